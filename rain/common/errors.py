@@ -1,0 +1,65 @@
+"""The tree of errors that Rain raises.
+
+::
+
+    Exception
+    └── RainException          any misuse or failure that Rain reports
+        ├── TaskException      a task failed
+        │   └── TaskCancelled  it was cancelled
+        ├── SessionException   the session is closed or lost
+        ├── ProtocolError      a peer sent what it may not (bad frame, version, handshake)
+        └── ResourceError      the machine lacks something (disk, memory, a port)
+    Warning
+    └── RainWarning
+
+A time-out is the builtin `TimeoutError`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RainException(Exception):
+    """Any misuse or failure that Rain reports."""
+
+
+class TaskException(RainException):
+    """A task failed.
+
+    Attributes
+    ----------
+    task : rain.Task or None
+        The failed task's handle.
+    attempts : int
+        How many times the task was started.
+    """
+
+    def __init__(self, message: str, task: Any = None, attempts: int = 0) -> None:
+        super().__init__(message)
+        self.task = task
+        self.attempts = attempts
+
+    def __reduce__(self) -> Any:
+        # A handle belongs to one client: the text is what survives pickling.
+        return (type(self), (str(self), None, self.attempts))
+
+
+class TaskCancelled(TaskException):
+    """The task was cancelled."""
+
+
+class SessionException(RainException):
+    """The session is closed or lost."""
+
+
+class ProtocolError(RainException):
+    """A peer sent something that the protocol does not allow; its connection is closed."""
+
+
+class ResourceError(RainException):
+    """The machine lacks something: disk space, memory, a free port."""
+
+
+class RainWarning(Warning):
+    """Issued through `warnings.warn` for what works but should not be done."""

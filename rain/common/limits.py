@@ -1,0 +1,67 @@
+"""Every bound of Rain, in one place; the unit is the last word of the name.
+
+An error that is raised because of a bound names it, so that a user can find it here.
+"""
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+# -- wire -----------------------------------------------------------------------------------------
+PROTOCOL_VERSION = 1
+FRAME_BYTES_MAX = 64 * MIB
+"""Largest frame that a peer may send; a longer length prefix closes the connection."""
+BATCH_BYTES_TARGET = 4 * MIB
+"""A sender starts a new frame when the present one has grown past this."""
+UNACKED_BYTES_MAX = 256 * MIB
+"""What a channel keeps for a peer that is away, before it gives the peer up."""
+ACK_EVERY_FRAMES = 32
+CHUNK_BYTES = 1 * MIB
+"""Piece in which large objects travel on data connections."""
+INLINE_BYTES_MAX = 64 * KIB
+"""Objects up to this size travel inside messages; larger ones stay where they are, as files."""
+
+# -- time -----------------------------------------------------------------------------------------
+HANDSHAKE_S = 5.0
+HEARTBEAT_S = 1.0
+GOVERNOR_LOST_S = 10.0
+"""Silence after which the server declares a governor lost."""
+CLIENT_GRACE_S = 5.0
+"""How long a client that went without a goodbye may come back before its sessions end."""
+SERVER_AWAY_S = 10.0
+"""How long a blocked call of a client waits for a server that is away."""
+CANCEL_GRACE_S = 1.0
+"""From SIGINT to SIGKILL when a running task is cancelled."""
+EXECUTOR_IDLE_S = 60.0
+EXECUTOR_START_S = 30.0
+
+# -- connections ----------------------------------------------------------------------------------
+HANDSHAKES_PENDING_MAX = 64
+
+# -- tasks ----------------------------------------------------------------------------------------
+CRASHES_MAX = 3
+"""Attempts of a task that may end in a crash before the task fails."""
+TASK_OUTPUT_BYTES_MAX = 64 * KIB
+"""Tail of each of stdout and stderr that is kept with a task."""
+ERROR_OUTPUT_BYTES_MAX = 4 * KIB
+"""Tail of stderr that is quoted in an error's text."""
+DEBUG_BYTES_MAX = 64 * KIB
+PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
+CBOR_MEMORY_BYTES_MAX = 128_000
+"""Inputs of cbor-1 executors up to this size are sent in memory, larger ones as a path."""
+
+# -- work ahead -----------------------------------------------------------------------------------
+AHEAD_S = 0.1
+"""Estimated work that the server gives a governor beyond what it can run at once, per cpu."""
+AHEAD_TASKS_MAX = 512
+"""... and the number of tasks it gives ahead at most, per cpu."""
+PREFETCH_S = 0.005
+"""Estimated work that is queued in an executor behind the running task."""
+PREFETCH_TASKS_MAX = 64
+RESULT_HOLD_S = 0.002
+"""How long an executor may hold finished results to send several at once."""
+
+# -- server ---------------------------------------------------------------------------------------
+SESSION_TASKS_MAX = 10_000_000
+GOVERNOR_TRANSFERS_MAX = 8
+"""Fetches that a governor runs at the same time."""

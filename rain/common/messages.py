@@ -1,0 +1,693 @@
+"""Every message that Rain's processes send each other, each defined once.
+
+Theory of operation
+-------------------
+Two kinds of connections exist, both after the handshake of `rain.io.auth`:
+
+* **conversations** (client-server, governor-server): a `Hello` and a `Welcome`, then `Packet`s, which `rain.common.channel`
+  numbers, acknowledges and repeats, so that what the cores see arrives in order and exactly once, whatever becomes of
+  the TCP connection underneath;
+* **data connections** (to a server or governor): one request at a time, large objects as raw frames of at most
+  `CHUNK_BYTES` (`DataGet`, `DataPut`).
+
+Executors speak over a socket pair that their governor made: plain lists of messages, no numbering.
+
+All messages are batches: what happens to many tasks is one message with a list. Bytes of objects up to
+`INLINE_BYTES_MAX` are fields (msgpack copies them with one memcpy); anything larger never is inside a message.
+
+Every Struct is encoded as an array, so a field may only be added at the end, with a default; a change of meaning
+raises `PROTOCOL_VERSION`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.limits import PROTOCOL_VERSION
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.states import DataObjectState, TaskState
+
+
+class Part(msgspec.Struct, array_like=True, gc=False):
+    """Base of what stands inside messages."""
+
+
+class Message(msgspec.Struct, array_like=True, tag=True):
+    """Base of what is sent by itself; tagged with its class name."""
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+class FileRef(Part):
+    """A file that holds an object, with what a reader on the same host compares before it maps it."""
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class Place(Part):
+    """Where an object can be had: a data listener, and a file for readers on the same host.
+
+    `address` is ``host:port``, of a governor equal to its id; `host_id` is `rain.io.process.host_id()` of that machine.
+    For a directory `file.path` is the directory itself.
+    """
+
+    address: str
+    host_id: str
+    file: FileRef | None = None
+
+
+class ObjectData(Part):
+    """All that a reader needs to have a finished object: bytes if small, else places.
+
+    `data` of a directory is a tar archive. `checksum` is xxh3-64 of the blob's bytes (None for directories, whose
+    transfers carry their own).
+    """
+
+    spec: ObjectSpec
+    info: ObjectInfo
+    data: bytes | None = None
+    places: list[Place] = []
+    checksum: int | None = None
+
+
+class OutputResult(Part):
+    """One output of a finished attempt. Either `data` or `file` is set; `same_as` names an input passed through."""
+
+    id: ID
+    info: ObjectInfo
+    data: bytes | None = None
+    file: FileRef | None = None
+    checksum: int | None = None
+    same_as: ID | None = None
+
+
+class TaskResult(Part):
+    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order."""
+
+    id: ID
+    attempt: int
+    info: TaskInfo
+    outputs: list[OutputResult] = []
+    error: TaskError | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+class SessionEnv(Part):
+    """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder."""
+
+    host_id: str
+    python: str
+    version: str
+    sys_path: list[str]
+    cwd: str
+
+
+class Constant(Part):
+    """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
+    server's incoming folder under the name `upload`."""
+
+    id: ID
+    size: int
+    data: bytes | None = None
+    upload: str | None = None
+    checksum: int | None = None
+
+
+class TaskUpdate(Part):
+    """News of a task for its client. `info` comes with settled states and whenever more is known."""
+
+    id: ID
+    state: TaskState
+    info: TaskInfo | None = None
+    error: TaskError | None = None
+
+
+class ObjectUpdate(Part):
+    """News of an object for its client. `data`, `places`, `checksum` come only with kept finished objects."""
+
+    id: ID
+    state: DataObjectState
+    info: ObjectInfo | None = None
+    data: bytes | None = None
+    places: list[Place] = []
+    checksum: int | None = None
+
+
+class TaskAssignment(Part):
+    """A task for a governor.
+
+    `inputs` are ids in the order of `spec.inputs` (then `spec.function`); their `ObjectData` came in the same or an
+    earlier `Assign`, or they are outputs of tasks assigned to the same governor (work ahead). `rank` orders ready
+    tasks: smaller starts first.
+    """
+
+    spec: TaskSpec
+    attempt: int
+    outputs: list[ObjectSpec]
+    rank: list[float] = []
+
+
+class SessionSummary(Part):
+    """One line about a session."""
+
+    session_id: int
+    name: str
+    persistent: bool
+    tasks: dict[str, int]
+    client: str | None = None
+
+
+class GovernorSummary(Part):
+    """One line about a governor, as `Client.get_server_info` shows it."""
+
+    governor_id: str
+    tasks: list[ID]
+    objects: list[ID]
+    objects_to_delete: list[ID]
+    resources: dict[str, float]
+    load: dict[str, float] = {}
+
+
+# -- opening a conversation -----------------------------------------------------------------------
+
+
+class Hello(Message):
+    """First message of whoever connected. `conversation` is a random name chosen by it; `received` the number of
+    packets it has had in this conversation (0: new)."""
+
+    role: str  # "client", "governor", "data"
+    conversation: str
+    received: int = 0
+    host_id: str = ""
+    python: str = ""  # "3.11"
+    protocol: int = PROTOCOL_VERSION
+
+
+class Welcome(Message):
+    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged packets means: the conversation
+    is over, start anew with nothing."""
+
+    conversation: str
+    resumed: bool
+    received: int
+    host_id: str
+    peer_id: str = ""
+    incoming: str = ""  # folder in which clients on this host may leave large constants
+    http: str = ""  # host:port of the HTTP listener
+    data: str = ""  # host:port of the data listener
+
+
+class Refused(Message):
+    """Instead of `Welcome`: why not."""
+
+    reason: str
+
+
+# -- client to server -----------------------------------------------------------------------------
+# `request` numbers what wants an answer: a `Done`, `Failed` or the named reply with the same number.
+
+
+class NewSession(Message):
+    """Answered by `SessionOpened`."""
+
+    request: int
+    name: str
+    on_failure: str  # "continue" or "stop"
+    persistent: bool
+    env: SessionEnv
+
+
+class Submit(Message):
+    """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or `Failed`
+    (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit too large for
+    one frame comes in pieces, all but the last with `more`."""
+
+    request: int
+    session_id: int
+    tasks: list[TaskSpec]
+    objects: list[ObjectSpec]
+    constants: list[Constant]
+    keep: list[ID]
+    more: bool = False
+
+
+class Keep(Message):
+    """Answered by `Done`, or `Failed` when an object's data are gone."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+
+
+class Unkeep(Message):
+    """Answered by `Done`."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+
+
+class Cancel(Message):
+    """Cancel unfinished tasks (None: all of the session). Answered by `Done`."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
+
+
+class Retry(Message):
+    """Run failed tasks again, and what depends on them; `functions` replaces functions (task -> constant object)."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
+    objects: list[ObjectSpec] = []
+    constants: list[Constant] = []
+    functions: list[tuple[ID, ID]] = []
+
+
+class Update(Message):
+    """A barrier: answered by `Updated` with the present state of the items."""
+
+    request: int
+    session_id: int
+    items: list[ID]
+
+
+class Locate(Message):
+    """Where are these finished objects now? Answered by `Located`."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+
+
+class GetOutput(Message):
+    """What the task's last attempt wrote. Answered by `Output`."""
+
+    request: int
+    task: ID
+
+
+class Explain(Message):
+    """Why is the task where it is? Answered by `Info` with ``{"text": …}``."""
+
+    request: int
+    task: ID
+
+
+class CloseSession(Message):
+    """Answered by `Done` when the session's cpus are free and its objects are gone."""
+
+    request: int
+    session_id: int
+
+
+class GetServerInfo(Message):
+    """Answered by `ServerInfo`."""
+
+    request: int
+
+
+class Attach(Message):
+    """Take over a persistent session. Answered by `Attached`."""
+
+    request: int
+    session: int | str
+
+
+class ExpectGovernors(Message):
+    """Tasks that fit on no governor wait instead of failing while fewer than `count` governors are here. `Done`."""
+
+    request: int
+    count: int
+
+
+class Goodbye(Message):
+    """The client leaves on purpose: its sessions end at once."""
+
+
+# -- server to client -----------------------------------------------------------------------------
+
+
+class Done(Message):
+    """The request was carried out."""
+
+    request: int
+
+
+class Failed(Message):
+    """The request was refused, nothing of it was done. `kind` is ``"rain"`` or ``"session"`` (closed or unknown)."""
+
+    request: int
+    kind: str
+    message: str
+
+
+class SessionOpened(Message):
+    request: int
+    session_id: int
+
+
+class SessionNews(Message):
+    """What changed in a session since the last one; a task's objects precede the task."""
+
+    session_id: int
+    tasks: list[TaskUpdate]
+    objects: list[ObjectUpdate]
+
+
+class SessionStopped(Message):
+    """The session ended by itself: ``on_failure="stop"`` and the task that failed, or the server ended it."""
+
+    session_id: int
+    reason: str
+    task: ID | None = None
+    error: TaskError | None = None
+
+
+class Updated(Message):
+    request: int
+    tasks: list[TaskUpdate]
+    objects: list[ObjectUpdate]
+
+
+class Located(Message):
+    """Same order as asked; None for an object that is not finished or gone."""
+
+    request: int
+    objects: list[ObjectData | None]
+
+
+class Output(Message):
+    request: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Info(Message):
+    request: int
+    values: dict[str, Any]
+
+
+class ServerInfo(Message):
+    request: int
+    version: str
+    address: str
+    http: str
+    governors: list[GovernorSummary]
+    sessions: list[SessionSummary]
+
+
+class Attached(Message):
+    request: int
+    session_id: int
+    name: str
+    tasks: list[TaskSpec]
+    objects: list[ObjectSpec]
+    keep: list[ID]
+    states: list[TaskUpdate]
+    object_states: list[ObjectUpdate]
+
+
+class GovernorCount(Message):
+    """Pushed to every client when a governor comes or goes."""
+
+    count: int
+
+
+# -- governor to server ---------------------------------------------------------------------------
+
+
+class Register(Message):
+    """First message of a governor in a new conversation: it has nothing and runs nothing."""
+
+    governor_id: str  # host:port of its data listener, as peers reach it
+    host_id: str
+    resources: dict[str, float]
+    executors: list[str]  # executor types of its configuration, beside "py" and the builtin ones
+    python: str
+
+
+class Started(Message):
+    """Attempts seen running (sampled: short ones may finish unseen)."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class Finished(Message):
+    """Attempts that ended by themselves."""
+
+    results: list[TaskResult]
+
+
+class Stopped(Message):
+    """Attempts that were cancelled (`CancelTasks`): nothing of them runs any more."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class GaveBack(Message):
+    """Answer to `TakeBack`: these attempts will not be started here. Those left out are running or done."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class InputsMissing(Message):
+    """These attempts cannot start: the objects could not be had from any of the places named."""
+
+    tasks: list[tuple[ID, int]]
+    objects: list[ID]
+    reason: str
+
+
+class Fetched(Message):
+    """Copies that the governor now holds too."""
+
+    objects: list[ID]
+
+
+class Moved(Message):
+    """Objects whose file on this host is another one now (spilled from memory to disk)."""
+
+    objects: list[tuple[ID, FileRef]]
+
+
+class ObjectsLost(Message):
+    """Objects that this governor held and holds no longer (corrupt, file gone)."""
+
+    objects: list[ID]
+    reason: str
+
+
+class Dropped(Message):
+    """Answer to `DropObjects`."""
+
+    objects: list[ID]
+
+
+class SessionEnded(Message):
+    """Answer to `EndSession`: no process and no object of the session is left."""
+
+    session_id: int
+
+
+class Load(Message):
+    """Sent every `HEARTBEAT_S`; also the sign of life."""
+
+    values: dict[str, float]
+
+
+# -- server to governor ---------------------------------------------------------------------------
+
+
+class OpenSession(Message):
+    """Precedes the first `Assign` of a session."""
+
+    session_id: int
+    env: SessionEnv
+
+
+class Assign(Message):
+    """Tasks to be run, most urgent first, and what is needed to have their inputs (each object once per governor)."""
+
+    tasks: list[TaskAssignment]
+    objects: list[ObjectData]
+
+
+class TakeBack(Message):
+    """Give these back if they have not started. Answered by `GaveBack`."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class CancelTasks(Message):
+    """Kill or forget these attempts. Answered by `Stopped` once nothing of them runs."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class DropObjects(Message):
+    """Nobody needs these any more. Answered by `Dropped`."""
+
+    objects: list[ID]
+
+
+class EndSession(Message):
+    """Kill all of a session's executors, drop its objects. Answered by `SessionEnded`."""
+
+    session_id: int
+
+
+# -- data connections -----------------------------------------------------------------------------
+
+
+class DataGet(Message):
+    """Send an object's bytes from `offset` on (`length` None: to the end); a directory as a tar archive (offset 0).
+    Answered by `DataHeader`, raw frames, `DataEnd`; or `DataError`."""
+
+    id: ID
+    offset: int = 0
+    length: int | None = None
+
+
+class DataPut(Message):
+    """Client to server: the bytes of a large constant follow as raw frames, then `DataEnd`; the file is known as
+    `name` until a `Submit` names it. Answered by `DataEnd` or `DataError`."""
+
+    name: str
+    size: int
+
+
+class DataHeader(Message):
+    """`size` is None where it is not known beforehand (directories)."""
+
+    size: int | None
+    data_type: str = "blob"
+
+
+class DataEnd(Message):
+    """`checksum` is xxh3-64 of the bytes sent."""
+
+    checksum: int
+
+
+class DataError(Message):
+    message: str
+    missing: bool = False
+
+
+# -- governor and executor ------------------------------------------------------------------------
+
+
+class ExecutorInput(Part):
+    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store.
+
+    `cached` True: the executor was sent this object before (functions) and holds it.
+    """
+
+    spec: ObjectSpec
+    info: ObjectInfo
+    label: str | None = None
+    data: bytes | None = None
+    path: str | None = None
+    cached: bool = False
+
+
+class ExecutorTask(Part):
+    """One attempt for an executor. `number` counts the tasks given to this executor, from 1: it is what the executor
+    writes into its shared word while the task runs."""
+
+    number: int
+    attempt: int
+    spec: TaskSpec
+    inputs: list[ExecutorInput]
+    outputs: list[ObjectSpec]
+    function: ExecutorInput | None = None
+
+
+class ExecutorSetup(Message):
+    """First message to a forked executor."""
+
+    executor_id: int
+    session_id: int
+    governor_id: str
+    work_dir: str  # its private folder; tasks run in an empty folder inside
+    store_dir: str  # where large outputs are written (tmpfs where there is one)
+    spill_dir: str  # where they go when `store_dir` is full
+    store_bytes_max: int
+    sys_path: list[str] | None  # None: the governor's own
+    cwd: str | None
+    env: dict[str, str]
+    resources: dict[str, float]
+
+
+class RunTasks(Message):
+    """Run these in order."""
+
+    tasks: list[ExecutorTask]
+
+
+class Recall(Message):
+    """Give back what has not started. Answered by `Recalled`."""
+
+    numbers: list[int]
+
+
+class Recalled(Message):
+    numbers: list[int]
+
+
+class Results(Message):
+    """Attempts that ended. `stale` is True when the executor should be replaced (a module changed on disk)."""
+
+    results: list[TaskResult]
+    stale: bool = False
+
+
+class Fork(Message):
+    """Governor to zygote, with the executor's descriptors as ancillary data."""
+
+    executor_id: int
+    slot: int
+
+
+class Forked(Message):
+    executor_id: int
+    pid: int
+
+
+class Exited(Message):
+    """Zygote to governor. `status` as of `os.waitpid`."""
+
+    executor_id: int
+    pid: int
+    status: int
+
+
+ClientToServer: TypeAlias = (
+    NewSession | Submit | Keep | Unkeep | Cancel | Retry | Update | Locate | GetOutput | Explain | CloseSession
+    | GetServerInfo | Attach | ExpectGovernors | Goodbye
+)  # fmt: skip
+ServerToClient: TypeAlias = (
+    Done | Failed | SessionOpened | SessionNews | SessionStopped | Updated | Located | Output | Info | ServerInfo
+    | Attached | GovernorCount
+)  # fmt: skip
+GovernorToServer: TypeAlias = (
+    Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
+    | SessionEnded | Load
+)  # fmt: skip
+ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession
+DataMessage: TypeAlias = DataGet | DataPut | DataHeader | DataEnd | DataError
+GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall
+ExecutorToGovernor: TypeAlias = Recalled | Results
+ZygoteMessage: TypeAlias = Fork | Forked | Exited
+Opening: TypeAlias = Hello | Welcome | Refused

@@ -1,0 +1,189 @@
+"""Specs (what a user declares) and infos (what governor and executor report) of tasks and data objects.
+
+These Structs are schema, validation and documentation at once: they are what travels in messages, and what
+``task.spec``, ``task.info``, ``obj.spec`` and ``obj.info`` return.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rain.common.ids import ID
+
+
+class TaskOptions(msgspec.Struct, array_like=True, frozen=True):
+    """Options of a task that are rarely set; a task without any has None in its spec.
+
+    Attributes
+    ----------
+    timeout : float or None
+        Seconds of the task's own run time after which it is killed and fails.
+    retries : int
+        How many raised exceptions (or wrong exit codes) are followed by another attempt.
+    retry_on : tuple of str
+        Qualified names of the exception classes that `retries` is meant for; empty means any.
+    rerun : str
+        ``"never"``: the task is not run a second time after its governor was lost while it ran (it fails); ``""`` otherwise.
+    priority : int
+        Among ready tasks the higher one starts first.
+    env : dict of str to str
+        Environment variables of the task.
+    fresh : bool
+        Whether the task asks for an executor that has run nothing yet.
+    """
+
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: tuple[str, ...] = ()
+    rerun: str = ""
+    priority: int = 0
+    env: dict[str, str] = {}
+    fresh: bool = False
+
+
+DEFAULT_OPTIONS = TaskOptions()
+
+
+class TaskSpecInput(msgspec.Struct, array_like=True, frozen=True):
+    """One input of a task: the object's id and the label under which the task sees it."""
+
+    id: ID
+    label: str | None = None
+
+
+class TaskSpec(msgspec.Struct, array_like=True):
+    """What a task is, as its user declared it.
+
+    Attributes
+    ----------
+    id : ID
+    task_type : str
+        ``"executor/method"``: who runs it, and what.
+    config : Any
+        What the method needs to know beyond its inputs; see `rain.common.builtins`.
+    inputs : list of TaskSpecInput
+    outputs : list of ID
+    resources : dict of str to float
+        For instance ``{"cpus": 1}``.
+    name : str or None
+    user : dict
+        The user's own JSON-serialisable values.
+    function : ID or None
+        For Python tasks the (hidden) constant object that holds the pickled function. It is an input like any other for
+        scheduling and lifetime, but is not listed in `inputs`.
+    options : TaskOptions or None
+    """
+
+    id: ID
+    task_type: str
+    config: Any = None
+    inputs: list[TaskSpecInput] = []
+    outputs: list[ID] = []
+    resources: dict[str, float] = {}
+    name: str | None = None
+    user: dict[str, Any] = {}
+    function: ID | None = None
+    options: TaskOptions | None = None
+
+
+class ObjectSpec(msgspec.Struct, array_like=True):
+    """What a data object is, as its user declared it.
+
+    Attributes
+    ----------
+    id : ID
+    label : str or None
+    content_type : str or None
+    data_type : str
+        ``"blob"`` or ``"dir"`` (the values of `DataType`).
+    size_hint : int or None
+        Bytes expected, for the scheduler.
+    user : dict
+        The user's own JSON-serialisable values.
+    """
+
+    id: ID
+    label: str | None = None
+    content_type: str | None = None
+    data_type: str = "blob"
+    size_hint: int | None = None
+    user: dict[str, Any] = {}
+
+
+class TaskError(msgspec.Struct, array_like=True):
+    """Why an attempt failed, as a governor or the server saw it.
+
+    Attributes
+    ----------
+    kind : str
+        ``"exception"`` (raised by user code), ``"exit"`` (a program's wrong exit status), ``"crash"`` (the executor's
+        process died), ``"timeout"``, ``"memory"``, ``"cancelled"``, ``"rain"`` (bad config, missing file and the like),
+        ``"lost"`` (governor lost and the task may not run again), ``"input"`` (an input cannot be had),
+        ``"resources"`` (no governor can ever hold it), ``"dependency"`` (a task that it needs failed).
+    message : str
+        The whole plain text for people: for Python the remote traceback, for programs the exit status or signal by
+        name with the tail of stderr.
+    exception : bytes or None
+        The pickled exception, opaque to server and governor; the client tries to rebuild it as ``__cause__``.
+    classes : list of str
+        Qualified names of the exception's class and its bases, matched by `TaskOptions.retry_on`.
+    cause : ID or None
+        For ``"dependency"``: the task that failed first.
+    """
+
+    kind: str
+    message: str
+    exception: bytes | None = None
+    classes: list[str] = []
+    cause: ID | None = None
+
+
+class TaskInfo(msgspec.Struct, array_like=True):
+    """What is known of a task's last attempt.
+
+    Attributes
+    ----------
+    error : str or None
+        The failure's text.
+    start_time : float or None
+        Seconds since the epoch (wall clock of the governor).
+    duration : float or None
+        Seconds that the task's own code took.
+    governor : str or None
+        ``host:port`` of the governor that ran it.
+    debug : str
+        Lines written by ``ctx.debug``.
+    user : dict
+    attempts : int
+    """
+
+    error: str | None = None
+    start_time: float | None = None
+    duration: float | None = None
+    governor: str | None = None
+    debug: str = ""
+    user: dict[str, Any] = {}
+    attempts: int = 0
+
+
+class ObjectInfo(msgspec.Struct, array_like=True):
+    """What is known of a finished data object.
+
+    Attributes
+    ----------
+    error : str or None
+    size : int or None
+        Bytes; of a directory the sum of its files.
+    content_type : str or None
+        The dynamic content type, where the task set one.
+    debug : str
+    user : dict
+    """
+
+    error: str | None = None
+    size: int | None = None
+    content_type: str | None = None
+    debug: str = ""
+    user: dict[str, Any] = {}
