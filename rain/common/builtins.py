@@ -93,7 +93,7 @@ class ExecuteConfig(Config):
     stderr: int | None = None
     inputs: list[MappedInput] = []
     outputs: list[MappedOutput] = []
-    exit_codes: list[int] = [0]
+    exit_codes: list[int] = msgspec.field(default_factory=lambda: [0])
 
 
 C = TypeVar("C", bound=Config)
