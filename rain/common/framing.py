@@ -14,7 +14,7 @@ before anything is allocated for them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from rain.common.errors import ProtocolError
 from rain.common.limits import FRAME_BYTES_MAX
@@ -32,7 +32,8 @@ def encode_prefix(header: bytes, payload_bytes: int = 0) -> bytes:
     """
     if len(header) + payload_bytes > FRAME_BYTES_MAX:
         raise ProtocolError(
-            f"a message of {len(header) + payload_bytes} bytes is over the limit FRAME_BYTES_MAX ({FRAME_BYTES_MAX} bytes)"
+            f"a message of {len(header) + payload_bytes} bytes is over the limit FRAME_BYTES_MAX "
+            f"({FRAME_BYTES_MAX} bytes)"
         )
     return PREFIX.pack(len(header), payload_bytes) + header
 
@@ -79,7 +80,8 @@ class FrameDecoder:
         if end:
             del buffer[:end]
 
-    def _cut(self, data: bytes | bytearray) -> Iterator[tuple[bytes, bytes]]:  # returns the end of the last frame
+    def _cut(self, data: bytes | bytearray) -> Generator[tuple[bytes, bytes], None, int]:
+        """Yield the whole frames of `data`, return where the last one ends."""
         start, size = 0, len(data)
         while size - start >= PREFIX.size:
             header_bytes, payload_bytes = PREFIX.unpack_from(data, start)
@@ -94,7 +96,7 @@ class FrameDecoder:
                 break
             yield bytes(data[body : body + header_bytes]), bytes(data[body + header_bytes : end])
             start = end
-        return start  # type: ignore[return-value]
+        return start
 
     @property
     def pending_bytes(self) -> int:

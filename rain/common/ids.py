@@ -29,7 +29,8 @@ class ID(NamedTuple):
     def __repr__(self) -> str:
         return f"{self.session_id}/{self.id}"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return f"{self.session_id}/{self.id}"
 
     @classmethod
     def parse(cls, text: str) -> ID:

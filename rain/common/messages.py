@@ -4,9 +4,9 @@ Theory of operation
 -------------------
 Two kinds of connections exist, both after the handshake of `rain.io.auth`:
 
-* **conversations** (client-server, governor-server): a `Hello` and a `Welcome`, then `Packet`s, which `rain.common.channel`
-  numbers, acknowledges and repeats, so that what the cores see arrives in order and exactly once, whatever becomes of
-  the TCP connection underneath;
+* **conversations** (client-server, governor-server): a `Hello` and a `Welcome`, then packets, which
+  `rain.common.channel` numbers, acknowledges and repeats, so that what the cores see arrives in order and exactly once,
+  whatever becomes of the TCP connection underneath;
 * **data connections** (to a server or governor): one request at a time, large objects as raw frames of at most
   `CHUNK_BYTES` (`DataGet`, `DataPut`).
 
@@ -192,8 +192,8 @@ class Hello(Message):
 
 
 class Welcome(Message):
-    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged packets means: the conversation
-    is over, start anew with nothing."""
+    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged packets means: the
+    conversation is over, start anew with nothing."""
 
     conversation: str
     resumed: bool
@@ -226,9 +226,9 @@ class NewSession(Message):
 
 
 class Submit(Message):
-    """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or `Failed`
-    (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit too large for
-    one frame comes in pieces, all but the last with `more`."""
+    """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or
+    `Failed` (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit
+    too large for one frame comes in pieces, all but the last with `more`."""
 
     request: int
     session_id: int

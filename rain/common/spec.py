@@ -25,7 +25,8 @@ class TaskOptions(msgspec.Struct, array_like=True, frozen=True):
     retry_on : tuple of str
         Qualified names of the exception classes that `retries` is meant for; empty means any.
     rerun : str
-        ``"never"``: the task is not run a second time after its governor was lost while it ran (it fails); ``""`` otherwise.
+        ``"never"``: the task is not run a second time after its governor was lost while it ran (it fails); ``""``
+        otherwise.
     priority : int
         Among ready tasks the higher one starts first.
     env : dict of str to str
