@@ -1,0 +1,41 @@
+# `make help` lists what there is. Everything lives in .venv; nothing outside this folder is changed, except that
+# `make test`, run as root, installs the Debian packages that some tests need.
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON_IN := $(VENV)/bin/python
+PREPARE := sh tools/prepare.sh
+
+.PHONY: help demo test lint bench soak lab clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.demo  ## a private cluster cross-validates classifiers on the Iris data, prints what it did, and ends
+	@$(PYTHON_IN) examples/cross_validation.py
+
+test: $(VENV)/.test debian  ## all tests and checks (as root it first installs the Debian packages that they need)
+	@$(PYTHON_IN) -m pytest $(ARGS)
+
+lint: $(VENV)/.test  ## ruff, mypy and the import rules
+	@$(PYTHON_IN) tools/lint.py
+
+bench: $(VENV)/.test  ## the benchmarks beside concurrent.futures (and Dask and Ray where installed), as a table
+	@$(PYTHON_IN) benchmarks/run.py $(ARGS)
+
+soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, kills and cycles (up to an hour)
+	@$(PYTHON_IN) -m pytest --soak -m soak $(ARGS)
+
+lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
+	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(ARGS)
+
+clean:  ## remove the environment and what tools left behind
+	rm -rf $(VENV) demo-out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+
+# A stamp is as new as the last installation of that set of libraries.
+$(VENV)/.%: pyproject.toml tools/prepare.sh
+	@$(PREPARE) $*
+
+.PHONY: debian
+debian:
+	@sh tools/debian.sh
