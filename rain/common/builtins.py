@@ -48,6 +48,61 @@ class PyConfig(Config):
     encode: list[str | None] = []
 
 
+class SourceText(Config):
+    """Source of code that the executor's host may not have as a file (cells, ``<stdin>``), for tracebacks.
+
+    `file_name` is the code's ``co_filename``; `shown` is how tracebacks name it (``"Cell In[3]"``), empty: as the file.
+    """
+
+    file_name: str
+    text: str
+    shown: str = ""
+
+
+class UserModule(Config):
+    """A module that is no installed package and that the function needs: what it was at the client.
+
+    An executor that imported another version (judged by the file's `mtime_ns` and `size`) is replaced. `source` is
+    given where executors on other hosts may need it; those on the client's host import from the file.
+    """
+
+    name: str
+    path: str
+    mtime_ns: int
+    size: int
+    source: bytes | None = None
+    is_package: bool = False
+
+
+class FunctionPayload(Config):
+    """Value of the hidden constant object that holds a Python task's function (`TaskSpec.function`).
+
+    It is sent once to each executor and unpickled once there. Its bytes are `encode_function(payload)`; the client keys
+    them by digest, so whatever changes the function must change them.
+
+    Attributes
+    ----------
+    code : bytes
+        cloudpickle of the plain function (called as ``function(context, *args, **kwargs)``); data objects inside are
+        `rain.io.codecs.placeholder` calls and are inputs of each task that uses the function.
+    name : str
+        Qualified name, for messages.
+    sources : list of SourceText
+    modules : list of UserModule
+    """
+
+    code: bytes
+    name: str
+    sources: list[SourceText] = []
+    modules: list[UserModule] = []
+
+
+encode_function = msgspec.msgpack.Encoder().encode
+"""`FunctionPayload` to bytes."""
+decode_function = msgspec.msgpack.Decoder(FunctionPayload).decode
+"""Bytes to `FunctionPayload`. Raises `msgspec.MsgspecError`."""
+
+
 class SleepConfig(Config):
     seconds: float
 
