@@ -181,14 +181,15 @@ class GovernorSummary(Part):
 
 class Hello(Message):
     """First message of whoever connected. `conversation` is a random name chosen by it; `received` the number of
-    packets it has had in this conversation (0: new)."""
+    packets it has had in this conversation. `resume` True: the peer knows this conversation, or it is over."""
 
-    role: str  # "client", "governor", "data"
+    role: str  # "client" or "governor"; data connections have no Hello
     conversation: str
     received: int = 0
     host_id: str = ""
     python: str = ""  # "3.11"
     protocol: int = PROTOCOL_VERSION
+    resume: bool = False
 
 
 class Welcome(Message):
@@ -203,6 +204,7 @@ class Welcome(Message):
     incoming: str = ""  # folder in which clients on this host may leave large constants
     http: str = ""  # host:port of the HTTP listener
     data: str = ""  # host:port of the data listener
+    data_key: bytes = b""  # the key of data connections, the same for all peers of a server
 
 
 class Refused(Message):
@@ -615,7 +617,7 @@ class ExecutorTask(Part):
 
 
 class ExecutorSetup(Message):
-    """First message to a forked executor."""
+    """First message to a forked executor. `cwd` is where the client is: an empty entry of `sys_path` stands for it."""
 
     executor_id: int
     session_id: int
@@ -646,6 +648,12 @@ class Recalled(Message):
     numbers: list[int]
 
 
+class Interrupt(Message):
+    """Raise KeyboardInterrupt in this task if it is running (SIGINT to the executor's process group); 0: in any."""
+
+    number: int = 0
+
+
 class Results(Message):
     """Attempts that ended. `stale` is True when the executor should be replaced (a module changed on disk)."""
 
@@ -665,8 +673,20 @@ class Forked(Message):
     pid: int
 
 
+class Kill(Message):
+    """Governor to zygote: SIGKILL to the executor's process group and to all that descends from it."""
+
+    executor_id: int
+
+
+class Ready(Message):
+    """Zygote to governor, once, when it has imported everything and can fork."""
+
+    pid: int
+
+
 class Exited(Message):
-    """Zygote to governor. `status` as of `os.waitpid`."""
+    """Zygote to governor: the executor and all that it left behind is gone. `status` as of `os.waitpid`."""
 
     executor_id: int
     pid: int
@@ -687,7 +707,8 @@ GovernorToServer: TypeAlias = (
 )  # fmt: skip
 ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession
 DataMessage: TypeAlias = DataGet | DataPut | DataHeader | DataEnd | DataError
-GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall
+GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt
 ExecutorToGovernor: TypeAlias = Recalled | Results
-ZygoteMessage: TypeAlias = Fork | Forked | Exited
+GovernorToZygote: TypeAlias = Fork | Kill
+ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
 Opening: TypeAlias = Hello | Welcome | Refused
