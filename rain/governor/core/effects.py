@@ -1,0 +1,161 @@
+"""What a governor's core wants done: everything that `GovernorCore.step` returns.
+
+The shell carries effects out in order. None of them blocks; what they lead to comes back as events.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.messages import GovernorToServer, ObjectData, SessionEnv, TaskAssignment
+from rain.common.spec import ObjectInfo, ObjectSpec
+
+
+class Effect(msgspec.Struct, gc=False):
+    """Base of all effects."""
+
+
+class Known(msgspec.Struct, gc=False):
+    """What the core knows of an object beside its bytes, which are in the store under ``spec.id``."""
+
+    spec: ObjectSpec
+    info: ObjectInfo
+
+
+class ExecutorItem(msgspec.Struct, gc=False):
+    """One task for an executor; the shell makes an `ExecutorTask` of it.
+
+    Attributes
+    ----------
+    number : int
+        Counts the tasks given to this executor, from 1; the executor puts it into its shared word while it runs the task.
+    assignment : TaskAssignment
+    inputs : list of Known
+        In the order of ``assignment.spec.inputs``; the store holds all of them.
+    function : Known or None
+    function_cached : bool
+        The executor was sent this function before and holds it: send no bytes.
+    """
+
+    number: int
+    assignment: TaskAssignment
+    inputs: list[Known]
+    function: Known | None = None
+    function_cached: bool = False
+
+
+class ToServer(Effect):
+    """Say this to the server."""
+
+    message: GovernorToServer
+
+
+class Fetch(Effect):
+    """Bring a copy into the store. Answered by `FetchDone` or `FetchFailed`."""
+
+    data: ObjectData
+
+
+class CancelFetch(Effect):
+    """Nobody waits for it any more; the fetch is still answered, either way."""
+
+    id: ID
+
+
+class PutInStore(Effect):
+    """Bytes that came with the message (``data.data``); the core takes them for present at once. A failure is reported
+    as `ObjectLost`."""
+
+    data: ObjectData
+
+
+class DropFromStore(Effect):
+    """Delete these objects; unknown ones are no error."""
+
+    ids: list[ID]
+
+
+class EndSessionStore(Effect):
+    """Delete all objects and folders of a session."""
+
+    session_id: int
+
+
+class StartExecutor(Effect):
+    """Start a process; `RunOnExecutor` may follow at once.
+
+    Attributes
+    ----------
+    executor_id : int
+        Never used twice in the life of this governor.
+    kind : str
+        ``"py"``, ``"program"``, or the name of a foreign executor in the governor's configuration.
+    session_id : int
+    resources : dict of str to float
+        What its tasks have (thread counts are set by ``cpus``).
+    devices : dict of str to list of int
+        Device numbers of indexed resources, e.g. ``{"gpus": [1]}`` for ``CUDA_VISIBLE_DEVICES``.
+    env : dict of str to str
+        The tasks' own environment variables.
+    session_env : SessionEnv or None
+        Where the session's client lives.
+    """
+
+    executor_id: int
+    kind: str
+    session_id: int
+    resources: dict[str, float]
+    devices: dict[str, list[int]]
+    env: dict[str, str]
+    session_env: SessionEnv | None
+
+
+class RunOnExecutor(Effect):
+    """Queue these, in order."""
+
+    executor_id: int
+    items: list[ExecutorItem]
+
+
+class RecallFromExecutor(Effect):
+    """Ask for what has not started. Answered by one `ExecutorRecalled`, unless the executor exits first."""
+
+    executor_id: int
+    numbers: list[int]
+
+
+class InterruptExecutor(Effect):
+    """SIGINT, if the shared word still holds `number` (0: whatever it holds)."""
+
+    executor_id: int
+    number: int = 0
+
+
+class KillExecutor(Effect):
+    """SIGKILL the whole process group. Answered by `ExecutorExited`."""
+
+    executor_id: int
+
+
+class RunBuiltin(Effect):
+    """Run a builtin task in a thread. Answered by `BuiltinEnded` with the same number. At most
+    `rain.governor.core.records.BUILTINS_MAX` are out at any time: the pool should hold as many threads."""
+
+    number: int
+    assignment: TaskAssignment
+    inputs: list[Known]
+
+
+class CancelBuiltin(Effect):
+    """End it as soon as possible; it is still answered."""
+
+    number: int
+
+
+AnyEffect: TypeAlias = (
+    ToServer | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor | RunOnExecutor
+    | RecallFromExecutor | InterruptExecutor | KillExecutor | RunBuiltin | CancelBuiltin
+)  # fmt: skip

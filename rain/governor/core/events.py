@@ -1,0 +1,137 @@
+"""What can happen to a governor: everything that `GovernorCore.step` takes.
+
+The shell turns IO into these and nothing else reaches the core. Rules that the shell keeps:
+
+* effects are carried out in the order in which they were returned;
+* after the events of one loop turn it steps `TurnEnded` once: that is when work is dispatched and batches leave;
+* `Tick` comes every 20 to 100 ms while anything is there; it drives timeouts, grace periods and idle executors;
+* each `Fetch` is answered by exactly one `FetchDone` or `FetchFailed`, also after `CancelFetch`;
+* each `StartExecutor` is answered by exactly one `ExecutorExited`, when the whole process group is gone; all results
+  that the executor sent come before it. An executor that could not be started is reported in the same way;
+* each `RunBuiltin` is answered by exactly one `BuiltinEnded`, also after `CancelBuiltin`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.messages import FileRef, ServerToGovernor, TaskResult
+
+
+class Event(msgspec.Struct, gc=False):
+    """Base of all events."""
+
+
+class ServerSaid(Event):
+    """The next message of the conversation with the server."""
+
+    message: ServerToGovernor
+
+
+class ServerGone(Event):
+    """The conversation is over: kill everything, forget everything. The shell then registers anew, with nothing."""
+
+
+class FetchDone(Event):
+    """The store holds the object now."""
+
+    id: ID
+
+
+class FetchFailed(Event):
+    """No place had it (or the fetch was cancelled). `reason` names all places tried."""
+
+    id: ID
+    reason: str
+
+
+class ExecutorResults(Event):
+    """Attempts that ended in an executor, in the order in which they ran.
+
+    The store has already taken their outputs: `file` and `data` in them are final. `stale` asks for the executor to be
+    replaced (a module changed on disk).
+    """
+
+    executor_id: int
+    results: list[TaskResult]
+    stale: bool = False
+
+
+class ExecutorRecalled(Event):
+    """Answer to one `RecallFromExecutor`: these numbers will not run there. Those left out are running or done."""
+
+    executor_id: int
+    numbers: list[int]
+
+
+class ExecutorSeen(Event):
+    """A sample of the executor's shared word: it is on task `number` (0: on none)."""
+
+    executor_id: int
+    number: int
+
+
+class ExecutorExited(Event):
+    """The executor's process group is gone.
+
+    Attributes
+    ----------
+    reason : str
+        What follows "the executor" in a sentence, signals by name: ``"was killed by signal SIGSEGV"``,
+        ``"exited with status 3"``, ``"could not be started: …"``.
+    number : int
+        The task in the shared word at death, 0 none.
+    stdout, stderr : bytes
+        Tails of what it wrote.
+    """
+
+    executor_id: int
+    reason: str
+    number: int = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+class BuiltinEnded(Event):
+    """The builtin task started by ``RunBuiltin(number, …)`` ended; the store has taken its outputs."""
+
+    number: int
+    result: TaskResult
+
+
+class ObjectMoved(Event):
+    """The store moved an object (spilled it): this is its file now."""
+
+    id: ID
+    file: FileRef
+
+
+class ObjectLost(Event):
+    """The store lost an object (corrupt, file gone, or `PutInStore` failed)."""
+
+    id: ID
+    reason: str
+
+
+class OverMemory(Event):
+    """An executor uses more than the ``mem`` that its tasks declare."""
+
+    executor_id: int
+    used_bytes: int
+
+
+class Tick(Event):
+    """Time went by."""
+
+
+class TurnEnded(Event):
+    """All events of this loop turn were stepped: dispatch, and send the batches."""
+
+
+AnyEvent: TypeAlias = (
+    ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
+    | ExecutorExited | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick | TurnEnded
+)  # fmt: skip
