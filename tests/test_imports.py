@@ -1,0 +1,144 @@
+"""The import rules, checked from the other side than import-linter's.
+
+import-linter reads names, and can be green and false (a package's ``__init__``, importlib, a library's own imports). So
+each pure module is also imported in a process that has imported nothing else, and `sys.modules` tells what came along.
+What the interpreter itself always loads (os, time) is looked for in the modules' text.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PURE = ("rain.common", "rain.server.core", "rain.server.graph", "rain.server.scheduler", "rain.governor.core")
+"""Packages and modules that touch no world."""
+
+LOADED_BY_NOTHING_PURE = {
+    "asyncio",
+    "cloudpickle",
+    "concurrent.futures",
+    "cryptography",
+    "multiprocessing",
+    "numpy",
+    "pandas",
+    "pickle",
+    "psutil",
+    "random",
+    "select",
+    "socket",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "tornado",
+    "rain.client",
+    "rain.io",
+}
+NAMED_BY_NOTHING_PURE = LOADED_BY_NOTHING_PURE | {
+    "importlib",
+    "io",
+    "logging",
+    "os",
+    "pathlib",
+    "secrets",
+    "shutil",
+    "signal",
+    "time",
+    "uuid",
+}
+CALLED_BY_NOTHING_PURE = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
+
+LAZY = {ROOT / "rain/common/__init__.py"}
+"""Offers names of other layers on demand, through importlib."""
+
+
+def pure_files() -> list[Path]:
+    files: list[Path] = []
+    for name in PURE:
+        path = ROOT.joinpath(*name.split("."))
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    return [file for file in files if file.exists()]
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+# One interpreter, a fork for each module: each child starts with what a bare interpreter has loaded.
+LOAD_EACH_ALONE = """
+import os, sys
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        __import__(name)
+        print(name, *sorted(set(sys.modules) - before), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit("cannot import " + name)
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded_along() -> dict[str, set[str]]:
+    names = [module_name(file) for file in pure_files()]
+    done = subprocess.run([sys.executable, "-c", LOAD_EACH_ALONE, *names], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {name: set(loaded) for name, *loaded in lines}
+
+
+@pytest.mark.parametrize("name", [module_name(file) for file in pure_files()])
+def test_nothing_impure_comes_along(name: str, loaded_along: dict[str, set[str]]) -> None:
+    assert not loaded_along[name] & LOADED_BY_NOTHING_PURE
+
+
+@pytest.mark.parametrize("file", pure_files(), ids=module_name)
+def test_nothing_impure_is_named(file: Path) -> None:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in CALLED_BY_NOTHING_PURE, f"{file}:{node.lineno}"
+    forbidden = NAMED_BY_NOTHING_PURE - ({"importlib"} if file in LAZY else set())
+    bad = {name for name in found if any(name == rule or name.startswith(rule + ".") for rule in forbidden)}
+    assert not bad, f"{file} imports {bad}"
+
+
+def loaded_by(module: str) -> set[str]:
+    code = "import sys; before = set(sys.modules); __import__(sys.argv[1]); print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code, module], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_import_rain_loads_nothing_until_used() -> None:
+    loaded = loaded_by("rain")
+    heavy = (
+        "tornado",
+        "asyncio",
+        "cloudpickle",
+        "IPython",
+        "ipywidgets",
+        "numpy",
+        "rain.client.",
+        "rain.server",
+        "rain.io",
+    )
+    assert not {name for name in loaded if name.startswith(heavy)}
+
+
+@pytest.mark.parametrize("module", ["rain.server.shell", "rain.governor.shell"])
+def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
+    loaded = loaded_by(module)
+    assert not loaded & {"rain.client", "rain.io.codecs", "cloudpickle", "rich", "typer", "numpy", "pandas", "IPython"}
