@@ -106,6 +106,11 @@ class Channel(Generic[M]):
             self._kept_bytes -= len(kept.popleft()[1])
 
     @property
+    def kept_bytes(self) -> int:
+        """Bytes of packets that the peer has not acknowledged."""
+        return self._kept_bytes
+
+    @property
     def ack_due(self) -> bool:
         """Whether the peer has sent so much since our last packet that it should be told."""
         return self._since_ack >= ACK_EVERY_FRAMES

@@ -26,8 +26,12 @@ HANDSHAKE_S = 5.0
 HEARTBEAT_S = 1.0
 GOVERNOR_LOST_S = 10.0
 """Silence after which the server declares a governor lost."""
+GOVERNOR_RECONNECT_S = 3.0
+"""How long a governor whose connection was closed (not merely silent) may come back before it is declared lost."""
 CLIENT_GRACE_S = 5.0
 """How long a client that went without a goodbye may come back before its sessions end."""
+CLIENT_SILENT_S = 30.0
+"""After this long without an acknowledgement from a client's kernel its connection is broken."""
 SERVER_AWAY_S = 10.0
 """How long a blocked call of a client waits for a server that is away."""
 CANCEL_GRACE_S = 1.0
