@@ -1,0 +1,277 @@
+"""HTTP on the server: a status page for people and `POST /events` for scripts.
+
+Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding), then
+`Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie that a
+single-use login code in the URL's fragment was changed for (people). Nothing that is shown is markup: all text is escaped
+and the content policy allows no inline script or style.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from rain.common.errors import RainException
+from rain.common.limits import MIB
+from rain.common.messages import ServerInfo
+from rain.server.event_log import EventLog, Query, as_json
+
+COOKIE = "rain_login"
+BODY_BYTES_MAX = 1 * MIB
+LOGIN_CODES_MAX = 64
+LOGINS_MAX = 1000
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
+  color: #1a2a3a; background: #fff }
+table { border-collapse: collapse; width: 100%; margin: 0 0 2rem }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #dde4ea }
+@media (prefers-color-scheme: dark) { body { color: #dde4ea; background: #10181f } th, td { border-color: #2a3a4a } }
+"""
+
+_LOGIN = """"use strict";
+const code = location.hash.slice(1);
+if (code) {
+  history.replaceState(null, "", "/");
+  fetch("/login", {method: "POST", headers: {"Content-Type": "text/plain"}, body: code}).then((answer) => {
+    if (answer.ok) location.reload();
+    else document.getElementById("say").textContent = "This login link was used already. Ask for a new one: rain status";
+  });
+}
+"""
+
+
+class Http:
+    """The HTTP listener.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where to listen; port 0 picks a free one.
+    bearers : set of str
+        What an ``Authorization: Bearer`` header may hold.
+    log : EventLog
+    status : callable
+        Gives the present `ServerInfo`.
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+
+    def __init__(
+        self, host: str, port: int, bearers: set[str], log: EventLog, status: Callable[[], ServerInfo]
+    ) -> None:
+        self.bearers = bearers
+        self.log = log
+        self.status = status
+        self.codes: list[str] = []
+        self.logins: list[str] = []
+        sockets = tornado.netutil.bind_sockets(port, host)
+        name = sockets[0].getsockname()
+        self.host, self.port = name[0], name[1]
+        self.hosts = {f"{h}:{self.port}" for h in (host, self.host, "localhost", "127.0.0.1", "[::1]") if h}
+        application = tornado.web.Application(
+            [
+                (r"/", _Status, {"http": self}),
+                (r"/events", _Events, {"http": self}),
+                (r"/login", _Login, {"http": self}),
+                (r"/(style\.css|login\.js)", _Asset, {"http": self}),
+            ],
+            default_handler_class=_Base,
+            default_handler_args={"http": self},
+            log_function=lambda handler: None,
+        )
+        self._server = tornado.httpserver.HTTPServer(
+            application,
+            max_body_size=BODY_BYTES_MAX,
+            max_header_size=16384,
+            idle_connection_timeout=30,
+            body_timeout=10,
+        )
+        self._server.add_sockets(sockets)
+
+    @property
+    def address(self) -> str:
+        """``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    def login_url(self) -> str:
+        """A URL for a browser; its code, which no request line carries, works once."""
+        code = secrets.token_urlsafe(24)
+        self.codes = [*self.codes[-LOGIN_CODES_MAX:], code]
+        return f"http://{self.address}/#{code}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.stop()
+
+
+class _Base(tornado.web.RequestHandler):
+    """Checks every request before its handler sees it; unknown routes end here."""
+
+    public = False
+
+    def initialize(self, http: Http) -> None:
+        self.http = http
+
+    def set_default_headers(self) -> None:
+        for name, value in _HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        request = self.request
+        if request.host not in self.http.hosts:
+            raise tornado.web.HTTPError(421, reason="Unknown Host")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin != f"{request.protocol}://{request.host}":
+            raise tornado.web.HTTPError(403, reason="Foreign Origin")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise tornado.web.HTTPError(403, reason="Foreign Site")
+        if not self.public and not self._known():
+            self._deny()
+
+    def _known(self) -> bool:
+        scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer":
+            return _among(bearer, self.http.bearers)
+        # A cookie is sent by the browser on its own, so it opens only what changes nothing.
+        return self.request.method == "GET" and _among(self.get_cookie(COOKIE) or "", self.http.logins)
+
+    def _deny(self) -> None:
+        raise tornado.web.HTTPError(401)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{status_code} {self._reason}\n")
+
+    def _no_such(self, *args: str) -> None:
+        raise tornado.web.HTTPError(404 if type(self) is _Base else 405)
+
+    get = post = put = delete = patch = head = options = _no_such
+
+
+def _among(text: str, secrets_known: Any) -> bool:
+    given = text.encode()
+    # Every one is compared, in constant time each: neither content nor place shows in the time it takes.
+    return any([secrets.compare_digest(given, known.encode()) for known in secrets_known])
+
+
+class _Events(_Base):
+    async def post(self) -> None:
+        try:
+            query = msgspec.json.decode(self.request.body or b"{}", type=Query)
+            query.matcher()
+        except (msgspec.MsgspecError, RainException) as error:
+            self.set_status(400)
+            self.set_header("Content-Type", "application/json")
+            self.finish(msgspec.json.encode({"error": str(error)}))
+            return
+        log = self.http.log
+        log.push()
+
+        def answer() -> bytes:
+            log.flush()
+            return msgspec.json.encode([as_json(record) for record in log.query(query)])
+
+        body = await asyncio.get_running_loop().run_in_executor(None, answer)
+        self.set_header("Content-Type", "application/json")
+        self.finish(body)
+
+
+class _Login(_Base):
+    public = True
+
+    def post(self) -> None:
+        code = self.request.body[:200].decode("utf-8", "replace")
+        if not _among(code, self.http.codes):
+            raise tornado.web.HTTPError(403, reason="Unknown Code")
+        self.http.codes = [known for known in self.http.codes if known != code]
+        login = secrets.token_urlsafe(32)
+        self.http.logins = [*self.http.logins[-LOGINS_MAX:], login]
+        self.set_cookie(COOKIE, login, httponly=True, samesite="Strict", path="/")
+        self.finish("")
+
+
+class _Asset(_Base):
+    public = True
+
+    def get(self, name: str) -> None:
+        kind, text = ("text/css", _STYLE) if name == "style.css" else ("text/javascript", _LOGIN)
+        self.set_header("Content-Type", f"{kind}; charset=utf-8")
+        self.finish(text)
+
+
+class _Status(_Base):
+    def _deny(self) -> None:
+        self.set_status(401)
+        self.finish(
+            _page(
+                "Rain",
+                '<p id="say">Open the link that <code>rain status</code> prints.</p><script src="/login.js"></script>',
+            )
+        )
+
+    def get(self) -> None:
+        info = self.http.status()
+        governors = [
+            (
+                g.governor_id,
+                ", ".join(f"{name} {amount:g}" for name, amount in sorted(g.resources.items())),
+                len(g.tasks),
+                len(g.objects),
+            )
+            for g in info.governors
+        ]
+        sessions = [
+            (s.session_id, s.name, ", ".join(f"{n} {state}" for state, n in s.tasks.items() if n) or "no tasks")
+            for s in info.sessions
+        ]
+        trouble = self.http.log.error
+        self.finish(
+            _page(
+                f"Rain {info.version} at {info.address}",
+                (f"<p>The event log cannot be written: {html.escape(trouble)}</p>" if trouble else "")
+                + "<h2>Governors</h2>"
+                + _table(("governor", "resources", "tasks", "objects"), governors)
+                + "<h2>Sessions</h2>"
+                + _table(("session", "name", "tasks"), sessions),
+            )
+        )
+
+
+def _page(title: str, body: str) -> str:
+    name = html.escape(title)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f'<link rel="stylesheet" href="/style.css"></head><body><h1>{name}</h1>{body}</body></html>\n'
+    )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    if not rows:
+        return "<p>none</p>"
+
+    def line(cells: tuple[Any, ...], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
