@@ -112,13 +112,15 @@ class SessionEnv(Part):
 
 class Constant(Part):
     """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
-    server's incoming folder under the name `upload`."""
+    server's incoming folder under the name `upload`. `file` is set by the server's shell when it took that file over;
+    what a client says there is ignored."""
 
     id: ID
     size: int
     data: bytes | None = None
     upload: str | None = None
     checksum: int | None = None
+    file: FileRef | None = None
 
 
 class TaskUpdate(Part):

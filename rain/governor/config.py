@@ -1,0 +1,72 @@
+"""The governor's configuration file (TOML)."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from dataclasses import dataclass, field
+
+from rain.common.errors import RainException
+
+
+@dataclass(slots=True)
+class GovernorConfig:
+    """What a configuration file says.
+
+    Attributes
+    ----------
+    executors : dict of str to list of str
+        Commands of foreign executors by their type.
+    resources : dict of str to float
+        What the governor has beside cpus.
+    """
+
+    executors: dict[str, list[str]] = field(default_factory=dict)
+    resources: dict[str, float] = field(default_factory=dict)
+
+
+def read_config(path: str | None) -> GovernorConfig:
+    """The configuration in the file at `path`; None means an empty one.
+
+    Raises
+    ------
+    RainException
+        If the file cannot be read, or says something that has no meaning.
+    """
+    config = GovernorConfig()
+    if path is None:
+        return config
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise RainException(f"the governor's configuration {path} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RainException(f"the governor's configuration {path} is not TOML: {error}") from None
+    for section in values.keys() - {"executors", "resources"}:
+        raise RainException(f"{path}: unknown section [{section}]; there are [executors.NAME] and [resources]")
+    for name, section in _table(path, "executors", values).items():
+        config.executors[name] = _command(path, name, section)
+    for name, amount in _table(path, "resources", values).items():
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
+            raise RainException(f"{path}: resource {name} must be a number of at least 0, not {amount!r}")
+        config.resources[name] = amount
+    return config
+
+
+def _table(path: str, name: str, values: dict[str, object]) -> dict[str, object]:
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise RainException(f"{path}: {name} must be a section")
+    return table
+
+
+def _command(path: str, name: str, section: object) -> list[str]:
+    command = section.get("command") if isinstance(section, dict) else None
+    if isinstance(command, str):
+        command = shlex.split(command)
+    if not isinstance(command, list) or not command or not all(isinstance(part, str) for part in command):
+        raise RainException(f'{path}: [executors.{name}] needs command = "/path/to/executor --its-args"')
+    if name in ("py", "builtin", "program") or "/" in name:
+        raise RainException(f"{path}: an executor cannot be called {name!r}")
+    return command

@@ -1,0 +1,545 @@
+"""The governor as a process: sockets, timers, processes and files around `GovernorCore`.
+
+Theory of operation
+-------------------
+Whatever happens becomes an event; `_step` gives it to the core and carries the effects out in order. At the end of a loop
+turn in which anything happened the core gets `TurnEnded` and the conversation is flushed, so that all results of one
+turn leave as one packet. Nothing here decides anything about tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rain.common.address import format_address, is_loopback, parse_address
+from rain.common.errors import ProtocolError, RainException
+from rain.common.ids import ID
+from rain.common.limits import GOVERNOR_LOST_S, HEARTBEAT_S
+from rain.common.messages import (
+    DataError,
+    DataGet,
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    FileRef,
+    Hello,
+    Load,
+    ObjectData,
+    Register,
+    Results,
+    ServerToGovernor,
+    TaskResult,
+)
+from rain.common.spec import TaskError, TaskInfo
+from rain.governor.builtin import run_builtin
+from rain.governor.cbor1 import ForeignExecutors
+from rain.governor.config import GovernorConfig
+from rain.governor.core import GovernorCore
+from rain.governor.core import effects as do
+from rain.governor.core import events as ev
+from rain.governor.core.records import BUILTINS_MAX
+from rain.governor.executors import Executors
+from rain.governor.fetch import fetch
+from rain.governor.store import Store
+from rain.io.auth import Credentials
+from rain.io.process import host_id, write_ready_file
+from rain.io.transfer import serve_get
+from rain.io.transport import Conversation, DataConnection, Listener, converse, open_data
+
+log = logging.getLogger("rain.governor")
+
+TICK_S = 0.05
+SERVER_RETURN_S = 60.0
+"""How long a governor looks for a server that has gone, before it ends."""
+RECONNECT_PAUSE_S = 0.5
+
+
+@dataclass(slots=True)
+class GovernorOptions:
+    """What `rain governor` is told.
+
+    Attributes
+    ----------
+    server : str
+        ``host:port``.
+    credentials : Credentials
+        With the governor's key.
+    cpus : float
+    work_dir : str
+        A private folder for executors and the part of the store that is on disk; removed at the end.
+    listen : str
+        Address of the data listener; empty: the address by which the server is reached, any port.
+    advertise : str
+        Host that peers are told; empty: the one listened at.
+    config : GovernorConfig
+    ready_file : str
+        Made once the governor is registered; empty for none.
+    store_bytes_max : int or None
+        Bytes of objects kept in memory before they are spilled to disk; None: a share of what the machine has.
+    """
+
+    server: str
+    credentials: Credentials
+    cpus: float
+    work_dir: str
+    listen: str = ""
+    advertise: str = ""
+    config: GovernorConfig = field(default_factory=GovernorConfig)
+    ready_file: str = ""
+    store_bytes_max: int | None = None
+
+
+async def govern(options: GovernorOptions, stop: asyncio.Event) -> None:
+    """Be a governor until `stop` is set.
+
+    Raises
+    ------
+    RainException
+        If the server cannot be reached at the start, refuses the governor, or is gone for `SERVER_RETURN_S`.
+    """
+    governor = Governor(options)
+    try:
+        await governor.open()
+        await governor.run(stop)
+    finally:
+        await governor.close()
+
+
+def run(options: GovernorOptions, stop_fd: int | None = None) -> None:
+    """Run a governor in a loop of its own until SIGTERM, SIGINT, or the end of file at the lifeline `stop_fd`.
+
+    Raises
+    ------
+    RainException
+        As `govern`.
+    """
+
+    async def main() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        if stop_fd is not None:
+            loop.add_reader(stop_fd, stop.set)
+        await govern(options, stop)
+
+    asyncio.run(main())
+
+
+class Governor:
+    """One governor: its core, and everything that touches the world."""
+
+    def __init__(self, options: GovernorOptions) -> None:
+        self.options = options
+        self._loop = asyncio.get_running_loop()
+        self._host_id = host_id()
+        self._conversation: Conversation | None = None
+        self._gone: asyncio.Future[str] = self._loop.create_future()
+        self._turn_due = False
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            do.ToServer: self._to_server,
+            do.Fetch: self._fetch,
+            do.CancelFetch: self._cancel_fetch,
+            do.PutInStore: self._put_in_store,
+            do.DropFromStore: lambda effect: self._store.drop(effect.ids),
+            do.EndSessionStore: lambda effect: self._store.drop_session(effect.session_id),
+            do.StartExecutor: self._start_executor,
+            do.RunOnExecutor: self._run_on_executor,
+            do.RecallFromExecutor: lambda effect: self._pool(effect).recall(effect.executor_id, effect.numbers),
+            do.InterruptExecutor: lambda effect: self._pool(effect).interrupt(effect.executor_id, effect.number),
+            do.KillExecutor: lambda effect: self._pool(effect).kill(effect.executor_id),
+            do.RunBuiltin: self._run_builtin,
+            do.CancelBuiltin: self._cancel_builtin,
+        }
+        self._fetches: dict[ID, asyncio.Task[None]] = {}
+        self._builtins: dict[int, threading.Event] = {}
+        self._threads = ThreadPoolExecutor(BUILTINS_MAX, thread_name_prefix="rain-builtin")
+        self._memory_max: dict[int, float] = {}
+        self._seen: dict[int, int] = {}
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Listen, connect to the server and register.
+
+        Raises
+        ------
+        RainException
+            If one of these cannot be done.
+        """
+        options = self.options
+        host, port = self._listen_at()
+        self._listener = Listener(
+            host, port, options.credentials, self._no_conversation, self._serve_data, {}, _no_peer
+        )
+        self.governor_id = format_address(options.advertise or self._listener.host, self._listener.port)
+        self._store = Store(
+            options.work_dir, memory_bytes_max=options.store_bytes_max, on_moved=self._moved, on_lost=self._lost
+        )
+        self._python = Executors(
+            on_results=self._results, on_recalled=self._recalled, on_exited=self._exited, work_dir=options.work_dir
+        )
+        self._foreign = ForeignExecutors(
+            options.config.executors,
+            on_results=self._results,
+            on_recalled=self._recalled,
+            on_exited=self._exited,
+            work_dir=options.work_dir,
+        )
+        self._foreign_ids: set[int] = set()
+        self.resources = {"cpus": options.cpus, **options.config.resources}
+        self._core = GovernorCore(self.governor_id, self.resources, sorted(options.config.executors))
+        await self._connect()
+        self._timer = self._loop.create_task(self._tick())
+        if options.ready_file:
+            write_ready_file(options.ready_file)
+
+    def _listen_at(self) -> tuple[str, int]:
+        if self.options.listen:
+            return parse_address(self.options.listen, default_port=0)
+        server = parse_address(self.options.server)
+        if is_loopback(server[0]):
+            return "127.0.0.1", 0
+        # A datagram socket finds the route without sending anything.
+        try:
+            family, _, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect(address)
+                return probe.getsockname()[0], 0
+        except OSError as error:
+            raise RainException(f"the server {self.options.server} cannot be reached: {error.strerror}") from None
+
+    async def _connect(self) -> None:
+        hello = Hello("governor", "", host_id=self._host_id, python=".".join(platform.python_version_tuple()[:2]))
+        self._gone = self._loop.create_future()
+        self._conversation = await converse(
+            self.options.server,
+            self.options.credentials,
+            hello,
+            ServerToGovernor,
+            self._on_messages,
+            self._on_gone,
+            away_s=GOVERNOR_LOST_S,
+        )
+        self._conversation.send(
+            Register(
+                self.governor_id, self._host_id, self.resources, sorted(self.options.config.executors), hello.python
+            )
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set.
+
+        Raises
+        ------
+        RainException
+            If the server is gone and does not come back.
+        """
+        stopped = self._loop.create_task(stop.wait())
+        try:
+            while True:
+                await asyncio.wait({stopped, self._gone, self._timer}, return_when=asyncio.FIRST_COMPLETED)
+                if stopped.done():
+                    return
+                if self._timer.done():
+                    self._timer.result()
+                await self._find_server(stop, self._gone.result())
+        finally:
+            stopped.cancel()
+
+    async def _find_server(self, stop: asyncio.Event, reason: str) -> None:
+        log.warning("the conversation with the server is over: %s", reason)
+        deadline = self._loop.time() + SERVER_RETURN_S
+        while not stop.is_set():
+            try:
+                await self._connect()
+                log.info("registered again with nothing")
+                return
+            except RainException as error:
+                if self._loop.time() > deadline:
+                    raise RainException(f"the server {self.options.server} is gone ({reason}): {error}") from None
+                try:
+                    await asyncio.wait_for(stop.wait(), RECONNECT_PAUSE_S)
+                except TimeoutError:
+                    pass
+
+    async def close(self) -> None:
+        """Kill all executors, delete all objects, tell the server; idempotent."""
+        if self._conversation is not None:
+            self._conversation.close("the governor was stopped")
+        if hasattr(self, "_timer"):
+            self._timer.cancel()
+        for task in self._fetches.values():
+            task.cancel()
+        for cancelled in self._builtins.values():
+            cancelled.set()
+        if hasattr(self, "_python"):
+            await self._foreign.close()
+            await self._python.close()
+        if hasattr(self, "_listener"):
+            self._listener.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if hasattr(self, "_store"):
+            self._store.close()
+
+    # -- events in, effects out -----------------------------------------------------------------
+
+    def _step(self, event: ev.Event) -> None:
+        handlers = self._handlers
+        for effect in self._core.step(event, time.monotonic()):
+            handlers[type(effect)](effect)
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn_ended)
+
+    def _turn_ended(self) -> None:
+        self._turn_due = False
+        handlers = self._handlers
+        for effect in self._core.step(ev.TurnEnded(), time.monotonic()):
+            handlers[type(effect)](effect)
+        if self._conversation is not None:
+            self._conversation.flush()
+
+    def _on_messages(self, messages: list[Any]) -> None:
+        for message in messages:
+            self._step(ev.ServerSaid(message))
+
+    def _on_gone(self, reason: str) -> None:
+        self._conversation = None
+        self._step(ev.ServerGone())
+        if not self._gone.done():
+            self._gone.set_result(reason)
+
+    def _to_server(self, effect: do.ToServer) -> None:
+        if self._conversation is None:
+            return
+        try:
+            self._conversation.send(effect.message)
+        except ProtocolError:
+            log.exception("a message to the server was too large")
+
+    async def _tick(self) -> None:
+        loads = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            for executor_id, number in self._python.seen().items():
+                if self._seen.get(executor_id) != number:
+                    self._seen[executor_id] = number
+                    self._step(ev.ExecutorSeen(executor_id, number))
+            for executor_id, allowed in self._memory_max.items():
+                used = self._python.memory(executor_id)
+                if used > allowed:
+                    self._step(ev.OverMemory(executor_id, used))
+            self._step(ev.Tick())
+            loads += TICK_S
+            if loads >= HEARTBEAT_S and self._conversation is not None:
+                loads = 0.0
+                self._conversation.send(Load({**self._store.statistics(), "load": os.getloadavg()[0]}))
+
+    # -- objects --------------------------------------------------------------------------------
+
+    def _fetch(self, effect: do.Fetch) -> None:
+        object_id = effect.data.spec.id
+        self._fetches[object_id] = self._loop.create_task(self._bring(effect.data))
+
+    async def _bring(self, data: ObjectData) -> None:
+        object_id = data.spec.id
+        event: ev.Event
+        try:
+            await fetch(data, self._store, self._host_id, self._open_data)
+            event = ev.FetchDone(object_id)
+        except asyncio.CancelledError:
+            event = ev.FetchFailed(object_id, "the fetch was cancelled")
+        except RainException as error:
+            event = ev.FetchFailed(object_id, str(error))
+        except Exception as error:
+            log.exception("fetching %s failed", object_id)
+            event = ev.FetchFailed(object_id, f"{type(error).__name__}: {error}")
+        self._fetches.pop(object_id, None)
+        self._step(event)
+
+    async def _open_data(self, address: str) -> DataConnection:
+        return await open_data(address, self.options.credentials)
+
+    def _cancel_fetch(self, effect: do.CancelFetch) -> None:
+        task = self._fetches.get(effect.id)
+        if task is not None:
+            task.cancel()
+
+    def _put_in_store(self, effect: do.PutInStore) -> None:
+        data = effect.data
+        try:
+            self._store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=data.spec.data_type == "dir")
+        except (RainException, OSError) as error:
+            self._loop.call_soon(self._step, ev.ObjectLost(data.spec.id, str(error)))
+
+    def _moved(self, object_id: ID, file: FileRef) -> None:
+        self._step(ev.ObjectMoved(object_id, file))
+
+    def _lost(self, object_id: ID, reason: str) -> None:
+        self._step(ev.ObjectLost(object_id, reason))
+
+    def _no_conversation(self, conversation: Conversation, hello: Hello) -> None:
+        raise AssertionError("a governor's listener takes data connections only")
+
+    async def _serve_data(self, connection: DataConnection) -> None:
+        while True:
+            request = await connection.receive()
+            if not isinstance(request, DataGet):
+                await connection.send(DataError("a governor answers DataGet only"))
+                return
+            held = self._store.get(request.id)
+            if held is None:
+                await connection.send(DataError(f"{self.governor_id} does not hold object {request.id}", missing=True))
+                continue
+            await serve_get(connection, request, held)
+
+    # -- executors ------------------------------------------------------------------------------
+
+    def _pool(self, effect: Any) -> Executors | ForeignExecutors:
+        return self._foreign if effect.executor_id in self._foreign_ids else self._python
+
+    def _start_executor(self, effect: do.StartExecutor) -> None:
+        here = effect.session_env
+        if here is not None and here.host_id != self._host_id:
+            here = None
+        env = dict(effect.env)
+        if "gpus" in effect.devices:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, effect.devices["gpus"]))
+        setup = ExecutorSetup(
+            executor_id=effect.executor_id,
+            session_id=effect.session_id,
+            governor_id=self.governor_id,
+            work_dir=os.path.join(self.options.work_dir, f"executor-{effect.executor_id}"),
+            store_dir=self._store.incoming,
+            spill_dir=self._store.incoming_disk,
+            store_bytes_max=self._store.incoming_bytes_max,
+            sys_path=here.sys_path if here else None,
+            cwd=here.cwd if here else None,
+            env=env,
+            resources=effect.resources,
+        )
+        if effect.kind in ("py", "program"):
+            python = here.python if here and effect.kind == "py" else None
+            self._python.start(effect.executor_id, setup, python)
+            if effect.resources.get("mem"):
+                self._memory_max[effect.executor_id] = effect.resources["mem"]
+        else:
+            self._foreign_ids.add(effect.executor_id)
+            self._foreign.start(effect.executor_id, setup, effect.kind)
+
+    def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
+        tasks = []
+        for item in effect.items:
+            assignment = item.assignment
+            spec = assignment.spec
+            function = None
+            if item.function is not None:
+                function = self._input(item.function, None, item.function_cached)
+            tasks.append(
+                ExecutorTask(
+                    item.number,
+                    assignment.attempt,
+                    spec,
+                    [self._input(known, wanted.label) for known, wanted in zip(item.inputs, spec.inputs, strict=True)],
+                    assignment.outputs,
+                    function,
+                )
+            )
+        self._pool(effect).run(effect.executor_id, tasks)
+
+    def _input(self, known: do.Known, label: str | None, cached: bool = False) -> ExecutorInput:
+        if cached:
+            return ExecutorInput(known.spec, known.info, label, cached=True)
+        held = self._store.get(known.spec.id)
+        if held is None:
+            # The executor reports what it cannot open as the task's error; the core hears of the loss by itself.
+            return ExecutorInput(known.spec, known.info, label)
+        return ExecutorInput(known.spec, known.info, label, held.data, held.file.path if held.file else None)
+
+    def _results(self, executor_id: int, message: Results) -> None:
+        results = [self._adopt(result) for result in message.results]
+        self._step(ev.ExecutorResults(executor_id, results, message.stale))
+
+    def _adopt(self, result: TaskResult) -> TaskResult:
+        """Take the outputs into the store; a result whose outputs cannot be taken is a failure."""
+        store = self._store
+        result.info.governor = self.governor_id
+        try:
+            for output in result.outputs:
+                if output.same_as is not None:
+                    held = store.alias(output.id, output.same_as)
+                    output.data, output.file, output.checksum = held.data, held.file, held.checksum
+                elif output.data is not None:
+                    store.put_bytes(output.id, output.data, output.checksum)
+                elif output.file is not None:
+                    output.file = store.adopt(output.id, output.file, output.checksum)
+        except (RainException, OSError) as error:
+            store.drop([output.id for output in result.outputs])
+            return failure(result, f"an output could not be stored on governor {self.governor_id}: {error}")
+        return result
+
+    def _recalled(self, executor_id: int, numbers: list[int]) -> None:
+        self._step(ev.ExecutorRecalled(executor_id, numbers))
+
+    def _exited(self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes) -> None:
+        self._memory_max.pop(executor_id, None)
+        self._seen.pop(executor_id, None)
+        self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr))
+        self._foreign_ids.discard(executor_id)
+
+    # -- builtin tasks --------------------------------------------------------------------------
+
+    def _run_builtin(self, effect: do.RunBuiltin) -> None:
+        cancelled = self._builtins[effect.number] = threading.Event()
+        assignment = effect.assignment
+
+        def work() -> TaskResult:
+            inputs = []
+            for wanted in assignment.spec.inputs:
+                held = self._store.get(wanted.id)
+                if held is None:
+                    raise RainException(f"input {wanted.id} is not in the store of governor {self.governor_id}")
+                inputs.append(held)
+            return run_builtin(assignment, inputs, effect.inputs, self._store, cancelled)
+
+        def ended(future: Any) -> None:
+            del self._builtins[effect.number]
+            result: TaskResult
+            try:
+                result = future.result()
+            except BaseException as error:
+                if not isinstance(error, RainException):
+                    log.exception("builtin task %s", assignment.spec.id, exc_info=error)
+                result = failure(TaskResult(assignment.spec.id, assignment.attempt, TaskInfo()), str(error))
+            result.info.governor = self.governor_id
+            self._step(ev.BuiltinEnded(effect.number, result))
+
+        self._loop.run_in_executor(self._threads, work).add_done_callback(ended)
+
+    def _cancel_builtin(self, effect: do.CancelBuiltin) -> None:
+        cancelled = self._builtins.get(effect.number)
+        if cancelled is not None:
+            cancelled.set()
+
+
+def failure(result: TaskResult, message: str) -> TaskResult:
+    """`result` as a failed one, of Rain's own making."""
+    info = msgspec.structs.replace(result.info, error=message)
+    return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", message))
+
+
+def _no_peer(hello: Hello) -> Any:
+    raise RainException("this is a governor's data port; connect to the server")
