@@ -1,0 +1,317 @@
+"""Processes: which host this is, what it offers, starting and ending them so that none is left behind.
+
+Theory of operation
+-------------------
+Nobody here trusts a process to end by being asked. Whoever starts others holds the writing end of a *lifeline* pipe
+whose reading end they watch: however the holder dies, the kernel closes its end and they notice. (The kernel's
+parent-death signal fires when the starting *thread* ends, which a library cannot rule out.) Above them stands the
+guardian (`rain.io.guardian`), a subreaper: whatever they leave behind, also in sessions of its own, becomes its child.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import IO, TYPE_CHECKING
+
+from rain.common.errors import RainException, ResourceError
+
+if TYPE_CHECKING:
+    import subprocess
+
+_PR_SET_CHILD_SUBREAPER = 36
+_FD_PREFIX = "fd:"
+SECRET_VARIABLES = ("RAIN_TOKEN",)
+"""Environment variables that no other process may inherit."""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+@cache
+def host_id() -> str:
+    """A name that two processes share when they can see each other's files.
+
+    It changes when the machine starts anew. Containers on one machine differ by their own machine id or host name.
+    """
+    boot = _read("/proc/sys/kernel/random/boot_id")
+    machine = _read("/etc/machine-id")
+    if not boot:
+        import uuid
+
+        boot = str(uuid.getnode())
+    return hashlib.sha256("\0".join((boot, machine, socket.gethostname())).encode()).hexdigest()[:32]
+
+
+# -- cpus -----------------------------------------------------------------------------------------
+
+
+def available_cpus() -> int:
+    """How many cpus this process may use: its affinity, and the limit of its control group."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_cpus()
+    return max(1, min(cpus, int(quota + 0.5)) if quota else cpus)
+
+
+def _cgroup_cpus(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
+    """The tightest limit among our control group and those above it, in cpus."""
+    limits = []
+    for line in _read(own).splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers == "":
+            places = [root, root + "/unified"]
+        elif "cpu" in controllers.split(","):
+            places = [f"{root}/{controllers}", f"{root}/cpu"]
+        else:
+            continue
+        parts = path.strip("/").split("/") if path.strip("/") else []
+        for depth in range(len(parts) + 1):
+            folder = "/".join(parts[:depth])
+            limits += [limit for place in places if (limit := _quota(f"{place}/{folder}")) is not None]
+    return min(limits, default=None)
+
+
+def _quota(folder: str) -> float | None:
+    words = _read(f"{folder}/cpu.max").split() or [
+        _read(f"{folder}/cpu.cfs_quota_us") or "max",
+        _read(f"{folder}/cpu.cfs_period_us") or "100000",
+    ]
+    try:
+        quota, period = int(words[0]), int(words[1])
+    except (ValueError, IndexError):
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def parse_cpus(text: str | int) -> int:
+    """How many cpus ``N`` (as many, even if the machine has fewer), ``-N`` (all but N) or ``detect`` means here.
+
+    Raises
+    ------
+    RainException
+        If it means none.
+
+    Examples
+    --------
+    >>> parse_cpus("3"), parse_cpus("detect") == available_cpus()
+    (3, True)
+    """
+    if str(text).strip() == "detect":
+        return available_cpus()
+    try:
+        number = int(text)
+    except ValueError:
+        raise RainException(f"cpus must be a number, -N (all but N) or 'detect', not {str(text)!r}") from None
+    if number < 0:
+        all_cpus = available_cpus()
+        if all_cpus + number < 1:
+            raise RainException(f"cpus {number} leaves none of the {all_cpus} cpus that this process may use")
+        return all_cpus + number
+    return number
+
+
+# -- lifelines, ready notes -----------------------------------------------------------------------
+
+
+def watch_lifeline(descriptor: int, on_end: Callable[[], None]) -> None:
+    """Call `on_end`, in a thread of its own, when the other end of the pipe at `descriptor` is closed."""
+
+    def watch() -> None:
+        while True:
+            try:
+                if not os.read(descriptor, 4096):
+                    break
+            except InterruptedError:
+                continue
+            except BlockingIOError:
+                import select
+
+                select.select([descriptor], [], [])
+            except OSError:
+                break
+        on_end()
+
+    threading.Thread(target=watch, name="rain-lifeline", daemon=True).start()
+
+
+def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
+    """End this process when the lifeline does: by SIGTERM, and by force if it still lives `grace_s` seconds later."""
+
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os._exit(1)
+
+    watch_lifeline(descriptor, end)
+
+
+def write_ready(path: str | os.PathLike[str] | None) -> None:
+    """Tell that this process is ready: create the file `path` with the line ``ready`` in one step.
+
+    ``fd:N`` writes the line to descriptor N and closes it; None does nothing.
+
+    Raises
+    ------
+    ResourceError
+        If the file cannot be written.
+    """
+    if path is None:
+        return
+    name = os.fspath(path)
+    try:
+        if name.startswith(_FD_PREFIX):
+            descriptor = int(name[len(_FD_PREFIX) :])
+            os.write(descriptor, b"ready\n")
+            os.close(descriptor)
+            return
+        folder = os.path.dirname(name)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        partial = f"{name}.{os.getpid()}"
+        with open(partial, "w", encoding="ascii") as file:
+            file.write("ready\n")
+        os.replace(partial, name)
+    except OSError as error:
+        raise ResourceError(f"cannot write the ready file {name}: {error.strerror}") from None
+
+
+# -- starting -------------------------------------------------------------------------------------
+
+
+def become_subreaper() -> None:
+    """Make this process the parent of its descendants' orphans."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise ResourceError(f"cannot become the subreaper: {os.strerror(ctypes.get_errno())}")
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without Rain's secrets, with `extra`."""
+    return {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES} | dict(extra or {})
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: str | None = None,
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    keep: Iterable[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, so that no keyboard interrupt reaches it; descriptors `keep` stay open.
+
+    Raises
+    ------
+    ResourceError
+        If the program cannot be started.
+    """
+    import subprocess
+
+    try:
+        return subprocess.Popen(
+            command,
+            env=clean_environment(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(keep),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ResourceError(f"cannot start {command[0]}: {error.strerror}") from None
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs `module` with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+# -- ending ---------------------------------------------------------------------------------------
+
+
+def _parents() -> dict[int, int]:
+    """pid -> parent's pid of every process that is not a zombie."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as file:
+                # The name stands in parentheses and may hold anything, also parentheses.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in (b"Z", b"X"):
+            parents[int(entry)] = int(fields[1])
+    return parents
+
+
+def descendants(pid: int) -> list[int]:
+    """The living processes below `pid`, children before their children."""
+    below: dict[int, list[int]] = {}
+    for child, parent in _parents().items():
+        below.setdefault(parent, []).append(child)
+    found, queue = [], list(below.get(pid, ()))
+    while queue:
+        child = queue.pop(0)
+        found.append(child)
+        queue += below.get(child, ())
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether `pid` runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def kill_tree(pid: int, grace_s: float = 0.0) -> None:
+    """End `pid`, its process group if it leads one, and all descendants.
+
+    With `grace_s`, `pid` alone gets SIGTERM first, and that many seconds to end what it started. The caller reaps.
+    """
+    if grace_s > 0:
+        signal_all([pid], signal.SIGTERM)
+        deadline = time.monotonic() + grace_s
+        while is_alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    for _ in range(10):  # a process that forks while it is being killed needs another round
+        found = descendants(pid)
+        if is_alive(pid):
+            try:
+                if os.getpgid(pid) == pid:
+                    os.killpg(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+            found.append(pid)
+        if not found:
+            return
+        signal_all(found, signal.SIGKILL)
