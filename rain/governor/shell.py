@@ -2,9 +2,9 @@
 
 Theory of operation
 -------------------
-Whatever happens becomes an event; `_step` gives it to the core and carries the effects out in order. At the end of a loop
-turn in which anything happened the core gets `TurnEnded` and the conversation is flushed, so that all results of one
-turn leave as one packet. Nothing here decides anything about tasks.
+Whatever happens becomes an event; `_step` gives it to the core and carries the effects out in order. At the end of a
+loop turn in which anything happened the core gets `TurnEnded` and the conversation is flushed, so that all results of
+one turn leave as one packet. Nothing here decides anything about tasks.
 """
 
 from __future__ import annotations

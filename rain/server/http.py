@@ -2,8 +2,8 @@
 
 Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding),
 then `Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie
-that a single-use login code in the URL's fragment was changed for (people). Nothing that is shown is markup: all text is
-escaped and the content policy allows no inline script or style.
+that a single-use login code in the URL's fragment was changed for (people). Nothing that is shown is markup: all text
+is escaped and the content policy allows no inline script or style.
 """
 
 from __future__ import annotations

@@ -1,0 +1,389 @@
+"""The server as a process: sockets, timers, HTTP and the event log around the server's core.
+
+Theory of operation
+-------------------
+Whatever happens becomes an event; `_step` gives it to the core and carries the effects out in order. At the end of a
+loop turn in which anything happened the core gets `TurnEnded`: then it schedules, and sends one batch to each peer.
+Peers are conversations here: connections come and go below, in `rain.io.transport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import platform
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rain import __version__
+from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT, format_address
+from rain.common.errors import ProtocolError, RainException, ResourceError
+from rain.common.ids import ID
+from rain.common.messages import (
+    ClientToServer,
+    Constant,
+    DataEnd,
+    DataError,
+    DataGet,
+    DataPut,
+    Failed,
+    GovernorToServer,
+    Hello,
+    ObjectData,
+    Register,
+    Retry,
+    ServerInfo,
+    Submit,
+    Welcome,
+)
+from rain.io.auth import Credentials
+from rain.io.process import host_id, write_ready_file
+from rain.io.runtime import ConnectionFile
+from rain.io.transfer import relay, serve_get, serve_put
+from rain.io.transport import Conversation, DataConnection, Listener, open_data
+from rain.server.constants import ConstantFiles
+from rain.server.core import ServerCore
+from rain.server.core import effects as do
+from rain.server.core import events as ev
+from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.http import Http
+
+log = logging.getLogger("rain.server")
+
+TICK_S = 0.25
+EVENTS_EVERY_S = 0.5
+
+
+@dataclass(slots=True)
+class ServerOptions:
+    """What `rain server` is told.
+
+    Attributes
+    ----------
+    host, port : str, int
+        Where to listen; port 0 picks a free one.
+    http_host, http_port : str, int
+    log_dir : str
+        Where the event log is kept; made if it is not there.
+    ready_file : str
+        Made once connections are accepted; empty for none.
+    connection_file : str
+        Where to write the connection file; empty: the user's runtime folder.
+    """
+
+    host: str = LOOPBACK
+    port: int = SERVER_PORT
+    http_host: str = LOOPBACK
+    http_port: int = HTTP_PORT
+    log_dir: str = ""
+    ready_file: str = ""
+    connection_file: str = ""
+
+
+async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
+    """Be a server until `stop` is set.
+
+    Raises
+    ------
+    RainException
+        If it cannot start: a port is taken, a folder cannot be made.
+    """
+    server = Server(options)
+    try:
+        await server.open()
+        await server.run(stop)
+    finally:
+        server.close()
+
+
+def run(options: ServerOptions, stop_fd: int | None = None) -> None:
+    """Run a server in a loop of its own until SIGTERM, SIGINT, or the end of file at the lifeline `stop_fd`.
+
+    Raises
+    ------
+    RainException
+        As `serve`.
+    """
+
+    async def main() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        if stop_fd is not None:
+            loop.add_reader(stop_fd, stop.set)
+        await serve(options, stop)
+
+    asyncio.run(main())
+
+
+def http_bearer(key: bytes) -> str:
+    """What a holder of `key` puts into the ``Authorization: Bearer`` header; the key itself never travels."""
+    return hmac.digest(key, b"rain http bearer", "sha256").hex()
+
+
+class Server:
+    """One server: its core, and everything that touches the world."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
+        self._loop = asyncio.get_running_loop()
+        self._host_id = host_id()
+        self._peers: dict[str, Conversation] = {}
+        self._governors: dict[Conversation, str] = {}
+        self._client_count = 0
+        self._turn_due = False
+        self._listener: Listener | None = None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            do.ToClient: lambda effect: self._send(effect.client_id, effect.message),
+            do.ToGovernor: lambda effect: self._send(effect.governor_id, effect.message),
+            do.DropGovernor: lambda effect: self._drop(effect.governor_id, effect.reason),
+            do.DiscardUpload: lambda effect: self._constants.discard(effect.names),
+            do.Happened: self._happened,
+        }
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Listen, and tell where.
+
+        Raises
+        ------
+        RainException
+            If a port is taken or a folder cannot be written.
+        """
+        options = self.options
+        self._credentials = Credentials.generate()
+        try:
+            self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
+            os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
+            self._constants = ConstantFiles(tempfile.mkdtemp(prefix="rain-server-", dir=_constants_parent()))
+        except OSError as error:
+            raise ResourceError(f"the server cannot make its folders: {error}") from None
+        self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"))
+        self._listener = Listener(
+            options.host,
+            options.port,
+            self._credentials,
+            self._on_conversation,
+            self._serve_data,
+            {"client": ClientToServer, "governor": GovernorToServer},
+            self._welcome,
+        )
+        self.address = self._listener.address
+        bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
+        try:
+            self._http = Http(options.http_host, options.http_port, bearers, self._log, self.info)
+        except OSError as error:
+            where = format_address(options.http_host, options.http_port)
+            raise ResourceError(f"cannot listen at {where} for HTTP: {error.strerror or error}") from None
+        self._core = ServerCore(self.address, self._host_id)
+        self._connection_file = ConnectionFile.write(
+            self._listener, self._http.address, self._credentials, options.connection_file
+        )
+        self._timer = self._loop.create_task(self._tick())
+        if options.ready_file:
+            write_ready_file(options.ready_file)
+        log.info("listening at %s, HTTP at %s", self.address, self._http.address)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; an error in the timer ends the server rather than leave it half alive."""
+        stopped = self._loop.create_task(stop.wait())
+        await asyncio.wait({stopped, self._timer}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self._timer.done():
+            self._timer.result()
+
+    def close(self) -> None:
+        """Tell all peers, close everything, remove what is on disk but the logs; idempotent."""
+        if hasattr(self, "_timer"):
+            self._timer.cancel()
+        if self._listener is not None:
+            self._listener.close("the server was stopped")
+        if hasattr(self, "_http"):
+            self._http.close()
+        if hasattr(self, "_connection_file"):
+            self._connection_file.remove()
+        if hasattr(self, "_log"):
+            self._log.close()
+        if hasattr(self, "_constants"):
+            self._constants.close()
+        if hasattr(self, "_log_dir") and not self.options.log_dir:
+            shutil.rmtree(self._log_dir, ignore_errors=True)
+
+    def info(self) -> ServerInfo:
+        """The present state, for the status page."""
+        return self._core.info(0, __version__, self.address, self._http.address)
+
+    # -- peers ----------------------------------------------------------------------------------
+
+    def _welcome(self, hello: Hello) -> Welcome:
+        here = ".".join(platform.python_version_tuple()[:2])
+        if hello.python != here:
+            raise RainException(
+                f"the server runs Python {here} and this {hello.role} runs Python {hello.python or '(unknown)'}: "
+                "functions cannot travel between them; use the same minor version everywhere"
+            )
+        incoming = self._constants.incoming if hello.host_id == self._host_id else ""
+        return Welcome("", False, 0, self._host_id, incoming=incoming, http=self._http.address, data=self.address)
+
+    def _on_conversation(self, conversation: Conversation, hello: Hello) -> None:
+        if hello.role == "client":
+            self._client_count += 1
+            name = f"client-{self._client_count}"
+            conversation.on_messages = lambda messages: self._client_said(name, messages)
+            conversation.on_gone = lambda reason: self._client_gone(name, conversation)
+            self._peers[name] = conversation
+            self._step(ev.ClientJoined(name))
+        else:
+            conversation.on_messages = lambda messages: self._governor_said(conversation, messages)
+            conversation.on_gone = lambda reason: self._governor_gone(conversation, reason)
+
+    def _client_said(self, name: str, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, (Submit, Retry)) and any(constant.upload for constant in message.constants):
+                try:
+                    self._claim(message.constants)
+                except RainException as error:
+                    self._send(name, Failed(message.request, "rain", str(error)))
+                    continue
+            self._step(ev.ClientSaid(name, message))
+
+    def _claim(self, constants: list[Constant]) -> None:
+        for constant in constants:
+            constant.file = self._constants.claim(constant) if constant.upload else None
+
+    def _client_gone(self, name: str, conversation: Conversation) -> None:
+        if self._peers.get(name) is conversation:
+            del self._peers[name]
+            self._step(ev.ClientGone(name))
+
+    def _governor_said(self, conversation: Conversation, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, Register):
+                governor_id = message.governor_id
+                if governor_id in self._peers:
+                    self._drop(governor_id, "another governor registered at its address")
+                self._peers[governor_id] = conversation
+                self._governors[conversation] = governor_id
+                self._step(ev.GovernorJoined(governor_id, message))
+                continue
+            name = self._governor_name(conversation)
+            if name is None:
+                raise ProtocolError("a governor must register first")
+            self._step(ev.GovernorSaid(name, message))
+
+    def _governor_name(self, conversation: Conversation) -> str | None:
+        name = self._governors.get(conversation)
+        return name if name is not None and self._peers.get(name) is conversation else None
+
+    def _governor_gone(self, conversation: Conversation, reason: str) -> None:
+        name = self._governor_name(conversation)
+        self._governors.pop(conversation, None)
+        if name is not None:
+            del self._peers[name]
+            log.warning("governor %s is lost: %s", name, reason)
+            self._step(ev.GovernorGone(name, reason))
+
+    def _drop(self, governor_id: str, reason: str) -> None:
+        conversation = self._peers.get(governor_id)
+        if conversation is not None:
+            self._governor_gone(conversation, reason)
+            conversation.close(reason)
+
+    def _send(self, name: str, message: Any) -> None:
+        conversation = self._peers.get(name)
+        if conversation is not None:
+            conversation.send(message)
+
+    # -- events in, effects out -----------------------------------------------------------------
+
+    def _step(self, event: ev.Event) -> None:
+        handlers = self._handlers
+        for effect in self._core.step(event, time.monotonic()):
+            handlers[type(effect)](effect)
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn_ended)
+
+    def _turn_ended(self) -> None:
+        self._turn_due = False
+        handlers = self._handlers
+        for effect in self._core.step(ev.TurnEnded(), time.monotonic()):
+            handlers[type(effect)](effect)
+
+    def _happened(self, effect: do.Happened) -> None:
+        if effect.type in EVENT_TYPES:
+            self._log.add(effect.type, effect.session, effect.id, effect.values)
+
+    async def _tick(self) -> None:
+        pushed = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._step(ev.Tick())
+            pushed += TICK_S
+            if pushed >= EVENTS_EVERY_S:
+                pushed = 0.0
+                self._log.push()
+
+    # -- data connections -----------------------------------------------------------------------
+
+    async def _serve_data(self, connection: DataConnection) -> None:
+        while True:
+            request = await connection.receive()
+            if isinstance(request, DataGet):
+                await self._get(connection, request)
+            elif isinstance(request, DataPut):
+                await self._put(connection, request)
+            else:
+                await connection.send(DataError("a server answers DataGet and DataPut only"))
+                return
+
+    async def _get(self, connection: DataConnection, request: DataGet) -> None:
+        found = self._core.object_data(ID(*request.id))
+        if found is None:
+            await connection.send(DataError(f"object {request.id} is not finished, or its data are gone", missing=True))
+            return
+        await self._send_object(connection, request, found)
+
+    async def _send_object(self, connection: DataConnection, request: DataGet, found: ObjectData) -> None:
+        own = next((place.file for place in found.places if place.address == self.address), None)
+        if found.data is not None or own is not None:
+            await serve_get(connection, request, found.data, own, found.checksum)
+            return
+        trouble = []
+        for place in found.places:
+            try:
+                source = await open_data(place.address, self._credentials)
+            except RainException as error:
+                trouble.append(str(error))
+                continue
+            try:
+                await relay(source, connection, request)
+                return
+            finally:
+                source.close()
+        await connection.send(
+            DataError(f"object {request.id} cannot be had: {'; '.join(trouble) or 'nobody holds it'}")
+        )
+
+    async def _put(self, connection: DataConnection, request: DataPut) -> None:
+        try:
+            path = self._constants.incoming_path(request.name)
+            checksum = await serve_put(connection, request, path)
+        except (RainException, OSError) as error:
+            await connection.send(DataError(str(error)))
+            connection.close()
+            return
+        await connection.send(DataEnd(checksum))
+
+
+def _constants_parent() -> str | None:
+    """Memory if there is a file system in it, so that clients and governors on this host map what they are sent."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
