@@ -54,8 +54,8 @@ NAMED_BY_NOTHING_PURE = LOADED_BY_NOTHING_PURE | {
 }
 CALLED_BY_NOTHING_PURE = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
-LAZY = {ROOT / "rain/common/__init__.py"}
-"""Offers names of other layers on demand, through importlib."""
+LAZY = {ROOT / "rain/common/__init__.py", ROOT / "rain/common/content_type.py"}
+"""Offer names of other layers on demand, through importlib."""
 
 
 def pure_files() -> list[Path]:

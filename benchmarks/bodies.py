@@ -1,0 +1,57 @@
+"""What the benchmarks' tasks do, importable by the processes that run them: the peers' best case."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from typing import Any
+
+
+def noop(i: int) -> int:
+    return i
+
+
+def inc(x: int) -> int:
+    return x + 1
+
+
+def leaf(i: int) -> bytes:
+    return b"x" * (i & 1)
+
+
+def concat(a: bytes, b: bytes) -> bytes:
+    return (a + b)[:1]
+
+
+def program(i: int) -> None:
+    subprocess.run(["/bin/true"], check=True)
+
+
+def make_array(mib: int) -> Any:
+    import numpy as np
+
+    return np.full(mib << 20, 7, np.uint8)
+
+
+def make_bytes(mib: int) -> bytes:
+    return b"\7" * (mib << 20)
+
+
+def consume(data: Any) -> tuple[int, int]:
+    """Touch each page of `data`; the sum proves it, the process id tells where."""
+    import numpy as np
+
+    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes | bytearray | memoryview) else data
+    return int(array[::4096].sum(dtype="int64")), os.getpid()
+
+
+def gate(path: str) -> int:
+    """Hold back whoever depends on this task until `path` exists."""
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    return 0
+
+
+def after(i: int, gate: int) -> int:
+    return i
