@@ -54,6 +54,14 @@ PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
 CBOR_MEMORY_BYTES_MAX = 128_000
 """Inputs of cbor-1 executors up to this size are sent in memory, larger ones as a path."""
 
+# -- directories ----------------------------------------------------------------------------------
+ARCHIVE_ENTRIES_MAX = 200_000
+"""Files, folders and links in a directory object."""
+ARCHIVE_DEPTH_MAX = 200
+"""Folders inside each other in a directory object."""
+ARCHIVE_NAME_BYTES_MAX = 3000
+ARCHIVE_BYTES_MAX = 1024 * GIB
+
 # -- work ahead -----------------------------------------------------------------------------------
 AHEAD_S = 0.1
 """Estimated work that the server gives a governor beyond what it can run at once, per cpu."""
