@@ -33,7 +33,7 @@ class Dask(System):
         self.cluster.close()
 
     def server_pids(self) -> list[int]:
-        return children("distributed.cli.dask_scheduler")
+        return children("distributed.Scheduler")
 
     def by_value(self) -> None:
         from distributed.protocol.pickle import cloudpickle
@@ -41,7 +41,11 @@ class Dask(System):
         cloudpickle.register_pickle_by_value(bodies)
 
     def map_wait(self, body: str, n: int) -> None:
-        distributed.wait(self.client.map(getattr(bodies, body), range(n), pure=False))
+        self.wait(self.client.map(getattr(bodies, body), range(n), pure=False))
+
+    def wait(self, futures: list[Any]) -> None:
+        distributed.wait(futures)
+        assert all(future.status == "finished" for future in futures)
 
     def programs(self, n: int) -> None:
         self.map_wait("program", n)
@@ -65,7 +69,7 @@ class Dask(System):
         for layer in layers[1:]:
             below = [concat(below[a], below[b]) for a, b in layer]
             every += below
-        distributed.wait(self.client.compute(every, optimize_graph=False))
+        self.wait(self.client.compute(every, optimize_graph=False))
 
     def bigdata(self, mib: int) -> dict[str, float]:
         maker = getattr(bodies, self.maker)
@@ -99,7 +103,7 @@ class Dask(System):
     def pending(self, n: int, gate: str) -> Callable[[], object]:
         held = self.submit(bodies.gate, gate)
         futures = self.client.map(bodies.after, range(n), gate=held, pure=False)
-        return lambda: distributed.wait(futures)
+        return lambda: self.wait(futures)
 
 
 if __name__ == "__main__":

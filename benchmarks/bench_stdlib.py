@@ -23,7 +23,8 @@ class Stdlib(System):
 
     def map_wait(self, body: str, n: int) -> None:
         function = getattr(bodies, body)
-        concurrent.futures.wait([self.pool.submit(function, i) for i in range(n)])
+        for future in [self.pool.submit(function, i) for i in range(n)]:
+            future.result()
 
     def programs(self, n: int) -> None:
         self.map_wait("program", n)

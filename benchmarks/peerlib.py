@@ -25,6 +25,11 @@ from typing import Any
 import bodies
 import psutil
 
+# The processes of every system can import the task bodies.
+os.environ["PYTHONPATH"] = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]).rstrip(
+    os.pathsep
+)
+
 MIB = 1 << 20
 TREE_WIDTH = 256
 
