@@ -10,13 +10,9 @@ guardian (`rain.io.guardian`), a subreaper: whatever they leave behind, also in 
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import os
 import signal
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -47,13 +43,15 @@ def host_id() -> str:
 
     It changes when the machine starts anew. Containers on one machine differ by their own machine id or host name.
     """
+    import hashlib
+
     boot = _read("/proc/sys/kernel/random/boot_id")
     machine = _read("/etc/machine-id")
     if not boot:
         import uuid
 
         boot = str(uuid.getnode())
-    return hashlib.sha256("\0".join((boot, machine, socket.gethostname())).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join((boot, machine, os.uname().nodename)).encode()).hexdigest()[:32]
 
 
 # -- cpus -----------------------------------------------------------------------------------------
@@ -128,6 +126,7 @@ def parse_cpus(text: str | int) -> int:
 
 def watch_lifeline(descriptor: int, on_end: Callable[[], None]) -> None:
     """Call `on_end`, in a thread of its own, when the other end of the pipe at `descriptor` is closed."""
+    import threading
 
     def watch() -> None:
         while True:
@@ -158,17 +157,17 @@ def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
     watch_lifeline(descriptor, end)
 
 
-def write_ready(path: str | os.PathLike[str] | None) -> None:
+def write_ready_file(path: str | os.PathLike[str] | None) -> None:
     """Tell that this process is ready: create the file `path` with the line ``ready`` in one step.
 
-    ``fd:N`` writes the line to descriptor N and closes it; None does nothing.
+    ``fd:N`` writes the line to descriptor N and closes it; an empty path does nothing.
 
     Raises
     ------
     ResourceError
         If the file cannot be written.
     """
-    if path is None:
+    if not path:
         return
     name = os.fspath(path)
     try:
@@ -193,6 +192,8 @@ def write_ready(path: str | os.PathLike[str] | None) -> None:
 
 def become_subreaper() -> None:
     """Make this process the parent of its descendants' orphans."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise ResourceError(f"cannot become the subreaper: {os.strerror(ctypes.get_errno())}")
@@ -245,9 +246,9 @@ def python_command(module: str, *arguments: str) -> list[str]:
 # -- ending ---------------------------------------------------------------------------------------
 
 
-def _parents() -> dict[int, int]:
+def parents() -> dict[int, int]:
     """pid -> parent's pid of every process that is not a zombie."""
-    parents = {}
+    found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -258,14 +259,14 @@ def _parents() -> dict[int, int]:
         except OSError:
             continue
         if fields[0] not in (b"Z", b"X"):
-            parents[int(entry)] = int(fields[1])
-    return parents
+            found[int(entry)] = int(fields[1])
+    return found
 
 
 def descendants(pid: int) -> list[int]:
     """The living processes below `pid`, children before their children."""
     below: dict[int, list[int]] = {}
-    for child, parent in _parents().items():
+    for child, parent in parents().items():
         below.setdefault(parent, []).append(child)
     found, queue = [], list(below.get(pid, ()))
     while queue:

@@ -1,0 +1,397 @@
+"""The guardian: a small process above a server and its governors that leaves nothing behind when it ends.
+
+``python -m rain.io.guardian`` reads a plan (JSON, one line on standard input)::
+
+    {"processes": [{"name": "server", "command": ["python", "-m", "rain"],
+                    "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
+                    "log": "/path/server.log", "restart": true, "keep": [5]}, …],
+     "lifeline": 3, "report": 4, "folder": "/tmp/rain-local-…", "grace_s": 5.0, "log": "/path/guardian.log",
+     "preload": ["module", …], "entry": "module:function"}
+
+Theory of operation
+-------------------
+The guardian is the subreaper of all that its processes start, so whatever they leave behind, also in sessions of its
+own, becomes its child, to be killed when a process has died and at the end. It ends when its lifeline (a descriptor)
+closes, on SIGTERM, or when nothing is left to guard: it asks its processes to end, kills all descendants after
+`grace_s` seconds, and removes `folder`. Should it be killed itself, its processes notice by *their* lifelines.
+
+What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
+"name": …, "pid": …, "text": …}``. A process that was ready once and has ``restart`` is started anew when it dies;
+listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
+
+With `preload` and `entry` the first start is a fork instead of an exec: a child imports the modules once, forks each
+process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two interpreters' start-up is
+saved, and their memory shared.
+
+Nothing is imported here that a few kilobytes of code cannot do without: this process stays as long as the cluster.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from rain.io.process import become_subreaper, descendants, parents, signal_all
+
+_RESTARTS_MAX = 5
+"""Starts in a row that may fail before the guardian gives up."""
+_PAUSE_MAX_S = 5.0
+
+
+class _Process:
+    """One process that is guarded."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.name: str = spec["name"]
+        self.command: list[str] = spec["command"]
+        self.arguments: list[str] = spec.get("arguments", [])
+        self.log: str = spec.get("log") or os.devnull
+        self.restart: bool = spec.get("restart", False)
+        self.keep: list[int] = spec.get("keep", [])
+        self.pid = 0
+        self.ready: int | None = None  # reading end of the pipe at which it says that it is ready
+        self.was_ready = False
+        self.failures = 0
+        self.start_at: float | None = 0.0
+
+
+class Guardian:
+    """See the module."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._processes = [_Process(spec) for spec in plan["processes"]]
+        self._lifeline: int | None = plan.get("lifeline")
+        self._report_to: int | None = plan.get("report")
+        self._folder: str | None = plan.get("folder")
+        self._grace_s: float = plan.get("grace_s", 5.0)
+        self._preload: list[str] = plan.get("preload", [])
+        self._entry: str = plan.get("entry", "")
+        self._below, self._hold = os.pipe()  # the lifeline of our own processes
+        self._wake, wake_write = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._stopping = False
+        self._strangers: dict[int, int] = {}
+        self._nursery: tuple[int, int] | None = None  # pid, pipe
+        self._nursery_said = b""
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Guard until the end."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        become_subreaper()
+        try:
+            if self._preload:
+                self._start_nursery()
+            while not self._stopping:
+                self._start_due()
+                if not any(process.pid or process.start_at is not None for process in self._processes):
+                    break
+                self._wait(self._next_start())
+        finally:
+            self._end()
+
+    def _stop(self, *_: Any) -> None:
+        self._stopping = True
+
+    def _next_start(self) -> float | None:
+        due = [p.start_at for p in self._processes if p.start_at is not None and self._nursery is None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _wait(self, timeout_s: float | None) -> None:
+        watched = [self._wake, *(p.ready for p in self._processes if p.ready is not None)]
+        if self._lifeline is not None and not self._stopping:
+            watched.append(self._lifeline)
+        if self._nursery is not None:
+            watched.append(self._nursery[1])
+        for descriptor in select.select(watched, [], [], timeout_s)[0]:
+            if descriptor == self._wake:
+                _drain(descriptor)
+            elif descriptor == self._lifeline:
+                if not os.read(descriptor, 4096):
+                    self._stopping = True
+            elif self._nursery is not None and descriptor == self._nursery[1]:
+                self._hear_nursery(descriptor)
+            else:
+                self._hear_ready(descriptor)
+        self._reap()
+
+    def _report(self, event: str, process: _Process | None = None, text: str = "") -> None:
+        if self._report_to is None:
+            return
+        line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
+        try:
+            os.write(self._report_to, json.dumps(line | {"text": text}).encode() + b"\n")
+        except OSError:  # nobody listens any more, which is no reason to stop guarding
+            self._report_to = None
+
+    # -- starting -------------------------------------------------------------------------------
+
+    def _start_due(self) -> None:
+        if self._nursery is not None:
+            return
+        now = time.monotonic()
+        for process in self._processes:
+            if process.start_at is not None and process.start_at <= now:
+                process.start_at = None
+                self._start(process)
+
+    def _start(self, process: _Process) -> None:
+        process.ready, ready = os.pipe()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._become(process, ready)
+        os.close(ready)
+        self._started(process, pid)
+
+    def _started(self, process: _Process, pid: int) -> None:
+        process.pid = pid
+        self._report("started", process)
+        if pid in self._strangers:
+            self._ended(process, self._strangers.pop(pid))
+
+    def _start_nursery(self) -> None:
+        pipes = []
+        for process in self._processes:
+            process.ready, ready = os.pipe()
+            process.start_at = None
+            pipes.append(ready)
+        listen, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._be_nursery(tell, pipes)
+        os.close(tell)
+        for ready in pipes:
+            os.close(ready)
+        self._nursery = (pid, listen)
+
+    def _be_nursery(self, tell: int, pipes: list[int]) -> NoReturn:
+        """Import once, fork each process, tell its pid, exit: the guardian then inherits them."""
+        status = 1
+        try:
+            import gc
+            import importlib
+
+            _default_signals()
+            redirect_output(self._processes[0].log)
+            for name in self._preload:
+                importlib.import_module(name)
+            module, _, function = self._entry.partition(":")
+            entry = getattr(importlib.import_module(module), function)
+            gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
+            for process, ready in zip(self._processes, pipes, strict=True):
+                pid = os.fork()
+                if pid == 0:
+                    self._become(process, ready, entry)
+                os.write(tell, f"{process.name} {pid}\n".encode())
+            status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _hear_nursery(self, descriptor: int) -> None:
+        data = os.read(descriptor, 65536)
+        self._nursery_said += data
+        if data:
+            return
+        os.close(descriptor)
+        self._nursery = None
+        pids = dict(line.rsplit(" ", 1) for line in self._nursery_said.decode().splitlines())
+        for process in self._processes:
+            if process.name in pids:
+                self._started(process, int(pids[process.name]))
+            else:
+                self._ended(process, 1 << 8)
+
+    def _become(self, process: _Process, ready: int, entry: Any = None) -> NoReturn:
+        """In a fresh child: be `process`."""
+        status = 127
+        try:
+            _default_signals()
+            os.setsid()
+            redirect_output(process.log)
+            keep = [ready, self._below, *process.keep]
+            values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below)}
+            arguments = [values.get(word, word) for word in process.arguments]
+            if entry is None:
+                for descriptor in keep:
+                    os.set_inheritable(descriptor, True)
+                os.execvp(process.command[0], process.command + arguments)
+            _close_all_but(keep)
+            status = entry(arguments) or 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
+
+    def _hear_ready(self, descriptor: int) -> None:
+        process = next(p for p in self._processes if p.ready == descriptor)
+        if os.read(descriptor, 4096):
+            process.was_ready = True
+            process.failures = 0
+            self._report("ready", process)
+        os.close(descriptor)
+        process.ready = None
+
+    # -- ending ---------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        died = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            process = next((p for p in self._processes if p.pid == pid), None)
+            if process is not None:
+                self._ended(process, status)
+                died = True
+            elif self._nursery is not None:
+                self._strangers[pid] = status
+        if died:
+            self._kill_orphans()
+
+    def _ended(self, process: _Process, status: int) -> None:
+        if process.ready is not None:  # what it said in its last moment
+            if select.select([process.ready], [], [], 0)[0]:
+                self._hear_ready(process.ready)
+            else:
+                os.close(process.ready)
+                process.ready = None
+        self._report("ended", process, describe_status(status))
+        process.pid = 0
+        if self._stopping or not process.restart or not process.was_ready:
+            return
+        process.failures += 1
+        if process.failures > _RESTARTS_MAX:
+            _say(f"{process.name} failed {_RESTARTS_MAX} times in a row; giving up")
+            self._stopping = True
+            return
+        pause = min(0.05 * 4 ** (process.failures - 1), _PAUSE_MAX_S)
+        _say(f"{process.name} ended ({describe_status(status)}); starting it again")
+        process.start_at = time.monotonic() + pause
+
+    def _kill_orphans(self) -> None:
+        """Kill what a dead process left behind: by now our own children, and theirs."""
+        known = {process.pid for process in self._processes}
+        if self._nursery is not None:
+            return
+        for pid, parent in parents().items():
+            if parent == os.getpid() and pid not in known:
+                signal_all([*descendants(pid), pid], signal.SIGKILL)
+
+    def _end(self) -> None:
+        self._stopping = True
+        deadline = time.monotonic() + self._grace_s
+        if self._nursery is not None:
+            signal_all([self._nursery[0]], signal.SIGKILL)
+        while self._nursery is not None:
+            self._wait(1.0)
+        signal_all([p.pid for p in self._processes if p.pid], signal.SIGTERM)
+        while any(p.pid for p in self._processes) and time.monotonic() < deadline:
+            self._wait(max(0.0, deadline - time.monotonic()))
+        while True:
+            left = descendants(os.getpid())
+            signal_all(left, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0 if left else os.WNOHANG)
+            except ChildProcessError:
+                if not left:
+                    break
+        if self._folder is not None:
+            import shutil
+
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._report("over")
+
+
+def describe_status(status: int) -> str:
+    """What `os.waitpid` said, in words."""
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def redirect_output(path: str) -> None:
+    """Let standard output and error go to the end of the file `path`, and read nothing from standard input."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.close(null)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} guardian: {text}\n")
+    sys.stderr.flush()
+
+
+def _default_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except OSError as error:
+        if error.errno != errno.EAGAIN:
+            raise
+
+
+def _close_all_but(keep: list[int]) -> None:
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2 and descriptor not in keep:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+
+
+def main() -> None:
+    """Read the plan and carry it out."""
+    plan = json.loads(sys.stdin.readline())
+    if plan.get("log"):
+        redirect_output(plan["log"])
+    if plan.get("folder"):
+        import fcntl
+
+        # Whoever finds the folder with this lock free may remove it; it is free when we are gone, however that came.
+        lock = os.open(os.path.join(plan["folder"], "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    Guardian(plan).run()
+
+
+if __name__ == "__main__":
+    main()
