@@ -178,9 +178,8 @@ def _encode_into(value: Any, content_type: str | None, write: Callable[[Any], An
         hint = ""
         if name == "pickle":
             hint = '; content type "cloudpickle" can do functions, lambdas and classes of a notebook'
-        raise RainException(
-            f"a value of type {type(value).__name__} cannot be encoded as {name!r}: {type(error).__name__}: {error}{hint}"
-        ) from error
+        problem = f"{type(error).__name__}: {error}{hint}"
+        raise RainException(f"a {type(value).__name__} cannot be encoded as {name!r}: {problem}") from error
 
 
 def _encode_small(value: Any, name: str | None) -> Buffer:

@@ -46,7 +46,7 @@ class StaleFile(RainException):
 
 
 def file_ref(path: str, size: int | None = None) -> FileRef:
-    """What readers on this host compare before they use `path` (for a directory give its `size`, the sum of its files)."""
+    """What readers on this host compare before they use `path`; of a directory, `size` is the sum of its files."""
     seen = os.stat(path)
     return FileRef(path, seen.st_ino, seen.st_size if size is None else size, seen.st_mtime_ns)
 

@@ -1,0 +1,396 @@
+"""Directory trees: walking them without following links, copying, linking, removing, and adopting what a task made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from rain.common.errors import RainException
+from rain.common.limits import ARCHIVE_BYTES_MAX, ARCHIVE_DEPTH_MAX, ARCHIVE_ENTRIES_MAX
+from rain.io.files import copy_bytes, disk_full, is_full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINKS_FOLLOWED_MAX = 40  # as the kernel: beyond, following fails with ELOOP
+
+
+class Limits(NamedTuple):
+    """Bounds of a directory or archive."""
+
+    entries: int = ARCHIVE_ENTRIES_MAX
+    depth: int = ARCHIVE_DEPTH_MAX
+    bytes: int = ARCHIVE_BYTES_MAX
+
+
+class Entry(NamedTuple):
+    """Something below a directory.
+
+    Attributes
+    ----------
+    path : str
+        Below the directory, with slashes.
+    name : str
+        Its last component.
+    kind : str
+        ``"f"``, ``"d"`` or ``"l"`` (a symbolic link).
+    stat : os.stat_result
+    folder : int
+        Descriptor of its parent, open until the next entry is asked for.
+    target : str
+        Of a link.
+    """
+
+    path: str
+    name: str
+    kind: str
+    stat: os.stat_result
+    folder: int
+    target: str = ""
+
+
+def open_folder(path: str, parent: int | None = None) -> int:
+    """A descriptor of a directory; as a component below `parent` it must not be a link."""
+    return os.open(path, _FOLDER_FLAGS if parent is None else _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[str], str | None]) -> bool:
+    """Whether a link in `folder` (components below the root) to `target` leads to somewhere below the root.
+
+    `read_link(path)` says where a path below the root leads if it is a link itself, else None. A link that nobody can
+    follow (a loop) stays inside.
+    """
+    if target.startswith("/"):
+        return False
+    at = list(folder)
+    todo = [target]
+    followed = 0
+    while todo:
+        part, _, rest = todo.pop().partition("/")
+        if rest:
+            todo.append(rest)
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not at:
+                return False
+            at.pop()
+            continue
+        at.append(part)
+        link = read_link("/".join(at))
+        if link is not None:
+            followed += 1
+            if followed > _LINKS_FOLLOWED_MAX:
+                return True
+            if link.startswith("/"):
+                return False
+            at.pop()
+            todo.append(link)
+    return True
+
+
+def _inside(path: str, folders: Sequence[str]) -> bool:
+    return any(path.startswith(folder + os.sep) for folder in folders)
+
+
+def walk(
+    root: str, limits: Limits | None = None, *, follow: Sequence[str] = (), check_links: bool = True
+) -> Iterator[Entry]:
+    """Everything below `root`, folders before what is in them, in the order of names. Links are not followed.
+
+    Parameters
+    ----------
+    follow : sequence of str
+        Folders (real paths): links to regular files inside them come as those files, with `target` set.
+    check_links : bool
+        Whether links that lead outside are refused.
+
+    Raises
+    ------
+    RainException
+        If there is a device, pipe or socket, a link that leads outside, or more than `limits` allow.
+    OSError
+        If something cannot be read.
+    """
+    bound = limits or Limits()
+    top = open_folder(root)
+    # Of each open folder: its path with a slash, its descriptor, the names left (in reverse).
+    stack = [("", top, sorted(os.listdir(top), reverse=True))]
+    entries = total = 0
+
+    def read_link(path: str) -> str | None:
+        try:
+            return os.readlink(path, dir_fd=top)
+        except OSError:
+            return None
+
+    try:
+        while stack:
+            prefix, folder, names = stack[-1]
+            if not names:
+                stack.pop()
+                if folder != top:
+                    os.close(folder)
+                continue
+            name = names.pop()
+            path = prefix + name
+            entries += 1
+            if entries > bound.entries:
+                raise RainException(f"{root} has more than {bound.entries} entries (ARCHIVE_ENTRIES_MAX)")
+            seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISREG(seen.st_mode):
+                yield Entry(path, name, "f", seen, folder)
+                total += seen.st_size
+            elif stat.S_ISDIR(seen.st_mode):
+                yield Entry(path, name, "d", seen, folder)
+                if len(stack) > bound.depth:
+                    raise RainException(f"{root} is deeper than {bound.depth} folders (ARCHIVE_DEPTH_MAX)")
+                inner = open_folder(name, folder)
+                stack.append((path + "/", inner, sorted(os.listdir(inner), reverse=True)))
+            elif stat.S_ISLNK(seen.st_mode):
+                target = os.readlink(name, dir_fd=folder)
+                real = os.path.realpath(os.path.join(root, path)) if follow else ""
+                if follow and _inside(real, follow) and os.path.isfile(real):
+                    followed = os.stat(real)
+                    total += followed.st_size
+                    yield Entry(path, name, "f", followed, folder, real)
+                elif check_links and not link_stays_inside(path.split("/")[:-1], target, read_link):
+                    raise RainException(
+                        f"{os.path.join(root, path)} is a link to {target!r}, which leads outside of the directory; "
+                        "put the file itself there"
+                    )
+                else:
+                    yield Entry(path, name, "l", seen, folder, target)
+            else:
+                raise RainException(f"{os.path.join(root, path)} is neither a file, a folder nor a link")
+            if total > bound.bytes:
+                raise RainException(f"{root} has more than {bound.bytes} bytes (ARCHIVE_BYTES_MAX)")
+    finally:
+        for _, folder, _ in stack:
+            if folder != top:
+                os.close(folder)
+        os.close(top)
+
+
+def tree_size(root: str) -> int:
+    """The sum of the sizes of the files in a directory, in bytes.
+
+    Raises
+    ------
+    RainException
+        If the directory is not one that Rain takes; see `walk`.
+    """
+    return sum(entry.stat.st_size for entry in walk(root) if entry.kind == "f")
+
+
+def _copy_file(source: int, path: str, size: int, mode: int) -> None:
+    target = os.open(path, _NEW_FLAGS, mode)
+    try:
+        copy_bytes(source, target, size)
+    except OSError as error:
+        raise (disk_full(path, size) if is_full(error) else error) from None
+    finally:
+        os.close(target)
+
+
+def copy_file(source: str, target: str, mode: int = 0o644) -> int:
+    """Copy the contents of a file into a new one; gives the size.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full.
+    """
+    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        _copy_file(fd, target, size, mode)
+        return size
+    except BaseException:
+        _unlink(target)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def copy_tree(source: str, target: str, *, follow: Sequence[str] = (), check_links: bool = True) -> int:
+    """A writable copy of a directory at the new path `target`; gives the sum of the files' sizes.
+
+    `follow` and `check_links` as of `walk`.
+
+    Raises
+    ------
+    RainException
+        If the directory is not one that Rain takes, or the disk is full; nothing is left then.
+    FileExistsError
+        If `target` exists.
+    """
+    os.mkdir(target)
+    total = 0
+    try:
+        for entry in walk(source, follow=follow, check_links=check_links):
+            path = os.path.join(target, entry.path)
+            if entry.kind == "d":
+                os.mkdir(path)
+            elif entry.kind == "l":
+                os.symlink(entry.target, path)
+            else:
+                if entry.target:
+                    fd = os.open(entry.target, _READ_FLAGS)
+                else:
+                    fd = os.open(entry.name, _READ_FLAGS, dir_fd=entry.folder)
+                try:
+                    _copy_file(fd, path, entry.stat.st_size, 0o755 if entry.stat.st_mode & 0o100 else 0o644)
+                finally:
+                    os.close(fd)
+                total += entry.stat.st_size
+    except BaseException:
+        remove_tree(target)
+        raise
+    return total
+
+
+def link_tree(source: str, target: str, *, hard: bool = False) -> int:
+    """Real folders at the new path `target` with links to the files of `source`; gives the sum of the files' sizes.
+
+    Parameters
+    ----------
+    hard : bool
+        Whether all links to files must be hard links (same file system only); else they are where that is possible.
+
+    Raises
+    ------
+    RainException
+        If the directory is not one that Rain takes; nothing is left then.
+    OSError
+        If `target` exists, or a hard link is not possible and must be.
+    """
+    origin = os.path.abspath(source)
+    os.mkdir(target)
+    total = 0
+    try:
+        for entry in walk(origin):
+            path = os.path.join(target, entry.path)
+            if entry.kind == "d":
+                os.mkdir(path)
+            elif entry.kind == "l":
+                os.symlink(entry.target, path)
+            else:
+                total += entry.stat.st_size
+                if hard:
+                    os.link(entry.name, path, src_dir_fd=entry.folder, follow_symlinks=False)
+                else:
+                    link_file(os.path.join(origin, entry.path), path)
+    except BaseException:
+        remove_tree(target)
+        raise
+    return total
+
+
+def link_file(source: str, target: str) -> None:
+    """`target` becomes a hard link of `source`, which outlives it, or where that is not possible a symbolic one."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.symlink(os.path.abspath(source), target)
+
+
+def own_tree(root: str, follow: Sequence[str] = ()) -> int:
+    """Make the files of a directory that a task made read-only, and links into the folders `follow` the files that they
+    mean (hard links, where possible); gives the sum of the files' sizes.
+
+    Raises
+    ------
+    RainException
+        If the directory is not one that Rain takes, or the disk is full.
+    """
+    total = 0
+    linked = []
+    for entry in walk(root, follow=follow):
+        if entry.kind == "f":
+            total += entry.stat.st_size
+            if entry.target:
+                linked.append((entry.path, entry.target))
+            else:
+                os.chmod(entry.name, read_only(entry.stat.st_mode), dir_fd=entry.folder)
+    for path, real in linked:
+        place = os.path.join(root, path)
+        os.unlink(place)
+        link_or_copy(real, place)
+    return total
+
+
+def read_only(mode: int) -> int:
+    """The permissions of a stored file that had `mode`."""
+    return 0o555 if mode & 0o100 else 0o444
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """`target` becomes a hard link of the read-only file `source`, or a read-only copy on another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        copy_file(source, target, read_only(os.stat(source).st_mode))
+
+
+def move(source: str, target: str) -> None:
+    """Move a file or directory to the new path `target`, across file systems if it must be. Links stay as they are.
+
+    Raises
+    ------
+    RainException
+        If the disk is full, or there are pipes, devices or the like; `source` is as it was then.
+    FileExistsError
+        If `target` exists.
+    """
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} exists")
+    try:
+        os.rename(source, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    seen = os.lstat(source)
+    if stat.S_ISDIR(seen.st_mode):
+        copy_tree(source, target, check_links=False)
+        remove_tree(source)
+        return
+    if stat.S_ISLNK(seen.st_mode):
+        os.symlink(os.readlink(source), target)
+    else:
+        copy_file(source, target, stat.S_IMODE(seen.st_mode))
+    os.unlink(source)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine."""
+
+    def again(function: Callable[..., object], name: str, problem: object) -> None:
+        if isinstance(problem, tuple) and isinstance(problem[1], FileNotFoundError):
+            return
+        parent = os.path.dirname(name)
+        for folder in (parent, name):
+            if os.path.isdir(folder) and not os.path.islink(folder):
+                os.chmod(folder, 0o700)
+        if function in (os.unlink, os.remove):
+            _unlink(name)
+        elif os.path.isdir(name):
+            shutil.rmtree(name, ignore_errors=True)
+
+    shutil.rmtree(path, onerror=again)
