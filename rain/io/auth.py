@@ -231,6 +231,11 @@ class Certificate:
         return context
 
 
+def http_bearer(key: bytes) -> str:
+    """What a holder of `key` puts into an ``Authorization: Bearer`` header; the key itself never travels."""
+    return hmac.digest(key, b"rain http bearer", "sha256").hex()
+
+
 def connecting_context() -> ssl.SSLContext:
     """For connecting: TLS 1.3, and no authority is asked, because the handshake proves the certificate."""
     import ssl

@@ -286,11 +286,63 @@ def is_own_address(host: str) -> bool:
     return False
 
 
-def forget(path: str | os.PathLike[str], pid: int) -> None:
-    """Remove the connection file at `path` if it is still that of the server with `pid`."""
-    with contextlib.suppress(RainException, OSError):
-        if read(path).pid == pid:
-            os.unlink(path)
+# -- the server's side ----------------------------------------------------------------------------
+
+
+def server_credentials(host: str, path: str | os.PathLike[str] | None = None) -> Credentials:
+    """The keys of a server that is about to listen at `host`, and a certificate if that is beyond loopback.
+
+    They are taken over from the connection file at `path` where there is one: whoever starts a server with such a file
+    (a guardian, after the server died) wants its peers to come back.
+    """
+    if path and os.path.lexists(path):
+        credentials = read(path).credentials
+    else:
+        credentials = Credentials.generate()
+    if host != "fd" and not is_loopback(host) and credentials.certificate is None:
+        credentials.certificate = Certificate.generate()
+        credentials.fingerprint = credentials.certificate.fingerprint
+    return credentials
+
+
+class Published:
+    """The connection file of a running server, written when this is made.
+
+    Parameters
+    ----------
+    address, http : str
+        Where the server listens.
+    credentials : Credentials
+    path : path-like or None
+        None: where the server's users look for it.
+    logdir : str
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        http: str,
+        credentials: Credentials,
+        path: str | os.PathLike[str] | None = None,
+        logdir: str = "",
+    ) -> None:
+        self._pid = os.getpid()
+        file = describe_server(address, credentials, http=http, pid=self._pid, logdir=logdir)
+        with contextlib.suppress(RainException):
+            file.guardian = read(path).guardian if path else 0
+        self.path = write(file, path or None)
+
+    def remove(self) -> None:
+        """Remove the file, if it is still this server's and no guardian will start the server again."""
+        with contextlib.suppress(RainException, OSError):
+            found = read(self.path)
+            if found.pid == self._pid and not found.guardian:
+                os.unlink(self.path)
 
 
 # -- tokens ---------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ from rain.common.messages import Hello, Opening, Refused, Welcome
 from rain.io.auth import Certificate, Credentials, WrongPeer
 from rain.io.link import DataConnection, Link, admit, describe, dial, open_data
 
-__all__ = ["Conversation", "DataConnection", "Listener", "converse", "open_data"]
+__all__ = ["Conversation", "DataConnection", "Listener", "converse", "listen", "open_data"]
 
 log = logging.getLogger("rain.transport")
 _encode = msgspec.msgpack.Encoder().encode
@@ -492,7 +492,7 @@ class Listener:
     Parameters
     ----------
     host : str
-        Loopback, another address of this machine, or a wildcard.
+        Loopback, another address of this machine, a wildcard, or ``fd`` (see `listen`).
     port : int
         0 picks a free one.
     credentials : Credentials
@@ -537,7 +537,7 @@ class Listener:
         self._pending: OrderedDict[asyncio.Task[None], None] = OrderedDict()
         self._serving: set[asyncio.Task[None]] = set()
         self._context: Any = None
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
         bound = self._socket.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
         self.address = format_address(self.host, self.port)
@@ -703,7 +703,21 @@ class Listener:
             conversation.close(reason)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at `host` and `port`.
+
+    The host ``fd`` means the descriptor number `port`, a listening socket that this process inherited: whoever started
+    it keeps it open while a server is started anew.
+
+    Raises
+    ------
+    ResourceError
+        If the address cannot be listened at.
+    """
+    if host == "fd":
+        inherited = socket.socket(fileno=port)
+        inherited.setblocking(False)
+        return inherited
     where = format_address(host, port)
     try:
         found = socket.getaddrinfo(
