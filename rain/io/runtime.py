@@ -295,10 +295,7 @@ def server_credentials(host: str, path: str | os.PathLike[str] | None = None) ->
     They are taken over from the connection file at `path` where there is one: whoever starts a server with such a file
     (a guardian, after the server died) wants its peers to come back.
     """
-    if path and os.path.lexists(path):
-        credentials = read(path).credentials
-    else:
-        credentials = Credentials.generate()
+    credentials = read(path).credentials if path and os.path.lexists(path) else Credentials.generate()
     if host != "fd" and not is_loopback(host) and credentials.certificate is None:
         credentials.certificate = Certificate.generate()
         credentials.fingerprint = credentials.certificate.fingerprint

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.messages import ServerInfo
+from rain.io.transport import listen
 from rain.server.event_log import EventLog, Query, as_json
 
 COOKIE = "rain_login"
@@ -73,7 +73,7 @@ class Http:
 
     Raises
     ------
-    OSError
+    ResourceError
         If the port is taken.
     """
 
@@ -85,7 +85,7 @@ class Http:
         self.status = status
         self.codes: list[str] = []
         self.logins: list[str] = []
-        sockets = tornado.netutil.bind_sockets(port, host)
+        sockets = [listen(host, port)]
         name = sockets[0].getsockname()
         self.host, self.port = name[0], name[1]
         self.hosts = {f"{h}:{self.port}" for h in (host, self.host, "localhost", "127.0.0.1", "[::1]") if h}

@@ -10,7 +10,6 @@ Peers are conversations here: connections come and go below, in `rain.io.transpo
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import platform
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rain import __version__
-from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT, format_address
+from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.messages import (
@@ -43,9 +42,9 @@ from rain.common.messages import (
     Submit,
     Welcome,
 )
-from rain.io.auth import Credentials
+from rain.io.auth import http_bearer
 from rain.io.process import host_id, write_ready_file
-from rain.io.runtime import ConnectionFile
+from rain.io.runtime import Published, server_credentials
 from rain.io.transfer import relay, serve_get, serve_put
 from rain.io.transport import Conversation, DataConnection, Listener, open_data
 from rain.server.constants import ConstantFiles
@@ -68,14 +67,14 @@ class ServerOptions:
     Attributes
     ----------
     host, port : str, int
-        Where to listen; port 0 picks a free one.
+        Where to listen; port 0 picks a free one, host ``fd`` means an inherited socket (`rain.io.transport.listen`).
     http_host, http_port : str, int
     log_dir : str
         Where the event log is kept; made if it is not there.
     ready_file : str
         Made once connections are accepted; empty for none.
     connection_file : str
-        Where to write the connection file; empty: the user's runtime folder.
+        Where to write the connection file, whose keys are taken over if it is there; empty: the user's runtime folder.
     """
 
     host: str = LOOPBACK
@@ -123,11 +122,6 @@ def run(options: ServerOptions, stop_fd: int | None = None) -> None:
     asyncio.run(main())
 
 
-def http_bearer(key: bytes) -> str:
-    """What a holder of `key` puts into the ``Authorization: Bearer`` header; the key itself never travels."""
-    return hmac.digest(key, b"rain http bearer", "sha256").hex()
-
-
 class Server:
     """One server: its core, and everything that touches the world."""
 
@@ -159,7 +153,7 @@ class Server:
             If a port is taken or a folder cannot be written.
         """
         options = self.options
-        self._credentials = Credentials.generate()
+        self._credentials = server_credentials(options.host, options.connection_file)
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
@@ -178,14 +172,10 @@ class Server:
         )
         self.address = self._listener.address
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
-        try:
-            self._http = Http(options.http_host, options.http_port, bearers, self._log, self.info)
-        except OSError as error:
-            where = format_address(options.http_host, options.http_port)
-            raise ResourceError(f"cannot listen at {where} for HTTP: {error.strerror or error}") from None
+        self._http = Http(options.http_host, options.http_port, bearers, self._log, self.info)
         self._core = ServerCore(self.address, self._host_id)
-        self._connection_file = ConnectionFile.write(
-            self._listener, self._http.address, self._credentials, options.connection_file
+        self._connection_file = Published(
+            self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
