@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import html
 import secrets
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 import tornado.httpserver
 import tornado.web
 
+from rain.common.address import format_address, is_loopback
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.messages import ServerInfo
@@ -63,8 +65,8 @@ class Http:
 
     Parameters
     ----------
-    host, port : str, int
-        Where to listen; port 0 picks a free one.
+    listener : socket.socket
+        A listening socket, which becomes this object's.
     bearers : set of str
         What an ``Authorization: Bearer`` header may hold.
     log : EventLog
@@ -78,7 +80,7 @@ class Http:
     """
 
     def __init__(
-        self, host: str, port: int, bearers: set[str], log: EventLog, status: Callable[[], ServerInfo]
+        self, listener: socket.socket, bearers: set[str], log: EventLog, status: Callable[[], ServerInfo]
     ) -> None:
         self.bearers = bearers
         self.log = log
@@ -107,12 +109,7 @@ class Http:
             idle_connection_timeout=30,
             body_timeout=10,
         )
-        self._server.add_sockets(sockets)
-
-    @property
-    def address(self) -> str:
-        """``host:port``."""
-        return f"{self.host}:{self.port}"
+        self._server.add_socket(listener)
 
     def login_url(self) -> str:
         """A URL for a browser; its code, which no request line carries, works once."""

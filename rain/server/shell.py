@@ -46,7 +46,7 @@ from rain.io.auth import http_bearer
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.transfer import relay, serve_get, serve_put
-from rain.io.transport import Conversation, DataConnection, Listener, open_data
+from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
 from rain.server.constants import ConstantFiles
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
@@ -198,8 +198,8 @@ class Server:
             self._listener.close("the server was stopped")
         if hasattr(self, "_http"):
             self._http.close()
-        if hasattr(self, "_connection_file"):
-            self._connection_file.remove()
+        if hasattr(self, "_published"):
+            self._published.remove()
         if hasattr(self, "_log"):
             self._log.close()
         if hasattr(self, "_constants"):
