@@ -23,7 +23,6 @@ from rain.common.address import format_address, is_loopback
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.messages import ServerInfo
-from rain.io.transport import listen
 from rain.server.event_log import EventLog, Query, as_json
 
 COOKIE = "rain_login"
@@ -72,11 +71,6 @@ class Http:
     log : EventLog
     status : callable
         Gives the present `ServerInfo`.
-
-    Raises
-    ------
-    ResourceError
-        If the port is taken.
     """
 
     def __init__(
@@ -87,10 +81,12 @@ class Http:
         self.status = status
         self.codes: list[str] = []
         self.logins: list[str] = []
-        sockets = [listen(host, port)]
-        name = sockets[0].getsockname()
-        self.host, self.port = name[0], name[1]
-        self.hosts = {f"{h}:{self.port}" for h in (host, self.host, "localhost", "127.0.0.1", "[::1]") if h}
+        host, self.port = listener.getsockname()[:2]
+        self.address = format_address(host, self.port)
+        names = {host, "localhost", "127.0.0.1", "::1"}
+        if not is_loopback(host):
+            names |= {socket.gethostname(), socket.getfqdn()}
+        self.hosts = {format_address(name, self.port) for name in names}
         application = tornado.web.Application(
             [
                 (r"/", _Status, {"http": self}),
