@@ -1,0 +1,55 @@
+"""Users' own attributes (`spec.user`): JSON-serialisable values only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rain.common.errors import RainException
+
+_PLAIN = (str, float, bool, type(None))
+_DEPTH_MAX = 100
+
+
+def check_user(values: Any, of: str = "user_spec") -> dict[str, Any]:
+    """`values` as a new dict.
+
+    Raises
+    ------
+    RainException
+        If it is not a dict of JSON-serialisable values; the text names the key.
+
+    Examples
+    --------
+    >>> check_user({"fold": 3, "tags": ["a", "b"]})
+    {'fold': 3, 'tags': ['a', 'b']}
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise RainException(f"{of} is a dict of JSON-serialisable values, not {type(values).__name__}")
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise RainException(f"{of}: keys are str, but {key!r} is {type(key).__name__}")
+        _check(value, f"{of}[{key!r}]", 0)
+    return dict(values)
+
+
+def _check(value: Any, where: str, depth: int) -> None:
+    if isinstance(value, _PLAIN):
+        return
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 64:
+            raise RainException(f"{where} is an integer of more than 64 bits")
+        return
+    if depth > _DEPTH_MAX:
+        raise RainException(f"{where} is nested more than {_DEPTH_MAX} levels deep")
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check(item, f"{where}[{index}]", depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise RainException(f"{where}: keys are str, but {key!r} is {type(key).__name__}")
+            _check(item, f"{where}[{key!r}]", depth + 1)
+    else:
+        raise RainException(f"{where} is {type(value).__name__}, which is not JSON-serialisable")

@@ -1,0 +1,148 @@
+"""Values of constant objects, from where they are made to where they are sent.
+
+Small values stay in memory and travel inside the submit. A large one is a file in the server's incoming folder where the
+server is on this host: encoded straight into it, once; the server takes the file over. For servers elsewhere it is sent
+over a data connection when the object is submitted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rain.common.limits import INLINE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+
+
+class Value:
+    """The bytes of a constant.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    data : bytes or None
+        The bytes, where they are in memory.
+    name : str
+        Name of the file in the server's incoming folder; empty while there is none.
+    path : str
+        That file as this process wrote it; empty if there is none or the server has taken it over.
+    checksum : int or None
+        xxh3-64 of a file's bytes.
+    """
+
+    __slots__ = ("_map", "checksum", "data", "name", "path", "size")
+
+    def __init__(self, data: bytes | None, size: int) -> None:
+        self.data = data
+        self.size = size
+        self.name = ""
+        self.path = ""
+        self.checksum: int | None = None
+        self._map: memoryview | None = None
+
+    def __del__(self) -> None:
+        if self.path:
+            _unlink(self.path)
+
+    def get_bytes(self) -> bytes:
+        """The bytes, wherever they are."""
+        if self.data is not None:
+            return self.data
+        assert self._map is not None
+        return bytes(self._map)
+
+    def view(self) -> memoryview:
+        """The bytes without a copy."""
+        if self.data is not None:
+            return memoryview(self.data)
+        assert self._map is not None
+        return self._map
+
+    def put_down(self, folder: str) -> None:
+        """Write bytes that are in memory as a file into the incoming folder.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full.
+        """
+        from rain.io.files import Written, write_file
+
+        name = new_name()
+        path = os.path.join(folder, name)
+        written = write_file([self.view()], path)
+        assert isinstance(written, Written)
+        self.name, self.path, self.checksum = name, path, written.checksum
+
+    def hand_over(self) -> None:
+        """The file belongs to the server now."""
+        self.path = ""
+
+    @classmethod
+    def from_file(cls, folder: str, name: str, size: int, checksum: int) -> Value:
+        """The value that was written as `name` into the incoming folder."""
+        from rain.io.files import map_fd
+
+        value = cls(None, size)
+        value.name, value.path, value.checksum = name, os.path.join(folder, name), checksum
+        fd = os.open(value.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            value._map = map_fd(fd, size)
+        finally:
+            os.close(fd)
+        return value
+
+
+def new_name() -> str:
+    """A name for a file in the incoming folder."""
+    return secrets.token_hex(16)
+
+
+def encoded(obj: Any, content_type: str, client: Client | None) -> Value:
+    """`obj` encoded as `content_type`; as it is now, whatever becomes of it later.
+
+    Raises
+    ------
+    RainException
+        If it cannot be encoded so.
+    ValueError
+        If there is no such content type.
+    """
+    from rain.io.codecs import encode_to_file, encode_value
+
+    folder = client._incoming if client is not None else ""
+    if not folder:
+        data = encode_value(obj, content_type)
+        return Value(data, len(data))
+    name = new_name()
+    written = encode_to_file(obj, content_type, os.path.join(folder, name), INLINE_BYTES_MAX)
+    if isinstance(written, bytes):
+        return Value(written, len(written))
+    return Value.from_file(folder, name, written.file.size, written.checksum)
+
+
+def gathered(pieces: Iterable[Any], client: Client | None) -> Value:
+    """What `pieces` (buffers) are together."""
+    from rain.io.files import write_file
+
+    folder = client._incoming if client is not None else ""
+    if not folder:
+        data = b"".join(pieces)
+        return Value(data, len(data))
+    name = new_name()
+    written = write_file(pieces, os.path.join(folder, name), INLINE_BYTES_MAX)
+    if isinstance(written, bytes):
+        return Value(written, len(written))
+    return Value.from_file(folder, name, written.file.size, written.checksum)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # the server took it over or has ended

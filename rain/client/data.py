@@ -1,0 +1,397 @@
+"""Data objects at the client: promises, and the constants among them."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from rain.client.active import get_active_session
+from rain.client.attributes import check_user
+from rain.client.constants import Value, encoded, gathered
+from rain.client.io_spec import check_label
+from rain.client.pickling import collect
+from rain.client.state import ObjectRecord
+from rain.common.content_type import check_content_type, text_encoding
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.common.states import DataObjectState, DataType
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+    from rain.io.data_instance import DataInstance
+
+__all__ = ["DataObject", "blob", "directory", "pickled"]
+
+
+class FrozenObjectSpec(ObjectSpec, frozen=True):
+    """Spec of a submitted object."""
+
+
+class DataObject:
+    """A data object of a session: a promise of data, or a constant.
+
+    Usually made by tasks, `blob`, `pickled` or `directory`. One that is made by itself must be given to a task as an
+    output.
+
+    Parameters
+    ----------
+    label : str, optional
+    session : Session, optional
+        The active one if not given.
+    content_type : str, optional
+    data_type : DataType
+    size_hint : int, optional
+        Bytes expected.
+    user_spec : dict, optional
+        JSON-serialisable values of your own.
+    """
+
+    __slots__ = ("__weakref__", "_record", "_session", "_value")
+    _record: ObjectRecord
+    _session: Session
+    _value: Value | None
+
+    def __init__(
+        self,
+        label: str | None = None,
+        session: Session | None = None,
+        *,
+        content_type: str | None = None,
+        data_type: DataType = DataType.BLOB,
+        size_hint: int | None = None,
+        user_spec: dict[str, Any] | None = None,
+    ) -> None:
+        session = get_active_session() if session is None else session
+        session._check_open()
+        spec = ObjectSpec(
+            ID(session.session_id, session._next()),
+            check_label(label, "a data object"),
+            check_content_type(content_type),
+            DataType(data_type).value,
+            size_hint,
+            check_user(user_spec),
+        )
+        record = ObjectRecord(spec)
+        session._mirror.records[spec.id.id] = record
+        self._attach(session, record, None)
+
+    def _attach(self, session: Session, record: ObjectRecord, value: Value | None) -> None:
+        self._session = session
+        self._record = record
+        self._value = value
+        record.handle = weakref.ref(self)
+
+    @classmethod
+    def _of(cls, session: Session, record: ObjectRecord) -> DataObject:
+        """The handle of `record`."""
+        if record.handle is not None:
+            living: DataObject | None = record.handle()
+            if living is not None:
+                return living
+        handle = cls.__new__(cls)
+        handle._attach(session, record, record.value)
+        return handle
+
+    def __del__(self) -> None:
+        # May run anywhere, in any thread: only notes that the handle is gone.
+        try:
+            record = self._record
+        except AttributeError:
+            return
+        if record.kept:
+            self._session._dropped.append(record)
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def id(self) -> ID:
+        """Its id."""
+        return self._record.spec.id
+
+    @property
+    def label(self) -> str | None:
+        """Its label."""
+        return self._record.spec.label
+
+    @property
+    def state(self) -> DataObjectState | None:
+        """Its state as far as known; None before submit."""
+        return self._record.state
+
+    @property
+    def spec(self) -> ObjectSpec:
+        """What was declared; frozen by submit."""
+        spec = self._record.spec
+        if self._record.state is None:
+            return spec
+        return FrozenObjectSpec(
+            spec.id, spec.label, spec.content_type, spec.data_type, spec.size_hint, dict(spec.user)
+        )
+
+    @property
+    def info(self) -> ObjectInfo | None:
+        """What is known of the finished object; None until something is."""
+        record = self._record
+        if record.info is None and record.failed and record.task is not None and record.task.error is not None:
+            return ObjectInfo(error=record.task.error.message)
+        return record.info
+
+    @property
+    def content_type(self) -> str | None:
+        """The type set when it was made, else the declared one."""
+        info = self._record.info
+        return (info.content_type if info is not None else None) or self._record.spec.content_type
+
+    @property
+    def data_type(self) -> DataType:
+        """Whether it is a blob or a directory."""
+        return DataType(self._record.spec.data_type)
+
+    @property
+    def _data(self) -> bytes | None:
+        """A constant's bytes (a directory's as a tar archive)."""
+        return None if self._value is None else self._value.get_bytes()
+
+    def expect_dir(self) -> None:
+        """Make sure that it is a directory.
+
+        Raises
+        ------
+        RainException
+            If it is a blob.
+        """
+        if self.data_type is not DataType.DIRECTORY:
+            raise RainException(f"{self!r} is a blob, where a directory is needed")
+
+    # -- keeping and getting --------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Keep the data until `unkeep`, the end of the session, or the drop of the last handle.
+
+        Raises
+        ------
+        RainException
+            If the object was submitted and its data are already gone.
+        """
+        self._session.keep([self])
+
+    async def keep_async(self) -> None:
+        """Awaitable `keep`."""
+        await self._session.keep_async([self])
+
+    def unkeep(self) -> None:
+        """Let the data go when no task needs them."""
+        self._session.unkeep([self])
+
+    async def unkeep_async(self) -> None:
+        """Awaitable `unkeep`."""
+        await self._session.unkeep_async([self])
+
+    def is_kept(self) -> bool:
+        """Whether it is kept."""
+        return self._record.kept
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is finished.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If it was not submitted.
+        TaskException
+            If it cannot come because a task failed.
+        TimeoutError
+        """
+        self._session.wait([self], timeout=timeout)
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Awaitable `wait`."""
+        await self._session.wait_async([self], timeout=timeout)
+
+    def __await__(self) -> Generator[Any, Any, DataObject]:
+        yield from self.wait_async().__await__()
+        return self
+
+    def fetch(self, timeout: float | None = None) -> DataInstance:
+        """Wait until it is finished, and give access to its data.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If it is not kept, or was not submitted.
+        TaskException
+            If it cannot come because a task failed.
+        TimeoutError
+        """
+        instance: DataInstance = self._session.fetch(self, timeout=timeout)
+        return instance
+
+    async def fetch_async(self, timeout: float | None = None) -> DataInstance:
+        """Awaitable `fetch`."""
+        instance: DataInstance = await self._session.fetch_async(self, timeout=timeout)
+        return instance
+
+    def update(self, timeout: float | None = None) -> None:
+        """Bring `state` and `info` up to date."""
+        self._session.update([self], timeout=timeout)
+
+    async def update_async(self, timeout: float | None = None) -> None:
+        """Awaitable `update`."""
+        await self._session.update_async([self], timeout=timeout)
+
+    # -- being a value --------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DataObject):
+            return NotImplemented
+        return self._record is other._record or self._record.spec.id == other._record.spec.id
+
+    def __hash__(self) -> int:
+        return hash(self._record.spec.id)
+
+    def __copy__(self) -> DataObject:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> DataObject:
+        return self
+
+    def __reduce__(self) -> Any:
+        return collect(self)
+
+    def __repr__(self) -> str:
+        record = self._record
+        parts = [f"DataObject {record.spec.id}"]
+        if record.spec.label is not None:
+            parts.append(repr(record.spec.label))
+        if record.spec.data_type == "dir":
+            parts.append("directory")
+        elif self.content_type is not None:
+            parts.append(self.content_type)
+        parts.append("not submitted" if record.state is None else record.state.value)
+        if record.kept:
+            parts.append("kept")
+        return f"<{' '.join(parts)}>"
+
+
+def make_constant(
+    session: Session | None,
+    label: str | None,
+    content_type: str | None,
+    value: Value,
+    *,
+    data_type: str = "blob",
+    user: dict[str, Any] | None = None,
+) -> DataObject:
+    """A constant object of `session` (None: the active one) with that value."""
+    session = get_active_session() if session is None else session
+    session._check_open()
+    spec = ObjectSpec(ID(session.session_id, session._next()), label, content_type, data_type, None, user or {})
+    record = ObjectRecord(spec, None, value)
+    obj = DataObject.__new__(DataObject)
+    obj._attach(session, record, value)
+    session._add(record)
+    return obj
+
+
+def blob(
+    value: Any,
+    label: str | None = "const",
+    content_type: str | None = None,
+    encode: str | None = None,
+    *,
+    session: Session | None = None,
+) -> DataObject:
+    """A constant object.
+
+    Parameters
+    ----------
+    value : bytes, str or any
+        Bytes are taken as they are, a str becomes text; anything else needs `encode`.
+    label : str, optional
+    content_type : str, optional
+        What the bytes or the text are.
+    encode : str, optional
+        Content type to encode `value` with, for instance ``"json"``.
+    session : Session, optional
+        The active one if not given.
+
+    Raises
+    ------
+    RainException
+        If `value` is neither bytes nor str and there is no `encode`, if it cannot be encoded, or if both `encode` and
+        `content_type` are given.
+
+    Examples
+    --------
+    >>> with client.new_session("blobs") as session:
+    ...     a, b, c = blob(b"raw"), blob("text"), blob([1, 2], encode="json")
+    """
+    check_label(label, "a blob")
+    if encode is not None and content_type is not None:
+        raise RainException("blob(): give encode= or content_type=, not both")
+    owner = get_active_session() if session is None else session
+    if encode is not None:
+        kind = check_content_type(encode)
+        if kind is None:
+            raise RainException("blob(): encode= needs the name of a content type")
+        return make_constant(owner, label, kind, encoded(value, kind, owner.client))
+    kind = check_content_type(content_type)
+    if kind == "dir":
+        raise RainException("blob(): a directory is made by directory(path)")
+    if isinstance(value, str):
+        data = value.encode(text_encoding(kind))
+        kind = kind or "text"
+    elif isinstance(value, bytes):
+        data = value
+    else:
+        raise RainException(
+            f"blob() takes bytes or str, not {type(value).__name__}: use blob(value, encode=\"json\") or another "
+            "content type, or pickled(value)"
+        )
+    return make_constant(owner, label, kind, Value(data, len(data)))
+
+
+def pickled(value: Any, label: str | None = "pickle", *, session: Session | None = None) -> DataObject:
+    """A constant object that holds a pickled value: ``blob(value, encode="pickle")``."""
+    return blob(value, label, encode="pickle", session=session)
+
+
+def directory(
+    path: str | os.PathLike[str], label: str | None = "const_dir", *, session: Session | None = None
+) -> DataObject:
+    """A constant object that is a copy of a local directory, with all that is in it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    label : str, optional
+    session : Session, optional
+        The active one if not given.
+
+    Raises
+    ------
+    RainException
+        If `path` is not a directory or holds what cannot travel.
+    """
+    from rain.io.archive import pack
+
+    check_label(label, "a directory")
+    text = os.fspath(path)
+    owner = get_active_session() if session is None else session
+    if not os.path.isdir(text):
+        what = "is not a directory" if os.path.exists(text) else "does not exist"
+        raise RainException(f"directory(): {text!r} {what}")
+    return make_constant(owner, label, "dir", gathered(pack(text), owner.client), data_type="dir")

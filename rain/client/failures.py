@@ -1,0 +1,86 @@
+"""Exceptions for tasks that failed: a fresh one for each access, with everything a user needs to understand it.
+
+The text holds, in this order: the task, the error, where in client code the task was made, the `ctx.debug` log. What
+failed because of another task carries that one's whole text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.client import sites
+from rain.common.errors import TaskCancelled, TaskException
+from rain.common.states import TaskState
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+    from rain.client.state import TaskRecord
+    from rain.common.spec import TaskError
+
+_CHAIN_MAX = 1000
+
+
+def title(record: TaskRecord) -> str:
+    """The task in a text: name, id, type."""
+    spec = record.spec
+    name = f"{spec.name!r} " if spec.name is not None else ""
+    return f"Task {name}({spec.id}, {spec.task_type})"
+
+
+def root_of(session: Session, record: TaskRecord) -> TaskRecord:
+    """The task that failed first, because of which `record` failed; often `record` itself."""
+    for _ in range(_CHAIN_MAX):
+        error = record.error
+        if error is None or error.cause is None:
+            break
+        cause: Any = session._mirror.records.get(error.cause.id)
+        if cause is None or cause is record or cause.error is None:
+            break
+        record = cause
+    return record
+
+
+def text_of(session: Session, record: TaskRecord) -> str:
+    """All there is to say about the failure of `record`."""
+    error = record.error
+    root = root_of(session, record)
+    if root is not record:
+        head = f"{title(record)} was not run, because a task that it needs {_verb(root)}:"
+        return f"{head}\n\n{text_of(session, root)}\n\n{title(record)} was made at {sites.describe(record.made)}"
+    attempts = record.info.attempts if record.info is not None else 0
+    tries = f" after {attempts} attempts" if attempts > 1 else ""
+    lines = [f"{title(record)} {_verb(record)}{tries}:", "", _message(error)]
+    lines += ["", f"The task was made at {sites.describe(record.made)}"]
+    if record.info is not None and record.info.debug:
+        lines += ["", "Its debug log:", record.info.debug]
+    return "\n".join(lines)
+
+
+def failure(session: Session, record: TaskRecord) -> TaskException:
+    """The exception for the failed task `record`."""
+    kind = TaskCancelled if record.state is TaskState.CANCELLED else TaskException
+    attempts = record.info.attempts if record.info is not None else 0
+    exception = kind(text_of(session, record), session._task(record), attempts)
+    exception.__cause__ = original(root_of(session, record).error)
+    return exception
+
+
+def original(error: TaskError | None) -> BaseException | None:
+    """The exception that the task raised, where it can be rebuilt here."""
+    if error is None or error.exception is None:
+        return None
+    import pickle
+
+    try:
+        rebuilt = pickle.loads(error.exception)
+    except Exception:  # a class that is not importable here, or a __reduce__ that does not fit
+        return None
+    return rebuilt if isinstance(rebuilt, BaseException) else None
+
+
+def _verb(record: TaskRecord) -> str:
+    return "was cancelled" if record.state is TaskState.CANCELLED else "failed"
+
+
+def _message(error: TaskError | None) -> str:
+    return error.message.rstrip("\n") if error is not None and error.message else "no reason is known"

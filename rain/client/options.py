@@ -1,0 +1,184 @@
+"""Options that every task takes: checked once, merged cheaply.
+
+A `Remote`, a `Program` or a builtin keeps its own `Options`; a call that gives none uses them as they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rain.client.attributes import check_user
+from rain.common.errors import RainException
+from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+NAMES = frozenset(
+    {
+        "name", "session", "cpus", "resources", "timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh",
+        "user_spec",
+    }
+)  # fmt: skip
+"""Every option's name."""
+
+_RARE = ("timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh")
+_INT_MAX = 1 << 31
+
+
+class Options:
+    """Checked options of a task.
+
+    Attributes
+    ----------
+    name : str or None
+    session : Session or None
+    resources : dict of str to float
+        Always has ``"cpus"`` unless no cpu is asked for.
+    rare : TaskOptions or None
+    user : dict
+    """
+
+    __slots__ = ("given", "name", "rare", "resources", "session", "user")
+
+    def __init__(self, given: Mapping[str, Any], owner: str = "a task") -> None:
+        unknown = [name for name in given if name not in NAMES]
+        if unknown:
+            raise TypeError(unknown_option(owner, unknown[0]))
+        self.given = dict(given)
+        self.name: str | None = _check_name(given.get("name"))
+        self.session: Session | None = _check_session(given.get("session"))
+        self.resources = _resources(given)
+        self.rare = _rare(given)
+        self.user = check_user(given.get("user_spec"))
+
+    def but(self, more: Mapping[str, Any], owner: str = "a task") -> Options:
+        """These options with `more` replacing some."""
+        if not more:
+            return self
+        given = self.given
+        if "resources" in more and "cpus" in given and "cpus" not in more and "cpus" in (more["resources"] or ()):
+            given = {name: value for name, value in given.items() if name != "cpus"}
+        return Options({**given, **more}, owner)
+
+
+def unknown_option(owner: str, name: str) -> str:
+    """The text for a keyword that is neither a parameter nor an option."""
+    near = difflib.get_close_matches(name, NAMES, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{owner} got an unexpected keyword {name!r}{hint} (options are {', '.join(sorted(NAMES))})"
+
+
+def _check_name(name: Any) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise RainException(f"a task's name is a str, not {type(name).__name__} ({name!r})")
+    return name
+
+
+def _check_session(session: Any) -> Any:
+    if session is not None:
+        from rain.client.session import Session
+
+        if not isinstance(session, Session):
+            raise RainException(f"session= is a Session, not {type(session).__name__}")
+    return session
+
+
+def _amount(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        try:
+            value = value.item()  # a NumPy number
+        except AttributeError:
+            raise RainException(f"{what} is a number, not {type(value).__name__} ({value!r})") from None
+    if not math.isfinite(value) or value < 0:
+        raise RainException(f"{what} is a number that is not negative, not {value!r}")
+    return value
+
+
+def _resources(given: Mapping[str, Any]) -> dict[str, float]:
+    asked = given.get("resources")
+    resources: dict[str, float] = {}
+    if asked is not None:
+        if not isinstance(asked, Mapping):
+            raise RainException(
+                f'resources= is a dict of amounts, for instance {{"gpus": 1}}, not {type(asked).__name__}'
+            )
+        for name, value in asked.items():
+            if not isinstance(name, str) or not name:
+                raise RainException(f"a resource's name is a str, not {name!r}")
+            resources[name] = _amount(value, f"resource {name!r}")
+    cpus = given.get("cpus")
+    if cpus is None:
+        resources.setdefault("cpus", 1)
+    else:
+        if "cpus" in resources and resources["cpus"] != cpus:
+            raise RainException(f"cpus={cpus!r} and resources={dict(asked or ())!r} contradict each other")
+        resources["cpus"] = _amount(cpus, "cpus")
+    return {name: value for name, value in resources.items() if value}
+
+
+def _integer(value: Any, what: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RainException(f"{what} is an integer, not {type(value).__name__} ({value!r})")
+    if not least <= value < _INT_MAX:
+        raise RainException(f"{what} is an integer from {least} to {_INT_MAX - 1}, not {value}")
+    return value
+
+
+def _rare(given: Mapping[str, Any]) -> TaskOptions | None:
+    if not any(name in given for name in _RARE):
+        return None
+    timeout = given.get("timeout")
+    if timeout is not None:
+        timeout = _amount(timeout, "timeout (seconds)")
+        if timeout == 0:
+            raise RainException("timeout (seconds) is more than 0")
+    rerun = given.get("rerun")
+    if rerun not in (None, "", "never"):
+        raise RainException(f'rerun is "never" or not given, not {rerun!r}')
+    fresh = given.get("fresh")
+    if fresh not in (None, True, False):
+        raise RainException(f"fresh is True or False, not {fresh!r}")
+    priority = given.get("priority")
+    rare = TaskOptions(
+        timeout=timeout,
+        retries=_integer(given.get("retries") or 0, "retries", 0),
+        retry_on=_class_names(given.get("retry_on")),
+        rerun=rerun or "",
+        priority=0 if priority is None else _integer(priority, "priority", -_INT_MAX),
+        env=_env(given.get("env")),
+        fresh=bool(fresh),
+    )
+    return None if rare == DEFAULT_OPTIONS else rare
+
+
+def _class_names(classes: Any) -> tuple[str, ...]:
+    if classes is None:
+        return ()
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        classes = (classes,)
+    names = []
+    for item in classes:
+        if isinstance(item, type) and issubclass(item, BaseException):
+            names.append(f"{item.__module__}.{item.__qualname__}")
+        elif isinstance(item, str) and item:
+            names.append(item)
+        else:
+            raise RainException(f"retry_on takes exception classes (or their qualified names), not {item!r}")
+    return tuple(names)
+
+
+def _env(env: Any) -> dict[str, str]:
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise RainException(f"env is a dict of environment variables, not {type(env).__name__}")
+    for name, value in env.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise RainException(f"env is a dict of str to str, but it has {name!r}: {value!r}")
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise RainException(f"{name!r} cannot be an environment variable with the value {value!r}")
+    return dict(env)

@@ -1,0 +1,86 @@
+"""Where in a user's code something was made: captured for the price of a few frame look-ups, told when asked.
+
+A site is a flat tuple ``(code, instruction, code, instruction, …)`` of the innermost frames outside this package.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from types import CodeType
+from typing import Any
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_FRAMES_MAX = 3
+
+Site = tuple[Any, ...]
+_last: Site = ()
+
+
+def capture(depth: int = 1) -> Site:
+    """The site of whoever called this package; `depth` frames are known to be ours."""
+    global _last
+    frame = sys._getframe(depth)
+    while frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_back is None:
+            return ()
+        frame = frame.f_back
+    found: list[Any] = [frame.f_code, frame.f_lasti]
+    outer = frame.f_back
+    while outer is not None and len(found) < 2 * _FRAMES_MAX:
+        found += (outer.f_code, outer.f_lasti)
+        outer = outer.f_back
+    site = tuple(found)
+    if site == _last:  # a loop: all its tasks share one tuple
+        return _last
+    _last = site
+    return site
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line of an instruction (its offset in bytes) of `code`."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def name_of_file(filename: str) -> str:
+    """A file name as people know it: the number of a notebook cell instead of its temporary file."""
+    if "IPython" in sys.modules:
+        shell = sys.modules["IPython"].get_ipython()
+        if shell is not None:
+            try:
+                name = shell.compile.format_code_name(filename)
+            except AttributeError:
+                name = None
+            if name:
+                return " ".join(name)
+    return f'File "{filename}"'
+
+
+def describe(site: Site) -> str:
+    """One line: file (or cell) and line.
+
+    Examples
+    --------
+    >>> describe(())
+    'in an unknown place'
+    """
+    if not site:
+        return "in an unknown place"
+    return f"{name_of_file(site[0].co_filename)}, line {line_of(site[0], site[1])}"
+
+
+def stack(site: Site) -> str:
+    """The frames of a site, outermost first, with their source lines, as a traceback shows them."""
+    lines = []
+    for index in range(len(site) - 2, -1, -2):
+        code, instruction = site[index], site[index + 1]
+        number = line_of(code, instruction)
+        lines.append(f"  {name_of_file(code.co_filename)}, line {number}, in {code.co_name}\n")
+        source = linecache.getline(code.co_filename, number).strip()
+        if source:
+            lines.append(f"    {source}\n")
+    return "".join(lines)

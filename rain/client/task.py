@@ -1,0 +1,592 @@
+"""Tasks at the client: handles, and how they are built."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from rain.client import sites
+from rain.client.active import get_active_session
+from rain.client.data import DataObject
+from rain.client.io_spec import InputBase, OutputBase, as_output
+from rain.client.options import Options
+from rain.client.pickling import collect
+from rain.client.state import ObjectRecord, TaskRecord
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.labeled_list import LabeledList
+from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec, TaskSpecInput
+from rain.common.states import TaskState
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+    from rain.io.data_instance import DataInstance
+
+__all__ = ["Task", "as_object"]
+
+DEFAULT = Options({})
+
+
+class FrozenTaskSpec(TaskSpec, frozen=True):
+    """Spec of a submitted task."""
+
+
+class Task:
+    """A task of a session.
+
+    Parameters
+    ----------
+    inputs : sequence of (DataObject, single-output Task, Input, or (label, object))
+    outputs : int or sequence of (Output, str, DataObject)
+    config : any
+        What the executor's method needs to know: values that JSON can say, and bytes.
+    session : Session, optional
+        The active one if not given.
+    task_type : str, optional
+        ``"executor/method"``; subclasses set `TASK_TYPE` instead.
+    cpus : float
+    name : str, optional
+    user_spec : dict, optional
+        JSON-serialisable values of your own.
+    **options
+        `resources`, `timeout` (seconds), `retries`, `retry_on`, `rerun`, `priority`, `env`.
+
+    Raises
+    ------
+    RainException
+        If inputs or outputs are not what they should be, or no session is active.
+    TypeError
+        If there is no such option.
+
+    Examples
+    --------
+    >>> class Double(Task):
+    ...     TASK_TYPE = "mine/double"
+    >>> with client.new_session("custom") as session:
+    ...     doubled = Double([blob(b"2")], ["result"])
+    """
+
+    __slots__ = ("__weakref__", "_inputs", "_outputs", "_record", "_session")
+    TASK_TYPE: ClassVar[str | None] = None
+    _session: Session
+    _record: TaskRecord
+    _inputs: LabeledList | None
+    _outputs: LabeledList | None
+
+    def __init__(
+        self,
+        inputs: Iterable[Any] = (),
+        outputs: int | Sequence[OutputBase | str | DataObject] = 0,
+        *,
+        config: Any = None,
+        session: Session | None = None,
+        task_type: str | None = None,
+        cpus: float = 1,
+        name: str | None = None,
+        user_spec: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        kind = check_task_type(type(self).TASK_TYPE if task_type is None else task_type, type(self).__name__)
+        given = {**options, "session": session, "name": name, "user_spec": user_spec}
+        if cpus != 1 or "cpus" not in (options.get("resources") or ()):
+            given["cpus"] = cpus
+        self._build(kind, check_config(config), inputs, outputs, Options(given, f"{type(self).__name__}()"))
+
+    @classmethod
+    def options(cls, **options: Any) -> Configured:
+        """This kind of task with other options: ``Concat.options(name="all", cpus=0)(parts)``.
+
+        Raises
+        ------
+        TypeError
+            If there is no such option.
+        """
+        return Configured(cls, Options(options, f"{cls.__name__}.options()").given)
+
+    # -- building -------------------------------------------------------------------------------
+
+    def _build(self, task_type: str, config: Any, inputs: Any, outputs: Any, options: Options) -> None:
+        """Check what was given, then make records for this task and its outputs."""
+        owner = type(self).__name__
+        session = options.session or get_active_session()
+        labels: list[str | None] = []
+        objects: list[DataObject] = []
+        for index, item in enumerate(_items(inputs, owner)):
+            label, obj = as_input(item, f"input {index} of {owner}")
+            labels.append(label)
+            objects.append(obj)
+        check_labels(labels, f"inputs of {owner}")
+        made = _outputs_of(outputs, owner)
+        self._create(session, task_type, config, list(zip(objects, labels, strict=True)), made, options.name, options)
+
+    def _create(
+        self,
+        session: Session,
+        task_type: str,
+        config: Any,
+        inputs: Sequence[tuple[DataObject, str | None]],
+        outputs: Sequence[OutputBase | DataObject],
+        name: str | None,
+        options: Options,
+        function: ID | None = None,
+        pins: tuple[Any, ...] = (),
+    ) -> None:
+        """Make the records; everything was checked but whether the objects belong to the session."""
+        session._check_open()
+        number = session._next
+        session_id = session.session_id
+        spec = TaskSpec(
+            ID(session_id, number()),
+            task_type,
+            config,
+            [TaskSpecInput(own_id(obj, session), label) for obj, label in inputs],
+            [],
+            options.resources,
+            name,
+            options.user,
+            function,
+            options.rare,
+        )
+        record = TaskRecord(spec, sites.capture(2), [obj for obj, _ in inputs] + list(pins) if pins else inputs)
+        made = []
+        for output in outputs:
+            if isinstance(output, OutputBase):
+                made.append(
+                    ObjectRecord(
+                        ObjectSpec(
+                            ID(session_id, number()),
+                            output.label,
+                            output.declared_type,
+                            output.data_type.value,
+                            output.size_hint,
+                        ),
+                        record,
+                    )
+                )
+            else:
+                made.append(adopt_output(output, session, record))
+        record.outputs = tuple(made)
+        spec.outputs = [item.spec.id for item in made]
+        self._attach(session, record)
+        session._add_task(record)
+
+    def _attach(self, session: Session, record: TaskRecord) -> None:
+        self._session = session
+        self._record = record
+        self._inputs = self._outputs = None
+        record.handle = weakref.ref(self)
+
+    @classmethod
+    def _of(cls, session: Session, record: TaskRecord) -> Task:
+        """The handle of `record`."""
+        if record.handle is not None:
+            living: Task | None = record.handle()
+            if living is not None:
+                return living
+        handle = Task.__new__(Task)
+        handle._attach(session, record)
+        return handle
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def id(self) -> ID:
+        """Its id."""
+        return self._record.spec.id
+
+    @property
+    def name(self) -> str | None:
+        """Its name; may be a path like ``"train/fold1"``."""
+        return self._record.spec.name
+
+    @property
+    def task_type(self) -> str:
+        """``"executor/method"``."""
+        return self._record.spec.task_type
+
+    @property
+    def state(self) -> TaskState | None:
+        """Its state as far as known; None before submit."""
+        return self._record.state
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What was declared; frozen by submit."""
+        spec = self._record.spec
+        if self._record.state is None:
+            return spec
+        return FrozenTaskSpec(
+            spec.id, spec.task_type, spec.config, list(spec.inputs), list(spec.outputs), dict(spec.resources), spec.name,
+            dict(spec.user), spec.function, spec.options,
+        )  # fmt: skip
+
+    @property
+    def info(self) -> TaskInfo | None:
+        """What is known of its last attempt; None until something is."""
+        record = self._record
+        error, info = record.error, record.info
+        if error is None or (info is not None and info.error is not None):
+            return info
+        if info is None:
+            return TaskInfo(error=error.message)
+        return msgspec.structs.replace(info, error=error.message)
+
+    @property
+    def inputs(self) -> LabeledList:
+        """Its inputs by number or label."""
+        if self._inputs is None:
+            session, spec = self._session, self._record.spec
+            self._inputs = LabeledList(
+                [session._object(item.id.id) for item in spec.inputs], [item.label for item in spec.inputs]
+            )
+        return self._inputs
+
+    @property
+    def outputs(self) -> LabeledList:
+        """Its outputs by number or label."""
+        if self._outputs is None:
+            session, outputs = self._session, self._record.outputs
+            self._outputs = LabeledList(
+                [DataObject._of(session, output) for output in outputs], [output.spec.label for output in outputs]
+            )
+        return self._outputs
+
+    @property
+    def output(self) -> DataObject:
+        """Its only output.
+
+        Raises
+        ------
+        RainException
+            If it has none or several.
+        """
+        if len(self._record.outputs) != 1:
+            raise RainException(f"{self!r} has {_several(self._record.outputs)}; use task.outputs[label or number]")
+        if self._outputs is not None:
+            only: DataObject = self._outputs[0]
+            return only
+        only = self.outputs[0]
+        return only
+
+    @property
+    def stack(self) -> str:
+        """Where it was made: the innermost frames of your code, as a traceback shows them."""
+        return sites.stack(self._record.made)
+
+    # -- keeping, waiting, getting --------------------------------------------------------------
+
+    def keep_outputs(self) -> None:
+        """Keep all outputs; see `DataObject.keep`."""
+        self._session.keep(list(self.outputs))
+
+    async def keep_outputs_async(self) -> None:
+        """Awaitable `keep_outputs`."""
+        await self._session.keep_async(list(self.outputs))
+
+    def unkeep_outputs(self) -> None:
+        """Let all outputs go; see `DataObject.unkeep`."""
+        self._session.unkeep(list(self.outputs))
+
+    async def unkeep_outputs_async(self) -> None:
+        """Awaitable `unkeep_outputs`."""
+        await self._session.unkeep_async(list(self.outputs))
+
+    def fetch_outputs(self, timeout: float | None = None) -> list[DataInstance]:
+        """Wait, and give access to the data of all outputs, in order; see `DataObject.fetch`."""
+        instances: list[DataInstance] = self._session.fetch(list(self.outputs), timeout=timeout)
+        return instances
+
+    async def fetch_outputs_async(self, timeout: float | None = None) -> list[DataInstance]:
+        """Awaitable `fetch_outputs`."""
+        instances: list[DataInstance] = await self._session.fetch_async(list(self.outputs), timeout=timeout)
+        return instances
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is finished.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If it was not submitted.
+        TaskException
+            If it failed (`TaskCancelled`: was cancelled).
+        TimeoutError
+        """
+        self._session.wait([self], timeout=timeout)
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Awaitable `wait`."""
+        await self._session.wait_async([self], timeout=timeout)
+
+    def __await__(self) -> Generator[Any, Any, Task]:
+        yield from self.wait_async().__await__()
+        return self
+
+    def update(self, timeout: float | None = None) -> None:
+        """Bring `state` and `info` up to date."""
+        self._session.update([self], timeout=timeout)
+
+    async def update_async(self, timeout: float | None = None) -> None:
+        """Awaitable `update`."""
+        await self._session.update_async([self], timeout=timeout)
+
+    def cancel(self, timeout: float | None = None) -> None:
+        """Cancel it, and what depends on it, if it has not ended."""
+        self._session.cancel([self], timeout=timeout)
+
+    async def cancel_async(self, timeout: float | None = None) -> None:
+        """Awaitable `cancel`."""
+        await self._session.cancel_async([self], timeout=timeout)
+
+    def stdout(self, timeout: float | None = None) -> str:
+        """What its last attempt wrote to stdout (the tail of much)."""
+        return self._session._output_of(self, timeout)[0]
+
+    async def stdout_async(self, timeout: float | None = None) -> str:
+        """Awaitable `stdout`."""
+        return (await self._session._output_of_async(self, timeout))[0]
+
+    def stderr(self, timeout: float | None = None) -> str:
+        """What its last attempt wrote to stderr and `logging` (the tail of much)."""
+        return self._session._output_of(self, timeout)[1]
+
+    async def stderr_async(self, timeout: float | None = None) -> str:
+        """Awaitable `stderr`."""
+        return (await self._session._output_of_async(self, timeout))[1]
+
+    def explain(self, timeout: float | None = None) -> str:
+        """Why it is where it is."""
+        return self._session._explain(self, timeout)
+
+    async def explain_async(self, timeout: float | None = None) -> str:
+        """Awaitable `explain`."""
+        return await self._session._explain_async(self, timeout)
+
+    # -- being a value --------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Task):
+            return NotImplemented
+        return self._record is other._record or self._record.spec.id == other._record.spec.id
+
+    def __hash__(self) -> int:
+        return hash(self._record.spec.id)
+
+    def __copy__(self) -> Task:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Task:
+        return self
+
+    def __reduce__(self) -> Any:
+        return collect(as_object(self, "an argument"))
+
+    def __repr__(self) -> str:
+        spec, state = self._record.spec, self._record.state
+        name = f" {spec.name!r}" if spec.name is not None else ""
+        return f"<Task {spec.id}{name} {spec.task_type} {'not submitted' if state is None else state.value}>"
+
+
+class Configured:
+    """A kind of task with options that are not the default ones."""
+
+    __slots__ = ("_given", "_kind")
+
+    def __init__(self, kind: type[Task], given: dict[str, Any]) -> None:
+        self._kind = kind
+        self._given = given
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the task; keywords given here count more."""
+        return self._kind(*args, **{**self._given, **kwargs})
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"{self._kind.__name__}.options({options})"
+
+
+# -- checks of what was given ----------------------------------------------------------------------
+
+
+def as_object(item: Any, of: str) -> DataObject:
+    """`item` as a data object: one itself, or the output of a task that has only one.
+
+    Raises
+    ------
+    RainException
+        If it is neither.
+    """
+    if isinstance(item, DataObject):
+        return item
+    if isinstance(item, Task):
+        outputs = item._record.outputs
+        if len(outputs) == 1:
+            return item.output
+        raise RainException(
+            f"{of}: {item!r} has {_several(outputs)}, so it cannot stand for one object; "
+            "use task.outputs[label or number]"
+        )
+    if isinstance(item, str | bytes | bytearray | memoryview):
+        raise RainException(
+            f"{of} is {type(item).__name__} ({_short(item)}); wrap it as blob(...) to make it a data object"
+        )
+    raise RainException(
+        f"{of} is a data object or a task with one output, not {type(item).__name__} ({_short(item)}); "
+        "values become objects by blob(...) or pickled(...)"
+    )
+
+
+def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
+    """An input as it may be given, as label and object.
+
+    Raises
+    ------
+    RainException
+        If it is none.
+    """
+    if isinstance(item, tuple) and len(item) == 2 and (item[0] is None or isinstance(item[0], str)):
+        return item[0], as_object(item[1], of)
+    if isinstance(item, InputBase):
+        if item.dataobj is None:
+            raise RainException(f"{of}: {item!r} has no dataobj=")
+        return item.label, item.dataobj
+    return None, as_object(item, of)
+
+
+def own_id(obj: DataObject, session: Session) -> ID:
+    """The id of `obj`, which must be of `session`.
+
+    Raises
+    ------
+    RainException
+        If it belongs to another session.
+    """
+    if obj._session is not session and obj._session._mirror is not session._mirror:
+        raise RainException(
+            f"{obj!r} belongs to session {obj._session.name!r} and cannot be used in session {session.name!r}; "
+            "fetch it there and make a blob of it here"
+        )
+    return obj._record.spec.id
+
+
+def check_labels(labels: Iterable[str | None], of: str) -> None:
+    """Whether no label comes twice.
+
+    Raises
+    ------
+    RainException
+    """
+    seen = set()
+    for label in labels:
+        if label is None:
+            continue
+        if label in seen:
+            raise RainException(f"{of}: the label {label!r} is used twice")
+        seen.add(label)
+
+
+def adopt_output(obj: DataObject, session: Session, task: TaskRecord) -> ObjectRecord:
+    """Make `obj` an output of `task`.
+
+    Raises
+    ------
+    RainException
+        If it is a constant or another task's output.
+    """
+    own_id(obj, session)
+    record = obj._record
+    if record.task is not None:
+        raise RainException(f"{obj!r} is already an output of task {record.task.spec.id}")
+    if obj._value is not None or record.state is not None:
+        raise RainException(f"{obj!r} is a constant and cannot be the output of a task")
+    record.task = task
+    session._adopted = True
+    return record
+
+
+def check_task_type(task_type: Any, owner: str) -> str:
+    """`task_type` if it has the form of one.
+
+    Raises
+    ------
+    RainException
+    """
+    if not isinstance(task_type, str) or "/" not in task_type.strip("/") and task_type != "py/":
+        raise RainException(
+            f"{owner}: a task type is a text of the form 'executor/method', not {task_type!r}; "
+            "give task_type=, or set TASK_TYPE in a subclass"
+        )
+    return task_type
+
+
+def check_config(config: Any) -> Any:
+    """`config` if it can travel.
+
+    Raises
+    ------
+    RainException
+    """
+    if config is None or isinstance(config, msgspec.Struct):
+        return config
+    try:
+        msgspec.msgpack.encode(config)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RainException(f"config holds what cannot travel (use values of JSON, and bytes): {error}") from None
+    return config
+
+
+def _items(inputs: Any, owner: str) -> Iterable[Any]:
+    if isinstance(inputs, LabeledList):
+        return [(label, value) for label, value in inputs.items()]
+    if isinstance(inputs, str | bytes):
+        raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}; use [blob(...)]")
+    if isinstance(inputs, DataObject | Task | InputBase):
+        return [inputs]
+    if isinstance(inputs, dict):
+        return list(inputs.items())
+    try:
+        return list(inputs)
+    except TypeError:
+        raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}") from None
+
+
+def _outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
+    if isinstance(outputs, bool):
+        raise RainException(f"{owner}: outputs are a number or a list, not {outputs}")
+    if isinstance(outputs, int):
+        if outputs < 0:
+            raise RainException(f"{owner}: the number of outputs cannot be {outputs}")
+        return [as_output(f"out{index}", owner) for index in range(outputs)]
+    if isinstance(outputs, str | OutputBase | DataObject):
+        outputs = [outputs]
+    try:
+        items = list(outputs)
+    except TypeError:
+        raise RainException(
+            f"{owner}: outputs are a number or a list of Output, str or DataObject, not {type(outputs).__name__}"
+        ) from None
+    made = [item if isinstance(item, DataObject) else as_output(item, owner) for item in items]
+    check_labels([item.label for item in made], f"outputs of {owner}")
+    if len({id(item) for item in made if isinstance(item, DataObject)}) < sum(isinstance(i, DataObject) for i in made):
+        raise RainException(f"{owner}: the same object is given as an output twice")
+    return made
+
+
+def _several(outputs: Sequence[ObjectRecord]) -> str:
+    if not outputs:
+        return "no outputs"
+    labels = ", ".join(repr(output.spec.label) for output in outputs[:8])
+    return f"{len(outputs)} outputs ({labels}{', …' if len(outputs) > 8 else ''})"
+
+
+def _short(item: Any) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,109 @@
+"""Operations that wait, written once and driven in two ways.
+
+Theory of operation
+-------------------
+What a session or client does over time is an *operation*: a generator that yields `concurrent.futures.Future`s and gets
+their results. `block` drives one in the calling thread, `perform` awaits it from any asyncio loop. Whatever ends the
+wait early (a time-out, Ctrl-C, cancellation of the asyncio task) is thrown into the generator, whose ``finally`` blocks
+take back what it had armed; so the session stays usable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Generator
+from concurrent.futures import Future
+from typing import Any, TypeAlias, TypeVar
+
+from rain.common.errors import RainException
+
+T = TypeVar("T")
+Operation: TypeAlias = Generator["Future[Any]", Any, T]
+
+
+def resolve(future: Future[Any], value: Any) -> None:
+    """Give `future` its result, unless nobody wants it any more or it has one."""
+    if not future.done() and future.set_running_or_notify_cancel():
+        future.set_result(value)
+
+
+def reject(future: Future[Any], error: BaseException) -> None:
+    """Give `future` its exception, unless nobody wants it any more or it has a result."""
+    if not future.done() and future.set_running_or_notify_cancel():
+        future.set_exception(error)
+
+
+def check_timeout(timeout: Any) -> float | None:
+    """`timeout` in seconds, None for no limit.
+
+    Raises
+    ------
+    RainException
+        If it is not a number that is not negative.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout) or timeout < 0:
+        raise RainException(f"timeout is a number of seconds that is not negative, or None, not {timeout!r}")
+    return None if math.isinf(timeout) else float(timeout)
+
+
+def block(operation: Operation[T], timeout: float | None = None) -> T:
+    """Carry out `operation`, waiting in this thread.
+
+    Parameters
+    ----------
+    timeout : float or None
+        Seconds in all.
+
+    Raises
+    ------
+    TimeoutError
+        After `timeout`.
+    """
+    limit = check_timeout(timeout)
+    deadline = None if limit is None else time.monotonic() + limit
+    try:
+        future = operation.send(None)
+        while True:
+            try:
+                if deadline is None:
+                    value = future.result()
+                else:
+                    value = future.result(max(0.0, deadline - time.monotonic()))
+            except TimeoutError as error:
+                future = operation.throw(error if future.done() else TimeoutError(f"not done after {limit:g} s"))
+            except BaseException as error:
+                future = operation.throw(error)
+            else:
+                future = operation.send(value)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def perform(operation: Operation[T], timeout: float | None = None) -> T:
+    """Carry out `operation`, waiting in the running asyncio loop; see `block`."""
+    limit = check_timeout(timeout)
+    deadline = None if limit is None else time.monotonic() + limit
+    try:
+        future = operation.send(None)
+        while True:
+            try:
+                wrapped = asyncio.wrap_future(future)
+                if deadline is None:
+                    value = await wrapped
+                else:
+                    value = await asyncio.wait_for(wrapped, max(0.0, deadline - time.monotonic()))
+            except TimeoutError as error:
+                late = future.cancelled() or not future.done()
+                future = operation.throw(TimeoutError(f"not done after {limit:g} s") if late else error)
+            except BaseException as error:
+                future = operation.throw(error)
+            else:
+                future = operation.send(value)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
