@@ -31,7 +31,7 @@ class ExecutorItem(msgspec.Struct, gc=False):
     Attributes
     ----------
     number : int
-        Counts the tasks given to this executor, from 1; the executor puts it into its shared word while it runs the task.
+        Counts the tasks given to this executor, from 1; it stands in the shared word while the task runs.
     assignment : TaskAssignment
     inputs : list of Known
         In the order of ``assignment.spec.inputs``; the store holds all of them.

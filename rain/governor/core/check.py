@@ -1,0 +1,153 @@
+"""All invariants of a governor's core, in one place."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rain.common.limits import GOVERNOR_TRANSFERS_MAX, PREFETCH_TASKS_MAX
+from rain.governor.core.records import (
+    BUILTIN,
+    BUILTINS_MAX,
+    End,
+    Executor,
+    Fate,
+    Group,
+    Phase,
+    Presence,
+    Session,
+    State,
+)
+
+
+def check(state: State) -> None:
+    """Assert what has to hold after every step.
+
+    Raises
+    ------
+    AssertionError
+        If something does not.
+    """
+    leases = [executor.lease for executor in state.executors.values() if executor.lease is not None]
+    leases += [builtin.lease for builtin in state.builtins.values()]
+    state.resources.check(leases)
+    assert len(state.fetching) <= GOVERNOR_TRANSFERS_MAX
+    assert len(state.builtins) <= BUILTINS_MAX
+    assert not state.runs, "tasks for executors are sent in the step that chose them"
+    for executor in state.executors.values():
+        _check_executor(state, executor)
+    for id, session in state.sessions.items():
+        assert session.id == id
+        _check_session(state, session)
+    for id, fetching in state.fetching.items():
+        obj = fetching.object
+        if obj is not None:
+            assert obj.id == id
+            assert obj.presence is Presence.FETCHING
+            assert obj.session.objects.get(id) is obj
+            assert obj.uses, f"{id} is being fetched for nobody"
+    for group in state.hungry:
+        assert state.sessions.get(group.session.id) is group.session
+
+
+def _check_executor(state: State, executor: Executor) -> None:
+    session, group = executor.session, executor.group
+    assert session.executors.get(executor.id) is executor
+    if session.ending:
+        assert executor.killed
+        assert not executor.queue
+        assert executor.id not in state.idle
+        return
+    assert len(executor.queue) <= PREFETCH_TASKS_MAX
+    assert list(executor.queue) == sorted(executor.queue)
+    idle, busy = executor.id in group.idle, executor.id in group.busy
+    assert (executor.id in state.idle) == idle
+    if executor.end is not None:
+        assert not idle
+        assert not busy
+        assert executor.killed or executor.queue, "an executor that is to end and has nothing to do is killed"
+        assert executor.killed or executor.end in (End.CANCEL, End.STALE)
+        if executor.kill_at is not None:
+            assert executor.target in executor.queue
+            assert executor.end is End.CANCEL
+    else:
+        assert not executor.killed
+        assert idle != busy
+        assert busy == bool(executor.queue)
+        assert not executor.stops
+    if not executor.killed:
+        assert (executor.lease is not None) == bool(executor.queue)
+    if executor.lease is not None:
+        assert executor.lease.shape is group.shape
+        assert executor.lease.devices == executor.devices
+    recalled = {number for numbers in executor.recalls for number in numbers} | set(state.recalls.get(executor, ()))
+    for number, task in executor.queue.items():
+        assert task.phase is Phase.QUEUED
+        assert task.executor is executor
+        assert task.number == number
+        assert task.session is session
+        assert not task.recalled or number in recalled or executor.killed
+        if task.back is not None or (task.fate is not Fate.NONE and executor.end is not End.CANCEL):
+            assert number in recalled or executor.killed, f"{task} is to leave, and nobody asked the executor"
+        assert task.fate is Fate.FORGET or session.tasks.get(task.id) is task
+
+
+def _check_session(state: State, session: Session) -> None:
+    if session.ending:
+        assert not session.tasks
+        assert not session.objects
+        assert not session.groups
+        assert session.executors or session.builtins, "an ended session is still here"
+        return
+    uses: Counter[Object] = Counter()
+    ready: Counter[Group] = Counter()
+    tasks = list(session.tasks.values())
+    for executor in session.executors.values():
+        tasks += [task for task in executor.queue.values() if session.tasks.get(task.id) is not task]
+    for builtin in session.builtins.values():
+        assert state.builtins.get(builtin.number) is builtin
+        if session.tasks.get(builtin.task.id) is not builtin.task:
+            assert builtin.task.fate is Fate.FORGET
+            tasks.append(builtin.task)
+    for task in tasks:
+        uses.update(task.inputs)
+        missing = {obj for obj in task.inputs if obj.presence is not Presence.PRESENT}
+        assert task.phase is not Phase.GONE
+        if task.phase is Phase.WAITING:
+            assert len(missing) == task.missing > 0
+            for obj in missing:
+                assert obj.waiters is not None
+                assert task in obj.waiters
+        elif task.phase is Phase.READY:
+            assert not missing
+            ready[task.group] += 1
+            assert sum(entry is task.entry for entry in task.group.heap) == 1
+            assert task.group in state.hungry
+        elif task.phase is Phase.QUEUED:
+            assert task.executor is not None
+            assert task.executor.queue.get(task.number) is task
+        else:
+            assert task.phase is Phase.BUILTIN
+            assert task.group.kind == BUILTIN
+            assert state.builtins[task.number].task is task
+    for group in session.groups.values():
+        assert group.ready == ready[group]
+    for id, obj in session.objects.items():
+        assert obj.id == id
+        assert obj.session is session
+        assert obj.uses == uses[obj], f"{id} is used {uses[obj]} times and says {obj.uses}"
+        for task in obj.waiters or ():
+            assert task.phase is Phase.WAITING
+            assert obj in task.inputs
+        assert not (obj.waiters and obj.presence is Presence.PRESENT)
+        assert obj.presence is not Presence.KNOWN or not obj.waiters, f"{id} could be fetched and nobody does"
+        assert obj.presence is not Presence.UNKNOWN or obj.uses
+        assert not (obj.drop and not obj.uses)
+        if obj.presence is Presence.WANTED:
+            assert obj.waiters
+            assert any(entry[2] is obj for entry in state.wanted)
+        if obj.presence is Presence.FETCHING:
+            assert state.fetching[id].object is obj
+        if obj.presence is Presence.PRESENT:
+            assert obj.known is not None
+    for obj in uses:
+        assert session.objects.get(obj.id) is obj

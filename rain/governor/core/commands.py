@@ -1,0 +1,87 @@
+"""What the server orders: tasks to run, to give back, to cancel. Stale and repeated orders do no harm."""
+
+from __future__ import annotations
+
+from rain.common.ids import ID
+from rain.common.messages import Assign, CancelTasks, TakeBack
+from rain.governor.core.objects import learn
+from rain.governor.core.records import End, Fate, Phase, State, TakeBackRequest, Task
+from rain.governor.core.running import end_builtin, interrupt, recall
+from rain.governor.core.sessions import open_session
+from rain.governor.core.tasks import add, answer_back, forget, settle_back
+
+
+def assign(state: State, message: Assign, now: float) -> None:
+    """`Assign`: learn of objects, take tasks. A newer attempt ends an older one that is still here."""
+    for data in message.objects:
+        session = open_session(state, data.spec.id.session_id)
+        if not session.ending:
+            learn(state, session, data)
+    for assignment in message.tasks:
+        id = assignment.spec.id
+        session = open_session(state, id.session_id)
+        if session.ending:
+            continue
+        old = session.tasks.get(id)
+        if old is not None:
+            if old.attempt >= assignment.attempt:
+                continue
+            _end(state, old, Fate.FORGET, now)
+        add(state, session, assignment)
+
+
+def cancel_tasks(state: State, message: CancelTasks, now: float) -> None:
+    """`CancelTasks`: each attempt is answered by `Stopped`; one that is not here at once."""
+    for id, attempt in message.tasks:
+        task = _find(state, id, attempt)
+        if task is None:
+            state.stopped.append((id, attempt))
+        elif task.fate is Fate.NONE:
+            _end(state, task, Fate.STOP, now)
+
+
+def _find(state: State, id: ID, attempt: int) -> Task | None:
+    session = state.sessions.get(id.session_id)
+    task = None if session is None else session.tasks.get(id)
+    return task if task is not None and task.attempt == attempt else None
+
+
+def _end(state: State, task: Task, fate: Fate, now: float) -> None:
+    """Forget a task that has not started, end one that may have."""
+    if task.phase in (Phase.WAITING, Phase.READY):
+        if fate is Fate.STOP:
+            state.stopped.append((task.id, task.attempt))
+        forget(state, task)
+        return
+    if task.fate is Fate.NONE:
+        task.fate = fate
+    if task.back is not None:
+        settle_back(state, task, given=False)
+    if task.phase is Phase.BUILTIN:
+        end_builtin(state, state.builtins[task.number], End.CANCEL)
+        return
+    executor = task.executor
+    assert executor is not None
+    if executor.head is task:
+        interrupt(state, executor, task, now)
+    else:
+        recall(state, executor, [task])
+
+
+def take_back(state: State, message: TakeBack, now: float) -> None:
+    """`TakeBack`: answered by one `GaveBack`, as soon as the executors that hold some of them have answered."""
+    request = TakeBackRequest()
+    for id, attempt in message.tasks:
+        task = _find(state, id, attempt)
+        if task is None or task.fate is not Fate.NONE or task.back is not None:
+            continue
+        if task.phase in (Phase.WAITING, Phase.READY):
+            request.given.append((id, attempt))
+            forget(state, task)
+            continue
+        executor = task.executor
+        if executor is not None and not executor.killed and not (executor.started and executor.head is task):
+            task.back = request
+            request.open += 1
+            recall(state, executor, [task])
+    answer_back(state, request)

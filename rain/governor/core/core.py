@@ -1,0 +1,158 @@
+"""`GovernorCore`: events in, effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rain.common.messages import (
+    Assign,
+    CancelTasks,
+    DropObjects,
+    EndSession,
+    OpenSession,
+    TakeBack,
+)
+from rain.governor.core import commands, objects, placement, running, sessions, tasks
+from rain.governor.core.check import check
+from rain.governor.core.effects import AnyEffect
+from rain.governor.core.events import (
+    AnyEvent,
+    BuiltinEnded,
+    ExecutorExited,
+    ExecutorRecalled,
+    ExecutorResults,
+    ExecutorSeen,
+    FetchDone,
+    FetchFailed,
+    ObjectLost,
+    ObjectMoved,
+    OverMemory,
+    ServerGone,
+    ServerSaid,
+    Tick,
+    TurnEnded,
+)
+from rain.governor.core.outbox import flush
+from rain.governor.core.records import Phase, State
+from rain.governor.resources import Resources
+
+_Handler = Callable[[State, Any, float], None]
+
+
+class GovernorCore:
+    """All decisions of one governor.
+
+    Theory of operation
+    -------------------
+    The server assigns more tasks than can run at once, with what is needed to have their inputs. A task *waits* until
+    all inputs are here (sent along, fetched, or made by a task of this governor), is then *ready*, and by urgency goes
+    to an executor (or runs as a builtin), where it may be *queued* behind others that are known to be short. Whatever
+    ends is reported in batches when the turn ends.
+
+    Nothing here does IO or asks for the time: `step` takes what happened and returns what is to be done
+    (`rain.governor.core.events` and `effects` say what the shell owes).
+
+    Parameters
+    ----------
+    governor_id : str
+        ``host:port``; stands in error texts and infos.
+    resources : mapping of str to float
+    executors : iterable of str
+        Types of foreign executors in the governor's configuration.
+
+    Examples
+    --------
+    >>> core = GovernorCore("127.0.0.1:7211", {"cpus": 2})
+    >>> core.step(TurnEnded(), now=0.0)
+    []
+    """
+
+    __slots__ = ("_handlers", "_orders", "_state")
+
+    def __init__(self, governor_id: str, resources: Mapping[str, float], executors: Iterable[str] = ()) -> None:
+        self._state = State(governor_id, Resources(resources), frozenset(executors))
+        self._handlers: dict[type, _Handler] = {
+            ServerSaid: self._server_said,
+            ServerGone: sessions.server_gone,
+            FetchDone: objects.fetch_done,
+            FetchFailed: tasks.fetch_failed,
+            ExecutorResults: running.executor_results,
+            ExecutorRecalled: running.executor_recalled,
+            ExecutorSeen: running.executor_seen,
+            ExecutorExited: running.executor_exited,
+            BuiltinEnded: running.builtin_ended,
+            ObjectMoved: objects.object_moved,
+            ObjectLost: tasks.object_lost,
+            OverMemory: running.over_memory,
+            Tick: _tick,
+            TurnEnded: _turn_ended,
+        }
+        self._orders: dict[type, _Handler] = {
+            OpenSession: sessions.session_opened,
+            Assign: commands.assign,
+            TakeBack: commands.take_back,
+            CancelTasks: commands.cancel_tasks,
+            DropObjects: objects.drop_objects,
+            EndSession: sessions.end_session,
+        }
+
+    def step(self, event: AnyEvent, now: float) -> list[AnyEffect]:
+        """Take an event.
+
+        Parameters
+        ----------
+        event : Event
+        now : float
+            Monotonic seconds; never less than before.
+
+        Returns
+        -------
+        list of Effect
+            To be carried out in order.
+        """
+        state = self._state
+        out: list[AnyEffect] = []
+        state.out = out
+        self._handlers[type(event)](state, event, now)
+        return out
+
+    def _server_said(self, state: State, event: ServerSaid, now: float) -> None:
+        self._orders[type(event.message)](state, event.message, now)
+
+    def load(self) -> dict[str, float]:
+        """Figures for `rain.common.messages.Load`."""
+        state = self._state
+        phases = [task.phase for session in state.sessions.values() for task in session.tasks.values()]
+        values = {
+            "tasks": float(len(phases)),
+            "tasks_waiting": float(phases.count(Phase.WAITING)),
+            "tasks_ready": float(phases.count(Phase.READY)),
+            "objects": float(sum(len(session.objects) for session in state.sessions.values())),
+            "executors": float(len(state.executors)),
+            "executors_idle": float(len(state.idle)),
+            "fetches": float(len(state.fetching)),
+        }
+        values.update({f"{name}_free": amount for name, amount in state.resources.free().items()})
+        return values
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing runs and nothing is on its way, so that no `Tick` is needed."""
+        state = self._state
+        return not (state.executors or state.builtins or state.fetching)
+
+    def check(self) -> None:
+        """Assert all invariants; for tests."""
+        check(self._state)
+
+
+def _tick(state: State, event: Tick, now: float) -> None:
+    running.check_deadlines(state, now)
+    placement.end_idle_executors(state, now)
+
+
+def _turn_ended(state: State, event: TurnEnded, now: float) -> None:
+    objects.pump_fetches(state)
+    placement.dispatch(state, now)
+    flush(state)

@@ -1,0 +1,211 @@
+"""Objects: what is here, what is on its way, and who waits for it.
+
+An object becomes present in one of three ways: its bytes came inside an `Assign`, a fetch brought it, or a task here
+made it. Each way releases the tasks that waited for it at once. It goes when the server says so and no unfinished task
+here uses it.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from rain.common.ids import ID
+from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.messages import DropObjects, ObjectData, TaskResult
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
+from rain.governor.core.events import FetchDone, ObjectMoved
+from rain.governor.core.outbox import flush
+from rain.governor.core.records import Fetching, Object, Phase, Presence, Session, State, Task
+
+
+def find(state: State, id: ID) -> Object | None:
+    """The record of an object, if there is one."""
+    session = state.sessions.get(id.session_id)
+    return None if session is None else session.objects.get(id)
+
+
+def make_ready(state: State, task: Task) -> None:
+    """All inputs of the task are here."""
+    task.phase = Phase.READY
+    group = task.group
+    heappush(group.heap, task.entry)
+    group.ready += 1
+    state.hungry[group] = None
+
+
+def learn(state: State, session: Session, data: ObjectData) -> None:
+    """The server says where an object is, or gives its bytes."""
+    id = data.spec.id
+    obj = session.objects.get(id)
+    if obj is None:
+        obj = session.objects[id] = Object(id, session)
+    if obj.drop:
+        # It was to go once its users are done; now it is wanted again. To the server that is a drop and a new copy.
+        obj.drop = False
+        state.dropped[id] = None
+        flush(state)
+        if data.data is None and obj.presence is Presence.PRESENT:
+            state.fetched[id] = None
+    if obj.presence is Presence.PRESENT:
+        return
+    obj.known = Known(data.spec, data.info)
+    if data.data is not None:
+        _comes_again(state, id)
+        state.out.append(PutInStore(data))
+        make_present(state, obj)
+        return
+    obj.source = data
+    if obj.presence is Presence.UNKNOWN:
+        obj.presence = Presence.KNOWN
+        if obj.waiters:
+            want(state, obj, min(task.entry[0] for task in obj.waiters))
+
+
+def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) -> None:
+    """A task here has made an object; the store has it."""
+    obj = session.objects.get(spec.id)
+    if obj is None:
+        obj = session.objects[spec.id] = Object(spec.id, session)
+    elif obj.drop:
+        obj.drop = False
+        state.dropped[spec.id] = None
+    if state.dropped or state.lost:
+        _comes_again(state, spec.id)
+    obj.known = Known(spec, info)
+    make_present(state, obj)
+
+
+def _comes_again(state: State, id: ID) -> None:
+    """What was said of an earlier copy has to leave before a new one is spoken of."""
+    if id in state.dropped or id in state.lost:
+        flush(state)
+
+
+def make_present(state: State, obj: Object) -> None:
+    """The store has the object: whoever waited for it may go on."""
+    if obj.presence is Presence.FETCHING:
+        _cancel_fetch(state, obj)
+    obj.presence = Presence.PRESENT
+    obj.source = None
+    waiters = obj.waiters
+    if waiters:
+        obj.waiters = None
+        for task in waiters:
+            task.missing -= 1
+            if not task.missing:
+                make_ready(state, task)
+
+
+def want(state: State, obj: Object, rank: list[float]) -> None:
+    """A task of this rank waits for an object whose places are known."""
+    if obj.presence is Presence.WANTED and obj.rank is not None and obj.rank <= rank:
+        return
+    obj.presence = Presence.WANTED
+    obj.rank = rank
+    state.arrivals += 1
+    heappush(state.wanted, (rank, state.arrivals, obj))
+
+
+def pump_fetches(state: State) -> None:
+    """Start the most urgent transfers while there are slots."""
+    while state.wanted and len(state.fetching) < GOVERNOR_TRANSFERS_MAX:
+        obj = heappop(state.wanted)[2]
+        # An entry may be outdated; a cancelled fetch that is still out is waited for (`fetch_answered`).
+        if obj.presence is Presence.WANTED and obj.id not in state.fetching:
+            source = obj.source
+            assert source is not None
+            obj.presence = Presence.FETCHING
+            state.fetching[obj.id] = Fetching(obj, source)
+            state.out.append(Fetch(source))
+
+
+def fetch_done(state: State, event: FetchDone, now: float) -> None:
+    """`FetchDone`."""
+    fetching = state.fetching.pop(event.id, None)
+    if fetching is None:
+        return
+    obj = fetching.object or find(state, event.id)
+    if obj is None:
+        # Cancelled, too late.
+        state.out.append(DropFromStore([event.id]))
+    elif obj.presence is not Presence.PRESENT:
+        obj.known = Known(fetching.source.spec, fetching.source.info)
+        if obj.presence is Presence.FETCHING:
+            obj.presence = Presence.KNOWN
+        _comes_again(state, obj.id)
+        make_present(state, obj)
+        state.fetched[obj.id] = None
+
+
+def _cancel_fetch(state: State, obj: Object) -> None:
+    state.fetching[obj.id].object = None
+    state.out.append(CancelFetch(obj.id))
+    obj.presence = Presence.KNOWN
+
+
+def release(state: State, task: Task) -> None:
+    """The task uses its inputs no longer."""
+    for obj in task.inputs:
+        obj.uses -= 1
+        waiters = obj.waiters
+        if waiters:
+            waiters.pop(task, None)
+        if not obj.uses and (obj.drop or obj.presence is not Presence.PRESENT):
+            _unused(state, obj)
+
+
+def _unused(state: State, obj: Object) -> None:
+    if obj.drop:
+        remove(state, obj)
+    elif obj.presence is Presence.FETCHING:
+        _cancel_fetch(state, obj)
+    elif obj.presence is Presence.WANTED:
+        obj.presence = Presence.KNOWN
+    elif obj.presence is Presence.UNKNOWN:
+        obj.session.objects.pop(obj.id, None)
+
+
+def remove(state: State, obj: Object) -> None:
+    """Delete an object that nobody uses, and say so."""
+    if obj.presence is Presence.PRESENT:
+        state.store_drops.append(obj.id)
+        for executor in obj.session.executors.values():
+            executor.functions.discard(obj.id)
+    elif obj.presence is Presence.FETCHING:
+        _cancel_fetch(state, obj)
+    obj.presence = Presence.UNKNOWN  # outdates entries of `State.wanted`
+    obj.session.objects.pop(obj.id, None)
+    state.fetched.pop(obj.id, None)
+    state.moved.pop(obj.id, None)
+    state.dropped[obj.id] = None
+
+
+def drop_objects(state: State, message: DropObjects, now: float) -> None:
+    """`DropObjects`: now, or when the last task that uses it has gone."""
+    for id in message.objects:
+        obj = find(state, id)
+        if obj is None:
+            state.dropped[id] = None
+        elif obj.uses:
+            obj.drop = True
+        else:
+            remove(state, obj)
+
+
+def discard(state: State, result: TaskResult) -> None:
+    """Nobody wants this result: what the store took of it goes, unless the same object is here by right."""
+    ids = []
+    for output in result.outputs:
+        obj = find(state, output.id)
+        if obj is None or obj.presence is not Presence.PRESENT:
+            ids.append(output.id)
+    if ids:
+        state.out.append(DropFromStore(ids))
+
+
+def object_moved(state: State, event: ObjectMoved, now: float) -> None:
+    """`ObjectMoved`."""
+    obj = find(state, event.id)
+    if obj is not None and obj.presence is Presence.PRESENT:
+        state.moved[event.id] = event.file

@@ -1,0 +1,72 @@
+"""What is said to the server: gathered over a turn, sent as one message of a kind.
+
+The order of kinds in `flush` is part of the meaning: a drop is answered before a new copy of the same object is
+reported. Where a turn would need another order, the writer calls `flush` in between.
+"""
+
+from __future__ import annotations
+
+from rain.common.ids import ID
+from rain.common.messages import (
+    Dropped,
+    Fetched,
+    Finished,
+    GaveBack,
+    InputsMissing,
+    Moved,
+    ObjectsLost,
+    SessionEnded,
+    Started,
+    Stopped,
+)
+from rain.governor.core.effects import DropFromStore, ToServer
+from rain.governor.core.records import Phase, State
+
+
+def flush(state: State) -> None:
+    """Turn what was gathered into effects."""
+    out = state.out
+    if state.store_drops:
+        out.append(DropFromStore(state.store_drops))
+        state.store_drops = []
+    if state.started:
+        # What ended in the same turn was not worth a word.
+        running = [(t.id, t.attempt) for t in state.started if t.phase in (Phase.QUEUED, Phase.BUILTIN)]
+        if running:
+            out.append(ToServer(Started(running)))
+        state.started = []
+    if state.finished:
+        out.append(ToServer(Finished(state.finished)))
+        state.finished = []
+    if state.stopped:
+        out.append(ToServer(Stopped(state.stopped)))
+        state.stopped = []
+    if state.gave_back:
+        out.extend([ToServer(GaveBack(given)) for given in state.gave_back])
+        state.gave_back = []
+    if state.lost or state.inputs_missing:
+        _flush_losses(state)
+    if state.dropped:
+        out.append(ToServer(Dropped(list(state.dropped))))
+        state.dropped = {}
+    if state.fetched:
+        out.append(ToServer(Fetched(list(state.fetched))))
+        state.fetched = {}
+    if state.moved:
+        out.append(ToServer(Moved(list(state.moved.items()))))
+        state.moved = {}
+    if state.session_ends:
+        out.extend([ToServer(SessionEnded(id)) for id in state.session_ends])
+        state.session_ends = []
+
+
+def _flush_losses(state: State) -> None:
+    by_reason: dict[str, list[ID]] = {}
+    for id, reason in state.lost.items():
+        by_reason.setdefault(reason, []).append(id)
+    for reason, ids in by_reason.items():
+        state.out.append(ToServer(ObjectsLost(ids, reason)))
+    for tasks, objects, reason in state.inputs_missing:
+        state.out.append(ToServer(InputsMissing(tasks, objects, reason)))
+    state.lost = {}
+    state.inputs_missing = []

@@ -1,0 +1,498 @@
+"""What a governor's core remembers: sessions, tasks, objects, executors, and the batches that are being gathered.
+
+Only the modules of this package write these; `rain.governor.core.check` says how they hang together.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import Any
+
+from rain.common.ids import ID
+from rain.common.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskResult
+from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
+from rain.governor.resources import Lease, Resources, Shape
+
+PY = "py"
+PROGRAM = "program"
+BUILTIN = "builtin"
+
+BUILTINS_MAX = 256
+"""Builtin tasks that run at the same time."""
+EXECUTORS_MIN = 64
+"""A governor of few cpus may still have this many executors (tasks of a fraction of a cpu, or none)."""
+
+Order = tuple[list[float], int]
+"""Urgency of a task: its rank, then its arrival; smaller starts first."""
+EnvKey = tuple[tuple[str, str], ...]
+GroupKey = tuple[str, Shape, EnvKey, bool]
+
+
+class Phase(enum.Enum):
+    """Where a task is on this governor."""
+
+    WAITING = "waiting"  # an input is not here
+    READY = "ready"  # in its group's heap
+    QUEUED = "queued"  # in an executor: running there, or behind the one that is
+    BUILTIN = "builtin"  # run by the governor itself
+    GONE = "gone"  # no longer here
+
+
+class Fate(enum.Enum):
+    """What becomes of a task that is being ended."""
+
+    NONE = "none"
+    STOP = "stop"  # cancelled: answer `Stopped`
+    FORGET = "forget"  # a newer attempt took its place: say nothing
+
+
+class Presence(enum.Enum):
+    """Where an object's bytes are, as seen from here."""
+
+    UNKNOWN = "unknown"  # no place is known; perhaps a task here will make it
+    KNOWN = "known"  # places are known, nobody wants it
+    WANTED = "wanted"  # waits for a transfer slot
+    FETCHING = "fetching"
+    PRESENT = "present"  # in the store
+
+
+class End(enum.Enum):
+    """Why an executor is being ended."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    STALE = "stale"  # a module changed on disk
+    ROOM = "room"  # idle too long, or in the way
+    SESSION = "session"
+
+
+class Estimate:
+    """Exponential average of what one function costs, seconds; negative while nothing is known."""
+
+    __slots__ = ("count", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = -1.0
+        self.count = 0
+
+    def add(self, seconds: float) -> None:
+        """Take a measurement. Down faster than up: the first call of a function imports and compiles."""
+        if self.count > 1:
+            self.seconds += (seconds - self.seconds) * (0.5 if seconds < self.seconds else 0.2)
+        elif self.count == 1:
+            self.seconds = min(self.seconds, seconds)
+        else:
+            self.seconds = seconds
+        self.count += 1
+
+
+class Session:
+    """One session as far as it has come to this governor."""
+
+    __slots__ = (
+        "answer_end",
+        "builtins",
+        "ending",
+        "env",
+        "estimates",
+        "executors",
+        "groups",
+        "id",
+        "last_group",
+        "objects",
+        "tasks",
+    )
+
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self.env: SessionEnv | None = None
+        self.tasks: dict[ID, Task] = {}
+        self.objects: dict[ID, Object] = {}
+        self.groups: dict[GroupKey, Group] = {}
+        self.executors: dict[int, Executor] = {}
+        self.builtins: dict[int, Builtin] = {}
+        self.estimates: dict[Any, Estimate] = {}
+        self.last_group: tuple[str, dict[str, float], Any, Group] | None = None
+        self.ending = False
+        self.answer_end = False
+
+
+class Object:
+    """One object: present, on its way, or to be made here.
+
+    Attributes
+    ----------
+    uses : int
+        How often unfinished tasks of this governor list it as an input.
+    waiters : dict of Task to None, or None
+        Waiting tasks that miss it.
+    rank : list of float or None
+        Of the most urgent task that wants it.
+    drop : bool
+        The server asked to drop it; that is done when `uses` is 0.
+    """
+
+    __slots__ = ("drop", "id", "known", "presence", "rank", "session", "source", "uses", "waiters")
+
+    def __init__(self, id: ID, session: Session) -> None:
+        self.id = id
+        self.session = session
+        self.known: Known | None = None
+        self.presence = Presence.UNKNOWN
+        self.source: ObjectData | None = None
+        self.waiters: dict[Task, None] | None = None
+        self.rank: list[float] | None = None
+        self.uses = 0
+        self.drop = False
+
+
+class Fetching:
+    """A `Fetch` that is not answered. `object` None: it was cancelled."""
+
+    __slots__ = ("object", "source")
+
+    def __init__(self, obj: Object, source: ObjectData) -> None:
+        self.object: Object | None = obj
+        self.source = source
+
+
+class Task:
+    """One attempt of a task.
+
+    Attributes
+    ----------
+    missing : int
+        Distinct inputs that are not here.
+    entry : tuple
+        ``(rank, arrival, task)``: what stands in heaps.
+    cost : float
+        Estimated seconds when it was queued.
+    number : int
+        In its executor, or of its `Builtin`.
+    seen_at : float or None
+        When it was first seen running.
+    back : TakeBackRequest or None
+        Who asked for it back.
+    """
+
+    __slots__ = (
+        "assignment",
+        "attempt",
+        "back",
+        "cost",
+        "entry",
+        "estimate",
+        "executor",
+        "fate",
+        "function",
+        "group",
+        "id",
+        "inputs",
+        "missing",
+        "number",
+        "phase",
+        "recalled",
+        "seen_at",
+        "session",
+    )
+
+    def __init__(
+        self, assignment: TaskAssignment, session: Session, group: Group, estimate: Estimate, arrival: int
+    ) -> None:
+        self.id = assignment.spec.id
+        self.attempt = assignment.attempt
+        self.assignment = assignment
+        self.session = session
+        self.group = group
+        self.estimate = estimate
+        self.entry: Entry = (assignment.rank, arrival, self)
+        self.inputs: list[Object] = []
+        self.function: Object | None = None
+        self.missing = 0
+        self.phase = Phase.WAITING
+        self.fate = Fate.NONE
+        self.back: TakeBackRequest | None = None
+        self.executor: Executor | None = None
+        self.number = 0
+        self.cost = 0.0
+        self.recalled = False
+        self.seen_at: float | None = None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds it may run."""
+        options = self.assignment.spec.options
+        return None if options is None else options.timeout
+
+    @property
+    def solo(self) -> bool:
+        """Whether it may not be queued behind another: ending that one could end it too, and it may not run twice."""
+        options = self.assignment.spec.options
+        return options is not None and options.rerun == "never"
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} attempt {self.attempt} {self.phase.value}>"
+
+
+Entry = tuple[list[float], int, Task]
+
+
+class Group:
+    """Tasks that can follow each other in one executor: same session, kind, shape and environment.
+
+    Attributes
+    ----------
+    heap : list
+        Entries of ready tasks, most urgent first; those of tasks that are no longer `Phase.READY` are skipped.
+    ready : int
+        How many of them are.
+    idle, busy : dict of int to Executor
+        Usable executors, last used last.
+    failed_starts : int
+        Executors in a row that died before they ran anything.
+    """
+
+    __slots__ = (
+        "busy",
+        "env",
+        "failed_starts",
+        "fresh",
+        "heap",
+        "idle",
+        "kind",
+        "prefetches",
+        "ready",
+        "session",
+        "shape",
+    )
+
+    def __init__(self, session: Session, kind: str, shape: Shape, env: EnvKey, fresh: bool) -> None:
+        self.session = session
+        self.kind = kind
+        self.shape = shape
+        self.env = env
+        self.fresh = fresh
+        self.prefetches = kind in (PY, PROGRAM) and not fresh
+        self.heap: list[Entry] = []
+        self.ready = 0
+        self.idle: dict[int, Executor] = {}
+        self.busy: dict[int, Executor] = {}
+        self.failed_starts = 0
+
+    def successor(self) -> Group:
+        """For executors of a fresh group that have run their task: the group of those that are reused."""
+        groups = self.session.groups
+        key = (self.kind, self.shape, self.env, False)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = Group(self.session, *key)
+        return group
+
+
+class Executor:
+    """One executor process.
+
+    It holds a lease exactly while it has tasks (a killed one until it is gone).
+
+    Attributes
+    ----------
+    queue : dict of int to Task
+        Tasks given to it and not answered, in order; the first one runs.
+    load : float
+        Estimated seconds of the whole queue.
+    head_at : float
+        When the first of the queue came to be first.
+    ran : int
+        Results it has given.
+    seen : int
+        Last sample of its shared word that was not 0.
+    recalls : deque of list of int
+        `RecallFromExecutor`s that are not answered.
+    end : End or None
+        Why it gets no more tasks.
+    target : int
+        The number that `end` is about, 0 none.
+    kill_at : float or None
+        When to stop waiting for it to obey.
+    killed : bool
+        Whether `KillExecutor` was sent.
+    stops : list
+        Cancelled attempts to be answered when it is gone.
+    over_bytes : int
+        What it used, for `End.MEMORY`.
+    """
+
+    __slots__ = (
+        "devices",
+        "end",
+        "functions",
+        "group",
+        "head_at",
+        "id",
+        "idle_since",
+        "kill_at",
+        "killed",
+        "lease",
+        "load",
+        "number",
+        "over_bytes",
+        "queue",
+        "ran",
+        "recalls",
+        "seen",
+        "session",
+        "stops",
+        "target",
+    )
+
+    def __init__(self, id: int, group: Group, lease: Lease, now: float) -> None:
+        self.id = id
+        self.group = group
+        self.session = group.session
+        self.lease: Lease | None = lease
+        self.devices = lease.devices
+        self.queue: dict[int, Task] = {}
+        self.number = 0
+        self.load = 0.0
+        self.head_at = now
+        self.idle_since = now
+        self.ran = 0
+        self.seen = 0
+        self.functions: set[ID] = set()
+        self.recalls: deque[list[int]] = deque()
+        self.end: End | None = None
+        self.target = 0
+        self.kill_at: float | None = None
+        self.killed = False
+        self.stops: list[tuple[ID, int]] = []
+        self.over_bytes = 0
+
+    @property
+    def head(self) -> Task | None:
+        """The task that it runs, as far as is known."""
+        for task in self.queue.values():
+            return task
+        return None
+
+    @property
+    def started(self) -> bool:
+        """Whether it is known to have run anything."""
+        return self.ran > 0 or self.seen > 0
+
+
+class Builtin:
+    """A builtin task that runs.
+
+    `end` is why it was asked to stop; `task` is the attempt even when the task is no longer here.
+    """
+
+    __slots__ = ("end", "lease", "number", "since", "task")
+
+    def __init__(self, number: int, task: Task, lease: Lease, now: float) -> None:
+        self.number = number
+        self.task = task
+        self.lease = lease
+        self.since = now
+        self.end: End | None = None
+
+
+class TakeBackRequest:
+    """A `TakeBack` that waits for executors' answers; answered at once, with all that could be had."""
+
+    __slots__ = ("given", "open")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.given: list[tuple[ID, int]] = []
+
+
+class State:
+    """Everything that one core knows.
+
+    Attributes
+    ----------
+    kinds : frozenset of str
+        Foreign executor types.
+    hungry : dict of Group to None
+        Groups that (may) have ready tasks.
+    idle : dict of int to Executor
+        Idle executors of all groups, longest idle first.
+    fetching : dict of ID to Fetching
+        Fetches that are not answered.
+    wanted : list
+        Heap of (rank, arrival, object): objects to be fetched.
+    runs, recalls : dict
+        What executors will be sent at the end of the turn.
+    out : list
+        Effects of the present step.
+    """
+
+    __slots__ = (
+        "arrivals",
+        "builtin_numbers",
+        "builtins",
+        "dropped",
+        "executor_ids",
+        "executors",
+        "executors_max",
+        "fetched",
+        "fetching",
+        "finished",
+        "gave_back",
+        "governor_id",
+        "hungry",
+        "idle",
+        "idle_max",
+        "inputs_missing",
+        "kinds",
+        "lost",
+        "moved",
+        "out",
+        "recalls",
+        "resources",
+        "runs",
+        "session_ends",
+        "sessions",
+        "started",
+        "stopped",
+        "store_drops",
+        "wanted",
+    )
+
+    def __init__(self, governor_id: str, resources: Resources, kinds: frozenset[str]) -> None:
+        cpus = resources.total().get("cpus", 0)
+        self.governor_id = governor_id
+        self.resources = resources
+        self.kinds = kinds
+        self.executors_max = max(EXECUTORS_MIN, int(4 * cpus))
+        self.idle_max = 2 + int(2 * cpus)
+        self.sessions: dict[int, Session] = {}
+        self.executors: dict[int, Executor] = {}
+        self.builtins: dict[int, Builtin] = {}
+        self.idle: dict[int, Executor] = {}
+        self.hungry: dict[Group, None] = {}
+        self.fetching: dict[ID, Fetching] = {}
+        self.wanted: list[tuple[list[float], int, Object]] = []
+        self.arrivals = 0
+        self.executor_ids = 0
+        self.builtin_numbers = 0
+        self.out: list[AnyEffect] = []
+        self.runs: dict[Executor, list[ExecutorItem]] = {}
+        self.recalls: dict[Executor, list[int]] = {}
+        self.clear_batches()
+
+    def clear_batches(self) -> None:
+        """Forget what was to be said to the server."""
+        self.started: list[Task] = []
+        self.finished: list[TaskResult] = []
+        self.stopped: list[tuple[ID, int]] = []
+        self.gave_back: list[list[tuple[ID, int]]] = []
+        self.inputs_missing: list[tuple[list[tuple[ID, int]], list[ID], str]] = []
+        self.fetched: dict[ID, None] = {}
+        self.moved: dict[ID, FileRef] = {}
+        self.lost: dict[ID, str] = {}
+        self.dropped: dict[ID, None] = {}
+        self.store_drops: list[ID] = []
+        self.session_ends: list[int] = []

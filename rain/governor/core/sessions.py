@@ -1,0 +1,89 @@
+"""Sessions: opened by the first word about them, ended as a whole."""
+
+from __future__ import annotations
+
+from rain.common.messages import EndSession, OpenSession
+from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
+from rain.governor.core.events import ServerGone
+from rain.governor.core.records import End, Phase, Presence, Session, State
+from rain.governor.core.tasks import settle_back
+
+
+def open_session(state: State, session_id: int) -> Session:
+    """The record of a session, made if need be."""
+    session = state.sessions.get(session_id)
+    if session is None:
+        session = state.sessions[session_id] = Session(session_id)
+    return session
+
+
+def session_opened(state: State, message: OpenSession, now: float) -> None:
+    """`OpenSession`."""
+    open_session(state, message.session_id).env = message.env
+
+
+def end_session(state: State, message: EndSession, now: float) -> None:
+    """`EndSession`: kill what runs; the answer comes when nothing is left."""
+    session = open_session(state, message.session_id)
+    if not session.ending:
+        _kill_all(state, session)
+    session.answer_end = True
+    close_if_done(state, session)
+
+
+def close_if_done(state: State, session: Session) -> None:
+    """Drop what an ending session has in the store once nothing of it runs, and answer."""
+    if session.executors or session.builtins or state.sessions.get(session.id) is not session:
+        return
+    del state.sessions[session.id]
+    state.out.append(EndSessionStore(session.id))
+    if session.answer_end:
+        state.session_ends.append(session.id)
+
+
+def server_gone(state: State, event: ServerGone, now: float) -> None:
+    """`ServerGone`: what still dies keeps its resources until it is dead; all else is forgotten."""
+    for session in state.sessions.values():
+        if not session.ending:
+            _kill_all(state, session)
+    state.out.extend([EndSessionStore(id) for id in state.sessions])
+    state.sessions = {}
+    state.wanted = []
+    state.clear_batches()
+
+
+def _kill_all(state: State, session: Session) -> None:
+    session.ending = True
+    for executor in session.executors.values():
+        executor.queue.clear()
+        executor.stops = []
+        executor.end = End.SESSION
+        executor.kill_at = None
+        state.idle.pop(executor.id, None)
+        state.recalls.pop(executor, None)
+        if not executor.killed:
+            executor.killed = True
+            state.out.append(KillExecutor(executor.id))
+    for builtin in session.builtins.values():
+        if builtin.end is None:
+            builtin.end = End.SESSION
+            state.out.append(CancelBuiltin(builtin.number))
+    for id, fetching in state.fetching.items():
+        if fetching.object is not None and fetching.object.session is session:
+            fetching.object = None
+            state.out.append(CancelFetch(id))
+    _forget(state, session)
+
+
+def _forget(state: State, session: Session) -> None:
+    """Empty the session's records, and what was to be said of it."""
+    for task in session.tasks.values():
+        task.phase = Phase.GONE
+        if task.back is not None:
+            settle_back(state, task, given=False)
+    for obj in session.objects.values():
+        obj.presence = Presence.UNKNOWN  # outdates entries of `State.wanted`
+    for group in session.groups.values():
+        state.hungry.pop(group, None)
+    session.tasks, session.objects, session.groups = {}, {}, {}
+    session.estimates, session.last_group = {}, None

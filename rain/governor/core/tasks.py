@@ -1,0 +1,259 @@
+"""Tasks: how they come to this governor and how they leave it."""
+
+from __future__ import annotations
+
+from rain.common.builtins import EXECUTE, IN_GOVERNOR, PYTHON
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.messages import TaskAssignment, TaskResult
+from rain.common.spec import TaskError, TaskInfo, TaskSpec
+from rain.governor.core.events import FetchFailed, ObjectLost
+from rain.governor.core.objects import discard, find, make_ready, produced, release, want
+from rain.governor.core.records import (
+    BUILTIN,
+    PROGRAM,
+    PY,
+    Estimate,
+    Fate,
+    Group,
+    GroupKey,
+    Object,
+    Phase,
+    Presence,
+    Session,
+    State,
+    TakeBackRequest,
+    Task,
+)
+from rain.governor.resources import describe
+
+ESTIMATES_MAX = 4096
+"""Functions and program names per session whose durations are remembered."""
+
+
+def add(state: State, session: Session, assignment: TaskAssignment) -> None:
+    """Take a task; one that can never run here is answered as failed."""
+    try:
+        group = _group_of(state, session, assignment.spec)
+    except RainException as error:
+        kind = "resources" if isinstance(error, _TooMuchError) else "rain"
+        state.finished.append(failure(state, assignment, kind, str(error)))
+        return
+    spec = assignment.spec
+    state.arrivals += 1
+    task = Task(assignment, session, group, _estimate_of(session, spec), state.arrivals)
+    session.tasks[spec.id] = task
+    for entry in spec.inputs:
+        _use(state, task, entry.id)
+    if spec.function is not None:
+        task.function = _use(state, task, spec.function)
+    if not task.missing:
+        make_ready(state, task)
+
+
+def _use(state: State, task: Task, id: ID) -> Object:
+    objects = task.session.objects
+    obj = objects.get(id)
+    if obj is None:
+        obj = objects[id] = Object(id, task.session)
+    obj.uses += 1
+    task.inputs.append(obj)
+    if obj.presence is not Presence.PRESENT:
+        if obj.waiters is None:
+            obj.waiters = {}
+        if task not in obj.waiters:
+            obj.waiters[task] = None
+            task.missing += 1
+        if obj.presence is Presence.KNOWN or obj.presence is Presence.WANTED:
+            want(state, obj, task.entry[0])
+    return obj
+
+
+class _TooMuchError(RainException):
+    """A task asks for more than this governor has in all."""
+
+
+def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
+    """The group of a task. Neighbours in a batch mostly share one: that is tried first."""
+    last = session.last_group
+    if last is not None and last[0] == spec.task_type and last[1] == spec.resources and last[2] == spec.options:
+        return last[3]
+    kind = _kind_of(state, spec)
+    shape = state.resources.shape(spec.resources)
+    if state.resources.beyond(shape):
+        raise _TooMuchError(
+            f"task {spec.id} asks for {describe(shape.amounts)}; "
+            f"governor {state.governor_id} has {describe(state.resources.total())} in all"
+        )
+    options = spec.options
+    key: GroupKey = (kind, shape, (), False)
+    if options is not None and kind != BUILTIN:
+        key = (kind, shape, tuple(sorted(options.env.items())), options.fresh)
+    group = session.groups.get(key)
+    if group is None:
+        group = session.groups[key] = Group(session, *key)
+    session.last_group = (spec.task_type, spec.resources, options, group)
+    return group
+
+
+def _kind_of(state: State, spec: TaskSpec) -> str:
+    task_type = spec.task_type
+    if task_type.startswith(PYTHON):
+        return PY
+    if task_type == EXECUTE:
+        return PROGRAM
+    if task_type in IN_GOVERNOR:
+        return BUILTIN
+    kind, slash, _ = task_type.partition("/")
+    if slash and kind in state.kinds:
+        return kind
+    known = ", ".join(sorted({PY, BUILTIN} | state.kinds))
+    raise RainException(
+        f"governor {state.governor_id} has no executor for tasks of type {task_type!r}; it runs these types: {known}"
+    )
+
+
+def _estimate_of(session: Session, spec: TaskSpec) -> Estimate:
+    # Names that count something ("train/fold1", "train/fold2") are the same work.
+    name = spec.name
+    key = spec.function or (spec.task_type, name.rstrip("0123456789") if name else None)
+    estimate = session.estimates.get(key)
+    if estimate is None:
+        if len(session.estimates) >= ESTIMATES_MAX:
+            session.estimates.clear()
+        estimate = session.estimates[key] = Estimate()
+    return estimate
+
+
+def failure(state: State, assignment: TaskAssignment, kind: str, text: str) -> TaskResult:
+    """The result of an attempt that this governor gave up."""
+    info = TaskInfo(error=text, governor=state.governor_id)
+    return TaskResult(assignment.spec.id, assignment.attempt, info, error=TaskError(kind, text))
+
+
+# -- leaving --------------------------------------------------------------------------------------
+
+
+def finish(state: State, task: Task, result: TaskResult) -> None:
+    """The attempt ended; its outputs, if any, are here now and release whoever waited for them."""
+    assignment = task.assignment
+    if result.error is None:
+        if len(result.outputs) != len(assignment.outputs):
+            discard(state, result)
+            text = f"the executor gave {len(result.outputs)} outputs instead of {len(assignment.outputs)}"
+            result = failure(state, assignment, "rain", text)
+        else:
+            for spec, output in zip(assignment.outputs, result.outputs, strict=True):
+                produced(state, task.session, spec, output.info)
+    state.finished.append(result)
+    forget(state, task)
+
+
+def forget(state: State, task: Task) -> None:
+    """The attempt is no longer here, whatever its phase was (its executor's queue is the caller's business)."""
+    if task.phase is Phase.READY:
+        task.group.ready -= 1
+    task.phase = Phase.GONE
+    tasks = task.session.tasks
+    if tasks.get(task.id) is task:
+        del tasks[task.id]
+    release(state, task)
+    if task.back is not None:
+        settle_back(state, task, given=False)
+
+
+def settle_back(state: State, task: Task, *, given: bool) -> None:
+    """Answer for one task that was asked back while it was in an executor."""
+    request = task.back
+    assert request is not None
+    task.back = None
+    if given:
+        request.given.append((task.id, task.attempt))
+    request.open -= 1
+    answer_back(state, request)
+
+
+def answer_back(state: State, request: TakeBackRequest) -> None:
+    """Answer a `TakeBack` if nothing of it is open."""
+    if not request.open:
+        state.gave_back.append(request.given)
+
+
+def come_back(state: State, task: Task) -> None:
+    """A task left its executor without having ended: it goes where it is wanted, uncharged."""
+    task.executor = None
+    task.number = 0
+    task.recalled = False
+    task.seen_at = None
+    if task.fate is not Fate.NONE:
+        if task.fate is Fate.STOP:
+            state.stopped.append((task.id, task.attempt))
+        forget(state, task)
+        return
+    if task.back is not None:
+        settle_back(state, task, given=True)
+        forget(state, task)
+        return
+    gone = [obj.id for obj in task.inputs if obj.presence is not Presence.PRESENT]
+    if gone:
+        reason = f"governor {state.governor_id} lost them while the task was queued"
+        state.inputs_missing.append(([(task.id, task.attempt)], gone, reason))
+        forget(state, task)
+        return
+    make_ready(state, task)
+
+
+# -- inputs that cannot be had --------------------------------------------------------------------
+
+
+def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
+    """`FetchFailed`: the tasks that wait for it go back to the server, unless it has told of other places since."""
+    fetching = state.fetching.pop(event.id, None)
+    if fetching is None:
+        return
+    obj = fetching.object
+    if obj is None:
+        obj = find(state, event.id)
+        if obj is not None and obj.presence is Presence.WANTED:
+            _want_again(state, obj)
+        return
+    if obj.source is not fetching.source:
+        _want_again(state, obj)
+        return
+    obj.presence = Presence.UNKNOWN
+    obj.source = None
+    _inputs_gone(state, obj, event.reason)
+    if not obj.uses:
+        obj.session.objects.pop(obj.id, None)
+
+
+def _want_again(state: State, obj: Object) -> None:
+    obj.presence = Presence.KNOWN
+    if obj.waiters:
+        want(state, obj, min(task.entry[0] for task in obj.waiters))
+
+
+def object_lost(state: State, event: ObjectLost, now: float) -> None:
+    """`ObjectLost`: what has not started and needs it goes back to the server."""
+    obj = find(state, event.id)
+    if obj is None or obj.presence is not Presence.PRESENT:
+        return
+    obj.presence = Presence.UNKNOWN
+    state.fetched.pop(obj.id, None)
+    state.moved.pop(obj.id, None)
+    state.lost[obj.id] = event.reason
+    for executor in obj.session.executors.values():
+        executor.functions.discard(obj.id)
+    _inputs_gone(state, obj, event.reason)
+    if not obj.uses:
+        obj.session.objects.pop(obj.id, None)
+
+
+def _inputs_gone(state: State, obj: Object, reason: str) -> None:
+    tasks = [
+        task for task in obj.session.tasks.values() if task.phase in (Phase.WAITING, Phase.READY) and obj in task.inputs
+    ]
+    if tasks:
+        state.inputs_missing.append(([(task.id, task.attempt) for task in tasks], [obj.id], reason))
+    for task in tasks:
+        forget(state, task)

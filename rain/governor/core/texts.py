@@ -1,0 +1,64 @@
+"""What users read when an attempt ended badly on this governor.
+
+The client puts the task's type, name and id above these texts, and where it was made below.
+"""
+
+from __future__ import annotations
+
+from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
+from rain.governor.core.records import Task
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def crash(governor_id: str, task: Task, reason: str, stderr: bytes) -> str:
+    """The executor died while it ran the task, and not by our hand."""
+    likely = " (probably out of memory)" if "SIGKILL" in reason else ""
+    return (
+        f"the executor {reason}{likely} while it ran attempt {task.attempt} of task {task.id} on governor {governor_id}"
+        + tail("stderr", stderr)
+    )
+
+
+def timeout(governor_id: str, task: Task) -> str:
+    """The task ran too long."""
+    return (
+        f"attempt {task.attempt} of task {task.id} was killed on governor {governor_id}: "
+        f"it ran longer than its timeout of {task.timeout:g} s"
+    )
+
+
+def memory(governor_id: str, task: Task, used_bytes: int) -> str:
+    """The task used too much memory."""
+    limit = task.group.shape.amounts.get("mem", 0)
+    return (
+        f"attempt {task.attempt} of task {task.id} was killed on governor {governor_id}: it used {size(used_bytes)} of "
+        f'memory and declared resources={{"mem": {limit:.0f}}}, which is {size(limit)}'
+    )
+
+
+def no_start(governor_id: str, task: Task, times: int, reason: str, stdout: bytes, stderr: bytes) -> str:
+    """Executors for this task do not live long enough to run it."""
+    return (
+        f"no executor of type {task.group.kind!r} could be had for task {task.id} on governor {governor_id}: "
+        f"{times} in a row ended before they ran anything; the last one {reason}"
+        + tail("stdout", stdout)
+        + tail("stderr", stderr)
+    )
+
+
+def tail(name: str, output: bytes) -> str:
+    """The end of what a process wrote, for an error's text; empty if it wrote nothing."""
+    if not output.strip():
+        return ""
+    last = output[-ERROR_OUTPUT_BYTES_MAX:]
+    return f"\nContent of {name} (last {len(last)} bytes):\n{last.decode(errors='replace').rstrip()}"
+
+
+def size(amount: float) -> str:
+    """Bytes for people."""
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
