@@ -1,0 +1,25 @@
+"""The `rain` command.
+
+Its daemons (`rain server`, `rain governor`) start without the library that the commands for people are made with.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command given by `arguments` (None: those of this process), and exit."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] in (["server"], ["governor"]):
+        from rain.cli.daemon import main as daemon
+
+        sys.exit(daemon(words))
+    if words == ["--version"]:
+        from rain import __version__
+
+        print(f"rain {__version__}")
+        return
+    from rain.cli.people import run
+
+    sys.exit(run(words))

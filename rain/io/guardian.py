@@ -15,6 +15,9 @@ own, becomes its child, to be killed when a process has died and at the end. It 
 closes, on SIGTERM, or when nothing is left to guard: it asks its processes to end, kills all descendants after
 `grace_s` seconds, and removes `folder`. Should it be killed itself, its processes notice by *their* lifelines.
 
+A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
+the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
+
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
 "name": …, "pid": …, "text": …}``. A process that was ready once and has ``restart`` is started anew when it dies;
 listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
@@ -42,6 +45,8 @@ from rain.io.process import become_subreaper, descendants, parents, signal_all
 _RESTARTS_MAX = 5
 """Starts in a row that may fail before the guardian gives up."""
 _PAUSE_MAX_S = 5.0
+_SETTLED_S = 30.0
+"""A process that was ready for this long did not fail to start."""
 
 
 class _Process:
@@ -54,9 +59,14 @@ class _Process:
         self.log: str = spec.get("log") or os.devnull
         self.restart: bool = spec.get("restart", False)
         self.keep: list[int] = spec.get("keep", [])
+        self.stdin: str | None = spec.get("stdin")
+        self.remote: bool = spec.get("remote", False)
+        self.hold: int | None = None  # writing end of its standard input
+        self.said = b""
         self.pid = 0
         self.ready: int | None = None  # reading end of the pipe at which it says that it is ready
         self.was_ready = False
+        self.ready_at = 0.0
         self.failures = 0
         self.start_at: float | None = 0.0
 
@@ -148,11 +158,16 @@ class Guardian:
 
     def _start(self, process: _Process) -> None:
         process.ready, ready = os.pipe()
-        sys.stdout.flush()
+        given: int | None = None
+        if process.stdin is not None:
+            given, process.hold = os.pipe()
+            os.write(process.hold, process.stdin.encode() + b"\n")
         pid = os.fork()
         if pid == 0:
-            self._become(process, ready)
+            self._become(process, ready, given)
         os.close(ready)
+        if given is not None:
+            os.close(given)
         self._started(process, pid)
 
     def _started(self, process: _Process, pid: int) -> None:
@@ -193,7 +208,7 @@ class Guardian:
             for process, ready in zip(self._processes, pipes, strict=True):
                 pid = os.fork()
                 if pid == 0:
-                    self._become(process, ready, entry)
+                    self._become(process, ready, None, entry)
                 os.write(tell, f"{process.name} {pid}\n".encode())
             status = 0
         except BaseException:
@@ -218,13 +233,17 @@ class Guardian:
             else:
                 self._ended(process, 1 << 8)
 
-    def _become(self, process: _Process, ready: int, entry: Any = None) -> NoReturn:
+    def _become(self, process: _Process, ready: int, given: int | None, entry: Any = None) -> NoReturn:
         """In a fresh child: be `process`."""
         status = 127
         try:
             _default_signals()
             os.setsid()
             redirect_output(process.log)
+            if given is not None:
+                os.dup2(given, 0)
+            if process.remote:
+                os.dup2(ready, 1)
             keep = [ready, self._below, *process.keep]
             values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below)}
             arguments = [values.get(word, word) for word in process.arguments]
@@ -249,12 +268,16 @@ class Guardian:
 
     def _hear_ready(self, descriptor: int) -> None:
         process = next(p for p in self._processes if p.ready == descriptor)
-        if os.read(descriptor, 4096):
+        data = os.read(descriptor, 4096)
+        process.said = (process.said + data)[-8192:]
+        if b"ready\n" in process.said:
+            process.said = b""
             process.was_ready = True
-            process.failures = 0
+            process.ready_at = time.monotonic()
             self._report("ready", process)
-        os.close(descriptor)
-        process.ready = None
+        if not data:
+            os.close(descriptor)
+            process.ready = None
 
     # -- ending ---------------------------------------------------------------------------------
 
@@ -280,14 +303,17 @@ class Guardian:
         if process.ready is not None:  # what it said in its last moment
             if select.select([process.ready], [], [], 0)[0]:
                 self._hear_ready(process.ready)
-            else:
+            if process.ready is not None:
                 os.close(process.ready)
                 process.ready = None
+        if process.hold is not None:
+            os.close(process.hold)
+            process.hold = None
         self._report("ended", process, describe_status(status))
         process.pid = 0
         if self._stopping or not process.restart or not process.was_ready:
             return
-        process.failures += 1
+        process.failures = 1 if time.monotonic() - process.ready_at > _SETTLED_S else process.failures + 1
         if process.failures > _RESTARTS_MAX:
             _say(f"{process.name} failed {_RESTARTS_MAX} times in a row; giving up")
             self._stopping = True
@@ -312,6 +338,10 @@ class Guardian:
             signal_all([self._nursery[0]], signal.SIGKILL)
         while self._nursery is not None:
             self._wait(1.0)
+        for process in self._processes:
+            if process.hold is not None:
+                os.close(process.hold)
+                process.hold = None
         signal_all([p.pid for p in self._processes if p.pid], signal.SIGTERM)
         while any(p.pid for p in self._processes) and time.monotonic() < deadline:
             self._wait(max(0.0, deadline - time.monotonic()))

@@ -160,7 +160,7 @@ def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
 def write_ready_file(path: str | os.PathLike[str] | None) -> None:
     """Tell that this process is ready: create the file `path` with the line ``ready`` in one step.
 
-    ``fd:N`` writes the line to descriptor N and closes it; an empty path does nothing.
+    ``fd:N`` writes the line to descriptor N and lets go of it; an empty path does nothing.
 
     Raises
     ------
@@ -174,7 +174,9 @@ def write_ready_file(path: str | os.PathLike[str] | None) -> None:
         if name.startswith(_FD_PREFIX):
             descriptor = int(name[len(_FD_PREFIX) :])
             os.write(descriptor, b"ready\n")
-            os.close(descriptor)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)  # not closed: it may be standard output, whose number must stay taken
+            os.close(null)
             return
         folder = os.path.dirname(name)
         if folder:

@@ -1,0 +1,198 @@
+"""`rain server` and `rain governor`: arguments to options, logging, lifelines; no logic.
+
+Loaded by the guardian too, which forks its processes from one that has imported this module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import logging.handlers
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from typing import NoReturn
+
+from rain import __version__
+from rain.common.address import HTTP_PORT, format_address, parse_address
+from rain.common.errors import RainException
+from rain.common.limits import MIB
+from rain.governor import shell as governor_shell
+from rain.governor.config import read_config
+from rain.io import runtime
+from rain.io.auth import Credentials
+from rain.io.process import end_with_lifeline, parse_cpus
+from rain.server import shell as server_shell
+
+_LOG_BYTES_MAX = 16 * MIB
+_TOKEN_BYTES_MAX = 1000
+_PR_SET_NAME = 15
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _Misuse(f"{message} (see: {self.prog} --help)")
+
+
+class _Misuse(RainException):
+    pass
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="rain", description="Rain's daemons.")
+    parser.add_argument("--version", action="version", version=f"rain {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    address = "PORT, HOST or HOST:PORT; the default host is loopback, port 0 picks a free one"
+
+    server = commands.add_parser("server", help="run a server in the foreground")
+    server.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: 7210)")
+    server.add_argument("--http-listen", metavar="ADDR", default="", help=f"{address} (default port: 7222)")
+
+    governor = commands.add_parser("governor", help="run a governor in the foreground")
+    governor.add_argument("server", metavar="SERVER[:PORT]", help="the server's address")
+    governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
+    governor.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: a free one)")
+    governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
+    governor.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
+    governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
+    governor.add_argument(
+        "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
+    )
+    for command in (server, governor):
+        command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
+        command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
+        command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
+        command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(words: list[str]) -> int:
+    """Run the daemon that `words` ask for; returns the exit status."""
+    runtime.take_token()
+    name = f"rain {words[0]}"
+    try:
+        options = _parser().parse_args(_join_cpus(words))
+        if options.lifeline is not None:
+            end_with_lifeline(options.lifeline)
+        _settle(words[0])
+        _serve(options) if options.command == "server" else _govern(options)
+    except RainException as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, _Misuse) else 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+forked = main
+"""What the guardian calls in a forked process."""
+
+
+def _join_cpus(words: list[str]) -> list[str]:
+    """``--cpus -1`` as one word, because a value that starts with a dash is not taken for one."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--cpus" and word.startswith("-"):
+            joined[-1] = f"--cpus={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _settle(name: str) -> None:
+    """Name the process, and let it hold as many descriptors as it may."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"rain-{name}".encode(), 0, 0, 0)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError):
+        pass
+    try:
+        import asyncio
+
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    except ImportError:
+        pass
+
+
+def _log_to(folder: str, name: str, guarded: bool) -> None:
+    """Log to standard error, and to a file in `folder` unless a guardian collects standard error there already."""
+    logger = logging.getLogger("rain")
+    logger.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if not guarded:
+        path = os.path.join(folder, f"{name}.log")
+        handlers.append(logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES_MAX, backupCount=2))
+    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in handlers:
+        handler.setFormatter(form)
+        logger.addHandler(handler)
+    logging.getLogger("asyncio").addHandler(handlers[-1])
+
+
+def _folder(given: str, name: str) -> str:
+    return str(runtime.made_dir(given) if given else runtime.private_dir(name))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    host, port = parse_address(options.listen)
+    http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
+    logdir = _folder(options.logdir, "server")
+    _log_to(logdir, "server", options.lifeline is not None)
+    server_shell.run(
+        server_shell.ServerOptions(
+            host, port, http_host, http_port, logdir, options.ready_file, options.connection_file
+        )
+    )
+
+
+def _govern(options: argparse.Namespace) -> None:
+    server = format_address(*parse_address(options.server))
+    credentials = _credentials(options, server)
+    cpus = parse_cpus(options.cpus)
+    config = read_config(options.config)
+    logdir = _folder(options.logdir, "governor")
+    _log_to(logdir, "governor", options.lifeline is not None)
+    parent = _folder(options.workdir, "work")
+    workdir = tempfile.mkdtemp(prefix="governor-", dir=parent)
+    try:
+        governor_shell.run(
+            governor_shell.GovernorOptions(
+                server,
+                credentials,
+                cpus,
+                workdir,
+                listen=options.listen,
+                advertise=options.advertise,
+                config=config,
+                ready_file=options.ready_file,
+            )
+        )
+    finally:
+        shutil.rmtree(workdir if options.workdir else parent, ignore_errors=True)
+
+
+def _credentials(options: argparse.Namespace, server: str) -> Credentials:
+    if options.token_file != "-":
+        return runtime.credentials_for(
+            server,
+            "governor",
+            token=_token_in(options.token_file) if options.token_file else None,
+            connection_file=options.connection_file or None,
+        )
+    token = sys.stdin.readline(_TOKEN_BYTES_MAX)
+    end_with_lifeline(sys.stdin.fileno())
+    return runtime.credentials_for(server, "governor", token=token)
+
+
+def _token_in(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(_TOKEN_BYTES_MAX)
+    except OSError as error:
+        raise RainException(f"the token file {path} cannot be read: {error.strerror}") from None

@@ -1,0 +1,162 @@
+"""A private server and governors on this machine, owned by this process.
+
+They end with the `LocalCluster`, or with this process however it dies: a guardian holds the other end of a pipe. They
+live in a session of their own, so no keyboard interrupt reaches them, and their folder, logs included, is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from rain.common.address import format_address
+from rain.common.errors import RainException
+from rain.io import runtime
+from rain.io.auth import Credentials
+from rain.io.launch import LIFELINE, READY, Launch, Program
+from rain.io.process import parse_cpus
+from rain.io.transport import listen
+
+_PREFIX = "rain-local-"
+
+
+class LocalCluster:
+    """A server and governors as child processes; ready when made.
+
+    Parameters
+    ----------
+    cpus : int, str or None
+        Of all governors together: a number, ``-N`` (all but N); None: all that this process may use.
+    governors : int
+        How many; the cpus are split among them.
+    config : path-like or None
+        The governors' configuration file.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` of the server.
+    connection_file : str
+        Its connection file, in a private folder, so that other clients do not find it by its port.
+    governor_count : int
+    folder : str
+        The private folder: logs and work folders.
+
+    Raises
+    ------
+    RainException
+        If something cannot be started, with the end of its log.
+
+    Examples
+    --------
+    >>> with LocalCluster(cpus=2) as cluster:
+    ...     cluster.address.startswith("127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        cpus: int | str | None = None,
+        governors: int = 1,
+        *,
+        config: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
+            raise RainException(f"governors must be a number of at least 0, not {governors!r}")
+        shares = split_cpus(parse_cpus("detect" if cpus is None else cpus), governors)
+        remove_stale()
+        self.governor_count = governors
+        self.folder = tempfile.mkdtemp(prefix=_PREFIX)
+        self.connection_file = os.path.join(self.folder, "connection.json")
+        sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
+        try:
+            self.address, http = (format_address(*s.getsockname()) for s in sockets)
+            runtime.write(
+                runtime.describe_server(self.address, Credentials.generate(), http=http), self.connection_file
+            )
+            programs = [self._server([s.fileno() for s in sockets])]
+            programs += [self._governor(number, share, config) for number, share in enumerate(shares)]
+            self._launch = Launch(programs, self.folder, owned=True)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        finally:
+            for s in sockets:
+                s.close()
+        self._finalizer = weakref.finalize(self, _end, self._launch, self.folder, os.getpid())
+        try:
+            self._launch.wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def _server(self, sockets: list[int]) -> Program:
+        arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
+        arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *_UNDER_GUARDIAN]
+        return Program("server", arguments, os.path.join(self.folder, "server.log"), restart=True, keep=sockets)
+
+    def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
+        name = f"governor-{number}"
+        arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
+        arguments += ["--logdir", self.folder, "--workdir", self.folder, *_UNDER_GUARDIAN]
+        if config is not None:
+            arguments += ["--config", os.path.abspath(config)]
+        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"))
+
+    def close(self) -> None:
+        """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""
+        self._finalizer()
+
+    def __enter__(self) -> LocalCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalCluster at {self.address}, {self.governor_count} governors>"
+
+
+def _end(launch: Launch, folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        launch.stop()
+        shutil.rmtree(folder, ignore_errors=True)  # if the guardian could not
+
+
+_UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE)
+
+
+def split_cpus(cpus: int, governors: int) -> list[int]:
+    """`cpus` split as evenly as possible.
+
+    Raises
+    ------
+    RainException
+        If there are fewer cpus than governors.
+
+    Examples
+    --------
+    >>> split_cpus(5, 2)
+    [3, 2]
+    """
+    if cpus < governors:
+        raise RainException(f"{cpus} cpus cannot be split among {governors} governors: each needs one")
+    return [cpus // governors + (number < cpus % governors) for number in range(governors)]
+
+
+def remove_stale() -> None:
+    """Remove folders of clusters whose guardian was killed and could not remove them itself."""
+    for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)

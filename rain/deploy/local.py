@@ -1,0 +1,3 @@
+"""The launcher for one machine, which clients use too."""
+
+from rain.client.local import LocalCluster as LocalCluster
