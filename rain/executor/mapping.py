@@ -1,0 +1,492 @@
+"""The folder a program runs in: inputs are laid out there before, outputs are picked up there afterwards.
+
+Theory of operation
+-------------------
+Everything happens relative to the current directory, which is the executor's empty task folder.
+
+An input file is a symbolic link to a read-only file: to the store's own if it has one, otherwise to a file that is
+written for it. A directory is a real tree of folders whose files are such links; so a program may add to it without
+touching the object. Where a writable input is asked for, it is a copy.
+
+An output is moved out of the folder by renaming where the file system allows, read or copied where not. An output that
+turns out to be a whole input is not looked at: it is that input's data. Links that lead out of an output directory are
+replaced by what they lead to, since the folder behind them goes away.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from rain.common.builtins import ExecuteConfig, MappedInput
+from rain.common.errors import RainException
+from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
+from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.executor.readonly import ReadOnly
+from rain.io.files import Sink, checksum, checksum_fd, disk_full, file_ref, is_full
+from rain.io.tree import copy_file, copy_tree, own_tree, remove_tree
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LISTED_MAX = 10
+
+
+class LentFiles:
+    """Where inputs that came as bytes are written, out of reach of the program's write access.
+
+    Parameters
+    ----------
+    folder : str
+        Made when it is first needed.
+    read_only : ReadOnly
+    """
+
+    def __init__(self, folder: str, read_only: ReadOnly) -> None:
+        self.folder = folder
+        self._read_only = read_only
+        self._fd = -1
+        self._names: list[str] = []
+
+    def write(self, data: bytes) -> str:
+        """The path of a new read-only file with these bytes."""
+        if self._fd < 0:
+            os.makedirs(self.folder, exist_ok=True)
+            os.chmod(self.folder, 0o755)
+            # Opened before it becomes read-only: through this descriptor it stays writable for us.
+            self._fd = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._read_only.protect(self.folder)
+        name = str(len(self._names))
+        self._names.append(name)
+        _write_new(name, data, 0o444, self._fd)
+        return f"{self.folder}/{name}"
+
+    def clear(self) -> None:
+        """Remove all files."""
+        for name in self._names:
+            try:
+                os.unlink(name, dir_fd=self._fd)
+            except OSError:
+                pass
+        self._names.clear()
+
+
+class Workspace:
+    """One task's use of the current directory.
+
+    Parameters
+    ----------
+    setup : ExecutorSetup
+    lent : LentFiles
+    read_only : ReadOnly
+    prefix : str
+        What names of files in the store's incoming folder begin with; unique to the attempt.
+    """
+
+    def __init__(self, setup: ExecutorSetup, lent: LentFiles, read_only: ReadOnly, prefix: str) -> None:
+        self._setup = setup
+        self._lent = lent
+        self._read_only = read_only
+        self._prefix = prefix
+        self._cwd = ""
+        self._inputs: Sequence[ExecutorInput] = ()
+        self._mapped: dict[str, MappedInput] = {}
+        self._watched: list[tuple[str, int, int, str]] = []
+        self._lenders = {lent.folder}
+        self._made: list[str] = []
+
+    # -- inputs -------------------------------------------------------------------------------------
+
+    def map_inputs(self, config: ExecuteConfig, inputs: Sequence[ExecutorInput]) -> None:
+        """Lay out the inputs.
+
+        Raises
+        ------
+        RainException
+            For a path that leaves the folder or is taken, and when the disk is full.
+        """
+        self._inputs = inputs
+        for mapped in config.inputs:
+            value = inputs[mapped.index]
+            path = inner_path(mapped.path, "input")
+            try:
+                self._map(path, mapped, value)
+            except OSError as error:
+                if is_full(error):
+                    raise disk_full(os.path.abspath(path), value.info.size) from None
+                raise RainException(
+                    f"input {_name(value.spec)} cannot be mapped to {mapped.path!r}: {error.strerror}"
+                ) from None
+            self._mapped[path] = mapped
+
+    def _map(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
+        parent = os.path.dirname(path)
+        if parent:
+            os.makedirs(parent, exist_ok=True)
+        if value.spec.data_type == "dir":
+            self._map_tree(path, mapped, value)
+        elif value.data is not None and (mapped.write or not self._read_only.needed):
+            _write_new(path, value.data, 0o644 if mapped.write else 0o444)
+        elif mapped.write:
+            copy_file(self._lend(value), path)
+        else:
+            os.symlink(self._lend(value), path)
+
+    def _lend(self, value: ExecutorInput) -> str:
+        """The path of a file with the blob's bytes that the program cannot write."""
+        if value.path is None:
+            return self._lent.write(value.data or b"")
+        self._guard(value.path, value.path, _name(value.spec))
+        return value.path
+
+    def _guard(self, path: str, root: str, name: str) -> None:
+        """Watch `path`, a file of the input that lies at `root` in the store."""
+        self._borrow(root)
+        seen = os.stat(path)
+        self._watched.append((path, seen.st_size, seen.st_mtime_ns, name))
+
+    def _borrow(self, root: str) -> None:
+        """Let nobody write to the object that lies at `root` in the store."""
+        folder = os.path.dirname(root)
+        self._lenders.add(folder)
+        self._read_only.protect(folder, root)
+
+    def open_input(self, value: ExecutorInput) -> int:
+        """A descriptor for reading the blob's bytes."""
+        if value.data is None:
+            return os.open(self._lend(value), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.memfd_create("input", os.MFD_CLOEXEC)
+        os.write(fd, value.data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def _map_tree(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
+        root = value.path
+        if root is None:
+            raise RainException(f"input {_name(value.spec)} is a directory, but came without its files")
+        self._borrow(root)
+        os.makedirs(path, exist_ok=True)
+        folders = [(root, path)]
+        while folders:
+            source, target = folders.pop()
+            for entry in os.scandir(source):
+                here = f"{target}/{entry.name}"
+                if entry.is_symlink():
+                    os.symlink(os.readlink(entry.path), here)
+                elif entry.is_dir(follow_symlinks=False):
+                    os.mkdir(here)
+                    folders.append((entry.path, here))
+                elif mapped.write:
+                    copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
+                else:
+                    self._guard(entry.path, root, _name(value.spec))
+                    os.symlink(entry.path, here)
+
+    def check_inputs(self) -> None:
+        """See that the program left its inputs as they were.
+
+        Raises
+        ------
+        RainException
+            If one was changed; names it.
+        """
+        for path, size, mtime_ns, name in self._watched:
+            try:
+                seen = os.stat(path)
+            except OSError:
+                continue  # moved by the store; nothing was written to it
+            if (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
+                raise RainException(
+                    f"the program changed its input {name}, which other tasks read too; "
+                    "map it with write=True to have a copy that may be changed"
+                )
+
+    # -- outputs ------------------------------------------------------------------------------------
+
+    def open_output(self, index: int) -> OutputFile:
+        """A file for what the program writes to stdout or stderr, to become output number `index`."""
+        return OutputFile(self._setup, f"{self._prefix}-{index}")
+
+    def collect(self, config: ExecuteConfig, specs: Sequence[ObjectSpec]) -> Iterator[tuple[int, OutputResult]]:
+        """The mapped outputs, with their numbers.
+
+        Raises
+        ------
+        RainException
+            For an output that is missing or of the wrong data type, and when the disk is full.
+        """
+        self._cwd = os.getcwd()
+        paths = [inner_path(mapped.path, "output") for mapped in config.outputs]
+        # What lies inside another output is taken first and left where it is.
+        for number in sorted(range(len(paths)), key=lambda number: -_length(paths[number])):
+            path, mapped = paths[number], config.outputs[number]
+            shared = any(_within(path, other) for rank, other in enumerate(paths) if rank != number)
+            spec = specs[mapped.index]
+            try:
+                yield mapped.index, self._collect(path, mapped.index, spec, keep=shared)
+            except OSError as error:
+                if is_full(error):
+                    raise disk_full(f"{self._setup.spill_dir}/{self._prefix}-{mapped.index}") from None
+                raise RainException(f"output {_name(spec)} cannot be read from {path!r}: {error}") from None
+
+    def _collect(self, path: str, index: int, spec: ObjectSpec, keep: bool) -> OutputResult:
+        try:
+            seen = os.stat(path)
+        except FileNotFoundError:
+            raise RainException(_missing(path, spec)) from None
+        is_dir = stat.S_ISDIR(seen.st_mode)
+        if is_dir != (spec.data_type == "dir") or not (is_dir or stat.S_ISREG(seen.st_mode)):
+            wanted = "directory" if spec.data_type == "dir" else "file"
+            raise RainException(f"output {_name(spec)} should be a {wanted}, but {path!r} is {_kind(seen.st_mode)}")
+        same = self._whole_input(path, is_dir)
+        if same is not None:
+            return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
+        real = os.path.realpath(path)
+        keep = keep or os.path.islink(path) or not _within(real, self._cwd)
+        if is_dir:
+            return self._take_directory(real, index, spec, keep)
+        return self._take_file(real, index, spec, seen, keep)
+
+    def _whole_input(self, path: str, is_dir: bool) -> ExecutorInput | None:
+        """The input whose data `path` is, untouched."""
+        mapped = self._mapped.get(path)
+        if mapped is None or mapped.write:
+            return None
+        value = self._inputs[mapped.index]
+        if value.path is None:
+            return None
+        if is_dir:
+            return value if _same_tree(value.path, path) else None
+        return value if os.path.islink(path) and os.readlink(path) == value.path else None
+
+    def _take_file(self, path: str, index: int, spec: ObjectSpec, seen: os.stat_result, keep: bool) -> OutputResult:
+        size = seen.st_size
+        if not keep and size > INLINE_BYTES_MAX:
+            target = self._place(seen.st_dev, index)
+            if target is not None:
+                os.chmod(path, 0o444)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    digest = checksum_fd(fd, size)
+                finally:
+                    os.close(fd)
+                if _renamed(path, target):
+                    self._made.append(target)
+                    return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target), checksum=digest)
+        if not keep and not seen.st_mode & 0o400:
+            os.chmod(path, 0o444)
+        sink = self._sink(str(index), INLINE_BYTES_MAX)
+        self._pour(path, sink)
+        return _finished(sink, spec)
+
+    def _place(self, device: int, index: int) -> str | None:
+        """A path on `device` where an output may be renamed to."""
+        for folder in (self._setup.store_dir, self._setup.spill_dir):
+            if os.stat(folder).st_dev == device:
+                return f"{folder}/{self._prefix}-{index}"
+        return None
+
+    def _sink(self, name: str, inline_max: int) -> Sink:
+        setup, name = self._setup, f"{self._prefix}-{name}"
+        if setup.spill_dir == setup.store_dir:
+            return Sink(f"{setup.store_dir}/{name}", inline_max)
+        return Sink(
+            f"{setup.store_dir}/{name}",
+            inline_max,
+            spill_path=f"{setup.spill_dir}/{name}",
+            bytes_max=setup.store_bytes_max,
+        )
+
+    def _pour(self, path: str, sink: Sink) -> None:
+        buffer = memoryview(bytearray(CHUNK_BYTES))
+        try:
+            with open(path, "rb", buffering=0) as source:
+                while count := source.readinto(buffer):
+                    sink.write(buffer[:count])
+        except BaseException:
+            sink.discard()
+            raise
+
+    def _take_directory(self, root: str, index: int, spec: ObjectSpec, keep: bool) -> OutputResult:
+        target = self._place(os.stat(root).st_dev, index)
+        keep = keep or target is None
+        target = target or f"{self._setup.spill_dir}/{self._prefix}-{index}"
+        # Links to input files become those files: what they lead to is not part of the output.
+        follow = [os.path.realpath(folder) for folder in self._lenders]
+        try:
+            size = 0 if keep else own_tree(root, follow)
+            if keep or not _renamed(root, target):
+                copy_tree(root, target, follow=follow)
+                size = own_tree(target)
+        except RainException as error:
+            raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
+        self._made.append(target)
+        return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target, size))
+
+    def discard(self) -> None:
+        """Remove the outputs that were brought to the store; the attempt failed."""
+        for path in self._made:
+            if os.path.isdir(path):
+                remove_tree(path)
+            else:
+                os.unlink(path)
+
+
+class OutputFile:
+    """A file without a name that the program writes; it gets one only if it is large.
+
+    Attributes
+    ----------
+    fd : int
+    """
+
+    def __init__(self, setup: ExecutorSetup, name: str) -> None:
+        self._setup = setup
+        self._name = name
+        self._path = ""
+        folder = setup.store_dir
+        try:
+            room = os.statvfs(folder)
+            if room.f_bavail * room.f_frsize < CHUNK_BYTES:
+                folder = setup.spill_dir
+            self.fd = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        except OSError:  # a file system that has only named files
+            self._path = f"{setup.spill_dir}/{name}"
+            self.fd = os.open(self._path, _NEW_FILE & ~os.O_WRONLY | os.O_RDWR, 0o600)
+        self._folder = folder
+
+    def finish(self, spec: ObjectSpec) -> OutputResult:
+        """What was written, as the output `spec`."""
+        size = os.fstat(self.fd).st_size
+        if size <= INLINE_BYTES_MAX:
+            data = os.pread(self.fd, size, 0)
+            self.discard()
+            return OutputResult(spec.id, ObjectInfo(size=len(data)), data=data, checksum=checksum(data))
+        os.fchmod(self.fd, 0o444)
+        digest = checksum_fd(self.fd, size)
+        path = self._path
+        if not path:
+            path = f"{self._folder}/{self._name}"
+            # A descriptor of a folder makes Python use linkat, which follows the link in /proc.
+            os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd)
+        os.close(self.fd)
+        self.fd = -1
+        return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(path), checksum=digest)
+
+    def discard(self) -> None:
+        """Forget the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            if self._path:
+                os.unlink(self._path)
+
+
+def read_tail(fd: int, length: int) -> bytes:
+    """The last `length` bytes of a file."""
+    start = max(0, os.fstat(fd).st_size - length)
+    return os.pread(fd, length, start)
+
+
+def inner_path(path: str, what: str) -> str:
+    """`path` in its shortest form, seen to stay in the program's folder.
+
+    Raises
+    ------
+    RainException
+        If it does not.
+    """
+    short = os.path.normpath(path) if path else "."
+    if short.startswith("/"):
+        raise RainException(f"the {what} path {path!r} must be relative to the folder in which the program runs")
+    if short == ".." or short.startswith("../"):
+        raise RainException(f"the {what} path {path!r} leads out of the folder in which the program runs")
+    if "\0" in short:
+        raise RainException(f"the {what} path {path!r} holds a zero byte")
+    return short
+
+
+def _write_new(path: str, data: bytes, mode: int, dir_fd: int | None = None) -> None:
+    fd = os.open(path, _NEW_FILE, mode, dir_fd=dir_fd)
+    try:
+        os.fchmod(fd, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+
+
+def _renamed(source: str, target: str) -> bool:
+    try:
+        os.rename(source, target)
+    except OSError:  # another file system, or a mount between
+        return False
+    return True
+
+
+def _finished(sink: Sink, spec: ObjectSpec) -> OutputResult:
+    result = sink.finish(0o444)
+    if isinstance(result, bytes):
+        return OutputResult(spec.id, ObjectInfo(size=len(result)), data=result, checksum=checksum(result))
+    return OutputResult(spec.id, ObjectInfo(size=result.file.size), file=result.file, checksum=result.checksum)
+
+
+def _same_tree(source: str, path: str) -> bool:
+    """Whether `path` still is what was laid out for the directory `source`."""
+    folders = [(source, path)]
+    while folders:
+        there, here = folders.pop()
+        found = set(os.listdir(here))
+        for entry in os.scandir(there):
+            if entry.name not in found:
+                return False
+            found.remove(entry.name)
+            other = f"{here}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if os.path.islink(other) or not os.path.isdir(other):
+                    return False
+                folders.append((entry.path, other))
+                continue
+            wanted = os.readlink(entry.path) if entry.is_symlink() else entry.path
+            if not os.path.islink(other) or os.readlink(other) != wanted:
+                return False
+        if found:
+            return False
+    return True
+
+
+def _length(path: str) -> int:
+    return 0 if path == "." else len(path)
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or folder == "." or path.startswith(f"{folder}/")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISREG(mode):
+        return "a file"
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def _name(spec: ObjectSpec) -> str:
+    return f"{spec.label!r} ({spec.id})" if spec.label else str(spec.id)
+
+
+def _missing(path: str, spec: ObjectSpec) -> str:
+    if os.path.islink(path):
+        return f"output {_name(spec)}: the link {path!r} leads to {os.readlink(path)!r}, where nothing is"
+    folder = os.path.dirname(path) or "."
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder) or "."
+    names = sorted(os.listdir(folder))
+    listed = ", ".join(map(repr, names[:_LISTED_MAX])) + (", …" if len(names) > _LISTED_MAX else "")
+    where = "its folder" if folder == "." else f"{folder!r}"
+    return f"the program made no file {path!r} for output {_name(spec)}; {where} holds {listed or 'nothing'}"

@@ -1,0 +1,144 @@
+"""Keeps programs from writing to the objects that they were lent, also programs of root.
+
+Theory of operation
+-------------------
+Files of the store are read-only by their mode, which suffices for every user but root. A process of root may enter a
+mount namespace of its own and mount a folder over itself with an id mapping that maps nobody: the owner of each file is
+unknown there, so that root's privileges do not apply to it. Only the permissions for others count, writing is a
+`PermissionError`, changing mode or time is refused. What the store has to grant is reading by others (files 0444,
+folders 0755) below a private folder.
+
+Where this cannot be done (an old kernel, a container without CAP_SYS_ADMIN), CAP_DAC_OVERRIDE is taken out of the
+bounding set: programs started from then on respect modes like everybody, those of other files too. They may still
+change the mode of an input and then write, which is noticed when they have ended. If not even that is allowed, the
+folder is mounted read-only. Nothing of this changes what other processes see.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 1, 32, 4096, 1 << 14, 1 << 19
+_MNT_DETACH = 2
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
+_MOUNT_ATTR_IDMAP = 0x00100000
+# These have the same numbers on every architecture, and no function in older C libraries.
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
+_SOME_ID = 65533
+
+
+class ReadOnly:
+    """Makes folders read-only for this process and all that it starts.
+
+    Attributes
+    ----------
+    needed : bool
+        False when the process is not root: then `protect` does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.needed = os.geteuid() == 0
+        self._seen: set[str] = set()
+        self._own_mounts = False
+        self._weakened = False
+        self._nobody = -1
+
+    def protect(self, folder: str, sample: str = "") -> None:
+        """See to it that nothing below `folder` can be written; cheap when it was done before.
+
+        `sample` is something in it that must be readable then.
+
+        Descriptors that were opened before still write.
+        """
+        if folder in self._seen or not self.needed:
+            return
+        self._seen.add(folder)
+        if any(folder.startswith(f"{other}/") for other in self._seen):
+            return
+        try:
+            if not self._own_mounts:
+                _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+                # Mounts that the host makes later still appear here, ours do not appear there.
+                _check(_libc.mount(b"none", b"/", None, _MS_SLAVE | _MS_REC, None), "mount")
+                self._own_mounts = True
+            self._mount_as_nobody(folder, sample or folder)
+        except OSError:
+            if not self._weaken() and self._own_mounts:
+                _mount_read_only(folder)
+
+    def _mount_as_nobody(self, folder: str, sample: str) -> None:
+        if self._nobody < 0:
+            self._nobody = _namespace_of_nobody()
+        path = os.fsencode(folder)
+        tree = _check(
+            _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path, ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)), "open_tree"
+        )
+        try:
+            wanted = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, self._nobody)
+            _check(_libc.syscall(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, wanted, len(wanted)), "mount_setattr")
+            _check(
+                _libc.syscall(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, path, ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)),
+                "move_mount",
+            )
+        finally:
+            os.close(tree)
+        if not os.access(sample, os.R_OK) or not os.access(os.path.join(folder, "."), os.X_OK):
+            _check(_libc.umount2(path, _MNT_DETACH), "umount2")
+            raise PermissionError(f"others may not read {sample}")
+
+    def _weaken(self) -> bool:
+        if not self._weakened:
+            self._weakened = _libc.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0) == 0
+        return self._weakened
+
+
+def _mount_read_only(folder: str) -> None:
+    path = os.fsencode(folder)
+    if _libc.mount(path, path, None, _MS_BIND, None) == 0:
+        _libc.mount(b"none", path, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None)
+
+
+def _namespace_of_nobody() -> int:
+    """A descriptor of a user namespace that knows one id, which owns nothing.
+
+    Only a process can make a namespace, so a child makes it and ends when the descriptor is had.
+    """
+    ready, told = os.pipe()
+    wait, go = os.pipe()
+    child = os.fork()
+    if not child:
+        made = False
+        try:
+            made = _libc.unshare(_CLONE_NEWUSER) == 0
+            os.write(told, b"y" if made else b"n")
+            os.close(go)
+            os.read(wait, 1)
+        finally:
+            os._exit(0)
+    try:
+        os.close(told)
+        if os.read(ready, 1) != b"y":
+            raise OSError("no user namespace can be made")
+        for kind in ("uid_map", "gid_map"):
+            with open(f"/proc/{child}/{kind}", "w") as file:
+                file.write(f"{_SOME_ID} {_SOME_ID} 1")
+        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (ready, wait, go):
+            os.close(fd)
+        os.waitpid(child, 0)
+
+
+def _check(result: Any, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return int(result)
