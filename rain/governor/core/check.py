@@ -12,6 +12,7 @@ from rain.governor.core.records import (
     Executor,
     Fate,
     Group,
+    Object,
     Phase,
     Presence,
     Session,
@@ -35,8 +36,8 @@ def check(state: State) -> None:
     assert not state.runs, "tasks for executors are sent in the step that chose them"
     for executor in state.executors.values():
         _check_executor(state, executor)
-    for id, session in state.sessions.items():
-        assert session.id == id
+    for session_id, session in state.sessions.items():
+        assert session.id == session_id
         _check_session(state, session)
     for id, fetching in state.fetching.items():
         obj = fetching.object
