@@ -248,6 +248,36 @@ def copy_bytes(source: int, target: int, length: int) -> int:
     return done
 
 
+def copy_checked(file: FileRef, path: str) -> int:
+    """Copy the very file that `file` means into the new file `path`; gives xxh3-64 of what was read.
+
+    Raises
+    ------
+    StaleFile
+        If it is not there any more.
+    ResourceError
+        If the disk is full.
+    """
+    digest = xxhash.xxh3_64()
+    buffer = memoryview(bytearray(min(file.size, CHUNK_BYTES) or 1))
+    source = open_checked(file)
+    try:
+        target = os.open(path, _OPEN_NEW, 0o600)
+        try:
+            while count := os.readv(source, [buffer]):
+                digest.update(buffer[:count])
+                piece = buffer[:count]
+                while piece:
+                    piece = piece[os.write(target, piece) :]
+        except OSError as error:
+            raise (disk_full(path, file.size) if is_full(error) else error) from None
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+    return digest.intdigest()
+
+
 def checksum_fd(fd: int, size: int) -> int:
     """xxh3-64 of a file's first `size` bytes."""
     digest = xxhash.xxh3_64()

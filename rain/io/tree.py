@@ -378,6 +378,16 @@ def move(source: str, target: str) -> None:
     os.unlink(source)
 
 
+def remove_any(path: str) -> None:
+    """Remove a file, link or directory; gone already is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        remove_tree(path)
+
+
 def remove_tree(path: str) -> None:
     """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine."""
 

@@ -1,0 +1,579 @@
+"""The governor's object store: bytes of small objects, files and directories of large ones.
+
+Theory of operation
+-------------------
+Objects are immutable. Up to `INLINE_BYTES_MAX` bytes they are held in memory; larger ones are files, at first on a
+memory file system (where there is one with room), from which they are spilled to disk, the longest unused first, when
+they are more than `memory_bytes_max`. Each of the two places is a private folder with two siblings::
+
+    <private, 0700>/objects/   what the store holds: files 0444, folders 0755; executors may have it mounted read-only
+    <private, 0700>/incoming/  where executors and transfers write; a finished file is renamed into objects
+
+A file never changes once it is in the store. When it has been spilled, a link to the new file takes its old name, so
+that an executor that was told the old path still finds it; readers that compare the inode learn that it moved.
+
+Ids are names of entries, and several ids may name one entry (a task that passes its input through); the entry goes
+with its last id.
+
+All methods may be called from any thread. `on_moved` and `on_lost` are called in the event loop in which the store was
+made; without one, in the thread that found out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import itertools
+import logging
+import os
+import queue
+import shutil
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.common.messages import FileRef
+from rain.io import archive, tree
+from rain.io.files import (
+    StaleFile,
+    checksum_fd,
+    copy_checked,
+    disk_full,
+    file_ref,
+    is_full,
+    open_checked,
+    same_directory,
+    write_file,
+)
+from rain.io.files import checksum as checksum_of
+from rain.io.held import Held
+from rain.io.scratch import Scratch
+
+__all__ = ["Held", "Store"]
+
+log = logging.getLogger("rain.governor.store")
+
+MEMORY_FILES = "/dev/shm"
+_FAST_BYTES_MIN = 16 * MIB
+"""A memory file system with less room than this is not used."""
+_MEMORY_SHARE = 0.4
+"""Of the machine's memory, for objects, unless told otherwise."""
+_ROOM_SHARE = 0.8
+"""Of a memory file system's free space."""
+
+
+class _Entry:
+    """One object's data. `file` is None for what is held in memory."""
+
+    __slots__ = ("held", "ids", "in_memory", "left_behind", "spilling")
+
+    def __init__(self, held: Held, in_memory: bool) -> None:
+        self.held = held
+        self.ids: set[ID] = set()
+        self.in_memory = in_memory  # its file is on the memory file system
+        self.spilling = False
+        self.left_behind: str | None = None  # the link at its old path
+
+
+class Store:
+    """The objects that a governor holds.
+
+    Parameters
+    ----------
+    work_dir : str
+        An existing folder on disk; the store makes private folders in it and removes them on `close`.
+    memory_bytes_max : int, optional
+        Bytes of objects in memory files before the longest unused are spilled to disk; 0: none are in memory.
+    on_moved : callable, optional
+        ``on_moved(id, file)`` after a spill.
+    on_lost : callable, optional
+        ``on_lost(id, reason)`` when an object turned out to be damaged or gone.
+    memory_files : str
+        The memory file system.
+
+    Attributes
+    ----------
+    incoming : str
+        Where executors write large outputs: in memory, if there is room.
+    incoming_disk : str
+        Where they write when that is full.
+    incoming_bytes_max : int
+        Largest file that may be written to `incoming`.
+    objects_folders : tuple of str
+        The folders that hold objects; may be mounted read-only for executors.
+    """
+
+    def __init__(
+        self,
+        work_dir: str,
+        *,
+        memory_bytes_max: int | None = None,
+        on_moved: Callable[[ID, FileRef], None] | None = None,
+        on_lost: Callable[[ID, str], None] | None = None,
+        memory_files: str = MEMORY_FILES,
+    ) -> None:
+        self._on_moved = on_moved
+        self._on_lost = on_lost
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        self._lock = threading.RLock()
+        self._entries: dict[ID, _Entry] = {}
+        self._sessions: dict[int, set[ID]] = {}
+        self._recent: OrderedDict[_Entry, None] = OrderedDict()  # entries with memory files, longest unused first
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self._memory_bytes = self._disk_bytes = self._inline_bytes = self._spilled_bytes = 0
+
+        self._disk_scratch = Scratch(work_dir, "store-")
+        self._disk = self._disk_scratch.path
+        self._fast_scratch, self._memory_bytes_max = _fast_folder(memory_files, memory_bytes_max)
+        self._fast = self._fast_scratch.path if self._fast_scratch else ""
+        for folder in filter(None, (self._fast, self._disk)):
+            os.mkdir(os.path.join(folder, "incoming"), 0o700)
+            os.mkdir(os.path.join(folder, "objects"))
+            os.chmod(os.path.join(folder, "objects"), 0o755)
+        self.incoming_disk = os.path.join(self._disk, "incoming")
+        self.incoming = os.path.join(self._fast, "incoming") if self._fast else self.incoming_disk
+        self.incoming_bytes_max = self._memory_bytes_max if self._fast else 1 << 62
+        self._objects_disk = os.path.join(self._disk, "objects")
+        self._objects_fast = os.path.join(self._fast or self._disk, "objects")
+        self.objects_folders = tuple(dict.fromkeys((self._objects_fast, self._objects_disk)))
+        self._real_folders = [os.path.realpath(folder) for folder in self.objects_folders]
+
+        self._spills: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
+        self._spiller: threading.Thread | None = None
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def get(self, id: ID) -> Held | None:
+        """The object, or None if it is not here."""
+        with self._lock:
+            entry = self._entries.get(id)
+            if entry is None:
+                return None
+            if entry.in_memory:
+                self._recent.move_to_end(entry)
+            return entry.held
+
+    def __contains__(self, id: ID) -> bool:
+        return id in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def statistics(self) -> dict[str, float]:
+        """Numbers of bytes and objects, for `Load`."""
+        return {
+            "objects": float(len(self._entries)),
+            "inline_bytes": float(self._inline_bytes),
+            "memory_bytes": float(self._memory_bytes),
+            "disk_bytes": float(self._disk_bytes),
+            "spilled_bytes": float(self._spilled_bytes),
+        }
+
+    def new_path(self, size: int = 0) -> str:
+        """A fresh path for a file or directory of about `size` bytes that will be given to `adopt`."""
+        with self._lock:
+            folder = self.incoming
+            if size > self._room():
+                folder = self.incoming_disk
+            return os.path.join(folder, f"new-{next(self._numbers)}")
+
+    def _room(self) -> int:
+        """Bytes that may still be written to memory files."""
+        if not self._fast:
+            return 1 << 62
+        room = os.statvfs(self.incoming)
+        return min(self._memory_bytes_max - self._memory_bytes, room.f_bavail * room.f_frsize)
+
+    # -- taking ---------------------------------------------------------------------------------
+
+    def put_bytes(self, id: ID, data: bytes, checksum: int | None = None, *, is_dir: bool = False) -> Held:
+        """Hold `data`: in memory if it is small, else in a file; a directory's tar archive is unpacked.
+
+        Raises
+        ------
+        RainException
+            If the bytes do not have this checksum, the archive is refused or the disk is full.
+        """
+        if is_dir:
+            path = self.new_path(len(data))
+            size = archive.unpack([data], path)
+            return self._hold_path(id, path, size, None, is_dir=True)
+        if checksum is not None and checksum_of(data) != checksum:
+            raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
+        if len(data) <= INLINE_BYTES_MAX:
+            return self._hold(id, Held(len(data), bytes(data), None, checksum), in_memory=False)
+        path = self.new_path(len(data))
+        written = write_file([data], path, spill_path=os.path.join(self.incoming_disk, os.path.basename(path) + "s"))
+        assert not isinstance(written, bytes)
+        return self._hold_path(id, written.file.path, len(data), written.checksum)
+
+    def adopt(self, id: ID, file: FileRef, checksum: int | None = None) -> FileRef:
+        """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
+
+        Links to objects of this store, at `file` itself or inside of a directory, become those objects' data.
+
+        Raises
+        ------
+        RainException
+            If it is not there, is neither a file nor a directory that Rain takes, or the disk is full.
+        """
+        try:
+            seen = os.lstat(file.path)
+            if stat.S_ISLNK(seen.st_mode):
+                held = self._adopt_link(id, file.path, checksum)
+            elif stat.S_ISDIR(seen.st_mode):
+                size = tree.own_tree(file.path, self._real_folders)
+                held = self._hold_path(id, file.path, size, None, is_dir=True)
+            elif not stat.S_ISREG(seen.st_mode):
+                raise RainException(f"{file.path} is neither a file nor a directory")
+            elif (seen.st_ino, seen.st_size) != (file.inode, file.size):
+                raise StaleFile(f"{file.path} is not the file that was written as object {id}")
+            else:
+                held = self._hold_path(id, file.path, seen.st_size, checksum)
+        except OSError as error:
+            if is_full(error):
+                raise disk_full(error.filename2 or file.path, file.size) from None
+            raise RainException(f"{file.path} cannot be stored as object {id}: {error.strerror or error}") from None
+        assert held.file is not None
+        return held.file
+
+    def _adopt_link(self, id: ID, path: str, checksum: int | None) -> Held:
+        real = os.path.realpath(path)
+        if not any(real.startswith(folder + os.sep) for folder in self._real_folders) or not os.path.isfile(real):
+            raise RainException(f"{path} is a link to {os.readlink(path)}, which is not an object of this governor")
+        os.unlink(path)
+        copy = os.path.join(self._incoming_beside(real), f"new-{next(self._numbers)}")
+        tree.link_or_copy(real, copy)
+        return self._hold_path(id, copy, os.stat(copy).st_size, checksum)
+
+    def _incoming_beside(self, path: str) -> str:
+        """The incoming folder on the file system of `path`."""
+        return self.incoming if self._is_fast(path) else self.incoming_disk
+
+    def _is_fast(self, path: str) -> bool:
+        return bool(self._fast) and os.path.realpath(path).startswith(os.path.realpath(self._fast) + os.sep)
+
+    def link(self, id: ID, file: FileRef, checksum: int | None = None, *, is_dir: bool = False) -> Held:
+        """Share an object of another store on this host, without a copy.
+
+        Raises
+        ------
+        StaleFile
+            If the file is no longer the one that was meant.
+        OSError
+            If it is on a file system where none of ours is, or may not be linked.
+        """
+        if is_dir and not same_directory(file):
+            raise StaleFile(f"{file.path} is gone or is not the directory that was stored as object {id}")
+        last: OSError | None = None
+        for folder in dict.fromkeys((self.incoming, self.incoming_disk)):
+            path = os.path.join(folder, f"new-{next(self._numbers)}")
+            try:
+                if is_dir:
+                    size = tree.link_tree(file.path, path, hard=True)
+                else:
+                    fd = open_checked(file)
+                    os.close(fd)
+                    os.link(file.path, path)
+                    size = file.size
+                    os.close(open_checked(FileRef(path, file.inode, file.size, file.mtime_ns)))
+            except StaleFile:
+                tree.remove_any(path)
+                raise
+            except OSError as error:
+                last = error
+                continue
+            return self._hold_path(id, path, size, checksum, is_dir=is_dir)
+        assert last is not None
+        raise last
+
+    def alias(self, new_id: ID, old_id: ID) -> Held:
+        """Let `new_id` name what `old_id` names.
+
+        Raises
+        ------
+        RainException
+            If `old_id` is not here.
+        """
+        with self._lock:
+            entry = self._entries.get(old_id)
+            if entry is None:
+                raise RainException(f"object {old_id} is not in the store, so {new_id} cannot be the same")
+            self._name(new_id, entry)
+            return entry.held
+
+    def _hold_path(self, id: ID, path: str, size: int, checksum: int | None, *, is_dir: bool = False) -> Held:
+        """Move a finished file or directory into the objects folder of its file system."""
+        fast = self._is_fast(path)
+        target = os.path.join(self._objects_fast if fast else self._objects_disk, f"{next(self._numbers)}")
+        if is_dir:
+            os.chmod(path, 0o755)
+        else:
+            os.chmod(path, tree.read_only(os.stat(path).st_mode))
+        tree.move(path, target)
+        return self._hold(id, Held(size, None, file_ref(target, size), checksum, is_dir), in_memory=fast)
+
+    def _hold(self, id: ID, held: Held, in_memory: bool) -> Held:
+        entry = _Entry(held, in_memory)
+        with self._lock:
+            if self._closed:
+                self._remove(entry)
+                raise RainException("the store is closed")
+            self._name(id, entry)
+            if held.file is None:
+                self._inline_bytes += held.size
+            elif in_memory:
+                self._memory_bytes += held.size
+                self._recent[entry] = None
+                self._spill_some()
+            else:
+                self._disk_bytes += held.size
+        return held
+
+    def _name(self, id: ID, entry: _Entry) -> None:
+        known = self._entries.get(id)
+        if known is entry:
+            return
+        if known is not None:
+            self._forget(id)
+        self._entries[id] = entry
+        entry.ids.add(id)
+        self._sessions.setdefault(id.session_id, set()).add(id)
+
+    # -- dropping -------------------------------------------------------------------------------
+
+    def drop(self, ids: Iterable[ID]) -> None:
+        """Forget these; what no id names any more is deleted. Readers that mapped a file keep what they mapped."""
+        with self._lock:
+            for id in ids:
+                self._forget(id)
+
+    def drop_session(self, session_id: int) -> None:
+        """Forget all objects of a session."""
+        with self._lock:
+            self.drop(list(self._sessions.get(session_id, ())))
+
+    def _forget(self, id: ID) -> None:
+        entry = self._entries.pop(id, None)
+        if entry is None:
+            return
+        ids = self._sessions[id.session_id]
+        ids.discard(id)
+        if not ids:
+            del self._sessions[id.session_id]
+        entry.ids.discard(id)
+        if not entry.ids:
+            self._uncount(entry)
+            if not entry.spilling:  # else the spiller removes it
+                self._remove(entry)
+
+    def _uncount(self, entry: _Entry) -> None:
+        held = entry.held
+        if held.file is None:
+            self._inline_bytes -= held.size
+        elif entry.in_memory:
+            self._memory_bytes -= held.size
+            self._recent.pop(entry, None)
+        else:
+            self._disk_bytes -= held.size
+
+    def _remove(self, entry: _Entry) -> None:
+        if entry.held.file is not None:
+            tree.remove_any(entry.held.file.path)
+        if entry.left_behind is not None:
+            tree.remove_any(entry.left_behind)
+
+    def lose(self, id: ID, reason: str) -> None:
+        """The object is damaged or gone: forget it under all its names, and tell."""
+        with self._lock:
+            entry = self._entries.get(id)
+            ids = sorted(entry.ids) if entry else []
+            self.drop(ids)
+        for lost in ids:
+            log.error("object %s is lost: %s", lost, reason)
+            self._tell(self._on_lost, lost, reason)
+
+    def _tell(self, callback: Callable[..., None] | None, *arguments: object) -> None:
+        if callback is None:
+            return
+        if self._loop is None:
+            callback(*arguments)
+            return
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            log.debug("the loop is closed; nobody is left to be told")
+
+    # -- checking and spilling ------------------------------------------------------------------
+
+    def check(self, id: ID) -> bool:
+        """Read an object's file and compare its checksum; a damaged one is lost (`on_lost`) and False returned.
+
+        Blocks for as long as reading takes.
+        """
+        held = self.get(id)
+        if held is None:
+            return False
+        if held.file is None or held.is_dir or held.checksum is None:
+            return True
+        try:
+            fd = open_checked(held.file)
+        except StaleFile as error:
+            again = self.get(id)
+            if again is not None and again.file is not held.file:
+                return self.check(id)  # it was spilled meanwhile
+            self.lose(id, str(error))
+            return False
+        try:
+            same = checksum_fd(fd, held.size) == held.checksum
+        finally:
+            os.close(fd)
+        if not same:
+            self.lose(id, f"its file {held.file.path} was damaged (the checksum differs)")
+        return same
+
+    def _spill_some(self) -> None:
+        """Ask for spills until, once they are done, memory files are within their limit."""
+        over = self._memory_bytes - self._memory_bytes_max
+        if over <= 0:
+            return
+        for entry in self._recent:
+            if over <= 0:
+                return
+            if entry.spilling:
+                over -= entry.held.size
+            elif self._memory_bytes_max < entry.held.size or entry is not next(reversed(self._recent)):
+                entry.spilling = True
+                over -= entry.held.size
+                self._spills.put(entry)
+                self._start_spiller()
+
+    def _start_spiller(self) -> None:
+        if self._spiller is None:
+            self._spiller = threading.Thread(target=self._run_spiller, name="rain-spill", daemon=True)
+            self._spiller.start()
+
+    def _run_spiller(self) -> None:
+        while (item := self._spills.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            try:
+                self._spill(item)
+            except Exception:
+                log.exception("spilling %s failed", item.held.file)
+                with self._lock:
+                    item.spilling = False
+
+    def wait_spilled(self) -> None:
+        """Block until all spills that were asked for are done."""
+        if self._spiller is not None:
+            done = threading.Event()
+            self._spills.put(done)
+            done.wait()
+
+    def _spill(self, entry: _Entry) -> None:
+        old = entry.held.file
+        assert old is not None
+        target = os.path.join(self._objects_disk, f"{next(self._numbers)}")
+        part = os.path.join(self.incoming_disk, f"spill-{os.path.basename(target)}")
+        problem = ""
+        try:
+            if entry.ids and not self._closed:
+                if entry.held.is_dir:
+                    tree.copy_tree(old.path, part)
+                    tree.own_tree(part)
+                else:
+                    found = copy_checked(old, part)
+                    os.chmod(part, os.stat(old.path).st_mode & 0o777)
+                    if entry.held.checksum is not None and found != entry.held.checksum:
+                        problem = f"its file {old.path} was damaged (the checksum differs)"
+                os.rename(part, target)
+            else:
+                target = ""
+        except (OSError, RainException) as error:
+            # It stays where it is; the next object that comes asks again.
+            log.warning("object %s cannot be spilled to disk: %s", sorted(entry.ids), error)
+            tree.remove_any(part)
+            target = ""
+        with self._lock:
+            entry.spilling = False
+            if target and entry.ids and not problem:
+                self._moved(entry, old, target)
+            elif target:
+                tree.remove_any(target)
+                target = ""
+            if not entry.ids:
+                self._remove(entry)
+        if problem:
+            for id in sorted(entry.ids):
+                self.lose(id, problem)
+        elif target:
+            for id in sorted(entry.ids):
+                self._tell(self._on_moved, id, entry.held.file)
+
+    def _moved(self, entry: _Entry, old: FileRef, target: str) -> None:
+        held = entry.held
+        link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
+        os.symlink(target, link)
+        if held.is_dir:
+            _exchange(link, old.path)
+            tree.remove_any(link)
+        else:
+            os.rename(link, old.path)
+        entry.left_behind = old.path
+        self._uncount(entry)
+        entry.held = Held(held.size, None, file_ref(target, held.size), held.checksum, held.is_dir)
+        entry.in_memory = False
+        self._disk_bytes += held.size
+        self._spilled_bytes += held.size
+
+    # -- end ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Delete everything; idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._spiller is not None:
+            self._spills.put(None)
+            self._spiller.join()
+        with self._lock:
+            self._entries.clear()
+            self._sessions.clear()
+            self._recent.clear()
+        for scratch in (self._fast_scratch, self._disk_scratch):
+            if scratch is not None:
+                scratch.close()
+
+
+def _fast_folder(memory_files: str, memory_bytes_max: int | None) -> tuple[Scratch | None, int]:
+    """A private folder in memory, and how much may be in it; None where there is no room."""
+    try:
+        room = shutil.disk_usage(memory_files).free * _ROOM_SHARE
+        if memory_bytes_max is None:
+            memory_bytes_max = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
+        if room < _FAST_BYTES_MIN or memory_bytes_max <= 0:
+            return None, 0
+        return Scratch(memory_files, "rain-store-"), int(min(room, memory_bytes_max))
+    except OSError as error:
+        log.info("no memory files for objects: %s", error)
+        return None, 0
+
+
+def _exchange(first: str, second: str) -> None:
+    """Swap what two paths on one file system name, in one step."""
+    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    at_cwd, exchange = -100, 2
+    if renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), exchange):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), second)
