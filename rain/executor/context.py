@@ -1,0 +1,176 @@
+"""`Context`: what a remote Python function sees beside its arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rain.common.content_type import check_content_type, text_encoding
+from rain.common.errors import RainException
+from rain.common.limits import DEBUG_BYTES_MAX
+from rain.common.spec import TaskInfo, TaskSpec
+from rain.executor.staging import Staging
+from rain.io.data_instance import DataInstance
+
+
+class Context:
+    """The first argument of every remote function.
+
+    Attributes
+    ----------
+    function : callable
+        The function itself.
+    spec : TaskSpec
+    info : TaskInfo
+        `info.user` may be filled with JSON-serialisable values; setting `info.error` fails the task with that text.
+    cache : dict
+        Lives as long as the executor: for models, connections and the like that several tasks can use.
+
+    Examples
+    --------
+    ::
+
+        @remote(outputs=["report"])
+        def summarise(ctx, table: Input(load=True)):
+            ctx.debug("{} rows", len(table))
+            ctx.info.user["rows"] = len(table)
+            return ctx.blob(table.describe().to_csv())
+    """
+
+    __slots__ = ("_debug", "_debug_bytes", "_follow", "_staging", "cache", "function", "info", "spec")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        spec: TaskSpec,
+        info: TaskInfo,
+        cache: dict[Any, Any],
+        staging: Staging,
+        follow: Sequence[str] = (),
+    ) -> None:
+        self.function = function
+        self.spec = spec
+        self.info = info
+        self.cache = cache
+        self._staging = staging
+        self._follow = follow
+        self._debug: list[str] = []
+        self._debug_bytes = 0
+
+    def debug(self, fmt: Any, *args: Any, **kwargs: Any) -> None:
+        """Add a line to ``task.info.debug``: `fmt` with `args` and `kwargs` filled in as `str.format` does.
+
+        Without arguments `fmt` is taken as it is. More than `DEBUG_BYTES_MAX` characters in all are dropped.
+        """
+        if self._debug_bytes > DEBUG_BYTES_MAX:
+            return
+        line = str(fmt).format(*args, **kwargs) if args or kwargs else str(fmt)
+        self._debug_bytes += len(line) + 1
+        if self._debug_bytes > DEBUG_BYTES_MAX:
+            line = line[: DEBUG_BYTES_MAX - self._debug_bytes] + f" … (DEBUG_BYTES_MAX is {DEBUG_BYTES_MAX})"
+        self._debug.append(line)
+
+    def blob(
+        self, value: Any, label: str | None = None, content_type: str | None = None, encode: str | None = None
+    ) -> DataInstance:
+        """`value` as data that the task can return.
+
+        Parameters
+        ----------
+        value : bytes, str, or with `encode` anything that can be encoded
+        label : str, optional
+            Ignored; here so that calls look like those of `rain.blob`.
+        content_type : str, optional
+            Of `bytes` or `str` (a `str` without one is ``"text"``).
+        encode : str, optional
+            Content type as which `value` is encoded.
+
+        Raises
+        ------
+        RainException
+            If `value` is something else, both types are given, or it cannot be encoded.
+        """
+        _check_label(label)
+        if encode is not None:
+            if content_type is not None:
+                raise RainException("ctx.blob takes content_type (of bytes or str as they are) or encode, not both")
+            return self._staging.instance(self._staging.store(value, encode), encode)
+        content_type = check_content_type(content_type)
+        if isinstance(value, str):
+            content_type = content_type or "text"
+            value = value.encode(text_encoding(content_type))
+        elif not isinstance(value, bytes | bytearray | memoryview):
+            raise RainException(
+                f"ctx.blob takes bytes or str, not {type(value).__name__}; give encode= (for instance encode='pickle') "
+                "to have other values encoded, or use ctx.pickled"
+            )
+        return self._staging.instance(self._staging.store_bytes([value]), content_type)
+
+    def pickled(self, value: Any, label: str | None = None) -> DataInstance:
+        """`value` pickled, as data that the task can return; as ``blob(value, encode="pickle")``."""
+        return self.blob(value, label, encode="pickle")
+
+    def stage_file(self, path: str | os.PathLike[str], content_type: str | None = None) -> DataInstance:
+        """Move a file out of the current directory into data that the task can return.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Relative, inside the task's directory.
+        content_type : str, optional
+
+        Raises
+        ------
+        RainException
+            If there is no such file, `path` leads out of the directory, or the disk is full.
+        """
+        return self._staging.move_file(os.fspath(path), check_content_type(content_type))
+
+    def stage_directory(self, path: str | os.PathLike[str]) -> DataInstance:
+        """Move a directory out of the current directory into data that the task can return as a directory output.
+
+        Raises
+        ------
+        RainException
+            As `stage_file`; and if the directory holds pipes, devices, or links that lead out of it.
+        """
+        return self._staging.move_directory(os.fspath(path), self._follow)
+
+    def finish(self) -> None:
+        """Complete `info` after the function has ended.
+
+        Raises
+        ------
+        RainException
+            If `info.user` is not what can travel.
+        """
+        info = self.info
+        info.debug = "\n".join(self._debug)
+        if info.user:
+            check_user(info.user, "ctx.info.user")
+
+
+def check_user(values: Any, what: str) -> None:
+    """See that `values` is a dict of JSON-serialisable values.
+
+    Raises
+    ------
+    RainException
+        If it is not; names the key.
+    """
+    if not isinstance(values, dict):
+        raise RainException(f"{what} must be a dict, not {type(values).__name__}")
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise RainException(f"{what}: the key {key!r} is not a str")
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RainException(f"{what}[{key!r}] is not JSON-serialisable: {error}") from None
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None and not isinstance(label, str):
+        raise RainException(f"a label is a str, not {type(label).__name__}")

@@ -1,0 +1,216 @@
+"""The Python executor: takes tasks from its governor, runs them one after the other, tells how they ended.
+
+Theory of operation
+-------------------
+The main thread runs user code and reads the socket when nothing waits. Results of short tasks are held for up to
+`RESULT_HOLD_S`, so that many travel in one frame; they are sent before anything runs that may take longer, and when
+nothing is left to run. What must not wait for user code (recalls, interrupts, results that are held after all, the
+governor's death) is the control thread's (`rain.executor.control`).
+
+Per task there are a word in shared memory, a look into the task's folder and the position of two memory files;
+all else is done per batch.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from rain.common.builtins import EXECUTE
+from rain.common.ids import ID
+from rain.common.limits import RESULT_HOLD_S
+from rain.common.messages import ExecutorSetup, ExecutorTask, TaskResult
+from rain.common.spec import TaskError, TaskInfo
+from rain.executor.control import Control
+from rain.executor.failure import describe
+from rain.executor.folder import TaskFolder
+from rain.executor.line import Line
+from rain.executor.modules import prepare_path
+from rain.executor.output import STDERR, Output
+from rain.executor.program import run_program
+from rain.executor.python_task import Interrupted, PythonTasks, Stale
+from rain.io.files import disk_full, is_full
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+_RESULT_BYTES = 256  # of a result beside its outputs, roughly
+
+
+def run(end: socket.socket, words: int, slot: int) -> NoReturn:
+    """Be an executor until the governor closes its end.
+
+    Parameters
+    ----------
+    end : socket.socket
+        To the governor.
+    words : int
+        Descriptor of the file with all shared words.
+    slot : int
+        Number of this executor's word.
+    """
+    Executor(end, words, slot).serve()
+
+
+class Executor:
+    """One executor process; see the module's text."""
+
+    def __init__(self, end: socket.socket, words: int, slot: int) -> None:
+        self._line = Line(end, self._interrupt)
+        self._words = memoryview(mmap.mmap(words, 0)).cast("Q")
+        os.close(words)
+        self._slot = slot
+        self._interrupting = 0  # number of the task that a SIGINT on its way is meant for
+        self._seconds: dict[ID | None, float] = {}  # how long each function took last
+        self._held_since = 0.0
+        self._forked = False
+
+    def serve(self) -> NoReturn:
+        line = self._line
+        while line.setup is None:
+            line.receive()
+        self._prepare(line.setup)
+        while True:
+            task = line.next()
+            if task is None:
+                self._rest()
+                line.receive()
+                self._control.begin()
+                continue
+            self._run(task)
+
+    def _prepare(self, setup: ExecutorSetup) -> None:
+        self._setup = setup
+        self._output = Output()
+        faulthandler.enable(STDERR)
+        set_environment(setup)
+        prepare_path(setup.sys_path, setup.cwd)
+        _reseed()
+        self._folder = TaskFolder(setup.work_dir)
+        self._python = PythonTasks(setup, self._line.functions)
+        self._control = Control(self._line, (self._output.trim, self._folder.clean))
+        signal.signal(signal.SIGINT, self._on_sigint)
+        os.register_at_fork(after_in_child=self._in_forked_child)
+        self._control.start()
+
+    def _rest(self) -> None:
+        """Nothing waits: send what is held, and clear up."""
+        self._line.flush()
+        if self._words[self._slot]:
+            self._words[self._slot] = 0
+            self._folder.leave()
+            self._output.renew()
+        self._control.end()
+
+    # -- one task ------------------------------------------------------------------------------------
+
+    def _run(self, task: ExecutorTask) -> None:
+        line = self._line
+        begin = time.perf_counter()
+        function = task.spec.function
+        expected = self._seconds.get(function, RESULT_HOLD_S)
+        if line.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
+            line.flush()
+        self._words[self._slot] = task.number
+        try:
+            result = self._attempt(task)
+        except Stale:
+            line.give_up(task)
+            return
+        end = time.perf_counter()
+        self._seconds[function] = end - begin if function is not None else RESULT_HOLD_S
+        if self._forked:
+            # A process that the task forked came out of the user's function: the task's result is not its to tell.
+            os._exit(0)
+        result.stdout, result.stderr = self._streams(result)
+        if not line.holds():
+            self._held_since = end
+        if line.hold(result, _size(result)):
+            line.flush()
+
+    def _attempt(self, task: ExecutorTask) -> TaskResult:
+        control = self._control
+        try:
+            self._folder.enter()
+            control.number = task.number
+            try:
+                if task.spec.task_type == EXECUTE:
+                    return run_program(task, self._setup)
+                return self._python.run(task)
+            finally:
+                control.number = 0
+        except Stale:
+            raise
+        except KeyboardInterrupt:  # a moment before or after the user's code
+            return self._failed(task, TaskError("cancelled", "the task was interrupted"))
+        except OSError as error:
+            if is_full(error):
+                error = OSError(str(disk_full(self._folder.path)))
+            return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {error}"))
+        except BaseException as error:
+            return self._failed(task, describe(error, {}, "rain"))
+
+    def _failed(self, task: ExecutorTask, error: TaskError) -> TaskResult:
+        info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)
+        return TaskResult(task.spec.id, task.attempt, info, [], error)
+
+    def _streams(self, result: TaskResult) -> tuple[bytes, bytes]:
+        stdout, stderr = self._output.take()
+        return result.stdout or stdout, result.stderr or stderr
+
+    # -- interrupts and forks ------------------------------------------------------------------------
+
+    def _interrupt(self, number: int) -> None:
+        """The governor interrupts task `number`, or whatever runs."""
+        running = self._control.number
+        if running and number in (0, running):
+            self._interrupting = running
+            os.killpg(os.getpgrp(), signal.SIGINT)
+
+    def _on_sigint(self, _number: int, _frame: Any) -> None:
+        target, self._interrupting = self._interrupting, 0
+        running = self._control.number
+        if target and target == running:
+            raise Interrupted
+        if running and not target:
+            raise KeyboardInterrupt
+
+    def _in_forked_child(self) -> None:
+        self._forked = True
+        self._line.abandon()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def set_environment(setup: ExecutorSetup) -> None:
+    """Set the environment variables of this process: thread counts of numeric libraries, then the tasks' own."""
+    threads = str(max(1, int(setup.resources.get("cpus", 1))))
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = threads
+    os.environ.update(setup.env)
+
+
+def _reseed() -> None:
+    """Forks of one process would all draw the same numbers; `random` reseeds itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _size(result: TaskResult) -> int:
+    size = _RESULT_BYTES + len(result.stdout) + len(result.stderr)
+    for output in result.outputs:
+        size += len(output.data) if output.data is not None else _RESULT_BYTES
+    return size

@@ -1,0 +1,243 @@
+"""Runs Python tasks: unpickles function and arguments, calls, and takes what was returned."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from types import CoroutineType
+from typing import Any
+
+import msgspec
+
+from rain.common.builtins import FunctionPayload, PyConfig, decode_function, read_config
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
+from rain.common.spec import TaskError, TaskInfo
+from rain.executor.context import Context
+from rain.executor.failure import describe, shorten
+from rain.executor.modules import Modules
+from rain.executor.returned import Returned
+from rain.executor.staging import Staging
+from rain.io.codecs import resolving
+from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
+
+
+class Stale(Exception):
+    """A module that the function needs has changed on disk since this executor imported it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The governor interrupted the task."""
+
+
+class _Function:
+    """A function as it was unpickled here."""
+
+    __slots__ = ("call", "name", "resolved")
+
+    def __init__(self, call: Callable[..., Any], name: str, resolved: dict[ID, tuple[str | None, bool]]) -> None:
+        self.call = call
+        self.name = name
+        self.resolved = resolved
+        """Data objects inside it: where each was, and whether it was loaded."""
+
+
+class _Inputs:
+    """A task's inputs as values: a placeholder's data instance, or what it loads to."""
+
+    def __init__(self, inputs: Mapping[ID, ExecutorInput], load: list[tuple[int, int]] | bool) -> None:
+        self._inputs = inputs
+        self._load = load if isinstance(load, bool) else {ID(*pair) for pair in load}
+        self._values: dict[ID, Any] = {}
+        self.used: dict[ID, tuple[str | None, bool]] = {}
+
+    def value(self, id: ID) -> Any:
+        """What stands for the object `id`.
+
+        Raises
+        ------
+        RainException
+            If it is no input of the task, or cannot be loaded.
+        """
+        if id not in self._values:
+            value = self._inputs.get(id)
+            if value is None:
+                raise RainException(f"data object {id} is used by the task but is not one of its inputs")
+            self.used[id] = self.key(id)
+            instance = DataInstance(_source(value), value.spec, value.info)
+            self._values[id] = instance.load() if self._is_loaded(value) else instance
+        return self._values[id]
+
+    def key(self, id: ID) -> tuple[str | None, bool] | None:
+        """Where the object is, and whether it is loaded: what must be the same for a value to be used again."""
+        value = self._inputs.get(id)
+        return None if value is None else (value.path, self._is_loaded(value))
+
+    def _is_loaded(self, value: ExecutorInput) -> bool:
+        if isinstance(self._load, bool):
+            return self._load and value.spec.data_type != "dir"
+        return value.spec.id in self._load
+
+
+class PythonTasks:
+    """Runs the Python tasks of one executor, one at a time.
+
+    Parameters
+    ----------
+    setup : ExecutorSetup
+    functions : mapping of ID to ExecutorInput
+        Functions as they came from the governor, by id of their constant objects.
+    """
+
+    def __init__(self, setup: ExecutorSetup, functions: Mapping[ID, ExecutorInput]) -> None:
+        self._setup = setup
+        self._came = functions
+        self._modules = Modules(shipped=setup.sys_path is None)
+        self._functions: dict[ID, _Function] = {}
+        self._cache: dict[Any, Any] = {}
+
+    def run(self, task: ExecutorTask) -> TaskResult:
+        """Run one task. Whatever its code does becomes part of the result.
+
+        Raises
+        ------
+        Stale
+            Instead of running it.
+        """
+        info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)
+        staging = Staging(self._setup, f"py-{self._setup.executor_id}-{task.number}")
+        result = TaskResult(task.spec.id, task.attempt, info)
+        try:
+            result.outputs = self._run(task, info, staging)
+        except Stale:
+            raise
+        except Interrupted:
+            result.error = TaskError("cancelled", "the task was interrupted")
+        except _Misuse as misuse:
+            result.error = TaskError("rain", shorten(str(misuse)))
+        except BaseException as error:
+            result.error = describe(error, self._modules.shown)
+        if result.error is not None:
+            result.outputs = []
+            staging.discard(everything=True)
+        else:
+            staging.discard(everything=False)
+        return result
+
+    def _run(self, task: ExecutorTask, info: TaskInfo, staging: Staging) -> list[OutputResult]:
+        spec = task.spec
+        config = _checked(task)
+        inputs = {value.spec.id: value for value in task.inputs}
+        values = _Inputs(inputs, config.load)
+        info.start_time = time.time()
+        with resolving(values.value):
+            function = self._function(task, values)
+            args, kwargs = _unpickled_arguments(config.args, function.name)
+        follow = [value.path for value in task.inputs if value.path is not None]
+        context = Context(function.call, spec, info, self._cache, staging, follow)
+        begin = time.perf_counter()
+        try:
+            value = function.call(context, *args, **kwargs)
+            if type(value) is CoroutineType:
+                import asyncio
+
+                value = asyncio.run(value)
+        finally:
+            info.duration = time.perf_counter() - begin
+            _finish(context)
+        info = context.info
+        if info.error is not None:
+            raise _Misuse(str(info.error))
+        try:
+            return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
+        except RainException as error:
+            raise _Misuse(str(error)) from error
+
+    def _function(self, task: ExecutorTask, values: _Inputs) -> _Function:
+        """The task's function, unpickled at its first use."""
+        id = task.spec.function
+        if id is None:
+            raise _Misuse(f"Python task {task.spec.id} has no function")
+        function = self._functions.get(id)
+        if function is not None and all(values.key(used) == key for used, key in function.resolved.items()):
+            return function
+        payload = self._payload(id)
+        if not self._modules.prepare(payload):
+            raise Stale
+        try:
+            call = pickle.loads(payload.code)
+        except RainException:
+            raise
+        except Exception as error:
+            _note(error, f"The function {payload.name} could not be unpickled in the executor.")
+            raise
+        self._modules.imported(payload)
+        function = self._functions[id] = _Function(call, payload.name, dict(values.used))
+        return function
+
+    def _payload(self, id: ID) -> FunctionPayload:
+        came = self._came.get(id)
+        if came is None:
+            raise _Misuse(f"the function (object {id}) did not come to the executor")
+        data = came.data
+        if data is None:
+            if came.path is None:
+                raise _Misuse(f"the function (object {id}) came without its bytes")
+            with open(came.path, "rb") as file:
+                data = file.read()
+        try:
+            return decode_function(data)
+        except msgspec.MsgspecError as error:
+            raise _Misuse(f"the function (object {id}) cannot be read: {error}") from None
+
+
+class _Misuse(RainException):
+    """What is wrong is the task, not code of the user: the text is all there is to tell."""
+
+
+def _checked(task: ExecutorTask) -> PyConfig:
+    try:
+        config = read_config(task.spec.config, PyConfig)
+    except RainException as error:
+        raise _Misuse(str(error)) from None
+    if config.encode and len(config.encode) != len(task.outputs):
+        raise _Misuse(f"the task's config encodes {len(config.encode)} outputs, but it has {len(task.outputs)}")
+    return config
+
+
+def _unpickled_arguments(data: bytes, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    try:
+        args, kwargs = pickle.loads(data)
+    except Exception as error:
+        if not isinstance(error, RainException):
+            _note(error, f"The arguments of {name} could not be unpickled in the executor.")
+        raise
+    return args, kwargs
+
+
+def _note(error: BaseException, text: str) -> None:
+    try:
+        error.add_note(text)
+    except Exception:  # an exception class without __dict__, or worse
+        pass
+
+
+def _finish(context: Context) -> None:
+    try:
+        context.finish()
+    except RainException as error:
+        context.info.user = {}
+        raise _Misuse(str(error)) from None
+
+
+def _source(value: ExecutorInput) -> Source:
+    is_dir = value.spec.data_type == "dir"
+    if value.data is not None:
+        return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
+    if value.path is None:
+        raise RainException(
+            f"the data of input {value.spec.id} ({value.label or value.spec.label}) are not here any more"
+        )
+    return DirectorySource(value.path) if is_dir else FileSource(value.path)

@@ -1,0 +1,250 @@
+"""Where an executor leaves large values: new files in the store's incoming folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rain.common.errors import RainException, ResourceError
+from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
+from rain.common.messages import ExecutorSetup, FileRef
+from rain.common.spec import ObjectInfo
+from rain.io import codecs, tree
+from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
+from rain.io.files import Written, checksum, checksum_fd, file_ref
+
+
+class StagedFile(FileSource):
+    """A file of the running task that can be given to the store as it is."""
+
+    __slots__ = ("checksum", "file")
+
+    def __init__(self, file: FileRef, checksum: int | None) -> None:
+        super().__init__(file)
+        self.file = file
+        self.checksum = checksum
+
+
+class StagedDirectory(DirectorySource):
+    """A directory of the running task that can be given to the store as it is."""
+
+    __slots__ = ("file",)
+
+    def __init__(self, file: FileRef) -> None:
+        super().__init__(file)
+        self.file = file
+
+
+class Staging:
+    """Makes the files of one task.
+
+    Parameters
+    ----------
+    setup : ExecutorSetup
+    prefix : str
+        What their names begin with; unique to the attempt on this governor.
+    """
+
+    def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
+        self._setup = setup
+        self._prefix = prefix
+        self._count = 0
+        self._inline_left = BATCH_BYTES_TARGET
+        self._made: dict[str, bool] = {}  # path -> whether it was given away
+
+    def store(self, value: Any, content_type: str | None) -> bytes | Written:
+        """`value` encoded: as bytes if they are few, else as a file.
+
+        Raises
+        ------
+        RainException
+            If it cannot be encoded, or the disk is full (names path and free space).
+        """
+        path, spill = self._paths()
+        return self._count_in(
+            codecs.encode_to_file(
+                value, content_type, path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max
+            )
+        )
+
+    def store_bytes(self, pieces: Iterable[Any]) -> bytes | Written:
+        """Bytes-like `pieces` as they are; like `store`."""
+        path, spill = self._paths()
+        return self._count_in(
+            codecs.write_file(pieces, path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max)
+        )
+
+    def instance(self, stored: bytes | Written, content_type: str | None) -> DataInstance:
+        """What `store` gave, as a value that the task can return."""
+        if isinstance(stored, bytes):
+            return DataInstance(BytesSource(stored), None, ObjectInfo(size=len(stored), content_type=content_type))
+        source = StagedFile(stored.file, stored.checksum)
+        return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
+
+    def move_file(self, path: str, content_type: str | None) -> DataInstance:
+        """The file at the relative `path` as a value; it is gone from there.
+
+        Raises
+        ------
+        RainException
+            If there is no file, the path leads out of the task's folder, or the disk is full.
+        """
+        seen = _inside(path, "file")
+        if not os.path.isfile(seen):
+            raise RainException(f"ctx.stage_file({path!r}): {_found(seen)}")
+        # Others may see this file too; perhaps it is an object of the store.
+        shared = os.path.islink(path) or os.stat(seen).st_nlink > 1
+        target = self._bring(seen, lambda target: tree.copy_file(seen, target) if shared else tree.move(seen, target))
+        if shared:
+            os.unlink(path)
+        self._made[target] = False
+        source = StagedFile(file_ref(target), None)
+        return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
+
+    def move_directory(self, path: str, follow: Sequence[str]) -> DataInstance:
+        """The directory at the relative `path` as a value; it is gone from there.
+
+        Links into the folders `follow` become the files that they mean; other links must stay inside.
+
+        Raises
+        ------
+        RainException
+            If there is no directory, it holds what a directory object cannot hold, the path leads out of the task's
+            folder, or the disk is full.
+        """
+        seen = _inside(path, "directory")
+        if not os.path.isdir(seen):
+            raise RainException(f"ctx.stage_directory({path!r}): {_found(seen)}")
+        here = os.getcwd()
+        if seen != here and not seen.startswith(here + os.sep):
+            raise RainException(f"ctx.stage_directory({path!r}): this is a link that leads out of the task's directory")
+        size = tree.own_tree(seen, follow)
+        if seen == here:
+            os.mkdir(".rain-staged")
+            for name in os.listdir(seen):
+                if name != ".rain-staged":
+                    os.rename(name, os.path.join(".rain-staged", name))
+            seen = os.path.join(here, ".rain-staged")
+        target = self._bring(seen, lambda target: tree.move(seen, target))
+        os.chmod(target, 0o755)
+        self._made[target] = False
+        source = StagedDirectory(file_ref(target, size))
+        return DataInstance(source, None, ObjectInfo(size=size, content_type=None))
+
+    def give_file(self, source: StagedFile) -> tuple[bytes | FileRef, int]:
+        """A staged file for an output: its bytes if they are few, else a file; with the checksum."""
+        file = source.file
+        if file.size <= self._inline_max():
+            data = source.read()
+            self._inline_left -= len(data)
+            return data, checksum(data)
+        if source.checksum is None:
+            fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                source.checksum = checksum_fd(fd, file.size)
+            finally:
+                os.close(fd)
+        if self._made.get(file.path):
+            # The second output that is the same file: the store takes each file away.
+            path, _ = self._paths(file.path)
+            os.link(file.path, path)
+            file = file_ref(path)
+        self._made[file.path] = True
+        return file, source.checksum
+
+    def give(self, path: str) -> None:
+        """Note that the file at `path` became an output."""
+        self._made[path] = True
+
+    def copy_directory(self, value: DataInstance) -> FileRef:
+        """A directory that another task made, as a new one for an output."""
+        target, _ = self._paths()
+        value.source.save(target)
+        size = tree.own_tree(target)
+        self._made[target] = True
+        return file_ref(target, size)
+
+    def give_directory(self, source: StagedDirectory) -> FileRef:
+        """A staged directory for an output."""
+        file = source.file
+        if self._made.get(file.path):
+            path, _ = self._paths(file.path)
+            tree.copy_tree(file.path, path)
+            tree.own_tree(path)
+            file = file_ref(path, file.size)
+        self._made[file.path] = True
+        return file
+
+    def is_own(self, source: object) -> bool:
+        """Whether `source` was staged by this task (not by one before it)."""
+        return isinstance(source, StagedFile | StagedDirectory) and source.file.path in self._made
+
+    def discard(self, everything: bool) -> None:
+        """Remove files that became no output; `everything`: the others too, because the attempt failed."""
+        for path, given in self._made.items():
+            if given and not everything:
+                continue
+            if os.path.isdir(path):
+                tree.remove_tree(path)
+            else:
+                try:
+                    os.unlink(path)
+                except OSError:
+                    pass
+
+    def _bring(self, source: str, move: Callable[[str], Any]) -> str:
+        """Call `move` with the new path, in the spill folder if the other one is full; the path."""
+        target, spill = self._paths(source)
+        try:
+            move(target)
+        except ResourceError:
+            if target == spill:
+                raise
+            move(spill)
+            return spill
+        return target
+
+    def _inline_max(self) -> int:
+        return min(INLINE_BYTES_MAX, self._inline_left)
+
+    def _count_in(self, stored: bytes | Written) -> bytes | Written:
+        if isinstance(stored, bytes):
+            self._inline_left -= len(stored)
+        else:
+            self._made[stored.file.path] = False
+        return stored
+
+    def _paths(self, source: str | None = None) -> tuple[str, str]:
+        """Paths of a new file in the fast and in the spill folder (twice the latter for a `source` on its disk)."""
+        self._count += 1
+        name = f"{self._prefix}-{self._count}"
+        fast, spill = os.path.join(self._setup.store_dir, name), os.path.join(self._setup.spill_dir, name)
+        if source is not None:
+            device = os.stat(source).st_dev
+            if device == os.stat(self._setup.spill_dir).st_dev != os.stat(self._setup.store_dir).st_dev:
+                return spill, spill
+        return fast, spill
+
+
+def _inside(path: str, kind: str) -> str:
+    """The real path of `path`, which must be relative and stay in the current directory."""
+    here = os.getcwd()
+    if os.path.isabs(path):
+        raise RainException(f"ctx.stage_{kind}({path!r}): the path must be relative to the task's current directory")
+    normal = os.path.normpath(os.path.join(here, path))
+    parent = os.path.realpath(os.path.dirname(normal))
+    home = os.path.realpath(here)
+    if normal != here and parent != home and not parent.startswith(home + os.sep):
+        raise RainException(f"ctx.stage_{kind}({path!r}): the path leads out of the task's current directory")
+    return os.path.realpath(normal)
+
+
+def _found(path: str) -> str:
+    if os.path.isdir(path):
+        return "this is a directory; use ctx.stage_directory"
+    if os.path.isfile(path):
+        return "this is a file; use ctx.stage_file"
+    names = sorted(os.listdir("."))
+    listed = ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")
+    return f"there is no such file; the task's current directory holds {listed or 'nothing'}"

@@ -1,0 +1,416 @@
+"""Executors of this governor: processes that run Python tasks and programs.
+
+Theory of operation
+-------------------
+An executor is forked from a zygote (`rain.governor.zygotes`), one per Python interpreter. It shares with the governor
+
+* a socket pair, over which frames with lists of messages go. It exists before the fork, so tasks may be given at once;
+* two memory files, its stdout and stderr. The governor holds them too, and has their tails whatever kills the executor;
+* one 64-bit word in a mapping common to all executors: the number of the task that it is on.
+
+An executor has exited when its zygote says so, which it does when nothing that descends from the executor is left.
+What it sent before its death is still in the socket and is taken first. Everything happens in callbacks on the
+governor's loop; nothing blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rain.common.errors import ProtocolError, RainException, ResourceError
+from rain.common.framing import FrameDecoder, encode_prefix
+from rain.common.limits import KIB, MIB, TASK_OUTPUT_BYTES_MAX
+from rain.common.messages import (
+    ExecutorSetup,
+    ExecutorTask,
+    ExecutorToGovernor,
+    Exited,
+    Forked,
+    Interrupt,
+    Recall,
+    Results,
+    RunTasks,
+)
+from rain.governor.zygotes import Zygote
+from rain.io.process import descendants
+from rain.io.tree import remove_tree
+
+log = logging.getLogger("rain.governor.executors")
+
+EXECUTORS_MAX = 8192
+"""Executors that may be alive at a time: the number of shared words."""
+_WORD_BYTES = 8
+_RECEIVE_BYTES = 256 * KIB
+_SOCKET_BYTES = 1 * MIB
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[ExecutorToGovernor]).decode
+
+
+class _Executor:
+    """What the governor holds of one executor."""
+
+    __slots__ = (
+        "first",
+        "frames",
+        "id",
+        "killed",
+        "outbox",
+        "pid",
+        "slot",
+        "socket",
+        "stderr",
+        "stdout",
+        "work_dir",
+        "zygote",
+    )
+
+    def __init__(self, executor_id: int, zygote: Zygote, slot: int, end: socket.socket, work_dir: str) -> None:
+        self.id = executor_id
+        self.zygote = zygote
+        self.slot = slot
+        self.socket = end
+        self.work_dir = work_dir
+        self.stdout = os.memfd_create("stdout", os.MFD_CLOEXEC)
+        self.stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        self.frames = FrameDecoder()
+        self.outbox: list[bytes | memoryview] = []
+        self.pid = 0
+        self.first = 0  # number of the first task it was given
+        self.killed = False
+
+
+class Executors:
+    """Starts, feeds and ends executors. All methods are called on the loop.
+
+    Parameters
+    ----------
+    on_results : callable
+        ``(executor_id, Results)``.
+    on_recalled : callable
+        ``(executor_id, numbers)``: the answer to one `recall`; after stale results also unasked for.
+    on_exited : callable
+        ``(executor_id, reason, number, stdout, stderr)``, once for each executor that was started, when nothing of it
+        is left: what happened, the task number in the shared word, tails of what it wrote since that task began. Not
+        called for what `close` ends.
+    work_dir : str
+        Current directory of the processes that executors are forked from. Executors have their own
+        (``setup.work_dir``), which are removed when they exit.
+    python : str or None
+        The interpreter of executors that ask for none; None: the governor's.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_results: Callable[[int, Results], Any],
+        on_recalled: Callable[[int, list[int]], Any],
+        on_exited: Callable[[int, str, int, bytes, bytes], Any],
+        work_dir: str = "",
+        python: str | None = None,
+    ) -> None:
+        self._on_results = on_results
+        self._on_recalled = on_recalled
+        self._on_exited = on_exited
+        self._work_dir = work_dir or "/"
+        self._python = python or sys.executable
+        self._loop = asyncio.get_running_loop()
+        self._zygotes: dict[str, Zygote] = {}
+        self._executors: dict[int, _Executor] = {}
+        self._words_file = os.memfd_create("rain-words", os.MFD_CLOEXEC)
+        os.ftruncate(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
+        self._mapping = mmap.mmap(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
+        self._words = memoryview(self._mapping).cast("Q")
+        self._free_slots = list(range(EXECUTORS_MAX - 1, -1, -1))
+        self._closed = False
+
+    # -- what the governor asks for ------------------------------------------------------------------
+
+    def warm(self, python: str | None = None) -> None:
+        """Start the zygote of an interpreter, so that its first executor starts fast.
+
+        Raises
+        ------
+        RainException
+            If the interpreter cannot be started.
+        """
+        self._zygote(python)
+
+    def start(self, executor_id: int, setup: ExecutorSetup, python: str | None = None) -> None:
+        """Start an executor; `run` may follow at once.
+
+        What goes wrong is told by `on_exited`, with the number of the first task it was given meanwhile.
+        """
+        try:
+            self._start(executor_id, setup, python)
+        except (RainException, OSError) as error:
+            self._loop.call_soon(self._start_failed, executor_id, f"could not be started: {error}")
+
+    def _start(self, executor_id: int, setup: ExecutorSetup, python: str | None) -> None:
+        zygote = self._zygote(python)
+        if not self._free_slots:
+            raise ResourceError(f"{EXECUTORS_MAX} executors are alive on this governor (EXECUTORS_MAX)")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            executor = _Executor(executor_id, zygote, self._free_slots.pop(), ours, setup.work_dir)
+            self._words[executor.slot] = 0
+            self._executors[executor_id] = executor
+            zygote.fork(
+                executor_id,
+                executor.slot,
+                [theirs.fileno(), executor.stdout, executor.stderr, self._words_file],
+            )
+        self._loop.add_reader(ours.fileno(), self._readable, executor)
+        self._post(executor, [setup])
+
+    def _start_failed(self, executor_id: int, reason: str) -> None:
+        if not self._closed:
+            self._on_exited(executor_id, reason, 0, b"", b"")
+
+    def run(self, executor_id: int, tasks: Sequence[ExecutorTask]) -> None:
+        """Queue tasks behind those that the executor has."""
+        executor = self._executors.get(executor_id)
+        if executor is None:
+            return
+        if not executor.first and tasks:
+            executor.first = tasks[0].number
+        self._post(executor, [RunTasks(list(tasks))])
+
+    def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
+        """Ask for tasks that have not started; answered by `on_recalled`."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            self._post(executor, [Recall(list(numbers))])
+
+    def interrupt(self, executor_id: int, number: int = 0) -> None:
+        """SIGINT to the executor's process group if it is on task `number` (0: on any)."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            self._post(executor, [Interrupt(number)])
+
+    def kill(self, executor_id: int) -> None:
+        """SIGKILL to the executor's process group and all that descends from it."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            executor.killed = True
+            executor.zygote.kill(executor_id)
+
+    def seen(self) -> dict[int, int]:
+        """executor_id -> number of the task that it is on, 0 for none; of all that live."""
+        words = self._words
+        return {executor_id: words[executor.slot] for executor_id, executor in self._executors.items()}
+
+    def pid(self, executor_id: int) -> int:
+        """The executor's process id, 0 if it has not been forked yet or is gone."""
+        executor = self._executors.get(executor_id)
+        return executor.pid if executor is not None else 0
+
+    def memory(self, executor_id: int) -> int:
+        """Bytes of memory of its own that the executor and its descendants use; mapped objects do not count."""
+        pid = self.pid(executor_id)
+        return sum(map(_own_memory, [pid, *descendants(pid)])) if pid else 0
+
+    async def close(self) -> None:
+        """End all executors and zygotes; returns when they are gone. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        left = list(self._executors.values())
+        for executor in left:
+            self._forget(executor)
+        zygotes = list(self._zygotes.values())
+        self._zygotes.clear()
+        await asyncio.gather(*(zygote.close() for zygote in zygotes))
+        for executor in left:
+            remove_tree(executor.work_dir)
+        self._words.release()
+        self._mapping.close()
+        os.close(self._words_file)
+
+    # -- sending and receiving -----------------------------------------------------------------------
+
+    def _post(self, executor: _Executor, messages: list[Any]) -> None:
+        try:
+            frame = encode_prefix(_encode(messages))
+        except ProtocolError:
+            self._post_in_parts(executor, messages)
+            return
+        if executor.outbox:
+            executor.outbox.append(frame)
+            return
+        executor.outbox.append(frame)
+        self._writable(executor)
+
+    def _post_in_parts(self, executor: _Executor, messages: list[Any]) -> None:
+        """A batch over the frame's limit: halve it until its parts fit."""
+        tasks = messages[0].tasks if isinstance(messages[0], RunTasks) else []
+        if len(tasks) < 2:
+            raise ProtocolError(f"a task for executor {executor.id} is larger than a frame may be")
+        half = len(tasks) // 2
+        self._post(executor, [RunTasks(tasks[:half])])
+        self._post(executor, [RunTasks(tasks[half:])])
+
+    def _writable(self, executor: _Executor) -> None:
+        """Send as much as the executor's socket takes now."""
+        outbox = executor.outbox
+        fd = executor.socket.fileno()
+        while outbox:
+            try:
+                sent = executor.socket.send(outbox[0])
+            except BlockingIOError:
+                self._loop.add_writer(fd, self._writable, executor)
+                return
+            except OSError:  # it is dead; its zygote tells
+                outbox.clear()
+                break
+            if sent == len(outbox[0]):
+                outbox.pop(0)
+            else:
+                outbox[0] = memoryview(outbox[0])[sent:]
+        self._loop.remove_writer(fd)
+
+    def _readable(self, executor: _Executor) -> None:
+        try:
+            data = executor.socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(executor, data)
+        else:
+            # Its death is told by the zygote; without a reader the loop does not spin until then.
+            self._loop.remove_reader(executor.socket.fileno())
+            if not executor.killed and executor.id in self._executors:
+                executor.zygote.kill(executor.id)
+
+    def _take(self, executor: _Executor, data: bytes) -> None:
+        try:
+            for header, _payload in executor.frames.feed(data):
+                for message in _decode(header):
+                    if isinstance(message, Results):
+                        self._on_results(executor.id, message)
+                    else:
+                        self._on_recalled(executor.id, message.numbers)
+        except (ProtocolError, msgspec.MsgspecError) as error:
+            # User code found the descriptor and wrote into it.
+            log.error("executor %d sent what cannot be read and is killed: %s", executor.id, error)
+            self._loop.remove_reader(executor.socket.fileno())
+            executor.zygote.kill(executor.id)
+
+    # -- birth and death -----------------------------------------------------------------------------
+
+    def _zygote(self, python: str | None) -> Zygote:
+        name = python or self._python
+        zygote = self._zygotes.get(name)
+        if zygote is None:
+            zygote = self._zygotes[name] = Zygote(
+                name, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone
+            )
+        return zygote
+
+    def _on_zygote(self, message: Forked | Exited) -> None:
+        executor = self._executors.get(message.executor_id)
+        if executor is None:
+            return
+        if isinstance(message, Forked):
+            executor.pid = message.pid
+        elif message.pid:
+            self._bury(executor, describe_exit(message.status, executor.killed))
+        else:
+            self._bury(executor, f"could not be started: fork: {os.strerror(message.status)}")
+
+    def _on_zygote_gone(self, zygote: Zygote, reason: str) -> None:
+        log.error("the zygote of %s is gone; its executors each %s", zygote.python, reason)
+        if self._zygotes.get(zygote.python) is zygote:
+            del self._zygotes[zygote.python]
+        for executor in [executor for executor in self._executors.values() if executor.zygote is zygote]:
+            if executor.pid:
+                # The kernel kills the executor itself when the zygote ends; its group is left to us.
+                try:
+                    os.killpg(executor.pid, signal.SIGKILL)
+                except OSError:
+                    pass
+            self._bury(executor, reason)
+
+    def _bury(self, executor: _Executor, reason: str) -> None:
+        """Take what the executor sent before its death, then tell of it."""
+        while True:
+            try:
+                data = executor.socket.recv(_RECEIVE_BYTES)
+            except OSError:
+                break
+            if not data:
+                break
+            self._take(executor, data)
+        number = self._words[executor.slot]
+        if not executor.pid and not executor.zygote.ready:
+            # It could not even be started: its task is charged, or it would be tried for ever.
+            number = executor.first
+        stdout, stderr = _tail(executor.stdout), _tail(executor.stderr)
+        self._forget(executor)
+        self._on_exited(executor.id, reason, number, stdout, stderr)
+
+    def _forget(self, executor: _Executor) -> None:
+        if self._executors.pop(executor.id, None) is None:
+            return
+        fd = executor.socket.fileno()
+        self._loop.remove_reader(fd)
+        self._loop.remove_writer(fd)
+        executor.socket.close()
+        os.close(executor.stdout)
+        os.close(executor.stderr)
+        self._free_slots.append(executor.slot)
+        if not self._closed:
+            self._loop.run_in_executor(None, remove_tree, executor.work_dir)
+
+
+def describe_exit(status: int, killed: bool = False) -> str:
+    """What follows "the executor" in a sentence, of a status as `os.waitpid` gives it.
+
+    Examples
+    --------
+    >>> describe_exit(11)
+    'was killed by signal SIGSEGV (Segmentation fault)'
+    >>> describe_exit(3 << 8)
+    'exited with status 3'
+    """
+    if not os.WIFSIGNALED(status):
+        return f"exited with status {os.waitstatus_to_exitcode(status)}"
+    number = os.WTERMSIG(status)
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        name = f"SIG{number}"
+    text = f"was killed by signal {name} ({signal.strsignal(number) or 'unknown'})"
+    if number == signal.SIGKILL and not killed:
+        text += ", probably because the machine or its memory limit was out of memory"
+    return text
+
+
+def _tail(file: int) -> bytes:
+    size = os.fstat(file).st_size
+    start = max(0, size - TASK_OUTPUT_BYTES_MAX)
+    return os.pread(file, size - start, start)
+
+
+def _own_memory(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * KIB for line in lines if line.startswith((b"RssAnon:", b"VmSwap:")))
