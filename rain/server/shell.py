@@ -43,6 +43,7 @@ from rain.common.messages import (
     Welcome,
 )
 from rain.io.auth import http_bearer
+from rain.io.held import Held
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.transfer import relay, serve_get, serve_put
@@ -345,7 +346,9 @@ class Server:
     async def _send_object(self, connection: DataConnection, request: DataGet, found: ObjectData) -> None:
         own = next((place.file for place in found.places if place.address == self.address), None)
         if found.data is not None or own is not None:
-            await serve_get(connection, request, found.data, own, found.checksum)
+            size = len(found.data) if found.data is not None else own.size if own else 0
+            is_dir = found.spec.data_type == "dir"
+            await serve_get(connection, request, Held(size, found.data, own, found.checksum, is_dir))
             return
         trouble = []
         for place in found.places:
@@ -355,13 +358,13 @@ class Server:
                 trouble.append(str(error))
                 continue
             try:
-                await relay(source, connection, request)
-                return
+                if await relay(source, connection, request):
+                    return
+                trouble.append(f"{place.address} does not hold it")
             finally:
                 source.close()
-        await connection.send(
-            DataError(f"object {request.id} cannot be had: {'; '.join(trouble) or 'nobody holds it'}")
-        )
+        why = "; ".join(trouble) or "nobody holds it"
+        await connection.send(DataError(f"object {request.id} cannot be had: {why}", missing=True))
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:
