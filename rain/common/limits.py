@@ -36,6 +36,8 @@ SERVER_AWAY_S = 10.0
 """How long a blocked call of a client waits for a server that is away."""
 CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
+TRANSFER_STALL_S = 30.0
+"""How long a peer may move nothing of an object before the transfer is given up."""
 EXECUTOR_IDLE_S = 60.0
 EXECUTOR_START_S = 30.0
 

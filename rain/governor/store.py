@@ -185,6 +185,10 @@ class Store:
                 folder = self.incoming_disk
             return os.path.join(folder, f"new-{next(self._numbers)}")
 
+    def spill_path(self, path: str) -> str:
+        """Where a file that was begun at `path` goes on when memory files are full."""
+        return os.path.join(self.incoming_disk, os.path.basename(path) + "-spilled")
+
     def _room(self) -> int:
         """Bytes that may still be written to memory files."""
         if not self._fast:
@@ -211,7 +215,7 @@ class Store:
         if len(data) <= INLINE_BYTES_MAX:
             return self._hold(id, Held(len(data), bytes(data), None, checksum), in_memory=False)
         path = self.new_path(len(data))
-        written = write_file([data], path, spill_path=os.path.join(self.incoming_disk, os.path.basename(path) + "s"))
+        written = write_file([data], path, spill_path=self.spill_path(path))
         assert not isinstance(written, bytes)
         return self._hold_path(id, written.file.path, len(data), written.checksum)
 
@@ -225,27 +229,30 @@ class Store:
         RainException
             If it is not there, is neither a file nor a directory that Rain takes, or the disk is full.
         """
+        held = self.take(id, file, checksum)
+        assert held.file is not None
+        return held.file
+
+    def take(self, id: ID, file: FileRef, checksum: int | None = None) -> Held:
+        """As `adopt`; gives all that is known."""
         try:
             seen = os.lstat(file.path)
             if stat.S_ISLNK(seen.st_mode):
-                held = self._adopt_link(id, file.path, checksum)
-            elif stat.S_ISDIR(seen.st_mode):
+                return self._take_link(id, file.path, checksum)
+            if stat.S_ISDIR(seen.st_mode):
                 size = tree.own_tree(file.path, self._real_folders)
-                held = self._hold_path(id, file.path, size, None, is_dir=True)
-            elif not stat.S_ISREG(seen.st_mode):
+                return self._hold_path(id, file.path, size, None, is_dir=True)
+            if not stat.S_ISREG(seen.st_mode):
                 raise RainException(f"{file.path} is neither a file nor a directory")
-            elif (seen.st_ino, seen.st_size) != (file.inode, file.size):
+            if (seen.st_ino, seen.st_size) != (file.inode, file.size):
                 raise StaleFile(f"{file.path} is not the file that was written as object {id}")
-            else:
-                held = self._hold_path(id, file.path, seen.st_size, checksum)
+            return self._hold_path(id, file.path, seen.st_size, checksum)
         except OSError as error:
             if is_full(error):
                 raise disk_full(error.filename2 or file.path, file.size) from None
             raise RainException(f"{file.path} cannot be stored as object {id}: {error.strerror or error}") from None
-        assert held.file is not None
-        return held.file
 
-    def _adopt_link(self, id: ID, path: str, checksum: int | None) -> Held:
+    def _take_link(self, id: ID, path: str, checksum: int | None) -> Held:
         real = os.path.realpath(path)
         if not any(real.startswith(folder + os.sep) for folder in self._real_folders) or not os.path.isfile(real):
             raise RainException(f"{path} is a link to {os.readlink(path)}, which is not an object of this governor")
@@ -391,15 +398,22 @@ class Store:
         if entry.left_behind is not None:
             tree.remove_any(entry.left_behind)
 
-    def lose(self, id: ID, reason: str) -> None:
-        """The object is damaged or gone: forget it under all its names, and tell."""
+    def lose(self, id: ID, reason: str, held: Held | None = None) -> Held | None:
+        """The object is damaged or gone: forget it under all its names, and tell.
+
+        With `held`, what was found wanting, nothing happens if the object is another file by now (it was spilled):
+        that is returned.
+        """
         with self._lock:
             entry = self._entries.get(id)
+            if entry is not None and held is not None and entry.held is not held:
+                return entry.held
             ids = sorted(entry.ids) if entry else []
             self.drop(ids)
         for lost in ids:
             log.error("object %s is lost: %s", lost, reason)
             self._tell(self._on_lost, lost, reason)
+        return None
 
     def _tell(self, callback: Callable[..., None] | None, *arguments: object) -> None:
         if callback is None:
@@ -427,11 +441,7 @@ class Store:
         try:
             fd = open_checked(held.file)
         except StaleFile as error:
-            again = self.get(id)
-            if again is not None and again.file is not held.file:
-                return self.check(id)  # it was spilled meanwhile
-            self.lose(id, str(error))
-            return False
+            return self.lose(id, str(error), held) is not None and self.check(id)
         try:
             same = checksum_fd(fd, held.size) == held.checksum
         finally:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+NEVER_INLINE = -1
+"""As `inline_max`: also an empty value becomes a file."""
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -114,7 +116,7 @@ class Sink:
     path : str
         The file to be made (must not exist).
     inline_max : int
-        Bytes up to which no file is made.
+        Bytes up to which no file is made; or `NEVER_INLINE`.
     spill_path : str or None
         Where the file goes instead if `path` is on a full file system or outgrows `bytes_max`.
     bytes_max : int or None
@@ -195,7 +197,9 @@ class Sink:
     def finish(self, mode: int = 0o400) -> bytes | Written:
         """The bytes, or the file that holds them, which then has permissions `mode`."""
         if self._few is not None:
-            return b"".join(self._few)
+            if self._inline_max >= 0:
+                return b"".join(self._few)
+            self.write(b"")
         os.fchmod(self._fd, mode)
         seen = os.fstat(self._fd)
         os.close(self._fd)

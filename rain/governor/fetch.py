@@ -1,0 +1,132 @@
+"""Bringing a copy of an object into the governor's store, from the nearest place that has it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+from rain.common.errors import RainException, ResourceError
+from rain.common.limits import CHUNK_BYTES
+from rain.common.messages import FileRef, ObjectData
+from rain.governor.store import Store
+from rain.io import archive
+from rain.io.files import copy_checked, file_ref
+from rain.io.held import Held
+from rain.io.link import DataConnection
+from rain.io.transfer import TransferError, get_directory, get_to_file, in_thread
+from rain.io.tree import copy_tree, remove_any
+
+log = logging.getLogger("rain.governor.fetch")
+
+
+async def fetch(
+    data: ObjectData,
+    store: Store,
+    host_id: str,
+    open_data: Callable[[str], Awaitable[DataConnection]],
+) -> Held:
+    """Bring an object into `store`.
+
+    A file on the same host is linked (copied, if it is on another file system), else the object is streamed from one
+    place after the other until one has it whole.
+
+    Parameters
+    ----------
+    data : ObjectData
+    host_id : str
+        Of this host.
+    open_data : callable
+        ``await open_data(address) -> DataConnection``.
+
+    Raises
+    ------
+    RainException
+        If none of the places has it; the text names them all. `ResourceError` if there is no space for it.
+    """
+    id = data.spec.id
+    if data.data is not None:
+        return await in_thread(_put, store, data)
+    trouble: list[str] = []
+    for place in data.places:
+        if place.host_id == host_id and place.file is not None:
+            try:
+                return await in_thread(_share, store, data, place.file)
+            except ResourceError:
+                raise
+            except (RainException, OSError) as error:
+                trouble.append(f"{place.address} on this host: {error}")
+    for place in data.places:
+        try:
+            connection = await open_data(place.address)
+        except (RainException, OSError) as error:
+            trouble.append(str(error))
+            continue
+        try:
+            return await _stream(store, data, connection)
+        except ResourceError:
+            raise
+        except (RainException, OSError) as error:
+            log.warning("object %s could not be fetched from %s: %s", id, place.address, error)
+            trouble.append(f"{place.address}: {error}")
+        finally:
+            connection.close()
+    raise RainException(
+        f"object {id} could not be fetched from any of its places: {'; '.join(trouble) or 'there is none'}"
+    )
+
+
+def _is_dir(data: ObjectData) -> bool:
+    return data.spec.data_type == "dir"
+
+
+def _put(store: Store, data: ObjectData) -> Held:
+    return store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=_is_dir(data))
+
+
+def _share(store: Store, data: ObjectData, file: FileRef) -> Held:
+    """The object from a file or directory on this host."""
+    id = data.spec.id
+    packed = _is_dir(data) and os.path.isfile(file.path)
+    if not packed:
+        try:
+            return store.link(id, file, data.checksum, is_dir=_is_dir(data))
+        except OSError as error:
+            log.debug("object %s cannot be linked, it is copied: %s", id, error)
+    path = store.new_path(file.size)
+    try:
+        if packed:
+            size = archive.unpack(_pieces(file), path)
+            return store.take(id, file_ref(path, size), None)
+        if _is_dir(data):
+            return store.take(id, file_ref(path, copy_tree(file.path, path)), None)
+        found = copy_checked(file, path)
+        if data.checksum is not None and found != data.checksum:
+            raise RainException(f"{file.path} was damaged (the checksum differs)")
+        return store.take(id, file_ref(path), found)
+    except BaseException:
+        remove_any(path)
+        raise
+
+
+def _pieces(file: FileRef):  # type: ignore[no-untyped-def]
+    with open(file.path, "rb", buffering=0) as source:
+        while piece := source.read(CHUNK_BYTES):
+            yield piece
+
+
+async def _stream(store: Store, data: ObjectData, connection: DataConnection) -> Held:
+    id = data.spec.id
+    path = store.new_path(data.info.size or 0)
+    try:
+        if _is_dir(data):
+            size = await get_directory(connection, id, path)
+            return await in_thread(store.take, id, file_ref(path, size), None)
+        written = await get_to_file(connection, id, path, spill_path=store.spill_path(path))
+        path = written.file.path
+        if data.checksum is not None and written.checksum != data.checksum:
+            raise TransferError(f"{connection.address} holds something else than was stored (the checksum differs)")
+        return await in_thread(store.take, id, written.file, written.checksum)
+    except BaseException:
+        remove_any(path)
+        raise
