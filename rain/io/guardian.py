@@ -250,7 +250,7 @@ class Guardian:
             if entry is None:
                 for descriptor in keep:
                     os.set_inheritable(descriptor, True)
-                os.execvp(process.command[0], process.command + arguments)
+                self._execute(process, arguments)
             _close_all_but(keep)
             status = entry(arguments) or 0
         except SystemExit as end:
@@ -265,6 +265,14 @@ class Guardian:
                 sys.stderr.flush()
             finally:
                 os._exit(status)
+
+    @staticmethod
+    def _execute(process: _Process, arguments: list[str]) -> NoReturn:
+        try:
+            os.execvp(process.command[0], process.command + arguments)
+        except OSError as error:
+            sys.stderr.write(f"rain {process.name}: {process.command[0]} cannot be started: {error.strerror}\n")
+            raise SystemExit(127) from None
 
     def _hear_ready(self, descriptor: int) -> None:
         process = next(p for p in self._processes if p.ready == descriptor)

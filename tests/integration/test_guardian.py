@@ -1,0 +1,234 @@
+"""The guardian: restarts, and leaves nothing behind however anybody dies. Real processes, waited for by events."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rain.common.errors import RainException
+from rain.io.launch import LIFELINE, READY, Launch, Program, start_time, stop_guardian
+from rain.io.process import descendants
+
+GUARD_S = 20.0
+
+SLEEPER = """
+import os, sys, time
+sys.path[:0] = {path!r}
+from rain.io.process import end_with_lifeline, write_ready_file
+lifeline, ready, said = sys.argv[1:4]
+end_with_lifeline(int(lifeline))
+if os.fork() == 0:              # a grandchild in a session of its own, deaf to SIGTERM
+    os.setsid()
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.write(int(said), b"%d\\n" % os.getpid())
+    time.sleep(1000)
+os.write(int(said), b"%d\\n" % os.getpid())
+write_ready_file(ready)
+time.sleep(1000)
+"""
+
+
+class Pids:
+    """Collects the pids that processes write into a pipe, and waits for their ends."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+        self._left = b""
+        self.handles: dict[int, int] = {}
+
+    def next(self, count: int) -> list[int]:
+        found: list[int] = []
+        while len(found) < count:
+            assert select.select([self.read], [], [], GUARD_S)[0], "no pid came"
+            *lines, self._left = (self._left + os.read(self.read, 4096)).split(b"\n")
+            found += map(int, lines)
+        for pid in found:
+            self.handles[pid] = os.pidfd_open(pid)
+        return found
+
+    def all_end(self) -> None:
+        for pid, handle in self.handles.items():
+            assert select.select([handle], [], [], GUARD_S)[0], f"process {pid} is still there"
+
+    def close(self) -> None:
+        for descriptor in (self.read, self.write, *self.handles.values()):
+            os.close(descriptor)
+
+
+@pytest.fixture
+def pids():
+    collected = Pids()
+    yield collected
+    collected.close()
+
+
+def sleeper(pids: Pids, tmp_path: Path, name: str = "sleeper", code: str = SLEEPER, **options: object) -> Program:
+    script = tmp_path / f"{name}.py"
+    script.write_text(code.replace("{path!r}", repr([p for p in sys.path if p])))
+    arguments = [str(script), LIFELINE, READY, str(pids.write)]
+    log = str(tmp_path / f"{name}.log")
+    return Program(name, arguments, log, [sys.executable], keep=[pids.write], **options)  # type: ignore[arg-type]
+
+
+def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pids, tmp_path):
+    folder = tmp_path / "private"
+    folder.mkdir()
+    launch = Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False)
+    launch.wait()
+    pids.next(2)
+    launch.stop()
+    pids.all_end()
+    assert not folder.exists()
+
+
+def test_everything_ends_when_the_owner_is_killed(pids, tmp_path):
+    folder = tmp_path / "private"
+    folder.mkdir()
+    owner = os.fork()
+    if owner == 0:
+        try:
+            Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False).wait()
+            signal.pause()
+        finally:
+            os._exit(1)
+    pids.next(2)
+    guardian = _guardian_of(folder)
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    pids.all_end()
+    assert select.select([guardian], [], [], GUARD_S)[0]
+    os.close(guardian)
+    assert not folder.exists()
+
+
+def _guardian_of(folder: Path) -> int:
+    for entry in Path("/proc").iterdir():
+        try:
+            links = [os.readlink(fd) for fd in (entry / "fd").iterdir()] if entry.name.isdigit() else []
+        except OSError:
+            continue
+        if str(folder / "lock") in links:
+            return os.pidfd_open(int(entry.name))
+    raise AssertionError("no guardian holds the folder")
+
+
+def test_processes_notice_that_the_guardian_was_killed(pids, tmp_path):
+    code = SLEEPER.replace("if os.fork() == 0:", "if False:")  # no grandchild: nobody is left to find it
+    launch = Launch([sleeper(pids, tmp_path, code=code)], str(tmp_path), owned=False, preload=False)
+    launch.wait()
+    pids.next(1)
+    os.kill(launch.pid, signal.SIGKILL)
+    pids.all_end()
+    launch.stop()
+
+
+def test_orphans_of_a_dead_process_are_killed_while_others_live_on(pids, tmp_path):
+    launch = Launch([sleeper(pids, tmp_path, "one"), _quiet(tmp_path)], str(tmp_path), owned=False, preload=False)
+    launch.wait()
+    one = next(pid for pid in pids.next(2) if _parent(pid) == launch.pid)
+    os.kill(one, signal.SIGKILL)
+    pids.all_end()
+    assert launch.pid in {_parent(pid) for pid in descendants(launch.pid)}
+    launch.stop()
+
+
+def _quiet(tmp_path: Path) -> Program:
+    code = "import os, sys, time; os.write(int(sys.argv[1][3:]), b'ready\\n'); time.sleep(1000)"
+    return Program("two", ["-c", code, READY], str(tmp_path / "two.log"), [sys.executable])
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_process_that_was_ready_is_started_again_with_its_socket(pids, tmp_path):
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = (
+        "write_ready_file(ready)\nimport socket\nsocket.socket(fileno=int(sys.argv[4])).accept()[0].sendall(b'x')\n"
+    )
+    code = SLEEPER.replace("if os.fork() == 0:", "if False:").replace("write_ready_file(ready)\n", serving)
+    program = sleeper(pids, tmp_path, code=code, restart=True)
+    program.keep.append(listener.fileno())
+    program.arguments.append(str(listener.fileno()))
+    launch = Launch([program], str(tmp_path), owned=False, preload=False)
+    launch.wait()
+    address = listener.getsockname()
+    listener.close()
+    (first,) = pids.next(1)
+    os.kill(first, signal.SIGKILL)
+    with socket.create_connection(address, GUARD_S) as connection:  # waits in the backlog until it is back
+        assert connection.recv(1) == b"x"
+    (second,) = pids.next(1)
+    assert second != first
+    launch.stop()
+    assert "starting it again" in (tmp_path / "guardian.log").read_text()
+
+
+def test_a_process_that_cannot_start_is_one_clear_error(pids, tmp_path):
+    program = Program(
+        "server", ["-c", "import sys; sys.exit('rain server: the port is in use')"], str(tmp_path / "log")
+    )
+    program.command = [sys.executable]
+    with pytest.raises(RainException, match=r"^the port is in use$"):
+        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+
+
+def test_an_unexpected_end_quotes_the_log(pids, tmp_path):
+    program = Program("server", ["-c", "1 / 0"], str(tmp_path / "log"), [sys.executable])
+    with pytest.raises(RainException, match=r"could not start \(exit status 1\)(.|\n)*ZeroDivisionError"):
+        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+
+
+def test_a_missing_program_is_named(tmp_path):
+    program = Program("server", [], str(tmp_path / "log"), [str(tmp_path / "no-such-program")])
+    with pytest.raises(RainException, match="no-such-program"):
+        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+
+
+def test_stop_guardian_ends_exactly_that_process(pids, tmp_path):
+    launch = Launch([sleeper(pids, tmp_path)], str(tmp_path), owned=False, preload=False)
+    launch.wait()
+    pids.next(2)
+    assert not stop_guardian(launch.pid, "1")  # another process that had the number
+    assert stop_guardian(launch.pid, start_time(launch.pid))
+    pids.all_end()
+    launch.stop()
+
+
+def test_a_remote_program_gets_its_line_and_says_ready_on_its_output(pids, tmp_path):
+    code = "import os, sys; line = input(); os.write(1, b'motd\\n' + line.encode() + b'\\n'); sys.stdin.read()"
+    program = Program(
+        "remote", ["-c", code], str(tmp_path / "log"), [sys.executable], stdin="ready", remote=True, keep=[pids.write]
+    )
+    launch = Launch([program], str(tmp_path), owned=False, preload=False)
+    launch.wait()
+    started = time.monotonic()
+    launch.stop()
+    assert time.monotonic() - started < 4  # its standard input ended, no need to wait for the grace
+
+
+def test_a_forked_child_of_the_owner_does_not_hold_the_lifeline(pids, tmp_path):
+    folder = tmp_path / "private"
+    folder.mkdir()
+    launch = Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False)
+    launch.wait()
+    pids.next(2)
+    gate_read, gate_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(gate_read, 1)
+        os._exit(0)
+    launch.stop()
+    pids.all_end()
+    os.write(gate_write, b"x")
+    os.waitpid(child, 0)
+    os.close(gate_read)
+    os.close(gate_write)
