@@ -36,7 +36,7 @@ make_venv() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "Installing the Debian package $version-venv, which makes virtual environments ..."
         apt-get update -qq >/dev/null || true
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$version-venv" >/dev/null ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$version-venv" >/dev/null 2>&1 ||
             fail "apt-get could not install $version-venv; install it, then run make again."
         "$1" -m venv .venv || fail "$1 -m venv failed; see above."
     else
