@@ -25,7 +25,7 @@ import msgspec
 from rain.common.address import format_address, is_loopback, is_wildcard, parse_address
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import KIB
-from rain.io.auth import Certificate, Credentials
+from rain.io.auth import KEY_BYTES, Certificate, Credentials
 
 _FILE_BYTES_MAX = 64 * KIB
 _token: str | None = None
@@ -44,6 +44,8 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
         The server's process, 0 if not yet known.
     guardian : int
         The guardian's process if `rain start` started the server, else 0.
+    guardian_start : str
+        When that process started, as the kernel counts; its number alone may be another's by now.
     keys : dict of str to str
         By role, base64.
     certificate, certificate_key : str
@@ -59,6 +61,7 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     http: str = ""
     pid: int = 0
     guardian: int = 0
+    guardian_start: str = ""
     certificate: str = ""
     certificate_key: str = ""
     fingerprint: str = ""
@@ -69,13 +72,21 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
 
     @property
     def credentials(self) -> Credentials:
-        """All that the file's user may prove."""
+        """All that the file's user may prove.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold keys.
+        """
         certificate = None
         if self.certificate:
             certificate = Certificate(
                 self.certificate.encode(), self.certificate_key.encode(), bytes.fromhex(self.fingerprint)
             )
-        keys = {role: base64.b64decode(key) for role, key in self.keys.items()}
+        keys = {role: base64.b64decode(key, validate=True) for role, key in self.keys.items()}
+        if any(len(key) != KEY_BYTES for key in keys.values()):
+            raise ValueError(f"a key is not {KEY_BYTES} bytes long")
         return Credentials(keys, bytes.fromhex(self.fingerprint), certificate)
 
     def reachable(self) -> str:
@@ -331,7 +342,8 @@ class Published:
         self._pid = os.getpid()
         file = describe_server(address, credentials, http=http, pid=self._pid, logdir=logdir)
         with contextlib.suppress(RainException):
-            file.guardian = read(path).guardian if path else 0
+            before = read(path) if path else file
+            file.guardian, file.guardian_start = before.guardian, before.guardian_start
         self.path = write(file, path or None)
 
     def remove(self) -> None:
