@@ -91,6 +91,7 @@ class Workspace:
         self._cwd = ""
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
+        self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
         self._watched: list[tuple[str, int, int, str]] = []
         self._lenders = {lent.folder}
         self._made: list[str] = []
@@ -130,14 +131,18 @@ class Workspace:
         elif mapped.write:
             copy_file(self._lend(value), path)
         else:
-            os.symlink(self._lend(value), path)
+            root = self._roots[path] = self._lend(value)
+            os.symlink(root, path)
 
     def _lend(self, value: ExecutorInput) -> str:
         """The path of a file with the blob's bytes that the program cannot write."""
         if value.path is None:
-            return self._lent.write(value.data or b"")
-        self._guard(value.path, value.path, _name(value.spec))
-        return value.path
+            if value.data is None:
+                raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
+            return self._lent.write(value.data)
+        path = _present_path(value.path)
+        self._guard(path, path, _name(value.spec))
+        return path
 
     def _guard(self, path: str, root: str, name: str) -> None:
         """Watch `path`, a file of the input that lies at `root` in the store."""
@@ -161,9 +166,9 @@ class Workspace:
         return fd
 
     def _map_tree(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
-        root = value.path
-        if root is None:
-            raise RainException(f"input {_name(value.spec)} is a directory, but came without its files")
+        if value.path is None:
+            raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
+        root = self._roots[path] = _present_path(value.path)
         self._borrow(root)
         os.makedirs(path, exist_ok=True)
         folders = [(root, path)]
@@ -192,9 +197,11 @@ class Workspace:
         """
         for path, size, mtime_ns, name in self._watched:
             try:
-                seen = os.stat(path)
+                seen = os.lstat(path)
             except OSError:
-                continue  # moved by the store; nothing was written to it
+                continue
+            if stat.S_ISLNK(seen.st_mode):
+                continue  # the store moved it meanwhile, with its bytes checked
             if (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
                 raise RainException(
                     f"the program changed its input {name}, which other tasks read too; "
@@ -253,11 +260,10 @@ class Workspace:
         if mapped is None or mapped.write:
             return None
         value = self._inputs[mapped.index]
-        if value.path is None:
-            return None
         if is_dir:
-            return value if _same_tree(value.path, path) else None
-        return value if os.path.islink(path) and os.readlink(path) == value.path else None
+            return value if _same_tree(self._roots[path], path) else None
+        same = os.path.islink(path) and os.readlink(path) == self._roots.get(path)
+        return value if same else None
 
     def _take_file(self, path: str, index: int, spec: ObjectSpec, seen: os.stat_result, keep: bool) -> OutputResult:
         size = seen.st_size
@@ -415,6 +421,11 @@ def _write_new(path: str, data: bytes, mode: int, dir_fd: int | None = None) -> 
             view = view[os.write(fd, view) :]
     finally:
         os.close(fd)
+
+
+def _present_path(path: str) -> str:
+    """Where the store has what it had at `path`; when it moves an object to disk it leaves a link."""
+    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def _renamed(source: str, target: str) -> bool:
