@@ -104,9 +104,11 @@ class LabeledList(MutableSequence[T], Generic[T]):
         return iter(self.data)
 
     @overload
-    def __getitem__(self, key: slice) -> list[T]: ...  # type: ignore[overload-overlap]
+    def __getitem__(self, key: int) -> T: ...
     @overload
-    def __getitem__(self, key: Any) -> T: ...
+    def __getitem__(self, key: slice) -> list[T]: ...
+    @overload
+    def __getitem__(self, key: Hashable) -> T: ...
 
     def __getitem__(self, key: Any) -> Any:
         """The item of an index or a label; of a slice a plain list."""

@@ -28,7 +28,7 @@ from rain.io.files import disk_full, is_full
 from rain.io.tree import Limits, link_stays_inside, open_folder, remove_tree, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from typing_extensions import Buffer
 
@@ -81,7 +81,7 @@ def _header(name: str, mode: int, size: int, kind: bytes, target: str = "") -> b
     return b"".join(blocks)
 
 
-def pack(path: str, limits: Limits | None = None) -> Iterator[memoryview]:
+def pack(path: str, limits: Limits | None = None) -> Generator[memoryview, None, None]:
     """The directory at `path` as a tar stream.
 
     Yields

@@ -204,7 +204,7 @@ def _encode_small(value: Any, name: str | None) -> Buffer:
     if isinstance(value, bytes | bytearray | memoryview):
         return value
     if name.startswith("protobuf") and hasattr(value, "SerializeToString"):
-        return value.SerializeToString()
+        return bytes(value.SerializeToString())
     raise RainException(f"content type {name!r} takes bytes, not {type(value).__name__}")
 
 

@@ -80,26 +80,34 @@ class BytesSource:
 
 
 class TarSource:
-    """A small directory, as the tar archive that travelled in a message."""
+    """A directory as a tar archive: small ones travel in messages so, large constants lie so at the server.
 
-    __slots__ = ("data", "size")
+    Parameters
+    ----------
+    data : bytes or Source
+        The archive.
+    size : int or None
+        The sum of the files' sizes, where known.
+    """
+
+    __slots__ = ("_archive", "size")
     is_dir = True
 
-    def __init__(self, data: bytes, size: int | None = None) -> None:
-        self.data = data
-        self.size = len(data) if size is None else size
+    def __init__(self, data: bytes | Source, size: int | None = None) -> None:
+        self._archive: Source = BytesSource(data) if isinstance(data, bytes) else data
+        self.size = self._archive.size if size is None else size
 
     def read(self, offset: int = 0, length: int | None = None) -> bytes:
-        return self.data[offset : None if length is None else offset + length]
+        return self._archive.read(offset, length)
 
     def buffer(self, writable: bool = False) -> memoryview:
-        return memoryview(bytearray(self.data) if writable else self.data)
+        return self._archive.buffer(writable)
 
     def path(self) -> str | None:
         return None
 
     def save(self, path: str) -> None:
-        archive.unpack([self.data], path)
+        archive.unpack([self._archive.buffer()], path)
 
 
 class FileSource:
@@ -316,15 +324,17 @@ def source_of(
     remote : callable
         ``remote() -> Source`` for an object that is not on this host, or no longer where `data` says.
     """
+    is_dir = data.spec.data_type == DataType.DIRECTORY.value
     if data.data is not None:
-        if data.spec.data_type == DataType.DIRECTORY.value:
-            return TarSource(data.data, data.info.size)
-        return BytesSource(data.data)
+        source = BytesSource(data.data)
+        return TarSource(source, data.info.size) if is_dir else source
     for place in data.places:
         if place.file is not None and place.host_id == host_id:
-            if data.spec.data_type == DataType.DIRECTORY.value:
-                return DirectorySource(place.file, remote)
-            return FileSource(place.file, remote)
+            if not is_dir:
+                return FileSource(place.file, remote)
+            if os.path.isfile(place.file.path):
+                return TarSource(FileSource(place.file, remote), data.info.size)
+            return DirectorySource(place.file, remote)
     return remote()
 
 
@@ -492,6 +502,12 @@ class DataInstance:
             if is_full(error):
                 raise disk_full(path, self.size) from None
             raise RainException(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def __reduce__(self) -> Any:
+        raise RainException(
+            f"{self!r} cannot be pickled: return it as an output of the task, give it to a task as the data object, or "
+            "pickle what load() gives"
+        )
 
     def __repr__(self) -> str:
         label = f" {self.spec.label!r}" if self.spec is not None and self.spec.label else ""

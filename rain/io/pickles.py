@@ -189,7 +189,7 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
             write(pickle.dumps(value))
             return
         try:
-            _PlainPickler(_PlainSink(write)).dump(value)  # type: ignore[arg-type]
+            _PlainPickler(_PlainSink(write)).dump(value)
             return
         except _LargeFound:
             restart()
@@ -199,7 +199,7 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
 
         cloudpickle.Pickler(aligner, protocol=5).dump(value)
     else:
-        pickle.Pickler(aligner, protocol=5).dump(value)  # type: ignore[arg-type]
+        pickle.Pickler(aligner, protocol=5).dump(value)
     aligner.finish()
 
 
