@@ -86,16 +86,17 @@ class Output:
                 self._trimmed[number] = size - _TRIM_BYTES
 
     def _restore(self) -> None:
-        """Undo what the task did to `sys.stdout` and `sys.stderr`."""
-        for name in ("stdout", "stderr"):
-            ours, theirs = getattr(self, f"_{name}"), getattr(sys, name)
-            if theirs is not ours:
-                try:
-                    theirs.flush()
-                except Exception:  # whatever the task put there
-                    pass
+        """Undo what the task did to descriptors 1 and 2, `sys.stdout` and `sys.stderr`."""
+        self.renew()
+        for name, number in (("stdout", STDOUT), ("stderr", STDERR)):
+            ours = getattr(self, f"_{name}")
+            try:
+                getattr(sys, name).flush()
+                ours.flush()
+            except Exception:  # whatever the task put there, or closed
+                pass
             if ours.closed:
-                ours = _text_stream(STDOUT if name == "stdout" else STDERR)
+                ours = _text_stream(number)
                 setattr(self, f"_{name}", ours)
             setattr(sys, name, ours)
         self._flush_python = (self._stdout.flush, self._stderr.flush)

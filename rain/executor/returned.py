@@ -62,8 +62,8 @@ class Returned:
         if not outputs:
             if value is not None:
                 raise RainException(
-                    f"the function {self._name} returned {_what(value)}, but the task has no outputs: declare outputs=, "
-                    "or return None"
+                    f"the function {self._name} returned {_what(value)}, but the task has no outputs: "
+                    "declare outputs=, or return None"
                 )
             return []
         values = self._several(value)

@@ -163,15 +163,15 @@ class Zygote:
         for pid in self._ids:
             _kill_group(pid)
         self._control.close()
-        while True:
-            self._kill_orphans()
-            try:
-                if select.select([self._wake], [], [], _ORPHANS_WAIT_S)[0]:
-                    os.read(self._wake, 4096)
+        try:
+            while True:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
-            except ChildProcessError:
-                return
+                self._kill_orphans()
+                if select.select([self._wake], [], [], _ORPHANS_WAIT_S)[0]:
+                    os.read(self._wake, 4096)
+        except ChildProcessError:  # none is left
+            return
 
 
 def _become_executor(parent: int) -> None:

@@ -162,8 +162,8 @@ class Zygote:
             return
         self._forget()
         deadline = self._loop.time() + _END_S
-        while self._process.poll() is None and self._loop.time() < deadline:
-            await asyncio.sleep(0.002)  # noqa: ASYNC110  the end of a process is no event of the loop
+        while self._process.poll() is None and self._loop.time() < deadline:  # noqa: ASYNC110  nothing tells the loop
+            await asyncio.sleep(0.002)
         if self._process.poll() is None:
             kill_tree(self._process.pid)
             self._process.wait()

@@ -1,0 +1,184 @@
+"""Drives `rain.governor.executors.Executors` with real processes, without a governor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from rain.common.builtins import PYTHON, FunctionPayload, PyConfig, encode_function
+from rain.common.ids import ID
+from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
+from rain.governor.executors import Executors
+from rain.io.codecs import decode_value, encode_value, placeholder
+
+DEADLINE_S = 30.0
+
+
+class Obj:
+    """Stands for a data object in arguments; pickled as clients do."""
+
+    def __init__(self, number: int) -> None:
+        self.id = ID(1, number)
+
+    def __reduce__(self) -> Any:
+        return placeholder, (self.id.session_id, self.id.id)
+
+
+class Rig:
+    """Executors, and what they told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "store"
+        self.spill = folder / "spill"
+        self.store.mkdir()
+        self.spill.mkdir()
+        self.results: dict[tuple[int, int], TaskResult] = {}  # (executor, id.id) -> result
+        self.batches: list[tuple[int, Results]] = []
+        self.recalled: list[tuple[int, list[int]]] = []
+        self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
+        self._news = asyncio.Event()
+        self.executors = Executors(
+            on_results=self._on_results, on_recalled=self._on_recalled, on_exited=self._on_exited, work_dir=str(folder)
+        )
+        self._numbers: dict[int, int] = {}
+        self._sent: dict[int, set[ID]] = {}
+        self._functions: dict[bytes, ID] = {}
+        self._id = 1000
+
+    def _on_results(self, executor_id: int, message: Results) -> None:
+        self.batches.append((executor_id, message))
+        for result in message.results:
+            self.results[executor_id, result.id.id] = result
+        self._news.set()
+
+    def _on_recalled(self, executor_id: int, numbers: list[int]) -> None:
+        self.recalled.append((executor_id, numbers))
+        self._news.set()
+
+    def _on_exited(self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes) -> None:
+        self.exited[executor_id] = (reason, number, stdout, stderr)
+        self._news.set()
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait until something told makes `condition` true; its value."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not (value := condition()):
+                self._news.clear()
+                await self._news.wait()
+        return value
+
+    async def until_polled(self, condition: Callable[[], Any]) -> Any:
+        """Wait for what nobody tells: a shared word, a file, a process."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not (value := condition()):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+        return value
+
+    def start(self, executor_id: int = 1, python: str | None = None, **changes: Any) -> int:
+        values: dict[str, Any] = {
+            "executor_id": executor_id,
+            "session_id": 1,
+            "governor_id": "127.0.0.1:7",
+            "work_dir": str(self.folder / f"executor-{executor_id}"),
+            "store_dir": str(self.store),
+            "spill_dir": str(self.spill),
+            "store_bytes_max": 1 << 40,
+            "sys_path": list(sys.path),
+            "cwd": os.getcwd(),
+            "env": {},
+            "resources": {"cpus": 1.0},
+        }
+        self.executors.start(executor_id, ExecutorSetup(**(values | changes)), python)
+        return executor_id
+
+    def task(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        executor_id: int = 1,
+        outputs: Any = 1,
+        encode: Any = None,
+        load: Any = False,
+        inputs: tuple[ExecutorInput, ...] = (),
+        payload: FunctionPayload | None = None,
+        **kwargs: Any,
+    ) -> ExecutorTask:
+        """A Python task; `outputs` is a number or a list of `ObjectSpec` without ids."""
+        if payload is None:
+            payload = FunctionPayload(cloudpickle.dumps(function), function.__qualname__)
+        data = encode_function(payload)
+        function_id = self._functions.setdefault(data, ID(1, len(self._functions) + 1))
+        sent = self._sent.setdefault(executor_id, set())
+        came = ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, data, None, False)
+        if function_id in sent:
+            came = ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, None, None, True)
+        sent.add(function_id)
+        self._id += 100
+        if isinstance(outputs, int):
+            outputs = [ObjectSpec(ID(0, 0), f"out{number}") for number in range(outputs)]
+        specs = [
+            ObjectSpec(ID(1, self._id + 1 + number), spec.label, spec.content_type, spec.data_type)
+            for number, spec in enumerate(outputs)
+        ]
+        if isinstance(encode, str):
+            encode = [encode] * len(specs)
+        config = PyConfig(pickle.dumps((args, kwargs)), load, encode or [])
+        spec = TaskSpec(
+            ID(1, self._id), PYTHON, config, [], [spec.id for spec in specs], {"cpus": 1.0}, "test", {}, function_id
+        )
+        self._numbers[executor_id] = self._numbers.get(executor_id, 0) + 1
+        return ExecutorTask(self._numbers[executor_id], 1, spec, list(inputs), specs, came)
+
+    async def result(self, task: ExecutorTask, executor_id: int = 1) -> TaskResult:
+        """The task's result, when it is there."""
+        return await self.until(lambda: self.results.get((executor_id, task.spec.id.id)))
+
+    async def run(self, function: Callable[..., Any], *args: Any, executor_id: int = 1, **options: Any) -> TaskResult:
+        """Run one task to its end."""
+        task = self.task(function, *args, executor_id=executor_id, **options)
+        self.executors.run(executor_id, [task])
+        return await self.result(task, executor_id)
+
+    async def value(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """What a function that returns any value returned."""
+        result = await self.run(function, *args, encode="pickle", **options)
+        assert result.error is None, result.error.message
+        return decode_value(result.outputs[0].data, "pickle")
+
+    async def running(self, number: int, executor_id: int = 1) -> None:
+        """Wait until the executor is on task `number`."""
+        await self.until_polled(lambda: self.executors.seen().get(executor_id) == number)
+
+
+def with_rig(test: Callable[..., Awaitable[None]]) -> Callable[[Path], None]:
+    """A test that is an async function of a `Rig`."""
+
+    def run(tmp_path: Path) -> None:
+        async def main() -> None:
+            rig = Rig(tmp_path)
+            try:
+                await test(rig)
+            finally:
+                await rig.executors.close()
+
+        asyncio.run(main())
+
+    run.__name__ = test.__name__
+    run.__doc__ = test.__doc__
+    return run
+
+
+def blob(number: int, value: Any, content_type: str | None = None, **info: Any) -> ExecutorInput:
+    """An input that came as bytes."""
+    data = value if isinstance(value, bytes) else encode_value(value, content_type or "pickle")
+    spec = ObjectSpec(ID(1, number), f"in{number}", content_type)
+    return ExecutorInput(spec, ObjectInfo(size=len(data), **info), f"in{number}", data)
