@@ -158,6 +158,11 @@ class Link(asyncio.Protocol):
             self.transport.resume_reading()
         return data
 
+    @property
+    def secured(self) -> bool:
+        """Whether this is TLS."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
     def write(self, data: bytes) -> None:
         """Send when possible; never blocks."""
         if self.lost is None:
@@ -325,7 +330,8 @@ class DataConnection(asyncio.BufferedProtocol):
         link.unbind()
         self._memory[: len(early)] = early
         self._filled = len(early)
-        self._transport.set_write_buffer_limits(high=0)
+        # Plain transports hold a sender back above this mark, TLS ones at it.
+        self._transport.set_write_buffer_limits(high=1 if link.secured else 0, low=0)
         self._transport.set_protocol(self)
         if self._filled:
             self._look()
