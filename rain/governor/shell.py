@@ -404,7 +404,9 @@ class Governor:
             if held is None:
                 await connection.send(DataError(f"{self.governor_id} does not hold object {request.id}", missing=True))
                 continue
-            await serve_get(connection, request, held)
+            await serve_get(
+                connection, request, held, lambda reason, id=request.id, held=held: self._store.lose(id, reason, held)
+            )
 
     # -- executors ------------------------------------------------------------------------------
 
