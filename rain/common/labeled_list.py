@@ -151,7 +151,8 @@ class LabeledList(MutableSequence[T], Generic[T]):
             _check_label(label)
             if label in self._index:
                 raise KeyError(f"label {label!r} is taken by item {self._index[label]}")
-        position = range(len(self.data) + 1)[slice(index, None)].start if index < 0 else min(index, len(self.data))
+        size = len(self.data)
+        position = max(index + size, 0) if index < 0 else min(index, size)
         self.data.insert(position, value)
         self.labels.insert(position, label)
         self._reindex(position)
