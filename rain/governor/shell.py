@@ -250,7 +250,8 @@ class Governor:
         stopped = self._loop.create_task(stop.wait())
         try:
             while True:
-                await asyncio.wait({stopped, self._gone, self._timer}, return_when=asyncio.FIRST_COMPLETED)
+                ends: set[asyncio.Future[Any]] = {stopped, self._gone, self._timer}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
                     return
                 if self._timer.done():
@@ -296,7 +297,7 @@ class Governor:
 
     # -- events in, effects out -----------------------------------------------------------------
 
-    def _step(self, event: ev.Event) -> None:
+    def _step(self, event: ev.AnyEvent) -> None:
         handlers = self._handlers
         for effect in self._core.step(event, time.monotonic()):
             handlers[type(effect)](effect)
@@ -356,7 +357,7 @@ class Governor:
 
     async def _bring(self, data: ObjectData) -> None:
         object_id = data.spec.id
-        event: ev.Event
+        event: ev.AnyEvent
         try:
             await fetch(data, self._store, self._host_id, self._open_data)
             event = ev.FetchDone(object_id)
@@ -519,14 +520,13 @@ class Governor:
 
         def ended(future: Any) -> None:
             del self._builtins[effect.number]
-            result: TaskResult
             try:
-                result = future.result()
+                result = self._adopt(future.result())
             except BaseException as error:
                 if not isinstance(error, RainException):
                     log.exception("builtin task %s", assignment.spec.id, exc_info=error)
                 result = failure(TaskResult(assignment.spec.id, assignment.attempt, TaskInfo()), str(error))
-            result.info.governor = self.governor_id
+                result.info.governor = self.governor_id
             self._step(ev.BuiltinEnded(effect.number, result))
 
         self._loop.run_in_executor(self._threads, work).add_done_callback(ended)
