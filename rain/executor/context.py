@@ -106,7 +106,7 @@ class Context:
                 f"ctx.blob takes bytes or str, not {type(value).__name__}; give encode= (for instance encode='pickle') "
                 "to have other values encoded, or use ctx.pickled"
             )
-        return self._staging.instance(self._staging.store_bytes([value]), content_type)
+        return self._staging.instance(self._staging.store_bytes(value), content_type)
 
     def pickled(self, value: Any, label: str | None = None) -> DataInstance:
         """`value` pickled, as data that the task can return; as ``blob(value, encode="pickle")``."""

@@ -47,6 +47,8 @@ class _Function:
 class _Inputs:
     """A task's inputs as values: a placeholder's data instance, or what it loads to."""
 
+    __slots__ = ("_inputs", "_load", "_values", "used")
+
     def __init__(self, inputs: Mapping[ID, ExecutorInput], load: list[tuple[int, int]] | bool) -> None:
         self._inputs = inputs
         self._load = load if isinstance(load, bool) else {ID(*pair) for pair in load}
@@ -97,6 +99,15 @@ class PythonTasks:
         self._modules = Modules(shipped=setup.sys_path is None)
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
+        self._values: _Inputs | None = None  # of the task that runs
+        # Installed once and for good, in the main thread's context: cheaper than for each task.
+        self._resolving = resolving(self._resolve)
+        self._resolving.__enter__()
+
+    def _resolve(self, id: ID) -> Any:
+        if self._values is None:
+            raise RainException(f"data object {id} is used outside of a task")
+        return self._values.value(id)
 
     def run(self, task: ExecutorTask) -> TaskResult:
         """Run one task. Whatever its code does becomes part of the result.
@@ -119,6 +130,8 @@ class PythonTasks:
             result.error = TaskError("rain", shorten(str(misuse)))
         except BaseException as error:
             result.error = describe(error, self._modules.shown)
+        finally:
+            self._values = None
         if result.error is not None:
             result.outputs = []
             staging.discard(everything=True)
@@ -132,9 +145,9 @@ class PythonTasks:
         inputs = {value.spec.id: value for value in task.inputs}
         values = _Inputs(inputs, config.load)
         info.start_time = time.time()
-        with resolving(values.value):
-            function = self._function(task, values)
-            args, kwargs = _unpickled_arguments(config.args, function.name)
+        self._values = values
+        function = self._function(task, values)
+        args, kwargs = _unpickled_arguments(config.args, function.name)
         follow = [value.path for value in task.inputs if value.path is not None]
         context = Context(function.call, spec, info, self._cache, staging, follow)
         begin = time.perf_counter()

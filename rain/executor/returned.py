@@ -34,6 +34,8 @@ class Returned:
     staging : Staging
     """
 
+    __slots__ = ("_encode", "_inputs", "_name", "_outputs", "_staging")
+
     def __init__(
         self,
         name: str,
@@ -115,12 +117,10 @@ class Returned:
             except RainException as error:
                 raise RainException(f"{_output(spec)} of {self._name}: {error}") from error
             return self._stored(stored, spec, encode)
-        if isinstance(value, bytes):
-            return self._stored(self._staging.store_bytes([value]), spec, None)
         if isinstance(value, str):
             return self._text(value, spec)
-        if isinstance(value, bytearray | memoryview):
-            return self._stored(self._staging.store_bytes([value]), spec, None)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self._stored(self._staging.store_bytes(value), spec, None)
         raise self._wrong(
             value,
             spec,
@@ -138,7 +138,7 @@ class Returned:
             raise RainException(
                 f"{_output(spec)} of {self._name}: the text cannot be encoded as {declared or 'text'!r}: {error}"
             ) from None
-        return self._stored(self._staging.store_bytes([data]), spec, None if declared else "text")
+        return self._stored(self._staging.store_bytes(data), spec, None if declared else "text")
 
     def _stored(self, stored: Any, spec: ObjectSpec, content_type: str | None) -> OutputResult:
         """A new value; `content_type` is its dynamic type."""
@@ -182,7 +182,7 @@ class Returned:
             return None, self._staging.give_directory(source), None
         if source.is_dir:
             return None, self._staging.copy_directory(value), None
-        stored = self._staging.store_bytes([source.buffer()])
+        stored = self._staging.store_bytes(source.buffer())
         if isinstance(stored, bytes):
             return stored, None, checksum(stored)
         self._staging.give(stored.file.path)

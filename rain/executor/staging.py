@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rain.common.errors import RainException, ResourceError
@@ -46,6 +46,8 @@ class Staging:
         What their names begin with; unique to the attempt on this governor.
     """
 
+    __slots__ = ("_count", "_inline_left", "_made", "_prefix", "_setup")
+
     def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
         self._setup = setup
         self._prefix = prefix
@@ -68,11 +70,14 @@ class Staging:
             )
         )
 
-    def store_bytes(self, pieces: Iterable[Any]) -> bytes | Written:
-        """Bytes-like `pieces` as they are; like `store`."""
+    def store_bytes(self, data: Any) -> bytes | Written:
+        """Bytes-like `data` as they are; like `store`."""
+        if type(data) is bytes and len(data) <= self._inline_max():
+            self._inline_left -= len(data)
+            return data
         path, spill = self._paths()
         return self._count_in(
-            codecs.write_file(pieces, path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max)
+            codecs.write_file([data], path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max)
         )
 
     def instance(self, stored: bytes | Written, content_type: str | None) -> DataInstance:
@@ -219,7 +224,7 @@ class Staging:
         """Paths of a new file in the fast and in the spill folder (twice the latter for a `source` on its disk)."""
         self._count += 1
         name = f"{self._prefix}-{self._count}"
-        fast, spill = os.path.join(self._setup.store_dir, name), os.path.join(self._setup.spill_dir, name)
+        fast, spill = f"{self._setup.store_dir}/{name}", f"{self._setup.spill_dir}/{name}"
         if source is not None:
             device = os.stat(source).st_dev
             if device == os.stat(self._setup.spill_dir).st_dev != os.stat(self._setup.store_dir).st_dev:
