@@ -121,7 +121,7 @@ def _check_session(state: State, session: Session) -> None:
         elif task.phase is Phase.READY:
             assert not missing
             ready[task.group] += 1
-            assert sum(entry is task.entry for entry in task.group.heap) == 1
+            assert sum(entry[2] is task for entry in task.group.heap) == 1
             assert task.group in state.hungry
         elif task.phase is Phase.QUEUED:
             assert task.executor is not None
@@ -145,7 +145,7 @@ def _check_session(state: State, session: Session) -> None:
         assert not (obj.drop and not obj.uses)
         if obj.presence is Presence.WANTED:
             assert obj.waiters
-            assert any(entry[2] is obj for entry in state.wanted)
+            assert id in state.fetching or any(entry[2] is obj for entry in state.wanted)
         if obj.presence is Presence.FETCHING:
             assert state.fetching[id].object is obj
         if obj.presence is Presence.PRESENT:

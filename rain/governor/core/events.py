@@ -61,7 +61,10 @@ class ExecutorResults(Event):
 
 
 class ExecutorRecalled(Event):
-    """Answer to one `RecallFromExecutor`: these numbers will not run there. Those left out are running or done."""
+    """Answer to one `RecallFromExecutor`: these numbers will not run there. Those left out are running or done.
+
+    An executor with outdated code also gives back what it was not asked for.
+    """
 
     executor_id: int
     numbers: list[int]

@@ -29,7 +29,7 @@ def make_ready(state: State, task: Task) -> None:
     """All inputs of the task are here."""
     task.phase = Phase.READY
     group = task.group
-    heappush(group.heap, task.entry)
+    heappush(group.heap, (task.rank, task.arrival, task))
     group.ready += 1
     state.hungry[group] = None
 
@@ -59,7 +59,7 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
     if obj.presence is Presence.UNKNOWN:
         obj.presence = Presence.KNOWN
         if obj.waiters:
-            want(state, obj, min(task.entry[0] for task in obj.waiters))
+            want(state, obj, min(task.rank for task in obj.waiters))
 
 
 def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) -> None:

@@ -23,8 +23,6 @@ BUILTINS_MAX = 256
 EXECUTORS_MIN = 64
 """A governor of few cpus may still have this many executors (tasks of a fraction of a cpu, or none)."""
 
-Order = tuple[list[float], int]
-"""Urgency of a task: its rank, then its arrival; smaller starts first."""
 EnvKey = tuple[tuple[str, str], ...]
 GroupKey = tuple[str, Shape, EnvKey, bool]
 
@@ -165,8 +163,9 @@ class Task:
     ----------
     missing : int
         Distinct inputs that are not here.
-    entry : tuple
-        ``(rank, arrival, task)``: what stands in heaps.
+    rank : list of float
+    arrival : int
+        With equal ranks the first come starts first.
     cost : float
         Estimated seconds when it was queued.
     number : int
@@ -178,11 +177,11 @@ class Task:
     """
 
     __slots__ = (
+        "arrival",
         "assignment",
         "attempt",
         "back",
         "cost",
-        "entry",
         "estimate",
         "executor",
         "fate",
@@ -193,6 +192,7 @@ class Task:
         "missing",
         "number",
         "phase",
+        "rank",
         "recalled",
         "seen_at",
         "session",
@@ -207,7 +207,8 @@ class Task:
         self.session = session
         self.group = group
         self.estimate = estimate
-        self.entry: Entry = (assignment.rank, arrival, self)
+        self.rank = assignment.rank
+        self.arrival = arrival
         self.inputs: list[Object] = []
         self.function: Object | None = None
         self.missing = 0
@@ -237,6 +238,7 @@ class Task:
 
 
 Entry = tuple[list[float], int, Task]
+"""What stands in heaps: rank, arrival, task."""
 
 
 class Group:

@@ -144,10 +144,14 @@ def _go_idle(state: State, executor: Executor, now: float) -> None:
 def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None:
     """`ExecutorRecalled`: what came back goes where it is wanted, the rest is running or done."""
     executor = state.executors.get(event.executor_id)
-    if executor is None or executor.session.ending or not executor.recalls:
+    if executor is None or executor.session.ending:
         return
     given = set(event.numbers)
-    for number in executor.recalls.popleft():
+    asked: list[int] = []
+    if executor.recalls and given.issubset(executor.recalls[0]):
+        asked = executor.recalls.popleft()
+    # An executor with outdated code also gives back what it was not asked for.
+    for number in dict.fromkeys([*asked, *event.numbers]):
         task = executor.queue.get(number)
         if task is None:
             continue

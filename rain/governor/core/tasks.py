@@ -65,7 +65,7 @@ def _use(state: State, task: Task, id: ID) -> Object:
             obj.waiters[task] = None
             task.missing += 1
         if obj.presence is Presence.KNOWN or obj.presence is Presence.WANTED:
-            want(state, obj, task.entry[0])
+            want(state, obj, task.rank)
     return obj
 
 
@@ -230,7 +230,7 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
 def _want_again(state: State, obj: Object) -> None:
     obj.presence = Presence.KNOWN
     if obj.waiters:
-        want(state, obj, min(task.entry[0] for task in obj.waiters))
+        want(state, obj, min(task.rank for task in obj.waiters))
 
 
 def object_lost(state: State, event: ObjectLost, now: float) -> None:

@@ -13,11 +13,11 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 def crash(governor_id: str, task: Task, reason: str, stderr: bytes) -> str:
     """The executor died while it ran the task, and not by our hand."""
-    likely = " (probably out of memory)" if "SIGKILL" in reason else ""
-    return (
-        f"the executor {reason}{likely} while it ran attempt {task.attempt} of task {task.id} on governor {governor_id}"
-        + tail("stderr", stderr)
-    )
+    attempt = f"attempt {task.attempt} of task {task.id} on governor {governor_id}"
+    if reason.startswith("could not be started"):
+        return f"the executor for {attempt} {reason}{tail('stderr', stderr)}"
+    likely = " (probably out of memory)" if "SIGKILL" in reason and "out of memory" not in reason else ""
+    return f"the executor {reason}{likely} while it ran {attempt}{tail('stderr', stderr)}"
 
 
 def timeout(governor_id: str, task: Task) -> str:
