@@ -11,7 +11,6 @@ import logging
 import logging.handlers
 import os
 import resource
-import shutil
 import sys
 import tempfile
 from typing import NoReturn
@@ -25,6 +24,7 @@ from rain.governor.config import read_config
 from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.process import end_with_lifeline, parse_cpus
+from rain.io.scratch import Scratch
 from rain.server import shell as server_shell
 
 _LOG_BYTES_MAX = 16 * MIB
@@ -158,15 +158,18 @@ def _govern(options: argparse.Namespace) -> None:
     config = read_config(options.config)
     logdir = _folder(options.logdir, "governor")
     _log_to(logdir, "governor", options.lifeline is not None)
-    parent = _folder(options.workdir, "work")
-    workdir = tempfile.mkdtemp(prefix="governor-", dir=parent)
+    parent = str(runtime.made_dir(options.workdir)) if options.workdir else tempfile.gettempdir()
+    try:
+        scratch = Scratch(parent, "rain-governor-")
+    except OSError as error:
+        raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:
         governor_shell.run(
             governor_shell.GovernorOptions(
                 server,
                 credentials,
                 cpus,
-                workdir,
+                scratch.path,
                 listen=options.listen,
                 advertise=options.advertise,
                 config=config,
@@ -174,7 +177,7 @@ def _govern(options: argparse.Namespace) -> None:
             )
         )
     finally:
-        shutil.rmtree(workdir if options.workdir else parent, ignore_errors=True)
+        scratch.close()
 
 
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:

@@ -6,13 +6,9 @@ live in a session of their own, so no keyboard interrupt reaches them, and their
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import shutil
 import tempfile
 import weakref
-from pathlib import Path
 
 from rain.common.address import format_address
 from rain.common.errors import RainException
@@ -20,9 +16,9 @@ from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.launch import LIFELINE, READY, Launch, Program
 from rain.io.process import parse_cpus
+from rain.io.scratch import Scratch
 from rain.io.transport import listen
-
-_PREFIX = "rain-local-"
+from rain.io.tree import remove_tree
 
 
 class LocalCluster:
@@ -69,9 +65,9 @@ class LocalCluster:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
         shares = split_cpus(parse_cpus("detect" if cpus is None else cpus), governors)
-        remove_stale()
         self.governor_count = governors
-        self.folder = tempfile.mkdtemp(prefix=_PREFIX)
+        scratch = Scratch(tempfile.gettempdir(), "rain-local-")
+        self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
         sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
         try:
@@ -81,9 +77,9 @@ class LocalCluster:
             )
             programs = [self._server([s.fileno() for s in sockets])]
             programs += [self._governor(number, share, config) for number, share in enumerate(shares)]
-            self._launch = Launch(programs, self.folder, owned=True)
+            self._launch = Launch(programs, self.folder, owned=scratch)
         except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            scratch.close()
             raise
         finally:
             for s in sockets:
@@ -125,7 +121,7 @@ class LocalCluster:
 def _end(launch: Launch, folder: str, owner: int) -> None:
     if os.getpid() == owner:
         launch.stop()
-        shutil.rmtree(folder, ignore_errors=True)  # if the guardian could not
+        remove_tree(folder)  # if the guardian could not
 
 
 _UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE)
@@ -147,16 +143,3 @@ def split_cpus(cpus: int, governors: int) -> list[int]:
     if cpus < governors:
         raise RainException(f"{cpus} cpus cannot be split among {governors} governors: each needs one")
     return [cpus // governors + (number < cpus % governors) for number in range(governors)]
-
-
-def remove_stale() -> None:
-    """Remove folders of clusters whose guardian was killed and could not remove them itself."""
-    for folder in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)

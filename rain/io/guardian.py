@@ -5,15 +5,16 @@
     {"processes": [{"name": "server", "command": ["python", "-m", "rain"],
                     "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
                     "log": "/path/server.log", "restart": true, "keep": [5]}, …],
-     "lifeline": 3, "report": 4, "folder": "/tmp/rain-local-…", "grace_s": 5.0, "log": "/path/guardian.log",
-     "preload": ["module", …], "entry": "module:function"}
+     "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0,
+     "log": "/path/guardian.log", "preload": ["module", …], "entry": "module:function"}
 
 Theory of operation
 -------------------
 The guardian is the subreaper of all that its processes start, so whatever they leave behind, also in sessions of its
 own, becomes its child, to be killed when a process has died and at the end. It ends when its lifeline (a descriptor)
 closes, on SIGTERM, or when nothing is left to guard: it asks its processes to end, kills all descendants after
-`grace_s` seconds, and removes `folder`. Should it be killed itself, its processes notice by *their* lifelines.
+`grace_s` seconds, and removes `folder`, whose lock (see `rain.io.scratch`) it inherited. Should it be killed itself,
+its processes notice by *their* lifelines.
 
 A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
 the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
@@ -82,6 +83,10 @@ class Guardian:
         self._grace_s: float = plan.get("grace_s", 5.0)
         self._preload: list[str] = plan.get("preload", [])
         self._entry: str = plan.get("entry", "")
+        inherited = [self._lifeline, self._report_to, plan.get("lock"), *(fd for p in self._processes for fd in p.keep)]
+        for descriptor in inherited:
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
         self._below, self._hold = os.pipe()  # the lifeline of our own processes
         self._wake, wake_write = os.pipe()
         os.set_blocking(self._wake, False)
@@ -362,9 +367,12 @@ class Guardian:
                 if not left:
                     break
         if self._folder is not None:
-            import shutil
+            from rain.io.tree import remove_tree
 
-            shutil.rmtree(self._folder, ignore_errors=True)
+            try:
+                remove_tree(self._folder)
+            except OSError as error:
+                _say(f"cannot remove {self._folder}: {error}")
         self._report("over")
 
 
@@ -422,12 +430,6 @@ def main() -> None:
     plan = json.loads(sys.stdin.readline())
     if plan.get("log"):
         redirect_output(plan["log"])
-    if plan.get("folder"):
-        import fcntl
-
-        # Whoever finds the folder with this lock free may remove it; it is free when we are gone, however that came.
-        lock = os.open(os.path.join(plan["folder"], "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
     Guardian(plan).run()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
 from rain.io.process import clean_environment, is_alive
+from rain.io.scratch import Scratch
 
 RAIN = (sys.executable, "-m", "rain")
 _LOG_TAIL_BYTES = 4096
@@ -67,8 +68,9 @@ class Launch:
     ----------
     programs : list of Program
     folder : str
-        A private folder. With `owned` the guardian ends with this process, and removes the folder at its end.
-    owned : bool
+        A private folder, for the guardian's log.
+    owned : Scratch or None
+        If given (it holds `folder`), the guardian ends with this process, and removes it at its end.
     preload : bool
         Whether all is forked from one process that imported it once (see `rain.io.guardian`).
 
@@ -78,7 +80,9 @@ class Launch:
         Of the guardian.
     """
 
-    def __init__(self, programs: list[Program], folder: str, *, owned: bool, preload: bool = True) -> None:
+    def __init__(
+        self, programs: list[Program], folder: str, *, owned: Scratch | None = None, preload: bool = True
+    ) -> None:
         self._programs = programs
         self._log = os.path.join(folder, "guardian.log")
         lifeline, self._hold = os.pipe() if owned else (-1, -1)
@@ -90,12 +94,13 @@ class Launch:
             "log": self._log,
             "lifeline": lifeline if owned else None,
             "folder": folder if owned else None,
+            "lock": owned.lock if owned else None,
         }
         if preload:
             plan |= {"preload": ["rain.cli.daemon"], "entry": "rain.cli.daemon:forked"}
         keep = {report, *(descriptor for program in programs for descriptor in program.keep)}
         if owned:
-            keep.add(lifeline)
+            keep |= {lifeline, owned.lock}
         try:
             # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
             with open(self._log, "ab") as log:
@@ -114,6 +119,7 @@ class Launch:
         os.close(report)
         if owned:
             os.close(lifeline)
+            owned.hand_over()
         _launches.add(self)
         self.pid = self._process.pid
         assert self._process.stdin is not None

@@ -41,6 +41,16 @@ class Scratch:
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock; a process that inherits it holds the folder too."""
+        return self._lock
+
+    def hand_over(self) -> None:
+        """Let go of the folder, which now is another process's to remove."""
+        os.close(self._lock)
+        self._lock = -1
+
     def close(self) -> None:
         """Remove the folder with all that is in it; idempotent."""
         if self._lock >= 0:

@@ -15,6 +15,7 @@ import pytest
 from rain.common.errors import RainException
 from rain.io.launch import LIFELINE, READY, Launch, Program, start_time, stop_guardian
 from rain.io.process import descendants
+from rain.io.scratch import Scratch
 
 GUARD_S = 20.0
 
@@ -79,9 +80,9 @@ def sleeper(pids: Pids, tmp_path: Path, name: str = "sleeper", code: str = SLEEP
 
 
 def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pids, tmp_path):
-    folder = tmp_path / "private"
-    folder.mkdir()
-    launch = Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False)
+    scratch = Scratch(str(tmp_path), "private-")
+    folder = Path(scratch.path)
+    launch = Launch([sleeper(pids, tmp_path)], scratch.path, owned=scratch, preload=False)
     launch.wait()
     pids.next(2)
     launch.stop()
@@ -90,12 +91,12 @@ def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pid
 
 
 def test_everything_ends_when_the_owner_is_killed(pids, tmp_path):
-    folder = tmp_path / "private"
-    folder.mkdir()
+    scratch = Scratch(str(tmp_path), "private-")
+    folder = Path(scratch.path)
     owner = os.fork()
     if owner == 0:
         try:
-            Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False).wait()
+            Launch([sleeper(pids, tmp_path)], scratch.path, owned=scratch, preload=False).wait()
             signal.pause()
         finally:
             os._exit(1)
@@ -115,14 +116,14 @@ def _guardian_of(folder: Path) -> int:
             links = [os.readlink(fd) for fd in (entry / "fd").iterdir()] if entry.name.isdigit() else []
         except OSError:
             continue
-        if str(folder / "lock") in links:
+        if str(folder) in links and b"rain.io.guardian" in (entry / "cmdline").read_bytes():
             return os.pidfd_open(int(entry.name))
     raise AssertionError("no guardian holds the folder")
 
 
 def test_processes_notice_that_the_guardian_was_killed(pids, tmp_path):
     code = SLEEPER.replace("if os.fork() == 0:", "if False:")  # no grandchild: nobody is left to find it
-    launch = Launch([sleeper(pids, tmp_path, code=code)], str(tmp_path), owned=False, preload=False)
+    launch = Launch([sleeper(pids, tmp_path, code=code)], str(tmp_path), preload=False)
     launch.wait()
     pids.next(1)
     os.kill(launch.pid, signal.SIGKILL)
@@ -131,7 +132,7 @@ def test_processes_notice_that_the_guardian_was_killed(pids, tmp_path):
 
 
 def test_orphans_of_a_dead_process_are_killed_while_others_live_on(pids, tmp_path):
-    launch = Launch([sleeper(pids, tmp_path, "one"), _quiet(tmp_path)], str(tmp_path), owned=False, preload=False)
+    launch = Launch([sleeper(pids, tmp_path, "one"), _quiet(tmp_path)], str(tmp_path), preload=False)
     launch.wait()
     one = next(pid for pid in pids.next(2) if _parent(pid) == launch.pid)
     os.kill(one, signal.SIGKILL)
@@ -158,7 +159,7 @@ def test_a_process_that_was_ready_is_started_again_with_its_socket(pids, tmp_pat
     program = sleeper(pids, tmp_path, code=code, restart=True)
     program.keep.append(listener.fileno())
     program.arguments.append(str(listener.fileno()))
-    launch = Launch([program], str(tmp_path), owned=False, preload=False)
+    launch = Launch([program], str(tmp_path), preload=False)
     launch.wait()
     address = listener.getsockname()
     listener.close()
@@ -178,23 +179,23 @@ def test_a_process_that_cannot_start_is_one_clear_error(pids, tmp_path):
     )
     program.command = [sys.executable]
     with pytest.raises(RainException, match=r"^the port is in use$"):
-        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+        Launch([program], str(tmp_path), preload=False).wait()
 
 
 def test_an_unexpected_end_quotes_the_log(pids, tmp_path):
     program = Program("server", ["-c", "1 / 0"], str(tmp_path / "log"), [sys.executable])
     with pytest.raises(RainException, match=r"could not start \(exit status 1\)(.|\n)*ZeroDivisionError"):
-        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+        Launch([program], str(tmp_path), preload=False).wait()
 
 
 def test_a_missing_program_is_named(tmp_path):
     program = Program("server", [], str(tmp_path / "log"), [str(tmp_path / "no-such-program")])
     with pytest.raises(RainException, match="no-such-program"):
-        Launch([program], str(tmp_path), owned=False, preload=False).wait()
+        Launch([program], str(tmp_path), preload=False).wait()
 
 
 def test_stop_guardian_ends_exactly_that_process(pids, tmp_path):
-    launch = Launch([sleeper(pids, tmp_path)], str(tmp_path), owned=False, preload=False)
+    launch = Launch([sleeper(pids, tmp_path)], str(tmp_path), preload=False)
     launch.wait()
     pids.next(2)
     assert not stop_guardian(launch.pid, "1")  # another process that had the number
@@ -208,7 +209,7 @@ def test_a_remote_program_gets_its_line_and_says_ready_on_its_output(pids, tmp_p
     program = Program(
         "remote", ["-c", code], str(tmp_path / "log"), [sys.executable], stdin="ready", remote=True, keep=[pids.write]
     )
-    launch = Launch([program], str(tmp_path), owned=False, preload=False)
+    launch = Launch([program], str(tmp_path), preload=False)
     launch.wait()
     started = time.monotonic()
     launch.stop()
@@ -216,9 +217,8 @@ def test_a_remote_program_gets_its_line_and_says_ready_on_its_output(pids, tmp_p
 
 
 def test_a_forked_child_of_the_owner_does_not_hold_the_lifeline(pids, tmp_path):
-    folder = tmp_path / "private"
-    folder.mkdir()
-    launch = Launch([sleeper(pids, tmp_path)], str(folder), owned=True, preload=False)
+    scratch = Scratch(str(tmp_path), "private-")
+    launch = Launch([sleeper(pids, tmp_path)], scratch.path, owned=scratch, preload=False)
     launch.wait()
     pids.next(2)
     gate_read, gate_write = os.pipe()

@@ -1,3 +1,0 @@
-"""The launcher for one machine, which clients use too."""
-
-from rain.client.local import LocalCluster as LocalCluster
