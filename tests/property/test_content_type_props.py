@@ -41,5 +41,5 @@ def test_any_text_is_a_type_or_a_value_error(name):
         found = check_content_type(name)
     except ValueError as error:
         found, text = name or None, str(error)
-        assert "content type" in text  # noqa: PT017
+        assert "content type" in text
     assert found == (name or None)

@@ -1,0 +1,46 @@
+import pickle
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rain.io import pickles
+
+LARGE = pickles.LARGE_BYTES
+
+small = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.tuples(st.integers()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=20,
+)
+sizes = st.integers(LARGE - 2, LARGE + 70)
+large = st.one_of(
+    sizes.map(lambda n: np.arange(n, dtype="uint8")),
+    sizes.map(lambda n: np.arange(n // 8 + 1, dtype="float64")),
+    sizes.map(lambda n: b"b" * n),
+    sizes.map(lambda n: bytearray(b"a" * n)),
+    sizes.map(lambda n: "s" * n),
+    sizes.map(lambda n: int.from_bytes(b"\x7f" * n, "little")),
+    st.integers(20_000, 70_000).map(lambda n: list(range(n))),
+)
+
+
+@given(small)
+@settings(deadline=None)
+def test_small_values_are_plain_pickles(value):
+    data = pickles.dumps(value)
+    assert data == pickle.dumps(value)
+    np.testing.assert_equal(pickles.load(data), value)
+
+
+@given(st.lists(small | large, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_any_mixture_comes_back_to_every_reader(value):
+    for cloud in (False, True):
+        data = pickles.dumps(value, cloud=cloud)
+        for back in (pickle.loads(data), pickles.load(data), pickles.load(bytearray(data), writable=True)):
+            assert [type(item) for item in back] == [type(item) for item in value]
+            np.testing.assert_equal(back, value)
+        assert all(payload % pickles.ALIGNMENT == 0 for _, payload, *_ in pickles._read_index(memoryview(data)))
+        if not any(isinstance(item, np.ndarray | bytes | bytearray | str) and len(item) > 1000 for item in value):
+            assert cloud or data == pickle.dumps(value)
