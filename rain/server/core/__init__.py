@@ -1,0 +1,3 @@
+"""The server's core: a pure state machine; see `rain.server.core.core`."""
+
+from rain.server.core.core import ServerCore as ServerCore

@@ -1,0 +1,223 @@
+"""What must hold after each step of the server's core: all invariants in one place.
+
+The tests and the simulator call `check` after every step. It costs the size of the graph, so a server never does.
+"""
+
+# ruff: noqa: PT018 - an invariant is one sentence, also where it says "and"
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rain.common.states import TaskState
+from rain.server.core.core import ServerCore
+from rain.server.core.objects import required
+from rain.server.graph import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    OBJ_FAILED,
+    OBJ_FINISHED,
+    OBJ_REMOVED,
+    OBJ_UNFINISHED,
+    READY,
+    RELEASED_TASK,
+    RUNNING,
+    WAITING,
+    Copy,
+    Governor,
+    Graph,
+    Lease,
+    Object,
+    Session,
+    Task,
+)
+
+_RUNNABLE = (WAITING, READY, RUNNING)
+
+
+def check(core: ServerCore) -> None:
+    """Compare all books with what they are about.
+
+    Raises
+    ------
+    AssertionError
+        Naming the record that does not fit.
+    """
+    graph = core.state.graph
+    queued = _queued(graph)
+    for session in graph.sessions.values():
+        _check_session(graph, session)
+        for number, task in session.tasks.items():
+            assert task.id == (session.id, number) and task.session is session, task
+            if not session.over:
+                _check_task(graph, task, queued)
+        for number, obj in session.objects.items():
+            assert obj.id == (session.id, number) and obj.session is session, obj
+            if not session.over:
+                _check_object(graph, obj)
+    for governor in graph.governors.values():
+        _check_governor(graph, governor)
+    for client in graph.clients.values():
+        for session in client.sessions.values():
+            assert session.client is client and graph.sessions.get(session.id) is session, session
+
+
+def _queued(graph: Graph) -> Counter[Task]:
+    """How often each task stands in a heap."""
+    found: Counter[Task] = Counter()
+    for session in graph.sessions.values():
+        for shape in session.shapes.values():
+            found.update(task for _, task in shape.heap)
+    for governor in graph.governors.values():
+        found.update(task for _, task in governor.parked)
+    return found
+
+
+def _check_session(graph: Graph, session: Session) -> None:
+    counts = Counter(id(task.state) for task in session.tasks.values())
+    counts[id(FINISHED)] += session.released.count(RELEASED_TASK)
+    for state in TaskState:
+        assert session.counts[id(state)] == counts[id(state)], (session, state)
+    numbers = [*session.tasks, *session.objects]
+    assert len(numbers) == len(set(numbers)), session
+    assert not any(session.released_as(number) for number in numbers), session
+    for governor_id, governor in session.governors.items():
+        assert graph.governors.get(governor_id) is governor, session
+        assert governor.sessions.get(session.id) is session, session
+    assert session.closing is None or session.governors, f"{session} should be gone"
+    if session.over:
+        assert not any(obj.sites for obj in session.objects.values()), session
+
+
+def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
+    governor = task.governor
+    assert len(set(task.inputs)) == len(task.inputs), task
+    assert queued[task] == task.queued, (task, "queued", queued[task])
+    if governor is None:
+        assert task.lease is Lease.NONE and task.load == 0, task
+        assert task.state is not RUNNING, task
+    else:
+        assert graph.governors.get(governor.id) is governor and task in governor.assigned, task
+        assert task.state in _RUNNABLE and task.lease is not Lease.NONE, task
+        assert governor.sessions.get(task.session.id) is task.session, task
+    if task.unsettled:
+        assert task.error is None or task.attempt > 0, task
+        pending = sum(obj.state is OBJ_UNFINISHED for obj in task.inputs)
+        assert task.pending == pending, (task, "pending", task.pending, pending)
+        for obj in task.inputs:
+            assert obj.state in (OBJ_UNFINISHED, OBJ_FINISHED), (task, obj)
+            assert obj.constant or task in obj.waiting(), (task, obj)
+        assert not task.retained, task
+        if governor is None:
+            assert (task.state is WAITING) == (pending > 0), task
+            assert task.state is not READY or task.queued or task.delayed, (task, "is ready and nobody knows")
+        elif task.lease is Lease.FOLLOWER:
+            _check_follower(task, governor)
+        for output in task.outputs:
+            assert output.producer is task, (task, output)
+            assert task.again or output.state is OBJ_UNFINISHED, (task, output)
+    else:
+        assert not task.again, task
+    if task.state is FINISHED:
+        assert task.retained == any(required(obj) and obj.producer is task for obj in task.outputs), (task, "retained")
+        if not task.retained:
+            assert task.session.persistent, (task, "should be released")
+    if task.state is FAILED or task.state is CANCELLED:
+        assert task.error is not None and not task.retained, task
+        assert all(obj.state is not OBJ_UNFINISHED for obj in task.outputs), task
+
+
+def _check_follower(task: Task, governor: Governor) -> None:
+    for obj in task.inputs:
+        if obj.state is OBJ_UNFINISHED and obj not in governor.objects:
+            producer = obj.producer
+            assert producer is not None and producer.governor is governor, (task, "follows nobody", obj)
+    assert task.pending > 0, task
+
+
+def _check_object(graph: Graph, obj: Object) -> None:
+    session = obj.session
+    users = [task for task in session.tasks.values() if obj in task.inputs]
+    unsettled = [task for task in users if task.unsettled]
+    needs = len(unsettled) + sum(task.state is FAILED for task in users)
+    assert obj.needs == needs, (obj, "needs", obj.needs, needs)
+    assert len(set(obj.sites)) == len(obj.sites), obj
+    for governor in obj.sites:
+        assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
+        assert governor.sessions.get(session.id) is session, (obj, governor)
+    if obj.constant:
+        assert obj.state is OBJ_FINISHED and obj.consumers is None and obj.lineage == 0, obj
+        assert (obj.data is None) != (obj.file is None), obj
+        return
+    assert set(obj.waiting()) == set(unsettled), (obj, "consumers")
+    lineage = sum(task.retained for task in users)
+    assert obj.lineage == lineage, (obj, "lineage", obj.lineage, lineage)
+    producer = obj.producer
+    if obj.state is OBJ_FINISHED:
+        assert obj.needed, (obj, "should be removed")
+        assert obj.data is not None or obj.holders(), (obj, "is nowhere")
+        assert obj.info is not None, obj
+        assert obj.data is not None or producer is not None, (obj, "could not be made again")
+    elif obj.state is OBJ_UNFINISHED:
+        assert obj.data is None, obj
+        assert producer is not None and producer.unsettled, (obj, "is made by nobody")
+    elif obj.state is OBJ_REMOVED:
+        assert not obj.kept and not unsettled and not obj.sites, obj
+        assert obj.data is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
+        assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
+    else:
+        assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
+
+
+def _check_governor(graph: Graph, governor: Governor) -> None:
+    demand = dict.fromkeys(governor.total, 0)
+    work = follow_work = 0
+    books = [(task.shape, task.lease, task.load) for task in governor.assigned]
+    for shape, lease, load in [*books, *governor.stopping.values()]:
+        if lease is Lease.FOLLOWER:
+            follow_work += load
+        else:
+            work += load
+            for name, units in shape.needs:
+                demand[name] += units
+    assert governor.demand == demand, (governor, governor.demand, demand)
+    assert (governor.work, governor.follow_work) == (work, follow_work), governor
+    for task in governor.assigned:
+        assert task.governor is governor, (governor, task)
+        assert governor.can_hold(task.shape), (governor, task, "does not fit")
+        assert graph.sessions.get(task.session.id) is task.session, (governor, task)
+    for obj, copy in governor.objects.items():
+        assert governor in obj.sites, (governor, obj)
+        assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
+        assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
+        assert copy is not Copy.TOLD or obj.state is OBJ_FINISHED, (governor, obj)
+    for id, _attempt in governor.stopping:
+        assert id[0] in governor.sessions, (governor, id)
+    for session_id, session in governor.sessions.items():
+        assert graph.sessions.get(session_id) is session, (governor, session)
+        assert session.governors.get(governor.id) is governor, (governor, session)
+    assert all(count > 0 for count in governor.dropping.values()), governor
+
+
+def check_idle(core: ServerCore) -> None:
+    """That nothing is left when all sessions have ended.
+
+    Raises
+    ------
+    AssertionError
+        Naming what leaked.
+    """
+    check(core)
+    state = core.state
+    graph = state.graph
+    assert not graph.sessions, graph.sessions
+    for governor in graph.governors.values():
+        assert not governor.assigned and not governor.stopping, governor
+        assert not governor.objects and not governor.sessions, governor
+        assert not governor.dropping, (governor, governor.dropping)
+        assert governor.work == governor.follow_work == 0 and not any(governor.demand.values()), governor
+        assert not any(task.queued for _, task in governor.parked), governor
+    for client in graph.clients.values():
+        assert not client.sessions and not client.gathering, client
+    assert not state.stops

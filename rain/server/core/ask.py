@@ -1,0 +1,257 @@
+"""Requests that change little or nothing: keep, unkeep, cancel, update, locate, outputs, explanations, summaries."""
+
+from __future__ import annotations
+
+from rain.common.ids import ID
+from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.messages import (
+    Attach,
+    Attached,
+    Cancel,
+    Done,
+    ExpectGovernors,
+    Explain,
+    GetOutput,
+    GetServerInfo,
+    GovernorSummary,
+    Info,
+    Keep,
+    Locate,
+    Located,
+    ObjectData,
+    ObjectUpdate,
+    Output,
+    ServerInfo,
+    SessionStopped,
+    SessionSummary,
+    TaskUpdate,
+    Unkeep,
+    Update,
+    Updated,
+)
+from rain.common.states import DataObjectState, TaskState
+from rain.server.core.explain import explain_task
+from rain.server.core.news import object_update
+from rain.server.core.objects import not_needed
+from rain.server.core.run import object_data
+from rain.server.core.settle import cancel
+from rain.server.core.state import State, task_update
+from rain.server.core.submit import can_be_kept
+from rain.server.graph import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
+
+
+def _unknown(session: Session, id: ID, what: str) -> str:
+    if id[0] != session.id:
+        return f"{what} {id} is not of session {session.id}"
+    return f"{what} {id} was never submitted"
+
+
+def keep(state: State, client: Client, session: Session, message: Keep) -> None:
+    """Answer `Keep`: all of it or nothing."""
+    objects: list[Object] = []
+    for id in message.objects:
+        obj = state.graph.object(id) if id[0] == session.id else None
+        if obj is None or not can_be_kept(obj):
+            if obj is not None or session.released_as(id[1]) == RELEASED_OBJECT:
+                text = (
+                    f"object {obj.title if obj is not None else id} cannot be kept: nobody needed it any more, and its "
+                    "data were removed; call keep() before the tasks that use it have finished"
+                )
+            else:
+                text = _unknown(session, id, "object")
+            state.refuse(client.id, message.request, text)
+            return
+        objects.append(obj)
+    for obj in objects:
+        if not obj.kept:
+            obj.kept = True
+            if obj.state is OBJ_FINISHED:
+                state.tell_object(obj)
+    state.to_client(client.id, Done(message.request))
+
+
+def unkeep(state: State, client: Client, session: Session, message: Unkeep) -> None:
+    """Answer `Unkeep`; what is not kept is no error."""
+    for id in message.objects:
+        obj = state.graph.object(id) if id[0] == session.id else None
+        if obj is not None and obj.kept:
+            obj.kept = False
+            state.happened("ClientUnkeep", id[0], id[1])
+            if not obj.needs or obj.consumers is None:
+                not_needed(state, obj)
+    state.to_client(client.id, Done(message.request))
+
+
+def cancel_tasks(state: State, client: Client, session: Session, message: Cancel) -> None:
+    """Answer `Cancel`."""
+    if message.tasks is None:
+        tasks = list(session.tasks.values())
+    else:
+        tasks = []
+        for id in message.tasks:
+            task = state.graph.task(id) if id[0] == session.id else None
+            if task is not None:
+                tasks.append(task)
+            elif session.released_as(id[1]) != RELEASED_TASK:
+                state.refuse(client.id, message.request, _unknown(session, id, "task"))
+                return
+    cancel(state, tasks)
+    state.schedule_due = True
+    state.to_client(client.id, Done(message.request))
+
+
+def update(state: State, client: Client, session: Session, message: Update) -> None:
+    """Answer `Update`. Of what was released the state is told; its client heard the rest when it settled."""
+    tasks: list[TaskUpdate] = []
+    objects: list[ObjectUpdate] = []
+    size = 0
+    for id in message.items:
+        number = id[1]
+        own = id[0] == session.id
+        if own and (task := session.tasks.get(number)) is not None:
+            tasks.append(task_update(task))
+        elif own and (obj := session.objects.get(number)) is not None:
+            told = object_update(state, obj)
+            size += len(told.data or b"")
+            if size > BATCH_BYTES_TARGET and told.data is not None:
+                told.data = None
+                told.places = object_data(state, obj, with_data=False).places
+            objects.append(told)
+        elif own and session.released_as(number) == RELEASED_TASK:
+            tasks.append(TaskUpdate(id, TaskState.FINISHED))
+        elif own and session.released_as(number) == RELEASED_OBJECT:
+            objects.append(ObjectUpdate(id, DataObjectState.REMOVED))
+        else:
+            state.refuse(client.id, message.request, _unknown(session, id, "item"))
+            return
+    state.to_client(client.id, Updated(message.request, tasks, objects))
+
+
+def locate(state: State, client: Client, session: Session, message: Locate) -> None:
+    """Answer `Locate`. Past a limit small objects are not sent along: this server is their place."""
+    found: list[ObjectData | None] = []
+    size = 0
+    for id in message.objects:
+        obj = state.graph.object(id) if id[0] == session.id else None
+        if obj is None or obj.state is not OBJ_FINISHED:
+            found.append(None)
+            continue
+        size += len(obj.data or b"")
+        found.append(object_data(state, obj, with_data=size <= BATCH_BYTES_TARGET))
+    state.to_client(client.id, Located(message.request, found))
+
+
+def get_output(state: State, client: Client, message: GetOutput) -> None:
+    """Answer `GetOutput`."""
+    session = client.sessions.get(message.task[0])
+    if session is None:
+        state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
+        return
+    stdout, stderr = session.outputs.get(message.task[1], (b"", b""))
+    state.to_client(client.id, Output(message.request, stdout, stderr))
+
+
+def explain(state: State, client: Client, message: Explain) -> None:
+    """Answer `Explain`."""
+    session = client.sessions.get(message.task[0])
+    if session is None:
+        state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
+        return
+    task = session.tasks.get(message.task[1])
+    if task is not None:
+        text = explain_task(state, task)
+    elif session.released_as(message.task[1]) == RELEASED_TASK:
+        text = f"Task {message.task} finished."
+    else:
+        state.refuse(client.id, message.request, _unknown(session, message.task, "task"))
+        return
+    state.to_client(client.id, Info(message.request, {"text": text}))
+
+
+def expect_governors(state: State, client: Client, message: ExpectGovernors) -> None:
+    """Answer `ExpectGovernors`."""
+    state.graph.expected = message.count
+    state.schedule_due = True
+    state.to_client(client.id, Done(message.request))
+
+
+# -- summaries ------------------------------------------------------------------------------------
+
+
+def server_info(state: State, request: int, version: str, address: str, http: str) -> ServerInfo:
+    """What is here: governors and sessions."""
+    graph = state.graph
+    return ServerInfo(
+        request,
+        version,
+        address,
+        http,
+        [governor_summary(governor) for governor in graph.governors.values()],
+        [session_summary(session) for session in graph.sessions.values()],
+    )
+
+
+def get_server_info(state: State, client: Client, message: GetServerInfo) -> None:
+    """Answer `GetServerInfo`."""
+    state.to_client(client.id, server_info(state, message.request, state.version, state.address, state.http))
+
+
+def governor_summary(governor: Governor) -> GovernorSummary:
+    """One line about a governor."""
+    objects = [obj.id for obj in governor.objects]
+    made = [obj.id for task in governor.assigned for obj in task.outputs if obj not in governor.objects]
+    return GovernorSummary(
+        governor.id,
+        [task.id for task in governor.assigned],
+        objects + made,
+        list(governor.dropping),
+        governor.resources,
+        governor.load,
+    )
+
+
+def session_summary(session: Session) -> SessionSummary:
+    """One line about a session."""
+    counts = {state.value: count for state in TaskState if (count := session.counts[id(state)])}
+    client = None if session.client is None else session.client.id
+    return SessionSummary(session.id, session.name, session.persistent, counts, client)
+
+
+def attach(state: State, client: Client, message: Attach) -> None:
+    """Answer `Attach`: the session is this client's from now on."""
+    wanted = message.session
+    found = [
+        session
+        for session in state.graph.sessions.values()
+        if session.persistent and not session.over and wanted in (session.id, session.name)
+    ]
+    if len(found) != 1:
+        if found:
+            ids = ", ".join(str(session.id) for session in found)
+            text = f"several persistent sessions are named {wanted!r}; attach by id: {ids}"
+        else:
+            text = f"there is no persistent session {wanted!r}"
+        state.refuse(client.id, message.request, text, "session")
+        return
+    session = found[0]
+    if session.client is not None and session.client is not client:
+        del session.client.sessions[session.id]
+        reason = f"session {session.id} {session.name!r} was attached by another client"
+        state.to_client(session.client.id, SessionStopped(session.id, reason))
+    session.client = client
+    client.sessions[session.id] = session
+    objects = session.objects.values()
+    tasks = session.tasks.values()
+    state.to_client(
+        client.id,
+        Attached(
+            message.request,
+            session.id,
+            session.name,
+            [task.spec for task in tasks],
+            [obj.spec for obj in objects],
+            [obj.id for obj in objects if obj.kept],
+            [task_update(task) for task in tasks],
+            [ObjectUpdate(obj.id, obj.state, obj.info) for obj in objects],
+        ),
+    )

@@ -1,0 +1,259 @@
+"""The server's core: events in, effects out.
+
+Theory of operation
+-------------------
+`ServerCore.step` is the only way in. An event changes the graph at once; replies to a client's requests are effects of
+the same step. What can wait is gathered: news for clients, drops, cancellations, and all placing of tasks happen at
+`TurnEnded`, so that each peer gets one batch per loop turn, however many tasks it is about.
+
+The order of effects is that in which they have to be carried out. Within a turn a governor is told first what to end
+and to drop, then what to run.
+
+The parts: `sessions` (clients come and go, sessions open and end), `submit`, `run` (attempts and their results),
+`settle` (failure and cancellation spread), `objects` (who needs what; lineage), `lost` (governors and copies that are
+gone), `retry`, `ask` (questions), `news` (batches). `rain.server.check` says what must hold after each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rain.common import messages as m
+from rain.common.ids import ID
+from rain.common.limits import GOVERNOR_LOST_S
+from rain.common.spec import TaskError
+from rain.server.core import ask, lost, news, retry, run, sessions, submit
+from rain.server.core import events as ev
+from rain.server.core.effects import Effect
+from rain.server.core.explain import cannot_hold
+from rain.server.core.settle import fail
+from rain.server.core.state import State
+from rain.server.graph import OBJ_FINISHED, Client, Governor
+
+_SESSION_REQUESTS: dict[type, Callable[..., None]] = {
+    m.Submit: submit.submit,
+    m.Keep: ask.keep,
+    m.Unkeep: ask.unkeep,
+    m.Cancel: ask.cancel_tasks,
+    m.Retry: retry.retry,
+    m.Update: ask.update,
+    m.Locate: ask.locate,
+}
+_CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
+    m.NewSession: sessions.new_session,
+    m.CloseSession: sessions.close_session,
+    m.GetOutput: ask.get_output,
+    m.Explain: ask.explain,
+    m.GetServerInfo: ask.get_server_info,
+    m.Attach: ask.attach,
+    m.ExpectGovernors: ask.expect_governors,
+}
+_GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
+    m.Started: run.started,
+    m.Finished: run.finished,
+    m.Stopped: run.stopped,
+    m.GaveBack: run.gave_back,
+    m.InputsMissing: lost.inputs_missing,
+    m.Fetched: lost.fetched,
+    m.Moved: lost.moved,
+    m.ObjectsLost: lost.objects_lost,
+    m.Dropped: lost.dropped,
+    m.SessionEnded: sessions.session_ended,
+}
+
+
+class ServerCore:
+    """A server without IO.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port`` of the server's listener, the place of constants.
+    host_id : str
+        The machine it runs on.
+    http : str
+        ``host:port`` of its HTTP listener.
+    version : str
+
+    Examples
+    --------
+    >>> from rain.server.core import ServerCore, events
+    >>> core = ServerCore("127.0.0.1:7210", "this-host")
+    >>> core.step(events.ClientJoined("client-1"), now=0.0)[-1]
+    ToClient(client_id='client-1', message=GovernorCount(count=0))
+    """
+
+    __slots__ = ("_handlers", "state")
+
+    def __init__(self, address: str, host_id: str, http: str = "", version: str = "") -> None:
+        self.state = State(address, host_id, http, version)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id),
+            ev.ClientGone: self._client_gone,
+            ev.ClientSaid: self._client_said,
+            ev.GovernorJoined: self._governor_joined,
+            ev.GovernorGone: self._governor_gone,
+            ev.GovernorSaid: self._governor_said,
+            ev.Tick: self._tick,
+            ev.TurnEnded: self._turn_ended,
+        }
+
+    def step(self, event: ev.Event, now: float) -> list[Effect]:
+        """What `event` leads to.
+
+        Parameters
+        ----------
+        event : Event
+        now : float
+            Monotonic seconds.
+
+        Returns
+        -------
+        list of Effect
+            To be carried out in order.
+        """
+        state = self.state
+        state.now = now
+        self._handlers[type(event)](event)
+        if state.stops:
+            sessions.stop_sessions(state)
+        out = state.out
+        state.out = []
+        return out
+
+    def info(self, request: int, version: str, address: str, http: str) -> m.ServerInfo:
+        """The present state in short."""
+        return ask.server_info(self.state, request, version, address, http)
+
+    def object_data(self, id: ID) -> m.ObjectData | None:
+        """A finished object's bytes or places; None if it is not finished or gone."""
+        obj = self.state.graph.object(id)
+        if obj is None or obj.state is not OBJ_FINISHED:
+            return None
+        return run.object_data(self.state, obj)
+
+    # -- clients --------------------------------------------------------------------------------
+
+    def _client_gone(self, event: ev.ClientGone) -> None:
+        client = self.state.graph.clients.get(event.client_id)
+        if client is not None:
+            sessions.client_gone(self.state, client)
+
+    def _client_said(self, event: ev.ClientSaid) -> None:
+        state = self.state
+        client = state.graph.clients.get(event.client_id)
+        if client is None:
+            return
+        message = event.message
+        kind = type(message)
+        handler = _SESSION_REQUESTS.get(kind)
+        if handler is not None:
+            self._session_request(client, message, handler)
+        elif kind is m.Goodbye:
+            sessions.leave_sessions(state, client)
+        else:
+            _CLIENT_REQUESTS[kind](state, client, message)
+
+    def _session_request(self, client: Client, message: Any, handler: Callable[..., None]) -> None:
+        state = self.state
+        session = client.sessions.get(message.session_id)
+        if session is not None and not session.over:
+            handler(state, client, session, message)
+            return
+        if session is None:
+            text = f"session {message.session_id} is not open: it was closed, or never was this client's"
+        else:
+            text = session.stopped or f"session {session.id} {session.name!r} is being closed"
+        submit.discard_uploads(state, getattr(message, "constants", ()))
+        state.refuse(client.id, message.request, text, "session")
+
+    # -- governors ------------------------------------------------------------------------------
+
+    def _governor_joined(self, event: ev.GovernorJoined) -> None:
+        state = self.state
+        graph = state.graph
+        before = graph.governors.get(event.governor_id)
+        if before is not None:
+            self._lose(before, "another governor registered under its name")
+        graph.orders += 1
+        governor = Governor(event.register, graph.orders)
+        governor.id = event.governor_id
+        graph.governors[governor.id] = governor
+        graph.version += 1
+        state.schedule_due = True
+        state.happened("GovernorNew", values={"governor": governor.id, "resources": governor.resources})
+        self._tell_count()
+
+    def _governor_gone(self, event: ev.GovernorGone) -> None:
+        governor = self.state.graph.governors.get(event.governor_id)
+        if governor is not None:
+            self._lose(governor, event.reason)
+            self._tell_count()
+
+    def _lose(self, governor: Governor, reason: str) -> None:
+        state = self.state
+        graph = state.graph
+        del graph.governors[governor.id]
+        graph.version += 1
+        graph.lost_at = state.now
+        state.schedule_due = True
+        state.scheduler.forget_governor(governor)
+        state.happened("GovernorRemoved", values={"governor": governor.id, "reason": reason})
+        for session in list(governor.sessions.values()):
+            session.governors.pop(governor.id, None)
+        lost.governor_lost(state, governor, reason)
+        for session in list(governor.sessions.values()):
+            if session.over:
+                sessions.left_governor(state, session, governor)
+
+    def _tell_count(self) -> None:
+        count = len(self.state.graph.governors)
+        for client_id in self.state.graph.clients:
+            self.state.to_client(client_id, m.GovernorCount(count))
+
+    def _governor_said(self, event: ev.GovernorSaid) -> None:
+        state = self.state
+        governor = state.graph.governors.get(event.governor_id)
+        if governor is None:
+            return
+        message = event.message
+        if type(message) is m.Load:
+            governor.load = message.values
+            state.happened("Monitoring", values={"governor": governor.id, **message.values})
+            return
+        handler = _GOVERNOR_SAID.get(type(message))
+        if handler is not None:
+            handler(state, governor, message)
+
+    # -- turns ----------------------------------------------------------------------------------
+
+    def _tick(self, event: ev.Tick) -> None:
+        lost.wake_delayed(self.state)
+        # Reservations and hopeless tasks are judged by time.
+        self.state.schedule_due = True
+
+    def _turn_ended(self, event: ev.TurnEnded) -> None:
+        state = self.state
+        if state.schedule_due:
+            self._fail_hopeless()
+            if state.stops:
+                sessions.stop_sessions(state)
+        news.flush_orders(state)
+        if state.schedule_due:
+            for governor, tasks in run.schedule(state).items():
+                news.assign(state, governor, tasks)
+            news.take_back(state)
+        news.flush_news(state)
+
+    def _fail_hopeless(self) -> None:
+        """Tasks that fit nowhere fail, unless more governors are expected or one may come back."""
+        state = self.state
+        graph = state.graph
+        if not graph.governors or len(graph.governors) < graph.expected:
+            return
+        if graph.lost_at is not None and state.now - graph.lost_at < GOVERNOR_LOST_S:
+            return
+        for task in state.scheduler.hopeless():
+            if task.unsettled:
+                fail(state, task, TaskError("resources", cannot_hold(graph, task)))

@@ -1,0 +1,51 @@
+"""What a server's core wants done: everything that `ServerCore.step` returns.
+
+The shell carries effects out in order. A message to a peer that has gone is dropped by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rain.common.messages import ServerToClient, ServerToGovernor
+
+
+class ToClient(msgspec.Struct):
+    """Say this to a client."""
+
+    client_id: str
+    message: ServerToClient
+
+
+class ToGovernor(msgspec.Struct):
+    """Say this to a governor."""
+
+    governor_id: str
+    message: ServerToGovernor
+
+
+class DropGovernor(msgspec.Struct):
+    """End the conversation with a governor that broke the rules. `GovernorGone` follows."""
+
+    governor_id: str
+    reason: str
+
+
+class DiscardUpload(msgspec.Struct):
+    """Delete the files of these uploads: nobody needs them."""
+
+    names: list[str]
+
+
+class Happened(msgspec.Struct, gc=False):
+    """For the event log. `session` and `id` are numbers where the event is about a session or one of its items."""
+
+    type: str
+    session: int | None
+    id: int | None
+    values: dict[str, Any]
+
+
+Effect: TypeAlias = ToClient | ToGovernor | DropGovernor | DiscardUpload | Happened

@@ -1,0 +1,71 @@
+"""What can happen to a server: everything that `ServerCore.step` takes.
+
+The shell turns IO into these and nothing else reaches the core. Rules that the shell keeps:
+
+* a peer is a conversation: its messages come in order, each once, between its `…Joined` and its `…Gone`;
+* a governor's `Register` comes as `GovernorJoined`, and before another of the same id the first one's `GovernorGone`;
+* after the events of one loop turn it steps `TurnEnded` once: that is when work is placed and batches leave;
+* `Tick` comes at least once a second, followed by `TurnEnded`;
+* a constant that names an upload comes with `Constant.file` set.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from rain.common.messages import ClientToServer, GovernorToServer, Register
+
+
+class ClientJoined(msgspec.Struct, gc=False):
+    """A client opened a conversation."""
+
+    client_id: str
+
+
+class ClientGone(msgspec.Struct, gc=False):
+    """A client's conversation is over: its sessions end, but for persistent ones."""
+
+    client_id: str
+
+
+class ClientSaid(msgspec.Struct):
+    """The next message of a client."""
+
+    client_id: str
+    message: ClientToServer
+
+
+class GovernorJoined(msgspec.Struct):
+    """A governor registered; it has nothing and runs nothing."""
+
+    governor_id: str
+    register: Register
+
+
+class GovernorGone(msgspec.Struct, gc=False):
+    """A governor's conversation is over: nothing of it runs, nothing of it is left."""
+
+    governor_id: str
+    reason: str
+
+
+class GovernorSaid(msgspec.Struct):
+    """The next message of a governor."""
+
+    governor_id: str
+    message: GovernorToServer
+
+
+class Tick(msgspec.Struct, gc=False):
+    """Time went by."""
+
+
+class TurnEnded(msgspec.Struct, gc=False):
+    """All events of this loop turn were stepped."""
+
+
+Event: TypeAlias = (
+    ClientJoined | ClientGone | ClientSaid | GovernorJoined | GovernorGone | GovernorSaid | Tick | TurnEnded
+)  # fmt: skip

@@ -1,0 +1,189 @@
+"""Who needs an object, and what becomes of it when nobody does; lineage.
+
+A finished task is *retained* while one of its outputs would have to be made again if it were lost (`required`): the
+lineage of what is needed. Bytes up to `LINEAGE_BYTES_MAX` cut lineage: the server rather keeps them than the record of
+the task that made them and all that is behind it.
+
+Chains of tasks may be as long as memory allows, so nothing here recurses.
+"""
+
+from __future__ import annotations
+
+from rain.server.core.state import State
+from rain.server.graph import (
+    FINISHED,
+    OBJ_FINISHED,
+    OBJ_REMOVED,
+    OBJ_UNFINISHED,
+    READY,
+    RELEASED_OBJECT,
+    RELEASED_TASK,
+    WAITING,
+    Object,
+    Task,
+)
+
+LINEAGE_BYTES_MAX = 4096
+
+
+def wake(state: State, obj: Object) -> None:
+    """An object is finished: its consumers wait for one input less."""
+    for task in obj.waiting():
+        task.pending -= 1
+        if task.pending:
+            continue
+        if task.governor is not None:
+            state.graph.promote(task)
+            if task.state is WAITING:
+                state.set_task(task, READY)
+        else:
+            make_ready(state, task)
+
+
+def make_ready(state: State, task: Task) -> None:
+    """All inputs of an unassigned task are finished: queue it."""
+    if task.state is not READY:
+        state.set_task(task, READY)
+    if not task.delayed:
+        state.scheduler.push(task)
+    state.schedule_due = True
+
+
+def drop_copies(state: State, obj: Object) -> None:
+    """Governors that hold or know an object need it no more."""
+    for governor in obj.sites:
+        del governor.objects[obj]
+        governor.drops.append(obj.id)
+        governor.dropping[obj.id] = governor.dropping.get(obj.id, 0) + 1
+    obj.sites = ()
+
+
+def wanted(obj: Object) -> bool:
+    """Whether it has to be made again if it is lost: failed tasks only hold it while it is there."""
+    return obj.kept or obj.consumers is not None
+
+
+def not_needed(state: State, obj: Object) -> None:
+    """Nobody needs an object any more (or only failed tasks do, and it is not finished)."""
+    if obj.constant:
+        if not obj.needed and not obj.is_function:
+            drop_copies(state, obj)
+    elif obj.state is OBJ_FINISHED:
+        if not obj.needed:
+            _remove(state, obj)
+    elif obj.state is OBJ_UNFINISHED:
+        producer = obj.producer
+        if producer is not None and producer.again:
+            abandon(state, producer)
+
+
+def _remove(state: State, obj: Object) -> None:
+    drop_copies(state, obj)
+    producer = obj.producer
+    if obj.data is not None and not (obj.lineage and (producer is None or len(obj.data) <= LINEAGE_BYTES_MAX)):
+        obj.data = None
+    state.set_object(obj, OBJ_REMOVED)
+    if producer is None:
+        _purge(obj)
+    else:
+        review(state, producer)
+
+
+def _purge(obj: Object) -> None:
+    """Release the record of a removed object, unless lineage wants it."""
+    session = obj.session
+    if obj.lineage == 0 and obj.needs == 0:
+        obj.data = None
+        if not session.persistent:
+            del session.objects[obj.id[1]]
+            session.release(obj.id[1], RELEASED_OBJECT)
+
+
+def release_inputs(state: State, task: Task) -> None:
+    """A task settled for good: it needs its inputs no more."""
+    for obj in task.inputs:
+        obj.needs -= 1
+        obj.remove_consumer(task)
+        if not obj.kept and not (obj.needs if obj.state is not OBJ_UNFINISHED else wanted(obj)):
+            not_needed(state, obj)
+
+
+def required(obj: Object) -> bool:
+    """Whether the finished producer of an object may have to run again."""
+    if obj.data is not None:
+        return (obj.lineage > 0 or obj.needs > 0) and len(obj.data) > LINEAGE_BYTES_MAX
+    return obj.state is OBJ_FINISHED or obj.lineage > 0 or obj.needs > 0
+
+
+def retain_or_release(state: State, task: Task) -> None:
+    """Judge a task that just finished, before its inputs are released."""
+    if any(map(required, task.outputs)):
+        task.retained = True
+        for obj in task.inputs:
+            if not obj.constant:
+                obj.lineage += 1
+    else:
+        _forget(task)
+
+
+def review(state: State, task: Task) -> None:
+    """Release a retained task, and those behind it, if nothing asks for them any more."""
+    stack = [task]
+    while stack:
+        task = stack.pop()
+        if not task.retained or any(map(required, task.outputs)):
+            continue
+        task.retained = False
+        _forget(task)
+        for obj in task.inputs:
+            if obj.constant:
+                continue
+            obj.lineage -= 1
+            if obj.lineage == 0:
+                if obj.producer is not None:
+                    if obj.state is OBJ_REMOVED:
+                        obj.data = None
+                    stack.append(obj.producer)
+                elif obj.state is OBJ_REMOVED:
+                    _purge(obj)
+
+
+def _forget(task: Task) -> None:
+    """Release the record of a finished task; its outputs stand for themselves now."""
+    session = task.session
+    for obj in task.outputs:
+        obj.producer = None
+        if obj.state is OBJ_REMOVED:
+            _purge(obj)
+    if not session.persistent:
+        number = task.id[1]
+        del session.tasks[number]
+        session.release(number, RELEASED_TASK)
+        session.crashes.pop(number, None)
+        session.failures.pop(number, None)
+
+
+def abandon(state: State, task: Task) -> None:
+    """Do not make lost outputs again that nobody wants any more, if that has not begun."""
+    stack = [task]
+    while stack:
+        task = stack.pop()
+        if not task.again or task.governor is not None:
+            continue
+        if any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
+            continue
+        task.again = False
+        state.set_task(task, FINISHED)
+        for obj in task.outputs:
+            if obj.state is OBJ_UNFINISHED:
+                state.set_object(obj, OBJ_FINISHED)
+                state.set_object(obj, OBJ_REMOVED)
+        retain_or_release(state, task)
+        for obj in task.inputs:
+            obj.needs -= 1
+            obj.remove_consumer(task)
+            if obj.state is OBJ_UNFINISHED:
+                if obj.producer is not None and obj.producer.again:
+                    stack.append(obj.producer)
+            elif not obj.needed:
+                not_needed(state, obj)

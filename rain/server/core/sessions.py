@@ -1,0 +1,178 @@
+"""Clients and sessions: how they come, and how they end."""
+
+from __future__ import annotations
+
+from rain.common.messages import (
+    CloseSession,
+    Done,
+    GovernorCount,
+    NewSession,
+    SessionEnded,
+    SessionOpened,
+    SessionStopped,
+)
+from rain.server.core.effects import DiscardUpload
+from rain.server.core.news import flush_session
+from rain.server.core.state import State
+from rain.server.graph import CANCELLED, Client, Governor, Session, Task
+
+SESSION_NAME_CHARS_MAX = 1000
+
+
+def client_joined(state: State, client_id: str) -> None:
+    """A client is there."""
+    state.graph.clients[client_id] = Client(client_id)
+    state.happened("ClientNew", values={"client": client_id})
+    state.to_client(client_id, GovernorCount(len(state.graph.governors)))
+
+
+def client_gone(state: State, client: Client) -> None:
+    """A client is gone: its sessions end, persistent ones wait for another."""
+    leave_sessions(state, client)
+    del state.graph.clients[client.id]
+    names = [
+        constant.upload
+        for pieces in client.gathering.values()
+        for piece in pieces
+        for constant in piece.constants
+        if constant.upload
+    ]
+    if names:
+        state.out.append(DiscardUpload(names))
+    state.happened("ClientRemoved", values={"client": client.id})
+
+
+def leave_sessions(state: State, client: Client) -> None:
+    """End a client's sessions, or detach it from those that live on."""
+    for session in list(client.sessions.values()):
+        if session.persistent and not session.over:
+            session.client = None
+            del client.sessions[session.id]
+        else:
+            end_session(state, session)
+
+
+def new_session(state: State, client: Client, message: NewSession) -> None:
+    """Answer `NewSession`."""
+    if message.on_failure not in ("continue", "stop"):
+        text = f'on_failure is {message.on_failure!r}; it has to be "continue" or "stop"'
+        state.refuse(client.id, message.request, text)
+        return
+    if len(message.name) > SESSION_NAME_CHARS_MAX:
+        text = (
+            f"the session's name has {len(message.name)} characters; SESSION_NAME_CHARS_MAX is {SESSION_NAME_CHARS_MAX}"
+        )
+        state.refuse(client.id, message.request, text)
+        return
+    state.sessions_made += 1
+    session = Session(state.sessions_made, message.name, client, message.on_failure, message.persistent, message.env)
+    state.graph.sessions[session.id] = session
+    client.sessions[session.id] = session
+    state.happened("SessionNew", session.id, values={"name": session.name, "client": client.id})
+    state.to_client(client.id, SessionOpened(message.request, session.id))
+
+
+def close_session(state: State, client: Client, message: CloseSession) -> None:
+    """Answer `CloseSession`, once nothing of the session is left; one that is gone is no error."""
+    session = client.sessions.get(message.session_id)
+    if session is not None:
+        end_session(state, session, (client.id, message.request))
+    elif message.session_id in state.graph.sessions:
+        state.refuse(client.id, message.request, f"session {message.session_id} is another client's", "session")
+    else:
+        state.to_client(client.id, Done(message.request))
+
+
+def end_session(state: State, session: Session, waiter: tuple[str, int] | None = None) -> None:
+    """Kill what runs of a session and drop what it holds; the session is gone when all governors confirm that."""
+    begun = session.over
+    if session.closing is None:
+        session.closing = []
+    if waiter is not None:
+        session.closing.append(waiter)
+    if not begun:
+        _wind_up(state, session)
+    if not session.governors:
+        _gone(state, session)
+
+
+def stop_sessions(state: State) -> None:
+    """``on_failure="stop"``: end the sessions in which a task failed during this step."""
+    while state.stops:
+        session = next(iter(state.stops))
+        task = state.stops.pop(session)
+        if not session.over:
+            _stop(state, session, task)
+
+
+def _stop(state: State, session: Session, task: Task) -> None:
+    error = task.error
+    text = error.message if error is not None else ""
+    reason = f"session {session.id} {session.name!r} was stopped by the failure of task {task.title}:\n{text}"
+    client_id = state.client_of(session)
+    flush_session(state, session)
+    session.stopped = reason
+    if client_id is not None:
+        state.to_client(client_id, SessionStopped(session.id, reason, task.id, error))
+    _wind_up(state, session)
+
+
+def _wind_up(state: State, session: Session) -> None:
+    graph = state.graph
+    for shape in session.shapes.values():
+        state.scheduler.forget_shape(shape)
+    for task in session.tasks.values():
+        if task.unsettled:
+            # Those that are assigned stay in their governor's books until it confirms the end of the session.
+            graph.set_task_state(task, CANCELLED)
+    for obj in session.objects.values():
+        for governor in obj.sites:
+            del governor.objects[obj]
+        obj.sites = ()
+    if session.uploads:
+        state.out.append(DiscardUpload(list(session.uploads.values())))
+        session.uploads = {}
+    for governor in session.governors.values():
+        governor.ends.append(session.id)
+    state.schedule_due = True
+
+
+def session_ended(state: State, governor: Governor, message: SessionEnded) -> None:
+    """A governor has nothing of a session any more."""
+    session = governor.sessions.get(message.session_id)
+    if session is None or not session.over:
+        return
+    left_governor(state, session, governor)
+
+
+def left_governor(state: State, session: Session, governor: Governor) -> None:
+    """Nothing of a session that ends is left on a governor."""
+    graph = state.graph
+    session_id = session.id
+    for task in [task for task in governor.assigned if task.session is session]:
+        graph.unassign(task)
+    for id, attempt in [key for key in governor.stopping if key[0][0] == session_id]:
+        graph.stopped(governor, id, attempt)
+    for id in [id for id in governor.dropping if id[0] == session_id]:
+        del governor.dropping[id]
+    governor.sessions.pop(session_id, None)
+    session.governors.pop(governor.id, None)
+    state.schedule_due = True
+    if not session.governors and session.closing is not None:
+        _gone(state, session)
+
+
+def _gone(state: State, session: Session) -> None:
+    for client_id, request in session.closing or ():
+        state.to_client(client_id, Done(request))
+    state.graph.sessions.pop(session.id, None)
+    if session.client is not None:
+        session.client.sessions.pop(session.id, None)
+    state.happened("SessionClosed", session.id, values={"name": session.name})
+    # Records refer to each other; without the circles they are freed at once.
+    for task in session.tasks.values():
+        task.inputs = task.outputs = ()
+    for obj in session.objects.values():
+        obj.producer = obj.consumers = None
+    session.tasks = {}
+    session.objects = {}

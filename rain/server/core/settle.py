@@ -1,0 +1,155 @@
+"""How tasks fail and are cancelled, with all that depends on them; how attempts are withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.spec import TaskError, TaskInfo
+from rain.common.states import TaskState
+from rain.server.core.objects import abandon, make_ready, not_needed, release_inputs, wanted
+from rain.server.core.state import State
+from rain.server.graph import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    OBJ_FAILED,
+    OBJ_UNFINISHED,
+    WAITING,
+    Governor,
+    Lease,
+    Task,
+)
+
+DEPENDENTS_WITH_TEXT_MAX = 1000
+"""Dependents of one failure that quote all of its text; the others quote the beginning and the end."""
+QUOTED_CHARS_MAX = 2000
+
+
+def withdraw(state: State, task: Task) -> None:
+    """Tell the governor of an assigned task to end the attempt."""
+    governor = task.governor
+    assert governor is not None
+    governor.cancels.append((task.id, task.attempt))
+    state.graph.stop(task)
+
+
+def withdraw_followers(state: State, task: Task, governor: Governor) -> None:
+    """A task left a governor without finishing: what was to follow it there cannot."""
+    stack = [task]
+    while stack:
+        for obj in stack.pop().outputs:
+            if obj.state is not OBJ_UNFINISHED:
+                continue
+            for consumer in obj.waiting():
+                if consumer.governor is governor and consumer.lease is Lease.FOLLOWER:
+                    withdraw(state, consumer)
+                    if consumer.state is not WAITING:
+                        state.set_task(consumer, WAITING)
+                    stack.append(consumer)
+
+
+def back(state: State, task: Task, governor: Governor) -> None:
+    """A task that is no longer assigned to `governor` waits again, or is ready again."""
+    withdraw_followers(state, task, governor)
+    if task.again:
+        abandon(state, task)
+        if task.state is FINISHED:
+            return
+    if not task.pending:
+        make_ready(state, task)
+    elif task.state is not WAITING:
+        state.set_task(task, WAITING)
+
+
+def settle_as(state: State, task: Task, to: TaskState, error: TaskError) -> None:
+    """Fail or cancel a task because of a task that did so before."""
+    if to is CANCELLED:
+        _spread(state, task, to, error, "cancelled", "was cancelled")
+    else:
+        fail(state, task, error)
+
+
+def fail(state: State, task: Task, error: TaskError) -> None:
+    """A task failed for good, and so does what depends on it; perhaps its session stops."""
+    session = task.session
+    _spread(state, task, FAILED, error, "dependency", "failed")
+    if session.on_failure == "stop" and not session.over and session not in state.stops:
+        state.stops[session] = task
+
+
+def cancel(state: State, tasks: Iterable[Task]) -> None:
+    """Cancel unsettled tasks and what depends on them."""
+    for task in tasks:
+        if task.unsettled:
+            error = TaskError("cancelled", f"Task {task.title} was cancelled")
+            _spread(state, task, CANCELLED, error, "cancelled", "was cancelled")
+
+
+def _spread(state: State, cause: Task, to: TaskState, error: TaskError, kind: str, verb: str) -> None:
+    _settle(state, cause, to, error)
+    text, short = error.message, _shortened(error.message)
+    count = 0
+    stack = [cause]
+    while stack:
+        failed = stack.pop()
+        for obj in failed.outputs:
+            if obj.state is not OBJ_UNFINISHED:
+                continue
+            state.set_object(obj, OBJ_FAILED)
+            for task in obj.waiting():
+                count += 1
+                quoted = text if count <= DEPENDENTS_WITH_TEXT_MAX else short
+                message = (
+                    f"Task {task.title} did not run, because task {cause.title}, which it needs, {verb}:\n{quoted}"
+                )
+                origin = cause.id if error.cause is None else error.cause
+                _settle(state, task, to, TaskError(kind, message, cause=origin))
+                stack.append(task)
+
+
+def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
+    if task.governor is not None:
+        withdraw(state, task)
+    task.error = error
+    if task.info is None:
+        task.info = TaskInfo(error=error.message, attempts=task.attempt)
+    else:
+        task.info = msgspec.structs.replace(task.info, error=error.message)
+    task.again = False
+    task.delayed = False
+    state.set_task(task, to)
+    state.happened(
+        "TaskFinished", task.id[0], task.id[1], {"state": to.value, "error": error.message[:QUOTED_CHARS_MAX]}
+    )
+    if to is CANCELLED:
+        release_inputs(state, task)
+        return
+    # A failed task holds its inputs, so that it can be run again.
+    for obj in task.inputs:
+        obj.remove_consumer(task)
+        if obj.state is OBJ_UNFINISHED and not wanted(obj):
+            not_needed(state, obj)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= 2 * QUOTED_CHARS_MAX:
+        return text
+    return f"{text[:QUOTED_CHARS_MAX]}\n[…]\n{text[-QUOTED_CHARS_MAX:]}"
+
+
+def dependency_error(task: Task, cause: Task) -> tuple[TaskState, TaskError]:
+    """State and error of a task that needs what a failed or cancelled task did not make."""
+    error = cause.error
+    text = error.message if error is not None else ""
+    origin: ID = cause.id
+    if error is not None and error.cause is not None:
+        origin = error.cause
+        text = text.partition(":\n")[2]
+    cancelled = cause.state is CANCELLED
+    verb = "was cancelled" if cancelled else "failed"
+    message = f"Task {task.title} did not run, because task {origin}, which it needs, {verb}:\n{text}"
+    kind = "cancelled" if cancelled else "dependency"
+    return (CANCELLED if cancelled else FAILED), TaskError(kind, message, cause=origin)

@@ -1,0 +1,126 @@
+"""What all parts of the core share: the graph, the scheduler, the effects of the present step, and the news."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
+from rain.common.states import DataObjectState, TaskState
+from rain.server.core.effects import Effect, Happened, ToClient, ToGovernor
+from rain.server.graph import Governor, Graph, Object, Session, Task
+from rain.server.scheduler import Scheduler
+
+NO_VALUES: dict[str, Any] = {}
+
+
+class State:
+    """The core's memory.
+
+    Attributes
+    ----------
+    address, host_id, http, version : str
+        The server's data listener, its machine, its HTTP listener, its version.
+    now : float
+        Monotonic seconds of the present step.
+    out : list of Effect
+        Effects of the present step.
+    sessions_made : int
+        Number of the last session.
+    task_news, object_news : list
+        What clients are to be told of at the end of the turn; each item once.
+    delayed : list of (float, int, Task)
+        Heap of ready tasks that wait until a time before they are queued again.
+    schedule_due : bool
+        Whether anything changed that the scheduler could act on.
+    stops : dict of Session to Task
+        Sessions to be stopped at the end of the step, and the failure that does it.
+    stale_results : int
+        Results dropped because a newer attempt, or none, was expected.
+    """
+
+    __slots__ = (
+        "address",
+        "delayed",
+        "graph",
+        "host_id",
+        "http",
+        "now",
+        "object_news",
+        "out",
+        "schedule_due",
+        "scheduler",
+        "sessions_made",
+        "stale_results",
+        "stops",
+        "task_news",
+        "version",
+    )
+
+    def __init__(self, address: str, host_id: str, http: str, version: str) -> None:
+        self.address = address
+        self.host_id = host_id
+        self.http = http
+        self.version = version
+        self.graph = Graph()
+        self.scheduler = Scheduler(self.graph)
+        self.now = 0.0
+        self.out: list[Effect] = []
+        self.sessions_made = 0
+        self.task_news: list[Task] = []
+        self.object_news: list[Object] = []
+        self.delayed: list[tuple[float, int, Task]] = []
+        self.schedule_due = False
+        self.stops: dict[Session, Task] = {}
+        self.stale_results = 0
+
+    # -- effects --------------------------------------------------------------------------------
+
+    def to_client(self, client_id: str, message: ServerToClient) -> None:
+        """Answer or tell a client."""
+        self.out.append(ToClient(client_id, message))
+
+    def refuse(self, client_id: str, request: int, message: str, kind: str = "rain") -> None:
+        """Answer `Failed`."""
+        self.happened("ClientInvalidRequest", None, None, {"client": client_id, "message": message})
+        self.to_client(client_id, Failed(request, kind, message))
+
+    def to_governor(self, governor: Governor, message: ServerToGovernor) -> None:
+        """Tell a governor."""
+        self.out.append(ToGovernor(governor.id, message))
+
+    def happened(
+        self, type: str, session: int | None = None, id: int | None = None, values: dict[str, Any] = NO_VALUES
+    ) -> None:
+        """Put an event into the log."""
+        self.out.append(Happened(type, session, id, values))
+
+    # -- states, with news ----------------------------------------------------------------------
+
+    def set_task(self, task: Task, state: TaskState) -> None:
+        """Move a task to a state and tell its client at the end of the turn."""
+        self.graph.set_task_state(task, state)
+        if not task.news:
+            task.news = True
+            self.task_news.append(task)
+
+    def set_object(self, obj: Object, state: DataObjectState) -> None:
+        """Move an object to a state and tell its client at the end of the turn."""
+        self.graph.set_object_state(obj, state)
+        if not obj.news:
+            obj.news = True
+            self.object_news.append(obj)
+
+    def tell_object(self, obj: Object) -> None:
+        """Tell the client of an object again, for instance because it is kept now."""
+        if not obj.news:
+            obj.news = True
+            self.object_news.append(obj)
+
+    def client_of(self, session: Session) -> str | None:
+        """Id of the client that hears of a session."""
+        return None if session.client is None else session.client.id
+
+
+def task_update(task: Task) -> TaskUpdate:
+    """The present state of a task, for its client."""
+    return TaskUpdate(task.id, task.state, task.info, task.error)
