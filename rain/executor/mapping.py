@@ -25,8 +25,9 @@ from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.readonly import ReadOnly
-from rain.io.files import Sink, checksum, checksum_fd, disk_full, file_ref, is_full
-from rain.io.tree import copy_file, copy_tree, own_tree, remove_tree
+from rain.io.files import checksum, checksum_fd, disk_full, file_ref, is_full
+from rain.io.outputs import Outgoing
+from rain.io.tree import copy_file
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED_MAX = 10
@@ -88,13 +89,13 @@ class Workspace:
         self._lent = lent
         self._read_only = read_only
         self._prefix = prefix
+        self._outgoing = Outgoing(setup, prefix)
         self._cwd = ""
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
         self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
         self._watched: list[tuple[str, int, int, str]] = []
         self._lenders = {lent.folder}
-        self._made: list[str] = []
 
     # -- inputs -------------------------------------------------------------------------------------
 
@@ -250,9 +251,14 @@ class Workspace:
             return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
         real = os.path.realpath(path)
         keep = keep or os.path.islink(path) or not _within(real, self._cwd)
-        if is_dir:
-            return self._take_directory(real, index, spec, keep)
-        return self._take_file(real, index, spec, seen, keep)
+        if not is_dir:
+            return self._outgoing.file(real, index, spec, keep=keep)
+        # Links to input files become those files: what they lead to is not part of the output.
+        follow = [os.path.realpath(folder) for folder in self._lenders]
+        try:
+            return self._outgoing.directory(real, index, spec, keep=keep, follow=follow)
+        except RainException as error:
+            raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
 
     def _whole_input(self, path: str, is_dir: bool) -> ExecutorInput | None:
         """The input whose data `path` is, untouched."""
@@ -265,77 +271,9 @@ class Workspace:
         same = os.path.islink(path) and os.readlink(path) == self._roots.get(path)
         return value if same else None
 
-    def _take_file(self, path: str, index: int, spec: ObjectSpec, seen: os.stat_result, keep: bool) -> OutputResult:
-        size = seen.st_size
-        if not keep and size > INLINE_BYTES_MAX:
-            target = self._place(seen.st_dev, index)
-            if target is not None:
-                os.chmod(path, 0o444)
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    digest = checksum_fd(fd, size)
-                finally:
-                    os.close(fd)
-                if _renamed(path, target):
-                    self._made.append(target)
-                    return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target), checksum=digest)
-        if not keep and not seen.st_mode & 0o400:
-            os.chmod(path, 0o444)
-        sink = self._sink(str(index), INLINE_BYTES_MAX)
-        self._pour(path, sink)
-        return _finished(sink, spec)
-
-    def _place(self, device: int, index: int) -> str | None:
-        """A path on `device` where an output may be renamed to."""
-        for folder in (self._setup.store_dir, self._setup.spill_dir):
-            if os.stat(folder).st_dev == device:
-                return f"{folder}/{self._prefix}-{index}"
-        return None
-
-    def _sink(self, name: str, inline_max: int) -> Sink:
-        setup, name = self._setup, f"{self._prefix}-{name}"
-        if setup.spill_dir == setup.store_dir:
-            return Sink(f"{setup.store_dir}/{name}", inline_max)
-        return Sink(
-            f"{setup.store_dir}/{name}",
-            inline_max,
-            spill_path=f"{setup.spill_dir}/{name}",
-            bytes_max=setup.store_bytes_max,
-        )
-
-    def _pour(self, path: str, sink: Sink) -> None:
-        buffer = memoryview(bytearray(CHUNK_BYTES))
-        try:
-            with open(path, "rb", buffering=0) as source:
-                while count := source.readinto(buffer):
-                    sink.write(buffer[:count])
-        except BaseException:
-            sink.discard()
-            raise
-
-    def _take_directory(self, root: str, index: int, spec: ObjectSpec, keep: bool) -> OutputResult:
-        target = self._place(os.stat(root).st_dev, index)
-        keep = keep or target is None
-        target = target or f"{self._setup.spill_dir}/{self._prefix}-{index}"
-        # Links to input files become those files: what they lead to is not part of the output.
-        follow = [os.path.realpath(folder) for folder in self._lenders]
-        try:
-            size = 0 if keep else own_tree(root, follow)
-            if keep or not _renamed(root, target):
-                copy_tree(root, target, follow=follow)
-                size = own_tree(target)
-        except RainException as error:
-            raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
-        self._made.append(target)
-        return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target, size))
-
     def discard(self) -> None:
         """Remove the outputs that were brought to the store; the attempt failed."""
-        for path in self._made:
-            if os.path.isdir(path):
-                remove_tree(path)
-            else:
-                os.unlink(path)
+        self._outgoing.discard()
 
 
 class OutputFile:
@@ -426,21 +364,6 @@ def _write_new(path: str, data: bytes, mode: int, dir_fd: int | None = None) -> 
 def _present_path(path: str) -> str:
     """Where the store has what it had at `path`; when it moves an object to disk it leaves a link."""
     return os.path.realpath(path) if os.path.islink(path) else path
-
-
-def _renamed(source: str, target: str) -> bool:
-    try:
-        os.rename(source, target)
-    except OSError:  # another file system, or a mount between
-        return False
-    return True
-
-
-def _finished(sink: Sink, spec: ObjectSpec) -> OutputResult:
-    result = sink.finish(0o444)
-    if isinstance(result, bytes):
-        return OutputResult(spec.id, ObjectInfo(size=len(result)), data=result, checksum=checksum(result))
-    return OutputResult(spec.id, ObjectInfo(size=result.file.size), file=result.file, checksum=result.checksum)
 
 
 def _same_tree(source: str, path: str) -> bool:
