@@ -64,6 +64,11 @@ ARCHIVE_DEPTH_MAX = 200
 ARCHIVE_NAME_BYTES_MAX = 3000
 ARCHIVE_BYTES_MAX = 1024 * GIB
 
+CBOR_FRAME_BYTES_MAX = 256 * MIB
+"""Largest frame that a cbor-1 executor may send; larger results come as a path."""
+CBOR_LOG_BYTES_MAX = 16 * MIB
+"""Size of a cbor-1 executor's log files above which they are cut between tasks."""
+
 # -- work ahead -----------------------------------------------------------------------------------
 AHEAD_S = 0.1
 """Estimated work that the server gives a governor beyond what it can run at once, per cpu."""
