@@ -7,12 +7,16 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.executor.staging import Staging
 from rain.io.data_instance import DataInstance
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Context:
@@ -139,17 +143,8 @@ class Context:
         return self._staging.move_directory(os.fspath(path), self._follow)
 
     def finish(self) -> None:
-        """Complete `info` after the function has ended.
-
-        Raises
-        ------
-        RainException
-            If `info.user` is not what can travel.
-        """
-        info = self.info
-        info.debug = "\n".join(self._debug)
-        if info.user:
-            check_user(info.user, "ctx.info.user")
+        """Complete `info` after the function has ended."""
+        self.info.debug = "\n".join(self._debug)
 
 
 def check_user(values: Any, what: str) -> None:
@@ -167,7 +162,8 @@ def check_user(values: Any, what: str) -> None:
             raise RainException(f"{what}: the key {key!r} is not a str")
         try:
             json.dumps(value)
-        except (TypeError, ValueError, RecursionError) as error:
+            _encode(value)  # which knows no integers of more than 64 bits
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RainException(f"{what}[{key!r}] is not JSON-serialisable: {error}") from None
 
 

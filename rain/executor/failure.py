@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import cloudpickle
 
+from rain.common.errors import RainException
 from rain.common.limits import KIB, MIB
 from rain.common.spec import TaskError
 
@@ -34,8 +35,11 @@ def describe(error: BaseException, shown: Mapping[str, str], kind: str = "except
     Returns
     -------
     TaskError
-        With the traceback as text, the pickled exception where it can be pickled, and the names of its classes.
+        With the traceback as text, the pickled exception where it can be pickled, and the names of its classes. Where
+        Rain itself complains and no code of the user is involved, with the complaint alone and of kind ``"rain"``.
     """
+    if isinstance(error, RainException) and not _is_from_user(error):
+        return TaskError("rain", shorten(str(error)), _pickled(error), class_names(type(error)))
     return TaskError(kind, shorten(traceback_text(error, shown)), _pickled(error), class_names(type(error)))
 
 
@@ -63,6 +67,12 @@ def traceback_text(error: BaseException, shown: Mapping[str, str]) -> str:
     for file_name, name in shown.items():
         text = text.replace(f'  File "{file_name}", line ', f"  {name}, line ")
     return text
+
+
+def _is_from_user(error: BaseException) -> bool:
+    return any(
+        not frame.f_code.co_filename.startswith(_RAIN_FOLDER) for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def shorten(text: str) -> str:

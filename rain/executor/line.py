@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Line:
         self._sending = threading.Lock()
         self._state = threading.Lock()  # of what follows; held for moments only
         self._waiting: dict[int, ExecutorTask] = {}
-        self._held: list[TaskResult] = []
+        self._held: list[msgspec.Raw] = []
         self._held_bytes = 0
         self._stale = False
         self.setup: ExecutorSetup | None = None
@@ -121,11 +121,11 @@ class Line:
 
     # -- outgoing -----------------------------------------------------------------------------------
 
-    def hold(self, result: TaskResult, result_bytes: int) -> bool:
-        """Keep a result to be sent with others; True if they have become so large that they should go."""
+    def hold(self, result: msgspec.Raw) -> bool:
+        """Keep an encoded `TaskResult` to be sent with others; True if they are so large by now that they should go."""
         with self._state:
             self._held.append(result)
-            self._held_bytes += result_bytes
+            self._held_bytes += len(memoryview(result))
             return self._held_bytes > BATCH_BYTES_TARGET
 
     def holds(self) -> bool:
@@ -140,7 +140,7 @@ class Line:
             with self._state:
                 held, self._held, self._held_bytes = self._held, [], 0
             if held:
-                self._send([Results(held)])
+                self._send([Results(cast(list[TaskResult], held))])
 
     def give_up(self, task: ExecutorTask) -> None:
         """This executor must be replaced: give back `task` and all that waits, and accept nothing more."""

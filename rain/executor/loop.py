@@ -22,6 +22,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
+import msgspec
+
 from rain.common.builtins import EXECUTE
 from rain.common.ids import ID
 from rain.common.limits import RESULT_HOLD_S
@@ -47,7 +49,7 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
 )
-_RESULT_BYTES = 256  # of a result beside its outputs, roughly
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def run(end: socket.socket, words: int, slot: int) -> NoReturn:
@@ -138,7 +140,7 @@ class Executor:
         result.stdout, result.stderr = self._streams(result)
         if not line.holds():
             self._held_since = end
-        if line.hold(result, _size(result)):
+        if line.hold(encoded(result)):
             line.flush()
 
     def _attempt(self, task: ExecutorTask) -> TaskResult:
@@ -155,6 +157,7 @@ class Executor:
         except Stale:
             raise
         except KeyboardInterrupt:  # a moment before or after the user's code
+            control.number = 0
             return self._failed(task, TaskError("cancelled", "the task was interrupted"))
         except OSError as error:
             if is_full(error):
@@ -209,8 +212,12 @@ def _reseed() -> None:
         numpy_random.seed()
 
 
-def _size(result: TaskResult) -> int:
-    size = _RESULT_BYTES + len(result.stdout) + len(result.stderr)
-    for output in result.outputs:
-        size += len(output.data) if output.data is not None else _RESULT_BYTES
-    return size
+def encoded(result: TaskResult) -> msgspec.Raw:
+    """`result` as it travels. What cannot travel, whatever the task put there, becomes an error."""
+    try:
+        return msgspec.Raw(_encode(result))
+    except Exception as error:
+        info = result.info
+        clean = TaskInfo(None, info.start_time, info.duration, info.governor, attempts=result.attempt)
+        failure = result.error or TaskError("rain", f"the task's result cannot be sent: {error}")
+        return msgspec.Raw(_encode(TaskResult(result.id, result.attempt, clean, [], failure)))

@@ -37,8 +37,8 @@ class Output:
         self._files = {fd: os.dup(fd) for fd in (STDOUT, STDERR)}
         self._stdout = _text_stream(STDOUT)
         self._stderr = _text_stream(STDERR)
-        sys.stdout = sys.__stdout__ = self._stdout
-        sys.stderr = sys.__stderr__ = self._stderr
+        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
         # What C code prints shall be there line by line too, also when the process is killed.
         _libc.setvbuf(ctypes.c_void_p.in_dll(_libc, "stdout"), None, _LINE_BUFFERED, 0)
         _capture_logging()

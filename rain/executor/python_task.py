@@ -15,7 +15,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.executor.context import Context
+from rain.executor.context import Context, check_user
 from rain.executor.failure import describe, shorten
 from rain.executor.modules import Modules
 from rain.executor.returned import Returned
@@ -67,15 +67,16 @@ class _Inputs:
             value = self._inputs.get(id)
             if value is None:
                 raise RainException(f"data object {id} is used by the task but is not one of its inputs")
-            self.used[id] = self.key(id)
+            loaded = self._is_loaded(value)
+            self.used[id] = (value.path, loaded)
             instance = DataInstance(_source(value), value.spec, value.info)
-            self._values[id] = instance.load() if self._is_loaded(value) else instance
+            self._values[id] = _loaded(instance) if loaded else instance
         return self._values[id]
 
-    def key(self, id: ID) -> tuple[str | None, bool] | None:
-        """Where the object is, and whether it is loaded: what must be the same for a value to be used again."""
+    def is_as(self, id: ID, used: tuple[str | None, bool]) -> bool:
+        """Whether the value of `id` would be the one that it was when `self.used` said `used`."""
         value = self._inputs.get(id)
-        return None if value is None else (value.path, self._is_loaded(value))
+        return value is not None and used == (value.path, self._is_loaded(value))
 
     def _is_loaded(self, value: ExecutorInput) -> bool:
         if isinstance(self._load, bool):
@@ -159,10 +160,11 @@ class PythonTasks:
                 value = asyncio.run(value)
         finally:
             info.duration = time.perf_counter() - begin
-            _finish(context)
-        info = context.info
+            context.finish()
+        _check_info(info)
         if info.error is not None:
-            raise _Misuse(str(info.error))
+            info.error = str(info.error)
+            raise _Misuse(info.error)
         try:
             return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
         except RainException as error:
@@ -174,7 +176,7 @@ class PythonTasks:
         if id is None:
             raise _Misuse(f"Python task {task.spec.id} has no function")
         function = self._functions.get(id)
-        if function is not None and all(values.key(used) == key for used, key in function.resolved.items()):
+        if function is not None and all(values.is_as(*used) for used in function.resolved.items()):
             return function
         payload = self._payload(id)
         if not self._modules.prepare(payload):
@@ -237,12 +239,20 @@ def _note(error: BaseException, text: str) -> None:
         pass
 
 
-def _finish(context: Context) -> None:
+def _check_info(info: TaskInfo) -> None:
+    if info.user:
+        try:
+            check_user(info.user, "ctx.info.user")
+        except RainException as error:
+            info.user = {}
+            raise _Misuse(str(error)) from None
+
+
+def _loaded(instance: DataInstance) -> Any:
     try:
-        context.finish()
+        return instance.load()
     except RainException as error:
-        context.info.user = {}
-        raise _Misuse(str(error)) from None
+        raise RainException(f"an input of the task cannot be loaded: {error}") from error
 
 
 def _source(value: ExecutorInput) -> Source:

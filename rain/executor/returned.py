@@ -8,6 +8,7 @@ from typing import Any
 from rain.common.content_type import is_subtype, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.labeled_list import LabeledList
 from rain.common.messages import ExecutorInput, FileRef, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.context import check_user
@@ -76,7 +77,7 @@ class Returned:
         labels = [spec.label for spec in self._outputs]
         if isinstance(value, Mapping):
             return self._by_label(value, labels)
-        if _is_labeled_list(value):
+        if isinstance(value, LabeledList):
             given = list(value.labels)
             if any(label is not None for label in given):
                 return self._by_label(dict(zip(given, value.data, strict=True)), labels)
@@ -214,7 +215,3 @@ def _output(spec: ObjectSpec) -> str:
 
 def _listed(labels: Any) -> str:
     return ", ".join(map(repr, labels)) or "none"
-
-
-def _is_labeled_list(value: Any) -> bool:
-    return any(kind.__name__ == "LabeledList" and kind.__module__.startswith("rain.") for kind in type(value).__mro__)
