@@ -9,6 +9,7 @@ import importlib.util
 import linecache
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
@@ -44,7 +45,7 @@ class Modules:
 
     def __init__(self, shipped: bool) -> None:
         self._known: dict[str, tuple[int, int] | None] = {}  # path -> (mtime_ns, size) when it was imported here
-        self._started_ns = _now_ns()
+        self._started_ns = time.time_ns()  # never behind the coarser clock of file systems
         self._finder = _ShippedFinder() if shipped else None
         if self._finder is not None:
             sys.meta_path.append(self._finder)
@@ -101,14 +102,7 @@ def _stamp(path: str) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _now_ns() -> int:
-    # The file system's clock is the kernel's coarse one, which is never ahead of this.
-    import time
-
-    return time.time_ns()
-
-
-class _ShippedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+class _ShippedFinder(importlib.abc.MetaPathFinder, importlib.abc.ExecutionLoader):
     """Imports modules from sources that travelled with functions, where the client's files are not."""
 
     def __init__(self) -> None:
@@ -133,16 +127,13 @@ class _ShippedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         module = self._modules.get(fullname)
         if module is None:
             return None
-        return importlib.util.spec_from_loader(fullname, self, origin=module.path, is_package=module.is_package)
+        return importlib.util.spec_from_loader(fullname, self, is_package=module.is_package)
+
+    def get_filename(self, fullname: str) -> str:
+        return self._modules[fullname].path
 
     def is_package(self, fullname: str) -> bool:
         return self._modules[fullname].is_package
 
-    def get_source(self, fullname: str) -> str | None:
-        source = self._modules[fullname].source
-        return None if source is None else importlib.util.decode_source(source)
-
-    def get_code(self, fullname: str):  # type: ignore[no-untyped-def]
-        module = self._modules[fullname]
-        assert module.source is not None
-        return compile(module.source, module.path, "exec", dont_inherit=True)
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self._modules[fullname].source or b"")

@@ -1,0 +1,125 @@
+"""The executor's end of the socket."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+import pytest
+
+from rain.common.framing import FrameDecoder, encode_prefix
+from rain.common.ids import ID
+from rain.common.messages import (
+    ExecutorInput,
+    ExecutorTask,
+    ExecutorToGovernor,
+    Interrupt,
+    Recall,
+    Recalled,
+    Results,
+    RunTasks,
+    TaskResult,
+)
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
+from rain.executor.line import Line
+from rain.executor.loop import encoded
+
+
+class Peer:
+    """The governor's end."""
+
+    def __init__(self) -> None:
+        self.end, theirs = socket.socketpair()
+        self.end.settimeout(10)
+        self.interrupts: list[int] = []
+        self.line = Line(theirs, self.interrupts.append)
+        self.frames = FrameDecoder()
+
+    def say(self, *messages: Any) -> None:
+        self.end.sendall(encode_prefix(msgspec.msgpack.encode(messages)))
+
+    def hear(self) -> list[Any]:
+        """The messages of the next frames that are there."""
+        heard = []
+        for header, _ in self.frames.feed(self.end.recv(1 << 16)):
+            heard += msgspec.msgpack.decode(header, type=list[ExecutorToGovernor])
+        return heard
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer()
+
+
+def task(number: int, function: ExecutorInput | None = None) -> ExecutorTask:
+    return ExecutorTask(number, 1, TaskSpec(ID(1, number), "py/"), [], [], function)
+
+
+def result(number: int) -> TaskResult:
+    return TaskResult(ID(1, number), 1, TaskInfo())
+
+
+def test_tasks_come_in_order_and_can_be_recalled(peer: Peer) -> None:
+    peer.say(RunTasks([task(1), task(2), task(3)]))
+    peer.line.receive()
+    assert peer.line.next().number == 1
+    peer.say(Recall([1, 2, 9]))
+    peer.line.receive_now()
+    assert peer.hear() == [Recalled([2])]
+    assert peer.line.next().number == 3
+    assert peer.line.next() is None
+    peer.line.receive_now()  # nothing has come
+
+
+def test_receive_does_not_wait_when_a_task_waits(peer: Peer) -> None:
+    peer.say(RunTasks([task(1)]))
+    peer.line.receive_now()
+    peer.line.receive()
+    assert peer.line.next().number == 1
+
+
+def test_results_travel_together(peer: Peer) -> None:
+    assert not peer.line.holds()
+    peer.line.flush()
+    for number in (1, 2):
+        assert not peer.line.hold(encoded(result(number)))
+    assert peer.line.holds()
+    peer.line.flush()
+    assert peer.hear() == [Results([result(1), result(2)])]
+    assert peer.line.hold(msgspec.Raw(bytes(5 << 20)))
+
+
+def test_functions_are_kept_as_they_came(peer: Peer) -> None:
+    function = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, b"code")
+    cached = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, None, None, True)
+    peer.say(RunTasks([task(1, function), task(2, cached)]))
+    peer.line.receive()
+    assert peer.line.functions[ID(1, 5)].data == b"code"
+
+
+def test_a_stale_executor_gives_everything_back(peer: Peer) -> None:
+    peer.say(RunTasks([task(1), task(2)]))
+    peer.line.receive()
+    peer.line.hold(encoded(result(0)))
+    peer.line.give_up(peer.line.next())
+    peer.say(RunTasks([task(3)]))
+    peer.line.receive()
+    assert peer.hear() == [Results([result(0)]), Results([], stale=True), Recalled([1, 2]), Recalled([3])]
+    assert peer.line.next() is None
+
+
+def test_interrupts_are_handed_on(peer: Peer) -> None:
+    peer.say(Interrupt(4), Interrupt())
+    peer.line.receive()
+    assert peer.interrupts == [4, 0]
+
+
+def test_what_cannot_travel_becomes_an_error() -> None:
+    odd = result(1)
+    odd.info.user = {"x": object()}
+    odd.info.duration = 0.5
+    told = msgspec.msgpack.decode(encoded(odd), type=TaskResult)
+    assert told.info.duration == 0.5
+    assert told.error.kind == "rain"
+    assert "cannot be sent" in told.error.message

@@ -1,0 +1,145 @@
+"""What functions may return, and what is said of all else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.labeled_list import LabeledList
+from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.executor.returned import Returned
+from rain.executor.staging import Staging
+from rain.io.data_instance import BytesSource, DataInstance
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    setup = ExecutorSetup(1, 1, "h:1", str(tmp_path), str(tmp_path), str(tmp_path), 1 << 40, None, None, {}, {})
+    return Staging(setup, "t")
+
+
+def spec(
+    label: str | None = "out0", content_type: str | None = None, data_type: str = "blob", id: int = 5
+) -> ObjectSpec:
+    return ObjectSpec(ID(1, id), label, content_type, data_type)
+
+
+def take(staging: Staging, value: Any, *specs: ObjectSpec, encode: Any = (), inputs: Any = None) -> list[OutputResult]:
+    return Returned("fn", specs, encode, inputs or {}, staging).take(value)
+
+
+def complaint(staging: Staging, value: Any, *specs: ObjectSpec, **options: Any) -> str:
+    with pytest.raises(RainException) as caught:
+        take(staging, value, *specs, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "encode", "data", "dynamic"),
+    [
+        (b"x", None, None, b"x", None),
+        (bytearray(b"x"), "json", None, b"x", None),
+        (memoryview(b"x"), None, None, b"x", None),
+        ("ä", None, None, "ä".encode(), "text"),
+        ("ä", "text", None, "ä".encode(), None),
+        ("ä", "text-latin-1", None, b"\xe4", None),
+        ("{}", "json", None, b"{}", None),
+        ("a,b", "mime/text/csv", None, b"a,b", None),
+        ({"a": 1}, "json", "json", b'{"a": 1}', None),
+        ([1, 2], None, "json", b"[1, 2]", "json"),
+        ("x", "json", "json", b'"x"', None),
+    ],
+)
+def test_one_output(staging: Staging, value: Any, declared: Any, encode: Any, data: bytes, dynamic: Any) -> None:
+    (output,) = take(staging, value, spec(content_type=declared), encode=[encode])
+    assert (output.id, output.data, output.info.content_type, output.info.size) == (ID(1, 5), data, dynamic, len(data))
+
+
+def test_no_output(staging: Staging) -> None:
+    assert take(staging, None) == []
+    assert complaint(staging, 5) == (
+        "the function fn returned an int, but the task has no outputs: declare outputs=, or return None"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [b"1", b"2"],
+        (b"1", b"2"),
+        {"b": b"2", "a": b"1"},
+        LabeledList([b"1", b"2"]),
+        LabeledList([b"2", b"1"], labels=["b", "a"]),
+    ],
+)
+def test_several_outputs(staging: Staging, value: Any) -> None:
+    outputs = take(staging, value, spec("a", id=5), spec("b", id=6))
+    assert [(output.id.id, output.data) for output in outputs] == [(5, b"1"), (6, b"2")]
+
+
+def test_wrong_several(staging: Staging) -> None:
+    specs = (spec("a", id=5), spec("b", id=6))
+    assert "returned None, but the task has 2 outputs ('a', 'b')" in complaint(staging, None, *specs)
+    assert "returned 3 values (list), but the task has 2 outputs" in complaint(staging, [1, 2, 3], *specs)
+    text = complaint(staging, {"a": b"", "c": b""}, *specs)
+    assert "missing are 'b'" in text
+    assert "unknown are 'c'" in text
+    assert "returned a bytes" in complaint(staging, b"ab", *specs)
+
+
+def test_wrong_values(staging: Staging) -> None:
+    text = complaint(staging, {"a": 1}, spec())
+    assert text.startswith("the function fn returned a dict as output 'out0' (declared: no content type): ")
+    assert "encode" in text
+    assert "returned None" in complaint(staging, None, spec())
+    assert "returned a generator" in complaint(staging, (x for x in ()), spec())
+    assert "encode='pickle'" in complaint(staging, "text", spec(content_type="pickle"))
+    assert "ctx.stage_directory" in complaint(staging, b"", spec(data_type="dir"))
+    assert "out0" in complaint(staging, {1, 2}, spec(), encode=["json"])
+    assert "cannot be encoded" in complaint(staging, "\u20ac", spec(content_type="text-latin-1"))
+
+
+def test_instances(staging: Staging) -> None:
+    made = DataInstance(BytesSource(b"[1]"), None, ObjectInfo(size=3, content_type="json", user={"k": 1}))
+    (output,) = take(staging, made, spec())
+    assert (output.data, output.info.content_type, output.info.user, output.same_as) == (b"[1]", "json", {"k": 1}, None)
+    (output,) = take(staging, made, spec(content_type="json"), encode=["json"])
+    assert output.info.content_type is None
+    assert "no subtype of the declared 'text'" in complaint(staging, made, spec(content_type="text"))
+    assert "it is a blob" in complaint(staging, made, spec(data_type="dir"))
+    made.info.user["bad"] = object()
+    assert "['bad'] is not JSON-serialisable" in complaint(staging, made, spec())
+
+
+def test_an_input_passes_through(staging: Staging) -> None:
+    came = ExecutorInput(ObjectSpec(ID(1, 2), "in"), ObjectInfo(size=1), "in", b"x")
+    instance = DataInstance(BytesSource(b"x"), came.spec, came.info)
+    (output,) = take(staging, instance, spec(content_type="json"), inputs={ID(1, 2): came})
+    assert (output.same_as, output.data, output.info.content_type) == (ID(1, 2), None, None)
+    # One that was kept from an earlier task is data like any other.
+    (output,) = take(staging, instance, spec())
+    assert (output.same_as, output.data) == (None, b"x")
+
+
+def test_the_same_staged_file_twice(staging: Staging, tmp_path: Path) -> None:
+    made = staging.instance(staging.store(list(range(100_000)), "json"), "json")
+    outputs = take(staging, [made, made], spec("a"), spec("b"))
+    files = [output.file for output in outputs]
+    assert files[0].path != files[1].path
+    assert all(json.loads(Path(file.path).read_text())[-1] == 99_999 for file in files)
+    assert outputs[0].checksum == outputs[1].checksum
+    staging.discard(everything=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_small_outputs_do_not_make_one_huge_message(staging: Staging) -> None:
+    specs = [spec(str(number), id=number) for number in range(100)]
+    outputs = take(staging, [bytes(60_000)] * 100, *specs)
+    assert 4_000_000 < sum(len(output.data) for output in outputs if output.data is not None) <= 4 << 20
+    assert sum(output.file is not None for output in outputs) > 20
