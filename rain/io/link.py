@@ -299,6 +299,7 @@ async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> str:
 # -- data connections -----------------------------------------------------------------------------
 
 _DATA_HEADER_BYTES = 64 * KIB
+_WRITE_BYTES = 256 * KIB
 _decode_data = msgspec.msgpack.Decoder(DataMessage).decode
 
 
@@ -407,8 +408,11 @@ class DataConnection(asyncio.BufferedProtocol):
         if size > CHUNK_BYTES:
             raise ValueError(f"a payload of {size} bytes is over the limit CHUNK_BYTES ({CHUNK_BYTES} bytes)")
         self._transport.write(PREFIX.pack(0, size))
-        self._transport.write(data)
-        await self._sent()
+        view = memoryview(data).cast("B")
+        # The transport copies what the system does not take at once, so it is not given more than a piece.
+        for start in range(0, size, _WRITE_BYTES):
+            self._transport.write(view[start : start + _WRITE_BYTES])
+            await self._sent()
 
     async def _sent(self) -> None:
         if self._drained is not None:

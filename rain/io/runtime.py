@@ -256,13 +256,18 @@ def find(address: str) -> ConnectionFile:
     RainException
         If there is none, with what to do instead.
     """
+    return find_with_path(address)[1]
+
+
+def find_with_path(address: str) -> tuple[Path, ConnectionFile]:
+    """As `find`, with where it lies."""
     host, port = parse_address(address)
     folder = runtime_dir()
     exact = folder / f"{host.replace(':', '_')}-{port}.json"
     names = [exact, folder / f"{port}.json"] if is_own_address(host) else [exact]
     for path in names:
         if os.path.lexists(path):
-            return read(path)
+            return path, read(path)
     raise RainException(
         f"no server of this user is known at {address} (no connection file in {folder}): start one with `rain start`, "
         "or give the token of a server elsewhere (RAIN_TOKEN, or --token-file)"

@@ -19,8 +19,10 @@ against the peer.
 
 A frame with an empty header ends a conversation on purpose; its payload says why.
 
-The hot path is a plain asyncio protocol on Tornado's loop rather than a Tornado stream: measured with one small message
-there and back (2 cores, Python 3.11), 81 against 132 microseconds; with batches both are limited by msgpack.
+A plain asyncio protocol on Tornado's loop carries the bytes, not a Tornado stream. Measured between two processes (2
+cores, Python 3.11) they are equal: 68 µs for one small message there and back, 2 GB/s for large objects. The protocol
+is called with what arrived instead of resuming a coroutine per connection, and hands its transport over to
+`DataConnection`, under TLS too, so it is the simpler of the two.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ class Http:
                 (r"/", _Status, {"http": self}),
                 (r"/events", _Events, {"http": self}),
                 (r"/login", _Login, {"http": self}),
+                (r"/codes", _Codes, {"http": self}),
                 (r"/(style\.css|login\.js)", _Asset, {"http": self}),
             ],
             default_handler_class=_Base,
@@ -107,11 +108,11 @@ class Http:
         )
         self._server.add_socket(listener)
 
-    def login_url(self) -> str:
-        """A URL for a browser; its code, which no request line carries, works once."""
+    def login_code(self) -> str:
+        """A code that works once, for the fragment of a URL for a browser; no request line carries it."""
         code = secrets.token_urlsafe(24)
         self.codes = [*self.codes[-LOGIN_CODES_MAX:], code]
-        return f"http://{self.address}/#{code}"
+        return code
 
     def close(self) -> None:
         """Stop listening."""
@@ -204,6 +205,14 @@ class _Login(_Base):
         self.http.logins = [*self.http.logins[-LOGINS_MAX:], login]
         self.set_cookie(COOKIE, login, httponly=True, samesite="Strict", path="/")
         self.finish("")
+
+
+class _Codes(_Base):
+    """Gives those who hold a key (`rain status`) a code with which a browser of theirs may log in."""
+
+    def post(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(self.http.login_code())
 
 
 class _Asset(_Base):

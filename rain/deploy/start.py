@@ -1,0 +1,254 @@
+"""`rain start` and `rain stop`: a server and governors, here and over ssh, left running under a guardian."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rain.common.address import HTTP_PORT, SERVER_PORT, format_address, is_loopback, is_wildcard, parse_address
+from rain.common.errors import RainException
+from rain.common.limits import EXECUTOR_START_S
+from rain.io import runtime
+from rain.io.auth import Credentials
+from rain.io.launch import LIFELINE, RAIN, READY, Launch, Program, start_time, stop_guardian
+from rain.io.process import parse_cpus
+from rain.io.transport import listen
+
+REMOTE_START_S = 2 * EXECUTOR_START_S
+"""How long governors started over ssh may take."""
+_SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
+
+
+@dataclass(slots=True)
+class StartOptions:
+    """What `rain start` is told.
+
+    Attributes
+    ----------
+    cpus : list of str
+        Of each governor on this machine, as ``--cpus`` takes it.
+    hosts : list of str
+        Hosts of further governors, one on each, started over ssh. This machine among them is served directly.
+    listen, http_listen : str
+    logdir, workdir : str
+        Empty: private temporary folders.
+    config : str
+        The governors' configuration file.
+    runprefix : str
+        Put before each process's command.
+    remote_init : str
+        Run first in each remote shell.
+    reserve : bool
+        Keep one cpu of this machine free for the server.
+    """
+
+    cpus: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+    listen: str = ""
+    http_listen: str = ""
+    logdir: str = ""
+    workdir: str = ""
+    config: str = ""
+    runprefix: str = ""
+    remote_init: str = ""
+    reserve: bool = False
+
+
+@dataclass(slots=True)
+class Started:
+    """A cluster that `start` left running.
+
+    Attributes
+    ----------
+    address, http : str
+        Where the server listens.
+    file : Path
+        Its connection file.
+    governors : int
+    logdir : str
+    """
+
+    address: str
+    http: str
+    file: Path
+    governors: int
+    logdir: str
+
+
+def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) -> Started:
+    """Start a server and governors, and return when all are ready; they go on under a guardian.
+
+    Parameters
+    ----------
+    options : StartOptions
+    on_ready : callable, optional
+        Called with the name of each process that is ready.
+
+    Raises
+    ------
+    RainException
+        If something cannot be started. Nothing is left then.
+    """
+    cpus, remote = _governors(options)
+    host, port = parse_address(options.listen)
+    http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
+    if remote and is_loopback(host):
+        raise RainException(
+            f"governors on other hosts ({remote[0]}, …) cannot reach a server that listens on {host}: "
+            "add --listen 0.0.0.0 (what leaves this machine is then encrypted)"
+        )
+    if options.config and not os.path.isfile(options.config):
+        raise RainException(f"there is no governor configuration {options.config}")
+    sockets = [_bind(host, port)]
+    try:
+        sockets.append(listen(http_host, http_port))
+        return _start(options, cpus, remote, sockets, on_ready)
+    finally:
+        for bound in sockets:
+            bound.close()
+
+
+def _governors(options: StartOptions) -> tuple[list[str], list[str]]:
+    """Cpus of the governors here, and the hosts of the others."""
+    cpus = list(options.cpus)
+    remote = [host for host in options.hosts if not runtime.is_own_address(host.rpartition("@")[2])]
+    cpus += ["detect"] * (len(options.hosts) - len(remote))
+    if options.reserve and cpus:
+        first = parse_cpus(cpus[0]) - 1
+        if first < 1:
+            raise RainException("-S reserves one cpu for the server, which leaves none for the governor here")
+        cpus[0] = str(first)
+    return cpus, remote
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except RainException as error:
+        known = [file for _, file in runtime.find_all() if port and parse_address(file.address)[1] == port]
+        hint = f" (a Rain server of yours is there: `rain stop {port}` ends it)" if known else ""
+        raise RainException(f"{error}{hint}") from None
+
+
+def _start(
+    options: StartOptions,
+    cpus: list[str],
+    remote: list[str],
+    sockets: list[socket.socket],
+    on_ready: Callable[[str], None] | None,
+) -> Started:
+    address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
+    logdir = str(runtime.made_dir(options.logdir) if options.logdir else runtime.private_dir("logs"))
+    credentials = runtime.server_credentials(parse_address(address)[0])
+    path = runtime.default_path(address)
+    file = runtime.describe_server(address, credentials, http=http, logdir=logdir)
+    runtime.write(file, path)
+    command = [*shlex.split(options.runprefix), *RAIN]
+    programs = [_server(path, logdir, command, sockets)]
+    for number, count in enumerate(cpus):
+        arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
+        arguments += ["--ready-file", READY, "--lifeline", LIFELINE, "--logdir", logdir, *_common(options)]
+        programs.append(Program(f"governor-{number}", arguments, f"{logdir}/governor-{number}.log", command))
+    programs += [_remote(options, host, address, logdir, credentials) for host in remote]
+    launch = Launch(programs, logdir, preload=not options.runprefix)
+    try:
+        launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
+        file = runtime.read(path)  # the server has added to it
+        file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
+        runtime.write(file, path)
+    except BaseException:
+        launch.stop()
+        path.unlink(missing_ok=True)
+        raise
+    launch.release()
+    return Started(address, http, path, len(programs) - 1, logdir)
+
+
+def _common(options: StartOptions) -> list[str]:
+    words = ["--workdir", os.path.abspath(options.workdir)] if options.workdir else []
+    return words + (["--config", os.path.abspath(options.config)] if options.config else [])
+
+
+def _server(path: Path, logdir: str, command: list[str], sockets: Sequence[socket.socket]) -> Program:
+    descriptors = [bound.fileno() for bound in sockets]
+    arguments = ["server", "--listen", f"fd:{descriptors[0]}", "--http-listen", f"fd:{descriptors[1]}"]
+    arguments += ["--connection-file", str(path), "--logdir", logdir, "--ready-file", READY, "--lifeline", LIFELINE]
+    return Program("server", arguments, f"{logdir}/server.log", command, restart=True, keep=descriptors)
+
+
+def _remote(options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials) -> Program:
+    """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
+    command = [*shlex.split(options.runprefix), *(("rain",) if options.remote_init else RAIN)]
+    arguments = ["governor", _address_for(host, address), "--cpus", "detect", "--token-file", "-"]
+    arguments += ["--ready-file", "fd:1", *_common(options)]
+    if options.logdir:
+        arguments += ["--logdir", logdir]
+    line = "exec " + shlex.join([*command, *arguments])
+    if options.remote_init:
+        line = f"{options.remote_init} && {line}"
+    name = f"governor-{host}"
+    log = os.path.join(logdir, f"{name.replace('/', '_')}.log")
+    return Program(name, [host, line], log, list(_SSH), stdin=credentials.token("governor"), remote=True)
+
+
+def _address_for(host: str, address: str) -> str:
+    """The server's address as `host` reaches it."""
+    own, port = parse_address(address)
+    if not is_wildcard(own):
+        return address
+    try:
+        # A datagram socket finds the route without sending anything.
+        found = socket.getaddrinfo(host.rpartition("@")[2], port, type=socket.SOCK_DGRAM)
+        family, _, _, _, target = found[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(target)
+            return format_address(probe.getsockname()[0], port)
+    except OSError:
+        return format_address(socket.gethostname(), port)  # ssh may know a host that the resolver does not
+
+
+# -- ending ---------------------------------------------------------------------------------------
+
+
+def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
+    """The connection file of the server at `address`; None: the one at the default port, or the only one there is.
+
+    Raises
+    ------
+    RainException
+        If there is none, or several to choose from.
+    """
+    if address is not None:
+        return runtime.find_with_path(format_address(*parse_address(address)))
+    servers = runtime.find_all()
+    default = [(path, file) for path, file in servers if parse_address(file.address)[1] == SERVER_PORT]
+    if len(servers) == 1 or default:
+        return (default or servers)[0]
+    if not servers:
+        raise RainException("no server of this user is known on this machine")
+    choices = ", ".join(file.address for _, file in servers)
+    raise RainException(f"several servers are known: name one of {choices}")
+
+
+def stop(address: str | None) -> str:
+    """End what one `rain start` started; returns the server's address.
+
+    Raises
+    ------
+    RainException
+        If there is no such server, or it was not started by `rain start`.
+    """
+    path, file = known_server(address)
+    if not file.guardian:
+        raise RainException(
+            f"the server at {file.address} was not started by `rain start`; end its process: kill {file.pid}"
+        )
+    ended = stop_guardian(file.guardian, file.guardian_start)
+    path.unlink(missing_ok=True)
+    if not ended:
+        raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
+    return file.address
