@@ -1,0 +1,70 @@
+"""Files of large constants are taken over whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.messages import Constant
+from rain.server.constants import ConstantFiles
+
+NAME = "upload-0001"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ConstantFiles:
+    return ConstantFiles(str(tmp_path / "constants"))
+
+
+def put(files: ConstantFiles, data: bytes = b"data") -> Path:
+    path = Path(files.incoming_path(NAME))
+    path.write_bytes(data)
+    return path
+
+
+def test_a_claimed_file_is_the_servers_and_read_only(files: ConstantFiles) -> None:
+    path = put(files)
+    found = files.claim(Constant(ID(1, 2), 4, upload=NAME))
+    assert not path.exists()
+    assert Path(found.path).read_bytes() == b"data"
+    assert stat.S_IMODE(os.stat(found.path).st_mode) == 0o400
+    assert (found.size, found.inode) == (4, os.stat(found.path).st_ino)
+    files.discard([NAME])
+    assert not os.path.exists(found.path)
+
+
+def test_another_size_than_announced(files: ConstantFiles) -> None:
+    put(files)
+    with pytest.raises(RainException, match="announced with 5 bytes and arrived with 4"):
+        files.claim(Constant(ID(1, 2), 5, upload=NAME))
+
+
+def test_a_link_is_not_taken(files: ConstantFiles, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("data")
+    os.symlink(secret, files.incoming_path(NAME))
+    with pytest.raises(RainException, match="arrived with"):
+        files.claim(Constant(ID(1, 2), 4, upload=NAME))
+    assert secret.read_text() == "data"
+
+
+def test_nothing_arrived(files: ConstantFiles) -> None:
+    with pytest.raises(RainException, match="constant 1/2 did not arrive"):
+        files.claim(Constant(ID(1, 2), 4, upload=NAME))
+
+
+@pytest.mark.parametrize("name", ["", "short", "../../etc/passwd", "with/slash", "x" * 81, "nul\0nul\0nul"])
+def test_names_that_are_no_names(files: ConstantFiles, name: str) -> None:
+    with pytest.raises(RainException, match="not the name of an upload"):
+        files.incoming_path(name)
+
+
+def test_discarding_what_was_never_claimed(files: ConstantFiles) -> None:
+    path = put(files)
+    files.discard([NAME, "upload-0002"])
+    assert not path.exists()

@@ -1,0 +1,137 @@
+"""HTTP is default-deny: every route, method, host, origin and credential that is not meant is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from rain.common.messages import GovernorSummary, ServerInfo, SessionSummary
+from rain.io.transport import listen
+from rain.server.event_log import EventLog
+from rain.server.http import Http
+
+BEARER = "b" * 64
+EVIL = "<script>alert(1)</script>"
+
+
+def status() -> ServerInfo:
+    governors = [GovernorSummary(EVIL, [], [], [], {"cpus": 2.0})]
+    sessions = [SessionSummary(1, EVIL, False, {"finished": 3})]
+    return ServerInfo(0, "0.1.0", "127.0.0.1:1", "", governors, sessions)
+
+
+def with_http(tmp_path: Path, check: Callable[[Http, Callable[..., Awaitable[HTTPResponse]]], Awaitable[Any]]) -> None:
+    async def main() -> None:
+        log = EventLog(str(tmp_path / "events.sqlite"))
+        http = Http(listen("127.0.0.1", 0), {BEARER}, log, status)
+
+        async def ask(path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+            body = headers.pop("body", None)
+            return await AsyncHTTPClient(force_instance=True).fetch(
+                f"http://{http.address}{path}",
+                method=method,
+                headers={name.replace("_", "-"): value for name, value in headers.items()},
+                body=body,
+                raise_error=False,
+                follow_redirects=False,
+                allow_nonstandard_methods=True,
+            )
+
+        try:
+            await check(http, ask)
+        finally:
+            http.close()
+            log.close()
+
+    asyncio.run(main())
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT")
+PUBLIC = {("/style.css", "GET"), ("/login.js", "GET")}
+
+
+def test_without_credentials_all_is_refused(tmp_path: Path) -> None:
+    async def check(http: Http, ask: Any) -> None:
+        for path in ("/", "/events", "/login", "/codes", "/style.css", "/login.js", "/nothing", "/../etc/passwd"):
+            for method in METHODS:
+                if (path, method) not in PUBLIC:
+                    answer = await ask(path, method)
+                    assert 400 <= answer.code < 500, (path, method, answer.code)
+                    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+
+    with_http(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1:1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Authorization": "Bearer " + "c" * 64},
+        {"Authorization": f"Basic {BEARER}"},
+        {"Authorization": "Bearer "},
+        {"Cookie": "rain_login="},
+    ],
+)
+def test_wrong_hosts_origins_and_credentials(tmp_path: Path, headers: dict[str, str]) -> None:
+    async def check(http: Http, ask: Any) -> None:
+        for path, method in (("/", "GET"), ("/events", "POST")):
+            answer = await ask(path, method, **{"Authorization": f"Bearer {BEARER}", **headers}, body=None)
+            if "Cookie" in headers:
+                answer = await ask(path, method, **headers)
+            assert 400 <= answer.code < 500, (path, answer.code)
+
+    with_http(tmp_path, check)
+
+
+def test_the_status_page_shows_text_only(tmp_path: Path) -> None:
+    async def check(http: Http, ask: Any) -> None:
+        answer = await ask("/", Authorization=f"Bearer {BEARER}")
+        page = answer.body.decode()
+        assert answer.code == 200
+        assert EVIL not in page
+        assert "&lt;script&gt;" in page
+        assert "3 finished" in page
+
+    with_http(tmp_path, check)
+
+
+def test_a_login_code_works_once_and_its_cookie_only_reads(tmp_path: Path) -> None:
+    async def check(http: Http, ask: Any) -> None:
+        code = (await ask("/codes", "POST", Authorization=f"Bearer {BEARER}")).body.decode()
+        answer = await ask("/login", "POST", body=code)
+        assert answer.code == 200
+        cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        value = cookie.partition(";")[0]
+        assert (await ask("/login", "POST", body=code)).code == 403
+        assert (await ask("/", Cookie=value)).code == 200
+        assert (await ask("/events", "POST", Cookie=value, body="{}")).code == 401
+
+    with_http(tmp_path, check)
+
+
+def test_events(tmp_path: Path) -> None:
+    async def check(http: Http, ask: Any) -> None:
+        http.log.add("SessionNew", 1, None, {"name": "s"})
+        query = {"event_types": [{"value": "SessionNew", "mode": "="}]}
+        answer = await ask("/events", "POST", Authorization=f"Bearer {BEARER}", body=json.dumps(query))
+        (event,) = json.loads(answer.body)
+        assert event["event"] == {"type": "SessionNew", "session": 1, "name": "s"}
+        for wrong in ('{"event_types": [{"value": "No"}]}', '{"unknown": 1}', "[", '{"session": "x"}'):
+            answer = await ask("/events", "POST", Authorization=f"Bearer {BEARER}", body=wrong)
+            assert answer.code == 400
+            assert json.loads(answer.body)["error"]
+
+    with_http(tmp_path, check)
