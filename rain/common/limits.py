@@ -57,7 +57,7 @@ CBOR_MEMORY_BYTES_MAX = 128_000
 """Inputs of cbor-1 executors up to this size are sent in memory, larger ones as a path."""
 
 # -- directories ----------------------------------------------------------------------------------
-ARCHIVE_ENTRIES_MAX = 200_000
+ARCHIVE_ENTRIES_MAX = 100_000
 """Files, folders and links in a directory object."""
 ARCHIVE_DEPTH_MAX = 200
 """Folders inside each other in a directory object."""

@@ -255,6 +255,10 @@ class Unpacker:
         view = memoryview(data).cast("B")
         position, end = 0, len(view)
         while position < end:
+            if self._ended:
+                if bytes(view[position:]).strip(b"\0"):
+                    raise ArchiveError("there is something behind the end of the archive")
+                return
             if self._file_left:
                 piece = view[position : position + self._file_left]
                 self._write(piece)
@@ -281,8 +285,6 @@ class Unpacker:
             self._take_meta(block)
         elif block == _ZERO_BLOCK:
             self._ended = True
-        elif self._ended:
-            raise ArchiveError("there is something behind the end of the archive")
         else:
             self._begin(_read_header(block))
 

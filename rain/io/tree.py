@@ -390,17 +390,19 @@ def remove_any(path: str) -> None:
 
 def remove_tree(path: str) -> None:
     """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine."""
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        _open_up(path)
+        shutil.rmtree(path, ignore_errors=True)
 
-    def again(function: Callable[..., object], name: str, problem: object) -> None:
-        if isinstance(problem, tuple) and isinstance(problem[1], FileNotFoundError):
-            return
-        parent = os.path.dirname(name)
-        for folder in (parent, name):
-            if os.path.isdir(folder) and not os.path.islink(folder):
-                os.chmod(folder, 0o700)
-        if function in (os.unlink, os.remove):
-            _unlink(name)
-        elif os.path.isdir(name):
-            shutil.rmtree(name, ignore_errors=True)
 
-    shutil.rmtree(path, onerror=again)
+def _open_up(path: str) -> None:
+    """Let the owner into all folders from `path` down."""
+    try:
+        os.chmod(path, 0o700)
+        with os.scandir(path) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for folder in inner:
+        _open_up(folder)

@@ -1,0 +1,469 @@
+import io
+import os
+import resource
+import socket
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+
+import pytest
+
+from rain.common import limits
+from rain.common.errors import RainException, ResourceError
+from rain.io import archive, tree
+from rain.io.archive import Limits, Unpacker, pack, packed_size, unpack
+
+
+def packed(path):
+    return b"".join(bytes(piece) for piece in pack(str(path)))
+
+
+def snapshot(root):
+    """Everything below a directory: kind, executable bit, content."""
+    found = {}
+    for entry in tree.walk(str(root)):
+        path = os.path.join(root, entry.path)
+        if entry.kind == "f":
+            with open(path, "rb") as file:
+                found[entry.path] = (bool(entry.stat.st_mode & 0o100), file.read())
+        else:
+            found[entry.path] = entry.target if entry.kind == "l" else "folder"
+    return found
+
+
+@pytest.fixture
+def source(tmp_path):
+    root = tmp_path / "source"
+    (root / "a" / "b" / "empty").mkdir(parents=True)
+    (root / "a" / "x").write_bytes(b"hello" * 1000)
+    (root / "a" / "x").chmod(0o755)
+    (root / "big").write_bytes(os.urandom(2 * limits.CHUNK_BYTES + 77))
+    (root / "none").touch()
+    (root / ("n" * 200)).write_text("long name")
+    (root / ("p" * 120)).mkdir()
+    (root / ("p" * 120) / ("q" * 120)).write_text("long path")
+    (root / "žluť").write_text("kůň")
+    with open(os.fsencode(root) + b"/\xff\xfe", "w"):
+        pass
+    (root / "a" / "up").symlink_to("../big")
+    (root / "a" / "folder").symlink_to("b")
+    (root / "a" / "dangling").symlink_to("nowhere")
+    (root / "a" / "long").symlink_to("./" * 70 + "x")
+    return root
+
+
+def tar_of(*members):
+    """An archive by `tarfile`: each member is a name, or (name, dict of attributes, content)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for member in members:
+            name, attributes, content = (member, {}, b"x") if isinstance(member, str) else member
+            info = tarfile.TarInfo(name)
+            for key, value in attributes.items():
+                setattr(info, key, value)
+            if info.type == tarfile.REGTYPE:
+                info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def link(name, target, kind=tarfile.SYMTYPE):
+    return (name, {"type": kind, "linkname": target}, b"")
+
+
+# -- round trips ----------------------------------------------------------------------------------
+
+
+def test_round_trip(source, tmp_path):
+    data = packed(source)
+    assert len(data) == packed_size(str(source))
+    target = tmp_path / "target"
+    size = unpack([data], str(target))
+    assert size == tree.tree_size(str(source)) == tree.tree_size(str(target))
+    assert snapshot(target) == snapshot(source)
+    assert packed(target) == data
+
+
+@pytest.mark.parametrize("step", [1, 7, 511, 512, 513, 100_000])
+def test_any_pieces(source, tmp_path, step):
+    (source / "big").unlink()
+    data = packed(source)
+    unpack((data[at : at + step] for at in range(0, len(data), step)), str(tmp_path / "target"))
+    assert packed(tmp_path / "target") == data
+
+
+def test_an_empty_directory(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert unpack(pack(str(tmp_path / "empty")), str(tmp_path / "copy")) == 0
+    assert os.listdir(tmp_path / "copy") == []
+
+
+def test_packing_depends_on_contents_only(tmp_path):
+    for name, order in (("one", "abc"), ("two", "cab")):
+        (tmp_path / name).mkdir()
+        for file in order:
+            (tmp_path / name / file).write_text(file)
+            (tmp_path / name / file).chmod(0o600 if name == "one" else 0o666)
+        os.utime(tmp_path / name / "a", (5, len(name)))
+    os.utime(tmp_path / "two" / "b", (1, 1))
+    assert packed(tmp_path / "one") == packed(tmp_path / "two")
+
+
+def test_others_read_it_and_we_read_theirs(source, tmp_path):
+    (tmp_path / "t.tar").write_bytes(packed(source))
+    (tmp_path / "gnu").mkdir()
+    subprocess.run(["tar", "xf", tmp_path / "t.tar", "-C", tmp_path / "gnu"], check=True)
+    assert snapshot(tmp_path / "gnu") == snapshot(source)
+    with tarfile.open(tmp_path / "t.tar") as tar:
+        assert {member.name for member in tar.getmembers()} == set(snapshot(source))
+    for form in ("gnu", "pax", "ustar"):
+        if form == "ustar":
+            (source / "a" / "long").unlink()
+            (source / ("n" * 200)).unlink()
+            tree.remove_tree(str(source / ("p" * 120)))
+            (source / ("m" * 80)).mkdir()
+            (source / ("m" * 80) / ("m" * 60)).write_text("split in two")
+        made = tmp_path / f"{form}.tar"
+        subprocess.run(["tar", "cf", made, f"--format={form}", "-C", source, "."], check=True)
+        unpack([made.read_bytes()], str(tmp_path / f"from-{form}"))
+        assert snapshot(tmp_path / f"from-{form}") == snapshot(source)
+
+
+def test_large_sizes_are_written_as_numbers():
+    block = archive._block(b"x", 0o644, 1 << 40, b"0")
+    assert archive._read_header(block).size == 1 << 40
+    assert tarfile.TarInfo.frombuf(block, "utf-8", "strict").size == 1 << 40
+
+
+def test_hard_links_become_copies(tmp_path):
+    data = tar_of(("a/f", {"mode": 0o755}, b"body"), link("b/g", "a/f", tarfile.LNKTYPE))
+    assert unpack([data], str(tmp_path / "t")) == 8
+    assert (tmp_path / "t/b/g").read_bytes() == b"body"
+    assert (tmp_path / "t/b/g").stat().st_nlink == 1
+    assert (tmp_path / "t/b/g").stat().st_mode & 0o100
+
+
+def test_inner_links_are_kept(tmp_path):
+    members = [
+        ("d/e/f", {}, b"f"), link("d/up", "../top"), link("top", "d/e"), link("through", "top/f"),
+        link("around", "d/e/../../d"), link("loop", "loop"), link("later", "d/../new"), ("new", {}, b""),
+    ]  # fmt: skip
+    unpack([tar_of(*members)], str(tmp_path / "t"))
+    assert os.readlink(tmp_path / "t/d/up") == "../top"
+    assert (tmp_path / "t/through").read_bytes() == b"f"
+    assert (tmp_path / "t/d/up/f").read_bytes() == b"f"
+
+
+def test_implied_folders_may_be_named_once(tmp_path):
+    folder = ("a/b", {"type": tarfile.DIRTYPE}, b"")
+    unpack([tar_of("./a/b/c", folder, ("a/", {"type": tarfile.DIRTYPE}, b""))], str(tmp_path / "t"))
+    assert (tmp_path / "t/a/b/c").exists()
+    with pytest.raises(RainException, match="twice"):
+        unpack([tar_of("a/b/c", folder, folder)], str(tmp_path / "u"))
+
+
+# -- archives that are refused --------------------------------------------------------------------
+
+ESCAPES = [
+    link("l", "/etc/passwd"), link("l", ".."), link("l", "../x"), link("a/l", "../../x"), link("a/b/l", "../../../x"),
+    link("l", "a/../.."), link("l", "a/b/../../../c"), link("l", "./../x"), link("l", "a//..//..//x"),
+]  # fmt: skip
+EVIL = {
+    **{f"link {member[0]} to {member[1]['linkname']}": [member] for member in ESCAPES},
+    "absolute": ["/etc/x"],
+    "absolute folder": [("/x", {"type": tarfile.DIRTYPE}, b"")],
+    "dots": ["../x"],
+    "inner dots": ["a/../../x"],
+    "harmless dots": ["a/../b"],
+    "twice": ["x", "x"],
+    "file over folder": ["x/y", "x"],
+    "folder over file": ["x", ("x", {"type": tarfile.DIRTYPE}, b"")],
+    "file below file": ["x", "x/y"],
+    "twice by other name": ["x/y", "./x//y"],
+    "link twice": [link("l", "a"), link("l", "b")],
+    "file over link": [link("l", "a"), "l"],
+    "link over file": ["l", link("l", "a")],
+    "file below link": [link("l", "."), "l/x"],
+    "file below link out": [link("l", ".."), "l/x"],
+    "folder below link": [link("l", "d"), ("l/y", {"type": tarfile.DIRTYPE}, b"")],
+    "link through link": ["a/b/c", link("a/b/root", "../.."), link("out", "a/b/root/../x")],
+    "link through later link": [link("out", "p/../x"), link("p", "a/b/q"), ("a/b/c", {}, b""), link("a/b/q", "../..")],
+    "link to absolute link": [link("p", "q"), link("q", "/")],
+    "hard link out": [link("h", "../x", tarfile.LNKTYPE)],
+    "hard link absolute": [link("h", "/etc/passwd", tarfile.LNKTYPE)],
+    "hard link to nothing": [link("h", "x", tarfile.LNKTYPE)],
+    "hard link to folder": ["d/x", link("h", "d", tarfile.LNKTYPE)],
+    "hard link through link": ["d/x", link("l", "d"), link("h", "l/x", tarfile.LNKTYPE)],
+    "hard link to itself": [link("h", "h", tarfile.LNKTYPE)],
+    "hard link to root": [link("h", ".", tarfile.LNKTYPE)],
+    "character device": [("n", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}, b"")],
+    "block device": [("n", {"type": tarfile.BLKTYPE}, b"")],
+    "pipe": [("n", {"type": tarfile.FIFOTYPE}, b"")],
+    "sparse": [("n", {"type": tarfile.GNUTYPE_SPARSE}, b"")],
+    "unknown type": [("n", {"type": b"Z"}, b"")],
+    "setuid": [("s", {"mode": 0o4755}, b"")],
+    "setgid": [("s", {"mode": 0o2755}, b"")],
+    "setgid folder": [("s", {"mode": 0o2755, "type": tarfile.DIRTYPE}, b"")],
+    "link without target": [link("l", "")],
+    "file named .": [(".", {}, b"x")],
+    "long name": ["n" * 300],
+    "long path": ["/".join(["n" * 100] * 50)],
+    "deep": ["d/" * 10_000 + "x"],
+    "deeper than allowed": ["d/" * (limits.ARCHIVE_DEPTH_MAX + 1) + "x"],
+    "pax sparse": [("n", {"pax_headers": {"GNU.sparse.major": "1"}}, b"x")],
+    "pax absolute": [("n", {"pax_headers": {"path": "/tmp/x"}}, b"x")],
+    "pax dots": [("n", {"pax_headers": {"path": "a/../../x"}}, b"x")],
+    "pax link out": [("l", {"type": tarfile.SYMTYPE, "linkname": "ok", "pax_headers": {"linkpath": "../x"}}, b"")],
+    "huge pax": [("n", {"pax_headers": {"comment": "c" * 100_000}}, b"x")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_evil_archives(tmp_path, name):
+    box = tmp_path / "box"
+    box.mkdir()
+    (tmp_path / "x").write_text("outside")
+    with pytest.raises(RainException):
+        unpack([tar_of(*EVIL[name])], str(box / "target"))
+    assert os.listdir(box) == []
+    assert os.listdir(tmp_path) == ["box", "x"] or sorted(os.listdir(tmp_path)) == ["box", "x"]
+    assert (tmp_path / "x").read_text() == "outside"
+
+
+def test_broken_archives(source, tmp_path):
+    (source / "big").unlink()
+    data = packed(source)
+    target = str(tmp_path / "target")
+    for cut in (0, 1, 100, 511, 512, 700, len(data) // 2, len(data) - 1024, len(data) - 1025):
+        with pytest.raises(RainException, match=r"cut off|damaged"):
+            unpack([data[:cut]], target)
+        assert not os.path.exists(target)
+    for change in (b"x" + data[1:], data[:148] + b"9999999\0" + data[156:], os.urandom(4096), b"PK" + bytes(600)):
+        with pytest.raises(RainException):
+            unpack([change], target)
+    with pytest.raises(RainException, match="behind the end"):
+        unpack([data, data], target)
+    unpack([data, bytes(10_000)], target)
+
+
+def test_a_damaged_pax_header(tmp_path):
+    for body in (b"9999 path=x\n", b"0 path=x\n", b"x path=y\n", b"11 path=y", b"9 path x\n", b"-5 a=b\n", b"5 a=b"):
+        block = archive._block(b"h", 0, len(body), b"x") + body + bytes(-len(body) % 512)
+        with pytest.raises(RainException, match="damaged"):
+            unpack([block], str(tmp_path / "t"))
+    body = b"9 size=x\n"
+    block = archive._block(b"h", 0, len(body), b"x") + body + bytes(512 - len(body)) + archive._block(b"f", 0, 0, b"0")
+    with pytest.raises(RainException, match="damaged"):
+        unpack([block], str(tmp_path / "t"))
+
+
+# -- bombs ----------------------------------------------------------------------------------------
+
+
+def test_limits_of_entries_depth_and_bytes(tmp_path):
+    three = tar_of("a", "b", "c")
+    assert unpack([three], str(tmp_path / "ok"), Limits(entries=3, bytes=3)) == 3
+    with pytest.raises(RainException, match="ARCHIVE_ENTRIES_MAX"):
+        unpack([three], str(tmp_path / "t"), Limits(entries=2))
+    with pytest.raises(RainException, match="ARCHIVE_BYTES_MAX"):
+        unpack([three], str(tmp_path / "t"), Limits(bytes=2))
+    with pytest.raises(RainException, match="ARCHIVE_DEPTH_MAX"):
+        unpack([tar_of("a/b/c")], str(tmp_path / "t"), Limits(depth=2))
+    with pytest.raises(RainException, match="ARCHIVE_ENTRIES_MAX"):
+        unpack([tar_of("a/b/c/d")], str(tmp_path / "t"), Limits(entries=3))
+    copies = [link(f"h{number}", "a", tarfile.LNKTYPE) for number in range(10)]
+    with pytest.raises(RainException, match="ARCHIVE_BYTES_MAX"):
+        unpack([tar_of(("a", {}, b"x" * 1000), *copies)], str(tmp_path / "t"), Limits(bytes=5000))
+    for bad in (Limits(entries=2), Limits(bytes=2)):
+        with pytest.raises(RainException, match="ARCHIVE_"):
+            list(pack(str(tmp_path / "ok"), bad))
+    assert os.listdir(tmp_path) == ["ok"]
+
+
+def test_announced_bytes_are_not_believed(tmp_path):
+    """10 GB or more out of 10 kB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.monotonic()
+    for size in (10 << 30, 1 << 50, (1 << 87) - 1):
+        with pytest.raises(RainException, match=r"cut off|ARCHIVE_BYTES_MAX|no space left"):
+            unpack([archive._block(b"bomb", 0o644, size, b"0"), bytes(10_000)], str(tmp_path / "t"))
+    assert time.monotonic() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
+    assert os.listdir(tmp_path) == []
+
+
+def test_more_than_the_disk_holds_is_refused_at_once(tmp_path, monkeypatch):
+    usage = tree.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("rain.io.archive.shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
+    with pytest.raises(ResourceError, match=r"no space left to write .*bomb \(17825792 bytes\)"):
+        unpack([archive._block(b"bomb", 0o644, 17 << 20, b"0"), bytes(10_000)], str(tmp_path / "t"))
+
+
+def test_many_entries_are_refused_without_much_memory(tmp_path):
+    def endless():
+        number = 0
+        while True:
+            yield b"".join(archive._block(b"%d/" % at, 0o755, 0, b"5") for at in range(number, number + 1000))
+            number += 1000
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RainException, match="ARCHIVE_ENTRIES_MAX"):
+        unpack(endless(), str(tmp_path / "t"), Limits(entries=500))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
+
+
+# -- what cannot be packed ------------------------------------------------------------------------
+
+
+def test_links_out_are_not_followed(tmp_path):
+    root = tmp_path / "d"
+    (root / "in").mkdir(parents=True)
+    (tmp_path / "secret").write_text("s")
+    for target in ("/etc/passwd", "../secret", "in/../../secret", str(root / "in")):
+        (root / "l").symlink_to(target)
+        for function in (lambda path: list(pack(path)), packed_size, tree.tree_size):
+            with pytest.raises(RainException, match="leads outside"):
+                function(str(root))
+        (root / "l").unlink()
+
+
+def test_pipes_and_sockets_are_refused(tmp_path):
+    root = tmp_path / "d"
+    root.mkdir()
+    os.mkfifo(root / "pipe")
+    with pytest.raises(RainException, match="pipe is neither"):
+        list(pack(str(root)))
+    (root / "pipe").unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(root / "s"))
+        with pytest.raises(RainException, match="neither"):
+            packed_size(str(root))
+
+
+def test_files_that_change_meanwhile(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").write_bytes(bytes(3 * limits.CHUNK_BYTES))
+    pieces = pack(str(tmp_path / "d"))
+    next(pieces)
+    with open(tmp_path / "d/f", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(RainException, match="changed while"):
+        list(pieces)
+
+
+def test_special_bits_are_not_packed(tmp_path):
+    root = tmp_path / "d"
+    root.mkdir()
+    (root / "s").touch()
+    (root / "s").chmod(0o4755)
+    unpack(pack(str(root)), str(tmp_path / "t"))
+    assert stat.S_IMODE((tmp_path / "t/s").stat().st_mode) & 0o7000 == 0
+
+
+def test_descriptors_are_closed(source, tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for name in ("absolute", "twice", "hard link to folder", "deep", "file below link"):
+        with pytest.raises(RainException):
+            unpack([tar_of(*EVIL[name])], str(tmp_path / "t"))
+    unpack(pack(str(source)), str(tmp_path / "t"))
+    half = pack(str(source))
+    next(half)
+    half.close()
+    unpacker = Unpacker(str(tmp_path / "u"))
+    unpacker.feed(packed(source)[:60_000])
+    unpacker.discard()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# -- trees ----------------------------------------------------------------------------------------
+
+
+def test_copy_and_link_trees(source, tmp_path):
+    size = tree.tree_size(str(source))
+    assert tree.copy_tree(str(source), str(tmp_path / "copy")) == size
+    assert snapshot(tmp_path / "copy") == snapshot(source)
+    assert tree.link_tree(str(source), str(tmp_path / "hard"), hard=True) == size
+    assert (tmp_path / "hard/a/x").stat().st_ino == (source / "a/x").stat().st_ino
+    assert tree.own_tree(str(tmp_path / "copy")) == size
+    assert stat.S_IMODE((tmp_path / "copy/a/x").stat().st_mode) == 0o555
+    assert stat.S_IMODE((tmp_path / "copy/none").stat().st_mode) == 0o444
+    with pytest.raises(FileExistsError):
+        tree.copy_tree(str(source), str(tmp_path / "copy"))
+
+
+def test_linking_across_file_systems_makes_symbolic_links(source, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("rain.io.tree.os.link", refuse)
+    tree.link_tree(str(source), str(tmp_path / "links"))
+    assert (tmp_path / "links/a/x").readlink() == source / "a/x"
+    assert not (tmp_path / "links/a").is_symlink()
+    assert (tmp_path / "links/a/up").readlink().as_posix() == "../big"
+    with pytest.raises(OSError, match="cross-device"):
+        tree.link_tree(str(source), str(tmp_path / "hard"), hard=True)
+    assert not (tmp_path / "hard").exists()
+
+
+def test_links_into_followed_folders_become_files(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "1").write_text("one")
+    (store / "1").chmod(0o444)
+    (store / "dir").mkdir()
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "in").symlink_to(store / "1")
+    (made / "own").write_text("own")
+    assert tree.own_tree(str(made), [str(store)]) == 6
+    assert not (made / "in").is_symlink()
+    assert (made / "in").stat().st_ino == (store / "1").stat().st_ino
+    for target in (tmp_path / "other", store / "dir", store / "missing"):
+        (tmp_path / "other").touch()
+        (made / "bad").symlink_to(target)
+        with pytest.raises(RainException, match="leads outside"):
+            tree.own_tree(str(made), [str(store)])
+        (made / "bad").unlink()
+
+
+def test_move(source, tmp_path, monkeypatch):
+    before = snapshot(source)
+    tree.move(str(source), str(tmp_path / "moved"))
+    assert snapshot(tmp_path / "moved") == before
+    assert not source.exists()
+
+    def refuse(*args):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("rain.io.tree.os.rename", refuse)
+    (tmp_path / "moved/out").symlink_to("/etc/passwd")
+    tree.move(str(tmp_path / "moved"), str(source))
+    assert os.readlink(source / "out") == "/etc/passwd"
+    (source / "out").unlink()
+    assert snapshot(source) == before
+    tree.move(str(source / "a/x"), str(tmp_path / "x"))
+    tree.move(str(source / "a/up"), str(tmp_path / "up"))
+    assert os.readlink(tmp_path / "up") == "../big"
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o755
+    with pytest.raises(FileExistsError):
+        tree.move(str(tmp_path / "x"), str(tmp_path / "up"))
+
+
+def test_remove_tree_copes_with_modes(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from rain.io.tree import remove_tree\n"
+        "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "root = sys.argv[1] + '/d'\n"
+        "os.makedirs(root + '/a/b'); open(root + '/a/b/f', 'w').close()\n"
+        "for path in ('/a/b', '/a', ''): os.chmod(root + path, 0)\n"
+        "remove_tree(root); remove_tree(root)\n"
+        "assert not os.path.exists(root)\n"
+    )
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o005 != 0o005 and parent.owner() == tmp_path.owner():
+            parent.chmod(parent.stat().st_mode | 0o005)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
