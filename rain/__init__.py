@@ -35,7 +35,7 @@ _WHERE = {
     "Program": "rain.client.program",
     "Remote": "rain.client.remote",
     "remote": "rain.client.remote",
-    "Context": "rain.client.context",
+    "Context": "rain.executor.context",
     "DataInstance": "rain.io.data_instance",
     "LabeledList": "rain.common.labeled_list",
     "ID": "rain.common.ids",
@@ -52,7 +52,7 @@ _WHERE = {
 }
 _MODULES = {"tasks": "rain.client.tasks"}
 
-__all__ = ["__version__", *_WHERE, *_MODULES]  # noqa: PLE0604
+__all__ = ["__version__", *_WHERE, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from rain.client import tasks as tasks
     from rain.client.active import get_active_session as get_active_session
     from rain.client.client import Client as Client
-    from rain.client.context import Context as Context
     from rain.client.data import DataObject as DataObject
     from rain.client.data import blob as blob
     from rain.client.data import directory as directory
@@ -103,4 +102,5 @@ if TYPE_CHECKING:
     from rain.common.states import DataObjectState as DataObjectState
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
+    from rain.executor.context import Context as Context
     from rain.io.data_instance import DataInstance as DataInstance

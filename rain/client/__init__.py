@@ -1,12 +1,14 @@
 """The client: declare tasks and data objects, submit them, wait for them, fetch results.
 
-Its names are loaded when they are first used.
+Its names are loaded when they are first used, but `remote`: that is the name of a module too, which would hide it.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from rain.client.remote import Remote, remote
 
 _WHERE = {
     "Client": "rain.client.client",
@@ -24,9 +26,6 @@ _WHERE = {
     "OutputBase": "rain.client.io_spec",
     "OutputDir": "rain.client.io_spec",
     "Program": "rain.client.program",
-    "Remote": "rain.client.remote",
-    "remote": "rain.client.remote",
-    "Context": "rain.client.context",
     "DataInstance": "rain.io.data_instance",
     "LabeledList": "rain.common.labeled_list",
     "ID": "rain.common.ids",
@@ -40,7 +39,7 @@ _WHERE = {
     "RainWarning": "rain.common.errors",
 }
 
-__all__ = [*_WHERE, "tasks"]  # noqa: PLE0604
+__all__ = [*_WHERE, "Remote", "remote", "tasks"]
 
 
 def __getattr__(name: str) -> Any:
@@ -60,7 +59,6 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from rain.client.active import get_active_session as get_active_session
     from rain.client.client import Client as Client
-    from rain.client.context import Context as Context
     from rain.client.data import DataObject as DataObject
     from rain.client.data import blob as blob
     from rain.client.data import directory as directory
@@ -72,8 +70,6 @@ if TYPE_CHECKING:
     from rain.client.io_spec import OutputBase as OutputBase
     from rain.client.io_spec import OutputDir as OutputDir
     from rain.client.program import Program as Program
-    from rain.client.remote import Remote as Remote
-    from rain.client.remote import remote as remote
     from rain.client.session import Session as Session
     from rain.client.task import Task as Task
     from rain.common.errors import RainException as RainException

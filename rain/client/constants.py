@@ -16,6 +16,7 @@ from rain.common.limits import INLINE_BYTES_MAX
 
 if TYPE_CHECKING:
     from rain.client.client import Client
+    from rain.client.data import DataObject
 
 
 class Value:
@@ -33,9 +34,11 @@ class Value:
         That file as this process wrote it; empty if there is none or the server has taken it over.
     checksum : int or None
         xxh3-64 of a file's bytes.
+    inside : tuple of DataObject
+        Objects that the value refers to, if it is an argument.
     """
 
-    __slots__ = ("_map", "checksum", "data", "name", "path", "size")
+    __slots__ = ("_map", "checksum", "data", "inside", "name", "path", "size")
 
     def __init__(self, data: bytes | None, size: int) -> None:
         self.data = data
@@ -43,6 +46,7 @@ class Value:
         self.name = ""
         self.path = ""
         self.checksum: int | None = None
+        self.inside: tuple[DataObject, ...] = ()
         self._map: memoryview | None = None
 
     def __del__(self) -> None:

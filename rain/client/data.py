@@ -127,9 +127,7 @@ class DataObject:
         spec = self._record.spec
         if self._record.state is None:
             return spec
-        return FrozenObjectSpec(
-            spec.id, spec.label, spec.content_type, spec.data_type, spec.size_hint, dict(spec.user)
-        )
+        return FrozenObjectSpec(spec.id, spec.label, spec.content_type, spec.data_type, spec.size_hint, dict(spec.user))
 
     @property
     def info(self) -> ObjectInfo | None:
@@ -358,7 +356,7 @@ def blob(
         data = value
     else:
         raise RainException(
-            f"blob() takes bytes or str, not {type(value).__name__}: use blob(value, encode=\"json\") or another "
+            f'blob() takes bytes or str, not {type(value).__name__}: use blob(value, encode="json") or another '
             "content type, or pickled(value)"
         )
     return make_constant(owner, label, kind, Value(data, len(data)))

@@ -155,7 +155,9 @@ class InputDir(InputBase):
         write: bool = False,
     ) -> None:
         if load:
-            raise RainException("a directory cannot be loaded; the function gets a DataInstance with write() and link()")
+            raise RainException(
+                "a directory cannot be loaded; the function gets a DataInstance with write() and link()"
+            )
         if content_type not in (None, "", "dir"):
             raise RainException(f"the content type of a directory is 'dir', not {content_type!r}")
         super().__init__(label, path, dataobj, load, None, write)
@@ -312,9 +314,7 @@ def as_output(given: OutputBase | str | None, of: str) -> OutputBase:
     raise RainException(f"an output of {of} is an Output or a str (its label), not {type(given).__name__} ({given!r})")
 
 
-def merge_outputs(
-    prototypes: list[OutputBase], output: Any, outputs: Any, of: str
-) -> list[OutputBase]:
+def merge_outputs(prototypes: list[OutputBase], output: Any, outputs: Any, of: str) -> list[OutputBase]:
     """The outputs of one call: the prototypes merged one by one with what was given.
 
     Parameters

@@ -24,7 +24,7 @@ from rain.common.errors import RainException
 if TYPE_CHECKING:
     from rain.client.data import DataObject
 
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 _ITEMS_MAX = 64
 _DEPTH_MAX = 4
 
@@ -86,7 +86,7 @@ def _run(generator: GeneratorType[Any, Any, Any]) -> list[Any]:
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether `value` is of simple builtin types only, or a small container of such; those pickle alike everywhere."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return True
     if depth >= _DEPTH_MAX:
         return False

@@ -89,11 +89,16 @@ class Task:
         user_spec: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        kind = check_task_type(type(self).TASK_TYPE if task_type is None else task_type, type(self).__name__)
-        given = {**options, "session": session, "name": name, "user_spec": user_spec}
-        if cpus != 1 or "cpus" not in (options.get("resources") or ()):
-            given["cpus"] = cpus
-        self._build(kind, check_config(config), inputs, outputs, Options(given, f"{type(self).__name__}()"))
+        owner = type(self).__name__
+        kind = check_task_type(type(self).TASK_TYPE if task_type is None else task_type, owner)
+        given = {
+            "session": session,
+            "name": name,
+            "user_spec": user_spec,
+            "cpus": None if cpus == 1 else cpus,
+            **options,
+        }
+        self._build(kind, check_config(config), inputs, outputs, merged_options(given, owner))
 
     @classmethod
     def options(cls, **options: Any) -> Configured:
@@ -406,11 +411,20 @@ class Configured:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the task; keywords given here count more."""
-        return self._kind(*args, **{**self._given, **kwargs})
+        return self._kind(*args, **kwargs, _given=self._given)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
         return f"{self._kind.__name__}.options({options})"
+
+
+def merged_options(given: dict[str, Any], owner: str) -> Options:
+    """Options given at a call (None: not given), over those of `Task.options`, which come as ``_given``."""
+    configured = given.pop("_given", None)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if configured:
+        return Options(configured, owner).but(chosen, f"{owner}()")
+    return Options(chosen, f"{owner}()") if chosen else DEFAULT
 
 
 # -- checks of what was given ----------------------------------------------------------------------
@@ -519,7 +533,7 @@ def check_task_type(task_type: Any, owner: str) -> str:
     ------
     RainException
     """
-    if not isinstance(task_type, str) or "/" not in task_type.strip("/") and task_type != "py/":
+    if not isinstance(task_type, str) or ("/" not in task_type.strip("/") and task_type != "py/"):
         raise RainException(
             f"{owner}: a task type is a text of the form 'executor/method', not {task_type!r}; "
             "give task_type=, or set TASK_TYPE in a subclass"

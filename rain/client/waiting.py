@@ -14,7 +14,7 @@ import asyncio
 import math
 import time
 from collections.abc import Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from typing import Any, TypeAlias, TypeVar
 
 from rain.common.errors import RainException
@@ -25,14 +25,18 @@ Operation: TypeAlias = Generator["Future[Any]", Any, T]
 
 def resolve(future: Future[Any], value: Any) -> None:
     """Give `future` its result, unless nobody wants it any more or it has one."""
-    if not future.done() and future.set_running_or_notify_cancel():
+    try:
         future.set_result(value)
+    except InvalidStateError:
+        pass
 
 
 def reject(future: Future[Any], error: BaseException) -> None:
     """Give `future` its exception, unless nobody wants it any more or it has a result."""
-    if not future.done() and future.set_running_or_notify_cancel():
+    try:
         future.set_exception(error)
+    except InvalidStateError:
+        pass
 
 
 def check_timeout(timeout: Any) -> float | None:

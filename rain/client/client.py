@@ -1,0 +1,567 @@
+"""`Client`: one connection to a server."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rain.client.constants import Value
+from rain.client.operations import End, Item
+from rain.client.session import Session
+from rain.client.state import TaskRecord
+from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
+from rain.common.address import SERVER_PORT, format_address, parse_address
+from rain.common.errors import RainException, SessionException
+from rain.common.ids import ID
+from rain.common.messages import (
+    ExpectGovernors,
+    Failed,
+    GetServerInfo,
+    GovernorCount,
+    Locate,
+    NewSession,
+    ObjectData,
+    ServerInfo,
+    SessionEnv,
+    SessionNews,
+    SessionStopped,
+    SessionSummary,
+    Submit,
+    Unkeep,
+    Updated,
+)
+from rain.common.states import TaskState
+
+if TYPE_CHECKING:
+    from rain.client.connection import Link
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+class Client:
+    """A connection to a server.
+
+    Parameters
+    ----------
+    address : str
+        Host, or ``host:port``.
+    port : int
+    token : str, optional
+        What ``rain status --token`` shows on the server's machine. Without it the connection file is read that a server of
+        this user wrote.
+    connection_file : str or os.PathLike, optional
+        Which one.
+    timeout : float
+        Seconds for connecting.
+
+    Raises
+    ------
+    RainException
+        If the server cannot be reached, refuses, or there is no key for it.
+
+    Examples
+    --------
+    >>> with Client.local(cpus=2) as client, client.new_session("hello") as session:
+    ...     session.run(tasks.Concat([blob("Hello "), blob("world!")]))
+    b'Hello world!'
+    """
+
+    _link: Link
+
+    def __init__(
+        self,
+        address: str = "localhost",
+        port: int = SERVER_PORT,
+        *,
+        token: str | None = None,
+        connection_file: str | os.PathLike[str] | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        from rain.client.connection import ServerLink
+        from rain.io import runtime
+
+        if not isinstance(address, str):
+            raise RainException(f"address is a text like 'host' or 'host:7210', not {type(address).__name__}")
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+            raise RainException(f"port is a number from 1 to 65535, not {port!r}")
+        limit = check_timeout(timeout)
+        where = format_address(*parse_address(address, default_port=port))
+        credentials = runtime.credentials_for(where, "client", token=token, connection_file=connection_file)
+        self._prepare(where)
+        self._start(ServerLink(where, credentials, self, 1e9 if limit is None else limit))
+
+    def _prepare(self, address: str) -> None:
+        self._address = address
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._request_count = 0
+        self._requests: dict[int, tuple[Future[Any], Callable[[RainException | None], None] | None]] = {}
+        self._sessions: dict[int, Session] = {}
+        self._governor_count = 0
+        self._governor_waits: list[tuple[int, Future[Any]]] = []
+        self._connected = False
+        self._over = ""
+        self._cluster: Any = None
+
+    def _start(self, link: Link) -> None:
+        self._link = link
+        self._connected = not self._over
+        _clients.add(self)
+
+    @classmethod
+    def _through(cls, link: Link, address: str = "127.0.0.1:0") -> Client:
+        """A client that talks through `link`; `link` calls the methods of `rain.client.connection.Owner`."""
+        client = cls.__new__(cls)
+        client._prepare(address)
+        client._start(link)
+        return client
+
+    @classmethod
+    def local(cls, cpus: int | str | None = None, governors: int = 1, **options: Any) -> Client:
+        """A client with a private server and governors on this machine.
+
+        They are child processes that end with the client, or with this process however it dies.
+
+        Parameters
+        ----------
+        cpus : int, optional
+            Of all governors together; all that this process may use if not given.
+        governors : int
+            How many.
+        **options
+            Further ones of `rain.client.local.LocalCluster`.
+
+        Raises
+        ------
+        RainException
+            If they cannot be started.
+        """
+        from rain.client.local import LocalCluster
+
+        cluster = LocalCluster(cpus, governors, **options)
+        try:
+            client = cls(cluster.address, connection_file=cluster.connection_file)
+        except BaseException:
+            cluster.close()
+            raise
+        client._cluster = cluster
+        try:
+            client.wait_for_governors(cluster.governor_count, timeout=30.0)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the server."""
+        return self._address
+
+    @property
+    def http_headers(self) -> dict[str, str]:
+        """Headers with which scripts may use the server's HTTP interface."""
+        from rain.io.auth import http_bearer
+
+        self._check()
+        credentials = self._link.credentials  # type: ignore[attr-defined]
+        return {"Authorization": f"Bearer {http_bearer(credentials.key('client'))}"}
+
+    @property
+    def http_address(self) -> str:
+        """``host:port`` of the server's HTTP interface."""
+        return self._link.welcome.http
+
+    @property
+    def _incoming(self) -> str:
+        """The folder in which the server looks for large constants; empty if it is on another host."""
+        return self._link.welcome.incoming
+
+    def __repr__(self) -> str:
+        state = "" if self._connected else " closed" if self._over == "closed" else " lost"
+        return f"<Client of {self._address}{state}, {self._governor_count} governors, {len(self._sessions)} sessions>"
+
+    def __reduce__(self) -> Any:
+        raise RainException(
+            f"{self!r} cannot be pickled: remote functions see their inputs only, not the client; "
+            "use arguments instead of the global variable"
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def new_session(
+        self,
+        name: str = "Unnamed Session",
+        default: bool = False,
+        *,
+        on_failure: str = "continue",
+        persistent: bool = False,
+        timeout: float | None = None,
+    ) -> Session:
+        """A new session.
+
+        Parameters
+        ----------
+        name : str
+        default : bool
+            Whether new items go there when no ``with`` block is open.
+        on_failure : {"continue", "stop"}
+            Whether a failed task leaves all else running, or stops the session.
+        persistent : bool
+            Whether the session lives on until it is closed, without its client.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the client is closed or lost.
+        """
+        self._check()
+        return block(self._new_session(name, default, on_failure, persistent), timeout)
+
+    async def new_session_async(
+        self,
+        name: str = "Unnamed Session",
+        default: bool = False,
+        *,
+        on_failure: str = "continue",
+        persistent: bool = False,
+        timeout: float | None = None,
+    ) -> Session:
+        """Awaitable `new_session`."""
+        self._check()
+        return await perform(self._new_session(name, default, on_failure, persistent), timeout)
+
+    def _new_session(self, name: str, default: bool, on_failure: str, persistent: bool) -> Operation[Session]:
+        if not isinstance(name, str):
+            raise RainException(f"a session's name is a str, not {type(name).__name__} ({name!r})")
+        if on_failure not in ("continue", "stop"):
+            raise RainException(f'on_failure is "continue" or "stop", not {on_failure!r}')
+        env = _environment()
+        opened = yield self._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
+        session = Session(self, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
+        self._sessions[opened.session_id] = session
+        if default:
+            session.set_as_default()
+        return session
+
+    def sessions(self, timeout: float | None = None) -> list[SessionSummary]:
+        """One line about each session at the server."""
+        self._check()
+        return block(self._sessions_operation(), timeout)
+
+    async def sessions_async(self, timeout: float | None = None) -> list[SessionSummary]:
+        """Awaitable `sessions`."""
+        self._check()
+        return await perform(self._sessions_operation(), timeout)
+
+    def _sessions_operation(self) -> Operation[list[SessionSummary]]:
+        info: ServerInfo = yield self._ask(GetServerInfo)
+        return info.sessions
+
+    # -- the server -----------------------------------------------------------------------------
+
+    def get_server_info(self, timeout: float | None = None) -> dict[str, Any]:
+        """The server's version and addresses, its governors and sessions.
+
+        Returns
+        -------
+        dict
+            ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished), ``objects``
+            (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
+        """
+        self._check()
+        return block(self._server_info(), timeout)
+
+    async def get_server_info_async(self, timeout: float | None = None) -> dict[str, Any]:
+        """Awaitable `get_server_info`."""
+        self._check()
+        return await perform(self._server_info(), timeout)
+
+    def _server_info(self) -> Operation[dict[str, Any]]:
+        info: ServerInfo = yield self._ask(GetServerInfo)
+        values = {"version": info.version, "address": info.address, "http": info.http}
+        governors = [msgspec.structs.asdict(governor) for governor in info.governors]
+        return {**values, "governors": governors, "sessions": [msgspec.structs.asdict(s) for s in info.sessions]}
+
+    def wait_for_governors(self, n: int, timeout: float | None = None) -> None:
+        """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
+
+        Parameters
+        ----------
+        n : int
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        TimeoutError
+        """
+        self._check()
+        block(self._wait_for_governors(n), timeout)
+
+    async def wait_for_governors_async(self, n: int, timeout: float | None = None) -> None:
+        """Awaitable `wait_for_governors`."""
+        self._check()
+        await perform(self._wait_for_governors(n), timeout)
+
+    def _wait_for_governors(self, n: int) -> Operation[None]:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise RainException(f"the number of governors is an integer that is not negative, not {n!r}")
+        yield self._ask(lambda request: ExpectGovernors(request, n))
+        info: ServerInfo = yield self._ask(GetServerInfo)
+        with self._lock:
+            self._governor_count = len(info.governors)
+            if self._governor_count >= n:
+                return
+            future: Future[Any] = Future()
+            self._governor_waits.append((n, future))
+        try:
+            yield future
+        except TimeoutError as error:
+            raise TimeoutError(f"{self._governor_count} of {n} governors are there: {error}") from None
+
+    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
+        by_session: dict[Session, list[Item]] = {}
+        for item in [items] if hasattr(items, "_session") else items:
+            if not hasattr(item, "_session"):
+                raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+            by_session.setdefault(item._session, []).append(item)
+        for session, group in by_session.items():
+            session.update(group, timeout=timeout)
+
+    def close(self) -> None:
+        """End the client's sessions and leave; with `Client.local` also the server and governors. Idempotent."""
+        if os.getpid() != self._pid:
+            return
+        if not self._over:
+            self._over = "closed"
+            self._connected = False
+            self._link.close()
+            self._end_all(End("closed", "its client was closed"), RainException(f"{self!r} was closed"))
+        if self._cluster is not None:
+            cluster, self._cluster = self._cluster, None
+            cluster.close()
+        _clients.discard(self)
+
+    # -- for the rest of the client -------------------------------------------------------------
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RainException(
+                f"this client was made in process {self._pid} and cannot be used in the forked process {os.getpid()}: "
+                "make a new Client there"
+            )
+
+    def _check(self) -> None:
+        """Whether it may be used.
+
+        Raises
+        ------
+        RainException
+            If it is closed or lost, or this is a forked child.
+        """
+        self._check_process()
+        if self._over == "closed":
+            raise RainException("this client is closed: make a new Client")
+        if self._over:
+            raise RainException(f"the server is lost: {self._over}. Make a new Client when it is there again")
+
+    def _request(
+        self, make: Callable[[int], Any], answered: Callable[[RainException | None], None] | None = None
+    ) -> Future[Any]:
+        """Register a request; `make` gets its number, `answered` is called in the link's thread with the answer."""
+        future: Future[Any] = Future()
+        with self._lock:
+            self._request_count += 1
+            number = self._request_count
+            self._requests[number] = (future, answered)
+        make(number)
+        return future
+
+    def _ask(self, make: Callable[[int], Any]) -> Future[Any]:
+        """Send the message that `make` gives for a request number; the future of its answer."""
+        self._check()
+        messages: list[Any] = []
+        future = self._request(lambda number: messages.append(make(number)))
+        self._link.send(messages)
+        return future
+
+    def _post_unkeep(self, session_id: int, ids: list[ID]) -> None:
+        """Unkeep without waiting for an answer."""
+        messages: list[Any] = []
+        self._request(lambda number: messages.append(Unkeep(number, session_id, ids)))
+        self._link.send(messages)
+
+    def _locate(self, id: ID) -> ObjectData | None:
+        """Where a finished object is now; blocks."""
+        located = block(self._locate_operation(id))
+        return located
+
+    def _locate_operation(self, id: ID) -> Operation[ObjectData | None]:
+        located = yield self._ask(lambda request: Locate(request, id.session_id, [id]))
+        found: ObjectData | None = located.objects[0]
+        return found
+
+    def _upload(self, values: list[Value]) -> Operation[None]:
+        """Bring large constants to the server's host."""
+        for value in values:
+            if value.name:
+                continue
+            folder = self._incoming
+            if folder:
+                yield self._link.in_thread(lambda value=value, folder=folder: value.put_down(folder))
+            else:
+                yield self._link.call(self._put(value))
+
+    async def _put(self, value: Value) -> None:
+        from rain.client.constants import new_name
+        from rain.io.transfer import put_pieces
+        from rain.io.transport import open_data
+
+        credentials = self._link.credentials  # type: ignore[attr-defined]
+        connection = await open_data(self._link.welcome.data or self._address, credentials)
+        try:
+            name = new_name()
+            value.checksum = await put_pieces(connection, name, value.size, [value.view()])
+            value.name = name
+        finally:
+            connection.close()
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.session_id, None)
+
+    # -- what the link tells (in its thread) ----------------------------------------------------
+
+    def _arrived(self, messages: list[Any]) -> None:
+        for message in messages:
+            kind = type(message)
+            if kind is SessionNews:
+                session = self._sessions.get(message.session_id)
+                if session is not None:
+                    session._fold(message.tasks, message.objects)
+            elif kind is GovernorCount:
+                self._governors(message.count)
+            elif kind is SessionStopped:
+                self._stopped(message)
+            else:
+                self._answered(message)
+
+    def _answered(self, message: Any) -> None:
+        future, answered = self._requests.pop(message.request, (None, None))
+        if future is None:
+            return
+        kind = type(message)
+        error: RainException | None = None
+        if kind is Failed:
+            error = (SessionException if message.kind == "session" else RainException)(message.message)
+        elif kind is Updated:
+            self._updated(message)
+        if answered is not None:
+            answered(error)
+        if error is not None:
+            reject(future, error)
+        else:
+            resolve(future, message)
+
+    def _updated(self, message: Updated) -> None:
+        news = [*message.tasks, *message.objects]
+        session = self._sessions.get(news[0].id[0]) if news else None
+        if session is not None:
+            session._fold(message.tasks, message.objects)
+
+    def _governors(self, count: int) -> None:
+        with self._lock:
+            self._governor_count = count
+            ready = [future for n, future in self._governor_waits if count >= n]
+            self._governor_waits = [(n, future) for n, future in self._governor_waits if count < n]
+        for future in ready:
+            resolve(future, None)
+
+    def _stopped(self, message: SessionStopped) -> None:
+        session = self._sessions.get(message.session_id)
+        if session is None:
+            return
+        record = None
+        if message.task is not None:
+            record = session._mirror.records.get(message.task[1])
+        if isinstance(record, TaskRecord):
+            if message.error is not None and record.error is None:
+                record.error = message.error
+            if not record.failed:
+                record.state = TaskState.FAILED
+            session._end(End("stopped", message.reason, record))
+        else:
+            session._end(End("lost", f"session {session.session_id} {session.name!r} has ended: {message.reason}"))
+
+    def _unsendable(self, message: Any, error: Exception) -> None:
+        text = f"a {type(message).__name__} message cannot be sent: {error}"
+        number = getattr(message, "request", None)
+        if number is None:
+            return
+        if isinstance(message, Submit):
+            # The server has only seen a part of it: nothing of the session can be trusted any more.
+            session = self._sessions.get(message.session_id)
+            if session is not None:
+                session._end(End("lost", f"session {session.session_id} {session.name!r} is lost: {text}"))
+        self._answered(Failed(number, "rain", text))
+
+    def _gone(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = reason
+        self._connected = False
+        self._end_all(End("lost", f"the session is lost with its server: {reason}"), RainException(reason))
+
+    def _end_all(self, end: End, error: RainException) -> None:
+        with self._lock:
+            requests, self._requests = list(self._requests.values()), {}
+            waits, self._governor_waits = self._governor_waits, []
+        for session in list(self._sessions.values()):
+            session._end(end)
+        for future, _ in requests:
+            reject(future, RainException(f"the server is lost: {error}") if end.word == "lost" else error)
+        for _, future in waits:
+            reject(future, error)
+
+    def _tick(self) -> None:
+        for session in list(self._sessions.values()):
+            if session._dropped:
+                session._release()
+
+
+def _environment() -> SessionEnv:
+    """Where this client lives."""
+    from rain.io.process import host_id
+
+    return SessionEnv(
+        host_id(),
+        sys.executable,
+        ".".join(map(str, sys.version_info[:3])),
+        [entry if isinstance(entry, str) else os.fspath(entry) for entry in sys.path],
+        os.getcwd(),
+    )
+
+
+@atexit.register
+def _leave() -> None:
+    """Say goodbye at the end of the process."""
+    for client in list(_clients):
+        client.close()

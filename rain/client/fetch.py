@@ -1,0 +1,135 @@
+"""Getting at the data of finished objects: from news, from files of this host, from governors, from the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.limits import MIB
+from rain.common.messages import ObjectData
+from rain.common.spec import ObjectInfo
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.state import ObjectRecord
+    from rain.io.data_instance import DataInstance, Source
+
+EAGER_BYTES_MAX = 16 * MIB
+"""Objects elsewhere up to this size are fetched at once; of larger ones only what is read."""
+
+
+def instance(client: Client, record: ObjectRecord) -> DataInstance:
+    """The value of a finished object whose data or places are known.
+
+    Raises
+    ------
+    RainException
+        If the data cannot be had.
+    """
+    from rain.io.data_instance import DataInstance, source_of
+
+    info = record.info if record.info is not None else ObjectInfo()
+    data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
+    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data).source())
+    return DataInstance(source, record.spec, record.info)
+
+
+def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
+    """The value of a constant whose bytes are in this process."""
+    from rain.io.data_instance import BytesSource, DataInstance, TarSource
+
+    if record.spec.data_type == "dir":
+        size = record.info.size if record.info is not None else None
+        return DataInstance(TarSource(value.data, size), record.spec, record.info)
+    return DataInstance(BytesSource(value.data), record.spec, record.info)
+
+
+class Elsewhere:
+    """An object on another host, or one that is no longer where it was said to be."""
+
+    def __init__(self, client: Client, data: ObjectData) -> None:
+        self._client = client
+        self._data = data
+
+    def source(self) -> Source:
+        """A source that asks for the bytes over the network; small blobs come at once."""
+        from rain.io.data_instance import BytesSource, RemoteSource
+
+        is_dir = self._data.spec.data_type == "dir"
+        size = self._data.info.size or 0
+        if not is_dir and size <= EAGER_BYTES_MAX:
+            return BytesSource(bytes(self.read(0, None)))
+        return RemoteSource(size, is_dir, self.read, self.save)
+
+    def read(self, offset: int, length: int | None) -> Any:
+        """Bytes from `offset` on."""
+        from rain.io.transfer import get_buffer
+
+        async def get(connection: Any, id: ID) -> Any:
+            data, checksum = await get_buffer(connection, id, offset, length)
+            expected = self._data.checksum
+            if offset == 0 and length is None and expected is not None and checksum != expected:
+                raise RainException("what came is not what was stored (checksums differ)")
+            return data
+
+        found = self._from_somewhere(get)
+        if isinstance(found, bytes):
+            return found[offset : None if length is None else offset + length]
+        return found
+
+    def save(self, path: str) -> None:
+        """Stream all of it into the new file or directory `path`."""
+        from rain.io.transfer import get_directory, get_to_file
+
+        is_dir = self._data.spec.data_type == "dir"
+        get: Any = get_directory if is_dir else get_to_file
+        found = self._from_somewhere(lambda connection, id: get(connection, id, path))
+        if isinstance(found, bytes):
+            from rain.io.data_instance import BytesSource, TarSource
+
+            (TarSource(found) if is_dir else BytesSource(found)).save(path)
+
+    def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
+        """Try the places that are known, then ask where it is now, then have the server pass it on.
+
+        Gives what `get` gives, or the bytes themselves if the server told them.
+        """
+        client, id = self._client, self._data.spec.id
+        trouble: list[str] = []
+        tried: set[str] = set()
+        for renew in (False, True):
+            if renew:
+                located = client._locate(id)
+                if located is None:
+                    raise RainException(f"the data of {self._name} are gone: it is not kept any more, or was lost")
+                self._data = located
+                if located.data is not None:
+                    return located.data
+            for place in self._data.places:
+                if place.address not in tried:
+                    tried.add(place.address)
+                    try:
+                        return client._link.call(self._ask(place.address, get)).result()
+                    except (RainException, OSError) as error:
+                        trouble.append(f"{place.address}: {error}")
+        try:
+            return client._link.call(self._ask(client._link.welcome.data or client.address, get)).result()
+        except (RainException, OSError) as error:
+            trouble.append(f"the server: {error}")
+        raise RainException(f"the data of {self._name} cannot be had ({'; '.join(trouble)})")
+
+    @property
+    def _name(self) -> str:
+        label = f" {self._data.spec.label!r}" if self._data.spec.label else ""
+        return f"object {self._data.spec.id}{label}"
+
+    async def _ask(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
+        from rain.io.transport import open_data
+
+        connection = await open_data(address, self._client._link.credentials)  # type: ignore[attr-defined]
+        try:
+            return await get(connection, self._data.spec.id)
+        finally:
+            connection.close()

@@ -1,0 +1,252 @@
+"""Whether a function is still what it was, without pickling it again.
+
+Theory of operation
+-------------------
+What cloudpickle takes along with a function is its code, defaults, attributes, closure and the globals that it names,
+and in turn those of functions that travel by value. `examine` walks all that once. If everything in it is immutable (or
+importable, and so only named), the function's pickle can only change when one of the references changes: `Examined`
+remembers each and compares identities. If anything is mutable, nothing but pickling again can tell.
+
+Modules that are no installed packages are noted with the state of their files, because executors import them from there.
+"""
+
+from __future__ import annotations
+
+import dis
+import enum
+import os
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import PurePath
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType, WrapperDescriptorType
+from typing import Any
+
+_MISSING = object()
+_GLOBAL_OPCODES = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
+_FIXED = frozenset(
+    {int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range, re.Pattern}
+)
+_BUILTINS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+@lru_cache(maxsize=4096)
+def global_names(code: CodeType) -> frozenset[str]:
+    """Names of globals that `code`, or code inside it, uses."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in _GLOBAL_OPCODES}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= global_names(constant)
+    return frozenset(names)
+
+
+class Examined:
+    """What a function's pickle depends on.
+
+    Attributes
+    ----------
+    fixed : bool
+        Whether `unchanged` can be relied on.
+    codes : list of CodeType
+        Of all functions that travel by value.
+    modules : dict of str to ModuleType
+        Modules of the user that are needed.
+    """
+
+    __slots__ = ("_cells", "_entries", "_files", "_functions", "codes", "fixed", "modules")
+
+    def __init__(self) -> None:
+        self.fixed = True
+        self.codes: list[CodeType] = []
+        self.modules: dict[str, ModuleType] = {}
+        self._functions: list[tuple[Any, CodeType, Any, Any, int]] = []
+        self._entries: list[tuple[dict[str, Any], str, Any]] = []
+        self._cells: list[tuple[Any, Any]] = []
+        self._files: list[tuple[str, tuple[int, int] | None]] = []
+
+    def unchanged(self) -> bool:
+        """Whether all is as it was, so that a pickle made then is still right."""
+        if not self.fixed:
+            return False
+        for function, code, defaults, kwdefaults, attributes in self._functions:
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not kwdefaults
+                or len(function.__dict__) != attributes
+            ):
+                return False
+        for mapping, key, value in self._entries:
+            if mapping.get(key, _MISSING) is not value:
+                return False
+        for cell, value in self._cells:
+            if _content(cell) is not value:
+                return False
+        return all([stamp(path) == seen for path, seen in self._files])
+
+    # -- the walk -------------------------------------------------------------------------------
+
+    def walk(self, root: Any) -> None:
+        """Examine a function (or another callable)."""
+        waiting: list[Any] = []
+        seen: set[int] = set()
+        if isinstance(root, FunctionType):
+            waiting.append(root)  # even if it can be imported: then it only notes its module
+        else:
+            self._look([root], waiting)
+        while waiting:
+            function = waiting.pop()
+            if id(function) not in seen:
+                seen.add(id(function))
+                self._walk_function(function, waiting)
+        self._files = [(path, stamp(path)) for path in map(file_of, self.modules.values()) if path]
+
+    def _walk_function(self, function: Any, waiting: list[Any]) -> None:
+        code, attributes = function.__code__, function.__dict__
+        self.codes.append(code)
+        self._functions.append((function, code, function.__defaults__, function.__kwdefaults__, len(attributes)))
+        self._look(function.__defaults__ or (), waiting)
+        for mapping in (function.__kwdefaults__ or {}, attributes):
+            for key, value in mapping.items():
+                self._entries.append((mapping, key, value))
+                self._look((value,), waiting)
+        for cell in function.__closure__ or ():
+            value = _content(cell)
+            self._cells.append((cell, value))
+            if value is not _MISSING:
+                self._look((value,), waiting)
+        names = function.__globals__
+        for name in global_names(code):
+            value = names.get(name, _MISSING)
+            self._entries.append((names, name, value))
+            if value is not _MISSING:
+                self._look((value,), waiting)
+
+    def _look(self, values: Iterable[Any], waiting: list[Any]) -> None:
+        """Judge values that a function refers to."""
+        for value in values:
+            kind = type(value)
+            if kind in _FIXED:
+                continue
+            if kind is tuple or kind is frozenset:
+                self._look(value, waiting)
+            elif kind is FunctionType:
+                if by_reference(value):
+                    self._note(value.__module__)
+                else:
+                    waiting.append(value)
+            elif kind is ModuleType:
+                if sys.modules.get(value.__name__) is value:
+                    self._note(value.__name__)
+                else:
+                    self.fixed = False
+            elif isinstance(value, type):
+                self._look_class(value)
+            else:
+                self._look_other(value, waiting)
+
+    def _look_class(self, kind: type) -> None:
+        if by_reference(kind):
+            self._note(kind.__module__)
+            return
+        self.fixed = False
+        self.codes += [item.__code__ for item in vars(kind).values() if isinstance(item, FunctionType)]
+        for base in kind.__mro__[1:]:
+            self._note(base.__module__)
+
+    def _look_other(self, value: Any, waiting: list[Any]) -> None:
+        from rain.client.data import DataObject
+        from rain.client.remote import Remote
+        from rain.client.task import Task
+
+        kind = type(value)
+        if isinstance(value, Remote):
+            self._look([value.function], waiting)
+        elif isinstance(value, _BUILTINS):
+            bound = getattr(value, "__self__", None)
+            if bound is not None and not isinstance(bound, ModuleType | type):
+                self.fixed = False
+        elif isinstance(value, DataObject | Task | PurePath):
+            pass
+        elif isinstance(value, enum.Enum) and by_reference(kind):
+            self._note(kind.__module__)
+        else:
+            self.fixed = False
+            if isinstance(kind.__module__, str):
+                self._note(kind.__module__)
+
+    def _note(self, name: str) -> None:
+        """A module is needed; so are those of the user that it uses."""
+        waiting = [name]
+        while waiting:
+            name = waiting.pop()
+            module = sys.modules.get(name)
+            if module is None or name in self.modules or not is_users(name):
+                continue
+            self.modules[name] = module
+            parent = name.rpartition(".")[0]
+            if parent:
+                waiting.append(parent)
+            for value in list(vars(module).values()):
+                other = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+                if isinstance(other, str) and other not in self.modules:
+                    waiting.append(other)
+
+
+def examine(function: Any) -> Examined:
+    """What the pickle of `function` depends on."""
+    found = Examined()
+    found.walk(function)
+    return found
+
+
+def by_reference(value: Any) -> bool:
+    """Whether cloudpickle only writes where `value` can be imported from."""
+    from cloudpickle import cloudpickle
+
+    return bool(cloudpickle._should_pickle_by_reference(value))
+
+
+def stamp(path: str) -> tuple[int, int] | None:
+    """When a file was modified (ns), and its size (bytes)."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def file_of(module: ModuleType) -> str:
+    """The source file of a module, empty if there is none."""
+    path = getattr(module, "__file__", None)
+    return path if isinstance(path, str) and path.endswith(".py") else ""
+
+
+@lru_cache(maxsize=8192)
+def is_users(name: str) -> bool:
+    """Whether a module is the user's own: from a source file that belongs to no installed package."""
+    if name == "__main__" or name.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    module = sys.modules.get(name)
+    path = file_of(module) if module is not None else ""
+    return bool(path) and not os.path.abspath(path).startswith(_installed())
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[str, ...]:
+    """Folders of installed packages, and Rain's own."""
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.update(getattr(site, "getsitepackages", list)())
+    folders.add(site.getusersitepackages())
+    return (_PACKAGE, *(os.path.join(folder, "") for folder in folders if folder))
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return _MISSING

@@ -1,0 +1,185 @@
+"""Functions on their way to executors: pickled when called, again only if they may have changed, sent once each."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import warnings
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from rain.client.constants import Value
+from rain.client.fingerprint import Examined, examine, file_of, stamp
+from rain.client.pickling import collecting, dumps, why_not
+from rain.client.sites import name_of_file
+from rain.client.state import ObjectRecord
+from rain.common.address import is_loopback, parse_address
+from rain.common.builtins import FunctionPayload, SourceText, UserModule, encode_function
+from rain.common.errors import RainException, RainWarning
+from rain.common.ids import ID
+from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
+from rain.common.spec import ObjectSpec
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+
+
+class Payload:
+    """A function as it travels.
+
+    Attributes
+    ----------
+    data : bytes
+    digest : bytes
+    objects : list of DataObject
+        Those that the function uses by closure, globals or defaults.
+    name : str
+    """
+
+    __slots__ = ("data", "digest", "examined", "name", "objects")
+
+    def __init__(self, data: bytes, name: str, objects: list[DataObject], examined: Examined) -> None:
+        self.data = data
+        self.digest = xxhash.xxh3_128_digest(data)
+        self.name = name
+        self.objects = objects
+        self.examined = examined
+
+
+class Source:
+    """A function and its present payload; shared by all `Remote`s that were made of it."""
+
+    __slots__ = ("_bare", "_payloads", "function", "name")
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.name: str = getattr(function, "__qualname__", type(function).__name__)
+        self._payloads: dict[bool, Payload] = {}
+        self._bare: Any = None
+
+    def payload(self, session: Session) -> Payload:
+        """The payload of the function as it is now.
+
+        Raises
+        ------
+        RainException
+            If it cannot be pickled; the text says which variable is to blame.
+        """
+        elsewhere = _has_other_hosts(session)
+        payload = self._payloads.get(elsewhere)
+        if payload is None or not payload.examined.unchanged():
+            payload = self._payloads[elsewhere] = self._pickled(elsewhere)
+        return payload
+
+    def _pickled(self, elsewhere: bool) -> Payload:
+        examined = examine(self.function)
+        bare = self.bare()
+        with collecting() as found:
+            try:
+                code = dumps(bare)
+            except Exception as error:
+                raise RainException(why_not(bare, f"function {self.name}", error)) from error
+        payload = FunctionPayload(code, self.name, _sources(examined), _modules(examined, elsewhere))
+        return Payload(encode_function(payload), self.name, list(found), examined)
+
+    def bare(self) -> Any:
+        """The function without its annotations, which may be anything and are not needed elsewhere."""
+        from rain.client.fingerprint import by_reference
+
+        function = self.function
+        if not isinstance(function, FunctionType) or by_reference(function):
+            return function
+        bare = self._bare
+        if (
+            bare is None
+            or bare.__code__ is not function.__code__
+            or bare.__defaults__ is not function.__defaults__
+            or bare.__closure__ is not function.__closure__
+        ):
+            bare = FunctionType(
+                function.__code__,
+                function.__globals__,
+                function.__name__,
+                function.__defaults__,
+                function.__closure__,
+            )
+            bare.__qualname__, bare.__module__, bare.__doc__ = (
+                function.__qualname__,
+                function.__module__,
+                function.__doc__,
+            )
+            self._bare = bare
+        bare.__kwdefaults__ = function.__kwdefaults__
+        bare.__dict__.clear()
+        bare.__dict__.update(function.__dict__)
+        return bare
+
+
+def function_constant(session: Session, payload: Payload) -> ID:
+    """The id of the hidden object of `session` that holds the function; made when it is first needed."""
+    record = session._functions.get(payload.digest)
+    if record is None:
+        with session._lock:
+            record = session._functions.get(payload.digest)
+            if record is None:
+                if len(payload.data) > PICKLED_ARGUMENT_WARN_BYTES:
+                    warnings.warn(
+                        f"Pickled object {payload.name} length {len(payload.data)} > PICKLED_ARGUMENT_WARN_BYTES "
+                        f"({PICKLED_ARGUMENT_WARN_BYTES}): the function takes large data along by its closure, globals "
+                        "or defaults; give them as an argument made with pickled(...) or blob(...)",
+                        RainWarning,
+                        stacklevel=5,
+                    )
+                spec = ObjectSpec(ID(session.session_id, session._next()), payload.name)
+                record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
+                record.hidden = True
+                session._add(record)
+                session._functions[payload.digest] = record
+    return record.spec.id
+
+
+def _has_other_hosts(session: Session) -> bool:
+    """Whether executors may be on other hosts than this one."""
+    client = session._client
+    if client is None:
+        return False
+    where = client._link.welcome.data or client.address
+    return not is_loopback(parse_address(where)[0])
+
+
+def _sources(examined: Examined) -> list[SourceText]:
+    """Source of code that is in no file: of notebook cells and interactive sessions."""
+    sources: dict[str, SourceText] = {}
+    for code in examined.codes:
+        name = code.co_filename
+        if name in sources or (os.path.isfile(name) and not name.startswith("<") and not _is_cell(name)):
+            continue
+        text = "".join(linecache.getlines(name))
+        if text:
+            shown = name_of_file(name)
+            sources[name] = SourceText(name, text, "" if shown.startswith('File "') else shown)
+    return [sources[name] for name in sorted(sources)]
+
+
+def _is_cell(name: str) -> bool:
+    return not name_of_file(name).startswith('File "')
+
+
+def _modules(examined: Examined, with_source: bool) -> list[UserModule]:
+    modules = []
+    for name in sorted(examined.modules):
+        module = examined.modules[name]
+        path = file_of(module)
+        seen = stamp(path) or (0, 0)
+        source = None
+        if with_source:
+            try:
+                with open(path, "rb") as file:
+                    source = file.read()
+            except OSError:
+                source = None
+        modules.append(UserModule(name, path, *seen, source, hasattr(module, "__path__")))
+    return modules

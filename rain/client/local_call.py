@@ -1,0 +1,64 @@
+"""Calling a remote function here, for trying and debugging."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rain.client.data import DataObject
+from rain.client.fetch import constant_instance
+from rain.client.task import Task, as_object
+from rain.common.builtins import PYTHON
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.messages import ExecutorSetup
+from rain.common.spec import TaskInfo, TaskSpec
+from rain.io.data_instance import DataInstance
+
+_cache: dict[Any, Any] = {}
+
+
+@functools.lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where staged data of local calls lie until the process ends."""
+    return tempfile.TemporaryDirectory(prefix="rain-call-")
+
+
+def call(
+    function: Callable[..., Any],
+    name: str,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    loads: Sequence[bool],
+) -> Any:
+    """`function` with a context of its own; `loads` says which arguments arrive as loaded values."""
+    from rain.executor.context import Context
+    from rain.executor.staging import Staging
+
+    flags = iter(loads)
+    given = [_value(value, next(flags), name) for value in args]
+    named = {key: _value(value, next(flags), name) for key, value in kwargs.items()}
+    folder = _folder().name
+    setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
+    spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
+    staging = Staging(setup, f"call-{os.urandom(6).hex()}")
+    context = Context(function, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
+    result = function(context, *given, **named)
+    if context.info.error is not None:
+        raise RainException(f"{name}: {context.info.error}")
+    return result
+
+
+def _value(value: Any, load: bool, name: str) -> Any:
+    """What stands for an argument in remote code."""
+    if isinstance(value, DataObject | Task):
+        obj = as_object(value, f"an argument of {name}")
+        constant = obj._value
+        value = constant_instance(obj._record, constant) if constant is not None and constant.data else obj.fetch()
+    if load and isinstance(value, DataInstance):
+        return value.load()
+    return value

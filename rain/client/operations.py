@@ -1,0 +1,499 @@
+"""What a session does over time, as operations (see `rain.client.waiting`): submit, wait, fetch, keep, close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rain.client import submit as submitting
+from rain.client.data import DataObject
+from rain.client.failures import failure, root_of
+from rain.client.fetch import constant_instance, instance
+from rain.client.state import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
+from rain.client.task import Task, as_object
+from rain.client.waiting import Operation, reject
+from rain.common.errors import RainException, SessionException
+from rain.common.messages import (
+    Cancel,
+    CloseSession,
+    Explain,
+    GetOutput,
+    Keep,
+    Locate,
+    Unkeep,
+    Update,
+)
+from rain.common.states import DataObjectState
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.session import Session
+    from rain.io.data_instance import DataInstance
+
+Item: TypeAlias = "Task | DataObject"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a session cannot be used any more: `task` failed and stopped it, or `text` says why."""
+
+    word: str
+    text: str
+    task: TaskRecord | None = None
+
+
+# -- what was given --------------------------------------------------------------------------------
+
+
+def items_of(session: Session, items: Any) -> list[Item]:
+    """Tasks and objects as they may be given, checked.
+
+    Raises
+    ------
+    RainException
+        If something else is among them, or an item of another session.
+    """
+    if isinstance(items, Task | DataObject):
+        items = (items,)
+    try:
+        listed = list(items)
+    except TypeError:
+        raise RainException(f"tasks and data objects are expected, not {type(items).__name__} ({items!r})") from None
+    for item in listed:
+        if not isinstance(item, Task | DataObject):
+            raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+        if item._session is not session and item._session._mirror is not session._mirror:
+            raise RainException(f"{item!r} belongs to session {item._session.name!r}, not to {session.name!r}")
+    return listed
+
+
+def objects_of(session: Session, items: Any) -> list[DataObject]:
+    """Like `items_of`, with tasks standing for their only output."""
+    return [as_object(item, "an item") for item in items_of(session, items)]
+
+
+def not_submitted(session: Session, item: Item) -> RainException:
+    """The error for an item that the server does not know."""
+    reason = session._refused.get(item.id.id)
+    if reason is not None:
+        return RainException(f"{item!r} was not taken by the server: {reason}")
+    return RainException(f"{item!r} was not submitted: call session.submit() first")
+
+
+def client_of(session: Session) -> Client:
+    """The session's client.
+
+    Raises
+    ------
+    RainException
+        If it is detached.
+    """
+    if session._client is None:
+        raise RainException(f"{session!r} is detached: graphs can be built in it, but nothing runs")
+    return session._client
+
+
+# -- submit ----------------------------------------------------------------------------------------
+
+
+def submit(session: Session) -> Operation[None]:
+    """Send what is new and wait until the server took it."""
+    sent = yield from send(session)
+    if sent is not None:
+        yield sent
+
+
+def send(session: Session) -> Operation[Future[Any] | None]:
+    """Send what is new; the future of the server's answer, None if nothing was new."""
+    client = client_of(session)
+    pending = session._mirror.pending
+    while True:
+        with session._lock:
+            session._check_open()
+            uploads = submitting.to_upload(pending)
+            if not uploads:
+                return _send_cut(session, client)
+        yield from client._upload([record.value for record in uploads if record.value is not None])
+
+
+def _send_cut(session: Session, client: Client) -> Future[Any] | None:
+    """Take all that is pending and send it; under the session's lock."""
+    mirror = session._mirror
+    cut: Sequence[Record] = list(mirror.pending)
+    if not cut:
+        return None
+    try:
+        cut = submitting.check(session, cut)
+    except RainException as error:
+        mirror.pending.clear()
+        _give_up(session, cut, str(error))
+        raise
+    constants = [record for record in cut if isinstance(record, ObjectRecord)]
+
+    def answered(error: RainException | None) -> None:
+        if error is None:
+            with session._lock:
+                opened = mirror.accepted(constants)
+            session._wake(opened)
+        else:
+            _refused(session, cut, error)
+
+    pieces: list[Any] = []
+
+    def encode(request: int) -> Any:
+        pieces.extend(submitting.encode(request, session.session_id, cut))
+        return pieces
+
+    future = client._request(encode, answered)
+    mirror.pending.clear()
+    mirror.submitting(cut)
+    for record in cut:
+        if isinstance(record, TaskRecord):
+            record.pins = None
+        elif record.value is not None:
+            record.value.hand_over()
+    client._link.send(pieces)
+    return future
+
+
+def _give_up(session: Session, cut: Iterable[Record], reason: str) -> None:
+    """These will never be submitted."""
+    for record in cut:
+        session._refused[record.spec.id.id] = reason
+        if isinstance(record, TaskRecord):
+            for output in record.outputs:
+                session._refused[output.spec.id.id] = reason
+            record.pins = None
+        elif record.hidden:
+            for digest, function in list(session._functions.items()):
+                if function is record:
+                    del session._functions[digest]
+
+
+def _refused(session: Session, cut: Sequence[Record], error: RainException) -> None:
+    """The server did not take these: whoever waits for them learns why."""
+    gates: set[Gate] = set()
+    with session._lock:
+        session._mirror.refused(cut)
+        for record in cut:
+            gates.update(record.gates or ())
+        if session._mirror.unfinished == 0:
+            gates.update(gate for gate, _ in session._mirror.idle_gates)
+        _give_up(session, cut, str(error))
+    for gate in gates:
+        reject(gate.future, type(error)(str(error)))
+
+
+def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
+    """Keep, submit, wait and load."""
+    listed = items_of(session, items)
+    wanted = [list(item.outputs) if isinstance(item, Task) else [item] for item in listed]
+    objects = [obj for group in wanted for obj in group]
+    yield from keep(session, objects)
+    yield from send(session)
+    yield from wait(session, listed)
+    found = yield from fetch(session, objects)
+    values = iter([_loaded(one) for one in found])
+    results = []
+    for item, group in zip(listed, wanted, strict=True):
+        loaded = [next(values) for _ in group]
+        if isinstance(item, Task) and len(loaded) != 1:
+            results.append(loaded or None)
+        else:
+            results.append(loaded[0])
+    return results[0] if len(results) == 1 else results
+
+
+def _loaded(found: DataInstance) -> Any:
+    if found.source.is_dir:
+        return found
+    return found.get_bytes() if found.content_type is None else found.load()
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+def _raise_failed(session: Session, record: Record) -> None:
+    """Raise if that item failed."""
+    if isinstance(record, ObjectRecord):
+        if not record.failed:
+            return
+        if record.task is None:
+            raise RainException(f"{session._object(record.spec.id.id)!r} is lost")
+        record = record.task
+    if record.failed:
+        raise failure(session, record)
+
+
+def wait(session: Session, items: Any) -> Operation[None]:
+    """Until all are finished, or one failed."""
+    listed = items_of(session, items)
+    while True:
+        with session._lock:
+            session._check_open()
+            missing: dict[Record, None] = {}
+            for item in listed:
+                record = item._record
+                if record.state is None:
+                    raise not_submitted(session, item)
+                if not record.settled:
+                    missing[target(record)] = None
+                else:
+                    _raise_failed(session, record)
+            if not missing:
+                return
+            gate = Gate(list(missing))
+            session._mirror.arm(gate)
+        try:
+            yield gate.future
+        except TimeoutError as error:
+            left = sum(not record.settled for record in gate.records)
+            raise TimeoutError(f"{left} of {len(listed)} items are not finished: {error}") from None
+        finally:
+            with session._lock:
+                session._mirror.disarm(gate)
+
+
+def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[DataObject]]]:
+    """Until at least one is finished."""
+    listed = items_of(session, items)
+    while True:
+        with session._lock:
+            session._check_open()
+            done = []
+            for item in listed:
+                if item._record.state is None:
+                    raise not_submitted(session, item)
+                if item._record.settled:
+                    _raise_failed(session, item._record)
+                    done.append(item)
+            if done or not listed:
+                return [t for t in done if isinstance(t, Task)], [o for o in done if isinstance(o, DataObject)]
+            gate = AnyGate(list(dict.fromkeys(target(item._record) for item in listed)))
+            session._mirror.arm(gate)
+        try:
+            yield gate.future
+        except TimeoutError as error:
+            raise TimeoutError(f"none of {len(listed)} items is finished: {error}") from None
+        finally:
+            with session._lock:
+                session._mirror.disarm(gate)
+
+
+def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
+    """Until all that was submitted is settled, or one failed."""
+    mirror = session._mirror
+    while True:
+        with session._lock:
+            session._check_open()
+            if mirror.failed and raise_on_failure:
+                raise failure(session, root_of(session, next(iter(mirror.failed.values()))))
+            if mirror.unfinished == 0:
+                return [session._task(record) for record in mirror.failed.values()]
+            gate = Gate([])
+            mirror.arm_idle(gate, raise_on_failure)
+        try:
+            yield gate.future
+        except TimeoutError as error:
+            raise TimeoutError(f"{mirror.unfinished} of {mirror.submitted} tasks are not finished: {error}") from None
+        finally:
+            with session._lock:
+                mirror.disarm(gate)
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def fetch(session: Session, items: Any) -> Operation[Any]:
+    """Wait, then find the data."""
+    single = isinstance(items, Task | DataObject)
+    objects = objects_of(session, items)
+    client = client_of(session)
+    for obj in objects:
+        if obj._record.state is None:
+            raise not_submitted(session, obj)
+        if not obj._record.kept:
+            raise RainException(
+                f"{obj!r} cannot be fetched because it is not kept: call its keep() (best before submit) "
+                "so that its data stay until you have them"
+            )
+    yield from wait(session, objects)
+    unknown = [obj for obj in objects if obj._record.data is None and not obj._record.places and _local(obj) is None]
+    if unknown:
+        yield from locate(session, client, unknown)
+    found = []
+    for obj in objects:
+        value = _local(obj)
+        if value is not None:
+            found.append(constant_instance(obj._record, value))
+        else:
+            found.append(instance(client, obj._record))
+    return found[0] if single else found
+
+
+def _local(obj: DataObject) -> Any:
+    """The value of a small constant that was made here."""
+    value = obj._value
+    return value if value is not None and value.data is not None else None
+
+
+def locate(session: Session, client: Client, objects: list[DataObject]) -> Operation[None]:
+    """Ask the server where these finished objects are.
+
+    Raises
+    ------
+    RainException
+        If one is gone.
+    """
+    ids = [obj.id for obj in objects]
+    located = yield client._ask(lambda request: Locate(request, session.session_id, ids))
+    for obj, data in zip(objects, located.objects, strict=True):
+        if data is None:
+            raise RainException(f"the data of {obj!r} are gone: it was removed or lost")
+        record = obj._record
+        record.info = data.info
+        record.data, record.places, record.checksum = data.data, data.places, data.checksum
+
+
+def keep(session: Session, items: Any) -> Operation[None]:
+    """Keep objects, submitted or not."""
+    objects = objects_of(session, items)
+    fresh = []
+    with session._lock:
+        for obj in objects:
+            record = obj._record
+            if record.kept:
+                continue
+            if record.state is not None:
+                if record.state is DataObjectState.REMOVED:
+                    raise RainException(
+                        f"{obj!r} cannot be kept any more: its data were removed when nothing needed them; "
+                        "keep() before submit"
+                    )
+                fresh.append(record)
+            record.kept = True
+    yield from _keep_submitted(session, fresh)
+
+
+def keep_all(session: Session) -> Operation[None]:
+    """Keep all objects that are not gone."""
+    with session._lock:
+        records = [
+            record
+            for record in session._mirror.records.values()
+            if isinstance(record, ObjectRecord) and not (record.hidden or record.kept)
+        ]
+    doubtful = [record for record in records if record.state is DataObjectState.FINISHED and record.task is not None]
+    yield from update(session, [session._object(record.spec.id.id) for record in doubtful])
+    fresh = []
+    with session._lock:
+        for record in records:
+            if record.state not in (DataObjectState.REMOVED, DataObjectState.FAILED):
+                record.kept = True
+                if record.state is not None:
+                    fresh.append(record)
+    yield from _keep_submitted(session, fresh)
+
+
+def _keep_submitted(session: Session, records: list[ObjectRecord]) -> Operation[None]:
+    if not records:
+        return
+    client = client_of(session)
+    ids = [record.spec.id for record in records]
+    try:
+        yield client._ask(lambda request: Keep(request, session.session_id, ids))
+    except RainException:
+        for record in records:
+            record.kept = False
+        raise
+
+
+def unkeep(session: Session, items: Any) -> Operation[None]:
+    """Let objects go."""
+    ids = []
+    with session._lock:
+        for obj in objects_of(session, items):
+            record = obj._record
+            if record.kept:
+                record.kept = False
+                record.data = record.places = None
+                if record.state is not None:
+                    ids.append(record.spec.id)
+    if ids:
+        yield client_of(session)._ask(lambda request: Unkeep(request, session.session_id, ids))
+
+
+def update(session: Session, items: Any) -> Operation[None]:
+    """Ask for the present state of items."""
+    listed = items_of(session, items)
+    for item in listed:
+        if item._record.state is None:
+            raise not_submitted(session, item)
+    if not listed:
+        return
+    client = client_of(session)
+    ids = [item.id for item in listed]
+    # The answer is folded in by the client, in order with the news.
+    yield client._ask(lambda request: Update(request, session.session_id, ids))
+    session._check_open()
+
+
+# -- intervening -----------------------------------------------------------------------------------
+
+
+def cancel(session: Session, items: Any) -> Operation[None]:
+    """Cancel tasks."""
+    ids = None
+    if items is not None:
+        ids = []
+        for item in items_of(session, items):
+            record = item._record
+            if record.state is None:
+                raise not_submitted(session, item)
+            task = record.task if isinstance(record, ObjectRecord) else record
+            if task is None:
+                raise RainException(f"{item!r} is a constant: there is no task to cancel")
+            ids.append(task.spec.id)
+    yield client_of(session)._ask(lambda request: Cancel(request, session.session_id, ids))
+
+
+def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:
+    """What a task wrote."""
+    if task.state is None:
+        raise not_submitted(session, task)
+    output = yield client_of(session)._ask(lambda request: GetOutput(request, task.id))
+    return output.stdout.decode("utf-8", "replace"), output.stderr.decode("utf-8", "replace")
+
+
+def explain(session: Session, task: Task) -> Operation[str]:
+    """Why a task is where it is."""
+    if task.state is None:
+        return f"{task!r} was not submitted: call session.submit()"
+    info = yield client_of(session)._ask(lambda request: Explain(request, task.id))
+    text: str = info.values["text"]
+    return text
+
+
+def close(session: Session) -> Operation[None]:
+    """End the session."""
+    before = session._ended
+    if before is not None and before.word == "closed":
+        return
+    session._end(
+        End(
+            "closed",
+            f"session {session.session_id} {session.name!r} is closed (a `with session:` block closes it at its end; "
+            "`with session.bind_only():` leaves it open)",
+        )
+    )
+    session._mirror.pending.clear()
+    client = session._client
+    if client is None or not client._connected or (before is not None and before.word == "lost"):
+        return
+    try:
+        yield client._ask(lambda request: CloseSession(request, session.session_id))
+    except SessionException:
+        pass  # it had ended by itself
+    client._forget(session)

@@ -1,0 +1,401 @@
+"""Programs: how the arguments of `Execute` and `Program` become a task's inputs, outputs and config."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rain.client.active import get_active_session
+from rain.client.io_spec import (
+    Input,
+    InputBase,
+    InputDir,
+    Output,
+    OutputBase,
+    as_output,
+    check_path,
+    merge_outputs,
+)
+from rain.client.options import NAMES, Options
+from rain.client.task import Task, as_object, check_labels
+from rain.common.builtins import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
+from rain.common.errors import RainException
+from rain.common.states import DataType
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+
+_RESERVED = NAMES | {"output", "outputs"}
+_EXIT_CODE_MAX = 255
+
+
+class _Slot:
+    """An input: its label, where it is mapped (None: only on stdin), what it is bound to (None: a placeholder)."""
+
+    __slots__ = ("bound", "label", "path", "spec")
+
+    def __init__(self, label: str, path: str | None, spec: InputBase) -> None:
+        self.label = label
+        self.path = path
+        self.spec = spec
+        self.bound: DataObject | None = spec.dataobj
+
+    def __repr__(self) -> str:
+        return repr(self.spec) if self.spec.label is not None else f"the input {self.label!r}"
+
+
+class Plan:
+    """A program with its inputs and outputs, bound to objects or not.
+
+    Parameters
+    ----------
+    owner : str
+        Who, for errors.
+    args, stdout, stdin, input_paths, output_paths, shell, stderr, exit_codes
+        See `rain.client.builtin.Execute`.
+    placeholders : bool
+        Whether a str as `stdin` or in `input_paths` is the label of a placeholder.
+
+    Raises
+    ------
+    RainException
+        If they are not what they should be.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        args: Any,
+        stdout: Any,
+        stdin: Any,
+        input_paths: Any,
+        output_paths: Any,
+        shell: bool,
+        stderr: Any,
+        exit_codes: Any,
+        placeholders: bool = False,
+    ) -> None:
+        self.owner = owner
+        self._placeholders = placeholders
+        self._shell = bool(shell)
+        self.inputs: list[_Slot] = []
+        self.outputs: list[OutputBase] = []
+        self._mapped: list[bool] = []  # per output: whether it is a file of the program's directory
+        self._exit_codes = _exit_codes(exit_codes, owner)
+        self._words: list[str | _Slot | int] = [self._word(i, word) for i, word in enumerate(self._split(args))]
+        for item in _listed(input_paths, owner, "input_paths"):
+            self._map_input(item)
+        for item in _listed(output_paths, owner, "output_paths"):
+            output = as_output(item, f"{owner} (output_paths)")
+            self._add_output(output, output.label or output.path or self._free_name("out"), mapped=True)
+        self._stdin = None if stdin is None else self._add_stdin(stdin)
+        self._stdout = self._add_stream(stdout, "stdout")
+        self._stderr = self._add_stream(stderr, "stderr")
+        self._check()
+
+    # -- reading what was given -----------------------------------------------------------------
+
+    def _split(self, args: Any) -> Sequence[Any]:
+        if isinstance(args, str):
+            if self._shell:
+                return [args]
+            try:
+                args = shlex.split(args)
+            except ValueError as error:
+                raise RainException(f"{self.owner}: {args!r} cannot be split into words: {error}") from None
+        if isinstance(args, bytes | Mapping) or not isinstance(args, Iterable):
+            raise RainException(
+                f"{self.owner}: args is a str, or a list of str, data objects, Input and Output, "
+                f"not {type(args).__name__}"
+            )
+        args = list(args)
+        if not args:
+            raise RainException(f"{self.owner}: args is empty: which program shall run?")
+        return args
+
+    def _word(self, index: int, word: Any) -> str | _Slot | int:
+        if isinstance(word, str):
+            if "\0" in word:
+                raise RainException(f"{self.owner}: argument {index} holds a null character")
+            return word
+        if isinstance(word, OutputBase):
+            return self._add_output(word, word.label or word.path or f"arg{index}", mapped=True)
+        if isinstance(word, os.PathLike):
+            return os.fspath(word)
+        if not isinstance(word, InputBase):
+            if isinstance(word, bytes | int | float):
+                raise RainException(
+                    f"{self.owner}: argument {index} is {type(word).__name__} ({word!r}); use str(...), or blob(...) for "
+                    "data"
+                )
+            word = self._wrapped(word, f"argument {index} of {self.owner}")
+        return self._add_input(word, f"arg{index}")
+
+    def _wrapped(self, obj: Any, of: str) -> InputBase:
+        found = as_object(obj, of)
+        return (InputDir if found.data_type is DataType.DIRECTORY else Input)(dataobj=found)
+
+    def _map_input(self, item: Any) -> None:
+        if isinstance(item, str) and self._placeholders:
+            item = Input(item)
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            found = as_object(item[1], f"input_paths of {self.owner}")
+            item = (InputDir if found.data_type is DataType.DIRECTORY else Input)(item[0], dataobj=found)
+        if not isinstance(item, InputBase):
+            item = self._wrapped(item, f"an item of input_paths of {self.owner}")
+        self._add_input(item, item.path or self._free_name("in"))
+
+    def _add_input(self, spec: InputBase, default: str) -> _Slot:
+        label = default if spec.label is None else spec.label
+        for slot in self.inputs:
+            if slot.label == label:
+                if slot.bound is not spec.dataobj or slot.path is None:
+                    raise RainException(f"{self.owner}: the label {label!r} is used for two inputs")
+                return slot
+        path = spec.path or check_path(label, f"input {label!r} of {self.owner}")
+        slot = _Slot(label, path, spec)
+        self.inputs.append(slot)
+        return slot
+
+    def _add_stdin(self, stdin: Any) -> _Slot:
+        if isinstance(stdin, str) and self._placeholders:
+            stdin = Input(stdin)
+        spec = stdin if isinstance(stdin, InputBase) else self._wrapped(stdin, f"stdin of {self.owner}")
+        if spec.data_type is DataType.DIRECTORY:
+            raise RainException(f"{self.owner}: a directory cannot be read on stdin")
+        label = "stdin" if spec.label is None else spec.label
+        for slot in self.inputs:
+            if slot.label == label and slot.bound is spec.dataobj:
+                return slot
+        slot = _Slot(label, spec.path, spec)
+        self.inputs.append(slot)
+        return slot
+
+    def _add_output(self, output: OutputBase, label: str, *, mapped: bool) -> int:
+        if mapped:
+            path = output.path or check_path(output.label or label, f"output {label!r} of {self.owner}")
+            output = output._copy(label=label if output.label is None else output.label, path=path)
+        elif output.label is None:
+            output = output._copy(label=label)
+        self.outputs.append(output)
+        self._mapped.append(mapped)
+        return len(self.outputs) - 1
+
+    def _add_stream(self, stream: Any, name: str) -> int | None:
+        if stream is None or stream is False:
+            return None
+        if stream is True:
+            stream = Output(name)
+        if not isinstance(stream, str | OutputBase):
+            raise RainException(f"{self.owner}: {name} is True, a label or an Output, not {stream!r}")
+        output = as_output(stream, self.owner)
+        if output.data_type is DataType.DIRECTORY:
+            raise RainException(f"{self.owner}: {name} cannot be a directory")
+        return self._add_output(output, name, mapped=False)
+
+    def _free_name(self, prefix: str) -> str:
+        taken = {slot.label for slot in self.inputs} | {output.label for output in self.outputs}
+        number = 0
+        while f"{prefix}{number}" in taken:
+            number += 1
+        return f"{prefix}{number}"
+
+    def _check(self) -> None:
+        check_labels([slot.label for slot in self.inputs], f"inputs of {self.owner}")
+        check_labels([output.label for output in self.outputs], f"outputs of {self.owner}")
+        seen: dict[str, str] = {}
+        for slot in self.inputs:
+            if slot.path is not None:
+                if slot.path in seen:
+                    raise RainException(
+                        f"{self.owner}: the inputs {seen[slot.path]!r} and {slot.label!r} have the same path {slot.path!r}"
+                    )
+                seen[slot.path] = slot.label
+        paths = [output.path for output, mapped in zip(self.outputs, self._mapped, strict=True) if mapped]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise RainException(f"{self.owner}: two outputs have the same path {path!r}")
+
+    # -- what is open ---------------------------------------------------------------------------
+
+    @property
+    def unbound(self) -> list[_Slot]:
+        """Inputs without an object."""
+        return [slot for slot in self.inputs if slot.bound is None]
+
+    # -- making the task ------------------------------------------------------------------------
+
+    def build(self, task: Task, given: Mapping[str, Any], output: Any, outputs: Any, options: Options) -> None:
+        """Make `task` run this program, with the placeholders' objects `given` by label."""
+        session = options.session or get_active_session()
+        objects = []
+        for slot in self.inputs:
+            obj = slot.bound
+            if obj is None:
+                obj = as_object(given[slot.label], f"input {slot.label!r} of {self.owner}")
+                slot.spec.check(obj)
+            declared = slot.spec.content_type
+            if declared is not None and obj.content_type is None and obj.state is None:
+                obj._record.spec.content_type = declared
+            objects.append((obj, slot.label))
+        made = merge_outputs(self.outputs, output, outputs, self.owner)
+        check_labels([item.label for item in made], f"outputs of {self.owner}")
+        task._create(session, EXECUTE, self._config(made), objects, made, options.name, options)
+
+    def _config(self, outputs: Sequence[OutputBase]) -> ExecuteConfig:
+        words = []
+        for word in self._words:
+            if isinstance(word, int):
+                words.append(outputs[word].path or "")
+            else:
+                words.append(word if isinstance(word, str) else word.path or "")
+        index = {id(slot): number for number, slot in enumerate(self.inputs)}
+        return ExecuteConfig(
+            [" ".join(words)] if self._shell else words,
+            self._shell,
+            None if self._stdin is None else index[id(self._stdin)],
+            self._stdout,
+            self._stderr,
+            [
+                MappedInput(slot.path, number, slot.spec.write)
+                for number, slot in enumerate(self.inputs)
+                if slot.path is not None
+            ],
+            [
+                MappedOutput(output.path or "", number)
+                for number, (output, mapped) in enumerate(zip(outputs, self._mapped, strict=True))
+                if mapped
+            ],
+            self._exit_codes,
+        )
+
+
+class Program:
+    """A program that can be run many times with different inputs.
+
+    Parameters
+    ----------
+    args, stdout, stdin, input_paths, output_paths, shell, stderr, exit_codes
+        As of `Execute`. An `Input` without object is a placeholder; so is a str as `stdin` or in `input_paths`.
+    name : str, optional
+        Of the tasks.
+    cpus : float
+    **options
+        Further options of the tasks.
+
+    Raises
+    ------
+    RainException
+        If they are not what they should be, or a placeholder has an option's name.
+
+    Examples
+    --------
+    >>> count = Program(["grep", "-c", "rain", Input("text")], stdout=Output("count", content_type="text"))
+    >>> with client.new_session("programs") as session:
+    ...     session.run(count(text=blob("rain\\nsun\\n")))
+    '1\\n'
+    """
+
+    def __init__(
+        self,
+        args: str | Sequence[Any],
+        stdout: bool | str | OutputBase | None = None,
+        stdin: Any = None,
+        input_paths: Iterable[Any] = (),
+        output_paths: Iterable[str | OutputBase] = (),
+        shell: bool = False,
+        name: str | None = None,
+        cpus: float = 1,
+        *,
+        stderr: bool | str | OutputBase | None = None,
+        exit_codes: Iterable[int] | int = (0,),
+        **options: Any,
+    ) -> None:
+        owner = "Program" if name is None else f"Program {name!r}"
+        self._plan = Plan(
+            owner, args, stdout, stdin, input_paths, output_paths, shell, stderr, exit_codes, placeholders=True
+        )
+        for slot in self._plan.unbound:
+            if slot.label in _RESERVED:
+                raise RainException(
+                    f"{owner}: the input label {slot.label!r} is the name of an option, so calls could not tell them "
+                    "apart; choose another label (the path can stay)"
+                )
+        if cpus != 1 or "cpus" not in (options.get("resources") or ()):
+            options["cpus"] = cpus
+        self._options = Options({"name": name, **options}, owner)
+
+    def options(self, **options: Any) -> Program:
+        """The same program with other options: ``grep.options(cpus=2)(text=...)``.
+
+        Raises
+        ------
+        TypeError
+            If there is no such option.
+        """
+        other = Program.__new__(Program)
+        other._plan = self._plan
+        other._options = self._options.but(options, f"{self._plan.owner}.options()")
+        return other
+
+    def __call__(self, *, output: Any = None, outputs: Any = None, **given: Any) -> Task:
+        """Make a task that runs the program.
+
+        Parameters
+        ----------
+        output, outputs
+            To be merged with the program's.
+        **given
+            The placeholders' objects by label; other keywords are options.
+
+        Raises
+        ------
+        TypeError
+            If a placeholder is missing, or there is none with that label.
+        RainException
+            If an object does not fit.
+        """
+        plan = self._plan
+        labels = [slot.label for slot in plan.unbound]
+        missing = [label for label in labels if label not in given]
+        if missing:
+            raise TypeError(f"{plan.owner} needs the input{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")
+        chosen = {name: value for name, value in given.items() if name not in labels}
+        for name in chosen:
+            if name not in NAMES:
+                raise TypeError(
+                    f"{plan.owner} has no input or option {name!r} (inputs are {', '.join(map(repr, labels)) or 'none'})"
+                )
+        task = Task.__new__(Task)
+        plan.build(task, given, output, outputs, self._options.but(chosen, plan.owner))
+        return task
+
+    def __repr__(self) -> str:
+        plan = self._plan
+        words = [str(word) if isinstance(word, str) else f"<{_name(plan, word)}>" for word in plan._words]
+        return f"<Program {' '.join(words)}>"
+
+
+def _name(plan: Plan, word: _Slot | int) -> str | None:
+    return plan.outputs[word].label if isinstance(word, int) else word.label
+
+
+def _listed(items: Any, owner: str, what: str) -> list[Any]:
+    if isinstance(items, str | InputBase | OutputBase):
+        return [items]
+    try:
+        return list(items)
+    except TypeError:
+        raise RainException(f"{owner}: {what} is a list, not {type(items).__name__}") from None
+
+
+def _exit_codes(codes: Any, owner: str) -> list[int]:
+    listed = [codes] if isinstance(codes, int) else list(codes)
+    for code in listed:
+        if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _EXIT_CODE_MAX:
+            raise RainException(f"{owner}: exit_codes are numbers from 0 to {_EXIT_CODE_MAX}, not {code!r}")
+    if not listed:
+        raise RainException(f"{owner}: exit_codes is empty, so no end of the program would be good")
+    return listed

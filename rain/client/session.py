@@ -1,0 +1,571 @@
+"""`Session`: one graph of tasks and data objects, submitted once or many times."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rain.client import active, operations
+from rain.client.active import get_active_session
+from rain.client.completions import Completions
+from rain.client.data import DataObject
+from rain.client.failures import failure
+from rain.client.operations import Item
+from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
+from rain.client.task import Task
+from rain.client.waiting import Operation, T, block, check_timeout, perform, reject, resolve
+from rain.common.errors import RainException, SessionException
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.graph import Graph
+
+
+__all__ = ["Session", "get_active_session"]
+
+_PROGRESS_S = 0.1
+
+
+class Session:
+    """One graph of tasks and data objects.
+
+    Made by `Client.new_session`; ``Session(None, 1)`` is detached: graphs can be built in it, nothing runs.
+
+    Parameters
+    ----------
+    client : Client or None
+    session_id : int
+    name : str
+    persistent : bool
+
+    Examples
+    --------
+    >>> with client.new_session("sums") as session:
+    ...     session.run(tasks.Concat([blob("a"), blob("b")]))
+    b'ab'
+    """
+
+    def __init__(
+        self,
+        client: Client | None,
+        session_id: int,
+        name: str = "Unnamed Session",
+        *,
+        on_failure: str = "continue",
+        persistent: bool = False,
+    ) -> None:
+        self._client = client
+        self._session_id = session_id
+        self._name = name
+        self._on_failure = on_failure
+        self._persistent = persistent
+        self._lock = threading.RLock()
+        self._mirror = Mirror()
+        self._numbers = itertools.count(1)
+        self._next = self._numbers.__next__
+        self._adopted = False  # whether a task took over objects made before it
+        self._dropped: deque[ObjectRecord] = deque()  # kept ones whose handle is gone
+        self._functions: dict[bytes, ObjectRecord] = {}
+        self._refused: dict[int, str] = {}
+        self._ended: operations.End | None = None
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Client | None:
+        """The client, None if detached."""
+        return self._client
+
+    @property
+    def session_id(self) -> int:
+        """Its number at the server."""
+        return self._session_id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it lives on without its client."""
+        return self._persistent
+
+    @property
+    def active(self) -> bool:
+        """Whether it can be used: neither closed nor lost nor stopped by a failure."""
+        return self._ended is None
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All its tasks, submitted or not."""
+        with self._lock:
+            records = [r for r in self._mirror.records.values() if isinstance(r, TaskRecord)]
+        return [Task._of(self, record) for record in records]
+
+    @property
+    def objects(self) -> list[DataObject]:
+        """All its data objects, submitted or not."""
+        with self._lock:
+            records = [r for r in self._mirror.records.values() if isinstance(r, ObjectRecord) and not r.hidden]
+        return [DataObject._of(self, record) for record in records]
+
+    @property
+    def task_count(self) -> int:
+        """Tasks that are not yet submitted."""
+        with self._lock:
+            return sum(isinstance(record, TaskRecord) for record in self._mirror.pending)
+
+    @property
+    def dataobj_count(self) -> int:
+        """Data objects that are not yet submitted."""
+        with self._lock:
+            return sum(
+                len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
+                for record in self._mirror.pending
+            )
+
+    def find(self, name: str) -> Task | DataObject:
+        """The task with that name, else the object with that label.
+
+        Raises
+        ------
+        RainException
+            If there is none, or several; the text lists their ids.
+        """
+        tasks = [task for task in self.tasks if task.name == name]
+        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name]
+        if len(found) == 1:
+            only: Task | DataObject = found[0]
+            return only
+        if not found:
+            raise RainException(f"{self!r} has no task or object called {name!r}")
+        ids = ", ".join(str(item.id) for item in found[:20])
+        raise RainException(f"{len(found)} items of {self!r} are called {name!r}: {ids}{' …' * (len(found) > 20)}")
+
+    # -- being the active one -------------------------------------------------------------------
+
+    def __enter__(self) -> Session:
+        self._check_open()
+        active.push(self)
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        active.pop(self)
+        try:
+            self.close()
+        except RainException:
+            if error is None:
+                raise
+
+    async def __aenter__(self) -> Session:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        active.pop(self)
+        try:
+            await self.close_async()
+        except RainException:
+            if error is None:
+                raise
+
+    @contextmanager
+    def bind_only(self) -> Iterator[Session]:
+        """Make this session the active one for a ``with`` block that does not close it.
+
+        Raises
+        ------
+        SessionException
+            If it is closed.
+        """
+        self._check_open()
+        active.push(self)
+        try:
+            yield self
+        finally:
+            active.pop(self)
+
+    def set_as_default(self) -> None:
+        """New items go here when no ``with`` block is open.
+
+        Raises
+        ------
+        SessionException
+            If it is closed.
+        """
+        self._check_open()
+        active.set_default(self)
+
+    # -- submitting -----------------------------------------------------------------------------
+
+    def submit(self, timeout: float | None = None) -> None:
+        """Send what is new to the server, all of it or nothing.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait for the server's answer.
+
+        Raises
+        ------
+        RainException
+            If the graph is wrong; what was new is then given up.
+        SessionException
+            If the session is closed.
+        TimeoutError
+        """
+        self._block(operations.submit(self), timeout)
+
+    async def submit_async(self, timeout: float | None = None) -> None:
+        """Awaitable `submit`."""
+        await self._perform(operations.submit(self), timeout)
+
+    def run(self, *items: Item, timeout: float | None = None) -> Any:
+        """Keep, submit, wait and load in one call.
+
+        Parameters
+        ----------
+        *items : Task or DataObject
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        any
+            The value (bytes where there is no content type, a `DataInstance` of a directory); a list for several items
+            or outputs, None for a task without outputs.
+
+        Raises
+        ------
+        TaskException
+            If a task failed.
+        TimeoutError
+        """
+        return self._block(operations.run(self, items), timeout)
+
+    async def run_async(self, *items: Item, timeout: float | None = None) -> Any:
+        """Awaitable `run`."""
+        return await self._perform(operations.run(self, items), timeout)
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def wait(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Wait until all of these are finished; they need not be kept.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted.
+        TaskException
+            As soon as one failed.
+        TimeoutError
+        """
+        self._block(operations.wait(self, items), timeout)
+
+    async def wait_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Awaitable `wait`."""
+        await self._perform(operations.wait(self, items), timeout)
+
+    def wait_some(
+        self, items: Item | Iterable[Item], timeout: float | None = None
+    ) -> tuple[list[Task], list[DataObject]]:
+        """Wait until at least one of these is finished; those that are, as tasks and objects; see `wait`."""
+        return self._block(operations.wait_some(self, items), timeout)
+
+    async def wait_some_async(
+        self, items: Item | Iterable[Item], timeout: float | None = None
+    ) -> tuple[list[Task], list[DataObject]]:
+        """Awaitable `wait_some`."""
+        return await self._perform(operations.wait_some(self, items), timeout)
+
+    def wait_all(
+        self, raise_on_failure: bool = True, progress: bool = False, timeout: float | None = None
+    ) -> list[Task]:
+        """Wait for all that was submitted.
+
+        Parameters
+        ----------
+        raise_on_failure : bool
+            Raise as soon as a failure is known, and leave the rest running; else wait until all is settled.
+        progress : bool
+            Show a progress bar.
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        list of Task
+            Those that failed or were cancelled.
+
+        Raises
+        ------
+        TaskException
+        TimeoutError
+        """
+        if progress:
+            return self._wait_with_bar(raise_on_failure, timeout)
+        return self._block(operations.wait_all(self, raise_on_failure), timeout)
+
+    async def wait_all_async(self, raise_on_failure: bool = True, timeout: float | None = None) -> list[Task]:
+        """Awaitable `wait_all`."""
+        return await self._perform(operations.wait_all(self, raise_on_failure), timeout)
+
+    def _wait_with_bar(self, raise_on_failure: bool, timeout: float | None) -> list[Task]:
+        import time
+
+        import tqdm.auto
+
+        limit = check_timeout(timeout)
+        deadline = None if limit is None else time.monotonic() + limit
+        mirror = self._mirror
+        with tqdm.auto.tqdm(total=mirror.submitted, desc=self._name, unit="task") as bar:
+            while True:
+                left = _PROGRESS_S if deadline is None else min(_PROGRESS_S, max(0.0, deadline - time.monotonic()))
+                try:
+                    return self._block(operations.wait_all(self, raise_on_failure), left)
+                except TimeoutError:
+                    if deadline is not None and time.monotonic() >= deadline:
+                        raise
+                finally:
+                    bar.total = mirror.submitted
+                    bar.update(mirror.finished - bar.n)
+
+    def as_completed(self, items: Iterable[Item]) -> Completions:
+        """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted.
+        """
+        self._check_usable()
+        return Completions(self, operations.items_of(self, items))
+
+    # -- data -----------------------------------------------------------------------------------
+
+    def fetch(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
+        """Wait until these are finished, and give access to their data.
+
+        Parameters
+        ----------
+        items : DataObject, single-output Task, or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        DataInstance or list of DataInstance
+
+        Raises
+        ------
+        RainException
+            If one is not kept or was not submitted.
+        TaskException
+            If one cannot come because a task failed.
+        TimeoutError
+        """
+        return self._block(operations.fetch(self, items), timeout)
+
+    async def fetch_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
+        """Awaitable `fetch`."""
+        return await self._perform(operations.fetch(self, items), timeout)
+
+    def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Keep these objects; see `DataObject.keep`."""
+        self._block(operations.keep(self, items), timeout)
+
+    async def keep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Awaitable `keep`."""
+        await self._perform(operations.keep(self, items), timeout)
+
+    def keep_all(self, timeout: float | None = None) -> None:
+        """Keep all objects whose data still exist, submitted or not."""
+        self._block(operations.keep_all(self), timeout)
+
+    async def keep_all_async(self, timeout: float | None = None) -> None:
+        """Awaitable `keep_all`."""
+        await self._perform(operations.keep_all(self), timeout)
+
+    def unkeep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Let these objects go when no task needs them."""
+        self._block(operations.unkeep(self, items), timeout)
+
+    async def unkeep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Awaitable `unkeep`."""
+        await self._perform(operations.unkeep(self, items), timeout)
+
+    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Bring state and info of these up to date; a barrier: all that the server knew when asked is known here.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted.
+        """
+        self._block(operations.update(self, items), timeout)
+
+    async def update_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Awaitable `update`."""
+        await self._perform(operations.update(self, items), timeout)
+
+    # -- intervening ----------------------------------------------------------------------------
+
+    def cancel(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Cancel these tasks (those that make these objects; None: all), and what depends on them, if not ended."""
+        self._block(operations.cancel(self, items), timeout)
+
+    async def cancel_async(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Awaitable `cancel`."""
+        await self._perform(operations.cancel(self, items), timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
+        if self._client is not None:
+            self._client._check_process()
+        block(operations.close(self), timeout)
+
+    async def close_async(self, timeout: float | None = None) -> None:
+        """Awaitable `close`."""
+        await perform(operations.close(self), timeout)
+
+    # -- showing --------------------------------------------------------------------------------
+
+    def make_graph(self, show_ids: bool = True) -> Graph:
+        """The graph of all tasks and objects, for graphviz.
+
+        Parameters
+        ----------
+        show_ids : bool
+            Whether labels hold the ids.
+        """
+        from rain.client.graph import Graph
+
+        return Graph(self, show_ids)
+
+    def __repr__(self) -> str:
+        state = "open" if self._ended is None else self._ended.word
+        mirror = self._mirror
+        counts = f"{mirror.finished}/{mirror.submitted} tasks finished" if mirror.submitted else "nothing submitted"
+        if mirror.failed:
+            counts += f", {len(mirror.failed)} failed"
+        return f"<Session {self._session_id} {self._name!r} {state}, {counts}>"
+
+    def __reduce__(self) -> Any:
+        raise RainException(
+            f"{self!r} cannot be pickled: remote functions see their inputs only, not the session; "
+            "use arguments instead of the global variable"
+        )
+
+    # -- for the rest of the client -------------------------------------------------------------
+
+    def _block(self, operation: Operation[T], timeout: float | None) -> T:
+        self._check_usable()
+        return block(operation, timeout)
+
+    async def _perform(self, operation: Operation[T], timeout: float | None) -> T:
+        self._check_usable()
+        return await perform(operation, timeout)
+
+    def _check_open(self) -> None:
+        """Whether it may be used.
+
+        Raises
+        ------
+        SessionException, TaskException
+            If it is closed, lost, or stopped by a failure.
+        """
+        if self._ended is not None:
+            raise self._ended_error()
+
+    def _check_usable(self) -> None:
+        self._check_open()
+        if self._client is not None:
+            self._client._check()
+        if self._dropped:
+            self._release()
+
+    def _ended_error(self) -> RainException:
+        end = self._ended
+        assert end is not None
+        if end.task is not None:
+            return failure(self, end.task)
+        return SessionException(end.text)
+
+    def _end(self, end: operations.End) -> None:
+        """Nothing is possible any more; whoever waits is told."""
+        with self._lock:
+            if self._ended is not None and end.word != "closed":
+                return
+            self._ended = end
+            gates, self._mirror.gates = self._mirror.gates, set()
+        active.unset_default(self)
+        for gate in gates:
+            reject(gate.future, self._ended_error())
+
+    def _add(self, record: Record) -> None:
+        """Take in a new constant."""
+        self._mirror.records[record.spec.id.id] = record
+        self._mirror.pending.append(record)
+
+    def _add_task(self, record: TaskRecord) -> None:
+        """Take in a new task and its outputs."""
+        records = self._mirror.records
+        records[record.spec.id.id] = record
+        for output in record.outputs:
+            records[output.spec.id.id] = output
+        self._mirror.pending.append(record)
+
+    def _object(self, number: int) -> DataObject:
+        record: Any = self._mirror.records[number]
+        return DataObject._of(self, record)
+
+    def _task(self, record: TaskRecord) -> Task:
+        return Task._of(self, record)
+
+    def _fold(self, tasks: Any, objects: Any) -> None:
+        """News from the server; in the connection's thread."""
+        with self._lock:
+            opened = self._mirror.fold(tasks, objects)
+        self._wake(opened)
+
+    def _wake(self, opened: Iterable[Gate]) -> None:
+        for gate in opened:
+            resolve(gate.future, None)
+
+    def _release(self) -> None:
+        """Let objects go whose last handle was dropped."""
+        dropped = self._dropped
+        ids = []
+        with self._lock:
+            while dropped:
+                record = dropped.popleft()
+                if self._persistent or not record.kept or (record.handle is not None and record.handle() is not None):
+                    continue
+                record.kept = False
+                if record.state is not None:
+                    record.data = record.places = None
+                    ids.append(record.spec.id)
+        if ids and self._client is not None and self._ended is None:
+            self._client._post_unkeep(self._session_id, ids)
+
+    def _output_of(self, task: Task, timeout: float | None) -> tuple[str, str]:
+        return self._block(operations.output_of(self, task), timeout)
+
+    async def _output_of_async(self, task: Task, timeout: float | None) -> tuple[str, str]:
+        return await self._perform(operations.output_of(self, task), timeout)
+
+    def _explain(self, task: Task, timeout: float | None) -> str:
+        return self._block(operations.explain(self, task), timeout)
+
+    async def _explain_async(self, task: Task, timeout: float | None) -> str:
+        return await self._perform(operations.explain(self, task), timeout)

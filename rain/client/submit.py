@@ -1,0 +1,180 @@
+"""From handles to messages: checks a cut of a session's graph and encodes it as `Submit` messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rain.client.attributes import check_user
+from rain.client.state import ObjectRecord, Record, TaskRecord
+from rain.common.builtins import ExecuteConfig, PyConfig
+from rain.common.errors import RainException
+from rain.common.limits import INLINE_BYTES_MAX, KIB, MIB
+from rain.common.messages import Constant, Submit
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+PIECE_BYTES = 1 * MIB
+"""About how much goes into one `Submit`; the server decodes one while the next is encoded."""
+INLINE_TOTAL_BYTES = 32 * MIB
+"""Small constants of one submit beyond this travel as files as well, if they are worth one."""
+FILE_BYTES_MIN = 4 * KIB
+_TASK_BYTES = 160
+_OBJECT_BYTES = 60
+
+
+def check(session: Session, records: Sequence[Record]) -> Sequence[Record]:
+    """The records, in an order in which inputs precede their users.
+
+    Raises
+    ------
+    RainException
+        If a task uses an object that is gone or that nobody makes, or tasks wait for each other in a circle.
+    """
+    known = session._mirror.records
+    for record in records:
+        if isinstance(record, TaskRecord):
+            for item in record.spec.inputs:
+                used: Any = known[item.id.id]
+                if used.state is not None and not used.kept and used.task is not None:
+                    raise RainException(
+                        f"{session._task(record)!r} uses {session._object(item.id.id)!r}, which was submitted before and "
+                        "is not kept, so its data may be gone; keep() objects that later submits use"
+                    )
+                if used.task is None and used.value is None and used.state is None:
+                    raise RainException(
+                        f"{session._task(record)!r} uses {session._object(item.id.id)!r}, which nobody makes: "
+                        "it is neither a constant nor the output of a task"
+                    )
+            if record.spec.user:
+                check_user(record.spec.user, f"spec.user of {session._task(record)!r}")
+            for output in record.outputs:
+                if output.spec.user:
+                    check_user(output.spec.user, f"spec.user of {session._object(output.spec.id.id)!r}")
+        elif record.spec.user:
+            check_user(record.spec.user, f"spec.user of {session._object(record.spec.id.id)!r}")
+    return in_order(session, records) if session._adopted else records
+
+
+def in_order(session: Session, records: Sequence[Record]) -> list[Record]:
+    """The records sorted so that inputs precede their users; needed when outputs were made before their tasks.
+
+    Raises
+    ------
+    RainException
+        If there is a circle.
+    """
+    known = session._mirror.records
+    new = {record.spec.id.id for record in records}
+    done: set[int] = set()
+    ordered: list[Record] = []
+    for first in records:
+        path: list[tuple[Record, Iterator[int]]] = []
+        entered: set[int] = set()
+        todo: Record | None = first
+        while todo is not None or path:
+            if todo is not None:
+                number = todo.spec.id.id
+                if number in done:
+                    todo = None
+                    continue
+                if number in entered:
+                    raise RainException(_circle(session, [record for record, _ in path], todo))
+                entered.add(number)
+                path.append((todo, _needs(known, todo)))
+                todo = None
+                continue
+            record, needs = path[-1]
+            need = next((number for number in needs if number in new), None)
+            if need is not None:
+                todo = known[need]
+                continue
+            path.pop()
+            done.add(record.spec.id.id)
+            ordered.append(record)
+    return ordered
+
+
+def _needs(known: dict[int, Record], record: Record) -> Iterator[int]:
+    """Numbers of the pending records that must precede `record`."""
+    if isinstance(record, TaskRecord):
+        for item in record.spec.inputs:
+            used: Any = known[item.id.id]
+            yield (used if used.task is None else used.task).spec.id.id
+        if record.spec.function is not None:
+            yield record.spec.function.id
+
+
+def _circle(session: Session, path: list[Record], again: Record) -> str:
+    start = next(index for index, record in enumerate(path) if record is again)
+    names = [repr(session._task(record)) for record in (*path[start:], again) if isinstance(record, TaskRecord)]
+    return "tasks wait for each other in a circle: " + " needs ".join(names)
+
+
+def to_upload(records: Sequence[Record]) -> list[ObjectRecord]:
+    """Constants that travel as files and are not files yet."""
+    found = []
+    total = 0
+    for record in records:
+        if isinstance(record, TaskRecord) or record.value is None or record.value.name:
+            continue
+        size = record.value.size
+        if size <= INLINE_BYTES_MAX:
+            total += size
+            if total <= INLINE_TOTAL_BYTES or size < FILE_BYTES_MIN:
+                continue
+        found.append(record)
+    return found
+
+
+def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Submit]:
+    """The messages that submit `records`; all but the last say that more comes."""
+    pieces: list[Submit] = []
+    piece = Submit(request, session_id, [], [], [], [])
+    tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
+    size = 0
+    for record in records:
+        if size > PIECE_BYTES:
+            piece.more = True
+            pieces.append(piece)
+            piece = Submit(request, session_id, [], [], [], [])
+            tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
+            size = 0
+        if isinstance(record, TaskRecord):
+            spec = record.spec
+            config = spec.config
+            tasks.append(spec)
+            size += _TASK_BYTES + (len(config.args) if type(config) is PyConfig else _config_bytes(config))
+            for output in record.outputs:
+                objects.append(output.spec)
+                size += _OBJECT_BYTES
+                if output.kept:
+                    keep.append(output.spec.id)
+        else:
+            objects.append(record.spec)
+            constant = _constant(record)
+            constants.append(constant)
+            size += _OBJECT_BYTES + len(constant.data or b"")
+            if record.kept:
+                keep.append(record.spec.id)
+    pieces.append(piece)
+    return pieces
+
+
+def _constant(record: ObjectRecord) -> Constant:
+    value = record.value
+    assert value is not None
+    if value.name:
+        return Constant(record.spec.id, value.size, None, value.name, value.checksum)
+    return Constant(record.spec.id, value.size, value.data)
+
+
+def _config_bytes(config: Any) -> int:
+    if config is None:
+        return 0
+    if type(config) is ExecuteConfig:
+        return sum(map(len, config.args)) + 40 * (len(config.inputs) + len(config.outputs))
+    return len(msgspec.msgpack.encode(config))
