@@ -2,6 +2,8 @@
 
 These Structs are schema, validation and documentation at once: they are what travels in messages, and what
 ``task.spec``, ``task.info``, ``obj.spec`` and ``obj.info`` return.
+
+They are trees, so the cycle collector need not look at them (``gc=False``): there may be a million.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import msgspec
 from rain.common.ids import ID
 
 
-class TaskOptions(msgspec.Struct, array_like=True, frozen=True):
+class TaskOptions(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Options of a task that are rarely set; a task without any has None in its spec.
 
     Attributes
@@ -47,14 +49,14 @@ class TaskOptions(msgspec.Struct, array_like=True, frozen=True):
 DEFAULT_OPTIONS = TaskOptions()
 
 
-class TaskSpecInput(msgspec.Struct, array_like=True, frozen=True):
+class TaskSpecInput(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One input of a task: the object's id and the label under which the task sees it."""
 
     id: ID
     label: str | None = None
 
 
-class TaskSpec(msgspec.Struct, array_like=True):
+class TaskSpec(msgspec.Struct, array_like=True, gc=False):
     """What a task is, as its user declared it.
 
     Attributes
@@ -89,7 +91,7 @@ class TaskSpec(msgspec.Struct, array_like=True):
     options: TaskOptions | None = None
 
 
-class ObjectSpec(msgspec.Struct, array_like=True):
+class ObjectSpec(msgspec.Struct, array_like=True, gc=False):
     """What a data object is, as its user declared it.
 
     Attributes
@@ -113,7 +115,7 @@ class ObjectSpec(msgspec.Struct, array_like=True):
     user: dict[str, Any] = {}
 
 
-class TaskError(msgspec.Struct, array_like=True):
+class TaskError(msgspec.Struct, array_like=True, gc=False):
     """Why an attempt failed, as a governor or the server saw it.
 
     Attributes
@@ -141,7 +143,7 @@ class TaskError(msgspec.Struct, array_like=True):
     cause: ID | None = None
 
 
-class TaskInfo(msgspec.Struct, array_like=True):
+class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     """What is known of a task's last attempt.
 
     Attributes
@@ -169,7 +171,7 @@ class TaskInfo(msgspec.Struct, array_like=True):
     attempts: int = 0
 
 
-class ObjectInfo(msgspec.Struct, array_like=True):
+class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
     """What is known of a finished data object.
 
     Attributes
