@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections.abc import Callable, Mapping
@@ -259,8 +260,15 @@ def _source(value: ExecutorInput) -> Source:
     is_dir = value.spec.data_type == "dir"
     if value.data is not None:
         return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
-    if value.path is None:
-        raise RainException(
-            f"the data of input {value.spec.id} ({value.label or value.spec.label}) are not here any more"
-        )
-    return DirectorySource(value.path) if is_dir else FileSource(value.path)
+    if value.path is not None:
+        try:
+            return _source_at(value.path, is_dir)
+        except OSError:
+            pass
+    raise RainException(f"input {(value.label or value.spec.label)!r} ({value.spec.id}) is no longer on this governor")
+
+
+def _source_at(path: str, is_dir: bool) -> Source:
+    # When the store moves an object to disk it leaves a link; it may do so at any time.
+    real = os.path.realpath(path)
+    return (DirectorySource if is_dir else FileSource)(real, lambda: _source_at(path, is_dir))

@@ -98,6 +98,8 @@ class Staging:
         seen = _inside(path, "file")
         if not os.path.isfile(seen):
             raise RainException(f"ctx.stage_file({path!r}): {_found(seen)}")
+        if not os.stat(seen).st_mode & 0o400:
+            os.chmod(seen, 0o600)
         # Others may see this file too; perhaps it is an object of the store.
         shared = os.path.islink(path) or os.stat(seen).st_nlink > 1
         target = self._bring(seen, lambda target: tree.copy_file(seen, target) if shared else tree.move(seen, target))

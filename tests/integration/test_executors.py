@@ -191,6 +191,29 @@ async def test_large_output_spills_and_input_file_is_mapped(rig: Rig) -> None:
 
 
 @with_rig
+async def test_inputs_that_the_store_moved(rig: Rig) -> None:
+    def read(ctx, blob, tree):
+        tree.write("copy")
+        return blob.get_bytes()[:2] + Path("copy/f").read_bytes()
+
+    rig.start()
+    disk = rig.folder / "disk"
+    (disk / "d").mkdir(parents=True)
+    (disk / "d" / "f").write_text("inner")
+    (disk / "b").write_bytes(b"blob")
+    for name in ("b", "d"):
+        (rig.store / name).symlink_to(disk / name)
+    inputs = (
+        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(rig.store / "b")),
+        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), "tree", None, str(rig.store / "d")),
+    )
+    assert (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).outputs[0].data == b"blinner"
+    (disk / "d" / "f").unlink()
+    (disk / "d").rmdir()
+    assert "'tree' (1/4) is no longer" in (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).error.message
+
+
+@with_rig
 async def test_failed_task_leaves_no_file(rig: Rig) -> None:
     def fail(ctx):
         ctx.blob(bytes(1_000_000))
