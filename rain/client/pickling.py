@@ -52,24 +52,35 @@ def collect(obj: DataObject) -> Any:
             f"{obj!r} cannot be pickled: it is a promise of this client. Give it to a remote function as an argument, "
             "or fetch() it and use the data"
         )
-    found[obj] = None
+    found.setdefault(obj, None)
     return placeholder_of(*obj._record.spec.id)
+
+
+def open_collector(found: dict[DataObject, Any]) -> Any:
+    """Let handles be pickled in this thread, and be added to `found`; gives what `close_collector` needs."""
+    outer = getattr(_open, "found", None)
+    if outer is None:
+        _open.runs = {}
+    _open.found = found
+    return outer
+
+
+def close_collector(outer: Any) -> None:
+    """Undo `open_collector`."""
+    _open.found = outer
+    if outer is None:
+        _open.runs = None
 
 
 @contextmanager
 def collecting() -> Iterator[dict[DataObject, None]]:
     """While this is open in this thread, handles may be pickled; they are found in the dict, in order."""
-    outer = getattr(_open, "found", None)
     found: dict[DataObject, None] = {}
-    _open.found = found
-    if outer is None:
-        _open.runs = {}
+    outer = open_collector(found)
     try:
         yield found
     finally:
-        _open.found = outer
-        if outer is None:
-            _open.runs = None
+        close_collector(outer)
 
 
 def _run(generator: GeneratorType[Any, Any, Any]) -> list[Any]:

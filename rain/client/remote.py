@@ -18,7 +18,16 @@ from rain.client.data import DataObject, make_constant
 from rain.client.function import Source, function_constant
 from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
 from rain.client.options import NAMES, Options
-from rain.client.pickling import PLAIN, collecting, dumps, is_plain, scan, why_not
+from rain.client.pickling import (
+    PLAIN,
+    close_collector,
+    collecting,
+    dumps,
+    is_plain,
+    open_collector,
+    scan,
+    why_not,
+)
 from rain.client.task import Task, as_object, check_labels
 from rain.common.builtins import PYTHON, PyConfig
 from rain.common.content_type import check_content_type, merge_content_types
@@ -125,6 +134,7 @@ class Remote:
         self._named = frozenset(p.name for p in parameters if p.kind not in _VARIADIC)
         self._var_positional = next((p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL), None)
         self._var_keyword = next((p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD), None)
+        self._fixed = sum(parameter.kind in _POSITIONAL for parameter in parameters)
         # Calls with so many positional arguments need no `bind`.
         plain = all(parameter.kind in _POSITIONAL for parameter in parameters)
         required = sum(parameter.default is inspect.Parameter.empty for parameter in parameters)
@@ -348,7 +358,32 @@ class Remote:
             data = pickle.dumps((args, kwargs), _PROTOCOL)
             if len(data) <= _LARGE:
                 return data, {}, self._auto_load
+        elif plain and not self._inputs:
+            quick = self._pickled_handles(args, kwargs)
+            if quick is not None:
+                return (*quick, self._auto_load)
         return self._pickled_carefully(args, kwargs, session, plain)
+
+    def _pickled_handles(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[bytes, dict[DataObject, str | None]] | None:
+        """The common case: plain values and handles that are arguments themselves; None if it is too large."""
+        labels: dict[DataObject, str | None] = {}
+        given = []
+        for name, value in self._arguments(args, kwargs):
+            if isinstance(value, DataObject | Task):
+                value = as_object(value, f"argument {name!r} of {self._label}")
+                if value not in labels:
+                    labels[value] = f"{name}[{len(given) - self._fixed}]" if name == self._var_positional else name
+            given.append(value)
+        count = len(args)
+        args, kwargs = tuple(given[:count]), dict(zip(kwargs, given[count:], strict=True))
+        outer = open_collector(labels)
+        try:
+            data = pickle.dumps((args, kwargs), _PROTOCOL)
+        finally:
+            close_collector(outer)
+        return (data, labels) if len(data) <= _LARGE else None
 
     def _pickled_carefully(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, plain: bool
@@ -430,11 +465,8 @@ class Remote:
         count = 0
         for name, value in self._arguments(args, kwargs):
             if isinstance(value, DataObject) and labels.get(value, "") is None:
-                if name == self._var_positional:
-                    labels[value] = f"{name}[{count}]"
-                else:
-                    labels[value] = name
-            count += name == self._var_positional
+                labels[value] = f"{name}[{count - self._fixed}]" if name == self._var_positional else name
+            count += 1
         return labels
 
     def _load_list(
