@@ -24,9 +24,9 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from rain.common.builtins import EXECUTE
+from rain.common.builtins import EXECUTE, PYTHON
 from rain.common.ids import ID
-from rain.common.limits import RESULT_HOLD_S
+from rain.common.limits import MIB, RESULT_HOLD_S
 from rain.common.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.executor.control import Control
@@ -49,6 +49,8 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
 )
+RESULT_BYTES_MAX = 16 * MIB
+"""A result's info, its output's tails and the outputs that travel with it."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -149,9 +151,12 @@ class Executor:
             self._folder.enter()
             control.number = task.number
             try:
-                if task.spec.task_type == EXECUTE:
+                kind = task.spec.task_type
+                if kind == PYTHON:
+                    return self._python.run(task)
+                if kind == EXECUTE:
                     return run_program(task, self._setup)
-                return self._python.run(task)
+                return self._failed(task, TaskError("rain", f"this executor knows no tasks of type {kind!r}"))
             finally:
                 control.number = 0
         except Stale:
@@ -215,9 +220,13 @@ def _reseed() -> None:
 def encoded(result: TaskResult) -> msgspec.Raw:
     """`result` as it travels. What cannot travel, whatever the task put there, becomes an error."""
     try:
-        return msgspec.Raw(_encode(result))
+        data = _encode(result)
+        if len(data) <= RESULT_BYTES_MAX:
+            return msgspec.Raw(data)
+        problem = f"it has {len(data)} bytes (RESULT_BYTES_MAX is {RESULT_BYTES_MAX})"
     except Exception as error:
-        info = result.info
-        clean = TaskInfo(None, info.start_time, info.duration, info.governor, attempts=result.attempt)
-        failure = result.error or TaskError("rain", f"the task's result cannot be sent: {error}")
-        return msgspec.Raw(_encode(TaskResult(result.id, result.attempt, clean, [], failure)))
+        problem = str(error)
+    info = result.info
+    clean = TaskInfo(None, info.start_time, info.duration, info.governor, attempts=result.attempt)
+    failure = result.error or TaskError("rain", f"the task's result cannot be sent: {problem}")
+    return msgspec.Raw(_encode(TaskResult(result.id, result.attempt, clean, [], failure)))

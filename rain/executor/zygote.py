@@ -28,6 +28,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from typing import NamedTuple, NoReturn
 
 import cloudpickle  # noqa: F401  every executor needs it
@@ -221,9 +222,14 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()  # what is shared by all executors need not be looked at, nor copied because it was looked at
     executor = Zygote(control).serve()
-    if executor is not None:
+    if executor is None:
+        os._exit(0)
+    try:
         loop.run(executor.socket, executor.words, executor.slot)
-    os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)  # whatever threads user code has left
 
 
 if __name__ == "__main__":

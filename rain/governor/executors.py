@@ -22,6 +22,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,6 @@ from rain.common.messages import (
     RunTasks,
 )
 from rain.governor.zygotes import Zygote
-from rain.io.process import descendants
 from rain.io.tree import remove_tree
 
 log = logging.getLogger("rain.governor.executors")
@@ -84,7 +84,7 @@ class _Executor:
         self.stdout = os.memfd_create("stdout", os.MFD_CLOEXEC)
         self.stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
         self.frames = FrameDecoder()
-        self.outbox: list[bytes | memoryview] = []
+        self.outbox: deque[bytes | memoryview] = deque()
         self.pid = 0
         self.first = 0  # number of the first task it was given
         self.killed = False
@@ -221,7 +221,7 @@ class Executors:
     def memory(self, executor_id: int) -> int:
         """Bytes of memory of its own that the executor and its descendants use; mapped objects do not count."""
         pid = self.pid(executor_id)
-        return sum(map(_own_memory, [pid, *descendants(pid)])) if pid else 0
+        return sum(map(_own_memory, _family(pid))) if pid else 0
 
     async def close(self) -> None:
         """End all executors and zygotes; returns when they are gone. Idempotent."""
@@ -248,11 +248,9 @@ class Executors:
         except ProtocolError:
             self._post_in_parts(executor, messages)
             return
-        if executor.outbox:
-            executor.outbox.append(frame)
-            return
         executor.outbox.append(frame)
-        self._writable(executor)
+        if len(executor.outbox) == 1:
+            self._writable(executor)
 
     def _post_in_parts(self, executor: _Executor, messages: list[Any]) -> None:
         """A batch over the frame's limit: halve it until its parts fit."""
@@ -277,7 +275,7 @@ class Executors:
                 outbox.clear()
                 break
             if sent == len(outbox[0]):
-                outbox.pop(0)
+                outbox.popleft()
             else:
                 outbox[0] = memoryview(outbox[0])[sent:]
         self._loop.remove_writer(fd)
@@ -405,6 +403,19 @@ def _tail(file: int) -> bytes:
     size = os.fstat(file).st_size
     start = max(0, size - TASK_OUTPUT_BYTES_MAX)
     return os.pread(file, size - start, start)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its descendants. Looks only at these, not at all of the machine's."""
+    family = [pid]
+    for member in family:
+        try:
+            for thread in os.listdir(f"/proc/{member}/task"):
+                with open(f"/proc/{member}/task/{thread}/children") as file:
+                    family += map(int, file.read().split())
+        except OSError:  # it ended meanwhile
+            continue
+    return family
 
 
 def _own_memory(pid: int) -> int:

@@ -15,7 +15,7 @@ import cloudpickle
 import psutil
 import pytest
 
-from rain.common.builtins import FunctionPayload, SourceText, UserModule
+from rain.common.builtins import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.messages import ExecutorInput
@@ -356,6 +356,27 @@ async def test_only_the_tail_of_much_output(rig: Rig) -> None:
     assert stdout.endswith(b"99999\n")
 
 
+@with_rig
+async def test_endless_output_does_not_fill_the_memory(rig: Rig) -> None:
+    def shout(ctx, path):
+        line = b"x" * 9_999 + b"\n"
+        for _ in range(10_000):
+            os.write(1, line)
+        while not os.path.exists(path):
+            os.write(1, b".")
+
+    gate = rig.folder / "gate"
+    rig.start()
+    task = rig.task(shout, str(gate))
+    rig.executors.run(1, [task])
+    await rig.running(task.number)
+    (pid,) = psutil.Process().children()[0].children()
+    await rig.until_polled(lambda: os.stat(f"/proc/{pid.pid}/fd/1").st_size > 100_000_000)
+    await rig.until_polled(lambda: os.stat(f"/proc/{pid.pid}/fd/1").st_blocks * 512 < 5_000_000)
+    gate.touch()
+    assert len((await rig.result(task)).stdout) == TASK_OUTPUT_BYTES_MAX
+
+
 # -- surroundings ---------------------------------------------------------------------------------
 
 
@@ -536,6 +557,34 @@ async def test_what_cannot_be_unpickled(rig: Rig) -> None:
     error = (await rig.run(noop, payload=payload)).error
     assert "no_such_module" in error.message
     assert "far.function could not be unpickled" in error.message
+
+
+@with_rig
+async def test_results_that_are_too_large_to_tell(rig: Rig) -> None:
+    def tell(ctx):
+        ctx.info.user["x"] = "x" * 100_000_000
+        return b""
+
+    rig.start()
+    assert "RESULT_BYTES_MAX" in (await rig.run(tell)).error.message
+    assert (await rig.run(noop)).error is None
+
+
+@with_rig
+async def test_programs_and_unknown_tasks(rig: Rig) -> None:
+    rig.start()
+    task = rig.task(noop)
+    task.spec.task_type = EXECUTE
+    task.spec.config = ExecuteConfig(["sh", "-c", "echo out; echo err >&2; pwd > where"], stdout=0)
+    rig.executors.run(1, [task])
+    result = await rig.result(task)
+    assert result.error is None, result.error.message
+    assert result.outputs[0].data == b"out\n"
+    assert result.stderr == b"err\n"
+    strange = rig.task(noop)
+    strange.spec.task_type = "strange/method"
+    rig.executors.run(1, [strange])
+    assert "strange/method" in (await rig.result(strange)).error.message
 
 
 # -- death ----------------------------------------------------------------------------------------
