@@ -256,14 +256,19 @@ class Governor:
                     return
                 if self._timer.done():
                     self._timer.result()
-                await self._find_server(stop, self._gone.result())
+                finding = self._loop.create_task(self._find_server(self._gone.result()))
+                await asyncio.wait({stopped, finding}, return_when=asyncio.FIRST_COMPLETED)
+                if stopped.done():
+                    finding.cancel()
+                    return
+                finding.result()
         finally:
             stopped.cancel()
 
-    async def _find_server(self, stop: asyncio.Event, reason: str) -> None:
+    async def _find_server(self, reason: str) -> None:
         log.warning("the conversation with the server is over: %s", reason)
         deadline = self._loop.time() + SERVER_RETURN_S
-        while not stop.is_set():
+        while True:
             try:
                 await self._connect()
                 log.info("registered again with nothing")
@@ -271,10 +276,7 @@ class Governor:
             except RainException as error:
                 if self._loop.time() > deadline:
                     raise RainException(f"the server {self.options.server} is gone ({reason}): {error}") from None
-                try:
-                    await asyncio.wait_for(stop.wait(), RECONNECT_PAUSE_S)
-                except TimeoutError:
-                    pass
+                await asyncio.sleep(RECONNECT_PAUSE_S)
 
     async def close(self) -> None:
         """Kill all executors, delete all objects, tell the server; idempotent."""
