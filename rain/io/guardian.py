@@ -110,7 +110,8 @@ class Guardian:
                 self._start_nursery()
             while not self._stopping:
                 self._start_due()
-                if not any(process.pid or process.start_at is not None for process in self._processes):
+                pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
+                if not pending:
                     break
                 self._wait(self._next_start())
         finally:

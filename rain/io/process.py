@@ -255,7 +255,7 @@ def parents() -> dict[int, int]:
         if not entry.isdigit():
             continue
         try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
+            with open(f"/proc/{entry}/stat", "rb", buffering=0) as file:
                 # The name stands in parentheses and may hold anything, also parentheses.
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
