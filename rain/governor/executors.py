@@ -125,7 +125,7 @@ class Executors:
         self._work_dir = work_dir or "/"
         self._python = python or sys.executable
         self._loop = asyncio.get_running_loop()
-        self._zygotes: dict[str, Zygote] = {}
+        self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._executors: dict[int, _Executor] = {}
         self._words_file = os.memfd_create("rain-words", os.MFD_CLOEXEC)
         os.ftruncate(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
@@ -312,11 +312,13 @@ class Executors:
     # -- birth and death -----------------------------------------------------------------------------
 
     def _zygote(self, python: str | None) -> Zygote:
-        name = python or self._python
-        zygote = self._zygotes.get(name)
+        python = python or self._python
+        # One interpreter may have several names in the folder of its virtual environment.
+        key = (os.path.dirname(os.path.abspath(python)), os.path.realpath(python))
+        zygote = self._zygotes.get(key)
         if zygote is None:
-            zygote = self._zygotes[name] = Zygote(
-                name, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone
+            zygote = self._zygotes[key] = Zygote(
+                python, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone
             )
         return zygote
 
@@ -333,8 +335,7 @@ class Executors:
 
     def _on_zygote_gone(self, zygote: Zygote, reason: str) -> None:
         log.error("the zygote of %s is gone; its executors each %s", zygote.python, reason)
-        if self._zygotes.get(zygote.python) is zygote:
-            del self._zygotes[zygote.python]
+        self._zygotes = {key: other for key, other in self._zygotes.items() if other is not zygote}
         for executor in [executor for executor in self._executors.values() if executor.zygote is zygote]:
             if executor.pid:
                 # The kernel kills the executor itself when the zygote ends; its group is left to us.
