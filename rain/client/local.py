@@ -15,7 +15,7 @@ from rain.common.errors import RainException
 from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.launch import LIFELINE, READY, Launch, Program
-from rain.io.process import parse_cpus
+from rain.io.process import available_cpus, parse_cpus
 from rain.io.scratch import Scratch
 from rain.io.transport import listen
 from rain.io.tree import remove_tree
@@ -27,9 +27,10 @@ class LocalCluster:
     Parameters
     ----------
     cpus : int, str or None
-        Of all governors together: a number, ``-N`` (all but N); None: all that this process may use.
+        Of each governor: a number, or ``-N`` (all but N), and it may exceed what the machine has; None: what this process
+        may use, split among the governors.
     governors : int
-        How many; the cpus are split among them.
+        How many.
     config : path-like or None
         The governors' configuration file.
 
@@ -64,7 +65,7 @@ class LocalCluster:
     ) -> None:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
-        shares = split_cpus(parse_cpus("detect" if cpus is None else cpus), governors)
+        shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
         self.governor_count = governors
         scratch = Scratch(tempfile.gettempdir(), "rain-local-")
         self.folder = scratch.path
@@ -128,18 +129,11 @@ _UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE)
 
 
 def split_cpus(cpus: int, governors: int) -> list[int]:
-    """`cpus` split as evenly as possible.
-
-    Raises
-    ------
-    RainException
-        If there are fewer cpus than governors.
+    """`cpus` split as evenly as possible, with one for each governor at least.
 
     Examples
     --------
-    >>> split_cpus(5, 2)
-    [3, 2]
+    >>> split_cpus(5, 2), split_cpus(2, 3)
+    ([3, 2], [1, 1, 1])
     """
-    if cpus < governors:
-        raise RainException(f"{cpus} cpus cannot be split among {governors} governors: each needs one")
-    return [cpus // governors + (number < cpus % governors) for number in range(governors)]
+    return [max(1, cpus // governors + (number < cpus % governors)) for number in range(governors)]
