@@ -27,8 +27,8 @@ class LocalCluster:
     Parameters
     ----------
     cpus : int, str or None
-        Of each governor: a number, or ``-N`` (all but N), and it may exceed what the machine has; None: what this process
-        may use, split among the governors.
+        Of each governor: a number, or ``-N`` (all but N), and it may exceed what the machine has; None: what this
+        process may use, split among the governors.
     governors : int
         How many.
     config : path-like or None
