@@ -52,15 +52,20 @@ class Marked:
                 continue
         return found
 
-    def named(self, word: str) -> list[psutil.Process]:
-        """Those with `word` in their command line."""
+    def named(self, name: str) -> list[psutil.Process]:
+        """Those called `name` (``rain-server``, ``rain-governor``, ``sleep``), oldest first."""
         found = []
         for process in self.processes():
             try:
-                if any(word in part for part in process.cmdline()):
+                if process.name() == name:
                     found.append(process)
             except psutil.Error:
                 continue
+        return sorted(found, key=lambda process: process.pid)
+
+    def guardian(self) -> psutil.Process:
+        """The process that this one's cluster is started and ended by."""
+        (found,) = (process for process in self.processes() if process.ppid() == os.getpid())
         return found
 
 

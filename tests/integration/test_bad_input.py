@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "missing keyword of a program": (lambda: upper(), TypeError, "text"),
     "unknown client option": (lambda: Client.local(cpu=2), TypeError, "cpu"),
     "a function without a context": (lambda: remote()(eval("lambda: 1")), (RainException, TypeError), "[Cc]ontext|ctx"),
-    "not a function": (lambda: remote()(7), (RainException, TypeError), "int"),
+    "not a function": (lambda: remote()(7), RainException, "function.*7"),
     # labels
     "the same output twice": (lambda: Task([], ["a", "a"], task_type="builtin/concat"), RainException, "'?a'?"),
     "the same input twice": (
@@ -103,13 +103,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         RainException,
         "'?a'?",
     ),
-    "the same placeholder twice": (lambda: Program(["cat", Input("a"), Input("a")]), RainException, "'?a'?"),
     "the same output of a function": (lambda: remote(outputs=["a", "a"])(lambda ctx: 1), RainException, "'?a'?"),
     "a placeholder called like an option": (lambda: Program(["cat", Input("cpus")]), RainException, "cpus"),
     "more outputs than declared": (lambda: raw(1, outputs=["a", "b"]), RainException, r"1.*2|2.*1"),
     "output and outputs": (lambda: raw(1, output="a", outputs=["b"]), (RainException, TypeError), "output"),
     # data types and content types
-    "a directory as a blob": (lambda: tasks.Execute(["cat", Input("a", dataobj=directory("."))]), RainException, "Dir"),
+    "a directory as a blob": (lambda: Input("a", dataobj=directory(Path(__file__).parent)), RainException, "Dir"),
     "a blob as a directory": (
         lambda: tasks.Execute(["ls"], input_paths=[InputDir("a", dataobj=blob("x"))]),
         RainException,
@@ -199,7 +198,7 @@ def test_a_closed_session_says_how_to_keep_it_open(client: Client) -> None:
         task = tasks.Concat([a])
         task.keep_outputs()
         session.submit()
-    for use in (session.submit, session.wait_all, task.output.fetch, task.wait, lambda: tasks.Concat([a])):
+    for use in (session.submit, session.wait_all, task.output.fetch, task.wait, lambda: blob("a", session=session)):
         with pytest.raises(SessionException, match=r"(?s)closed.*bind_only|bind_only.*closed"):
             use()
     with pytest.raises(SessionException), session:
@@ -211,7 +210,7 @@ def test_a_cycle_is_refused_whole(session: Session) -> None:
     a, b = DataObject("a"), DataObject("b")
     Task([a], [b], task_type="builtin/concat", name="forth")
     Task([b], [a], task_type="builtin/concat", name="back")
-    with pytest.raises(RainException, match="cycle"):
+    with pytest.raises(RainException, match=r"circle.*forth.*back"):
         session.submit()
 
 

@@ -56,7 +56,7 @@ def kill(process: psutil.Process | int, number: int = signal.SIGKILL) -> None:
 
 
 def governors(marked: Marked) -> list[psutil.Process]:
-    return sorted(marked.named("governor"), key=lambda process: process.pid)
+    return marked.named("rain-governor")
 
 
 # -- executors ------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_closing_a_session_kills_what_runs(client: Client, tmp_path: Path) -> No
 
 def test_a_killed_governors_tasks_run_elsewhere(marked: Marked, tmp_path: Path) -> None:
     mark, gate = tmp_path / "mark", tmp_path / "gate"
-    with Client.local(cpus=1, governors=2) as client, client.new_session("lost") as session:
+    with Client.local(cpus=2, governors=2) as client, client.new_session("lost") as session:
         running = [announce_and_wait(str(mark), str(gate)) for _ in range(2)]
         waiting = [add(i, i) for i in range(50)]
         for task in running + waiting:
@@ -174,7 +174,7 @@ def test_lost_objects_are_computed_again(marked: Marked, tmp_path: Path) -> None
     """Large objects lie on the governor that made them; after its death they come from their lineage."""
     size = 1 << 20
     marks = [tmp_path / f"mark{i}" for i in range(4)]
-    with Client.local(cpus=1, governors=2) as client, client.new_session("lineage") as session:
+    with Client.local(cpus=2, governors=2) as client, client.new_session("lineage") as session:
         made = [large(str(mark), size) for mark in marks]
         for task in made:
             task.keep_outputs()
@@ -209,7 +209,7 @@ def test_a_task_that_must_not_run_twice_fails(marked: Marked, tmp_path: Path) ->
 def test_a_paused_governor_does_no_harm(marked: Marked, tmp_path: Path) -> None:
     """Stopped until it is given up, then continued: its stale results are dropped."""
     mark, gate = tmp_path / "mark", tmp_path / "gate"
-    with Client.local(cpus=1, governors=2) as client, client.new_session("paused") as session:
+    with Client.local(cpus=2, governors=2) as client, client.new_session("paused") as session:
         running = [announce_and_wait(str(mark), str(gate)) for _ in range(2)]
         for task in running:
             task.keep_outputs()
@@ -261,8 +261,9 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
         tasks.Execute("setsid sleep 600 & sleep 600", shell=True)
         session.submit()
         until(lambda: len(marked.named("sleep")) >= 2, "the task runs")
-        for process in marked.named(part):
-            kill(process)
+        found = [marked.guardian()] if part == "guardian" else marked.named(f"rain-{part}")
+        assert len(found) == 1
+        kill(found[0])
         try:
             session.close()
         except RainException:
@@ -273,7 +274,7 @@ def test_a_killed_part_leaves_nothing_after_close(marked: Marked, part: str) -> 
 def test_a_client_of_a_dead_server_does_not_hang(marked: Marked) -> None:
     with Client.local(cpus=1) as client:
         session = client.new_session("dead")
-        kill(marked.named("guardian")[0])
+        kill(marked.guardian())
         with pytest.raises((RainException, SessionException)):
             session.run(tasks.Sleep(blob("a"), 60), timeout=30)
 
