@@ -153,9 +153,9 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _govern(options: argparse.Namespace) -> None:
     server = format_address(*parse_address(options.server))
-    credentials = _credentials(options, server)
     cpus = parse_cpus(options.cpus)
     config = read_config(options.config)
+    credentials = _credentials(options, server)
     logdir = _folder(options.logdir, "governor")
     _log_to(logdir, "governor", options.lifeline is not None)
     parent = str(runtime.made_dir(options.workdir)) if options.workdir else tempfile.gettempdir()

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from rain import __version__
@@ -21,12 +20,14 @@ from rain.common.messages import ServerInfo
 app = typer.Typer(
     name="rain",
     help="Distributed task graphs for people who live in notebooks.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+# Typer brings its own copy of the library that defines this, and does not export it.
+_Misuse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
 TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
@@ -38,17 +39,16 @@ def run(words: list[str]) -> int:
 
     runtime.take_token()
     try:
-        status = app(words, standalone_mode=False)
+        status = app(words or ["--help"], standalone_mode=False)
         return status if isinstance(status, int) else 0
     except RainException as error:
-        print(f"rain {' '.join(words[:1])}: {error}", file=sys.stderr)
+        print(f"rain {words[0]}: {error}", file=sys.stderr)
         return 1
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        print(f"rain: {error.format_message()} (see: rain {' '.join(words[:1])} --help)", file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except _Misuse as error:
+        context = error.ctx.command_path if error.ctx is not None else "rain"  # type: ignore[attr-defined]
+        print(f"{context}: {error.format_message()} (see: {context} --help)", file=sys.stderr)  # type: ignore[attr-defined]
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
         return 130
 
 

@@ -98,9 +98,16 @@ def expand_nodes(text: str) -> list[str]:
     hosts: list[str] = []
     for item in _split(text):
         hosts += _expand(item, text)
-        if len(hosts) > NODES_MAX:
-            raise RainException(f"the node list names more than NODES_MAX ({NODES_MAX}) hosts")
+        _check_count(len(hosts))
+    for host in hosts:
+        if not re.fullmatch(r"\w[\w.-]*", host):
+            raise RainException(f"the Slurm node list {text!r} cannot be read at {host!r}")
     return list(dict.fromkeys(hosts))
+
+
+def _check_count(count: int) -> None:
+    if count > NODES_MAX:
+        raise RainException(f"the Slurm node list names more than NODES_MAX ({NODES_MAX}) hosts")
 
 
 def _split(text: str) -> list[str]:
@@ -119,8 +126,6 @@ def _split(text: str) -> list[str]:
 def _expand(item: str, text: str) -> list[str]:
     before, bracket, rest = item.partition("[")
     if not bracket:
-        if not re.fullmatch(r"[\w.-]+", item) or item.startswith("-"):
-            raise RainException(f"the Slurm node list {text!r} cannot be read at {item!r}")
         return [item]
     ranges, bracket, after = rest.partition("]")
     if not bracket:
@@ -132,4 +137,6 @@ def _expand(item: str, text: str) -> list[str]:
             raise RainException(f"the Slurm node list {text!r} cannot be read at {part!r}")
         first, last = found[1], found[2] or found[1]
         numbers += [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
-    return [before + number + end for number in numbers for end in (_expand(after, text) if after else [""])]
+    ends = _expand(after, text)
+    _check_count(len(numbers) * len(ends))
+    return [before + number + end for number in numbers for end in ends]
