@@ -197,8 +197,8 @@ class Execute(Task):
     Parameters
     ----------
     args : str, or sequence of str, data objects, Input, Output
-        A str is split like a shell does. An object is mapped to a file and replaced by the file's name, an Output by the
-        path whose file becomes the output.
+        A str is split like a shell does. An object is mapped to a file and replaced by the file's name, an Output by
+        the path whose file becomes the output.
     stdout, stderr : True, str or Output, optional
         Make what is written there an output.
     stdin : data object or Input, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.constants import Value
+from rain.client.data import DataObject
 from rain.client.operations import End, Item
 from rain.client.session import Session
 from rain.client.state import TaskRecord
+from rain.client.task import Task
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
 from rain.common.address import SERVER_PORT, format_address, parse_address
 from rain.common.errors import RainException, SessionException
@@ -29,12 +32,14 @@ from rain.common.messages import (
     Locate,
     NewSession,
     ObjectData,
+    ObjectUpdate,
     ServerInfo,
     SessionEnv,
     SessionNews,
     SessionStopped,
     SessionSummary,
     Submit,
+    TaskUpdate,
     Unkeep,
     Updated,
 )
@@ -55,8 +60,7 @@ class Client:
         Host, or ``host:port``.
     port : int
     token : str, optional
-        What ``rain status --token`` shows on the server's machine. Without it the connection file is read that a server of
-        this user wrote.
+        One opaque string. Without it the connection file is read that a server of this user wrote.
     connection_file : str or os.PathLike, optional
         Which one.
     timeout : float
@@ -283,8 +287,8 @@ class Client:
         Returns
         -------
         dict
-            ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished), ``objects``
-            (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
+            ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished),
+            ``objects`` (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
         """
         self._check()
         return block(self._server_info(), timeout)
@@ -340,8 +344,9 @@ class Client:
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
         by_session: dict[Session, list[Item]] = {}
-        for item in [items] if hasattr(items, "_session") else items:
-            if not hasattr(item, "_session"):
+        listed: Iterable[Any] = [items] if isinstance(items, Task | DataObject) else items
+        for item in listed:
+            if not isinstance(item, Task | DataObject):
                 raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
             by_session.setdefault(item._session, []).append(item)
         for session, group in by_session.items():
@@ -427,7 +432,7 @@ class Client:
                 continue
             folder = self._incoming
             if folder:
-                yield self._link.in_thread(lambda value=value, folder=folder: value.put_down(folder))
+                yield self._link.in_thread(functools.partial(value.put_down, folder))
             else:
                 yield self._link.call(self._put(value))
 
@@ -482,8 +487,8 @@ class Client:
             resolve(future, message)
 
     def _updated(self, message: Updated) -> None:
-        news = [*message.tasks, *message.objects]
-        session = self._sessions.get(news[0].id[0]) if news else None
+        news: list[TaskUpdate | ObjectUpdate] = [*message.tasks, *message.objects]
+        session = self._sessions.get(news[0].id.session_id) if news else None
         if session is not None:
             session._fold(message.tasks, message.objects)
 

@@ -1,7 +1,7 @@
 """The one thread in which a client talks to its server.
 
-`Link` is all that the rest of the client needs; `ServerLink` is a link over a conversation, with a background thread that
-runs an asyncio loop. Tests put something else in its place.
+`Link` is all that the rest of the client needs; `ServerLink` is a link over a conversation, with a background thread
+that runs an asyncio loop. Tests put something else in its place.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class ServerLink:
         except BaseException:
             self._stop()
             raise
-        self.welcome: Welcome = self._conversation.peer
+        conversation: Any = self._conversation
+        self.welcome: Welcome = conversation.peer
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -1,8 +1,8 @@
 """Values of constant objects, from where they are made to where they are sent.
 
-Small values stay in memory and travel inside the submit. A large one is a file in the server's incoming folder where the
-server is on this host: encoded straight into it, once; the server takes the file over. For servers elsewhere it is sent
-over a data connection when the object is submitted.
+Small values stay in memory and travel inside the submit. A large one is a file in the server's incoming folder where
+the server is on this host: encoded straight into it, once; the server takes the file over. For servers elsewhere it is
+sent over a data connection when the object is submitted.
 """
 
 from __future__ import annotations

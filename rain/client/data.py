@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DataObject", "blob", "directory", "pickled"]
 
 
-class FrozenObjectSpec(ObjectSpec, frozen=True):
+class FrozenObjectSpec(ObjectSpec, frozen=True):  # type: ignore[misc]
     """Spec of a submitted object."""
 
 

@@ -7,7 +7,8 @@ and in turn those of functions that travel by value. `examine` walks all that on
 importable, and so only named), the function's pickle can only change when one of the references changes: `Examined`
 remembers each and compares identities. If anything is mutable, nothing but pickling again can tell.
 
-Modules that are no installed packages are noted with the state of their files, because executors import them from there.
+Modules that are no installed packages are noted with the state of their files, because executors import them from
+there.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Examined:
         for cell, value in self._cells:
             if _content(cell) is not value:
                 return False
-        return all([stamp(path) == seen for path, seen in self._files])
+        return all(stamp(path) == seen for path, seen in self._files) if self._files else True
 
     # -- the walk -------------------------------------------------------------------------------
 
@@ -140,8 +141,9 @@ class Examined:
                 else:
                     waiting.append(value)
             elif kind is ModuleType:
-                if sys.modules.get(value.__name__) is value:
-                    self._note(value.__name__)
+                name = str(value.__name__)
+                if sys.modules.get(name) is value:
+                    self._note(name)
                 else:
                     self.fixed = False
             elif isinstance(value, type):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 import os
-import warnings
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ import xxhash
 from rain.client.constants import Value
 from rain.client.fingerprint import Examined, examine, file_of, stamp
 from rain.client.pickling import collecting, dumps, why_not
-from rain.client.sites import name_of_file
+from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
 from rain.common.address import is_loopback, parse_address
 from rain.common.builtins import FunctionPayload, SourceText, UserModule, encode_function
-from rain.common.errors import RainException, RainWarning
+from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.spec import ObjectSpec
@@ -126,12 +125,10 @@ def function_constant(session: Session, payload: Payload) -> ID:
             record = session._functions.get(payload.digest)
             if record is None:
                 if len(payload.data) > PICKLED_ARGUMENT_WARN_BYTES:
-                    warnings.warn(
+                    warn(
                         f"Pickled object {payload.name} length {len(payload.data)} > PICKLED_ARGUMENT_WARN_BYTES "
                         f"({PICKLED_ARGUMENT_WARN_BYTES}): the function takes large data along by its closure, globals "
-                        "or defaults; give them as an argument made with pickled(...) or blob(...)",
-                        RainWarning,
-                        stacklevel=5,
+                        "or defaults; give them as an argument made with pickled(...) or blob(...)"
                     )
                 spec = ObjectSpec(ID(session.session_id, session._next()), payload.name)
                 record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rain.client.state import ObjectRecord, TaskRecord
@@ -103,10 +104,8 @@ class Graph:
         """
         target = os.fspath(path)
         kind = os.path.splitext(target)[1][1:].lower()
-        if kind in ("svg", "png", "pdf", "jpg", "gif"):
-            data = self._rendered(kind)
-        else:
-            data = self.make_dot().encode()
+        picture = kind in ("svg", "png", "pdf", "jpg", "gif")
+        data = self._rendered(kind) if picture else self.make_dot().encode()
         with open(target, "wb") as file:
             file.write(data)
 
@@ -133,15 +132,9 @@ class Graph:
             If the program ``dot`` is not there.
         """
         svg = self._rendered("svg").decode()
-        try:
-            from IPython import get_ipython
-            from IPython.display import SVG, display
-        except ImportError:
-            shell = None
-        else:
-            shell = get_ipython()
-        if shell is not None:
-            display(SVG(svg))
+        ipython: Any = sys.modules.get("IPython")
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(ipython.display.SVG(svg))
             return
         self._digraph().view(cleanup=True, quiet=True)
 

@@ -88,14 +88,12 @@ def _check_session(session: Any) -> Any:
 
 
 def _amount(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        try:
-            value = value.item()  # a NumPy number
-        except AttributeError:
-            raise RainException(f"{what} is a number, not {type(value).__name__} ({value!r})") from None
-    if not math.isfinite(value) or value < 0:
+    number: float = value.item() if hasattr(value, "dtype") and not hasattr(value, "__len__") else value  # of NumPy
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise RainException(f"{what} is a number, not {type(value).__name__} ({value!r})")
+    if not math.isfinite(number) or number < 0:
         raise RainException(f"{what} is a number that is not negative, not {value!r}")
-    return value
+    return number
 
 
 def _resources(given: Mapping[str, Any]) -> dict[str, float]:

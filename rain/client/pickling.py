@@ -104,11 +104,11 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if kind is tuple or kind is list or kind is set or kind is frozenset:
         if len(value) > _ITEMS_MAX:
             return False
-        return all([is_plain(item, depth + 1) for item in value])
+        return all(is_plain(item, depth + 1) for item in value)
     if kind is dict:
         if len(value) > _ITEMS_MAX:
             return False
-        return all([is_plain(key, depth + 1) and is_plain(item, depth + 1) for key, item in value.items()])
+        return all(is_plain(key, depth + 1) and is_plain(item, depth + 1) for key, item in value.items())
     return False
 
 
@@ -121,7 +121,7 @@ def _pickler_class() -> Any:
     if _pickler is None:
         import cloudpickle
 
-        class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+        class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
                 if type(obj) is GeneratorType:
                     return iter, (_run(obj),)

@@ -110,10 +110,10 @@ class Plan:
                 f"{self.owner}: args is a str, or a list of str, data objects, Input and Output, "
                 f"not {type(args).__name__}"
             )
-        args = list(args)
-        if not args:
+        words = list(args)
+        if not words:
             raise RainException(f"{self.owner}: args is empty: which program shall run?")
-        return args
+        return words
 
     def _word(self, index: int, word: Any) -> str | _Slot | int:
         if isinstance(word, str):
@@ -123,12 +123,12 @@ class Plan:
         if isinstance(word, OutputBase):
             return self._add_output(word, word.label or word.path or f"arg{index}", mapped=True)
         if isinstance(word, os.PathLike):
-            return os.fspath(word)
+            return str(os.fspath(word))
         if not isinstance(word, InputBase):
             if isinstance(word, bytes | int | float):
                 raise RainException(
-                    f"{self.owner}: argument {index} is {type(word).__name__} ({word!r}); use str(...), or blob(...) for "
-                    "data"
+                    f"{self.owner}: argument {index} is {type(word).__name__} ({word!r}); use str(...), or blob(...) "
+                    "for data"
                 )
             word = self._wrapped(word, f"argument {index} of {self.owner}")
         return self._add_input(word, f"arg{index}")
@@ -209,9 +209,8 @@ class Plan:
         for slot in self.inputs:
             if slot.path is not None:
                 if slot.path in seen:
-                    raise RainException(
-                        f"{self.owner}: the inputs {seen[slot.path]!r} and {slot.label!r} have the same path {slot.path!r}"
-                    )
+                    both = f"{seen[slot.path]!r} and {slot.label!r}"
+                    raise RainException(f"{self.owner}: the inputs {both} have the same path {slot.path!r}")
                 seen[slot.path] = slot.label
         paths = [output.path for output, mapped in zip(self.outputs, self._mapped, strict=True) if mapped]
         for path in paths:
@@ -359,15 +358,14 @@ class Program:
         """
         plan = self._plan
         labels = [slot.label for slot in plan.unbound]
-        missing = [label for label in labels if label not in given]
-        if missing:
-            raise TypeError(f"{plan.owner} needs the input{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")
         chosen = {name: value for name, value in given.items() if name not in labels}
         for name in chosen:
             if name not in NAMES:
-                raise TypeError(
-                    f"{plan.owner} has no input or option {name!r} (inputs are {', '.join(map(repr, labels)) or 'none'})"
-                )
+                known = ", ".join(map(repr, labels)) or "none"
+                raise TypeError(f"{plan.owner} has no input or option {name!r} (inputs are {known})")
+        missing = [label for label in labels if label not in given]
+        if missing:
+            raise TypeError(f"{plan.owner} needs the input{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}")
         task = Task.__new__(Task)
         plan.build(task, given, output, outputs, self._options.but(chosen, plan.owner))
         return task

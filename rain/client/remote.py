@@ -7,7 +7,6 @@ import functools
 import inspect
 import pickle
 import typing
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -28,10 +27,11 @@ from rain.client.pickling import (
     scan,
     why_not,
 )
+from rain.client.sites import warn
 from rain.client.task import Task, as_object, check_labels
 from rain.common.builtins import PYTHON, PyConfig
 from rain.common.content_type import check_content_type, merge_content_types
-from rain.common.errors import RainException, RainWarning
+from rain.common.errors import RainException
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.states import DataType
 
@@ -369,7 +369,7 @@ class Remote:
     ) -> tuple[bytes, dict[DataObject, str | None]] | None:
         """The common case: plain values and handles that are arguments themselves; None if it is too large."""
         labels: dict[DataObject, str | None] = {}
-        given = []
+        given: list[Any] = []
         for name, value in self._arguments(args, kwargs):
             if isinstance(value, DataObject | Task):
                 value = as_object(value, f"argument {name!r} of {self._label}")
@@ -440,11 +440,9 @@ class Remote:
             with collecting() as inside:
                 content = encoded(value, "cloudpickle", session.client)
             content.inside = tuple(inside)
-            warnings.warn(
-                f"Pickled object {name} length {content.size} > PICKLED_ARGUMENT_WARN_BYTES ({_LARGE}): it travels as a "
-                f"blob of its own for this call of {self._label}; make it one with pickled(...) to use it in several calls",
-                RainWarning,
-                stacklevel=6,
+            warn(
+                f"Pickled object {name} length {content.size} > PICKLED_ARGUMENT_WARN_BYTES ({_LARGE}): it travels as "
+                f"a blob for this call of {self._label} only; make it one with pickled(...) to use it in several calls"
             )
             obj = make_constant(session, name, "cloudpickle", content)
             obj._record.hidden = True
@@ -462,11 +460,9 @@ class Remote:
     ) -> dict[DataObject, str | None]:
         """Labels of the found objects: the parameter's name for what is an argument itself."""
         labels: dict[DataObject, str | None] = dict.fromkeys(found)
-        count = 0
-        for name, value in self._arguments(args, kwargs):
+        for count, (name, value) in enumerate(self._arguments(args, kwargs)):
             if isinstance(value, DataObject) and labels.get(value, "") is None:
                 labels[value] = f"{name}[{count - self._fixed}]" if name == self._var_positional else name
-            count += 1
         return labels
 
     def _load_list(
@@ -476,7 +472,7 @@ class Remote:
         if not self._inputs:
             if self._auto_load or not large:
                 return self._auto_load
-            return [tuple(obj.id) for obj in large]
+            return [(obj.id.session_id, obj.id.id) for obj in large]
         chosen: dict[DataObject, bool] = {}
         for name, value in self._arguments(args, kwargs):
             config = self._config_of(name)
@@ -500,7 +496,9 @@ class Remote:
                     )
         for obj in found:
             chosen.setdefault(obj, self._auto_load)
-        return [tuple(obj.id) for obj, load in chosen.items() if load and obj.data_type is DataType.BLOB]
+        return [
+            (obj.id.session_id, obj.id.id) for obj, load in chosen.items() if load and obj.data_type is DataType.BLOB
+        ]
 
 
 def remote(

@@ -8,8 +8,11 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from types import CodeType
+import warnings
+from types import CodeType, FrameType
 from typing import Any
+
+from rain.common.errors import RainWarning
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _FRAMES_MAX = 3
@@ -36,6 +39,16 @@ def capture(depth: int = 1) -> Site:
         return _last
     _last = site
     return site
+
+
+def warn(text: str) -> None:
+    """Warn (`RainWarning`) about the line of whoever called this package."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(text, RainWarning, stacklevel=level - 1)
 
 
 def line_of(code: CodeType, instruction: int) -> int:

@@ -41,8 +41,8 @@ def check(session: Session, records: Sequence[Record]) -> Sequence[Record]:
                 used: Any = known[item.id.id]
                 if used.state is not None and not used.kept and used.task is not None:
                     raise RainException(
-                        f"{session._task(record)!r} uses {session._object(item.id.id)!r}, which was submitted before and "
-                        "is not kept, so its data may be gone; keep() objects that later submits use"
+                        f"{session._task(record)!r} uses {session._object(item.id.id)!r}, which was submitted before "
+                        "and is not kept, so its data may be gone; keep() objects that later submits use"
                     )
                 if used.task is None and used.value is None and used.state is None:
                     raise RainException(

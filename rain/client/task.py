@@ -30,7 +30,7 @@ __all__ = ["Task", "as_object"]
 DEFAULT = Options({})
 
 
-class FrozenTaskSpec(TaskSpec, frozen=True):
+class FrozenTaskSpec(TaskSpec, frozen=True):  # type: ignore[misc]
     """Spec of a submitted task."""
 
 
@@ -73,8 +73,8 @@ class Task:
     TASK_TYPE: ClassVar[str | None] = None
     _session: Session
     _record: TaskRecord
-    _inputs: LabeledList | None
-    _outputs: LabeledList | None
+    _inputs: LabeledList[DataObject] | None
+    _outputs: LabeledList[DataObject] | None
 
     def __init__(
         self,
@@ -149,9 +149,9 @@ class Task:
             config,
             [TaskSpecInput(own_id(obj, session), label) for obj, label in inputs],
             [],
-            options.resources,
+            options.resources.copy(),
             name,
-            options.user,
+            options.user.copy(),
             function,
             options.rare,
         )
@@ -224,8 +224,8 @@ class Task:
         if self._record.state is None:
             return spec
         return FrozenTaskSpec(
-            spec.id, spec.task_type, spec.config, list(spec.inputs), list(spec.outputs), dict(spec.resources), spec.name,
-            dict(spec.user), spec.function, spec.options,
+            spec.id, spec.task_type, spec.config, list(spec.inputs), list(spec.outputs), dict(spec.resources),
+            spec.name, dict(spec.user), spec.function, spec.options,
         )  # fmt: skip
 
     @property
@@ -240,7 +240,7 @@ class Task:
         return msgspec.structs.replace(info, error=error.message)
 
     @property
-    def inputs(self) -> LabeledList:
+    def inputs(self) -> LabeledList[DataObject]:
         """Its inputs by number or label."""
         if self._inputs is None:
             session, spec = self._session, self._record.spec
@@ -250,7 +250,7 @@ class Task:
         return self._inputs
 
     @property
-    def outputs(self) -> LabeledList:
+    def outputs(self) -> LabeledList[DataObject]:
         """Its outputs by number or label."""
         if self._outputs is None:
             session, outputs = self._session, self._record.outputs

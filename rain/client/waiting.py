@@ -73,10 +73,7 @@ def block(operation: Operation[T], timeout: float | None = None) -> T:
         future = operation.send(None)
         while True:
             try:
-                if deadline is None:
-                    value = future.result()
-                else:
-                    value = future.result(max(0.0, deadline - time.monotonic()))
+                value = future.result(None if deadline is None else max(0.0, deadline - time.monotonic()))
             except TimeoutError as error:
                 future = operation.throw(error if future.done() else TimeoutError(f"not done after {limit:g} s"))
             except BaseException as error:

@@ -1,6 +1,7 @@
 """The shared language of Rain's processes: pure modules that every part imports.
 
-The names that users know are offered here too, lazily, so that importing a pure module of this package loads nothing else.
+The names that users know are offered here too, lazily, so that importing a pure module of this package loads nothing
+else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _WHERE = {
     "ObjectInfo": "rain.common.spec",
 }
 
-__all__ = [*_WHERE]  # noqa: PLE0604
+__all__ = [*_WHERE]
 
 
 def __getattr__(name: str) -> Any:
@@ -62,4 +63,3 @@ if TYPE_CHECKING:
     from rain.common.states import DataObjectState as DataObjectState
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
-    from rain.io.data_instance import DataInstance as DataInstance
