@@ -33,7 +33,7 @@ class Rain(System):
         self.client.close()
 
     def server_pids(self) -> list[int]:
-        return children("rain.server", "rain server")
+        return children("rain-server")
 
     def by_value(self) -> None:
         import cloudpickle

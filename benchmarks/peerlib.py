@@ -259,11 +259,11 @@ def startup(report: Report, repeat: int, variant: str) -> None:
 
 
 def children(*words: str) -> list[int]:
-    """Ids of this process's descendants whose command line has one of `words`."""
+    """Ids of this process's descendants whose name or command line has one of `words`."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            command = process.cmdline()
+            command = [process.name(), *process.cmdline()]
         except psutil.Error:
             continue
         if any(word in part for word in words for part in command):
