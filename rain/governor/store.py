@@ -209,7 +209,7 @@ class Store:
         if is_dir:
             path = self.new_path(len(data))
             size = archive.unpack([data], path)
-            return self._hold_path(id, path, size, None, is_dir=True)
+            return self.take(id, file_ref(path, size))
         if checksum is not None and checksum_of(data) != checksum:
             raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
         if len(data) <= INLINE_BYTES_MAX:

@@ -1,0 +1,438 @@
+import asyncio
+import os
+import stat
+import threading
+
+import pytest
+import xxhash
+
+from rain.common.errors import RainException, ResourceError
+from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.governor.store import Store
+from rain.io import archive
+from rain.io.data_instance import FileSource
+from rain.io.files import StaleFile, Written, file_ref, write_file
+from rain.io.scratch import Scratch
+
+
+class Rig:
+    """A store over two ordinary folders, of which one plays memory."""
+
+    def __init__(self, tmp_path, name="store", **options):
+        self.memory, self.disk = tmp_path / f"{name}-memory", tmp_path / f"{name}-disk"
+        self.memory.mkdir(exist_ok=True)
+        self.disk.mkdir(exist_ok=True)
+        self.moved, self.lost = [], []
+        self.count = 0
+        self.store = Store(
+            str(self.disk),
+            on_moved=lambda id, file: self.moved.append((id, file)),
+            on_lost=lambda id, reason: self.lost.append((id, reason)),
+            memory_files=str(self.memory),
+            **options,
+        )
+
+    def file(self, data):
+        """As an executor writes one."""
+        self.count += 1
+        written = write_file([data], f"{self.store.incoming}/task-{self.count}")
+        assert isinstance(written, Written)
+        return written
+
+    def add(self, number, data):
+        file, checksum = self.file(data)
+        return self.store.adopt(ID(1, number), file, checksum)
+
+    def files(self):
+        return sorted(path for root in (self.memory, self.disk) for path in root.glob("*/*/**/*") if not path.is_dir())
+
+
+@pytest.fixture
+def rig(tmp_path):
+    rig = Rig(tmp_path, memory_bytes_max=4 * MIB)
+    yield rig
+    rig.store.close()
+
+
+@pytest.fixture
+def store(rig):
+    return rig.store
+
+
+def read(held):
+    return held.data if held.data is not None else bytes(FileSource(held.file).buffer())
+
+
+# -- taking ---------------------------------------------------------------------------------------
+
+
+def test_small_bytes_stay_in_memory(rig, store):
+    held = store.put_bytes(ID(1, 1), b"abc", xxhash.xxh3_64_intdigest(b"abc"))
+    assert (held.data, held.size, held.file, held.is_dir) == (b"abc", 3, None, False)
+    assert store.get(ID(1, 1)) == held
+    assert ID(1, 1) in store
+    assert rig.files() == []
+    assert store.statistics()["inline_bytes"] == 3
+
+
+def test_larger_bytes_become_a_file(rig, store):
+    data = os.urandom(INLINE_BYTES_MAX + 1)
+    held = store.put_bytes(ID(1, 1), data)
+    assert held.data is None
+    assert read(held) == data
+    assert held.checksum == xxhash.xxh3_64_intdigest(data)
+    assert held.file.path.startswith(str(rig.memory))
+
+
+def test_damaged_bytes_are_refused(store):
+    with pytest.raises(RainException, match="object 1/1 arrived damaged"):
+        store.put_bytes(ID(1, 1), b"abc", 5)
+    assert store.get(ID(1, 1)) is None
+
+
+def test_a_small_directory_is_unpacked(store, tmp_path):
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "f").write_text("abc")
+    data = b"".join(bytes(piece) for piece in archive.pack(str(tmp_path / "d")))
+    held = store.put_bytes(ID(1, 1), data, is_dir=True)
+    assert (held.is_dir, held.size, held.checksum) == (True, 3, None)
+    assert sorted(os.listdir(held.file.path)) == ["e", "f"]
+    assert stat.S_IMODE(os.stat(held.file.path + "/f").st_mode) == 0o444
+
+
+def test_adopting_a_file(rig, store):
+    written = rig.file(b"x" * 100_000)
+    file = store.adopt(ID(1, 1), written.file, written.checksum)
+    assert file == file_ref(file.path)
+    assert os.path.dirname(file.path) in store.objects_folders
+    assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o444
+    assert stat.S_IMODE(os.stat(os.path.dirname(file.path)).st_mode) == 0o755
+    assert stat.S_IMODE(os.stat(os.path.dirname(os.path.dirname(file.path))).st_mode) == 0o700
+    assert not os.path.exists(written.file.path)
+    assert os.stat(file.path).st_ino == written.file.inode
+    assert store.check(ID(1, 1))
+
+
+def test_adopting_a_directory(store, tmp_path):
+    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1).file)
+    made = tmp_path / "made"
+    (made / "sub").mkdir(parents=True)
+    (made / "sub" / "own").write_text("own")
+    (made / "sub" / "own").chmod(0o700)
+    (made / "lent").symlink_to(inner.path)
+    (made / "inside").symlink_to("sub/own")
+    file = store.adopt(ID(1, 2), file_ref(str(made), 3))
+    held = store.get(ID(1, 2))
+    assert (held.is_dir, held.size, held.file) == (True, 6, file)
+    assert not os.path.islink(file.path + "/lent")
+    assert os.stat(file.path + "/sub/own").st_mode & 0o777 == 0o555
+    store.drop([ID(1, 1)])
+    with open(file.path + "/lent") as lent:
+        assert lent.read() == "abc"
+    assert not made.exists()
+
+
+def test_adopting_a_link_to_an_object(store, tmp_path):
+    first = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1).file)
+    (tmp_path / "link").symlink_to(first.path)
+    second = store.adopt(ID(1, 2), file_ref(str(tmp_path / "link")), 77)
+    assert second.inode == first.inode
+    store.drop([ID(1, 1)])
+    assert read(store.get(ID(1, 2))) == b"abc"
+    assert store.get(ID(1, 2)).checksum == 77
+    (tmp_path / "out").symlink_to("/etc/passwd")
+    with pytest.raises(RainException, match="not an object of this governor"):
+        store.adopt(ID(1, 3), file_ref(str(tmp_path / "out")))
+
+
+def test_what_is_not_adopted(rig, store, tmp_path):
+    written = rig.file(b"abc" * 1000)
+    os.unlink(written.file.path)
+    with pytest.raises(RainException, match="cannot be stored as object 1/1: No such file"):
+        store.adopt(ID(1, 1), written.file)
+    other = rig.file(b"abc" * 1000)
+    other.file.size += 1
+    with pytest.raises(StaleFile):
+        store.adopt(ID(1, 1), other.file)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RainException, match="neither a file nor a directory"):
+        store.adopt(ID(1, 1), file_ref(str(tmp_path / "pipe")))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "l").symlink_to("/etc")
+    with pytest.raises(RainException, match="leads outside"):
+        store.adopt(ID(1, 1), file_ref(str(tmp_path / "d"), 0))
+    assert ID(1, 1) not in store
+
+
+def test_sharing_with_another_store(rig, store, tmp_path):
+    other = Rig(tmp_path, "other", memory_bytes_max=MIB)
+    try:
+        data = os.urandom(100_000)
+        file = rig.add(1, data)
+        held = other.store.link(ID(1, 1), file, 5)
+        assert (held.file.inode, held.checksum) == (file.inode, 5)
+        assert held.file.path != file.path
+        store.drop([ID(1, 1)])
+        assert read(held) == data
+        with pytest.raises(StaleFile):
+            other.store.link(ID(1, 2), file)
+
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "f").write_text("abc")
+        folder = store.adopt(ID(1, 3), file_ref(str(tmp_path / "d"), 3))
+        held = other.store.link(ID(1, 3), folder, is_dir=True)
+        assert (held.is_dir, held.size) == (True, 3)
+        assert os.stat(held.file.path + "/f").st_ino == os.stat(folder.path + "/f").st_ino
+        with pytest.raises(StaleFile):
+            other.store.link(ID(1, 4), file_ref("/", 0), is_dir=False)
+        folder.mtime_ns += 1
+        with pytest.raises(StaleFile):
+            other.store.link(ID(1, 4), folder, is_dir=True)
+        assert other.store.get(ID(1, 4)) is None
+        assert os.listdir(other.store.incoming) == []
+    finally:
+        other.store.close()
+
+
+def test_two_names_for_one_object(rig, store):
+    rig.add(1, b"x" * 100_000)
+    held = store.alias(ID(2, 5), ID(1, 1))
+    assert store.alias(ID(2, 5), ID(1, 1)) is held is store.get(ID(2, 5))
+    store.drop_session(1)
+    assert store.get(ID(1, 1)) is None
+    assert read(store.get(ID(2, 5))) == b"x" * 100_000
+    store.drop([ID(2, 5), ID(2, 5), ID(9, 9)])
+    assert rig.files() == []
+    assert store.statistics()["memory_bytes"] == 0
+    with pytest.raises(RainException, match="1/1 is not in the store"):
+        store.alias(ID(1, 2), ID(1, 1))
+
+
+def test_the_same_id_again_replaces(rig, store):
+    rig.add(1, b"x" * 100_000)
+    rig.add(1, b"y" * 100_000)
+    assert read(store.get(ID(1, 1)))[:1] == b"y"
+    assert len(rig.files()) == 1
+    assert store.statistics()["memory_bytes"] == 100_000
+
+
+def test_dropping_a_session(rig, store):
+    for number in range(1, 6):
+        rig.add(number, b"x" * 70_000)
+    store.put_bytes(ID(2, 1), b"other")
+    store.drop_session(1)
+    store.drop_session(77)
+    assert len(store) == 1
+    assert rig.files() == []
+
+
+# -- spilling -------------------------------------------------------------------------------------
+
+
+def test_the_longest_unused_are_spilled(rig, store):
+    data = {number: bytes([number]) * (MIB + MIB // 2) for number in range(1, 4)}
+    before = {number: rig.add(number, data[number]) for number in (1, 2)}
+    assert store.get(ID(1, 1))  # used last
+    rig.add(3, data[3])
+    store.wait_spilled()
+    assert [id for id, _ in rig.moved] == [ID(1, 2)]
+    held = store.get(ID(1, 2))
+    assert held.file == rig.moved[0][1] == file_ref(held.file.path)
+    assert held.file.path.startswith(str(rig.disk))
+    assert stat.S_IMODE(os.stat(held.file.path).st_mode) == 0o444
+    assert store.check(ID(1, 2))
+    for number, content in data.items():
+        assert read(store.get(ID(1, number))) == content
+    # Who was told the old path still finds it; who compares the inode learns that it moved.
+    with open(before[2].path, "rb") as file:
+        assert file.read() == data[2]
+    with pytest.raises(RainException):
+        FileSource(before[2]).read()
+    assert store.statistics()["memory_bytes"] == 3 * MIB
+    assert store.statistics()["disk_bytes"] == store.statistics()["spilled_bytes"] == MIB + MIB // 2
+    store.drop_session(1)
+    assert rig.files() == []
+
+
+def test_one_object_larger_than_memory(rig, store):
+    path = store.new_path(5 * MIB)
+    assert path.startswith(str(rig.disk))
+    written = write_file([bytes(5 * MIB)], os.path.join(store.incoming, "big"))
+    store.adopt(ID(1, 1), written.file, written.checksum)
+    store.wait_spilled()
+    assert store.get(ID(1, 1)).file.path.startswith(str(rig.disk))
+
+
+def test_directories_are_spilled_too(rig, store):
+    inside = os.path.join(store.incoming, "dir")
+    os.mkdir(inside)
+    with open(inside + "/g", "wb") as file:
+        file.write(bytes(3 * MIB))
+    old = store.adopt(ID(1, 2), file_ref(inside, 3 * MIB))
+    assert old.path.startswith(str(rig.memory))
+    rig.add(3, bytes(2 * MIB))
+    store.wait_spilled()
+    assert [id for id, _ in rig.moved] == [ID(1, 2)]
+    assert os.listdir(old.path) == ["g"]
+    held = store.get(ID(1, 2))
+    assert held.is_dir
+    assert os.listdir(held.file.path) == ["g"]
+    store.drop_session(1)
+    assert rig.files() == []
+
+
+def test_dropped_while_it_is_spilled(rig, store, monkeypatch):
+    copying, go_on = threading.Event(), threading.Event()
+    from rain.governor import store as module
+
+    real = module.copy_checked
+
+    def slow(*args):
+        copying.set()
+        assert go_on.wait(10)
+        return real(*args)
+
+    monkeypatch.setattr(module, "copy_checked", slow)
+    rig.add(1, bytes(3 * MIB))
+    rig.add(2, bytes(3 * MIB))
+    assert copying.wait(10)
+    store.drop([ID(1, 1)])
+    go_on.set()
+    store.wait_spilled()
+    assert rig.moved == []
+    assert len(rig.files()) == 1
+    assert store.statistics()["memory_bytes"] == 3 * MIB
+    assert store.statistics()["disk_bytes"] == 0
+
+
+def test_a_full_disk_does_not_lose_objects(rig, store, monkeypatch):
+    def full(*args):
+        raise ResourceError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rain.governor.store.copy_checked", full)
+        rig.add(1, bytes(3 * MIB))
+        rig.add(2, bytes(3 * MIB))
+        store.wait_spilled()
+        assert rig.moved == rig.lost == []
+        assert len(read(store.get(ID(1, 1)))) == 3 * MIB
+    rig.add(3, b"x" * 70_000)  # there is space again
+    store.wait_spilled()
+    assert [id for id, _ in rig.moved] == [ID(1, 2)]  # 1/1 was used since
+
+
+def damage(file):
+    os.chmod(file.path, 0o644)
+    with open(file.path, "r+b") as target:
+        target.seek(1000)
+        target.write(b"!")
+    os.utime(file.path, ns=(file.mtime_ns, file.mtime_ns))
+
+
+def test_damage_is_found_at_reload(rig, store):
+    file = rig.add(1, bytes(100_000))
+    store.alias(ID(1, 2), ID(1, 1))
+    assert store.check(ID(1, 1))
+    damage(file)
+    assert not store.check(ID(1, 1))
+    assert [id for id, _ in rig.lost] == [ID(1, 1), ID(1, 2)]
+    assert "was damaged" in rig.lost[0][1]
+    assert store.get(ID(1, 2)) is None
+    assert not store.check(ID(1, 1))
+    assert rig.files() == []
+
+
+def test_damage_is_found_when_spilling(rig, store):
+    damage(rig.add(1, bytes(3 * MIB)))
+    rig.add(2, bytes(3 * MIB))
+    store.wait_spilled()
+    assert [id for id, _ in rig.lost] == [ID(1, 1)]
+    assert store.get(ID(1, 1)) is None
+    assert len(rig.files()) == 1
+
+
+def test_files_that_are_gone(rig, store):
+    file = rig.add(1, bytes(100_000))
+    os.unlink(file.path)
+    assert not store.check(ID(1, 1))
+    assert "cannot be opened" in rig.lost[0][1]
+
+
+def test_losing_what_moved_meanwhile(rig, store):
+    rig.add(1, bytes(3 * MIB))
+    held = store.get(ID(1, 1))
+    rig.add(2, bytes(3 * MIB))
+    store.wait_spilled()
+    newer = store.lose(ID(1, 1), "stale", held)
+    assert newer is store.get(ID(1, 1))
+    assert rig.lost == []
+    assert store.lose(ID(1, 1), "damaged", newer) is None
+    assert rig.lost == [(ID(1, 1), "damaged")]
+
+
+def test_callbacks_come_in_the_loop(tmp_path):
+    async def main():
+        rig = Rig(tmp_path, memory_bytes_max=4 * MIB)
+        told = asyncio.get_running_loop().create_future()
+        rig.store._on_moved = lambda id, file: told.set_result((id, threading.current_thread()))
+        rig.add(1, bytes(3 * MIB))
+        rig.add(2, bytes(3 * MIB))
+        assert await told == (ID(1, 1), threading.main_thread())
+        rig.store.close()
+
+    asyncio.run(main())
+
+
+# -- places ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"memory_bytes_max": 0}, {"memory_files": "/nonexistent"}])
+def test_without_memory_files_all_is_on_disk(tmp_path, options):
+    store = Store(str(tmp_path), **options)
+    assert store.incoming == store.incoming_disk
+    assert store.objects_folders == (os.path.dirname(store.incoming) + "/objects",)
+    held = store.put_bytes(ID(1, 1), bytes(100_000))
+    assert held.file.path.startswith(str(tmp_path))
+    assert store.statistics()["disk_bytes"] == 100_000
+    store.close()
+    assert os.listdir(tmp_path) == []
+
+
+def test_closing_removes_everything(rig, store, tmp_path):
+    rig.add(1, bytes(3 * MIB))
+    rig.add(2, bytes(3 * MIB))
+    store.close()
+    store.close()
+    assert os.listdir(rig.memory) == os.listdir(rig.disk) == []
+    with pytest.raises(RainException, match="closed"):
+        store.put_bytes(ID(1, 1), b"x")
+
+
+def test_a_full_disk_is_named(rig, store, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rain.io.files.os.write", full)
+    with pytest.raises(ResourceError, match=r"no space left to write .*bytes are free"):
+        store.put_bytes(ID(1, 1), bytes(100_000))
+    monkeypatch.undo()
+    assert store.put_bytes(ID(1, 1), bytes(100_000)).size == 100_000
+
+
+def test_scratch_folders_of_the_dead_are_removed(tmp_path):
+    living = Scratch(str(tmp_path), "rain-")
+    for name in ("rain-dead", "rain-young", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    for path in (living.path, tmp_path / "rain-dead", tmp_path / "other"):
+        os.utime(path, (1, 1))
+    (tmp_path / "rain-file").touch()
+    os.utime(tmp_path / "rain-file", (1, 1))
+    second = Scratch(str(tmp_path), "rain-")
+    left = set(os.listdir(tmp_path))
+    assert left == {os.path.basename(living.path), os.path.basename(second.path), "rain-young", "other", "rain-file"}
+    assert stat.S_IMODE(os.stat(second.path).st_mode) == 0o700
+    for scratch in (living, second, second):
+        scratch.close()
+    assert set(os.listdir(tmp_path)) == {"rain-young", "other", "rain-file"}
