@@ -21,7 +21,7 @@ from rain.client.session import Session
 from rain.client.state import TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
-from rain.common.address import SERVER_PORT, format_address, parse_address
+from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.messages import (
@@ -118,6 +118,8 @@ class Client:
     def _start(self, link: Link) -> None:
         self._link = link
         self._connected = not self._over
+        # A server that listens on loopback only has all its governors on this host.
+        self._has_other_hosts = not is_loopback(parse_address(link.welcome.data or self._address)[0])
         _clients.add(self)
 
     @classmethod

@@ -174,7 +174,11 @@ class DataObject:
         RainException
             If the object was submitted and its data are already gone.
         """
-        self._session.keep([self])
+        if self._record.state is None:
+            self._session._check_open()
+            self._record.kept = True
+        else:
+            self._session.keep([self])
 
     async def keep_async(self) -> None:
         """Awaitable `keep`."""

@@ -14,7 +14,6 @@ from rain.client.fingerprint import Examined, examine, file_of, stamp
 from rain.client.pickling import collecting, dumps, why_not
 from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
-from rain.common.address import is_loopback, parse_address
 from rain.common.builtins import FunctionPayload, SourceText, UserModule, encode_function
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -67,7 +66,7 @@ class Source:
         RainException
             If it cannot be pickled; the text says which variable is to blame.
         """
-        elsewhere = _has_other_hosts(session)
+        elsewhere = session._client is not None and session._client._has_other_hosts
         payload = self._payloads.get(elsewhere)
         if payload is None or not payload.examined.unchanged():
             payload = self._payloads[elsewhere] = self._pickled(elsewhere)
@@ -136,15 +135,6 @@ def function_constant(session: Session, payload: Payload) -> ID:
                 session._add(record)
                 session._functions[payload.digest] = record
     return record.spec.id
-
-
-def _has_other_hosts(session: Session) -> bool:
-    """Whether executors may be on other hosts than this one."""
-    client = session._client
-    if client is None:
-        return False
-    where = client._link.welcome.data or client.address
-    return not is_loopback(parse_address(where)[0])
 
 
 def _sources(examined: Examined) -> list[SourceText]:

@@ -69,12 +69,13 @@ class Task:
     ...     doubled = Double([blob(b"2")], ["result"])
     """
 
-    __slots__ = ("__weakref__", "_inputs", "_outputs", "_record", "_session")
+    __slots__ = ("__weakref__", "_handles", "_inputs", "_outputs", "_record", "_session")
     TASK_TYPE: ClassVar[str | None] = None
     _session: Session
     _record: TaskRecord
     _inputs: LabeledList[DataObject] | None
     _outputs: LabeledList[DataObject] | None
+    _handles: tuple[DataObject, ...] | None
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class Task:
     def _attach(self, session: Session, record: TaskRecord) -> None:
         self._session = session
         self._record = record
-        self._inputs = self._outputs = None
+        self._inputs = self._outputs = self._handles = None
         record.handle = weakref.ref(self)
 
     @classmethod
@@ -253,11 +254,16 @@ class Task:
     def outputs(self) -> LabeledList[DataObject]:
         """Its outputs by number or label."""
         if self._outputs is None:
-            session, outputs = self._session, self._record.outputs
-            self._outputs = LabeledList(
-                [DataObject._of(session, output) for output in outputs], [output.spec.label for output in outputs]
-            )
+            labels = [output.spec.label for output in self._record.outputs]
+            self._outputs = LabeledList(list(self._held()), labels)
         return self._outputs
+
+    def _held(self) -> tuple[DataObject, ...]:
+        """Handles of the outputs; from now on they live as long as this one."""
+        if self._handles is None:
+            session = self._session
+            self._handles = tuple([DataObject._of(session, output) for output in self._record.outputs])
+        return self._handles
 
     @property
     def output(self) -> DataObject:
@@ -270,11 +276,7 @@ class Task:
         """
         if len(self._record.outputs) != 1:
             raise RainException(f"{self!r} has {_several(self._record.outputs)}; use task.outputs[label or number]")
-        if self._outputs is not None:
-            only: DataObject = self._outputs[0]
-            return only
-        only = self.outputs[0]
-        return only
+        return self._held()[0]
 
     @property
     def stack(self) -> str:
@@ -285,28 +287,33 @@ class Task:
 
     def keep_outputs(self) -> None:
         """Keep all outputs; see `DataObject.keep`."""
-        self._session.keep(list(self.outputs))
+        if self._record.state is None:
+            self._session._check_open()
+            for obj in self._held():
+                obj._record.kept = True
+        else:
+            self._session.keep(self._held())
 
     async def keep_outputs_async(self) -> None:
         """Awaitable `keep_outputs`."""
-        await self._session.keep_async(list(self.outputs))
+        await self._session.keep_async(self._held())
 
     def unkeep_outputs(self) -> None:
         """Let all outputs go; see `DataObject.unkeep`."""
-        self._session.unkeep(list(self.outputs))
+        self._session.unkeep(self._held())
 
     async def unkeep_outputs_async(self) -> None:
         """Awaitable `unkeep_outputs`."""
-        await self._session.unkeep_async(list(self.outputs))
+        await self._session.unkeep_async(self._held())
 
     def fetch_outputs(self, timeout: float | None = None) -> list[DataInstance]:
         """Wait, and give access to the data of all outputs, in order; see `DataObject.fetch`."""
-        instances: list[DataInstance] = self._session.fetch(list(self.outputs), timeout=timeout)
+        instances: list[DataInstance] = self._session.fetch(self._held(), timeout=timeout)
         return instances
 
     async def fetch_outputs_async(self, timeout: float | None = None) -> list[DataInstance]:
         """Awaitable `fetch_outputs`."""
-        instances: list[DataInstance] = await self._session.fetch_async(list(self.outputs), timeout=timeout)
+        instances: list[DataInstance] = await self._session.fetch_async(self._held(), timeout=timeout)
         return instances
 
     def wait(self, timeout: float | None = None) -> None:
