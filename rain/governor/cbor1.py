@@ -1,0 +1,585 @@
+"""Foreign executors: programs in any language that speak cbor-1.
+
+Theory of operation
+-------------------
+An executor is a process (with a process group of its own) that connects to a UNIX socket made for it alone, says what
+it is, and is then given one task at a time. What it writes to stdout and stderr goes to two files, whose ends are
+quoted in errors. The life of an executor here::
+
+    started --register--> ready --call--> busy --result--> ready …      and from each state --exit--> gone
+
+What comes from the executor is checked in `rain.governor.cbor1_wire`; whatever breaks the protocol fails the task that
+runs (or the first that waits) and ends the process. An executor is gone when its process has ended, its socket is read
+to the end and the outputs of its last result are in the store's incoming folder; then its whole group is killed, and
+`on_exited` is called, once.
+
+Files are moved and hashed in threads; everything else happens in callbacks on the governor's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.limits import (
+    CBOR_LOG_BYTES_MAX,
+    CBOR_MEMORY_BYTES_MAX,
+    EXECUTOR_START_S,
+    KIB,
+    TASK_OUTPUT_BYTES_MAX,
+)
+from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
+from rain.common.spec import TaskError, TaskInfo
+from rain.common.text import quote_output
+from rain.governor.cbor1_outputs import Watched, take_outputs
+from rain.governor.cbor1_wire import (
+    Cached,
+    Cbor1Error,
+    ForeignResult,
+    FrameReader,
+    Location,
+    Memory,
+    Path,
+    check_register,
+    decode_result,
+    encode_call,
+    encode_drop_cached,
+)
+from rain.io.files import disk_full, is_full
+from rain.io.process import descendants, signal_all, spawn
+from rain.io.scratch import Scratch
+from rain.io.tree import remove_tree
+
+log = logging.getLogger("rain.governor.cbor1")
+
+_SOCKET_PATH_BYTES_MAX = 107
+_SHORT_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")
+_RECEIVE_BYTES = 256 * KIB
+_EXIT_GRACE_S = 0.2
+_CLOSED = "closed its connection"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _Executor:
+    """What the governor holds of one foreign executor."""
+
+    def __init__(self, executor_id: int, kind: str, setup: ExecutorSetup) -> None:
+        self.id = executor_id
+        self.kind = kind
+        self.setup = setup
+        self.folder = os.path.join(setup.work_dir, "folder")
+        self.logs: tuple[int, ...] = ()
+        self.marks = (0, 0)  # where the logs of the present task begin
+        self.process: subprocess.Popen[bytes] | None = None
+        self.exit_fd = -1
+        self.listener: socket.socket | None = None
+        self.socket_path = ""
+        self.socket: socket.socket | None = None
+        self.frames = FrameReader()
+        self.outbox = bytearray()
+        self.timer: asyncio.TimerHandle | None = None
+        self.registered = False
+        self.queue: deque[ExecutorTask] = deque()
+        self.current: ExecutorTask | None = None
+        self.watched: list[Watched] = []
+        self.started = (0.0, 0.0)  # wall clock and `perf_counter` of the present task
+        self.taking = False  # outputs of its last result are being moved
+        self.cached: set[ID] = set()
+        self.met: set[ID] = set()  # inputs that it has had
+        self.end = ""  # why it is being ended, once it is
+        self.killed = False  # by us
+        self.broken = False  # nothing more is read from it
+        self.buried = False
+
+    def tails(self, since_mark: bool) -> tuple[bytes, bytes]:
+        """The ends of what it wrote, to stdout and to stderr."""
+        tails = [b"", b""]
+        for number, fd in enumerate(self.logs):
+            size = os.fstat(fd).st_size
+            start = max(self.marks[number] if since_mark else 0, size - TASK_OUTPUT_BYTES_MAX)
+            tails[number] = os.pread(fd, max(0, size - start), start)
+        return tails[0], tails[1]
+
+
+class ForeignExecutors:
+    """Starts, feeds and ends executors that speak cbor-1. All methods are called on the loop; callbacks come later.
+
+    Parameters
+    ----------
+    commands : mapping of str to sequence of str
+        The command of each executor type.
+    on_results : callable
+        ``(executor_id, Results)``.
+    on_recalled : callable
+        ``(executor_id, numbers)``: the answer to one `recall`.
+    on_exited : callable
+        ``(executor_id, reason, number, stdout, stderr)``, once for each executor that was started, when its process
+        group is gone: what follows "the executor" in a sentence, the number of the task that it was on (0: none), tails
+        of what it wrote. Not called for what `close` ends.
+    work_dir : str
+        The governor's folder, for sockets; they are made elsewhere if its path is too long for them. Executors' own
+        folders are ``setup.work_dir``.
+    start_s : float
+        Seconds that an executor has to register.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, Sequence[str]],
+        *,
+        on_results: Callable[[int, Results], Any],
+        on_recalled: Callable[[int, list[int]], Any],
+        on_exited: Callable[[int, str, int, bytes, bytes], Any],
+        work_dir: str = "",
+        start_s: float = EXECUTOR_START_S,
+    ) -> None:
+        self._commands = commands
+        self._on_results = on_results
+        self._on_recalled = on_recalled
+        self._on_exited = on_exited
+        self._work_dir = work_dir
+        self._start_s = start_s
+        self._loop = asyncio.get_running_loop()
+        self._executors: dict[int, _Executor] = {}
+        self._short: Scratch | None = None
+        self._closed = False
+        self._all_gone = asyncio.Event()
+        self._removals: set[asyncio.Future[None]] = set()
+
+    # -- what the governor asks for ------------------------------------------------------------------
+
+    def start(self, executor_id: int, setup: ExecutorSetup, kind: str) -> None:
+        """Start an executor of type `kind`; `run` may follow at once."""
+        executor = self._executors[executor_id] = _Executor(executor_id, kind, setup)
+        try:
+            self._start(executor)
+        except (RainException, OSError) as error:
+            self._loop.call_soon(self._fail, executor, f"could not be started: {error}")
+
+    def run(self, executor_id: int, tasks: Iterable[ExecutorTask]) -> None:
+        """Queue tasks behind those that the executor has."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            executor.queue.extend(tasks)
+            self._loop.call_soon(self._next, executor)
+
+    def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
+        """Take back tasks that have not started; answered by `on_recalled`."""
+        executor = self._executors.get(executor_id)
+        if executor is None:
+            return
+        wanted = set(numbers)
+        given = [task.number for task in executor.queue if task.number in wanted]
+        executor.queue = deque(task for task in executor.queue if task.number not in wanted)
+        self._loop.call_soon(self._on_recalled, executor_id, given)
+
+    def interrupt(self, executor_id: int, number: int = 0) -> None:
+        """SIGINT to the executor's process group if it is on task `number` (0: on any)."""
+        executor = self._executors.get(executor_id)
+        if executor is not None and executor.current is not None and number in (0, executor.current.number):
+            self._signal(executor, signal.SIGINT)
+
+    def kill(self, executor_id: int) -> None:
+        """SIGKILL to the executor's process group and all that descends from it."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            self._end(executor, "was killed")
+
+    def drop(self, ids: Iterable[ID]) -> None:
+        """These objects are no longer needed: executors that cached them are told."""
+        gone = set(ids)
+        for executor in self._executors.values():
+            executor.met -= gone
+            cached = executor.cached & gone
+            if cached and not executor.end:
+                executor.cached -= cached
+                self._send(executor, encode_drop_cached(sorted(cached)))
+
+    def seen(self) -> dict[int, int]:
+        """executor_id -> number of the task that it is on, 0 for none; of all that live."""
+        return {
+            executor.id: executor.current.number if executor.current else 0 for executor in self._executors.values()
+        }
+
+    def pid(self, executor_id: int) -> int:
+        """The executor's process id, 0 if there is none."""
+        executor = self._executors.get(executor_id)
+        return executor.process.pid if executor is not None and executor.process is not None else 0
+
+    async def close(self) -> None:
+        """End all executors; returns when they are gone. Idempotent."""
+        self._closed = True
+        for executor in list(self._executors.values()):
+            self._end(executor, "was killed")
+        while self._executors:
+            self._all_gone.clear()
+            await self._all_gone.wait()
+        await asyncio.gather(*self._removals)
+        if self._short is not None:
+            self._short.close()
+            self._short = None
+
+    # -- birth ---------------------------------------------------------------------------------------
+
+    def _start(self, executor: _Executor) -> None:
+        setup = executor.setup
+        os.makedirs(setup.work_dir, mode=0o700, exist_ok=True)
+        os.mkdir(executor.folder, 0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        executor.logs = tuple(
+            os.open(os.path.join(setup.work_dir, name), flags, 0o600) for name in ("stdout", "stderr")
+        )
+        self._listen(executor)
+        threads = str(max(1, int(setup.resources.get("cpus", 1))))
+        environment = dict.fromkeys(_THREAD_VARIABLES, threads) | setup.env
+        environment["RAIN_EXECUTOR_SOCKET"] = executor.socket_path
+        environment["RAIN_EXECUTOR_ID"] = str(executor.id)
+        command = _resolved(self._commands[executor.kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))
+        executor.process = spawn(
+            command,
+            environment=environment,
+            folder=executor.folder,
+            stdout=executor.logs[0],
+            stderr=executor.logs[1],
+        )
+        executor.exit_fd = os.pidfd_open(executor.process.pid)
+        self._loop.add_reader(executor.exit_fd, self._on_exit, executor)
+        executor.timer = self._loop.call_later(self._start_s, self._on_late, executor)
+
+    def _listen(self, executor: _Executor) -> None:
+        path = os.path.join(self._work_dir or executor.setup.work_dir, f"socket-{executor.id}")
+        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
+            path = os.path.join(self._short_folder(), str(executor.id))
+        listener = executor.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        listener.bind(path)
+        executor.socket_path = path
+        listener.listen(1)
+        self._loop.add_reader(listener.fileno(), self._on_connection, executor)
+
+    def _short_folder(self) -> str:
+        """A private folder with a path short enough for sockets."""
+        if self._short is None:
+            for parent in _SHORT_FOLDERS:
+                if os.access(parent, os.W_OK | os.X_OK):
+                    self._short = Scratch(parent, "rain-sockets-")
+                    break
+            else:
+                raise RainException(f"no folder for its socket can be made in any of {', '.join(_SHORT_FOLDERS)}")
+        return self._short.path
+
+    def _on_connection(self, executor: _Executor) -> None:
+        assert executor.listener is not None
+        try:
+            connection, _ = executor.listener.accept()
+        except OSError:
+            return
+        # Nobody else can reach into the private folder; root could, by mistake.
+        _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid not in (os.geteuid(), 0):
+            connection.close()
+            return
+        self._stop_listening(executor)
+        connection.setblocking(False)
+        executor.socket = connection
+        self._loop.add_reader(connection.fileno(), self._on_readable, executor)
+
+    def _stop_listening(self, executor: _Executor) -> None:
+        if executor.listener is not None:
+            self._loop.remove_reader(executor.listener.fileno())
+            executor.listener.close()
+            executor.listener = None
+            try:
+                os.unlink(executor.socket_path)
+            except OSError:
+                pass
+
+    def _on_late(self, executor: _Executor) -> None:
+        what = "connect" if executor.socket is None else "register"
+        self._fail(executor, f"did not {what} within {self._start_s:g} s (EXECUTOR_START_S)")
+
+    # -- messages ------------------------------------------------------------------------------------
+
+    def _on_readable(self, executor: _Executor) -> None:
+        if executor.socket is None:
+            return
+        try:
+            data = executor.socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(executor, data)
+        else:
+            self._disconnect(executor)
+            if not executor.end:
+                # Most likely it is about to exit; how it does tells more than that it was killed.
+                executor.end = _CLOSED
+                executor.timer = self._loop.call_later(_EXIT_GRACE_S, self._end, executor, _CLOSED)
+
+    def _take(self, executor: _Executor, data: bytes) -> None:
+        if executor.broken:
+            return
+        try:
+            for message, fields in executor.frames.feed(data):
+                self._on_message(executor, message, fields)
+        except Cbor1Error as error:
+            self._fail(executor, str(error))
+
+    def _on_message(self, executor: _Executor, message: str, fields: dict[str, Any]) -> None:
+        if not executor.registered:
+            check_register(message, fields, executor.kind)
+            executor.registered = True
+            if executor.timer is not None:
+                executor.timer.cancel()
+            self._loop.call_soon(self._next, executor)
+        elif message != "result":
+            raise Cbor1Error(f"sent the unknown message {message!r:.80}")
+        elif executor.current is None or executor.taking:
+            raise Cbor1Error("sent a result while it had no task")
+        else:
+            self._on_result(executor, executor.current, decode_result(fields, executor.current))
+
+    def _send(self, executor: _Executor, frame: bytes) -> None:
+        if executor.socket is None:
+            return
+        executor.outbox += frame
+        self._on_writable(executor)
+
+    def _on_writable(self, executor: _Executor) -> None:
+        connection, outbox = executor.socket, executor.outbox
+        if connection is None:
+            return
+        try:
+            while outbox:
+                sent = connection.send(memoryview(outbox)[: 4 * _RECEIVE_BYTES])
+                del outbox[:sent]
+        except BlockingIOError:
+            self._loop.add_writer(connection.fileno(), self._on_writable, executor)
+            return
+        except OSError:  # its end is told by the reader
+            outbox.clear()
+        self._loop.remove_writer(connection.fileno())
+
+    # -- tasks ---------------------------------------------------------------------------------------
+
+    def _next(self, executor: _Executor) -> None:
+        """Give the executor its next task, if it is free."""
+        free = executor.registered and executor.current is None and executor.exit_fd >= 0
+        if not free or executor.end or not executor.queue:
+            return
+        task = executor.current = executor.queue.popleft()
+        executor.marks = self._cut_logs(executor)
+        executor.started = (time.time(), time.perf_counter())
+        try:
+            executor.watched = []
+            locations = [self._location(executor, value) for value in task.inputs]
+            hints = [value.spec.id in executor.met for value in task.inputs]
+            frame = encode_call(task, locations, hints)
+        except (RainException, OSError) as error:
+            self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {error}"))
+            return
+        executor.met.update(value.spec.id for value in task.inputs)
+        self._send(executor, frame)
+
+    def _cut_logs(self, executor: _Executor) -> tuple[int, int]:
+        """Where the logs of the next task begin; they are emptied when they are long."""
+        sizes = []
+        for fd in executor.logs:
+            size = os.fstat(fd).st_size
+            if size > CBOR_LOG_BYTES_MAX:
+                os.ftruncate(fd, 0)
+                size = 0
+            sizes.append(size)
+        return sizes[0], sizes[1]
+
+    def _location(self, executor: _Executor, value: ExecutorInput) -> Location:
+        if value.spec.id in executor.cached:
+            return Cached()
+        if value.data is not None:
+            return Memory(value.data)
+        if value.path is None:
+            raise RainException(f"cannot be given input {value.spec.id}: it is no longer in the store")
+        path = os.path.realpath(value.path)
+        if value.spec.data_type == "blob":
+            seen = os.stat(path)
+            if seen.st_size <= CBOR_MEMORY_BYTES_MAX:
+                with open(path, "rb") as file:
+                    return Memory(file.read())
+            executor.watched.append(Watched(path, seen.st_size, seen.st_mtime_ns))
+        return Path(path)
+
+    def _on_result(self, executor: _Executor, task: ExecutorTask, result: ForeignResult) -> None:
+        info = result.info
+        info.attempts = task.attempt
+        info.governor = executor.setup.governor_id
+        if info.start_time is None:
+            info.start_time = executor.started[0]
+        if info.duration is None:
+            info.duration = time.perf_counter() - executor.started[1]
+        near = {value.spec.id for value in task.inputs} | set(task.spec.outputs)
+        executor.cached |= near.intersection(result.cached)
+        if result.error is not None:
+            self._finish(executor, self._failure(executor, task, result.error, info, "exception"))
+            return
+        executor.taking = True
+        future = self._loop.run_in_executor(
+            None, take_outputs, executor.setup, executor.folder, task, result, executor.watched
+        )
+        future.add_done_callback(lambda done: self._on_taken(executor, task, info, done))
+
+    def _on_taken(
+        self, executor: _Executor, task: ExecutorTask, info: TaskInfo, done: asyncio.Future[list[OutputResult]]
+    ) -> None:
+        executor.taking = False
+        try:
+            outputs = done.result()
+        except RainException as error:
+            self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {error}", info))
+        except OSError as error:
+            text = f"what executor {executor.kind!r} made cannot be taken: {error}"
+            if is_full(error):
+                text = str(disk_full(f"{executor.setup.spill_dir}/"))
+            self._finish(executor, self._failure(executor, task, text, info))
+        else:
+            stdout, stderr = executor.tails(True)
+            self._finish(executor, TaskResult(task.spec.id, task.attempt, info, outputs, None, stdout, stderr))
+
+    def _failure(
+        self, executor: _Executor, task: ExecutorTask, message: str, info: TaskInfo | None = None, kind: str = "rain"
+    ) -> TaskResult:
+        """A failed attempt; the executor's own failures come with its logs."""
+        stdout, stderr = executor.tails(executor.current is task)
+        quoted = [quote_output(name, tail) for name, tail in (("stdout", stdout), ("stderr", stderr)) if tail]
+        text = "\n".join([message, *quoted])
+        info = info or TaskInfo(governor=executor.setup.governor_id, attempts=task.attempt)
+        info.error = text
+        return TaskResult(task.spec.id, task.attempt, info, [], TaskError(kind, text), stdout, stderr)
+
+    def _finish(self, executor: _Executor, result: TaskResult) -> None:
+        executor.current = None
+        if not self._closed:
+            self._on_results(executor.id, Results([result]))
+        self._next(executor)
+        self._bury_if_gone(executor)
+
+    # -- death ---------------------------------------------------------------------------------------
+
+    def _fail(self, executor: _Executor, what: str) -> None:
+        """The executor is of no use: fail the task it is on, or the first that waits, and end it."""
+        if executor.end:
+            return
+        if executor.current is None and executor.queue:
+            task: ExecutorTask | None = executor.queue.popleft()
+        else:
+            task = executor.current
+        executor.broken = True
+        self._end(executor, what)
+        log.error("executor %s (%d) %s", executor.kind, executor.id, what)
+        if task is not None and not executor.taking:
+            self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {what}"))
+        self._bury_if_gone(executor)
+
+    def _end(self, executor: _Executor, why: str) -> None:
+        """Kill the executor; `_on_exit` hears of it."""
+        if not executor.end:
+            executor.end = why
+        if executor.timer is not None:
+            executor.timer.cancel()
+        self._stop_listening(executor)
+        if executor.process is None:
+            self._loop.call_soon(self._bury_if_gone, executor)
+        elif executor.exit_fd >= 0:
+            executor.killed = True
+            below = descendants(executor.process.pid)
+            self._signal(executor, signal.SIGKILL)
+            signal_all(below, signal.SIGKILL)
+
+    def _signal(self, executor: _Executor, number: int) -> None:
+        # The process is not reaped before `exit_fd` is closed, so its group's number is not another's.
+        if executor.process is not None and executor.exit_fd >= 0:
+            try:
+                os.killpg(executor.process.pid, number)
+            except OSError:
+                pass
+
+    def _on_exit(self, executor: _Executor) -> None:
+        """The process has ended: end what it left, and read what it still said."""
+        assert executor.process is not None
+        self._signal(executor, signal.SIGKILL)
+        self._loop.remove_reader(executor.exit_fd)
+        os.close(executor.exit_fd)
+        executor.exit_fd = -1
+        status = executor.process.wait()
+        while executor.socket is not None:
+            try:
+                data = executor.socket.recv(_RECEIVE_BYTES)
+            except OSError:
+                break
+            if not data:
+                break
+            self._take(executor, data)
+        self._disconnect(executor)
+        if executor.end == "was killed" or (executor.end in ("", _CLOSED) and not executor.killed):
+            executor.end = _how_it_ended(status)
+        self._end(executor, executor.end)
+        self._bury_if_gone(executor)
+
+    def _disconnect(self, executor: _Executor) -> None:
+        if executor.socket is not None:
+            self._loop.remove_reader(executor.socket.fileno())
+            self._loop.remove_writer(executor.socket.fileno())
+            executor.socket.close()
+            executor.socket = None
+
+    def _bury_if_gone(self, executor: _Executor) -> None:
+        process_lives = executor.process is not None and executor.exit_fd >= 0
+        if not executor.end or process_lives or executor.taking or executor.buried:
+            return
+        executor.buried = True
+        number = executor.current.number if executor.current is not None else 0
+        stdout, stderr = executor.tails(executor.current is not None)
+        self._disconnect(executor)
+        for fd in executor.logs:
+            os.close(fd)
+        executor.logs = ()
+        del self._executors[executor.id]
+        removal = self._loop.run_in_executor(None, remove_tree, executor.setup.work_dir)
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        self._all_gone.set()
+        if not self._closed:
+            lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
+            self._on_exited(executor.id, executor.end + lost, number, stdout, stderr)
+
+
+def _resolved(command: Sequence[str], path: str) -> list[str]:
+    """The command with its program's whole path: the executor starts in another folder."""
+    program = os.path.abspath(command[0]) if "/" in command[0] else shutil.which(command[0], path=path)
+    if program is None or not os.path.exists(program):
+        searched = "" if "/" in command[0] else f"; PATH is {path}"
+        raise RainException(f"its program {command[0]!r} was not found{searched}")
+    return [program, *command[1:]]
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"SIG{-status}"
+    return f"was killed by signal {name}"

@@ -1,0 +1,105 @@
+"""What foreign executors made, on its way to the store: nothing is taken from outside of an executor's own folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rain.common.errors import RainException
+from rain.common.messages import ExecutorSetup, ExecutorTask, OutputResult
+from rain.common.spec import ObjectInfo
+from rain.governor.cbor1_wire import ForeignResult, Location, Memory, OtherObject, Path
+from rain.io.outputs import Outgoing
+from rain.io.tree import remove_tree
+
+
+class Watched(NamedTuple):
+    """An input that was lent as a file, as it was then."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def take_outputs(
+    setup: ExecutorSetup, folder: str, task: ExecutorTask, result: ForeignResult, watched: Sequence[Watched]
+) -> list[OutputResult]:
+    """What a task made, for the store; blocks while files are read or moved.
+
+    Parameters
+    ----------
+    setup : ExecutorSetup
+    folder : str
+        The executor's own folder, where paths must be.
+    task : ExecutorTask
+    result : ForeignResult
+        A successful one.
+    watched : sequence of Watched
+
+    Raises
+    ------
+    RainException
+        If an output is not what it should be, or an input was changed. The text continues a sentence that begins with
+        the executor.
+    OSError
+        If a file cannot be read or moved.
+    """
+    outgoing = Outgoing(setup, f"foreign-{setup.executor_id}-{task.number}")
+    try:
+        for path, size, mtime_ns in watched:
+            seen = os.lstat(path)
+            # A link: the store moved it to disk meanwhile, and checked its bytes.
+            if not stat.S_ISLNK(seen.st_mode) and (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
+                raise RainException("changed one of its inputs, which other tasks read too")
+        return [
+            _take_output(folder, task, outgoing, index, info, location)
+            for index, (info, location) in enumerate(result.outputs)
+        ]
+    except BaseException:
+        outgoing.discard()
+        raise
+
+
+def _take_output(
+    folder: str, task: ExecutorTask, outgoing: Outgoing, index: int, info: ObjectInfo, location: Location
+) -> OutputResult:
+    spec = task.outputs[index]
+    is_dir = spec.data_type == "dir"
+    if isinstance(location, OtherObject):
+        same = next((value for value in task.inputs if value.spec.id == location.id), None)
+        if same is None:
+            raise RainException(f"returned object {location.id} as output {index}, which is not one of the inputs")
+        if (same.spec.data_type == "dir") != is_dir:
+            raise RainException(f"returned an input as output {index}, which is declared another data type")
+        output = OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=location.id)
+    elif isinstance(location, Memory):
+        if is_dir:
+            raise RainException(f"returned output {index}, a directory, in memory; a directory is always a path")
+        output = outgoing.data(location.data, index, spec)
+    else:
+        assert isinstance(location, Path)
+        path = _checked_path(folder, location.path, index)
+        mode = os.lstat(path).st_mode
+        if not (stat.S_ISDIR(mode) if is_dir else stat.S_ISREG(mode)):
+            wanted = "a directory" if is_dir else "a file"
+            raise RainException(f"returned output {index} at {location.path}, which is not {wanted}")
+        output = outgoing.directory(path, index, spec) if is_dir else outgoing.file(path, index, spec)
+        if os.path.lexists(path):
+            remove_tree(path) if is_dir else os.unlink(path)
+    output.info.content_type, output.info.debug, output.info.user = info.content_type, info.debug, info.user
+    return output
+
+
+def _checked_path(folder: str, path: str, index: int) -> str:
+    """`path`, an output, seen to be inside of the executor's folder and not a link."""
+    if not os.path.isabs(path) or "\0" in path:
+        raise RainException(f"returned output {index} at {path!r}, which is not an absolute path")
+    root = os.path.realpath(folder)
+    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    if not real.startswith(f"{root}/") or os.path.basename(real) in ("", ".", ".."):
+        raise RainException(f"returned output {index} at {path}, which is not inside of its folder {root}")
+    if not os.path.lexists(real):
+        raise RainException(f"returned output {index} at {path}, where nothing is")
+    return real
