@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import xxhash
 
-from rain.common.errors import ProtocolError, RainException
+from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, TRANSFER_STALL_S
 from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataPut
@@ -389,6 +389,8 @@ async def get_buffer(
     ------
     TransferError
         If the peer does not have it, is gone, or sent something damaged.
+    ResourceError
+        If there is not so much memory.
     """
     # Memory that is mapped but not touched costs nothing, so that an announced length is not believed blindly.
     memory: list[memoryview] = []
@@ -396,8 +398,12 @@ async def get_buffer(
     pieces: list[bytes] = []
 
     def begin(header: DataHeader) -> None:
-        if header.size:
-            memory.append(memoryview(mmap.mmap(-1, header.size)))
+        if not header.size:
+            return
+        try:
+            memory.append(memoryview(mmap.mmap(-1, header.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)))
+        except (OSError, OverflowError) as error:
+            raise ResourceError(f"the {header.size} bytes of object {id} do not fit into memory: {error}") from None
 
     def take(piece: memoryview) -> None:
         nonlocal filled
