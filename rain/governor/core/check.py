@@ -97,7 +97,9 @@ def _check_session(state: State, session: Session) -> None:
         assert not session.tasks
         assert not session.objects
         assert not session.groups
-        assert session.executors or session.builtins, "an ended session is still here"
+        holders = [executor.session.id for executor in state.executors.values()]
+        holders += [builtin.task.session.id for builtin in state.builtins.values()]
+        assert session.id in holders, "an ended session is still here"
         return
     uses: Counter[Object] = Counter()
     ready: Counter[Group] = Counter()

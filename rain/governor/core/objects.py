@@ -135,7 +135,8 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
             obj.presence = Presence.KNOWN
         _comes_again(state, obj.id)
         make_present(state, obj)
-        state.fetched[obj.id] = None
+        if not obj.drop:  # else the server takes it for gone, and will hear that it is
+            state.fetched[obj.id] = None
 
 
 def _cancel_fetch(state: State, obj: Object) -> None:

@@ -1,7 +1,7 @@
 """What is said to the server: gathered over a turn, sent as one message of a kind.
 
 The order of kinds in `flush` is part of the meaning: a drop is answered before a new copy of the same object is
-reported. Where a turn would need another order, the writer calls `flush` in between.
+reported, and how a task ended before the answer to an order that came too late for it. Where a turn would need another order, the writer calls `flush` in between.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rain.common.messages import (
     Stopped,
 )
 from rain.governor.core.effects import DropFromStore, ToServer
-from rain.governor.core.records import Phase, State
+from rain.governor.core.records import Fate, Phase, State
 
 
 def flush(state: State) -> None:
@@ -30,22 +30,26 @@ def flush(state: State) -> None:
         out.append(DropFromStore(state.store_drops))
         state.store_drops = []
     if state.started:
-        # What ended in the same turn was not worth a word.
-        running = [(t.id, t.attempt) for t in state.started if t.phase in (Phase.QUEUED, Phase.BUILTIN)]
+        # What ended or came back in the same turn is not worth a word.
+        running = [
+            (task.id, task.attempt)
+            for task in state.started
+            if task.phase in (Phase.QUEUED, Phase.BUILTIN) and task.seen_at is not None and task.fate is Fate.NONE
+        ]
         if running:
             out.append(ToServer(Started(running)))
         state.started = []
     if state.finished:
         out.append(ToServer(Finished(state.finished)))
         state.finished = []
-    if state.stopped:
-        out.append(ToServer(Stopped(state.stopped)))
-        state.stopped = []
     if state.gave_back:
         out.extend([ToServer(GaveBack(given)) for given in state.gave_back])
         state.gave_back = []
     if state.lost or state.inputs_missing:
         _flush_losses(state)
+    if state.stopped:
+        out.append(ToServer(Stopped(state.stopped)))
+        state.stopped = []
     if state.dropped:
         out.append(ToServer(Dropped(list(state.dropped))))
         state.dropped = {}

@@ -90,7 +90,6 @@ class Session:
     """One session as far as it has come to this governor."""
 
     __slots__ = (
-        "answer_end",
         "builtins",
         "ending",
         "env",
@@ -114,7 +113,6 @@ class Session:
         self.estimates: dict[Any, Estimate] = {}
         self.last_group: tuple[str, dict[str, float], Any, Group] | None = None
         self.ending = False
-        self.answer_end = False
 
 
 class Object:

@@ -185,6 +185,8 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
 
 def recall(state: State, executor: Executor, tasks: list[Task]) -> None:
     """Ask an executor, at the end of the turn, for tasks that it may not have started."""
+    if executor.killed:
+        return  # they come back when it is gone
     numbers = [task.number for task in tasks if not task.recalled]
     for task in tasks:
         task.recalled = True
@@ -281,7 +283,7 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     state.recalls.pop(executor, None)
     session.executors.pop(executor.id, None)
     if session.ending:
-        close_if_done(state, session)
+        close_if_done(state, session.id)
         return
     state.stopped.extend(executor.stops)
     tasks = list(executor.queue.values())
@@ -361,7 +363,7 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
     session.builtins.pop(builtin.number, None)
     if session.ending:
         discard(state, result)
-        close_if_done(state, session)
+        close_if_done(state, session.id)
         return
     task.estimate.add(now - builtin.since)
     if task.fate is not Fate.NONE:

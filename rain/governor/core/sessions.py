@@ -27,18 +27,22 @@ def end_session(state: State, message: EndSession, now: float) -> None:
     session = open_session(state, message.session_id)
     if not session.ending:
         _kill_all(state, session)
-    session.answer_end = True
-    close_if_done(state, session)
+    close_if_done(state, session.id)
 
 
-def close_if_done(state: State, session: Session) -> None:
+def close_if_done(state: State, session_id: int) -> None:
     """Drop what an ending session has in the store once nothing of it runs, and answer."""
-    if session.executors or session.builtins or state.sessions.get(session.id) is not session:
+    session = state.sessions.get(session_id)
+    if session is None or not session.ending:
         return
-    del state.sessions[session.id]
-    state.out.append(EndSessionStore(session.id))
-    if session.answer_end:
-        state.session_ends.append(session.id)
+    # Also what dies of a session of this name that was forgotten with a former server counts.
+    if any(executor.session.id == session_id for executor in state.executors.values()):
+        return
+    if any(builtin.task.session.id == session_id for builtin in state.builtins.values()):
+        return
+    del state.sessions[session_id]
+    state.out.append(EndSessionStore(session_id))
+    state.session_ends.append(session_id)
 
 
 def server_gone(state: State, event: ServerGone, now: float) -> None:

@@ -385,3 +385,19 @@ def test_an_idle_executor_that_uses_too_much_memory_is_ended():
     rig.assign(rig.task(1, cpus=1, mem=2 << 30))
     rig.results(1, 1)
     assert rig.step(ev.OverMemory(1, 3 << 30)) == ["kill e1"]
+
+
+def test_several_tasks_of_an_executor_that_has_not_come_up_are_cancelled():
+    rig = Rig()
+    rig.learn_short()
+    rig.assign(rig.task(1), rig.task(2))
+    rig.step(ev.ExecutorExited(1, "was killed by signal SIGSEGV"))
+    assert rig.cancel(1, 2) == ["kill e2"]
+    assert rig.step(ev.ExecutorExited(2, "was killed by signal SIGKILL")) == ["> stopped 1/1 1/2"]
+
+
+def test_an_attempt_that_was_seen_running_and_is_replaced_is_not_reported_as_started():
+    rig = Rig(cpus=2)
+    rig.assign(rig.task(1))
+    seen, newer = ev.ExecutorSeen(1, 1), ev.ServerSaid(m.Assign([rig.task(1, attempt=2)], []))
+    assert rig.step(seen, newer) == ["interrupt e1 #1", "start e2 py", "run e2: 1/1#1"]
