@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -135,10 +134,11 @@ def write_graph(session: Session, folder: Path) -> list[Path]:
     """The session's graph as DOT, and as SVG where Graphviz is installed; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     dot, svg = folder / "cross_validation.dot", folder / "cross_validation.svg"
-    session.make_graph().write(dot)
+    graph = session.make_graph()
+    graph.write(dot)
     if shutil.which("dot") is None:
         return [dot]
-    subprocess.run(["dot", "-Tsvg", "-o", svg, dot], check=True)
+    graph.write(svg)
     return [dot, svg]
 
 
