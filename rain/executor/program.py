@@ -34,6 +34,7 @@ from rain.io.files import disk_full, is_full
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LEFTOVERS_S = 1.0
+_COMMAND_CHARS_MAX = 4096
 _DEFAULT_SIGNALS = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ,
     signal.SIGUSR1, signal.SIGUSR2,
@@ -68,6 +69,7 @@ class ProgramRunner:
         self.lent = LentFiles(f"{setup.work_dir}/inputs", self.read_only)
         self.environment = dict(os.environb)
         self.path = os.fsdecode(self.environment.get(b"PATH", os.fsencode(os.defpath)))
+        self.found: dict[tuple[str, str], str] = {}  # (name, PATH) -> file
         self.interrupted = False
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -76,8 +78,9 @@ class ProgramRunner:
         """Run `task` to its end. Never raises for what the task did."""
         self.interrupted = False
         for file in (self.stdout, self.stderr):
-            os.ftruncate(file, 0)
-            os.lseek(file, 0, os.SEEK_SET)
+            if os.lseek(file, 0, os.SEEK_END):
+                os.ftruncate(file, 0)
+                os.lseek(file, 0, os.SEEK_SET)
         before = signal.signal(signal.SIGINT, self._on_interrupt) if self._in_main_thread else None
         try:
             return _Attempt(self, task).run()
@@ -98,7 +101,6 @@ class _Attempt:
         self.task = task
         self.setup = runner.setup
         self.config = ExecuteConfig([])
-        self.command = ""
         self.info = TaskInfo(start_time=time.time(), duration=0.0, governor=self.setup.governor_id)
         self.space = Workspace(
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
@@ -130,7 +132,6 @@ class _Attempt:
 
     def _run(self) -> list[OutputResult]:
         config = self.config = _checked(self.task)
-        self.command = config.args[0] if config.shell else shlex.join(config.args)
         self.space.map_inputs(config, self.task.inputs)
         opened: list[int] = []
         try:
@@ -180,6 +181,8 @@ class _Attempt:
                 program, args, environment, file_actions=actions, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
             )
         except (OSError, ValueError) as error:
+            if runner.found.pop((args[0], path), None) is not None and not os.path.exists(program):
+                return self._spawn_and_wait(config, stdin)  # it was moved since it was found
             raise self._not_started(error, program) from None
         status = os.waitpid(pid, 0)[1]
         self.info.duration = time.perf_counter() - begin
@@ -198,13 +201,18 @@ class _Attempt:
         """The file to be executed."""
         if "/" in name:
             return name
+        known = self.runner.found.get((name, path))
+        if known is not None:
+            return known
         for folder in path.split(":"):
             candidate = f"{folder or '.'}/{name}"
             if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+                if folder.startswith("/"):
+                    self.runner.found[name, path] = candidate
                 return candidate
         raise RainException(
             f"program {name!r} was not found on governor {self.setup.governor_id}; PATH is {path}\n"
-            f"Command: {self.command}"
+            f"Command: {self._command()}"
         )
 
     def _not_started(self, error: OSError | ValueError, program: str) -> RainException:
@@ -225,13 +233,19 @@ class _Attempt:
             reason = f"the program cannot be given these arguments or this environment: {error}"
         else:
             reason = f"program {program!r} could not be started {where}: {os.strerror(number)}"
-        return RainException(f"{reason}\nCommand: {_shortened(self.command)}")
+        return RainException(f"{reason}\nCommand: {self._command()}")
+
+    def _command(self) -> str:
+        """The command line as a shell shows it."""
+        config = self.config
+        text = config.args[0] if config.shell else shlex.join(config.args)
+        return text if len(text) <= _COMMAND_CHARS_MAX else f"{text[:_COMMAND_CHARS_MAX]} … ({len(text)} characters)"
 
     # -- afterwards ---------------------------------------------------------------------------------
 
     def _wrong_exit(self, status: int, config: ExecuteConfig) -> str:
         lines = [f"the program {_ended(status, config.shell)}{_expected(config.exit_codes)}"]
-        lines.append(f"Command: {_shortened(self.command)}")
+        lines.append(f"Command: {self._command()}")
         room = os.statvfs(".")
         if room.f_bavail * room.f_frsize < MIB:
             lines.append(str(disk_full(f"{os.path.abspath('.')}/")))
@@ -331,10 +345,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
-
-
-def _shortened(command: str, length: int = 4096) -> str:
-    return command if len(command) <= length else f"{command[:length]} … ({len(command)} characters)"
 
 
 def _end_leftovers() -> None:

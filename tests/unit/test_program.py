@@ -253,6 +253,19 @@ def test_path_of_the_task_is_searched(executor: Executor) -> None:
     assert data_of(executor.result("my-tool", env={"PATH": str(tool.parent)}, stdout=True)) == [b"mine\n"]
 
 
+def test_program_that_moves(executor: Executor) -> None:
+    folders = [executor.root / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    tool = folders[0] / "my-tool"
+    tool.write_text("#!/bin/sh\necho mine\n")
+    tool.chmod(0o755)
+    env = {"PATH": ":".join(map(str, folders)) + ":/usr/bin:/bin"}
+    move = executor.task("mv", str(tool), str(folders[1]), env=env)
+    results = executor.run(executor.task("my-tool", env=env), move, executor.task("my-tool", env=env))
+    assert [result.stdout for result in results] == [b"mine\n", b"", b"mine\n"]
+
+
 def test_exit_codes(executor: Executor) -> None:
     assert executor.result("exit 3", shell=True, exit_codes=[0, 3]).error is None
 
