@@ -23,9 +23,9 @@ What happens is reported as JSON lines at the descriptor `report`: ``{"event": "
 "name": …, "pid": …, "text": …}``. A process that was ready once and has ``restart`` is started anew when it dies;
 listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
 
-With `preload` and `entry` the first start is a fork instead of an exec: a child imports the modules once, forks each
-process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two interpreters' start-up is
-saved, and their memory shared.
+With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
+modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
+interpreters' start-up is saved, and their memory shared.
 
 Nothing is imported here that a few kilobytes of code cannot do without: this process stays as long as the cluster.
 """
@@ -58,6 +58,7 @@ class _Process:
         self.command: list[str] = spec["command"]
         self.arguments: list[str] = spec.get("arguments", [])
         self.log: str = spec.get("log") or os.devnull
+        self.fork: bool = spec.get("fork", False)
         self.restart: bool = spec.get("restart", False)
         self.keep: list[int] = spec.get("keep", [])
         self.stdin: str | None = spec.get("stdin")
@@ -183,21 +184,21 @@ class Guardian:
             self._ended(process, self._strangers.pop(pid))
 
     def _start_nursery(self) -> None:
-        pipes = []
+        pipes = {}
         for process in self._processes:
-            process.ready, ready = os.pipe()
-            process.start_at = None
-            pipes.append(ready)
+            if process.fork:
+                process.ready, pipes[process] = os.pipe()
+                process.start_at = None
         listen, tell = os.pipe()
         pid = os.fork()
         if pid == 0:
             self._be_nursery(tell, pipes)
         os.close(tell)
-        for ready in pipes:
+        for ready in pipes.values():
             os.close(ready)
         self._nursery = (pid, listen)
 
-    def _be_nursery(self, tell: int, pipes: list[int]) -> NoReturn:
+    def _be_nursery(self, tell: int, pipes: dict[_Process, int]) -> NoReturn:
         """Import once, fork each process, tell its pid, exit: the guardian then inherits them."""
         status = 1
         try:
@@ -205,13 +206,13 @@ class Guardian:
             import importlib
 
             _default_signals()
-            redirect_output(self._processes[0].log)
+            redirect_output(next(iter(pipes)).log)
             for name in self._preload:
                 importlib.import_module(name)
             module, _, function = self._entry.partition(":")
             entry = getattr(importlib.import_module(module), function)
             gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
-            for process, ready in zip(self._processes, pipes, strict=True):
+            for process, ready in pipes.items():
                 pid = os.fork()
                 if pid == 0:
                     self._become(process, ready, None, entry)
@@ -236,7 +237,7 @@ class Guardian:
         for process in self._processes:
             if process.name in pids:
                 self._started(process, int(pids[process.name]))
-            else:
+            elif process.fork:
                 self._ended(process, 1 << 8)
 
     def _become(self, process: _Process, ready: int, given: int | None, entry: Any = None) -> NoReturn:

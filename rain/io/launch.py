@@ -72,7 +72,7 @@ class Launch:
     owned : Scratch or None
         If given (it holds `folder`), the guardian ends with this process, and removes it at its end.
     preload : bool
-        Whether all is forked from one process that imported it once (see `rain.io.guardian`).
+        Whether what is Rain itself is forked from one process that imported it once (see `rain.io.guardian`).
 
     Attributes
     ----------
@@ -223,7 +223,8 @@ os.register_at_fork(after_in_child=_forked)
 
 def vars_of(program: Program) -> dict[str, Any]:
     """What the guardian's plan says of `program`."""
-    return {name: getattr(program, name) for name in Program.__slots__}
+    fork = program.command == list(RAIN) and program.stdin is None
+    return {name: getattr(program, name) for name in Program.__slots__} | {"fork": fork}
 
 
 def tail_of(path: str) -> str:
@@ -246,7 +247,7 @@ def stop_guardian(pid: int, started: str, grace_s: float = 20.0) -> bool:
     RainException
         If it does not end.
     """
-    if not pid or start_time(pid) != started:
+    if not pid or not is_alive(pid) or start_time(pid) != started:
         return False
     try:
         handle = os.pidfd_open(pid)

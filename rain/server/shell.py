@@ -46,6 +46,7 @@ from rain.io.auth import http_bearer
 from rain.io.held import Held
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
+from rain.io.scratch import Scratch
 from rain.io.transfer import relay, serve_get, serve_put
 from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
 from rain.server.constants import ConstantFiles
@@ -158,7 +159,8 @@ class Server:
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
-            self._constants = ConstantFiles(tempfile.mkdtemp(prefix="rain-server-", dir=_constants_parent()))
+            self._scratch = Scratch(_constants_parent(), "rain-constants-")
+            self._constants = ConstantFiles(self._scratch.path)
         except OSError as error:
             raise ResourceError(f"the server cannot make its folders: {error}") from None
         self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"))
@@ -175,7 +177,7 @@ class Server:
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
         self._http = Http(listen(options.http_host, options.http_port), bearers, self._log, self.info)
         self._core = ServerCore(self.address, self._host_id, self._http.address, __version__)
-        self._connection_file = Published(
+        self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )
         self._timer = self._loop.create_task(self._tick())
@@ -205,6 +207,7 @@ class Server:
             self._log.close()
         if hasattr(self, "_constants"):
             self._constants.close()
+            self._scratch.close()
         if hasattr(self, "_log_dir") and not self.options.log_dir:
             shutil.rmtree(self._log_dir, ignore_errors=True)
 
@@ -377,6 +380,6 @@ class Server:
         await connection.send(DataEnd(checksum))
 
 
-def _constants_parent() -> str | None:
+def _constants_parent() -> str:
     """Memory if there is a file system in it, so that clients and governors on this host map what they are sent."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else tempfile.gettempdir()

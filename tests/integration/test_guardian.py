@@ -165,6 +165,7 @@ def test_a_process_that_was_ready_is_started_again_with_its_socket(pids, tmp_pat
     listener.close()
     (first,) = pids.next(1)
     os.kill(first, signal.SIGKILL)
+    pids.all_end()
     with socket.create_connection(address, GUARD_S) as connection:  # waits in the backlog until it is back
         assert connection.recv(1) == b"x"
     (second,) = pids.next(1)

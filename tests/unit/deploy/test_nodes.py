@@ -41,7 +41,9 @@ def test_slurm_lists(text, hosts):
     assert expand_nodes(text) == hosts
 
 
-@pytest.mark.parametrize("wrong", ["", "n[1-", "n[a]", "n[1-99999999]", "-oX", "n[1-9000],m[1-9000]", "n[1-900][1-900]", "a,,b"])
+@pytest.mark.parametrize(
+    "wrong", ["", "n[1-", "n[a]", "n[1-99999999]", "-oX", "n[1-9000],m[1-9000]", "n[1-900][1-900]", "a,,"]
+)
 def test_wrong_slurm_lists(wrong):
     with pytest.raises(RainException, match="node list"):
         expand_nodes(wrong)

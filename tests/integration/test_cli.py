@@ -1,0 +1,444 @@
+"""The `rain` command as processes: what it starts, says, leaves behind, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rain.common.messages import ServerInfo
+from rain.io import runtime
+from rain.io.auth import Credentials
+from rain.io.process import descendants, is_alive
+
+GUARD_S = 30.0
+RAIN = [sys.executable, "-m", "rain"]
+
+
+class Shell:
+    """Runs `rain` with a runtime folder, temporary folder and path of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runtime = folder / "run"
+        self.temporary = folder / "tmp"
+        self.bin = folder / "bin"
+        for path in (self.runtime, self.temporary, self.bin):
+            path.mkdir()
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAIN")} | {
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "TMPDIR": str(self.temporary),
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+        }
+        self.daemons: list[subprocess.Popen[str]] = []
+
+    def run(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*RAIN, *words],
+            env=self.environment | variables,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=GUARD_S,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def fails(self, *words: str, status: int = 1, **variables: str) -> str:
+        """The one line that the command fails with."""
+        ended = self.run(*words, **variables)
+        assert ended.returncode == status, ended
+        assert ended.stdout == ""
+        (line,) = ended.stderr.splitlines()
+        return line
+
+    def daemon(self, *words: str, stdin: int | None = None, **variables: str) -> subprocess.Popen[str]:
+        """Start a daemon; returns when its ready file is there."""
+        ready = self.folder / f"ready-{len(self.daemons)}"
+        process = subprocess.Popen(
+            [*RAIN, *words, "--ready-file", str(ready)],
+            env=self.environment | variables,
+            cwd=self.folder,
+            stdin=stdin if stdin is not None else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.daemons.append(process)
+        until(lambda: ready.exists() or process.poll() is not None)
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert ready.read_text() == "ready\n"
+        return process
+
+    def server(self, *words: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
+        process = self.daemon("server", "--listen", "0", "--http-listen", "0", *words, **variables)
+        return process, self.file(process.pid).reachable()
+
+    def file(self, pid: int) -> runtime.ConnectionFile:
+        found = [runtime.read(path) for path in (self.runtime / "rain").glob("*.json")]
+        return next(file for file in found if file.pid == pid)
+
+    def info(self, address: str) -> ServerInfo:
+        from rain.cli.ask import server_info
+
+        files = (runtime.read(path) for path in (self.runtime / "rain").glob("*.json"))
+        return server_info(address, next(file for file in files if file.reachable() == address).credentials)
+
+    def start(self, *words: str, **variables: str) -> str:
+        """`rain start`; returns the server's address."""
+        started = self.run("start", "--listen", "0", "--http-listen", "0", *words, **variables)
+        assert started.returncode == 0, started.stderr
+        address = re.search(r"^server +(\S+),", started.stdout, re.MULTILINE)
+        assert address is not None
+        return address[1].replace("0.0.0.0", "127.0.0.1")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Poll what gives no event."""
+    deadline = time.monotonic() + GUARD_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ends(pid_or_process: int | subprocess.Popen[str], number: int | None = None) -> None:
+    """Wait for a process, after a signal."""
+    if isinstance(pid_or_process, subprocess.Popen):
+        if number is not None:
+            pid_or_process.send_signal(number)
+        pid_or_process.wait(GUARD_S)
+        return
+    handle = os.pidfd_open(pid_or_process)
+    if number is not None:
+        signal.pidfd_send_signal(handle, number)
+    assert select.select([handle], [], [], GUARD_S)[0]
+    os.close(handle)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    made = Shell(tmp_path)
+    yield made
+    for process in made.daemons:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+    for path in (made.runtime / "rain").glob("*.json"):
+        file = runtime.read(path)
+        if file.guardian:
+            os.kill(file.guardian, signal.SIGTERM)
+            until(lambda pid=file.guardian: not is_alive(pid))
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+def test_version_and_help(shell):
+    assert re.fullmatch(r"rain \d+\.\d+\.\d+\n", shell.run("--version").stdout)
+    listed = shell.run("--help").stdout
+    for command in ("start", "stop", "status", "sessions", "logs", "demo", "lab"):
+        assert command in listed
+        assert "Usage" in shell.run(command, "--help").stdout
+    for command in ("server", "governor"):
+        assert "--ready-file" in shell.run(command, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["start", "--bogus"], "rain start: No such option: --bogus"),
+        (["server", "--bogus"], "rain server: unrecognized arguments: --bogus"),
+        (["governor"], "rain governor: the following arguments are required: SERVER"),
+    ],
+)
+def test_misuse_is_one_line(shell, words, said):
+    assert said in shell.fails(*words, status=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["start", "--listen", "99999"], "'99999' is not a port"),
+        (["start", "--simple", "--autoconf", "pbs"], "choose one of"),
+        (["start", "--autoconf", "pbs"], "PBS_NODEFILE is not set"),
+        (["start", "--local-governors", "4"], "is a list of cpus like"),
+        (["start", "--governor-host-file", "nothing"], "nothing cannot be read"),
+        (["start", "--listen", "0", "--http-listen", "0", "--governor-config", "no.toml"], "no governor configuration"),
+        (["stop"], "no server of this user is known on this machine"),
+        (["status", "7999"], "no server of this user is known at 127.0.0.1:7999"),
+        (["sessions"], "no server of this user is known"),
+        (["governor", "localhost:1"], "no server of this user is known at localhost:1"),
+        (["governor", "localhost:1", "--cpus", "many"], "cpus must be a number"),
+        (["governor", "localhost:1", "--config", "no.toml"], "no.toml cannot be read"),
+        (["governor", "localhost:1", "--token-file", "nothing"], "the token file nothing cannot be read"),
+        (["server", "--listen", "no.such.invalid:0"], "the host is not known"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(shell, words, said):
+    line = shell.fails(*words)
+    assert line.startswith(f"rain {words[0]}: ")
+    assert said in line
+
+
+# -- server ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_is_ready_known_and_ends_cleanly(shell, number):
+    logs = shell.folder / "deep" / "logs"
+    process, address = shell.server("--logdir", str(logs))
+    path = runtime_path(shell, address)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert shell.info(address).governors == []
+    assert "listening at" in (logs / "server.log").read_text()
+    ends(process, number)
+    assert process.returncode == 0
+    assert not path.exists()
+    assert (logs / "events.sqlite").exists()
+    assert "no server of this user" in shell.fails("status", address)
+
+
+def runtime_path(shell: Shell, address: str) -> Path:
+    return shell.runtime / "rain" / f"{address.rpartition(':')[2]}.json"
+
+
+def test_a_port_in_use_is_one_line(shell):
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        for words in (
+            ["server", "--listen", str(port), "--http-listen", "0"],
+            ["server", "--listen", "0", "--http-listen", str(port)],
+            ["start", "--listen", str(port), "--http-listen", "0"],
+        ):
+            line = shell.fails(*words)
+            assert f"cannot listen at 127.0.0.1:{port}: the port is in use by another process" in line
+    assert list((shell.runtime).glob("rain/*")) == []
+
+
+def test_default_folders_are_private(shell):
+    process, _ = shell.server()
+    (folder,) = shell.temporary.glob("rain-server-*")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    ends(process, signal.SIGTERM)
+
+
+# -- governor -------------------------------------------------------------------------------------
+
+
+def test_a_governor_registers_and_ends_cleanly(shell):
+    server, address = shell.server()
+    work = shell.folder / "work" / "here"
+    config = shell.folder / "governor.toml"
+    config.write_text("[resources]\ngpus = 2\n")
+    options = ["--cpus", "3", "--workdir", str(work), "--config", str(config), "--logdir", str(shell.folder / "logs")]
+    governor = shell.daemon("governor", address.replace("127.0.0.1", "localhost"), *options)
+    (known,) = shell.info(address).governors
+    assert known.resources == {"cpus": 3, "gpus": 2}
+    assert known.governor_id.startswith("127.0.0.1:")
+    assert list(work.iterdir()) != []
+    ends(governor, signal.SIGINT)
+    assert governor.returncode == 0
+    assert list(work.iterdir()) == []
+    until(lambda: shell.info(address).governors == [])  # at once, by its goodbye
+    ends(server, signal.SIGTERM)
+
+
+def test_a_governor_with_a_wrong_key(shell):
+    _, address = shell.server()
+    token = shell.folder / "token"
+    token.write_text(Credentials.generate().token("governor"))
+    assert "has another key" in shell.fails("governor", address, "--token-file", str(token))
+    token.write_text(Credentials.generate().token("client"))
+    assert "a key for the role governor is needed" in shell.fails("governor", address, "--token-file", str(token))
+    assert "this is not a Rain token" in shell.fails("governor", address, RAIN_TOKEN="hunter2")
+
+
+def test_a_governor_of_nobody(shell):
+    server, address = shell.server()
+    token = shell.file(server.pid).credentials.token("governor")
+    ends(server, signal.SIGTERM)
+    assert f"nothing listens at {address}" in shell.fails("governor", address, RAIN_TOKEN=token)
+
+
+def test_a_token_on_standard_input_is_a_lifeline(shell):
+    server, address = shell.server()
+    read, write = os.pipe()
+    os.write(write, shell.file(server.pid).credentials.token("governor").encode() + b"\n")
+    governor = shell.daemon("governor", address, "--token-file", "-", stdin=read)
+    os.close(read)
+    assert len(shell.info(address).governors) == 1
+    os.close(write)
+    ends(governor)
+    assert governor.returncode == 0
+
+
+def test_status_from_elsewhere_with_a_token(shell):
+    _, address = shell.server()
+    token = shell.run("status", address, "--token").stdout.strip()
+    shown = shell.run("status", address, RAIN_TOKEN=token, XDG_RUNTIME_DIR=str(shell.bin))
+    assert "no governors" in shown.stdout, shown.stderr
+    file = shell.folder / "token"
+    file.write_text(token)
+    assert "no sessions" in shell.run("sessions", address, "--token-file", str(file)).stdout
+
+
+# -- clusters -------------------------------------------------------------------------------------
+
+
+def test_start_and_stop(shell):
+    logs = shell.folder / "logs"
+    address = shell.start("--local-governors", "[1,2]", "--logdir", str(logs))
+    file = runtime.read(runtime_path(shell, address))
+    pids = [file.guardian, *descendants(file.guardian)]
+    assert len(pids) == 4
+    shown = shell.run("status").stdout
+    assert address in shown
+    assert re.search(r"dashboard +http://127\.0\.0\.1:\d+/#\S{20,}", shown)
+    assert sorted(re.findall(r"cpus (\d)", shown)) == ["1", "2"]
+    assert shell.run("sessions", address).stdout == "no sessions\n"
+    assert "listening at" in shell.run("logs", "-p", "server").stdout
+    assert "there is no log of" not in shell.fails("logs", "-p", "nobody")
+    port = address.rpartition(":")[2]
+    assert f"`rain stop {port}` ends it" in shell.fails("start", "--listen", port, "--http-listen", "0")
+    assert shell.run("stop", port).stdout == f"stopped {address}\n"
+    assert not any(is_alive(pid) for pid in pids)
+    assert not runtime_path(shell, address).exists()
+    assert "no server of this user" in shell.fails("stop", port)
+
+
+def test_a_dead_server_is_started_again_and_its_governors_come_back(shell):
+    address = shell.start("--local-governors", "[1]")
+    before = runtime.read(runtime_path(shell, address))
+    os.kill(before.pid, signal.SIGKILL)
+    until(lambda: runtime.read(runtime_path(shell, address)).pid not in (0, before.pid))
+    after = runtime.read(runtime_path(shell, address))
+    assert (after.address, after.http, after.keys, after.guardian) == (
+        before.address,
+        before.http,
+        before.keys,
+        before.guardian,
+    )
+    until(lambda: len(shell.info(address).governors) == 1)
+    shell.run("stop", address)
+
+
+def test_stop_ends_only_what_start_started(shell):
+    server, own = shell.server()
+    address = shell.start("--local-governors", "[]")
+    shell.run("stop", address)
+    assert shell.info(own).governors == []
+    line = shell.fails("stop", own)
+    assert "was not started by `rain start`" in line
+    assert str(server.pid) in line
+
+
+def test_a_guardian_that_was_killed_takes_all_with_it(shell):
+    address = shell.start("--local-governors", "[1]")
+    file = runtime.read(runtime_path(shell, address))
+    handles = [os.pidfd_open(pid) for pid in descendants(file.guardian)]
+    os.kill(file.guardian, signal.SIGKILL)
+    for handle in handles:
+        assert select.select([handle], [], [], GUARD_S)[0]
+        os.close(handle)
+    assert "was gone already" in shell.fails("stop", address)
+    assert not runtime_path(shell, address).exists()
+
+
+def test_a_start_that_fails_leaves_nothing(shell):
+    config = shell.folder / "governor.toml"
+    config.write_text("[nonsense]\n")
+    line = shell.fails("start", "--listen", "0", "--http-listen", "0", "--governor-config", str(config))
+    assert "unknown section [nonsense]" in line
+    assert list((shell.runtime / "rain").iterdir()) == []
+    marks = {str(shell.temporary), str(shell.runtime)}
+    assert not any(marks & environment_values(pid) for pid in all_pids())
+
+
+def all_pids() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+
+
+def environment_values(pid: int) -> set[str]:
+    try:
+        data = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return set()
+    return {item.partition("=")[2] for item in data.decode("utf-8", "replace").split("\0")}
+
+
+def test_one_cpu_is_reserved(shell):
+    address = shell.start("--local-governors", "[3]", "-S")
+    assert shell.info(address).governors[0].resources == {"cpus": 2}
+    shell.run("stop", address)
+    line = shell.fails("start", "--listen", "0", "--http-listen", "0", "--local-governors", "[1]", "-S")
+    assert "leaves none for the governor here" in line
+
+
+# -- over ssh -------------------------------------------------------------------------------------
+
+SSH = """#!/bin/sh
+# Like ssh: options, a host, a command for the login shell of that host.
+while [ "${1#-}" != "$1" ]; do case "$1" in -o) shift ;; esac; shift; done
+echo "$@" >> {log}
+shift
+exec sh -c "$1"
+"""
+
+
+def test_governors_over_ssh(shell):
+    log = shell.folder / "ssh.log"
+    (shell.bin / "ssh").write_text(SSH.replace("{log}", str(log)))
+    (shell.bin / "rain").write_text(f'#!/bin/sh\nexec {sys.executable} -m rain "$@"\n')
+    (shell.bin / "prefix").write_text(f'#!/bin/sh\necho prefixed "$@" >> {log}\nexec "$@"\n')
+    for name in ("ssh", "rain", "prefix"):
+        (shell.bin / name).chmod(0o755)
+    hosts = shell.folder / "hosts"
+    hosts.write_text("node1.invalid # the first\nuser@node2.invalid\n")
+    options = ["--governor-host-file", str(hosts), "--remote-init", "GREETING=hello", "--runprefix", "prefix"]
+    assert "cannot reach a server that listens on 127.0.0.1" in shell.fails("start", "--http-listen", "0", *options)
+    started = shell.run("start", "--listen", "0.0.0.0:0", "--http-listen", "0", *options)
+    assert started.returncode == 0, started.stderr
+    (path,) = (shell.runtime / "rain").glob("*.json")
+    file = runtime.read(path)
+    pids = descendants(file.guardian)
+    assert len(shell.info(file.reachable()).governors) == 2
+    lines = log.read_text()
+    assert "node1.invalid GREETING=hello && exec prefix rain governor" in lines
+    assert "user@node2.invalid" in lines
+    assert "prefixed rain governor" in lines
+    secrets = [*file.keys.values(), file.credentials.token("governor")]
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+    assert not any(secret in text for secret in secrets for text in (*commands, lines))
+    assert shell.run("stop").returncode == 0
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_host_that_cannot_be_reached_is_one_error(shell):
+    (shell.bin / "ssh").write_text("#!/bin/sh\necho 'ssh: Could not resolve hostname node9' >&2\nexit 255\n")
+    (shell.bin / "ssh").chmod(0o755)
+    hosts = shell.folder / "hosts"
+    hosts.write_text("node9.invalid\n")
+    ended = shell.run("start", "--listen", "0.0.0.0:0", "--http-listen", "0", "--governor-host-file", str(hosts))
+    assert ended.returncode == 1
+    assert "governor-node9.invalid could not start (exit status 255)" in ended.stderr
+    assert "Could not resolve hostname node9" in ended.stderr
+    assert list((shell.runtime / "rain").iterdir()) == []
+
+
+def test_a_batch_job(shell):
+    nodes = shell.folder / "nodes"
+    nodes.write_text(f"localhost\nlocalhost\n{os.uname().nodename}\n")
+    address = shell.start("--autoconf", "pbs", PBS_NODEFILE=str(nodes))
+    assert len(shell.info(address).governors) == 2
+    shell.run("stop", address)
