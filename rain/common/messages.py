@@ -593,22 +593,19 @@ class DataError(Message):
 
 
 class ExecutorInput(Part):
-    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store.
-
-    `cached` True: the executor was sent this object before (functions) and holds it.
-    """
+    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store."""
 
     spec: ObjectSpec
     info: ObjectInfo
     label: str | None = None
     data: bytes | None = None
     path: str | None = None
-    cached: bool = False
 
 
 class ExecutorTask(Part):
     """One attempt for an executor. `number` counts the tasks given to this executor, from 1: it is what the executor
-    writes into its shared word while the task runs."""
+    writes into its shared word while the task runs. `function` comes only with the first task that uses it: the
+    executor keeps it."""
 
     number: int
     attempt: int

@@ -107,7 +107,7 @@ class Line:
     def _queue(self, tasks: Sequence[ExecutorTask]) -> None:
         for task in tasks:
             function = task.function
-            if function is not None and not function.cached:
+            if function is not None:
                 self.functions[function.spec.id] = function
         with self._state:
             if not self._stale:

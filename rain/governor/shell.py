@@ -451,8 +451,8 @@ class Governor:
             assignment = item.assignment
             spec = assignment.spec
             function = None
-            if item.function is not None:
-                function = self._input(item.function, None, item.function_cached)
+            if item.function is not None and not item.function_cached:
+                function = self._input(item.function, None)
             tasks.append(
                 ExecutorTask(
                     item.number,
@@ -465,9 +465,7 @@ class Governor:
             )
         self._pool(effect).run(effect.executor_id, tasks)
 
-    def _input(self, known: do.Known, label: str | None, cached: bool = False) -> ExecutorInput:
-        if cached:
-            return ExecutorInput(known.spec, known.info, label, cached=True)
+    def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
         held = self._store.get(known.spec.id)
         if held is None:
             # The executor reports what it cannot open as the task's error; the core hears of the loss by itself.

@@ -118,9 +118,7 @@ class Rig:
         data = encode_function(payload)
         function_id = self._functions.setdefault(data, ID(1, len(self._functions) + 1))
         sent = self._sent.setdefault(executor_id, set())
-        came = ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, data, None, False)
-        if function_id in sent:
-            came = ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, None, None, True)
+        came = None if function_id in sent else ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, data)
         sent.add(function_id)
         self._id += 100
         if isinstance(outputs, int):

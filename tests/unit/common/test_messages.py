@@ -26,7 +26,8 @@ UNIONS = {
         "DataMessage",
         "GovernorToExecutor",
         "ExecutorToGovernor",
-        "ZygoteMessage",
+        "GovernorToZygote",
+        "ZygoteToGovernor",
         "Opening",
     )
 }

@@ -92,8 +92,7 @@ def test_results_travel_together(peer: Peer) -> None:
 
 def test_functions_are_kept_as_they_came(peer: Peer) -> None:
     function = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, b"code")
-    cached = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, None, None, True)
-    peer.say(RunTasks([task(1, function), task(2, cached)]))
+    peer.say(RunTasks([task(1, function), task(2)]))
     peer.line.receive()
     assert peer.line.functions[ID(1, 5)].data == b"code"
 
