@@ -191,6 +191,7 @@ class Governor:
         self._python = Executors(
             on_results=self._results, on_recalled=self._recalled, on_exited=self._exited, work_dir=options.work_dir
         )
+        self._python.warm()  # its interpreter starts while we connect
         self._foreign = ForeignExecutors(
             options.config.executors,
             on_results=self._results,
