@@ -1,7 +1,8 @@
 """What is said to the server: gathered over a turn, sent as one message of a kind.
 
 The order of kinds in `flush` is part of the meaning: a drop is answered before a new copy of the same object is
-reported, and how a task ended before the answer to an order that came too late for it. Where a turn would need another order, the writer calls `flush` in between.
+reported, and how a task ended before the answer to an order that came too late for it. Where a turn would need another
+order, the writer calls `flush` in between.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class End(enum.Enum):
     MEMORY = "memory"
     STALE = "stale"  # a module changed on disk
     ROOM = "room"  # idle too long, or in the way
+    START = "start"  # it does not come up
     SESSION = "session"
 
 
@@ -248,6 +249,8 @@ class Group:
         Entries of ready tasks, most urgent first; those of tasks that are no longer `Phase.READY` are skipped.
     ready : int
         How many of them are.
+    samples : bool
+        Whether its executors have a shared word. Others are taken to run what they are given, one task at a time.
     idle, busy : dict of int to Executor
         Usable executors, last used last.
     failed_starts : int
@@ -264,6 +267,7 @@ class Group:
         "kind",
         "prefetches",
         "ready",
+        "samples",
         "session",
         "shape",
     )
@@ -274,7 +278,8 @@ class Group:
         self.shape = shape
         self.env = env
         self.fresh = fresh
-        self.prefetches = kind in (PY, PROGRAM) and not fresh
+        self.samples = kind in (PY, PROGRAM)
+        self.prefetches = self.samples and not fresh
         self.heap: list[Entry] = []
         self.ready = 0
         self.idle: dict[int, Executor] = {}
@@ -302,6 +307,7 @@ class Executor:
         Tasks given to it and not answered, in order; the first one runs.
     load : float
         Estimated seconds of the whole queue.
+    born_at : float
     head_at : float
         When the first of the queue came to be first.
     ran : int
@@ -325,6 +331,7 @@ class Executor:
     """
 
     __slots__ = (
+        "born_at",
         "devices",
         "end",
         "functions",
@@ -356,6 +363,7 @@ class Executor:
         self.queue: dict[int, Task] = {}
         self.number = 0
         self.load = 0.0
+        self.born_at = now
         self.head_at = now
         self.idle_since = now
         self.ran = 0

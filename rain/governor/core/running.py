@@ -11,7 +11,7 @@ and are charged nothing; only the task in the shared word of an executor that di
 
 from __future__ import annotations
 
-from rain.common.limits import CANCEL_GRACE_S
+from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
 from rain.common.messages import TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.governor.core import texts
@@ -292,7 +292,7 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     for task in tasks:
         result = None if task.fate is not Fate.NONE else _verdict(state, executor, event, task, now)
         if result is None and unlucky and task.fate is Fate.NONE and task.back is None:
-            result = _no_start(state, task, event)
+            result = _no_start(state, executor, task, event)
             unlucky = False
         if result is not None:
             finish(state, task, result)
@@ -326,15 +326,18 @@ def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: s
 
 def _failed_start(executor: Executor, event: ExecutorExited) -> bool:
     """Count executors that die before they run anything; True when the waiting task should fail of it."""
-    if executor.killed or executor.started or event.number:
+    if executor.started or event.number or (executor.killed and executor.end is not End.START):
         return False
     executor.group.failed_starts += 1
     return executor.group.failed_starts >= FAILED_STARTS_MAX
 
 
-def _no_start(state: State, task: Task, event: ExecutorExited) -> TaskResult:
+def _no_start(state: State, executor: Executor, task: Task, event: ExecutorExited) -> TaskResult:
     times = task.group.failed_starts
-    text = texts.no_start(state.governor_id, task, times, event.reason, event.stdout, event.stderr)
+    reason = event.reason
+    if executor.end is End.START:
+        reason = f"did not come up within {EXECUTOR_START_S:g} s (EXECUTOR_START_S)"
+    text = texts.no_start(state.governor_id, task, times, reason, event.stdout, event.stderr)
     info = TaskInfo(error=text, governor=state.governor_id)
     return TaskResult(
         task.id, task.attempt, info, error=TaskError("rain", text), stdout=event.stdout, stderr=event.stderr
@@ -381,14 +384,18 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
 
 
 def check_deadlines(state: State, now: float) -> None:
-    """Grace periods and timeouts that are over."""
+    """Grace periods, timeouts and starts that took too long."""
     for executor in list(state.executors.values()):
         if executor.killed or not executor.queue:
             continue
         if executor.kill_at is not None and executor.kill_at <= now:
             kill(state, executor)
             continue
-        task = executor.queue.get(executor.seen)
+        if not executor.started and executor.group.samples and now - executor.born_at > EXECUTOR_START_S:
+            _retire(state, executor, End.START)
+            kill(state, executor)
+            continue
+        task = executor.queue.get(executor.seen) or executor.head
         if task is not None and _over_time(task, now):
             kill_for(state, executor, End.TIMEOUT, task)
     for builtin in list(state.builtins.values()):

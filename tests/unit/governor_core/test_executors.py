@@ -6,7 +6,7 @@ import pytest
 
 from rain.common import messages as m
 from rain.common.ids import ID
-from rain.common.limits import EXECUTOR_IDLE_S
+from rain.common.limits import EXECUTOR_IDLE_S, EXECUTOR_START_S
 from rain.common.spec import TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
@@ -108,6 +108,18 @@ def test_one_that_works_clears_the_count():
     assert rig.step(ev.ExecutorExited(4, "exited with status 1")) == ["start e5 py", "run e5: 1/2#1"]
 
 
+def test_an_executor_that_hangs_before_it_comes_up():
+    rig = Rig()
+    rig.assign(rig.task(1))
+    for n in range(1, 3):
+        assert rig.later(EXECUTOR_START_S + 1) == [f"kill e{n}"]
+        assert rig.step(ev.ExecutorExited(n, KILL)) == [f"start e{n + 1} py", f"run e{n + 1}: 1/1#1"]
+    rig.later(EXECUTOR_START_S + 1)
+    assert rig.step(ev.ExecutorExited(3, KILL)) == ["> failed 1/1 rain"]
+    [result] = rig.said(m.Finished)[0].results
+    assert "did not come up within 30 s (EXECUTOR_START_S)" in result.error.message
+
+
 def test_an_executor_that_could_not_be_started_for_a_task():
     rig = Rig()
     rig.assign(rig.task(1))
@@ -183,10 +195,18 @@ def test_idle_executors_end_after_a_while():
 
 def test_foreign_executors_get_one_task_at_a_time():
     rig = Rig(["cpp"])
-    rig.assign(rig.task(1, kind="cpp/run"))
+    # They have no shared word.
+    assert rig.assign(rig.task(1, kind="cpp/run")) == ["start e1 cpp", "run e1: 1/1#1", "> started 1/1"]
     rig.results(1, 1, took=0.0001)
-    assert rig.assign(rig.task(2, kind="cpp/run"), rig.task(3, kind="cpp/run")) == ["run e1: 1/2#2"]
-    assert rig.results(1, 2) == ["run e1: 1/3#3", "> finished 1/2"]
+    assert rig.assign(rig.task(2, kind="cpp/run"), rig.task(3, kind="cpp/run")) == ["run e1: 1/2#2", "> started 1/2"]
+    assert rig.results(1, 2) == ["run e1: 1/3#3", "> started 1/3", "> finished 1/2"]
+
+
+def test_foreign_executors_have_timeouts():
+    rig = Rig(["cpp"])
+    rig.assign(rig.task(1, kind="cpp/run", options=TaskOptions(timeout=1)))
+    assert rig.later(1.1) == ["kill e1"]
+    assert rig.step(ev.ExecutorExited(1, KILL, 1)) == ["> failed 1/1 timeout"]
 
 
 # -- devices --------------------------------------------------------------------------------------

@@ -140,6 +140,7 @@ def test_an_unknown_type():
     assert rig.assign(rig.task(1, kind="cobol/run"), rig.task(2, kind="cpp/run")) == [
         "start e1 cpp",
         "run e1: 1/2#1",
+        "> started 1/2",
         "> failed 1/1 rain",
     ]
     [result] = rig.said(m.Finished)[0].results
@@ -344,7 +345,7 @@ def test_a_task_in_an_executor_that_has_not_come_up_is_cancelled_at_once():
 def test_a_timeout_counts_from_when_the_task_was_seen_running():
     rig = Rig()
     rig.assign(rig.task(1, options=TaskOptions(timeout=2.5)), rig.task(2))
-    rig.later(60)
+    rig.later(20)
     rig.step(ev.ExecutorSeen(1, 1))
     assert rig.later(2.4) == []
     assert rig.later(0.2) == ["kill e1"]
