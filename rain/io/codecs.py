@@ -149,6 +149,11 @@ def encode_to_file(
     ValueError
         If there is no such content type.
     """
+    if content_type == "json":  # the most frequent small results need no more than this
+        data = encode_value(value, content_type)
+        if len(data) <= inline_max:
+            return data
+        return write_file([data], path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
     sink = Sink(path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
     try:
         _encode_into(value, content_type, sink.write, sink.discard)

@@ -37,9 +37,11 @@ _REMOTE_PIECE_BYTES = 8 * CHUNK_BYTES
 class Source(Protocol):
     """Where the bytes of a finished object are. All methods may block."""
 
-    size: int
-    """Bytes; of a directory the sum of its files."""
     is_dir: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes; of a directory the sum of its files."""
 
     def read(self, offset: int = 0, length: int | None = None) -> bytes:
         """Bytes from `offset` on; of a directory those of its tar archive."""
@@ -192,14 +194,21 @@ class FileSource:
 class DirectorySource:
     """A directory on this host; the parameters are those of `FileSource`."""
 
-    __slots__ = ("_file", "_relocate", "_replaced", "size")
+    __slots__ = ("_file", "_relocate", "_replaced", "_size")
     is_dir = True
 
     def __init__(self, file: FileRef | str, relocate: Callable[[], Source] | None = None) -> None:
-        self._file = file_ref(file, tree.tree_size(file)) if isinstance(file, str) else file
+        self._size = None if isinstance(file, str) else file.size
+        self._file = file_ref(file, 0) if isinstance(file, str) else file
         self._relocate = relocate
         self._replaced: Source | None = None
-        self.size = self._file.size
+
+    @property
+    def size(self) -> int:
+        """The sum of the files' sizes; of a plain path found out when it is first asked for."""
+        if self._size is None:
+            self._size = tree.tree_size(self._file.path)
+        return self._size
 
     def _here(self) -> Source | None:
         """None if the directory is the one that was meant, else the source that replaces this one."""

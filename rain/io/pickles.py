@@ -62,10 +62,11 @@ class _PlainPickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         # Types that know their bytes before they are reduced: arrays, and Arrow's buffers.
         kind = type(obj)
-        if hasattr(kind, "nbytes") or (hasattr(kind, "__buffer__") or kind.__name__ == "Buffer"):
-            size = getattr(obj, "nbytes", None)
-            if size is None:
-                size = getattr(obj, "size", 0)
+        if hasattr(kind, "nbytes") or kind.__name__ == "Buffer":
+            try:
+                size = obj.nbytes if hasattr(kind, "nbytes") else obj.size
+            except Exception:
+                return NotImplemented  # a type that means something else by it
             if isinstance(size, int) and size >= LARGE_BYTES:
                 raise _LargeFound
         return NotImplemented
@@ -163,12 +164,23 @@ class _Aligner:
             self._write(data)
             self._offset += len(data)
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
+        """Write what is left and the index; gives whether there was any large buffer."""
         if self._held is not None:
             self._put(self._held)
         if self._entries:
             index = self._offset
             self._put(b"".join(self._entries) + _FOOTER.pack(index, len(self._entries), _MAGIC))
+        return bool(self._entries)
+
+
+class _Writer:
+    """The little of a file that a pickler needs."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[Any], Any]) -> None:
+        self.write = write
 
 
 def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *, cloud: bool = False) -> None:
@@ -198,9 +210,13 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
         import cloudpickle
 
         cloudpickle.Pickler(aligner, protocol=5).dump(value)
-    else:
-        pickle.Pickler(aligner, protocol=5).dump(value)
-    aligner.finish()
+        aligner.finish()
+        return
+    pickle.Pickler(aligner, protocol=5).dump(value)
+    if not aligner.finish():
+        # An array of objects, for instance, has many bytes but no buffer that could be mapped.
+        restart()
+        pickle.Pickler(_Writer(write)).dump(value)
 
 
 def load(data: Buffer, writable: bool = False) -> Any:
