@@ -13,7 +13,6 @@ import asyncio
 import logging
 import os
 import platform
-import signal
 import socket
 import threading
 import time
@@ -56,6 +55,7 @@ from rain.governor.fetch import fetch
 from rain.governor.store import Store
 from rain.io.auth import Credentials
 from rain.io.process import host_id, write_ready_file
+from rain.io.serving import run_until_asked
 from rain.io.transfer import serve_get
 from rain.io.transport import Conversation, DataConnection, Listener, converse, open_data
 
@@ -118,24 +118,15 @@ async def govern(options: GovernorOptions, stop: asyncio.Event) -> None:
         await governor.close()
 
 
-def run(options: GovernorOptions, stop_fd: int | None = None) -> None:
-    """Run a governor in a loop of its own until SIGTERM, SIGINT, or the end of file at the lifeline `stop_fd`.
+def run(options: GovernorOptions) -> None:
+    """Run a governor in a loop of its own until SIGTERM or SIGINT.
 
     Raises
     ------
     RainException
         As `govern`.
     """
-
-    async def main() -> None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        if stop_fd is not None:
-            loop.add_reader(stop_fd, stop.set)
-        await govern(options, stop)
-
-    asyncio.run(main())
+    run_until_asked(lambda stop: govern(options, stop))
 
 
 class Governor:

@@ -14,7 +14,6 @@ import logging
 import os
 import platform
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,6 +46,7 @@ from rain.io.held import Held
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.scratch import Scratch
+from rain.io.serving import run_until_asked
 from rain.io.transfer import relay, serve_get, serve_put
 from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
 from rain.server.constants import ConstantFiles
@@ -104,24 +104,15 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
         server.close()
 
 
-def run(options: ServerOptions, stop_fd: int | None = None) -> None:
-    """Run a server in a loop of its own until SIGTERM, SIGINT, or the end of file at the lifeline `stop_fd`.
+def run(options: ServerOptions) -> None:
+    """Run a server in a loop of its own until SIGTERM or SIGINT.
 
     Raises
     ------
     RainException
         As `serve`.
     """
-
-    async def main() -> None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        if stop_fd is not None:
-            loop.add_reader(stop_fd, stop.set)
-        await serve(options, stop)
-
-    asyncio.run(main())
+    run_until_asked(lambda stop: serve(options, stop))
 
 
 class Server:
