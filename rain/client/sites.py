@@ -48,7 +48,7 @@ def warn(text: str) -> None:
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
         level += 1
-    warnings.warn(text, RainWarning, stacklevel=level - 1)
+    warnings.warn(text, RainWarning, stacklevel=level)
 
 
 def line_of(code: CodeType, instruction: int) -> int:
