@@ -15,6 +15,7 @@ replaced by what they lead to, since the folder behind them goes away.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -142,20 +143,21 @@ class Workspace:
                 raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
             return self._lent.write(value.data)
         path = _present_path(value.path)
-        self._guard(path, path, _name(value.spec))
+        self._borrow(path)
+        seen = os.stat(path)
+        if not seen.st_mode & stat.S_IROTH:
+            self._read_only.release(os.path.dirname(path))
+        self._watch(path, seen, _name(value.spec))
         return path
 
-    def _guard(self, path: str, root: str, name: str) -> None:
-        """Watch `path`, a file of the input that lies at `root` in the store."""
-        self._borrow(root)
-        seen = os.stat(path)
+    def _watch(self, path: str, seen: os.stat_result, name: str) -> None:
         self._watched.append((path, seen.st_size, seen.st_mtime_ns, name))
 
     def _borrow(self, root: str) -> None:
         """Let nobody write to the object that lies at `root` in the store."""
         folder = os.path.dirname(root)
         self._lenders.add(folder)
-        self._read_only.protect(folder, root)
+        self._read_only.protect(folder)
 
     def open_input(self, value: ExecutorInput) -> int:
         """A descriptor for reading the blob's bytes."""
@@ -171,22 +173,29 @@ class Workspace:
             raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
         root = self._roots[path] = _present_path(value.path)
         self._borrow(root)
+        entries = self._entries(root)
         os.makedirs(path, exist_ok=True)
-        folders = [(root, path)]
-        while folders:
-            source, target = folders.pop()
-            for entry in os.scandir(source):
-                here = f"{target}/{entry.name}"
-                if entry.is_symlink():
-                    os.symlink(os.readlink(entry.path), here)
-                elif entry.is_dir(follow_symlinks=False):
-                    os.mkdir(here)
-                    folders.append((entry.path, here))
-                elif mapped.write:
-                    copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
-                else:
-                    self._guard(entry.path, root, _name(value.spec))
-                    os.symlink(entry.path, here)
+        name = _name(value.spec)
+        for entry in entries:
+            here = path + entry.path[len(root) :]
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), here)
+            elif entry.is_dir(follow_symlinks=False):
+                os.mkdir(here)
+            elif mapped.write:
+                copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
+            else:
+                self._watch(entry.path, entry.stat(), name)
+                os.symlink(entry.path, here)
+
+    def _entries(self, root: str) -> list[os.DirEntry[str]]:
+        """All that is below `root`, folders before what is in them."""
+        try:
+            return list(_below(root, self._read_only.needed))
+        except PermissionError:
+            if not self._read_only.release(os.path.dirname(root)):
+                raise
+            return list(_below(root, False))
 
     def check_inputs(self) -> None:
         """See that the program left its inputs as they were.
@@ -359,6 +368,20 @@ def _write_new(path: str, data: bytes, mode: int, dir_fd: int | None = None) -> 
             view = view[os.write(fd, view) :]
     finally:
         os.close(fd)
+
+
+def _below(root: str, by_others: bool) -> Iterator[os.DirEntry[str]]:
+    """All that is below `root`, folders first; with `by_others` a file that others may not read is an error."""
+    folders = [root]
+    while folders:
+        for entry in os.scandir(folders.pop()):
+            yield entry
+            if entry.is_symlink():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif by_others and not entry.stat().st_mode & stat.S_IROTH:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), entry.path)
 
 
 def _present_path(path: str) -> str:

@@ -47,14 +47,13 @@ class ReadOnly:
     def __init__(self) -> None:
         self.needed = os.geteuid() == 0
         self._seen: set[str] = set()
+        self._mounted: set[str] = set()  # as nobody's
         self._own_mounts = False
         self._weakened = False
         self._nobody = -1
 
-    def protect(self, folder: str, sample: str = "") -> None:
+    def protect(self, folder: str) -> None:
         """See to it that nothing below `folder` can be written; cheap when it was done before.
-
-        `sample` is something in it that must be readable then.
 
         Descriptors that were opened before still write.
         """
@@ -69,12 +68,22 @@ class ReadOnly:
                 # Mounts that the host makes later still appear here, ours do not appear there.
                 _check(_libc.mount(b"none", b"/", None, _MS_SLAVE | _MS_REC, None), "mount")
                 self._own_mounts = True
-            self._mount_as_nobody(folder, sample or folder)
+            self._mount_as_nobody(folder)
         except OSError:
             if not self._weaken() and self._own_mounts:
                 _mount_read_only(folder)
 
-    def _mount_as_nobody(self, folder: str, sample: str) -> None:
+    def release(self, folder: str) -> bool:
+        """Something in `folder` cannot be read by others: protect it in another way; False if it already is."""
+        if folder not in self._mounted:
+            return False
+        self._mounted.discard(folder)
+        _check(_libc.umount2(os.fsencode(folder), _MNT_DETACH), "umount2")
+        if not self._weaken():
+            _mount_read_only(folder)
+        return True
+
+    def _mount_as_nobody(self, folder: str) -> None:
         if self._nobody < 0:
             self._nobody = _namespace_of_nobody()
         path = os.fsencode(folder)
@@ -90,9 +99,9 @@ class ReadOnly:
             )
         finally:
             os.close(tree)
-        if not os.access(sample, os.R_OK) or not os.access(os.path.join(folder, "."), os.X_OK):
-            _check(_libc.umount2(path, _MNT_DETACH), "umount2")
-            raise PermissionError(f"others may not read {sample}")
+        self._mounted.add(folder)
+        if not os.access(os.path.join(folder, "."), os.X_OK):
+            self.release(folder)
 
     def _weaken(self) -> bool:
         if not self._weakened:

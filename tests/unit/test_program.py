@@ -417,6 +417,18 @@ def test_inputs_that_others_may_not_read(executor: Executor) -> None:
     assert data_of(try_to_write(executor)) == [b"PermissionError\n" * 3 + b"x1new\n"]
 
 
+@pytest.mark.parametrize(
+    ("place", "mode"), [("1", 0o400), ("3", 0o700), ("3/s", 0o700), ("3/a", 0o400), ("3/s/b", 0o400)]
+)
+def test_single_inputs_that_others_may_not_read(executor: Executor, place: str, mode: int) -> None:
+    first, large, tree = executor.blob(BIG), executor.blob(BIG), executor.directory({"a": b"1", "s/b": b"2"})
+    os.chmod(executor.store / place, mode)
+    script = f'for file in first large d/a d/s/b; do {sys.executable} -c "$WRITE" $file; done; cat d/s/b'
+    inputs = [("large", large), ("first", first), ("d", tree)]
+    result = executor.result(script, shell=True, inputs=inputs, env={"WRITE": WRITE_TO_INPUT}, stdout=True)
+    assert data_of(result) == [b"PermissionError\n" * 4 + b"2"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has the privilege that is taken away")
 def test_root_may_still_write_elsewhere(executor: Executor) -> None:
     foreign = executor.root / "foreign"
