@@ -8,7 +8,8 @@ wait. Then it is bound: to a conversation, which gets whatever arrives, or it is
 reads straight into one buffer that it uses again and again.
 
 An address on loopback is spoken to in plain, any other one over TLS. Both ends see the same address of the
-listening socket, so there is nothing to negotiate.
+listening socket, so there is nothing to negotiate; unless somebody forwards a port (ssh, containers), which the
+connecting side notices by a connection closed at once: then it tries TLS, if its credentials name a certificate.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ class Link(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether all that was written has reached the operating system."""
-        return self.transport.get_write_buffer_size() == 0
+        return bool(self.transport.get_write_buffer_size() == 0)
 
     def close(self) -> None:
         """End after what was written is sent."""
@@ -210,11 +211,25 @@ async def dial(address: str, credentials: Credentials, role: str, *, pinned: boo
         With a text for newcomers: nobody listens, not a Rain server, another key, another version.
     """
     key = credentials.key(role)
+    pin = credentials.fingerprint if pinned else b""
+    try:
+        return await _dial(address, role, key, pin, secure=False)
+    except _ClosedEarly:
+        if not pin or not is_loopback(parse_address(address)[0]):
+            raise
+    return await _dial(address, role, key, pin, secure=True)
+
+
+class _ClosedEarly(RainException):
+    pass
+
+
+async def _dial(address: str, role: str, key: bytes, pin: bytes, *, secure: bool) -> Link:
     link: Link | None = None
     try:
         async with asyncio.timeout(HANDSHAKE_S):
-            link = await _connect(address)
-            await _prove(link, role, key, credentials.fingerprint if pinned else b"")
+            link = await _connect(address, secure)
+            await _prove(link, role, key, pin)
     except TimeoutError:
         _abandon(link)
         raise RainException(
@@ -228,16 +243,18 @@ async def dial(address: str, credentials: Credentials, role: str, *, pinned: boo
         raise RainException(f"the host of {address} is not known: {error.strerror}") from None
     except OSError as error:
         _abandon(link)
-        raise RainException(_why_not(address, error, link is not None)) from None
+        if link is not None:
+            raise _ClosedEarly(
+                f"{address} closed the connection during the handshake: it is not a Rain server, or it is too busy"
+            ) from None
+        raise RainException(_why_not(address, error)) from None
     except BaseException:
         _abandon(link)
         raise
     return link
 
 
-def _why_not(address: str, error: OSError, connected: bool) -> str:
-    if connected:
-        return f"{address} closed the connection during the handshake: it is not a Rain server, or it is too busy"
+def _why_not(address: str, error: OSError) -> str:
     # Where a name has several addresses, asyncio joins what was said of each into one text.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return f"nothing listens at {address}: is the server running there (`rain start`), and is this its port?"
@@ -250,11 +267,11 @@ def _abandon(link: Link | None) -> None:
         link.abort()
 
 
-async def _connect(address: str) -> Link:
+async def _connect(address: str, secure: bool) -> Link:
     loop = asyncio.get_running_loop()
     host, port = parse_address(address)
     transport, link = await loop.create_connection(Link, host, port)
-    if is_loopback(transport.get_extra_info("peername")[0]):
+    if not secure and is_loopback(transport.get_extra_info("peername")[0]):
         return link
     try:
         # TLS starts from the connecting side's first byte, so nothing has arrived yet.
@@ -445,7 +462,8 @@ class DataConnection(asyncio.BufferedProtocol):
         if not header_bytes:
             return body.toreadonly()
         try:
-            return _decode_data(body)
+            message: DataMessage = _decode_data(body)
+            return message
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self.close()
             raise ProtocolError(f"{self.address} sent a message that cannot be read: {error}") from None

@@ -65,6 +65,7 @@ log = logging.getLogger("rain.transport")
 _encode = msgspec.msgpack.Encoder().encode
 _PACKET_OVERHEAD_BYTES = 64
 _ACK_BYTES = 4 * BATCH_BYTES_TARGET
+_PARTING_S = 2.0
 _RETRY_MIN_S, _RETRY_MAX_S = 0.02, 0.5
 
 Messages = list[Any]
@@ -291,6 +292,7 @@ class Conversation:
             link.unbind()
             link.write(encode_prefix(b"", len(text)) + text)
             link.close()
+            self._loop.call_later(_PARTING_S, link.abort)  # a peer that reads nothing holds it no longer
 
     def _end(self, how: str) -> None:
         self.ended = how

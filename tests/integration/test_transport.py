@@ -834,6 +834,24 @@ def test_another_certificate_is_refused_pinned_or_not(monkeypatch):
     scenario()
 
 
+def test_a_forwarded_port_is_found_out_by_its_certificate(monkeypatch):
+    monkeypatch.setattr(transport, "is_loopback", lambda host: False)  # the server stands behind the forwarding
+
+    @in_loop
+    async def scenario():
+        server = Server()
+        credentials = server.client()
+        with pytest.raises(RainException, match="closed the connection during the handshake"):
+            await converse(server.address, credentials, Hello("client", ""), Word, print, print)
+        credentials.fingerprint = server.credentials.certificate.fingerprint
+        found = await converse(server.address, credentials, Hello("client", ""), Word, print, print)
+        assert found._link.secured
+        found.close()
+        server.listener.close()
+
+    scenario()
+
+
 def test_an_inherited_listener_is_used():
     @in_loop
     async def scenario():
