@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from rain.common.states import TaskState
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
 from rain.server.graph import (
@@ -48,19 +47,44 @@ def check(core: ServerCore) -> None:
     queued = _queued(graph)
     for session in graph.sessions.values():
         _check_session(graph, session)
-        for number, task in session.tasks.items():
-            assert task.id == (session.id, number) and task.session is session, task
-            if not session.over:
-                _check_task(graph, task, queued)
-        for number, obj in session.objects.items():
-            assert obj.id == (session.id, number) and obj.session is session, obj
-            if not session.over:
-                _check_object(graph, obj)
+        if session.over:
+            continue
+        users: dict[Object, _Users] = {obj: _Users() for obj in session.objects.values()}
+        for task in session.tasks.values():
+            _check_task(graph, task, queued)
+            if task.retained or task.state is FAILED or task.state in _RUNNABLE:
+                for obj in task.inputs:
+                    users[obj].add(task)
+        for obj in session.objects.values():
+            _check_object(graph, obj, users[obj])
+    copies = 0
     for governor in graph.governors.values():
         _check_governor(graph, governor)
+        copies += len(governor.objects)
+    sites = sum(len(obj.sites) for session in graph.sessions.values() for obj in session.objects.values())
+    assert sites == copies, "sites and copies differ"
     for client in graph.clients.values():
         for session in client.sessions.values():
             assert session.client is client and graph.sessions.get(session.id) is session, session
+
+
+class _Users:
+    """Who has an object as an input."""
+
+    __slots__ = ("failed", "retained", "unsettled")
+
+    def __init__(self) -> None:
+        self.unsettled: list[Task] = []
+        self.failed = 0
+        self.retained = 0
+
+    def add(self, task: Task) -> None:
+        if task.state in _RUNNABLE:
+            self.unsettled.append(task)
+        elif task.state is FAILED:
+            self.failed += 1
+        else:
+            self.retained += 1
 
 
 def _queued(graph: Graph) -> Counter[Task]:
@@ -75,19 +99,23 @@ def _queued(graph: Graph) -> Counter[Task]:
 
 
 def _check_session(graph: Graph, session: Session) -> None:
-    counts = Counter(id(task.state) for task in session.tasks.values())
-    counts[id(FINISHED)] += session.released.count(RELEASED_TASK)
-    for state in TaskState:
-        assert session.counts[id(state)] == counts[id(state)], (session, state)
-    numbers = [*session.tasks, *session.objects]
-    assert len(numbers) == len(set(numbers)), session
-    assert not any(session.released_as(number) for number in numbers), session
+    counts = dict.fromkeys(session.counts, 0)
+    released = session.released
+    for number, task in session.tasks.items():
+        counts[id(task.state)] += 1
+        assert task.id == (session.id, number) and task.session is session, task
+        assert number not in session.objects, task
+        assert number >= len(released) or not released[number], task
+    for number, obj in session.objects.items():
+        assert obj.id == (session.id, number) and obj.session is session, obj
+        assert number >= len(released) or not released[number], obj
+        assert not session.over or not obj.sites, obj
+    counts[id(FINISHED)] += released.count(RELEASED_TASK)
+    assert session.counts == counts, session
     for governor_id, governor in session.governors.items():
         assert graph.governors.get(governor_id) is governor, session
         assert governor.sessions.get(session.id) is session, session
     assert session.closing is None or session.governors, f"{session} should be gone"
-    if session.over:
-        assert not any(obj.sites for obj in session.objects.values()), session
 
 
 def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
@@ -101,13 +129,18 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
         assert graph.governors.get(governor.id) is governor and task in governor.assigned, task
         assert task.state in _RUNNABLE and task.lease is not Lease.NONE, task
         assert governor.sessions.get(task.session.id) is task.session, task
+        for obj in task.inputs:
+            if obj.state is OBJ_FINISHED and task.state is not RUNNING:
+                known = governor.objects.get(obj, Copy.STALE) is not Copy.STALE or obj in governor.resends
+                assert known, (task, "was assigned without", obj)
     if task.unsettled:
         assert task.error is None or task.attempt > 0, task
-        pending = sum(obj.state is OBJ_UNFINISHED for obj in task.inputs)
-        assert task.pending == pending, (task, "pending", task.pending, pending)
+        pending = 0
         for obj in task.inputs:
+            pending += obj.state is OBJ_UNFINISHED
             assert obj.state in (OBJ_UNFINISHED, OBJ_FINISHED), (task, obj)
-            assert obj.constant or task in obj.waiting(), (task, obj)
+            assert obj.constant or task in obj.waiting(), (task, "is no consumer of", obj)
+        assert task.pending == pending, (task, "pending", task.pending, pending)
         assert not task.retained, task
         if governor is None:
             assert (task.state is WAITING) == (pending > 0), task
@@ -129,20 +162,17 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
 
 
 def _check_follower(task: Task, governor: Governor) -> None:
+    assert task.pending > 0, task
     for obj in task.inputs:
-        if obj.state is OBJ_UNFINISHED and obj not in governor.objects:
+        if obj.state is OBJ_UNFINISHED and governor.objects.get(obj) is not Copy.STALE:
             producer = obj.producer
             assert producer is not None and producer.governor is governor, (task, "follows nobody", obj)
-    assert task.pending > 0, task
 
 
-def _check_object(graph: Graph, obj: Object) -> None:
-    session = obj.session
-    users = [task for task in session.tasks.values() if obj in task.inputs]
-    unsettled = [task for task in users if task.unsettled]
-    needs = len(unsettled) + sum(task.state is FAILED for task in users)
+def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
+    session, unsettled = obj.session, users.unsettled
+    needs = len(unsettled) + users.failed
     assert obj.needs == needs, (obj, "needs", obj.needs, needs)
-    assert len(set(obj.sites)) == len(obj.sites), obj
     for governor in obj.sites:
         assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
         assert governor.sessions.get(session.id) is session, (obj, governor)
@@ -150,9 +180,8 @@ def _check_object(graph: Graph, obj: Object) -> None:
         assert obj.state is OBJ_FINISHED and obj.consumers is None and obj.lineage == 0, obj
         assert (obj.data is None) != (obj.file is None), obj
         return
-    assert set(obj.waiting()) == set(unsettled), (obj, "consumers")
-    lineage = sum(task.retained for task in users)
-    assert obj.lineage == lineage, (obj, "lineage", obj.lineage, lineage)
+    assert len(obj.waiting()) == len(unsettled), (obj, "consumers")
+    assert obj.lineage == users.retained, (obj, "lineage", obj.lineage, users.retained)
     producer = obj.producer
     if obj.state is OBJ_FINISHED:
         assert obj.needed, (obj, "should be removed")
@@ -188,7 +217,6 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         assert governor.can_hold(task.shape), (governor, task, "does not fit")
         assert graph.sessions.get(task.session.id) is task.session, (governor, task)
     for obj, copy in governor.objects.items():
-        assert governor in obj.sites, (governor, obj)
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
         assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
         assert copy is not Copy.TOLD or obj.state is OBJ_FINISHED, (governor, obj)

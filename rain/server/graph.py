@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from rain.common.ids import ID
@@ -43,8 +43,8 @@ FINISHED, FAILED, CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CA
 OBJ_UNFINISHED, OBJ_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
 OBJ_REMOVED, OBJ_FAILED = DataObjectState.REMOVED, DataObjectState.FAILED
 
-UNITS = 10_000
-"""Resources are counted in whole units of 1/10,000, so that sums of fractions come back to zero."""
+UNITS = 1_000_000
+"""Resources are counted in whole units of a millionth, so that sums of fractions come back to zero."""
 
 UNKNOWN_DURATION_US = 50_000
 """Estimate for a function that has not run yet."""
@@ -301,7 +301,7 @@ class Object:
         """Whether no governor's loss can take its data."""
         return self.data is not None or self.constant
 
-    def waiting(self) -> Iterable[Task]:
+    def waiting(self) -> Sequence[Task]:
         """The unsettled tasks that have it as an input."""
         consumers = self.consumers
         if consumers is None:
@@ -484,8 +484,9 @@ class Governor:
         Tasks assigned here whose consumers could follow them.
     parked : list of (int, Task)
         Heap of ready tasks that had better wait for this governor, because it holds their inputs.
-    drops, cancels, ends : list
-        What it will be told at the end of the turn.
+    drops, cancels, ends, resends : list
+        What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
+        places changed while tasks there wait for them.
     """
 
     __slots__ = (
@@ -505,6 +506,7 @@ class Governor:
         "order",
         "parked",
         "recalling",
+        "resends",
         "resources",
         "sessions",
         "stopping",
@@ -536,6 +538,7 @@ class Governor:
         self.drops: list[ID] = []
         self.cancels: list[tuple[ID, int]] = []
         self.ends: list[int] = []
+        self.resends: list[Object] = []
         self.load: dict[str, float] = {}
 
     def can_hold(self, shape: Shape) -> bool:

@@ -166,6 +166,8 @@ class ServerCore:
         else:
             text = session.stopped or f"session {session.id} {session.name!r} is being closed"
         submit.discard_uploads(state, getattr(message, "constants", ()))
+        if type(message) is m.Submit and message.more:
+            return  # the last piece is answered
         state.refuse(client.id, message.request, text, "session")
 
     # -- governors ------------------------------------------------------------------------------
@@ -240,6 +242,7 @@ class ServerCore:
             if state.stops:
                 sessions.stop_sessions(state)
         news.flush_orders(state)
+        news.flush_resends(state)
         if state.schedule_due:
             for governor, tasks in run.schedule(state).items():
                 news.assign(state, governor, tasks)

@@ -12,7 +12,7 @@ import heapq
 from rain.common.limits import CRASHES_MAX
 from rain.common.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
-from rain.server.core.objects import drop_copies, make_ready, wanted
+from rain.server.core.objects import drop_copies, make_ready, used_at, wanted
 from rain.server.core.settle import back, dependency_error, fail, settle_as
 from rain.server.core.state import State
 from rain.server.graph import (
@@ -154,7 +154,11 @@ def lose(state: State, obj: Object) -> None:
 def lose_copy(state: State, governor: Governor, obj: Object) -> None:
     """A governor has no copy of an object any more."""
     held = governor.objects[obj] not in (Copy.TOLD, Copy.STALE)
-    state.graph.remove_site(governor, obj)
+    if used_at(governor, obj):
+        governor.objects[obj] = Copy.STALE
+        governor.resends.append(obj)
+    else:
+        state.graph.remove_site(governor, obj)
     if held and obj.state is OBJ_FINISHED and not obj.safe and not obj.holders():
         lose(state, obj)
 
@@ -249,6 +253,9 @@ def _missed(state: State, governor: Governor, obj: Object) -> int:
     copy = governor.objects.get(obj)
     if copy is Copy.TOLD:
         governor.objects[obj] = Copy.STALE
+        if used_at(governor, obj):
+            # A task that was given to it meanwhile counts on what it had been told.
+            governor.resends.append(obj)
     elif copy is not None and copy is not Copy.STALE:
         lose_copy(state, governor, obj)
         return 0

@@ -117,6 +117,30 @@ def flush_orders(state: State) -> None:
             governor.ends = []
 
 
+def flush_resends(state: State) -> None:
+    """Tell governors of the present places of objects for which tasks there wait."""
+    for governor in state.graph.governors.values():
+        if not governor.resends:
+            continue
+        objects = []
+        size = 0
+        for obj in governor.resends:
+            if (
+                obj.state is OBJ_FINISHED
+                and governor.objects.get(obj, Copy.STALE) is Copy.STALE
+                and not obj.session.over
+            ):
+                state.graph.add_site(governor, obj, Copy.TOLD)
+                objects.append(object_data(state, obj))
+                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0)
+                if size > BATCH_BYTES_TARGET:
+                    state.to_governor(governor, Assign([], objects))
+                    objects, size = [], 0
+        governor.resends = []
+        if objects:
+            state.to_governor(governor, Assign([], objects))
+
+
 def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
     """Send a governor its new tasks, and the inputs that it has not been told of."""
     known = governor.objects

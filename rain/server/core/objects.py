@@ -19,6 +19,8 @@ from rain.server.graph import (
     RELEASED_OBJECT,
     RELEASED_TASK,
     WAITING,
+    Copy,
+    Governor,
     Object,
     Task,
 )
@@ -30,9 +32,12 @@ def wake(state: State, obj: Object) -> None:
     """An object is finished: its consumers wait for one input less."""
     for task in obj.waiting():
         task.pending -= 1
+        governor = task.governor
+        if governor is not None and governor.objects.get(obj, Copy.STALE) is Copy.STALE:
+            governor.resends.append(obj)
         if task.pending:
             continue
-        if task.governor is not None:
+        if governor is not None:
             state.graph.promote(task)
             if task.state is WAITING:
                 state.set_task(task, READY)
@@ -56,6 +61,11 @@ def drop_copies(state: State, obj: Object) -> None:
         governor.drops.append(obj.id)
         governor.dropping[obj.id] = governor.dropping.get(obj.id, 0) + 1
     obj.sites = ()
+
+
+def used_at(governor: Governor, obj: Object) -> bool:
+    """Whether a task that is assigned there has it as an input."""
+    return any(obj in task.inputs for task in governor.assigned)
 
 
 def wanted(obj: Object) -> bool:

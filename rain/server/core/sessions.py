@@ -14,6 +14,7 @@ from rain.common.messages import (
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.news import flush_session
 from rain.server.core.state import State
+from rain.server.core.submit import discard_uploads
 from rain.server.graph import CANCELLED, Client, Governor, Session, Task
 
 SESSION_NAME_CHARS_MAX = 1000
@@ -30,16 +31,15 @@ def client_gone(state: State, client: Client) -> None:
     """A client is gone: its sessions end, persistent ones wait for another."""
     leave_sessions(state, client)
     del state.graph.clients[client.id]
-    names = [
-        constant.upload
-        for pieces in client.gathering.values()
-        for piece in pieces
-        for constant in piece.constants
-        if constant.upload
-    ]
-    if names:
-        state.out.append(DiscardUpload(names))
+    for session_id in list(client.gathering):
+        _forget_pieces(state, client, session_id)
     state.happened("ClientRemoved", values={"client": client.id})
+
+
+def _forget_pieces(state: State, client: Client, session_id: int) -> None:
+    """The rest of a submit that came in pieces will not come, or too late."""
+    for piece in client.gathering.pop(session_id, ()):
+        discard_uploads(state, piece.constants)
 
 
 def leave_sessions(state: State, client: Client) -> None:
@@ -129,6 +129,8 @@ def _wind_up(state: State, session: Session) -> None:
         for governor in obj.sites:
             del governor.objects[obj]
         obj.sites = ()
+    if session.client is not None:
+        _forget_pieces(state, session.client, session.id)
     if session.uploads:
         state.out.append(DiscardUpload(list(session.uploads.values())))
         session.uploads = {}
