@@ -182,6 +182,7 @@ class Governor:
         self._python = Executors(
             on_results=self._results, on_recalled=self._recalled, on_exited=self._exited, work_dir=options.work_dir
         )
+        self._python.warm()
         self._python.warm()  # its interpreter starts while we connect
         self._foreign = ForeignExecutors(
             options.config.executors,
@@ -399,9 +400,10 @@ class Governor:
             if held is None:
                 await connection.send(DataError(f"{self.governor_id} does not hold object {request.id}", missing=True))
                 continue
-            await serve_get(
-                connection, request, held, lambda reason, id=request.id, held=held: self._store.lose(id, reason, held)
-            )
+            await serve_get(connection, request, held, partial(self._lose, request.id, held))
+
+    def _lose(self, id: ID, held: Held, reason: str) -> None:
+        self._store.lose(id, reason, held)
 
     # -- executors ------------------------------------------------------------------------------
 
