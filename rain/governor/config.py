@@ -43,8 +43,8 @@ def read_config(path: str | None) -> GovernorConfig:
         raise RainException(f"the governor's configuration {path} cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise RainException(f"the governor's configuration {path} is not TOML: {error}") from None
-    for section in values.keys() - {"executors", "resources"}:
-        raise RainException(f"{path}: unknown section [{section}]; there are [executors.NAME] and [resources]")
+    for unknown in values.keys() - {"executors", "resources"}:
+        raise RainException(f"{path}: unknown section [{unknown}]; there are [executors.NAME] and [resources]")
     for name, section in _table(path, "executors", values).items():
         config.executors[name] = _command(path, name, section)
     for name, amount in _table(path, "resources", values).items():

@@ -52,7 +52,7 @@ from rain.governor.core import events as ev
 from rain.governor.core.records import BUILTINS_MAX
 from rain.governor.executors import Executors
 from rain.governor.fetch import fetch
-from rain.governor.store import Store
+from rain.governor.store import Held, Store
 from rain.io.auth import Credentials
 from rain.io.process import host_id, write_ready_file
 from rain.io.serving import run_until_asked
@@ -400,10 +400,11 @@ class Governor:
             if held is None:
                 await connection.send(DataError(f"{self.governor_id} does not hold object {request.id}", missing=True))
                 continue
-            await serve_get(connection, request, held, partial(self._lose, request.id, held))
 
-    def _lose(self, id: ID, held: Held, reason: str) -> None:
-        self._store.lose(id, reason, held)
+            def lose(reason: str, id: ID = request.id, held: Held = held) -> Held | None:
+                return self._store.lose(id, reason, held)
+
+            await serve_get(connection, request, held, lose)
 
     # -- executors ------------------------------------------------------------------------------
 
