@@ -190,10 +190,11 @@ class Workspace:
 
     def _entries(self, root: str) -> list[os.DirEntry[str]]:
         """All that is below `root`, folders before what is in them."""
+        folder = os.path.dirname(root)
         try:
-            return list(_below(root, self._read_only.needed))
+            return list(_below(root, self._read_only.hides(folder)))
         except PermissionError:
-            if not self._read_only.release(os.path.dirname(root)):
+            if not self._read_only.release(folder):
                 raise
             return list(_below(root, False))
 

@@ -73,6 +73,10 @@ class ReadOnly:
             if not self._weaken() and self._own_mounts:
                 _mount_read_only(folder)
 
+    def hides(self, folder: str) -> bool:
+        """Whether only what others may read can be read below `folder`."""
+        return folder in self._mounted
+
     def release(self, folder: str) -> bool:
         """Something in `folder` cannot be read by others: protect it in another way; False if it already is."""
         if folder not in self._mounted:
