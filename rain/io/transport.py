@@ -588,11 +588,11 @@ class Listener:
     # -- one new connection ---------------------------------------------------------------------
 
     async def _admit(self, connection: socket.socket, address: str) -> None:
-        link: Link | None = None
+        link = Link()
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 context = None if is_loopback(str(connection.getsockname()[0])) else self._context
-                _, link = await self._loop.connect_accepted_socket(Link, connection, ssl=context)
+                await self._loop.connect_accepted_socket(lambda: link, connection, ssl=context)
                 certificate = self._credentials.certificate
                 fingerprint = certificate.fingerprint if context is not None and certificate is not None else b""
                 role = await admit(link, self._credentials.keys, fingerprint)
@@ -609,10 +609,9 @@ class Listener:
             log.info("%s: left before it proved itself (%s)", address, describe(error))
         except Exception:
             log.exception("%s: dropped because of an internal error", address)
-        if link is not None:
-            link.unbind()
-            link.abort()
-        else:
+        link.unbind()
+        link.abort()
+        if link.transport is None:
             connection.close()
 
     def _serve_data(self, link: Link) -> None:
