@@ -54,9 +54,17 @@ class Elsewhere:
         self._data = data
 
     def source(self) -> Source:
-        """A source that asks for the bytes over the network; small blobs come at once."""
-        from rain.io.data_instance import BytesSource, RemoteSource
+        """A source that asks for the bytes over the network; small blobs come at once.
 
+        Where a file of this host was not what it should be, the store has moved it: that one is used.
+        """
+        from rain.io.data_instance import BytesSource, RemoteSource, source_of
+
+        client, here = self._client, self._client._link.welcome.host_id
+        if any(place.file is not None and place.host_id == here for place in self._data.places):
+            located = client._locate(self._data.spec.id)
+            if located is not None and located.places != self._data.places:
+                return source_of(located, here, lambda: Elsewhere(client, located).source())
         is_dir = self._data.spec.data_type == "dir"
         size = self._data.info.size or 0
         if not is_dir and size <= EAGER_BYTES_MAX:
