@@ -52,7 +52,7 @@ def test_it_is_ready_when_made_and_gone_when_closed(tmp_path):
         assert "2 governors" in repr(cluster)
         assert list(tmp_path.glob("rain/*")) == [], "it is not announced to others"
         handles = handles_of(cluster._launch.pid)
-        assert len(handles) == 4
+        assert len(handles) >= 4
     assert ended(handles)
     assert list(tmp_path.glob("rain-*")) == []
     cluster.close()
