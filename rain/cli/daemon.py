@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import logging
 import logging.handlers
 import os
@@ -104,6 +105,10 @@ def _join_cpus(words: list[str]) -> list[str]:
 
 def _settle(name: str) -> None:
     """Name the process, and let it hold as many descriptors as it may."""
+    # Records of tasks live long and make few cycles: looking for garbage after every 700 new objects, as is the
+    # default, took half of the time of 100,000 tasks.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, f"rain-{name}".encode(), 0, 0, 0)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
