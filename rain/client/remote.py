@@ -324,10 +324,8 @@ class Remote:
 
     def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Arguments with the names of their parameters."""
-        named = []
-        for index, value in enumerate(args):
-            fits = index < len(self._names) and self._names[index] != self._var_positional
-            named.append((self._names[index] if fits else self._var_positional or "", value))
+        names, fixed, rest = self._names, self._fixed, self._var_positional or ""
+        named = [(names[index] if index < fixed else rest, value) for index, value in enumerate(args)]
         named += kwargs.items()
         return named
 

@@ -1,0 +1,857 @@
+"""Sessions over a link without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rain import (
+    Client,
+    DataObject,
+    DataObjectState,
+    RainException,
+    Session,
+    SessionException,
+    Task,
+    TaskCancelled,
+    TaskException,
+    TaskState,
+    blob,
+    directory,
+    remote,
+    tasks,
+)
+from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.messages import (
+    Cancel,
+    CloseSession,
+    Done,
+    Explain,
+    Failed,
+    GetOutput,
+    GovernorCount,
+    Info,
+    Keep,
+    Locate,
+    Located,
+    NewSession,
+    ObjectData,
+    ObjectUpdate,
+    Output,
+    SessionNews,
+    Submit,
+    TaskUpdate,
+    Unkeep,
+    Update,
+    Updated,
+)
+from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from tests.unit.client.fake import FakeLink
+
+
+@remote()
+def same(ctx: Any, x: Any = None) -> Any:
+    return x
+
+
+def later(*actions: Callable[[], Any]) -> threading.Thread:
+    """Run these in another thread, as the link would."""
+    thread = threading.Thread(target=lambda: [action() for action in actions])
+    thread.start()
+    return thread
+
+
+# -- submit ---------------------------------------------------------------------------------------
+
+
+def test_submit_sends_what_is_new(link: FakeLink, session: Session) -> None:
+    a = blob("a")
+    a.keep()
+    task = same(a, name="first")
+    task.keep_outputs()
+    session.submit()
+    (sent,) = link.of(Submit)
+    assert [spec.name for spec in sent.tasks] == ["first"]
+    assert [spec.id for spec in sent.objects] == [a.id, task.spec.function, task.output.id]
+    assert [item.id for item in sent.constants] == [a.id, task.spec.function]
+    assert sent.constants[0].data == b"a"
+    assert sent.keep == [a.id, task.output.id]
+    assert (task.state, task.output.state, a.state) == (
+        TaskState.WAITING,
+        DataObjectState.UNFINISHED,
+        DataObjectState.FINISHED,
+    )
+    assert (session.task_count, session.dataobj_count) == (0, 0)
+    session.submit()
+    assert len(link.of(Submit)) == 1
+    same(a)
+    session.submit()
+    assert len(link.of(Submit)) == 2
+    assert len(link.of(Submit)[1].constants) == 0
+
+
+def test_a_large_submit_comes_in_pieces(link: FakeLink, session: Session) -> None:
+    made = [same("x" * 1000) for _ in range(3000)]
+    session.submit()
+    pieces = link.of(Submit)
+    assert len(pieces) > 2
+    assert [piece.more for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert len({piece.request for piece in pieces}) == 1
+    assert [spec.id for piece in pieces for spec in piece.tasks] == [task.id for task in made]
+
+
+def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
+    link = FakeLink(str(tmp_path))
+    with link.client.new_session() as session:
+        blob(b"x" * (INLINE_BYTES_MAX + 1))
+        small = blob(b"y" * INLINE_BYTES_MAX)
+        session.submit()
+        large, inline = link.of(Submit)[0].constants
+        assert (large.data, large.size) == (None, INLINE_BYTES_MAX + 1)
+        assert (tmp_path / large.upload).read_bytes() == b"x" * (INLINE_BYTES_MAX + 1)
+        assert large.checksum is not None
+        assert (inline.id, inline.upload) == (small.id, None)
+    gc.collect()
+    assert (tmp_path / large.upload).exists()  # it is the server's
+
+
+def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rain.client.submit.INLINE_TOTAL_BYTES", 100_000)
+    link = FakeLink(str(tmp_path))
+    with link.client.new_session() as session:
+        for _ in range(40):
+            blob(os.urandom(5000))
+        session.submit()
+        constants = [item for piece in link.of(Submit) for item in piece.constants]
+        assert sum(len(item.data or b"") for item in constants) <= 100_000
+        assert all(item.upload or item.data for item in constants)
+
+
+def test_a_refused_submit_is_given_up(link: FakeLink, session: Session) -> None:
+    link.refusals[Submit] = "no such executor"
+    task = same(1)
+    with pytest.raises(RainException, match="no such executor"):
+        session.submit()
+    assert task.state is None
+    with pytest.raises(RainException, match="not taken by the server: no such executor"):
+        task.wait()
+    again = same(1)
+    session.submit()
+    assert again.state is TaskState.WAITING
+    assert again.spec.function in [item.id for item in link.of(Submit)[-1].constants]
+    link.finish(again)
+    assert session.wait_all() == []
+
+
+def test_later_submits_use_what_is_kept_or_constant(link: FakeLink, session: Session) -> None:
+    a = blob("a")
+    kept, dropped = same(a), same(a)
+    kept.keep_outputs()
+    session.submit()
+    same(kept)
+    same(a)
+    session.submit()
+    same(dropped)
+    with pytest.raises(RainException, match=r"not kept, so its data may be gone; keep\(\)"):
+        session.submit()
+    assert session.task_count == 0
+    session.submit()
+
+
+def test_objects_that_nobody_makes(session: Session) -> None:
+    same(DataObject("orphan"))
+    with pytest.raises(RainException, match="nobody makes"):
+        session.submit()
+
+
+def test_tasks_are_sorted_when_outputs_were_made_before_their_tasks(link: FakeLink, session: Session) -> None:
+    middle = DataObject("middle")
+    last = Task([middle], ["last"], task_type="a/b")
+    first = Task([blob("a")], [middle], task_type="a/b")
+    session.submit()
+    assert [spec.id for spec in link.of(Submit)[0].tasks] == [first.id, last.id]
+
+
+def test_circles_are_refused(session: Session) -> None:
+    one, two = DataObject("one"), DataObject("two")
+    Task([one], [two], task_type="a/b", name="first")
+    Task([two], [one], task_type="a/b", name="second")
+    with pytest.raises(RainException, match=r"circle: .*first.* needs .*second.* needs .*first"):
+        session.submit()
+
+
+def test_user_attributes_are_checked_at_submit_too(session: Session) -> None:
+    task = same(1)
+    task.spec.user["bad"] = object()
+    with pytest.raises(RainException, match=r"\['bad'\] is object"):
+        session.submit()
+
+
+def test_a_detached_session_runs_nothing(detached: Session) -> None:
+    same(1)
+    with pytest.raises(RainException, match="detached"):
+        detached.submit()
+    with pytest.raises(RainException, match="detached"):
+        detached.cancel()
+    detached.close()
+    assert not detached.active
+
+
+# -- waiting --------------------------------------------------------------------------------------
+
+
+def test_waiting_for_what_was_not_submitted(session: Session) -> None:
+    task = same(1)
+    for wait in (task.wait, task.output.wait, task.update, task.stdout, task.cancel, lambda: session.wait_some([task])):
+        with pytest.raises(RainException, match=r"not submitted: call session.submit\(\)"):
+            wait()
+    with pytest.raises(RainException, match="not submitted"):
+        session.as_completed([task])
+    for wrong in (7, ["a"], [None]):
+        with pytest.raises(RainException, match="expected"):
+            session.wait(wrong)  # type: ignore[arg-type]
+
+
+def test_waiting_returns_when_all_are_finished(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+    thread = later(lambda: link.finish(one), lambda: link.finish(two))
+    session.wait([one, two.output], timeout=20)
+    thread.join()
+    assert one.state is TaskState.FINISHED
+    session.wait([])
+    session.wait(one)
+
+
+def test_timeouts(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+    link.finish(one)
+    with pytest.raises(TimeoutError, match="1 of 2 items are not finished"):
+        session.wait([one, two], timeout=0.01)
+    with pytest.raises(TimeoutError, match="1 of 2 tasks are not finished"):
+        session.wait_all(timeout=0)
+    with pytest.raises(TimeoutError, match="none of 1"):
+        session.wait_some([two], timeout=0.01)
+    with pytest.raises(TimeoutError):
+        two.output.wait(timeout=0)
+    for wrong in (-1, "1", True, float("nan")):
+        with pytest.raises(RainException, match="timeout"):
+            one.wait(timeout=wrong)  # type: ignore[arg-type]
+    link.finish(two)
+    assert session.wait_all(timeout=1) == []
+    assert not session._mirror.gates
+
+
+def test_wait_some(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+    thread = later(lambda: link.finish(two))
+    assert session.wait_some([one, two, two.output], timeout=20) == ([two], [two.output])
+    thread.join()
+    assert session.wait_some([]) == ([], [])
+
+
+def test_as_completed(link: FakeLink, session: Session) -> None:
+    one, two, three = same(1), same(2), same(3)
+    session.submit()
+    link.finish(two)
+    iterator = session.as_completed([one, two, three.output, one.output])
+    assert next(iterator) is two
+    thread = later(lambda: link.fail(three), lambda: link.finish(one))
+    assert list(iterator) == [three.output, one, one.output]
+    thread.join()
+    assert not session._mirror.gates
+
+
+def test_as_completed_asynchronously(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+
+    async def main() -> list[Any]:
+        asyncio.get_running_loop().call_soon(lambda: later(lambda: link.finish(two), lambda: link.finish(one)))
+        return [item async for item in session.as_completed([one, two])]
+
+    assert asyncio.run(main()) == [two, one]
+
+
+def test_awaiting(link: FakeLink, session: Session) -> None:
+    async def main() -> None:
+        task = same(1)
+        await session.submit_async()
+        asyncio.get_running_loop().call_soon(lambda: later(lambda: link.finish(task)))
+        assert await task is task
+        assert await task.output == task.output
+        await session.wait_all_async()
+        with pytest.raises(TimeoutError):
+            other = same(2)
+            await session.submit_async()
+            await session.wait_async([other], timeout=0.01)
+        with pytest.raises(asyncio.CancelledError):
+            waiting = asyncio.ensure_future(session.wait_all_async())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await waiting
+        assert not session._mirror.gates
+
+    asyncio.run(main())
+
+
+def test_ctrl_c_interrupts_and_leaves_the_session_usable(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        task.wait(timeout=20)
+    assert not session._mirror.gates
+    link.finish(task)
+    task.wait()
+
+
+def test_progress(link: FakeLink, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    task = same(1)
+    session.submit()
+    link.finish(task)
+    assert session.wait_all(progress=True) == []
+    assert "1/1" in capsys.readouterr().err
+    other = same(2)
+    session.submit()
+    with pytest.raises(TimeoutError):
+        session.wait_all(progress=True, timeout=0.01)
+    assert other.state is TaskState.WAITING
+
+
+# -- failures -------------------------------------------------------------------------------------
+
+
+def test_the_text_of_a_failure(link: FakeLink, session: Session) -> None:
+    task = same(1, name="job")  # made here
+    session.submit()
+    link.fail(task, TaskError("exception", "Traceback …\nValueError: wrong"), debug="line one\nline two")
+    with pytest.raises(TaskException) as caught:
+        task.wait()
+    text = str(caught.value)
+    places = [text.index(part) for part in ("'job'", "ValueError: wrong", "test_session.py", "line one\nline two")]
+    assert places == sorted(places)
+    assert str(task.id) in text
+    assert "py/" in text
+    assert caught.value.task is task
+    assert caught.value.attempts == 1
+    line = int(text.split('test_session.py", line ')[1].split()[0])
+    assert "made here" in Path(__file__).read_text().splitlines()[line - 1]
+    assert task.info is not None
+    assert task.info.error is not None
+    assert "ValueError" in task.info.error
+    assert task.output.info is not None
+    assert "ValueError" in (task.output.info.error or "")
+
+
+def test_each_access_raises_a_fresh_copy_with_the_original_as_cause(link: FakeLink, session: Session) -> None:
+    import pickle
+
+    task = same(1)
+    task.keep_outputs()
+    session.submit()
+    link.fail(task, TaskError("exception", "x", pickle.dumps(ValueError("wrong", 7))))
+    seen = []
+    for access in (task.wait, task.output.wait, task.output.fetch, session.wait_all, lambda: session.wait_some([task])):
+        with pytest.raises(TaskException) as caught:
+            access()
+        seen.append(caught.value)
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert caught.value.__cause__.args == ("wrong", 7)
+    assert len({id(error) for error in seen}) == len(seen)
+    assert len({id(error.__cause__) for error in seen}) == len(seen)
+
+
+def test_an_exception_that_cannot_be_rebuilt(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.fail(task, TaskError("exception", "x", b"garbage"))
+    with pytest.raises(TaskException) as caught:
+        task.wait()
+    assert caught.value.__cause__ is None
+
+
+def test_a_dependent_carries_its_causes_text(link: FakeLink, session: Session) -> None:
+    first = same(1, name="first")
+    second = same(first, name="second")
+    third = same(second, name="third")
+    session.submit()
+    link.fail(first, TaskError("exception", "ValueError: wrong"), debug="log")
+    link.fail(second, TaskError("dependency", "its input failed", cause=first.id))
+    link.fail(third, TaskError("dependency", "its input failed", cause=second.id))
+    with pytest.raises(TaskException) as of_first:
+        first.wait()
+    with pytest.raises(TaskException) as caught:
+        third.wait()
+    text = str(caught.value)
+    assert str(of_first.value) in text
+    assert text.startswith(f"Task 'third' ({third.id}, py/)")
+    assert caught.value.task is third
+    with pytest.raises(TaskException, match=r"^Task 'first'"):
+        session.wait_all()
+    assert session.wait_all(raise_on_failure=False) == [first, second, third]
+
+
+def test_one_failure_ends_waiting_at_once(link: FakeLink, session: Session) -> None:
+    bad, slow = same(1), same(2)
+    session.submit()
+    thread = later(lambda: link.fail(bad))
+    with pytest.raises(TaskException):
+        session.wait_all(timeout=20)
+    with pytest.raises(TaskException):
+        session.wait([slow, bad], timeout=20)
+    thread.join()
+    assert session.active
+    with pytest.raises(TimeoutError):
+        session.wait_all(raise_on_failure=False, timeout=0.01)
+    thread = later(lambda: link.finish(slow))
+    assert session.wait_all(raise_on_failure=False, timeout=20) == [bad]
+    thread.join()
+    session.update([bad, slow])
+    session.unkeep(bad.output)
+
+
+def test_cancelled_tasks(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.held.add(Cancel)
+    thread = later(lambda: None)
+    thread.join()
+    link.held.discard(Cancel)
+
+    def cancelled() -> None:
+        link.fail(task, TaskError("cancelled", "it was cancelled"), TaskState.CANCELLED)
+
+    cancelled()
+    with pytest.raises(TaskCancelled, match="was cancelled"):
+        task.wait()
+    with pytest.raises(TaskCancelled):
+        session.wait_all()
+    assert session.wait_all(raise_on_failure=False) == [task]
+
+
+def test_cancel_names_tasks(link: FakeLink, session: Session) -> None:
+    one, two, a = same(1), same(2), blob("a")
+    session.submit()
+    for items, expected in (([one, two.output], [one.id, two.id]), (None, None), (one, [one.id])):
+        thread = later(lambda: link.answer(Cancel, Done) if link.of(Cancel) else None)
+        thread.join()
+        link.held.add(Cancel)
+        with pytest.raises(TimeoutError):
+            session.cancel(items, timeout=0)
+        assert link.of(Cancel)[-1].tasks == expected
+    with pytest.raises(RainException, match="constant"):
+        session.cancel([a])
+
+
+def test_a_session_that_stops_at_the_first_failure(link: FakeLink) -> None:
+    session = link.client.new_session("strict", on_failure="stop")
+    assert link.of(NewSession)[-1].on_failure == "stop"
+    with session.bind_only():
+        task, other = same(1, name="bad"), same(2)
+        session.submit()
+        thread = later(lambda: link.stop(session, task))
+        with pytest.raises(TaskException, match="'bad'"):
+            session.wait_all(timeout=20)
+        thread.join()
+        accesses: list[Callable[[], Any]] = [
+            lambda: other.wait(),
+            lambda: session.update([other]),
+            lambda: session.unkeep([other.output]),
+            session.submit,
+            lambda: blob("a"),
+            lambda: same(1),
+            session.wait_all,
+        ]
+        errors = []
+        for access in accesses:
+            with pytest.raises(TaskException, match="ValueError: wrong") as caught:
+                access()
+            errors.append(caught.value)
+        assert len({id(error) for error in errors}) == len(errors)
+    assert not session.active
+    session.close()
+    assert len(link.of(CloseSession)) == 1
+    with pytest.raises(SessionException, match="closed"):
+        session.submit()
+
+
+# -- data -----------------------------------------------------------------------------------------
+
+
+def test_fetch(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    task.keep_outputs()
+    session.submit()
+    thread = later(lambda: link.finish(task, b"value"))
+    instance = task.output.fetch(timeout=20)
+    thread.join()
+    assert (instance.get_bytes(), instance.size) == (b"value", 5)
+    assert [item.get_bytes() for item in task.fetch_outputs()] == [b"value"]
+    assert session.fetch(task).get_bytes() == b"value"
+    assert [item.get_bytes() for item in session.fetch([task, task.output])] == [b"value"] * 2
+    assert session.fetch([]) == []
+
+
+def test_fetching_what_is_not_kept_says_what_to_do(session: Session) -> None:
+    task = same(1)
+    with pytest.raises(RainException, match="not submitted"):
+        task.output.fetch()
+    session.submit()
+    with pytest.raises(RainException, match=r"not kept: call its keep\(\)"):
+        task.output.fetch()
+
+
+def test_fetching_constants_asks_nobody(link: FakeLink, session: Session, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hello")
+    a, folder = blob([1], encode="json"), directory(tmp_path)
+    session.keep_all()
+    session.submit()
+    count = len(link.sent)
+    assert a.fetch().load() == [1]
+    folder.fetch().write(tmp_path / "copy")
+    assert (tmp_path / "copy" / "a").read_text() == "hello"
+    assert len(link.sent) == count
+
+
+def test_keeping_later(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.finish(task)
+    task.output.keep()
+    assert link.of(Keep)[-1].objects == [task.output.id]
+    assert task.output.is_kept()
+    link.held.add(Locate)
+
+    def located() -> None:
+        spec = task.output.spec
+        link.answer(Locate, lambda request: Located(request, [ObjectData(spec, ObjectInfo(size=1), b"x")]))
+
+    with pytest.raises(TimeoutError):
+        task.output.fetch(timeout=0)
+    thread = threading.Timer(0.05, located)
+    thread.start()
+    assert task.output.fetch(timeout=20).get_bytes() == b"x"
+    thread.join()
+
+
+def test_keeping_what_is_gone(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+    link.finish(one)
+    link.refusals[Keep] = "its data are gone"
+    with pytest.raises(RainException, match="gone"):
+        one.output.keep()
+    assert not one.output.is_kept()
+    link.say(SessionNews(session.session_id, [], [ObjectUpdate(two.output.id, DataObjectState.REMOVED)]))
+    with pytest.raises(RainException, match="removed"):
+        two.keep_outputs()
+
+
+def test_unkeep(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    task.keep_outputs()
+    session.submit()
+    link.finish(task, b"x")
+    task.unkeep_outputs()
+    assert link.of(Unkeep)[-1].objects == [task.output.id]
+    with pytest.raises(RainException, match="not kept"):
+        task.output.fetch()
+    session.unkeep(task.output)
+    assert len(link.of(Unkeep)) == 1
+
+
+def test_keep_all(link: FakeLink, session: Session) -> None:
+    one, gone, done = same(1), same(2), same(3)
+    session.submit()
+    link.finish(done)
+    link.say(SessionNews(session.session_id, [], [ObjectUpdate(gone.output.id, DataObjectState.REMOVED)]))
+    new = same(4)
+    session.keep_all()
+    assert one.output.is_kept()
+    assert done.output.is_kept()
+    assert new.output.is_kept()
+    assert not gone.output.is_kept()
+    assert set(link.of(Keep)[-1].objects) == {one.output.id, done.output.id}
+
+
+def test_the_last_handle_of_a_kept_object_releases_it(link: FakeLink, session: Session) -> None:
+    kept, held = same(1), same(2)
+    kept.keep_outputs()
+    held.keep_outputs()
+    session.submit()
+    released = kept.output.id
+    del kept
+    gc.collect()
+    assert not link.of(Unkeep)  # never from inside a finalizer
+    link.client._tick()
+    assert [message.objects for message in link.of(Unkeep)] == [[released]]
+    output = held.output
+    del held
+    gc.collect()
+    link.client._tick()
+    assert len(link.of(Unkeep)) == 1
+    assert output.is_kept()
+
+
+def test_a_handle_that_was_made_anew_saves_its_object(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    task.keep_outputs()
+    session.submit()
+    number = task.output.id
+    del task
+    gc.collect()
+    again = next(obj for obj in session.objects if obj.id == number)
+    link.client._tick()
+    assert not link.of(Unkeep)
+    assert again.is_kept()
+
+
+def test_inputs_of_waiting_tasks_are_not_released(link: FakeLink, session: Session) -> None:
+    first = same(1)
+    first.keep_outputs()
+    session.submit()
+    same(first.output)
+    del first
+    gc.collect()
+    link.client._tick()
+    assert not link.of(Unkeep)
+    session.submit()
+    link.client._tick()
+    assert len(link.of(Unkeep)) == 1
+
+
+def test_persistent_sessions_release_nothing(link: FakeLink) -> None:
+    session = link.client.new_session("p", persistent=True)
+    with session.bind_only():
+        task = same(1)
+        task.keep_outputs()
+        session.submit()
+        del task
+        gc.collect()
+        link.client._tick()
+    assert not link.of(Unkeep)
+    assert session.persistent
+
+
+def test_run(link: FakeLink, session: Session) -> None:
+    link.held.add(Submit)
+
+    def answered() -> None:
+        link.answer(Submit, Done)
+
+    one, two = same(1), Task([], ["a", "b"], task_type="x/y")
+    timer = threading.Timer(0.05, lambda: (answered(), link.finish(one, b"1"), link.finish(two, b"2", b"3")))
+    timer.start()
+    assert session.run(one, two, blob("4"), timeout=20) == [b"1", [b"2", b"3"], "4"]
+    timer.join()
+    assert session.run(one) == b"1"
+    none = Task([], 0, task_type="x/y")
+    timer = threading.Timer(0.05, lambda: (answered(), link.finish(none)))
+    timer.start()
+    assert session.run(none, timeout=20) is None
+    timer.join()
+
+
+def test_run_tells_why_a_submit_was_refused(link: FakeLink, session: Session) -> None:
+    link.held.add(Submit)
+    timer = threading.Timer(0.05, lambda: link.answer(Submit, lambda request: Failed(request, "rain", "too much")))
+    timer.start()
+    with pytest.raises(RainException, match="too much"):
+        session.run(same(1), timeout=20)
+    timer.join()
+
+
+# -- other requests -------------------------------------------------------------------------------
+
+
+def test_update_is_folded_in_order(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.held.add(Update)
+
+    def updated() -> None:
+        state = TaskUpdate(task.id, TaskState.RUNNING, TaskInfo(governor="g:1", attempts=1))
+        link.answer(Update, lambda request: Updated(request, [state], []))
+
+    timer = threading.Timer(0.05, updated)
+    timer.start()
+    task.update(timeout=20)
+    timer.join()
+    assert task.state is TaskState.RUNNING
+    assert task.info is not None
+    assert task.info.governor == "g:1"
+    assert link.of(Update)[-1].items == [task.id]
+
+
+def test_output_and_explanation(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    assert "not submitted" in task.explain()
+    session.submit()
+    timer = threading.Timer(0.05, lambda: link.answer(GetOutput, lambda n: Output(n, "ä".encode(), b"\xff")))
+    timer.start()
+    assert task.stdout(timeout=20) == "ä"
+    timer.join()
+    timer = threading.Timer(0.05, lambda: link.answer(Explain, lambda n: Info(n, {"text": "it waits"})))
+    timer.start()
+    assert task.explain(timeout=20) == "it waits"
+    timer.join()
+
+
+# -- the end --------------------------------------------------------------------------------------
+
+
+def test_closing(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    seen: list[BaseException] = []
+    started = threading.Event()
+
+    def wait() -> None:
+        started.set()
+        try:
+            task.wait(timeout=20)
+        except BaseException as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    started.wait()
+    session.close()
+    session.close()
+    thread.join()
+    assert isinstance(seen[0], SessionException)
+    assert len(link.of(CloseSession)) == 1
+    assert "closed" in repr(session)
+    for use in (session.submit, session.wait_all, lambda: task.output.keep(), lambda: session.fetch(task)):
+        with pytest.raises(SessionException, match="closed"):
+            use()
+
+
+def test_a_lost_server(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    thread = later(lambda: link.client._gone("it was away for 10 s"))
+    with pytest.raises((SessionException, RainException), match="10 s"):
+        task.wait(timeout=20)
+    thread.join()
+    with pytest.raises(SessionException, match="lost"):
+        session.submit()
+    with pytest.raises(RainException, match="Make a new Client"):
+        link.client.new_session()
+    session.close()
+    assert not session.active
+
+
+def test_requests_end_with_the_server(link: FakeLink) -> None:
+    link.held.add(NewSession)
+    timer = threading.Timer(0.05, lambda: link.client._gone("away"))
+    timer.start()
+    with pytest.raises(RainException, match="away"):
+        link.client.new_session(timeout=20)
+    timer.join()
+
+
+def test_a_closed_client(link: FakeLink) -> None:
+    session = link.client.new_session()
+    link.client.close()
+    link.client.close()
+    assert link.closed
+    assert not session.active
+    with pytest.raises(RainException, match="closed"):
+        link.client.new_session()
+    with pytest.raises(SessionException, match="closed"):
+        session.submit()
+    session.close()
+
+
+def test_a_forked_child_cannot_use_the_client(link: FakeLink, session: Session) -> None:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            session.submit()
+            os.write(write, b"it worked")
+        except RainException as error:
+            os.write(write, str(error).encode())
+        finally:
+            link.client.close()
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert "forked process" in pipe.read()
+    os.waitpid(child, 0)
+    assert not link.closed
+
+
+def test_governors(link: FakeLink) -> None:
+    client = link.client
+    client.wait_for_governors(1)
+    with pytest.raises(TimeoutError, match="1 of 2 governors"):
+        client.wait_for_governors(2, timeout=0.01)
+    timer = threading.Timer(0.05, lambda: link.say(GovernorCount(2)))
+    timer.start()
+    client.wait_for_governors(2, timeout=20)
+    timer.join()
+    info = client.get_server_info()
+    assert info["governors"][0]["governor_id"] == "g0:1"
+    assert client.sessions() == []
+    with pytest.raises(RainException, match="number of governors"):
+        client.wait_for_governors(-1)
+
+
+def test_wrong_sessions(link: FakeLink) -> None:
+    with pytest.raises(RainException, match="on_failure"):
+        link.client.new_session(on_failure="explode")
+    with pytest.raises(RainException, match="name"):
+        link.client.new_session(7)  # type: ignore[arg-type]
+
+
+def test_updating_over_sessions(link: FakeLink) -> None:
+    made = []
+    for _ in range(2):
+        session = link.client.new_session()
+        with session.bind_only():
+            made.append(same(1))
+            session.submit()
+    link.client.update(made)
+    assert [message.items for message in link.of(Update)] == [[made[0].id], [made[1].id]]
+    with pytest.raises(RainException, match="expected"):
+        link.client.update([7])  # type: ignore[list-item]
+
+
+def test_threads_build_and_submit_at_once(link: FakeLink, session: Session) -> None:
+    def work() -> None:
+        with session.bind_only():
+            for number in range(50):
+                same(same(number))
+                session.submit()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    known: set[ID] = set()
+    for message in link.of(Submit):
+        for spec in message.objects:
+            assert spec.id not in known
+            known.add(spec.id)
+        for task in message.tasks:
+            assert all(item.id in known for item in task.inputs)
+    assert len(session.tasks) == 400
+    assert session.task_count == 0
+    assert isinstance(link.client, Client)
+    assert tasks.Concat.TASK_TYPE == "builtin/concat"

@@ -1,0 +1,49 @@
+"""Where things were made, as people read it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rain import RainWarning, Session, blob, tasks
+from rain.client import sites
+
+
+def test_a_site_is_the_innermost_frame_outside_of_rain(detached: Session) -> None:
+    first = tasks.Concat([blob("a")])
+    assert sites.describe(first._record.made).startswith(f'File "{__file__}", line ')
+    assert "first = tasks.Concat" in sites.stack(first._record.made)
+
+
+def test_tasks_of_one_line_share_a_site(detached: Session) -> None:
+    made = [tasks.Concat([]) for _ in range(3)]
+    assert len({id(task._record.made) for task in made}) == 1
+    other = tasks.Concat([])
+    assert other._record.made != made[0]._record.made
+
+
+def test_cells_are_called_by_their_number(monkeypatch: pytest.MonkeyPatch, detached: Session) -> None:
+    names = {"/tmp/ipykernel_1/2.py": ("Cell", "In[3]")}
+    shell = SimpleNamespace(compile=SimpleNamespace(format_code_name=names.get))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
+    space: dict[str, Any] = {"tasks": tasks}
+    exec(compile("\n\ntask = tasks.Concat([])", "/tmp/ipykernel_1/2.py", "exec"), space)
+    assert sites.describe(space["task"]._record.made) == "Cell In[3], line 3"
+    assert sites.name_of_file("/x/y.py") == 'File "/x/y.py"'
+
+
+def test_an_unknown_place() -> None:
+    assert sites.describe(()) == "in an unknown place"
+    assert sites.stack(()) == ""
+
+
+def test_warnings_are_about_the_users_line() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sites.warn("careful")
+    assert caught[0].category is RainWarning
+    assert caught[0].filename == __file__
