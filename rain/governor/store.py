@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 Objects are immutable. Up to `INLINE_BYTES_MAX` bytes they are held in memory; larger ones are files, at first on a
 memory file system (where there is one with room), from which they are spilled to disk, the longest unused first, when
-they are more than `memory_bytes_max`. Each of the two places is a private folder with two siblings::
+they are more than `memory_bytes_max`; until that is done a mark beside new files sends those who write others to disk.
+Each of the two places is a private folder with two siblings::
 
     <private, 0700>/objects/   what the store holds: files 0444, folders 0755; executors may have it mounted read-only
     <private, 0700>/incoming/  where executors and transfers write; a finished file is renamed into objects
@@ -22,7 +23,6 @@ made; without one, in the thread that found out.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import itertools
 import logging
 import os
@@ -39,6 +39,7 @@ from rain.common.limits import INLINE_BYTES_MAX, MIB
 from rain.common.messages import FileRef
 from rain.io import archive, tree
 from rain.io.files import (
+    FULL_MARK,
     StaleFile,
     checksum_fd,
     copy_checked,
@@ -128,6 +129,7 @@ class Store:
         self._recent: OrderedDict[_Entry, None] = OrderedDict()  # entries with memory files, longest unused first
         self._numbers = itertools.count(1)
         self._closed = False
+        self._marked = False  # whether those who write are sent to disk
         self._memory_bytes = self._disk_bytes = self._inline_bytes = self._spilled_bytes = 0
 
         self._disk_scratch = Scratch(work_dir, "store-")
@@ -222,7 +224,8 @@ class Store:
     def adopt(self, id: ID, file: FileRef, checksum: int | None = None) -> FileRef:
         """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
 
-        Links to objects of this store, at `file` itself or inside of a directory, become those objects' data.
+        Links to objects of this store, at `file` itself or inside of a directory, become those objects' data. What
+        cannot be taken is removed, if it is in `incoming`.
 
         Raises
         ------
@@ -235,6 +238,14 @@ class Store:
 
     def take(self, id: ID, file: FileRef, checksum: int | None = None) -> Held:
         """As `adopt`; gives all that is known."""
+        try:
+            return self._take(id, file, checksum)
+        except BaseException:
+            if os.path.dirname(file.path) in (self.incoming, self.incoming_disk):
+                tree.remove_any(file.path)
+            raise
+
+    def _take(self, id: ID, file: FileRef, checksum: int | None) -> Held:
         try:
             seen = os.lstat(file.path)
             if stat.S_ISLNK(seen.st_mode):
@@ -338,7 +349,7 @@ class Store:
             if held.file is None:
                 self._inline_bytes += held.size
             elif in_memory:
-                self._memory_bytes += held.size
+                self._count_memory(held.size)
                 self._recent[entry] = None
                 self._spill_some()
             else:
@@ -387,10 +398,21 @@ class Store:
         if held.file is None:
             self._inline_bytes -= held.size
         elif entry.in_memory:
-            self._memory_bytes -= held.size
+            self._count_memory(-held.size)
             self._recent.pop(entry, None)
         else:
             self._disk_bytes -= held.size
+
+    def _count_memory(self, change: int) -> None:
+        self._memory_bytes += change
+        full = self._memory_bytes > self._memory_bytes_max
+        if full != self._marked:
+            self._marked = full
+            mark = os.path.join(self.incoming, FULL_MARK)
+            if full:
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            else:
+                os.unlink(mark)
 
     def _remove(self, entry: _Entry) -> None:
         if entry.held.file is not None:
@@ -535,7 +557,7 @@ class Store:
         link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
         os.symlink(target, link)
         if held.is_dir:
-            _exchange(link, old.path)
+            tree.exchange(link, old.path)
             tree.remove_any(link)
         else:
             os.rename(link, old.path)
@@ -578,12 +600,3 @@ def _fast_folder(memory_files: str, memory_bytes_max: int | None) -> tuple[Scrat
     except OSError as error:
         log.info("no memory files for objects: %s", error)
         return None, 0
-
-
-def _exchange(first: str, second: str) -> None:
-    """Swap what two paths on one file system name, in one step."""
-    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    at_cwd, exchange = -100, 2
-    if renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), exchange):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), second)

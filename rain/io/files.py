@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NEVER_INLINE = -1
 """As `inline_max`: also an empty value becomes a file."""
+FULL_MARK = ".full"
+"""A file of this name in a folder asks writers to use their spill path instead."""
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -118,7 +120,8 @@ class Sink:
     inline_max : int
         Bytes up to which no file is made; or `NEVER_INLINE`.
     spill_path : str or None
-        Where the file goes instead if `path` is on a full file system or outgrows `bytes_max`.
+        Where the file goes instead if there is a `FULL_MARK` beside `path`, `path` is on a full file system or the file
+        outgrows `bytes_max`.
     bytes_max : int or None
         Largest file at `path`.
     """
@@ -151,12 +154,17 @@ class Sink:
                 self.size += len(view)
                 return len(view)
             self._few = None
-            self._fd = os.open(self._path, _OPEN_NEW, 0o600)
+            self._open()
             joined = b"".join(few)
             self.size = 0
             self._put(memoryview(joined))
         self._put(view)
         return len(view)
+
+    def _open(self) -> None:
+        if self._spill_path is not None and os.path.exists(os.path.join(os.path.dirname(self._path), FULL_MARK)):
+            self._path, self._spill_path, self._bytes_max = self._spill_path, None, None
+        self._fd = os.open(self._path, _OPEN_NEW, 0o600)
 
     def _put(self, view: memoryview) -> None:
         # Hash and write in pieces that stay in the cache: one pass over memory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -376,6 +377,21 @@ def move(source: str, target: str) -> None:
     else:
         copy_file(source, target, stat.S_IMODE(seen.st_mode))
     os.unlink(source)
+
+
+def exchange(first: str, second: str) -> None:
+    """Swap what two paths on one file system name, in one step.
+
+    Raises
+    ------
+    OSError
+        If the file system cannot do that.
+    """
+    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    at_cwd, swap = -100, 2
+    if renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), swap):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), second)
 
 
 def remove_any(path: str) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.io import archive
 from rain.io.data_instance import FileSource
@@ -155,6 +157,7 @@ def test_what_is_not_adopted(rig, store, tmp_path):
     other.file.size += 1
     with pytest.raises(StaleFile):
         store.adopt(ID(1, 1), other.file)
+    assert os.listdir(store.incoming) == []
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RainException, match="neither a file nor a directory"):
         store.adopt(ID(1, 1), file_ref(str(tmp_path / "pipe")))
@@ -255,6 +258,30 @@ def test_the_longest_unused_are_spilled(rig, store):
     assert rig.files() == []
 
 
+def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypatch):
+    copying, go_on = threading.Event(), threading.Event()
+    real = store_module.copy_checked
+
+    def slow(*args):
+        copying.set()
+        assert go_on.wait(10)
+        return real(*args)
+
+    def write():
+        path = f"{store.incoming}/task-{len(os.listdir(store.incoming))}"
+        return write_file([bytes(100_000)], path, spill_path=store.spill_path(path)).file.path
+
+    monkeypatch.setattr(store_module, "copy_checked", slow)
+    rig.add(1, bytes(3 * MIB))
+    assert write().startswith(store.incoming)
+    rig.add(2, bytes(3 * MIB))
+    assert copying.wait(10)
+    assert write().startswith(store.incoming_disk)
+    go_on.set()
+    store.wait_spilled()
+    assert write().startswith(store.incoming)
+
+
 def test_one_object_larger_than_memory(rig, store):
     path = store.new_path(5 * MIB)
     assert path.startswith(str(rig.disk))
@@ -284,16 +311,14 @@ def test_directories_are_spilled_too(rig, store):
 
 def test_dropped_while_it_is_spilled(rig, store, monkeypatch):
     copying, go_on = threading.Event(), threading.Event()
-    from rain.governor import store as module
-
-    real = module.copy_checked
+    real = store_module.copy_checked
 
     def slow(*args):
         copying.set()
         assert go_on.wait(10)
         return real(*args)
 
-    monkeypatch.setattr(module, "copy_checked", slow)
+    monkeypatch.setattr(store_module, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
     rig.add(2, bytes(3 * MIB))
     assert copying.wait(10)
@@ -418,6 +443,56 @@ def test_a_full_disk_is_named(rig, store, monkeypatch):
         store.put_bytes(ID(1, 1), bytes(100_000))
     monkeypatch.undo()
     assert store.put_bytes(ID(1, 1), bytes(100_000)).size == 100_000
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 20 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "rain-test", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here: " + mounted.stderr.decode(errors="replace").strip())
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_small_memory_file_system_spills(small_disk, tmp_path):
+    store = Store(str(tmp_path), memory_files=str(small_disk))
+    assert store.incoming.startswith(str(small_disk) + "/")
+    assert store.incoming_bytes_max < 20 * MIB
+    data = os.urandom(25 * MIB)
+    path = f"{store.incoming}/task-1"
+    written = write_file([data], path, spill_path=store.spill_path(path))
+    file = store.adopt(ID(1, 1), written.file, written.checksum)
+    assert not file.path.startswith(str(small_disk) + "/")
+    assert read(store.get(ID(1, 1))) == data
+    store.close()
+
+
+def test_a_small_disk_fills_and_recovers(small_disk):
+    store = Store(str(small_disk), memory_bytes_max=0)
+    store.put_bytes(ID(1, 1), bytes(15 * MIB))
+    with pytest.raises(ResourceError, match=rf"no space left to write {small_disk}/.*: \d+ bytes are free"):
+        store.put_bytes(ID(1, 2), bytes(15 * MIB))
+    assert ID(1, 2) not in store
+    store.drop([ID(1, 1)])
+    assert store.put_bytes(ID(1, 2), bytes(15 * MIB)).size == 15 * MIB
+    made = os.path.join(store.incoming, "dir")
+    os.mkdir(made)
+    with open(f"{made}/f", "wb") as file:
+        file.write(bytes(MIB))
+    data = b"".join(bytes(piece) for piece in archive.pack(made))
+    for number in range(10):
+        try:
+            store.put_bytes(ID(2, number), data, is_dir=True)
+        except ResourceError as error:
+            full = str(error)
+            break
+    assert "no space left" in full
+    store.drop_session(2)
+    assert store.put_bytes(ID(2, 1), data, is_dir=True).is_dir
+    store.close()
 
 
 def test_scratch_folders_of_the_dead_are_removed(tmp_path):
