@@ -228,14 +228,20 @@ def test_return_annotations(detached: Session) -> None:
     def one(ctx: Any) -> Output("x", encode="json"):  # type: ignore[valid-type]
         return 1
 
-    def several(ctx: Any) -> (Output("a"), b):  # type: ignore[syntax]  # noqa: F821
+    def several(ctx: Any) -> (Output("a"), Output("b")):  # type: ignore[syntax]
         return 1, 2
+
+    def labels(ctx: Any) -> Any:
+        return 1, 2
+
+    labels.__annotations__["return"] = ["a", Output("b")]
 
     def other(ctx: Any) -> int:
         return 1
 
     assert remote(one)().outputs.labels == ["x"]
     assert remote(several)().outputs.labels == ["a", "b"]
+    assert remote(labels)().outputs.labels == ["a", "b"]
     assert remote(other)().outputs.labels == ["out0"]
     assert remote(outputs=["y"])(one)().outputs.labels == ["y"]
 
