@@ -22,7 +22,7 @@ from rain.common.framing import encode_prefix
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX
 from rain.common.messages import DataEnd, DataGet, Hello, Message, Welcome
-from rain.io import auth, link, transport
+from rain.io import auth, link, listener, transport
 from rain.io.auth import Credentials
 from rain.io.transport import Listener, converse, listen, open_data
 
@@ -306,7 +306,7 @@ async def test_both_sides_are_told_of_away_and_back():
 
 @in_loop
 async def test_a_peer_that_does_not_come_back_is_given_up_after_its_grace(monkeypatch):
-    monkeypatch.setattr(transport, "CLIENT_GRACE_S", 0.05)
+    monkeypatch.setattr(listener, "CLIENT_GRACE_S", 0.05)
     server, proxy = Server(), Proxy()
     address = await proxy.open(server.address)
     client = await open_client(server, address=address, away_s=0.1)
@@ -607,7 +607,7 @@ async def test_idle_connections_do_not_keep_an_honest_one_out():
 
 
 def test_dripping_connections_end_at_the_deadline(monkeypatch):
-    monkeypatch.setattr(transport, "HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 0.2)
 
     @in_loop
     async def scenario():
@@ -769,7 +769,7 @@ def test_garbage_on_a_data_connection_ends_it(bytes_):
 
 
 def _as_if_remote(monkeypatch):
-    for module in (link, transport):
+    for module in (link, listener):
         monkeypatch.setattr(module, "is_loopback", lambda host: False)
 
 
@@ -835,7 +835,7 @@ def test_another_certificate_is_refused_pinned_or_not(monkeypatch):
 
 
 def test_a_forwarded_port_is_found_out_by_its_certificate(monkeypatch):
-    monkeypatch.setattr(transport, "is_loopback", lambda host: False)  # the server stands behind the forwarding
+    monkeypatch.setattr(listener, "is_loopback", lambda host: False)  # the server stands behind the forwarding
 
     @in_loop
     async def scenario():
