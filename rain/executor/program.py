@@ -31,6 +31,7 @@ from rain.common.text import quote_output
 from rain.executor.mapping import LentFiles, OutputFile, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
 from rain.io.files import disk_full, is_full
+from rain.io.process import family, signal_all
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LEFTOVERS_S = 1.0
@@ -361,20 +362,5 @@ def _end_leftovers() -> None:
         deadline = deadline or now + _LEFTOVERS_S
         if now > deadline:  # it cannot be killed now (stuck in the kernel): the end of the executor's group ends it
             return
-        for child in _children():
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        signal_all(family(os.getpid())[1:], signal.SIGKILL)
         time.sleep(0.001)
-
-
-def _children() -> list[int]:
-    pids: list[int] = []
-    for thread in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{thread}/children") as file:
-                pids += map(int, file.read().split())
-        except OSError:
-            continue
-    return pids

@@ -43,7 +43,7 @@ from rain.common.limits import (
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.text import quote_output
-from rain.governor.cbor1_outputs import Watched, take_outputs
+from rain.governor.cbor1_outputs import Watched, is_quick, take_outputs
 from rain.governor.cbor1_wire import (
     Cached,
     Cbor1Error,
@@ -58,7 +58,7 @@ from rain.governor.cbor1_wire import (
     encode_drop_cached,
 )
 from rain.io.files import disk_full, is_full
-from rain.io.process import descendants, signal_all, spawn
+from rain.io.process import family, own_memory, signal_all, spawn
 from rain.io.scratch import Scratch
 from rain.io.tree import remove_tree
 
@@ -217,6 +217,11 @@ class ForeignExecutors:
         """The executor's process id, 0 if there is none."""
         executor = self._executors.get(executor_id)
         return executor.process.pid if executor is not None and executor.process is not None else 0
+
+    def memory(self, executor_id: int) -> int:
+        """Bytes of memory of its own that the executor and its descendants use."""
+        pid = self.pid(executor_id)
+        return sum(map(own_memory, family(pid))) if pid else 0
 
     async def close(self) -> None:
         """End all executors; returns when they are gone. Idempotent."""
@@ -435,6 +440,14 @@ class ForeignExecutors:
         if result.error is not None:
             self._finish(executor, self._failure(executor, task, result.error, info, "exception"))
             return
+        if not executor.watched and all(is_quick(location) for _, location in result.outputs):
+            done: asyncio.Future[list[OutputResult]] = self._loop.create_future()
+            try:
+                done.set_result(take_outputs(executor.setup, executor.folder, task, result, ()))
+            except (RainException, OSError) as error:
+                done.set_exception(error)
+            self._on_taken(executor, task, info, done)
+            return
         executor.taking = True
         future = self._loop.run_in_executor(
             None, take_outputs, executor.setup, executor.folder, task, result, executor.watched
@@ -504,9 +517,9 @@ class ForeignExecutors:
             self._loop.call_soon(self._bury_if_gone, executor)
         elif executor.exit_fd >= 0:
             executor.killed = True
-            below = descendants(executor.process.pid)
+            members = family(executor.process.pid)
             self._signal(executor, signal.SIGKILL)
-            signal_all(below, signal.SIGKILL)
+            signal_all(members, signal.SIGKILL)
 
     def _signal(self, executor: _Executor, number: int) -> None:
         # The process is not reaped before `exit_fd` is closed, so its group's number is not another's.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rain.common.errors import RainException
+from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.messages import ExecutorSetup, ExecutorTask, OutputResult
 from rain.common.spec import ObjectInfo
 from rain.governor.cbor1_wire import ForeignResult, Location, Memory, OtherObject, Path
@@ -21,6 +22,13 @@ class Watched(NamedTuple):
     path: str
     size: int
     mtime_ns: int
+
+
+def is_quick(location: Location) -> bool:
+    """Whether taking such an output touches no file."""
+    return not isinstance(location, Path) and not (
+        isinstance(location, Memory) and len(location.data) > INLINE_BYTES_MAX
+    )
 
 
 def take_outputs(

@@ -43,6 +43,7 @@ from rain.common.messages import (
     RunTasks,
 )
 from rain.governor.zygotes import Zygote
+from rain.io.process import family, own_memory
 from rain.io.tree import remove_tree
 
 log = logging.getLogger("rain.governor.executors")
@@ -221,7 +222,7 @@ class Executors:
     def memory(self, executor_id: int) -> int:
         """Bytes of memory of its own that the executor and its descendants use; mapped objects do not count."""
         pid = self.pid(executor_id)
-        return sum(map(_own_memory, _family(pid))) if pid else 0
+        return sum(map(own_memory, family(pid))) if pid else 0
 
     async def close(self) -> None:
         """End all executors and zygotes; returns when they are gone. Idempotent."""
@@ -404,25 +405,3 @@ def _tail(file: int) -> bytes:
     size = os.fstat(file).st_size
     start = max(0, size - TASK_OUTPUT_BYTES_MAX)
     return os.pread(file, size - start, start)
-
-
-def _family(pid: int) -> list[int]:
-    """A process and its descendants. Looks only at these, not at all of the machine's."""
-    family = [pid]
-    for member in family:
-        try:
-            for thread in os.listdir(f"/proc/{member}/task"):
-                with open(f"/proc/{member}/task/{thread}/children") as file:
-                    family += map(int, file.read().split())
-        except OSError:  # it ended meanwhile
-            continue
-    return family
-
-
-def _own_memory(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * KIB for line in lines if line.startswith((b"RssAnon:", b"VmSwap:")))

@@ -144,7 +144,7 @@ class Governor:
             do.Fetch: self._fetch,
             do.CancelFetch: self._cancel_fetch,
             do.PutInStore: self._put_in_store,
-            do.DropFromStore: lambda effect: self._store.drop(effect.ids),
+            do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: lambda effect: self._store.drop_session(effect.session_id),
             do.StartExecutor: self._start_executor,
             do.RunOnExecutor: self._run_on_executor,
@@ -330,12 +330,13 @@ class Governor:
         loads = 0.0
         while True:
             await asyncio.sleep(TICK_S)
-            for executor_id, number in self._python.seen().items():
+            for executor_id, number in (self._python.seen() | self._foreign.seen()).items():
                 if self._seen.get(executor_id) != number:
                     self._seen[executor_id] = number
                     self._step(ev.ExecutorSeen(executor_id, number))
             for executor_id, allowed in self._memory_max.items():
-                used = self._python.memory(executor_id)
+                pool = self._foreign if executor_id in self._foreign_ids else self._python
+                used = pool.memory(executor_id)
                 if used > allowed:
                     self._step(ev.OverMemory(executor_id, used))
             self._step(ev.Tick())
@@ -380,6 +381,10 @@ class Governor:
             self._store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=data.spec.data_type == "dir")
         except (RainException, OSError) as error:
             self._loop.call_soon(self._step, ev.ObjectLost(data.spec.id, str(error)))
+
+    def _drop_from_store(self, effect: do.DropFromStore) -> None:
+        self._store.drop(effect.ids)
+        self._foreign.drop(effect.ids)
 
     def _moved(self, object_id: ID, file: FileRef) -> None:
         self._step(ev.ObjectMoved(object_id, file))
@@ -434,11 +439,11 @@ class Governor:
         if effect.kind in ("py", "program"):
             python = here.python if here and effect.kind == "py" else None
             self._python.start(effect.executor_id, setup, python)
-            if effect.resources.get("mem"):
-                self._memory_max[effect.executor_id] = effect.resources["mem"]
         else:
             self._foreign_ids.add(effect.executor_id)
             self._foreign.start(effect.executor_id, setup, effect.kind)
+        if effect.resources.get("mem"):
+            self._memory_max[effect.executor_id] = effect.resources["mem"]
 
     def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
         tasks = []

@@ -278,6 +278,29 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def family(pid: int) -> list[int]:
+    """A process and its descendants. Looks only at these, not at all of the machine's."""
+    members = [pid]
+    for member in members:
+        try:
+            for thread in os.listdir(f"/proc/{member}/task"):
+                with open(f"/proc/{member}/task/{thread}/children") as file:
+                    members += map(int, file.read().split())
+        except OSError:  # it ended meanwhile
+            continue
+    return members
+
+
+def own_memory(pid: int) -> int:
+    """Bytes of memory that a process has for itself (files that it mapped do not count); 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith((b"RssAnon:", b"VmSwap:")))
+
+
 def is_alive(pid: int) -> bool:
     """Whether `pid` runs (a zombie does not)."""
     try:

@@ -313,7 +313,8 @@ def _verdict(state: State, executor: Executor, event: ExecutorExited, task: Task
         return None
     if task.number != event.number:
         return None
-    return _killed(state, task, event, now, "crash", texts.crash(state.governor_id, task, event.reason, event.stderr))
+    text = texts.crash(state.governor_id, task, event.reason, event.stdout, event.stderr)
+    return _killed(state, task, event, now, "crash", text)
 
 
 def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: str, text: str) -> TaskResult:

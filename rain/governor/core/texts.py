@@ -11,7 +11,7 @@ from rain.governor.core.records import Task
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def crash(governor_id: str, task: Task, reason: str, stderr: bytes) -> str:
+def crash(governor_id: str, task: Task, reason: str, stdout: bytes, stderr: bytes) -> str:
     """The executor died while it ran the task, and not by our hand."""
     attempt = f"attempt {task.attempt} of task {task.id} on governor {governor_id}"
     if reason.startswith("could not be started"):
