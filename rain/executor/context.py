@@ -142,9 +142,9 @@ class Context:
         """
         return self._staging.move_directory(os.fspath(path), self._follow)
 
-    def finish(self) -> None:
-        """Complete `info` after the function has ended."""
-        self.info.debug = "\n".join(self._debug)
+    def debug_text(self) -> str:
+        """All lines of `debug`."""
+        return "\n".join(self._debug)
 
 
 def check_user(values: Any, what: str) -> None:

@@ -91,11 +91,11 @@ class PythonTasks:
     Parameters
     ----------
     setup : ExecutorSetup
-    functions : mapping of ID to ExecutorInput
-        Functions as they came from the governor, by id of their constant objects.
+    functions : dict of ID to ExecutorInput
+        Functions as they came from the governor, by id of their constant objects; taken out once they are unpickled.
     """
 
-    def __init__(self, setup: ExecutorSetup, functions: Mapping[ID, ExecutorInput]) -> None:
+    def __init__(self, setup: ExecutorSetup, functions: dict[ID, ExecutorInput]) -> None:
         self._setup = setup
         self._came = functions
         self._modules = Modules(shipped=setup.sys_path is None)
@@ -150,8 +150,10 @@ class PythonTasks:
         self._values = values
         function = self._function(task, values)
         args, kwargs = _unpickled_arguments(config.args, function.name)
-        follow = [value.path for value in task.inputs if value.path is not None]
-        context = Context(function.call, spec, info, self._cache, staging, follow)
+        # A directory that the task makes may hold links to its inputs: to files beside which they lie, or inside them.
+        follow = [os.path.dirname(os.path.realpath(value.path)) for value in task.inputs if value.path is not None]
+        seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
+        context = Context(function.call, spec, seen, self._cache, staging, follow)
         begin = time.perf_counter()
         try:
             value = function.call(context, *args, **kwargs)
@@ -161,11 +163,11 @@ class PythonTasks:
                 value = asyncio.run(value)
         finally:
             info.duration = time.perf_counter() - begin
-            context.finish()
-        _check_info(info)
-        if info.error is not None:
-            info.error = str(info.error)
-            raise _Misuse(info.error)
+            info.debug = context.debug_text()
+        if seen.user:
+            info.user = _checked_user(seen.user)
+        if seen.error is not None:
+            raise _Misuse(str(seen.error))
         try:
             return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
         except RainException as error:
@@ -191,6 +193,8 @@ class PythonTasks:
             raise
         self._modules.imported(payload)
         function = self._functions[id] = _Function(call, payload.name, dict(values.used))
+        if not function.resolved:
+            del self._came[id]  # it will not be unpickled again
         return function
 
     def _payload(self, id: ID) -> FunctionPayload:
@@ -240,13 +244,12 @@ def _note(error: BaseException, text: str) -> None:
         pass
 
 
-def _check_info(info: TaskInfo) -> None:
-    if info.user:
-        try:
-            check_user(info.user, "ctx.info.user")
-        except RainException as error:
-            info.user = {}
-            raise _Misuse(str(error)) from None
+def _checked_user(user: Any) -> dict[str, Any]:
+    try:
+        check_user(user, "ctx.info.user")
+    except RainException as error:
+        raise _Misuse(str(error)) from None
+    return dict(user)
 
 
 def _loaded(instance: DataInstance) -> Any:

@@ -168,7 +168,7 @@ class Returned:
         user = value.info.user
         if user:
             check_user(user, f"info.user of what {self._name} returned")
-        info = ObjectInfo(size=value.size, content_type=dynamic, user=dict(user) if user else {})
+        info = ObjectInfo(size=value.source.size, content_type=dynamic, user=dict(user) if user else {})
         if value.spec is not None and value.spec.id in self._inputs:
             return OutputResult(spec.id, info, same_as=value.spec.id)
         data, file, digest = self._bytes_of(value)

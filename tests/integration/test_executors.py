@@ -148,6 +148,12 @@ async def test_info_and_debug(rig: Rig) -> None:
 
     assert "'bad'" in (await rig.run(wrong)).error.message
 
+    def spoil(ctx):
+        ctx.info.duration = ctx.info.start_time = ctx.info.attempts = "nonsense"
+        return b""
+
+    assert (await rig.run(spoil)).error is None
+
 
 # -- what functions return ------------------------------------------------------------------------
 
@@ -269,6 +275,30 @@ async def test_staged_files_and_directories(rig: Rig) -> None:
     assert "leads out" in lines[2]
     assert "holds 'link'" in lines[3]
     assert "leads out" in lines[4]
+
+
+@with_rig
+async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
+    def stage(ctx, blob, tree):
+        os.mkdir("d")
+        blob.link("d/blob")
+        tree.link("d/tree")
+        return ctx.stage_directory("d")
+
+    rig.start()
+    (rig.folder / "b").write_bytes(b"blob")
+    (rig.folder / "t").mkdir()
+    (rig.folder / "t" / "f").write_text("inner")
+    inputs = (
+        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(rig.folder / "b")),
+        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), None, None, str(rig.folder / "t")),
+    )
+    result = await rig.run(stage, Obj(3), Obj(4), inputs=inputs, outputs=[ObjectSpec(ID(0, 0), "d", None, "dir")])
+    assert result.error is None, result.error.message
+    tree = Path(result.outputs[0].file.path)
+    assert (tree / "blob").read_bytes() == b"blob"
+    assert (tree / "tree" / "f").read_text() == "inner"
+    assert not (tree / "blob").is_symlink()
 
 
 @with_rig
