@@ -197,6 +197,7 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
     else:
         assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
+        assert not obj.sites, obj
 
 
 def _check_governor(graph: Graph, governor: Governor) -> None:

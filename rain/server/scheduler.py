@@ -96,8 +96,20 @@ def room(governor: Governor, shape: Shape, us: int) -> int:
     return _AHEAD if work - work / over <= AHEAD_US * governor.cpus else _NO_ROOM
 
 
+def wait_us(governor: Governor, shape: Shape, us: int) -> float:
+    """Estimated microseconds until a task could start: 0 if it fits beside what is assigned."""
+    total, demand = governor.total, governor.demand
+    over = 1.0
+    for name, units in shape.needs:
+        wanted = demand[name] + units
+        if wanted > over * total[name]:
+            over = wanted / total[name]
+    work = governor.work + governor.load_of(shape, us)
+    return (work - work / over) / governor.cpus
+
+
 def backlog(governor: Governor) -> float:
-    """Estimated microseconds that a new task would wait: what cannot run at once, per cpu."""
+    """Estimated microseconds of the work that cannot run at once, per cpu."""
     total = governor.total
     over = 1.0
     for name, wanted in governor.demand.items():
@@ -240,8 +252,7 @@ class Scheduler:
         best_cost = transfer_us(best, heavy)
         if best_cost == 0.0:
             return best, True
-        if room(best, task.shape, us) != _NOW:
-            best_cost += backlog(best)
+        best_cost += wait_us(best, task.shape, us)
         has_room = True
         for governor in _holders(heavy):
             if not governor.can_hold(task.shape) or self._keeps_out(governor, key, task.shape):
@@ -249,7 +260,7 @@ class Scheduler:
             fits = room(governor, task.shape, us)
             cost = transfer_us(governor, heavy)
             if fits != _NOW:
-                cost += backlog(governor) + len(governor.parked) * us / governor.cpus
+                cost += wait_us(governor, task.shape, us) + len(governor.parked) * us / governor.cpus
             if cost < best_cost:
                 best, best_cost = governor, cost
                 has_room = fits == _NOW or (fits == _AHEAD and not task.runs_once)
@@ -325,8 +336,8 @@ class Scheduler:
         if other is None:
             return None
         heavy = heavy_inputs(task)
-        stays = transfer_us(home, heavy) + backlog(home) + len(home.parked) * us / home.cpus
-        moves = transfer_us(other, heavy) + (0.0 if room(other, task.shape, us) == _NOW else backlog(other))
+        stays = transfer_us(home, heavy) + wait_us(home, task.shape, us) + len(home.parked) * us / home.cpus
+        moves = transfer_us(other, heavy) + wait_us(other, task.shape, us)
         return other if moves < stays else None
 
     def _followers(self, governor: Governor) -> Iterator[tuple[Task, Governor]]:
@@ -364,8 +375,8 @@ class Scheduler:
             if not governor.recalling and (wait := backlog(governor)) > TAKE_BACK_US
         ]
         surplus.sort(reverse=True)
-        for thief, (wait, _, victim) in zip(idle, surplus, strict=False):
-            tasks = _takeable(victim, thief, wait)
+        for thief, (_, _, victim) in zip(idle, surplus, strict=False):
+            tasks = _takeable(victim, thief)
             if tasks:
                 yield victim, tasks
 
@@ -418,17 +429,25 @@ def _has_spare(governor: Governor) -> bool:
     return all(units < governor.total[name] for name, units in governor.demand.items() if governor.total[name])
 
 
-def _takeable(victim: Governor, thief: Governor, wait: float) -> list[Task]:
-    """The tasks last given to `victim` that `thief` could run, worth half of what `victim` has too much."""
-    wanted = wait * victim.cpus / 2
+def _takeable(victim: Governor, thief: Governor) -> list[Task]:
+    """The tasks last given to `victim` that `thief` could start sooner, about half of what cannot run at once."""
+    total = victim.total
+    scarce = max((name for name in victim.demand if total[name]), key=lambda name: victim.demand[name] / total[name])
+    demand, work = victim.demand[scarce], victim.work
+    enough = demand - (demand - total[scarce]) / 2
     tasks: list[Task] = []
     for task, _ in zip(reversed(victim.assigned), range(victim.tasks_max), strict=False):
         if task.state is not READY or task.pending or task.lease is not Lease.DEMAND:
             continue
-        if not thief.can_hold(task.shape) or transfer_us(thief, heavy_inputs(task)) > wait:
+        units = next((units for name, units in task.shape.needs if name == scarce), 0)
+        # What is left must keep the victim busy; and the task must not be drawn back there by its inputs.
+        if not units or demand - units < total[scarce] or room(thief, task.shape, task.kind.us) != _NOW:
+            continue
+        if transfer_us(thief, heavy_inputs(task)) >= (work - work * total[scarce] / demand) / victim.cpus:
             continue
         tasks.append(task)
-        wanted -= task.load
-        if wanted <= 0:
+        demand -= units
+        work -= task.load
+        if demand <= enough:
             break
     return tasks

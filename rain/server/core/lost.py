@@ -12,7 +12,7 @@ import heapq
 from rain.common.limits import CRASHES_MAX
 from rain.common.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
-from rain.server.core.objects import drop_copies, make_ready, used_at, wanted
+from rain.server.core.objects import drop_copies, fail_object, make_ready, used_at, wanted
 from rain.server.core.settle import back, dependency_error, fail, settle_as
 from rain.server.core.state import State
 from rain.server.graph import (
@@ -144,7 +144,7 @@ def lose(state: State, obj: Object) -> None:
     assert producer is not None
     if producer.state is FAILED or producer.state is CANCELLED:
         # It failed when it was to make another lost output again.
-        state.set_object(obj, OBJ_FAILED)
+        fail_object(state, obj)
         for task in obj.waiting():
             settle_as(state, task, *dependency_error(task, producer))
     else:

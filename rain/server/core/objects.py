@@ -12,6 +12,7 @@ from __future__ import annotations
 from rain.server.core.state import State
 from rain.server.graph import (
     FINISHED,
+    OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
@@ -61,6 +62,12 @@ def drop_copies(state: State, obj: Object) -> None:
         governor.drops.append(obj.id)
         governor.dropping[obj.id] = governor.dropping.get(obj.id, 0) + 1
     obj.sites = ()
+
+
+def fail_object(state: State, obj: Object) -> None:
+    """Nobody makes an object."""
+    drop_copies(state, obj)
+    state.set_object(obj, OBJ_FAILED)
 
 
 def used_at(governor: Governor, obj: Object) -> bool:
@@ -186,6 +193,7 @@ def abandon(state: State, task: Task) -> None:
         state.set_task(task, FINISHED)
         for obj in task.outputs:
             if obj.state is OBJ_UNFINISHED:
+                drop_copies(state, obj)
                 state.set_object(obj, OBJ_FINISHED)
                 state.set_object(obj, OBJ_REMOVED)
         retain_or_release(state, task)

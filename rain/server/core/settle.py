@@ -9,13 +9,12 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.states import TaskState
-from rain.server.core.objects import abandon, make_ready, not_needed, release_inputs, wanted
+from rain.server.core.objects import abandon, fail_object, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
 from rain.server.graph import (
     CANCELLED,
     FAILED,
     FINISHED,
-    OBJ_FAILED,
     OBJ_UNFINISHED,
     WAITING,
     Governor,
@@ -98,7 +97,7 @@ def _spread(state: State, cause: Task, to: TaskState, error: TaskError, kind: st
         for obj in failed.outputs:
             if obj.state is not OBJ_UNFINISHED:
                 continue
-            state.set_object(obj, OBJ_FAILED)
+            fail_object(state, obj)
             for task in obj.waiting():
                 count += 1
                 quoted = text if count <= DEPENDENTS_WITH_TEXT_MAX else short

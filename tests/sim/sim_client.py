@@ -1,0 +1,351 @@
+"""A client in the simulator: makes graphs, asks for all sorts of things, believes what it is told, and judges the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import sim_plan as plan
+from sim_network import Side
+
+from rain.common import messages as m
+from rain.common.ids import ID
+from rain.common.spec import TaskSpec, TaskSpecInput
+from rain.common.states import SETTLED, DataObjectState, TaskState
+
+if TYPE_CHECKING:
+    from sim_world import World
+
+ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
+
+
+class SimSession:
+    """What a client knows of one of its sessions."""
+
+    def __init__(self, session_id: int, random: Random, on_failure: str) -> None:
+        self.id = session_id
+        self.on_failure = on_failure
+        self.graph = plan.Graph(session_id, random)
+        self.states: dict[ID, TaskState] = {}
+        self.errors: dict[ID, Any] = {}
+        self.infos: dict[ID, Any] = {}
+        self.object_states: dict[ID, DataObjectState] = {}
+        self.data: dict[ID, m.ObjectUpdate] = {}
+        self.stopped: m.SessionStopped | None = None
+        self.closing = False
+        self.closed = False
+        self.retries = 0
+        self.surprises = 0
+        self.judged = False
+
+    def take(self, tasks: list[m.TaskUpdate], objects: list[m.ObjectUpdate]) -> None:
+        for update in tasks:
+            self.states[update.id] = update.state
+            if update.info is not None:
+                self.infos[update.id] = update.info
+            self.errors[update.id] = update.error
+        for news in objects:
+            self.object_states[news.id] = news.state
+            self.data[news.id] = news
+
+    @property
+    def settled(self) -> bool:
+        return self.stopped is not None or all(self.states[id] in SETTLED for id in self.graph.tasks)
+
+
+class SimClient:
+    """One client process."""
+
+    def __init__(self, world: World, host: str) -> None:
+        self.world = world
+        self.host = host
+        self.random: Random = world.random
+        self.alive = True
+        self.sessions: list[SimSession] = []
+        self.requests = 0
+        self.waiting: dict[int, Callable[[Any], None]] = {}
+        self.side: Side = world.open_client(self)
+        self.side.on_messages = self._said
+        self.ask(m.ExpectGovernors, len(world.governors), then=lambda reply: None)
+        for _ in range(self.random.choice([1, 1, 2])):
+            self._open()
+
+    def ask(self, kind: Callable[..., Any], *fields: Any, then: Callable[[Any], None]) -> None:
+        """Send a request; `then` gets the reply."""
+        if self.alive:
+            self.requests += 1
+            self.waiting[self.requests] = then
+            self.side.send([kind(self.requests, *fields)])
+
+    def _said(self, messages: list[Any]) -> None:
+        for message in messages:
+            kind = type(message)
+            if kind is m.SessionNews:
+                session = self._session(message.session_id)
+                assert not session.closed, "news of a closed session"
+                session.take(message.tasks, message.objects)
+            elif kind is m.SessionStopped:
+                self._session(message.session_id).stopped = message
+            elif kind is not m.GovernorCount:
+                self.waiting.pop(message.request)(message)
+
+    def _session(self, id: int) -> SimSession:
+        return next(session for session in self.sessions if session.id == id)
+
+    def die(self) -> None:
+        self.alive = False
+        self.side.close()
+
+    # -- the script -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        on_failure = "stop" if self.random.random() < 0.1 else "continue"
+        self.ask(m.NewSession, "sim", on_failure, False, ENV, then=lambda reply: self._opened(reply, on_failure))
+
+    def _opened(self, reply: m.SessionOpened, on_failure: str) -> None:
+        session = SimSession(reply.session_id, self.random, on_failure)
+        self.sessions.append(session)
+        self._submit(session)
+        after = self.world.clock.after
+        for _ in range(self.random.choice([0, 0, 1, 2])):
+            after(self.random.random() * 3, self._submit, session)
+        for _ in range(self.random.randint(0, 6)):
+            action = self.random.choice(
+                [self._cancel, self._keep, self._unkeep, self._update, self._locate, self._small_talk, self._mistake]
+            )
+            after(self.random.random() * 4, action, session)
+
+    def _idle(self, session: SimSession) -> bool:
+        return not self.alive or session.closing or session.stopped is not None
+
+    def _submit(self, session: SimSession) -> None:
+        if self._idle(session):
+            return
+        fields = session.graph.grow(self.random.randint(1, self.world.tasks_max), self.world.shapes)
+        for spec in fields["tasks"]:
+            session.states[spec.id] = TaskState.WAITING
+        for spec in fields["objects"]:
+            session.object_states[spec.id] = DataObjectState.UNFINISHED
+        for constant in fields["constants"]:
+            if self.random.random() < 0.3:
+                self.world.upload(constant)
+        if self.random.random() < 0.3:
+            half = len(fields["tasks"]) // 2
+            piece = m.Submit(0, session.id, fields["tasks"][:half], fields["objects"], fields["constants"], [], True)
+            self.side.send([piece])
+            fields = {"tasks": fields["tasks"][half:], "objects": [], "constants": [], "keep": fields["keep"]}
+        self.ask(
+            m.Submit,
+            session.id,
+            fields["tasks"],
+            fields["objects"],
+            fields["constants"],
+            fields["keep"],
+            then=lambda reply: self._accepted(session, reply),
+        )
+
+    def _accepted(self, session: SimSession, reply: Any) -> None:
+        assert type(reply) is m.Done or session.stopped is not None, reply
+
+    def _some_task(self, session: SimSession) -> ID | None:
+        return self.random.choice(list(session.graph.tasks)) if session.graph.tasks else None
+
+    def _some_output(self, session: SimSession) -> ID | None:
+        return self.random.choice(list(session.graph.producer)) if session.graph.producer else None
+
+    def _cancel(self, session: SimSession) -> None:
+        id = self._some_task(session)
+        if self._idle(session) or id is None:
+            return
+        tasks = None if self.random.random() < 0.1 else [id]
+        session.graph.cancelled.update(dict.fromkeys(tasks or session.graph.tasks))
+        self.ask(m.Cancel, session.id, tasks, then=lambda reply: self._accepted(session, reply))
+
+    def _keep(self, session: SimSession) -> None:
+        id = self._some_output(session)
+        if self._idle(session) or id is None or id in session.graph.kept:
+            return
+
+        def kept(reply: Any) -> None:
+            if type(reply) is m.Done and not self._idle(session):
+                session.graph.kept[id] = None
+
+        self.ask(m.Keep, session.id, [id], then=kept)
+
+    def _unkeep(self, session: SimSession) -> None:
+        if self._idle(session) or not session.graph.kept:
+            return
+        id = self.random.choice(list(session.graph.kept))
+        del session.graph.kept[id]
+        self.ask(m.Unkeep, session.id, [id], then=lambda reply: self._accepted(session, reply))
+
+    def _update(self, session: SimSession) -> None:
+        id = self._some_task(session)
+        if not self._idle(session) and id is not None:
+            items = [id, *session.graph.tasks[id].outputs]
+            self.ask(m.Update, session.id, items, then=lambda reply: self._updated(session, reply))
+
+    def _updated(self, session: SimSession, reply: Any) -> None:
+        if type(reply) is m.Updated:
+            session.take(reply.tasks, reply.objects)
+        else:
+            assert session.stopped is not None, reply
+
+    def _locate(self, session: SimSession) -> None:
+        id = self._some_output(session)
+        if not self._idle(session) and id is not None:
+            self.ask(m.Locate, session.id, [id], then=lambda reply: None)
+
+    def _small_talk(self, session: SimSession) -> None:
+        id = self._some_task(session)
+        if not self._idle(session) and id is not None:
+            self.ask(m.Explain, id, then=lambda reply: self._accepted(session, m.Done(0)))
+            self.ask(m.GetOutput, id, then=lambda reply: None)
+            self.ask(m.GetServerInfo, then=lambda reply: None)
+
+    def _mistake(self, session: SimSession) -> None:
+        """A submit that is refused, of which nothing may be taken."""
+        id = self._some_task(session)
+        if self._idle(session) or id is None:
+            return
+        new = ID(session.id, 9_000_000 + self.requests)
+        bad = self.random.choice(
+            [
+                TaskSpec(id, "py/", resources={"cpus": 1}),
+                TaskSpec(new, "py/", inputs=[TaskSpecInput(ID(session.id, 999_999))], resources={"cpus": 1}),
+                TaskSpec(new, "py/", outputs=[ID(session.id, 999_999)], resources={"cpus": 1}),
+                TaskSpec(new, "nothing", resources={"cpus": 1}),
+                TaskSpec(new, "py/", resources={"cpus": -1}),
+            ]
+        )
+        good = TaskSpec(ID(session.id, 9_500_000 + self.requests), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+
+        def refused(reply: Any) -> None:
+            assert type(reply) is m.Failed, reply
+
+        self.ask(m.Submit, session.id, [good, bad], [], [], [], then=refused)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def wrap_up(self) -> bool:
+        """Go on towards the end; True when all is closed."""
+        if not self.alive:
+            return True
+        if not self.world.steady:
+            return False
+        for session in self.sessions:
+            if session.closing or not session.settled or self.waiting:
+                continue
+            if session.stopped is None and not session.judged:
+                session.judged = True
+                items = [*session.graph.tasks, *session.graph.producer]
+                self.ask(m.Update, session.id, items, then=lambda reply, session=session: self._judge(session, reply))
+                continue
+            if session.stopped is None and session.retries == 0 and self.random.random() < 0.3:
+                failed = [id for id, state in session.states.items() if state is TaskState.FAILED]
+                if failed:
+                    self._retry(session, failed)
+                    continue
+            session.closing = True
+            self.ask(m.CloseSession, session.id, then=lambda reply, session=session: self._closed(session, reply))
+        return bool(self.sessions) and all(session.closed for session in self.sessions)
+
+    def _retry(self, session: SimSession, failed: list[ID]) -> None:
+        session.retries += 1
+        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
+
+        def retried(reply: Any) -> None:
+            assert type(reply) in (m.Done, m.Failed), reply
+            if type(reply) is m.Done:
+                for id in failed:
+                    session.states[id] = TaskState.WAITING
+                self._update_all(session)
+            session.judged = False
+
+        self.ask(m.Retry, session.id, chosen, then=retried)
+
+    def _update_all(self, session: SimSession) -> None:
+        self.ask(m.Update, session.id, list(session.graph.tasks), then=lambda reply: self._updated(session, reply))
+
+    def _closed(self, session: SimSession, reply: Any) -> None:
+        assert type(reply) is m.Done, reply
+        session.closed = True
+
+    def _judge(self, session: SimSession, reply: Any) -> None:
+        """The session is settled: compare with what a serial run gives."""
+        if session.stopped is not None:
+            return
+        assert type(reply) is m.Updated, reply
+        if any(update.state not in SETTLED for update in reply.tasks):
+            # Something was lost while the question was on its way; the news of that follow.
+            session.take(reply.tasks, reply.objects)
+            session.judged = False
+            return
+        wrong = [f"{told.id} is {told.state}" for told in reply.tasks if session.states[told.id] is not told.state]
+        wrong += [f"{told.id} is {told.state}" for told in reply.objects if session.object_states[told.id] is not told.state]
+        if wrong and session.surprises < 3:
+            # A governor was lost while the question was on its way: the news of that follow.
+            session.surprises += 1
+            session.judged = False
+            return
+        assert not wrong, f"the client was never told: {wrong}"
+        self._judge_states(session)
+        for id in session.graph.kept:
+            if id in session.graph.producer and session.object_states[id] is DataObjectState.FINISHED:
+                self._judge_value(session, id, next(news for news in reply.objects if news.id == id))
+
+    def _judge_value(self, session: SimSession, id: ID, news: m.ObjectUpdate) -> None:
+        expected = session.graph.values[id]
+        if news.data is not None:
+            assert news.data == expected, f"{id} has a wrong value"
+            return
+        assert news.places, f"{id} is finished and nowhere"
+        found = [self.world.read(self.host, place, id) for place in news.places]
+        assert expected in found, f"{id} cannot be had, or is wrong, at {news.places}"
+
+    def _judge_states(self, session: SimSession) -> None:
+        graph, states, world = session.graph, session.states, self.world
+        may_fail: dict[ID, bool] = {}
+        may_cancel: dict[ID, bool] = {}
+        for id, spec in graph.tasks.items():
+            behaviour, times = graph.behaves[id]
+            needs = graph.needs(id)
+            retries = spec.options.retries if spec.options is not None else 0
+            once = spec.options is not None and spec.options.rerun == "never"
+            crashes = (times if behaviour in (plan.CRASH, plan.POISON) else 0) + world.kills[id] + world.losses
+            own = (
+                behaviour == plan.FAIL
+                or (behaviour == plan.FLAKY and (times > retries or once))
+                or crashes >= 3
+                or (once and crashes > 0)
+                or (once and world.objects_lost + world.cuts > 0)
+                or not world.fits(spec, world.first)
+            )
+            may_cancel[id] = id in graph.cancelled or any(may_cancel[need] for need in needs)
+            may_fail[id] = own or any(may_fail[need] for need in needs)
+            state = states[id]
+            what = f"{id} ({behaviour}) is {state}: {session.errors.get(id)}"
+            if state is TaskState.FAILED:
+                assert may_fail[id], what
+            elif state is TaskState.CANCELLED:
+                assert may_cancel[id], what
+            else:
+                assert all(states[need] is TaskState.FINISHED or world.losses for need in needs), what
+                assert behaviour != plan.FAIL, what
+                assert world.fits(spec, world.ever), what
+                for output in spec.outputs:
+                    told = session.object_states[output]
+                    if output in graph.kept:
+                        assert told is DataObjectState.FINISHED or world.losses or world.objects_lost, f"{output} is {told}"
+                    else:
+                        assert told is not DataObjectState.UNFINISHED, f"{output} is {told}"
+            self._judge_executions(session, id, retries)
+
+    def _judge_executions(self, session: SimSession, id: ID, retries: int) -> None:
+        world = self.world
+        behaviour, times = session.graph.behaves[id]
+        scripted = {plan.FAIL: retries, plan.FLAKY: min(times, retries), plan.CRASH: times, plan.POISON: 2}.get(behaviour, 0)
+        bound = (1 + scripted) * (1 + session.retries) + world.kills[id] + world.losses + world.objects_lost
+        bound += world.cuts
+        assert world.executions[id] <= bound, f"{id} ran {world.executions[id]} times, which is more than {bound}"

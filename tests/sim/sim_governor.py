@@ -1,0 +1,360 @@
+"""A governor in the simulator: the real core, with a store, executors and transfers of paper around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import sim_plan as plan
+from sim_network import Side
+
+from rain.common import messages as m
+from rain.common.ids import ID
+from rain.common.messages import FileRef, ObjectData, OutputResult, TaskAssignment, TaskResult
+from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.governor.core import GovernorCore
+from rain.governor.core import effects as do
+from rain.governor.core import events as ev
+
+if TYPE_CHECKING:
+    from sim_world import World
+
+TICK_S = 0.1
+PING_S = 2.5
+
+
+class PaperExecutor:
+    """A process that runs what it was given, one after the other."""
+
+    def __init__(self, start: do.StartExecutor) -> None:
+        self.start = start
+        self.queue: list[tuple[do.ExecutorItem, list[bytes]]] = []
+        self.functions: dict[ID, None] = {}
+        self.running: tuple[do.ExecutorItem, list[bytes]] | None = None
+        self.up = False
+        self.dead = False
+        self.run = 0
+        self.results: list[TaskResult] = []
+
+
+class SimGovernor:
+    """One governor process; a new one takes its place when it died."""
+
+    def __init__(self, world: World, host: str, resources: dict[str, float]) -> None:
+        self.world = world
+        self.host = host
+        self.resources = resources
+        self.random: Random = world.random
+        self.alive = True
+        self.store: dict[ID, tuple[bytes, FileRef | None]] = {}
+        self.executors: dict[int, PaperExecutor] = {}
+        self.core = GovernorCore(host, resources)
+        self.side: Side | None = None
+        self.turn_due = False
+        self.ticking = False
+        self.files = 0
+        self.builtins: dict[int, do.RunBuiltin] = {}
+        self._do: dict[type, Callable[[Any], None]] = {
+            do.ToServer: lambda effect: self.outbox.append(effect.message),
+            do.Fetch: self._fetch,
+            do.CancelFetch: lambda effect: None,
+            do.PutInStore: self._put,
+            do.DropFromStore: self._drop,
+            do.EndSessionStore: self._end_session,
+            do.StartExecutor: self._start,
+            do.RunOnExecutor: self._run,
+            do.RecallFromExecutor: self._recall,
+            do.InterruptExecutor: self._interrupt,
+            do.KillExecutor: self._kill,
+            do.RunBuiltin: self._run_builtin,
+            do.CancelBuiltin: lambda effect: None,
+        }
+        self.outbox: list[Any] = []
+        self.connect()
+        self._ping()
+
+    # -- conversation ---------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        self.side = self.world.open_governor(self)
+        self.side.on_messages = self._said
+        self.side.send([m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")])
+
+    def _said(self, messages: list[Any]) -> None:
+        for message in messages:
+            self.step(ev.ServerSaid(message))
+
+    def reset(self) -> None:
+        """The server knows nothing of the conversation."""
+        if self.alive:
+            self.step(ev.ServerGone())
+            self.outbox.clear()
+            assert not self.store, "objects survived the end of the conversation"
+            self.connect()
+
+    def die(self) -> None:
+        self.alive = False
+        assert self.side is not None
+        self.side.close()
+        for executor in self.executors.values():
+            executor.dead = True
+        self.executors.clear()
+
+    def _ping(self) -> None:
+        if self.alive and self.side is not None:
+            self.side.ping()
+            self.world.clock.after(PING_S, self._ping)
+
+    # -- stepping -------------------------------------------------------------------------------
+
+    def step(self, event: ev.AnyEvent) -> None:
+        if not self.alive:
+            return
+        self._apply(event)
+        if not self.turn_due:
+            self.turn_due = True
+            self.world.clock.after(self.world.turn_delay(), self._turn_ended)
+        if not self.ticking and not self.core.quiet:
+            self.ticking = True
+            self.world.clock.after(TICK_S, self._tick)
+
+    def _apply(self, event: ev.AnyEvent) -> None:
+        world = self.world
+        with world.armed:
+            effects = self.core.step(event, world.clock.now)
+        if world.checking():
+            self.core.check()
+        for effect in effects:
+            self._do[type(effect)](effect)
+
+    def _turn_ended(self) -> None:
+        self.turn_due = False
+        if self.alive:
+            self._apply(ev.TurnEnded())
+            assert self.side is not None
+            self.side.send(self.outbox)
+            self.outbox = []
+
+    def _tick(self) -> None:
+        self.ticking = False
+        if self.alive:
+            for id, executor in list(self.executors.items()):
+                if executor.running is not None:
+                    self.step(ev.ExecutorSeen(id, executor.running[0].number))
+            self.step(ev.Tick())
+
+    # -- store ----------------------------------------------------------------------------------
+
+    def _put(self, effect: do.PutInStore) -> None:
+        data = effect.data
+        assert data.data is not None
+        self.store[data.spec.id] = (data.data, None)
+
+    def _drop(self, effect: do.DropFromStore) -> None:
+        for id in effect.ids:
+            self.store.pop(id, None)
+
+    def _end_session(self, effect: do.EndSessionStore) -> None:
+        for id in [id for id in self.store if id.session_id == effect.session_id]:
+            del self.store[id]
+
+    def _fetch(self, effect: do.Fetch) -> None:
+        self.world.clock.after(self.world.network.delay() * 2, self._fetched, effect.data)
+
+    def _fetched(self, data: ObjectData) -> None:
+        if not self.alive:
+            return
+        id = data.spec.id
+        for place in data.places:
+            value = self.world.read(self.host, place, id)
+            if value is not None and int.from_bytes(value[:7], "little") == data.checksum:
+                self.store[id] = (value, self._file(id))
+                self.step(ev.FetchDone(id))
+                return
+        self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.places]}"))
+
+    def _file(self, id: ID) -> FileRef:
+        self.files += 1
+        return FileRef(f"{self.host}/{id}/{self.files}", self.files, plan.LARGE_BYTES, 0)
+
+    def lose_something(self) -> None:
+        """A file is found to be damaged."""
+        files = [id for id, (_, file) in self.store.items() if file is not None]
+        if files:
+            id = self.random.choice(files)
+            in_use = {
+                wanted.id
+                for executor in self.executors.values()
+                for item, _ in executor.queue
+                for wanted in item.assignment.spec.inputs
+            }
+            if id not in in_use:
+                del self.store[id]
+                self.world.objects_lost += 1
+                self.step(ev.ObjectLost(id, "its checksum is wrong"))
+
+    def move_something(self) -> None:
+        """A file is spilled."""
+        files = [id for id, (_, file) in self.store.items() if file is not None]
+        if files:
+            id = self.random.choice(files)
+            file = self._file(id)
+            self.store[id] = (self.store[id][0], file)
+            self.step(ev.ObjectMoved(id, file))
+
+    # -- executors ------------------------------------------------------------------------------
+
+    def _start(self, effect: do.StartExecutor) -> None:
+        executor = self.executors[effect.executor_id] = PaperExecutor(effect)
+        self.world.clock.after(0.002 + 0.02 * self.random.random(), self._up, effect.executor_id, executor)
+
+    def _up(self, id: int, executor: PaperExecutor) -> None:
+        if not executor.dead:
+            executor.up = True
+            self._next(id, executor)
+
+    def _run(self, effect: do.RunOnExecutor) -> None:
+        executor = self.executors[effect.executor_id]
+        for item in effect.items:
+            spec = item.assignment.spec
+            values = [self.store[wanted.id][0] for wanted in spec.inputs]
+            if item.function is not None:
+                if item.function_cached:
+                    assert spec.function in executor.functions, f"{spec.id}: the function was never sent"
+                else:
+                    assert spec.function in self.store, f"{spec.id}: the function is not here"
+                    executor.functions[spec.function] = None
+            executor.queue.append((item, values))
+        self._next(effect.executor_id, executor)
+
+    def _next(self, id: int, executor: PaperExecutor) -> None:
+        if not executor.up or executor.dead or executor.running is not None or not executor.queue:
+            return
+        executor.running = executor.queue.pop(0)
+        executor.run += 1
+        item = executor.running[0]
+        self.world.executed(item.assignment, self.host)
+        seconds = item.assignment.spec.config[3] / 1000 * (0.5 + self.random.random())
+        self.world.clock.after(seconds, self._done, id, executor, executor.run)
+        if self.random.random() < 0.3:
+            self.step(ev.ExecutorSeen(id, item.number))
+
+    def _done(self, id: int, executor: PaperExecutor, run: int) -> None:
+        if executor.dead or executor.run != run or executor.running is None:
+            return
+        item, values = executor.running
+        result = self._outcome(item.assignment, values)
+        if result is None:
+            self._report(id, executor)
+            self._exit(id, executor, "was killed by signal SIGSEGV")
+            return
+        executor.running = None
+        executor.results.append(result)
+        if executor.queue and self.random.random() < 0.5:
+            self._next(id, executor)
+            return
+        self._report(id, executor)
+        self._next(id, executor)
+
+    def _report(self, id: int, executor: PaperExecutor) -> None:
+        if executor.results:
+            results, executor.results = executor.results, []
+            for result in results:
+                self._adopt(result)
+            self.step(ev.ExecutorResults(id, results, self.random.random() < 0.02))
+
+    def _outcome(self, assignment: TaskAssignment, values: list[bytes]) -> TaskResult | None:
+        """The result of a run; None for a crash."""
+        spec = assignment.spec
+        behaviour, times = self.world.behaviour(spec.id)
+        info = TaskInfo(start_time=self.world.clock.now, duration=spec.config[3] / 1000)
+        runs = self.world.executions[spec.id]
+        if behaviour in (plan.CRASH, plan.POISON) and runs <= times:
+            return None
+        if behaviour == plan.FAIL or (behaviour == plan.FLAKY and runs <= times):
+            error = TaskError("exception", f"{spec.id} raised", None, ["builtins.ValueError", "builtins.Exception"])
+            return TaskResult(spec.id, assignment.attempt, info, [], error, b"out", b"err")
+        outputs = []
+        for output, value in zip(spec.outputs, plan.outputs_of(spec, values), strict=True):
+            checksum = int.from_bytes(value[:7], "little")
+            if spec.config[2]:
+                outputs.append(
+                    OutputResult(output, ObjectInfo(size=plan.LARGE_BYTES), None, self._file(output), checksum)
+                )
+            else:
+                outputs.append(OutputResult(output, ObjectInfo(size=len(value)), value, None, checksum))
+            self.world.produced[output] = value
+        return TaskResult(spec.id, assignment.attempt, info, outputs)
+
+    def _adopt(self, result: TaskResult) -> None:
+        for output in result.outputs:
+            self.store[output.id] = (self.world.produced[output.id], output.file)
+
+    def _recall(self, effect: do.RecallFromExecutor) -> None:
+        self.world.clock.after(
+            0.0005, self._recalled, effect.executor_id, self.executors[effect.executor_id], effect.numbers
+        )
+
+    def _recalled(self, id: int, executor: PaperExecutor, numbers: list[int]) -> None:
+        if executor.dead:
+            return
+        given = [item.number for item, _ in executor.queue if item.number in numbers]
+        executor.queue = [entry for entry in executor.queue if entry[0].number not in given]
+        self._report(id, executor)
+        self.step(ev.ExecutorRecalled(id, given))
+
+    def _interrupt(self, effect: do.InterruptExecutor) -> None:
+        if self.random.random() < 0.7:
+            executor = self.executors[effect.executor_id]
+            self.world.clock.after(0.001, self._interrupted, effect.executor_id, executor, effect.number)
+
+    def _interrupted(self, id: int, executor: PaperExecutor, number: int) -> None:
+        running = executor.running
+        if executor.dead or running is None or (number and running[0].number != number):
+            return
+        assignment = running[0].assignment
+        executor.running = None
+        executor.run += 1
+        error = TaskError("exception", "KeyboardInterrupt", None, ["builtins.KeyboardInterrupt"])
+        executor.results.append(TaskResult(assignment.spec.id, assignment.attempt, TaskInfo(duration=0.0), [], error))
+        self._report(id, executor)
+        self._next(id, executor)
+
+    def _kill(self, effect: do.KillExecutor) -> None:
+        executor = self.executors[effect.executor_id]
+        self.world.clock.after(0.003, self._exit, effect.executor_id, executor, "was killed by signal SIGKILL")
+
+    def _exit(self, id: int, executor: PaperExecutor, reason: str) -> None:
+        if executor.dead:
+            return
+        executor.dead = True
+        del self.executors[id]
+        number = executor.running[0].number if executor.running is not None else 0
+        self.step(ev.ExecutorExited(id, reason, number, b"", b"last words"))
+
+    def crash_some_executor(self) -> None:
+        """An executor is killed by somebody else (the kernel, when memory is short)."""
+        running = [(id, executor) for id, executor in self.executors.items() if executor.running is not None]
+        if running:
+            id, executor = self.random.choice(running)
+            assert executor.running is not None
+            self.world.killed(executor.running[0].assignment.spec.id)
+            self._exit(id, executor, "was killed by signal SIGKILL")
+
+    # -- builtin tasks --------------------------------------------------------------------------
+
+    def _run_builtin(self, effect: do.RunBuiltin) -> None:
+        self.builtins[effect.number] = effect
+        spec = effect.assignment.spec
+        self.world.executed(effect.assignment, self.host)
+        values = [self.store[wanted.id][0] for wanted in spec.inputs]
+        self.world.clock.after(spec.config[3] / 1000, self._builtin_done, effect, values)
+
+    def _builtin_done(self, effect: do.RunBuiltin, values: list[bytes]) -> None:
+        if self.alive:
+            del self.builtins[effect.number]
+            result = self._outcome(effect.assignment, values)
+            assert result is not None
+            self._adopt(result)
+            self.step(ev.BuiltinEnded(effect.number, result))

@@ -1,0 +1,165 @@
+"""What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
+
+A task's config is ``[behaviour, salt, large, milliseconds]``. Values are short digests of the config and the inputs'
+values, so that a serial run of the same graph (`Expected`) knows what each object must be, wherever and however often it
+was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+from typing import Any
+
+from rain.common.builtins import CONCAT
+from rain.common.ids import ID
+from rain.common.messages import Constant
+from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
+
+OK, FAIL, FLAKY, CRASH, POISON, PASS = "ok", "fail", "flaky", "crash", "poison", "pass"
+LARGE_BYTES = 1_000_000
+
+
+def digest(*parts: bytes) -> bytes:
+    """A short value made of others."""
+    joined = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        joined.update(len(part).to_bytes(4, "little"))
+        joined.update(part)
+    return joined.digest()
+
+
+def outputs_of(spec: TaskSpec, inputs: list[bytes]) -> list[bytes]:
+    """The values of a task's outputs, as any honest executor computes them."""
+    behaviour, salt = spec.config[0], spec.config[1]
+    if behaviour == PASS and inputs:
+        return [inputs[0] for _ in spec.outputs]
+    base = digest(salt.encode(), *inputs)
+    return [digest(base, bytes([i])) for i in range(len(spec.outputs))]
+
+
+class Graph:
+    """The items of one session as its client makes them, and what they should become."""
+
+    def __init__(self, session_id: int, random: Random) -> None:
+        self.session_id = session_id
+        self.random = random
+        self.next = 0
+        self.tasks: dict[ID, TaskSpec] = {}
+        self.objects: dict[ID, ObjectSpec] = {}
+        self.producer: dict[ID, ID] = {}
+        self.values: dict[ID, bytes] = {}
+        self.kept: dict[ID, None] = {}
+        self.constants: list[ID] = []
+        self.functions: list[ID] = []
+        self.cancelled: dict[ID, None] = {}
+        self.behaves: dict[ID, tuple[str, int]] = {}
+
+    def _id(self) -> ID:
+        self.next += 1
+        return ID(self.session_id, self.next)
+
+    def _constant(self, constants: list[Constant], objects: list[ObjectSpec]) -> ID:
+        id = self._id()
+        value = digest(b"constant", str(id).encode())
+        spec = ObjectSpec(id, label="const")
+        constants.append(Constant(id, len(value), value, None, int.from_bytes(value[:7], "little")))
+        objects.append(spec)
+        self.objects[id] = spec
+        self.values[id] = value
+        return id
+
+    def grow(self, count: int, resources: list[dict[str, float]]) -> dict[str, Any]:
+        """More tasks: the fields of a `Submit`. Inputs are constants, new outputs, and kept ones of before."""
+        random = self.random
+        tasks: list[TaskSpec] = []
+        objects: list[ObjectSpec] = []
+        constants: list[Constant] = []
+        for _ in range(1 + (random.random() < 0.5)):
+            self.constants.append(self._constant(constants, objects))
+        if not self.functions or random.random() < 0.3:
+            self.functions.append(self._constant(constants, objects))
+        usable = [*self.constants, *(id for id in self.kept if id in self.producer)]
+        made: list[ID] = []
+        keep: list[ID] = []
+        style = random.choice(["random", "chain", "wide", "tree"])
+        for number in range(count):
+            inputs = self._inputs(style, number, usable, made)
+            spec, outputs = self._task(inputs, random.choice(resources))
+            tasks.append(spec)
+            objects.extend(outputs)
+            made.extend(output.id for output in outputs)
+            for output in outputs:
+                if random.random() < 0.25 or (number == count - 1 and output is outputs[-1]):
+                    keep.append(output.id)
+                    self.kept[output.id] = None
+        return {"tasks": tasks, "objects": objects, "constants": constants, "keep": keep}
+
+    def _inputs(self, style: str, number: int, usable: list[ID], made: list[ID]) -> list[ID]:
+        random = self.random
+        if style == "chain" and made:
+            return [made[-1]]
+        if style == "tree" and len(made) >= 2 and number % 2:
+            return [made[-1], made[-2]]
+        if style == "wide" and made and random.random() < 0.2:
+            return made[-5:]
+        pool = usable + (made if style == "random" else [])
+        return [random.choice(pool) for _ in range(random.choice([0, 1, 1, 2, 3]))] if pool else []
+
+    def _task(self, inputs: list[ID], resources: dict[str, float]) -> tuple[TaskSpec, list[ObjectSpec]]:
+        random = self.random
+        id = self._id()
+        outputs = [ObjectSpec(self._id(), label=f"out{i}") for i in range(random.choice([1, 1, 1, 1, 2, 0]))]
+        roll = random.random()
+        behaviour, times = OK, 0
+        if roll < 0.04:
+            behaviour = FAIL
+        elif roll < 0.10:
+            behaviour, times = FLAKY, random.randint(1, 3)
+        elif roll < 0.14:
+            behaviour, times = CRASH, random.randint(1, 2)
+        elif roll < 0.15:
+            behaviour, times = POISON, 99
+        elif roll < 0.20 and inputs:
+            behaviour = PASS
+        options = None
+        if random.random() < 0.15 or behaviour == FLAKY:
+            options = TaskOptions(
+                retries=times if behaviour == FLAKY and random.random() < 0.8 else random.choice([0, 1]),
+                rerun="never" if random.random() < 0.1 else "",
+                priority=random.choice([0, 0, 1, -1]),
+                fresh=random.random() < 0.1,
+            )
+        roll = random.random()
+        kind, function = "py/", None
+        if roll < 0.1:
+            kind = CONCAT
+            behaviour = OK if behaviour in (CRASH, POISON) else behaviour  # these have no process to crash
+        elif roll < 0.2:
+            kind = "builtin/execute"
+        else:
+            function = random.choice(self.functions)
+        milliseconds = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0])
+        spec = TaskSpec(
+            id,
+            kind,
+            [behaviour, str(id), random.random() < 0.4, milliseconds],
+            [TaskSpecInput(input, f"in{i}") for i, input in enumerate(inputs)],
+            [output.id for output in outputs],
+            dict(resources),
+            name=f"{behaviour}{id.id}",
+            function=function,
+            options=options,
+        )
+        self.tasks[id] = spec
+        self.behaves[id] = (behaviour, times)
+        for output in outputs:
+            self.objects[output.id] = output
+            self.producer[output.id] = id
+        for output, value in zip(outputs, outputs_of(spec, [self.values[i] for i in inputs]), strict=True):
+            self.values[output.id] = value
+        return spec, outputs
+
+    def needs(self, id: ID) -> list[ID]:
+        """The tasks whose outputs a task has as inputs."""
+        return [self.producer[i.id] for i in self.tasks[id].inputs if i.id in self.producer]

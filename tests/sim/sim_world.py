@@ -1,0 +1,382 @@
+"""One simulated run: a server, governors, clients, faults; all of it follows from a seed."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from random import Random
+from typing import Any
+
+from sim_client import SimClient
+from sim_governor import SimGovernor
+from sim_network import Clock, Conversation, Network, Side
+
+from rain.common import messages as m
+from rain.common.ids import ID
+from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
+from rain.common.messages import FileRef, Place
+from rain.common.spec import TaskSpec
+from rain.common.states import SETTLED
+from rain.server.check import check, check_idle
+from rain.server.core import ServerCore
+from rain.server.core import effects as do
+from rain.server.core import events as ev
+from rain.server.core.explain import explain_task
+
+SERVER = "server:1"
+HEAL_S = 5.0
+END_S = 200.0
+
+
+class Armed:
+    """While it is entered, nothing may touch the world; an audit hook sees to that."""
+
+    def __init__(self) -> None:
+        self.on = False
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.on and (event in ("open", "time.sleep", "os.fork", "subprocess.Popen") or event.startswith("socket.")):
+            raise AssertionError(f"a core touched the world: {event} {args}")
+
+    def __enter__(self) -> None:
+        self.on = True
+
+    def __exit__(self, *error: object) -> None:
+        self.on = False
+
+
+ARMED = Armed()
+
+
+class World:
+    """Everything in one run."""
+
+    def __init__(self, seed: int, *, tasks_max: int = 10, checks: bool = True) -> None:
+        self.seed = seed
+        self.random = random = Random(seed)
+        self.armed = ARMED
+        self.checks = checks
+        self.clock = Clock()
+        calm = random.random() < 0.2
+        self.network = Network(
+            self.clock,
+            random,
+            drop=0.0 if calm else random.choice([0.0, 0.05, 0.2]),
+            double=0.0 if calm else random.choice([0.0, 0.1]),
+            slow=0.0 if calm else random.choice([0.0, 0.1, 0.5]),
+        )
+        self.calm = calm
+        self.healed = False
+        self.tasks_max = random.choice([3, tasks_max, tasks_max])
+        self.shapes: list[dict[str, float]] = random.choice(
+            [
+                [{"cpus": 1.0}],
+                [{"cpus": 1.0}, {"cpus": 2.0}, {"cpus": 0.5}],
+                [{"cpus": 1.0}, {"cpus": 0.0}, {"cpus": 0.5, "gpus": 1.0}, {"cpus": 3.0}],
+            ]
+        )
+        self.executions: Counter[ID] = Counter()
+        self.kills: Counter[ID] = Counter()
+        self.losses = 0
+        self.objects_lost = 0
+        self.cuts = 0
+        self.produced: dict[ID, bytes] = {}
+        self.uploads: dict[str, bytes] = {}
+        self.steps = 0
+        self.core = ServerCore(SERVER, "server-machine")
+        self.turn_due = False
+        self.peers: dict[str, Side] = {}
+        self.governor_of: dict[Side, str] = {}
+        self.quick_loss: dict[str, float] = {}
+        self.clock.after(1.0, self._tick)
+        self.governors: list[SimGovernor] = []
+        for number in range(random.choice([1, 2, 2, 3, 4])):
+            cpus = float(random.choice([1, 2, 4]))
+            self.new_governor(f"g{number}:1", {"cpus": cpus, **({"gpus": 1.0} if random.random() < 0.5 else {})})
+        self.first = [governor.resources for governor in self.governors]
+        self.ever = list(self.first)
+        self.clients = [SimClient(self, f"client{number}:1") for number in range(random.choice([1, 1, 2]))]
+        if not calm:
+            self._plan_faults()
+        self.clock.after(HEAL_S, self._heal)
+
+    # -- running --------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Run to the end; the digest of all that was said.
+
+        Raises
+        ------
+        AssertionError
+            If anything is not as promised.
+        """
+        finished = False
+        while self.clock.now < END_S:
+            if not self.clock.run_next():
+                break
+            if self.healed and self._all_closed() and self._at_rest():
+                finished = True
+                break
+        if not finished:
+            raise AssertionError(self._stuck())
+        check_idle(self.core)
+        assert not self.uploads, f"uploads are left: {self.uploads}"
+        return self.network.digest.hexdigest()
+
+    @property
+    def steady(self) -> bool:
+        """Whether faults are over and the server knows which governors there are."""
+        known = {governor.side.peer for governor in self.governors if governor.side is not None}
+        return self.healed and known == set(self.governor_of)
+
+    def _all_closed(self) -> bool:
+        closed = [client.wrap_up() for client in self.clients]
+        return all(closed) and not self.core.state.graph.sessions
+
+    def _at_rest(self) -> bool:
+        if any(governor.dropping for governor in self.core.state.graph.governors.values()):
+            return False
+        for governor in self.governors:
+            load = governor.core.load()
+            if governor.store or governor.executors or any(load[name] for name in ("tasks", "objects", "executors")):
+                return False
+        return True
+
+    def _stuck(self) -> str:
+        lines = [f"after {END_S} s not all has come to its end:"]
+        graph = self.core.state.graph
+        for session in graph.sessions.values():
+            lines.append(f"{session} closing={session.closing} stopped={session.stopped} at {list(session.governors)}")
+            lines += [explain_task(self.core.state, task) for task in session.tasks.values() if task.unsettled]
+        for client in self.clients:
+            lines.append(f"{client.host} waits for {list(client.waiting)}")
+            lines += [f"  {session.id}: {[str(i) for i, s in session.states.items() if s not in SETTLED]}" for session in client.sessions]
+        for governor in self.governors:
+            lines.append(f"{governor.host} alive={governor.alive} {governor.core.load()} store={list(governor.store)}")
+        for record in graph.governors.values():
+            lines.append(f"{record} assigned={list(record.assigned)} stopping={record.stopping} dropping={record.dropping}")
+        return "\n".join(lines)
+
+    def checking(self) -> bool:
+        return self.checks
+
+    def turn_delay(self) -> float:
+        return 0.0003 * self.random.random()
+
+    # -- the server's shell ---------------------------------------------------------------------
+
+    def _step(self, event: ev.Event) -> None:
+        self._apply(event)
+        if not self.turn_due:
+            self.turn_due = True
+            self.clock.after(self.turn_delay(), self._turn_ended)
+
+    def _turn_ended(self) -> None:
+        self.turn_due = False
+        self._apply(ev.TurnEnded())
+
+    def _apply(self, event: ev.Event) -> None:
+        self.steps += 1
+        with self.armed:
+            effects = self.core.step(event, self.clock.now)
+        if self.checks:
+            check(self.core)
+        out: dict[str, list[Any]] = {}
+        for effect in effects:
+            if type(effect) is do.ToClient:
+                out.setdefault(effect.client_id, []).append(effect.message)
+            elif type(effect) is do.ToGovernor:
+                out.setdefault(effect.governor_id, []).append(effect.message)
+            elif type(effect) is do.DiscardUpload:
+                for name in effect.names:
+                    del self.uploads[name]
+            elif type(effect) is do.DropGovernor:
+                raise AssertionError(f"{effect.governor_id} was thrown out: {effect.reason}")
+        for name, messages in out.items():
+            if name in self.peers:
+                self.peers[name].send(messages)
+
+    def _tick(self) -> None:
+        self._step(ev.Tick())
+        now = self.clock.now
+        for side, name in list(self.governor_of.items()):
+            limit = self.quick_loss.get(name, GOVERNOR_LOST_S)
+            if now - side.heard_at > limit:
+                self._lose(side, name, "silence")
+        self.clock.after(1.0, self._tick)
+
+    def _lose(self, side: Side, name: str, reason: str) -> None:
+        self.losses += 1
+        side.close()
+        del self.governor_of[side]
+        del self.peers[name]
+        self.quick_loss.pop(name, None)
+        self._step(ev.GovernorGone(name, reason))
+
+    # -- conversations --------------------------------------------------------------------------
+
+    def open_client(self, client: SimClient) -> Side:
+        conversation = Conversation(self.network, SERVER, client.host, m.ClientToServer, m.ServerToClient)
+        self.peers[client.host] = conversation.here
+        conversation.here.on_messages = lambda messages: self._client_said(client.host, messages)
+        self._step(ev.ClientJoined(client.host))
+        return conversation.there
+
+    def _client_said(self, name: str, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, m.Submit | m.Retry):
+                for constant in message.constants:
+                    if constant.upload:
+                        constant.file = FileRef(constant.upload, 1, constant.size, 0)
+            self._step(ev.ClientSaid(name, message))
+
+    def open_governor(self, governor: SimGovernor) -> Side:
+        conversation = Conversation(self.network, SERVER, governor.host, m.GovernorToServer, m.ServerToGovernor)
+        side = conversation.here
+        conversation.on_refused = governor.reset
+        side.on_messages = lambda messages: self._governor_said(side, messages)
+        return conversation.there
+
+    def _governor_said(self, side: Side, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, m.Register):
+                for other, name in list(self.governor_of.items()):
+                    if name == message.governor_id:
+                        self._lose(other, name, "it registered anew")
+                self.governor_of[side] = message.governor_id
+                self.peers[message.governor_id] = side
+                self._step(ev.GovernorJoined(message.governor_id, message))
+            elif side in self.governor_of:
+                self._step(ev.GovernorSaid(self.governor_of[side], message))
+
+    # -- what others see ------------------------------------------------------------------------
+
+    def machine_of(self, host: str) -> str:
+        """Governors of one number stay on one machine; two of them share one."""
+        return "shared" if host[:2] in ("g0", "g1") and self.seed % 3 == 0 else host.partition(":")[0]
+
+    def read(self, reader: str, place: Place, id: ID) -> bytes | None:
+        """What a transfer from a place would bring."""
+        if place.address == SERVER:
+            found = self.core.object_data(id)
+            if found is None:
+                return None
+            if found.data is not None:
+                return found.data
+            file = next((held.file for held in found.places if held.address == SERVER), None)
+            return None if file is None else self.uploads.get(file.path)
+        governor = next((one for one in self.governors if one.alive and one.host == place.address), None)
+        if governor is None or not self.network.reachable(reader, place.address):
+            return None
+        held = governor.store.get(id)
+        return None if held is None else held[0]
+
+    def upload(self, constant: m.Constant) -> None:
+        """Turn a constant into one that was uploaded before."""
+        assert constant.data is not None
+        constant.upload = f"upload-{constant.id}"
+        self.uploads[constant.upload] = constant.data
+        constant.data = None
+
+    def behaviour(self, id: ID) -> tuple[str, int]:
+        for client in self.clients:
+            for session in client.sessions:
+                if id in session.graph.behaves:
+                    return session.graph.behaves[id]
+        raise AssertionError(f"{id} runs and nobody submitted it")
+
+    def executed(self, assignment: m.TaskAssignment, host: str) -> None:
+        self.executions[assignment.spec.id] += 1
+
+    def killed(self, id: ID) -> None:
+        self.kills[id] += 1
+
+    def fits(self, spec: TaskSpec, governors: list[dict[str, float]]) -> bool:
+        return any(
+            all(amount <= resources.get(name, 0.0) for name, amount in spec.resources.items())
+            for resources in governors
+        )
+
+    # -- faults ---------------------------------------------------------------------------------
+
+    def _plan_faults(self) -> None:
+        random = self.random
+        for _ in range(random.choice([0, 1, 1, 2, 3])):
+            fault = random.choice([self._kill, self._kill, self._cut, self._cut_peers, self._crash, self._lose_file, self._spill, self._late])
+            self.clock.after(random.random() * 3, fault)
+        if len(self.clients) > 1 and random.random() < 0.3:
+            self.clock.after(random.random() * 3, self._client_dies)
+
+    def _some_governor(self) -> SimGovernor | None:
+        alive = [governor for governor in self.governors if governor.alive]
+        return self.random.choice(alive) if alive else None
+
+    def _kill(self) -> None:
+        governor = self._some_governor()
+        if governor is not None:
+            governor.die()
+            self.governors.remove(governor)
+            if self.random.random() < 0.5:
+                self.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
+            host = governor.host if self.random.random() < 0.5 else governor.host + "1"
+            self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
+
+    def new_governor(self, host: str, resources: dict[str, float]) -> None:
+        self.governors.append(SimGovernor(self, host, resources))
+
+    def _late(self) -> None:
+        self.ever.append({"cpus": 2.0})
+        self.new_governor(f"g9{self.random.randint(0, 999)}:1", {"cpus": 2.0})
+
+    def _cut(self) -> None:
+        governor = self._some_governor()
+        if governor is not None:
+            seconds = self.random.choice([0.5, 2.0, 14.0])
+            pair = (SERVER, governor.host) if self.random.random() < 0.5 else (governor.host, SERVER)
+            self.network.cut(*pair, seconds)
+            if self.random.random() < 0.5:
+                self.network.cut(pair[1], pair[0], seconds)
+
+    def _cut_peers(self) -> None:
+        one, other = self._some_governor(), self._some_governor()
+        if one is not None and other is not None and one is not other:
+            self.cuts += 1  # what cannot be fetched may be made again
+            self.network.cut(one.host, other.host, self.random.choice([0.5, 3.0]))
+
+    def _crash(self) -> None:
+        governor = self._some_governor()
+        if governor is not None:
+            governor.crash_some_executor()
+
+    def _lose_file(self) -> None:
+        governor = self._some_governor()
+        if governor is not None:
+            governor.lose_something()
+
+    def _spill(self) -> None:
+        governor = self._some_governor()
+        if governor is not None:
+            governor.move_something()
+
+    def _client_dies(self) -> None:
+        client = self.clients[-1]
+        client.die()
+        self.clock.after(CLIENT_GRACE_S, self._client_gone, client)
+
+    def _client_gone(self, client: SimClient) -> None:
+        self.peers.pop(client.host).close()
+        self._step(ev.ClientGone(client.host))
+        # What it had uploaded and never submitted goes with it; the real shell does that.
+        for session in client.sessions:
+            for id in session.graph.constants:
+                self.uploads.pop(f"upload-{id}", None)
+
+    def _heal(self) -> None:
+        self.network.heal()
+        self.healed = True
+
+
+def run_seed(seed: int, **options: Any) -> str:
+    """Run one seed; the digest of its trace."""
+    return World(seed, **options).run()
