@@ -102,7 +102,9 @@ class _Attempt:
         self.task = task
         self.setup = runner.setup
         self.config = ExecuteConfig([])
-        self.info = TaskInfo(start_time=time.time(), duration=0.0, governor=self.setup.governor_id)
+        self.info = TaskInfo(
+            start_time=time.time(), duration=0.0, governor=self.setup.governor_id, attempts=task.attempt
+        )
         self.space = Workspace(
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
         )
@@ -126,6 +128,7 @@ class _Attempt:
                 error = TaskError("rain", f"the program could not be run: {failure}")
         stdout, stderr = self._tails(error is not None)
         if error is not None:
+            self.info.error = error.message
             self.space.discard()
         for file in self.captured.values():
             file.discard()
