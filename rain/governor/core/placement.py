@@ -151,9 +151,6 @@ def _widen(state: State, group: Group, task: Task, now: float) -> bool:
     group.busy[executor.id] = executor
     executor.head_at = now
     _enqueue(state, executor, task)
-    if not group.samples:
-        task.seen_at = now
-        state.started.append(task)
     return True
 
 

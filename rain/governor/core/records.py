@@ -249,8 +249,8 @@ class Group:
         Entries of ready tasks, most urgent first; those of tasks that are no longer `Phase.READY` are skipped.
     ready : int
         How many of them are.
-    samples : bool
-        Whether its executors have a shared word. Others are taken to run what they are given, one task at a time.
+    own : bool
+        Whether its executors are Rain's own; foreign ones get one task at a time, and their start is not judged here.
     idle, busy : dict of int to Executor
         Usable executors, last used last.
     failed_starts : int
@@ -265,9 +265,9 @@ class Group:
         "heap",
         "idle",
         "kind",
+        "own",
         "prefetches",
         "ready",
-        "samples",
         "session",
         "shape",
     )
@@ -278,8 +278,8 @@ class Group:
         self.shape = shape
         self.env = env
         self.fresh = fresh
-        self.samples = kind in (PY, PROGRAM)
-        self.prefetches = self.samples and not fresh
+        self.own = kind in (PY, PROGRAM)
+        self.prefetches = self.own and not fresh
         self.heap: list[Entry] = []
         self.ready = 0
         self.idle: dict[int, Executor] = {}

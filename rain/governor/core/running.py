@@ -392,11 +392,11 @@ def check_deadlines(state: State, now: float) -> None:
         if executor.kill_at is not None and executor.kill_at <= now:
             kill(state, executor)
             continue
-        if not executor.started and executor.group.samples and now - executor.born_at > EXECUTOR_START_S:
+        if not executor.started and executor.group.own and now - executor.born_at > EXECUTOR_START_S:
             _retire(state, executor, End.START)
             kill(state, executor)
             continue
-        task = executor.queue.get(executor.seen) or executor.head
+        task = executor.queue.get(executor.seen)
         if task is not None and _over_time(task, now):
             kill_for(state, executor, End.TIMEOUT, task)
     for builtin in list(state.builtins.values()):

@@ -140,7 +140,6 @@ def test_an_unknown_type():
     assert rig.assign(rig.task(1, kind="cobol/run"), rig.task(2, kind="cpp/run")) == [
         "start e1 cpp",
         "run e1: 1/2#1",
-        "> started 1/2",
         "> failed 1/1 rain",
     ]
     [result] = rig.said(m.Finished)[0].results
