@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from rain import Client, Input, Output, Program, Session, Task, blob, remote, tasks
+from rain import Client, Input, Output, Program, RainException, Session, Task, blob, remote, tasks
 
 IRIS = Path(__file__).resolve().parent / "iris.csv"
 
@@ -173,4 +173,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (RainException, OSError) as error:
+        sys.exit(f"cross_validation.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the cluster has ended")
