@@ -397,7 +397,7 @@ def describe_exit(status: int, killed: bool = False) -> str:
         name = f"SIG{number}"
     text = f"was killed by signal {name} ({signal.strsignal(number) or 'unknown'})"
     if number == signal.SIGKILL and not killed:
-        text += ", probably because the machine or its memory limit was out of memory"
+        text += ", probably out of memory"
     return text
 
 

@@ -14,10 +14,12 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 def crash(governor_id: str, task: Task, reason: str, stdout: bytes, stderr: bytes) -> str:
     """The executor died while it ran the task, and not by our hand."""
     attempt = f"attempt {task.attempt} of task {task.id} on governor {governor_id}"
+    # Of Rain's own executors stdout is the task's; a foreign one logs where it likes.
+    wrote = tail("stderr", stderr) if task.group.own else tail("stdout", stdout) + tail("stderr", stderr)
     if reason.startswith("could not be started"):
-        return f"the executor for {attempt} {reason}{tail('stderr', stderr)}"
+        return f"the executor for {attempt} {reason}{wrote}"
     likely = " (probably out of memory)" if "SIGKILL" in reason and "out of memory" not in reason else ""
-    return f"the executor {reason}{likely} while it ran {attempt}{tail('stderr', stderr)}"
+    return f"the executor {reason}{likely} while it ran {attempt}{wrote}"
 
 
 def timeout(governor_id: str, task: Task) -> str:

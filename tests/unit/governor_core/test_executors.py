@@ -336,3 +336,13 @@ def test_each_start_has_a_name_of_its_own():
         rig.step(*(ev.ExecutorExited(n, KILL) for n in range(1, 9)))
     starts = [effect.executor_id for effect in rig.effects if isinstance(effect, fx.StartExecutor)]
     assert starts == [1, 2, 3]
+
+
+def test_the_logs_of_a_foreign_executor_that_crashed():
+    rig = Rig(["cpp"])
+    rig.assign(rig.task(1, kind="cpp/run"))
+    rig.step(ev.ExecutorExited(1, SEGV, 1, b"loading", b"oops"))
+    [result] = rig.said(m.Finished)[0].results
+    assert result.error.message.endswith(
+        "Content of stdout (last 7 bytes):\nloading\nContent of stderr (last 4 bytes):\noops"
+    )
