@@ -1,4 +1,4 @@
-"""A client in the simulator: makes graphs, asks for all sorts of things, believes what it is told, and judges the end."""
+"""A client in the simulator: makes graphs, asks for all sorts of things, believes what it is told, judges the end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import sim_plan as plan
-from sim_network import Side
-
 from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.spec import TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
+from tests.sim import plan
+from tests.sim.network import Side
 
 if TYPE_CHECKING:
-    from sim_world import World
+    from tests.sim.world import World
 
 ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
 
@@ -219,7 +218,9 @@ class SimClient:
                 TaskSpec(new, "py/", resources={"cpus": -1}),
             ]
         )
-        good = TaskSpec(ID(session.id, 9_500_000 + self.requests), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+        good = TaskSpec(
+            ID(session.id, 9_500_000 + self.requests), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1}
+        )
 
         def refused(reply: Any) -> None:
             assert type(reply) is m.Failed, reply
@@ -283,7 +284,9 @@ class SimClient:
             session.judged = False
             return
         wrong = [f"{told.id} is {told.state}" for told in reply.tasks if session.states[told.id] is not told.state]
-        wrong += [f"{told.id} is {told.state}" for told in reply.objects if session.object_states[told.id] is not told.state]
+        wrong += [
+            f"{told.id} is {told.state}" for told in reply.objects if session.object_states[told.id] is not told.state
+        ]
         if wrong and session.surprises < 3:
             # A governor was lost while the question was on its way: the news of that follow.
             session.surprises += 1
@@ -337,7 +340,9 @@ class SimClient:
                 for output in spec.outputs:
                     told = session.object_states[output]
                     if output in graph.kept:
-                        assert told is DataObjectState.FINISHED or world.losses or world.objects_lost, f"{output} is {told}"
+                        assert told is DataObjectState.FINISHED or world.losses or world.objects_lost, (
+                            f"{output} is {told}"
+                        )
                     else:
                         assert told is not DataObjectState.UNFINISHED, f"{output} is {told}"
             self._judge_executions(session, id, retries)
@@ -345,7 +350,9 @@ class SimClient:
     def _judge_executions(self, session: SimSession, id: ID, retries: int) -> None:
         world = self.world
         behaviour, times = session.graph.behaves[id]
-        scripted = {plan.FAIL: retries, plan.FLAKY: min(times, retries), plan.CRASH: times, plan.POISON: 2}.get(behaviour, 0)
+        scripted = {plan.FAIL: retries, plan.FLAKY: min(times, retries), plan.CRASH: times, plan.POISON: 2}.get(
+            behaviour, 0
+        )
         bound = (1 + scripted) * (1 + session.retries) + world.kills[id] + world.losses + world.objects_lost
         bound += world.cuts
         assert world.executions[id] <= bound, f"{id} ran {world.executions[id]} times, which is more than {bound}"

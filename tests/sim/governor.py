@@ -6,9 +6,6 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import sim_plan as plan
-from sim_network import Side
-
 from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.messages import FileRef, ObjectData, OutputResult, TaskAssignment, TaskResult
@@ -16,9 +13,11 @@ from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
+from tests.sim import plan
+from tests.sim.network import Side
 
 if TYPE_CHECKING:
-    from sim_world import World
+    from tests.sim.world import World
 
 TICK_S = 0.1
 PING_S = 2.5

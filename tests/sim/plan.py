@@ -1,8 +1,8 @@
 """What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
 
 A task's config is ``[behaviour, salt, large, milliseconds]``. Values are short digests of the config and the inputs'
-values, so that a serial run of the same graph (`Expected`) knows what each object must be, wherever and however often it
-was made.
+values, so that the serial run that `Graph` makes while it grows knows what each object must be, wherever and however
+often it is made.
 """
 
 from __future__ import annotations

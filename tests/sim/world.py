@@ -7,10 +7,6 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from sim_client import SimClient
-from sim_governor import SimGovernor
-from sim_network import Clock, Conversation, Network, Side
-
 from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
@@ -22,6 +18,9 @@ from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.core.explain import explain_task
+from tests.sim.client import SimClient
+from tests.sim.governor import SimGovernor
+from tests.sim.network import Clock, Conversation, Network, Side
 
 SERVER = "server:1"
 HEAL_S = 5.0
@@ -85,6 +84,7 @@ class World:
         self.uploads: dict[str, bytes] = {}
         self.steps = 0
         self.core = ServerCore(SERVER, "server-machine")
+        self.step_core = self.core.step
         self.turn_due = False
         self.peers: dict[str, Side] = {}
         self.governor_of: dict[Side, str] = {}
@@ -151,11 +151,16 @@ class World:
             lines += [explain_task(self.core.state, task) for task in session.tasks.values() if task.unsettled]
         for client in self.clients:
             lines.append(f"{client.host} waits for {list(client.waiting)}")
-            lines += [f"  {session.id}: {[str(i) for i, s in session.states.items() if s not in SETTLED]}" for session in client.sessions]
+            lines += [
+                f"  {session.id}: {[str(i) for i, s in session.states.items() if s not in SETTLED]}"
+                for session in client.sessions
+            ]
         for governor in self.governors:
             lines.append(f"{governor.host} alive={governor.alive} {governor.core.load()} store={list(governor.store)}")
         for record in graph.governors.values():
-            lines.append(f"{record} assigned={list(record.assigned)} stopping={record.stopping} dropping={record.dropping}")
+            lines.append(
+                f"{record} assigned={list(record.assigned)} stopping={record.stopping} dropping={record.dropping}"
+            )
         return "\n".join(lines)
 
     def checking(self) -> bool:
@@ -179,7 +184,7 @@ class World:
     def _apply(self, event: ev.Event) -> None:
         self.steps += 1
         with self.armed:
-            effects = self.core.step(event, self.clock.now)
+            effects = self.step_core(event, self.clock.now)
         if self.checks:
             check(self.core)
         out: dict[str, list[Any]] = {}
@@ -303,7 +308,18 @@ class World:
     def _plan_faults(self) -> None:
         random = self.random
         for _ in range(random.choice([0, 1, 1, 2, 3])):
-            fault = random.choice([self._kill, self._kill, self._cut, self._cut_peers, self._crash, self._lose_file, self._spill, self._late])
+            fault = random.choice(
+                [
+                    self._kill,
+                    self._kill,
+                    self._cut,
+                    self._cut_peers,
+                    self._crash,
+                    self._lose_file,
+                    self._spill,
+                    self._late,
+                ]
+            )
             self.clock.after(random.random() * 3, fault)
         if len(self.clients) > 1 and random.random() < 0.3:
             self.clock.after(random.random() * 3, self._client_dies)
