@@ -113,6 +113,7 @@ class Executor:
     def _rest(self) -> None:
         """Nothing waits: send what is held, and clear up."""
         self._line.flush()
+        self._python.let_go()
         if self._words[self._slot]:
             self._words[self._slot] = 0
             self._folder.leave()

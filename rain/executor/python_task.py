@@ -102,6 +102,7 @@ class PythonTasks:
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
         self._values: _Inputs | None = None  # of the task that runs
+        self._lingering: Any = None  # arguments of the task that ran last
         # Installed once and for good, in the main thread's context: cheaper than for each task.
         self._resolving = resolving(self._resolve)
         self._resolving.__enter__()
@@ -149,7 +150,8 @@ class PythonTasks:
         info.start_time = time.time()
         self._values = values
         function = self._function(task, values)
-        args, kwargs = _unpickled_arguments(config.args, function.name)
+        self.let_go()
+        args, kwargs = self._lingering = _unpickled_arguments(config.args, function.name)
         # A directory that the task makes may hold links to its inputs: to files beside which they lie, or inside them.
         follow = [os.path.dirname(os.path.realpath(value.path)) for value in task.inputs if value.path is not None]
         seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
@@ -172,6 +174,11 @@ class PythonTasks:
             return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
         except RainException as error:
             raise _Misuse(str(error)) from error
+
+    def let_go(self) -> None:
+        """Let go of the last task's arguments, which outlive it so that its result need not wait until large mappings
+        among them are undone."""
+        self._lingering = None
 
     def _function(self, task: ExecutorTask, values: _Inputs) -> _Function:
         """The task's function, unpickled at its first use."""
