@@ -113,7 +113,8 @@ class SessionEnv(Part):
 class Constant(Part):
     """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
     server's incoming folder under the name `upload`. `file` is set by the server's shell when it took that file over;
-    what a client says there is ignored."""
+    what a client says there is ignored. `content_size` is the object's size where that differs from the bytes that
+    travel: of a directory, which travels as an archive, the sum of its files."""
 
     id: ID
     size: int
@@ -121,6 +122,7 @@ class Constant(Part):
     upload: str | None = None
     checksum: int | None = None
     file: FileRef | None = None
+    content_size: int | None = None
 
 
 class TaskUpdate(Part):

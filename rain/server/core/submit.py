@@ -351,7 +351,7 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
         obj.file = constant.file if constant.data is None else None
         obj.size = constant.size
         obj.checksum = constant.checksum
-        obj.info = ObjectInfo(size=constant.size)
+        obj.info = ObjectInfo(size=constant.size if constant.content_size is None else constant.content_size)
         state.set_object(obj, OBJ_FINISHED)
         if constant.upload is not None and obj.data is None:
             session.uploads[constant.id[1]] = constant.upload
