@@ -25,7 +25,9 @@ class Value:
     Attributes
     ----------
     size : int
-        Bytes.
+        Bytes that travel.
+    content_size : int
+        Bytes of the object; of a directory the sum of its files, without what the archive adds.
     data : bytes or None
         The bytes, where they are in memory.
     name : str
@@ -38,11 +40,11 @@ class Value:
         Objects that the value refers to, if it is an argument.
     """
 
-    __slots__ = ("_map", "checksum", "data", "inside", "name", "path", "size")
+    __slots__ = ("_map", "checksum", "content_size", "data", "inside", "name", "path", "size")
 
     def __init__(self, data: bytes | None, size: int) -> None:
         self.data = data
-        self.size = size
+        self.size = self.content_size = size
         self.name = ""
         self.path = ""
         self.checksum: int | None = None

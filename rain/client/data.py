@@ -389,6 +389,7 @@ def directory(
         If `path` is not a directory or holds what cannot travel.
     """
     from rain.io.archive import pack
+    from rain.io.tree import tree_size
 
     check_label(label, "a directory")
     text = os.fspath(path)
@@ -396,4 +397,6 @@ def directory(
     if not os.path.isdir(text):
         what = "is not a directory" if os.path.exists(text) else "does not exist"
         raise RainException(f"directory(): {text!r} {what}")
-    return make_constant(owner, label, "dir", gathered(pack(text), owner.client), data_type="dir")
+    value = gathered(pack(text), owner.client)
+    value.content_size = tree_size(text)
+    return make_constant(owner, label, "dir", value, data_type="dir")

@@ -167,9 +167,10 @@ def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Sub
 def _constant(record: ObjectRecord) -> Constant:
     value = record.value
     assert value is not None
+    content_size = None if value.content_size == value.size else value.content_size
     if value.name:
-        return Constant(record.spec.id, value.size, None, value.name, value.checksum)
-    return Constant(record.spec.id, value.size, value.data)
+        return Constant(record.spec.id, value.size, None, value.name, value.checksum, content_size=content_size)
+    return Constant(record.spec.id, value.size, value.data, content_size=content_size)
 
 
 def _config_bytes(config: Any) -> int:
