@@ -19,6 +19,7 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.executor.context import Context, check_user
 from rain.executor.failure import describe, shorten
 from rain.executor.modules import Modules
+from rain.executor.readonly import ReadOnly
 from rain.executor.returned import Returned
 from rain.executor.staging import Staging
 from rain.io.codecs import resolving
@@ -48,10 +49,13 @@ class _Function:
 class _Inputs:
     """A task's inputs as values: a placeholder's data instance, or what it loads to."""
 
-    __slots__ = ("_inputs", "_load", "_values", "used")
+    __slots__ = ("_inputs", "_load", "_read_only", "_values", "used")
 
-    def __init__(self, inputs: Mapping[ID, ExecutorInput], load: list[tuple[int, int]] | bool) -> None:
+    def __init__(
+        self, inputs: Mapping[ID, ExecutorInput], load: list[tuple[int, int]] | bool, read_only: ReadOnly
+    ) -> None:
         self._inputs = inputs
+        self._read_only = read_only
         self._load = load if isinstance(load, bool) else {ID(*pair) for pair in load}
         self._values: dict[ID, Any] = {}
         self.used: dict[ID, tuple[str | None, bool]] = {}
@@ -70,6 +74,8 @@ class _Inputs:
                 raise RainException(f"data object {id} is used by the task but is not one of its inputs")
             loaded = self._is_loaded(value)
             self.used[id] = (value.path, loaded)
+            if value.path is not None and not loaded:  # the task may learn the path, by `link`
+                self._read_only.protect(os.path.dirname(value.path))
             instance = DataInstance(_source(value), value.spec, value.info)
             self._values[id] = _loaded(instance) if loaded else instance
         return self._values[id]
@@ -101,6 +107,7 @@ class PythonTasks:
         self._modules = Modules(shipped=setup.sys_path is None)
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
+        self._read_only = ReadOnly()
         self._values: _Inputs | None = None  # of the task that runs
         self._lingering: Any = None  # arguments of the task that ran last
         # Installed once and for good, in the main thread's context: cheaper than for each task.
@@ -146,7 +153,7 @@ class PythonTasks:
         spec = task.spec
         config = _checked(task)
         inputs = {value.spec.id: value for value in task.inputs}
-        values = _Inputs(inputs, config.load)
+        values = _Inputs(inputs, config.load, self._read_only)
         info.start_time = time.time()
         self._values = values
         function = self._function(task, values)
