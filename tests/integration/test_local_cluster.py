@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -43,7 +44,11 @@ def ended(handles: list[int]) -> bool:
 
 
 def handles_of(pid: int) -> list[int]:
-    return [os.pidfd_open(member) for member in (pid, *descendants(pid))]
+    handles = []
+    for member in (pid, *descendants(pid)):
+        with contextlib.suppress(ProcessLookupError):  # a short-lived one
+            handles.append(os.pidfd_open(member))
+    return handles
 
 
 def test_it_is_ready_when_made_and_gone_when_closed(tmp_path):
