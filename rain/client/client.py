@@ -25,6 +25,8 @@ from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.messages import (
+    Attach,
+    Attached,
     ExpectGovernors,
     Failed,
     GetServerInfo,
@@ -281,6 +283,43 @@ class Client:
         info: ServerInfo = yield self._ask(GetServerInfo)
         return info.sessions
 
+    def attach(self, session: int | str, timeout: float | None = None) -> Session:
+        """A persistent session of an earlier client (or of this one), with its tasks, objects and names.
+
+        Parameters
+        ----------
+        session : int or str
+            Its number, or its name.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If there is none, or several have that name; the text lists their ids.
+        """
+        self._check()
+        return block(self._attach(session), timeout)
+
+    async def attach_async(self, session: int | str, timeout: float | None = None) -> Session:
+        """Awaitable `attach`."""
+        self._check()
+        return await perform(self._attach(session), timeout)
+
+    def _attach(self, wanted: int | str) -> Operation[Session]:
+        if isinstance(wanted, bool) or not isinstance(wanted, int | str):
+            raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
+        for session in self._sessions.values():
+            if session.active and session.persistent and wanted == session.session_id:
+                return session
+        attached: Attached = yield self._ask(lambda request: Attach(request, wanted))
+        return self._sessions[attached.session_id]
+
+    def _attached(self, message: Attached) -> None:
+        session = Session(self, message.session_id, message.name, persistent=True)
+        session._restore(message)
+        self._sessions[message.session_id] = session
+
     # -- the server -----------------------------------------------------------------------------
 
     def get_server_info(self, timeout: float | None = None) -> dict[str, Any]:
@@ -481,6 +520,8 @@ class Client:
             error = (SessionException if message.kind == "session" else RainException)(message.message)
         elif kind is Updated:
             self._updated(message)
+        elif kind is Attached:
+            self._attached(message)  # here, because news may follow at once
         if answered is not None:
             answered(error)
         if error is not None:

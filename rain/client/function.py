@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 
+FUNCTION = "function"
+"""Key in `ObjectSpec.user` of a function's hidden object: its module and qualified name."""
+
+
 class Payload:
     """A function as it travels.
 
@@ -34,27 +39,38 @@ class Payload:
     digest : bytes
     objects : list of DataObject
         Those that the function uses by closure, globals or defaults.
-    name : str
+    name, path : str
+        See `Source`.
     """
 
-    __slots__ = ("data", "digest", "examined", "name", "objects")
+    __slots__ = ("data", "digest", "examined", "name", "objects", "path")
 
-    def __init__(self, data: bytes, name: str, objects: list[DataObject], examined: Examined) -> None:
+    def __init__(self, data: bytes, source: Source, objects: list[DataObject], examined: Examined) -> None:
         self.data = data
         self.digest = xxhash.xxh3_128_digest(data)
-        self.name = name
+        self.name, self.path = source.name, source.path
         self.objects = objects
         self.examined = examined
 
 
 class Source:
-    """A function and its present payload; shared by all `Remote`s that were made of it."""
+    """A function and its present payload; shared by all `Remote`s that were made of it.
 
-    __slots__ = ("_bare", "_payloads", "function", "name")
+    Attributes
+    ----------
+    function : callable
+    name : str
+        Its qualified name.
+    path : str
+        ``module:name``.
+    """
+
+    __slots__ = ("_bare", "_payloads", "function", "name", "path")
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.name: str = getattr(function, "__qualname__", type(function).__name__)
+        self.path = f"{getattr(function, '__module__', '')}:{self.name}"
         self._payloads: dict[bool, Payload] = {}
         self._bare: Any = None
 
@@ -81,7 +97,7 @@ class Source:
             except Exception as error:
                 raise RainException(why_not(bare, f"function {self.name}", error)) from error
         payload = FunctionPayload(code, self.name, _sources(examined), _modules(examined, elsewhere))
-        return Payload(encode_function(payload), self.name, list(found), examined)
+        return Payload(encode_function(payload), self, list(found), examined)
 
     def bare(self) -> Any:
         """The function without its annotations, which may be anything and are not needed elsewhere."""
@@ -129,12 +145,27 @@ def function_constant(session: Session, payload: Payload) -> ID:
                         f"({PICKLED_ARGUMENT_WARN_BYTES}): the function takes large data along by its closure, globals "
                         "or defaults; give them as an argument made with pickled(...) or blob(...)"
                     )
-                spec = ObjectSpec(ID(session.session_id, session._next()), payload.name)
+                id = ID(session.session_id, session._next())
+                spec = ObjectSpec(id, payload.name, user={FUNCTION: payload.path})
                 record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
                 record.hidden = True
                 session._add(record)
                 session._functions[payload.digest] = record
     return record.spec.id
+
+
+def present(path: str, source: Source | None) -> Source | None:
+    """The function that has this module and qualified name now; `source` is what had them before."""
+    module, _, name = path.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None or "<locals>" in name:
+        return source
+    if isinstance(found, FunctionType):
+        return source if source is not None and source.function is found else Source(found)
+    renewed = getattr(found, "_source", None)
+    return renewed if isinstance(renewed, Source) else source
 
 
 def _sources(examined: Examined) -> list[SourceText]:

@@ -11,10 +11,12 @@ from rain.client import submit as submitting
 from rain.client.data import DataObject
 from rain.client.failures import failure, root_of
 from rain.client.fetch import constant_instance, instance
+from rain.client.function import FUNCTION, function_constant, present
 from rain.client.state import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
 from rain.client.task import Task, as_object
 from rain.client.waiting import Operation, reject
 from rain.common.errors import RainException, SessionException
+from rain.common.ids import ID
 from rain.common.messages import (
     Cancel,
     CloseSession,
@@ -22,10 +24,11 @@ from rain.common.messages import (
     GetOutput,
     Keep,
     Locate,
+    Retry,
     Unkeep,
     Update,
 )
-from rain.common.states import DataObjectState
+from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -457,6 +460,80 @@ def cancel(session: Session, items: Any) -> Operation[None]:
                 raise RainException(f"{item!r} is a constant: there is no task to cancel")
             ids.append(task.spec.id)
     yield client_of(session)._ask(lambda request: Cancel(request, session.session_id, ids))
+
+
+def retry(session: Session, items: Any) -> Operation[None]:
+    """Run failed tasks again."""
+    client = client_of(session)
+    chosen = None
+    if items is not None:
+        chosen = []
+        for item in items_of(session, items):
+            record = item._record
+            task = record.task if isinstance(record, ObjectRecord) else record
+            if task is None or task.state is not TaskState.FAILED:
+                raise RainException(f"{item!r} cannot be retried: it did not fail")
+            chosen.append(task.spec.id)
+    failed = [record for record in session._mirror.failed.values() if record.state is TaskState.FAILED]
+    if not failed:
+        return
+    renewed = [(record, id) for record in failed if (id := _present_function(session, record)) is not None]
+    wanted = {id.id for _, id in renewed}
+
+    def fresh() -> list[ObjectRecord]:
+        # New functions go with the request; until now they wait for the next submit.
+        return [r for r in session._mirror.pending if isinstance(r, ObjectRecord) and r.spec.id.id in wanted]
+
+    yield from client._upload([r.value for r in submitting.to_upload(fresh()) if r.value is not None])
+    with session._lock:
+        new = fresh()
+        for record in new:
+            session._mirror.pending.remove(record)
+        session._mirror.submitting(new)
+
+    def answered(error: RainException | None) -> None:
+        if error is None:
+            with session._lock:
+                session._mirror.accepted(new)
+            for record, id in renewed:
+                record.spec.function = id
+        else:
+            _refused(session, new, error)
+
+    messages: list[Any] = []
+    specs, constants = [record.spec for record in new], [submitting.constant_of(record) for record in new]
+    functions = [(record.spec.id, id) for record, id in renewed]
+    for record in new:
+        if record.value is not None:
+            record.value.hand_over()
+    future = client._request(
+        lambda request: messages.append(Retry(request, session.session_id, chosen, specs, constants, functions)),
+        answered,
+    )
+    client._link.send(messages)
+    yield future
+    yield from update(session, [session._task(record) for record in failed])
+
+
+def _present_function(session: Session, record: TaskRecord) -> ID | None:
+    """The object that holds the present definition of a task's function, None if that is the one it has."""
+    if record.spec.function is None:
+        return None
+    holder: Any = session._mirror.records.get(record.spec.function.id)
+    path = holder.spec.user.get(FUNCTION, "") if holder is not None else ""
+    source = present(path, record.source)
+    if source is None:
+        return None
+    payload = source.payload(session)
+    inputs = {item.id for item in record.spec.inputs}
+    strange = [obj for obj in payload.objects if obj.id not in inputs]
+    if strange:
+        raise RainException(
+            f"{session._task(record)!r} cannot be retried: its function now uses {strange[0]!r}, which is not among "
+            "its inputs; submit it as a new task"
+        )
+    id = function_constant(session, payload)
+    return None if id == record.spec.function else id
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:

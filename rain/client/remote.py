@@ -259,6 +259,7 @@ class Remote:
             options,
             function_constant(session, payload),
         )
+        task._record.source = self._source
         return task
 
     def _split(self, args: Any, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[Any, Any, Any, Any, Any]:

@@ -19,10 +19,12 @@ from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, T, block, check_timeout, perform, reject, resolve
 from rain.common.errors import RainException, SessionException
+from rain.common.states import DataObjectState
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.graph import Graph
+    from rain.common.messages import Attached
 
 
 __all__ = ["Session", "get_active_session"]
@@ -428,6 +430,22 @@ class Session:
         """Awaitable `cancel`."""
         await self._perform(operations.cancel(self, items), timeout)
 
+    def retry(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Run failed tasks (None: all), what they need and what depends on them again, under the same ids.
+
+        Functions are taken as they are now: of the same module and qualified name. Finished results stay.
+
+        Raises
+        ------
+        RainException
+            If one did not fail, or its function cannot be sent.
+        """
+        self._block(operations.retry(self, items), timeout)
+
+    async def retry_async(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Awaitable `retry`."""
+        await self._perform(operations.retry(self, items), timeout)
+
     def close(self, timeout: float | None = None) -> None:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
         if self._client is not None:
@@ -467,6 +485,32 @@ class Session:
         )
 
     # -- for the rest of the client -------------------------------------------------------------
+
+    def _restore(self, message: Attached) -> None:
+        """Take in all that the server tells of a session that goes on here."""
+        mirror = self._mirror
+        functions = {spec.function.id for spec in message.tasks if spec.function is not None}
+        kept = {id.id for id in message.keep}
+        objects = {}
+        for object_spec in message.objects:
+            record = ObjectRecord(object_spec)
+            record.hidden = object_spec.id.id in functions
+            record.kept = object_spec.id.id in kept
+            record.state = DataObjectState.UNFINISHED
+            objects[object_spec.id.id] = record
+        tasks = []
+        for spec in message.tasks:
+            task = TaskRecord(spec, (), None)
+            task.outputs = tuple([objects[id.id] for id in spec.outputs])
+            for output in task.outputs:
+                output.task = task
+            mirror.records[spec.id.id] = task
+            tasks.append(task)
+        mirror.records |= objects
+        mirror.submitting(tasks)
+        mirror.fold(message.states, message.object_states)
+        self._numbers = itertools.count(max(mirror.records, default=0) + 1)
+        self._next = self._numbers.__next__
 
     def _block(self, operation: Operation[T], timeout: float | None) -> T:
         self._check_usable()

@@ -23,6 +23,7 @@ from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
     from rain.client.constants import Value
+    from rain.client.function import Source
     from rain.client.sites import Site
 
 _FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
@@ -96,11 +97,13 @@ class TaskRecord:
     error : TaskError or None
     pins : tuple
         What must not be released before the task is submitted: handles of its inputs.
+    source : Source or None
+        The function that it runs, if it was made here by a `Remote`.
     handle : weakref or None
     gates : list of Gate or None
     """
 
-    __slots__ = ("error", "gates", "handle", "info", "made", "outputs", "pins", "spec", "state")
+    __slots__ = ("error", "gates", "handle", "info", "made", "outputs", "pins", "source", "spec", "state")
 
     def __init__(self, spec: TaskSpec, made: Site, pins: Any) -> None:
         self.spec = spec
@@ -110,6 +113,7 @@ class TaskRecord:
         self.state: TaskState | None = None
         self.info: TaskInfo | None = None
         self.error: TaskError | None = None
+        self.source: Source | None = None
         self.handle: Any = None
         self.gates: list[Gate] | None = None
 

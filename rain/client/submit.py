@@ -155,7 +155,7 @@ def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Sub
                     keep.append(output.spec.id)
         else:
             objects.append(record.spec)
-            constant = _constant(record)
+            constant = constant_of(record)
             constants.append(constant)
             size += _OBJECT_BYTES + len(constant.data or b"")
             if record.kept:
@@ -164,7 +164,8 @@ def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Sub
     return pieces
 
 
-def _constant(record: ObjectRecord) -> Constant:
+def constant_of(record: ObjectRecord) -> Constant:
+    """What a constant's value is in a message."""
     value = record.value
     assert value is not None
     content_size = None if value.content_size == value.size else value.content_size

@@ -541,6 +541,55 @@ def test_closing_kills_what_runs(client: Client, gate: Path) -> None:
     assert session.session_id not in [summary.session_id for summary in client.sessions()]
 
 
+def test_retry(session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    first = same(5)
+    bad = broken(first)
+    after = add(bad, 1)
+    after.keep_outputs()
+    session.submit()
+    with pytest.raises(TaskException, match="not yet"):
+        session.wait_all(timeout=GUARD_S)
+    session.wait_all(raise_on_failure=False, timeout=GUARD_S)
+    repaired = remote(auto_load=True, auto_encode="pickle")(mended)
+    mended.__qualname__ = "broken"
+    monkeypatch.setitem(globals(), "broken", repaired)
+    session.retry()
+    assert session.wait_all(timeout=GUARD_S) == []
+    assert after.output.fetch().load() == 11
+
+
+@remote(auto_load=True, auto_encode="pickle")
+def broken(ctx: Any, x: int) -> int:
+    raise ValueError("not yet")
+
+
+def mended(ctx: Any, x: int) -> int:
+    return 2 * x
+
+
+def test_a_persistent_session_lives_on(client: Client) -> None:
+    first = Client(client.address, connection_file=client._cluster.connection_file)
+    kept = first.new_session("long", persistent=True)
+    with kept.bind_only():
+        task = add(1, 2, name="sum")
+        task.keep_outputs()
+        kept.submit()
+    number = task.output.id
+    first.close()
+    session = client.attach("long")
+    assert (session.session_id, session.name) == (kept.session_id, "long")
+    again = session.find("sum")
+    assert again.id == task.id
+    again.wait(timeout=GUARD_S)
+    assert again.output.id == number
+    assert again.output.fetch(timeout=GUARD_S).load() == 3
+    with session.bind_only():
+        assert session.run(add(again, 4), timeout=GUARD_S) == 7
+    session.close()
+    with pytest.raises(RainException, match="no persistent session"):
+        client.attach("long")
+
+
 def test_server_info(client: Client, session: Session, gate: Path) -> None:
     task = wait_for_file(str(gate))
     session.submit()

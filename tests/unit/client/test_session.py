@@ -32,6 +32,8 @@ from rain import (
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.messages import (
+    Attach,
+    Attached,
     Cancel,
     CloseSession,
     Done,
@@ -47,6 +49,7 @@ from rain.common.messages import (
     ObjectData,
     ObjectUpdate,
     Output,
+    Retry,
     SessionNews,
     Submit,
     TaskUpdate,
@@ -54,8 +57,8 @@ from rain.common.messages import (
     Update,
     Updated,
 )
-from rain.common.spec import ObjectInfo, TaskError, TaskInfo
-from tests.unit.client.fake import FakeLink
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec, TaskSpecInput
+from tests.unit.client.fake import FakeLink, until
 
 
 @remote()
@@ -708,6 +711,103 @@ def test_output_and_explanation(link: FakeLink, session: Session) -> None:
     timer.start()
     assert task.explain(timeout=20) == "it waits"
     timer.join()
+
+
+def test_retry(link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = changing(1), same(2)
+    after = same(bad)
+    session.submit()
+    link.finish(good)
+    with pytest.raises(RainException, match="did not fail"):
+        session.retry([good])
+    session.retry()
+    assert not link.of(Retry)
+    link.fail(bad)
+    link.fail(after, TaskError("dependency", "x", cause=bad.id))
+    monkeypatch.setitem(globals(), "changing", remote()(renewed.function))
+    renewed.function.__qualname__ = "changing"
+    link.held.add(Retry)
+    link.held.add(Update)
+
+    def server() -> None:
+        until(lambda: link.of(Retry), "the request")
+        link.answer(Retry, Done)
+        until(lambda: link.of(Update), "the barrier")
+        states = [TaskUpdate(task.id, TaskState.WAITING) for task in (bad, after)]
+        link.answer(Update, lambda request: Updated(request, states, []))
+
+    thread = later(server)
+    session.retry([bad], timeout=20)
+    thread.join()
+    (message,) = link.of(Retry)
+    assert message.tasks == [bad.id]
+    ((task, function),) = message.functions
+    assert (task, function) == (bad.id, message.constants[0].id)
+    assert bad.spec.function == function
+    assert after.spec.function != function
+    with pytest.raises(TimeoutError):
+        session.wait_all(timeout=0)
+    assert session.task_count == session.dataobj_count == 0
+
+
+@remote()
+def changing(ctx: Any, x: Any) -> Any:
+    raise ValueError(x)
+
+
+@remote()
+def renewed(ctx: Any, x: Any) -> Any:
+    return x
+
+
+def test_attach(link: FakeLink) -> None:
+    function = ObjectSpec(ID(7, 1), "f")
+    constant = ObjectSpec(ID(7, 2), "const")
+    spec = TaskSpec(ID(7, 3), "py/", None, [TaskSpecInput(ID(7, 2), "x")], [ID(7, 4)], name="job", function=ID(7, 1))
+    output = ObjectSpec(ID(7, 4), "out0")
+    timer = threading.Timer(
+        0.05,
+        lambda: (
+            link.answer(
+                Attach,
+                lambda request: Attached(
+                    request,
+                    7,
+                    "long",
+                    [spec],
+                    [function, constant, output],
+                    [ID(7, 4)],
+                    [TaskUpdate(ID(7, 3), TaskState.RUNNING)],
+                    [
+                        ObjectUpdate(ID(7, 2), DataObjectState.FINISHED),
+                        ObjectUpdate(ID(7, 4), DataObjectState.UNFINISHED),
+                    ],
+                ),
+            ),
+            link.say(
+                SessionNews(
+                    7,
+                    [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())],
+                    [ObjectUpdate(ID(7, 4), DataObjectState.FINISHED, ObjectInfo(size=1), b"x")],
+                )
+            ),
+        ),
+    )
+    timer.start()
+    session = link.client.attach("long", timeout=20)
+    timer.join()
+    assert (session.session_id, session.name, session.persistent) == (7, "long", True)
+    task = session.find("job")
+    assert isinstance(task, Task)
+    task.wait(timeout=20)
+    assert task.output.fetch().get_bytes() == b"x"
+    assert [obj.label for obj in session.objects] == ["const", "out0"]
+    assert task.inputs["x"].state is DataObjectState.FINISHED
+    with session.bind_only():
+        assert same(task.output).id.id > 4
+    assert link.client.attach(7) is session
+    with pytest.raises(RainException, match="number or name"):
+        link.client.attach(None)  # type: ignore[arg-type]
 
 
 # -- the end --------------------------------------------------------------------------------------
