@@ -15,7 +15,7 @@ from rain.common.limits import EXECUTOR_START_S
 from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.launch import LIFELINE, RAIN, READY, Launch, Program, start_time, stop_guardian
-from rain.io.process import parse_cpus
+from rain.io.process import is_alive, parse_cpus
 from rain.io.transport import listen
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
@@ -224,7 +224,9 @@ def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
     """
     if address is not None:
         return runtime.find_with_path(format_address(*parse_address(address)))
-    servers = runtime.find_all()
+    every = runtime.find_all()
+    # A server that was killed leaves its file behind; it is a choice only where there is no other.
+    servers = [(path, file) for path, file in every if is_alive(file.guardian or file.pid)] or every
     default = [(path, file) for path, file in servers if parse_address(file.address)[1] == SERVER_PORT]
     if len(servers) == 1 or default:
         return (default or servers)[0]
