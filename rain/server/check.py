@@ -164,7 +164,8 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
 def _check_follower(task: Task, governor: Governor) -> None:
     assert task.pending > 0, task
     for obj in task.inputs:
-        if obj.state is OBJ_UNFINISHED and governor.objects.get(obj) is not Copy.STALE:
+        # What was there once and is made again is sent from wherever that happens.
+        if obj.state is OBJ_UNFINISHED and obj.info is None:
             producer = obj.producer
             assert producer is not None and producer.governor is governor, (task, "follows nobody", obj)
 

@@ -36,6 +36,7 @@ class SimSession:
         self.closed = False
         self.retries = 0
         self.surprises = 0
+        self.judge_at = 0.0
         self.judged = False
 
     def take(self, tasks: list[m.TaskUpdate], objects: list[m.ObjectUpdate]) -> None:
@@ -238,6 +239,8 @@ class SimClient:
         for session in self.sessions:
             if session.closing or not session.settled or self.waiting:
                 continue
+            if session.stopped is None and session.judge_at > self.world.clock.now:
+                continue
             if session.stopped is None and not session.judged:
                 session.judged = True
                 items = [*session.graph.tasks, *session.graph.producer]
@@ -287,25 +290,27 @@ class SimClient:
         wrong += [
             f"{told.id} is {told.state}" for told in reply.objects if session.object_states[told.id] is not told.state
         ]
+        for news in reply.objects:
+            if news.id in session.graph.kept and news.state is DataObjectState.FINISHED:
+                wrong += self._judge_value(session, news.id, news)
         if wrong and session.surprises < 3:
-            # A governor was lost while the question was on its way: the news of that follow.
+            # Something was lost while the question was on its way: the news of that follow.
             session.surprises += 1
             session.judged = False
+            session.judge_at = self.world.clock.now + 2.0
             return
-        assert not wrong, f"the client was never told: {wrong}"
+        assert not wrong, f"the client believes otherwise: {wrong}"
         self._judge_states(session)
-        for id in session.graph.kept:
-            if id in session.graph.producer and session.object_states[id] is DataObjectState.FINISHED:
-                self._judge_value(session, id, next(news for news in reply.objects if news.id == id))
 
-    def _judge_value(self, session: SimSession, id: ID, news: m.ObjectUpdate) -> None:
+    def _judge_value(self, session: SimSession, id: ID, news: m.ObjectUpdate) -> list[str]:
         expected = session.graph.values[id]
         if news.data is not None:
             assert news.data == expected, f"{id} has a wrong value"
-            return
+            return []
         assert news.places, f"{id} is finished and nowhere"
         found = [self.world.read(self.host, place, id) for place in news.places]
-        assert expected in found, f"{id} cannot be had, or is wrong, at {news.places}"
+        assert all(value in (None, expected) for value in found), f"{id} has a wrong value at one of {news.places}"
+        return [] if expected in found else [f"{id} cannot be had at {news.places}"]
 
     def _judge_states(self, session: SimSession) -> None:
         graph, states, world = session.graph, session.states, self.world
@@ -324,6 +329,7 @@ class SimClient:
                 or (once and crashes > 0)
                 or (once and world.objects_lost + world.cuts > 0)
                 or not world.fits(spec, world.first)
+                or (world.long_cut and not all(world.fits(spec, [one]) for one in world.ever))
             )
             may_cancel[id] = id in graph.cancelled or any(may_cancel[need] for need in needs)
             may_fail[id] = own or any(may_fail[need] for need in needs)
@@ -334,7 +340,8 @@ class SimClient:
             elif state is TaskState.CANCELLED:
                 assert may_cancel[id], what
             else:
-                assert all(states[need] is TaskState.FINISHED or world.losses for need in needs), what
+                disturbed = world.losses or world.objects_lost or world.cuts
+                assert disturbed or all(states[need] is TaskState.FINISHED for need in needs), what
                 assert behaviour != plan.FAIL, what
                 assert world.fits(spec, world.ever), what
                 for output in spec.outputs:

@@ -80,6 +80,7 @@ class World:
         self.losses = 0
         self.objects_lost = 0
         self.cuts = 0
+        self.long_cut = False
         self.produced: dict[ID, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.steps = 0
@@ -342,6 +343,8 @@ class World:
         self.governors.append(SimGovernor(self, host, resources))
 
     def _late(self) -> None:
+        if len(self.governor_of) < len(self.governors):
+            return  # clients expect the first ones, and it would be taken for one of them
         self.ever.append({"cpus": 2.0})
         self.new_governor(f"g9{self.random.randint(0, 999)}:1", {"cpus": 2.0})
 
@@ -349,6 +352,7 @@ class World:
         governor = self._some_governor()
         if governor is not None:
             seconds = self.random.choice([0.5, 2.0, 14.0])
+            self.long_cut |= seconds > GOVERNOR_LOST_S
             pair = (SERVER, governor.host) if self.random.random() < 0.5 else (governor.host, SERVER)
             self.network.cut(*pair, seconds)
             if self.random.random() < 0.5:
@@ -385,7 +389,7 @@ class World:
         self._step(ev.ClientGone(client.host))
         # What it had uploaded and never submitted goes with it; the real shell does that.
         for session in client.sessions:
-            for id in session.graph.constants:
+            for id in (*session.graph.constants, *session.graph.functions):
                 self.uploads.pop(f"upload-{id}", None)
 
     def _heal(self) -> None:
