@@ -48,6 +48,7 @@ class World:
         self.store: set[ID] = set()
         self.executors: dict[int, PaperExecutor] = {}
         self.builtins: dict[int, fx.RunBuiltin] = {}
+        self.orphans: set[int] = set()  # builtin tasks from before the server was gone
         self.fetching: dict[ID, m.ObjectData] = {}
         # what the server knows
         self.open: dict[Attempt, m.TaskAssignment] = {}  # assigned and not answered
@@ -166,7 +167,8 @@ class World:
     def _in_executors(self) -> list[m.TaskAssignment]:
         """Attempts that the core believes to be in executors or to run as builtins."""
         items = [item for e in self.executors.values() if not e.killed for item in e.queue.values()]
-        return [item.assignment for item in items] + [b.assignment for b in self.builtins.values()]
+        builtins = [builtin for number, builtin in self.builtins.items() if number not in self.orphans]
+        return [item.assignment for item in items] + [builtin.assignment for builtin in builtins]
 
     def in_use(self) -> set[ID]:
         """Objects that something may be reading."""
@@ -189,8 +191,8 @@ class World:
             self._ends((result.id, result.attempt))
             if result.id.session_id in self.ending:
                 continue
-            for output in result.outputs:
-                self.held.add(output.id)
+            # What an order to drop is on its way for is not taken for held.
+            self.held.update(output.id for output in result.outputs if not self.dropping[output.id])
 
     def _told_Started(self, message: m.Started) -> None:
         for attempt in message.tasks:
@@ -337,6 +339,7 @@ class World:
         self.dropping.clear()
         self.held.clear()
         self.ended |= self.ending
+        self.orphans.update(self.builtins)
         self.step(ev.ServerGone())
         for executor in self.executors.values():
             assert executor.killed
