@@ -235,7 +235,12 @@ def is_users(name: str) -> bool:
         return False
     module = sys.modules.get(name)
     path = file_of(module) if module is not None else ""
-    return bool(path) and not os.path.abspath(path).startswith(_installed())
+    return bool(path) and not is_installed(path)
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to an installed package, to Python or to Rain."""
+    return os.path.abspath(path).startswith(_installed())
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from rain.client.constants import Value
-from rain.client.fingerprint import Examined, examine, file_of, stamp
+from rain.client.fingerprint import Examined, examine, file_of, is_installed, stamp
 from rain.client.pickling import collecting, dumps, why_not
 from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
@@ -96,7 +96,7 @@ class Source:
                 code = dumps(bare)
             except Exception as error:
                 raise RainException(why_not(bare, f"function {self.name}", error)) from error
-        payload = FunctionPayload(code, self.name, _sources(examined), _modules(examined, elsewhere))
+        payload = FunctionPayload(code, self.name, _sources(examined, elsewhere), _modules(examined, elsewhere))
         return Payload(encode_function(payload), self, list(found), examined)
 
     def bare(self) -> Any:
@@ -168,12 +168,14 @@ def present(path: str, source: Source | None) -> Source | None:
     return renewed if isinstance(renewed, Source) else source
 
 
-def _sources(examined: Examined) -> list[SourceText]:
-    """Source of code that is in no file: of notebook cells and interactive sessions."""
+def _sources(examined: Examined, elsewhere: bool) -> list[SourceText]:
+    """Source of code that executors may not have as a file: of cells, and for other hosts all that is the user's."""
     sources: dict[str, SourceText] = {}
     for code in examined.codes:
         name = code.co_filename
-        if name in sources or (os.path.isfile(name) and not name.startswith("<") and not _is_cell(name)):
+        if name in sources:
+            continue
+        if os.path.isfile(name) and not _is_cell(name) and (not elsewhere or is_installed(name)):
             continue
         text = "".join(linecache.getlines(name))
         if text:

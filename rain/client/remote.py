@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import pickle
@@ -209,7 +208,8 @@ class Remote:
         TypeError
             If there is no such option.
         """
-        other = copy.copy(self)
+        other = Remote.__new__(Remote)
+        other.__dict__.update(self.__dict__)
         other._options = self._options.but(options, f"{self._label}.options()")
         return other
 
