@@ -50,6 +50,8 @@ UNKNOWN_DURATION_US = 50_000
 """Estimate for a function that has not run yet."""
 OVERHEAD_US = 100
 """What a task costs a cpu beside its own code."""
+SHARES_MAX = 1024
+"""Shapes whose share of a governor is remembered."""
 
 
 def to_units(amount: float) -> int:
@@ -490,6 +492,7 @@ class Governor:
     """
 
     __slots__ = (
+        "_shares",
         "assigned",
         "cancels",
         "cpus",
@@ -540,6 +543,7 @@ class Governor:
         self.ends: list[int] = []
         self.resends: list[Object] = []
         self.load: dict[str, float] = {}
+        self._shares: dict[Shape, float] = {}
 
     def can_hold(self, shape: Shape) -> bool:
         """Whether it could run such a task if it were empty."""
@@ -548,12 +552,14 @@ class Governor:
 
     def load_of(self, shape: Shape, us: int) -> int:
         """What a task of `us` microseconds adds to `work`: the greatest share of it that it takes, in cpus."""
-        share = 0.0
-        total = self.total
-        for name, units in shape.needs:
-            if units and units / total[name] > share:
-                share = units / total[name]
-        return int(us * share * self.cpus) + 1
+        share = self._shares.get(shape)
+        if share is None:
+            total = self.total
+            share = self.cpus * max((units / total[name] for name, units in shape.needs if units), default=0.0)
+            if len(self._shares) >= SHARES_MAX:
+                self._shares.clear()
+            self._shares[shape] = share
+        return int(us * share) + 1
 
     def __repr__(self) -> str:
         return f"<Governor {self.id}>"

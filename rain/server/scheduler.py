@@ -279,10 +279,11 @@ class Scheduler:
             if fits == _NO_ROOM or (fits == _AHEAD and task.runs_once) or self._keeps_out(governor, key, shape):
                 heapq.heappop(pool)
                 continue
-            entry = (fits != _NOW, governor.work / governor.cpus, governor.order, governor)
-            if entry == pool[0]:
+            if len(pool) == 1:
                 return governor
-            heapq.heapreplace(pool, entry)
+            heapq.heapreplace(pool, (fits != _NOW, governor.work / governor.cpus, governor.order, governor))
+            if pool[0][3] is governor:
+                return governor
         return None
 
     def _keeps_out(self, governor: Governor, key: int, shape: Shape) -> bool:

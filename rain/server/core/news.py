@@ -164,7 +164,16 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         sent.append(
             TaskAssignment(spec, task.attempt, [obj.spec for obj in task.outputs], [priority, -task.rank, task.order])
         )
-        size += ITEM_BYTES + rough_bytes(spec.config)
+        size += ITEM_BYTES
+        config = spec.config
+        if type(config) is list:
+            for part in config:
+                if type(part) is bytes:
+                    size += len(part)
+                elif part:
+                    size += rough_bytes(part)
+        else:
+            size += rough_bytes(config)
         if spec.user:
             size += rough_bytes(spec.user)
         if size > BATCH_BYTES_TARGET or len(sent) >= BATCH_ITEMS_MAX:
