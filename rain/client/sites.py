@@ -1,6 +1,7 @@
 """Where in a user's code something was made: captured for the price of a few frame look-ups, told when asked.
 
-A site is a flat tuple ``(code, instruction, code, instruction, …)`` of the innermost frames outside this package.
+A site is a flat tuple ``(code, instruction, code, instruction, …)`` of the innermost frames outside this package, up to
+the one of a script or cell.
 """
 
 from __future__ import annotations
@@ -30,10 +31,9 @@ def capture(depth: int = 1) -> Site:
             return ()
         frame = frame.f_back
     found: list[Any] = [frame.f_code, frame.f_lasti]
-    outer = frame.f_back
-    while outer is not None and len(found) < 2 * _FRAMES_MAX:
-        found += (outer.f_code, outer.f_lasti)
-        outer = outer.f_back
+    while len(found) < 2 * _FRAMES_MAX and frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+        found += (frame.f_code, frame.f_lasti)
     site = tuple(found)
     if site == _last:  # a loop: all its tasks share one tuple
         return _last

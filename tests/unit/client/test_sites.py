@@ -26,6 +26,15 @@ def test_tasks_of_one_line_share_a_site(detached: Session) -> None:
     assert other._record.made != made[0]._record.made
 
 
+def test_a_site_ends_at_the_script(detached: Session) -> None:
+    space: dict[str, Any] = {"tasks": tasks}
+    exec(compile("def make():\n  return tasks.Concat([])\ntask = make()", "script.py", "exec"), space)
+    assert sites.stack(space["task"]._record.made).splitlines() == [
+        '  File "script.py", line 3, in <module>',
+        '  File "script.py", line 2, in make',
+    ]
+
+
 def test_cells_are_called_by_their_number(monkeypatch: pytest.MonkeyPatch, detached: Session) -> None:
     names = {"/tmp/ipykernel_1/2.py": ("Cell", "In[3]")}
     shell = SimpleNamespace(compile=SimpleNamespace(format_code_name=names.get))
