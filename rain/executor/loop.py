@@ -13,6 +13,7 @@ all else is done per batch.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import mmap
 import os
@@ -37,6 +38,7 @@ from rain.executor.modules import prepare_path
 from rain.executor.output import STDERR, Output
 from rain.executor.program import run_program
 from rain.executor.python_task import Interrupted, PythonTasks, Stale
+from rain.executor.readonly import enter_own_mounts
 from rain.io.files import disk_full, is_full
 
 _THREAD_VARIABLES = (
@@ -103,6 +105,9 @@ class Executor:
         set_environment(setup)
         prepare_path(setup.sys_path, setup.cwd)
         _reseed()
+        if os.geteuid() == 0:
+            with contextlib.suppress(OSError):  # inputs are protected in another way then
+                enter_own_mounts()
         self._folder = TaskFolder(setup.work_dir)
         self._python = PythonTasks(setup, self._line.functions)
         self._control = Control(self._line, (self._output.trim, self._folder.clean))

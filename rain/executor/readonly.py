@@ -17,6 +17,7 @@ folder is mounted read-only. Nothing of this changes what other processes see.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 from typing import Any
@@ -48,7 +49,6 @@ class ReadOnly:
         self.needed = os.geteuid() == 0
         self._seen: set[str] = set()
         self._mounted: set[str] = set()  # as nobody's
-        self._own_mounts = False
         self._weakened = False
         self._nobody = -1
 
@@ -62,15 +62,13 @@ class ReadOnly:
         self._seen.add(folder)
         if any(folder.startswith(f"{other}/") for other in self._seen):
             return
+        own_mounts = False
         try:
-            if not self._own_mounts:
-                _check(_libc.unshare(_CLONE_NEWNS), "unshare")
-                # Mounts that the host makes later still appear here, ours do not appear there.
-                _check(_libc.mount(b"none", b"/", None, _MS_SLAVE | _MS_REC, None), "mount")
-                self._own_mounts = True
+            enter_own_mounts()
+            own_mounts = True
             self._mount_as_nobody(folder)
         except OSError:
-            if not self._weaken() and self._own_mounts:
+            if not self._weaken() and own_mounts:
                 _mount_read_only(folder)
 
     def hides(self, folder: str) -> bool:
@@ -111,6 +109,23 @@ class ReadOnly:
         if not self._weakened:
             self._weakened = _libc.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0) == 0
         return self._weakened
+
+
+@functools.cache
+def enter_own_mounts() -> None:
+    """Give this process a mount namespace of its own, once.
+
+    To be called before descriptors of folders are opened and threads are started: those that are older stay in the old
+    namespace, and what they reach is another file system to `rename` and `link` than what paths lead to.
+
+    Raises
+    ------
+    OSError
+        If it may not have one.
+    """
+    _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+    # Mounts that the host makes later still appear here, ours do not appear there.
+    _check(_libc.mount(b"none", b"/", None, _MS_SLAVE | _MS_REC, None), "mount")
 
 
 def _mount_read_only(folder: str) -> None:
