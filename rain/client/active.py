@@ -24,12 +24,14 @@ def get_active_session() -> Session:
     ------
     RainException
         If there is neither.
+    SessionException, TaskException
+        If that session is closed, lost, or stopped by a failure.
     """
     stack = _stack.get()
-    if stack:
-        return stack[-1]
-    if _default is not None:
-        return _default
+    session = stack[-1] if stack else _default
+    if session is not None:
+        session._check_open()
+        return session
     raise RainException(
         "no session is active here: create tasks and objects inside `with client.new_session(...) as session:`, "
         "or make a session the default with session.set_as_default() or client.new_session(..., default=True)"

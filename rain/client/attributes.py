@@ -30,11 +30,14 @@ def check_user(values: Any, of: str = "user_spec") -> dict[str, Any]:
     for key, value in values.items():
         if not isinstance(key, str):
             raise RainException(f"{of}: keys are str, but {key!r} is {type(key).__name__}")
+        _check(key, f"{of}: the key {key!r}", 0)
         _check(value, f"{of}[{key!r}]", 0)
     return dict(values)
 
 
 def _check(value: Any, where: str, depth: int) -> None:
+    if isinstance(value, str) and not is_unicode(value):
+        raise RainException(f"{where} is no valid Unicode text ({value!r})")
     if isinstance(value, _PLAIN):
         return
     if isinstance(value, int):
@@ -50,6 +53,7 @@ def _check(value: Any, where: str, depth: int) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise RainException(f"{where}: keys are str, but {key!r} is {type(key).__name__}")
+            _check(key, f"{where}: the key {key!r}", 0)
             _check(item, f"{where}[{key!r}]", depth + 1)
     else:
         raise RainException(f"{where} is {type(value).__name__}, which is not JSON-serialisable")

@@ -250,7 +250,7 @@ def _path(path: Any, owner: str) -> str:
         text = os.fspath(path)
     except TypeError:
         raise RainException(f"{owner}: a path is a str or os.PathLike, not {type(path).__name__}") from None
-    if not isinstance(text, str) or "\0" in text:
+    if not isinstance(text, str) or "\0" in text or not is_unicode(text):
         raise RainException(f"{owner}: {text!r} is not a path")
     return text
 

@@ -16,7 +16,7 @@ import msgspec
 
 from rain.client.constants import Value
 from rain.client.data import DataObject
-from rain.client.operations import End, Item
+from rain.client.operations import End, Item, listed, update
 from rain.client.session import Session
 from rain.client.state import TaskRecord
 from rain.client.task import Task
@@ -370,9 +370,8 @@ class Client:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise RainException(f"the number of governors is an integer that is not negative, not {n!r}")
         yield self._ask(lambda request: ExpectGovernors(request, n))
-        info: ServerInfo = yield self._ask(GetServerInfo)
+        yield self._ask(GetServerInfo)  # the answer is counted where it arrives, in order with later news
         with self._lock:
-            self._governor_count = len(info.governors)
             if self._governor_count >= n:
                 return
             future: Future[Any] = Future()
@@ -384,14 +383,21 @@ class Client:
 
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
+        self._check()
+        block(self._update(items), timeout)
+
+    async def update_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+        """Awaitable `update`."""
+        self._check()
+        await perform(self._update(items), timeout)
+
+    def _update(self, items: Any) -> Operation[None]:
         by_session: dict[Session, list[Item]] = {}
-        listed: Iterable[Any] = [items] if isinstance(items, Task | DataObject) else items
-        for item in listed:
-            if not isinstance(item, Task | DataObject):
-                raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+        for item in listed(items):
             by_session.setdefault(item._session, []).append(item)
         for session, group in by_session.items():
-            session.update(group, timeout=timeout)
+            session._check_usable()
+            yield from update(session, group)
 
     def close(self) -> None:
         """End the client's sessions and leave; with `Client.local` also the server and governors. Idempotent."""
@@ -520,6 +526,8 @@ class Client:
             error = (SessionException if message.kind == "session" else RainException)(message.message)
         elif kind is Updated:
             self._updated(message)
+        elif kind is ServerInfo:
+            self._governors(len(message.governors))
         elif kind is Attached:
             self._attached(message)  # here, because news may follow at once
         if answered is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from rain.client.state import QueueGate, Record, target
-from rain.client.waiting import Operation, block, perform
+from rain.client.waiting import Operation, block, check_timeout, perform
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 class Completions(Iterator["Task | DataObject"], AsyncIterator["Task | DataObject"]):
     """Iterates over items as they end; made by `Session.as_completed`."""
 
-    def __init__(self, session: Session, items: list[Task | DataObject]) -> None:
+    def __init__(self, session: Session, items: list[Task | DataObject], timeout: float | None = None) -> None:
+        limit = check_timeout(timeout)
+        self._deadline = None if limit is None else time.monotonic() + limit
         self._session = session
+        self._count = len(set(items))
         self._ready: deque[Any] = deque()
         self._waiting: dict[Record, list[Any]] = {}
         with session._lock:
@@ -45,17 +49,20 @@ class Completions(Iterator["Task | DataObject"], AsyncIterator["Task | DataObjec
 
     def __next__(self) -> Task | DataObject:
         self._session._check_usable()
-        found = block(self._take())
+        found = block(self._take(), self._left())
         if found is None:
             raise StopIteration
         return found
 
     async def __anext__(self) -> Task | DataObject:
         self._session._check_usable()
-        found = await perform(self._take())
+        found = await perform(self._take(), self._left())
         if found is None:
             raise StopAsyncIteration
         return found
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def _take(self) -> Operation[Task | DataObject | None]:
         session, gate = self._session, self._gate
@@ -73,4 +80,8 @@ class Completions(Iterator["Task | DataObject"], AsyncIterator["Task | DataObjec
                     gate.future = Future()
                 session._mirror.gates.add(gate)
                 future = gate.future
-            yield future
+            try:
+                yield future
+            except TimeoutError:
+                left = sum(map(len, self._waiting.values()))
+                raise TimeoutError(f"{left} of {self._count} items are not finished in time") from None

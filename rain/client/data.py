@@ -166,31 +166,37 @@ class DataObject:
 
     # -- keeping and getting --------------------------------------------------------------------
 
-    def keep(self) -> None:
+    def keep(self, timeout: float | None = None) -> None:
         """Keep the data until `unkeep`, the end of the session, or the drop of the last handle.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait for the server's answer, which is needed once the object was submitted.
 
         Raises
         ------
         RainException
             If the object was submitted and its data are already gone.
+        TimeoutError
         """
         if self._record.state is None:
             self._session._check_open()
             self._record.kept = True
         else:
-            self._session.keep([self])
+            self._session.keep([self], timeout=timeout)
 
-    async def keep_async(self) -> None:
+    async def keep_async(self, timeout: float | None = None) -> None:
         """Awaitable `keep`."""
-        await self._session.keep_async([self])
+        await self._session.keep_async([self], timeout=timeout)
 
-    def unkeep(self) -> None:
+    def unkeep(self, timeout: float | None = None) -> None:
         """Let the data go when no task needs them."""
-        self._session.unkeep([self])
+        self._session.unkeep([self], timeout=timeout)
 
-    async def unkeep_async(self) -> None:
+    async def unkeep_async(self, timeout: float | None = None) -> None:
         """Awaitable `unkeep`."""
-        await self._session.unkeep_async([self])
+        await self._session.unkeep_async([self], timeout=timeout)
 
     def is_kept(self) -> bool:
         """Whether it is kept."""

@@ -46,7 +46,7 @@ def check_path(path: Any, of: str) -> str | None:
         text = os.fspath(path)
     except TypeError:
         raise RainException(f"the path of {of} is a str or os.PathLike, not {type(path).__name__}") from None
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text or "\0" in text or not is_unicode(text):
         raise RainException(f"the path of {of} is a non-empty text, not {text!r}")
     clean = posixpath.normpath(text)
     if clean.startswith("/") or clean == ".." or clean.startswith("../"):

@@ -50,26 +50,39 @@ class End:
 # -- what was given --------------------------------------------------------------------------------
 
 
+def listed(items: Any) -> list[Item]:
+    """Tasks and objects as they may be given.
+
+    Raises
+    ------
+    RainException
+        If something else is among them.
+    """
+    if isinstance(items, Task | DataObject):
+        return [items]
+    try:
+        found = list(items)
+    except TypeError:
+        raise RainException(f"tasks and data objects are expected, not {type(items).__name__} ({items!r})") from None
+    for item in found:
+        if not isinstance(item, Task | DataObject):
+            raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+    return found
+
+
 def items_of(session: Session, items: Any) -> list[Item]:
-    """Tasks and objects as they may be given, checked.
+    """Items like `listed`, all of `session`.
 
     Raises
     ------
     RainException
         If something else is among them, or an item of another session.
     """
-    if isinstance(items, Task | DataObject):
-        items = (items,)
-    try:
-        listed = list(items)
-    except TypeError:
-        raise RainException(f"tasks and data objects are expected, not {type(items).__name__} ({items!r})") from None
-    for item in listed:
-        if not isinstance(item, Task | DataObject):
-            raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
+    found = listed(items)
+    for item in found:
         if item._session is not session and item._session._mirror is not session._mirror:
             raise RainException(f"{item!r} belongs to session {item._session.name!r}, not to {session.name!r}")
-    return listed
+    return found
 
 
 def objects_of(session: Session, items: Any) -> list[DataObject]:
@@ -191,7 +204,7 @@ def _refused(session: Session, cut: Sequence[Record], error: RainException) -> N
 
 def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
     """Keep, submit, wait and load."""
-    listed = items_of(session, items)
+    given = items_of(session, items)
     wanted = [list(item.outputs) if isinstance(item, Task) else [item] for item in listed]
     objects = [obj for group in wanted for obj in group]
     yield from keep(session, objects)
@@ -232,7 +245,7 @@ def _raise_failed(session: Session, record: Record) -> None:
 
 def wait(session: Session, items: Any) -> Operation[None]:
     """Until all are finished, or one failed."""
-    listed = items_of(session, items)
+    given = items_of(session, items)
     while True:
         with session._lock:
             session._check_open()
@@ -261,7 +274,7 @@ def wait(session: Session, items: Any) -> Operation[None]:
 
 def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[DataObject]]]:
     """Until at least one is finished."""
-    listed = items_of(session, items)
+    given = items_of(session, items)
     while True:
         with session._lock:
             session._check_open()
@@ -430,7 +443,7 @@ def unkeep(session: Session, items: Any) -> Operation[None]:
 
 def update(session: Session, items: Any) -> Operation[None]:
     """Ask for the present state of items."""
-    listed = items_of(session, items)
+    given = items_of(session, items)
     for item in listed:
         if item._record.state is None:
             raise not_submitted(session, item)

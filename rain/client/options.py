@@ -75,6 +75,8 @@ def unknown_option(owner: str, name: str) -> str:
 def _check_name(name: Any) -> str | None:
     if name is not None and not isinstance(name, str):
         raise RainException(f"a task's name is a str, not {type(name).__name__} ({name!r})")
+    if name is not None and not is_unicode(name):
+        raise RainException(f"a task's name is Unicode text, not {name!r}")
     return name
 
 
@@ -105,7 +107,7 @@ def _resources(given: Mapping[str, Any]) -> dict[str, float]:
                 f'resources= is a dict of amounts, for instance {{"gpus": 1}}, not {type(asked).__name__}'
             )
         for name, value in asked.items():
-            if not isinstance(name, str) or not name:
+            if not isinstance(name, str) or not name or not is_unicode(name):
                 raise RainException(f"a resource's name is a str, not {name!r}")
             resources[name] = _amount(value, f"resource {name!r}")
     cpus = given.get("cpus")
@@ -162,7 +164,7 @@ def _class_names(classes: Any) -> tuple[str, ...]:
     for item in classes:
         if isinstance(item, type) and issubclass(item, BaseException):
             names.append(f"{item.__module__}.{item.__qualname__}")
-        elif isinstance(item, str) and item:
+        elif isinstance(item, str) and item and is_unicode(item):
             names.append(item)
         else:
             raise RainException(f"retry_on takes exception classes (or their qualified names), not {item!r}")
@@ -177,6 +179,6 @@ def _env(env: Any) -> dict[str, str]:
     for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise RainException(f"env is a dict of str to str, but it has {name!r}: {value!r}")
-        if not name or "=" in name or "\0" in name or "\0" in value:
+        if not name or "=" in name or "\0" in name + value or not is_unicode(name + value):
             raise RainException(f"{name!r} cannot be an environment variable with the value {value!r}")
     return dict(env)

@@ -119,6 +119,8 @@ class Plan:
         if isinstance(word, str):
             if "\0" in word:
                 raise RainException(f"{self.owner}: argument {index} holds a null character")
+            if not is_unicode(word):
+                raise RainException(f"{self.owner}: argument {index} ({word!r}) is no valid Unicode text")
             return word
         if isinstance(word, OutputBase):
             return self._add_output(word, word.label or word.path or f"arg{index}", mapped=True)

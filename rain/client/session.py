@@ -342,16 +342,24 @@ class Session:
                     bar.total = mirror.submitted
                     bar.update(mirror.finished - bar.n)
 
-    def as_completed(self, items: Iterable[Item]) -> Completions:
+    def as_completed(self, items: Item | Iterable[Item], timeout: float | None = None) -> Completions:
         """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds from now on for all of them.
 
         Raises
         ------
         RainException
             If one was not submitted.
+        TimeoutError
+            By the iteration, when the time is over before an item ends.
         """
         self._check_usable()
-        return Completions(self, operations.items_of(self, items))
+        return Completions(self, operations.items_of(self, items), timeout)
 
     # -- data -----------------------------------------------------------------------------------
 

@@ -285,26 +285,26 @@ class Task:
 
     # -- keeping, waiting, getting --------------------------------------------------------------
 
-    def keep_outputs(self) -> None:
+    def keep_outputs(self, timeout: float | None = None) -> None:
         """Keep all outputs; see `DataObject.keep`."""
         if self._record.state is None:
             self._session._check_open()
             for obj in self._held():
                 obj._record.kept = True
         else:
-            self._session.keep(self._held())
+            self._session.keep(self._held(), timeout=timeout)
 
-    async def keep_outputs_async(self) -> None:
+    async def keep_outputs_async(self, timeout: float | None = None) -> None:
         """Awaitable `keep_outputs`."""
-        await self._session.keep_async(self._held())
+        await self._session.keep_async(self._held(), timeout=timeout)
 
-    def unkeep_outputs(self) -> None:
+    def unkeep_outputs(self, timeout: float | None = None) -> None:
         """Let all outputs go; see `DataObject.unkeep`."""
-        self._session.unkeep(self._held())
+        self._session.unkeep(self._held(), timeout=timeout)
 
-    async def unkeep_outputs_async(self) -> None:
+    async def unkeep_outputs_async(self, timeout: float | None = None) -> None:
         """Awaitable `unkeep_outputs`."""
-        await self._session.unkeep_async(self._held())
+        await self._session.unkeep_async(self._held(), timeout=timeout)
 
     def fetch_outputs(self, timeout: float | None = None) -> list[DataInstance]:
         """Wait, and give access to the data of all outputs, in order; see `DataObject.fetch`."""

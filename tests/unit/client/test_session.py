@@ -40,6 +40,7 @@ from rain.common.messages import (
     Explain,
     Failed,
     GetOutput,
+    GetServerInfo,
     GovernorCount,
     Info,
     Keep,
@@ -910,6 +911,19 @@ def test_governors(link: FakeLink) -> None:
     assert client.sessions() == []
     with pytest.raises(RainException, match="number of governors"):
         client.wait_for_governors(-1)
+
+
+def test_a_governor_that_comes_right_behind_the_answer_is_counted(link: FakeLink) -> None:
+    link.governors = 0
+    answer = link._answer
+
+    def answer_and_more(message: Any) -> None:
+        answer(message)
+        if isinstance(message, GetServerInfo):
+            link.say(GovernorCount(1))
+
+    link._answer = answer_and_more  # type: ignore[method-assign]
+    link.client.wait_for_governors(1, timeout=1)
 
 
 def test_wrong_sessions(link: FakeLink) -> None:
