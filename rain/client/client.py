@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.constants import Value
-from rain.client.data import DataObject
-from rain.client.operations import End, Item, listed, update
+from rain.client.operations import End, Item, checked, update
 from rain.client.session import Session
 from rain.client.state import TaskRecord
-from rain.client.task import Task
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
 from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
@@ -393,7 +391,7 @@ class Client:
 
     def _update(self, items: Any) -> Operation[None]:
         by_session: dict[Session, list[Item]] = {}
-        for item in listed(items):
+        for item in checked(items):
             by_session.setdefault(item._session, []).append(item)
         for session, group in by_session.items():
             session._check_usable()
@@ -445,7 +443,11 @@ class Client:
             self._request_count += 1
             number = self._request_count
             self._requests[number] = (future, answered)
-        make(number)
+        try:
+            make(number)
+        except BaseException:
+            del self._requests[number]
+            raise
         return future
 
     def _ask(self, make: Callable[[int], Any]) -> Future[Any]:

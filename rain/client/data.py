@@ -30,6 +30,28 @@ class FrozenObjectSpec(ObjectSpec, frozen=True):  # type: ignore[misc]
     """Spec of a submitted object."""
 
 
+class FrozenObjectInfo(ObjectInfo, frozen=True):  # type: ignore[misc]
+    """Info of an object, which is the governor's to set."""
+
+
+def spec_of(record: ObjectRecord) -> ObjectSpec:
+    """The spec as users see it: frozen once it was submitted."""
+    spec = record.spec
+    if record.state is None:
+        return spec
+    return FrozenObjectSpec(spec.id, spec.label, spec.content_type, spec.data_type, spec.size_hint, dict(spec.user))
+
+
+def info_of(record: ObjectRecord) -> ObjectInfo | None:
+    """The info as users see it: frozen."""
+    info = record.info
+    if info is not None:
+        return FrozenObjectInfo(info.error, info.size, info.content_type, info.debug, dict(info.user))
+    if record.failed and record.task is not None and record.task.error is not None:
+        return FrozenObjectInfo(record.task.error.message)
+    return None
+
+
 class DataObject:
     """A data object of a session: a promise of data, or a constant.
 
@@ -124,18 +146,12 @@ class DataObject:
     @property
     def spec(self) -> ObjectSpec:
         """What was declared; frozen by submit."""
-        spec = self._record.spec
-        if self._record.state is None:
-            return spec
-        return FrozenObjectSpec(spec.id, spec.label, spec.content_type, spec.data_type, spec.size_hint, dict(spec.user))
+        return spec_of(self._record)
 
     @property
     def info(self) -> ObjectInfo | None:
         """What is known of the finished object; None until something is."""
-        record = self._record
-        if record.info is None and record.failed and record.task is not None and record.task.error is not None:
-            return ObjectInfo(error=record.task.error.message)
-        return record.info
+        return info_of(self._record)
 
     @property
     def content_type(self) -> str | None:

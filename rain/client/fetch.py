@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import MIB
@@ -33,7 +34,7 @@ def instance(client: Client, record: ObjectRecord) -> DataInstance:
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
     source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data).source())
-    return DataInstance(source, record.spec, record.info)
+    return DataInstance(source, spec_of(record), info_of(record))
 
 
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
@@ -42,8 +43,8 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
-        return DataInstance(TarSource(value.data, size), record.spec, record.info)
-    return DataInstance(BytesSource(value.data), record.spec, record.info)
+        return DataInstance(TarSource(value.data, size), spec_of(record), info_of(record))
+    return DataInstance(BytesSource(value.data), spec_of(record), info_of(record))
 
 
 class Elsewhere:

@@ -14,7 +14,7 @@ from rain.client.fetch import constant_instance, instance
 from rain.client.function import FUNCTION, function_constant, present
 from rain.client.state import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
 from rain.client.task import Task, as_object
-from rain.client.waiting import Operation, reject
+from rain.client.waiting import Operation, reject, uninterrupted
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.messages import (
@@ -50,7 +50,7 @@ class End:
 # -- what was given --------------------------------------------------------------------------------
 
 
-def listed(items: Any) -> list[Item]:
+def checked(items: Any) -> list[Item]:
     """Tasks and objects as they may be given.
 
     Raises
@@ -71,14 +71,14 @@ def listed(items: Any) -> list[Item]:
 
 
 def items_of(session: Session, items: Any) -> list[Item]:
-    """Items like `listed`, all of `session`.
+    """Items like `checked`, all of `session`.
 
     Raises
     ------
     RainException
         If something else is among them, or an item of another session.
     """
-    found = listed(items)
+    found = checked(items)
     for item in found:
         if item._session is not session and item._session._mirror is not session._mirror:
             raise RainException(f"{item!r} belongs to session {item._session.name!r}, not to {session.name!r}")
@@ -163,14 +163,15 @@ def _send_cut(session: Session, client: Client) -> Future[Any] | None:
         return pieces
 
     future = client._request(encode, answered)
-    mirror.pending.clear()
-    mirror.submitting(cut)
-    for record in cut:
-        if isinstance(record, TaskRecord):
-            record.pins = None
-        elif record.value is not None:
-            record.value.hand_over()
-    client._link.send(pieces)
+    with uninterrupted():  # what is marked as sent must be sent
+        mirror.pending.clear()
+        mirror.submitting(cut)
+        for record in cut:
+            if isinstance(record, TaskRecord):
+                record.pins = None
+            elif record.value is not None:
+                record.value.hand_over()
+        client._link.send(pieces)
     return future
 
 
@@ -204,7 +205,7 @@ def _refused(session: Session, cut: Sequence[Record], error: RainException) -> N
 
 def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
     """Keep, submit, wait and load."""
-    given = items_of(session, items)
+    listed = items_of(session, items)
     wanted = [list(item.outputs) if isinstance(item, Task) else [item] for item in listed]
     objects = [obj for group in wanted for obj in group]
     yield from keep(session, objects)
@@ -245,7 +246,7 @@ def _raise_failed(session: Session, record: Record) -> None:
 
 def wait(session: Session, items: Any) -> Operation[None]:
     """Until all are finished, or one failed."""
-    given = items_of(session, items)
+    listed = items_of(session, items)
     while True:
         with session._lock:
             session._check_open()
@@ -274,7 +275,7 @@ def wait(session: Session, items: Any) -> Operation[None]:
 
 def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[DataObject]]]:
     """Until at least one is finished."""
-    given = items_of(session, items)
+    listed = items_of(session, items)
     while True:
         with session._lock:
             session._check_open()
@@ -443,7 +444,7 @@ def unkeep(session: Session, items: Any) -> Operation[None]:
 
 def update(session: Session, items: Any) -> Operation[None]:
     """Ask for the present state of items."""
-    given = items_of(session, items)
+    listed = items_of(session, items)
     for item in listed:
         if item._record.state is None:
             raise not_submitted(session, item)

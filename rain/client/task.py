@@ -34,6 +34,10 @@ class FrozenTaskSpec(TaskSpec, frozen=True):  # type: ignore[misc]
     """Spec of a submitted task."""
 
 
+class FrozenTaskInfo(TaskInfo, frozen=True):  # type: ignore[misc]
+    """Info of a task, which is the governor's and the executor's to set."""
+
+
 class Task:
     """A task of a session.
 
@@ -232,13 +236,13 @@ class Task:
     @property
     def info(self) -> TaskInfo | None:
         """What is known of its last attempt; None until something is."""
-        record = self._record
-        error, info = record.error, record.info
-        if error is None or (info is not None and info.error is not None):
-            return info
+        error, info = self._record.error, self._record.info
         if info is None:
-            return TaskInfo(error=error.message)
-        return msgspec.structs.replace(info, error=error.message)
+            return None if error is None else FrozenTaskInfo(error.message)
+        return FrozenTaskInfo(
+            error.message if error is not None and info.error is None else info.error,
+            info.start_time, info.duration, info.governor, info.debug, dict(info.user), info.attempts,
+        )  # fmt: skip
 
     @property
     def inputs(self) -> LabeledList[DataObject]:

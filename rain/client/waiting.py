@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from rain.common.errors import RainException
@@ -37,6 +40,23 @@ def reject(future: Future[Any], error: BaseException) -> None:
         future.set_exception(error)
     except InvalidStateError:
         pass
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off Ctrl-C until the end of a short block that must be done as a whole."""
+    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if not callable(handler):
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *what: came.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came[0])
 
 
 def check_timeout(timeout: Any) -> float | None:

@@ -120,3 +120,11 @@ def test_async_with_closes(link: FakeLink) -> None:
         return session
 
     assert not asyncio.run(main()).active
+
+
+def test_a_closed_session_is_not_where_new_items_go() -> None:
+    session = Session(None, 1)
+    with session:
+        session.close()
+        with pytest.raises(SessionException, match="is closed"):
+            get_active_session()

@@ -969,3 +969,83 @@ def test_threads_build_and_submit_at_once(link: FakeLink, session: Session) -> N
     assert session.task_count == 0
     assert isinstance(link.client, Client)
     assert tasks.Concat.TASK_TYPE == "builtin/concat"
+
+
+def test_infos_cannot_be_changed(link: FakeLink, session: Session) -> None:
+    good, bad = tasks.Concat([blob("a")]), tasks.Concat([blob("b")])
+    good.output.keep()
+    session.submit()
+    link.finish(good, b"a")
+    link.fail(bad)
+    fetched = good.output.fetch()
+    for info in (good.info, good.output.info, bad.info, bad.output.info, fetched.info):
+        assert info is not None
+        with pytest.raises(AttributeError):
+            info.error = "another one"
+    with pytest.raises(AttributeError):
+        fetched.spec.label = "another one"
+
+
+def test_every_blocking_call_has_a_timeout(link: FakeLink, session: Session) -> None:
+    task = tasks.Concat([blob("a")])
+    task.output.keep()
+    session.submit()
+    link.held |= {Keep, Unkeep, Update}
+    for call in (task.output.unkeep, task.output.keep, task.unkeep_outputs, task.keep_outputs):
+        with pytest.raises(TimeoutError):
+            call(timeout=0)
+    for item in (task, task.output):
+        with pytest.raises(TimeoutError):
+            link.client.update(item, timeout=0)
+        with pytest.raises(TimeoutError):
+            asyncio.run(link.client.update_async([item], timeout=0))
+    with pytest.raises(TimeoutError):
+        asyncio.run(task.output.unkeep_async(timeout=0))
+    with pytest.raises(TimeoutError):
+        asyncio.run(task.keep_outputs_async(timeout=0))
+
+
+def test_as_completed_has_a_timeout(link: FakeLink, session: Session) -> None:
+    first, second = tasks.Concat([blob("a")]), tasks.Concat([blob("b")])
+    session.submit()
+    link.finish(first)
+
+    async def asynchronously() -> None:
+        async for task in session.as_completed([first, second], timeout=0):
+            assert task is first
+
+    ended = session.as_completed([first, second], timeout=0)
+    assert next(ended) is first
+    with pytest.raises(TimeoutError, match="1 of 2 items are not finished"):
+        next(ended)
+    with pytest.raises(TimeoutError, match="1 of 2 items are not finished"):
+        asyncio.run(asynchronously())
+    link.finish(second)
+    assert list(session.as_completed([first, second], timeout=0)) == [first, second]
+
+
+def test_updating_what_is_no_item(link: FakeLink, session: Session) -> None:
+    for wrong in (3, "text", [3], None):
+        with pytest.raises(RainException, match="tasks and data objects are expected"):
+            link.client.update(wrong)  # type: ignore[arg-type]
+
+
+def test_ctrl_c_while_submitting_sends_all_or_nothing(
+    link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tasks.Concat([blob("a")])
+    mirror = session._mirror
+    submitting = type(mirror).submitting
+
+    def interrupted(self: Any, records: Any) -> None:
+        submitting(self, records)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(type(mirror), "submitting", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.submit()
+    monkeypatch.undo()
+    session.submit()
+    assert [len(message.tasks) for message in link.of(Submit)] == [1]
+    link.finish(task)
+    task.wait(timeout=0)
