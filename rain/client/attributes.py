@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.text import is_unicode
 
 _PLAIN = (str, float, bool, type(None))
 _DEPTH_MAX = 100

@@ -17,6 +17,7 @@ from rain.client.task import Task, as_input, as_object, merged_options
 from rain.common import builtins
 from rain.common.errors import RainException
 from rain.common.states import DataType
+from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.states import DataType
+from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -25,10 +26,12 @@ def check_label(label: Any, of: str) -> str | None:
     Raises
     ------
     RainException
-        If it is neither a str nor None.
+        If it is neither Unicode text nor None.
     """
     if label is not None and not isinstance(label, str):
         raise RainException(f"the label of {of} is a str, not {type(label).__name__} ({label!r})")
+    if label is not None and not is_unicode(label):
+        raise RainException(f"the label of {of} is Unicode text, not {label!r}")
     return label
 
 

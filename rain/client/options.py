@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
+from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.session import Session

@@ -23,6 +23,7 @@ from rain.client.task import Task, as_object, check_labels
 from rain.common.builtins import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 from rain.common.errors import RainException
 from rain.common.states import DataType
+from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject

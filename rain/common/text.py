@@ -5,6 +5,23 @@ from __future__ import annotations
 from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
 
 
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be in a message: it has no lone surrogates, as file names with undecodable bytes have.
+
+    Examples
+    --------
+    >>> is_unicode("daß"), is_unicode("da\\udcdf")
+    (True, False)
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def quote_output(name: str, data: bytes) -> str:
     """The end of what a process wrote, for an error's text.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,14 @@ import pytest
 from rain import (
     Client,
     DataInstance,
+    Input,
+    Output,
+    RainException,
+    Session,
+    blob,
     directory,
     remote,
+    tasks,
 )
 
 
@@ -52,3 +59,33 @@ def test_links_are_made_after_a_task_that_left_nothing(one_cpu: Client, folder: 
         for _ in range(2):
             assert session.run(look(given)) == b"looked"
             assert session.run(link(given)) == b"S"
+
+
+# -- what cannot be sent ---------------------------------------------------------------------------
+
+NO_TEXT = os.fsdecode(b"caf\xe9")
+"""As `os.listdir` gives a name that is not UTF-8."""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tasks.Execute(["echo", NO_TEXT]),
+        lambda: tasks.Execute(["echo", blob(b""), Output(NO_TEXT)]),
+        lambda: tasks.Execute("true", output_paths=[NO_TEXT]),
+        lambda: tasks.Execute("true", input_paths=[Input("x", path=NO_TEXT, dataobj=blob(b""))]),
+        lambda: tasks.Execute("true", env={"NAME": NO_TEXT}),
+        lambda: tasks.Execute("true", name=NO_TEXT),
+        lambda: tasks.Load(f"/tmp/{NO_TEXT}"),
+        lambda: tasks.MakeDirectory({NO_TEXT: blob(b"")}),
+        lambda: tasks.Concat([], resources={NO_TEXT: 1}),
+        lambda: tasks.Concat([], user_spec={"key": [NO_TEXT]}),
+        lambda: tasks.Concat([], user_spec={NO_TEXT: 1}),
+        lambda: tasks.Concat([], user_spec={"key": {NO_TEXT: 1}}),
+        lambda: blob(b"", label=NO_TEXT),
+    ],
+)
+def test_text_that_cannot_be_sent_is_refused_where_it_is_given(session: Session, make: Callable[[], object]) -> None:
+    with pytest.raises(RainException, match="caf"):
+        make()
+    assert session.run(tasks.Concat([blob(b"still "), blob(b"there")])) == b"still there"
