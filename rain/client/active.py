@@ -5,6 +5,7 @@ The stack of open ``with`` blocks is per thread and per asyncio task (a context 
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ def get_active_session() -> Session:
     if session is not None:
         session._check_open()
         return session
+    if "rain.executor.loop" in sys.modules:  # which only executors have
+        raise RainException(
+            "a task cannot make tasks or data objects: it returns data (see ctx.blob, ctx.pickled), "
+            "and calls the plain function of a remote one as fn.function(ctx, ...)"
+        )
     raise RainException(
         "no session is active here: create tasks and objects inside `with client.new_session(...) as session:`, "
         "or make a session the default with session.set_as_default() or client.new_session(..., default=True)"

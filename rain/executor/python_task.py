@@ -277,15 +277,19 @@ def _source(value: ExecutorInput) -> Source:
     is_dir = value.spec.data_type == "dir"
     if value.data is not None:
         return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
-    if value.path is not None:
-        try:
-            return _source_at(value.path, is_dir)
-        except OSError:
-            pass
-    raise RainException(f"input {(value.label or value.spec.label)!r} ({value.spec.id}) is no longer on this governor")
+    found = (DirectorySource if is_dir else FileSource) if value.path is not None else None
+    name, id, path = value.label or value.spec.label, value.spec.id, value.path or ""
 
+    def look() -> Source:
+        if found is not None:
+            try:
+                # When the store moves an object to disk it leaves a link; it may do so at any time.
+                return found(os.path.realpath(path), look)
+            except OSError:
+                pass
+        raise RainException(
+            f"input {name!r} ({id}) is no longer on this governor; data instances are for the task that got them: what "
+            "later tasks shall find in ctx.cache must be what was loaded or read"
+        )
 
-def _source_at(path: str, is_dir: bool) -> Source:
-    # When the store moves an object to disk it leaves a link; it may do so at any time.
-    real = os.path.realpath(path)
-    return (DirectorySource if is_dir else FileSource)(real, lambda: _source_at(path, is_dir))
+    return look()

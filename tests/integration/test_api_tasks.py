@@ -15,11 +15,13 @@ from rain import (
     Output,
     RainException,
     Session,
+    TaskException,
     blob,
     directory,
     remote,
     tasks,
 )
+from tests.integration.conftest import until
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,43 @@ def test_links_are_made_after_a_task_that_left_nothing(one_cpu: Client, folder: 
         for _ in range(2):
             assert session.run(look(given)) == b"looked"
             assert session.run(link(given)) == b"S"
+
+
+def test_an_instance_that_outlives_its_task_says_why_it_is_empty(one_cpu: Client) -> None:
+    @remote()
+    def large(ctx) -> bytes:
+        return b"L" * 200_000
+
+    @remote()
+    def put_by(ctx, given: DataInstance) -> bytes:
+        ctx.cache["given"] = given
+        return b""
+
+    @remote()
+    def use(ctx) -> bytes:
+        return ctx.cache["given"].get_bytes()
+
+    with one_cpu.new_session("cache") as session:
+        made = large().output
+        assert session.run(put_by(made)) == b""
+        until(lambda: made.id not in one_cpu.get_server_info()["governors"][0]["objects"], "the object is dropped")
+        with pytest.raises(TaskException, match=r"no longer on this governor; .*ctx\.cache"):
+            session.run(use())
+
+
+def test_tasks_that_make_tasks_hear_that_they_cannot(session: Session) -> None:
+    @remote()
+    def other(ctx) -> bytes:
+        return b"other"
+
+    @remote()
+    def nested(ctx, how: str) -> bytes:
+        return {"blob": lambda: blob(b""), "call": other, "plain": lambda: other.function(ctx)}[how]()
+
+    for how in ("blob", "call"):
+        with pytest.raises(TaskException, match="a task cannot make tasks or data objects"):
+            session.run(nested(how))
+    assert session.run(nested("plain")) == b"other"
 
 
 # -- what cannot be sent ---------------------------------------------------------------------------
