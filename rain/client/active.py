@@ -33,7 +33,7 @@ def get_active_session() -> Session:
     if session is not None:
         session._check_open()
         return session
-    if "rain.executor.loop" in sys.modules:  # which only executors have
+    if getattr(sys.modules.get("rain.executor.loop"), "serving", False):  # not imported: clients have none
         raise RainException(
             "a task cannot make tasks or data objects: it returns data (see ctx.blob, ctx.pickled), "
             "and calls the plain function of a remote one as fn.function(ctx, ...)"

@@ -215,7 +215,7 @@ class Remote:
 
     # -- calls ----------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, output: Any = None, outputs: Any = None, **kwargs: Any) -> Task:
+    def __call__(self, /, *args: Any, output: Any = None, outputs: Any = None, **kwargs: Any) -> Task:
         """Make a task that calls the function with these arguments.
 
         Parameters
@@ -245,14 +245,15 @@ class Remote:
         session = options.session or get_active_session()
         session._check_open()
         payload = self._source.payload(session)
-        data, objects, load = self._pickled(args, kwargs, session)
+        types: list[tuple[int, int, str]] = []
+        data, objects, load = self._pickled(args, kwargs, session, types)
         for obj in payload.objects:
             objects.setdefault(obj, None)
         task = Task.__new__(Task)
         task._create(
             session,
             PYTHON,
-            PyConfig(data, load, encode),
+            PyConfig(data, load, encode, types),
             list(objects.items()) if objects else (),
             made,
             options.name,
@@ -282,7 +283,7 @@ class Remote:
         bound = self._signature.bind(None, *args, **kwargs)
         return bound.args[1:], bound.kwargs
 
-    def map(self, *iterables: Iterable[Any], **kwargs: Any) -> list[Task]:
+    def map(self, /, *iterables: Iterable[Any], **kwargs: Any) -> list[Task]:
         """A task for each item (or for the first items of several iterables, the second ones, and so on).
 
         Parameters
@@ -301,7 +302,7 @@ class Remote:
             raise TypeError(f"{self._label}.map() needs at least one iterable")
         return [self(*args, **kwargs) for args in zip(*iterables, strict=False)]
 
-    def local(self, *args: Any, **kwargs: Any) -> Any:
+    def local(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function here, with a context of its own, for trying and debugging.
 
         Data objects among the arguments are fetched (constants are just taken); outputs are not encoded.
@@ -340,9 +341,12 @@ class Remote:
         return self._auto_load if config is None or config.load is None else config.load
 
     def _pickled(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, types: list[tuple[int, int, str]]
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
-        """The arguments' pickle, the objects inside with their labels, and which are to be loaded."""
+        """The arguments' pickle, the objects inside with their labels, and which are to be loaded.
+
+        Adds to `types` what is declared of submitted objects that have no content type.
+        """
         plain, handles = True, False
         for value in args if not kwargs else (*args, *kwargs.values()):
             kind = type(value)
@@ -361,7 +365,7 @@ class Remote:
             quick = self._pickled_handles(args, kwargs)
             if quick is not None:
                 return (*quick, self._auto_load)
-        return self._pickled_carefully(args, kwargs, session, plain)
+        return self._pickled_carefully(args, kwargs, session, plain, types)
 
     def _pickled_handles(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -385,7 +389,12 @@ class Remote:
         return (data, labels) if len(data) <= _LARGE else None
 
     def _pickled_carefully(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, plain: bool
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        session: Session,
+        plain: bool,
+        types: list[tuple[int, int, str]],
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         large: list[DataObject] = []
         args, kwargs = self._replaced(args, kwargs, session, large, by_guess=True)
@@ -402,7 +411,7 @@ class Remote:
             for inner in obj._value.inside if obj._value is not None else ():
                 found.setdefault(inner, None)
         labels = self._labels(args, kwargs, found)
-        return data, labels, self._load_list(args, kwargs, found, large)
+        return data, labels, self._load_list(args, kwargs, found, large, types)
 
     def _dumped(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], plain: bool
@@ -444,7 +453,7 @@ class Remote:
                 f"a blob for this call of {self._label} only; make it one with pickled(...) to use it in several calls"
             )
             obj = make_constant(session, name, "cloudpickle", content)
-            obj._record.hidden = True
+            obj._record.hidden = obj._record.passing = True
             large.append(obj)
             return obj
 
@@ -465,7 +474,12 @@ class Remote:
         return labels
 
     def _load_list(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], found: Iterable[DataObject], large: list[DataObject]
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        found: Iterable[DataObject],
+        large: list[DataObject],
+        types: list[tuple[int, int, str]],
     ) -> list[tuple[int, int]] | bool:
         """Which objects arrive loaded; checks declared content types and data types on the way."""
         if not self._inputs:
@@ -485,8 +499,11 @@ class Remote:
             for obj in inside:
                 if config is not None and obj not in large:
                     config.check(obj)
-                    if config.content_type is not None and obj.content_type is None and obj.state is None:
-                        obj._record.spec.content_type = config.content_type
+                    if config.content_type is not None and obj.content_type is None:
+                        if obj.state is None:
+                            obj._record.spec.content_type = config.content_type
+                        else:
+                            types.append((*obj.id, config.content_type))
                 load = self._is_loaded(name) or obj in large
                 if chosen.setdefault(obj, load) != load:
                     raise RainException(

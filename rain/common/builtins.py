@@ -41,11 +41,14 @@ class PyConfig(Config):
         Inputs that arrive as loaded values (True: all).
     encode : list of (str or None)
         Per output how a returned value is encoded; empty means None for all.
+    types : list of (session, id, str)
+        Content types that the task declares for inputs which had none when they were submitted.
     """
 
     args: bytes
     load: list[tuple[int, int]] | bool = False
     encode: list[str | None] = []
+    types: list[tuple[int, int, str]] = []
 
 
 class SourceText(Config):

@@ -56,6 +56,10 @@ RESULT_BYTES_MAX = 16 * MIB
 _encode = msgspec.msgpack.Encoder().encode
 
 
+serving = False
+"""Whether this process is an executor."""
+
+
 def run(end: socket.socket, words: int, slot: int) -> NoReturn:
     """Be an executor until the governor closes its end.
 
@@ -68,6 +72,8 @@ def run(end: socket.socket, words: int, slot: int) -> NoReturn:
     slot : int
         Number of this executor's word.
     """
+    global serving
+    serving = True
     Executor(end, words, slot).serve()
 
 

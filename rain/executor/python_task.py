@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from rain.common.builtins import FunctionPayload, PyConfig, decode_function, read_config
+from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
-from rain.common.spec import TaskError, TaskInfo
+from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.executor.context import Context, check_user
 from rain.executor.failure import describe, shorten
 from rain.executor.modules import Modules
@@ -49,14 +50,13 @@ class _Function:
 class _Inputs:
     """A task's inputs as values: a placeholder's data instance, or what it loads to."""
 
-    __slots__ = ("_inputs", "_load", "_read_only", "_values", "used")
+    __slots__ = ("_inputs", "_load", "_read_only", "_types", "_values", "used")
 
-    def __init__(
-        self, inputs: Mapping[ID, ExecutorInput], load: list[tuple[int, int]] | bool, read_only: ReadOnly
-    ) -> None:
+    def __init__(self, inputs: Mapping[ID, ExecutorInput], config: PyConfig, read_only: ReadOnly) -> None:
         self._inputs = inputs
         self._read_only = read_only
-        self._load = load if isinstance(load, bool) else {ID(*pair) for pair in load}
+        self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
+        self._types = {ID(session_id, number): name for session_id, number, name in config.types}
         self._values: dict[ID, Any] = {}
         self.used: dict[ID, tuple[str | None, bool]] = {}
 
@@ -76,9 +76,20 @@ class _Inputs:
             self.used[id] = (value.path, loaded)
             if value.path is not None and not loaded:  # the task may learn the path, by `link`
                 self._read_only.protect(os.path.dirname(value.path))
-            instance = DataInstance(_source(value), value.spec, value.info)
+            instance = DataInstance(_source(value), self._spec(value), value.info)
             self._values[id] = _loaded(instance) if loaded else instance
         return self._values[id]
+
+    def _spec(self, value: ExecutorInput) -> ObjectSpec:
+        """The object's spec, with the content type that the task declares of it where it has none."""
+        declared = self._types.get(value.spec.id)
+        if declared is None:
+            return value.spec
+        try:
+            merge_content_types(value.info.content_type, declared)
+        except RainException as error:
+            raise RainException(f"input {(value.label or value.spec.label)!r} ({value.spec.id}): {error}") from None
+        return msgspec.structs.replace(value.spec, content_type=declared)
 
     def is_as(self, id: ID, used: tuple[str | None, bool]) -> bool:
         """Whether the value of `id` would be the one that it was when `self.used` said `used`."""
@@ -153,7 +164,7 @@ class PythonTasks:
         spec = task.spec
         config = _checked(task)
         inputs = {value.spec.id: value for value in task.inputs}
-        values = _Inputs(inputs, config.load, self._read_only)
+        values = _Inputs(inputs, config, self._read_only)
         info.start_time = time.time()
         self._values = values
         function = self._function(task, values)

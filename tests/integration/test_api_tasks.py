@@ -100,6 +100,37 @@ def test_tasks_that_make_tasks_hear_that_they_cannot(session: Session) -> None:
     assert session.run(nested("plain")) == b"other"
 
 
+def test_declared_content_types_are_filled_in_for_submitted_objects_too(session: Session) -> None:
+    @remote(auto_encode="json")
+    def total(ctx, numbers: Input(content_type="json", load=True)) -> list[int]:
+        return sum(numbers)
+
+    @remote()
+    def untyped(ctx, how: str) -> bytes:
+        return ctx.pickled([1, 2]) if how == "pickle" else b"[1, 2]"
+
+    given = tasks.Concat([blob(b"[1, "), blob(b"2]")]).output
+    given.keep()
+    session.submit()
+    assert session.run(total(given)) == 3
+    assert given.content_type is None
+    wrong = untyped("pickle").output
+    wrong.keep()
+    session.submit()
+    with pytest.raises(TaskException, match="'pickle' and 'json' do not fit together"):
+        session.run(total(wrong))
+
+
+def test_parameters_may_have_any_name(session: Session) -> None:
+    @remote(auto_encode="json")
+    def named(ctx, self: int, args: int, *, output: int = 0, **kwargs: int) -> list[int]:
+        return [self, args, output, kwargs]
+
+    assert session.run(named(self=1, args=2, output=3, function=4)) == [1, 2, 3, {"function": 4}]
+    assert named.local(self=1, args=2, iterables=5) == [1, 2, 0, {"iterables": 5}]
+    assert session.run(*named.map([1], [2], iterables=5)) == [1, 2, 0, {"iterables": 5}]
+
+
 # -- what cannot be sent ---------------------------------------------------------------------------
 
 NO_TEXT = os.fsdecode(b"caf\xe9")
