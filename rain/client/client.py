@@ -110,6 +110,7 @@ class Client:
         self._requests: dict[int, tuple[Future[Any], Callable[[RainException | None], None] | None]] = {}
         self._sessions: dict[int, Session] = {}
         self._governor_count = 0
+        self._governors_met = 0  # as many were waited for, and came
         self._governor_waits: list[tuple[int, Future[Any]]] = []
         self._connected = False
         self._over = ""
@@ -346,6 +347,8 @@ class Client:
     def wait_for_governors(self, n: int, timeout: float | None = None) -> None:
         """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
 
+        They wait as well when fewer are there later, but not once a wait was given up.
+
         Parameters
         ----------
         n : int
@@ -371,13 +374,26 @@ class Client:
         yield self._ask(GetServerInfo)  # the answer is counted where it arrives, in order with later news
         with self._lock:
             if self._governor_count >= n:
+                self._governors_met = max(self._governors_met, n)
                 return
             future: Future[Any] = Future()
             self._governor_waits.append((n, future))
         try:
             yield future
-        except TimeoutError as error:
-            raise TimeoutError(f"{self._governor_count} of {n} governors are there: {error}") from None
+        except BaseException as error:
+            self._expect_no_more(future)
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"{self._governor_count} of {n} governors are there: {error}") from None
+            raise
+        self._governors_met = max(self._governors_met, n)
+
+    def _expect_no_more(self, future: Future[Any]) -> None:
+        """A wait was given up: tasks that fit nowhere shall fail now instead of waiting for ever."""
+        with self._lock:
+            self._governor_waits = [wait for wait in self._governor_waits if wait[1] is not future]
+            expected = max([self._governors_met, *(n for n, _ in self._governor_waits)])
+        if self._connected:
+            self._post(lambda request: ExpectGovernors(request, expected))
 
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
@@ -405,7 +421,7 @@ class Client:
             self._over = "closed"
             self._connected = False
             self._link.close()
-            self._end_all(End("closed", "its client was closed"), RainException(f"{self!r} was closed"))
+            self._end_all("closed", "closed: its client was closed", RainException(f"{self!r} was closed"))
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
             cluster.close()
@@ -460,8 +476,12 @@ class Client:
 
     def _post_unkeep(self, session_id: int, ids: list[ID]) -> None:
         """Unkeep without waiting for an answer."""
+        self._post(lambda request: Unkeep(request, session_id, ids))
+
+    def _post(self, make: Callable[[int], Any]) -> None:
+        """Send a request whose answer nobody waits for."""
         messages: list[Any] = []
-        self._request(lambda number: messages.append(Unkeep(number, session_id, ids)))
+        self._request(lambda number: messages.append(make(number)))
         self._link.send(messages)
 
     def _locate(self, id: ID) -> ObjectData | None:
@@ -586,16 +606,16 @@ class Client:
             return
         self._over = reason
         self._connected = False
-        self._end_all(End("lost", f"the session is lost with its server: {reason}"), RainException(reason))
+        self._end_all("lost", f"lost with its server: {reason}", RainException(reason))
 
-    def _end_all(self, end: End, error: RainException) -> None:
+    def _end_all(self, word: str, how: str, error: RainException) -> None:
         with self._lock:
             requests, self._requests = list(self._requests.values()), {}
             waits, self._governor_waits = self._governor_waits, []
         for session in list(self._sessions.values()):
-            session._end(end)
+            session._end(End(word, f"session {session.session_id} {session.name!r} is {how}"))
         for future, _ in requests:
-            reject(future, RainException(f"the server is lost: {error}") if end.word == "lost" else error)
+            reject(future, RainException(f"the server is lost: {error}") if word == "lost" else error)
         for _, future in waits:
             reject(future, error)
 

@@ -14,6 +14,7 @@ from rain.common.spec import ObjectInfo
 
 if TYPE_CHECKING:
     from rain.client.client import Client
+    from rain.client.data import DataObject
     from rain.client.state import ObjectRecord
     from rain.io.data_instance import DataInstance, Source
 
@@ -21,8 +22,10 @@ EAGER_BYTES_MAX = 16 * MIB
 """Objects elsewhere up to this size are fetched at once; of larger ones only what is read."""
 
 
-def instance(client: Client, record: ObjectRecord) -> DataInstance:
+def instance(client: Client, obj: DataObject) -> DataInstance:
     """The value of a finished object whose data or places are known.
+
+    While there are data elsewhere that may still be read, it holds `obj`, so that they are not released.
 
     Raises
     ------
@@ -31,9 +34,10 @@ def instance(client: Client, record: ObjectRecord) -> DataInstance:
     """
     from rain.io.data_instance import DataInstance, source_of
 
+    record = obj._record
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
-    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data).source())
+    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data, obj).source())
     return DataInstance(source, spec_of(record), info_of(record))
 
 
@@ -50,9 +54,10 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 class Elsewhere:
     """An object on another host, or one that is no longer where it was said to be."""
 
-    def __init__(self, client: Client, data: ObjectData) -> None:
+    def __init__(self, client: Client, data: ObjectData, handle: DataObject) -> None:
         self._client = client
         self._data = data
+        self._handle = handle
 
     def source(self) -> Source:
         """A source that asks for the bytes over the network; small blobs come at once.
@@ -65,7 +70,7 @@ class Elsewhere:
         if any(place.file is not None and place.host_id == here for place in self._data.places):
             located = client._locate(self._data.spec.id)
             if located is not None and located.places != self._data.places:
-                return source_of(located, here, lambda: Elsewhere(client, located).source())
+                return source_of(located, here, lambda: Elsewhere(client, located, self._handle).source())
         is_dir = self._data.spec.data_type == "dir"
         size = self._data.info.size or 0
         if not is_dir and size <= EAGER_BYTES_MAX:

@@ -346,7 +346,7 @@ def fetch(session: Session, items: Any) -> Operation[Any]:
         if value is not None:
             found.append(constant_instance(obj._record, value))
         else:
-            found.append(instance(client, obj._record))
+            found.append(instance(client, obj))
     return found[0] if single else found
 
 

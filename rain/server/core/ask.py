@@ -170,8 +170,7 @@ def explain(state: State, client: Client, message: Explain) -> None:
 
 def expect_governors(state: State, client: Client, message: ExpectGovernors) -> None:
     """Answer `ExpectGovernors`."""
-    state.graph.expected = message.count
-    state.schedule_due = True
+    state.expect(client.id, message.count)
     state.to_client(client.id, Done(message.request))
 
 

@@ -31,6 +31,7 @@ def client_gone(state: State, client: Client) -> None:
     """A client is gone: its sessions end, persistent ones wait for another."""
     leave_sessions(state, client)
     del state.graph.clients[client.id]
+    state.expect_no_more(client.id)
     for session_id in list(client.gathering):
         _forget_pieces(state, client, session_id)
     state.happened("ClientRemoved", values={"client": client.id})

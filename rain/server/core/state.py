@@ -30,6 +30,8 @@ class State:
         What clients are to be told of at the end of the turn; each item once.
     delayed : list of (float, int, Task)
         Heap of ready tasks that wait until a time before they are queued again.
+    expecting : dict of str to int
+        By client: how many governors it said that there will be.
     schedule_due : bool
         Whether anything changed that the scheduler could act on.
     stops : dict of Session to Task
@@ -41,6 +43,7 @@ class State:
     __slots__ = (
         "address",
         "delayed",
+        "expecting",
         "graph",
         "host_id",
         "http",
@@ -69,6 +72,7 @@ class State:
         self.task_news: list[Task] = []
         self.object_news: list[Object] = []
         self.delayed: list[tuple[float, int, Task]] = []
+        self.expecting: dict[str, int] = {}
         self.schedule_due = False
         self.stops: dict[Session, Task] = {}
         self.stale_results = 0
@@ -115,6 +119,18 @@ class State:
         if not obj.news:
             obj.news = True
             self.object_news.append(obj)
+
+    def expect(self, client_id: str, governors: int) -> None:
+        """A client expects so many governors; while fewer are there, tasks that fit nowhere wait."""
+        self.expecting[client_id] = governors
+        self.graph.expected = max(self.expecting.values())
+        self.schedule_due = True
+
+    def expect_no_more(self, client_id: str) -> None:
+        """A client that is gone expects nothing."""
+        if self.expecting.pop(client_id, 0):
+            self.graph.expected = max(self.expecting.values(), default=0)
+            self.schedule_due = True
 
     def client_of(self, session: Session) -> str | None:
         """Id of the client that hears of a session."""

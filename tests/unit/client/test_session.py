@@ -37,6 +37,7 @@ from rain.common.messages import (
     Cancel,
     CloseSession,
     Done,
+    ExpectGovernors,
     Explain,
     Failed,
     GetOutput,
@@ -902,6 +903,7 @@ def test_governors(link: FakeLink) -> None:
     client.wait_for_governors(1)
     with pytest.raises(TimeoutError, match="1 of 2 governors"):
         client.wait_for_governors(2, timeout=0.01)
+    assert [message.count for message in link.of(ExpectGovernors)] == [1, 2, 1], "no more is expected in vain"
     timer = threading.Timer(0.05, lambda: link.say(GovernorCount(2)))
     timer.start()
     client.wait_for_governors(2, timeout=20)
@@ -950,7 +952,9 @@ def test_threads_build_and_submit_at_once(link: FakeLink, session: Session) -> N
     def work() -> None:
         with session.bind_only():
             for number in range(50):
-                same(same(number))
+                inner = same(number)
+                inner.keep_outputs()  # another thread's submit may come between the two calls
+                same(inner)
                 session.submit()
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -164,6 +164,20 @@ def test_it_waits_while_more_governors_are_expected() -> None:
     assert rig.where(large)[0] == "g2"
 
 
+def test_what_a_client_expected_goes_with_it() -> None:
+    rig = Rig()
+    rig.step(ev.ClientJoined("hopeful"))
+    rig.ask(m.ExpectGovernors, 2, client="hopeful")
+    rig.governor("g1", cpus=1)
+    large = rig.task(resources={"cpus": 8.0})
+    rig.submit(large)
+    rig.turn()
+    assert rig.state(large) == "ready"
+    rig.step(ev.ClientGone("hopeful"))
+    rig.turn()
+    assert rig.error(large).kind == "resources"
+
+
 def test_it_waits_for_a_governor_that_was_just_lost() -> None:
     rig = Rig()
     rig.governor("g1", cpus=8)
