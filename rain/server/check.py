@@ -178,7 +178,9 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
         assert governor.sessions.get(session.id) is session, (obj, governor)
     if obj.constant:
-        assert obj.state is OBJ_FINISHED and obj.consumers is None and obj.lineage == 0, obj
+        assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
+        assert obj.lineage == (users.retained if obj.passing else 0), (obj, "lineage", obj.lineage, users.retained)
+        assert not obj.passing or obj.lineage or obj.needed or session.persistent, (obj, "should be released")
         assert (obj.data is None) != (obj.file is None), obj
         return
     assert len(obj.waiting()) == len(unsettled), (obj, "consumers")

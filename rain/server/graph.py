@@ -236,12 +236,14 @@ class Object:
         None for constants, and once the producer was released.
     is_function : bool
         A constant that Python tasks run: it stays on governors while its session lives.
+    passing : bool
+        A constant that goes when no task needs it any more.
     consumers : None, Task, or dict of Task to None
         The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
     needs : int
         How many unsettled and failed tasks have it as an input.
     lineage : int
-        How many finished tasks that are kept for lineage have it as an input (not counted for constants).
+        How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
     data : bytes or None
         Its bytes, where the server has them in memory.
     file : FileRef or None
@@ -265,6 +267,7 @@ class Object:
         "lineage",
         "needs",
         "news",
+        "passing",
         "producer",
         "session",
         "sites",
@@ -280,6 +283,7 @@ class Object:
         self.producer: Task | None = None
         self.constant = False
         self.is_function = False
+        self.passing = False
         self.consumers: Task | dict[Task, None] | None = None
         self.needs = 0
         self.lineage = 0
@@ -302,6 +306,11 @@ class Object:
     def safe(self) -> bool:
         """Whether no governor's loss can take its data."""
         return self.data is not None or self.constant
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is there as long as its session, so that nobody counts its users for lineage."""
+        return self.constant and not self.passing
 
     def waiting(self) -> Sequence[Task]:
         """The unsettled tasks that have it as an input."""

@@ -37,6 +37,7 @@ class SimSession:
         self.retries = 0
         self.surprises = 0
         self.judge_at = 0.0
+        self.rested = False
         self.judged = False
 
     def take(self, tasks: list[m.TaskUpdate], objects: list[m.ObjectUpdate]) -> None:
@@ -246,6 +247,14 @@ class SimClient:
                 items = [*session.graph.tasks, *session.graph.producer]
                 self.ask(m.Update, session.id, items, then=lambda reply, session=session: self._judge(session, reply))
                 continue
+            if session.stopped is None and not session.rested:
+                # What is on its way arrives; then nothing may be left that nobody needs.
+                if session.judge_at == 0.0:
+                    session.judge_at = self.world.clock.now + 1.5
+                else:
+                    session.rested = True
+                    self.world.judge_rest(session.id)
+                continue
             if session.stopped is None and session.retries == 0 and self.random.random() < 0.3:
                 failed = [id for id, state in session.states.items() if state is TaskState.FAILED]
                 if failed:
@@ -299,6 +308,7 @@ class SimClient:
             session.judged = False
             session.judge_at = self.world.clock.now + 2.0
             return
+        session.judge_at = 0.0
         assert not wrong, f"the client believes otherwise: {wrong}"
         self._judge_states(session)
 
@@ -362,4 +372,7 @@ class SimClient:
         )
         bound = (1 + scripted) * (1 + session.retries) + world.kills[id] + world.losses + world.objects_lost
         bound += world.cuts
+        options = session.graph.tasks[id].options
+        if options is not None and options.rerun == "never":
+            bound = 1 + session.retries
         assert world.executions[id] <= bound, f"{id} ran {world.executions[id]} times, which is more than {bound}"

@@ -168,14 +168,14 @@ class SimGovernor:
         for place in data.places:
             value = self.world.read(self.host, place, id)
             if value is not None and int.from_bytes(value[:7], "little") == data.checksum:
-                self.store[id] = (value, self._file(id))
+                self.store[id] = (value, self._file(id, data.info.size or 0))
                 self.step(ev.FetchDone(id))
                 return
         self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.places]}"))
 
-    def _file(self, id: ID) -> FileRef:
+    def _file(self, id: ID, size: int) -> FileRef:
         self.files += 1
-        return FileRef(f"{self.host}/{id}/{self.files}", self.files, plan.LARGE_BYTES, 0)
+        return FileRef(f"{self.host}/{id}/{self.files}", self.files, size, 0)
 
     def lose_something(self) -> None:
         """A file is found to be damaged."""
@@ -198,8 +198,10 @@ class SimGovernor:
         files = [id for id, (_, file) in self.store.items() if file is not None]
         if files:
             id = self.random.choice(files)
-            file = self._file(id)
-            self.store[id] = (self.store[id][0], file)
+            value, old = self.store[id]
+            assert old is not None
+            file = self._file(id, old.size)
+            self.store[id] = (value, file)
             self.step(ev.ObjectMoved(id, file))
 
     # -- executors ------------------------------------------------------------------------------
@@ -277,10 +279,10 @@ class SimGovernor:
         outputs = []
         for output, value in zip(spec.outputs, plan.outputs_of(spec, values), strict=True):
             checksum = int.from_bytes(value[:7], "little")
-            if spec.config[2]:
-                outputs.append(
-                    OutputResult(output, ObjectInfo(size=plan.LARGE_BYTES), None, self._file(output), checksum)
-                )
+            size = spec.config[2]
+            if size:
+                file = self._file(output, size)
+                outputs.append(OutputResult(output, ObjectInfo(size=size), None, file, checksum))
             else:
                 outputs.append(OutputResult(output, ObjectInfo(size=len(value)), value, None, checksum))
             self.world.produced[output] = value

@@ -1,6 +1,7 @@
 """What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
 
-A task's config is ``[behaviour, salt, large, milliseconds]``. Values are short digests of the config and the inputs'
+A task's config is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0 they
+are small. Values are short digests of the config and the inputs'
 values, so that the serial run that `Graph` makes while it grows knows what each object must be, wherever and however
 often it is made.
 """
@@ -17,7 +18,7 @@ from rain.common.messages import Constant
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 
 OK, FAIL, FLAKY, CRASH, POISON, PASS = "ok", "fail", "flaky", "crash", "poison", "pass"
-LARGE_BYTES = 1_000_000
+MB, GB = 1_000_000, 1_000_000_000
 
 
 def digest(*parts: bytes) -> bytes:
@@ -123,10 +124,10 @@ class Graph:
         elif roll < 0.20 and inputs:
             behaviour = PASS
         options = None
-        if random.random() < 0.15 or behaviour == FLAKY:
+        if random.random() < 0.25 or behaviour == FLAKY:
             options = TaskOptions(
                 retries=times if behaviour == FLAKY and random.random() < 0.8 else random.choice([0, 1]),
-                rerun="never" if random.random() < 0.1 else "",
+                rerun="never" if random.random() < 0.2 else "",
                 priority=random.choice([0, 0, 1, -1]),
                 fresh=random.random() < 0.1,
             )
@@ -143,7 +144,7 @@ class Graph:
         spec = TaskSpec(
             id,
             kind,
-            [behaviour, str(id), random.random() < 0.4, milliseconds],
+            [behaviour, str(id), random.choice([0, 0, 0, MB, MB, GB]), milliseconds],
             [TaskSpecInput(input, f"in{i}") for i, input in enumerate(inputs)],
             [output.id for output in outputs],
             dict(resources),

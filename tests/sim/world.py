@@ -25,6 +25,7 @@ from tests.sim.network import Clock, Conversation, Network, Side
 SERVER = "server:1"
 HEAL_S = 5.0
 END_S = 200.0
+CALLS_MAX = 100_000
 
 
 class Armed:
@@ -113,7 +114,9 @@ class World:
             If anything is not as promised.
         """
         finished = False
-        while self.clock.now < END_S:
+        calls = 0
+        while self.clock.now < END_S and calls < CALLS_MAX:
+            calls += 1
             if not self.clock.run_next():
                 break
             if self.healed and self._all_closed() and self._at_rest():
@@ -303,6 +306,17 @@ class World:
             all(amount <= resources.get(name, 0.0) for name, amount in spec.resources.items())
             for resources in governors
         )
+
+    def judge_rest(self, session_id: int) -> None:
+        """A session has come to rest: governors have what the server knows of, and nothing of it runs."""
+        for governor in self.governors:
+            record = self.core.state.graph.governors[governor.host]
+            known = {obj.id for obj in record.objects}
+            left = [id for id in governor.store if id.session_id == session_id and id not in known]
+            assert not left, f"{governor.host} holds what nobody needs: {left}"
+            assert not any(task.id.session_id == session_id for task in record.assigned), record.assigned
+            assert not any(id.session_id == session_id for id, _ in record.stopping), record.stopping
+            assert not any(id.session_id == session_id for id in record.dropping), record.dropping
 
     # -- faults ---------------------------------------------------------------------------------
 

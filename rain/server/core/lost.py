@@ -71,6 +71,8 @@ def revive(state: State, tasks: list[Task]) -> None:
         for obj in task.outputs:
             if obj.state is OBJ_FAILED:
                 state.set_object(obj, OBJ_UNFINISHED)
+            else:
+                task.again = True  # it had finished once, and failed when it was to make others again
         state.set_task(task, WAITING)
     for task in tasks:
         if task.state is not WAITING:
@@ -112,10 +114,10 @@ def _take_inputs_again(state: State, task: Task) -> list[Object]:
     missing = []
     for obj in task.inputs:
         obj.needs += 1
+        if task.retained and not obj.stays:
+            obj.lineage -= 1
         if obj.constant:
             continue
-        if task.retained:
-            obj.lineage -= 1
         obj.add_consumer(task)
         if obj.state is OBJ_REMOVED:
             if obj.data is None:

@@ -9,6 +9,7 @@ Chains of tasks may be as long as memory allows, so nothing here recurses.
 
 from __future__ import annotations
 
+from rain.server.core.effects import DiscardUpload
 from rain.server.core.state import State
 from rain.server.graph import (
     FINISHED,
@@ -85,6 +86,8 @@ def not_needed(state: State, obj: Object) -> None:
     if obj.constant:
         if not obj.needed and not obj.is_function:
             drop_copies(state, obj)
+            if obj.passing:
+                release_passing(state, obj)
     elif obj.state is OBJ_FINISHED:
         if not obj.needed:
             _remove(state, obj)
@@ -104,6 +107,19 @@ def _remove(state: State, obj: Object) -> None:
         _purge(obj)
     else:
         review(state, producer)
+
+
+def release_passing(state: State, obj: Object) -> None:
+    """Release a constant that was passing, unless somebody may still need it."""
+    session = obj.session
+    if obj.needed or obj.lineage or session.persistent:
+        return
+    number = obj.id[1]
+    upload = session.uploads.pop(number, None)
+    if upload is not None:
+        state.out.append(DiscardUpload([upload]))
+    del session.objects[number]
+    session.release(number, RELEASED_OBJECT)
 
 
 def _purge(obj: Object) -> None:
@@ -137,7 +153,7 @@ def retain_or_release(state: State, task: Task) -> None:
     if any(map(required, task.outputs)):
         task.retained = True
         for obj in task.inputs:
-            if not obj.constant:
+            if not obj.stays:
                 obj.lineage += 1
     else:
         _forget(task)
@@ -153,11 +169,13 @@ def review(state: State, task: Task) -> None:
         task.retained = False
         _forget(task)
         for obj in task.inputs:
-            if obj.constant:
+            if obj.stays:
                 continue
             obj.lineage -= 1
             if obj.lineage == 0:
-                if obj.producer is not None:
+                if obj.constant:
+                    release_passing(state, obj)
+                elif obj.producer is not None:
                     if obj.state is OBJ_REMOVED:
                         obj.data = None
                     stack.append(obj.producer)

@@ -16,7 +16,7 @@ from rain.common.limits import SESSION_TASKS_MAX
 from rain.common.messages import Constant, Done, Submit
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.core.effects import DiscardUpload
-from rain.server.core.objects import make_ready
+from rain.server.core.objects import make_ready, release_passing
 from rain.server.core.settle import dependency_error, settle_as
 from rain.server.core.state import State
 from rain.server.graph import (
@@ -99,6 +99,9 @@ def submit(state: State, client: Client, session: Session, message: Submit) -> N
             if obj.state is not OBJ_UNFINISHED:
                 state.tell_object(obj)
     _take_tasks(state, cut)
+    for obj in cut.objects.values():
+        if obj.passing and not obj.needed:  # of tasks that failed at once, or of none
+            release_passing(state, obj)
 
 
 def discard_uploads(state: State, constants: Sequence[Constant]) -> None:
@@ -350,6 +353,7 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
         obj.data = constant.data
         obj.file = constant.file if constant.data is None else None
         obj.size = constant.size
+        obj.passing = constant.passing
         obj.checksum = constant.checksum
         obj.info = ObjectInfo(size=constant.size if constant.content_size is None else constant.content_size)
         state.set_object(obj, OBJ_FINISHED)

@@ -1,0 +1,177 @@
+"""Bugs to plant in the cores: the simulator has to find each of them, or it is decoration."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import types
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug: in `module`, `old` (which stands there once) becomes `new`."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+def _server(name: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(name, f"rain.server.core.{module}", old, new)
+
+
+def _governor(name: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(name, f"rain.governor.core.{module}", old, new)
+
+
+MUTANTS = [
+    _server(
+        "results of cancelled tasks count",
+        "run",
+        "task is None or task.governor is not governor or task.attempt != result.attempt:\n            _stale",
+        "task is None:\n            _stale",
+    ),
+    _server("what is kept is dropped", "run", "    if obj.kept or obj.needs:\n", "    if obj.needs:\n"),
+    _server("one retry too few", "run", "if count <= options.retries and", "if count < options.retries and"),
+    _server("one crash too many", "lost", "if count < CRASHES_MAX and", "if count <= CRASHES_MAX and"),
+    _server(
+        "what may run once is made again",
+        "lost",
+        '        if task.runs_once:\n            text = (\n                f"An output',
+        '        if False:\n            text = (\n                f"An output',
+    ),
+    _server(
+        "those that wait elsewhere are not told of new places",
+        "objects",
+        "            governor.resends.append(obj)\n",
+        "            pass\n",
+    ),
+    _server(
+        "a task given meanwhile counts on an old place",
+        "lost",
+        "        if used_at(governor, obj):\n            # A task",
+        "        if False:\n            # A task",
+    ),
+    _server(
+        "objects are not sent again after their places changed",
+        "news",
+        "if obj.state is OBJ_FINISHED and known.get(obj, Copy.STALE) is Copy.STALE:",
+        "if obj.state is OBJ_FINISHED and obj not in known:",
+    ),
+    _server(
+        "followers stay where nothing is made",
+        "settle",
+        "if consumer.governor is governor and consumer.lease is Lease.FOLLOWER:",
+        "if False:",
+    ),
+    _server(
+        "lineage is forgotten",
+        "objects",
+        "    if any(map(required, task.outputs)):\n        task.retained",
+        "    if False:\n        task.retained",
+    ),
+    _server("consumers of a lost object are not held back", "lost", "        task.pending += 1\n", "        pass\n"),
+    _server("copies are not dropped", "objects", "        governor.drops.append(obj.id)\n", "        pass\n"),
+    _server("a session's end is not told", "sessions", "        governor.ends.append(session.id)\n", "        pass\n"),
+    _server(
+        "a session's end leaves its tasks in the books",
+        "sessions",
+        "for task in [task for task in governor.assigned if task.session is session]:",
+        "for task in ():",
+    ),
+    _server(
+        "dependents do not fail",
+        "settle",
+        "            for task in obj.waiting():\n                count += 1",
+        "            for task in ():\n                count += 1",
+    ),
+    _server(
+        "news are told once",
+        "news",
+        "        task.news = False\n    for obj in objects:\n        by_session",
+        "    for obj in objects:\n        by_session",
+    ),
+    _server(
+        "what failed is not held for a retry",
+        "settle",
+        "    if to is CANCELLED:\n        release_inputs",
+        "    if True:\n        release_inputs",
+    ),
+    _server("ids are used twice", "submit", "        or number in session.tasks\n", ""),
+    Mutant(
+        "governors get what they cannot hold",
+        "rain.server.scheduler",
+        "        if units > have:\n            return _NO_ROOM\n",
+        "",
+    ),
+    Mutant(
+        "what was parked at a lost governor is forgotten",
+        "rain.server.scheduler",
+        "            if task.state is READY and task.governor is None:\n                self.push(task)\n        governor.parked",
+        "            pass\n        governor.parked",
+    ),
+    Mutant(
+        "followers follow anybody",
+        "rain.server.scheduler",
+        "obj.producer is None or obj.producer.governor is not governor):",
+        "obj.producer is None or obj.producer.governor is None):",
+    ),
+    Mutant(
+        "packets that come twice count twice",
+        "rain.common.channel",
+        "if number != self.received + 1:",
+        "if number > self.received + 1:",
+    ),
+    Mutant(
+        "packets that come early are acknowledged",
+        "rain.common.channel",
+        "                self._early[number] = messages\n",
+        "                self.received = number\n",
+    ),
+    _governor(
+        "cancelled attempts that are not there are not answered",
+        "commands",
+        "            state.stopped.append((id, attempt))\n        elif",
+        "            pass\n        elif",
+    ),
+    _governor(
+        "an input that cannot be had is not reported",
+        "tasks",
+        "    _inputs_gone(state, obj, event.reason)\n    if not obj.uses:\n        obj.session.objects.pop(obj.id, None)\n\n\ndef _want_again",
+        "    if not obj.uses:\n        obj.session.objects.pop(obj.id, None)\n\n\ndef _want_again",
+    ),
+    _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
+]
+
+
+def plant(mutant: Mutant) -> None:
+    """Change the code of this process, for good.
+
+    The functions stay the same objects, so that whoever imported one has the bug too.
+
+    Raises
+    ------
+    ValueError
+        If the text to be changed is not there exactly once.
+    """
+    module = importlib.import_module(mutant.module)
+    assert module.__file__ is not None
+    source = pathlib.Path(module.__file__).read_text()
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: the text is {source.count(mutant.old)} times in {mutant.module}")
+    changed = types.ModuleType(mutant.module)
+    changed.__file__ = module.__file__
+    exec(compile(source.replace(mutant.old, mutant.new), module.__file__, "exec"), changed.__dict__)
+    _take_code(module.__dict__, changed.__dict__, mutant.module)
+
+
+def _take_code(old: dict[str, object], new: dict[str, object], module: str) -> None:
+    for name, value in list(new.items()):
+        before = old.get(name)
+        if isinstance(value, types.FunctionType) and isinstance(before, types.FunctionType):
+            if value.__module__ == module:
+                before.__code__ = value.__code__
+        elif isinstance(value, type) and isinstance(before, type) and value.__module__ == module:
+            _take_code(dict(vars(before)), dict(vars(value)), module)

@@ -1,0 +1,39 @@
+"""Planted bugs are found within the seeds that every commit runs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+from tests.sim import world
+from tests.sim.mutants import MUTANTS, plant
+
+SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
+
+
+def seeds_to_find(number: int) -> int | None:
+    """Which seed finds a bug; runs in a process of its own."""
+    plant(MUTANTS[number])
+    for seed in range(SEEDS):
+        try:
+            world.run_seed(seed)
+        except Exception:
+            return seed
+    return None
+
+
+@pytest.mark.timeout(900)
+def test_all_are_found() -> None:
+    context = multiprocessing.get_context("fork")
+    with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        found = pool.map(seeds_to_find, range(len(MUTANTS)), chunksize=1)
+    survivors = [mutant.name for mutant, seed in zip(MUTANTS, found, strict=True) if seed is None]
+    for mutant, seed in zip(MUTANTS, found, strict=True):
+        print(f"{seed!s:>6}  {mutant.name}")
+    assert not survivors, f"nobody noticed: {survivors}"
+
+
+def test_enough_of_them() -> None:
+    assert len(MUTANTS) >= 20
