@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,12 +12,14 @@ from typing import Any
 
 from rain.client.data import DataObject
 from rain.client.fetch import constant_instance
+from rain.client.pickling import collecting, dumps, generators_ran, is_plain
 from rain.client.task import Task, as_object
 from rain.common.builtins import PYTHON
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.messages import ExecutorSetup
 from rain.common.spec import TaskInfo, TaskSpec
+from rain.common.states import DataType
 from rain.io.data_instance import DataInstance
 
 _cache: dict[Any, Any] = {}
@@ -42,12 +45,13 @@ def call(
     flags = iter(loads)
     given = [_value(value, next(flags), name) for value in args]
     named = {key: _value(value, next(flags), name) for key, value in kwargs.items()}
+    bare = _resolved(function, False)
     folder = _folder().name
     setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
     spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
     staging = Staging(setup, f"call-{os.urandom(6).hex()}")
-    context = Context(function, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
-    result = function(context, *given, **named)
+    context = Context(bare, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
+    result = bare(context, *given, **named)
     if context.info.error is not None:
         raise RainException(f"{name}: {context.info.error}")
     return result
@@ -56,9 +60,33 @@ def call(
 def _value(value: Any, load: bool, name: str) -> Any:
     """What stands for an argument in remote code."""
     if isinstance(value, DataObject | Task):
-        obj = as_object(value, f"an argument of {name}")
-        constant = obj._value
-        value = constant_instance(obj._record, constant) if constant is not None and constant.data else obj.fetch()
+        return _instance(as_object(value, f"an argument of {name}"), load)
     if load and isinstance(value, DataInstance):
         return value.load()
-    return value
+    return value if is_plain(value) else _resolved(value, load)
+
+
+def _instance(obj: DataObject, load: bool) -> Any:
+    constant = obj._value
+    if constant is not None and constant.data is not None:
+        instance = constant_instance(obj._record, constant)
+    else:
+        instance = obj.fetch()
+    return instance.load() if load and obj.data_type is DataType.BLOB else instance
+
+
+def _resolved(value: Any, load: bool) -> Any:
+    """`value`; if it holds data objects, a copy that holds their data."""
+    from rain.io.codecs import resolving
+
+    try:
+        with collecting() as found:
+            data = dumps(value)
+            used_up = generators_ran()
+    except Exception:  # only what goes elsewhere need be picklable
+        return value
+    if not found and not used_up:
+        return value
+    objects = {obj.id: obj for obj in found}
+    with resolving(lambda id: _instance(objects[id], load)):
+        return pickle.loads(data)

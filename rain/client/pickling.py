@@ -94,6 +94,11 @@ def _run(generator: GeneratorType[Any, Any, Any]) -> list[Any]:
     return items
 
 
+def generators_ran() -> bool:
+    """Whether a generator was run, and so used up, since the outermost collector of this thread was opened."""
+    return bool(getattr(_open, "runs", None))
+
+
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether `value` is of simple builtin types only, or a small container of such; those pickle alike everywhere."""
     kind = type(value)

@@ -401,6 +401,22 @@ def test_local_calls(detached: Session) -> None:
         doubled.local()
 
 
+def test_local_calls_find_objects_wherever_they_are(detached: Session) -> None:
+    held = blob("held")
+
+    @remote(auto_load=True)
+    def joined(ctx, parts, more=None):
+        return [*parts, held.get_str(), more]
+
+    empty = blob("")
+    assert joined.local([pickled(1), empty], more={"k": pickled(2)}) == [1, "", "held", {"k": 2}]
+    assert joined.local(pickled(n) for n in range(2)) == [0, 1, "held", None]
+    assert joined.local(n for n in range(2)) == [0, 1, "held", None]
+    assert joined.local(empty) == ["held", None]
+    unpicklable = threading.Lock()
+    assert joined.local([unpicklable]) == [unpicklable, "held", None]
+
+
 def test_objects_made_elsewhere(detached: Session) -> None:
     strange = blob("a", session=Session(None, 2, "other"))
     with pytest.raises(RainException, match="'other'"):
