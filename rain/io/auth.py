@@ -304,6 +304,8 @@ class Credentials:
         RainException
             If it is not a whole token; the text does not repeat it.
         """
+        if not isinstance(token, str):
+            raise RainException(f"a Rain token is a text, not {type(token).__name__}")
         text = token.strip()
         if not text.startswith(_TOKEN_PREFIX):
             raise RainException(f"this is not a Rain token: it should start with {_TOKEN_PREFIX!r}")

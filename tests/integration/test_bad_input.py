@@ -371,6 +371,8 @@ def test_what_is_not_a_token(text: str) -> None:
     with pytest.raises(RainException, match="token") as caught:
         Client("localhost", 7210, token=text)
     assert not text or text not in str(caught.value)
+    with pytest.raises(RainException, match="token is a text, not bytes"):
+        Client("localhost", 7210, token=text.encode())  # type: ignore[arg-type]
 
 
 def test_another_protocol_version(somebody_with_version_99: int) -> None:
