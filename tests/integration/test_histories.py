@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -107,40 +105,3 @@ def test_cancels_at_any_moment(client: Client) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_many_cancels(client: Client, seed: int) -> None:
     cancel_at_random(client, seed, count=500)
-
-
-def test_sessions_of_many_threads(client: Client) -> None:
-    """Many sessions and threads use one client at once; each gets its own results."""
-    wrong: list[Any] = []
-
-    def work(number: int) -> None:
-        with client.new_session(f"thread {number}") as session:
-            for i in range(10):
-                joined = tasks.Concat([blob(f"{number}-"), blob(str(i))])
-                if session.run(joined) != f"{number}-{i}".encode():
-                    wrong.append((number, i))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-
-
-def test_ctrl_c_interrupts_at_once_and_leaves_the_session_usable(client: Client) -> None:
-    with client.new_session("interrupted") as session:
-        nap = tasks.Sleep(blob("a"), 60)
-        session.submit()
-        main = threading.main_thread()
-        assert threading.current_thread() is main
-        assert main.ident
-        timer = threading.Timer(0.2, signal.pthread_kill, (main.ident, signal.SIGINT))
-        timer.start()
-        began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            session.wait_all()
-        assert time.monotonic() - began < 5
-        timer.join()
-        nap.cancel()
-        assert session.run(tasks.Concat([blob("b")])) == b"b"
