@@ -43,6 +43,8 @@ class ObjectRecord:
     kept : bool
     hidden : bool
         Whether it is a function or an argument that Rain made, which nobody sees.
+    passing : bool
+        An argument of one call: the server drops it with its task.
     task : TaskRecord or None
         Who makes it; None for constants.
     value : Value or None
@@ -54,7 +56,8 @@ class ObjectRecord:
     """
 
     __slots__ = (
-        "checksum", "data", "gates", "handle", "hidden", "info", "kept", "places", "spec", "state", "task", "value",
+        "checksum", "data", "gates", "handle", "hidden", "info", "kept", "passing", "places", "spec", "state", "task",
+        "value",
     )  # fmt: skip
 
     def __init__(self, spec: ObjectSpec, task: TaskRecord | None = None, value: Value | None = None) -> None:
@@ -65,6 +68,7 @@ class ObjectRecord:
         self.info: ObjectInfo | None = None
         self.kept = False
         self.hidden = False
+        self.passing = False
         self.data: bytes | None = None
         self.places: list[Place] | None = None
         self.checksum: int | None = None

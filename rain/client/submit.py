@@ -170,8 +170,16 @@ def constant_of(record: ObjectRecord) -> Constant:
     assert value is not None
     content_size = None if value.content_size == value.size else value.content_size
     if value.name:
-        return Constant(record.spec.id, value.size, None, value.name, value.checksum, content_size=content_size)
-    return Constant(record.spec.id, value.size, value.data, content_size=content_size)
+        return Constant(
+            record.spec.id,
+            value.size,
+            None,
+            value.name,
+            value.checksum,
+            content_size=content_size,
+            passing=record.passing,
+        )
+    return Constant(record.spec.id, value.size, value.data, content_size=content_size, passing=record.passing)
 
 
 def _config_bytes(config: Any) -> int:

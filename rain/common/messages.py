@@ -114,7 +114,8 @@ class Constant(Part):
     """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
     server's incoming folder under the name `upload`. `file` is set by the server's shell when it took that file over;
     what a client says there is ignored. `content_size` is the object's size where that differs from the bytes that
-    travel: of a directory, which travels as an archive, the sum of its files."""
+    travel: of a directory, which travels as an archive, the sum of its files. A `passing` constant is named by tasks of
+    this submit only, and goes with them; others stay while the session lives."""
 
     id: ID
     size: int
@@ -123,6 +124,7 @@ class Constant(Part):
     checksum: int | None = None
     file: FileRef | None = None
     content_size: int | None = None
+    passing: bool = False
 
 
 class TaskUpdate(Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import glob
 import os
 import pickle
 import signal
@@ -624,3 +625,22 @@ def test_chains(session: Session) -> None:
     for _ in range(200):
         task = add(task, 1)
     assert session.run(task, timeout=60) == 200
+
+
+def test_large_arguments_go_with_their_task(client):
+    """Also those that the server has as files: it would fill the memory else, one call after the other."""
+
+    @remote(auto_load=True, auto_encode="json")
+    def length(ctx, data):
+        return len(data)
+
+    def held(session):
+        files = glob.glob("/dev/shm/rain-constants-*/constants/*") + glob.glob("/tmp/rain-constants-*/constants/*")
+        return [path for path in files if os.path.getsize(path) > 1_000_000]
+
+    with client.new_session("large") as session:
+        before = held(session)
+        with pytest.warns(RainWarning, match="travels as a blob"):
+            assert session.run(length(bytes(1_500_000))) == 1_500_000
+        session.update(session.tasks)
+        assert held(session) == before
