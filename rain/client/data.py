@@ -376,7 +376,10 @@ def blob(
     if kind == "dir":
         raise RainException("blob(): a directory is made by directory(path)")
     if isinstance(value, str):
-        data = value.encode(text_encoding(kind))
+        try:
+            data = value.encode(text_encoding(kind))
+        except UnicodeEncodeError as error:
+            raise RainException(f"blob(): the text cannot be encoded as {kind or 'text'!r}: {error}") from None
         kind = kind or "text"
     elif isinstance(value, bytes):
         data = value

@@ -178,7 +178,9 @@ class Plan:
 
     def _add_output(self, output: OutputBase, label: str, *, mapped: bool) -> int:
         if mapped:
-            path = output.path or check_path(output.label or label, f"output {label!r} of {self.owner}")
+            path = output.path or check_path(
+                label if output.label is None else output.label, f"output {label!r} of {self.owner}"
+            )
             output = output._copy(label=label if output.label is None else output.label, path=path)
         elif output.label is None:
             output = output._copy(label=label)
@@ -342,7 +344,7 @@ class Program:
         other._options = self._options.but(options, f"{self._plan.owner}.options()")
         return other
 
-    def __call__(self, *, output: Any = None, outputs: Any = None, **given: Any) -> Task:
+    def __call__(self, /, *, output: Any = None, outputs: Any = None, **given: Any) -> Task:
         """Make a task that runs the program.
 
         Parameters
@@ -393,7 +395,7 @@ def _listed(items: Any, owner: str, what: str) -> list[Any]:
 
 
 def _exit_codes(codes: Any, owner: str) -> list[int]:
-    listed = [codes] if isinstance(codes, int) else list(codes)
+    listed = [codes] if isinstance(codes, int) else _listed(codes, owner, "exit_codes")
     for code in listed:
         if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _EXIT_CODE_MAX:
             raise RainException(f"{owner}: exit_codes are numbers from 0 to {_EXIT_CODE_MAX}, not {code!r}")

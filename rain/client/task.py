@@ -11,7 +11,7 @@ import msgspec
 from rain.client import sites
 from rain.client.active import get_active_session
 from rain.client.data import DataObject
-from rain.client.io_spec import InputBase, OutputBase, as_output
+from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.options import Options
 from rain.client.pickling import collect
 from rain.client.state import ObjectRecord, TaskRecord
@@ -478,7 +478,7 @@ def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
         If it is none.
     """
     if isinstance(item, tuple) and len(item) == 2 and (item[0] is None or isinstance(item[0], str)):
-        return item[0], as_object(item[1], of)
+        return check_label(item[0], of), as_object(item[1], of)
     if isinstance(item, InputBase):
         if item.dataobj is None:
             raise RainException(f"{of}: {item!r} has no dataobj=")

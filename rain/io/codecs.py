@@ -266,5 +266,12 @@ def decode_value(data: Buffer, content_type: str | None, writable: bool = False)
     except RainException:
         raise
     except Exception as error:
-        raise RainException(f"the data cannot be loaded as {name!r}: {type(error).__name__}: {error}") from error
+        hint = ""
+        if name in PICKLES and isinstance(error, AttributeError) and "__main__" in str(error):
+            hint = (
+                "; a pickle only names the classes and functions of a script or notebook: encode such values as "
+                '"cloudpickle", for instance blob(value, encode="cloudpickle")'
+            )
+        text = f"the data cannot be loaded as {name!r}: {type(error).__name__}: {error}{hint}"
+        raise RainException(text) from error
     return bytes(data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from rain import (
     Output,
     RainException,
     Session,
+    Task,
     TaskException,
     blob,
     directory,
+    pickled,
     remote,
     tasks,
 )
@@ -78,11 +82,17 @@ def test_an_instance_that_outlives_its_task_says_why_it_is_empty(one_cpu: Client
         return ctx.cache["given"].get_bytes()
 
     with one_cpu.new_session("cache") as session:
-        made = large().output
-        assert session.run(put_by(made)) == b""
-        until(lambda: made.id not in one_cpu.get_server_info()["governors"][0]["objects"], "the object is dropped")
-        with pytest.raises(TaskException, match=r"no longer on this governor; .*ctx\.cache"):
-            session.run(use())
+        assert session.run(put_by(large())) == b""
+
+        def text() -> str:
+            try:
+                session.run(use())
+            except TaskException as error:
+                return str(error)
+            return ""
+
+        until(text, "the object is dropped")
+        assert re.search(r"no longer on this governor; .*ctx\.cache", text())
 
 
 def test_tasks_that_make_tasks_hear_that_they_cannot(session: Session) -> None:
@@ -131,6 +141,23 @@ def test_parameters_may_have_any_name(session: Session) -> None:
     assert session.run(*named.map([1], [2], iterables=5)) == [1, 2, 0, {"iterables": 5}]
 
 
+class OfThisModule:
+    """Stands for a class of a script."""
+
+
+def test_pickles_of_classes_of_the_script_say_what_to_do(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    @remote(auto_load=True)
+    def take(ctx, value: object) -> str:
+        return type(value).__name__
+
+    monkeypatch.setattr(OfThisModule, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "OfThisModule", OfThisModule, raising=False)
+    with pytest.raises(TaskException, match=r"names the classes .* encode=\"cloudpickle\""):
+        session.run(take(pickled(OfThisModule())))
+    assert session.run(take(blob(OfThisModule(), encode="cloudpickle"))) == "OfThisModule"
+    assert session.run(take(OfThisModule())) == "OfThisModule"
+
+
 # -- what cannot be sent ---------------------------------------------------------------------------
 
 NO_TEXT = os.fsdecode(b"caf\xe9")
@@ -153,9 +180,11 @@ NO_TEXT = os.fsdecode(b"caf\xe9")
         lambda: tasks.Concat([], user_spec={NO_TEXT: 1}),
         lambda: tasks.Concat([], user_spec={"key": {NO_TEXT: 1}}),
         lambda: blob(b"", label=NO_TEXT),
+        lambda: blob(NO_TEXT),
+        lambda: Task([(NO_TEXT, blob(b""))], 1, task_type="builtin/concat"),
     ],
 )
 def test_text_that_cannot_be_sent_is_refused_where_it_is_given(session: Session, make: Callable[[], object]) -> None:
-    with pytest.raises(RainException, match="caf"):
+    with pytest.raises(RainException, match=r"caf|surrogates"):
         make()
     assert session.run(tasks.Concat([blob(b"still "), blob(b"there")])) == b"still there"

@@ -187,3 +187,15 @@ def test_declared_content_types(detached: Session) -> None:
     assert plain.content_type == "json"
     with pytest.raises(RainException, match="content type 'json'"):
         program(a=blob("text"))
+
+
+def test_placeholders_may_have_any_label(detached: Session) -> None:
+    task = Program(["cat", Input("self")])(self=blob("a"))
+    assert task.inputs.labels == ["self"]
+
+
+def test_what_is_no_list_and_what_is_no_path(detached: Session) -> None:
+    with pytest.raises(RainException, match="exit_codes is a list, not NoneType"):
+        tasks.Execute("true", exit_codes=None)
+    with pytest.raises(RainException, match="non-empty"):
+        tasks.Execute("true", output_paths=[""])
