@@ -110,9 +110,11 @@ def parse_cpus(text: str | int) -> int:
     if str(text).strip() == "detect":
         return available_cpus()
     try:
-        number = int(text)
+        number = int(text) if type(text) in (int, str) else None
     except ValueError:
-        raise RainException(f"cpus must be a number, -N (all but N) or 'detect', not {str(text)!r}") from None
+        number = None
+    if number is None:
+        raise RainException(f"cpus must be a number, -N (all but N) or 'detect', not {text!r}")
     if number < 0:
         all_cpus = available_cpus()
         if all_cpus + number < 1:

@@ -26,7 +26,7 @@ def test_cpus(monkeypatch):
     assert [process.parse_cpus(text) for text in ("1", 7, "-1", "-3", "detect", "0")] == [1, 7, 3, 1, 4, 0]
     with pytest.raises(RainException, match="cpus -4 leaves none of the 4 cpus"):
         process.parse_cpus("-4")
-    for wrong in ("many", "", "1.5"):
+    for wrong in ("many", "", "1.5", 1.5, True, [1]):
         with pytest.raises(RainException, match="must be a number"):
             process.parse_cpus(wrong)
 
