@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import linecache
+import logging
 import os
-import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
 
 from rain import (
     Client,
     DataInstance,
     Input,
+    InputDir,
     Output,
+    OutputDir,
     RainException,
+    Remote,
     Session,
     Task,
     TaskException,
@@ -25,7 +34,6 @@ from rain import (
     remote,
     tasks,
 )
-from tests.integration.conftest import until
 
 
 @pytest.fixture(scope="module")
@@ -65,34 +73,6 @@ def test_links_are_made_after_a_task_that_left_nothing(one_cpu: Client, folder: 
         for _ in range(2):
             assert session.run(look(given)) == b"looked"
             assert session.run(link(given)) == b"S"
-
-
-def test_an_instance_that_outlives_its_task_says_why_it_is_empty(one_cpu: Client) -> None:
-    @remote()
-    def large(ctx) -> bytes:
-        return b"L" * 200_000
-
-    @remote()
-    def put_by(ctx, given: DataInstance) -> bytes:
-        ctx.cache["given"] = given
-        return b""
-
-    @remote()
-    def use(ctx) -> bytes:
-        return ctx.cache["given"].get_bytes()
-
-    with one_cpu.new_session("cache") as session:
-        assert session.run(put_by(large())) == b""
-
-        def text() -> str:
-            try:
-                session.run(use())
-            except TaskException as error:
-                return str(error)
-            return ""
-
-        until(text, "the object is dropped")
-        assert re.search(r"no longer on this governor; .*ctx\.cache", text())
 
 
 def test_tasks_that_make_tasks_hear_that_they_cannot(session: Session) -> None:
@@ -156,6 +136,198 @@ def test_pickles_of_classes_of_the_script_say_what_to_do(session: Session, monke
         session.run(take(pickled(OfThisModule())))
     assert session.run(take(blob(OfThisModule(), encode="cloudpickle"))) == "OfThisModule"
     assert session.run(take(OfThisModule())) == "OfThisModule"
+
+
+def test_objects_arrive_wherever_they_are(session: Session) -> None:
+    held = tasks.Concat([blob("he"), blob("ld")])
+    model = Model(blob("attribute"))
+
+    @remote(auto_encode="json")
+    def collect(ctx, given: list, model: Model, *rest: Input(load=True), **named: Input(load=True)) -> list:
+        texts = [item.get_str() for item in given] + [model.weights.get_str(), held.get_str()]
+        return [*texts, rest, named, len(ctx.spec.inputs)]
+
+    made = collect((blob(str(n)) for n in range(2)), model, [pickled(1)], pickled(2), key={"a": pickled(3)})
+    assert session.run(made) == ["0", "1", "attribute", "held", [[1], 2], {"key": {"a": 3}}, 7]
+    assert session.run(remote(auto_encode="json")(model.read)()) == "attribute"
+    assert session.run(Remote(functools.partial(_appended, end=blob("!")))("partial")) == "partial!"
+
+
+class Model:
+    """Something that holds a data object."""
+
+    def __init__(self, weights: Any) -> None:
+        self.weights = weights
+
+    def read(self, ctx: Any) -> str:
+        return self.weights.get_str()
+
+
+def _appended(ctx: Any, text: str, end: DataInstance) -> str:
+    return text + end.get_str()
+
+
+def test_functions_of_notebook_cells(session: Session) -> None:
+    source = "def halved(ctx, n):\n    return whole // n\n"
+    name = "<ipython-input-7-0123456789ab>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    cell = {"__name__": "__main__", "whole": 8}
+    exec(compile(source, name, "exec"), cell)
+    halved = remote(auto_encode="json")(cell["halved"])
+    assert session.run(halved(4)) == 2
+    cell["whole"] = 16
+    assert session.run(halved(4)) == 4
+    with pytest.raises(TaskException, match=r"return whole // n\n[\s~^]+ZeroDivisionError"):
+        session.run(halved(0))
+
+
+def test_a_module_beside_the_script_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "beside_the_script.py"
+    module.write_text("FACTOR = 2\n\ndef scaled(n):\n    return n * FACTOR\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Client.local(cpus=1) as client, client.new_session("modules") as session:
+        import beside_the_script
+
+        @remote(auto_encode="json")
+        def use(ctx, n: int) -> list[int]:
+            return [beside_the_script.scaled(n), os.getpid()]
+
+        first, again = session.run(use(1)), session.run(use(1))
+        assert first == again
+        assert first[0] == 2
+        module.write_text("FACTOR = 300\n\ndef scaled(n):\n    return n * FACTOR\n")
+        changed = session.run(use(1))
+        assert changed[0] == 300
+        assert changed[1] != first[1]
+
+
+def test_an_executor_is_reused_and_fresh_ones_are_new(one_cpu: Client) -> None:
+    @remote(auto_encode="json")
+    def look(ctx) -> list[int]:
+        ctx.cache["runs"] = ctx.cache.get("runs", 0) + 1
+        same = ctx.cache.setdefault("function", ctx.function) is ctx.function
+        return [os.getpid(), ctx.cache["runs"], same, os.listdir(".")]
+
+    with one_cpu.new_session("reuse") as session:
+        first, second = session.run(look()), session.run(look())
+        assert second == [first[0], first[1] + 1, True, []]
+        fresh = session.run(look.options(fresh=True)())
+        assert fresh[0] != first[0]
+        assert fresh[1] == 1
+
+
+def test_what_c_code_children_and_logging_write_is_captured(session: Session) -> None:
+    @remote()
+    def write(ctx) -> bytes:
+        libc = ctypes.CDLL(None)
+        libc.puts(b"from C, not flushed")
+        print("from Python")
+        logging.getLogger("any").warning("logged")
+        subprocess.run("echo child; echo problem >&2", shell=True, check=True)
+        return b""
+
+    @remote()
+    def silent(ctx) -> bytes:
+        return b""
+
+    written, nothing = write(), silent()
+    session.run(written, nothing)
+    assert sorted(written.stdout().splitlines()) == ["child", "from C, not flushed", "from Python"]
+    assert "logged" in written.stderr()
+    assert "problem" in written.stderr()
+    assert nothing.stdout() == nothing.stderr() == ""
+
+
+def test_arrays_are_mapped_and_writable_ones_are_private(session: Session) -> None:
+    @remote(auto_encode="json")
+    def look(ctx, given: DataInstance) -> list[Any]:
+        mapped, own = given.load(), given.load(writable=True)
+        own[0] = 7.0
+        shared = given.load(cache=True) is given.load(cache=True)
+        return [mapped.flags.writeable, mapped.flags.owndata, mapped[0], given.load()[0], shared]
+
+    assert session.run(look(pickled(numpy.ones(100_000)))) == [False, False, 1.0, 1.0, True]
+
+
+def test_inputs_pass_through_with_type_and_attributes(session: Session) -> None:
+    @remote(outputs=["same", "other"])
+    def through(ctx, given: DataInstance) -> list[Any]:
+        given.info.user["seen"] = 1
+        return {"other": ctx.blob("b"), "same": given}
+
+    made = through(blob(b"[1]", content_type="json"))
+    assert session.run(made) == [[1], "b"]
+    session.update([made, *made.outputs])
+    assert made.outputs["same"].info.user == {"seen": 1}
+    assert made.outputs["other"].info.user == {}
+    assert made.outputs["same"].content_type == "json"
+    assert made.outputs["same"].spec.content_type is None
+
+
+# -- programs --------------------------------------------------------------------------------------
+
+
+def test_every_parameter_of_execute(session: Session, folder: Path) -> None:
+    made = tasks.Execute(
+        [
+            *("cat", "-", blob("argument "), Input("named", path="deep/file", dataobj=blob("named "))),
+            *("&&", "cp", "in/large", Output("copy"), ";", "echo", "$WORD", ">&2;", "exit", "3"),
+        ],
+        stdout=Output("told", content_type="text"),
+        stdin=tasks.Concat([blob("stdin ")]),
+        input_paths=[InputDir("in", dataobj=directory(folder))],
+        output_paths=[Output("inside", path="in/inner/small"), OutputDir("whole", path="in/inner")],
+        shell=True,
+        stderr="problems",
+        exit_codes=(0, 3),
+        env={"WORD": "env"},
+    )
+    assert made.inputs.labels == ["arg2", "named", "in", "stdin"]
+    assert made.outputs.labels == ["copy", "inside", "whole", "told", "problems"]
+    copy, inside, whole, told, problems = session.run(made)
+    assert (len(copy), inside, told, problems) == (200_000, b"S", "stdin argument named ", b"env\n")
+    whole.write(folder.parent / "whole")
+    assert sorted(path.name for path in (folder.parent / "whole").iterdir()) == ["empty", "small"]
+
+
+def test_lent_files_cannot_be_written_and_writable_ones_are_copies(session: Session, folder: Path) -> None:
+    given = directory(folder)
+    lent = tasks.Execute(
+        "chmod u+w in/large; echo x >> in/large; echo x >> in/inner/small; test ! -L in/inner",
+        shell=True,
+        input_paths=[InputDir("in", dataobj=given)],
+    )
+    session.run(lent)
+    assert lent.stderr().count("cannot create") == 2
+    own = tasks.Execute(
+        "echo more >> in/inner/small; rm in/large",
+        shell=True,
+        input_paths=[InputDir("in", dataobj=given, write=True)],
+        output_paths=[OutputDir("in"), Output("small", path="in/inner/small")],
+    )
+    changed, small = session.run(own)
+    assert (small, changed.size) == (b"Smore\n", 6)
+    assert session.run(tasks.SliceDirectory(given, "inner/small")) == b"S"
+
+
+# -- several governors -----------------------------------------------------------------------------
+
+
+def test_objects_go_from_governor_to_governor(folder: Path) -> None:
+    @remote(outputs=[OutputDir("made"), Output("where", content_type="text")])
+    def make(ctx, given: DataInstance) -> list[Any]:
+        given.write("copy")
+        return ctx.stage_directory("copy"), ctx.info.governor
+
+    @remote(auto_encode="json")
+    def sizes(ctx, parts: list) -> list[int]:
+        for number, part in enumerate(parts):
+            part.link(f"part{number}")
+        return [os.path.getsize(f"part{number}/large") for number in range(len(parts))]
+
+    with Client.local(cpus=1, governors=2) as client, client.new_session("two") as session:
+        made = make.map([directory(folder)] * 6)
+        assert session.run(sizes([task.outputs["made"] for task in made])) == [200_000] * 6
 
 
 # -- what cannot be sent ---------------------------------------------------------------------------
