@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rain.client.data import DataObject
 
 PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+RUN_AT_CALL = frozenset({GeneratorType, map, filter, zip})
+"""Lazy values, which are run where they are made."""
 _ITEMS_MAX = 64
 _DEPTH_MAX = 4
 
@@ -83,7 +85,7 @@ def collecting() -> Iterator[dict[DataObject, None]]:
         close_collector(outer)
 
 
-def _run(generator: GeneratorType[Any, Any, Any]) -> list[Any]:
+def _run(generator: Iterator[Any]) -> list[Any]:
     """What `generator` yields; it is run once, however often it is pickled while a collector is open."""
     runs = getattr(_open, "runs", None)
     if runs is None:
@@ -128,7 +130,7 @@ def _pickler_class() -> Any:
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
-                if type(obj) is GeneratorType:
+                if type(obj) in RUN_AT_CALL:
                     return iter, (_run(obj),)
                 return super().reducer_override(obj)
 

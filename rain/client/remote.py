@@ -7,7 +7,6 @@ import inspect
 import pickle
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active import get_active_session
@@ -18,6 +17,7 @@ from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_
 from rain.client.options import NAMES, Options
 from rain.client.pickling import (
     PLAIN,
+    RUN_AT_CALL,
     close_collector,
     collecting,
     dumps,
@@ -441,7 +441,7 @@ class Remote:
         def one(name: str, value: Any) -> Any:
             if isinstance(value, DataObject | Task):
                 return as_object(value, f"argument {name!r} of {self._label}")
-            if type(value) is GeneratorType:
+            if type(value) in RUN_AT_CALL:
                 value = iter(list(value))
             if (guessed_bytes(value) if by_guess else _pickled_bytes(value)) <= _LARGE:
                 return value

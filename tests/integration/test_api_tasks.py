@@ -147,6 +147,7 @@ def test_objects_arrive_wherever_they_are(session: Session) -> None:
         texts = [item.get_str() for item in given] + [model.weights.get_str(), held.get_str()]
         return [*texts, rest, named, len(ctx.spec.inputs)]
 
+    assert len(collect(map(blob, ["a", "b"]), model).inputs) == 4
     made = collect((blob(str(n)) for n in range(2)), model, [pickled(1)], pickled(2), key={"a": pickled(3)})
     assert session.run(made) == ["0", "1", "attribute", "held", [[1], 2], {"key": {"a": 3}}, 7]
     assert session.run(remote(auto_encode="json")(model.read)()) == "attribute"

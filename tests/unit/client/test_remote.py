@@ -412,6 +412,7 @@ def test_local_calls_find_objects_wherever_they_are(detached: Session) -> None:
     assert joined.local([pickled(1), empty], more={"k": pickled(2)}) == [1, "", "held", {"k": 2}]
     assert joined.local(pickled(n) for n in range(2)) == [0, 1, "held", None]
     assert joined.local(n for n in range(2)) == [0, 1, "held", None]
+    assert joined.local(map(pickled, [0, 1])) == [0, 1, "held", None]
     assert joined.local(empty) == ["held", None]
     unpicklable = threading.Lock()
     assert joined.local([unpicklable]) == [unpicklable, "held", None]
