@@ -147,6 +147,8 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
             assert task.state is not READY or task.queued or task.delayed, (task, "is ready and nobody knows")
         elif task.lease is Lease.FOLLOWER:
             _check_follower(task, governor)
+        else:
+            assert not pending or task.state is RUNNING, (task, "takes room and cannot run")
         for output in task.outputs:
             assert output.producer is task, (task, output)
             assert task.again or output.state is OBJ_UNFINISHED, (task, output)

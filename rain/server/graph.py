@@ -663,6 +663,14 @@ class Graph:
             task.lease = Lease.DEMAND
             _book(governor, task.shape, task.load, 1)
 
+    def demote(self, task: Task) -> None:
+        """An input of an assigned task is gone: it takes no room from those that make it again."""
+        governor = task.governor
+        if governor is not None and task.lease is Lease.DEMAND:
+            _book(governor, task.shape, task.load, -1)
+            task.lease = Lease.FOLLOWER
+            governor.follow_work += task.load
+
     def unassign(self, task: Task) -> None:
         """Take a task out of its governor's books: nothing of it runs there."""
         governor = task.governor

@@ -82,6 +82,8 @@ class SimGovernor:
 
     def _said(self, messages: list[Any]) -> None:
         for message in messages:
+            if isinstance(message, m.Assign) and self.world.faulty and self.random.random() < 0.03:
+                self._lose_an_input(message)
             self.step(ev.ServerSaid(message))
 
     def reset(self) -> None:
@@ -165,7 +167,8 @@ class SimGovernor:
         if not self.alive:
             return
         id = data.spec.id
-        for place in data.places:
+        broken = self.world.faulty and self.random.random() < 0.1
+        for place in () if broken else data.places:
             value = self.world.read(self.host, place, id)
             if value is not None and int.from_bytes(value[:7], "little") == data.checksum:
                 self.store[id] = (value, self._file(id, data.info.size or 0))
@@ -177,9 +180,16 @@ class SimGovernor:
         self.files += 1
         return FileRef(f"{self.host}/{id}/{self.files}", self.files, size, 0)
 
+    def _lose_an_input(self, message: m.Assign) -> None:
+        """A file is lost while a task that needs it is on its way here."""
+        inputs = [wanted.id for task in message.tasks for wanted in task.spec.inputs]
+        self._lose([id for id in inputs if id in self.store and self.store[id][1] is not None])
+
     def lose_something(self) -> None:
         """A file is found to be damaged."""
-        files = [id for id, (_, file) in self.store.items() if file is not None]
+        self._lose([id for id, (_, file) in self.store.items() if file is not None])
+
+    def _lose(self, files: list[ID]) -> None:
         if files:
             id = self.random.choice(files)
             in_use = {

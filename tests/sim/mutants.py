@@ -107,10 +107,10 @@ MUTANTS = [
         "",
     ),
     Mutant(
-        "what was parked at a lost governor is forgotten",
+        "what is parked and finds no room is forgotten",
         "rain.server.scheduler",
-        "            if task.state is READY and task.governor is None:\n                self.push(task)\n        governor.parked",
-        "            pass\n        governor.parked",
+        "        for entry in aside:\n            heapq.heappush(parked, entry)\n",
+        "",
     ),
     Mutant(
         "followers follow anybody",
@@ -131,16 +131,16 @@ MUTANTS = [
         "                self.received = number\n",
     ),
     _governor(
-        "cancelled attempts that are not there are not answered",
+        "cancelled attempts that wait are not answered",
         "commands",
-        "            state.stopped.append((id, attempt))\n        elif",
-        "            pass\n        elif",
+        "            state.stopped.append((task.id, task.attempt))\n        forget",
+        "            pass\n        forget",
     ),
     _governor(
         "an input that cannot be had is not reported",
         "tasks",
-        "    _inputs_gone(state, obj, event.reason)\n    if not obj.uses:\n        obj.session.objects.pop(obj.id, None)\n\n\ndef _want_again",
-        "    if not obj.uses:\n        obj.session.objects.pop(obj.id, None)\n\n\ndef _want_again",
+        "    obj.source = None\n    _inputs_gone(state, obj, event.reason)\n",
+        "    obj.source = None\n",
     ),
     _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
 ]

@@ -1,9 +1,8 @@
 """What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
 
-A task's config is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0 they
-are small. Values are short digests of the config and the inputs'
-values, so that the serial run that `Graph` makes while it grows knows what each object must be, wherever and however
-often it is made.
+A task's config is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0
+they are small. Values are short digests of the config and the inputs' values, so that the serial run that `Graph` makes
+while it grows knows what each object must be, wherever and however often it is made.
 """
 
 from __future__ import annotations

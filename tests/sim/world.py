@@ -80,7 +80,7 @@ class World:
         self.kills: Counter[ID] = Counter()
         self.losses = 0
         self.objects_lost = 0
-        self.cuts = 0
+        self.cuts = 0 if calm else 1  # fetches that fail may lead to things being made again
         self.long_cut = False
         self.produced: dict[ID, bytes] = {}
         self.uploads: dict[str, bytes] = {}
@@ -127,6 +127,11 @@ class World:
         check_idle(self.core)
         assert not self.uploads, f"uploads are left: {self.uploads}"
         return self.network.digest.hexdigest()
+
+    @property
+    def faulty(self) -> bool:
+        """Whether things may go wrong now."""
+        return not self.calm and not self.healed
 
     @property
     def steady(self) -> bool:

@@ -140,8 +140,12 @@ def lose(state: State, obj: Object) -> None:
         governor.objects[obj] = Copy.STALE
     for task in obj.waiting():
         task.pending += 1
-        if task.governor is None and task.state is READY:
-            state.set_task(task, WAITING)
+        if task.governor is None:
+            if task.state is READY:
+                state.set_task(task, WAITING)
+        elif task.state is not RUNNING:
+            state.graph.demote(task)
+            state.schedule_due = True
     producer = obj.producer
     assert producer is not None
     if producer.state is FAILED or producer.state is CANCELLED:

@@ -110,11 +110,14 @@ def _spread(state: State, cause: Task, to: TaskState, error: TaskError, kind: st
 
 
 def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
+    attempts = task.attempt
     if task.governor is not None:
+        if task.state is WAITING:
+            attempts -= 1  # it was given ahead of its inputs, and did not start
         withdraw(state, task)
     task.error = error
     if task.info is None:
-        task.info = TaskInfo(error=error.message, attempts=task.attempt)
+        task.info = TaskInfo(error=error.message, attempts=attempts)
     else:
         task.info = msgspec.structs.replace(task.info, error=error.message)
     task.again = False

@@ -207,6 +207,21 @@ def test_consumers_elsewhere_are_told_of_the_new_place() -> None:
     assert rig.where(second) == ("g2", 1)
 
 
+def test_what_waits_for_a_lost_input_leaves_room_for_its_maker() -> None:
+    rig = Rig()
+    rig.governor("g1", cpus=1)
+    first = rig.task()
+    second = rig.task(first.outputs[0])
+    rig.submit(first, second)
+    rig.turn()
+    rig.finish(first, large=True, seconds=10.0)
+    rig.turn()
+    assert rig.assigned()["g1"] == [second.id]
+    rig.says("g1", m.ObjectsLost(first.outputs, "wrong checksum"))
+    rig.turn()
+    assert rig.where(first) == ("g1", 2)
+
+
 def _stuck_fetch(rig: Rig) -> tuple[m.TaskSpec, m.TaskSpec]:
     rig.governor("g1", cpus=2)
     rig.governor("g2", cpus=1, gpus=1)

@@ -127,6 +127,20 @@ def test_dependents_fail_with_the_whole_text_of_their_cause() -> None:
     assert rig.state(other) == "finished"
 
 
+def test_what_was_given_ahead_and_not_started_has_no_attempts() -> None:
+    rig = Rig()
+    rig.governor()
+    first = rig.task()
+    second = rig.task(first.outputs[0])
+    rig.submit(first, second)
+    rig.turn()
+    assert rig.where(second) == ("g1", 1)
+    rig.fail(first)
+    rig.turn()
+    news = rig.ask(m.Update, rig.session, [first.id, second.id]).tasks
+    assert [update.info.attempts for update in news] == [1, 0]
+
+
 def test_on_failure_stop_ends_the_session_and_no_other() -> None:
     rig = Rig(on_failure="stop")
     rig.governor(cpus=4)
