@@ -11,7 +11,7 @@ GIB = 1 << 30
 PROTOCOL_VERSION = 1
 FRAME_BYTES_MAX = 64 * MIB
 """Largest frame that a peer may send; a longer length prefix closes the connection."""
-BATCH_BYTES_TARGET = 4 * MIB
+BATCH_BYTES_TARGET = 1 * MIB
 """A sender starts a new frame when the present one has grown past this."""
 UNACKED_BYTES_MAX = 256 * MIB
 """What a channel keeps for a peer that is away, before it gives the peer up."""

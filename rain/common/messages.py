@@ -236,7 +236,7 @@ class NewSession(Message):
 class Submit(Message):
     """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or
     `Failed` (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit
-    too large for one frame comes in pieces, all but the last with `more`."""
+    too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before."""
 
     request: int
     session_id: int

@@ -31,7 +31,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import AHEAD_TASKS_MAX
-from rain.common.messages import FileRef, Register, SessionEnv, Submit
+from rain.common.messages import FileRef, Register, SessionEnv
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import TRANSITIONS, DataObjectState, TaskState
 
@@ -458,7 +458,7 @@ RELEASED_OBJECT = 2
 class Client:
     """One client's conversation.
 
-    `gathering` holds the pieces of submits that have not come whole, by session.
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.submit.Cut`).
     """
 
     __slots__ = ("gathering", "id", "sessions")
@@ -466,7 +466,7 @@ class Client:
     def __init__(self, id: str) -> None:
         self.id = id
         self.sessions: dict[int, Session] = {}
-        self.gathering: dict[int, list[Submit]] = {}
+        self.gathering: dict[int, Any] = {}
 
 
 class Governor:

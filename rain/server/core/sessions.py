@@ -39,8 +39,9 @@ def client_gone(state: State, client: Client) -> None:
 
 def _forget_pieces(state: State, client: Client, session_id: int) -> None:
     """The rest of a submit that came in pieces will not come, or too late."""
-    for piece in client.gathering.pop(session_id, ()):
-        discard_uploads(state, piece.constants)
+    cut = client.gathering.pop(session_id, None)
+    if cut is not None:
+        discard_uploads(state, cut.constants)
 
 
 def leave_sessions(state: State, client: Client) -> None:

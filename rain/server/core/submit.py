@@ -43,6 +43,7 @@ BUILTIN = "builtin"
 _NO_INPUTS: list[TaskSpecInput] = []
 _NO_IDS: list[ID] = []
 _NO_USER: dict[str, Any] = {}
+_NO_PARTS: list[Any] = []
 # Empty containers of specs are shared; nobody changes a submitted spec.
 
 
@@ -55,44 +56,59 @@ class Cut:
 
     Attributes
     ----------
+    used : dict of Object to ID
+        Objects of earlier submits that are inputs, and of which task.
     strings : dict of str to str
         Equal strings become one.
+    refusal : str or None
+        Why nothing of it will be taken.
     """
 
-    __slots__ = ("objects", "options", "session", "strings", "tasks")
+    __slots__ = ("constants", "keep", "objects", "options", "refusal", "session", "strings", "tasks", "used")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.objects: dict[int, Object] = {}
         self.tasks: dict[int, Task] = {}
+        self.constants: list[Constant] = []
+        self.keep: list[ID] = []
+        self.used: dict[Object, ID] = {}
         self.strings: dict[str, str] = {}
         self.options: TaskOptions | None = None
+        self.refusal: str | None = None
 
 
 def submit(state: State, client: Client, session: Session, message: Submit) -> None:
-    """Answer `Submit`."""
-    pieces = client.gathering.pop(session.id, None)
-    if message.more:
-        client.gathering[session.id] = [*(pieces or ()), message]
-        return
-    whole = [*pieces, message] if pieces else [message]
-    try:
-        cut = Cut(session)
-        for piece in whole:
-            check_objects(cut, piece.objects, piece.constants)
-        for piece in whole:
-            for spec in piece.tasks:
+    """Answer `Submit`. Pieces are checked as they come, so that a large one never stands in memory twice."""
+    cut: Cut = client.gathering.pop(session.id, None) or Cut(session)
+    cut.constants += message.constants
+    keep: list[Object] = []
+    if cut.refusal is None:
+        try:
+            check_objects(cut, message.objects, message.constants)
+            for spec in message.tasks:
                 _check_task(cut, spec)
-        keep = [_kept(cut, id) for piece in whole for id in piece.keep]
-        _check_complete(cut)
-    except Refused as refusal:
-        discard_uploads(state, [constant for piece in whole for constant in piece.constants])
-        state.refuse(client.id, message.request, str(refusal))
-        return
-    state.happened("ClientSubmit", session.id, values={"tasks": len(cut.tasks), "objects": len(cut.objects)})
-    state.to_client(client.id, Done(message.request))
+            cut.keep += message.keep
+            if not message.more:
+                keep = [_kept(cut, id) for id in cut.keep]
+                _check_whole(cut)
+        except Refused as refusal:
+            cut.refusal = str(refusal)
+            cut.objects, cut.tasks = {}, {}
+    if message.more:
+        client.gathering[session.id] = cut
+    elif cut.refusal is not None:
+        discard_uploads(state, cut.constants)
+        state.refuse(client.id, message.request, cut.refusal)
+    else:
+        state.happened("ClientSubmit", session.id, values={"tasks": len(cut.tasks), "objects": len(cut.objects)})
+        state.to_client(client.id, Done(message.request))
+        _take(state, cut, keep)
+
+
+def _take(state: State, cut: Cut, keep: list[Object]) -> None:
     _rank(cut)
-    take_objects(state, cut, [constant for piece in whole for constant in piece.constants])
+    take_objects(state, cut, cut.constants)
     for obj in keep:
         if not obj.kept:
             obj.kept = True
@@ -194,12 +210,17 @@ def _input(cut: Cut, id: ID, user: ID) -> Object:
                 "submitting the task that makes it)"
             )
         raise Refused(f"task {user} has object {id} as an input, which does not exist")
+    _check_usable(obj, user)
+    cut.used[obj] = user
+    return obj
+
+
+def _check_usable(obj: Object, user: ID) -> None:
     if not obj.constant and not obj.kept:
         raise Refused(
             f"task {user} has object {obj.title} of an earlier submit as an input, which is not kept (call keep() on "
             "it before submitting the task that makes it)"
         )
-    return obj
 
 
 def _check_task(cut: Cut, spec: TaskSpec) -> None:
@@ -240,6 +261,8 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
             spec.options = cut.options
         else:
             cut.options = spec.options
+    if type(spec.config) is list:
+        spec.config = [_NO_PARTS if part == [] else part for part in spec.config]
     foreign = None if executor in ("py", BUILTIN) else executor
     task = Task(spec, session, _shape(session, spec, foreign), _kind(session, spec), inputs)
     if spec.outputs:
@@ -322,7 +345,12 @@ def can_be_kept(obj: Object) -> bool:
     return obj.state in (OBJ_UNFINISHED, OBJ_FINISHED, OBJ_FAILED)
 
 
-def _check_complete(cut: Cut) -> None:
+def _check_whole(cut: Cut) -> None:
+    for obj, user in cut.used.items():
+        # Between the pieces of a submit other things happen.
+        if cut.session.objects.get(obj.id[1]) is not obj:
+            raise Refused(f"task {user} has object {obj.title} as an input, which is gone")
+        _check_usable(obj, user)
     for obj in cut.objects.values():
         if obj.producer is None and not obj.constant:
             raise Refused(f"object {obj.title} is neither a constant nor the output of a task")
