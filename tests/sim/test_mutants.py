@@ -1,4 +1,4 @@
-"""Planted bugs are found within the seeds that every commit runs."""
+"""Planted bugs are found within the seeds that every commit runs (looking for all of them takes minutes)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def seeds_to_find(number: int) -> int | None:
     return None
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_all_are_found() -> None:
     context = multiprocessing.get_context("fork")
     with context.Pool(os.cpu_count(), maxtasksperchild=1) as pool:
