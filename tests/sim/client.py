@@ -22,8 +22,9 @@ ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
 class SimSession:
     """What a client knows of one of its sessions."""
 
-    def __init__(self, session_id: int, random: Random, on_failure: str) -> None:
+    def __init__(self, session_id: int, random: Random, on_failure: str, persistent: bool) -> None:
         self.id = session_id
+        self.persistent = persistent
         self.on_failure = on_failure
         self.graph = plan.Graph(session_id, random)
         self.states: dict[ID, TaskState] = {}
@@ -38,6 +39,7 @@ class SimSession:
         self.surprises = 0
         self.judge_at = 0.0
         self.rested = False
+        self.attached = True
         self.judged = False
 
     def take(self, tasks: list[m.TaskUpdate], objects: list[m.ObjectUpdate]) -> None:
@@ -52,7 +54,9 @@ class SimSession:
 
     @property
     def settled(self) -> bool:
-        return self.stopped is not None or all(self.states[id] in SETTLED for id in self.graph.tasks)
+        if self.stopped is not None:
+            return True
+        return self.attached and all(self.states[id] in SETTLED for id in self.graph.tasks)
 
 
 class SimClient:
@@ -102,10 +106,38 @@ class SimClient:
 
     def _open(self) -> None:
         on_failure = "stop" if self.random.random() < 0.1 else "continue"
-        self.ask(m.NewSession, "sim", on_failure, False, ENV, then=lambda reply: self._opened(reply, on_failure))
+        persistent = self.random.random() < 0.15
 
-    def _opened(self, reply: m.SessionOpened, on_failure: str) -> None:
-        session = SimSession(reply.session_id, self.random, on_failure)
+        def opened(reply: m.SessionOpened) -> None:
+            self._opened(SimSession(reply.session_id, self.random, on_failure, persistent))
+
+        self.ask(m.NewSession, "sim", on_failure, persistent, ENV, then=opened)
+
+    def adopt(self, session: SimSession) -> None:
+        """Take over a persistent session of a client that is gone."""
+        if session.stopped is not None or session.closing:
+            return
+        session.closing = True
+        heir = SimSession(session.id, self.random, session.on_failure, True)
+        heir.graph = session.graph
+        self.sessions.append(heir)
+
+        def attached(reply: Any) -> None:
+            if type(reply) is m.Failed:
+                # It was stopped by a failure that its client never heard of, and ended with it.
+                heir.closed = heir.closing = True
+                return
+            known = [task.id for task in reply.tasks]
+            heir.graph.tasks = {id: spec for id, spec in heir.graph.tasks.items() if id in known}
+            heir.graph.producer = {id: task for id, task in heir.graph.producer.items() if task in known}
+            heir.graph.kept = dict.fromkeys(reply.keep)
+            heir.take(reply.states, reply.object_states)
+            heir.attached = True
+
+        heir.attached = False
+        self.ask(m.Attach, session.id, then=attached)
+
+    def _opened(self, session: SimSession) -> None:
         self.sessions.append(session)
         self._submit(session)
         after = self.world.clock.after

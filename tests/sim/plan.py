@@ -52,6 +52,7 @@ class Graph:
         self.kept: dict[ID, None] = {}
         self.constants: list[ID] = []
         self.functions: list[ID] = []
+        self.passing: list[ID] = []
         self.cancelled: dict[ID, None] = {}
         self.behaves: dict[ID, tuple[str, int]] = {}
 
@@ -80,6 +81,10 @@ class Graph:
         if not self.functions or random.random() < 0.3:
             self.functions.append(self._constant(constants, objects))
         usable = [*self.constants, *(id for id in self.kept if id in self.producer)]
+        if random.random() < 0.3:
+            usable.append(self._constant(constants, objects))
+            constants[-1].passing = True
+            self.passing.append(usable[-1])
         made: list[ID] = []
         keep: list[ID] = []
         style = random.choice(["random", "chain", "wide", "tree"])

@@ -18,7 +18,7 @@ from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.core.explain import explain_task
-from tests.sim.client import SimClient
+from tests.sim.client import SimClient, SimSession
 from tests.sim.governor import SimGovernor
 from tests.sim.network import Clock, Conversation, Network, Side
 
@@ -406,10 +406,21 @@ class World:
     def _client_gone(self, client: SimClient) -> None:
         self.peers.pop(client.host).close()
         self._step(ev.ClientGone(client.host))
+        heir = self.clients[0]
+        for session in client.sessions:
+            if session.persistent:
+                heir.adopt(session)
+        known = {session.id for one in self.clients for session in one.sessions}
+        for session_id, record in self.core.state.graph.sessions.items():
+            if session_id not in known and record.client is None:
+                # Its client died before it heard of it.
+                heir.adopt(SimSession(session_id, self.random, record.on_failure, True))
         # What it had uploaded and never submitted goes with it; the real shell does that.
         for session in client.sessions:
-            for id in (*session.graph.constants, *session.graph.functions):
-                self.uploads.pop(f"upload-{id}", None)
+            for id in (*session.graph.constants, *session.graph.functions, *session.graph.passing):
+                known = self.core.state.graph.sessions.get(session.id)
+                if known is None or known.over or id.id not in known.uploads:
+                    self.uploads.pop(f"upload-{id}", None)
 
     def _heal(self) -> None:
         self.network.heal()

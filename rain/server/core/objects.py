@@ -112,9 +112,9 @@ def _remove(state: State, obj: Object) -> None:
 def release_passing(state: State, obj: Object) -> None:
     """Release a constant that was passing, unless somebody may still need it."""
     session = obj.session
-    if obj.needed or obj.lineage or session.persistent:
-        return
     number = obj.id[1]
+    if obj.needed or obj.lineage or session.persistent or number not in session.objects:
+        return
     upload = session.uploads.pop(number, None)
     if upload is not None:
         state.out.append(DiscardUpload([upload]))

@@ -396,11 +396,13 @@ def _take_tasks(state: State, cut: Cut) -> None:
     session.tasks.update(cut.tasks)
     session.counts[id(WAITING)] += len(cut.tasks)
     order = graph.orders
+    ready: list[Task] = []
+    broken: list[tuple[Task, Object]] = []
+    # All users are counted before the first task settles: that may release what others need.
     for task in cut.tasks.values():
         order += 1
         task.order = order
         pending = 0
-        broken: Object | None = None
         for obj in task.inputs:
             obj.needs += 1
             if obj.constant:
@@ -409,13 +411,17 @@ def _take_tasks(state: State, cut: Cut) -> None:
             if obj.state is OBJ_UNFINISHED:
                 pending += 1
             elif obj.state is OBJ_FAILED:
-                broken = obj
+                broken.append((task, obj))
         task.pending = pending
-        if broken is not None:
-            assert broken.producer is not None
-            settle_as(state, task, *dependency_error(task, broken.producer))
-        elif pending == 0:
-            make_ready(state, task)
+        if pending == 0:
+            ready.append(task)
     graph.orders = order
     if cut.tasks:
         session.last_number = max(session.last_number, max(cut.tasks))
+    for task, obj in broken:
+        if task.state is WAITING:
+            assert obj.producer is not None
+            settle_as(state, task, *dependency_error(task, obj.producer))
+    for task in ready:
+        if task.state is WAITING:
+            make_ready(state, task)
