@@ -16,7 +16,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PURE = ("rain.common", "rain.server.core", "rain.server.graph", "rain.server.scheduler", "rain.governor.core")
+PURE = (
+    "rain.common",
+    "rain.server.core",
+    "rain.server.graph",
+    "rain.server.records",
+    "rain.server.scheduler",
+    "rain.governor.core",
+)
 """Packages and modules that touch no world."""
 
 LOADED_BY_NOTHING_PURE = {

@@ -11,7 +11,8 @@ from collections import Counter
 
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
-from rain.server.graph import (
+from rain.server.graph import Graph
+from rain.server.records import (
     CANCELLED,
     FAILED,
     FINISHED,
@@ -25,7 +26,6 @@ from rain.server.graph import (
     WAITING,
     Copy,
     Governor,
-    Graph,
     Lease,
     Object,
     Session,

@@ -36,14 +36,14 @@ import heapq
 from collections.abc import Iterator
 
 from rain.common.limits import AHEAD_S
-from rain.server.graph import (
+from rain.server.graph import Graph
+from rain.server.records import (
     OBJ_FINISHED,
     OBJ_UNFINISHED,
     READY,
     WAITING,
     Copy,
     Governor,
-    Graph,
     Lease,
     Object,
     Shape,

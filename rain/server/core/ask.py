@@ -37,7 +37,7 @@ from rain.server.core.run import object_data
 from rain.server.core.settle import cancel
 from rain.server.core.state import State, task_update
 from rain.server.core.submit import can_be_kept
-from rain.server.graph import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
+from rain.server.records import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
 
 
 def _unknown(session: Session, id: ID, what: str) -> str:
@@ -147,7 +147,11 @@ def get_output(state: State, client: Client, message: GetOutput) -> None:
     if session is None:
         state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
         return
-    stdout, stderr = session.outputs.get(message.task[1], (b"", b""))
+    number = message.task[1]
+    if number not in session.tasks and session.released_as(number) != RELEASED_TASK:
+        state.refuse(client.id, message.request, _unknown(session, message.task, "task"))
+        return
+    stdout, stderr = session.outputs.get(number, (b"", b""))
     state.to_client(client.id, Output(message.request, stdout, stderr))
 
 

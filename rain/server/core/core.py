@@ -29,7 +29,7 @@ from rain.server.core.effects import Effect
 from rain.server.core.explain import cannot_hold
 from rain.server.core.settle import fail
 from rain.server.core.state import State
-from rain.server.graph import OBJ_FINISHED, Client, Governor
+from rain.server.records import OBJ_FINISHED, Client, Governor
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,

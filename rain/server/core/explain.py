@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.graph import Graph
+from rain.server.records import (
     CANCELLED,
     FAILED,
     FINISHED,
@@ -11,7 +12,6 @@ from rain.server.graph import (
     RUNNING,
     UNITS,
     Governor,
-    Graph,
     Shape,
     Task,
 )

@@ -15,7 +15,7 @@ from rain.common.spec import TaskError
 from rain.server.core.objects import drop_copies, fail_object, make_ready, used_at, wanted
 from rain.server.core.settle import back, dependency_error, fail, settle_as
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.records import (
     CANCELLED,
     FAILED,
     FINISHED,

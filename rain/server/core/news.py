@@ -23,7 +23,7 @@ from rain.common.messages import (
 )
 from rain.server.core.run import object_data, places
 from rain.server.core.state import State, task_update
-from rain.server.graph import OBJ_FINISHED, Copy, Governor, Object, Session, Task
+from rain.server.records import OBJ_FINISHED, Copy, Governor, Object, Session, Task
 
 BATCH_ITEMS_MAX = 20_000
 ITEM_BYTES = 150

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.records import (
     FINISHED,
     OBJ_FAILED,
     OBJ_FINISHED,

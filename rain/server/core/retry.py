@@ -6,7 +6,7 @@ from rain.common.messages import Done, Retry
 from rain.server.core.lost import revive
 from rain.server.core.state import State
 from rain.server.core.submit import Cut, Refused, check_objects, discard_uploads, take_objects
-from rain.server.graph import CANCELLED, FAILED, OBJ_FAILED, Client, Object, Session, Task
+from rain.server.records import CANCELLED, FAILED, OBJ_FAILED, Client, Object, Session, Task
 
 
 def retry(state: State, client: Client, session: Session, message: Retry) -> None:

@@ -9,7 +9,7 @@ from rain.server.core.lost import crashed
 from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
 from rain.server.core.settle import back, fail
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.records import (
     FINISHED,
     OBJ_FINISHED,
     OBJ_REMOVED,

@@ -15,7 +15,7 @@ from rain.server.core.effects import DiscardUpload
 from rain.server.core.news import flush_session
 from rain.server.core.state import State
 from rain.server.core.submit import discard_uploads
-from rain.server.graph import CANCELLED, Client, Governor, Session, Task
+from rain.server.records import CANCELLED, Client, Governor, Session, Task
 
 SESSION_NAME_CHARS_MAX = 1000
 

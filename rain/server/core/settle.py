@@ -11,7 +11,7 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.common.states import TaskState
 from rain.server.core.objects import abandon, fail_object, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.records import (
     CANCELLED,
     FAILED,
     FINISHED,

@@ -7,7 +7,8 @@ from typing import Any
 from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, ToClient, ToGovernor
-from rain.server.graph import Governor, Graph, Object, Session, Task
+from rain.server.graph import Graph
+from rain.server.records import Governor, Object, Session, Task
 from rain.server.scheduler import Scheduler
 
 NO_VALUES: dict[str, Any] = {}

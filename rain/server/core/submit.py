@@ -19,7 +19,8 @@ from rain.server.core.effects import DiscardUpload
 from rain.server.core.objects import make_ready, release_passing
 from rain.server.core.settle import dependency_error, settle_as
 from rain.server.core.state import State
-from rain.server.graph import (
+from rain.server.records import (
+    AMOUNT_MAX,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_UNFINISHED,
@@ -36,7 +37,8 @@ NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""
 NAME_CHARS_MAX = 10_000
 RESOURCES_MAX = 64
-AMOUNT_MAX = 1e18
+SHAPES_MAX = 10_000
+"""Different requests for resources, and different kinds of code, that a session remembers."""
 RETRIES_MAX = 1_000_000
 PRIORITY_MAX = 1 << 30
 BUILTIN = "builtin"
@@ -311,6 +313,9 @@ def _shape(session: Session, spec: TaskSpec, executor: str | None) -> Shape:
                 raise Refused(
                     f"task {spec.id} asks for {amount} {name}; it has to be a number from 0 to {AMOUNT_MAX:g}"
                 )
+        if len(session.shapes) >= SHAPES_MAX:
+            # Tasks that ask for what is forgotten here have their record still.
+            session.shapes = {known: shape for known, shape in session.shapes.items() if shape.heap}
         shape = session.shapes[key] = Shape(resources, executor)
     spec.resources = shape.resources
     return shape
@@ -329,6 +334,8 @@ def _kind(session: Session, spec: TaskSpec) -> Kind:
         key = spec.task_type
     kind = session.kinds.get(key)
     if kind is None:
+        if len(session.kinds) >= SHAPES_MAX:
+            session.kinds.clear()
         kind = session.kinds[key] = Kind()
     return kind
 

@@ -1,0 +1,556 @@
+"""The server's records: sessions, clients, governors, tasks, objects.
+
+Records of waiting tasks are what the server's memory is made of, hence slots, shared ids and strings, and
+`Object.consumers`, which is nothing, a task, or a dict of tasks. `rain.server.graph` says how they hang together.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from rain.common.ids import ID
+from rain.common.limits import AHEAD_TASKS_MAX
+from rain.common.messages import FileRef, Register, SessionEnv
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.states import DataObjectState, TaskState
+
+WAITING, READY, RUNNING = TaskState.WAITING, TaskState.READY, TaskState.RUNNING
+FINISHED, FAILED, CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
+OBJ_UNFINISHED, OBJ_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
+OBJ_REMOVED, OBJ_FAILED = DataObjectState.REMOVED, DataObjectState.FAILED
+
+UNITS = 1_000_000
+"""Resources are counted in whole units of a millionth, so that sums of fractions come back to zero."""
+
+AMOUNT_MAX = 1e18
+"""Largest amount of a resource."""
+
+UNKNOWN_DURATION_US = 50_000
+"""Estimate for a function that has not run yet."""
+OVERHEAD_US = 100
+"""What a task costs a cpu beside its own code."""
+SHARES_MAX = 1024
+"""Shapes whose share of a governor is remembered."""
+
+
+def to_units(amount: float) -> int:
+    """A resource's amount in whole units; what is asked for is never rounded to nothing."""
+    return max(1, round(min(amount, AMOUNT_MAX) * UNITS)) if amount > 0 else 0
+
+
+class Lease(enum.IntEnum):
+    """What an assigned task is for its governor's books."""
+
+    NONE = 0
+    FOLLOWER = 1  # waits for tasks of the same governor
+    DEMAND = 2  # could run, or runs
+
+
+class Copy(enum.IntEnum):
+    """What a governor has of an object; a `FileRef` instead means: it holds it, in this file."""
+
+    TOLD = 1  # it knows where to get it, and perhaps does
+    STALE = 2  # as TOLD, but the places it knows are gone
+    HELD = 3  # in its store, and small
+
+
+class Shape:
+    """What tasks of one session ask of a governor; equal requests share one record.
+
+    Attributes
+    ----------
+    resources : dict of str to float
+        As declared, shared by all specs.
+    needs : tuple of (str, int)
+        Names and units; an executor type of governors' configurations is a name with 0 units.
+    executor : str or None
+        That type.
+    heap : list of (int, Task)
+        Ready tasks, most urgent first; see `rain.server.scheduler`.
+    placeable, version : bool, int
+        Whether some governor could hold it, as of `Graph.version`.
+    blocked_since : float or None
+        When its most urgent task first found no room, while others did.
+    """
+
+    __slots__ = ("blocked_since", "cpus", "executor", "heap", "needs", "placeable", "resources", "version")
+
+    def __init__(self, resources: dict[str, float], executor: str | None) -> None:
+        self.resources = resources
+        self.executor = executor
+        needs = [(name, to_units(amount)) for name, amount in sorted(resources.items()) if amount > 0]
+        if executor is not None:
+            needs.append((f"executor {executor}", 0))
+        self.needs = tuple(needs)
+        self.cpus = resources.get("cpus", 0.0)
+        self.heap: list[tuple[int, Task]] = []
+        self.placeable = False
+        self.version = -1
+        self.blocked_since: float | None = None
+
+
+class Kind:
+    """What tasks that run the same code have cost so far."""
+
+    __slots__ = ("count", "us")
+
+    def __init__(self) -> None:
+        self.us = UNKNOWN_DURATION_US
+        self.count = 0
+
+    def add(self, seconds: float) -> None:
+        """Take a measurement."""
+        measured = int(min(max(seconds, 0.0), 1e6) * 1e6) + OVERHEAD_US
+        self.count += 1
+        # The average follows changes; the first measurements count fully.
+        self.us += (measured - self.us) // min(self.count, 8)
+
+
+class Task:
+    """One submitted task.
+
+    Attributes
+    ----------
+    inputs : tuple of Object
+        Distinct inputs, the function last.
+    pending : int
+        How many of them are not finished (meaningful while unsettled).
+    rank : int
+        Length of the longest chain of tasks that starts here, in its submit.
+    order : int
+        Counts tasks as they were submitted.
+    attempt : int
+        Number of the present or last assignment, 0 before the first.
+    load : int
+        What it adds to its governor's `work` (microseconds of one cpu).
+    governor : Governor or None
+        Where it is assigned.
+    queued : bool
+        Whether the scheduler has it in a heap (perhaps in vain: entries of tasks that are not ready are skipped).
+    delayed : bool
+        Whether the core waits a while before it queues it.
+    again : bool
+        Finished once, and runs only to make lost outputs again.
+    retained : bool
+        Finished, and kept for lineage.
+    news : bool
+        Whether the client is to be told of it at the end of the turn.
+    """
+
+    __slots__ = (
+        "again",
+        "attempt",
+        "delayed",
+        "error",
+        "governor",
+        "id",
+        "info",
+        "inputs",
+        "kind",
+        "lease",
+        "load",
+        "news",
+        "order",
+        "outputs",
+        "pending",
+        "queued",
+        "rank",
+        "retained",
+        "session",
+        "shape",
+        "spec",
+        "state",
+    )
+
+    def __init__(self, spec: TaskSpec, session: Session, shape: Shape, kind: Kind, inputs: tuple[Object, ...]) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.session = session
+        self.shape = shape
+        self.kind = kind
+        self.inputs = inputs
+        self.outputs: tuple[Object, ...] = ()
+        self.state = WAITING
+        self.pending = 0
+        self.rank = 1
+        self.order = 0
+        self.attempt = 0
+        self.governor: Governor | None = None
+        self.lease = Lease.NONE
+        self.load = 0
+        self.info: TaskInfo | None = None
+        self.error: TaskError | None = None
+        self.queued = False
+        self.delayed = False
+        self.again = False
+        self.retained = False
+        self.news = False
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether it still moves by itself."""
+        state = self.state
+        return state is WAITING or state is READY or state is RUNNING
+
+    @property
+    def runs_once(self) -> bool:
+        """Whether its user forbade a second run."""
+        return self.spec.options is not None and self.spec.options.rerun == "never"
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.spec.name or self.spec.task_type} ({self.id})"
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.state.value}>"
+
+
+class Object:
+    """One submitted data object.
+
+    Attributes
+    ----------
+    producer : Task or None
+        None for constants, and once the producer was released.
+    is_function : bool
+        A constant that Python tasks run: it stays on governors while its session lives.
+    passing : bool
+        A constant that goes when no task needs it any more.
+    consumers : None, Task, or dict of Task to None
+        The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
+    needs : int
+        How many unsettled and failed tasks have it as an input.
+    lineage : int
+        How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
+    data : bytes or None
+        Its bytes, where the server has them in memory.
+    file : FileRef or None
+        The server's own file of a large constant.
+    size : int
+        Bytes, 0 while unknown.
+    sites : tuple of Governor
+        Governors that hold or know it: those in whose `objects` it is.
+    """
+
+    __slots__ = (
+        "checksum",
+        "constant",
+        "consumers",
+        "data",
+        "file",
+        "id",
+        "info",
+        "is_function",
+        "kept",
+        "lineage",
+        "needs",
+        "news",
+        "passing",
+        "producer",
+        "session",
+        "sites",
+        "size",
+        "spec",
+        "state",
+    )
+
+    def __init__(self, spec: ObjectSpec, session: Session) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.session = session
+        self.producer: Task | None = None
+        self.constant = False
+        self.is_function = False
+        self.passing = False
+        self.consumers: Task | dict[Task, None] | None = None
+        self.needs = 0
+        self.lineage = 0
+        self.kept = False
+        self.state = OBJ_UNFINISHED
+        self.info: ObjectInfo | None = None
+        self.size = 0
+        self.data: bytes | None = None
+        self.file: FileRef | None = None
+        self.checksum: int | None = None
+        self.sites: tuple[Governor, ...] = ()
+        self.news = False
+
+    @property
+    def needed(self) -> bool:
+        """Whether somebody wants its data."""
+        return self.kept or self.needs > 0
+
+    @property
+    def safe(self) -> bool:
+        """Whether no governor's loss can take its data."""
+        return self.data is not None or self.constant
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is there as long as its session, so that nobody counts its users for lineage."""
+        return self.constant and not self.passing
+
+    def waiting(self) -> Sequence[Task]:
+        """The unsettled tasks that have it as an input."""
+        consumers = self.consumers
+        if consumers is None:
+            return ()
+        if isinstance(consumers, dict):
+            return list(consumers)
+        return (consumers,)
+
+    def add_consumer(self, task: Task) -> None:
+        """Record an unsettled consumer."""
+        if self.constant:
+            return
+        consumers = self.consumers
+        if consumers is None:
+            self.consumers = task
+        elif isinstance(consumers, dict):
+            consumers[task] = None
+        else:
+            self.consumers = {consumers: None, task: None}
+
+    def remove_consumer(self, task: Task) -> None:
+        """Forget a consumer that settled."""
+        consumers = self.consumers
+        if consumers is task:
+            self.consumers = None
+        elif isinstance(consumers, dict):
+            consumers.pop(task, None)
+            if not consumers:
+                self.consumers = None
+
+    def holders(self) -> list[Governor]:
+        """The governors that have its data."""
+        return [governor for governor in self.sites if governor.objects[self] not in (Copy.TOLD, Copy.STALE)]
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.spec.label!r} ({self.id})" if self.spec.label else str(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Object {self.id} {self.state.value}>"
+
+
+class Session:
+    """One session.
+
+    Attributes
+    ----------
+    tasks, objects : dict of int to Task, Object
+        By number; those that were released are not in it.
+    released : bytearray
+        Per number 0, or what became of the item (`RELEASED_TASK`, `RELEASED_OBJECT`).
+    counts : dict of int to int
+        Number of tasks per ``id(state)``, released ones included.
+    governors : dict of str to Governor
+        Those that were sent `OpenSession` and not yet answered `SessionEnded`.
+    outputs : dict of int to (bytes, bytes)
+        What tasks' last attempts wrote, oldest first, at most `rain.server.core.run.OUTPUTS_BYTES_MAX`.
+    crashes, failures, misses : dict of int to int
+        Per task its crashed and its failed attempts; per object how often it could not be fetched.
+    closing : list of (str, int) or None
+        While it ends: who is to be told (client, request) when it has ended.
+    stopped : str or None
+        Why it ended by itself; nothing but closing is possible then.
+    """
+
+    __slots__ = (
+        "client",
+        "closing",
+        "counts",
+        "crashes",
+        "env",
+        "failures",
+        "governors",
+        "id",
+        "kinds",
+        "last_number",
+        "misses",
+        "name",
+        "objects",
+        "on_failure",
+        "outputs",
+        "outputs_bytes",
+        "persistent",
+        "released",
+        "shapes",
+        "stopped",
+        "tasks",
+        "uploads",
+    )
+
+    def __init__(
+        self, id: int, name: str, client: Client | None, on_failure: str, persistent: bool, env: SessionEnv
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.client = client
+        self.on_failure = on_failure
+        self.persistent = persistent
+        self.env = env
+        self.tasks: dict[int, Task] = {}
+        self.objects: dict[int, Object] = {}
+        self.released = bytearray()
+        self.last_number = 0
+        self.counts = dict.fromkeys(map(_id, TaskState), 0)
+        self.shapes: dict[Any, Shape] = {}
+        self.kinds: dict[Any, Kind] = {}
+        self.governors: dict[str, Governor] = {}
+        self.outputs: dict[int, tuple[bytes, bytes]] = {}
+        self.outputs_bytes = 0
+        self.crashes: dict[int, int] = {}
+        self.failures: dict[int, int] = {}
+        self.misses: dict[int, int] = {}
+        self.uploads: dict[int, str] = {}
+        self.closing: list[tuple[str, int]] | None = None
+        self.stopped: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.closing is not None or self.stopped is not None
+
+    def release(self, number: int, what: int) -> None:
+        """Leave a byte behind for a record that is no longer kept."""
+        released = self.released
+        if number >= len(released):
+            released.extend(bytes(max(number + 1, self.last_number + 1) - len(released)))
+        released[number] = what
+
+    def released_as(self, number: int) -> int:
+        """What was released under a number; 0 for nothing."""
+        return self.released[number] if 0 <= number < len(self.released) else 0
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.name!r}>"
+
+
+_id = id
+RELEASED_TASK = 1
+RELEASED_OBJECT = 2
+
+
+class Client:
+    """One client's conversation.
+
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.submit.Cut`).
+    """
+
+    __slots__ = ("gathering", "id", "sessions")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.sessions: dict[int, Session] = {}
+        self.gathering: dict[int, Any] = {}
+
+
+class Governor:
+    """One governor.
+
+    Attributes
+    ----------
+    total, demand : dict of str to int
+        Units that it has, and that tasks with `Lease.DEMAND` or in `stopping` ask for (more than it has: work ahead).
+    cpus : float
+        At least 1, to measure work by.
+    work, follow_work : int
+        Estimated microseconds of one cpu that its tasks of `Lease.DEMAND` and of `Lease.FOLLOWER` take.
+    assigned : dict of Task to None
+        In the order of assignment.
+    stopping : dict of (ID, int) to (Shape, Lease, int)
+        Attempts that were told to end and have not yet; they use their resources until then.
+    objects : dict of Object to (Copy or FileRef)
+    dropping : dict of ID to int
+        Drops that it has not confirmed.
+    sessions : dict of int to Session
+        Sessions opened there.
+    recalling : bool
+        Whether it was asked to give tasks back and has not answered.
+    frontier : deque of Task
+        Tasks assigned here whose consumers could follow them.
+    parked : list of (int, Task)
+        Heap of ready tasks that had better wait for this governor, because it holds their inputs.
+    drops, cancels, ends, resends : list
+        What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
+        places changed while tasks there wait for them.
+    """
+
+    __slots__ = (
+        "_shares",
+        "assigned",
+        "cancels",
+        "cpus",
+        "demand",
+        "dropping",
+        "drops",
+        "ends",
+        "follow_work",
+        "frontier",
+        "host_id",
+        "id",
+        "load",
+        "objects",
+        "order",
+        "parked",
+        "recalling",
+        "resends",
+        "resources",
+        "sessions",
+        "stopping",
+        "tasks_max",
+        "total",
+        "work",
+    )
+
+    def __init__(self, register: Register, order: int) -> None:
+        self.id = register.governor_id
+        self.host_id = register.host_id
+        self.order = order
+        self.resources = register.resources
+        self.total = {name: to_units(amount) for name, amount in register.resources.items()}
+        self.total.update({f"executor {name}": 0 for name in register.executors})
+        self.demand = dict.fromkeys(self.total, 0)
+        self.cpus = max(1.0, register.resources.get("cpus", 0.0))
+        self.tasks_max = int(AHEAD_TASKS_MAX * self.cpus)
+        self.work = 0
+        self.follow_work = 0
+        self.assigned: dict[Task, None] = {}
+        self.stopping: dict[tuple[ID, int], tuple[Shape, Lease, int]] = {}
+        self.objects: dict[Object, Copy | FileRef] = {}
+        self.dropping: dict[ID, int] = {}
+        self.sessions: dict[int, Session] = {}
+        self.recalling = False
+        self.frontier: deque[Task] = deque()
+        self.parked: list[tuple[int, Task]] = []
+        self.drops: list[ID] = []
+        self.cancels: list[tuple[ID, int]] = []
+        self.ends: list[int] = []
+        self.resends: list[Object] = []
+        self.load: dict[str, float] = {}
+        self._shares: dict[Shape, float] = {}
+
+    def can_hold(self, shape: Shape) -> bool:
+        """Whether it could run such a task if it were empty."""
+        total = self.total
+        return all(units <= total.get(name, -1) for name, units in shape.needs)
+
+    def load_of(self, shape: Shape, us: int) -> int:
+        """What a task of `us` microseconds adds to `work`: the greatest share of it that it takes, in cpus."""
+        share = self._shares.get(shape)
+        if share is None:
+            total = self.total
+            share = self.cpus * max((units / total[name] for name, units in shape.needs if units), default=0.0)
+            if len(self._shares) >= SHARES_MAX:
+                self._shares.clear()
+            self._shares[shape] = share
+        return int(us * share) + 1
+
+    def __repr__(self) -> str:
+        return f"<Governor {self.id}>"
