@@ -146,10 +146,8 @@ MUTANTS = [
 ]
 
 
-def plant(mutant: Mutant) -> None:
-    """Change the code of this process, for good.
-
-    The functions stay the same objects, so that whoever imported one has the bug too.
+def mutated(mutant: Mutant) -> str:
+    """The module's source with the bug.
 
     Raises
     ------
@@ -161,9 +159,18 @@ def plant(mutant: Mutant) -> None:
     source = pathlib.Path(module.__file__).read_text()
     if source.count(mutant.old) != 1:
         raise ValueError(f"{mutant.name}: the text is {source.count(mutant.old)} times in {mutant.module}")
+    return source.replace(mutant.old, mutant.new)
+
+
+def plant(mutant: Mutant) -> None:
+    """Change the code of this process, for good.
+
+    The functions stay the same objects, so that whoever imported one has the bug too.
+    """
+    module = importlib.import_module(mutant.module)
     changed = types.ModuleType(mutant.module)
     changed.__file__ = module.__file__
-    exec(compile(source.replace(mutant.old, mutant.new), module.__file__, "exec"), changed.__dict__)
+    exec(compile(mutated(mutant), str(module.__file__), "exec"), changed.__dict__)
     _take_code(module.__dict__, changed.__dict__, mutant.module)
 
 

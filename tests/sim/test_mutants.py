@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.sim import world
-from tests.sim.mutants import MUTANTS, plant
+from tests.sim.mutants import MUTANTS, mutated, plant
 
 SEEDS = int(os.environ.get("RAIN_MUTANT_SEEDS", "3000"))
 
@@ -36,5 +36,7 @@ def test_all_are_found() -> None:
     assert not survivors, f"nobody noticed: {survivors}"
 
 
-def test_enough_of_them() -> None:
+def test_there_are_enough_and_each_can_be_planted() -> None:
     assert len(MUTANTS) >= 20
+    for mutant in MUTANTS:
+        compile(mutated(mutant), mutant.module, "exec")
