@@ -141,5 +141,6 @@ def test_the_same_staged_file_twice(staging: Staging, tmp_path: Path) -> None:
 def test_many_small_outputs_do_not_make_one_huge_message(staging: Staging) -> None:
     specs = [spec(str(number), id=number) for number in range(100)]
     outputs = take(staging, [bytes(60_000)] * 100, *specs)
-    assert 4_000_000 < sum(len(output.data) for output in outputs if output.data is not None) <= 4 << 20
+    inline = sum(len(output.data) for output in outputs if output.data is not None)
+    assert BATCH_BYTES_TARGET - 60_000 < inline <= BATCH_BYTES_TARGET
     assert sum(output.file is not None for output in outputs) > 20
