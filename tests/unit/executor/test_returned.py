@@ -11,6 +11,7 @@ import pytest
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
+from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.returned import Returned
