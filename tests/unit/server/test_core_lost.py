@@ -313,3 +313,20 @@ def test_a_crash_of_a_chain_withdraws_its_followers() -> None:
     for task in (first, second, third):
         rig.finish(task)
     assert rig.state(third) == "finished"
+
+
+def test_nothing_is_sent_for_those_that_have_gone() -> None:
+    rig = Rig()
+    rig.governor("g1")
+    id = rig.id()
+    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.FileRef("/x", 1, 1 << 20, 0), None, True)
+    task = rig.task(id)
+    rig.submit(task, more_objects=[m.ObjectSpec(id)], more_constants=[constant])
+    rig.turn()
+    rig.says("g1", m.ObjectsLost([id], "wrong checksum"))
+    rig.says("g1", m.InputsMissing([(task.id, 1)], [id], "wrong checksum"))
+    rig.ask(m.Cancel, rig.session, [task.id])
+    rig.told("g1", m.Assign)
+    rig.turn()
+    assert not rig.told("g1", m.Assign)
+    assert rig.discarded == ["upload-1"]
