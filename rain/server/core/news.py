@@ -21,6 +21,7 @@ from rain.common.messages import (
     TaskAssignment,
     TaskUpdate,
 )
+from rain.server.core.objects import used_at
 from rain.server.core.run import object_data, places
 from rain.server.core.state import State, task_update
 from rain.server.records import OBJ_FINISHED, Copy, Governor, Object, Session, Task
@@ -125,11 +126,9 @@ def flush_resends(state: State) -> None:
         objects = []
         size = 0
         for obj in governor.resends:
-            if (
-                obj.state is OBJ_FINISHED
-                and governor.objects.get(obj, Copy.STALE) is Copy.STALE
-                and not obj.session.over
-            ):
+            # Whoever waited for it may have gone meanwhile, and the object with it.
+            stale = governor.objects.get(obj, Copy.STALE) is Copy.STALE
+            if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
                 state.graph.add_site(governor, obj, Copy.TOLD)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0)
