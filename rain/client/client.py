@@ -19,6 +19,7 @@ from rain.client.operations import End, Item, checked, update
 from rain.client.session import Session
 from rain.client.state import TaskRecord
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
+from rain.common import display
 from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
@@ -192,6 +193,9 @@ class Client:
     def _incoming(self) -> str:
         """The folder in which the server looks for large constants; empty if it is on another host."""
         return self._link.welcome.incoming
+
+    def _ipython_display_(self) -> None:
+        display.show("client", self)
 
     def __repr__(self) -> str:
         state = "" if self._connected else " closed" if self._over == "closed" else " lost"

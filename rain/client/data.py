@@ -13,6 +13,7 @@ from rain.client.constants import Value, encoded, gathered
 from rain.client.io_spec import check_label
 from rain.client.pickling import collect
 from rain.client.state import ObjectRecord
+from rain.common import display
 from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -199,6 +200,7 @@ class DataObject:
         if self._record.state is None:
             self._session._check_open()
             self._record.kept = True
+            self._session._mirror.note([self._record])
         else:
             self._session.keep([self], timeout=timeout)
 
@@ -294,6 +296,9 @@ class DataObject:
 
     def __reduce__(self) -> Any:
         return collect(self)
+
+    def _ipython_display_(self) -> None:
+        display.show("object", self)
 
     def __repr__(self) -> str:
         record = self._record

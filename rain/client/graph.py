@@ -7,21 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rain.client.state import ObjectRecord, TaskRecord
+from rain.common.look import LOOKS, NEW
 
 if TYPE_CHECKING:
     from rain.client.session import Session
-
-_COLOURS = {
-    None: "#ffffff",
-    "waiting": "#eceff1",
-    "unfinished": "#eceff1",
-    "ready": "#fff3c4",
-    "running": "#bbdefb",
-    "finished": "#c8e6c9",
-    "removed": "#f5f5f5",
-    "failed": "#ffcdd2",
-    "cancelled": "#e1bee7",
-}
 
 
 class Graph:
@@ -158,4 +147,4 @@ def _text(label: str) -> str:
 
 
 def _look(shape: str, state: Any) -> dict[str, str]:
-    return {"shape": shape, "fillcolor": _COLOURS[None if state is None else state.value]}
+    return {"shape": shape, "fillcolor": LOOKS[NEW if state is None else state.value].fill}

@@ -391,6 +391,7 @@ def keep(session: Session, items: Any) -> Operation[None]:
                     )
                 fresh.append(record)
             record.kept = True
+        session._mirror.note([obj._record for obj in objects])
     yield from _keep_submitted(session, fresh)
 
 
@@ -411,6 +412,7 @@ def keep_all(session: Session) -> Operation[None]:
                 record.kept = True
                 if record.state is not None:
                     fresh.append(record)
+        session._mirror.note(records)
     yield from _keep_submitted(session, fresh)
 
 
@@ -438,6 +440,7 @@ def unkeep(session: Session, items: Any) -> Operation[None]:
                 record.data = record.places = None
                 if record.state is not None:
                     ids.append(record.spec.id)
+                session._mirror.note([record])
     if ids:
         yield client_of(session)._ask(lambda request: Unkeep(request, session.session_id, ids))
 

@@ -18,6 +18,7 @@ from rain.client.operations import Item
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, T, block, check_timeout, perform, reject, resolve
+from rain.common import display
 from rain.common.errors import RainException, SessionException
 from rain.common.states import DataObjectState
 
@@ -478,6 +479,9 @@ class Session:
 
         return Graph(self, show_ids)
 
+    def _ipython_display_(self) -> None:
+        display.show("session", self)
+
     def __repr__(self) -> str:
         state = "open" if self._ended is None else self._ended.word
         mirror = self._mirror
@@ -563,11 +567,15 @@ class Session:
         active.unset_default(self)
         for gate in gates:
             reject(gate.future, self._ended_error())
+        for watch in self._mirror.watches:
+            watch.poke()
 
     def _add(self, record: Record) -> None:
         """Take in a new constant."""
         self._mirror.records[record.spec.id.id] = record
         self._mirror.pending.append(record)
+        if self._mirror.watches:
+            self._mirror.note([record])
 
     def _add_task(self, record: TaskRecord) -> None:
         """Take in a new task and its outputs."""
@@ -576,6 +584,8 @@ class Session:
         for output in record.outputs:
             records[output.spec.id.id] = output
         self._mirror.pending.append(record)
+        if self._mirror.watches:
+            self._mirror.note([record])
 
     def _object(self, number: int) -> DataObject:
         record: Any = self._mirror.records[number]
@@ -604,6 +614,7 @@ class Session:
                 if self._persistent or not record.kept or (record.handle is not None and record.handle() is not None):
                     continue
                 record.kept = False
+                self._mirror.note([record])
                 if record.state is not None:
                     record.data = record.places = None
                     ids.append(record.spec.id)

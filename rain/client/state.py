@@ -13,7 +13,7 @@ An object is finished when its task is, so gates stand at tasks, and at constant
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rain.client.constants import Value
     from rain.client.function import Source
     from rain.client.sites import Site
+    from rain.client.watch import Watch
 
 _FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
 _O_UNFINISHED, _O_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
@@ -183,10 +184,13 @@ class QueueGate(Gate):
 class Mirror:
     """The records of one session, and the gates at them."""
 
-    __slots__ = ("failed", "finished", "gates", "idle_gates", "pending", "records", "submitted", "unfinished")
+    __slots__ = (
+        "failed", "finished", "gates", "idle_gates", "pending", "records", "submitted", "unfinished", "watches",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}
+        self.watches: tuple[Watch, ...] = ()
         self.pending: deque[Record] = deque()
         """Not yet submitted: tasks and constants in the order in which they were made."""
         self.submitted = 0
@@ -198,9 +202,22 @@ class Mirror:
         self.gates: set[Gate] = set()
         self.idle_gates: list[tuple[Gate, bool]] = []
 
+    # -- who watches ----------------------------------------------------------------------------
+
+    def note(self, records: Iterable[Record]) -> None:
+        """Tell whoever watches that these have changed; of a task its outputs with it."""
+        if not self.watches:
+            return
+        for record in records:
+            for watch in self.watches:
+                watch.note(record)
+                if isinstance(record, TaskRecord):
+                    for output in record.outputs:
+                        watch.note(output)
+
     # -- submit ---------------------------------------------------------------------------------
 
-    def submitting(self, records: Iterable[Record]) -> None:
+    def submitting(self, records: Sequence[Record]) -> None:
         """These are on their way to the server."""
         for record in records:
             if isinstance(record, TaskRecord):
@@ -211,8 +228,9 @@ class Mirror:
                 self.submitted += 1
             else:
                 record.state = _O_UNFINISHED
+        self.note(records)
 
-    def refused(self, records: Iterable[Record]) -> None:
+    def refused(self, records: Sequence[Record]) -> None:
         """The server did not take these; as if they had never been submitted."""
         for record in records:
             if isinstance(record, TaskRecord):
@@ -224,8 +242,9 @@ class Mirror:
                     output.state = None
             else:
                 record.state = None
+        self.note(records)
 
-    def accepted(self, constants: Iterable[ObjectRecord]) -> list[Gate]:
+    def accepted(self, constants: Sequence[ObjectRecord]) -> list[Gate]:
         """The server has these constants."""
         opened: list[Gate] = []
         for record in constants:
@@ -236,6 +255,7 @@ class Mirror:
             record.value = None
             if record.gates:
                 self._pass(record, opened)
+        self.note(constants)
         return opened
 
     # -- news -----------------------------------------------------------------------------------
@@ -264,6 +284,9 @@ class Mirror:
                 self._fold_task(task, update, opened)
         if self.idle_gates and tasks:
             self._open_idle(opened)
+        if self.watches:
+            changed = {update.id[1] for update in objects} | {update.id[1] for update in tasks}
+            self.note([records[number] for number in sorted(changed) if number in records])
         return opened
 
     def _fold_task(self, task: TaskRecord, update: TaskUpdate, opened: list[Gate]) -> None:

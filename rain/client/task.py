@@ -15,6 +15,7 @@ from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.options import Options
 from rain.client.pickling import collect
 from rain.client.state import ObjectRecord, TaskRecord
+from rain.common import display
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
@@ -295,6 +296,7 @@ class Task:
             self._session._check_open()
             for obj in self._held():
                 obj._record.kept = True
+            self._session._mirror.note([self._record])
         else:
             self._session.keep(self._held(), timeout=timeout)
 
@@ -404,6 +406,9 @@ class Task:
 
     def __reduce__(self) -> Any:
         return collect(as_object(self, "an argument"))
+
+    def _ipython_display_(self) -> None:
+        display.show("task", self)
 
     def __repr__(self) -> str:
         spec, state = self._record.spec, self._record.state

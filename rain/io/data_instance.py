@@ -17,6 +17,7 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rain.common import display
 from rain.common.content_type import text_encoding
 from rain.common.errors import RainException
 from rain.common.limits import CHUNK_BYTES
@@ -517,6 +518,9 @@ class DataInstance:
             f"{self!r} cannot be pickled: return it as an output of the task, give it to a task as the data object, or "
             "pickle what load() gives"
         )
+
+    def _ipython_display_(self) -> None:
+        display.show("instance", self)
 
     def __repr__(self) -> str:
         label = f" {self.spec.label!r}" if self.spec is not None and self.spec.label else ""
