@@ -1,0 +1,41 @@
+// Numbers for people.
+
+export function seconds(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "";
+  const v = Math.max(0, value);
+  if (v < 0.001) return "0 s";
+  if (v < 1) return `${Math.round(v * 1000)} ms`;
+  if (v < 10) return `${v.toFixed(1)} s`;
+  if (v < 120) return `${Math.round(v)} s`;
+  const minutes = Math.floor(v / 60);
+  if (minutes < 120) return `${minutes} min ${Math.round(v % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "";
+  if (value < 1000) return `${value} B`;
+  let v = value;
+  for (const unit of ["KB", "MB", "GB", "TB"]) {
+    v /= 1000;
+    if (v < 999.5) return `${v < 9.95 ? v.toFixed(1) : Math.round(v)} ${unit}`;
+  }
+  return `${Math.round(v / 1000)} PB`;
+}
+
+export function count(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+export function many(value: number, one: string, more = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : more}`;
+}
+
+// The time of day of an epoch in seconds.
+export function clock(epoch: number): string {
+  return new Date(epoch * 1000).toLocaleTimeString();
+}
+
+export function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
