@@ -1,7 +1,7 @@
 """Exceptions for tasks that failed: a fresh one for each access, with everything a user needs to understand it.
 
-The text holds, in this order: the task, the error, where in client code the task was made, the `ctx.debug` log. What
-failed because of another task carries that one's whole text.
+The text holds, in this order: the task, the error, where in client code the task was made, the `ctx.debug` log, and
+what can be done next. What failed because of another task carries that one's whole text.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def root_of(session: Session, record: TaskRecord) -> TaskRecord:
 
 
 def text_of(session: Session, record: TaskRecord) -> str:
-    """All there is to say about the failure of `record`."""
+    """All there is to say about the failure of `record`, and what to do next."""
     error = record.error
     root = root_of(session, record)
     if root is not record:
@@ -53,7 +53,69 @@ def text_of(session: Session, record: TaskRecord) -> str:
     lines += ["", f"The task was made at {sites.describe(record.made)}"]
     if record.info is not None and record.info.debug:
         lines += ["", "Its debug log:", record.info.debug]
+    advice = hints(session, record)
+    if advice:
+        lines += ["", *advice]
     return "\n".join(lines)
+
+
+def hints(session: Session, record: TaskRecord) -> list[str]:
+    """What can be done about the failure of `record`: sentences, none if it did not fail."""
+    if not record.failed:
+        return []
+    root = root_of(session, record)
+    kind = root.error.kind if root.error is not None else ""
+    if kind == "rain" and root.spec.function is not None:
+        kind = "exception"
+    if root.state is TaskState.CANCELLED:
+        kind = "cancelled"
+    if session._ended is not None:
+        stopped = session._ended.word == "stopped"
+        return ['To look closer, run it in a session with on_failure="continue".'] if stopped else []
+    look, repair = _LOOK.get(kind, _LOOK[""]), _REPAIR.get(kind, _REPAIR[""])
+    if root is not record:
+        look = look and f"To look closer at {title(root)}, which failed first: {look}"
+    else:
+        look = look and f"To look closer: {look}"
+    if record.forgotten or root.forgotten:
+        repair = "It was forgotten and cannot be retried: make and submit it anew."
+    found = [part for part in (look, repair) if part]
+    if found and session._closing_blocks:
+        found.append(
+            "The `with session:` block closes the session when it is left: `with session.bind_only():` does not."
+        )
+    return found
+
+
+_OUTPUT = "task.stdout(), task.stderr()"
+_LOOK = {
+    "": f"{_OUTPUT}, task.capsule('folder').",
+    "exception": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "exit": f"{_OUTPUT}, task.capsule('folder') to run the program here.",
+    "crash": "task.stderr() has what it wrote last; task.capsule('folder') to run it here.",
+    "memory": f"{_OUTPUT}.",
+    "timeout": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "cancelled": "",
+    "input": "task.explain().",
+    "lost": "",
+    "resources": "client.get_server_info() lists what the governors have.",
+}
+"""kind of error -> where to look."""
+_AGAIN = "session.retry() runs it again"
+_REPAIR = {
+    "": f"When the cause is removed, {_AGAIN}.",
+    "exception": f"After correcting the function, {_AGAIN} as it is defined then.",
+    "exit": f"When the cause is removed, {_AGAIN}.",
+    "crash": "Usual causes: too little memory and faults in compiled code: fewer tasks run at the same time when each "
+    f"asks for resources={{'mem': bytes}} or more cpus; {_AGAIN} as it is.",
+    "memory": "Make the task again with more resources={'mem': bytes}.",
+    "timeout": f"Make the task again with a longer timeout=; {_AGAIN} with the same one.",
+    "cancelled": "session.retry([task]) runs it after all.",
+    "input": f"{_AGAIN}, and makes lost data again where it can.",
+    "lost": f"{_AGAIN}, although it has rerun='never'.",
+    "resources": f"Make the task again with less, or start a governor that has it: then {_AGAIN}.",
+}
+"""kind of error -> how to go on."""
 
 
 def failure(session: Session, record: TaskRecord) -> TaskException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import xxhash
 
 from rain.client.constants import Value
 from rain.client.fingerprint import Examined, examine, file_of, is_installed, stamp
-from rain.client.pickling import collecting, dumps, why_not
+from rain.client.pickling import code_files, collecting, dumps, why_not
 from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
 from rain.common.builtins import FunctionPayload, SourceText, UserModule, encode_function
@@ -82,7 +83,7 @@ class Source:
         RainException
             If it cannot be pickled; the text says which variable is to blame.
         """
-        elsewhere = session._client is not None and session._client._has_other_hosts
+        elsewhere = has_other_hosts(session)
         payload = self._payloads.get(elsewhere)
         if payload is None or not payload.examined.unchanged():
             payload = self._payloads[elsewhere] = self._pickled(elsewhere)
@@ -94,9 +95,15 @@ class Source:
         with collecting() as found:
             try:
                 code = dumps(bare)
+                files = code_files()
             except Exception as error:
                 raise RainException(why_not(bare, f"function {self.name}", error)) from error
-        payload = FunctionPayload(code, self.name, _sources(examined, elsewhere), _modules(examined, elsewhere))
+        payload = FunctionPayload(
+            code,
+            self.name,
+            sources_of([*files, *(code.co_filename for code in examined.codes)], elsewhere),
+            _modules(examined, elsewhere),
+        )
         return Payload(encode_function(payload), self, list(found), examined)
 
     def bare(self) -> Any:
@@ -130,6 +137,11 @@ class Source:
         bare.__dict__.clear()
         bare.__dict__.update(function.__dict__)
         return bare
+
+
+def has_other_hosts(session: Session) -> bool:
+    """Whether governors of this session may be on other hosts than its client."""
+    return session._client is not None and session._client._has_other_hosts
 
 
 def function_constant(session: Session, payload: Payload) -> ID:
@@ -168,13 +180,10 @@ def present(path: str, source: Source | None) -> Source | None:
     return renewed if isinstance(renewed, Source) else source
 
 
-def _sources(examined: Examined, elsewhere: bool) -> list[SourceText]:
+def sources_of(files: Iterable[str], elsewhere: bool) -> list[SourceText]:
     """Source of code that executors may not have as a file: of cells, and for other hosts all that is the user's."""
     sources: dict[str, SourceText] = {}
-    for code in examined.codes:
-        name = code.co_filename
-        if name in sources:
-            continue
+    for name in set(files):
         if os.path.isfile(name) and not _is_cell(name) and (not elsewhere or is_installed(name)):
             continue
         text = "".join(linecache.getlines(name))

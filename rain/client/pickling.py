@@ -7,6 +7,9 @@ A handle that is pickled reports itself to the collector that is open at the tim
 pickled: they would mean nothing elsewhere.
 
 Most arguments are a few plain values: those need no cloudpickle. `is_plain` decides, and plain `pickle` does the rest.
+
+Code that travels by value keeps the name of its file, which cloudpickle leaves out: tracebacks need it to show lines.
+`code_files` says which files these were, so that their source can go along.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import GeneratorType
+from types import CodeType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
@@ -63,6 +66,7 @@ def open_collector(found: dict[DataObject, Any]) -> Any:
     outer = getattr(_open, "found", None)
     if outer is None:
         _open.runs = {}
+        _open.files = {}
     _open.found = found
     return outer
 
@@ -71,7 +75,7 @@ def close_collector(outer: Any) -> None:
     """Undo `open_collector`."""
     _open.found = outer
     if outer is None:
-        _open.runs = None
+        _open.runs = _open.files = None
 
 
 @contextmanager
@@ -101,6 +105,11 @@ def generators_ran() -> bool:
     return bool(getattr(_open, "runs", None))
 
 
+def code_files() -> list[str]:
+    """Files of the code that was pickled by value since the outermost collector of this thread was opened."""
+    return list(getattr(_open, "files", None) or ())
+
+
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether `value` is of simple builtin types only, or a small container of such; those pickle alike everywhere."""
     kind = type(value)
@@ -123,19 +132,34 @@ _pickler: Any = None
 
 
 def _pickler_class() -> Any:
-    """cloudpickle's pickler, which here also runs generators; made when first needed."""
+    """cloudpickle's pickler, which here also runs generators and keeps names of files; made when first needed."""
     global _pickler
     if _pickler is None:
         import cloudpickle
+
+        reduced = cloudpickle.Pickler.dispatch_table[CodeType]
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
                 if type(obj) in RUN_AT_CALL:
                     return iter, (_run(obj),)
+                if type(obj) is CodeType:
+                    return _with_file(obj, reduced(obj))
                 return super().reducer_override(obj)
 
         _pickler = Pickler
     return _pickler
+
+
+def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[Any, tuple[Any, ...]]:
+    """`code` as cloudpickle reduced it, under the name of its file: that is the first text among the parts."""
+    make, parts = reduced
+    files = getattr(_open, "files", None)
+    if files is not None:
+        files[code.co_filename] = None
+    place = next(index for index, part in enumerate(parts) if isinstance(part, str))
+    # A text of its own: pickles must not depend on which texts happen to be the same object.
+    return make, (*parts[:place], "".join(code.co_filename), *parts[place + 1 :])
 
 
 def dumps(value: Any) -> bytes:

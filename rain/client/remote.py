@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from rain.client.active import get_active_session
 from rain.client.constants import encoded
 from rain.client.data import DataObject, make_constant
-from rain.client.function import Source, function_constant
+from rain.client.function import Source, function_constant, has_other_hosts, sources_of
 from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
 from rain.client.options import NAMES, Options
 from rain.client.pickling import (
     PLAIN,
     RUN_AT_CALL,
     close_collector,
+    code_files,
     collecting,
     dumps,
     is_plain,
@@ -28,7 +29,7 @@ from rain.client.pickling import (
 )
 from rain.client.sites import warn
 from rain.client.task import Task, as_object, check_labels
-from rain.common.builtins import PYTHON, PyConfig
+from rain.common.builtins import PYTHON, PyConfig, SourceText
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
@@ -246,14 +247,15 @@ class Remote:
         session._check_open()
         payload = self._source.payload(session)
         types: list[tuple[int, int, str]] = []
-        data, objects, load = self._pickled(args, kwargs, session, types)
+        sources: list[SourceText] = []
+        data, objects, load = self._pickled(args, kwargs, session, types, sources)
         for obj in payload.objects:
             objects.setdefault(obj, None)
         task = Task.__new__(Task)
         task._create(
             session,
             PYTHON,
-            PyConfig(data, load, encode, types),
+            PyConfig(data, load, encode, types, sources),
             list(objects.items()) if objects else (),
             made,
             options.name,
@@ -341,11 +343,17 @@ class Remote:
         return self._auto_load if config is None or config.load is None else config.load
 
     def _pickled(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, types: list[tuple[int, int, str]]
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        session: Session,
+        types: list[tuple[int, int, str]],
+        sources: list[SourceText],
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         """The arguments' pickle, the objects inside with their labels, and which are to be loaded.
 
-        Adds to `types` what is declared of submitted objects that have no content type.
+        Adds to `types` what is declared of submitted objects that have no content type, to `sources` that of code among
+        the arguments.
         """
         plain, handles = True, False
         for value in args if not kwargs else (*args, *kwargs.values()):
@@ -365,7 +373,7 @@ class Remote:
             quick = self._pickled_handles(args, kwargs)
             if quick is not None:
                 return (*quick, self._auto_load)
-        return self._pickled_carefully(args, kwargs, session, plain, types)
+        return self._pickled_carefully(args, kwargs, session, plain, types, sources)
 
     def _pickled_handles(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -395,18 +403,21 @@ class Remote:
         session: Session,
         plain: bool,
         types: list[tuple[int, int, str]],
+        sources: list[SourceText],
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         large: list[DataObject] = []
         args, kwargs = self._replaced(args, kwargs, session, large, by_guess=True)
-        data, found = self._dumped(args, kwargs, plain)
+        data, found, files = self._dumped(args, kwargs, plain)
         if len(data) > _LARGE:
             args, kwargs = self._replaced(args, kwargs, session, large, by_guess=False)
-            data, found = self._dumped(args, kwargs, plain)
+            data, found, files = self._dumped(args, kwargs, plain)
             if len(data) > FRAME_BYTES_MAX // 2:
                 raise RainException(
                     f"the arguments of {self._label} are {len(data)} bytes pickled, more than a message may hold "
                     f"(FRAME_BYTES_MAX is {FRAME_BYTES_MAX}); make the large parts blobs with pickled(...)"
                 )
+        if files:
+            sources += sources_of(files, has_other_hosts(session))
         for obj in large:
             for inner in obj._value.inside if obj._value is not None else ():
                 found.setdefault(inner, None)
@@ -415,15 +426,16 @@ class Remote:
 
     def _dumped(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], plain: bool
-    ) -> tuple[bytes, dict[DataObject, None]]:
+    ) -> tuple[bytes, dict[DataObject, None], list[str]]:
         with collecting() as found:
             try:
                 data = pickle.dumps((args, kwargs), _PROTOCOL) if plain else dumps((args, kwargs))
+                files = code_files()
             except Exception as error:
                 if isinstance(error, RainException):
                     raise
                 raise RainException(f"{self._label}: {self._blame(args, kwargs, error)}") from error
-        return data, found
+        return data, found, files
 
     def _blame(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> str:
         for name, value in self._arguments(args, kwargs):

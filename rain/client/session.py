@@ -70,6 +70,7 @@ class Session:
         self._mirror = Mirror()
         self._numbers = itertools.count(1)
         self._next = self._numbers.__next__
+        self._closing_blocks = 0  # open `with session:` blocks
         self._adopted = False  # whether a task took over objects made before it
         self._dropped: deque[ObjectRecord] = deque()  # kept ones whose handle is gone
         self._functions: dict[bytes, ObjectRecord] = {}
@@ -155,10 +156,12 @@ class Session:
     def __enter__(self) -> Session:
         self._check_open()
         active.push(self)
+        self._closing_blocks += 1
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         active.pop(self)
+        self._closing_blocks -= 1
         try:
             self.close()
         except RainException:
@@ -170,6 +173,7 @@ class Session:
 
     async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
         active.pop(self)
+        self._closing_blocks -= 1
         try:
             await self.close_async()
         except RainException:

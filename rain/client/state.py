@@ -100,6 +100,8 @@ class TaskRecord:
         None before submit.
     info : TaskInfo or None
     error : TaskError or None
+    forgotten : bool
+        Whether it failed and its inputs were let go.
     pins : tuple
         What must not be released before the task is submitted: handles of its inputs.
     source : Source or None
@@ -108,7 +110,7 @@ class TaskRecord:
     gates : list of Gate or None
     """
 
-    __slots__ = ("error", "gates", "handle", "info", "made", "outputs", "pins", "source", "spec", "state")
+    __slots__ = ("error", "forgotten", "gates", "handle", "info", "made", "outputs", "pins", "source", "spec", "state")
 
     def __init__(self, spec: TaskSpec, made: Site, pins: Any) -> None:
         self.spec = spec
@@ -119,6 +121,7 @@ class TaskRecord:
         self.info: TaskInfo | None = None
         self.error: TaskError | None = None
         self.source: Source | None = None
+        self.forgotten = False
         self.handle: Any = None
         self.gates: list[Gate] | None = None
 

@@ -30,6 +30,17 @@ class Config(msgspec.Struct, array_like=True):
     """Base of all configs."""
 
 
+class SourceText(Config):
+    """Source of code that the executor's host may not have as a file (cells, ``<stdin>``), for tracebacks.
+
+    `file_name` is the code's ``co_filename``; `shown` is how tracebacks name it (``"Cell In[3]"``), empty: as the file.
+    """
+
+    file_name: str
+    text: str
+    shown: str = ""
+
+
 class PyConfig(Config):
     """Of `PYTHON` tasks.
 
@@ -43,23 +54,15 @@ class PyConfig(Config):
         Per output how a returned value is encoded; empty means None for all.
     types : list of (session, id, str)
         Content types that the task declares for inputs which had none when they were submitted.
+    sources : list of SourceText
+        Of code among the arguments.
     """
 
     args: bytes
     load: list[tuple[int, int]] | bool = False
     encode: list[str | None] = []
     types: list[tuple[int, int, str]] = []
-
-
-class SourceText(Config):
-    """Source of code that the executor's host may not have as a file (cells, ``<stdin>``), for tracebacks.
-
-    `file_name` is the code's ``co_filename``; `shown` is how tracebacks name it (``"Cell In[3]"``), empty: as the file.
-    """
-
-    file_name: str
-    text: str
-    shown: str = ""
+    sources: list[SourceText] = []
 
 
 class UserModule(Config):

@@ -44,6 +44,10 @@ class TaskException(RainException):
         # A handle belongs to one client: the text is what survives pickling.
         return (type(self), (str(self), None, self.attempts))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the remote traceback, and nothing of the client that waited for the task."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
 
 class TaskCancelled(TaskException):
     """The task was cancelled."""

@@ -13,7 +13,12 @@ from rain.common.limits import KIB, MIB
 from rain.common.spec import TaskError
 
 _RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_RUNNERS = (os.path.join("asyncio", "runners.py"), os.path.join("asyncio", "base_events.py"))
+_RUNNERS = (
+    os.path.join("asyncio", "runners.py"),
+    os.path.join("asyncio", "base_events.py"),
+    os.path.join("cloudpickle", "cloudpickle.py"),
+)
+"""Files whose frames lie between our own and those of the user: of async functions, and of what is unpickled."""
 
 EXCEPTION_BYTES_MAX = 1 * MIB
 """A pickled exception larger than this stays here; its text travels."""
@@ -101,7 +106,6 @@ def _keep_user_frames(part: traceback.TracebackException) -> None:
     stack = part.stack
     ours = [frame.filename.startswith(_RAIN_FOLDER) for frame in stack]
     if ours and ours[0]:
-        # Between our own frames and those of an async function lie those of asyncio's runner.
         for number, frame in enumerate(stack):
             if not ours[number] and not frame.filename.endswith(_RUNNERS):
                 break

@@ -65,7 +65,7 @@ class Modules:
                 return False
         elif not all(self._is_current(module) for module in function.modules):
             return False
-        self._register(function.sources)
+        self.register(function.sources)
         importlib.invalidate_caches()
         return True
 
@@ -85,7 +85,8 @@ class Modules:
         # Imported by other ways than a function's payload, at some time after the start: current if older than that.
         return now is not None and now[0] < self._started_ns
 
-    def _register(self, sources: Iterable[SourceText]) -> None:
+    def register(self, sources: Iterable[SourceText]) -> None:
+        """Let tracebacks show these."""
         for source in sources:
             text = source.text
             lines = text.splitlines(keepends=True)

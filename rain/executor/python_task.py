@@ -169,6 +169,7 @@ class PythonTasks:
         self._values = values
         function = self._function(task, values)
         self.let_go()
+        self._modules.register(config.sources)
         args, kwargs = self._lingering = _unpickled_arguments(config.args, function.name)
         # A directory that the task makes may hold links to its inputs: to files beside which they lie, or inside them.
         follow = [os.path.dirname(os.path.realpath(value.path)) for value in task.inputs if value.path is not None]

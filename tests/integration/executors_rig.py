@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
+from rain.client.pickling import dumps
 from rain.common.builtins import PYTHON, FunctionPayload, PyConfig, encode_function
 from rain.common.ids import ID
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
@@ -114,7 +113,7 @@ class Rig:
     ) -> ExecutorTask:
         """A Python task; `outputs` is a number or a list of `ObjectSpec` without ids."""
         if payload is None:
-            payload = FunctionPayload(cloudpickle.dumps(function), function.__qualname__)
+            payload = FunctionPayload(dumps(function), function.__qualname__)
         data = encode_function(payload)
         function_id = self._functions.setdefault(data, ID(1, len(self._functions) + 1))
         sent = self._sent.setdefault(executor_id, set())

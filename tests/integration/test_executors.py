@@ -15,6 +15,7 @@ import cloudpickle
 import psutil
 import pytest
 
+from rain.client.pickling import dumps
 from rain.common.builtins import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
@@ -548,7 +549,7 @@ async def test_traceback_of_a_cell(rig: Rig) -> None:
     exec(compile(text, "/tmp/ipykernel_9/123.py", "exec"), scope)
     function = scope["cell_function"]
     payload = FunctionPayload(
-        cloudpickle.dumps(function), "cell_function", [SourceText("/tmp/ipykernel_9/123.py", text, "Cell In[3]")]
+        dumps(function), "cell_function", [SourceText("/tmp/ipykernel_9/123.py", text, "Cell In[3]")]
     )
     rig.start()
     message = (await rig.run(function, 1, payload=payload)).error.message

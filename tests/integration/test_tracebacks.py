@@ -1,0 +1,163 @@
+"""Failure texts as a notebook shows them: the notebook's own lines, and nothing of Rain."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from rain import Client
+
+interactiveshell = pytest.importorskip("IPython.core.interactiveshell")
+
+
+class Shell:
+    """Runs cells as a notebook does."""
+
+    def __init__(self) -> None:
+        self.shell = interactiveshell.InteractiveShell.instance(colors="nocolor")
+        self.shell.user_ns.clear()
+        self.shell.user_ns["__name__"] = "__main__"
+        self.cell("from rain import *")
+
+    def cell(self, source: str) -> str:
+        """What running `source` prints, errors included; cells are numbered by the shell."""
+        out = io.StringIO()
+        with redirect_stdout(out):
+            self.shell.run_cell(textwrap.dedent(source).strip() + "\n", store_history=True)
+        return out.getvalue()
+
+    @property
+    def number(self) -> int:
+        """Of the cell that ran last."""
+        return int(self.shell.execution_count) - 1
+
+
+@pytest.fixture
+def shell(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    (tmp_path / "local_helper.py").write_text("def boom(x):\n    return x / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shell = Shell()
+    with client.new_session("cells") as session, session.bind_only():
+        shell.shell.user_ns["session"] = session
+        yield shell
+    interactiveshell.InteractiveShell.clear_instance()
+
+
+def test_cells_helpers_and_carets(shell: Shell) -> None:
+    shell.cell(
+        """
+        def helper(x):
+            return [1 / (i - 3)
+                    for i in range(x)]
+        """
+    )
+    helper = shell.number
+    shell.cell(
+        """
+        @remote
+        def f(ctx, x):
+            def nested(v):
+                return (lambda q: helper(q))(v)
+            return nested(x)
+        """
+    )
+    function = shell.number
+    text = shell.cell("task = f(10)\nsession.run(task)")
+    assert text.startswith("TaskException: Task 'f' (")
+    assert f"  Cell In[{function}], line 5, in f\n    return nested(x)\n           ^^^^^^^^^\n" in text
+    assert f"  Cell In[{function}], line 4, in <lambda>\n" in text
+    assert f"  Cell In[{helper}], line 2, in helper\n    return [1 / (i - 3)\n" in text
+    assert "            ~~^~~~~~~~~\nZeroDivisionError: division by zero\n" in text
+    assert f"The task was made at Cell In[{shell.number}], line 1\n" in text
+    assert "session.retry()" in text
+    for ours in (
+        "rain/client",
+        "rain/executor",
+        "cloudpickle",
+        "dynamic-code",
+        "ipython-input",
+        "Traceback (most recent call last)\n",
+    ):
+        assert ours not in text
+
+
+def test_chains_groups_and_code_that_is_no_cell(shell: Shell, tmp_path: Path) -> None:
+    shell.cell(
+        """
+        import local_helper
+        @remote
+        def imported(ctx):
+            return local_helper.boom(3)
+        @remote
+        def chained(ctx):
+            try:
+                local_helper.boom(3)
+            except ZeroDivisionError as error:
+                raise ValueError("no inverse") from error
+        @remote
+        def grouped(ctx):
+            raise ExceptionGroup("several", [KeyError("one"), ValueError("two")])
+        @remote
+        def syntax(ctx):
+            exec("a = = 2")
+        @remote
+        def misuse(ctx):
+            return ctx.blob(12)
+        """
+    )
+    cell = f"  Cell In[{shell.number}], line "
+    text = shell.cell("session.run(imported())")
+    assert f"{cell}4, in imported\n    return local_helper.boom(3)\n" in text
+    assert f'  File "{tmp_path}/local_helper.py", line 2, in boom\n    return x / 0\n           ~~^~~\n' in text
+    text = shell.cell("session.run(chained())")
+    assert "The above exception was the direct cause of the following exception:" in text
+    assert f'{cell}10, in chained\n    raise ValueError("no inverse") from error\nValueError: no inverse' in text
+    text = shell.cell("session.run(grouped())")
+    assert f"  | {cell}13, in grouped\n" in text
+    assert "    | KeyError: 'one'" in text
+    text = shell.cell("session.run(syntax())")
+    assert (
+        f'{cell}16, in syntax\n    exec("a = = 2")\n  File "<string>", line 1\n    a = = 2\n        ^\nSyntaxError'
+        in text
+    )
+    text = shell.cell("session.run(misuse())")
+    assert f"{cell}19, in misuse\n    return ctx.blob(12)\n" in text
+
+
+def test_code_among_the_arguments(shell: Shell) -> None:
+    shell.cell("@remote\ndef apply(ctx, function, value):\n    return function(value)")
+    shell.cell(
+        """
+        class Model:
+            @property
+            def score(self):
+                return self.missing
+            @staticmethod
+            def check(x):
+                raise ValueError(x)
+        """
+    )
+    model = shell.number
+    text = shell.cell("session.run(apply(lambda x: x['k'], {}))")
+    assert f"  Cell In[{shell.number}], line 1, in <lambda>\n    session.run(apply(lambda x: x['k'], {{}}))\n" in text
+    text = shell.cell("session.run(apply(lambda m: m.score, Model()))")
+    assert f"  Cell In[{model}], line 4, in score\n    return self.missing\n" in text
+    text = shell.cell("session.run(apply(Model.check, 3))")
+    assert f"  Cell In[{model}], line 7, in check\n    raise ValueError(x)\n" in text
+
+
+def test_programs_and_dependents(shell: Shell) -> None:
+    text = shell.cell("session.run(tasks.Execute('ls /no/such/place'))")
+    assert "exit status 2" in text
+    assert "task.capsule('folder') to run the program here" in text
+    shell.cell("@remote\ndef f(ctx, x):\n    return 1 / 0")
+    function = shell.number
+    text = shell.cell("session.run(f(f(1, name='first'), name='second'))")
+    assert text.startswith("TaskException: Task 'second' (")
+    assert "was not run, because a task that it needs failed:\n\nTask 'first' (" in text
+    assert f"  Cell In[{function}], line 3, in f\n" in text

@@ -1,0 +1,92 @@
+"""What is told of failed tasks, and what to do about them."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from rain import Session, TaskException, TaskState, blob, remote, tasks
+from rain.client.failures import hints
+from rain.common.errors import TaskCancelled
+from rain.common.spec import TaskError
+from tests.unit.client.fake import FakeLink
+
+
+@remote
+def work(ctx, *values):
+    return b""
+
+
+def test_ipython_is_given_the_text_alone() -> None:
+    error = TaskException("Task 'f' failed:\n\nCell In[3], line 4")
+    assert error._render_traceback_() == ["TaskException: Task 'f' failed:", "", "Cell In[3], line 4"]
+    assert pickle.loads(pickle.dumps(TaskCancelled("x")))._render_traceback_() == ["TaskCancelled: x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("exception", "After correcting the function, session.retry()"),
+        ("rain", "After correcting the function, session.retry()"),
+        ("crash", "too little memory"),
+        ("memory", "more resources={'mem': bytes}"),
+        ("timeout", "a longer timeout="),
+        ("lost", "although it has rerun='never'"),
+        ("input", "task.explain()"),
+        ("resources", "client.get_server_info()"),
+        ("some new kind", "task.capsule('folder')"),
+    ],
+)
+def test_hints_depend_on_what_happened(session: Session, link: FakeLink, kind: str, part: str) -> None:
+    task = work()
+    session.submit()
+    assert hints(session, task._record) == []
+    link.fail(task, TaskError(kind, "no good"))
+    assert any(part in hint for hint in hints(session, task._record))
+    with pytest.raises(TaskException) as caught:
+        task.wait()
+    assert str(caught.value).endswith("\n\n" + "\n".join(hints(session, task._record)))
+
+
+def test_hints_for_programs(session: Session, link: FakeLink) -> None:
+    task = tasks.Execute("false")
+    session.submit()
+    link.fail(task, TaskError("exit", "exit status 1"))
+    assert "run the program here" in " ".join(hints(session, task._record))
+    assert "function" not in " ".join(hints(session, task._record))
+
+
+def test_hints_of_dependents_name_what_failed_first(session: Session, link: FakeLink) -> None:
+    first = work(name="first")
+    second = work(first, name="second")
+    session.submit()
+    link.fail(first, TaskError("exception", "no good"))
+    link.fail(second, TaskError("dependency", "because of first", cause=first.id))
+    look, repair = hints(session, second._record)
+    assert look.startswith(f"To look closer at Task 'first' ({first.id}, py/), which failed first: task.stdout()")
+    assert repair.startswith("After correcting the function")
+
+
+def test_hints_for_what_was_cancelled(session: Session, link: FakeLink) -> None:
+    task = work()
+    session.submit()
+    link.fail(task, TaskError("cancelled", "cancelled"), state=TaskState.CANCELLED)
+    assert hints(session, task._record) == ["session.retry([task]) runs it after all."]
+
+
+def test_no_hints_that_are_no_longer_true(session: Session, link: FakeLink) -> None:
+    task = tasks.Concat([blob("a")])
+    session.submit()
+    link.fail(task)
+    with session:
+        assert "bind_only" in hints(session, task._record)[-1]
+    assert hints(session, task._record) == []
+
+
+def test_a_stopped_session_says_how_to_look(link: FakeLink) -> None:
+    with link.client.new_session("s", on_failure="stop").bind_only() as session:
+        task = work()
+        session.submit()
+        link.stop(session, task)
+        assert hints(session, task._record) == ['To look closer, run it in a session with on_failure="continue".']
