@@ -1,0 +1,379 @@
+"""The view: groups, what is visible, deltas, and what is looked up."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+
+from rain import RainException, Session, TaskState, blob, remote, tasks
+from rain.client.state import ObjectRecord, TaskRecord
+from rain.common.messages import ObjectUpdate, TaskUpdate
+from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.common.states import DataObjectState
+from rain.notebook.view import View, queries
+from rain.notebook.view.tree import MEMBERS_MAX, PART
+
+
+@remote()
+def double(ctx: Any, x: Any) -> Any:
+    return x
+
+
+@remote()
+def total(ctx: Any, *xs: Any) -> Any:
+    return xs
+
+
+class Shown:
+    """A detached session with a view of it."""
+
+    def __init__(self, nodes_max: int = 500) -> None:
+        self.session = Session(None, 7, "shown")
+        self.view = View(7, "shown", nodes_max)
+
+    def fold(self, now: float = 100.0) -> None:
+        records = list(self.session._mirror.records.values())
+        self.view.fold(
+            [r for r in records if isinstance(r, TaskRecord)],
+            [r for r in records if isinstance(r, ObjectRecord)],
+            now,
+        )
+
+    def news(self, now: float, *updates: TaskUpdate | ObjectUpdate) -> None:
+        self.session._fold(
+            [u for u in updates if isinstance(u, TaskUpdate)], [u for u in updates if isinstance(u, ObjectUpdate)]
+        )
+        self.fold(now)
+
+    def submit(self) -> None:
+        self.session._mirror.submitting(list(self.session._mirror.pending))
+        self.session._mirror.pending.clear()
+
+
+def nodes(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {node["key"]: node for node in told["topology"]["nodes"]}
+
+
+def arcs(told: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(tail, head) for tail, head, _, _ in told["topology"]["arcs"]}
+
+
+def test_a_small_graph_is_shown_whole() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        a = blob("a", label="letter")
+        joined = tasks.Concat([a])
+        end = double(joined)
+    shown.fold()
+    told = shown.view.snapshot(100.0)
+    assert {node["kind"] for node in nodes(told).values()} == {"task", "object"}
+    names = {key: node["label"] for key, node in nodes(told).items()}
+    keys = {label: key for key, label in names.items()}
+    assert f"t{end.id.id}" in names
+    assert names[f"t{end.id.id}"] == "double"
+    assert (keys["letter"], f"t{joined.id.id}") in arcs(told)
+    assert (f"t{joined.id.id}", f"o{joined.output.id.id}") in arcs(told)
+    assert (f"o{joined.output.id.id}", f"t{end.id.id}") in arcs(told)
+    labels = [label for tail, head, label, _ in told["topology"]["arcs"] if head == f"t{joined.id.id}"]
+    assert labels == ["0"]
+    assert told["status"][f"t{end.id.id}"] == {"s": "new"}
+    assert told["summary"]["tasks"] == {"new": 2}
+    assert not any(node["label"] == "double" and node["kind"] == "object" for node in nodes(told).values())
+
+
+def test_deltas_tell_what_changed_and_nothing_else() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        one, two = double(1), double(2)
+    two.output.keep()
+    shown.fold()
+    shown.submit()
+    shown.fold(100.0)
+    first = shown.view.snapshot(100.0)
+    assert shown.view.delta(100.0) is None
+    info = TaskInfo(start_time=100.5, duration=1.5, governor="g:1", attempts=2)
+    shown.news(102.0, TaskUpdate(one.id, TaskState.FINISHED, info))
+    told = shown.view.delta(102.0)
+    assert told is not None
+    assert told["base"] == first["version"]
+    assert "topology" not in told
+    assert told["status"][f"t{one.id.id}"] == {"s": "finished", "d": 1.5, "g": "g:1", "n": 2, "t": 100.5}
+    assert told["summary"]["tasks"] == {"waiting": 1, "finished": 1}
+    assert told["summary"]["elapsed"] == 2.0
+    assert told["summary"]["ticking"]
+    shown.news(
+        103.0,
+        ObjectUpdate(two.output.id, DataObjectState.FINISHED, ObjectInfo(size=12)),
+        TaskUpdate(two.id, TaskState.FINISHED, info),
+    )
+    told = shown.view.delta(110.0)
+    assert told is not None
+    assert told["status"][f"o{two.output.id.id}"] == {"s": "finished", "z": 12, "k": True}
+    assert not told["summary"]["ticking"]
+    assert told["summary"]["elapsed"] == 3.0
+
+
+def test_failures_are_told_in_one_line() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        bad = double(0)
+    shown.submit()
+    text = (
+        "Traceback (most recent call last):\n  Cell In[1], line 3, in f\n    1 / 0\nZeroDivisionError: division by zero"
+    )
+    shown.news(1.0, TaskUpdate(bad.id, TaskState.FAILED, None, TaskError("exception", text)))
+    status = shown.view.snapshot(1.0)["status"][f"t{bad.id.id}"]
+    assert status == {"s": "failed", "e": "ZeroDivisionError: by zero"}
+
+
+def test_paths_are_frames_while_there_is_room() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        first = double(1, name="train/fold0")
+        double(first, name="train/deep/fold1")
+        double(first, name="test")
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    frames = {frame["label"]: frame for frame in told["topology"]["frames"]}
+    assert frames.keys() == {"train"}  # "deep" holds one task only
+    inside = {node["label"]: node["in"] for node in nodes(told).values() if node["kind"] == "task"}
+    assert inside == {"fold0": frames["train"]["key"], "fold1": frames["train"]["key"], "test": None}
+    assert shown.view.close(frames["train"]["key"])
+    told = shown.view.snapshot(1.0)
+    group = nodes(told)[frames["train"]["key"]]
+    assert (group["kind"], group["tasks"], group["objects"]) == ("group", 2, 2)
+    assert (group["key"], f"t{first.id.id + 5}") not in arcs(told)
+    assert {head for tail, head in arcs(told) if tail == group["key"]} == {
+        key for key, node in nodes(told).items() if node["label"] == "test"
+    }
+
+
+def test_many_tasks_are_groups_that_open_in_place() -> None:
+    shown = Shown(nodes_max=50)
+    with shown.session.bind_only():
+        doubled = [double(i) for i in range(150)]
+        total(*doubled)
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    by_label = {node["label"]: node for node in nodes(told).values()}
+    assert by_label["double"]["kind"] == "group"
+    assert by_label["double"]["tasks"] == 150
+    assert by_label["total"]["kind"] == "task"  # alone in its group
+    arc = next(arc for arc in told["topology"]["arcs"] if arc[1] == by_label["total"]["key"])
+    assert arc == [by_label["double"]["key"], by_label["total"]["key"], "", 150]
+    assert told["status"][by_label["double"]["key"]] == {"s": "new", "c": {"new": 150}}
+
+    assert shown.view.open(by_label["double"]["key"])
+    told = shown.view.delta(1.0)
+    assert told is not None
+    parts = [node for node in nodes(told).values() if node["in"] == by_label["double"]["key"]]
+    assert [part["label"] for part in parts] == ["double 0-99", "double 100-149"]
+    assert [part["tasks"] for part in parts] == [100, 50]
+    assert shown.view.open(parts[1]["key"])
+    told = shown.view.delta(1.0)
+    assert told is not None
+    assert sum(node["kind"] == "task" for node in nodes(told).values()) == 51
+    assert shown.view.shown(shown.view.tree.tasks[doubled[149].id.id]) == f"t{doubled[149].id.id}"
+    assert shown.view.shown(shown.view.tree.tasks[doubled[0].id.id]) == parts[0]["key"]
+    assert not shown.view.open("g999")
+    assert not shown.view.open("nonsense")
+
+
+def test_groups_grow_while_they_are_closed() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        for i in range(20):
+            double(i)
+    shown.fold()
+    before = shown.view.snapshot(1.0)
+    with shown.session.bind_only():
+        more = [double(i) for i in range(MEMBERS_MAX)]
+        total(*more)
+    shown.fold()
+    told = shown.view.delta(1.0)
+    assert told is not None
+    again = shown.view.snapshot(1.0)
+    assert nodes(again).keys() == nodes(told).keys()
+    assert arcs(again) == arcs(told)
+    assert [n["tasks"] for n in nodes(again).values() if n["label"] == "double"] == [20 + MEMBERS_MAX]
+    assert nodes(before).keys() < nodes(again).keys()
+
+
+def test_counts_stay_right_whatever_is_open() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        all_tasks = [double(i, name=f"part{i % 3}/{i}") for i in range(3 * MEMBERS_MAX + 60)]
+    shown.fold()
+    shown.view.snapshot(0.0)
+    for group in [group.key for group in shown.view.tree.groups.values()][1:3]:
+        shown.view.open(group)
+    shown.submit()
+    shown.news(1.0, *[TaskUpdate(task.id, TaskState.FINISHED) for task in all_tasks[::2]])
+    shown.news(1.0, *[TaskUpdate(task.id, TaskState.FAILED) for task in all_tasks[:PART:2]])
+    told = shown.view.snapshot(2.0)
+    seen = {"finished": 0, "failed": 0, "waiting": 0}
+    for status in told["status"].values():
+        for state, count in status.get("c", {}).items():
+            seen[state] += count
+    failed = len(all_tasks[:PART:2])
+    expected = {"failed": failed, "finished": len(all_tasks[::2]) - failed, "waiting": len(all_tasks[1::2])}
+    assert told["summary"]["tasks"] == expected
+    leaves = [told["status"][key] for key in nodes(told) if key[0] == "t"]
+    for status in leaves:
+        seen[status["s"]] += 1
+    assert seen == expected
+
+
+def test_many_constants_are_a_group() -> None:
+    shown = Shown(nodes_max=20)
+    with shown.session.bind_only():
+        double(blob("shared", label="shared"))
+        total(*[blob(str(i), label="piece") for i in range(40)])
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    group = next(node for node in nodes(told).values() if node["kind"] == "group")
+    assert (group["label"], group["tasks"], group["objects"]) == ("piece", 0, 40)
+    assert told["status"][group["key"]]["c"] == {"new": 40}
+    assert any(node["label"] == "shared" and node["kind"] == "object" for node in nodes(told).values())
+    assert told["summary"]["tasks"] == {"new": 2}
+
+
+def test_many_outputs_of_one_task() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        split = tasks.Execute(["split"], output_paths=[f"part{i}" for i in range(40)])
+        double(split.outputs[39])
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    more = f"t{split.id.id}.more"
+    assert nodes(told)[more]["objects"] == 16
+    assert told["status"][more] == {"s": "new", "c": {"new": 16}}
+    assert (f"t{split.id.id}", more) in arcs(told)
+    assert any(tail == more for tail, _ in arcs(told))
+
+
+def test_the_table_sorts_and_filters() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        made = [double(i, name=f"n{i}") for i in range(5)]
+    shown.submit()
+    for i, task in enumerate(made[:3]):
+        shown.news(1.0, TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=9.0 - i, duration=float(i))))
+    page = queries.table(shown.view, sort="duration", descending=True, count=2)
+    assert (page["total"], page["matched"]) == (5, 5)
+    assert [row["name"] for row in page["rows"]] == ["n2", "n1"]
+    page = queries.table(shown.view, pattern=queries.pattern_of("n[34]"), states=["waiting"])
+    assert [row["name"] for row in page["rows"]] == ["n3", "n4"]
+    assert page["rows"][0]["id"] == str(made[3].id)
+    with pytest.raises(RainException, match="no column 'colour'"):
+        queries.table(shown.view, sort="colour")
+
+
+def test_search_finds_what_is_in_closed_groups() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        for i in range(30):
+            double(i, name=f"a/needle{i}")
+        blob("x", label="hay")
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    found = queries.search(shown.view, queries.pattern_of("NEEDLE1."))
+    group = next(key for key, node in nodes(told).items() if node["kind"] == "group")
+    assert (found["keys"], found["tasks"], found["objects"]) == ([group], 10, 0)
+    assert queries.search(shown.view, queries.pattern_of("hay"))["objects"] == 1
+    with pytest.raises(RainException, match="not a regular expression"):
+        queries.pattern_of("(")
+    with pytest.raises(RainException, match="PATTERN_CHARS_MAX"):
+        queries.pattern_of("x" * 1000)
+
+
+def test_the_timeline_has_a_lane_for_each_cpu() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        made = [double(i) for i in range(4)]
+    shown.submit()
+    times = [(0.0, 4.0), (0.0, 1.0), (1.0, 2.0)]
+    for task, (start, seconds) in zip(made, times, strict=False):
+        info = TaskInfo(start_time=100.0 + start, duration=seconds, governor="g:1")
+        shown.news(105.0, TaskUpdate(task.id, TaskState.FINISHED, info))
+    shown.news(104.0, TaskUpdate(made[3].id, TaskState.RUNNING, TaskInfo(governor="g:1")))
+    told = queries.timeline(shown.view, None, None, 800, now=106.0)
+    assert [(lane["governor"], lane["slot"]) for lane in told["lanes"]] == [("g:1", 0), ("g:1", 1)]
+    assert sum(len(lane["bars"]) for lane in told["lanes"]) == 4
+    assert (told["begin"], told["end"]) == (100.0, 106.0)
+    running = [bar for lane in told["lanes"] for bar in lane["bars"] if bar[2] == "running"]
+    assert [bar[3] for bar in running] == [f"t{made[3].id.id}"]
+    for lane in told["lanes"]:
+        ends = [(bar[0], bar[0] + bar[1]) for bar in lane["bars"]]
+        assert all(before[1] <= after[0] + 0.01 for before, after in itertools.pairwise(ends))
+
+
+def test_bars_too_short_to_be_seen_are_joined() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        made = [double(i) for i in range(1000)]
+    shown.submit()
+    updates = [
+        TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=i * 0.01, duration=0.01, governor="g"))
+        for i, task in enumerate(made)
+    ]
+    shown.news(20.0, *updates)
+    (lane,) = queries.timeline(shown.view, None, None, 100, now=20.0)["lanes"]
+    assert len(lane["bars"]) < 110
+    assert sum(bar[5] for bar in lane["bars"]) == 1000
+    (lane,) = queries.timeline(shown.view, 5.0, 5.1, 1000, now=20.0)["lanes"]
+    assert 10 <= len(lane["bars"]) <= 12
+
+
+def test_the_critical_path_is_the_longest_chain() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        slow, fast = double(1), double(2)
+        end = total(slow, fast)
+    shown.submit()
+    for task, seconds in ((slow, 5.0), (fast, 1.0), (end, 2.0)):
+        shown.news(9.0, TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=1.0, duration=seconds)))
+    told = queries.critical(shown.view, 9.0)
+    assert told["seconds"] == 7.0
+    assert set(told["keys"]) == {f"t{slow.id.id}", f"o{slow.output.id.id}", f"t{end.id.id}"}
+    assert queries.critical(View(1, "empty"), 0.0) == {"keys": [], "seconds": 0.0}
+
+
+def test_keys_of_all_kinds_lead_to_tasks() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        made = [double(i, name=f"a/{i}") for i in range(MEMBERS_MAX + 1)]
+    shown.fold()
+    view = shown.view
+    assert [leaf.record.spec.id for leaf in view.tasks_in(f"t{made[0].id.id}")] == [made[0].id]
+    group = next(iter(view.tree.root.members))
+    assert len(list(view.tasks_in(group.key))) == MEMBERS_MAX + 1
+    assert len(list(view.tasks_in(f"{group.key}.100-199"))) == MEMBERS_MAX + 1 - PART
+    for key in ("", "t", "tx", "o1", "g77", "g1.5-6", "?"):
+        assert list(view.tasks_in(key)) == []
+
+
+def test_the_end_of_the_session_is_told() -> None:
+    shown = Shown()
+    shown.view.snapshot(1.0)
+    shown.view.end("closed", "it is closed")
+    told = shown.view.delta(1.0)
+    assert told is not None
+    assert told["session"]["word"] == "closed"
+
+
+def test_a_hundred_thousand_tasks_are_a_few_groups() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        layers = [[double(i) for i in range(50_000)]]
+        layers.append([total(task) for task in layers[0]])
+    begin = time.process_time()
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    seconds = time.process_time() - begin
+    assert len(told["topology"]["nodes"]) == 2
+    assert told["topology"]["arcs"][0][3] == 50_000
+    assert seconds < 20  # a guard against something quadratic, not a measurement
