@@ -9,7 +9,7 @@ from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import MIB
-from rain.common.messages import ObjectData
+from rain.common.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
 
 if TYPE_CHECKING:
@@ -22,10 +22,15 @@ EAGER_BYTES_MAX = 16 * MIB
 """Objects elsewhere up to this size are fetched at once; of larger ones only what is read."""
 
 
-def instance(client: Client, obj: DataObject) -> DataInstance:
+def instance(client: Client, obj: DataObject, lazy: bool = False) -> DataInstance:
     """The value of a finished object whose data or places are known.
 
     While there are data elsewhere that may still be read, it holds `obj`, so that they are not released.
+
+    Parameters
+    ----------
+    lazy : bool
+        Whether of a blob elsewhere only what is read moves, however small it is.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def instance(client: Client, obj: DataObject) -> DataInstance:
     record = obj._record
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
-    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data, obj).source())
+    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data, obj, lazy).source())
     return DataInstance(source, spec_of(record), info_of(record))
 
 
@@ -54,10 +59,11 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 class Elsewhere:
     """An object on another host, or one that is no longer where it was said to be."""
 
-    def __init__(self, client: Client, data: ObjectData, handle: DataObject) -> None:
+    def __init__(self, client: Client, data: ObjectData, handle: DataObject, lazy: bool = False) -> None:
         self._client = client
         self._data = data
         self._handle = handle
+        self._lazy = lazy
 
     def source(self) -> Source:
         """A source that asks for the bytes over the network; small blobs come at once.
@@ -70,12 +76,12 @@ class Elsewhere:
         if any(place.file is not None and place.host_id == here for place in self._data.places):
             located = client._locate(self._data.spec.id)
             if located is not None and located.places != self._data.places:
-                return source_of(located, here, lambda: Elsewhere(client, located, self._handle).source())
+                return source_of(located, here, lambda: Elsewhere(client, located, self._handle, self._lazy).source())
         is_dir = self._data.spec.data_type == "dir"
         size = self._data.info.size or 0
-        if not is_dir and size <= EAGER_BYTES_MAX:
+        if not (is_dir or self._lazy) and size <= EAGER_BYTES_MAX:
             return BytesSource(bytes(self.read(0, None)))
-        return RemoteSource(size, is_dir, self.read, self.save)
+        return RemoteSource(size, is_dir, self.read, self.save, self)
 
     def read(self, offset: int, length: int | None) -> Any:
         """Bytes from `offset` on."""
@@ -92,6 +98,28 @@ class Elsewhere:
         if isinstance(found, bytes):
             return found[offset : None if length is None else offset + length]
         return found
+
+    def look(self, path: str, offset: int = 0, count: int | None = None) -> Listing:
+        """What `path` is inside the directory, with its entries from `offset` on."""
+        from rain.io.inside import Tar
+        from rain.io.transfer import get_listing
+
+        found = self._from_somewhere(lambda connection, id: get_listing(connection, id, path, offset, count))
+        if isinstance(found, bytes):
+            return Tar(_slicer(found), len(found)).look(path, offset, count)
+        listing: Listing = found
+        return listing
+
+    def read_file(self, path: str, offset: int, length: int) -> Any:
+        """Bytes of a file inside the directory."""
+        from rain.io.inside import Tar
+        from rain.io.transfer import get_buffer
+
+        found = self._from_somewhere(lambda connection, id: get_buffer(connection, id, offset, length, path=path))
+        if isinstance(found, bytes):
+            start, size = Tar(_slicer(found), len(found)).place(path)
+            return found[start + offset : start + min(offset + length, size)]
+        return found[0]
 
     def save(self, path: str) -> None:
         """Stream all of it into the new file or directory `path`."""
@@ -110,6 +138,8 @@ class Elsewhere:
 
         Gives what `get` gives, or the bytes themselves if the server told them.
         """
+        from rain.io.inside import NotInside
+
         client, id = self._client, self._data.spec.id
         trouble: list[str] = []
         tried: set[str] = set()
@@ -126,10 +156,14 @@ class Elsewhere:
                     tried.add(place.address)
                     try:
                         return client._link.call(self._ask(place.address, get)).result()
+                    except NotInside:
+                        raise
                     except (RainException, OSError) as error:
                         trouble.append(f"{place.address}: {error}")
         try:
             return client._link.call(self._ask(client._link.welcome.data or client.address, get)).result()
+        except NotInside:
+            raise
         except (RainException, OSError) as error:
             trouble.append(f"the server: {error}")
         raise RainException(f"the data of {self._name} cannot be had ({'; '.join(trouble)})")
@@ -147,3 +181,7 @@ class Elsewhere:
             return await get(connection, self._data.spec.id)
         finally:
             connection.close()
+
+
+def _slicer(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, length: data[offset : offset + length]

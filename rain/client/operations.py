@@ -350,6 +350,26 @@ def fetch(session: Session, items: Any) -> Operation[Any]:
     return found[0] if single else found
 
 
+def peek(session: Session, obj: DataObject) -> Operation[DataInstance]:
+    """A finished object as it is now, kept or not, of which only what is read moves.
+
+    Raises
+    ------
+    RainException
+        If it is not finished, or gone.
+    """
+    client = client_of(session)
+    value = _local(obj)
+    if value is not None:
+        return constant_instance(obj._record, value)
+    if obj._record.state is not DataObjectState.FINISHED:
+        state = "not submitted" if obj._record.state is None else obj._record.state.value
+        raise RainException(f"the data of {obj!r} cannot be looked at: it is {state}")
+    if obj._record.data is None and not obj._record.places:
+        yield from locate(session, client, [obj])
+    return instance(client, obj, lazy=True)
+
+
 def _local(obj: DataObject) -> Any:
     """The value of a small constant that was made here."""
     value = obj._value

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.graph import Graph
     from rain.common.messages import Attached
+    from rain.io.data_instance import DataInstance
 
 
 __all__ = ["Session", "get_active_session"]
@@ -624,6 +625,10 @@ class Session:
                     ids.append(record.spec.id)
         if ids and self._client is not None and self._ended is None:
             self._client._post_unkeep(self._session_id, ids)
+
+    def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
+        """The data of a finished object, for who looks at a part of them: see `operations.peek`."""
+        return self._block(operations.peek(self, obj), timeout)
 
     def _output_of(self, task: Task, timeout: float | None) -> tuple[str, str]:
         return self._block(operations.output_of(self, task), timeout)

@@ -8,7 +8,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # -- wire -----------------------------------------------------------------------------------------
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 FRAME_BYTES_MAX = 64 * MIB
 """Largest frame that a peer may send; a longer length prefix closes the connection."""
 BATCH_BYTES_TARGET = 1 * MIB
@@ -63,6 +63,8 @@ ARCHIVE_DEPTH_MAX = 200
 """Folders inside each other in a directory object."""
 ARCHIVE_NAME_BYTES_MAX = 3000
 ARCHIVE_BYTES_MAX = 1024 * GIB
+LISTING_ENTRIES_MAX = 5000
+"""Entries of a folder in one answer; who wants more asks again."""
 
 CBOR_FRAME_BYTES_MAX = 256 * MIB
 """Largest frame that a cbor-1 executor may send; larger results come as a path."""

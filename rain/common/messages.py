@@ -8,7 +8,7 @@ Two kinds of connections exist, both after the handshake of `rain.io.auth`:
   `rain.common.channel` numbers, acknowledges and repeats, so that what the cores see arrives in order and exactly once,
   whatever becomes of the TCP connection underneath;
 * **data connections** (to a server or governor): one request at a time, large objects as raw frames of at most
-  `CHUNK_BYTES` (`DataGet`, `DataPut`).
+  `CHUNK_BYTES` (`DataGet`, `DataList`, `DataPut`).
 
 Executors speak over a socket pair that their governor made: plain lists of messages, no numbering.
 
@@ -159,6 +159,25 @@ class TaskAssignment(Part):
     attempt: int
     outputs: list[ObjectSpec]
     rank: list[float] = []
+
+
+class Listed(Part):
+    """Something in a folder: ``"file"``, ``"dir"`` or ``"link"``. Names are bytes, as the file system has them."""
+
+    name: bytes
+    kind: str
+    size: int = 0
+    target: bytes = b""
+
+
+class Listing(Part):
+    """What a path inside a directory object is: a ``"file"`` with its size, or a ``"dir"`` with how many entries it has
+    and some of them, in the order of names. Answers `DataList`, as the bytes of its msgpack encoding."""
+
+    kind: str
+    size: int = 0
+    total: int = 0
+    entries: list[Listed] = []
 
 
 class SessionSummary(Part):
@@ -559,12 +578,23 @@ class EndSession(Message):
 
 
 class DataGet(Message):
-    """Send an object's bytes from `offset` on (`length` None: to the end); a directory as a tar archive (offset 0).
-    Answered by `DataHeader`, raw frames, `DataEnd`; or `DataError`."""
+    """Send an object's bytes from `offset` on (`length` None: to the end); a directory as a tar archive (offset 0), or
+    with `path` a file inside it. Answered by `DataHeader`, raw frames, `DataEnd`; or `DataError`."""
 
     id: ID
     offset: int = 0
     length: int | None = None
+    path: bytes | None = None
+
+
+class DataList(Message):
+    """What is `path` inside a directory object, and which entries from `offset` on does it have, if it is a folder (at
+    most `LISTING_ENTRIES_MAX`)? Answered like `DataGet`, with the bytes of an encoded `Listing`."""
+
+    id: ID
+    path: bytes
+    offset: int = 0
+    count: int | None = None
 
 
 class DataPut(Message):
@@ -589,8 +619,12 @@ class DataEnd(Message):
 
 
 class DataError(Message):
+    """Why not. `missing`: another holder may have the object; `not_inside`: no other will answer otherwise, as there is
+    no such file or folder inside."""
+
     message: str
     missing: bool = False
+    not_inside: bool = False
 
 
 # -- governor and executor ------------------------------------------------------------------------
@@ -709,7 +743,7 @@ GovernorToServer: TypeAlias = (
     | SessionEnded | Load
 )  # fmt: skip
 ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession
-DataMessage: TypeAlias = DataGet | DataPut | DataHeader | DataEnd | DataError
+DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt
 ExecutorToGovernor: TypeAlias = Recalled | Results
 GovernorToZygote: TypeAlias = Fork | Kill

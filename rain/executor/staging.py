@@ -18,22 +18,22 @@ from rain.io.files import Written, checksum, checksum_fd, file_ref
 class StagedFile(FileSource):
     """A file of the running task that can be given to the store as it is."""
 
-    __slots__ = ("checksum", "file")
+    __slots__ = ("checksum", "ref")
 
     def __init__(self, file: FileRef, checksum: int | None) -> None:
         super().__init__(file)
-        self.file = file
+        self.ref = file
         self.checksum = checksum
 
 
 class StagedDirectory(DirectorySource):
     """A directory of the running task that can be given to the store as it is."""
 
-    __slots__ = ("file",)
+    __slots__ = ("ref",)
 
     def __init__(self, file: FileRef) -> None:
         super().__init__(file)
-        self.file = file
+        self.ref = file
 
 
 class Staging:
@@ -141,7 +141,7 @@ class Staging:
 
     def give_file(self, source: StagedFile) -> tuple[bytes | FileRef, int]:
         """A staged file for an output: its bytes if they are few, else a file; with the checksum."""
-        file = source.file
+        file = source.ref
         if file.size <= self._inline_max():
             data = source.read()
             self._inline_left -= len(data)
@@ -174,7 +174,7 @@ class Staging:
 
     def give_directory(self, source: StagedDirectory) -> FileRef:
         """A staged directory for an output."""
-        file = source.file
+        file = source.ref
         if self._made.get(file.path):
             path, _ = self._paths(file.path)
             tree.copy_tree(file.path, path)
@@ -185,7 +185,7 @@ class Staging:
 
     def is_own(self, source: object) -> bool:
         """Whether `source` was staged by this task (not by one before it)."""
-        return isinstance(source, StagedFile | StagedDirectory) and source.file.path in self._made
+        return isinstance(source, StagedFile | StagedDirectory) and source.ref.path in self._made
 
     def discard(self, everything: bool) -> None:
         """Remove files that became no output; `everything`: the others too, because the attempt failed."""

@@ -30,6 +30,7 @@ from rain.common.limits import GOVERNOR_LOST_S, HEARTBEAT_S
 from rain.common.messages import (
     DataError,
     DataGet,
+    DataList,
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
@@ -398,8 +399,8 @@ class Governor:
     async def _serve_data(self, connection: DataConnection) -> None:
         while True:
             request = await connection.receive()
-            if not isinstance(request, DataGet):
-                await connection.send(DataError("a governor answers DataGet only"))
+            if not isinstance(request, DataGet | DataList):
+                await connection.send(DataError("a governor answers DataGet and DataList only"))
                 return
             held = self._store.get(request.id)
             if held is None:

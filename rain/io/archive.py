@@ -40,12 +40,12 @@ _ZERO_BLOCK = bytes(BLOCK)
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _GNU_MAGIC = b"ustar  \x00"
 _LONG_LINK = b"././@LongLink"
-_META_BYTES_MAX = 64 * 1024
+META_BYTES_MAX = 64 * 1024
 _FREE_SPACE_CHECK_BYTES = 16 << 20
 
-_REGULAR, _HARD_LINK, _SYMLINK, _FOLDER = b"0", b"1", b"2", b"5"
-_FILE_TYPES = frozenset({b"0", b"\x00", b"7"})
-_META_TYPES = frozenset({b"x", b"g", b"L", b"K"})
+REGULAR, HARD_LINK, SYMLINK, FOLDER = b"0", b"1", b"2", b"5"
+FILE_TYPES = frozenset({b"0", b"\x00", b"7"})
+META_TYPES = frozenset({b"x", b"g", b"L", b"K"})
 _REFUSED_TYPES = {b"3": "a character device", b"4": "a block device", b"6": "a pipe", b"S": "a sparse file"}
 
 
@@ -99,12 +99,12 @@ def pack(path: str, limits: Limits | None = None) -> Generator[memoryview, None,
     used = 0
     for entry in walk(path, limits):
         if entry.kind == "d":
-            head, size = _header(entry.path + "/", 0o755, 0, _FOLDER), 0
+            head, size = _header(entry.path + "/", 0o755, 0, FOLDER), 0
         elif entry.kind == "l":
-            head, size = _header(entry.path, 0o777, 0, _SYMLINK, entry.target), 0
+            head, size = _header(entry.path, 0o777, 0, SYMLINK, entry.target), 0
         else:
             size = entry.stat.st_size
-            head = _header(entry.path, 0o755 if entry.stat.st_mode & 0o100 else 0o644, size, _REGULAR)
+            head = _header(entry.path, 0o755 if entry.stat.st_mode & 0o100 else 0o644, size, REGULAR)
         if used + len(head) > CHUNK_BYTES:
             yield buffer[:used]
             used = 0
@@ -154,14 +154,16 @@ def packed_size(path: str, limits: Limits | None = None) -> int:
     for entry in walk(path, limits):
         size = entry.stat.st_size if entry.kind == "f" else 0
         name = entry.path + "/" if entry.kind == "d" else entry.path
-        total += len(_header(name, 0, size, _REGULAR, entry.target)) + size + -size % BLOCK
+        total += len(_header(name, 0, size, REGULAR, entry.target)) + size + -size % BLOCK
     return total
 
 
 # -- unpacking ---------------------------------------------------------------------------------------
 
 
-class _Entry(NamedTuple):
+class Header(NamedTuple):
+    """What stands before an entry's content."""
+
     name: bytes
     mode: int
     size: int
@@ -174,12 +176,19 @@ def _read_number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     text = field.strip(b" \x00")
     try:
-        return int(text, 8) if text else 0
+        return int(b"0" + text, 8)  # the digit before it keeps a sign out
     except ValueError:
         raise ArchiveError(f"a header of the archive is damaged: {field!r} is not a number") from None
 
 
-def _read_header(block: bytes) -> _Entry:
+def read_header(block: bytes) -> Header:
+    """Parse the block before an entry.
+
+    Raises
+    ------
+    RainException
+        If it is damaged.
+    """
     name, mode, _, _, size, _, total, kind, target, magic, _, _, _, _, prefix = _HEADER.unpack(block)
     if _read_number(total) != sum(block) - sum(total) + 8 * 32:
         raise ArchiveError("this is not a tar archive, or a header of it is damaged (checksum)")
@@ -187,11 +196,17 @@ def _read_header(block: bytes) -> _Entry:
     prefix = prefix.split(b"\x00", 1)[0]
     if prefix and magic == b"ustar\x0000":
         name = prefix + b"/" + name
-    return _Entry(name, _read_number(mode), _read_number(size), kind, target.split(b"\x00", 1)[0])
+    return Header(name, _read_number(mode), _read_number(size), kind, target.split(b"\x00", 1)[0])
 
 
-def _read_pax(data: bytes) -> dict[bytes, bytes]:
-    """Records of a pax header, each ``length key=value\\n``."""
+def read_pax(data: bytes) -> dict[bytes, bytes]:
+    """Records of a pax header, each ``length key=value\\n``.
+
+    Raises
+    ------
+    RainException
+        If they are damaged.
+    """
     records = {}
     position = 0
     while position < len(data) and data[position] != 0:
@@ -286,7 +301,7 @@ class Unpacker:
         elif block == _ZERO_BLOCK:
             self._ended = True
         else:
-            self._begin(_read_header(block))
+            self._begin(read_header(block))
 
     def _take_meta(self, data: bytes) -> None:
         assert self._meta
@@ -298,7 +313,7 @@ class Unpacker:
         elif kind == b"K":
             self._override[b"linkpath"] = data.split(b"\x00", 1)[0]
         else:
-            records = _read_pax(data)
+            records = read_pax(data)
             if any(key.startswith(b"GNU.sparse") for key in records):
                 raise ArchiveError("the archive contains a sparse file; unpack it yourself")
             if kind == b"g" and not records.keys().isdisjoint((b"path", b"linkpath", b"size")):
@@ -306,10 +321,10 @@ class Unpacker:
             if kind == b"x":
                 self._override.update(records)
 
-    def _begin(self, entry: _Entry) -> None:
-        if entry.kind in _META_TYPES:
-            if entry.size > _META_BYTES_MAX:
-                raise ArchiveError(f"an extended header of {entry.size} bytes is over the limit of {_META_BYTES_MAX}")
+    def _begin(self, entry: Header) -> None:
+        if entry.kind in META_TYPES:
+            if entry.size > META_BYTES_MAX:
+                raise ArchiveError(f"an extended header of {entry.size} bytes is over the limit of {META_BYTES_MAX}")
             if entry.size:
                 self._meta = (entry.kind, entry.size, entry.size + -entry.size % BLOCK)
             return
@@ -326,18 +341,18 @@ class Unpacker:
         parts = self._parts(name)
         if entry.mode & 0o6000:
             raise ArchiveError(f"{name!r} in the archive is setuid or setgid")
-        if entry.kind == _FOLDER or (entry.kind in _FILE_TYPES and name.endswith("/")):
+        if entry.kind == FOLDER or (entry.kind in FILE_TYPES and name.endswith("/")):
             self._make_folder(parts, name)
             size = 0
         elif not parts:
             raise ArchiveError(f"{name!r} in the archive is not a name for a file")
-        elif entry.kind in _FILE_TYPES:
+        elif entry.kind in FILE_TYPES:
             self._make_file(parts, name, size, entry.mode)
             return
-        elif entry.kind == _SYMLINK:
+        elif entry.kind == SYMLINK:
             self._note_link(parts, name, os.fsdecode(override.get(b"linkpath", entry.target)))
             size = 0
-        elif entry.kind == _HARD_LINK:
+        elif entry.kind == HARD_LINK:
             self._copy(parts, name, os.fsdecode(override.get(b"linkpath", entry.target)), entry.mode)
             size = 0
         else:

@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-One request at a time. To `DataGet` the holder answers with `DataHeader`, the bytes as raw payloads of at most
-`CHUNK_BYTES`, and `DataEnd` with the checksum of what it sent; or with `DataError`, also in the middle. A receiver
+One request at a time. To `DataGet` or `DataList` the holder answers with `DataHeader`, the bytes as raw payloads of at
+most `CHUNK_BYTES`, and `DataEnd` with the checksum of what it sent; or with `DataError`, also in the middle. A receiver
 computes the checksum of what it got, so that nothing damaged on the way is taken. A holder that finds, at the end of a
 whole object, that it sent something else than what was once stored, says so instead of `DataEnd`.
 
@@ -19,15 +19,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import xxhash
 
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, TRANSFER_STALL_S
-from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataPut
-from rain.io import archive
+from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataList, DataPut, Listing
+from rain.io import archive, inside
 from rain.io.files import NEVER_INLINE, Sink, StaleFile, Written, open_checked
 from rain.io.held import Held
+from rain.io.inside import NotInside, Tree
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -35,12 +37,15 @@ if TYPE_CHECKING:
     from rain.io.link import DataConnection
 
 T = TypeVar("T")
+_encode = msgspec.msgpack.Encoder().encode
+_decode_listing = msgspec.msgpack.Decoder(Listing).decode
 
 __all__ = [
     "Held",
     "TransferError",
     "get_buffer",
     "get_directory",
+    "get_listing",
     "get_to_file",
     "put_file",
     "put_pieces",
@@ -90,11 +95,11 @@ async def _timely(connection: DataConnection, action: Any) -> Any:
 
 async def serve_get(
     connection: DataConnection,
-    request: DataGet,
+    request: DataGet | DataList,
     held: Held,
     on_lost: Callable[[str], Held | None] | None = None,
 ) -> None:
-    """Answer a `DataGet`.
+    """Answer a `DataGet` or `DataList`.
 
     Parameters
     ----------
@@ -111,18 +116,21 @@ async def serve_get(
     """
     try:
         try:
-            reader = _reader(held, request)
+            reader = await _reader(held, request)
         except StaleFile as error:
             newer = on_lost(str(error)) if on_lost is not None else None
             if newer is None:
                 raise TransferError(str(error), missing=True) from None
-            reader = _reader(newer, request)
+            reader = await _reader(newer, request)
+    except NotInside as error:
+        await _say(connection, DataError(f"object {request.id}: {error}", not_inside=True))
+        return
     except (RainException, OSError) as error:
         missing = isinstance(error, TransferError) and error.missing
         await _say(connection, DataError(f"object {request.id} cannot be read: {error}", missing))
         return
     try:
-        problem = await _send(connection, request, reader, held)
+        problem = await _send(connection, reader, held)
     except ConnectionError:
         raise
     except (RainException, OSError) as error:
@@ -140,8 +148,16 @@ async def _say(connection: DataConnection, message: Any) -> None:
     await _timely(connection, connection.send(message))
 
 
-def _reader(held: Held, request: DataGet) -> _Reader:
+async def _reader(held: Held, request: DataGet | DataList) -> _Reader:
     """For the bytes that were asked for."""
+    if isinstance(request, DataList):
+        return _BytesReader(await in_thread(_listing, held, request), DataGet(request.id))
+    if request.path is not None:
+        return await in_thread(_reader_inside, held, request, os.fsdecode(request.path))
+    return _reader_of_all(held, request)
+
+
+def _reader_of_all(held: Held, request: DataGet) -> _Reader:
     if held.data is not None:
         return _BytesReader(held.data, request)
     assert held.file is not None
@@ -150,6 +166,23 @@ def _reader(held: Held, request: DataGet) -> _Reader:
             raise RainException("a directory is given as a whole only")
         return _TreeReader(held.file.path)
     return _FileReader(open_checked(held.file), held.file.size, request)
+
+
+def _listing(held: Held, request: DataList) -> bytes:
+    with inside.of(held) as found:
+        return _encode(found.look(os.fsdecode(request.path), request.offset, request.count))
+
+
+def _reader_inside(held: Held, request: DataGet, path: str) -> _Reader:
+    with inside.of(held) as found:
+        if isinstance(found, Tree):
+            fd, file = found.open(path)
+            return _FileReader(fd, file.size, request)
+        start, size = found.place(path)
+    if held.data is not None:
+        return _BytesReader(memoryview(held.data)[start : start + size], request)
+    assert held.file is not None
+    return _FileReader(open_checked(held.file), size, request, start)
 
 
 class _Reader:
@@ -195,10 +228,10 @@ class _Reader:
 class _BytesReader(_Reader):
     blocks = False
 
-    def __init__(self, data: bytes, request: DataGet) -> None:
+    def __init__(self, data: Buffer, request: DataGet) -> None:
         super().__init__(0)
         self._data = memoryview(data)
-        self._range(len(data), request)
+        self._range(len(self._data), request)
 
     def _next(self) -> memoryview | None:
         if self._at == self._end:
@@ -209,14 +242,19 @@ class _BytesReader(_Reader):
 
 
 class _FileReader(_Reader):
-    def __init__(self, fd: int, total: int, request: DataGet) -> None:
+    """Of the `total` bytes of a file from `start` on."""
+
+    def __init__(self, fd: int, total: int, request: DataGet, start: int = 0) -> None:
         super().__init__(0)
         self._fd = fd
+        self._start = start
         self._range(total, request)
         self._buffer = memoryview(bytearray(min(self.size or 0, CHUNK_BYTES)))
 
     def _next(self) -> memoryview | None:
-        count = os.preadv(self._fd, [self._buffer[: self._end - self._at]], self._at) if self._at < self._end else 0
+        if self._at == self._end:
+            return None
+        count = os.preadv(self._fd, [self._buffer[: self._end - self._at]], self._start + self._at)
         self._at += count
         return self._buffer[:count] if count else None
 
@@ -236,7 +274,7 @@ class _TreeReader(_Reader):
         self._pieces.close()
 
 
-async def _send(connection: DataConnection, request: DataGet, reader: _Reader, held: Held) -> str:
+async def _send(connection: DataConnection, reader: _Reader, held: Held) -> str:
     """Send the object; gives what is wrong with it, empty for nothing."""
     await _say(connection, DataHeader(reader.size, "dir" if held.is_dir else "blob"))
     sent = 0
@@ -252,7 +290,7 @@ async def _send(connection: DataConnection, request: DataGet, reader: _Reader, h
     return ""
 
 
-async def relay(source: DataConnection, connection: DataConnection, request: DataGet) -> bool:
+async def relay(source: DataConnection, connection: DataConnection, request: DataGet | DataList) -> bool:
     """Pass a request on to `source` and its answer to `connection`.
 
     Returns
@@ -269,7 +307,7 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
     try:
         await _timely(source, source.send(request))
         answer = await _timely(source, source.receive())
-        if isinstance(answer, DataError):
+        if isinstance(answer, DataError) and not answer.not_inside:
             return False
         while True:
             begun = True
@@ -293,14 +331,17 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
 
 
 async def _get(
-    connection: DataConnection, request: DataGet, begin: Callable[[DataHeader], Any], take: Callable[[memoryview], Any]
+    connection: DataConnection,
+    request: DataGet | DataList,
+    begin: Callable[[DataHeader], Any],
+    take: Callable[[memoryview], Any],
 ) -> tuple[int, int]:
     """Ask, and give each piece to `take` in a thread; gives size and checksum of what came."""
     try:
         await _timely(connection, connection.send(request))
         header = await _timely(connection, connection.receive())
         if isinstance(header, DataError):
-            raise TransferError(header.message, header.missing)
+            raise NotInside(header.message) if header.not_inside else TransferError(header.message, header.missing)
         if not isinstance(header, DataHeader):
             raise ProtocolError(f"{connection.address} answered a request for data with something else")
         await in_thread(begin, header)
@@ -308,7 +349,7 @@ async def _get(
     except ConnectionError as error:
         raise TransferError(str(error)) from None
     except BaseException as error:
-        if not isinstance(error, TransferError):
+        if not isinstance(error, TransferError | NotInside):
             connection.close()  # the rest of the answer is still on its way
         raise
 
@@ -381,17 +422,47 @@ async def get_directory(connection: DataConnection, id: ID, path: str) -> int:
 
 
 async def get_buffer(
-    connection: DataConnection, id: ID, offset: int = 0, length: int | None = None
+    connection: DataConnection, id: ID, offset: int = 0, length: int | None = None, *, path: str | None = None
 ) -> tuple[memoryview, int]:
-    """Bytes of an object (of a directory: of its tar archive) in fresh writable memory, and their checksum.
+    """Bytes of an object (of a directory: of its tar archive, or of the file `path` in it) in fresh writable memory,
+    and their checksum.
 
     Raises
     ------
     TransferError
         If the peer does not have it, is gone, or sent something damaged.
+    NotInside
+        If there is no such file in the directory.
     ResourceError
         If there is not so much memory.
     """
+    return await _into_memory(
+        connection, DataGet(id, offset, length, None if path is None else os.fsencode(path)), f"object {id}"
+    )
+
+
+async def get_listing(
+    connection: DataConnection, id: ID, path: str, offset: int = 0, count: int | None = None
+) -> Listing:
+    """What `path` is inside a directory object, with its entries from `offset` on.
+
+    Raises
+    ------
+    TransferError
+        If the peer does not have it, is gone, or sent something damaged.
+    NotInside
+        If it is no directory, or there is nothing of that name in it.
+    """
+    data, _ = await _into_memory(
+        connection, DataList(id, os.fsencode(path), offset, count), f"the list of entries of object {id}"
+    )
+    try:
+        return _decode_listing(data)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"{connection.address} sent a list of entries that cannot be read: {error}") from None
+
+
+async def _into_memory(connection: DataConnection, request: DataGet | DataList, what: str) -> tuple[memoryview, int]:
     # Memory that is mapped but not touched costs nothing, so that an announced length is not believed blindly.
     memory: list[memoryview] = []
     filled = 0
@@ -403,7 +474,7 @@ async def get_buffer(
         try:
             memory.append(memoryview(mmap.mmap(-1, header.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)))
         except (OSError, OverflowError) as error:
-            raise ResourceError(f"the {header.size} bytes of object {id} do not fit into memory: {error}") from None
+            raise ResourceError(f"the {header.size} bytes of {what} do not fit into memory: {error}") from None
 
     def take(piece: memoryview) -> None:
         nonlocal filled
@@ -413,7 +484,7 @@ async def get_buffer(
         else:
             pieces.append(bytes(piece))
 
-    _, checksum = await _get(connection, DataGet(id, offset, length), begin, take)
+    _, checksum = await _get(connection, request, begin, take)
     return (memory[0] if memory else memoryview(bytearray().join(pieces))), checksum
 
 

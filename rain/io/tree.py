@@ -61,14 +61,23 @@ def open_folder(path: str, parent: int | None = None) -> int:
     return os.open(path, _FOLDER_FLAGS if parent is None else _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
 
 
-def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[str], str | None]) -> bool:
-    """Whether a link in `folder` (components below the root) to `target` leads to somewhere below the root.
+class LinkLoop(RainException):
+    """Links that lead to each other: nobody can follow them."""
 
-    `read_link(path)` says where a path below the root leads if it is a link itself, else None. A link that nobody can
-    follow (a loop) stays inside.
+
+def resolve(folder: Sequence[str], target: str, read_link: Callable[[str], str | None]) -> list[str] | None:
+    """Where a link in `folder` (components below the root) to `target` leads, as components below the root without
+    links among them; None if it leads outside.
+
+    `read_link(path)` says where a path below the root leads if it is a link itself, else None.
+
+    Raises
+    ------
+    LinkLoop
+        If more links are on the way than the kernel would follow.
     """
     if target.startswith("/"):
-        return False
+        return None
     at = list(folder)
     todo = [target]
     followed = 0
@@ -80,7 +89,7 @@ def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[s
             continue
         if part == "..":
             if not at:
-                return False
+                return None
             at.pop()
             continue
         at.append(part)
@@ -88,12 +97,20 @@ def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[s
         if link is not None:
             followed += 1
             if followed > _LINKS_FOLLOWED_MAX:
-                return True
+                raise LinkLoop(f"{target!r} goes through more than {_LINKS_FOLLOWED_MAX} links")
             if link.startswith("/"):
-                return False
+                return None
             at.pop()
             todo.append(link)
-    return True
+    return at
+
+
+def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[str], str | None]) -> bool:
+    """Whether a link leads to somewhere below the root, as `resolve` says. One that nobody can follow stays inside."""
+    try:
+        return resolve(folder, target, read_link) is not None
+    except LinkLoop:
+        return True
 
 
 def _inside(path: str, folders: Sequence[str]) -> bool:

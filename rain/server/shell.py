@@ -30,6 +30,7 @@ from rain.common.messages import (
     DataEnd,
     DataError,
     DataGet,
+    DataList,
     DataPut,
     Failed,
     GovernorToServer,
@@ -322,22 +323,22 @@ class Server:
     async def _serve_data(self, connection: DataConnection) -> None:
         while True:
             request = await connection.receive()
-            if isinstance(request, DataGet):
+            if isinstance(request, DataGet | DataList):
                 await self._get(connection, request)
             elif isinstance(request, DataPut):
                 await self._put(connection, request)
             else:
-                await connection.send(DataError("a server answers DataGet and DataPut only"))
+                await connection.send(DataError("a server answers DataGet, DataList and DataPut only"))
                 return
 
-    async def _get(self, connection: DataConnection, request: DataGet) -> None:
+    async def _get(self, connection: DataConnection, request: DataGet | DataList) -> None:
         found = self._core.object_data(ID(*request.id))
         if found is None:
             await connection.send(DataError(f"object {request.id} is not finished, or its data are gone", missing=True))
             return
         await self._send_object(connection, request, found)
 
-    async def _send_object(self, connection: DataConnection, request: DataGet, found: ObjectData) -> None:
+    async def _send_object(self, connection: DataConnection, request: DataGet | DataList, found: ObjectData) -> None:
         own = next((place.file for place in found.places if place.address == self.address), None)
         if found.data is not None or own is not None:
             size = len(found.data) if found.data is not None else own.size if own else 0

@@ -17,11 +17,13 @@ from rain.governor.store import Store
 from rain.io import archive, transfer
 from rain.io.files import file_ref, write_file
 from rain.io.held import Held
+from rain.io.inside import NotInside
 from rain.io.link import DataConnection, Link
 from rain.io.transfer import (
     TransferError,
     get_buffer,
     get_directory,
+    get_listing,
     get_to_file,
     put_file,
     put_pieces,
@@ -407,6 +409,82 @@ def test_a_name_that_is_taken(tmp_path):
         with pytest.raises(FileExistsError):
             await serve_put(theirs, request, str(tmp_path / "name"))
         assert (tmp_path / "name").read_text() == "mine"
+        ours.close()
+        theirs.close()
+
+    run(main())
+
+
+# -- looking into directories ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["directory", "tar", "tar file"])
+def test_looking_into_a_directory(tmp_path, folder, kind):
+    data = tar_of(folder)
+    (tmp_path / "tar").write_bytes(data)
+    held = {
+        "directory": Held(0, None, file_ref(str(folder), 0), None, True),
+        "tar": Held(0, data, None, None, True),
+        "tar file": Held(0, None, file_ref(str(tmp_path / "tar")), None, True),
+    }[kind]
+    content = (folder / "sub" / "f").read_bytes()
+
+    async def main():
+        async with Peer({ONE: held, ID(1, 2): Held(1, b"x")}) as connection:
+            top = await get_listing(connection, ONE, "")
+            assert [(one.name, one.kind, one.size, one.target) for one in top.entries] == [
+                (b"l", "link", 0, b"sub/f"),
+                (b"sub", "dir", 0, b""),
+            ]
+            assert (await get_listing(connection, ONE, "sub", 1, 1)).entries[0].name == b"f"
+            assert (await get_listing(connection, ONE, "l")).size == len(content)
+            for offset, length in ((0, None), (5, 10), (CHUNK_BYTES, CHUNK_BYTES + 1), (len(content) - 1, 5)):
+                part, _ = await get_buffer(connection, ONE, offset, length, path="l")
+                assert part == content[offset : None if length is None else offset + length]
+            for id, path in ((ONE, "../x"), (ONE, "no"), (ID(1, 2), "")):
+                with pytest.raises(NotInside):
+                    await get_listing(connection, id, path)
+                with pytest.raises(NotInside):
+                    await get_buffer(connection, id, path=path)
+            with pytest.raises(TransferError):
+                await get_listing(connection, ID(1, 3), "")
+            assert (await get_buffer(connection, ID(1, 2)))[0] == b"x"  # the connection is as before
+
+    run(main())
+
+
+def test_a_directory_that_is_gone_is_lost(tmp_path, folder):
+    held = Held(0, None, file_ref(str(folder), 0), None, True)
+    folder.rename(tmp_path / "away")
+    lost = []
+
+    async def main():
+        async with Peer({ONE: held}, lost.append) as connection:
+            with pytest.raises(TransferError, match="cannot be opened") as caught:
+                await get_listing(connection, ONE, "")
+            assert caught.value.missing
+
+    run(main())
+    assert len(lost) == 1
+
+
+def test_relaying_a_look(tmp_path, folder):
+    held = Held(0, None, file_ref(str(folder), 0), None, True)
+
+    async def main():
+        ours, theirs = await connected()
+
+        async def pass_on(source):
+            return await relay(source, theirs, await theirs.receive())
+
+        async with Peer({ONE: held}) as source:
+            passing = asyncio.create_task(pass_on(source))
+            assert (await get_listing(ours, ONE, "")).total == 2
+            assert await passing
+            passing = asyncio.create_task(pass_on(source))
+            with pytest.raises(NotInside, match="no 'missing' inside"):
+                await get_buffer(ours, ONE, path="missing")
+            assert await passing  # another holder would say the same
         ours.close()
         theirs.close()
 
