@@ -1,0 +1,104 @@
+// The rows of the timeline: a line for each governor, then its cpus. Pure.
+
+// Start (epoch), seconds, state, key, name, how many tasks it stands for.
+export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number];
+
+export interface Lane {
+  governor: string;
+  slot: number;
+  bars: Bar[];
+}
+
+export interface TimelineAnswer {
+  begin: number;
+  end: number;
+  now: number;
+  lanes: Lane[];
+}
+
+export const HEAD_PX = 24;
+export const LANE_PX = 20;
+
+export type Line = { top: number; height: number; governor: string; lane: Lane | null };
+
+export function lines(lanes: Lane[]): Line[] {
+  const found: Line[] = [];
+  let top = 0;
+  let last: string | null = null;
+  for (const lane of lanes) {
+    if (lane.governor !== last) {
+      found.push({ top, height: HEAD_PX, governor: lane.governor, lane: null });
+      top += HEAD_PX;
+      last = lane.governor;
+    }
+    found.push({ top, height: LANE_PX, governor: lane.governor, lane });
+    top += LANE_PX;
+  }
+  return found;
+}
+
+export function height(found: Line[]): number {
+  const last = found[found.length - 1];
+  return last ? last.top + last.height : 0;
+}
+
+export function lineAt(found: Line[], y: number): Line | null {
+  let low = 0;
+  let high = found.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const line = found[middle];
+    if (line && line.top + line.height <= y) low = middle + 1;
+    else high = middle;
+  }
+  const line = found[low];
+  return line && y >= line.top ? line : null;
+}
+
+// A running bar grows until `now`.
+export function barEnd([start, seconds, state]: Bar, now: number): number {
+  return state === "running" ? Math.max(now, start + seconds) : start + seconds;
+}
+
+// The bar nearest to a time, if not farther than `slack` seconds.
+export function barAt(bars: Bar[], time: number, slack: number, now: number): Bar | null {
+  let best: Bar | null = null;
+  let distance = slack;
+  for (const bar of bars) {
+    const end = barEnd(bar, now);
+    const away = time < bar[0] ? bar[0] - time : time > end ? time - end : 0;
+    if (away === 0) return bar;
+    if (away <= distance) {
+      best = bar;
+      distance = away;
+    }
+  }
+  return best;
+}
+
+export interface Use {
+  governor: string;
+  slots: number;
+  tasks: number;
+  busy: number; // share of the slots' time between two moments, 0 to 1
+}
+
+export function uses(lanes: Lane[], begin: number, end: number, now: number): Use[] {
+  const found = new Map<string, Use>();
+  for (const lane of lanes) {
+    const use = found.get(lane.governor) ?? { governor: lane.governor, slots: 0, tasks: 0, busy: 0 };
+    found.set(lane.governor, use);
+    use.slots++;
+    for (const bar of lane.bars) {
+      const seconds = Math.min(barEnd(bar, now), end) - Math.max(bar[0], begin);
+      if (seconds < 0) continue;
+      use.tasks += bar[5];
+      use.busy += seconds;
+    }
+  }
+  const until = Math.max(begin, Math.min(end, now));
+  for (const use of found.values()) {
+    use.busy = until > begin ? Math.min(1, use.busy / (use.slots * (until - begin))) : 0;
+  }
+  return [...found.values()];
+}

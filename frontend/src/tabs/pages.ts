@@ -1,0 +1,75 @@
+// Rows of something long, asked for in pages as they come into sight. No document here: what came is told to `came`.
+
+// Scrolling fast past many pages asks only for where it stops.
+const PAGES_ASKED_AT_ONCE_MAX = 2;
+const PAGES_KEPT_MAX = 60;
+
+interface Page<T> {
+  rows: T[];
+  stale: boolean;
+}
+
+export class Pages<T> {
+  private readonly pages = new Map<number, Page<T>>();
+  private readonly asked = new Set<number>();
+  private epoch = 0;
+
+  constructor(
+    readonly size: number,
+    private readonly load: (offset: number, count: number) => Promise<T[]>,
+    private readonly came: (error: string | null) => void,
+  ) {}
+
+  row(index: number): T | undefined {
+    return this.pages.get(Math.floor(index / this.size))?.rows[index % this.size];
+  }
+
+  put(page: number, rows: T[]): void {
+    this.pages.delete(page);
+    this.pages.set(page, { rows, stale: false });
+    if (this.pages.size > PAGES_KEPT_MAX) {
+      const [oldest] = this.pages.keys();
+      if (oldest !== undefined) this.pages.delete(oldest);
+    }
+  }
+
+  // Asks for what of these rows is missing or stale; resolves when that came (or could not).
+  async want(first: number, end: number): Promise<void> {
+    const asks: Promise<void>[] = [];
+    for (let page = Math.floor(first / this.size); page * this.size < end; page++) {
+      const known = this.pages.get(page);
+      if ((known && !known.stale) || this.asked.has(page)) continue;
+      if (this.asked.size >= PAGES_ASKED_AT_ONCE_MAX) break;
+      asks.push(this.ask(page));
+    }
+    await Promise.all(asks);
+  }
+
+  // What is known stays until newer rows replace it.
+  staleAll(): void {
+    for (const page of this.pages.values()) page.stale = true;
+  }
+
+  // Other rows altogether: another order, another filter.
+  clear(): void {
+    this.epoch++;
+    this.pages.clear();
+    this.asked.clear();
+  }
+
+  private async ask(page: number): Promise<void> {
+    const epoch = this.epoch;
+    this.asked.add(page);
+    let trouble: string | null = null;
+    let rows: T[] | null = null;
+    try {
+      rows = await this.load(page * this.size, this.size);
+    } catch (error) {
+      trouble = error instanceof Error ? error.message : String(error);
+    }
+    if (epoch !== this.epoch) return;
+    this.asked.delete(page);
+    if (rows) this.put(page, rows);
+    this.came(trouble);
+  }
+}

@@ -1,0 +1,372 @@
+// What ran when: a lane for each cpu of each governor that was in use, drawn on a canvas.
+
+import { button, h, replace, setAttribute, setText } from "../dom.js";
+import { clock, many, seconds } from "../format.js";
+import type { Tab, TabHost } from "../protocol.js";
+import type { Change, SessionStore } from "../store.js";
+import { type Bar, barAt, height, type Line, lineAt, lines, type TimelineAnswer, uses } from "./lanes.js";
+import { AXIS_PX, paint } from "./painter.js";
+import { Refresher } from "./refresher.js";
+import { around, pan, type Span, timeOf, zoom } from "./time.js";
+
+const PAUSE_MS = 500;
+const TICK_MS = 250; // running bars grow by themselves
+const SETTLE_MS = 120; // after a move, before the kernel is asked for more detail
+const NEAR_PX = 4;
+const CLICK_PX = 4;
+const STEP = 1.5;
+
+export function timelineTab(store: SessionStore, host: TabHost): Tab {
+  const timeline = new Timeline(store, host);
+  return {
+    element: timeline.element,
+    show: () => timeline.show(),
+    hide: () => timeline.hide(),
+    dispose: () => timeline.dispose(),
+  };
+}
+
+class Timeline {
+  readonly element: HTMLElement;
+  private readonly canvas = h("canvas", { class: "rain-lanes-canvas", "aria-hidden": "true" });
+  private readonly spacer = h("div", { class: "rain-lanes-spacer" }, this.canvas);
+  private readonly scroll = h("div", {
+    class: "rain-lanes",
+    tabindex: "0",
+    role: "img",
+    "aria-label": "Timeline",
+  }, this.spacer);
+  private readonly range = h("span", { class: "rain-muted rain-push" });
+  private readonly summary = h("ul", { class: "rain-sr-only" });
+  private readonly tip = h("div", { class: "rain-tip", hidden: true });
+  private readonly note = h("div", { class: "rain-tab-note", role: "alert", hidden: true });
+  private readonly empty = h("div", { class: "rain-empty" }, "No task has run yet.");
+  private readonly refresher: Refresher;
+  private readonly observer: ResizeObserver;
+  private readonly off: () => void;
+  private data: TimelineAnswer | null = null;
+  private dataAt = 0;
+  private lines: Line[] = [];
+  // null: all there is, as it grows.
+  private view: Span | null = null;
+  private frame = 0;
+  private ticker: ReturnType<typeof setInterval> | undefined;
+  private settle: ReturnType<typeof setTimeout> | undefined;
+  private drag: { x: number; y: number; span: Span; top: number; moved: boolean } | null = null;
+  private hovered: Bar | null = null;
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly host: TabHost,
+  ) {
+    this.element = h(
+      "div",
+      { class: "rain-timeline", "data-lm-suppress-shortcuts": "true" },
+      h(
+        "div",
+        { class: "rain-tab-bar" },
+        button("−", "Zoom out (−)", () => this.zoomBy(STEP)),
+        button("+", "Zoom in (+)", () => this.zoomBy(1 / STEP)),
+        button("All", "Show the whole time (0)", () => this.look(null)),
+        button("Now", "Show the last tenth up to now (N)", () => this.lookAtNow()),
+        h("span", { class: "rain-muted rain-hint" }, "Ctrl + wheel zooms, dragging moves, a click opens"),
+        this.range,
+      ),
+      this.note,
+      h("div", { class: "rain-lanes-box" }, this.scroll, this.empty, this.tip),
+      this.summary,
+    );
+    this.refresher = new Refresher(() => this.refresh(), PAUSE_MS);
+    this.observer = new ResizeObserver(() => {
+      this.draw();
+      this.refresher.touch();
+    });
+    this.observer.observe(this.scroll);
+    this.listen();
+    this.off = store.subscribe((change) => this.changed(change));
+  }
+
+  show(): void {
+    this.refresher.show();
+    this.ticker ??= setInterval(() => {
+      if (this.store.summary.ticking && this.refresher.looking) this.draw();
+    }, TICK_MS);
+    this.draw();
+  }
+
+  hide(): void {
+    this.refresher.hide();
+    clearInterval(this.ticker);
+    this.ticker = undefined;
+    this.point(null, 0, 0);
+  }
+
+  dispose(): void {
+    this.hide();
+    this.off();
+    this.observer.disconnect();
+    this.refresher.dispose();
+    clearTimeout(this.settle);
+    cancelAnimationFrame(this.frame);
+  }
+
+  private changed(change: Change): void {
+    if (change.selection) this.draw();
+    if (change.everything || change.topology || change.summary || change.status.size) this.refresher.touch();
+  }
+
+  private now(): number {
+    const data = this.data;
+    if (!data) return 0;
+    return this.store.summary.ticking ? data.now + (performance.now() - this.dataAt) / 1000 : data.now;
+  }
+
+  // What is seen.
+  private span(): Span {
+    if (this.view) return this.view;
+    const data = this.data;
+    if (!data) return { begin: 0, end: 1 };
+    return around(data.begin, this.store.summary.ticking ? Math.max(data.end, this.now()) : data.end);
+  }
+
+  // -- what is asked -----------------------------------------------------------------------------
+
+  // With a view, half of it more on each side, so that moving it shows something at once.
+  private async refresh(): Promise<void> {
+    const { view } = this;
+    const width = Math.max(100, Math.round(this.scroll.clientWidth));
+    const margin = view ? (view.end - view.begin) / 2 : 0;
+    try {
+      const { data } = await this.store.request<TimelineAnswer>("timeline", {
+        begin: view ? view.begin - margin : null,
+        end: view ? view.end + margin : null,
+        pixels: view ? width * 2 : width,
+      });
+      this.note.hidden = true;
+      this.take(data);
+    } catch (error) {
+      setText(this.note, error instanceof Error ? error.message : String(error));
+      this.note.hidden = false;
+    }
+  }
+
+  private take(data: TimelineAnswer): void {
+    this.data = data;
+    this.dataAt = performance.now();
+    this.lines = lines(data.lanes);
+    this.empty.hidden = data.lanes.length > 0;
+    this.spacer.style.height = `${height(this.lines) + AXIS_PX}px`;
+    this.draw();
+    this.tell();
+  }
+
+  private look(view: Span | null): void {
+    this.view = view;
+    this.draw();
+    clearTimeout(this.settle);
+    this.settle = setTimeout(() => this.refresher.now(), SETTLE_MS);
+  }
+
+  private zoomBy(factor: number, at?: number): void {
+    const span = this.span();
+    this.look(zoom(span, factor, at ?? (span.begin + span.end) / 2));
+  }
+
+  private lookAtNow(): void {
+    const whole = this.span();
+    const length = (whole.end - whole.begin) / (this.view ? 1 : 10);
+    const end = this.now();
+    this.look({ begin: end - length * 0.9, end: end + length * 0.1 });
+  }
+
+  // -- what is drawn -----------------------------------------------------------------------------
+
+  private draw(): void {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.drawNow());
+  }
+
+  private drawNow(): void {
+    this.frame = 0;
+    if (!this.scroll.clientWidth) return;
+    const span = this.span();
+    paint(this.canvas, {
+      width: this.scroll.clientWidth,
+      height: this.scroll.clientHeight,
+      top: this.scroll.scrollTop,
+      lines: this.lines,
+      span,
+      origin: this.data ? this.origin(this.data) : 0,
+      now: this.now(),
+      ticking: this.store.summary.ticking,
+      selected: this.store.selected,
+      hovered: this.hovered,
+      look: (state) => this.store.look(state),
+    });
+    setText(this.range, this.data?.lanes.length ? `${clock(span.begin)} – ${clock(span.end)} · ${seconds(span.end - span.begin)}` : "");
+  }
+
+  private first = Infinity;
+
+  // Times are counted from the first start that was ever seen.
+  private origin(data: TimelineAnswer): number {
+    for (const lane of data.lanes) for (const bar of lane.bars.slice(0, 1)) this.first = Math.min(this.first, bar[0]);
+    return Number.isFinite(this.first) ? this.first : data.begin;
+  }
+
+  // The same in words, for those who do not see the canvas.
+  private tell(): void {
+    const { data } = this;
+    if (!data) return;
+    const span = this.span();
+    const found = uses(data.lanes, span.begin, span.end, this.now());
+    const tasks = found.reduce((sum, use) => sum + use.tasks, 0);
+    setAttribute(
+      this.scroll,
+      "aria-label",
+      `Timeline of ${seconds(span.end - span.begin)}: ${many(tasks, "task")} on ${many(data.lanes.length, "cpu")} of ${many(found.length, "governor")}`,
+    );
+    replace(
+      this.summary,
+      ...found.map((use) =>
+        h("li", {}, `${use.governor}: ${many(use.slots, "cpu")}, ${many(use.tasks, "task")}, ${Math.round(use.busy * 100)} % busy`),
+      ),
+    );
+  }
+
+  // -- pointer and keyboard ----------------------------------------------------------------------
+
+  private listen(): void {
+    const { scroll } = this;
+    scroll.addEventListener("scroll", () => this.draw());
+    scroll.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
+    scroll.addEventListener("pointerdown", (event) => this.pressed(event));
+    scroll.addEventListener("pointermove", (event) => this.moved(event));
+    scroll.addEventListener("pointerup", (event) => this.released(event));
+    scroll.addEventListener("pointercancel", () => this.drop());
+    scroll.addEventListener("pointerleave", () => this.point(null, 0, 0));
+    scroll.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  private xy(event: MouseEvent): { x: number; y: number } {
+    const box = this.scroll.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  private at(event: MouseEvent): Bar | null {
+    const { x, y } = this.xy(event);
+    if (y < AXIS_PX) return null;
+    const line = lineAt(this.lines, y - AXIS_PX + this.scroll.scrollTop);
+    if (!line?.lane) return null;
+    const span = this.span();
+    const width = this.scroll.clientWidth;
+    const slack = ((span.end - span.begin) / width) * NEAR_PX;
+    return barAt(line.lane.bars, timeOf(x, span, width), slack, this.now());
+  }
+
+  private wheeled(event: WheelEvent): void {
+    const span = this.span();
+    const width = this.scroll.clientWidth;
+    if (event.ctrlKey || event.metaKey) {
+      const factor = Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 200);
+      this.zoomBy(factor, timeOf(this.xy(event).x, span, width));
+    } else {
+      const sideways = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;
+      if (Math.abs(sideways) <= (event.shiftKey ? 0 : Math.abs(event.deltaY))) return;
+      this.look(pan(span, (sideways / width) * (span.end - span.begin)));
+    }
+    event.preventDefault();
+    this.point(null, 0, 0);
+  }
+
+  private pressed(event: PointerEvent): void {
+    if (event.button !== 0) return;
+    const { x, y } = this.xy(event);
+    if (x > this.scroll.clientWidth) return; // the scroll bar
+    this.drag = { x, y, span: this.span(), top: this.scroll.scrollTop, moved: false };
+  }
+
+  private moved(event: PointerEvent): void {
+    const { drag } = this;
+    if (!drag) {
+      this.point(this.at(event), event.clientX, event.clientY);
+      return;
+    }
+    const { x, y } = this.xy(event);
+    if (!drag.moved && Math.hypot(x - drag.x, y - drag.y) < CLICK_PX) return;
+    if (!drag.moved) {
+      drag.moved = true;
+      this.scroll.setPointerCapture(event.pointerId);
+      this.scroll.classList.add("rain-dragged");
+      this.point(null, 0, 0);
+    }
+    const length = drag.span.end - drag.span.begin;
+    this.scroll.scrollTop = drag.top - (y - drag.y);
+    this.look(pan(drag.span, ((drag.x - x) / this.scroll.clientWidth) * length));
+  }
+
+  private released(event: PointerEvent): void {
+    const clicked = this.drag !== null && !this.drag.moved;
+    this.drop();
+    const bar = clicked ? this.at(event) : null;
+    if (!bar) return;
+    if (bar[5] > 1) this.look(around(bar[0], bar[0] + bar[1])); // several: go nearer until they are apart
+    else this.host.open(bar[3]);
+  }
+
+  private drop(): void {
+    this.drag = null;
+    this.scroll.classList.remove("rain-dragged");
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const span = this.span();
+    const step = (span.end - span.begin) / 5;
+    const actions: Record<string, () => void> = {
+      "+": () => this.zoomBy(1 / STEP),
+      "=": () => this.zoomBy(1 / STEP),
+      "-": () => this.zoomBy(STEP),
+      "0": () => this.look(null),
+      n: () => this.lookAtNow(),
+      ArrowLeft: () => this.look(pan(span, -step)),
+      ArrowRight: () => this.look(pan(span, step)),
+      ArrowUp: () => this.scroll.scrollBy(0, -40),
+      ArrowDown: () => this.scroll.scrollBy(0, 40),
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    event.stopPropagation();
+    action();
+  }
+
+  private point(bar: Bar | null, clientX: number, clientY: number): void {
+    if (bar !== this.hovered) {
+      this.hovered = bar;
+      this.scroll.classList.toggle("rain-pointing", bar !== null);
+      this.tip.hidden = bar === null;
+      if (bar) replace(this.tip, ...this.words(bar));
+      this.draw();
+    }
+    if (!bar) return;
+    const box = this.scroll.getBoundingClientRect();
+    const left = Math.max(4, Math.min(clientX - box.left + 12, box.width - this.tip.offsetWidth - 4));
+    const below = clientY - box.top + 16;
+    const above = clientY - box.top - this.tip.offsetHeight - 10;
+    const top = below + this.tip.offsetHeight > box.height && above > 0 ? above : below;
+    this.tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  }
+
+  private words(bar: Bar): HTMLElement[] {
+    const [start, , state, , name, number] = bar;
+    const look = this.store.look(state);
+    const length = state === "running" ? this.now() - start : bar[1];
+    const title = number > 1 ? `${many(number, "task")}, the first ${name}` : name;
+    return [
+      h("div", { class: "rain-tip-title" }, title),
+      h("div", { "data-s": state, class: "rain-state" }, `${look.mark} ${look.word} · ${seconds(length)}`),
+      h("div", { class: "rain-muted" }, `since ${clock(start)}`),
+    ];
+  }
+}
+
