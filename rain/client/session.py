@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,7 @@ class Session:
         self._functions: dict[bytes, ObjectRecord] = {}
         self._refused: dict[int, str] = {}
         self._ended: operations.End | None = None
+        self._at_end: list[Callable[[], None]] = []  # called once it has ended, in the thread that ends it
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -574,6 +575,9 @@ class Session:
             reject(gate.future, self._ended_error())
         for watch in self._mirror.watches:
             watch.poke()
+        at_end, self._at_end = self._at_end, []
+        for call in at_end:
+            call()
 
     def _add(self, record: Record) -> None:
         """Take in a new constant."""

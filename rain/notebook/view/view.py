@@ -53,7 +53,7 @@ class View:
         self._nodes: dict[str, dict[str, Any]] = {}
         self._frames: list[dict[str, Any]] = []
         self._arcs: dict[tuple[str, str], list[Any]] = {}
-        self._number = 0
+        self._number = self._told = 0
         # what is new since the last delta
         self._fresh: list[TaskLeaf] = []  # tasks whose arcs are not drawn
         self._grown = True
@@ -323,12 +323,9 @@ class View:
         }
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        """All that is visible. What changed before is not in the next delta."""
+        """All that is visible now. The next delta tells again what has changed since the last one, as others need it."""
         if self._grown:
             self._look_again()
-        self._changed.clear()
-        self._session_changed = self._anything = False
-        self.version += 1
         return {
             "version": self.version,
             "session": self._session,
@@ -339,15 +336,15 @@ class View:
         }
 
     def delta(self, now: float) -> dict[str, Any] | None:
-        """What has changed since the last delta or snapshot; None if nothing has."""
+        """What has changed since the last delta; None if nothing has."""
         if not self._anything:
             return None
-        number = self._number
         if self._grown:
             self._look_again()
         base, self.version = self.version, self.version + 1
         told: dict[str, Any] = {"version": self.version, "base": base}
-        if self._number != number:
+        if self._number != self._told:
+            self._told = self._number
             told["topology"] = self.topology()
         visible = self._changed & self._nodes.keys() if len(self._changed) > len(self._nodes) else self._changed
         told["status"] = {

@@ -93,7 +93,13 @@ def test_deltas_tell_what_changed_and_nothing_else() -> None:
     shown.submit()
     shown.fold(100.0)
     first = shown.view.snapshot(100.0)
+    told = shown.view.delta(100.0)
+    assert told is not None
+    assert told["base"] == first["version"]
+    assert told["topology"] == first["topology"]  # whoever had an older snapshot needs it
     assert shown.view.delta(100.0) is None
+    assert shown.view.snapshot(100.0) == {**first, "version": told["version"]}
+    first = told
     info = TaskInfo(start_time=100.5, duration=1.5, governor="g:1", attempts=2)
     shown.news(102.0, TaskUpdate(one.id, TaskState.FINISHED, info))
     told = shown.view.delta(102.0)
@@ -122,7 +128,7 @@ def test_failures_are_told_in_one_line() -> None:
         bad = double(0)
     shown.submit()
     text = (
-        "Traceback (most recent call last):\n  Cell In[1], line 3, in f\n    1 / 0\nZeroDivisionError: division by zero"
+        "Traceback (most recent call last):\n  Cell In[1], line 3, in f\n    1 / 0\nZeroDivisionError: by zero"
     )
     shown.news(1.0, TaskUpdate(bad.id, TaskState.FAILED, None, TaskError("exception", text)))
     status = shown.view.snapshot(1.0)["status"][f"t{bad.id.id}"]
@@ -358,7 +364,7 @@ def test_keys_of_all_kinds_lead_to_tasks() -> None:
 
 def test_the_end_of_the_session_is_told() -> None:
     shown = Shown()
-    shown.view.snapshot(1.0)
+    shown.view.delta(1.0)
     shown.view.end("closed", "it is closed")
     told = shown.view.delta(1.0)
     assert told is not None

@@ -1,0 +1,55 @@
+"""Rain in Jupyter: live graphs of sessions, inspectors of data, magics.
+
+``%load_ext rain.notebook`` registers the magics. A session, a client or a data instance as the last expression of a cell
+needs no more than the extra ``rain[notebook]`` to be installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.notebook import shown
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.notebook.widget import SessionWidget
+
+__all__ = ["load_ipython_extension", "unload_ipython_extension", "widget_of"]
+
+shown.register()
+
+
+def widget_of(session: Session) -> SessionWidget:
+    """The live graph of a session, as an ipywidgets widget.
+
+    Parameters
+    ----------
+    session : Session
+
+    Returns
+    -------
+    SessionWidget
+        Always the same one while the session is open; its `selected` is the task or object that was clicked last.
+
+    Examples
+    --------
+    >>> widget = widget_of(session)
+    >>> widget.selected is None
+    True
+    """
+    return shown.shown_of(session).live(session)
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """What ``%load_ext rain.notebook`` calls."""
+    from rain.notebook import magics
+
+    magics.load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """What ``%unload_ext rain.notebook`` calls."""
+    from rain.notebook import magics
+
+    magics.unload(ip)

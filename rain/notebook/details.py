@@ -1,0 +1,224 @@
+"""What the details panel shows of a task, an object or a group."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from typing import TYPE_CHECKING, Any
+
+from rain.client import failures, sites
+from rain.client.state import ObjectRecord, TaskRecord
+from rain.common.errors import RainException
+from rain.notebook.view import View
+from rain.notebook.view.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
+from rain.notebook.view.tree import Counted, TaskLeaf
+from rain.notebook.view.view import first_line, label_of
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+LINKS_MAX = 200
+"""Inputs, outputs and users that are listed."""
+SOURCE_CHARS_MAX = 100_000
+FAILED_MAX = 20
+
+
+def details(session: Session, view: View, key: str) -> dict[str, Any]:
+    """All there is to say about what has that key.
+
+    Raises
+    ------
+    RainException
+        If there is nothing.
+    """
+    leaf = view.task(key)
+    if leaf is not None:
+        return task_details(session, view, leaf)
+    record = view.object(key)
+    if record is not None:
+        return object_details(session, view, record)
+    group = view.tree.find(key)
+    if group is not None:
+        return group_details(view, group)
+    owner = view.task(key.removesuffix(".more"))
+    if owner is not None:
+        return _rest_of_outputs(owner, key)
+    raise RainException(f"nothing in this session has the key {key!r}")
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+def task_details(session: Session, view: View, leaf: TaskLeaf) -> dict[str, Any]:
+    """All there is to say about a task."""
+    record: Any = leaf.record
+    assert isinstance(record, TaskRecord)
+    spec, info = record.spec, record.info
+    failed = record.failed
+    options = spec.options
+    return {
+        "kind": "task",
+        "key": leaf.key,
+        "id": str(spec.id),
+        "title": title(record),
+        "state": leaf.state,
+        "type": spec.task_type,
+        "made": sites.describe(record.made),
+        "stack": sites.stack(record.made),
+        "source": source_of(record),
+        "inputs": [
+            _object_link(view, item.id[1], item.label)
+            for item in spec.inputs[:LINKS_MAX]
+            if view.objects.get(item.id[1]) is not None
+        ],
+        "outputs": [_object_link(view, out.spec.id[1], out.spec.label) for out in record.outputs[:LINKS_MAX]],
+        "resources": dict(spec.resources),
+        "options": {} if options is None else _set_options(options),
+        "user": dict(spec.user),
+        "info": None
+        if info is None
+        else {
+            "start": info.start_time,
+            "duration": info.duration,
+            "governor": info.governor,
+            "attempts": info.attempts,
+            "debug": info.debug,
+            "user": dict(info.user),
+        },
+        "error": failures.text_of(session, record) if failed else None,
+        "hints": failures.hints(session, record) if failed else [],
+        "can_cancel": leaf.state in ("waiting", "ready", "running") and session.active,
+        "can_retry": leaf.state == "failed" and session.active,
+    }
+
+
+def _set_options(options: Any) -> dict[str, Any]:
+    """Options that are not the default ones."""
+    default = type(options)()
+    names = options.__struct_fields__
+    return {name: value for name in names if (value := getattr(options, name)) != getattr(default, name)}
+
+
+def source_of(record: TaskRecord) -> dict[str, Any] | None:
+    """The text of a task's function, and where it stands."""
+    if record.source is None:
+        return None
+    function = inspect.unwrap(record.source.function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    linecache.checkcache(code.co_filename)
+    try:
+        lines, first = inspect.getsourcelines(code)
+    except (OSError, TypeError):
+        return None
+    text = "".join(lines)[:SOURCE_CHARS_MAX]
+    return {"text": text, "where": sites.name_of_file(code.co_filename), "first_line": max(1, first)}
+
+
+def _object_link(view: View, number: int, label: str | None) -> dict[str, Any]:
+    record = view.objects[number]
+    return {
+        "key": f"o{number}",
+        "label": label or "",
+        "title": record.spec.label or str(record.spec.id),
+        "state": OBJECT_WORDS[record.state],
+    }
+
+
+def _task_link(record: Any) -> dict[str, Any]:
+    return {"key": f"t{record.spec.id[1]}", "title": title(record), "state": TASK_WORDS[record.state]}
+
+
+# -- objects ---------------------------------------------------------------------------------------
+
+
+def object_details(session: Session, view: View, record: ObjectLike) -> dict[str, Any]:
+    """All there is to say about an object."""
+    assert isinstance(record, ObjectRecord)
+    why_not = why_not_open(session, record)
+    return {"kind": "object", "key": f"o{record.spec.id[1]}", **object_facts(view, record), **{
+        "state": OBJECT_WORDS[record.state],
+        "kept": record.kept,
+        "users": _users(view, record),
+        "can_inspect": why_not is None,
+        "why_not": why_not,
+    }}  # fmt: skip
+
+
+def object_facts(view: View | None, record: ObjectRecord) -> dict[str, Any]:
+    """What is known of an object without looking into it; the overview of its inspector."""
+    spec, info, maker = record.spec, record.info, record.task
+    size = info.size if info is not None else None
+    return {
+        "id": str(spec.id),
+        "title": spec.label or str(spec.id),
+        "content_type": (info.content_type if info is not None else None) or spec.content_type,
+        "data_type": spec.data_type,
+        "size": size,
+        "digest": f"xxh3-64 {record.checksum:016x}" if record.checksum is not None else None,
+        "holders": [place.address for place in record.places or ()],
+        "spec_user": dict(spec.user),
+        "info_user": dict(info.user) if info is not None else {},
+        "maker": _task_link(maker) if maker is not None else None,
+    }
+
+
+def why_not_open(session: Session, record: ObjectRecord) -> str | None:
+    """Why one cannot look into an object; None if one can."""
+    if record.state is None:
+        return "It was not submitted yet: session.submit()."
+    if not session.active:
+        return "The session is over, and its data with it."
+    word = OBJECT_WORDS[record.state]
+    if word == "unfinished":
+        return "It is not finished yet."
+    if word == "failed":
+        return "It will not come, because the task that makes it failed."
+    if word == "removed":
+        return "Its data were removed when nothing needed them any more; keep() before submit makes them stay."
+    return None
+
+
+def _users(view: View, record: ObjectRecord) -> list[dict[str, Any]]:
+    wanted = record.spec.id
+    users = []
+    for leaf in list(view.tree.tasks.values()):
+        if any(item.id == wanted for item in leaf.record.spec.inputs):
+            users.append(_task_link(leaf.record))
+            if len(users) == LINKS_MAX:
+                break
+    return users
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def group_details(view: View, group: Counted) -> dict[str, Any]:
+    """What a group of tasks adds up to."""
+    seconds, failed = 0.0, []
+    for leaf in view.tasks_in(group.key):
+        info, error = leaf.record.info, leaf.record.error
+        if info is not None and info.duration is not None:
+            seconds += info.duration
+        if leaf.state == "failed" and error is not None and error.cause is None and len(failed) < FAILED_MAX:
+            failed.append({"key": leaf.key, "title": title(leaf.record), "error": first_line(error.message)})
+    return {
+        "kind": "group",
+        "key": group.key,
+        "title": label_of(group),
+        "counts": {state: count for state, count in group.counts.items() if count},
+        "objects": group.objects,
+        "seconds": seconds,
+        "failed": failed,
+    }
+
+
+def _rest_of_outputs(leaf: TaskLeaf, key: str) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for output in leaf.record.outputs:
+        word = OBJECT_WORDS[output.state]
+        counts[word] = counts.get(word, 0) + 1
+    name = f"all outputs of {title(leaf.record)}"
+    return {"kind": "group", "key": key, "title": name, "counts": counts, "objects": len(leaf.record.outputs),
+            "seconds": 0.0, "failed": []}  # fmt: skip

@@ -1,0 +1,260 @@
+"""Showing things in a notebook, and leaving behind what can be read without a kernel.
+
+Theory of operation
+-------------------
+A session is displayed as its widget, with a picture and a line of text beside it in the same output: whoever cannot
+show widgets (a code host, nbconvert) takes those. When the session ends, all its displays are replaced by the final
+picture, without the widget, because a saved notebook that names a widget whose kernel is gone shows an error in its
+place. Where no browser has shown the widget yet (a headless run), the picture is brought up to date after each cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from rain.common import display
+from rain.notebook import picture
+from rain.notebook.layout import layered
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.client.task import Task
+    from rain.io.data_instance import DataInstance
+    from rain.notebook.live import LiveWidget
+    from rain.notebook.widget import SessionWidget
+
+DOT_S_MAX = 2.0
+"""How long the program ``dot`` may take for a final picture."""
+FIRST_RECORDS_MAX = 2_000
+"""Sessions with more tasks and objects get their first picture when there is time."""
+
+_log = logging.getLogger(__name__)
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_SVG = "image/svg+xml"
+_TEXT = "text/plain"
+
+
+class Shown:
+    """The displays of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = weakref.ref(session)
+        self.widget: SessionWidget | None = None
+        self.ids: list[str] = []
+        self._drawn: int | None = None
+
+    def live(self, session: Session) -> SessionWidget:
+        """The session's widget, made when it is first needed."""
+        if self.widget is None:
+            from rain.notebook.widget import SessionWidget
+
+            self.widget = SessionWidget(session)
+        return self.widget
+
+    def show(self, session: Session) -> None:
+        """Display it once more."""
+        widget = self.live(session)
+        id = uuid.uuid4().hex
+        if session.active:
+            self.ids.append(id)
+            many = len(session._mirror.records) > FIRST_RECORDS_MAX
+            bundle = {_TEXT: repr(session)} if many else self._pictured(widget, None)
+            _display({**_view_of(widget), **bundle}, id)
+        else:
+            _display(self._pictured(widget, DOT_S_MAX), id)
+
+    def refresh(self) -> None:
+        """Bring the pictures of a session up to date that no browser shows."""
+        widget, session = self.widget, self.session()
+        if widget is None or session is None or widget.seen or not self.ids or not session.active:
+            return
+        told, _ = widget.present()
+        stamp = (told["topology"]["number"], tuple(sorted(told["summary"]["tasks"].items())))
+        if stamp != self._drawn:
+            self._drawn = stamp
+            for id in self.ids:
+                _update({**_view_of(widget), **self._pictured(widget, None)}, id)
+
+    def freeze(self) -> None:
+        """The session is over: leave its final picture in all its displays."""
+        widget, ids = self.widget, self.ids
+        if widget is None or not ids:
+            return
+        self.ids, self.widget = [], None
+        try:
+            bundle = self._pictured(widget, DOT_S_MAX)
+            for id in ids:
+                _update(bundle, id)
+            widget.close()
+        except Exception:  # a picture is not worth that the session's end fails
+            _log.warning("the final picture of %r could not be made", self.session(), exc_info=True)
+
+    def _pictured(self, widget: SessionWidget, dot_seconds: float | None) -> dict[str, Any]:
+        """The present picture and text; drawn as the browser did, else by ``dot`` if it may take so long."""
+        told, geometry = widget.present()
+        topology = told["topology"]
+        if geometry is None and dot_seconds is not None:
+            from rain.notebook.dot import native_geometry
+
+            geometry = native_geometry(topology, dot_seconds)
+        if geometry is None:
+            geometry = layered(topology)
+        svg = picture.picture(topology, told["status"], told["summary"], told["session"], geometry)
+        return {_SVG: svg, _TEXT: picture.text_line(told["session"], told["summary"])}
+
+
+_shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
+
+
+def shown_of(session: Session) -> Shown:
+    """The displays of `session`."""
+    found = _shown.get(session)
+    if found is None:
+        found = _shown[session] = Shown(session)
+        session._at_end.append(found.freeze)
+    return found
+
+
+def refresh_all() -> None:
+    """After a cell: bring pictures up to date that no browser shows."""
+    for shown in list(_shown.values()):
+        shown.refresh()
+
+
+# -- what IPython calls ----------------------------------------------------------------------------
+
+
+def show_session(session: Session) -> None:
+    """Display a session as its live graph."""
+    _check_kernel()
+    shown_of(session).show(session)
+
+
+def show_client(client: Client) -> None:
+    """Display a client as its card."""
+    _check_kernel()
+    from rain.notebook.widget import ClientWidget
+
+    _show_widget(ClientWidget(client), repr(client))
+
+
+def show_instance(instance: DataInstance) -> None:
+    """Display a data instance as its inspector."""
+    from rain.notebook.inspect import Inspection, static_text
+
+    _check_kernel()
+    from rain.notebook.widget import InspectorWidget
+
+    _show_widget(InspectorWidget(Inspection(lambda: instance, lambda: facts_of(instance))), static_text(instance))
+
+
+def facts_of(instance: DataInstance) -> dict[str, Any]:
+    """What the overview of an inspector says of an instance."""
+    spec, info = instance.spec, instance.info
+    name = (spec.label or str(spec.id)) if spec is not None else "data"
+    return {
+        "id": str(spec.id) if spec is not None else "",
+        "title": name,
+        "content_type": instance.content_type,
+        "data_type": instance.data_type.value,
+        "size": instance.size,
+        "digest": None,
+        "holders": [],
+        "spec_user": dict(spec.user) if spec is not None else {},
+        "info_user": dict(info.user) if info is not None else {},
+        "maker": None,
+    }
+
+
+def show_object(obj: DataObject) -> None:
+    """Display a data object: as its inspector if one can look into it, else as text."""
+    from rain.notebook.details import why_not_open
+
+    _check_kernel()
+    if why_not_open(obj._session, obj._record) is not None:
+        raise NotImplementedError
+    from rain.notebook.widget import InspectorWidget, inspection_of
+
+    _show_widget(InspectorWidget(inspection_of(obj)), repr(obj))
+
+
+def show_task(task: Task) -> None:
+    """Display a task: text with its state, times and error."""
+    _display({_TEXT: describe_task(task)}, None)
+
+
+def describe_task(task: Task) -> str:
+    """A task in some lines."""
+    lines = [repr(task)]
+    info = task.info
+    if info is not None:
+        parts = [
+            f"{info.duration:.3g} s" if info.duration is not None else "",
+            f"on {info.governor}" if info.governor else "",
+            f"{info.attempts} attempts" if info.attempts > 1 else "",
+        ]
+        if any(parts):
+            lines.append("    " + " ".join(part for part in parts if part))
+    for word, items in (("in: ", task.inputs), ("out:", task.outputs)):
+        lines += [f"    {word} {label or index}  {item!r}" for index, (label, item) in enumerate(items.items())]
+    if info is not None and info.error:
+        lines.append("    " + info.error.strip().replace("\n", "\n    "))
+    return "\n".join(lines)
+
+
+def _show_widget(widget: LiveWidget, text: str) -> None:
+    _display({**_view_of(widget), _TEXT: text}, None)
+
+
+def _view_of(widget: LiveWidget) -> dict[str, Any]:
+    return {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
+
+
+def _check_kernel() -> None:
+    """Whether there is a front end that can show more than text.
+
+    Raises
+    ------
+    NotImplementedError
+        If this is a terminal.
+    """
+    if shell_with_kernel() is None:
+        raise NotImplementedError
+
+
+def shell_with_kernel() -> Any:
+    """The IPython shell if it belongs to a Jupyter kernel, else None."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if shell is not None and hasattr(shell, "kernel") else None
+
+
+def _display(bundle: dict[str, Any], id: str | None) -> None:
+    from IPython.display import display as ipython_display
+
+    ipython_display(bundle, raw=True, **({} if id is None else {"display_id": id}))
+
+
+def _update(bundle: dict[str, Any], id: str) -> None:
+    from IPython.display import update_display
+
+    update_display(bundle, raw=True, display_id=id)
+
+
+def register() -> None:
+    """Have IPython show sessions, clients, tasks and data in this way."""
+    shell = shell_with_kernel()
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda _result: refresh_all())
+    display.register("session", show_session)
+    display.register("client", show_client)
+    display.register("instance", show_instance)
+    display.register("object", show_object)
+    display.register("task", show_task)

@@ -1,0 +1,295 @@
+"""The widgets: a session's live graph, an inspector, a client's card."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rain.client.state import ObjectRecord, TaskRecord
+from rain.client.watch import Watch
+from rain.common.errors import RainException
+from rain.notebook import parameters as checked
+from rain.notebook.details import details, object_facts, why_not_open
+from rain.notebook.dot import dot_source
+from rain.notebook.inspect import Inspection
+from rain.notebook.geometry import checked_geometry
+from rain.notebook.live import Answer, LiveWidget, pump
+from rain.notebook.view import View, queries
+from rain.notebook.view.tree import TaskLeaf
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.client.task import Task
+    from rain.io.data_instance import DataInstance
+
+INSPECTIONS_MAX = 8
+"""Objects of a session whose inspection is kept open."""
+REQUEST_S = 20.0
+"""How long a request of the browser may wait for the server."""
+
+
+class SessionWidget(LiveWidget):
+    """The live graph of a session; use `rain.notebook.widget_of`.
+
+    Parameters
+    ----------
+    session : Session
+
+    Attributes
+    ----------
+    session : Session
+    selected : Task, DataObject or None
+        What was clicked last.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._view = View(session.session_id, session.name)
+        self._lock = threading.RLock()
+        self._geometry: tuple[int, Any] | None = None
+        self._selected: str | None = None
+        self._inspections: OrderedDict[int, Inspection] = OrderedDict()
+        self.seen = False  # whether a browser shows it
+        self._over = False
+        super().__init__("session")
+        self._requests |= {
+            "snapshot": self._snapshot,
+            "open": lambda key: self._turn(self._view.open, key),
+            "close": lambda key: self._turn(self._view.close, key),
+            "details": self._details,
+            "output": self._output,
+            "explain": lambda key: {"text": self._task(key).explain(timeout=REQUEST_S)},
+            "search": self._search,
+            "critical": self._critical,
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "select": self._select,
+            "geometry": self._take_geometry,
+            "table": self._table,
+            "timeline": self._timeline,
+            "governors": lambda: _brief(self._client()),
+            "inspect": self._inspect,
+            "download": self._download,
+        }
+        advance = weakref.WeakMethod(self.advance)
+        self._watch = Watch(session, lambda: pump.wake(advance))
+
+    # -- news -----------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Take in what changed, and tell the browser; in the pump's thread."""
+        with self._lock:
+            self.catch_up()
+            if self.seen:
+                told = self._view.delta(time.time())
+                if told is not None:
+                    self.push("delta", self._with_dot(told))
+
+    def catch_up(self) -> None:
+        """Take in what changed."""
+        tasks: list[TaskRecord] = []
+        objects: list[ObjectRecord] = []
+        with self._lock:
+            for record in self._watch.take():
+                if isinstance(record, TaskRecord):
+                    tasks.append(record)
+                else:
+                    objects.append(record)
+            if tasks or objects:
+                self._view.fold(tasks, objects, time.time())
+            end = self.session._ended
+            if end is not None and not self._over:
+                self._over = True
+                self._view.end(end.word, end.text)
+                self._watch.close()
+
+    def _with_dot(self, told: dict[str, Any]) -> dict[str, Any]:
+        topology = told.get("topology")
+        if topology is not None:
+            topology["dot"] = dot_source(topology)
+        return told
+
+    def present(self) -> tuple[dict[str, Any], Any]:
+        """A snapshot, and where the browser drew its nodes (None if that is not known, or not of this snapshot)."""
+        with self._lock:
+            self.catch_up()
+            told = self._view.snapshot(time.time())
+            number, geometry = self._geometry or (-1, None)
+            return told, geometry if number == told["topology"]["number"] else None
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    def _snapshot(self) -> Answer:
+        with self._lock:
+            self.seen = True
+            told, _ = self.present()
+        return self._with_dot(told)
+
+    def _turn(self, turn: Callable[[str], bool], key: Any) -> Answer:
+        with self._lock:
+            if not turn(checked.key(key)):
+                raise RainException(f"there is no group {key!r}")
+        self._watch.poke()
+        return None
+
+    def _details(self, key: Any) -> Answer:
+        with self._lock:
+            return details(self.session, self._view, checked.key(key))
+
+    def _output(self, key: Any) -> Answer:
+        task = self._task(key)
+        stdout, stderr = task._session._output_of(task, REQUEST_S)
+        return {"stdout": stdout, "stderr": stderr}
+
+    def _search(self, pattern: Any) -> Answer:
+        compiled = queries.pattern_of(pattern)
+        with self._lock:
+            return queries.search(self._view, compiled)
+
+    def _critical(self) -> Answer:
+        with self._lock:
+            return queries.critical(self._view, time.time())
+
+    def _cancel(self, key: Any = None) -> Answer:
+        tasks = None if key is None else self._tasks(key, ("waiting", "ready", "running"))
+        self.session.cancel(tasks, timeout=REQUEST_S)
+        return None
+
+    def _retry(self, key: Any = None) -> Answer:
+        tasks = None if key is None else self._tasks(key, ("failed",))
+        self.session.retry(tasks, timeout=REQUEST_S)
+        return None
+
+    def _select(self, key: Any) -> Answer:
+        self._selected = None if key is None else checked.key(key)
+        return None
+
+    def _take_geometry(self, number: Any, geometry: Any) -> Answer:
+        with self._lock:
+            topology = self._view.topology()
+            if number == topology["number"]:
+                good = checked_geometry(geometry, topology)
+                if good is not None:
+                    self._geometry = (number, good)
+        return None
+
+    def _table(self, **parameters: Any) -> Answer:
+        asked = checked.table(**parameters)
+        with self._lock:
+            return queries.table(self._view, **asked)
+
+    def _timeline(self, begin: Any = None, end: Any = None, pixels: Any = 1000) -> Answer:
+        times = checked.seconds(begin), checked.seconds(end)
+        with self._lock:
+            return queries.timeline(self._view, *times, checked.number(pixels, 1), time.time())
+
+    # -- looking into objects -------------------------------------------------------------------
+
+    def _inspect(self, key: Any, **parameters: Any) -> Answer:
+        return self._inspection(key).page(parameters)
+
+    def _download(self, key: Any, **parameters: Any) -> Answer:
+        return self._inspection(key).piece(parameters)
+
+    def _inspection(self, key: Any) -> Inspection:
+        with self._lock:
+            record: Any = self._view.object(checked.key(key))
+        if record is None:
+            raise RainException(f"there is no object {key!r}")
+        why_not = why_not_open(self.session, record)
+        if why_not is not None:
+            raise RainException(why_not)
+        number = record.spec.id[1]
+        with self._lock:
+            found = self._inspections.pop(number, None)
+            if found is None:
+                found = inspection_of(self.session._object(number), self._view)
+            self._inspections[number] = found
+            while len(self._inspections) > INSPECTIONS_MAX:
+                self._inspections.popitem(last=False)
+        return found
+
+    # -- handles --------------------------------------------------------------------------------
+
+    @property
+    def selected(self) -> Task | DataObject | None:
+        """What was clicked last."""
+        key = self._selected
+        if key is None:
+            return None
+        leaf = self._view.task(key)
+        if leaf is not None:
+            return self._handle(leaf)
+        record = self._view.object(key)
+        return None if record is None else self.session._object(record.spec.id[1])
+
+    def _handle(self, leaf: TaskLeaf) -> Task:
+        record: Any = leaf.record
+        return self.session._task(record)
+
+    def _task(self, key: Any) -> Task:
+        with self._lock:
+            leaf = self._view.task(checked.key(key))
+        if leaf is None:
+            raise RainException(f"there is no task {key!r}")
+        return self._handle(leaf)
+
+    def _tasks(self, key: Any, states: tuple[str, ...]) -> list[Task]:
+        with self._lock:
+            found = [leaf for leaf in self._view.tasks_in(checked.key(key)) if leaf.state in states]
+        if not found:
+            raise RainException(f"no task there is {' or '.join(states)}")
+        return [self._handle(leaf) for leaf in found]
+
+    def _client(self) -> Client:
+        client = self.session.client
+        if client is None:
+            raise RainException("the session is detached: there is no server")
+        return client
+
+
+def inspection_of(obj: DataObject, view: View | None = None) -> Inspection:
+    """An inspection of a finished data object, kept or not, as long as its data exist."""
+    record = obj._record
+
+    def open_instance() -> DataInstance:
+        return obj._session._peek(obj, REQUEST_S)
+
+    return Inspection(open_instance, lambda: object_facts(view, record))
+
+
+def _brief(client: Client) -> dict[str, Any]:
+    return client._brief_info(timeout=REQUEST_S)
+
+
+class InspectorWidget(LiveWidget):
+    """Looks into one data instance; use `rain.notebook.inspect_data`."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__("inspector")
+        self._requests |= {
+            "inspect": lambda **parameters: inspection.page(parameters),
+            "download": lambda **parameters: inspection.piece(parameters),
+        }
+
+
+class ClientWidget(LiveWidget):
+    """The card of a client: where it is connected, governors and their load, sessions."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__("client")
+        self._client = client
+        self._requests["card"] = self._card
+
+    def _card(self) -> Answer:
+        client = self._client
+        if not client._connected:
+            return {"address": client.address, "http": "", "version": "", "state": client._over or "closed",
+                    "governors": [], "sessions": []}  # fmt: skip
+        return {"state": "connected", **_brief(client)}
