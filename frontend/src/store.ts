@@ -107,7 +107,9 @@ export class SessionStore {
       this.trouble = null;
       this.replace(data);
     } catch (error) {
+      // The next news asks again.
       this.asking = false;
+      this.held = [];
       this.trouble = String(error instanceof Error ? error.message : error);
       this.tell({ session: true });
     }

@@ -1,0 +1,12 @@
+// What the loader gets from the kernel: one view for each kind of widget.
+
+import { attachCard } from "./card/index.js";
+import { attachInspector } from "./inspector/index.js";
+import type { Attached, Port } from "./port.js";
+import { attachSession } from "./session.js";
+
+export function attach(port: Port): Attached {
+  if (port.kind === "inspector") return attachInspector(port);
+  if (port.kind === "client") return attachCard(port);
+  return attachSession(port);
+}

@@ -1,0 +1,118 @@
+// Layouts are made by one worker per page, one at a time. A store has one layout under way at most: the newest
+// topology waits, those between are dropped.
+
+import type { Geometry } from "../protocol.js";
+import type { SessionStore } from "../store.js";
+
+interface Job {
+  id: number;
+  dot: string;
+  resolve(geometry: Geometry): void;
+  reject(error: Error): void;
+}
+
+type Ask = (name: string) => Promise<DataView>;
+
+export class Engine {
+  private worker: Promise<Worker> | null = null;
+  private readonly queue: Job[] = [];
+  private running: Job | null = null;
+  private number = 0;
+
+  layout(dot: string, ask: Ask): Promise<Geometry> {
+    return new Promise((resolve, reject) => {
+      this.queue.push({ id: ++this.number, dot, resolve, reject });
+      void this.next(ask);
+    });
+  }
+
+  private async next(ask: Ask): Promise<void> {
+    if (this.running) return;
+    const job = (this.running = this.queue.shift() ?? null);
+    if (!job) return;
+    try {
+      const worker = await (this.worker ??= this.start(ask));
+      job.resolve(await this.run(worker, job));
+    } catch (error) {
+      this.worker?.then((worker) => worker.terminate()).catch(() => undefined);
+      this.worker = null;
+      job.reject(error instanceof Error ? error : new Error(String(error)));
+    }
+    this.running = null;
+    void this.next(ask);
+  }
+
+  private run(worker: Worker, job: Job): Promise<Geometry> {
+    return new Promise((resolve, reject) => {
+      worker.onmessage = (event: MessageEvent<{ id: number; geometry?: Geometry; error?: string }>) => {
+        if (event.data.geometry) resolve(event.data.geometry);
+        else reject(new Error(event.data.error));
+      };
+      worker.onerror = (event) => reject(new Error(event.message || "the layout worker stopped"));
+      worker.postMessage({ id: job.id, dot: job.dot });
+    });
+  }
+
+  private async start(ask: Ask): Promise<Worker> {
+    const bytes = await ask("graphviz.js");
+    const url = URL.createObjectURL(new Blob([bytes as DataView<ArrayBuffer>], { type: "text/javascript" }));
+    try {
+      return new Worker(url);
+    } finally {
+      // The worker fetches its script after this turn.
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    }
+  }
+}
+
+const page = globalThis as { rainNotebookEngine?: Engine };
+
+export interface Layout {
+  number: number;
+  geometry: Geometry;
+}
+
+export class Layouts {
+  layout: Layout | null = null;
+  trouble: string | null = null;
+  private readonly listeners = new Set<() => void>();
+  private busy = false;
+
+  constructor(private readonly store: SessionStore) {
+    store.subscribe((change) => {
+      if (change.topology) void this.run();
+    });
+    if (store.ready) void this.run();
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private async run(): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    const { topology } = this.store;
+    try {
+      if (this.layout?.number !== topology.number) await this.make(topology.number, topology.dot);
+      this.trouble = null;
+    } catch (error) {
+      this.trouble = error instanceof Error ? error.message : String(error);
+    }
+    this.busy = false;
+    for (const listener of [...this.listeners]) listener();
+    if (this.store.topology.number !== topology.number) void this.run();
+  }
+
+  private async make(number: number, dot: string): Promise<void> {
+    const engine = (page.rainNotebookEngine ??= new Engine());
+    const geometry = await engine.layout(dot, async (name) => {
+      const bytes = (await this.store.request("asset", { name })).buffers[0];
+      if (!bytes) throw new Error(`the kernel sent no ${name}`);
+      return bytes;
+    });
+    this.layout = { number, geometry };
+    this.store.request("geometry", { number, geometry }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,305 @@
+// The picture: SVG elements from topology, geometry and status. Elements are kept by key, so that what stays keeps its
+// focus and moves; they are made in slices of a frame, so that nothing stutters. Recolouring sets attributes only.
+
+import { s, setAttribute, setText } from "../dom.js";
+import { count } from "../format.js";
+import type { Geometry, Node, Status, Topology } from "../protocol.js";
+import type { SessionStore } from "../store.js";
+import { arcLabel, countsOf, frameLabel, nodeLabel, sortedCounts, spoken } from "./labels.js";
+
+const SLICE_MS = 10;
+// Above this many nodes nothing moves by itself.
+export const LIVELY_NODES = 150;
+
+const ARROW = 7;
+const ARROW_HALF = 2.8;
+const BAR_HEIGHT = 4;
+
+interface NodeView {
+  node: Node;
+  element: SVGGElement;
+  mark: SVGTSpanElement | null;
+  counts: SVGTextElement | null;
+  bar: SVGGElement | null;
+  size: string;
+}
+
+interface ArcView {
+  element: SVGGElement;
+  tail: string;
+  head: string;
+  drawn: string;
+}
+
+interface FrameView {
+  element: SVGGElement;
+  drawn: string;
+}
+
+// The head of an arrow whose curve ends at the tip.
+export function arrowHead(path: string): string {
+  const points = path.split(/[MC ]+/).filter(Boolean).map((word) => word.split(",").map(Number) as [number, number]);
+  const tip = points.at(-1);
+  const before = [...points].reverse().find((point) => tip && Math.hypot(tip[0] - point[0], tip[1] - point[1]) > 1);
+  if (!tip || !before) return "";
+  const far = Math.hypot(tip[0] - before[0], tip[1] - before[1]);
+  const [ux, uy] = [(tip[0] - before[0]) / far, (tip[1] - before[1]) / far];
+  const [bx, by] = [tip[0] - ux * ARROW, tip[1] - uy * ARROW];
+  const at = (x: number, y: number) => `${x.toFixed(1)},${y.toFixed(1)}`;
+  return `M${tip}L${at(bx - uy * ARROW_HALF, by + ux * ARROW_HALF)} ${at(bx + uy * ARROW_HALF, by - ux * ARROW_HALF)}Z`;
+}
+
+function folder(w: number, h: number): string {
+  const [x, y] = [-w / 2, -h / 2];
+  const tab = Math.min(18, w / 3);
+  return `M${x},${y}h${tab}l4,4H${x + w}V${y + h}H${x}Z`;
+}
+
+function shapes(node: Node, w: number, h: number): SVGElement[] {
+  const box = (x: number, y: number, rx: number, width = w, height = h) =>
+    s("rect", { class: "rain-shape", x: x - width / 2, y: y - height / 2, width, height, rx });
+  if (node.kind === "task") return [s("ellipse", { class: "rain-shape", rx: w / 2, ry: h / 2 })];
+  if (node.kind === "object") return [node.directory ? s("path", { class: "rain-shape", d: folder(w, h) }) : box(0, 0, 2)];
+  return [box(4, 4, 8, w - 8, h - 8), box(1, 1, 8, w - 6, h - 6), box(-2, -2, 8, w - 4, h - 4)];
+}
+
+// The second outline of what is kept.
+function ring(node: Node, w: number, h: number): SVGElement {
+  const d = node.kind === "object" && node.directory ? folder(w + 7, h + 7) : null;
+  const size = { x: -w / 2 - 3.5, y: -h / 2 - 3.5, width: w + 7, height: h + 7, rx: 4 };
+  return d ? s("path", { class: "rain-ring", d }) : s("rect", { class: "rain-ring", ...size });
+}
+
+export class Scene {
+  readonly world = s("g", { class: "rain-world" });
+  geometry: Geometry | null = null;
+  private readonly frameLayer = s("g", { role: "presentation" });
+  private readonly arcLayer = s("g", { role: "presentation", "aria-hidden": "true" });
+  private readonly nodeLayer = s("g", { role: "presentation" });
+  private readonly nodes = new Map<string, NodeView>();
+  private readonly arcs = new Map<string, ArcView>();
+  private readonly frames = new Map<string, FrameView>();
+  private readonly dirty = new Set<string>();
+  private frame = 0;
+  private building = 0;
+  private lit: { keys: ReadonlySet<string>; arc: (tail: string, head: string) => boolean } | null = null;
+
+  constructor(private readonly store: SessionStore) {
+    this.world.append(this.frameLayer, this.arcLayer, this.nodeLayer);
+  }
+
+  element(key: string): SVGGElement | null {
+    return this.nodes.get(key)?.element ?? null;
+  }
+
+  // Brings the picture to a topology and its geometry; resolves to false when another `draw` came in between.
+  draw(topology: Topology, geometry: Geometry): Promise<boolean> {
+    cancelAnimationFrame(this.building);
+    this.geometry = geometry;
+    const work = this.steps(topology, geometry);
+    return new Promise((resolve) => {
+      const slice = () => {
+        if (this.geometry !== geometry) return resolve(false);
+        const end = performance.now() + SLICE_MS;
+        do {
+          if (work.next().done) return resolve(true);
+        } while (performance.now() < end);
+        this.building = requestAnimationFrame(slice);
+      };
+      slice();
+    });
+  }
+
+  // Notes whose status is another; they are drawn before the next frame.
+  repaint(keys: Iterable<string>): void {
+    for (const key of keys) this.dirty.add(key);
+    if (!this.frame && this.dirty.size) this.frame = requestAnimationFrame(() => this.paintDirty());
+  }
+
+  // Dims all but some nodes, and the arcs that `arc` is true for; null ends it.
+  light(keys: ReadonlySet<string> | null, arc?: (tail: string, head: string) => boolean): void {
+    this.lit = keys && { keys, arc: arc ?? ((tail, head) => keys.has(tail) && keys.has(head)) };
+    this.world.classList.toggle("rain-dimming", this.lit !== null);
+    for (const [key, view] of this.nodes) view.element.classList.toggle("rain-lit", this.lit?.keys.has(key) ?? false);
+    for (const view of this.arcs.values()) this.lightArc(view);
+  }
+
+  dispose(): void {
+    cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.building);
+  }
+
+  private *steps(topology: Topology, geometry: Geometry): Generator<void> {
+    const keys = new Set(topology.nodes.map((node) => node.key));
+    const names = new Set(topology.frames.map((frame) => frame.key));
+    for (const [key, view] of this.nodes) if (!keys.has(key)) this.remove(this.nodes, key, view.element);
+    for (const [key, view] of this.frames) if (!names.has(key)) this.remove(this.frames, key, view.element);
+    for (const frame of topology.frames) {
+      this.drawFrame(frame.key, frame.label, geometry);
+      yield;
+    }
+    for (const node of topology.nodes) {
+      this.drawNode(node, geometry);
+      yield;
+    }
+    yield* this.drawArcs(topology, geometry);
+  }
+
+  private remove<T>(views: Map<string, T>, key: string, element: Element): void {
+    element.remove();
+    views.delete(key);
+  }
+
+  private *drawArcs(topology: Topology, geometry: Geometry): Generator<void> {
+    const labels = new Map<string, string[]>();
+    for (const [tail, head, label, times] of topology.arcs) {
+      const pair = `${tail}\n${head}`;
+      labels.set(pair, [...(labels.get(pair) ?? []), arcLabel(label, times)]);
+    }
+    const seen = new Map<string, number>();
+    const present = new Set<string>();
+    for (const [tail, head, path, x, y] of geometry.arcs) {
+      const pair = `${tail}\n${head}`;
+      const n = seen.get(pair) ?? 0;
+      seen.set(pair, n + 1);
+      present.add(`${pair}\n${n}`);
+      this.drawArc(`${pair}\n${n}`, tail, head, path, labels.get(pair)?.[n] ?? "", x, y);
+      yield;
+    }
+    for (const [key, view] of this.arcs) if (!present.has(key)) this.remove(this.arcs, key, view.element);
+  }
+
+  private drawArc(key: string, tail: string, head: string, path: string, label: string, x: number, y: number): void {
+    const drawn = `${path} ${label}`;
+    if (this.arcs.get(key)?.drawn === drawn) return;
+    this.arcs.get(key)?.element.remove();
+    const element = s(
+      "g",
+      { class: "rain-arc" },
+      s("path", { class: "rain-curve", d: path }),
+      s("path", { class: "rain-head", d: arrowHead(path) }),
+      label && s("text", { class: "rain-arc-label", x, y: y + 3 }, label),
+    );
+    const view = { element, tail, head, drawn };
+    this.arcs.set(key, view);
+    this.lightArc(view);
+    this.arcLayer.append(element);
+  }
+
+  private lightArc(view: ArcView): void {
+    view.element.classList.toggle("rain-lit", this.lit?.arc(view.tail, view.head) ?? false);
+  }
+
+  private drawFrame(key: string, label: string, geometry: Geometry): void {
+    const place = geometry.frames[key];
+    if (!place) return;
+    const [x, y, width, height] = place;
+    const drawn = `${place} ${label}`;
+    if (this.frames.get(key)?.drawn === drawn) return;
+    this.frames.get(key)?.element.remove();
+    const close = s(
+      "g",
+      { class: "rain-toggle", "data-close": key, role: "button", "aria-label": `close group ${label}`, tabindex: -1 },
+      s("title", null, "close this group"),
+      s("circle", { cx: x + width - 12, cy: y + 12, r: 7 }),
+      s("path", { d: `M${x + width - 15.5},${y + 12}h7` }),
+    );
+    const element = s(
+      "g",
+      { class: "rain-frame", "data-frame": key },
+      s("rect", { x, y, width, height, rx: 8 }),
+      s("text", { x: x + width / 2, y: y + 15 }, frameLabel(label)),
+      close,
+    );
+    this.frames.set(key, { element, drawn });
+    // Frames inside others come after them in the topology, so they lie above.
+    this.frameLayer.append(element);
+  }
+
+  private drawNode(node: Node, geometry: Geometry): void {
+    const place = geometry.nodes[node.key];
+    if (!place) return;
+    const [x, y, w, h] = place;
+    const size = `${node.label} ${w} ${h} ${node.kind}`;
+    let view = this.nodes.get(node.key);
+    if (view?.size !== size) {
+      view?.element.remove();
+      view = this.makeNode(node, w, h, size);
+      this.nodes.set(node.key, view);
+      this.nodeLayer.append(view.element);
+    }
+    view.node = node;
+    view.element.style.transform = `translate(${x}px,${y}px)`;
+    this.paint(view, this.store.status.get(node.key));
+  }
+
+  private makeNode(node: Node, w: number, h: number, size: string): NodeView {
+    const element = s(
+      "g",
+      { class: `rain-node rain-${node.kind}`, "data-key": node.key, role: "button", tabindex: -1 },
+      ...shapes(node, w, h),
+    );
+    element.classList.toggle("rain-lit", this.lit?.keys.has(node.key) ?? false);
+    const view: NodeView = { node, element, mark: null, counts: null, bar: null, size };
+    if (node.kind === "group") {
+      view.counts = s("text", { class: "rain-counts", y: 5 });
+      view.bar = s("g", { "data-w": w - 24, transform: `translate(${-w / 2 + 10},${h / 2 - 13})` });
+      element.append(s("text", { class: "rain-label", x: -2, y: -9 }, nodeLabel(node)), view.counts, view.bar);
+      element.append(
+        s(
+          "g",
+          { class: "rain-toggle", "data-open": node.key },
+          s("title", null, "open this group"),
+          s("circle", { cx: w / 2 - 14, cy: -h / 2 + 10, r: 7 }),
+          s("path", { d: `M${w / 2 - 17.5},${-h / 2 + 10}h7M${w / 2 - 14},${-h / 2 + 6.5}v7` }),
+        ),
+      );
+    } else {
+      view.mark = s("tspan", { class: "rain-mark" });
+      element.append(s("text", { class: "rain-label", y: 4 }, view.mark, ` ${nodeLabel(node)}`));
+    }
+    return view;
+  }
+
+  private paintDirty(): void {
+    this.frame = 0;
+    const end = performance.now() + 2 * SLICE_MS;
+    for (const key of this.dirty) {
+      const view = this.nodes.get(key);
+      if (view) this.paint(view, this.store.status.get(key));
+      this.dirty.delete(key);
+      if (performance.now() > end) break;
+    }
+    this.repaint([]);
+  }
+
+  private paint(view: NodeView, status: Status | undefined): void {
+    const { element, node } = view;
+    const state = status?.s ?? "new";
+    setAttribute(element, "data-s", state);
+    setAttribute(element, "aria-label", spoken(this.store, node, status));
+    if (view.mark) setText(view.mark, this.store.look(state).mark);
+    if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, countsOf(status));
+    const kept = element.querySelector(".rain-ring");
+    if (status?.k && !kept && this.geometry?.nodes[node.key]) {
+      const [, , w, h] = this.geometry.nodes[node.key] as [number, number, number, number];
+      element.prepend(ring(node, w, h));
+    } else if (!status?.k) kept?.remove();
+  }
+
+  private paintCounts(bar: SVGGElement, text: SVGTextElement, counts: Record<string, number>): void {
+    const sorted = sortedCounts(counts);
+    setText(text, sorted.map(([state, n]) => `${this.store.look(state).mark} ${count(n)}`).join("   "));
+    const whole = sorted.reduce((sum, [, n]) => sum + n, 0);
+    const width = Number(bar.getAttribute("data-w"));
+    let x = 0;
+    bar.replaceChildren(
+      ...sorted.map(([state, n]) => {
+        const part = (n / whole) * width;
+        const rect = s("rect", { class: "rain-part", "data-s": state, x, width: part, height: BAR_HEIGHT });
+        x += part;
+        return rect;
+      }),
+    );
+  }
+}

@@ -1,0 +1,339 @@
+// The graph tab: the picture in its viewport, its tools, the keyboard, and what is highlighted.
+
+import { button, h, replace, s, setText } from "../dom.js";
+import { seconds } from "../format.js";
+import type { Critical, Tab, TabHost } from "../protocol.js";
+import type { Change, SessionStore } from "../store.js";
+import type { Layouts } from "./layouts.js";
+import { LIVELY_NODES, Scene } from "./scene.js";
+import { Search } from "./search.js";
+import { reducedMotion, Viewport } from "./viewport.js";
+import { type Direction, reach, toward } from "./walk.js";
+
+const HEIGHT_MIN = 180;
+const HEIGHT_MAX = 520;
+// Below these scales there is nothing to read.
+const ARC_LABELS_SCALE = 0.5;
+const LABELS_SCALE = 0.22;
+
+export class GraphTab implements Tab {
+  readonly element: HTMLElement;
+  private readonly scene: Scene;
+  private readonly viewport: Viewport;
+  private readonly search: Search;
+  private readonly svg = s("svg", { class: "rain-svg", role: "group", tabindex: 0, "aria-label": "task graph" });
+  private readonly note = h("div", { class: "rain-note", role: "status" });
+  private readonly legend = h("div", { class: "rain-legend", "aria-label": "legend" });
+  private readonly canvas = h("div", { class: "rain-canvas" }, this.svg, this.note);
+  private readonly up = this.toggle("↑ upstream", "highlight all that the selected one needs");
+  private readonly down = this.toggle("↓ downstream", "highlight all that needs the selected one");
+  private readonly critical = this.toggle("critical path", "highlight the longest chain of tasks by duration");
+  private readonly criticalNote = h("span", { class: "rain-muted", role: "status" });
+  private criticalKeys: Set<string> | null = null;
+  private foundKeys: Set<string> | null = null;
+  private drawn = -1;
+  private selectedElement: Element | null = null;
+  private readonly offs: (() => void)[];
+  private readonly observer: ResizeObserver;
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly layouts: Layouts,
+    private readonly host: TabHost,
+    private readonly ready: () => void,
+  ) {
+    this.scene = new Scene(store);
+    this.svg.append(this.scene.world);
+    this.viewport = new Viewport(this.svg, this.scene.world, (scale) => this.scaled(scale));
+    this.search = new Search(store, (keys) => this.found(keys), (key) => this.goTo(key));
+    const zoom = h(
+      "span",
+      { class: "rain-row" },
+      button("−", "zoom out (-)", () => this.viewport.zoom(1 / 1.3, undefined, undefined, true), "rain-square"),
+      button("+", "zoom in (+)", () => this.viewport.zoom(1.3, undefined, undefined, true), "rain-square"),
+      button("fit", "show all (0)", () => this.fit(true)),
+    );
+    const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote);
+    const tools = h("div", { class: "rain-tools" }, this.search.element, marks, zoom);
+    this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend);
+    this.listen();
+    this.offs = [store.subscribe((change) => this.changed(change)), layouts.subscribe(() => this.laidOut())];
+    this.observer = new ResizeObserver(() => this.resized());
+    this.observer.observe(this.svg);
+    if (store.ready) this.drawLegend();
+    this.laidOut();
+  }
+
+  show(): void {
+    this.resized();
+  }
+
+  hide(): void {
+    this.host.tooltip(null);
+  }
+
+  dispose(): void {
+    for (const off of this.offs) off();
+    this.observer.disconnect();
+    this.search.dispose();
+    this.viewport.dispose();
+    this.scene.dispose();
+  }
+
+  private toggle(text: string, title: string): HTMLButtonElement {
+    const element = button(text, title, () => {
+      element.setAttribute("aria-pressed", String(element.getAttribute("aria-pressed") !== "true"));
+      void this.toggled(element);
+    });
+    element.setAttribute("aria-pressed", "false");
+    return element;
+  }
+
+  private pressed(element: Element): boolean {
+    return element.getAttribute("aria-pressed") === "true";
+  }
+
+  // Drawing
+
+  private changed(change: Change): void {
+    if (change.everything) this.drawLegend();
+    if (change.status.size) this.scene.repaint(change.status);
+    if (change.topology) {
+      this.search.again();
+      this.tell();
+    }
+    if (change.selection) this.selectionChanged();
+  }
+
+  private laidOut(): void {
+    this.tell();
+    if (this.layouts.trouble) this.ready();
+    const { layout } = this.layouts;
+    const { topology } = this.store;
+    if (!layout || layout.number !== topology.number || layout.number === this.drawn) return;
+    const first = this.drawn < 0;
+    this.drawn = layout.number;
+    const lively = topology.nodes.length <= LIVELY_NODES && !reducedMotion();
+    this.svg.classList.toggle("rain-lively", lively && !first);
+    this.svg.classList.toggle("rain-live", lively);
+    this.grow(layout.geometry.width, layout.geometry.height);
+    if (!this.viewport.touched) this.fit(lively && !first);
+    void this.scene.draw(topology, layout.geometry).then((whole) => {
+      if (!whole) return;
+      this.scene.repaint(this.store.nodes.keys());
+      this.selectionChanged();
+      this.light();
+      this.ready();
+    });
+  }
+
+  private tell(): void {
+    const { topology } = this.store;
+    const { layout, trouble } = this.layouts;
+    let text = "";
+    if (trouble) text = `The graph cannot be laid out: ${trouble}. Table and timeline show the same tasks.`;
+    else if (!this.store.ready) text = "waiting for the kernel …";
+    else if (!topology.nodes.length) text = "nothing declared yet";
+    else if (!layout) text = "laying out …";
+    setText(this.note, text);
+    this.note.classList.toggle("rain-hidden", !text);
+  }
+
+  private drawLegend(): void {
+    const item = (symbol: Element, text: string) => h("span", { class: "rain-key" }, symbol, text);
+    const shape = (...children: SVGElement[]) =>
+      s("svg", { class: "rain-key-shape", viewBox: "-13 -8 26 16", width: 26, height: 16, "aria-hidden": "true" }, ...children);
+    const box = (x: number, y: number, width: number, height: number, rx = 2) => s("rect", { x, y, width, height, rx });
+    replace(
+      this.legend,
+      item(shape(s("ellipse", { rx: 11, ry: 6 })), "task"),
+      item(shape(box(-10, -5, 20, 10)), "object"),
+      item(shape(s("path", { d: "M-10,-6h7l2,2H10V6H-10Z" })), "directory"),
+      item(shape(box(-8, -5, 19, 11, 3), box(-11, -7, 19, 11, 3)), "group"),
+      item(shape(box(-11, -7, 22, 14), box(-8.5, -4.5, 17, 9)), "kept"),
+      ...Object.entries(this.store.looks).map(([state, look]) =>
+        item(h("span", { class: "rain-swatch", "data-s": state, "aria-hidden": "true" }, look.mark), look.word),
+      ),
+    );
+  }
+
+  // The canvas grows with its graph, and never shrinks under the reader's eyes.
+  private grow(width: number, height: number): void {
+    const wide = this.canvas.clientWidth || 800;
+    const scale = Math.min(1.15, (wide - 32) / Math.max(width, 1));
+    const wanted = Math.round(Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, height * Math.max(scale, 0.5) + 40)));
+    const present = Number.parseFloat(this.canvas.style.getPropertyValue("--rain-height")) || 0;
+    if (wanted > present) this.canvas.style.setProperty("--rain-height", `${wanted}px`);
+  }
+
+  private fit(smooth: boolean): void {
+    const geometry = this.layouts.layout?.geometry;
+    if (geometry) this.viewport.fit(geometry.width, geometry.height, smooth);
+  }
+
+  private resized(): void {
+    if (!this.viewport.touched) this.fit(false);
+  }
+
+  private scaled(scale: number): void {
+    this.svg.classList.toggle("rain-no-arc-labels", scale < ARC_LABELS_SCALE);
+    this.svg.classList.toggle("rain-no-labels", scale < LABELS_SCALE);
+  }
+
+  // Selection and highlights
+
+  private selectionChanged(): void {
+    const key = this.store.selected;
+    const element = key === null ? null : this.scene.element(key);
+    if (this.selectedElement !== element) {
+      this.selectedElement?.classList.remove("rain-selected");
+      element?.classList.add("rain-selected");
+      this.selectedElement = element;
+    }
+    for (const toggle of [this.up, this.down]) toggle.disabled = !element;
+    this.light();
+  }
+
+  private async toggled(element: HTMLButtonElement): Promise<void> {
+    if (element !== this.critical) {
+      this.release(this.critical);
+      this.criticalKeys = null;
+    } else if (!this.pressed(element)) this.criticalKeys = null;
+    else {
+      for (const other of [this.up, this.down]) this.release(other);
+      try {
+        const { data } = await this.store.request<Critical>("critical");
+        if (!this.pressed(element)) return;
+        this.criticalKeys = new Set(data.keys);
+        setText(this.criticalNote, data.keys.length ? `takes ${seconds(data.seconds) || "no time"}` : "no task has run yet");
+      } catch (error) {
+        this.release(element);
+        setText(this.criticalNote, error instanceof Error ? error.message : String(error));
+        return;
+      }
+    }
+    if (!this.criticalKeys) setText(this.criticalNote, "");
+    this.light();
+  }
+
+  private release(toggle: Element): void {
+    toggle.setAttribute("aria-pressed", "false");
+  }
+
+  private found(keys: string[] | null): void {
+    this.foundKeys = keys && new Set(keys);
+    this.light();
+  }
+
+  private light(): void {
+    const { selected } = this.store;
+    this.svg.classList.toggle("rain-critical", this.criticalKeys !== null && !this.foundKeys);
+    if (this.foundKeys) return this.scene.light(this.foundKeys, () => false);
+    if (this.criticalKeys) return this.scene.light(this.criticalKeys);
+    if (selected === null || !this.store.nodes.has(selected)) return this.scene.light(null);
+    const { after, before } = this.store.neighbours();
+    const upstream = this.pressed(this.up) ? reach(selected, before) : new Set<string>();
+    const downstream = this.pressed(this.down) ? reach(selected, after) : new Set<string>();
+    if (!upstream.size && !downstream.size) return this.scene.light(null);
+    const within = (keys: Set<string>, tail: string, head: string) => keys.has(tail) && keys.has(head);
+    this.scene.light(
+      new Set([...upstream, ...downstream]),
+      (tail, head) => within(upstream, tail, head) || within(downstream, tail, head),
+    );
+  }
+
+  private goTo(key: string): void {
+    const place = this.layouts.layout?.geometry.nodes[key];
+    this.host.open(key);
+    if (place) this.viewport.reveal(place[0], place[1]);
+  }
+
+  // Pointer and keyboard
+
+  private listen(): void {
+    const { svg } = this;
+    svg.addEventListener("click", (event) => this.click(event));
+    svg.addEventListener("dblclick", (event) => {
+      const key = this.keyOf(event);
+      if (key && this.store.nodes.get(key)?.kind === "group") this.openGroup(key, true);
+    });
+    svg.addEventListener("pointerover", (event) => this.hover(event));
+    svg.addEventListener("pointerleave", () => this.hover(null));
+    svg.addEventListener("keydown", (event) => this.key(event));
+    svg.addEventListener("focusin", (event) => {
+      const key = this.keyOf(event);
+      const place = key && this.layouts.layout?.geometry.nodes[key];
+      if (place && (event.target as Element).matches(":focus-visible")) this.viewport.reveal(place[0], place[1]);
+    });
+  }
+
+  private keyOf(event: Event): string | null {
+    const element = (event.target as Element).closest<SVGElement>("[data-key]");
+    return element?.dataset["key"] ?? null;
+  }
+
+  private click(event: Event): void {
+    const toggle = (event.target as Element).closest<SVGElement>(".rain-toggle");
+    const group = toggle?.dataset["open"] ?? toggle?.dataset["close"];
+    const key = this.keyOf(event);
+    if (toggle && group !== undefined) this.openGroup(group, toggle.dataset["open"] !== undefined);
+    else if (key) {
+      this.scene.element(key)?.focus({ preventScroll: true });
+      this.host.open(key);
+    } else this.svg.focus({ preventScroll: true });
+  }
+
+  private openGroup(key: string, open: boolean): void {
+    this.store.request(open ? "open" : "close", { key }).catch((error: unknown) => {
+      this.host.announce(`the group cannot be ${open ? "opened" : "closed"}: ${String(error)}`);
+    });
+  }
+
+  private hover(event: PointerEvent | null): void {
+    const key = event && event.pointerType !== "touch" ? this.keyOf(event) : null;
+    this.store.hover(key);
+    this.host.tooltip(key, event?.clientX, event?.clientY);
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const done = this.command(event.key, this.keyOf(event), event.target as Element);
+    if (!done) return;
+    // Jupyter has commands on single keys.
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  private command(pressed: string, key: string | null, target: Element): boolean {
+    if (pressed.startsWith("Arrow")) this.step(key, pressed as Direction);
+    else if (pressed === "+" || pressed === "=") this.viewport.zoom(1.3, undefined, undefined, true);
+    else if (pressed === "-") this.viewport.zoom(1 / 1.3, undefined, undefined, true);
+    else if (pressed === "0") this.fit(true);
+    else if (pressed === "/") this.search.input.focus();
+    else if (pressed === "Escape") this.escape(target);
+    else if ((pressed === "Enter" || pressed === " ") && key) this.host.open(key);
+    else if (pressed === "o" && key && this.store.nodes.get(key)?.kind === "group") this.openGroup(key, true);
+    else return false;
+    return true;
+  }
+
+  private step(key: string | null, direction: Direction): void {
+    const geometry = this.layouts.layout?.geometry;
+    if (!geometry) return;
+    const { after, before } = this.store.neighbours();
+    const start = this.store.selected ?? this.store.topology.nodes[0]?.key ?? null;
+    const next =
+      key === null ? start : toward(key, direction, geometry.nodes, [...(after.get(key) ?? []), ...(before.get(key) ?? [])]);
+    if (next === null) return;
+    const element = this.scene.element(next);
+    element?.focus({ preventScroll: true });
+    const place = geometry.nodes[next];
+    if (place) this.viewport.reveal(place[0], place[1]);
+  }
+
+  private escape(target: Element): void {
+    if (this.search.pattern) this.search.clear();
+    else if (this.store.selected !== null) this.store.select(null);
+    else if (target !== this.svg) this.svg.focus({ preventScroll: true });
+  }
+}

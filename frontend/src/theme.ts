@@ -1,0 +1,59 @@
+// Light or dark, as the page is; the colours of states; and the one style sheet.
+
+import css from "rain:styles";
+import type { Looks } from "./protocol.js";
+
+const COLOUR = /^#[0-9a-f]{3,8}$/i;
+const WORD = /^[a-z_-]+$/;
+
+function isDark(): boolean {
+  const { body } = document;
+  const jupyter = body.dataset["jpThemeLight"];
+  if (jupyter !== undefined) return jupyter === "false";
+  const code = body.dataset["vscodeThemeKind"];
+  if (code !== undefined) return /dark|contrast(?!-light)/.test(code);
+  return matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+// Keeps the class `rain-dark` of an element as the theme is.
+export function followTheme(element: HTMLElement): () => void {
+  const look = () => element.classList.toggle("rain-dark", isDark());
+  const observer = new MutationObserver(look);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  media.addEventListener("change", look);
+  look();
+  return () => {
+    observer.disconnect();
+    media.removeEventListener("change", look);
+  };
+}
+
+function put(element: Element, name: string, text: string): void {
+  const root = element.getRootNode();
+  const home = root instanceof ShadowRoot ? root : document.head;
+  const selector = `style[data-rain="${name}"]`;
+  const present = home.querySelector(selector);
+  if (present?.textContent === text) return;
+  const style = present ?? document.createElement("style");
+  style.setAttribute("data-rain", name);
+  style.textContent = text;
+  if (!present) home.append(style);
+}
+
+// Puts the style sheet into the document or shadow root that the element is in; to be called again when it is moved.
+export function injectStyle(element: Element): void {
+  put(element, "style", css);
+}
+
+// Inside elements of class `rain`, what has data-s="running" has its colours in --rain-f (fill) and --rain-l (line).
+export function injectLooks(element: Element, looks: Looks): void {
+  let text = "";
+  for (const [state, look] of Object.entries(looks)) {
+    const colours = [look.fill, look.line, look.dark_fill, look.dark_line];
+    if (!WORD.test(state) || !colours.every((colour) => COLOUR.test(colour))) continue;
+    text += `.rain [data-s="${state}"]{--rain-f:${colours[0]};--rain-l:${colours[1]}}\n`;
+    text += `.rain-dark [data-s="${state}"]{--rain-f:${colours[2]};--rain-l:${colours[3]}}\n`;
+  }
+  put(element, "looks", text);
+}
