@@ -1,0 +1,221 @@
+"""Where things are from left to right, once rows and their order are known.
+
+Theory of operation
+-------------------
+Runs of vertices that shall be straight (dummies of long arcs, simple chains) share one coordinate, as the linear
+segments of G. Sander ("A fast heuristic for hierarchical Manhattan layout", 1996) do, and so has each side of a frame.
+Order and widths make constraints ``x[a] + gap <= x[b]`` between coordinates; as no two runs cross, they have no cycle.
+
+Each coordinate then wants to be where its neighbours are. Wishes are met as nearly as the constraints allow: pushing
+everything just far enough to the right gives one solution, pushing to the left another, and, as the constraints are
+linear, the mean of both is one too. It is repeated until things have come to rest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import pairwise
+
+from rain.notebook.layers import DUMMY_GAP, NODE_GAP, Net, topological
+
+ROUNDS = 48
+FRAME_GAP = 16
+"""Points between frames side by side."""
+FRAME_ROOM = 10
+"""Points between a frame and what is in it."""
+WEIGHTS = (1, 2, 8)
+"""How much an arc between rows wants to be straight, by the number of its ends that are dummies."""
+
+Gaps = dict[tuple[int, int], float]
+
+
+class Places:
+    """Coordinates of the vertices and of the sides of the frames.
+
+    Attributes
+    ----------
+    x : list of float
+        The middle of each vertex.
+    sides : list of (float, float)
+        Left and right of each frame.
+    """
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.count = len(net.row)
+        rows = [self._with_sides(row) for row in net.rows]
+        variable = list(range(self.count + 2 * len(net.frames)))
+        straight = _straight(net, rows)
+        for upper, lower in straight:  # from the top down
+            variable[lower] = variable[upper]
+        if not self._constrain(rows, variable):
+            raise AssertionError("no two straight runs cross")
+        self._pull(variable)
+        x = self._settle(self._start(rows, variable))
+        self.x = [x[variable[v]] for v in range(self.count)]
+        self.sides = [(x[self.count + 2 * f], x[self.count + 2 * f + 1]) for f in range(len(net.frames))]
+
+    def _with_sides(self, row: list[int]) -> list[int]:
+        """A row with the sides of frames between its vertices; they are numbered after these."""
+        net, found = self.net, []
+        inside: tuple[int, ...] = ()
+        for v in [*row, -1]:
+            path = net.path(net.frame[v]) if v >= 0 else ()
+            same = sum(1 for _ in _common(inside, path))
+            found += [self.count + 2 * frame + 1 for frame in reversed(inside[same:])]
+            found += [self.count + 2 * frame for frame in path[same:]]
+            inside = path
+            found.append(v)
+        return found[:-1]
+
+    def _constrain(self, rows: list[list[int]], variable: list[int]) -> bool:
+        gaps: Gaps = {}
+        for row in rows:
+            for left, right in pairwise(row):
+                pair = variable[left], variable[right]
+                gaps[pair] = max(gaps.get(pair, 0), self._gap(left, right))
+        for frame, (_, _, width) in enumerate(self.net.frames):
+            pair = self.count + 2 * frame, self.count + 2 * frame + 1
+            gaps[pair] = max(gaps.get(pair, 0), width)
+        self.right_of: list[list[tuple[int, float]]] = [[] for _ in variable]
+        self.left_of: list[list[tuple[int, float]]] = [[] for _ in variable]
+        for (left, right), gap in gaps.items():
+            self.right_of[left].append((right, gap))
+            self.left_of[right].append((left, gap))
+        order = topological([[right for right, _ in after] for after in self.right_of])
+        self.order = order or []
+        return order is not None
+
+    def _gap(self, left: int, right: int) -> float:
+        count, widths = self.count, self.net.widths
+        if left >= count and right >= count:
+            closes, opens = (left - count) % 2, (right - count) % 2 == 0
+            return FRAME_GAP if closes and opens else FRAME_ROOM
+        if left >= count:
+            return widths[right] / 2 + FRAME_ROOM
+        if right >= count:
+            return widths[left] / 2 + FRAME_ROOM
+        half = (widths[left] + widths[right]) / 2
+        return half + (NODE_GAP if widths[left] and widths[right] else DUMMY_GAP)
+
+    def _pull(self, variable: list[int]) -> None:
+        net = self.net
+        pulls: list[dict[int, float]] = [{} for _ in variable]
+        for v in range(self.count):
+            for u in net.below[v]:
+                a, b = variable[v], variable[u]
+                if a != b:
+                    weight = WEIGHTS[(not net.widths[v]) + (not net.widths[u])]
+                    pulls[a][b] = pulls[a].get(b, 0) + weight
+                    pulls[b][a] = pulls[b].get(a, 0) + weight
+        self.pulls = [(v, list(pull.items()), sum(pull.values())) for v, pull in enumerate(pulls) if pull]
+
+    def _start(self, rows: list[list[int]], variable: list[int]) -> list[float]:
+        """Each row packed around the same middle."""
+        x = [0.0] * len(variable)
+        for row in rows:
+            at, spots = 0.0, [0.0]
+            for left, right in pairwise(row):
+                at += self._gap(left, right)
+                spots.append(at)
+            for v, spot in zip(row, spots, strict=True):
+                x[variable[v]] = spot - at / 2
+        return self._spread(x)
+
+    def _spread(self, wanted: list[float]) -> list[float]:
+        """What is nearest to the wishes that the constraints allow, more or less."""
+        right, left = list(wanted), list(wanted)
+        left_of, right_of = self.left_of, self.right_of
+        for v in self.order:
+            for u, gap in left_of[v]:
+                if right[u] + gap > right[v]:
+                    right[v] = right[u] + gap
+        for v in reversed(self.order):
+            for u, gap in right_of[v]:
+                if left[u] - gap < left[v]:
+                    left[v] = left[u] - gap
+        return [(a + b) / 2 for a, b in zip(left, right, strict=True)]
+
+    def _settle(self, x: list[float]) -> list[float]:
+        first_side, sides = self.count, range(self.count, self.count + 2 * len(self.net.frames))
+        for _ in range(ROUNDS):
+            wanted = list(x)
+            for v, pull, weight in self.pulls:
+                total = 0.0
+                for u, pulls in pull:
+                    total += x[u] * pulls
+                # Half way only: two that want each other's place would swap for ever.
+                wanted[v] = (x[v] + total / weight) / 2
+            for side in sides:
+                if (side - first_side) % 2:
+                    wanted[side] = max(wanted[u] + gap for u, gap in self.left_of[side])
+                else:
+                    wanted[side] = min(wanted[u] - gap for u, gap in self.right_of[side])
+            moved = self._spread(wanted)
+            still = max(abs(a - b) for a, b in zip(x, moved, strict=True)) < 0.3
+            x = moved
+            if still:
+                break
+        for v in self.order:
+            if v >= first_side and (v - first_side) % 2:
+                x[v] = max(x[u] + gap for u, gap in self.left_of[v])
+        for v in reversed(self.order):
+            if v >= first_side and not (v - first_side) % 2:
+                x[v] = min(x[u] - gap for u, gap in self.right_of[v])
+        return x
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> list[int]:
+    shared = []
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared.append(a)
+    return shared
+
+
+def _straight(net: Net, rows: list[list[int]]) -> list[tuple[int, int]]:
+    """Pairs of vertices, one below the other, that share a coordinate: they cross no other such pair, and no frame."""
+    count = len(net.row)
+    found: list[tuple[int, int]] = []
+    for row, below in pairwise(rows):
+        place = {v: n for n, v in enumerate(below)}
+        kept = [(n, place[v]) for n, v in enumerate(row) if v >= count and v in place]
+        passing, simple = [], []
+        for n, v in enumerate(row):
+            for u in net.below[v] if v < count else ():
+                if net.frame[u] != net.frame[v]:
+                    continue
+                if not net.widths[v] and not net.widths[u]:
+                    passing.append((n, place[u]))
+                elif len(net.below[v]) == 1 and len(net.above[u]) == 1:
+                    simple.append((n, place[u]))
+        kept = sorted(kept + _longest_rising([pair for pair in passing if _fits(kept, pair)]))
+        for pair in simple:
+            if _fits(kept, pair):
+                kept.insert(bisect_left(kept, pair), pair)
+        found += [(row[a], below[b]) for a, b in kept if row[a] < count]
+    return found
+
+
+def _fits(kept: list[tuple[int, int]], pair: tuple[int, int]) -> bool:
+    n = bisect_left(kept, pair)
+    return (n == 0 or kept[n - 1][1] < pair[1]) and (n == len(kept) or kept[n][1] > pair[1])
+
+
+def _longest_rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """As many of the pairs (whose first numbers rise) as possible, so that their second numbers rise too."""
+    tails: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for n, (_, end) in enumerate(pairs):
+        at = bisect_left(tails, end)
+        before.append(ends[at - 1] if at else -1)
+        tails[at : at + 1] = [end]
+        ends[at : at + 1] = [n]
+    found = []
+    n = ends[-1] if ends else -1
+    while n >= 0:
+        found.append(pairs[n])
+        n = before[n]
+    return found[::-1]
