@@ -1,0 +1,152 @@
+// Rows and columns: frames, arrays, CSV.
+
+import { h, setAttribute, setText } from "../dom.js";
+import { count, many } from "../format.js";
+import { Pages } from "../tabs/pages.js";
+import { Rows } from "../tabs/rows.js";
+import type { Scope, TablePage } from "./page.js";
+import { pairs } from "./pairs.js";
+
+const ROW_PX = 24;
+const WIDEST_CHARS = 36;
+const NARROWEST_CHARS = 5;
+const NUMBERS = /^(u?int|float|double|half|decimal|complex|bool|number|long|short|[<>|=]?[iufcb]\d)/i;
+
+interface Line {
+  index: string;
+  cells: string[];
+}
+
+export function tableView(scope: Scope, first: TablePage): HTMLElement {
+  const table = new Table(scope, first);
+  scope.onLeave(() => table.rows.dispose());
+  const caption = h("span", { class: "rain-muted rain-push", role: "status" });
+  const say = () => setText(caption, `${table.settled ? "" : "at least "}${many(table.known, "row")} × ${many(first.columns.length, "column")}`);
+  table.counted = say;
+  say();
+  return h(
+    "div",
+    { class: "rain-view" },
+    h("div", { class: "rain-view-bar" }, pairs(first.summary, "rain-pairs-flow"), caption),
+    table.rows.element,
+  );
+}
+
+class Table {
+  readonly rows: Rows;
+  readonly pages: Pages<Line>;
+  known = 0;
+  settled = true;
+  counted: () => void = () => undefined;
+  private readonly template: string;
+  private readonly numeric: boolean[];
+
+  constructor(
+    private readonly scope: Scope,
+    private readonly first: TablePage,
+  ) {
+    const { columns } = first;
+    this.numeric = columns.map(({ dtype }) => NUMBERS.test(dtype));
+    const widths = columns.map(({ name, dtype }, i) =>
+      width([name, dtype, ...first.rows.slice(0, 100).map((row) => row[i] ?? "")]),
+    );
+    const index = width([...first.index.slice(0, 100).map(String), count(first.total ?? 0)]);
+    this.template = [index, ...widths].map((chars) => `calc(${chars}ch + 18px)`).join(" ");
+    this.pages = new Pages(Math.max(1, first.rows.length || 100), (offset) => this.load(offset), (error) => {
+      scope.trouble(error);
+      this.rows.draw();
+    });
+    this.rows = new Rows({
+      rowHeight: ROW_PX,
+      header: this.header(),
+      make: () => this.make(),
+      fill: (element, row) => this.fill(element, row),
+      seen: (from, end) => void this.pages.want(from, Math.min(end, this.known)),
+    });
+    const { element } = this.rows;
+    element.classList.add("rain-data");
+    setAttribute(element, "role", "table");
+    setAttribute(element, "aria-label", "Table");
+    setAttribute(element, "tabindex", "0");
+    setAttribute(element, "aria-colcount", String(columns.length + 1));
+    if (first.offset === 0) this.pages.put(0, this.take(first));
+    else this.learn(first);
+  }
+
+  private async load(offset: number): Promise<Line[]> {
+    const { page } = await this.scope.ask<TablePage>({ offset });
+    const lines = this.take(page);
+    // A table that is not known so far yet begins its page earlier.
+    return lines.slice(Math.max(0, offset - page.offset));
+  }
+
+  private take(page: TablePage): Line[] {
+    this.learn(page);
+    return page.rows.map((cells, i) => ({ index: String(page.index[i] ?? page.offset + i), cells }));
+  }
+
+  // Without a total the list grows by a page each time its end is seen.
+  private learn(page: TablePage): void {
+    const end = page.offset + page.rows.length;
+    if (page.total !== null) {
+      this.known = page.total;
+      this.settled = true;
+    } else if (page.rows.length < this.pages.size) {
+      this.known = end;
+      this.settled = true;
+    } else {
+      this.known = Math.max(this.known, end);
+      this.settled = false;
+    }
+    this.rows.setCount(this.known + (this.settled ? 0 : 1));
+    setAttribute(this.rows.element, "aria-rowcount", this.settled ? String(this.known + 1) : "-1");
+    this.counted();
+  }
+
+  private header(): HTMLElement {
+    const cells = this.first.columns.map(({ name, dtype }, i) =>
+      h(
+        "div",
+        { role: "columnheader", class: this.numeric[i] ? "rain-cell rain-num" : "rain-cell", title: `${name}: ${dtype}` },
+        h("div", { class: "rain-data-name" }, name),
+        h("div", { class: "rain-data-type" }, dtype),
+      ),
+    );
+    const row = h(
+      "div",
+      { role: "row", class: "rain-grid-row", "aria-rowindex": "1" },
+      h("div", { role: "columnheader", class: "rain-cell rain-data-index", "aria-label": "row" }),
+      ...cells,
+    );
+    row.style.gridTemplateColumns = this.template;
+    return h("div", { role: "rowgroup", class: "rain-grid-head" }, row);
+  }
+
+  private make(): HTMLElement {
+    const row = h(
+      "div",
+      { role: "row", class: "rain-grid-row rain-row" },
+      h("div", { role: "rowheader", class: "rain-cell rain-data-index" }),
+      ...this.numeric.map((numeric) => h("div", { role: "cell", class: numeric ? "rain-cell rain-num" : "rain-cell" })),
+    );
+    row.style.gridTemplateColumns = this.template;
+    return row;
+  }
+
+  private fill(element: HTMLElement, row: number): void {
+    if (row >= this.known && !this.settled) void this.pages.want(row, row + 1);
+    const line = this.pages.row(row);
+    element.classList.toggle("rain-awaited", !line);
+    element.classList.toggle("rain-odd", row % 2 === 1);
+    [...element.children].forEach((cell, i) => {
+      const text = i ? (line?.cells[i - 1] ?? "") : (line?.index ?? "");
+      setText(cell, text);
+      setAttribute(cell, "title", text.length > WIDEST_CHARS ? text : null);
+    });
+  }
+}
+
+function width(texts: string[]): number {
+  const longest = texts.reduce((most, text) => Math.max(most, text.length), NARROWEST_CHARS);
+  return Math.min(WIDEST_CHARS, longest);
+}
