@@ -1,0 +1,95 @@
+"""What tasks print, in the cell that made them.
+
+Theory of operation
+-------------------
+When a task is made its record remembers the header of the message that asked for the running cell (`_Echo.origin`).
+What the task prints later comes to `_Echo.write`, in the client's thread; it is gathered by header, and sent from the
+kernel's own IO thread as ``stream`` messages that answer that header, a few times a second at most. A front end puts
+them into the cell that the header belongs to, whatever runs meanwhile; if that cell was run again, its new run has
+another header, and the late text of the old run goes nowhere.
+
+Without a kernel, in a terminal, Rain's own way of printing is left as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from rain.client import echo, sites
+
+FLUSH_S = 0.1
+"""Text is sent that often at most."""
+BURST_CHARS_MAX = 32_768
+"""Characters of one cell's stream sent at once; of more the middle is left out."""
+
+
+class _Echo:
+    """Gathers text and sends it to the cells that it belongs to."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, str], tuple[Any, list[str]]] = {}
+        self._scheduled = False
+
+    def origin(self) -> Any:
+        """The header of the message that asked for what is being run."""
+        parent = self._kernel.get_parent()
+        return parent.get("header") if parent else None
+
+    def write(self, record: Any, stream: str, text: str) -> None:
+        """Text that the task of `record` printed; any thread."""
+        header = record.origin
+        if not header or not text:
+            return
+        with self._lock:
+            self._waiting.setdefault((header["msg_id"], stream), (header, []))[1].append(text)
+            if self._scheduled:
+                return
+            self._scheduled = True
+        publisher = self._kernel.iopub_thread
+        publisher.schedule(lambda: publisher.io_loop.call_later(FLUSH_S, self.flush))
+
+    def flush(self) -> None:
+        """Send what was gathered; in the kernel's IO thread."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+            self._scheduled = False
+        session, socket = self._kernel.session, self._kernel.iopub_socket
+        for (_, stream), (header, parts) in waiting.items():
+            content = {"name": stream, "text": shortened("".join(parts))}
+            session.send(
+                socket, "stream", content, parent={"header": header}, ident=self._kernel.topic(f"stream.{stream}")
+            )
+
+
+def shortened(text: str) -> str:
+    """`text`, without its middle if it is longer than `BURST_CHARS_MAX`."""
+    if len(text) <= BURST_CHARS_MAX:
+        return text
+    half = BURST_CHARS_MAX // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n… {left_out} characters are not shown here: see task.stdout() …\n{text[-half:]}"
+
+
+_installed: tuple[Any, Any] | None = None  # the hooks that were there before
+
+
+def install(shell: Any) -> None:
+    """Send what tasks print to the cells of `shell`'s kernel; nothing where there is no kernel."""
+    global _installed
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None or _installed is not None:
+        return
+    found = _Echo(kernel)
+    _installed = (sites.origin, echo.sink)
+    sites.origin, echo.sink = found.origin, found.write
+
+
+def remove(shell: Any) -> None:
+    """Undo `install`."""
+    global _installed
+    if _installed is not None:
+        sites.origin, echo.sink = _installed
+        _installed = None
