@@ -29,7 +29,7 @@ function fill(scope: Scope, list: HTMLElement, path: string[], page: DirectoryPa
       "button",
       {
         type: "button",
-        class: "rain-file rain-link",
+        class: "rain-file rain-more",
         click: async () => {
           const next = await listing(scope, path, end);
           if (!next) return;

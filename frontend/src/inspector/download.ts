@@ -47,7 +47,7 @@ export async function fetchAll(
 // The button, which while it works shows how far it is, and stops when pressed again.
 export function downloadButton(ask: Ask, path: () => string[], trouble: (error: unknown) => void): { element: HTMLElement; stop(): void } {
   let stopped = true;
-  const bar = h("progress", { class: "rain-progress", max: 1, value: 0, "aria-label": "Downloaded", hidden: true });
+  const bar = h("progress", { class: "rain-saving", max: 1, value: 0, "aria-label": "Downloaded", hidden: true });
   const handle = button("Download", "Save the whole of it as a file", () => {
     if (stopped) void run();
     else stopped = true;

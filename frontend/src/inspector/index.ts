@@ -193,7 +193,7 @@ class Inspector {
     const up = button("↑", "To the folder that this is in", () => void this.show(parent(path), null));
     const list = h("ol", {}, ...steps.map((step, i) => {
       if (i === steps.length - 1) return h("li", { "aria-current": "page" }, step.name);
-      return h("li", {}, h("button", { type: "button", class: "rain-link", click: () => void this.show(step.path, null) }, step.name));
+      return h("li", {}, h("button", { type: "button", class: "rain-crumb", click: () => void this.show(step.path, null) }, step.name));
     }));
     replace(this.way, up, list);
   }

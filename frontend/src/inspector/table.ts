@@ -125,7 +125,7 @@ class Table {
   private make(): HTMLElement {
     const row = h(
       "div",
-      { role: "row", class: "rain-grid-row rain-row" },
+      { role: "row", class: "rain-grid-row rain-item" },
       h("div", { role: "rowheader", class: "rain-cell rain-data-index" }),
       ...this.numeric.map((numeric) => h("div", { role: "cell", class: numeric ? "rain-cell rain-num" : "rain-cell" })),
     );

@@ -40,12 +40,12 @@ function colours(canvas: HTMLCanvasElement): Colours {
   const read = (name: string, otherwise: string) => style.getPropertyValue(name).trim() || otherwise;
   return {
     dark: canvas.closest(".rain-dark") !== null,
-    ground: read("--rain-lanes-ground", "#ffffff"),
-    stripe: read("--rain-lanes-stripe", "#f6f7f8"),
-    grid: read("--rain-lanes-grid", "#e0e3e6"),
-    text: read("--rain-lanes-text", "#1f2328"),
-    muted: read("--rain-lanes-muted", "#667078"),
-    accent: read("--rain-lanes-accent", "#1565c0"),
+    ground: read("--rain-ground", "#ffffff"),
+    stripe: read("--rain-ground-2", "#f6f7f8"),
+    grid: read("--rain-border", "#e0e3e6"),
+    text: read("--rain-text", "#1f2328"),
+    muted: read("--rain-muted", "#667078"),
+    accent: read("--rain-accent", "#1565c0"),
     font: style.fontFamily,
   };
 }

@@ -65,7 +65,7 @@ class TaskTable {
   private readonly pages: Pages<Row>;
   private readonly rows: Rows;
   private readonly filter: HTMLInputElement;
-  private readonly chips = h("div", { class: "rain-chips", role: "group", "aria-label": "Show only tasks in these states" });
+  private readonly chips = h("div", { class: "rain-filters", role: "group", "aria-label": "Show only tasks in these states" });
   private readonly matched = h("span", { class: "rain-muted rain-push", role: "status" });
   private readonly note = h("div", { class: "rain-tab-note", role: "alert", hidden: true });
   private readonly empty = h("div", { class: "rain-empty" }, "No task matches.");
@@ -230,7 +230,7 @@ class TaskTable {
         const look = this.store.look(state);
         chip = h(
           "button",
-          { type: "button", class: "rain-chip", "data-s": state, "aria-pressed": "false", click: () => this.toggle(state) },
+          { type: "button", class: "rain-filter", "data-s": state, "aria-pressed": "false", click: () => this.toggle(state) },
           h("span", { "aria-hidden": "true" }, look.mark),
           ` ${look.word} `,
           h("b", {}),
@@ -253,7 +253,7 @@ class TaskTable {
   }
 
   private makeRow(): HTMLElement {
-    const row = h("div", { role: "row", class: "rain-grid-row rain-task-row rain-row" });
+    const row = h("div", { role: "row", class: "rain-grid-row rain-task-row rain-item" });
     for (const { id, numeric } of COLUMNS) {
       const kind = id === "state" ? "rain-cell rain-state" : numeric ? "rain-cell rain-num" : "rain-cell";
       row.append(h("div", { role: "gridcell", class: kind }));
