@@ -21,6 +21,7 @@ from rain.common.messages import (
     Cancel,
     CloseSession,
     Explain,
+    Forget,
     GetOutput,
     Keep,
     Locate,
@@ -28,7 +29,7 @@ from rain.common.messages import (
     Unkeep,
     Update,
 )
-from rain.common.states import DataObjectState, TaskState
+from rain.common.states import DataObjectState
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -502,19 +503,13 @@ def cancel(session: Session, items: Any) -> Operation[None]:
 def retry(session: Session, items: Any) -> Operation[None]:
     """Run failed tasks again."""
     client = client_of(session)
-    chosen = None
-    if items is not None:
-        chosen = []
-        for item in items_of(session, items):
-            record = item._record
-            task = record.task if isinstance(record, ObjectRecord) else record
-            if task is None or task.state is not TaskState.FAILED:
-                raise RainException(f"{item!r} cannot be retried: it did not fail")
-            chosen.append(task.spec.id)
-    failed = [record for record in session._mirror.failed.values() if record.state is TaskState.FAILED]
+    with session._lock:
+        named = None if items is None else [_failed(session, item, "retried") for item in items_of(session, items)]
+        failed = list(session._mirror.failed.values())
+    chosen = None if named is None else [record.spec.id for record in named]
     if not failed:
         return
-    renewed = [(record, id) for record in failed if (id := _present_function(session, record)) is not None]
+    renewed = _present_functions(session, failed, named)
     wanted = {id.id for _, id in renewed}
 
     def fresh() -> list[ObjectRecord]:
@@ -532,8 +527,6 @@ def retry(session: Session, items: Any) -> Operation[None]:
         if error is None:
             with session._lock:
                 session._mirror.accepted(new)
-            for record, id in renewed:
-                record.spec.function = id
         else:
             _refused(session, new, error)
 
@@ -550,27 +543,70 @@ def retry(session: Session, items: Any) -> Operation[None]:
     client._link.send(messages)
     yield future
     yield from update(session, [session._task(record) for record in failed])
+    for task, id in renewed:
+        if not task.failed:  # it is among those that run again
+            task.spec.function = id
 
 
-def _present_function(session: Session, record: TaskRecord) -> ID | None:
-    """The object that holds the present definition of a task's function, None if that is the one it has."""
-    if record.spec.function is None:
-        return None
-    holder: Any = session._mirror.records.get(record.spec.function.id)
-    path = holder.spec.user.get(FUNCTION, "") if holder is not None else ""
-    source = present(path, record.source)
-    if source is None:
-        return None
-    payload = source.payload(session)
-    inputs = {item.id for item in record.spec.inputs}
-    strange = [obj for obj in payload.objects if obj.id not in inputs]
-    if strange:
+def _failed(session: Session, item: Item, what: str) -> TaskRecord:
+    """The record of a task (of an object: of its maker) that failed or was cancelled.
+
+    Raises
+    ------
+    RainException
+        If it did not, or was forgotten.
+    """
+    record = item._record
+    task = record.task if isinstance(record, ObjectRecord) else record
+    if task is None or not task.failed:
+        raise RainException(f"{item!r} cannot be {what}: it did not fail")
+    if task.forgotten:
         raise RainException(
-            f"{session._task(record)!r} cannot be retried: its function now uses {strange[0]!r}, which is not among "
-            "its inputs; submit it as a new task"
+            f"{item!r} cannot be {what}: it was forgotten, and what was held for it was let go; make and submit it anew"
         )
-    id = function_constant(session, payload)
-    return None if id == record.spec.function else id
+    return task
+
+
+def _present_functions(
+    session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None
+) -> list[tuple[TaskRecord, ID]]:
+    """Tasks whose function is another one now, and the object that holds it."""
+    payloads: dict[tuple[str, Any], Any] = {}
+    renewed = []
+    for record in failed:
+        if record.spec.function is None:
+            continue
+        holder: Any = session._mirror.records.get(record.spec.function.id)
+        path = holder.spec.user.get(FUNCTION, "") if holder is not None else ""
+        key = (path, record.source)
+        if key not in payloads:
+            source = present(path, record.source)
+            payloads[key] = None if source is None else source.payload(session)
+        payload = payloads[key]
+        if payload is None:
+            continue
+        inputs = {item.id for item in record.spec.inputs}
+        strange = [obj for obj in payload.objects if obj.id not in inputs]
+        if not strange:
+            id = function_constant(session, payload)
+            if id != record.spec.function:
+                renewed.append((record, id))
+        elif named is None or record in named:
+            raise RainException(
+                f"{session._task(record)!r} cannot be retried: its function now uses {strange[0]!r}, which is not "
+                "among its inputs; submit it as a new task"
+            )
+    return renewed
+
+
+def forget(session: Session, items: Any) -> Operation[None]:
+    """Let go what is held for a retry."""
+    ids = None
+    if items is not None:
+        ids = [_failed(session, item, "forgotten").spec.id for item in items_of(session, items)]
+    failed = list(session._mirror.failed.values())
+    yield client_of(session)._ask(lambda request: Forget(request, session.session_id, ids))
+    yield from update(session, [session._task(record) for record in failed])
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:

@@ -445,21 +445,53 @@ class Session:
         """Awaitable `cancel`."""
         await self._perform(operations.cancel(self, items), timeout)
 
-    def retry(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
-        """Run failed tasks (None: all), what they need and what depends on them again, under the same ids.
+    def retry(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Run failed tasks again, under the same ids, with what depends on them; finished results stay.
 
-        Functions are taken as they are now: of the same module and qualified name. Finished results stay.
+        A task's function is taken as it is defined now: the one of the same module and qualified name, with all that it
+        uses. Tasks that have not failed (yet) run as they were submitted.
+
+        Parameters
+        ----------
+        tasks : Task, DataObject or a sequence of them, optional
+            Which ones; what they need and is missing runs again as well. A cancelled task runs again if it is named
+            or needed, as long as its inputs are there or can be made again. All failed tasks if not given.
+        timeout : float, optional
+            Seconds.
 
         Raises
         ------
         RainException
-            If one did not fail, or its function cannot be sent.
+            If one did not fail, was forgotten, or its function cannot be sent.
         """
-        self._block(operations.retry(self, items), timeout)
+        self._block(operations.retry(self, tasks), timeout)
 
-    async def retry_async(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+    async def retry_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `retry`."""
-        await self._perform(operations.retry(self, items), timeout)
+        await self._perform(operations.retry(self, tasks), timeout)
+
+    def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Let go the inputs that are held for a retry of failed tasks; they cannot be retried afterwards.
+
+        What failed because of them is forgotten too. `wait_all` goes by them; waiting for one still raises.
+
+        Parameters
+        ----------
+        tasks : Task, DataObject or a sequence of them, optional
+            Which failed or cancelled ones; all if not given.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If one did not fail, or was forgotten before.
+        """
+        self._block(operations.forget(self, tasks), timeout)
+
+    async def forget_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+        """Awaitable `forget`."""
+        await self._perform(operations.forget(self, tasks), timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""

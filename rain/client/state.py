@@ -101,7 +101,7 @@ class TaskRecord:
     info : TaskInfo or None
     error : TaskError or None
     forgotten : bool
-        Whether it failed and its inputs were let go.
+        Whether it failed, and will not be retried: what was held for that was let go.
     pins : tuple
         What must not be released before the task is submitted: handles of its inputs.
     source : Source or None
@@ -201,7 +201,7 @@ class Mirror:
         """Submitted tasks that are not settled."""
         self.finished = 0
         self.failed: dict[int, TaskRecord] = {}
-        """Failed and cancelled tasks, in the order in which that became known."""
+        """Failed and cancelled tasks that were not forgotten, in the order in which that became known."""
         self.gates: set[Gate] = set()
         self.idle_gates: list[tuple[Gate, bool]] = []
 
@@ -304,7 +304,11 @@ class Mirror:
                     output.state = _O_FINISHED
         elif state is _FAILED or state is _CANCELLED:
             task.error = update.error
-            self.failed[update.id[1]] = task
+            task.forgotten = update.forgotten
+            if update.forgotten:
+                self.failed.pop(update.id[1], None)
+            else:
+                self.failed[update.id[1]] = task
             for output in task.outputs:
                 output.state = _O_FAILED
         else:

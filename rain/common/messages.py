@@ -128,12 +128,14 @@ class Constant(Part):
 
 
 class TaskUpdate(Part):
-    """News of a task for its client. `info` comes with settled states and whenever more is known."""
+    """News of a task for its client. `info` comes with settled states and whenever more is known; `forgotten`: it
+    failed, and cannot be retried any more."""
 
     id: ID
     state: TaskState
     info: TaskInfo | None = None
     error: TaskError | None = None
+    forgotten: bool = False
 
 
 class ObjectUpdate(Part):
@@ -291,7 +293,8 @@ class Cancel(Message):
 
 
 class Retry(Message):
-    """Run failed tasks again, and what depends on them; `functions` replaces functions (task -> constant object)."""
+    """Run failed tasks (None: all) again, and what depends on them; cancelled ones where they are named or needed.
+    `functions` replaces functions (task -> constant object) of those that run again. Answered by `Done` or `Failed`."""
 
     request: int
     session_id: int
@@ -299,6 +302,15 @@ class Retry(Message):
     objects: list[ObjectSpec] = []
     constants: list[Constant] = []
     functions: list[tuple[ID, ID]] = []
+
+
+class Forget(Message):
+    """Failed and cancelled tasks (None: all), and what depends on them, will not be retried: what is held for that may
+    go. Answered by `Done` or `Failed`."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
 
 
 class Update(Message):
@@ -731,7 +743,7 @@ class Exited(Message):
 
 
 ClientToServer: TypeAlias = (
-    NewSession | Submit | Keep | Unkeep | Cancel | Retry | Update | Locate | GetOutput | Explain | CloseSession
+    NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
     | GetServerInfo | Attach | ExpectGovernors | Goodbye
 )  # fmt: skip
 ServerToClient: TypeAlias = (

@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 `TRANSITIONS` is the whole truth: the server's graph refuses any change that is not in it, the tests walk it, and the
 diagram in ``docs/states.md`` is drawn from it. A state goes back (`RUNNING` to `READY`, `FINISHED` to `WAITING`) when a
-governor is lost, an attempt crashes or is retried, or a lost object has to be computed again.
+governor is lost, an attempt crashes or is retried, or a lost object has to be computed again; what failed or was
+cancelled goes back when it is retried.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ TRANSITIONS: dict[TaskState | DataObjectState, frozenset[TaskState | DataObjectS
     _T.RUNNING: frozenset({_T.FINISHED, _T.READY, _T.WAITING, _T.FAILED, _T.CANCELLED}),
     _T.FINISHED: frozenset({_T.WAITING, _T.READY}),
     _T.FAILED: frozenset({_T.WAITING, _T.READY}),
-    _T.CANCELLED: frozenset(),
+    _T.CANCELLED: frozenset({_T.WAITING, _T.READY}),
     _O.UNFINISHED: frozenset({_O.FINISHED, _O.FAILED}),
     _O.FINISHED: frozenset({_O.REMOVED, _O.UNFINISHED}),
     _O.REMOVED: frozenset({_O.UNFINISHED}),

@@ -52,7 +52,7 @@ def check(core: ServerCore) -> None:
         users: dict[Object, _Users] = {obj: _Users() for obj in session.objects.values()}
         for task in session.tasks.values():
             _check_task(graph, task, queued)
-            if task.retained or task.state is FAILED or task.state in _RUNNABLE:
+            if task.retained or (task.state is FAILED and not task.forgotten) or task.state in _RUNNABLE:
                 for obj in task.inputs:
                     users[obj].add(task)
         for obj in session.objects.values():
@@ -160,6 +160,9 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
             assert task.session.persistent, (task, "should be released")
     if task.state is FAILED or task.state is CANCELLED:
         assert task.error is not None and not task.retained, task
+    else:
+        assert not task.forgotten, task
+    if task.state is FAILED or task.state is CANCELLED:
         assert all(obj.state is not OBJ_UNFINISHED for obj in task.outputs), task
 
 

@@ -132,6 +132,8 @@ class Task:
         Whether the scheduler has it in a heap (perhaps in vain: entries of tasks that are not ready are skipped).
     delayed : bool
         Whether the core waits a while before it queues it.
+    forgotten : bool
+        Failed or cancelled, and not to be retried: it holds its inputs no more.
     again : bool
         Finished once, and runs only to make lost outputs again.
     retained : bool
@@ -145,6 +147,7 @@ class Task:
         "attempt",
         "delayed",
         "error",
+        "forgotten",
         "governor",
         "id",
         "info",
@@ -185,6 +188,7 @@ class Task:
         self.error: TaskError | None = None
         self.queued = False
         self.delayed = False
+        self.forgotten = False
         self.again = False
         self.retained = False
         self.news = False
@@ -223,7 +227,7 @@ class Object:
     consumers : None, Task, or dict of Task to None
         The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
     needs : int
-        How many unsettled and failed tasks have it as an input.
+        How many unsettled and failed tasks have it as an input (those that were forgotten left out).
     lineage : int
         How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
     data : bytes or None

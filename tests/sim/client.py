@@ -36,6 +36,7 @@ class SimSession:
         self.closing = False
         self.closed = False
         self.retries = 0
+        self.forgot = False
         self.surprises = 0
         self.judge_at = 0.0
         self.rested = False
@@ -288,7 +289,10 @@ class SimClient:
                     self.world.judge_rest(session.id)
                 continue
             if session.stopped is None and session.retries == 0 and self.random.random() < 0.3:
-                failed = [id for id, state in session.states.items() if state is TaskState.FAILED]
+                failed = [id for id, s in session.states.items() if s in (TaskState.FAILED, TaskState.CANCELLED)]
+                if self.random.random() < 0.3 and failed and not session.forgot:
+                    self._forget(session, failed)
+                    continue
                 if failed:
                     self._retry(session, failed)
                     continue
@@ -309,6 +313,17 @@ class SimClient:
             session.judged = False
 
         self.ask(m.Retry, session.id, chosen, then=retried)
+
+    def _forget(self, session: SimSession, failed: list[ID]) -> None:
+        """What was held goes; all else stays as it was judged, and nothing may be left that nobody needs."""
+        session.forgot = True
+        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
+
+        def forgotten(reply: Any) -> None:
+            assert type(reply) is m.Done, reply
+            session.judged = session.rested = False
+
+        self.ask(m.Forget, session.id, chosen, then=forgotten)
 
     def _update_all(self, session: SimSession) -> None:
         self.ask(m.Update, session.id, list(session.graph.tasks), then=lambda reply: self._updated(session, reply))

@@ -37,6 +37,7 @@ _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Unkeep: ask.unkeep,
     m.Cancel: ask.cancel_tasks,
     m.Retry: retry.retry,
+    m.Forget: retry.forget,
     m.Update: ask.update,
     m.Locate: ask.locate,
 }

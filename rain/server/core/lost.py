@@ -61,7 +61,9 @@ def remake(state: State, task: Task) -> None:
 
 
 def revive(state: State, tasks: list[Task]) -> None:
-    """Run failed tasks again, as if they had never been run; those that need each other's outputs go together."""
+    """Run failed and cancelled tasks again, as if they had never been run; those that need each other's outputs go
+    together."""
+    held = {task for task in tasks if task.state is FAILED}
     for task in tasks:
         number = task.id[1]
         task.session.crashes.pop(number, None)
@@ -77,7 +79,7 @@ def revive(state: State, tasks: list[Task]) -> None:
     for task in tasks:
         if task.state is not WAITING:
             continue  # an input of it could not be made after all
-        for obj in task.inputs:
+        for obj in task.inputs if task in held else ():
             obj.needs -= 1  # it held them while it was failed; now it is counted as a user
         missing = _take_inputs_again(state, task)
         if _goes_on(state, task, missing):

@@ -141,6 +141,26 @@ def release_inputs(state: State, task: Task) -> None:
             not_needed(state, obj)
 
 
+def let_go(state: State, task: Task) -> None:
+    """A failed task will not be retried: it holds its inputs no more."""
+    lost = [obj for obj in task.inputs if obj.state is OBJ_REMOVED]  # while it only held them
+    release_inputs(state, task)
+    for obj in lost:
+        if obj.needs:
+            continue
+        if obj.producer is not None:
+            review(state, obj.producer)
+        elif obj.session.objects.get(obj.id[1]) is obj:
+            _purge(obj)
+
+
+def gone(obj: Object) -> bool:
+    """Whether there is no way to have it again."""
+    if obj.session.objects.get(obj.id[1]) is not obj:
+        return True
+    return obj.state is OBJ_REMOVED and obj.producer is None and obj.data is None
+
+
 def required(obj: Object) -> bool:
     """Whether the finished producer of an object may have to run again."""
     if obj.data is not None:

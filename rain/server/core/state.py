@@ -108,6 +108,12 @@ class State:
             task.news = True
             self.task_news.append(task)
 
+    def tell_task(self, task: Task) -> None:
+        """Tell the client of a task again."""
+        if not task.news:
+            task.news = True
+            self.task_news.append(task)
+
     def set_object(self, obj: Object, state: DataObjectState) -> None:
         """Move an object to a state and tell its client at the end of the turn."""
         self.graph.set_object_state(obj, state)
@@ -140,4 +146,4 @@ class State:
 
 def task_update(task: Task) -> TaskUpdate:
     """The present state of a task, for its client."""
-    return TaskUpdate(task.id, task.state, task.info, task.error)
+    return TaskUpdate(task.id, task.state, task.info, task.error, task.forgotten)
