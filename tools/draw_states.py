@@ -26,7 +26,7 @@ NOTES = {
 * From `running` back to `ready`: the attempt crashed, is retried, or its governor was lost; to `waiting` where an input
   was lost too.
 * From `finished` back: an output was lost with a governor while somebody needs it, so it is made again.
-* From `failed` back: `session.retry()`.""",
+* From `failed` or `cancelled` back: `session.retry()`.""",
     "DataObjectState": """\
 * `finished` to `removed`: nobody needs it and nobody keeps it.
 * `finished` or `removed` back to `unfinished`: it was lost, or it is an input of a task that has to run again.
