@@ -6,7 +6,7 @@ VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
 PREPARE := sh tools/prepare.sh
 
-.PHONY: help demo test lint bench soak lab clean
+.PHONY: help demo test lint bench soak lab frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -29,8 +29,11 @@ soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, ki
 lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
 	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(ARGS)
 
+frontend:  ## build the browser part of the notebook (needs node and npm; its result is committed)
+	@cd frontend && npm ci --no-audit --no-fund && npm run build
+
 clean:  ## remove the environment and what tools left behind
-	rm -rf $(VENV) demo-out build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) demo-out build frontend/node_modules frontend/dev/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 # A stamp is as new as the last installation of that set of libraries.
 $(VENV)/.%: pyproject.toml tools/prepare.sh

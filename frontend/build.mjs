@@ -11,7 +11,8 @@ const OUT = process.argv[2] ?? join(HERE, "..", "rain", "notebook", "static");
 const GRAPHVIZ = join(HERE, "node_modules", "@hpcc-js", "wasm-graphviz");
 
 // Ways by which data could become markup or a program.
-const NEVER = /\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|srcdoc|eval\(|new Function)/;
+const NEVER =
+  /\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|eval\(|new Function)|\.(href|src|srcdoc)\s*=[^=]/;
 
 function files(folder) {
   return readdirSync(folder, { withFileTypes: true })
@@ -24,7 +25,7 @@ const name = (path) => relative(HERE, path).split(sep).join("/");
 // The same for the same sources wherever they lie; tests/unit/notebook/test_static.py computes it too.
 function digest() {
   const whole = createHash("sha256");
-  const paths = [...files(join(HERE, "src")).map(name), "build.mjs", "package-lock.json", "tsconfig.json"];
+  const paths = [...files(join(HERE, "src")).map(name), "build.mjs", "licenses.txt", "package-lock.json", "tsconfig.json"];
   for (const path of paths.filter((path) => !path.endsWith(".test.ts")).sort()) {
     whole.update(`${path}\0${createHash("sha256").update(readFileSync(join(HERE, path))).digest("hex")}\n`);
   }
@@ -85,7 +86,7 @@ await esbuild.build({
   format: "iife",
   outfile: out("graphviz.js"),
   // Emscripten can get a program from the network; here it lies in the file, and nothing is to be got.
-  define: { XMLHttpRequest: "undefined", fetch: "undefined" },
+  define: { XMLHttpRequest: "undefined", "globalThis.XMLHttpRequest": "undefined", fetch: "undefined" },
 });
 writeFileSync(out("LICENSES.txt"), licences());
 const built = ["app.js", "graphviz.js", "loader.js"].map((file) => [
