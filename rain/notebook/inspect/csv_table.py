@@ -1,0 +1,244 @@
+"""CSV and its relatives as a table: rows are found from the beginning on, as far as they are shown.
+
+Where every hundredth row begins is remembered. A row may have quoted line ends; one that is longer than
+`ROW_BYTES_MAX`, or whose quotes never end, is shown by its beginning, and the next row begins at the next line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from array import array
+from collections.abc import Iterator
+
+from rain.common.errors import RainException
+from rain.notebook.inspect.limits import CELL_CHARS, ROW_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspect.parameters import Parameters
+from rain.notebook.inspect.subject import Allowance, Page, Subject
+from rain.notebook.inspect.tables import table
+from rain.notebook.inspect.text import guess_encoding, mark_length
+
+DELIMITERS = ",;\t|"
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+_INTEGER = re.compile(r"\s*[-+]?\d+\s*")
+_SNIFFED_LINES = 20
+
+
+class _Starved(Exception):
+    """No more may be read for this page."""
+
+
+class _RowTooLong(Exception):
+    """A row has more than `ROW_BYTES_MAX` bytes."""
+
+
+def sniff_delimiter(head: str) -> str | None:
+    """The character that divides most of the first lines into the same number of cells.
+
+    Examples
+    --------
+    >>> sniff_delimiter("a;b\\n1,5;2\\n2,5;3")
+    ';'
+    """
+    lines = [line for line in head.splitlines()[:_SNIFFED_LINES] if line.strip()]
+    best, most = None, 0
+    for delimiter in DELIMITERS:
+        counts = [line.count(delimiter) for line in lines]
+        common = max((count for count in counts if count), key=counts.count, default=0)
+        if counts.count(common) > most and common:
+            best, most = delimiter, counts.count(common)
+    return best
+
+
+def looks_like_table(head: str) -> bool:
+    """Whether several lines have the same number of cells, more than one.
+
+    Examples
+    --------
+    >>> looks_like_table("a,b\\n1,2\\n3,4\\n"), looks_like_table("Dear all,\\nhow are you?\\n")
+    (True, False)
+    """
+    delimiter = sniff_delimiter(head)
+    lines = [line for line in head.splitlines()[:-1][:_SNIFFED_LINES] if line.strip()]
+    return delimiter is not None and len(lines) > 1 and len({line.count(delimiter) for line in lines}) == 1
+
+
+def guess_dtype(values: list[str]) -> str:
+    """What the cells of a column look like.
+
+    Examples
+    --------
+    >>> guess_dtype(["1", "2", ""]), guess_dtype(["1", "2.5"]), guess_dtype(["1", "x"])
+    ('integer', 'number', 'text')
+    """
+    there = [value for value in values if value.strip()]
+    if not there or not all(_NUMBER.fullmatch(value) for value in there):
+        return "text"
+    return "integer" if all(_INTEGER.fullmatch(value) for value in there) else "number"
+
+
+class CsvViewer:
+    """Pages of `TABLE_PAGE_ROWS` rows."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._ranges = subject.ranges
+        head = subject.head
+        declared = subject.content_type or ""
+        guessed = guess_encoding(head, len(head) == subject.ranges.size)
+        self._encoding = declared[5:] if declared.startswith("text-") else guessed or "iso8859-1"
+        if self._encoding.replace("_", "-").lower().startswith(("utf-16", "utf-32", "utf16", "utf32")):
+            raise RainException(f"a table in {self._encoding} cannot be read in parts; see the text")
+        self._end = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
+        text = self._decoded(head)
+        self._delimiter = "\t" if subject.extension in ("tsv", "tab") else sniff_delimiter(text) or ","
+        self._base, self._window = 0, b""
+        self._long_ends: dict[int, int] = {}
+        self._asked = False
+        self._allowance = Allowance(subject.ranges, True)
+        self._first = mark_length(head, "utf-8")
+        self._header: list[str] | None = None
+        self._dtypes: list[str] = []
+        self._sniff()
+        self._starts = array("Q", [self._first])  # of every TABLE_PAGE_ROWS-th row
+        self._frontier = (0, self._first)  # the first row that was not passed yet, and where it begins
+        self._total: int | None = None
+
+    def _decoded(self, raw: bytes) -> str:
+        try:
+            return raw.decode(self._encoding, "replace")
+        except (LookupError, UnicodeError, ValueError):
+            raise RainException(f"a table in {self._encoding} cannot be read in parts; see the text") from None
+
+    # -- rows -------------------------------------------------------------------------------------
+
+    def _sniff(self) -> None:
+        """Whether the first row is the names of the columns, and what is in them."""
+        rows: list[list[str]] = []
+        position, second = self._first, self._first
+        try:
+            while len(rows) <= TABLE_PAGE_ROWS and (found := self._row(position, True)) is not None:
+                rows.append(found[0])
+                position = found[1]
+                if len(rows) == 1:
+                    second = position
+        except _Starved:
+            pass
+        if rows and rows[0] and not any(_NUMBER.fullmatch(value) for value in rows[0]) and any(rows[0]):
+            self._header = rows.pop(0)
+            self._first = second
+        width = min(max((len(row) for row in rows), default=0), TABLE_COLUMNS_MAX)
+        self._dtypes = [guess_dtype([row[column] for row in rows if column < len(row)]) for column in range(width)]
+
+    def _row(self, start: int, cells: bool) -> tuple[list[str], int] | None:
+        """The row that begins at `start` (without its cells, where those are not needed), and where the next begins."""
+        line = self._line(start)
+        if line is None:
+            return None
+        raw, after = line
+        if b'"' not in raw:
+            return (self._decoded(raw).split(self._delimiter) if cells else []), after
+        end = after
+
+        def lines() -> Iterator[str]:
+            nonlocal end
+            yield self._decoded(raw) + "\n"
+            while (more := self._line(end)) is not None:
+                end = more[1]
+                if end - start > ROW_BYTES_MAX:
+                    raise _RowTooLong
+                yield self._decoded(more[0]) + "\n"
+
+        if start in self._long_ends:
+            return [self._decoded(raw)], after
+        try:
+            return next(csv.reader(lines(), delimiter=self._delimiter)), end
+        except (csv.Error, _RowTooLong, StopIteration):
+            return [self._decoded(raw)], after
+
+    def _line(self, start: int) -> tuple[bytes, int] | None:
+        """A line without its end, and where the next one begins; of a very long one its beginning."""
+        if start in self._long_ends:
+            return self._ranges.read(start, 4 * CELL_CHARS), self._long_end(start)
+        at = start - self._base
+        found = self._window.find(self._end, at) if 0 <= at < len(self._window) else -1
+        if found < 0:
+            if start >= self._ranges.size:
+                return None
+            if not self._allowance.left:
+                raise _Starved
+            self._base, self._window, at = start, self._ranges.read(start, ROW_BYTES_MAX), 0
+            if not self._window:
+                return None
+            found = self._window.find(self._end)
+            if found < 0 and len(self._window) == ROW_BYTES_MAX and start + ROW_BYTES_MAX < self._ranges.size:
+                self._long_ends[start] = -(start + ROW_BYTES_MAX)
+                return self._window[: 4 * CELL_CHARS], self._long_end(start)
+        end = found if found >= 0 else len(self._window)
+        return self._window[at:end].removesuffix(b"\r"), self._base + end + (found >= 0)
+
+    def _long_end(self, start: int) -> int:
+        """Where the line behind a very long one begins; as long as that is not known, minus how far was looked."""
+        while (known := self._long_ends[start]) < 0:
+            data = self._ranges.read(-known, ROW_BYTES_MAX)
+            found = data.find(self._end)
+            if found >= 0 or not data or -known + len(data) >= self._ranges.size:
+                self._long_ends[start] = -known + (found + 1 if found >= 0 else len(data))
+                break
+            self._long_ends[start] = known - len(data)
+            if not self._allowance.left:
+                raise _Starved
+        return self._long_ends[start]
+
+    def _pass_rows(self, until: int) -> None:
+        """Find where rows begin, up to that one."""
+        number, position = self._frontier
+        try:
+            while number < until and self._total is None:
+                found = self._row(position, False)
+                if found is None:
+                    self._total = number
+                    break
+                number, position = number + 1, found[1]
+                if number % TABLE_PAGE_ROWS == 0:
+                    self._starts.append(position)
+        except _Starved:
+            pass
+        self._frontier = (number, position)
+
+    def page(self, parameters: Parameters) -> Page:
+        self._allowance = Allowance(self._ranges, not self._asked)
+        self._asked = True
+        if self._frontier[0] < parameters.offset + TABLE_PAGE_ROWS:
+            # One row more, so that the end is seen on the last page.
+            self._pass_rows(parameters.offset + TABLE_PAGE_ROWS + 1)
+        known = self._frontier[0]
+        offset = min(parameters.offset, max(known - TABLE_PAGE_ROWS, 0) if parameters.offset >= known else known)
+        rows = self._rows(offset, min(offset + TABLE_PAGE_ROWS, known))
+        if not known and self._total is None and self._frontier[1] in self._long_ends:
+            rows = [[self._decoded(self._ranges.read(self._frontier[1], 4 * CELL_CHARS))]]
+        width = max([len(self._dtypes), len(self._header or ()), *map(len, rows)])
+        names = (self._header or []) + [f"column {number + 1}" for number in range(len(self._header or ()), width)]
+        dtypes = self._dtypes + ["text"] * (width - len(self._dtypes))
+        summary: list[tuple[str, object]] = [
+            ("delimiter", {"\t": "tab"}.get(self._delimiter, self._delimiter)),
+            ("encoding", self._encoding),
+            ("columns", width),
+        ]
+        if self._total is None:
+            summary.append(("rows", f"more than {max(known - 1, 0):,}: they are counted as they are shown"))
+        names = [name if name else f"column {number + 1}" for number, name in enumerate(names)]
+        return table(zip(names, dtypes, strict=False), rows, offset=offset, total=self._total, summary=summary), []
+
+    def _rows(self, first: int, last: int) -> list[list[str]]:
+        """Rows that were passed before."""
+        mark = min(first // TABLE_PAGE_ROWS, len(self._starts) - 1)
+        number, position = mark * TABLE_PAGE_ROWS, self._starts[mark]
+        rows: list[list[str]] = []
+        try:
+            while number < last and (found := self._row(position, number >= first)) is not None:
+                if number >= first:
+                    rows.append(found[0])
+                number, position = number + 1, found[1]
+        except _Starved:  # blocks that were read before are no longer kept
+            pass
+        return rows
