@@ -21,8 +21,8 @@ ARC_LABEL_CHARS_MAX = 20
 FRAME_LABEL_CHARS_MAX = 40
 
 NODE_HEIGHT = 26
-GROUP_HEIGHT = 50
-GROUP_WIDTH_MIN = 136
+GROUP_HEIGHT = 54
+GROUP_WIDTH_MIN = 150
 """Points; room for a line of counts."""
 ROOM = 1.1
 """Fonts that stand in for Helvetica are wider."""
@@ -112,12 +112,17 @@ def node_label(node: Mapping[str, Any]) -> str:
     return shortened(node["label"], NODE_LABEL_CHARS_MAX)
 
 
+def arc_label(label: str, count: int) -> str:
+    """What is written on an arc of a topology that stands for `count` arcs."""
+    return shortened(label, ARC_LABEL_CHARS_MAX) if label else f"\u00d7{count}" if count > 1 else ""
+
+
 def node_size(node: Mapping[str, Any]) -> tuple[int, int]:
     """Width and height of a node of a topology, in points: its label, a mark before it, and some room."""
     wide = text_width(node_label(node)) * ROOM
     if node["kind"] == "group":
-        return _even(max(wide + 36, GROUP_WIDTH_MIN)), GROUP_HEIGHT
-    return (_even(max(wide + 40, 60)) if node["kind"] == "task" else _even(max(wide + 28, 44))), NODE_HEIGHT
+        return _even(max(wide * ROOM + 24, GROUP_WIDTH_MIN)), GROUP_HEIGHT  # bold
+    return (_even(max(wide + 42, 64)) if node["kind"] == "task" else _even(max(wide + 34, 52))), NODE_HEIGHT
 
 
 def _even(width: float) -> int:

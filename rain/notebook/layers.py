@@ -21,10 +21,12 @@ from typing import Any
 
 from rain.notebook.labels import FRAME_LABEL_CHARS_MAX, SMALL_SIZE, node_size, shortened, text_width
 
-DUMMIES_MAX = 8000
+DUMMIES_MAX = 5000
 """Longest arcs beyond so many dummies take no part in the layout and are drawn straight."""
 SWEEPS_MAX = 14
 SWAPS_MAX = 4
+EFFORT = 12_000
+"""Vertices times sweeps, or swaps, from which on there are fewer of them: no large graph takes seconds."""
 NODE_GAP = 22
 """Points between nodes side by side."""
 DUMMY_GAP = 12
@@ -161,9 +163,13 @@ def put_in_rows(net: Net) -> None:
     for v in order:
         for below in down[v]:
             row[below] = max(row[below], row[v] + 1)
-    for v in reversed(order):
-        if len(up[v]) < len(down[v]):
-            row[v] = min(row[below] for below in down[v]) - 1  # near to what uses it
+    for tail_first in (True, False, True):
+        # What has more arcs to one side moves there as far as it can: arcs become shorter.
+        for v in reversed(order) if tail_first else order:
+            if tail_first and len(up[v]) < len(down[v]):
+                row[v] = min(row[u] for u in down[v]) - 1
+            elif not tail_first and len(up[v]) > len(down[v]):
+                row[v] = max(row[u] for u in up[v]) + 1
     least = min(row)
     net.row = [r - least for r in row]
     _make_chains(net)
@@ -225,6 +231,8 @@ def _make_chains(net: Net) -> None:
     net.below = [[] for _ in net.nodes]
     net.chains = [[] for _ in net.arcs]
     ends = [(h, t) if place in net.turned else (t, h) for place, (t, h, _) in enumerate(net.arcs)]
+    shared: dict[tuple[int, int, int], int] = {}
+    joined: set[tuple[int, int]] = set()
     left = DUMMIES_MAX
     for place in sorted(range(len(ends)), key=lambda place: net.row[ends[place][1]] - net.row[ends[place][0]]):
         top, bottom = ends[place]
@@ -233,11 +241,19 @@ def _make_chains(net: Net) -> None:
             net.chains[place] = [top, bottom]
             continue
         both = _shared(net.path(net.frame[top]), net.path(net.frame[bottom]))
-        dummies = [_new_vertex(net, row, both) for row in range(net.row[top] + 1, net.row[bottom])]
-        chain = net.chains[place] = [top, *dummies, bottom]
+        chain = net.chains[place] = [top]
+        for row in range(net.row[top] + 1, net.row[bottom]):
+            # What goes out of an object is the same, wherever it goes: one line, with branches.
+            whose = top if net.kinds[top] == "object" else -1 - place
+            if (whose, both, row) not in shared:
+                shared[whose, both, row] = _new_vertex(net, row, both)
+            chain.append(shared[whose, both, row])
+        chain.append(bottom)
         for upper, lower in pairwise(chain):
-            net.below[upper].append(lower)
-            net.above[lower].append(upper)
+            if (upper, lower) not in joined or lower == bottom:
+                joined.add((upper, lower))
+                net.below[upper].append(lower)
+                net.above[lower].append(upper)
 
 
 def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
@@ -268,7 +284,7 @@ def order_rows(net: Net) -> None:
     net.rows = best = sort.first()
     least = crossings(net, best)
     idle = 0
-    for sweep in range(SWEEPS_MAX):
+    for sweep in range(max(2, min(SWEEPS_MAX, EFFORT // len(net.row)))):
         if not least or idle > 4:
             break
         net.rows = sort.swept(net.rows, downwards=sweep % 2 == 0, median=sweep % 4 > 1)
@@ -277,7 +293,7 @@ def order_rows(net: Net) -> None:
         if count < least:
             best, least, idle = net.rows, count, 0
     net.rows = [list(row) for row in best]
-    for _ in range(SWAPS_MAX if least else 0):
+    for _ in range(min(SWAPS_MAX, EFFORT // 3 // len(net.row)) if least else 0):
         if not _swap_neighbours(net):
             break
 

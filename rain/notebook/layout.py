@@ -2,8 +2,8 @@
 
 A geometry is a dictionary, as in ``docs/notebook.md``: ``width``, ``height``, ``nodes`` by key (``[x, y, w, h]``, the
 middle), ``arcs`` (``[tail, head, path, x, y]``, the point being where the label goes), ``frames`` by key (``[x, y, w,
-h]``, the upper left corner); points, y downwards, all integers. A path is ``M`` and a point, then ``C`` and three points
-as often as needed; it ends at the tip of the arrow.
+h]``, the upper left corner); points, y downwards, all integers. A path is ``M`` and a point, then ``C`` and three
+points as often as needed; it ends at the tip of the arrow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from rain.notebook.geometry import checked_geometry, geometry_of_json, path_of
-from rain.notebook.labels import SMALL_SIZE
+from rain.notebook.labels import ROOM, SMALL_SIZE, arc_label, text_width
 from rain.notebook.layers import Net, nets, order_rows, put_in_rows
 from rain.notebook.places import Places
 
@@ -24,7 +24,7 @@ ROW_GAP = 30
 """Points between rows at least."""
 LABEL_ROOM = 8
 """... and more where arcs have labels."""
-ROW_GAP_MAX = 150
+ROW_GAP_MAX = 110
 FRAME_TOP = 18
 """Points above what is in a frame, where its label is."""
 FRAME_BOTTOM = 10
@@ -36,6 +36,8 @@ MARGIN = 8
 """Points around everything."""
 PORT_GAP = 9
 """Points between arcs at a node."""
+LABEL_SHARES = (0.36, 0.5, 0.64, 0.25, 0.75)
+"""Where labels may be on their arcs, the best place first; the other way round for those near to the end."""
 
 Point = tuple[float, float]
 
@@ -59,8 +61,8 @@ def layered(topology: Mapping[str, Any]) -> dict[str, Any]:
     >>> layered({"number": 1, "nodes": [task], "arcs": [], "frames": []})["nodes"]
     {'t1': [41, 21, 66, 26]}
     """
-    labelled = {n for n, arc in enumerate(topology["arcs"]) if arc[2]}
-    parts = [_Part(net, labelled) for net in nets(topology)]
+    labels = [arc_label(label, count) for _, _, label, count in topology["arcs"]]
+    parts = [_Part(net, labels) for net in nets(topology)]
     return _assembled(topology, parts)
 
 
@@ -76,7 +78,7 @@ class _Part:
     width, height : float
     """
 
-    def __init__(self, net: Net, labelled: set[int]) -> None:
+    def __init__(self, net: Net, labels: list[str]) -> None:
         self.net = net
         put_in_rows(net)
         order_rows(net)
@@ -84,16 +86,17 @@ class _Part:
         least = min(places.x[v] - net.widths[v] / 2 for v in range(len(net.row)))
         least = min([least, *(left for left, _ in places.sides)])
         self.x = [x - least for x in places.x]
-        self._put_frames([(left - least, right - least) for left, right in places.sides], labelled)
+        self._put_frames([(left - least, right - least) for left, right in places.sides], labels)
         self.nodes = [
             (node["key"], self.x[v], self.y[net.row[v]], net.widths[v], net.heights[v])
             for v, node in enumerate(net.nodes)
         ]
-        self.arcs = self._curves(labelled)
+        self.labels: dict[int, list[tuple[float, float, float]]] = {}
+        self.arcs = self._curves(labels)
         right = max(self.x[v] + net.widths[v] / 2 for v in range(len(net.row)))
         self.width = max([right, *(x + w for _, x, _, w, _ in self.frames)])
 
-    def _put_frames(self, sides: list[tuple[float, float]], labelled: set[int]) -> None:
+    def _put_frames(self, sides: list[tuple[float, float]], labels: list[str]) -> None:
         """Rows' places, with room for the frames that begin and end between them; and the frames."""
         net = self.net
         spans = self._spans()
@@ -110,7 +113,7 @@ class _Part:
         for (first, last), top, bottom in zip(spans, above, below, strict=True):
             tops[first] = max(tops[first], top)
             bottoms[last] = max(bottoms[last], bottom)
-        self._put_rows(tops, bottoms, labelled)
+        self._put_rows(tops, bottoms, labels)
         self.frames = []
         for frame, (key, _, _) in enumerate(net.frames):
             first, last = spans[frame]
@@ -129,14 +132,14 @@ class _Part:
                 spans[frame] = min(first, row), max(last, row)
         return spans
 
-    def _put_rows(self, tops: list[int], bottoms: list[int], labelled: set[int]) -> None:
+    def _put_rows(self, tops: list[int], bottoms: list[int], labels: list[str]) -> None:
         net = self.net
         self.half = [max((net.heights[v] for v in row), default=0) / 2 for row in net.rows]
         reach = [0.0] * len(net.rows)  # how far arcs go to the side below each row
         for v, row in enumerate(net.row):
             for u in net.below[v]:
                 reach[row] = max(reach[row], abs(self.x[u] - self.x[v]))
-        room = ROW_GAP + (LABEL_ROOM if labelled else 0)
+        room = ROW_GAP + (LABEL_ROOM if any(labels) else 0)
         at = float(tops[0])
         self.y = []
         for row, half in enumerate(self.half):
@@ -144,10 +147,10 @@ class _Part:
             at += 2 * half + bottoms[row]
             if row + 1 < len(net.rows):
                 # Arcs that go far to the side need height, or they lie on each other.
-                at += min(room + reach[row] / 14, ROW_GAP_MAX) + tops[row + 1]
+                at += min(room + reach[row] / 16, ROW_GAP_MAX) + tops[row + 1]
         self.height = at
 
-    def _curves(self, labelled: set[int]) -> dict[int, tuple[list[Point], Point]]:
+    def _curves(self, labels: list[str]) -> dict[int, tuple[list[Point], Point]]:
         net = self.net
         starts = self._ports([chain[:2] for chain in net.chains], -1)
         ends = self._ports([chain[:-3:-1] for chain in net.chains], 1)
@@ -165,9 +168,33 @@ class _Part:
             stops.append(ends[place])
             # Labels go where the arcs of a node are apart.
             near_end = crowd_out[chain[0]] > crowd_in[chain[-1]]
-            points, label = _curve(stops, near_end)
+            label = self._label_place(stops, near_end, labels[number])
+            points = _curve(stops)
             curves[number] = (points[::-1] if place in net.turned else points), label
         return curves
+
+    def _label_place(self, stops: list[Point], near_end: bool, label: str) -> Point:
+        """A point of an arc where there is room for its label, or the best one if there is none."""
+        width = text_width(label, SMALL_SIZE) * ROOM + 4
+        a, b = stops[-2:] if near_end else stops[:2]
+        points = [_between(a, b, 1 - share if near_end else share) for share in LABEL_SHARES]
+        if not label:
+            return points[0]
+        for point in points:
+            if self._take(point, width):
+                return point
+        return points[0]
+
+    def _take(self, point: Point, width: float) -> bool:
+        """Take a place for a label, unless another label is there."""
+        x, y = point
+        line = round(y / SMALL_SIZE)
+        for near in (line - 1, line, line + 1):
+            for other_x, other_y, other in self.labels.get(near, ()):
+                if abs(other_x - x) < (width + other) / 2 and abs(other_y - y) < SMALL_SIZE + 1:
+                    return False
+        self.labels.setdefault(line, []).append((x, y, width))
+        return True
 
     def _ports(self, steps: list[list[int]], side: int) -> list[Point]:
         """Where arcs touch their nodes: spread along the side that they leave from, by where they go.
@@ -187,14 +214,19 @@ class _Part:
         for v, places in enumerate(arcs):
             if not places:
                 continue
-            places.sort(key=lambda place: (self.x[steps[place][1]], place))
+            # Arcs that share a dummy share a port, arcs to the same node do not.
+            lines: dict[tuple[float, int, int], list[int]] = {}
+            for place in places:
+                u = steps[place][1]
+                lines.setdefault((self.x[u], u, place if net.widths[u] else -1), []).append(place)
             oval = net.kinds[v] == "task"
             limit = net.widths[v] * (0.32 if oval else 0.5) - (0 if oval else 8)
-            wanted = [(self.x[steps[place][1]] - self.x[v]) * 0.3 for place in places]
             half = net.heights[v] / 2
-            for place, offset in zip(places, _spaced(wanted, limit), strict=True):
+            wanted = [(x - self.x[v]) * 0.3 for x, _, _ in sorted(lines)]
+            for line, offset in zip(sorted(lines), _spaced(wanted, limit), strict=True):
                 height = half * math.sqrt(1 - (2 * offset / net.widths[v]) ** 2) if oval else half
-                ports[place] = self.x[v] + offset, self.y[net.row[v]] - side * height
+                for place in lines[line]:
+                    ports[place] = self.x[v] + offset, self.y[net.row[v]] - side * height
         return ports
 
 
@@ -215,8 +247,8 @@ def _spaced(wanted: list[float], limit: float) -> list[float]:
     return [max(-limit + n * gap, min(limit - (count - 1 - n) * gap, offset)) for n, offset in enumerate(middle)]
 
 
-def _curve(stops: list[Point], near_end: bool) -> tuple[list[Point], Point]:
-    """A smooth curve through points that go down, upright at each; and the place of its label."""
+def _curve(stops: list[Point]) -> list[Point]:
+    """A smooth curve through points that go down, upright at each."""
     turns = stops[:1]
     for n in range(1, len(stops)):
         if n + 1 < len(stops) and turns[-1][0] == stops[n][0] == stops[n + 1][0]:
@@ -226,8 +258,7 @@ def _curve(stops: list[Point], near_end: bool) -> tuple[list[Point], Point]:
     for (x, y), (next_x, next_y) in pairwise(turns):
         half = (y + next_y) / 2
         points += [(x, half), (next_x, half), (next_x, next_y)]
-    label = _between(turns[-2], turns[-1], 0.64) if near_end else _between(turns[0], turns[1], 0.36)
-    return points, label
+    return points
 
 
 def _between(a: Point, b: Point, t: float) -> Point:

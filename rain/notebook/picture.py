@@ -13,16 +13,16 @@ from typing import Any
 
 from rain.common.look import LOOKS, NEW, Look
 from rain.notebook.labels import (
-    ARC_LABEL_CHARS_MAX,
     FONT,
     FONT_SIZE,
     FRAME_LABEL_CHARS_MAX,
+    ROOM,
     SMALL_SIZE,
+    arc_label,
     markup,
     node_label,
     shortened,
     text_width,
-    visible,
 )
 
 PICTURE_BYTES_MAX = 180_000
@@ -36,8 +36,11 @@ ERROR_CHARS_MAX = 200
 MARGIN = 14
 HEAD_HEIGHT = 62
 LEGEND_LINE = 20
+CHIP_GAP = 12
 GROUND, EDGE, INK, QUIET, ARC = "#ffffff", "#d0d7de", "#1f2328", "#59636e", "#8c959f"
 BAR_HEIGHT = 5
+STACK = 4
+"""How far the box behind a group looks out."""
 FRAME_FILL, FRAME_LINE = "#f6f8fa", "#d0d7de"
 """Of frames."""
 
@@ -50,7 +53,8 @@ _OMISSIONS = (
     (frozenset({"labels", "tips", "arcs", "texts"}), "arcs and labels are left out"),
     (frozenset({"labels", "tips", "arcs", "texts", "nodes"}), "too large to be drawn"),
 )
-_ORDER = tuple(LOOKS)
+_ORDER = ("finished", "failed", "cancelled", "running", "ready", "waiting", "unfinished", NEW, "removed")
+"""States as they are told, and drawn, one after the other."""
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -91,7 +95,7 @@ def text_line(session: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """
     counts = {state: summary["tasks"].get(state, 0) for state in _ORDER}
     total = sum(counts.values())
-    states = ", ".join(f"{count} {LOOKS[state].word}" for state, count in reversed(counts.items()) if count)
+    states = ", ".join(f"{count} {LOOKS[state].word}" for state, count in counts.items() if count)
     tasks = f"{_many(total, 'task')}: {states}" if total else "no tasks"
     name = shortened(str(session["name"]), TITLE_CHARS_MAX)
     return f"<Session {name!r} {session['word']}, {tasks}; {_many(summary['objects'], 'object')}>"
@@ -154,7 +158,8 @@ class _Drawing:
         chip = text_width(word, 10) * 1.1 + 14
         yield (
             f'<rect x="{at:.0f}" y="12" width="{chip:.0f}" height="16" rx="8" fill="{FRAME_FILL}" stroke="{EDGE}"/>'
-            f'<text x="{at + chip / 2:.0f}" y="23.5" font-size="10" fill="{QUIET}" text-anchor="middle">{markup(word)}</text>'
+            f'<text x="{at + chip / 2:.0f}" y="23.5" font-size="10" fill="{QUIET}" text-anchor="middle">'
+            f"{markup(word)}</text>"
         )
         if self.summary.get("elapsed") is not None:
             yield (
@@ -169,19 +174,15 @@ class _Drawing:
         total = sum(count for _, count in counts)
         parts = [f"{_many(total, 'task')}, {_many(self.summary['objects'], 'object')}"]
         parts += [note] if note else []
-        yield f'<text x="{MARGIN}" y="42" fill="{QUIET}">{markup(" – ".join(parts))}</text>'
-        at = width - MARGIN
-        chips = []
-        for state, count in counts:
-            look = LOOKS[state]
-            text = f"{_mark(look)} {count} {look.word}"
-            chips.append((look, text, text_width(text) * 1.12 + 10))
-        room = width - 2 * MARGIN - text_width(" – ".join(parts)) * 1.12 - 10
-        if sum(size for _, _, size in chips) > room:
-            chips = [(look, f"{_mark(look)} {count}", text_width(f"{count}00") + 12) for (look, _, _), (_, count) in zip(chips, counts, strict=True)]
-        for look, text, size in chips:
-            yield f'<text x="{at}" y="42" fill="{look.line}" text-anchor="end">{text}</text>'
-            at -= round(size)
+        yield f'<text x="{MARGIN}" y="42" fill="{QUIET}">{markup(" · ".join(parts))}</text>'
+        words = [f"{_mark(LOOKS[state])} {count} {LOOKS[state].word}" for state, count in counts]
+        room = width - 2 * MARGIN - text_width(" · ".join(parts)) * ROOM
+        if sum(text_width(word) * ROOM + CHIP_GAP for word in words) > room:
+            words = [f"{_mark(LOOKS[state])} {count}" for state, count in counts]
+        chips = [
+            f'<tspan fill="{LOOKS[state].line}">{word}</tspan>' for (state, _), word in zip(counts, words, strict=True)
+        ]
+        yield f'<text x="{width - MARGIN}" y="42" text-anchor="end">{" &#160; ".join(chips)}</text>'
         yield from _bar(counts, MARGIN, 50, width - 2 * MARGIN)
 
     def _legend(self, width: int, top: int) -> tuple[list[str], int]:
@@ -207,22 +208,29 @@ class _Drawing:
         if "object" in kinds:
             yield f'<rect y="-6" width="22" height="12" {line}/>', "object"
         if any(self.status.get(node["key"], {}).get("k") for node, _ in self.nodes):
-            yield f'<rect y="-7" width="22" height="14" {line}/><rect x="2.5" y="-4.5" width="17" height="9" {line}/>', "kept"
+            yield (
+                f'<rect y="-7" width="22" height="14" {line}/><rect x="2.5" y="-4.5" width="17" height="9" {line}/>',
+                "kept",
+            )
         if "group" in kinds:
-            yield f'<path d="M4 -3.500V-7H22V4H18" {line}/><rect y="-4" width="18" height="11" rx="2" {line}/>', "group"
+            yield f'<path d="M4 -4V-7H22V4H18" {line}/><rect y="-4" width="18" height="11" rx="2" {line}/>', "group"
 
     def _states(self) -> Iterator[tuple[str, str]]:
         seen = set()
         for node, _ in self.nodes:
             status = self.status.get(node["key"], {})
             seen |= {state for state, _ in _shown_counts(status)} if node["kind"] == "group" else {_state(status)}
-        for state, look in LOOKS.items():
+        alike: dict[tuple[str, str, str], list[str]] = {}
+        for state in _ORDER:
             if state in seen:
-                yield (
-                    f'<rect x="2" y="-8" width="18" height="16" rx="3" fill="{look.fill}" stroke="{look.line}"/>'
-                    f'<text x="11" y="3.500" fill="{look.line}" text-anchor="middle">{_mark(look)}</text>',
-                    look.word,
-                )
+                look = LOOKS[state]
+                alike.setdefault((look.fill, look.line, _mark(look)), []).append(look.word)
+        for (fill, line, mark), words in alike.items():
+            yield (
+                f'<rect x="2" y="-8" width="18" height="16" rx="3" fill="{fill}" stroke="{line}"/>'
+                f'<text x="11" y="3.5" fill="{line}" text-anchor="middle">{mark}</text>',
+                " or ".join(words),
+            )
 
     # -- the graph --------------------------------------------------------------------------------
     def _graph(self, left_out: frozenset[str]) -> Iterator[str]:
@@ -284,14 +292,12 @@ class _Drawing:
         waiting: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for tail, head, label, count in reversed(self.topology["arcs"]):
             waiting.setdefault((tail, head), []).append((label, count))
-        taken: list[tuple[float, float, float]] = []
         for tail, head, _, x, y in drawn:
             labels = waiting.get((tail, head))
             if not labels:
                 continue
             label, count = labels.pop()
-            text = shortened(label, ARC_LABEL_CHARS_MAX) if label else (f"×{count}" if count > 1 else "")
-            if text:
+            if text := arc_label(label, count):
                 yield f'<text x="{x}" y="{y}">{markup(text)}</text>'
 
     def _shape(self, node: Mapping[str, Any], place: list[int], tips: bool) -> str:
@@ -305,7 +311,8 @@ class _Drawing:
             rx, more = "", ""
             if node["kind"] == "group":
                 rx = ' rx="5"'
-                more = f'<path d="M{left + 8} {top}v-4h{width - 4}v{height - 4}h-4" fill="{GROUND}"/>'
+                more = f'<rect x="{left + STACK}" y="{top}" width="{width - STACK}" height="{height - STACK}"{rx}/>'
+                top, width, height = top + STACK, width - STACK, height - STACK
             elif status.get("k"):
                 more = _outline(left - 3, top - 3, width + 6, height + 6)
             shape = f'rect x="{left}" y="{top}" width="{width}" height="{height}"{rx}'
@@ -328,18 +335,19 @@ class _Drawing:
 
     def _texts(self) -> Iterator[str]:
         for node, (x, y, width, _) in self.nodes:
-            label = _fitting(node_label(node), FONT_SIZE, width - 8)
+            label = _fitting(node_label(node), FONT_SIZE, width - 24)
             if node["kind"] == "group":
-                yield f'<text x="{x}" y="{y - 8}" font-weight="bold">{markup(label)}</text>'
+                yield f'<text x="{x - STACK // 2}" y="{y - 6}" font-weight="bold">{markup(label)}</text>'
                 continue
             look = LOOKS[_state(self.status.get(node["key"], {}))]
-            mark = f'<tspan fill="{look.line}">{_mark(look)}</tspan> ' if node["kind"] == "task" else ""
-            yield f'<text x="{x}" y="{y + 4}">{mark}{markup(label)}</text>'
+            mark = f'<tspan fill="{look.line}">{_mark(look)}</tspan>'
+            yield f'<text x="{x}" y="{y + 4}">{mark} {markup(label)}</text>'
 
     def _group_counts(self, texts: bool) -> Iterator[str]:
         for node, (x, y, width, height) in self.nodes:
             if node["kind"] != "group":
                 continue
+            x, y, width, height = x - STACK // 2, y + STACK // 2, width - STACK, height - STACK
             shown = _shown_counts(self.status.get(node["key"], {}))
             yield from _bar(shown, x - width // 2 + 10, y + height // 2 - 11, width - 20)
             if texts:
@@ -383,11 +391,12 @@ def _bar(counts: list[tuple[str, int]], x: int, y: int, width: int) -> Iterator[
     """How many are in which state, as shares of a line."""
     total = sum(count for _, count in counts)
     at = 0.0
-    for state, count in sorted(counts, key=lambda item: -_ORDER.index(item[0])):
+    for state, count in counts:
         share = count / total * width
         left, right = x + round(at), x + round(at + share)
         at += share
-        yield f'<rect x="{left}" y="{y}" width="{max(right - left, 1)}" height="{BAR_HEIGHT}" fill="{LOOKS[state].line}"/>'
+        wide, fill = max(right - left, 1), LOOKS[state].line
+        yield f'<rect x="{left}" y="{y}" width="{wide}" height="{BAR_HEIGHT}" fill="{fill}"/>'
 
 
 def _arrow(from_x: int, from_y: int, x: int, y: int) -> str:

@@ -18,13 +18,22 @@ from itertools import pairwise
 
 from rain.notebook.layers import DUMMY_GAP, NODE_GAP, Net, topological
 
-ROUNDS = 48
+ROUNDS_MAX = 48
+EFFORT = 60_000
+"""Vertices times rounds from which on there are fewer rounds."""
+RUNS = (1_000_000, 24, 12, 6, 3, 1)
+"""Rows after which straight runs may bend."""
+WIDENING = 1.35
+"""How much wider than its widest row a graph may become in favour of straight lines."""
 FRAME_GAP = 16
 """Points between frames side by side."""
 FRAME_ROOM = 10
 """Points between a frame and what is in it."""
 WEIGHTS = (1, 2, 8)
 """How much an arc between rows wants to be straight, by the number of its ends that are dummies."""
+
+FRAME_WEIGHT = 1
+"""How much a node wants to be in the middle of its frame."""
 
 Gaps = dict[tuple[int, int], float]
 
@@ -44,16 +53,34 @@ class Places:
         self.net = net
         self.count = len(net.row)
         rows = [self._with_sides(row) for row in net.rows]
-        variable = list(range(self.count + 2 * len(net.frames)))
-        straight = _straight(net, rows)
-        for upper, lower in straight:  # from the top down
-            variable[lower] = variable[upper]
-        if not self._constrain(rows, variable):
-            raise AssertionError("no two straight runs cross")
+        variable = self._variables(rows)
         self._pull(variable)
-        x = self._settle(self._start(rows, variable))
+        x = self._settle(self._start())
         self.x = [x[variable[v]] for v in range(self.count)]
         self.sides = [(x[self.count + 2 * f], x[self.count + 2 * f + 1]) for f in range(len(net.frames))]
+
+    def _variables(self, rows: list[list[int]]) -> list[int]:
+        """Which coordinate each vertex and side has; the constraints are set."""
+        straight = _straight(self.net, rows)
+        packed = max(sum(self._gap(left, right) for left, right in pairwise(row)) for row in rows)
+        variable: list[int] = []
+        for length in RUNS:
+            variable = list(range(self.count + 2 * len(self.net.frames)))
+            for upper, lower in straight:  # from the top down
+                if (self.net.row[upper] + 1) % length:
+                    variable[lower] = variable[upper]
+            self._constrain(rows, variable)
+            # Long runs can hold each other off like the steps of a stair: rather a bend here and there.
+            if self._least_width() <= WIDENING * packed + NODE_GAP:
+                break
+        return variable
+
+    def _least_width(self) -> float:
+        least = [0.0] * len(self.right_of)
+        for v in self.order:
+            for u, gap in self.right_of[v]:
+                least[u] = max(least[u], least[v] + gap)
+        return max(least)
 
     def _with_sides(self, row: list[int]) -> list[int]:
         """A row with the sides of frames between its vertices; they are numbered after these."""
@@ -68,7 +95,7 @@ class Places:
             found.append(v)
         return found[:-1]
 
-    def _constrain(self, rows: list[list[int]], variable: list[int]) -> bool:
+    def _constrain(self, rows: list[list[int]], variable: list[int]) -> None:
         gaps: Gaps = {}
         for row in rows:
             for left, right in pairwise(row):
@@ -83,8 +110,8 @@ class Places:
             self.right_of[left].append((right, gap))
             self.left_of[right].append((left, gap))
         order = topological([[right for right, _ in after] for after in self.right_of])
-        self.order = order or []
-        return order is not None
+        assert order is not None, "straight runs do not cross"
+        self.order = order
 
     def _gap(self, left: int, right: int) -> float:
         count, widths = self.count, self.net.widths
@@ -108,19 +135,24 @@ class Places:
                     weight = WEIGHTS[(not net.widths[v]) + (not net.widths[u])]
                     pulls[a][b] = pulls[a].get(b, 0) + weight
                     pulls[b][a] = pulls[b].get(a, 0) + weight
+            if net.frame[v] >= 0 and net.widths[v]:
+                # What is in a frame stays together, or frames become as wide as the graph.
+                for frame in net.path(net.frame[v]):
+                    for side in (self.count + 2 * frame, self.count + 2 * frame + 1):
+                        a = variable[v]
+                        pulls[a][side] = pulls[a].get(side, 0) + FRAME_WEIGHT
         self.pulls = [(v, list(pull.items()), sum(pull.values())) for v, pull in enumerate(pulls) if pull]
 
-    def _start(self, rows: list[list[int]], variable: list[int]) -> list[float]:
-        """Each row packed around the same middle."""
-        x = [0.0] * len(variable)
-        for row in rows:
-            at, spots = 0.0, [0.0]
-            for left, right in pairwise(row):
-                at += self._gap(left, right)
-                spots.append(at)
-            for v, spot in zip(row, spots, strict=True):
-                x[variable[v]] = spot - at / 2
-        return self._spread(x)
+    def _start(self) -> list[float]:
+        """Half way between everything as far to the left and as far to the right as it can be."""
+        left, right = [0.0] * len(self.right_of), [0.0] * len(self.right_of)
+        for v in self.order:
+            for u, gap in self.right_of[v]:
+                left[u] = max(left[u], left[v] + gap)
+        for v in reversed(self.order):
+            for u, gap in self.right_of[v]:
+                right[v] = min(right[v], right[u] - gap)
+        return [(a + b) / 2 for a, b in zip(left, right, strict=True)]
 
     def _spread(self, wanted: list[float]) -> list[float]:
         """What is nearest to the wishes that the constraints allow, more or less."""
@@ -137,8 +169,8 @@ class Places:
         return [(a + b) / 2 for a, b in zip(left, right, strict=True)]
 
     def _settle(self, x: list[float]) -> list[float]:
-        first_side, sides = self.count, range(self.count, self.count + 2 * len(self.net.frames))
-        for _ in range(ROUNDS):
+        rounds = max(8, min(ROUNDS_MAX, EFFORT // self.count))
+        for _ in range(rounds // 4 if self.net.frames else rounds):
             wanted = list(x)
             for v, pull, weight in self.pulls:
                 total = 0.0
@@ -146,23 +178,58 @@ class Places:
                     total += x[u] * pulls
                 # Half way only: two that want each other's place would swap for ever.
                 wanted[v] = (x[v] + total / weight) / 2
-            for side in sides:
-                if (side - first_side) % 2:
-                    wanted[side] = max(wanted[u] + gap for u, gap in self.left_of[side])
-                else:
-                    wanted[side] = min(wanted[u] - gap for u, gap in self.right_of[side])
             moved = self._spread(wanted)
             still = max(abs(a - b) for a, b in zip(x, moved, strict=True)) < 0.3
             x = moved
             if still:
                 break
+        x = self._tightened(x)
+        for n in range(rounds // 2 if self.net.frames else 2):
+            x = self._tightened(self._drawn_in(x, -1 if n % 2 else 1))
+        return x
+
+    def _tightened(self, x: list[float]) -> list[float]:
+        """Sides of frames as near to what is inside as they can be, the innermost first."""
         for v in self.order:
-            if v >= first_side and (v - first_side) % 2:
+            if v >= self.count and (v - self.count) % 2:
                 x[v] = max(x[u] + gap for u, gap in self.left_of[v])
         for v in reversed(self.order):
-            if v >= first_side and not (v - first_side) % 2:
+            if v >= self.count and not (v - self.count) % 2:
                 x[v] = min(x[u] - gap for u, gap in self.right_of[v])
         return x
+
+    def _drawn_in(self, x: list[float], way: int) -> list[float]:
+        """Let each coordinate go where it wants as far as there is room; sides of frames give way as far as they can.
+
+        Parameters
+        ----------
+        x : list of float
+        way : int
+            1: from left to right, -1: the other way.
+        """
+        order, before, after = self.order, self.left_of, self.right_of
+        if way < 0:
+            order, before, after = order[::-1], after, before
+        x = [way * at for at in x]
+        first_side, last_side = self.count, self.count + 2 * len(self.net.frames)
+        pulls: list[list[tuple[int, float]]] = [[] for _ in x]
+        for v, pull, _ in self.pulls:
+            pulls[v] = pull
+        furthest = list(x)
+        for v in reversed(order):
+            if first_side <= v < last_side and after[v]:
+                furthest[v] = min(furthest[u] - gap for u, gap in after[v])
+        for v in order:
+            least = max((x[u] + gap for u, gap in before[v]), default=None)
+            if first_side <= v < last_side:
+                x[v] = x[v] if least is None else least
+            elif pulls[v]:
+                most = min((furthest[u] - gap for u, gap in after[v]), default=None)
+                at = sum(x[u] * weight for u, weight in pulls[v]) / sum(weight for _, weight in pulls[v])
+                at = at if most is None else min(at, most)
+                x[v] = at if least is None else max(at, least)
+            furthest[v] = x[v]
+        return [way * at for at in x]
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> list[int]:
