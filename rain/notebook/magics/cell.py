@@ -1,6 +1,7 @@
 """What ``%%rain_remote`` does with a cell."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import asyncio
@@ -34,6 +35,14 @@ def current_shell() -> Any:
     return None if get_ipython is None else get_ipython()
 
 
+def future_flags(compiler: Any) -> int:
+    """Those flags of a compiler that come from ``__future__`` imports."""
+    known = 0
+    for name in __future__.all_feature_names:
+        known |= getattr(__future__, name).compiler_flag
+    return int(compiler.flags) & known
+
+
 class Home:
     """Where the code of a cell lives: a namespace, and file names that tracebacks show.
 
@@ -53,6 +62,11 @@ class Home:
         else:
             raise RainException("outside of IPython remote_cell needs a namespace, for instance globals()")
         self.compiler: Any = codeop.Compile() if shell is None else shell.compile
+
+    @property
+    def future(self) -> int:
+        """Compiler flags of the ``__future__`` imports of earlier cells."""
+        return future_flags(self.compiler)
 
     def file_for(self, text: str) -> str:
         """The file name of a cell; that of the one which is being run if it is the magic's."""
@@ -141,7 +155,8 @@ def remote_cell(
         return None if is_magic else made
     pieces = _compiled(written, home)
     running = _run_functions(written, pieces, home)
-    return _in_loop(running, home) if any(map(_is_coroutine, pieces)) else _at_once(running)
+    value = _in_loop(running, home) if any(map(_is_coroutine, pieces)) else _at_once(running)
+    return None if is_magic and _is_silenced(cell) else value
 
 
 async def remote_cell_async(
@@ -154,7 +169,16 @@ async def remote_cell_async(
     if written.line.name:
         made = _define_body(written, home)
         return None if is_magic else made
-    return await _run_functions(written, _compiled(written, home), home)
+    value = await _run_functions(written, _compiled(written, home), home)
+    return None if is_magic and _is_silenced(cell) else value
+
+
+def _is_silenced(cell: str) -> bool:
+    """Whether a semicolon at the end says that the value shall not be shown."""
+    from IPython.core.displayhook import DisplayHook
+
+    ends: Any = DisplayHook.semicolon_at_end_of_expression
+    return bool(ends(cell))
 
 
 # -- a body ------------------------------------------------------------------------------------------
@@ -162,7 +186,7 @@ async def remote_cell_async(
 
 def _define_body(cell: Cell, home: Home) -> Remote:
     line = cell.line
-    source, code = compile_body(cell, home.compiler.flags)
+    source, code = compile_body(cell, home.future)
     home.show_as(cell.filename, source)
     exec(code, home.globals, home.locals)
     made = Remote(
@@ -221,7 +245,7 @@ def _compiled(cell: Cell, home: Home) -> list[tuple[CodeType, str]]:
     """The statements as pieces of code that end with a function or with the cell, and the function's name."""
     try:
         source = functions_source(cell, home.plain(cell.body))
-        tree = compile(source, cell.filename, "exec", home.compiler.flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree = compile(source, cell.filename, "exec", home.future | ast.PyCF_ONLY_AST, dont_inherit=True)
         assert isinstance(tree, ast.Module)
         if not any(is_remote(node) or getattr(node, "decorator_list", ()) for node in tree.body):
             raise RainException(

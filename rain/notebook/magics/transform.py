@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.notebook.magics.cell import awaits, current_shell
+from rain.notebook.magics.cell import awaits, current_shell, future_flags
 from rain.notebook.magics.source import MAGIC, Cell, compile_body
 
 CALL = "__import__('rain.notebook.magics', fromlist=['cell']).cell"
@@ -29,7 +29,7 @@ def rewrite(lines: list[str]) -> list[str]:
     try:
         cell = Cell(line, body, skipped, "<unknown>")
         if cell.line.name:
-            compile_body(cell, shell.compile.flags)
+            compile_body(cell, future_flags(shell.compile))
     except RainException:  # the magic will say it
         asynchronous = False
     except SyntaxError as error:
