@@ -20,6 +20,7 @@ export class DetailsPanel {
   // Sections by title: whether the user wants them open.
   private readonly wanted = new Map<string, boolean>([["source", true], ["output", true], ["error", true]]);
   private shown: Details | null = null;
+  private before: HTMLElement | SVGElement | null = null;
   private asked = 0;
   private soon: ReturnType<typeof setTimeout> | undefined;
   private outputTimer: ReturnType<typeof setTimeout> | undefined;
@@ -40,6 +41,7 @@ export class DetailsPanel {
       const key = store.selected;
       if (change.selection) this.show(key);
       else if (key !== null && (change.everything || change.status.has(key))) this.later();
+      else if (change.topology && this.shown?.kind === "group") this.later();
     });
     this.show(store.selected);
   }
@@ -61,8 +63,16 @@ export class DetailsPanel {
     this.quiet();
     this.shown = null;
     this.asked++;
+    const root = this.element.getRootNode() as Document | ShadowRoot;
+    const focused = root.activeElement instanceof Element ? root.activeElement : null;
+    const within = this.element.contains(focused);
+    if (!within) this.before = focused as HTMLElement | SVGElement | null;
     this.element.classList.toggle("rain-hidden", key === null);
-    if (key === null) return replace(this.body);
+    if (key === null) {
+      // Where the reader came from.
+      if (within) this.before?.focus({ preventScroll: true });
+      return replace(this.body);
+    }
     this.drawHead(this.store.label(key), this.store.status.get(key)?.s ?? "", "");
     replace(this.body, h("div", { class: "rain-muted" }, "…"));
     void this.ask(key);

@@ -8,6 +8,12 @@ import type { SessionStore } from "./store.js";
 const TICK_MS = 500;
 const UNFINISHED = ["new", "waiting", "ready", "running"];
 
+interface Tally {
+  chip: HTMLElement;
+  number: HTMLElement;
+  part: HTMLElement;
+}
+
 export class Header {
   readonly element: HTMLElement;
   private readonly name = h("span", { class: "rain-name rain-ellipsis" });
@@ -21,6 +27,8 @@ export class Header {
   private readonly sure: HTMLElement;
   private timer: ReturnType<typeof setInterval> | undefined;
   private confirming = false;
+  private tallies = new Map<string, Tally>();
+  private order = "";
   private readonly offs: (() => void)[];
 
   constructor(private readonly store: SessionStore) {
@@ -40,6 +48,8 @@ export class Header {
     this.element.firstElementChild?.append(this.note, this.time, this.retry, this.cancel, this.sure);
     this.offs = [
       store.subscribe((change) => {
+        // Looks may be others.
+        if (change.everything) [this.tallies, this.order] = [new Map(), ""];
         if (change.summary || change.session) this.draw();
       }),
       store.port.on("busy", (busy) => setText(this.note, busy ? "the kernel is busy …" : "")),
@@ -74,27 +84,31 @@ export class Header {
     const { tasks } = this.store.summary;
     const counts = sortedCounts(tasks);
     const whole = counts.reduce((sum, [, n]) => sum + n, 0);
-    replace(
-      this.chips,
-      ...counts.map(([state, n]) => {
-        const look = this.store.look(state);
-        const text = `${look.mark} ${count(n)}`;
-        return h("span", { class: "rain-chip", "data-s": state, title: `${count(n)} ${look.word}` }, text, h("i", null, ` ${look.word}`));
-      }),
-    );
-    replace(
-      this.bar,
-      ...counts.map(([state, n]) => {
-        const part = h("span", { "data-s": state });
-        part.style.flexGrow = String(n);
-        return part;
-      }),
-    );
+    const order = counts.map(([state]) => state).join();
+    if (order !== this.order) {
+      this.order = order;
+      this.tallies = new Map(counts.map(([state]) => [state, this.tallies.get(state) ?? this.tally(state)]));
+      replace(this.chips, ...[...this.tallies.values()].map(({ chip }) => chip));
+      replace(this.bar, ...[...this.tallies.values()].map(({ part }) => part));
+    }
+    for (const [state, n] of counts) {
+      const { chip, number, part } = this.tallies.get(state) as Tally;
+      setText(number, count(n));
+      chip.title = `${count(n)} ${this.store.look(state).word}`;
+      part.style.flexGrow = String(n);
+    }
     const finished = tasks["finished"] ?? 0;
     this.bar.setAttribute("aria-valuemin", "0");
     this.bar.setAttribute("aria-valuemax", String(whole));
     this.bar.setAttribute("aria-valuenow", String(finished));
     this.bar.setAttribute("aria-valuetext", `${count(finished)} of ${count(whole)} finished`);
+  }
+
+  private tally(state: string): Tally {
+    const { mark, word } = this.store.look(state);
+    const number = h("span");
+    const chip = h("span", { class: "rain-chip", "data-s": state }, `${mark} `, number, h("i", null, ` ${word}`));
+    return { chip, number, part: h("span", { "data-s": state }) };
   }
 
   private tick(): void {

@@ -208,7 +208,7 @@ export class Scene {
       "g",
       { class: "rain-frame", "data-frame": key },
       s("rect", { x, y, width, height, rx: 8 }),
-      s("text", { x: x + width / 2, y: y + 15 }, frameLabel(label)),
+      s("text", { x: x + 10, y: y + 15 }, frameLabel(label)),
       close,
     );
     this.frames.set(key, { element, drawn });

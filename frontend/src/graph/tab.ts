@@ -47,14 +47,15 @@ export class GraphTab implements Tab {
     this.viewport = new Viewport(this.svg, this.scene.world, (scale) => this.scaled(scale));
     this.search = new Search(store, (keys) => this.found(keys), (key) => this.goTo(key));
     const zoom = h(
-      "span",
-      { class: "rain-row" },
+      "div",
+      { class: "rain-zoom", role: "group", "aria-label": "zoom" },
       button("−", "zoom out (-)", () => this.viewport.zoom(1 / 1.3, undefined, undefined, true), "rain-square"),
       button("+", "zoom in (+)", () => this.viewport.zoom(1.3, undefined, undefined, true), "rain-square"),
       button("fit", "show all (0)", () => this.fit(true)),
     );
     const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote);
-    const tools = h("div", { class: "rain-tools" }, this.search.element, marks, zoom);
+    const tools = h("div", { class: "rain-tools" }, this.search.element, marks);
+    this.canvas.append(zoom);
     this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend);
     this.listen();
     this.offs = [store.subscribe((change) => this.changed(change)), layouts.subscribe(() => this.laidOut())];
