@@ -126,8 +126,8 @@ def _is_idle(message: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def kernel() -> Iterator[Kernel]:
-    """A new kernel; it ends with the block."""
+def kernel(killed: bool = False) -> Iterator[Kernel]:
+    """A new kernel; it ends with the block, perhaps without a chance to tidy up."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     client = manager.blocking_client()
@@ -139,4 +139,4 @@ def kernel() -> Iterator[Kernel]:
         yield found
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=False)
+        manager.shutdown_kernel(now=killed)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("ipykernel")
 
 from tests import snippets
+from tests.integration.conftest import Marked
 from tests.integration.kernels import Kernel, kernel
 
 TOUR = Path(__file__).parents[1] / "tour.md"
@@ -393,6 +394,39 @@ def test_connecting_again_closes_what_was_before(started: Kernel) -> None:
     assert started.good("rain.get_active_session() is second").result == "True"
     assert port
     started.good("%rain_connect --local 2 --session tests\nsession = rain.get_active_session()")
+
+
+def test_servers_and_persistent_sessions(started: Kernel, tmp_path: Path) -> None:
+    started.good(
+        "import os\n"
+        f"os.environ['XDG_RUNTIME_DIR'] = {str(tmp_path)!r}\n"
+        "from rain.client.local import LocalCluster\n"
+        "from rain.io import runtime\n"
+        "cluster = LocalCluster(1)\n"
+        "runtime.write(runtime.read(cluster.connection_file))\n"
+        "address = cluster.address"
+    )
+    shown = started.good("%rain_connect $address --session mine")
+    assert re.fullmatch(
+        r"Connected to 127\.0\.0\.1:\d+; new session 1 'mine', the default now\. "
+        r"Closed the private cluster of before\.\n",
+        shown.text(),
+    )
+    started.good("kept = rain.get_active_session().client.new_session('kept', persistent=True)")
+    started.good("with kept.bind_only():\n    blob('a', label='first').keep()\n    kept.submit()")
+    shown = started.good("%rain_connect {cluster.address} --session kept")
+    assert "; persistent session 2 'kept', the default now. Closed the connection of before.\n" in shown.text()
+    assert started.good("first = %rain_fetch first\nfirst.load()").result == "'a'"
+    shown = started.good("%rain_connect --session mine")
+    assert shown.text().startswith("Started a private cluster with ")
+    started.good("cluster.close()\n%rain_connect --local 2 --session tests\nsession = rain.get_active_session()")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_private_clusters_end_with_the_kernel(marked: Marked, killed: bool) -> None:
+    with kernel(killed) as found:
+        found.good("%rain_connect --local 1")
+        assert marked.named("rain-governor")
 
 
 def test_unload(started: Kernel) -> None:

@@ -30,6 +30,7 @@ class _Echo:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._waiting: dict[tuple[str, str], tuple[Any, list[str]]] = {}
         self._scheduled = False
 
@@ -48,20 +49,32 @@ class _Echo:
             if self._scheduled:
                 return
             self._scheduled = True
-        publisher = self._kernel.iopub_thread
-        publisher.schedule(lambda: publisher.io_loop.call_later(FLUSH_S, self.flush))
+        self._kernel.iopub_thread.schedule(self._flush_later)
 
-    def flush(self) -> None:
-        """Send what was gathered; in the kernel's IO thread."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, {}
-            self._scheduled = False
-        session, socket = self._kernel.session, self._kernel.iopub_socket
-        for (_, stream), (header, parts) in waiting.items():
-            content = {"name": stream, "text": shortened("".join(parts))}
-            session.send(
-                socket, "stream", content, parent={"header": header}, ident=self._kernel.topic(f"stream.{stream}")
-            )
+    def flush(self, *_: Any) -> None:
+        """Send what was gathered; in the kernel's IO thread, and at the end of each cell, which is then complete."""
+        with self._sending:
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+            for (_, stream), (header, parts) in waiting.items():
+                self._send(header, {"name": stream, "text": shortened("".join(parts))})
+
+    def _flush_later(self) -> None:
+        self._kernel.iopub_thread.io_loop.call_later(FLUSH_S, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._scheduled = False
+        self.flush()
+
+    def _send(self, header: Any, content: dict[str, str]) -> None:
+        kernel = self._kernel
+        kernel.session.send(
+            kernel.iopub_socket,
+            "stream",
+            content,
+            parent={"header": header},
+            ident=kernel.topic(f"stream.{content['name']}"),
+        )
 
 
 def shortened(text: str) -> str:
@@ -73,7 +86,7 @@ def shortened(text: str) -> str:
     return f"{text[:half]}\n… {left_out} characters are not shown here: see task.stdout() …\n{text[-half:]}"
 
 
-_installed: tuple[Any, Any] | None = None  # the hooks that were there before
+_installed: tuple[_Echo, Any, Any] | None = None  # ours, and the hooks that were there before
 
 
 def install(shell: Any) -> None:
@@ -83,13 +96,15 @@ def install(shell: Any) -> None:
     if kernel is None or _installed is not None:
         return
     found = _Echo(kernel)
-    _installed = (sites.origin, echo.sink)
+    _installed = (found, sites.origin, echo.sink)
     sites.origin, echo.sink = found.origin, found.write
+    shell.events.register("post_run_cell", found.flush)
 
 
 def remove(shell: Any) -> None:
     """Undo `install`."""
     global _installed
     if _installed is not None:
-        sites.origin, echo.sink = _installed
+        found, sites.origin, echo.sink = _installed
+        shell.events.unregister("post_run_cell", found.flush)
         _installed = None
