@@ -24,7 +24,7 @@ interface Card {
   address: string;
   http: string | null;
   version: string;
-  state: string;
+  state: string; // "connected", "closed", or why the server is lost
   governors: Governor[];
   sessions: SessionLine[];
 }
@@ -38,7 +38,6 @@ const MARKS: Record<string, string> = {
   failed: "✗",
   cancelled: "⊘",
 };
-const ENDED = new Set(["closed", "lost", "stopped"]);
 
 export function attachCard(port: Port): Attached {
   return {
@@ -113,27 +112,25 @@ class CardView {
 
   private end(word: string, why: string): void {
     this.ended = true;
-    this.element.dataset["state"] = "closed";
+    this.element.dataset["state"] = word === "lost" ? "lost" : "closed";
     setText(this.word, word);
     this.word.title = why;
   }
 
   private draw(card: Card): void {
-    const { state } = card;
-    this.element.dataset["state"] = state;
-    setText(this.word, state);
+    const connected = card.state === "connected";
+    this.element.dataset["state"] = "connected";
+    setText(this.word, card.state);
     this.word.title = "";
     const cpus = card.governors.reduce((sum, { cpus: some }) => sum + some, 0);
     const facts: [string, string][] = [["address", card.address]];
     if (card.http) facts.push(["dashboard", card.http]);
     if (card.version) facts.push(["version", card.version]);
     if (cpus) facts.push(["cpus", count(cpus)]);
+    if (!connected && card.state !== "closed") facts.push(["because", card.state]);
     replace(this.facts, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-    if (ENDED.has(state)) {
-      this.end(state, "");
-      this.governors.hidden = this.sessions.hidden = true;
-      return;
-    }
+    this.governors.hidden = this.sessions.hidden = !connected;
+    if (!connected) return this.end(card.state === "closed" ? "closed" : "lost", "");
     this.drawGovernors(card.governors);
     this.drawSessions(card.sessions);
   }

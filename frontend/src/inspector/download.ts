@@ -17,7 +17,7 @@ interface Piece {
 export class TooLarge extends Error {
   constructor(size: number) {
     super(
-      `It has ${bytes(size)}, and the browser keeps a download in memory until it is whole: at most ${bytes(DOWNLOAD_BYTES_MAX)}. ` +
+      `It has ${bytes(size)}, and the browser keeps a download in memory until it is whole: at most 1 GiB. ` +
         "In Python, DataInstance.write(path) writes it to a file, whatever its size.",
     );
   }

@@ -73,6 +73,7 @@ class Inspector {
   private readonly body = h("div", { class: "rain-insp-body" }, h("div", { class: "rain-empty" }, "…"));
   private readonly saver: { element: HTMLElement; stop(): void };
   private path: string[] = [];
+  private known = false; // something was drawn
   private number = 0; // of what is shown, so that late answers are not
   private leaving: (() => void)[] = [];
 
@@ -81,6 +82,7 @@ class Inspector {
     download: Ask,
   ) {
     this.saver = downloadButton(download, () => this.path, (error) => this.trouble(error));
+    this.saver.element.hidden = true;
     this.element = h(
       "div",
       { class: "rain-inspector", "data-lm-suppress-shortcuts": "true" },
@@ -119,7 +121,8 @@ class Inspector {
     } catch (error) {
       if (number !== this.number) return;
       this.trouble(error);
-      if (this.body.firstElementChild?.classList.contains("rain-empty")) replace(this.body);
+      const again = button("Ask again", "Ask the kernel once more", () => void this.show(path, view));
+      if (!this.known) replace(this.body, h("div", { class: "rain-empty" }, again));
     } finally {
       if (number === this.number) this.element.removeAttribute("aria-busy");
     }
@@ -128,6 +131,8 @@ class Inspector {
   private draw(inspection: Inspection, buffers: DataView[]): void {
     const { overview, view, views, page } = inspection;
     this.leave();
+    this.known = true;
+    this.saver.element.hidden = view === "directory"; // only files have bytes of their own
     this.drawHead(overview);
     this.drawWay(overview);
     this.drawSwitches(views, view);

@@ -1,6 +1,6 @@
 // Rows and columns: frames, arrays, CSV.
 
-import { h, setAttribute, setText } from "../dom.js";
+import { h, replace, setAttribute, setText } from "../dom.js";
 import { count, many } from "../format.js";
 import { Pages } from "../tabs/pages.js";
 import { Rows } from "../tabs/rows.js";
@@ -10,6 +10,7 @@ import { pairs } from "./pairs.js";
 const ROW_PX = 24;
 const WIDEST_CHARS = 36;
 const NARROWEST_CHARS = 5;
+const TRIES = 8;
 const NUMBERS = /^(u?int|float|double|half|decimal|complex|bool|number|long|short|[<>|=]?[iufcb]\d)/i;
 
 interface Line {
@@ -21,13 +22,21 @@ export function tableView(scope: Scope, first: TablePage): HTMLElement {
   const table = new Table(scope, first);
   scope.onLeave(() => table.rows.dispose());
   const caption = h("span", { class: "rain-muted rain-push", role: "status" });
-  const say = () => setText(caption, `${table.settled ? "" : "at least "}${many(table.known, "row")} × ${many(first.columns.length, "column")}`);
-  table.counted = say;
-  say();
+  const summary = h("div", { class: "rain-row" });
+  let told = "";
+  const say = (facts: TablePage["summary"]) => {
+    const rows = `${table.settled ? "" : "at least "}${many(table.known, "row")}`;
+    setText(caption, `${rows} × ${many(first.columns.length, "column")}`);
+    const words = JSON.stringify(facts);
+    if (words !== told) replace(summary, pairs(facts, "rain-pairs-flow"));
+    told = words;
+  };
+  table.learned = say;
+  say(first.summary);
   return h(
     "div",
     { class: "rain-view" },
-    h("div", { class: "rain-view-bar" }, pairs(first.summary, "rain-pairs-flow"), caption),
+    h("div", { class: "rain-view-bar" }, summary, caption),
     table.rows.element,
   );
 }
@@ -37,7 +46,7 @@ class Table {
   readonly pages: Pages<Line>;
   known = 0;
   settled = true;
-  counted: () => void = () => undefined;
+  learned: (summary: TablePage["summary"]) => void = () => undefined;
   private readonly template: string;
   private readonly numeric: boolean[];
 
@@ -74,10 +83,13 @@ class Table {
   }
 
   private async load(offset: number): Promise<Line[]> {
-    const { page } = await this.scope.ask<TablePage>({ offset });
-    const lines = this.take(page);
-    // A table that is not known so far yet begins its page earlier.
-    return lines.slice(Math.max(0, offset - page.offset));
+    for (let tries = 0; tries < TRIES; tries++) {
+      const { page } = await this.scope.ask<TablePage>({ offset });
+      // A table that is not known so far yet begins its page earlier, and is read on a piece further each time.
+      const lines = this.take(page).slice(Math.max(0, offset - page.offset));
+      if (lines.length || page.total !== null) return lines;
+    }
+    throw new Error(`Row ${count(offset)} begins far behind the row before it; scroll again to look further.`);
   }
 
   private take(page: TablePage): Line[] {
@@ -91,16 +103,13 @@ class Table {
     if (page.total !== null) {
       this.known = page.total;
       this.settled = true;
-    } else if (page.rows.length < this.pages.size) {
-      this.known = end;
-      this.settled = true;
     } else {
       this.known = Math.max(this.known, end);
       this.settled = false;
     }
     this.rows.setCount(this.known + (this.settled ? 0 : 1));
     setAttribute(this.rows.element, "aria-rowcount", this.settled ? String(this.known + 1) : "-1");
-    this.counted();
+    this.learned(page.summary);
   }
 
   private header(): HTMLElement {

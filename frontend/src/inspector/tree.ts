@@ -131,7 +131,7 @@ class Item {
 
   private add(node: TreeNode): void {
     const children = node.children ?? [];
-    const focused = document.activeElement === this.more;
+    const focused = this.more.matches(":focus");
     this.more.remove();
     const items = children.map((child, i) => new Item(this.scope, child, [...this.at, node.offset + i], this.level + 1));
     this.group.append(...items.map(({ element }) => element));

@@ -17,12 +17,12 @@ export function gauge(): Gauge {
   const element = h("div", { class: "rain-gauge" }, label, bar, value);
   return {
     element,
-    set({ label: name, text, share }) {
+    set({ key, label: name, text, share }) {
       setText(label, name);
       setText(value, text);
       bar.classList.toggle("rain-no-bar", share === null);
       fill.style.width = `${((share ?? 0) * 100).toFixed(1)}%`;
-      bar.classList.toggle("rain-high", (share ?? 0) > 0.9);
+      bar.classList.toggle("rain-high", key === "memory" && (share ?? 0) > 0.9);
     },
   };
 }

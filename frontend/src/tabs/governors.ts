@@ -9,6 +9,7 @@ import { type Governor, measures, memory, processor } from "./loads.js";
 import { Refresher } from "./refresher.js";
 
 const PAUSE_MS = 1000;
+const AGAIN_MS = 5000; // after a request that failed
 const KEPT = 60;
 
 export interface GovernorsAnswer {
@@ -36,6 +37,7 @@ export function governorsTab(store: SessionStore, _host: TabHost): Tab {
     h("div", { class: "rain-tiles-box", tabindex: "0", role: "region", "aria-label": "Governors" }, list, empty),
   );
   const tiles = new Map<string, Tile>();
+  let again: ReturnType<typeof setTimeout> | undefined;
 
   const draw = ({ address, version, governors }: GovernorsAnswer) => {
     const cpus = governors.reduce((sum, governor) => sum + governor.cpus, 0);
@@ -70,9 +72,11 @@ export function governorsTab(store: SessionStore, _host: TabHost): Tab {
       setText(note, error instanceof Error ? error.message : String(error));
       note.hidden = false;
       element.classList.add("rain-outdated");
+      again = setTimeout(() => refresher.touch(), AGAIN_MS);
+      return;
     }
     // Loads change without news from the session; when it has ended, one look is enough.
-    if (note.hidden && (store.session.word === "open" || store.session.word === "")) refresher.touch();
+    if (store.session.word === "open" || store.session.word === "") refresher.touch();
   }, PAUSE_MS);
   const off = store.subscribe((change) => {
     if (change.everything || change.session) refresher.touch();
@@ -87,6 +91,7 @@ export function governorsTab(store: SessionStore, _host: TabHost): Tab {
     hide: () => refresher.hide(),
     dispose() {
       off();
+      clearTimeout(again);
       refresher.dispose();
     },
   };

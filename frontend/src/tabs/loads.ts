@@ -23,9 +23,9 @@ const LABELS: Record<string, string> = {
   cpu: "processor",
   memory: "memory",
   inline_bytes: "small results",
-  memory_bytes: "store in memory",
-  disk_bytes: "store on disk",
-  spilled_bytes: "spilled to disk",
+  memory_bytes: "memory store",
+  disk_bytes: "disk store",
+  spilled_bytes: "spilled",
   store_bytes: "store",
 };
 
@@ -69,6 +69,16 @@ export function memory(governor: Governor): number | null {
   return share(governor.load, "memory");
 }
 
+// What is known comes in a fixed order, before the rest.
+function rank(key: string): number {
+  const place = Object.keys(LABELS).indexOf(key);
+  return place < 0 ? Infinity : place;
+}
+
+function compare(a: number, b: number): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
 function plain(value: number): string {
   return Number.isInteger(value) ? count(value) : String(Math.round(value * 100) / 100);
 }
@@ -85,8 +95,8 @@ export function measures(governor: Governor): Measure[] {
     told.add(name).add(`${name}_percent`);
     if (value !== null) found.push({ key: name, label: LABELS[name] ?? name, text: percent(value), share: value });
   }
-  for (const [key, value] of Object.entries(load)) {
-    if (told.has(key)) continue;
+  for (const [key, value] of Object.entries(load).sort(([a], [b]) => compare(rank(a), rank(b)))) {
+    if (told.has(key) || (key === "spilled_bytes" && !value)) continue;
     const label = LABELS[key] ?? key;
     if (key === "load") found.push({ key, label, text: value.toFixed(2), share: cpus ? clamp(value / cpus) : null });
     else if (key.endsWith("_bytes")) found.push({ key, label, text: bytes(Math.round(value)), share: null });

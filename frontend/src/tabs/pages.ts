@@ -3,6 +3,8 @@
 // Scrolling fast past many pages asks only for where it stops.
 const PAGES_ASKED_AT_ONCE_MAX = 2;
 const PAGES_KEPT_MAX = 60;
+// A page that could not be had is not asked for again by mere drawing.
+const AGAIN_MS = 5000;
 
 interface Page<T> {
   rows: T[];
@@ -12,12 +14,14 @@ interface Page<T> {
 export class Pages<T> {
   private readonly pages = new Map<number, Page<T>>();
   private readonly asked = new Set<number>();
+  private readonly failed = new Map<number, number>(); // when
   private epoch = 0;
 
   constructor(
     readonly size: number,
     private readonly load: (offset: number, count: number) => Promise<T[]>,
     private readonly came: (error: string | null) => void,
+    private readonly clock: () => number = () => performance.now(),
   ) {}
 
   row(index: number): T | undefined {
@@ -38,7 +42,7 @@ export class Pages<T> {
     const asks: Promise<void>[] = [];
     for (let page = Math.floor(first / this.size); page * this.size < end; page++) {
       const known = this.pages.get(page);
-      if ((known && !known.stale) || this.asked.has(page)) continue;
+      if ((known && !known.stale) || this.asked.has(page) || this.lately(page)) continue;
       if (this.asked.size >= PAGES_ASKED_AT_ONCE_MAX) break;
       asks.push(this.ask(page));
     }
@@ -48,6 +52,7 @@ export class Pages<T> {
   // What is known stays until newer rows replace it.
   staleAll(): void {
     for (const page of this.pages.values()) page.stale = true;
+    this.failed.clear();
   }
 
   // Other rows altogether: another order, another filter.
@@ -55,6 +60,12 @@ export class Pages<T> {
     this.epoch++;
     this.pages.clear();
     this.asked.clear();
+    this.failed.clear();
+  }
+
+  private lately(page: number): boolean {
+    const at = this.failed.get(page);
+    return at !== undefined && this.clock() - at < AGAIN_MS;
   }
 
   private async ask(page: number): Promise<void> {
@@ -70,6 +81,7 @@ export class Pages<T> {
     if (epoch !== this.epoch) return;
     this.asked.delete(page);
     if (rows) this.put(page, rows);
+    else this.failed.set(page, this.clock());
     this.came(trouble);
   }
 }

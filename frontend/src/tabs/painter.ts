@@ -1,13 +1,13 @@
 // Draws the timeline's window onto a canvas.
 
 import type { Look } from "../protocol.js";
-import { type Bar, barEnd, type Line } from "./lanes.js";
+import { type Bar, barEnd, HEAD_PX, type Line, lineAt } from "./lanes.js";
 import { type Span, tickStep, ticks, tickText, xOf } from "./time.js";
 
 export const AXIS_PX = 24;
 const TICK_EVERY_PX = 110;
 const PAD_PX = 3; // between lanes
-const TEXT_MIN_PX = 34;
+const TEXT_MIN_PX = 42;
 const CORNER_PX = 3;
 
 export interface Scene {
@@ -73,9 +73,10 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   pen.clip();
   pen.translate(0, AXIS_PX - scene.top);
   stripes(pen, scene, inks);
-  grid(pen, scene, inks);
+  if (scene.lines.length) grid(pen, scene, inks);
   for (const line of inSight(scene)) if (line.lane) lane(pen, scene, inks, line);
-  for (const line of inSight(scene)) if (!line.lane) head(pen, inks, line);
+  for (const line of inSight(scene)) if (!line.lane) head(pen, inks, line.governor, line.top);
+  stuckHead(pen, scene, inks);
   pen.restore();
   axis(pen, scene, inks);
   nowLine(pen, scene, inks);
@@ -99,14 +100,23 @@ function grid(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void 
   }
 }
 
-function head(pen: CanvasRenderingContext2D, inks: Colours, line: Line): void {
+function head(pen: CanvasRenderingContext2D, inks: Colours, governor: string, top: number): void {
   pen.font = `600 11px ${inks.font}`;
-  const text = line.governor || "governor not known";
-  const middle = line.top + line.height / 2 + 1;
+  const text = governor || "governor not known";
   pen.fillStyle = inks.ground;
-  pen.fillRect(4, line.top + 4, pen.measureText(text).width + 12, line.height - 6);
+  pen.beginPath();
+  pen.roundRect(3, top + 3, pen.measureText(text).width + 11, HEAD_PX - 5, CORNER_PX);
+  pen.fill();
   pen.fillStyle = inks.muted;
-  pen.fillText(text, 8, middle);
+  pen.fillText(text, 8, top + HEAD_PX / 2 + 1);
+}
+
+// The name of the governor whose lanes are at the top, when its own line is scrolled away.
+function stuckHead(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void {
+  const first = lineAt(scene.lines, scene.top);
+  if (!first || (first.lane === null && first.top >= scene.top)) return;
+  const next = scene.lines.find((line) => line.lane === null && line.top > scene.top);
+  head(pen, inks, first.governor, Math.min(scene.top, (next?.top ?? Infinity) - HEAD_PX));
 }
 
 function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: Line): void {
@@ -187,7 +197,7 @@ function axis(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void 
 }
 
 function nowLine(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void {
-  if (!scene.ticking) return;
+  if (!scene.ticking || !scene.lines.length) return;
   const x = Math.round(xOf(scene.now, scene.span, scene.width));
   if (x < 0 || x > scene.width) return;
   pen.fillStyle = inks.accent;

@@ -66,7 +66,7 @@ class TaskTable {
   private readonly rows: Rows;
   private readonly filter: HTMLInputElement;
   private readonly chips = h("div", { class: "rain-filters", role: "group", "aria-label": "Show only tasks in these states" });
-  private readonly matched = h("span", { class: "rain-muted rain-push", role: "status" });
+  private readonly matched = h("span", { class: "rain-muted", role: "status" });
   private readonly note = h("div", { class: "rain-tab-note", role: "alert", hidden: true });
   private readonly empty = h("div", { class: "rain-empty" }, "No task matches.");
   private readonly heads = new Map<string, HTMLElement>();
@@ -102,7 +102,7 @@ class TaskTable {
     this.element = h(
       "div",
       { class: "rain-table", "data-lm-suppress-shortcuts": "true" },
-      h("div", { class: "rain-tab-bar" }, this.filter, this.chips, this.matched),
+      h("div", { class: "rain-tab-bar" }, this.filter, this.matched, this.chips),
       this.note,
       h("div", { class: "rain-grid-box" }, this.rows.element, this.empty),
     );

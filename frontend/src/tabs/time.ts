@@ -47,7 +47,7 @@ export function tickStep(length: number, wanted: number): number {
 export function ticks(span: Span, origin: number, wanted: number): number[] {
   const step = tickStep(span.end - span.begin, wanted);
   const found: number[] = [];
-  for (let n = Math.ceil((span.begin - origin) / step); origin + n * step <= span.end; n++) found.push(n * step);
+  for (let n = Math.ceil((span.begin - origin) / step); origin + n * step <= span.end; n++) found.push(n * step || 0); // 0 rather than -0
   return found;
 }
 

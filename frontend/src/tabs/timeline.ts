@@ -263,11 +263,17 @@ class Timeline {
     return barAt(line.lane.bars, timeOf(x, span, width), slack, this.now());
   }
 
+  private get focused(): boolean {
+    return (this.scroll.getRootNode() as Document | ShadowRoot).activeElement === this.scroll;
+  }
+
   private wheeled(event: WheelEvent): void {
     const span = this.span();
     const width = this.scroll.clientWidth;
-    if (event.ctrlKey || event.metaKey) {
-      const factor = Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 200);
+    // Without a key the page (or the lanes) scroll, unless the user is at work here and there is nothing to scroll.
+    const here = event.deltaY !== 0 && !event.shiftKey && this.focused && this.scroll.scrollHeight <= this.scroll.clientHeight;
+    if (event.ctrlKey || event.metaKey || (here && Math.abs(event.deltaY) > Math.abs(event.deltaX))) {
+      const factor = Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.006);
       this.zoomBy(factor, timeOf(this.xy(event).x, span, width));
     } else {
       const sideways = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Bar, barAt, barEnd, HEAD_PX, height, LANE_PX, type Lane, lineAt, lines, uses } from "./lanes.js";
+
+const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count];
+const LANES: Lane[] = [
+  { governor: "a", slot: 0, bars: [bar(0, 5), bar(5, 5)] },
+  { governor: "a", slot: 1, bars: [bar(2, 2, "running")] },
+  { governor: "b", slot: 0, bars: [bar(0, 10, "finished", 7)] },
+];
+
+test("a line for each governor, then its lanes", () => {
+  const found = lines(LANES);
+  assert.deepEqual(found.map(({ governor, lane }) => [governor, lane?.slot]), [["a", undefined], ["a", 0], ["a", 1], ["b", undefined], ["b", 0]]);
+  assert.equal(height(found), 2 * HEAD_PX + 3 * LANE_PX);
+  assert.equal(lineAt(found, 0)?.lane, null);
+  assert.equal(lineAt(found, HEAD_PX)?.lane?.slot, 0);
+  assert.equal(lineAt(found, HEAD_PX + LANE_PX)?.lane?.slot, 1);
+  assert.equal(lineAt(found, 10_000), null);
+  assert.equal(lineAt(found, -1), null);
+  assert.equal(height([]), 0);
+});
+
+test("a running bar grows until now", () => {
+  assert.equal(barEnd(bar(2, 2, "running"), 9), 9);
+  assert.equal(barEnd(bar(2, 2), 9), 4);
+});
+
+test("the bar at a time, or the nearest one within reach", () => {
+  const bars = [bar(0, 1), bar(3, 1)];
+  assert.equal(barAt(bars, 0.5, 0, 9), bars[0]);
+  assert.equal(barAt(bars, 2.9, 0.2, 9), bars[1]);
+  assert.equal(barAt(bars, 2, 0.2, 9), null);
+});
+
+test("how busy governors were", () => {
+  const [a, b] = uses(LANES, 0, 20, 10);
+  assert.deepEqual(a, { governor: "a", slots: 2, tasks: 3, busy: 0.9 });
+  assert.deepEqual(b, { governor: "b", slots: 1, tasks: 7, busy: 1 });
+});
