@@ -256,7 +256,7 @@ export class Scene {
       );
     } else {
       view.mark = s("tspan", { class: "rain-mark" });
-      element.append(s("text", { class: "rain-label", y: 4 }, view.mark, ` ${nodeLabel(node)}`));
+      element.append(s("text", { class: "rain-label", y: 4 }, view.mark, s("tspan", { class: "rain-words" }, ` ${nodeLabel(node)}`)));
     }
     return view;
   }
