@@ -23,6 +23,8 @@ from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec, TaskSpecInput
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
+    import os
+
     from rain.client.session import Session
     from rain.io.data_instance import DataInstance
 
@@ -387,6 +389,40 @@ class Task:
     async def explain_async(self, timeout: float | None = None) -> str:
         """Awaitable `explain`."""
         return await self._session._explain_async(self, timeout)
+
+    def capsule(self, path: str | os.PathLike[str], timeout: float | None = None) -> str:
+        """Write a folder with all that is needed to repeat the task on this machine.
+
+        It holds the inputs' data, the code or the command line, how the task ended and what it wrote, and a script:
+        ``python debug.py`` (or ``python -m pdb debug.py``) for Python and builtin tasks, ``sh run.sh`` for programs.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            A folder that does not exist, or is empty.
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        str
+            The folder's absolute path.
+
+        Raises
+        ------
+        RainException
+            If something is there already, the task was not submitted, or an input is gone: those of failed tasks are
+            held, others are if they were kept.
+        """
+        from rain.client.capsule import capsule
+
+        return self._session._block(capsule(self._session, self, path), timeout)
+
+    async def capsule_async(self, path: str | os.PathLike[str], timeout: float | None = None) -> str:
+        """Awaitable `capsule`."""
+        from rain.client.capsule import capsule
+
+        return await self._session._perform(capsule(self._session, self, path), timeout)
 
     # -- being a value --------------------------------------------------------------------------
 

@@ -110,15 +110,18 @@ class PythonTasks:
     setup : ExecutorSetup
     functions : dict of ID to ExecutorInput
         Functions as they came from the governor, by id of their constant objects; taken out once they are unpickled.
+    protect : bool
+        Whether to keep tasks that may do so from writing to their inputs' files.
     """
 
-    def __init__(self, setup: ExecutorSetup, functions: dict[ID, ExecutorInput]) -> None:
+    def __init__(self, setup: ExecutorSetup, functions: dict[ID, ExecutorInput], protect: bool = True) -> None:
         self._setup = setup
         self._came = functions
         self._modules = Modules(shipped=setup.sys_path is None)
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
         self._read_only = ReadOnly()
+        self._read_only.needed &= protect
         self._values: _Inputs | None = None  # of the task that runs
         self._lingering: Any = None  # arguments of the task that ran last
         # Installed once and for good, in the main thread's context: cheaper than for each task.
@@ -142,7 +145,7 @@ class PythonTasks:
         staging = Staging(self._setup, f"py-{self._setup.executor_id}-{task.number}")
         result = TaskResult(task.spec.id, task.attempt, info)
         try:
-            result.outputs = self._run(task, info, staging)
+            result.outputs = self.attempt(task, info, staging)
         except Stale:
             raise
         except Interrupted:
@@ -160,7 +163,8 @@ class PythonTasks:
             staging.discard(everything=False)
         return result
 
-    def _run(self, task: ExecutorTask, info: TaskInfo, staging: Staging) -> list[OutputResult]:
+    def attempt(self, task: ExecutorTask, info: TaskInfo, staging: Staging) -> list[OutputResult]:
+        """Call the task's function, fill `info`, take what it returns; whatever it raises is raised."""
         spec = task.spec
         config = _checked(task)
         inputs = {value.spec.id: value for value in task.inputs}
