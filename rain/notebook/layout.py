@@ -279,8 +279,8 @@ def _assembled(topology: Mapping[str, Any], parts: list[_Part]) -> dict[str, Any
         x, y = round(at_x + MARGIN), round(at_y + MARGIN)
         for key, node_x, node_y, width, height in part.nodes:
             nodes[key] = [round(node_x) + x, round(node_y) + y, width, height]
-        for key, left, top, width, height in part.frames:
-            frames[key] = [round(left) + x, round(top) + y, round(width), round(height)]
+        for key, left, top, *size in part.frames:
+            frames[key] = [round(left) + x, round(top) + y, *map(round, size)]
         for number, (points, label) in part.arcs.items():
             tail, head = topology["arcs"][number][:2]
             path = path_of([(round(px) + x, round(py) + y) for px, py in points])
@@ -289,7 +289,7 @@ def _assembled(topology: Mapping[str, Any], parts: list[_Part]) -> dict[str, Any
     for number, arc in enumerate(topology["arcs"]):
         if arc[0] == arc[1] and arc[0] in nodes:
             arcs.append((number, _loop(arc[0], nodes[arc[0]])))
-            right = max(right, arcs[-1][1][3])
+            right = max(right, float(arcs[-1][1][3]))
     return {
         "width": math.ceil(right) + MARGIN,
         "height": math.ceil(bottom) + MARGIN,

@@ -45,7 +45,7 @@ FRAME_FILL, FRAME_LINE = "#f6f8fa", "#d0d7de"
 """Of frames."""
 
 # How the parts of a picture are left out, one after the other, and what is said then.
-_OMISSIONS = (
+_OMISSIONS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset(), ""),
     (frozenset({"labels"}), "labels of arcs are left out"),
     (frozenset({"labels", "tips"}), "labels of arcs are left out"),
