@@ -11,7 +11,7 @@ from rain.client.task import Task
 from rain.common import display
 from rain.common.errors import RainException
 from rain.io.data_instance import DataInstance
-from rain.notebook.magics.cell import current_shell
+from rain.notebook.magics.home import current_shell
 from rain.notebook.magics.progress import wait_patiently
 from rain.notebook.magics.table import governors_text, tasks_text
 
@@ -164,13 +164,6 @@ def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list
     return instance
 
 
-def current_names(local: dict[str, Any] | None) -> dict[str, Any]:
-    """The variables of the notebook, and over them `local` ones."""
-    shell = current_shell()
-    names = {} if shell is None else {**shell.user_global_ns, **shell.user_ns}
-    return {**names, **(local or {})}
-
-
 def look_up(item: Any, names: dict[str, Any] | None = None) -> Task | DataObject | DataInstance:
     """The task, object or data instance that `item` is, or that a text means.
 
@@ -183,7 +176,7 @@ def look_up(item: Any, names: dict[str, Any] | None = None) -> Task | DataObject
     found = item
     if isinstance(item, str):
         try:
-            found = eval(item.strip(), current_names(None) if names is None else names)
+            found = eval(item.strip(), _notebook() if names is None else names)
         except Exception as error:
             failed, found = error, None
     if isinstance(found, Task | DataObject | DataInstance):
@@ -201,6 +194,11 @@ def look_up(item: Any, names: dict[str, Any] | None = None) -> Task | DataObject
                 f"{name} is {type(found).__name__}, not a task, a data object or a data instance"
             ) from None
         raise
+
+
+def _notebook() -> dict[str, Any]:
+    shell = current_shell()
+    return {} if shell is None else {**shell.user_global_ns, **shell.user_ns}
 
 
 def graph() -> None:

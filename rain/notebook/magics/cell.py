@@ -1,17 +1,11 @@
 """What ``%%rain_remote`` does with a cell."""
 
 from __future__ import annotations
-import __future__
 
 import ast
 import asyncio
-import codeop
 import contextvars
 import inspect
-import itertools
-import linecache
-import re
-import sys
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import CodeType
@@ -20,99 +14,14 @@ from typing import Any
 from rain.client.io_spec import Input, InputBase, InputDir, Output, OutputBase, OutputDir
 from rain.client.remote import Remote
 from rain.common.errors import RainException
+from rain.notebook.magics.home import Home
 from rain.notebook.magics.line import LOAD, Named, RemoteLine
 from rain.notebook.magics.source import MAGIC, Cell, compile_body, functions_source, is_remote
 
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-_CALLED = re.compile(r"(await )?(get_ipython\(\)\.run_cell_magic\('rain_remote'|__import__\('rain\.notebook\.magics')")
-"""How a cell of the magic begins when IPython runs it."""
-_numbers = itertools.count(1)
 
 
-def current_shell() -> Any:
-    """The IPython shell that we are in, if there is one."""
-    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return None if get_ipython is None else get_ipython()
-
-
-def future_flags(compiler: Any) -> int:
-    """Those flags of a compiler that come from ``__future__`` imports."""
-    known = 0
-    for name in __future__.all_feature_names:
-        known |= getattr(__future__, name).compiler_flag
-    return int(compiler.flags) & known
-
-
-class Home:
-    """Where the code of a cell lives: a namespace, and file names that tracebacks show.
-
-    Parameters
-    ----------
-    names : dict or None
-        The namespace; the shell's if not given.
-    """
-
-    def __init__(self, names: dict[str, Any] | None) -> None:
-        self.shell = shell = current_shell()
-        if names is not None:
-            names.setdefault("__name__", "__main__")
-            self.globals = self.locals = names
-        elif shell is not None:
-            self.globals, self.locals = shell.user_global_ns, shell.user_ns
-        else:
-            raise RainException("outside of IPython remote_cell needs a namespace, for instance globals()")
-        self.compiler: Any = codeop.Compile() if shell is None else shell.compile
-
-    @property
-    def future(self) -> int:
-        """Compiler flags of the ``__future__`` imports of earlier cells."""
-        return future_flags(self.compiler)
-
-    def file_for(self, text: str) -> str:
-        """The file name of a cell; that of the one which is being run if it is the magic's."""
-        if self.shell is None:
-            return f"<rain_remote {next(_numbers)}>"
-        running, number = self._running_cell()
-        if running and _CALLED.match("".join(linecache.getlines(running)).lstrip()):
-            return running
-        name: str = self.shell.compile.cache(text, number, raw_code=text)
-        return name
-
-    def _running_cell(self) -> tuple[str, int]:
-        """The file name of the cell that is being run, and its number."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None:
-            frame = frame.f_back
-            shown = self.shell.compile.format_code_name(frame.f_code.co_filename)
-            if shown is not None:
-                digits = re.search(r"\d+", shown[1])
-                return frame.f_code.co_filename, int(digits[0]) if digits else self.shell.execution_count
-        return "", self.shell.execution_count
-
-    def show_as(self, filename: str, text: str) -> None:
-        """What tracebacks and `inspect.getsource` find in that file."""
-        linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.split("\n")], filename)
-
-    def read(self, line: str, body: str, skipped: int) -> Cell:
-        """The cell, under a file name of its own."""
-        head = f"{MAGIC} {line}".rstrip()
-        text = "\n" * skipped + head + "\n" + body
-        filename = self.file_for(text)
-        self.show_as(filename, text)  # for errors of syntax
-        return Cell(line, body, skipped, filename)
-
-    def plain(self, body: str) -> str:
-        """`body` without IPython's own syntax; as many lines above its first statement as before."""
-        if self.shell is None:
-            return body
-        bare = body.lstrip("\n")
-        text: str = self.shell.transform_cell(bare)
-        return "\n" * (len(body) - len(bare)) + text
-
-
-def remote_cell(
-    line: str, cell: str, names: dict[str, Any] | None = None, *, skipped: int = 0, is_magic: bool = False
-) -> Any:
+def remote_cell(line: str, cell: str, names: dict[str, Any] | None = None) -> Any:
     """What ``%%rain_remote`` does, for plain Python.
 
     Parameters
@@ -123,10 +32,6 @@ def remote_cell(
         The lines below.
     names : dict, optional
         The namespace in which the functions are defined; the notebook's if not given.
-    skipped : int
-        Empty lines above the magic.
-    is_magic : bool
-        Whether the magic calls it, which returns no `Remote`.
 
     Returns
     -------
@@ -147,38 +52,32 @@ def remote_cell(
     ...     session.run(shout(blob("hello")))
     'HELLO'
     """
-    __tracebackhide__ = True
     home = Home(names)
-    written = home.read(line, cell, skipped)
-    if written.line.name:
-        made = _define_body(written, home)
-        return None if is_magic else made
-    pieces = _compiled(written, home)
-    running = _run_functions(written, pieces, home)
-    value = _in_loop(running, home) if any(map(_is_coroutine, pieces)) else _at_once(running)
-    return None if is_magic and _is_silenced(cell) else value
+    return run_cell(home.read(line, cell), home)
 
 
-async def remote_cell_async(
-    line: str, cell: str, names: dict[str, Any] | None = None, *, skipped: int = 0, is_magic: bool = False
-) -> Any:
-    """`remote_cell` for a cell with functions whose other statements await something."""
-    __tracebackhide__ = True
+async def remote_cell_async(line: str, cell: str, names: dict[str, Any] | None = None) -> Any:
+    """Awaitable `remote_cell`, for a cell with functions whose other statements await something."""
     home = Home(names)
-    written = home.read(line, cell, skipped)
-    if written.line.name:
-        made = _define_body(written, home)
-        return None if is_magic else made
-    value = await _run_functions(written, _compiled(written, home), home)
-    return None if is_magic and _is_silenced(cell) else value
+    return await run_cell_async(home.read(line, cell), home)
 
 
-def _is_silenced(cell: str) -> bool:
-    """Whether a semicolon at the end says that the value shall not be shown."""
-    from IPython.core.displayhook import DisplayHook
+def run_cell(cell: Cell, home: Home) -> Any:
+    """Define what `cell` defines; see `remote_cell` for what is returned."""
+    __tracebackhide__ = True
+    if cell.line.name:
+        return _define_body(cell, home)
+    pieces = _compiled(cell, home)
+    running = _run_functions(cell, pieces, home)
+    return _in_loop(running, home) if any(map(_is_coroutine, pieces)) else _at_once(running)
 
-    ends: Any = DisplayHook.semicolon_at_end_of_expression
-    return bool(ends(cell))
+
+async def run_cell_async(cell: Cell, home: Home) -> Any:
+    """Awaitable `run_cell`."""
+    __tracebackhide__ = True
+    if cell.line.name:
+        return _define_body(cell, home)
+    return await _run_functions(cell, _compiled(cell, home), home)
 
 
 # -- a body ------------------------------------------------------------------------------------------

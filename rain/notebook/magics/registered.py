@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from IPython.core.displayhook import DisplayHook
 from IPython.core.magic import (
     Magics,
     cell_magic,
@@ -20,8 +21,9 @@ from IPython.core.magic import (
 from rain.client.active import get_active_session
 from rain.common.errors import RainException
 from rain.notebook.magics import actions
-from rain.notebook.magics.actions import current_names
-from rain.notebook.magics.cell import remote_cell
+from rain.notebook.magics.cell import run_cell, run_cell_async
+from rain.notebook.magics.home import Home
+from rain.notebook.magics.source import Cell
 
 NAMES = (
     "rain_connect", "rain_submit", "rain_wait", "rain_fetch", "rain_graph", "rain_tasks", "rain_status", "rain_inspect",
@@ -159,7 +161,26 @@ class RainMagics(Magics):
         In plain Python: ``rain.notebook.magics.remote_cell(line, cell, globals())``, or ``@rain.remote``.
         """
         __tracebackhide__ = True
-        return remote_cell(line, cell, is_magic=True)
+        return self.run_remote(line, cell)
+
+    def run_remote(self, line: str, cell: str, skipped: int = 0) -> Any:
+        """Run a cell of ``%%rain_remote`` with `skipped` empty lines above it, and give what is to be displayed."""
+        __tracebackhide__ = True
+        home = Home(shell=self.shell)
+        read = home.read(line, cell, skipped)
+        return _displayed(read, run_cell(read, home))
+
+    async def run_remote_async(self, line: str, cell: str, skipped: int = 0) -> Any:
+        """Awaitable `run_remote`."""
+        __tracebackhide__ = True
+        home = Home(shell=self.shell)
+        read = home.read(line, cell, skipped)
+        return _displayed(read, await run_cell_async(read, home))
+
+    def _names(self, local: dict[str, Any] | None) -> dict[str, Any]:
+        """The variables of the notebook, and over them `local` ones."""
+        shell: Any = self.shell
+        return {**shell.user_global_ns, **shell.user_ns, **(local or {})}
 
     @line_magic
     @_briefly
@@ -205,7 +226,7 @@ class RainMagics(Magics):
 
         In plain Python: ``obj.fetch()``, or ``rain.notebook.magics.fetch("NAME")``.
         """
-        return actions.fetch(_one_argument("rain_fetch", "NAME", line), current_names(local_ns))
+        return actions.fetch(_one_argument("rain_fetch", "NAME", line), self._names(local_ns))
 
     @line_magic
     @_briefly
@@ -258,8 +279,14 @@ class RainMagics(Magics):
 
         In plain Python: the data instance as the last expression of a cell, or ``rain.notebook.magics.inspect(item)``.
         """
-        actions.inspect(_one_argument("rain_inspect", "EXPR", line), current_names(local_ns))
+        actions.inspect(_one_argument("rain_inspect", "EXPR", line), self._names(local_ns))
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _displayed(cell: Cell, value: Any) -> Any:
+    """What a cell displays: nothing if it is a body, or ends with a semicolon."""
+    ends_quietly: Any = DisplayHook.semicolon_at_end_of_expression
+    return None if cell.line.name or ends_quietly(cell.body) else value
