@@ -10,6 +10,9 @@ gcc                     gcc
 git                     git
 dot                     graphviz
 svm-train               libsvm-tools
+chromium                chromium
+fc-list                 fontconfig
+/usr/share/fonts/truetype/dejavu  fonts-dejavu-core
 '
 
 missing=$(printf '%s' "$wanted" | while read -r thing package; do

@@ -20,7 +20,7 @@ def loader() -> str:
 @functools.cache
 def build() -> str:
     """What names this build: the browser keeps what it got under this name."""
-    digest: str = json.loads((FOLDER / "build.json").read_text(encoding="utf-8"))["digest"]
+    digest: str = json.loads((FOLDER / "build.json").read_text(encoding="utf-8"))["sources"]
     return digest
 
 

@@ -83,13 +83,13 @@ class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
             self._places.release()
 
     def _reply(self, number: int, buffers: Sequence[bytes] = (), **what: Any) -> None:
-        self._send({"type": "reply", "request": number, **what}, buffers)
+        self._tell({"type": "reply", "request": number, **what}, buffers)
 
     def push(self, event: str, data: Any) -> None:
         """Tell all views something."""
-        self._send({"type": "push", "event": event, "data": data})
+        self._tell({"type": "push", "event": event, "data": data})
 
-    def _send(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+    def _tell(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:  # not closed meanwhile
             self.send(content, list(buffers) or None)
 

@@ -1,0 +1,281 @@
+"""A real JupyterLab in a real browser, for tests.
+
+`Lab` is one server and one Chromium for all tests of a run; `Lab.open` opens a notebook of given cells in a page of its own,
+with a kernel of its own. Outputs are read from Lab's model, the widgets from the page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WAIT_MS = 60_000
+
+_SETTINGS = {
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": "JupyterLab Light"},
+}
+# Said by Lab or Chromium itself, whatever a page shows.
+_NOISE = re.compile(r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie")
+
+
+class Lab:
+    """A JupyterLab server and a browser.
+
+    Parameters
+    ----------
+    folder : Path
+        Where notebooks and settings go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = uuid.uuid4().hex
+        settings = folder / "config" / "lab" / "user-settings"
+        for name, values in _SETTINGS.items():
+            path = settings / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        (folder / "notebooks").mkdir()
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(settings),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "IPYTHONDIR": str(folder / "ipython"),
+        }
+        self._log = (folder / "lab.log").open("w")
+        self._server = subprocess.Popen(
+            [
+                sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.port=0",
+                "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0",
+                f"--ServerApp.root_dir={folder / 'notebooks'}", "--LabApp.extension_manager=readonly",
+                "--LabApp.expose_app_in_browser=True",
+            ],
+            env=environment, stdout=self._log, stderr=self._log,
+        )  # fmt: skip
+        self.url = self._address()
+        self._playwright = sync_playwright().start()
+        self.browser: Browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+    def _address(self) -> str:
+        """Where the server listens, from its runtime file, once it answers."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self._server.poll() is not None:
+                break
+            for path in (self.folder / "runtime").glob("jpserver-*.json"):
+                try:
+                    found = json.loads(path.read_text())
+                    with urllib.request.urlopen(f"{found['url']}api?token={self.token}", timeout=5):
+                        return str(found["url"])
+                except (OSError, ValueError):
+                    pass
+            time.sleep(0.05)  # another process writes the file
+        raise AssertionError(f"JupyterLab did not start:\n{(self.folder / 'lab.log').read_text()[-3000:]}")
+
+    def add_kernel(self, name: str, packages: Path) -> None:
+        """A kernel named `name` that finds `packages` before what is installed."""
+        folder = self.folder / "data" / "kernels" / name
+        folder.mkdir(parents=True)
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": {"PYTHONPATH": os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))},
+        }
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
+    def need_kernel(self, name: str) -> None:
+        """Skip the test if ``.venv/kernels`` has no kernel with that name (`tools/prepare.sh` makes them)."""
+        packages = Path(sys.prefix) / "kernels" / name
+        if name == "python3" or (self.folder / "data" / "kernels" / name).exists():
+            return
+        if not packages.is_dir():
+            pytest.skip(f"needs {packages} (sh tools/prepare.sh test)")
+        self.add_kernel(name, packages)
+
+    @contextmanager
+    def open(self, cells: Sequence[str], *, kernel: str = "python3", dark: bool = False) -> Iterator[Notebook]:
+        """A new notebook with these cells in a page of its own, its kernel running."""
+        name = f"{uuid.uuid4().hex[:8]}.ipynb"
+        path = self.folder / "notebooks" / name
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
+        nbformat.write(notebook, path)
+        page = self.browser.new_page(viewport={"width": 1400, "height": 1000}, color_scheme="dark" if dark else "light")
+        opened = Notebook(self, page, path)
+        try:
+            opened.start()
+            yield opened
+        finally:
+            opened.close()
+
+    def close(self) -> None:
+        """End browser and server."""
+        self.browser.close()
+        self._playwright.stop()
+        self._server.terminate()
+        try:
+            self._server.wait(15)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._log.close()
+
+
+class Notebook:
+    """A notebook in a page.
+
+    Attributes
+    ----------
+    page : Page
+    problems : list of str
+        What the console said that it should not have, and requests that would have left this host.
+    """
+
+    def __init__(self, lab: Lab, page: Page, path: Path) -> None:
+        self.lab = lab
+        self.page = page
+        self.path = path
+        self.problems: list[str] = []
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        page.route("**/*", self._asked)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            text = f"{message.text} ({message.location.get('url', '')})"
+            if not _NOISE.search(text):
+                self.problems.append(text)
+
+    def _asked(self, route: Route, request: Request) -> None:
+        if request.url.startswith((self.lab.url, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.problems.append(f"a request left: {request.url}")
+            route.abort()
+
+    def start(self) -> None:
+        """Open it, and wait until its kernel is there."""
+        self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?token={self.lab.token}&reset")
+        self._wait_for_kernel()
+
+    def reload(self) -> None:
+        """Save it, load the page again, and wait until the kernel is found again."""
+        self.save()
+        self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?reset")
+        self._wait_for_kernel()
+
+    def _wait_for_kernel(self) -> None:
+        self.page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.context")
+        self.page.evaluate(
+            """async () => {
+                const { context } = window.jupyterapp.shell.currentWidget;
+                await context.ready;
+                await context.sessionContext.ready;
+                await context.sessionContext.session.kernel.info;
+            }"""
+        )
+
+    def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:
+        """Run one of Lab's commands, without waiting for its end."""
+        self.page.evaluate(
+            "([name, args]) => { void window.jupyterapp.commands.execute(name, args ?? {}); }", [name, arguments]
+        )
+
+    def run_all(self) -> None:
+        """Start running all cells."""
+        self.command("notebook:run-all-cells")
+
+    def run(self, index: int) -> None:
+        """Start running one cell."""
+        self.page.evaluate(
+            """(index) => {
+                const { content } = window.jupyterapp.shell.currentWidget;
+                content.deselectAll();
+                content.activeCellIndex = index;
+                void window.jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            index,
+        )
+
+    def wait_done(self, *indices: int) -> None:
+        """Wait until these cells have run, without an error."""
+        self.page.wait_for_function(
+            """(indices) => {
+                const { cells } = window.jupyterapp.shell.currentWidget.content.model;
+                return indices.every((index) => {
+                    const cell = cells.get(index);
+                    return cell.executionCount !== null && cell.executionState !== 'running';
+                });
+            }""",
+            arg=list(indices),
+        )
+        for index in indices:
+            for output in self.outputs(index):
+                assert output["output_type"] != "error", "\n".join(output["traceback"])
+
+    def wait_text(self, index: int, text: str) -> None:
+        """Wait until `text` is among the streams that a cell has written."""
+        self.page.wait_for_function(
+            """([index, text]) => JSON.stringify(
+                window.jupyterapp.shell.currentWidget.content.model.cells.get(index).outputs.toJSON()).includes(text)""",
+            arg=[index, text],
+        )
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """The outputs of a cell as they would be saved."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "(index) => window.jupyterapp.shell.currentWidget.content.model.cells.get(index).outputs.toJSON()", index
+        )
+        return found
+
+    def save(self) -> Any:
+        """Save the notebook; what was saved."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+        return nbformat.read(self.path, 4)
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel in the orderly way, and wait for it."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart(); }"
+        )
+
+    def interrupt(self) -> None:
+        """The stop button."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.interrupt(); }"
+        )
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
+        try:
+            self.page.evaluate(
+                "async () => { await window.jupyterapp?.shell.currentWidget?.context?.sessionContext.shutdown(); }"
+            )
+        finally:
+            self.page.close()

@@ -1,0 +1,222 @@
+"""The session's widget: what the browser asks and gets, without a browser."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from rain import Session, TaskState, blob, remote, tasks
+from rain.common.messages import TaskUpdate
+from rain.common.spec import TaskError, TaskInfo
+from rain.notebook import live, widget_of
+from rain.notebook.live import LiveWidget
+from rain.notebook.widget import SessionWidget
+
+
+@remote()
+def double(ctx: Any, x: Any) -> Any:
+    return x
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(None, 3, "shown")
+
+
+def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
+    page = browser(widget_of(session))
+    first = page.ask("snapshot")
+    assert first["session"] == {"id": 3, "name": "shown", "word": "open", "note": ""}
+    assert first["topology"]["dot"].startswith("digraph")
+    assert "running" in first["looks"]
+    with session.bind_only():
+        task = double(1)
+    grown = page.wait_for(lambda told: f"t{task.id.id}" in told["status"])
+    assert {node["key"] for node in grown["topology"]["nodes"]} == {f"t{task.id.id}", f"o{task.output.id.id}"}
+    session._mirror.submitting(list(session._mirror.pending))
+    session._fold([TaskUpdate(task.id, TaskState.RUNNING)], [])
+    page.wait_for(lambda told: told["status"].get(f"t{task.id.id}", {}).get("s") == "running")
+    versions = [(message["data"]["base"], message["data"]["version"]) for message in page.news]
+    assert all(base + 1 == version for base, version in versions)
+    assert [base for base, _ in versions[1:]] == [version for _, version in versions[:-1]]
+
+
+def test_nothing_is_sent_while_no_browser_looks(session: Session) -> None:
+    widget = widget_of(session)
+    with session.bind_only():
+        double(1)
+    widget.advance()
+    assert widget.comm.sent.empty()
+
+
+def test_one_widget_for_each_session(session: Session) -> None:
+    assert widget_of(session) is widget_of(session)
+    assert widget_of(Session(None, 4)) is not widget_of(session)
+
+
+def test_details_of_tasks_objects_and_groups(session: Session, browser: Any) -> None:
+    with session.bind_only():
+        text = blob("abc", label="letters")
+        task = double(text, name="part/one", timeout=5.0)
+        double(task, name="part/two")
+    page = browser(widget_of(session))
+    page.ask("snapshot")
+    found = page.ask("details", key=f"t{task.id.id}")
+    assert found["kind"] == "task"
+    assert found["title"] == "part/one"
+    assert found["state"] == "new"
+    assert found["options"] == {"timeout": 5.0}
+    assert [link["title"] for link in found["inputs"]] == ["letters"]
+    assert "def double" in found["source"]["text"]
+    assert "test_widget.py" in found["made"]
+    assert not found["can_cancel"]
+    assert not found["can_retry"]
+    found = page.ask("details", key=f"o{text.id.id}")
+    assert found["users"][0]["title"] == "part/one"
+    assert not found["can_inspect"]
+    assert "submit" in found["why_not"]
+    (frame,) = page.ask("snapshot")["topology"]["frames"]
+    found = page.ask("details", key=frame["key"])
+    assert (found["title"], found["counts"]) == ("part", {"new": 2})
+
+
+def test_the_reason_of_a_failure_and_what_to_do(session: Session, browser: Any) -> None:
+    with session.bind_only():
+        task = double(0)
+    session._mirror.submitting(list(session._mirror.pending))
+    error = TaskError("exception", "Traceback (most recent call last):\nValueError: no")
+    session._fold([TaskUpdate(task.id, TaskState.FAILED, TaskInfo(attempts=1), error)], [])
+    page = browser(widget_of(session))
+    page.ask("snapshot")
+    found = page.ask("details", key=f"t{task.id.id}")
+    assert "ValueError: no" in found["error"]
+    assert found["hints"]
+    assert found["can_retry"]
+
+
+def test_groups_are_opened_and_closed_for_all_views(session: Session, browser: Any) -> None:
+    with session.bind_only():
+        double(double(1, name="a/x"), name="a/y")
+    page = browser(widget_of(session))
+    (frame,) = page.ask("snapshot")["topology"]["frames"]
+    page.ask("close", key=frame["key"])
+    told = page.wait_for(lambda told: "topology" in told and not told["topology"]["frames"])
+    assert [node["key"] for node in told["topology"]["nodes"]] == [frame["key"]]
+    page.ask("open", key=frame["key"])
+    assert page.ask("snapshot")["topology"]["frames"] == [frame]
+
+
+def test_selected_is_a_handle(session: Session, browser: Any) -> None:
+    with session.bind_only():
+        task = tasks.Concat([blob("a")])
+    widget = widget_of(session)
+    page = browser(widget)
+    page.ask("snapshot")
+    assert widget.selected is None
+    page.ask("select", key=f"t{task.id.id}")
+    assert widget.selected is task
+    page.ask("select", key=f"o{task.output.id.id}")
+    assert widget.selected is task.output
+    page.ask("select", key=None)
+    assert widget.selected is None
+
+
+def test_geometry_of_the_browser_is_kept_for_the_picture(session: Session, browser: Any) -> None:
+    with session.bind_only():
+        task = tasks.Concat([])
+    widget = widget_of(session)
+    page = browser(widget)
+    number = page.ask("snapshot")["topology"]["number"]
+    nodes = {f"t{task.id.id}": [50, 20, 80, 30], f"o{task.output.id.id}": [50, 90, 80, 30]}
+    geometry = {"width": 100, "height": 120, "nodes": nodes, "arcs": [], "frames": {}}
+    page.ask("geometry", number=number, geometry=geometry)
+    assert widget.present()[1]["nodes"][f"t{task.id.id}"] == [50, 20, 80, 30]
+    page.ask("geometry", number=number, geometry={"nodes": "nonsense"})
+    assert widget.present()[1] is not None
+    with session.bind_only():
+        tasks.Concat([])
+    assert widget.present()[1] is None  # it was another graph
+
+
+@pytest.mark.parametrize(
+    ("type", "parameters", "text"),
+    [
+        ("nonsense", {}, "no request 'nonsense'"),
+        ("details", {"key": "t99"}, "nothing in this session"),
+        ("details", {"key": 5}, "a key is a text"),
+        ("details", {"key": "x" * 1000}, "KEY_CHARS_MAX"),
+        ("details", {}, "missing"),
+        ("details", {"key": "t1", "more": 1}, "unexpected"),
+        ("open", {"key": "g77"}, "no group"),
+        ("output", {"key": "o1"}, "no task"),
+        ("search", {"pattern": "("}, "not a regular expression"),
+        ("table", {"offset": -1}, "whole number"),
+        ("table", {"sort": "x"}, "no column"),
+        ("table", {"states": "x"}, "list of texts"),
+        ("timeline", {"begin": "x"}, "number of seconds"),
+        ("cancel", {"key": "t99"}, "no task there"),
+        ("governors", {}, "detached"),
+        ("inspect", {"key": "o99"}, "no object"),
+        ("asset", {"name": "../live.py"}, "no file"),
+        ("asset", {"name": None}, "no file"),
+    ],
+)
+def test_what_cannot_be_answered_gets_an_error(
+    session: Session, browser: Any, type: str, parameters: dict[str, Any], text: str
+) -> None:
+    assert text in browser(widget_of(session)).refused(type, **parameters)
+
+
+def test_whatever_comes_is_survived(session: Session, browser: Any) -> None:
+    page = browser(widget_of(session))
+    for content in (None, [], "x", {}, {"type": "snapshot"}, {"request": "1"}, {"request": None, "type": 3}):
+        page.say(content)
+    assert page.ask("snapshot")["version"] >= 0
+
+
+def test_the_files_for_the_browser_are_given(session: Session, browser: Any) -> None:
+    page = browser(widget_of(session))
+    page.ask("asset", name="app.js")
+    assert len(page.buffers[0]) > 1000
+
+
+def test_too_many_requests_at_once_are_refused(browser: Any) -> None:
+    release = threading.Event()
+
+    class Slow(LiveWidget):
+        def __init__(self) -> None:
+            super().__init__("session")
+            self._requests["slow"] = lambda: {"done": release.wait(30)}
+
+    page = browser(Slow())
+    for number in range(1000, 1000 + live.REQUESTS_MAX):
+        page.say({"type": "slow", "request": number})
+    assert "REQUESTS_MAX" in page.refused("slow")
+    release.set()
+    answers = [page.messages.get(timeout=30) for _ in range(live.REQUESTS_MAX)]
+    assert all(answer["data"] == {"done": True} for answer in answers)
+
+
+def test_the_end_of_the_session_is_told_and_watched_no_longer(session: Session, browser: Any) -> None:
+    widget = widget_of(session)
+    page = browser(widget)
+    page.ask("snapshot")
+    session.close()
+    told = page.wait_for(lambda told: "session" in told)
+    assert told["session"]["word"] == "closed"
+    assert session._mirror.watches == ()
+
+
+def test_a_closed_widget_keeps_nothing_alive(session: Session) -> None:
+    widget = SessionWidget(session)
+    gone = weakref.ref(widget)
+    session.close()
+    widget.advance()
+    widget.close()
+    del widget
+    gc.collect()
+    assert gone() is None
