@@ -21,6 +21,10 @@ MODULES = [
     "rain.common.content_type",
     "rain.common.labeled_list",
     "rain.common.text",
+    "rain.notebook.magics.actions",
+    "rain.notebook.magics.cell",
+    "rain.notebook.magics.source",
+    "rain.notebook.magics.table",
 ]
 
 

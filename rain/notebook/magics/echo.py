@@ -56,8 +56,8 @@ class _Echo:
         with self._sending:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
-            for (_, stream), (header, parts) in waiting.items():
-                self._send(header, {"name": stream, "text": shortened("".join(parts))})
+            for (_, name), (header, parts) in waiting.items():
+                self._send(header, {"name": name, "text": shortened("".join(parts))})
 
     def _flush_later(self) -> None:
         self._kernel.iopub_thread.io_loop.call_later(FLUSH_S, self._flush_now)
