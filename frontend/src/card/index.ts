@@ -67,9 +67,10 @@ class CardView {
   private readonly title = h("span", { class: "rain-card-title" }, "Rain");
   private readonly word = h("span", { class: "rain-card-word", role: "status" });
   private readonly facts = h("dl", { class: "rain-card-facts" });
+  private readonly why = h("div", { class: "rain-muted rain-card-why" });
   private readonly loads = gauges();
-  private readonly governors = h("section", { class: "rain-card-part" });
-  private readonly sessions = h("section", { class: "rain-card-part" });
+  private readonly governors = h("section", { class: "rain-card-part", hidden: true });
+  private readonly sessions = h("section", { class: "rain-card-part", hidden: true });
   private readonly refresher: Refresher;
   private readonly off: () => void;
   private ended = false;
@@ -80,6 +81,7 @@ class CardView {
       { class: "rain rain-card", "aria-label": "Rain client" },
       h("div", { class: "rain-card-head" }, this.title, this.word),
       this.facts,
+      this.why,
       this.governors,
       this.sessions,
     );
@@ -105,7 +107,7 @@ class CardView {
     } catch (error) {
       setText(this.word, "no answer");
       this.element.dataset["state"] = "lost";
-      this.word.title = error instanceof Error ? error.message : String(error);
+      setText(this.why, error instanceof Error ? error.message : String(error));
     }
     if (!this.ended) this.refresher.touch();
   }
@@ -114,23 +116,22 @@ class CardView {
     this.ended = true;
     this.element.dataset["state"] = word === "lost" ? "lost" : "closed";
     setText(this.word, word);
-    this.word.title = why;
+    setText(this.why, why);
   }
 
   private draw(card: Card): void {
     const connected = card.state === "connected";
     this.element.dataset["state"] = "connected";
     setText(this.word, card.state);
-    this.word.title = "";
+    setText(this.why, "");
     const cpus = card.governors.reduce((sum, { cpus: some }) => sum + some, 0);
     const facts: [string, string][] = [["address", card.address]];
     if (card.http) facts.push(["dashboard", card.http]);
     if (card.version) facts.push(["version", card.version]);
     if (cpus) facts.push(["cpus", count(cpus)]);
-    if (!connected && card.state !== "closed") facts.push(["because", card.state]);
     replace(this.facts, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     this.governors.hidden = this.sessions.hidden = !connected;
-    if (!connected) return this.end(card.state === "closed" ? "closed" : "lost", "");
+    if (!connected) return this.end(card.state === "closed" ? "closed" : "lost", card.state === "closed" ? "" : card.state);
     this.drawGovernors(card.governors);
     this.drawSessions(card.sessions);
   }

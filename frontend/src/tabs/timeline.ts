@@ -33,7 +33,8 @@ class Timeline {
   private readonly scroll = h("div", {
     class: "rain-lanes",
     tabindex: "0",
-    role: "img",
+    role: "group",
+    "aria-roledescription": "timeline",
     "aria-label": "Timeline",
   }, this.spacer);
   private readonly range = h("span", { class: "rain-muted rain-push" });
@@ -54,6 +55,7 @@ class Timeline {
   private settle: ReturnType<typeof setTimeout> | undefined;
   private drag: { x: number; y: number; span: Span; top: number; moved: boolean } | null = null;
   private hovered: Bar | null = null;
+  private first = Infinity; // the first start that was ever seen
 
   constructor(
     private readonly store: SessionStore,
@@ -204,8 +206,6 @@ class Timeline {
     });
     setText(this.range, this.data?.lanes.length ? `${clock(span.begin)} – ${clock(span.end)} · ${seconds(span.end - span.begin)}` : "");
   }
-
-  private first = Infinity;
 
   // Times are counted from the first start that was ever seen.
   private origin(data: TimelineAnswer): number {
