@@ -59,7 +59,8 @@ def looks_like_table(head: str) -> bool:
     (True, False)
     """
     delimiter = sniff_delimiter(head)
-    lines = [line for line in head.splitlines()[:-1][:_SNIFFED_LINES] if line.strip()]
+    whole = head.rpartition("\n")[0].splitlines()
+    lines = [line for line in whole[:_SNIFFED_LINES] if line.strip()]
     return delimiter is not None and len(lines) > 1 and len({line.count(delimiter) for line in lines}) == 1
 
 
@@ -194,11 +195,16 @@ class CsvViewer:
         number, position = self._frontier
         try:
             while number < until and self._total is None:
-                found = self._row(position, False)
-                if found is None:
-                    self._total = number
-                    break
-                number, position = number + 1, found[1]
+                at = position - self._base
+                end = self._window.find(self._end, at) if 0 <= at < len(self._window) else -1
+                if end >= 0 and self._window.find(b'"', at, end) < 0:  # most rows, as fast as it goes
+                    number, position = number + 1, self._base + end + 1
+                else:
+                    found = self._row(position, False)
+                    if found is None:
+                        self._total = number
+                        break
+                    number, position = number + 1, found[1]
                 if number % TABLE_PAGE_ROWS == 0:
                     self._starts.append(position)
         except _Starved:
@@ -206,7 +212,8 @@ class CsvViewer:
         self._frontier = (number, position)
 
     def page(self, parameters: Parameters) -> Page:
-        self._allowance = Allowance(self._ranges, not self._asked)
+        if self._asked:  # the first page is made with what finding the columns left of the first allowance
+            self._allowance = Allowance(self._ranges, False)
         self._asked = True
         if self._frontier[0] < parameters.offset + TABLE_PAGE_ROWS:
             # One row more, so that the end is seen on the last page.

@@ -114,6 +114,8 @@ class JsonDocument(Document):
                 what = "it is empty" if ranges.size <= len(head) else f"the first {len(head)} bytes are white space"
                 raise RainException(f"this is not JSON: {what}")
             self._start = found.start()
+            if found[0] not in b'"[{' and self._scalar_kind(self._scalar(self._start)) == "error":
+                raise RainException(self._not_json(self._start))
 
     def root(self) -> int:
         return _ALL_LINES if self._lines else self._start
@@ -147,16 +149,6 @@ class JsonDocument(Document):
                 box.state = (stage, None)
             elif not self._step(box, stage, allowance):
                 return
-        if box.starts and len(box.ends) < len(box.starts):
-            self._finish_last(box, allowance)
-
-    def _finish_last(self, box: Box, allowance: Allowance) -> None:
-        """The end of the last child, if it is in the blocks that may be read, tells more about it."""
-        stage, skip = box.state
-        if stage == _AFTER and skip is not None and skip.run(self.ranges, allowance):
-            box.ends.append(skip.position)
-            box.position = skip.position
-            box.state = (stage, None)
 
     def _step(self, box: Box, stage: str, allowance: Allowance) -> bool:
         """Take the next byte that is not white space; False if the allowance is used up."""

@@ -38,7 +38,7 @@ DOWNLOAD_PIECE_BYTES = MIB
 # -- values ---------------------------------------------------------------------------------------
 IMAGE_BYTES_MAX = 16 * MIB
 IMAGE_PIXELS_MAX = 100_000_000
-PICKLE_OPCODES_MAX = 200_000
+PICKLE_OPCODES_MAX = 100_000
 """Opcodes of a pickle that are looked at for its summary."""
 PICKLE_GLOBALS_MAX = 200
 VALUE_BYTES_MAX = 256 * MIB

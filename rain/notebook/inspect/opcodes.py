@@ -13,10 +13,11 @@ from __future__ import annotations
 import pickletools
 import struct
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from rain.notebook.inspect.limits import PICKLE_OPCODES_MAX
+from rain.notebook.inspect.limits import BLOCK_BYTES, PICKLE_OPCODES_MAX
 from rain.notebook.inspect.ranges import Ranges
 from rain.notebook.inspect.safe import cut
 from rain.notebook.inspect.subject import Allowance
@@ -24,7 +25,7 @@ from rain.notebook.inspect.subject import Allowance
 _STRING_BYTES_MAX = 1000
 """Longer strings are passed without being read."""
 _ITEMS_KEPT = 64
-_OPCODES = {info.code: info for info in pickletools.opcodes}
+_OPCODES = {ord(info.code): info for info in pickletools.opcodes}
 _COUNTED = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
     pickletools.TAKEN_FROM_ARGUMENT4: 4,
@@ -121,12 +122,13 @@ def read_story(ranges: Ranges, allowance: Allowance) -> Story:
     """Follow the opcodes of a pickle up to its end, or as far as may be read."""
     machine = _Machine()
     story = machine.story
+    window = _Window(ranges)
     try:
-        while story.opcodes.total() < PICKLE_OPCODES_MAX:
+        for _ in range(PICKLE_OPCODES_MAX):
             if not allowance.left:
                 story.problem = f"only the first {story.end:,} bytes were looked at"
                 return story
-            if machine.step(*_opcode(ranges, story)):
+            if machine.step(*_opcode(window, story)):
                 return story
         story.problem = f"only the first {PICKLE_OPCODES_MAX:,} opcodes were looked at (PICKLE_OPCODES_MAX)"
     except _Broken as error:
@@ -134,12 +136,29 @@ def read_story(ranges: Ranges, allowance: Allowance) -> Story:
     return story
 
 
-def _opcode(ranges: Ranges, story: Story) -> tuple[str, Any]:
+class _Window:
+    """Reads little pieces, one behind the other, faster than `Ranges` does."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+        self._base, self._data = 0, b""
+        self.size = ranges.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        at = offset - self._base
+        if not 0 <= at <= len(self._data) - length:
+            if length > BLOCK_BYTES or offset >= self.size:
+                return self._ranges.read(offset, length)
+            self._base, self._data, at = offset, self._ranges.read(offset, BLOCK_BYTES), 0
+        return self._data[at : at + length]
+
+
+def _opcode(ranges: _Window, story: Story) -> tuple[str, Any]:
     """Name and argument of the next opcode; of a long argument only how long it is."""
     head = ranges.read(story.end, 9)
     if not head:
         raise _Broken("it is cut off")
-    info = _OPCODES.get(chr(head[0]))
+    info = _OPCODES.get(head[0])
     if info is None:
         raise _Broken(f"{head[:1].hex()} is no opcode")
     argument: Any = None
@@ -169,7 +188,7 @@ def _opcode(ranges: Ranges, story: Story) -> tuple[str, Any]:
     return info.name, argument
 
 
-def _lines(ranges: Ranges, at: int, count: int) -> tuple[list[bytes], int]:
+def _lines(ranges: _Window, at: int, count: int) -> tuple[list[bytes], int]:
     lines = []
     for _ in range(count):
         raw = ranges.read(at, 4 * _STRING_BYTES_MAX)
@@ -198,9 +217,9 @@ class _Machine:
         if name == "STOP":
             self.story.value = self._pop()
             return True
-        action = getattr(self, f"_do_{name.lower()}", None)
+        action = _ACTIONS.get(name)
         if action is not None:
-            action(argument)
+            action(self, argument)
         else:
             self._push_simple(name, argument)
         return False
@@ -416,3 +435,8 @@ class _Machine:
         state, made = self._pop(), self._top()
         if isinstance(made, Made):
             made.state = state
+
+
+_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    name[4:].upper(): action for name, action in vars(_Machine).items() if name.startswith("_do_")
+}

@@ -198,6 +198,9 @@ def _values_length(data: Any, depth: int = _DEPTH_MAX) -> int | None:
     if parts is not None:
         shape = _shape(parts[0])
         return shape[-1] if shape else None
+    if _is(data, "pyarrow", "_restore_array"):
+        length = _argument(_argument(data, 0), 1)
+        return length if type(length) is int else None
     if depth and isinstance(data, Made):
         inner = [data.arguments, data.state]
         for held in inner:
@@ -212,8 +215,9 @@ def _manager(note: Made) -> Items | None:
     """The axes of a data frame or series, columns first."""
     state = note.state if isinstance(note.state, Items) else None
     manager = state.get("_mgr") if state is not None else None
-    for at in (1, 0):
-        axes = _argument(manager, at) if isinstance(manager, Made) else None
+    if not isinstance(manager, Made):
+        return None
+    for axes in (_argument(manager, 1), _argument(manager.state, 0)):
         if isinstance(axes, Items) and axes.first and _is(axes.first[0], "pandas", "_new_Index", "_new_DatetimeIndex"):
             return axes
     return None

@@ -86,9 +86,11 @@ class TextViewer:
         self._ranges = subject.ranges
         self._head = subject.head
         whole = len(subject.head) == subject.ranges.size
-        declared = subject.content_type if (subject.content_type or "").startswith("text-") else None
-        guessed = guess_encoding(subject.head, whole)
-        self._encoding = text_encoding(declared) if declared else guessed or "utf-8"
+        declared = subject.content_type or ""
+        if declared == "text" or declared.startswith("text-"):
+            self._encoding = text_encoding(declared)
+        else:
+            self._encoding = guess_encoding(subject.head, whole) or "utf-8"
         self._states: dict[tuple[str, int], int] = {}  # of encodings whose bytes mean other things after a shift
 
     def page(self, parameters: Parameters) -> Page:

@@ -143,7 +143,8 @@ class TreeViewer:
     def _children(self, box: Box, offset: int, allowance: Allowance) -> dict[str, Any]:
         if offset > _CHILDREN_MAX:
             raise RainException(f"of one node {_CHILDREN_MAX:,} children at most are shown; see the text or the bytes")
-        self._document.advance(box, offset + TREE_PAGE_CHILDREN, allowance)
+        # One more than is shown, so that the end of the last one is known, and whether there is another.
+        self._document.advance(box, offset + TREE_PAGE_CHILDREN + 1, allowance)
         offset = min(offset, len(box.starts))
         children = [
             self._node(self._document.label(box, number), box.starts[number], box.end(number), False)

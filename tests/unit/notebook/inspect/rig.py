@@ -1,0 +1,70 @@
+"""Data to be looked at, and a look at them as a browser has it."""
+
+from __future__ import annotations
+
+import json
+
+from rain.common import DataInstance
+from rain.common.ids import ID
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.io.sources import BytesSource, FileSource, RemoteSource
+from rain.notebook.inspect import Inspection
+
+PAGE_BYTES_MAX = 2 << 20
+GIB = 1 << 30
+
+
+def instance(data, content_type=None, label="it"):
+    source = BytesSource(data) if isinstance(data, bytes) else data
+    info = ObjectInfo(size=source.size, content_type=content_type, user={"seen": 1})
+    return DataInstance(source, ObjectSpec(ID(3, 5), label, user={"note": "x"}), info)
+
+
+class Look:
+    """An inspection whose answers are checked to be what can be sent."""
+
+    def __init__(self, data, content_type=None, label="it"):
+        self.instance = instance(data, content_type, label)
+        self.inspection = Inspection(lambda: self.instance)
+
+    def answer(self, **parameters):
+        answer, self.buffers = self.inspection.page(parameters)
+        # As ipykernel does: lone surrogates and NaN would not get through.
+        text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+        assert len(text.encode()) < PAGE_BYTES_MAX
+        assert answer["view"] in answer["views"]
+        assert all(isinstance(buffer, bytes) for buffer in self.buffers)
+        return answer
+
+    def page(self, **parameters):
+        return self.answer(**parameters)["page"]
+
+    def node(self, **parameters):
+        return self.page(view="tree", **parameters)["node"]
+
+    def bytes_read(self, path=()):
+        return self.inspection._opened[path].subject.ranges.bytes_read
+
+
+def sparse(tmp_path, head=b"", size=10 * GIB, tail=b"", name="sparse"):
+    """A file with almost nothing in it, of any size."""
+    path = tmp_path / name
+    with open(path, "wb") as file:
+        file.write(head)
+        file.truncate(size)
+        if tail:
+            file.seek(size - len(tail))
+            file.write(tail)
+    return FileSource(str(path))
+
+
+def elsewhere(data, size=None):
+    """A source that is read over some network, and what was read of it."""
+    reads = []
+
+    def read(offset, length):
+        assert length is not None, "all of it was asked for"
+        reads.append((offset, length))
+        return data[offset : offset + length]
+
+    return RemoteSource(len(data) if size is None else size, False, read), reads
