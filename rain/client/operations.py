@@ -610,10 +610,11 @@ def forget(session: Session, items: Any) -> Operation[None]:
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:
-    """What a task wrote."""
+    """What a task wrote, a running one so far."""
     if task.state is None:
         raise not_submitted(session, task)
-    output = yield client_of(session)._ask(lambda request: GetOutput(request, task.id))
+    answer = yield client_of(session)._ask(lambda request: GetOutput(request, [task.id]))
+    (output,) = answer.outputs
     return output.stdout.decode("utf-8", "replace"), output.stderr.decode("utf-8", "replace")
 
 

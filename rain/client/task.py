@@ -367,7 +367,7 @@ class Task:
         await self._session.cancel_async([self], timeout=timeout)
 
     def stdout(self, timeout: float | None = None) -> str:
-        """What its last attempt wrote to stdout (the tail of much)."""
+        """What its last attempt wrote to stdout (the tail of much); while it runs, what it wrote so far."""
         return self._session._output_of(self, timeout)[0]
 
     async def stdout_async(self, timeout: float | None = None) -> str:
@@ -375,7 +375,7 @@ class Task:
         return (await self._session._output_of_async(self, timeout))[0]
 
     def stderr(self, timeout: float | None = None) -> str:
-        """What its last attempt wrote to stderr and `logging` (the tail of much)."""
+        """What its last attempt wrote to stderr and `logging`; as `stdout`."""
         return self._session._output_of(self, timeout)[1]
 
     async def stderr_async(self, timeout: float | None = None) -> str:

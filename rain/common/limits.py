@@ -49,6 +49,8 @@ CRASHES_MAX = 3
 """Attempts of a task that may end in a crash before the task fails."""
 TASK_OUTPUT_BYTES_MAX = 64 * KIB
 """Tail of each of stdout and stderr that is kept with a task."""
+OUTPUT_TASKS_MAX = 100
+"""Tasks of which one `GetOutput` may ask what they wrote."""
 ERROR_OUTPUT_BYTES_MAX = 4 * KIB
 """Tail of stderr that is quoted in an error's text."""
 DEBUG_BYTES_MAX = 64 * KIB

@@ -98,6 +98,29 @@ class TaskResult(Part):
     error: TaskError | None = None
     stdout: bytes = b""
     stderr: bytes = b""
+    written: tuple[int, int] = (0, 0)  # bytes in all, to stdout and to stderr: more than the tails may hold
+
+
+class TaskOutput(Part):
+    """What an attempt wrote: pieces of stdout and stderr up to their present ends, and how many bytes precede each.
+
+    `attempt` 0: nothing is known. `running`: there may be more to come."""
+
+    id: ID
+    attempt: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    stdout_before: int = 0
+    stderr_before: int = 0
+    running: bool = False
+
+
+class Had(Part):
+    """How much of what an attempt wrote its reader has: bytes of stdout and of stderr. What follows is asked for."""
+
+    attempt: int = 0
+    stdout: int = 0
+    stderr: int = 0
 
 
 class SessionEnv(Part):
@@ -330,10 +353,13 @@ class Locate(Message):
 
 
 class GetOutput(Message):
-    """What the task's last attempt wrote. Answered by `Output`."""
+    """What the last attempts of these tasks wrote, of running ones so far: the tails, at most `TASK_OUTPUT_BYTES_MAX`
+    of each stream. `had`, if given, says of each task what is known already. At most `OUTPUT_TASKS_MAX` tasks. Answered
+    by `Output`."""
 
     request: int
-    task: ID
+    tasks: list[ID]
+    had: list[Had] = []
 
 
 class Explain(Message):
@@ -427,9 +453,10 @@ class Located(Message):
 
 
 class Output(Message):
+    """In the order of asking."""
+
     request: int
-    stdout: bytes
-    stderr: bytes
+    outputs: list[TaskOutput]
 
 
 class Info(Message):
@@ -539,6 +566,13 @@ class SessionEnded(Message):
     session_id: int
 
 
+class OutputRead(Message):
+    """Answer to `ReadOutput`: what of it runs here. Tasks left out have not begun or have ended."""
+
+    request: int
+    outputs: list[TaskOutput]
+
+
 class Load(Message):
     """Sent every `HEARTBEAT_S`; also the sign of life."""
 
@@ -584,6 +618,14 @@ class EndSession(Message):
     """Kill all of a session's executors, drop its objects. Answered by `SessionEnded`."""
 
     session_id: int
+
+
+class ReadOutput(Message):
+    """What have these attempts written so far? `had` as of `GetOutput`. Answered by one `OutputRead`."""
+
+    request: int
+    tasks: list[tuple[ID, int]]
+    had: list[Had] = []
 
 
 # -- data connections -----------------------------------------------------------------------------
@@ -752,9 +794,9 @@ ServerToClient: TypeAlias = (
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | Load
+    | SessionEnded | OutputRead | Load
 )  # fmt: skip
-ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession
+ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput
 DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt
 ExecutorToGovernor: TypeAlias = Recalled | Results

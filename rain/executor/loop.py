@@ -151,7 +151,7 @@ class Executor:
         if self._forked:
             # A process that the task forked came out of the user's function: the task's result is not its to tell.
             os._exit(0)
-        result.stdout, result.stderr = self._streams(result)
+        self._take_streams(result)
         if not line.holds():
             self._held_since = end
         if line.hold(encoded(result)):
@@ -187,9 +187,14 @@ class Executor:
         info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)
         return TaskResult(task.spec.id, task.attempt, info, [], error)
 
-    def _streams(self, result: TaskResult) -> tuple[bytes, bytes]:
+    def _take_streams(self, result: TaskResult) -> None:
+        """Put what was written into the result, unless the task's own account of it is there."""
         stdout, stderr = self._output.take()
-        return result.stdout or stdout, result.stderr or stderr
+        if stdout or stderr:
+            (out, err), (own_out, own_err) = self._output.written, result.written
+            result.written = (own_out if result.stdout else out, own_err if result.stderr else err)
+            result.stdout = result.stdout or stdout
+            result.stderr = result.stderr or stderr
 
     # -- interrupts and forks ------------------------------------------------------------------------
 

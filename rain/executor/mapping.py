@@ -336,10 +336,10 @@ class OutputFile:
                 os.unlink(self._path)
 
 
-def read_tail(fd: int, length: int) -> bytes:
-    """The last `length` bytes of a file."""
-    start = max(0, os.fstat(fd).st_size - length)
-    return os.pread(fd, length, start)
+def read_tail(fd: int, length: int) -> tuple[bytes, int]:
+    """The last `length` bytes of a file, and its size."""
+    size = os.fstat(fd).st_size
+    return os.pread(fd, length, max(0, size - length)), size
 
 
 def inner_path(path: str, what: str) -> str:

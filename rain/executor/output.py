@@ -45,6 +45,12 @@ class Output:
         self._flush_python = (self._stdout.flush, self._stderr.flush)
         self._flush_c = _libc.fflush
         self._trimmed = {STDOUT: 0, STDERR: 0}
+        self._sizes = {STDOUT: 0, STDERR: 0}
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """Of how many bytes in all the last `take` gave the tails."""
+        return self._sizes[STDOUT], self._sizes[STDERR]
 
     def renew(self) -> None:
         """Make 1 and 2 the memory files again, should a task have closed or replaced them."""
@@ -65,7 +71,7 @@ class Output:
 
     def _take(self, number: int) -> bytes:
         file = self._files[number]
-        size = os.lseek(file, 0, os.SEEK_CUR)
+        size = self._sizes[number] = os.lseek(file, 0, os.SEEK_CUR)
         if not size:
             return b""
         start = max(0, size - TASK_OUTPUT_BYTES_MAX)

@@ -126,13 +126,13 @@ class _Attempt:
                 error = TaskError("rain", str(disk_full(f"{os.path.abspath('.')}/")))
             else:
                 error = TaskError("rain", f"the program could not be run: {failure}")
-        stdout, stderr = self._tails(error is not None)
+        (stdout, out), (stderr, err) = self._tails(error is not None)
         if error is not None:
             self.info.error = error.message
             self.space.discard()
         for file in self.captured.values():
             file.discard()
-        return TaskResult(self.task.spec.id, self.task.attempt, self.info, outputs, error, stdout, stderr)
+        return TaskResult(self.task.spec.id, self.task.attempt, self.info, outputs, error, stdout, stderr, (out, err))
 
     def _run(self) -> list[OutputResult]:
         config = self.config = _checked(self.task)
@@ -253,18 +253,19 @@ class _Attempt:
         room = os.statvfs(".")
         if room.f_bavail * room.f_frsize < MIB:
             lines.append(str(disk_full(f"{os.path.abspath('.')}/")))
-        lines.append(quote_output("stderr", self._tails(True)[1]))
+        lines.append(quote_output("stderr", self._tails(True)[1][0]))
         return "\n".join(lines)
 
-    def _tails(self, failed: bool) -> tuple[bytes, bytes]:
-        """What the program wrote; what went to an output is told only when the output is lost."""
+    def _tails(self, failed: bool) -> list[tuple[bytes, int]]:
+        """The tails of what the program wrote, and how many bytes it were; what went to an output is told only when the
+        output is lost."""
         indices = (self.config.stdout, self.config.stderr) if failed else (None, None)
         defaults = (self.runner.stdout, self.runner.stderr)
         tails = []
         for index, default in zip(indices, defaults, strict=True):
             file = None if index is None else self.captured.get(index)
             tails.append(read_tail(default if file is None else file.fd, TASK_OUTPUT_BYTES_MAX))
-        return tails[0], tails[1]
+        return tails
 
     def _outputs(self, config: ExecuteConfig) -> list[OutputResult]:
         specs = self.task.outputs

@@ -38,7 +38,6 @@ from rain.common.limits import (
     CBOR_MEMORY_BYTES_MAX,
     EXECUTOR_START_S,
     KIB,
-    TASK_OUTPUT_BYTES_MAX,
 )
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
 from rain.common.spec import TaskError, TaskInfo
@@ -57,6 +56,7 @@ from rain.governor.cbor1_wire import (
     encode_call,
     encode_drop_cached,
 )
+from rain.governor.streams import read_new, read_tails
 from rain.io.files import disk_full, is_full
 from rain.io.process import family, own_memory, signal_all, spawn
 from rain.io.scratch import Scratch
@@ -103,14 +103,11 @@ class _Executor:
         self.broken = False  # nothing more is read from it
         self.buried = False
 
-    def tails(self, since_mark: bool) -> tuple[bytes, bytes]:
-        """The ends of what it wrote, to stdout and to stderr."""
-        tails = [b"", b""]
-        for number, fd in enumerate(self.logs):
-            size = os.fstat(fd).st_size
-            start = max(self.marks[number] if since_mark else 0, size - TASK_OUTPUT_BYTES_MAX)
-            tails[number] = os.pread(fd, max(0, size - start), start)
-        return tails[0], tails[1]
+    def tails(self, since_mark: bool) -> tuple[bytes, bytes, tuple[int, int]]:
+        """The ends of what it wrote, to stdout and to stderr, and how many bytes it were."""
+        if not self.logs:
+            return b"", b"", (0, 0)
+        return read_tails(self.logs, self.marks if since_mark else (0, 0))
 
 
 class ForeignExecutors:
@@ -125,9 +122,9 @@ class ForeignExecutors:
     on_recalled : callable
         ``(executor_id, numbers)``: the answer to one `recall`.
     on_exited : callable
-        ``(executor_id, reason, number, stdout, stderr)``, once for each executor that was started, when its process
-        group is gone: what follows "the executor" in a sentence, the number of the task that it was on (0: none), tails
-        of what it wrote. Not called for what `close` ends.
+        ``(executor_id, reason, number, stdout, stderr, written)``, once for each executor that was started, when its
+        process group is gone: what follows "the executor" in a sentence, the number of the task that it was on (0:
+        none), tails of what it wrote, how many bytes it were. Not called for what `close` ends.
     work_dir : str
         The governor's folder, for sockets; they are made elsewhere if its path is too long for them. Executors' own
         folders are ``setup.work_dir``.
@@ -141,7 +138,7 @@ class ForeignExecutors:
         *,
         on_results: Callable[[int, Results], Any],
         on_recalled: Callable[[int, list[int]], Any],
-        on_exited: Callable[[int, str, int, bytes, bytes], Any],
+        on_exited: Callable[[int, str, int, bytes, bytes, tuple[int, int]], Any],
         work_dir: str = "",
         start_s: float = EXECUTOR_START_S,
     ) -> None:
@@ -212,6 +209,13 @@ class ForeignExecutors:
         return {
             executor.id: executor.current.number if executor.current else 0 for executor in self._executors.values()
         }
+
+    def read(self, executor_id: int, number: int, had: tuple[int, int]) -> list[tuple[bytes, int]] | None:
+        """What task `number` wrote so far, as `rain.governor.executors.Executors.read`."""
+        executor = self._executors.get(executor_id)
+        if executor is None or executor.current is None or executor.current.number != number or not executor.logs:
+            return None
+        return [read_new(*place) for place in zip(executor.logs, executor.marks, had, strict=True)]
 
     def pid(self, executor_id: int) -> int:
         """The executor's process id, 0 if there is none."""
@@ -468,19 +472,18 @@ class ForeignExecutors:
                 text = str(disk_full(f"{executor.setup.spill_dir}/"))
             self._finish(executor, self._failure(executor, task, text, info))
         else:
-            stdout, stderr = executor.tails(True)
-            self._finish(executor, TaskResult(task.spec.id, task.attempt, info, outputs, None, stdout, stderr))
+            self._finish(executor, TaskResult(task.spec.id, task.attempt, info, outputs, None, *executor.tails(True)))
 
     def _failure(
         self, executor: _Executor, task: ExecutorTask, message: str, info: TaskInfo | None = None, kind: str = "rain"
     ) -> TaskResult:
         """A failed attempt; the executor's own failures come with its logs."""
-        stdout, stderr = executor.tails(executor.current is task)
+        stdout, stderr, written = executor.tails(executor.current is task)
         quoted = [quote_output(name, tail) for name, tail in (("stdout", stdout), ("stderr", stderr)) if tail]
         text = "\n".join([message, *quoted])
         info = info or TaskInfo(governor=executor.setup.governor_id, attempts=task.attempt)
         info.error = text
-        return TaskResult(task.spec.id, task.attempt, info, [], TaskError(kind, text), stdout, stderr)
+        return TaskResult(task.spec.id, task.attempt, info, [], TaskError(kind, text), stdout, stderr, written)
 
     def _finish(self, executor: _Executor, result: TaskResult) -> None:
         executor.current = None
@@ -564,7 +567,7 @@ class ForeignExecutors:
             return
         executor.buried = True
         number = executor.current.number if executor.current is not None else 0
-        stdout, stderr = executor.tails(executor.current is not None)
+        tails = executor.tails(executor.current is not None)
         self._disconnect(executor)
         for fd in executor.logs:
             os.close(fd)
@@ -576,7 +579,7 @@ class ForeignExecutors:
         self._all_gone.set()
         if not self._closed:
             lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
-            self._on_exited(executor.id, executor.end + lost, number, stdout, stderr)
+            self._on_exited(executor.id, executor.end + lost, number, *tails)
 
 
 def _resolved(command: Sequence[str], path: str) -> list[str]:

@@ -30,7 +30,7 @@ import msgspec
 
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.framing import FrameDecoder, encode_prefix
-from rain.common.limits import KIB, MIB, TASK_OUTPUT_BYTES_MAX
+from rain.common.limits import KIB, MIB
 from rain.common.messages import (
     ExecutorSetup,
     ExecutorTask,
@@ -42,6 +42,7 @@ from rain.common.messages import (
     Results,
     RunTasks,
 )
+from rain.governor.streams import read_new, read_tails
 from rain.governor.zygotes import Zygote
 from rain.io.process import family, own_memory
 from rain.io.tree import remove_tree
@@ -101,9 +102,9 @@ class Executors:
     on_recalled : callable
         ``(executor_id, numbers)``: the answer to one `recall`; after stale results also unasked for.
     on_exited : callable
-        ``(executor_id, reason, number, stdout, stderr)``, once for each executor that was started, when nothing of it
-        is left: what happened, the task number in the shared word, tails of what it wrote since that task began. Not
-        called for what `close` ends.
+        ``(executor_id, reason, number, stdout, stderr, written)``, once for each executor that was started, when
+        nothing of it is left: what happened, the task number in the shared word, tails of what it wrote since that task
+        began, and how many bytes it were. Not called for what `close` ends.
     work_dir : str
         Current directory of the processes that executors are forked from. Executors have their own
         (``setup.work_dir``), which are removed when they exit.
@@ -116,7 +117,7 @@ class Executors:
         *,
         on_results: Callable[[int, Results], Any],
         on_recalled: Callable[[int, list[int]], Any],
-        on_exited: Callable[[int, str, int, bytes, bytes], Any],
+        on_exited: Callable[[int, str, int, bytes, bytes, tuple[int, int]], Any],
         work_dir: str = "",
         python: str | None = None,
     ) -> None:
@@ -179,7 +180,7 @@ class Executors:
 
     def _start_failed(self, executor_id: int, reason: str) -> None:
         if not self._closed:
-            self._on_exited(executor_id, reason, 0, b"", b"")
+            self._on_exited(executor_id, reason, 0, b"", b"", (0, 0))
 
     def run(self, executor_id: int, tasks: Sequence[ExecutorTask]) -> None:
         """Queue tasks behind those that the executor has."""
@@ -213,6 +214,17 @@ class Executors:
         """executor_id -> number of the task that it is on, 0 for none; of all that live."""
         words = self._words
         return {executor_id: words[executor.slot] for executor_id, executor in self._executors.items()}
+
+    def read(self, executor_id: int, number: int, had: tuple[int, int]) -> list[tuple[bytes, int]] | None:
+        """What task `number` wrote so far to stdout and stderr, behind the bytes that are known: as `read_new`.
+
+        None if the executor is not on this task.
+        """
+        executor = self._executors.get(executor_id)
+        if executor is None or self._words[executor.slot] != number:
+            return None
+        found = [read_new(executor.stdout, 0, had[0]), read_new(executor.stderr, 0, had[1])]
+        return found if self._words[executor.slot] == number else None
 
     def pid(self, executor_id: int) -> int:
         """The executor's process id, 0 if it has not been forked yet or is gone."""
@@ -360,9 +372,9 @@ class Executors:
         if not executor.pid and not executor.zygote.ready:
             # It could not even be started: its task is charged, or it would be tried for ever.
             number = executor.first
-        stdout, stderr = _tail(executor.stdout), _tail(executor.stderr)
+        tails = read_tails((executor.stdout, executor.stderr))
         self._forget(executor)
-        self._on_exited(executor.id, reason, number, stdout, stderr)
+        self._on_exited(executor.id, reason, number, *tails)
 
     def _forget(self, executor: _Executor) -> None:
         if self._executors.pop(executor.id, None) is None:
@@ -399,9 +411,3 @@ def describe_exit(status: int, killed: bool = False) -> str:
     if number == signal.SIGKILL and not killed:
         text += ", probably out of memory"
     return text
-
-
-def _tail(file: int) -> bytes:
-    size = os.fstat(file).st_size
-    start = max(0, size - TASK_OUTPUT_BYTES_MAX)
-    return os.pread(file, size - start, start)

@@ -41,6 +41,7 @@ from rain.common.messages import (
     Register,
     Results,
     ServerToGovernor,
+    TaskOutput,
     TaskResult,
 )
 from rain.common.spec import TaskError, TaskInfo
@@ -152,6 +153,7 @@ class Governor:
             do.RecallFromExecutor: lambda effect: self._pool(effect).recall(effect.executor_id, effect.numbers),
             do.InterruptExecutor: lambda effect: self._pool(effect).interrupt(effect.executor_id, effect.number),
             do.KillExecutor: lambda effect: self._pool(effect).kill(effect.executor_id),
+            do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self._run_builtin,
             do.CancelBuiltin: self._cancel_builtin,
         }
@@ -498,10 +500,22 @@ class Governor:
     def _recalled(self, executor_id: int, numbers: list[int]) -> None:
         self._step(ev.ExecutorRecalled(executor_id, numbers))
 
-    def _exited(self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes) -> None:
+    def _read_outputs(self, effect: do.ReadOutputs) -> None:
+        found = []
+        for item in effect.items:
+            had = item.had
+            streams = self._pool(item).read(item.executor_id, item.number, (had.stdout, had.stderr))
+            if streams is not None:
+                (stdout, out), (stderr, err) = streams
+                found.append(TaskOutput(item.id, item.attempt, stdout, stderr, out, err, True))
+        self._loop.call_soon(self._step, ev.OutputsRead(effect.request, found))
+
+    def _exited(
+        self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
+    ) -> None:
         self._memory_max.pop(executor_id, None)
         self._seen.pop(executor_id, None)
-        self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr))
+        self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr, written))
         self._foreign_ids.discard(executor_id)
 
     # -- builtin tasks --------------------------------------------------------------------------

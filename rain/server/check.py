@@ -63,6 +63,9 @@ def check(core: ServerCore) -> None:
         copies += len(governor.objects)
     sites = sum(len(obj.sites) for session in graph.sessions.values() for obj in session.objects.values())
     assert sites == copies, "sites and copies differ"
+    for reading in core.state.readings.values():
+        assert reading.waiting and reading.waiting <= graph.governors.keys(), "nobody will answer a reading"
+        assert reading.client_id in graph.clients, reading.client_id
     for client in graph.clients.values():
         for session in client.sessions.values():
             assert session.client is client and graph.sessions.get(session.id) is session, session

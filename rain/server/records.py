@@ -13,7 +13,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import AHEAD_TASKS_MAX
-from rain.common.messages import FileRef, Register, SessionEnv
+from rain.common.messages import FileRef, GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -355,7 +355,7 @@ class Session:
         Number of tasks per ``id(state)``, released ones included.
     governors : dict of str to Governor
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
-    outputs : dict of int to (bytes, bytes)
+    outputs : dict of int to TaskOutput
         What tasks' last attempts wrote, oldest first, at most `rain.server.core.run.OUTPUTS_BYTES_MAX`.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
@@ -407,7 +407,7 @@ class Session:
         self.shapes: dict[Any, Shape] = {}
         self.kinds: dict[Any, Kind] = {}
         self.governors: dict[str, Governor] = {}
-        self.outputs: dict[int, tuple[bytes, bytes]] = {}
+        self.outputs: dict[int, TaskOutput] = {}
         self.outputs_bytes = 0
         self.crashes: dict[int, int] = {}
         self.failures: dict[int, int] = {}
@@ -453,6 +453,18 @@ class Client:
         self.id = id
         self.sessions: dict[int, Session] = {}
         self.gathering: dict[int, Any] = {}
+
+
+class Reading:
+    """A client's question what running tasks have written; `waiting` are the governors that have not answered."""
+
+    __slots__ = ("client_id", "found", "message", "waiting")
+
+    def __init__(self, client_id: str, message: GetOutput) -> None:
+        self.client_id = client_id
+        self.message = message
+        self.waiting: set[str] = set()
+        self.found: dict[ID, TaskOutput] = {}
 
 
 class Governor:

@@ -63,7 +63,9 @@ class Rig:
         self.recalled.append((executor_id, numbers))
         self._news.set()
 
-    def _on_exited(self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes) -> None:
+    def _on_exited(
+        self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
+    ) -> None:
         self.exited[executor_id] = (reason, number, stdout, stderr)
         self._news.set()
 

@@ -7,8 +7,10 @@ import functools
 import linecache
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ from rain import (
     remote,
     tasks,
 )
+from rain.common.limits import TASK_OUTPUT_BYTES_MAX
+from tests.integration.conftest import until
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,30 @@ def test_what_c_code_children_and_logging_write_is_captured(session: Session) ->
     assert "logged" in written.stderr()
     assert "problem" in written.stderr()
     assert nothing.stdout() == nothing.stderr() == ""
+
+
+def test_output_of_running_tasks(session: Session, tmp_path: Path) -> None:
+    @remote(auto_encode="json")
+    def talk(ctx, gate: str) -> int:
+        if not os.path.exists(gate + "-was-here"):
+            open(gate + "-was-here", "x").close()
+            print("lost", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        print("so far")
+        print("problem", file=sys.stderr)
+        while not os.path.exists(gate):
+            time.sleep(0.001)
+        print("x" * 200_000)
+        return 0
+
+    task, waiting = talk(str(tmp_path / "gate")), tasks.Concat([blob("a")])
+    session.submit()
+    until(lambda: task.stdout() == "so far\n", "the second attempt's output")
+    assert task.stderr() == "problem\n"
+    assert waiting.stdout() == ""
+    (tmp_path / "gate").touch()
+    session.wait_all()
+    assert task.stdout() == "x" * (TASK_OUTPUT_BYTES_MAX - 1) + "\n"
 
 
 def test_arrays_are_mapped_and_writable_ones_are_private(session: Session) -> None:

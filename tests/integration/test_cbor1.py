@@ -349,7 +349,7 @@ class Rig:
 
     def _on_exited(self, executor_id: int, *news: Any) -> None:
         assert executor_id not in self.exited
-        self.exited[executor_id] = news
+        self.exited[executor_id] = news[:4]
         self._news.set()
 
     def _tell(self, take: Callable[[Any], None], news: Any) -> None:
@@ -704,6 +704,23 @@ async def test_kill(rig: Rig) -> None:
     rig.executors.run(1, [rig.task("hello")])
     rig.executors.recall(1, [1])
     rig.executors.interrupt(1)
+
+
+@with_rig
+async def test_output_is_read_while_the_task_runs(rig: Rig) -> None:
+    setup = rig.start()
+    await rig.run("fail", config="before")
+    task = await waiting_task(rig)
+    read = rig.executors.read
+    assert read(1, task.number, (0, 0)) == [(b"", 0), (b"", 0)]
+    with open(f"{setup.work_dir}/stdout", "ab") as log:
+        log.write(b"so far")
+    assert read(1, task.number, (0, 0)) == [(b"so far", 0), (b"", 0)]
+    assert read(1, task.number, (3, 0)) == [(b"far", 3), (b"", 0)]
+    assert read(1, task.number + 1, (0, 0)) is None
+    assert read(2, task.number, (0, 0)) is None
+    rig.executors.kill(1)
+    assert (await rig.gone())[2] == b"so far"
 
 
 @with_rig

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cloudpickle
@@ -405,8 +406,38 @@ async def test_endless_output_does_not_fill_the_memory(rig: Rig) -> None:
     (pid,) = psutil.Process().children()[0].children()
     await rig.until_polled(lambda: os.stat(f"/proc/{pid.pid}/fd/1").st_size > 100_000_000)
     await rig.until_polled(lambda: os.stat(f"/proc/{pid.pid}/fd/1").st_blocks * 512 < 5_000_000)
+    (tail, before), (nothing, _) = rig.executors.read(1, task.number, (0, 0)) or []
+    assert len(tail) == TASK_OUTPUT_BYTES_MAX
+    assert before > 90_000_000
+    assert nothing == b""
     gate.touch()
-    assert len((await rig.result(task)).stdout) == TASK_OUTPUT_BYTES_MAX
+    result = await rig.result(task)
+    assert len(result.stdout) == TASK_OUTPUT_BYTES_MAX
+    assert result.written[0] >= before + len(tail)
+
+
+@with_rig
+async def test_output_is_read_while_the_task_runs(rig: Rig) -> None:
+    def talk(ctx, path):
+        print("first")
+        while not os.path.exists(path):
+            time.sleep(0.001)
+        print("second")
+
+    gate = rig.folder / "gate"
+    rig.start()
+    task, following = rig.task(talk, str(gate)), rig.task(talk, str(gate))
+    rig.executors.run(1, [task, following])
+    await rig.running(task.number)
+    read = rig.executors.read
+    await rig.until_polled(lambda: read(1, task.number, (0, 0)) == [(b"first\n", 0), (b"", 0)])
+    assert read(1, task.number, (2, 0)) == [(b"rst\n", 2), (b"", 0)]
+    assert read(1, task.number, (6, 3)) == [(b"", 6), (b"", 3)]
+    assert read(1, following.number, (0, 0)) is None
+    assert read(2, task.number, (0, 0)) is None
+    gate.touch()
+    result = await rig.result(task)
+    assert (result.stdout, result.written) == (b"first\nsecond\n", (13, 0))
 
 
 # -- surroundings ---------------------------------------------------------------------------------

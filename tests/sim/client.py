@@ -235,8 +235,20 @@ class SimClient:
         id = self._some_task(session)
         if not self._idle(session) and id is not None:
             self.ask(m.Explain, id, then=lambda reply: self._accepted(session, m.Done(0)))
-            self.ask(m.GetOutput, id, then=lambda reply: None)
+            ids = [id, self._some_task(session) or id]
+            self.ask(m.GetOutput, ids, then=lambda reply: self._told(session, ids, reply))
             self.ask(m.GetServerInfo, then=lambda reply: None)
+
+    def _told(self, session: SimSession, ids: list[ID], reply: Any) -> None:
+        if type(reply) is not m.Output:
+            assert session.stopped is not None or session.closing, reply
+            return
+        assert [output.id for output in reply.outputs] == ids
+        for output in reply.outputs:
+            if output.running:
+                assert output.stdout == f"{output.id}#{output.attempt}".encode()
+            else:
+                assert output.stdout in (b"", b"out"), output
 
     def _mistake(self, session: SimSession) -> None:
         """A submit that is refused, of which nothing may be taken."""

@@ -66,6 +66,7 @@ class SimGovernor:
             do.RecallFromExecutor: self._recall,
             do.InterruptExecutor: self._interrupt,
             do.KillExecutor: self._kill,
+            do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self._run_builtin,
             do.CancelBuiltin: lambda effect: None,
         }
@@ -343,6 +344,17 @@ class SimGovernor:
         del self.executors[id]
         number = executor.running[0].number if executor.running is not None else 0
         self.step(ev.ExecutorExited(id, reason, number, b"", b"last words"))
+
+    def _read_outputs(self, effect: do.ReadOutputs) -> None:
+        self.world.clock.after(0.001, self._outputs_read, effect)
+
+    def _outputs_read(self, effect: do.ReadOutputs) -> None:
+        found = []
+        for item in effect.items:
+            executor = self.executors.get(item.executor_id)
+            if executor is not None and executor.running is not None and executor.running[0].number == item.number:
+                found.append(m.TaskOutput(item.id, item.attempt, f"{item.id}#{item.attempt}".encode(), running=True))
+        self.step(ev.OutputsRead(effect.request, found))
 
     def crash_some_executor(self) -> None:
         """An executor is killed by somebody else (the kernel, when memory is short)."""

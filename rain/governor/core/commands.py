@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.messages import Assign, CancelTasks, TakeBack
+from rain.common.messages import Assign, CancelTasks, Had, OutputRead, ReadOutput, TakeBack
+from rain.governor.core.effects import OutputItem, ReadOutputs, ToServer
+from rain.governor.core.events import OutputsRead
 from rain.governor.core.objects import learn
 from rain.governor.core.records import End, Fate, Phase, State, TakeBackRequest, Task
 from rain.governor.core.running import end_builtin, interrupt, recall
@@ -85,3 +87,21 @@ def take_back(state: State, message: TakeBack, now: float) -> None:
             request.open += 1
             recall(state, executor, [task])
     answer_back(state, request)
+
+
+def read_output(state: State, message: ReadOutput, now: float) -> None:
+    """`ReadOutput`: the shell looks; tasks that have not been given to an executor are left out."""
+    items = []
+    for index, (id, attempt) in enumerate(message.tasks):
+        task = _find(state, id, attempt)
+        if task is not None and task.executor is not None:
+            had = message.had[index] if index < len(message.had) else Had()
+            if had.attempt != attempt:
+                had = Had(attempt)
+            items.append(OutputItem(task.executor.id, task.number, id, attempt, had))
+    state.out.append(ReadOutputs(message.request, items))
+
+
+def outputs_read(state: State, event: OutputsRead, now: float) -> None:
+    """`OutputsRead`."""
+    state.out.append(ToServer(OutputRead(event.request, event.outputs)))

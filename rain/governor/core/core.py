@@ -11,6 +11,7 @@ from rain.common.messages import (
     DropObjects,
     EndSession,
     OpenSession,
+    ReadOutput,
     TakeBack,
 )
 from rain.governor.core import commands, objects, placement, running, sessions, tasks
@@ -27,6 +28,7 @@ from rain.governor.core.events import (
     FetchFailed,
     ObjectLost,
     ObjectMoved,
+    OutputsRead,
     OverMemory,
     ServerGone,
     ServerSaid,
@@ -85,6 +87,7 @@ class GovernorCore:
             ObjectMoved: objects.object_moved,
             ObjectLost: tasks.object_lost,
             OverMemory: running.over_memory,
+            OutputsRead: commands.outputs_read,
             Tick: _tick,
             TurnEnded: _turn_ended,
         }
@@ -95,6 +98,7 @@ class GovernorCore:
             CancelTasks: commands.cancel_tasks,
             DropObjects: objects.drop_objects,
             EndSession: sessions.end_session,
+            ReadOutput: commands.read_output,
         }
 
     def step(self, event: AnyEvent, now: float) -> list[AnyEffect]:

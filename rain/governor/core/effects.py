@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import GovernorToServer, ObjectData, SessionEnv, TaskAssignment
+from rain.common.messages import GovernorToServer, Had, ObjectData, SessionEnv, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 
 
@@ -140,6 +140,23 @@ class KillExecutor(Effect):
     executor_id: int
 
 
+class OutputItem(msgspec.Struct, gc=False):
+    """A task of which the output is asked for: the task numbered `number` of an executor, behind what is known."""
+
+    executor_id: int
+    number: int
+    id: ID
+    attempt: int
+    had: Had
+
+
+class ReadOutputs(Effect):
+    """See what these have written so far. Answered by one `OutputsRead`, without those that do not run."""
+
+    request: int
+    items: list[OutputItem]
+
+
 class RunBuiltin(Effect):
     """Run a builtin task in a thread. Answered by `BuiltinEnded` with the same number. At most
     `rain.governor.core.records.BUILTINS_MAX` are out at any time: the pool should hold as many threads."""
@@ -157,5 +174,5 @@ class CancelBuiltin(Effect):
 
 AnyEffect: TypeAlias = (
     ToServer | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor | RunOnExecutor
-    | RecallFromExecutor | InterruptExecutor | KillExecutor | RunBuiltin | CancelBuiltin
+    | RecallFromExecutor | InterruptExecutor | KillExecutor | ReadOutputs | RunBuiltin | CancelBuiltin
 )  # fmt: skip

@@ -8,6 +8,7 @@ The shell turns IO into these and nothing else reaches the core. Rules that the 
 * each `Fetch` is answered by exactly one `FetchDone` or `FetchFailed`, also after `CancelFetch`;
 * each `StartExecutor` is answered by exactly one `ExecutorExited`, when the whole process group is gone; all results
   that the executor sent come before it. An executor that could not be started is reported in the same way;
+* each `ReadOutputs` is answered by exactly one `OutputsRead`;
 * each `RunBuiltin` is answered by exactly one `BuiltinEnded`, also after `CancelBuiltin`.
 """
 
@@ -18,7 +19,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ServerToGovernor, TaskResult
+from rain.common.messages import FileRef, ServerToGovernor, TaskOutput, TaskResult
 
 
 class Event(msgspec.Struct, gc=False):
@@ -89,6 +90,8 @@ class ExecutorExited(Event):
         The task in the shared word at death, 0 none.
     stdout, stderr : bytes
         Tails of what it wrote.
+    written : tuple of int
+        How many bytes it were in all.
     """
 
     executor_id: int
@@ -96,6 +99,14 @@ class ExecutorExited(Event):
     number: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
+    written: tuple[int, int] = (0, 0)
+
+
+class OutputsRead(Event):
+    """The answer to one `ReadOutputs`: what tasks that still ran had written."""
+
+    request: int
+    outputs: list[TaskOutput]
 
 
 class BuiltinEnded(Event):
@@ -136,5 +147,5 @@ class TurnEnded(Event):
 
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick | TurnEnded
+    | ExecutorExited | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick | TurnEnded
 )  # fmt: skip

@@ -320,9 +320,7 @@ def _verdict(state: State, executor: Executor, event: ExecutorExited, task: Task
 def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: str, text: str) -> TaskResult:
     duration = None if task.seen_at is None else now - task.seen_at
     info = TaskInfo(error=text, duration=duration, governor=state.governor_id)
-    return TaskResult(
-        task.id, task.attempt, info, error=TaskError(kind, text), stdout=event.stdout, stderr=event.stderr
-    )
+    return TaskResult(task.id, task.attempt, info, [], TaskError(kind, text), event.stdout, event.stderr, event.written)
 
 
 def _failed_start(executor: Executor, event: ExecutorExited) -> bool:
@@ -341,7 +339,7 @@ def _no_start(state: State, executor: Executor, task: Task, event: ExecutorExite
     text = texts.no_start(state.governor_id, task, times, reason, event.stdout, event.stderr)
     info = TaskInfo(error=text, governor=state.governor_id)
     return TaskResult(
-        task.id, task.attempt, info, error=TaskError("rain", text), stdout=event.stdout, stderr=event.stderr
+        task.id, task.attempt, info, [], TaskError("rain", text), event.stdout, event.stderr, event.written
     )
 
 

@@ -1,4 +1,4 @@
-"""Requests that change little or nothing: keep, unkeep, cancel, update, locate, outputs, explanations, summaries."""
+"""Requests that change little or nothing: keep, unkeep, cancel, update, locate, explanations, summaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rain.common.messages import (
     Done,
     ExpectGovernors,
     Explain,
-    GetOutput,
     GetServerInfo,
     GovernorSummary,
     Info,
@@ -20,7 +19,6 @@ from rain.common.messages import (
     Located,
     ObjectData,
     ObjectUpdate,
-    Output,
     ServerInfo,
     SessionStopped,
     SessionSummary,
@@ -139,20 +137,6 @@ def locate(state: State, client: Client, session: Session, message: Locate) -> N
         size += len(obj.data or b"")
         found.append(object_data(state, obj, with_data=size <= BATCH_BYTES_TARGET))
     state.to_client(client.id, Located(message.request, found))
-
-
-def get_output(state: State, client: Client, message: GetOutput) -> None:
-    """Answer `GetOutput`."""
-    session = client.sessions.get(message.task[0])
-    if session is None:
-        state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
-        return
-    number = message.task[1]
-    if number not in session.tasks and session.released_as(number) != RELEASED_TASK:
-        state.refuse(client.id, message.request, _unknown(session, message.task, "task"))
-        return
-    stdout, stderr = session.outputs.get(number, (b"", b""))
-    state.to_client(client.id, Output(message.request, stdout, stderr))
 
 
 def explain(state: State, client: Client, message: Explain) -> None:

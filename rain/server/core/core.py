@@ -11,7 +11,8 @@ and to drop, then what to run.
 
 The parts: `sessions` (clients come and go, sessions open and end), `submit`, `run` (attempts and their results),
 `settle` (failure and cancellation spread), `objects` (who needs what; lineage), `lost` (governors and copies that are
-gone), `retry`, `ask` (questions), `news` (batches). `rain.server.check` says what must hold after each step.
+gone), `retry`, `ask` (questions), `output` (what tasks write), `news` (batches). `rain.server.check` says what must
+hold after each step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S
 from rain.common.spec import TaskError
-from rain.server.core import ask, lost, news, retry, run, sessions, submit
+from rain.server.core import ask, lost, news, output, retry, run, sessions, submit
 from rain.server.core import events as ev
 from rain.server.core.effects import Effect
 from rain.server.core.explain import cannot_hold
@@ -44,7 +45,7 @@ _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
 _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.NewSession: sessions.new_session,
     m.CloseSession: sessions.close_session,
-    m.GetOutput: ask.get_output,
+    m.GetOutput: output.get_output,
     m.Explain: ask.explain,
     m.GetServerInfo: ask.get_server_info,
     m.Attach: ask.attach,
@@ -61,6 +62,7 @@ _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.ObjectsLost: lost.objects_lost,
     m.Dropped: lost.dropped,
     m.SessionEnded: sessions.session_ended,
+    m.OutputRead: output.output_read,
 }
 
 
@@ -140,6 +142,7 @@ class ServerCore:
         client = self.state.graph.clients.get(event.client_id)
         if client is not None:
             sessions.client_gone(self.state, client)
+            output.client_gone(self.state, client)
 
     def _client_said(self, event: ev.ClientSaid) -> None:
         state = self.state
@@ -206,6 +209,7 @@ class ServerCore:
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
         lost.governor_lost(state, governor, reason)
+        output.governor_lost(state, governor)
         for session in list(governor.sessions.values()):
             if session.over:
                 sessions.left_governor(state, session, governor)

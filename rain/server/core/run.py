@@ -7,6 +7,7 @@ from rain.common.messages import Finished, GaveBack, ObjectData, OutputResult, P
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.lost import crashed
 from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
+from rain.server.core.output import keep_output
 from rain.server.core.settle import back, fail
 from rain.server.core.state import State
 from rain.server.records import (
@@ -20,12 +21,9 @@ from rain.server.records import (
     Copy,
     Governor,
     Object,
-    Session,
     Task,
 )
 
-OUTPUTS_BYTES_MAX = 64 << 20
-"""What a session keeps of what its tasks wrote to stdout and stderr; the oldest go first."""
 PLACES_MAX = 8
 RETRIED = ("exception", "exit")
 """Kinds of errors that `retries` is meant for."""
@@ -139,7 +137,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         if info.duration is not None:
             task.kind.add(info.duration)
         if result.stdout or result.stderr or number in session.outputs:
-            _keep_output(session, number, result)
+            keep_output(session, number, result)
         if task.state is not RUNNING:
             state.happened("TaskStarted", session_id, number, {"governor": governor.id, "attempt": result.attempt})
         error = result.error
@@ -234,20 +232,6 @@ def _stale(state: State, governor: Governor, result: TaskResult) -> None:
         obj = graph.object(output.id)
         if obj is None or obj not in governor.objects:
             _drop_at(governor, output.id)
-
-
-def _keep_output(session: Session, number: int, result: TaskResult) -> None:
-    outputs = session.outputs
-    old = outputs.pop(number, None)
-    if old is not None:
-        session.outputs_bytes -= len(old[0]) + len(old[1])
-    if result.stdout or result.stderr:
-        outputs[number] = (result.stdout, result.stderr)
-        session.outputs_bytes += len(result.stdout) + len(result.stderr)
-        while session.outputs_bytes > OUTPUTS_BYTES_MAX:
-            first = next(iter(outputs))
-            old = outputs.pop(first)
-            session.outputs_bytes -= len(old[0]) + len(old[1])
 
 
 def _failed(state: State, task: Task, governor: Governor, error: TaskError) -> None:

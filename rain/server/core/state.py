@@ -8,7 +8,7 @@ from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskU
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, ToClient, ToGovernor
 from rain.server.graph import Graph
-from rain.server.records import Governor, Object, Session, Task
+from rain.server.records import Governor, Object, Reading, Session, Task
 from rain.server.scheduler import Scheduler
 
 NO_VALUES: dict[str, Any] = {}
@@ -33,6 +33,8 @@ class State:
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int
         By client: how many governors it said that there will be.
+    readings : dict of int to Reading
+        Questions about running tasks that governors have not answered, by number.
     schedule_due : bool
         Whether anything changed that the scheduler could act on.
     stops : dict of Session to Task
@@ -51,6 +53,8 @@ class State:
         "now",
         "object_news",
         "out",
+        "readings",
+        "readings_made",
         "schedule_due",
         "scheduler",
         "sessions_made",
@@ -74,6 +78,8 @@ class State:
         self.object_news: list[Object] = []
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
+        self.readings: dict[int, Reading] = {}
+        self.readings_made = 0
         self.schedule_due = False
         self.stops: dict[Session, Task] = {}
         self.stale_results = 0

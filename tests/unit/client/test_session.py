@@ -54,6 +54,7 @@ from rain.common.messages import (
     Retry,
     SessionNews,
     Submit,
+    TaskOutput,
     TaskUpdate,
     Unkeep,
     Update,
@@ -705,7 +706,9 @@ def test_output_and_explanation(link: FakeLink, session: Session) -> None:
     task = same(1)
     assert "not submitted" in task.explain()
     session.submit()
-    timer = threading.Timer(0.05, lambda: link.answer(GetOutput, lambda n: Output(n, "ä".encode(), b"\xff")))
+    timer = threading.Timer(
+        0.05, lambda: link.answer(GetOutput, lambda n: Output(n, [TaskOutput(task.id, 1, "ä".encode(), b"\xff")]))
+    )
     timer.start()
     assert task.stdout(timeout=20) == "ä"
     timer.join()

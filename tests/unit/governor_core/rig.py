@@ -171,6 +171,9 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return [f"builtin b{number}: {assignment.spec.id}"]
         case fx.CancelBuiltin(number):
             return [f"cancel b{number}"]
+        case fx.ReadOutputs(request, items):
+            words = [f"e{item.executor_id}#{item.number} behind {item.had.stdout}" for item in items]
+            return [f"read {request}: {', '.join(words)}"]
     raise AssertionError(effect)
 
 
@@ -200,6 +203,8 @@ def describe_message(message: Any) -> list[str]:
             return [f"lost {ids(objects)}"]
         case m.Dropped(objects):
             return [f"dropped {ids(objects)}"]
+        case m.OutputRead(request, outputs):
+            return [f"read {request}: {', '.join(f'{one.id} {one.stdout.decode()}' for one in outputs)}"]
         case m.SessionEnded(session_id):
             return [f"session {session_id} ended"]
     raise AssertionError(message)

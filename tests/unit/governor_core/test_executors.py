@@ -346,3 +346,23 @@ def test_the_logs_of_a_foreign_executor_that_crashed():
     assert result.error.message.endswith(
         "Content of stdout (last 7 bytes):\nloading\nContent of stderr (last 4 bytes):\noops"
     )
+
+
+# -- what running tasks have written --------------------------------------------------------------
+
+
+def test_output_is_read_where_the_task_is():
+    rig = Rig(cpus=1)
+    rig.learn_short()
+    rig.assign(rig.task(1, attempt=2), rig.task(2))
+    had = [m.Had(2, 5, 0), m.Had(7, 5, 0), m.Had(), m.Had()]
+    asked = m.ReadOutput(1, [(ID(1, 1), 2), (ID(1, 2), 1), (ID(1, 1), 1), (ID(1, 9), 1)], had)
+    assert rig.server(asked) == ["read 1: e1#2 behind 5, e1#3 behind 0"]
+    found = [m.TaskOutput(ID(1, 1), 2, b"more", b"", 5)]
+    assert rig.step(ev.OutputsRead(1, found)) == ["> read 1: 1/1 more"]
+
+
+def test_a_question_about_nothing_is_answered_too():
+    rig = Rig()
+    assert rig.server(m.ReadOutput(4, [(ID(3, 1), 1)])) == ["read 4: "]
+    assert rig.step(ev.OutputsRead(4, [])) == ["> read 4: "]

@@ -442,7 +442,7 @@ def test_sessions_are_their_clients_own() -> None:
         refused = rig.ask(kind, rig.session, *fields, client="thief")
         assert (type(refused), refused.kind) == (m.Failed, "session")
     assert isinstance(rig.ask(m.CloseSession, rig.session, client="thief"), m.Failed)
-    assert isinstance(rig.ask(m.GetOutput, ID(rig.session, 1), client="thief"), m.Failed)
+    assert isinstance(rig.ask(m.GetOutput, [ID(rig.session, 1)], client="thief"), m.Failed)
     assert isinstance(rig.ask(m.Explain, ID(rig.session, 1), client="thief"), m.Failed)
 
 
@@ -457,11 +457,11 @@ def test_output_is_that_of_the_last_attempt() -> None:
     rig.turn()
     error = m.TaskError("exception", "no")
     rig.says("g1", m.Finished([m.TaskResult(task.id, 1, m.TaskInfo(), [], error, b"first", b"")]))
-    assert rig.ask(m.GetOutput, task.id).stdout == b"first"
+    assert rig.ask(m.GetOutput, [task.id]).outputs[0].stdout == b"first"
     rig.turn()
     outputs = [rig.output(task.outputs[0], "g1", False, b"x")]
     rig.says("g1", m.Finished([m.TaskResult(task.id, 2, m.TaskInfo(), outputs, None, b"second", b"!")]))
-    answer = rig.ask(m.GetOutput, task.id)
+    (answer,) = rig.ask(m.GetOutput, [task.id]).outputs
     assert (answer.stdout, answer.stderr) == (b"second", b"!")
 
 
