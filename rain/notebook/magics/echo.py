@@ -13,6 +13,7 @@ Without a kernel, in a terminal, Rain's own way of printing is left as it is.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -51,8 +52,14 @@ class _Echo:
             self._scheduled = True
         self._kernel.iopub_thread.schedule(self._flush_later)
 
-    def flush(self, *_: Any) -> None:
-        """Send what was gathered; in the kernel's IO thread, and at the end of each cell, which is then complete."""
+    def cell_ends(self, *_: Any) -> None:
+        """Send all at the end of a cell, before front ends hear that it has ended; after what the cell itself printed."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what was gathered."""
         with self._sending:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
@@ -73,7 +80,7 @@ class _Echo:
             "stream",
             content,
             parent={"header": header},
-            ident=kernel.topic(f"stream.{content['name']}"),
+            ident=f"stream.{content['name']}".encode(),  # the topic
         )
 
 
@@ -98,7 +105,7 @@ def install(shell: Any) -> None:
     found = _Echo(kernel)
     _installed = (found, sites.origin, echo.sink)
     sites.origin, echo.sink = found.origin, found.write
-    shell.events.register("post_run_cell", found.flush)
+    shell.events.register("post_run_cell", found.cell_ends)
 
 
 def remove(shell: Any) -> None:
@@ -106,5 +113,5 @@ def remove(shell: Any) -> None:
     global _installed
     if _installed is not None:
         found, sites.origin, echo.sink = _installed
-        shell.events.unregister("post_run_cell", found.flush)
+        shell.events.unregister("post_run_cell", found.cell_ends)
         _installed = None
