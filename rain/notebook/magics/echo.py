@@ -53,7 +53,7 @@ class _Echo:
         self._kernel.iopub_thread.schedule(self._flush_later)
 
     def cell_ends(self, *_: Any) -> None:
-        """Send all at the end of a cell, before front ends hear that it has ended; after what the cell itself printed."""
+        """Send all before front ends hear that the cell has ended, after what it printed itself."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self.flush()
