@@ -51,8 +51,10 @@ def visible(text: str) -> str:
         return text
 
     def shown(char: str) -> str:
-        if char.isprintable() or unicodedata.category(char) == "Zs":
+        if char.isprintable():
             return char
+        if unicodedata.category(char) == "Zs":  # spaces of all widths
+            return " "
         return char.encode("unicode_escape").decode("ascii")
 
     return "".join(map(shown, clean(text)))
