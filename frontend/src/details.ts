@@ -253,7 +253,12 @@ export class DetailsPanel {
   private outputSection(task: TaskDetails): HTMLDetailsElement | null {
     if (["new", ...NOT_STARTED].includes(task.state)) return null;
     const section = this.section("output", this.output);
-    section.addEventListener("toggle", () => section.open && this.watchOutput(task.key));
+    // The event comes once for the section's first state too.
+    let before = section.open;
+    section.addEventListener("toggle", () => {
+      if (section.open && !before) this.watchOutput(task.key);
+      before = section.open;
+    });
     if (this.outputOf !== task.key) replace(this.output, h("div", { class: "rain-muted" }, "…"));
     if (section.open) this.watchOutput(task.key);
     return section;

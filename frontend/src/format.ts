@@ -3,7 +3,7 @@
 export function seconds(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "";
   const v = Math.max(0, value);
-  if (v < 0.001) return "0 s";
+  if (v < 0.001) return v ? "< 1 ms" : "0 s";
   if (v < 1) return `${Math.round(v * 1000)} ms`;
   if (v < 10) return `${v.toFixed(1)} s`;
   if (v < 120) return `${Math.round(v)} s`;

@@ -1,7 +1,7 @@
 // Layouts are made by one worker per page, one at a time. A store has one layout under way at most: the newest
 // topology waits, those between are dropped.
 
-import type { Geometry } from "../protocol.js";
+import type { Geometry, Topology } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
 interface Job {
@@ -67,8 +67,9 @@ export class Engine {
 
 const page = globalThis as { rainNotebookEngine?: Engine };
 
+// A graph that grows faster than it is laid out is drawn as it was a moment ago.
 export interface Layout {
-  number: number;
+  topology: Topology;
   geometry: Geometry;
 }
 
@@ -95,7 +96,7 @@ export class Layouts {
     this.busy = true;
     const { topology } = this.store;
     try {
-      if (this.layout?.number !== topology.number) await this.make(topology.number, topology.dot);
+      if (this.layout?.topology.number !== topology.number) await this.make(topology);
       this.trouble = null;
     } catch (error) {
       this.trouble = error instanceof Error ? error.message : String(error);
@@ -105,14 +106,14 @@ export class Layouts {
     if (this.store.topology.number !== topology.number) void this.run();
   }
 
-  private async make(number: number, dot: string): Promise<void> {
+  private async make(topology: Topology): Promise<void> {
     const engine = (page.rainNotebookEngine ??= new Engine());
-    const geometry = await engine.layout(dot, async (name) => {
+    const geometry = await engine.layout(topology.dot, async (name) => {
       const bytes = (await this.store.request("asset", { name })).buffers[0];
       if (!bytes) throw new Error(`the kernel sent no ${name}`);
       return bytes;
     });
-    this.layout = { number, geometry };
-    this.store.request("geometry", { number, geometry }).catch(() => undefined);
+    this.layout = { topology, geometry };
+    this.store.request("geometry", { number: topology.number, geometry }).catch(() => undefined);
   }
 }

@@ -275,6 +275,8 @@ export class Scene {
 
   private paint(view: NodeView, status: Status | undefined): void {
     const { element, node } = view;
+    // Gone already, while the picture is still of a moment ago.
+    if (!status && element.hasAttribute("data-s") && !this.store.nodes.has(node.key)) return;
     const state = status?.s ?? "new";
     setAttribute(element, "data-s", state);
     setAttribute(element, "aria-label", spoken(this.store, node, status));

@@ -110,10 +110,10 @@ export class GraphTab implements Tab {
     this.tell();
     if (this.layouts.trouble) this.ready();
     const { layout } = this.layouts;
-    const { topology } = this.store;
-    if (!layout || layout.number !== topology.number || layout.number === this.drawn) return;
+    if (!layout || layout.topology.number === this.drawn) return;
+    const { topology } = layout;
     const first = this.drawn < 0;
-    this.drawn = layout.number;
+    this.drawn = topology.number;
     const lively = topology.nodes.length <= LIVELY_NODES && !reducedMotion();
     this.svg.classList.toggle("rain-lively", lively && !first);
     this.svg.classList.toggle("rain-live", lively);

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Geometry, Topology } from "../protocol.js";
+import type { Change, SessionStore } from "../store.js";
+import { Layouts } from "./layouts.js";
+
+const EMPTY: Geometry = { width: 0, height: 0, nodes: {}, arcs: [], frames: {} };
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+// A store whose topology is set by hand, and an engine that is answered by hand.
+function setting() {
+  const asked: { dot: string; answer(error?: Error): void }[] = [];
+  const engine = {
+    layout: (dot: string) =>
+      new Promise((resolve, reject) => asked.push({ dot, answer: (error) => (error ? reject(error) : resolve(EMPTY)) })),
+  };
+  Object.assign(globalThis, { rainNotebookEngine: engine });
+  const sent: unknown[] = [];
+  let tell: (change: Change) => void = () => undefined;
+  const store = {
+    ready: false,
+    topology: null as Topology | null,
+    subscribe: (listener: (change: Change) => void) => (tell = listener),
+    request: async (type: string, parameters: { number: number }) => void sent.push([type, parameters.number]),
+  };
+  const grow = (number: number) => {
+    store.topology = { number, nodes: [], arcs: [], frames: [], dot: `dot ${number}` };
+    tell({ topology: true } as Change);
+  };
+  return { asked, sent, grow, layouts: new Layouts(store as unknown as SessionStore) };
+}
+
+test("topologies between the one that is laid out and the newest are dropped", async () => {
+  const { asked, sent, grow, layouts } = setting();
+  const drawn: (number | undefined)[] = [];
+  layouts.subscribe(() => drawn.push(layouts.layout?.topology.number));
+  [1, 2, 3].forEach(grow);
+  assert.deepEqual(asked.map((one) => one.dot), ["dot 1"]);
+  asked[0]?.answer();
+  await turn();
+  asked[1]?.answer();
+  await turn();
+  assert.deepEqual(asked.map((one) => one.dot), ["dot 1", "dot 3"]);
+  assert.deepEqual(drawn, [1, 3]);
+  assert.deepEqual(sent, [["geometry", 1], ["geometry", 3]]);
+});
+
+test("a layout that fails is told, and the next topology is tried", async () => {
+  const { asked, grow, layouts } = setting();
+  grow(1);
+  asked[0]?.answer(new Error("no memory"));
+  await turn();
+  assert.equal(layouts.trouble, "no memory");
+  grow(2);
+  asked[1]?.answer();
+  await turn();
+  assert.equal(layouts.trouble, null);
+  assert.equal(layouts.layout?.topology.number, 2);
+});
