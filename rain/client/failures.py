@@ -42,20 +42,31 @@ def root_of(session: Session, record: TaskRecord) -> TaskRecord:
 
 def text_of(session: Session, record: TaskRecord) -> str:
     """All there is to say about the failure of `record`, and what to do next."""
-    error = record.error
     root = root_of(session, record)
-    if root is not record:
-        head = f"{title(record)} was not run, because a task that it needs {_verb(root)}:"
-        return f"{head}\n\n{text_of(session, root)}\n\n{title(record)} was made at {sites.describe(record.made)}"
+    story = _story(record) if root is record else _caused(record, root, text_of(session, root))
+    advice = hints(session, record) if root is record else []
+    return "\n".join([story, "", *advice]) if advice else story
+
+
+def story_of(session: Session, record: TaskRecord) -> str:
+    """`text_of` without what to do next."""
+    root = root_of(session, record)
+    return _story(record) if root is record else _caused(record, root, _story(root))
+
+
+def _caused(record: TaskRecord, root: TaskRecord, cause: str) -> str:
+    head = f"{title(record)} was not run, because a task that it needs {_verb(root)}:"
+    return f"{head}\n\n{cause}\n\n{title(record)} was made at {sites.describe(record.made)}"
+
+
+def _story(record: TaskRecord) -> str:
+    error = record.error
     attempts = record.info.attempts if record.info is not None else 0
     tries = f" after {attempts} attempts" if attempts > 1 else ""
     lines = [f"{title(record)} {_verb(record)}{tries}:", "", _message(error)]
     lines += ["", f"The task was made at {sites.describe(record.made)}"]
     if record.info is not None and record.info.debug:
         lines += ["", "Its debug log:", record.info.debug]
-    advice = hints(session, record)
-    if advice:
-        lines += ["", *advice]
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Rain in Jupyter: live graphs of sessions, inspectors of data, magics.
 
-``%load_ext rain.notebook`` registers the magics. A session, a client or a data instance as the last expression of a cell
-needs no more than the extra ``rain[notebook]`` to be installed.
+``%load_ext rain.notebook`` registers the magics. A session, a client or a data instance as the last expression of a
+cell needs no more than the extra ``rain[notebook]`` to be installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rain.notebook import shown
 
 if TYPE_CHECKING:
-    from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.notebook.widget import SessionWidget
 

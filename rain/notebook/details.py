@@ -85,10 +85,10 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> dict[str, Any]
             "debug": info.debug,
             "user": dict(info.user),
         },
-        "error": failures.text_of(session, record) if failed else None,
+        "error": failures.story_of(session, record) if failed else None,
         "hints": failures.hints(session, record) if failed else [],
         "can_cancel": leaf.state in ("waiting", "ready", "running") and session.active,
-        "can_retry": leaf.state == "failed" and session.active,
+        "can_retry": leaf.state in ("failed", "cancelled") and session.active,
     }
 
 
@@ -196,7 +196,8 @@ def _users(view: View, record: ObjectRecord) -> list[dict[str, Any]]:
 
 def group_details(view: View, group: Counted) -> dict[str, Any]:
     """What a group of tasks adds up to."""
-    seconds, failed = 0.0, []
+    seconds = 0.0
+    failed: list[dict[str, str]] = []
     for leaf in view.tasks_in(group.key):
         info, error = leaf.record.info, leaf.record.error
         if info is not None and info.duration is not None:

@@ -84,7 +84,7 @@ def _put_frames(graph: Any, frames: list[Mapping[str, Any]], lines: dict[str | N
     clusters = {}
     for frame in frames:
         cluster = clusters[frame["key"]] = Digraph(CLUSTER + _checked(frame["key"]))
-        cluster.attr(label=_escaped(shortened(frame["label"], FRAME_LABEL_CHARS_MAX)))
+        cluster.body.append(f"\tlabel={_quoted(shortened(frame['label'], FRAME_LABEL_CHARS_MAX))}\n")
         cluster.body += lines.pop(frame["key"], [])
     around = {frame["key"]: frame["in"] for frame in frames}
 
@@ -107,13 +107,9 @@ def _name(key: str) -> str:
     return f'"{_checked(key)}"'
 
 
-def _escaped(text: str) -> str:
-    r"""`visible` text that means itself: neither ``\n`` nor ``&lt;`` do."""
-    return text.replace("&", "&amp;").replace("\\", "\\\\")
-
-
 def _quoted(text: str) -> str:
-    return '"' + _escaped(text).replace('"', '\\"') + '"'
+    r"""`visible` text that means itself: not ``\n``, nor ``&lt;``, nor ``<b>`` (in quotes that is text)."""
+    return '"' + text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def native_geometry(topology: Mapping[str, Any], timeout: float) -> dict[str, Any] | None:

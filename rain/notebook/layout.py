@@ -59,7 +59,7 @@ def layered(topology: Mapping[str, Any]) -> dict[str, Any]:
     --------
     >>> task = {"key": "t1", "kind": "task", "label": "split", "type": "py/", "in": None}
     >>> layered({"number": 1, "nodes": [task], "arcs": [], "frames": []})["nodes"]
-    {'t1': [41, 21, 66, 26]}
+    {'t1': [40, 21, 64, 26]}
     """
     labels = [arc_label(label, count) for _, _, label, count in topology["arcs"]]
     parts = [_Part(net, labels) for net in nets(topology)]

@@ -32,7 +32,7 @@ PAUSE_S_MAX = 1.0
 Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
 
 
-class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]
+class LiveWidget(anywidget.AnyWidget):
     """A widget whose browser side is `rain/notebook/static/`; see ``docs/notebook.md``."""
 
     kind = traitlets.Unicode().tag(sync=True)

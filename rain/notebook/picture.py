@@ -273,7 +273,7 @@ class _Drawing:
         lines, heads = [], []
         for arc in drawn:
             points = [int(number) for number in _NUMBER.findall(arc[2])]
-            lines.append(arc[2])
+            lines.append(_short_path(points))
             heads.append(_arrow(*points[-4:]))
         yield f'<path d="{"".join(lines)}" fill="none" stroke="{ARC}"/><path d="{"".join(heads)}" fill="{ARC}"/>'
         if labels:
@@ -397,6 +397,20 @@ def _bar(counts: list[tuple[str, int]], x: int, y: int, width: int) -> Iterator[
         at += share
         wide, fill = max(right - left, 1), LOOKS[state].line
         yield f'<rect x="{left}" y="{y}" width="{wide}" height="{BAR_HEIGHT}" fill="{fill}"/>'
+
+
+def _short_path(points: list[int]) -> str:
+    """A Bézier curve in few characters: steps instead of places, and straight lines where it is one."""
+    x, y = points[:2]
+    words = [f"M{x} {y}"]
+    for n in range(2, len(points), 6):
+        if points[n] == points[n + 2] == points[n + 4] == x:
+            words.append(f"V{points[n + 5]}")
+        else:
+            steps = [number - (y if place % 2 else x) for place, number in enumerate(points[n : n + 6])]
+            words.append("c" + " ".join(map(str, steps)).replace(" -", "-"))
+        x, y = points[n + 4 : n + 6]
+    return "".join(words)
 
 
 def _arrow(from_x: int, from_y: int, x: int, y: int) -> str:

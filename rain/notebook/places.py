@@ -13,6 +13,7 @@ linear, the mean of both is one too. It is repeated until things have come to re
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from itertools import pairwise
 
@@ -35,7 +36,11 @@ WEIGHTS = (1, 2, 8)
 FRAME_WEIGHT = 1
 """How much a node wants to be in the middle of its frame."""
 
-Gaps = dict[tuple[int, int], float]
+CENTRINGS = 6
+"""Rounds in the end in which what branches is put in the middle of its branches."""
+
+Pulls = list[tuple[int, list[tuple[int, float]], float]]
+"""Coordinate, those that it wants to be near to and how much, the sum of this."""
 
 
 class Places:
@@ -62,6 +67,9 @@ class Places:
     def _variables(self, rows: list[list[int]]) -> list[int]:
         """Which coordinate each vertex and side has; the constraints are set."""
         straight = _straight(self.net, rows)
+        gaps = [(left, right, self._gap(left, right)) for row in rows for left, right in pairwise(row)]
+        for frame, (_, _, width) in enumerate(self.net.frames):
+            gaps.append((self.count + 2 * frame, self.count + 2 * frame + 1, width))
         packed = max(sum(self._gap(left, right) for left, right in pairwise(row)) for row in rows)
         variable: list[int] = []
         for length in RUNS:
@@ -69,7 +77,7 @@ class Places:
             for upper, lower in straight:  # from the top down
                 if (self.net.row[upper] + 1) % length:
                     variable[lower] = variable[upper]
-            self._constrain(rows, variable)
+            self._constrain(gaps, variable)
             # Long runs can hold each other off like the steps of a stair: rather a bend here and there.
             if self._least_width() <= WIDENING * packed + NODE_GAP:
                 break
@@ -95,18 +103,15 @@ class Places:
             found.append(v)
         return found[:-1]
 
-    def _constrain(self, rows: list[list[int]], variable: list[int]) -> None:
-        gaps: Gaps = {}
-        for row in rows:
-            for left, right in pairwise(row):
-                pair = variable[left], variable[right]
-                gaps[pair] = max(gaps.get(pair, 0), self._gap(left, right))
-        for frame, (_, _, width) in enumerate(self.net.frames):
-            pair = self.count + 2 * frame, self.count + 2 * frame + 1
-            gaps[pair] = max(gaps.get(pair, 0), width)
+    def _constrain(self, gaps: list[tuple[int, int, float]], variable: list[int]) -> None:
+        most: dict[tuple[int, int], float] = {}
+        for left, right, gap in gaps:
+            pair = variable[left], variable[right]
+            if gap > most.get(pair, -1.0):
+                most[pair] = gap
         self.right_of: list[list[tuple[int, float]]] = [[] for _ in variable]
         self.left_of: list[list[tuple[int, float]]] = [[] for _ in variable]
-        for (left, right), gap in gaps.items():
+        for (left, right), gap in most.items():
             self.right_of[left].append((right, gap))
             self.left_of[right].append((left, gap))
         order = topological([[right for right, _ in after] for after in self.right_of])
@@ -141,7 +146,14 @@ class Places:
                     for side in (self.count + 2 * frame, self.count + 2 * frame + 1):
                         a = variable[v]
                         pulls[a][side] = pulls[a].get(side, 0) + FRAME_WEIGHT
-        self.pulls = [(v, list(pull.items()), sum(pull.values())) for v, pull in enumerate(pulls) if pull]
+        self.pulls: Pulls = [(v, list(pull.items()), sum(pull.values())) for v, pull in enumerate(pulls) if pull]
+        self.own: Pulls = []
+        for v in range(len(net.nodes)):
+            only = [u for u in net.below[v] if len(net.above[u]) == 1]
+            only += [u for u in net.above[v] if len(net.below[u]) == 1]
+            others = [(variable[u], 1.0) for u in only if variable[u] != variable[v]]
+            if len(others) > 1:
+                self.own.append((variable[v], others, len(others)))
 
     def _start(self) -> list[float]:
         """Half way between everything as far to the left and as far to the right as it can be."""
@@ -185,7 +197,9 @@ class Places:
                 break
         x = self._tightened(x)
         for n in range(rounds // 2 if self.net.frames else 2):
-            x = self._tightened(self._drawn_in(x, -1 if n % 2 else 1))
+            x = self._tightened(self._drawn_in(x, self.pulls, -1 if n % 2 else 1))
+        for n in range(CENTRINGS):
+            x = self._tightened(self._drawn_in(x, self.own, -1 if n % 2 else 1))
         return x
 
     def _tightened(self, x: list[float]) -> list[float]:
@@ -198,12 +212,13 @@ class Places:
                 x[v] = min(x[u] - gap for u, gap in self.right_of[v])
         return x
 
-    def _drawn_in(self, x: list[float], way: int) -> list[float]:
+    def _drawn_in(self, x: list[float], wishes: Pulls, way: int) -> list[float]:
         """Let each coordinate go where it wants as far as there is room; sides of frames give way as far as they can.
 
         Parameters
         ----------
         x : list of float
+        wishes : list of (int, list of (int, float), float)
         way : int
             1: from left to right, -1: the other way.
         """
@@ -212,22 +227,28 @@ class Places:
             order, before, after = order[::-1], after, before
         x = [way * at for at in x]
         first_side, last_side = self.count, self.count + 2 * len(self.net.frames)
-        pulls: list[list[tuple[int, float]]] = [[] for _ in x]
-        for v, pull, _ in self.pulls:
-            pulls[v] = pull
+        pulls: dict[int, tuple[list[tuple[int, float]], float]] = {v: (pull, weight) for v, pull, weight in wishes}
         furthest = list(x)
         for v in reversed(order):
             if first_side <= v < last_side and after[v]:
                 furthest[v] = min(furthest[u] - gap for u, gap in after[v])
         for v in order:
-            least = max((x[u] + gap for u, gap in before[v]), default=None)
-            if first_side <= v < last_side:
-                x[v] = x[v] if least is None else least
-            elif pulls[v]:
-                most = min((furthest[u] - gap for u, gap in after[v]), default=None)
-                at = sum(x[u] * weight for u, weight in pulls[v]) / sum(weight for _, weight in pulls[v])
-                at = at if most is None else min(at, most)
-                x[v] = at if least is None else max(at, least)
+            side = first_side <= v < last_side
+            if not side and v not in pulls:
+                continue
+            least, most = -math.inf, math.inf
+            for u, gap in before[v]:
+                if x[u] + gap > least:
+                    least = x[u] + gap
+            if side:
+                x[v] = least if before[v] else x[v]
+            else:
+                for u, gap in after[v]:
+                    if furthest[u] - gap < most:
+                        most = furthest[u] - gap
+                pull, weight = pulls[v]
+                at = sum([x[u] * share for u, share in pull]) / weight
+                x[v] = max(min(at, most), least)
             furthest[v] = x[v]
         return [way * at for at in x]
 

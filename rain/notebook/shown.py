@@ -48,7 +48,7 @@ class Shown:
         self.session = weakref.ref(session)
         self.widget: SessionWidget | None = None
         self.ids: list[str] = []
-        self._drawn: int | None = None
+        self._drawn: tuple[Any, ...] | None = None
 
     def live(self, session: Session) -> SessionWidget:
         """The session's widget, made when it is first needed."""
@@ -237,15 +237,17 @@ def shell_with_kernel() -> Any:
 
 
 def _display(bundle: dict[str, Any], id: str | None) -> None:
-    from IPython.display import display as ipython_display
+    import IPython.display
 
-    ipython_display(bundle, raw=True, **({} if id is None else {"display_id": id}))
+    show: Any = IPython.display.display
+    show(bundle, raw=True, **({} if id is None else {"display_id": id}))
 
 
 def _update(bundle: dict[str, Any], id: str) -> None:
-    from IPython.display import update_display
+    import IPython.display
 
-    update_display(bundle, raw=True, display_id=id)
+    update: Any = IPython.display.update_display
+    update(bundle, raw=True, display_id=id)
 
 
 def register() -> None:

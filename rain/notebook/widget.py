@@ -15,8 +15,8 @@ from rain.common.errors import RainException
 from rain.notebook import parameters as checked
 from rain.notebook.details import details, object_facts, why_not_open
 from rain.notebook.dot import dot_source
-from rain.notebook.inspect import Inspection
 from rain.notebook.geometry import checked_geometry
+from rain.notebook.inspect import Inspection
 from rain.notebook.live import Answer, LiveWidget, pump
 from rain.notebook.view import View, queries
 from rain.notebook.view.tree import TaskLeaf
@@ -162,7 +162,7 @@ class SessionWidget(LiveWidget):
         return None
 
     def _retry(self, key: Any = None) -> Answer:
-        tasks = None if key is None else self._tasks(key, ("failed",))
+        tasks = None if key is None else self._tasks(key, ("failed", "cancelled"))
         self.session.retry(tasks, timeout=REQUEST_S)
         return None
 

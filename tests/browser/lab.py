@@ -1,7 +1,7 @@
 """A real JupyterLab in a real browser, for tests.
 
-`Lab` is one server and one Chromium for all tests of a run; `Lab.open` opens a notebook of given cells in a page of its own,
-with a kernel of its own. Outputs are read from Lab's model, the widgets from the page.
+`Lab` is one server and one Chromium for all tests of a run; `Lab.open` opens a notebook of given cells in a page of its
+own, with a kernel of its own. Outputs are read from Lab's model, the widgets from the page.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_MS = 60_000
+_KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
@@ -261,15 +262,11 @@ class Notebook:
 
     def restart_kernel(self) -> None:
         """Restart the kernel in the orderly way, and wait for it."""
-        self.page.evaluate(
-            "async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart(); }"
-        )
+        self.page.evaluate(f"async () => {{ await {_KERNEL}.restart(); }}")
 
     def interrupt(self) -> None:
         """The stop button."""
-        self.page.evaluate(
-            "async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.interrupt(); }"
-        )
+        self.page.evaluate(f"async () => {{ await {_KERNEL}.interrupt(); }}")
 
     def close(self) -> None:
         """Shut the kernel down and close the page."""

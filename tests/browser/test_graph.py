@@ -80,7 +80,7 @@ def test_colours_change_while_a_cell_runs(lab: Lab, tmp_path: Path) -> None:
         expect(node(notebook, "one")).to_have_attribute("data-s", "finished")
         expect(node(notebook, "two")).to_have_attribute("data-s", "running")
         second.touch()
-        expect(node(notebook, "Concat")).to_have_attribute("data-s", "finished")
+        expect(node(notebook, "concat")).to_have_attribute("data-s", "finished")
         notebook.wait_done(2)
         notebook.run(3)
         svg = frozen(notebook, 1)

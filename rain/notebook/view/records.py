@@ -43,4 +43,5 @@ OBJECT_WORDS: dict[DataObjectState | None, str] = {None: NEW, **{state: state.va
 
 def title(record: TaskLike) -> str:
     """A task in a word or two."""
-    return record.spec.name if record.spec.name is not None else record.spec.task_type
+    spec = record.spec
+    return spec.name if spec.name is not None else spec.task_type.rpartition("/")[2] or spec.task_type

@@ -323,7 +323,7 @@ class View:
         }
 
     def snapshot(self, now: float) -> dict[str, Any]:
-        """All that is visible now. The next delta tells again what has changed since the last one, as others need it."""
+        """All that is visible now. The next delta tells again what changed since the last one, as others need it."""
         if self._grown:
             self._look_again()
         return {
