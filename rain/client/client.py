@@ -17,12 +17,14 @@ import msgspec
 from rain.client.constants import Value
 from rain.client.operations import End, Item, checked, update
 from rain.client.session import Session
+from rain.client.sites import warn
 from rain.client.state import TaskRecord
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
 from rain.common import display
 from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
+from rain.common.limits import HISTORY_BYTES_MAX
 from rain.common.messages import (
     Attach,
     Attached,
@@ -110,6 +112,7 @@ class Client:
         self._request_count = 0
         self._requests: dict[int, tuple[Future[Any], Callable[[RainException | None], None] | None]] = {}
         self._sessions: dict[int, Session] = {}
+        self._attaching: dict[int, list[Attached]] = {}  # pieces of answers of which more is to come
         self._governor_count = 0
         self._governors_met = 0  # as many were waited for, and came
         self._governor_waits: list[tuple[int, Future[Any]]] = []
@@ -316,12 +319,22 @@ class Client:
             if session.active and session.persistent and wanted == session.session_id:
                 return session
         attached: Attached = yield self._ask(lambda request: Attach(request, wanted))
-        return self._sessions[attached.session_id]
+        session = self._sessions[attached.session_id]
+        if attached.released:
+            warn(
+                f"{session!r} has {attached.released} more finished tasks, which are not listed: the server keeps "
+                f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks that nobody needs"
+            )
+        return session
 
-    def _attached(self, message: Attached) -> None:
-        session = Session(self, message.session_id, message.name, persistent=True)
-        session._restore(message)
-        self._sessions[message.session_id] = session
+    def _attached(self, pieces: list[Attached]) -> None:
+        first = pieces[0]
+        present = self._sessions.get(first.session_id)
+        if present is not None and present.active:
+            return  # it was attached by its name
+        session = Session(self, first.session_id, first.name, on_failure=first.on_failure, persistent=True)
+        session._restore(pieces)
+        self._sessions[first.session_id] = session
 
     # -- the server -----------------------------------------------------------------------------
 
@@ -543,6 +556,9 @@ class Client:
                 self._answered(message)
 
     def _answered(self, message: Any) -> None:
+        if type(message) is Attached and message.more:
+            self._attaching.setdefault(message.request, []).append(message)
+            return
         future, answered = self._requests.pop(message.request, (None, None))
         if future is None:
             return
@@ -555,7 +571,8 @@ class Client:
         elif kind is ServerInfo:
             self._governors(len(message.governors))
         elif kind is Attached:
-            self._attached(message)  # here, because news may follow at once
+            # Here, because news may follow at once.
+            self._attached([*self._attaching.pop(message.request, ()), message])
         if answered is not None:
             answered(error)
         if error is not None:

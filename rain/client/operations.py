@@ -160,7 +160,7 @@ def _send_cut(session: Session, client: Client) -> Future[Any] | None:
     pieces: list[Any] = []
 
     def encode(request: int) -> Any:
-        pieces.extend(submitting.encode(request, session.session_id, cut))
+        pieces.extend(submitting.encode(request, session.session_id, cut, session.persistent))
         return pieces
 
     future = client._request(encode, answered)

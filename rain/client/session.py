@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rain.client import active, operations
 from rain.client.active import get_active_session
@@ -15,16 +15,19 @@ from rain.client.completions import Completions
 from rain.client.data import DataObject
 from rain.client.failures import failure
 from rain.client.operations import Item
+from rain.client.sites import Told
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, T, block, check_timeout, perform, reject, resolve
 from rain.common import display
 from rain.common.errors import RainException, SessionException
+from rain.common.spec import ObjectSpec
 from rain.common.states import DataObjectState
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.graph import Graph
+    from rain.common.ids import ID
     from rain.common.messages import Attached
     from rain.io.data_instance import DataInstance
 
@@ -536,31 +539,46 @@ class Session:
 
     # -- for the rest of the client -------------------------------------------------------------
 
-    def _restore(self, message: Attached) -> None:
+    def _restore(self, pieces: list[Attached]) -> None:
         """Take in all that the server tells of a session that goes on here."""
         mirror = self._mirror
-        functions = {spec.function.id for spec in message.tasks if spec.function is not None}
-        kept = {id.id for id in message.keep}
-        objects = {}
-        for object_spec in message.objects:
-            record = ObjectRecord(object_spec)
-            record.hidden = object_spec.id.id in functions
-            record.kept = object_spec.id.id in kept
-            record.state = DataObjectState.UNFINISHED
-            objects[object_spec.id.id] = record
+        hidden = {id.id for piece in pieces for id in piece.hidden}
+        kept = {id.id for piece in pieces for id in piece.keep}
+        for piece in pieces:
+            for object_spec in piece.objects:
+                record = ObjectRecord(object_spec)
+                record.hidden = object_spec.id.id in hidden
+                record.kept = object_spec.id.id in kept
+                record.state = DataObjectState.UNFINISHED
+                mirror.records[object_spec.id.id] = record
         tasks = []
-        for spec in message.tasks:
-            task = TaskRecord(spec, (), None)
-            task.outputs = tuple([objects[id.id] for id in spec.outputs])
-            for output in task.outputs:
-                output.task = task
-            mirror.records[spec.id.id] = task
-            tasks.append(task)
-        mirror.records |= objects
+        for piece in pieces:
+            sites = [Told(site) if site[0] else () for site in piece.sites]
+            for spec, place in zip(piece.tasks, piece.made, strict=True):
+                task = TaskRecord(spec, sites[place], None)
+                task.outputs = tuple([self._restored(id) for id in spec.outputs])
+                for output in task.outputs:
+                    output.task = task
+                for item in spec.inputs:
+                    self._restored(item.id, item.label)
+                mirror.records[spec.id.id] = task
+                tasks.append(task)
+        mirror.records = dict(sorted(mirror.records.items()))
         mirror.submitting(tasks)
-        mirror.fold(message.states, message.object_states)
-        self._numbers = itertools.count(max(mirror.records, default=0) + 1)
+        for piece in pieces:
+            mirror.fold(piece.states, piece.object_states)
+        last = max(pieces[-1].last_number, max(mirror.records, default=0))
+        self._numbers = itertools.count(last + 1)
         self._next = self._numbers.__next__
+
+    def _restored(self, id: ID, label: str | None = None) -> ObjectRecord:
+        """The record of an object; of one that the server has forgotten a hidden stand-in."""
+        record: Any = self._mirror.records.get(id.id)
+        if record is None:
+            record = self._mirror.records[id.id] = ObjectRecord(ObjectSpec(id, label))
+            record.hidden = True
+            record.state = DataObjectState.REMOVED
+        return cast(ObjectRecord, record)
 
     def _block(self, operation: Operation[T], timeout: float | None) -> T:
         self._check_usable()

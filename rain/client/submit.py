@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.attributes import check_user
+from rain.client.sites import told
 from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.common.builtins import ExecuteConfig, PyConfig
 from rain.common.errors import RainException
@@ -16,6 +17,8 @@ from rain.common.messages import Constant, Submit
 
 if TYPE_CHECKING:
     from rain.client.session import Session
+    from rain.client.sites import Site
+    from rain.common.ids import ID
 
 PIECE_BYTES = 1 * MIB
 """About how much goes into one `Submit`; the server decodes one while the next is encoded."""
@@ -130,17 +133,18 @@ def to_upload(records: Sequence[Record]) -> list[ObjectRecord]:
     return found
 
 
-def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Submit]:
-    """The messages that submit `records`; all but the last say that more comes."""
+def encode(request: int, session_id: int, records: Sequence[Record], with_sites: bool = False) -> list[Submit]:
+    """The messages that submit `records`; all but the last say that more comes. `with_sites`: and where tasks were
+    made."""
     pieces: list[Submit] = []
-    piece = Submit(request, session_id, [], [], [], [])
+    piece = Submit(request, session_id, [], [], [], [], False, [], [])
     tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
     size = 0
     for record in records:
         if size > PIECE_BYTES:
             piece.more = True
             pieces.append(piece)
-            piece = Submit(request, session_id, [], [], [], [])
+            piece = Submit(request, session_id, [], [], [], [], False, [], [])
             tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
             size = 0
         if isinstance(record, TaskRecord):
@@ -161,7 +165,22 @@ def encode(request: int, session_id: int, records: Sequence[Record]) -> list[Sub
             if record.kept:
                 keep.append(record.spec.id)
     pieces.append(piece)
+    if with_sites:
+        _add_sites(pieces, {record.spec.id: record.made for record in records if isinstance(record, TaskRecord)})
     return pieces
+
+
+def _add_sites(pieces: list[Submit], made: dict[ID, Site]) -> None:
+    texts: dict[int, tuple[str, str]] = {}  # tasks of one loop share one site
+    for piece in pieces:
+        places: dict[tuple[str, str], int] = {}
+        for spec in piece.tasks:
+            site = made[spec.id]
+            text = texts.get(id(site))
+            if text is None:
+                text = texts[id(site)] = told(site)
+            piece.made.append(places.setdefault(text, len(places)))
+        piece.sites.extend(places)
 
 
 def constant_of(record: ObjectRecord) -> Constant:

@@ -86,5 +86,8 @@ RESULT_HOLD_S = 0.002
 
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000
+HISTORY_BYTES_MAX = 256 * MIB
+"""About what a persistent session keeps of finished tasks that nobody needs any more, so that `attach` shows them; the
+oldest are let go beyond it."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""

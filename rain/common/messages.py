@@ -280,7 +280,9 @@ class NewSession(Message):
 class Submit(Message):
     """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or
     `Failed` (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit
-    too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before."""
+    too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before.
+    Of persistent sessions `made` says for each task of the piece where its user made it: a number in `sites`, which are
+    pairs of a line and the frames as text."""
 
     request: int
     session_id: int
@@ -289,6 +291,8 @@ class Submit(Message):
     constants: list[Constant]
     keep: list[ID]
     more: bool = False
+    sites: list[tuple[str, str]] = []
+    made: list[int] = []
 
 
 class Keep(Message):
@@ -474,6 +478,10 @@ class ServerInfo(Message):
 
 
 class Attached(Message):
+    """All of a session, in pieces as a `Submit` (all but the last with `more`): tasks and objects in the order of their
+    submits. `hidden` are functions and arguments that the client made by itself; `released` counts finished tasks of
+    which nothing else is known any more, `last_number` is the greatest number that was used."""
+
     request: int
     session_id: int
     name: str
@@ -482,6 +490,13 @@ class Attached(Message):
     keep: list[ID]
     states: list[TaskUpdate]
     object_states: list[ObjectUpdate]
+    more: bool = False
+    hidden: list[ID] = []
+    sites: list[tuple[str, str]] = []
+    made: list[int] = []
+    on_failure: str = "continue"
+    last_number: int = 0
+    released: int = 0
 
 
 class GovernorCount(Message):

@@ -115,6 +115,12 @@ def _check_session(graph: Graph, session: Session) -> None:
         assert not session.over or not obj.sites, obj
     counts[id(FINISHED)] += released.count(RELEASED_TASK)
     assert session.counts == counts, session
+    assert session.history_bytes == sum(size for _, size in session.history), session
+    if not session.over:
+        for task, _ in session.history:
+            assert session.tasks.get(task.id[1]) is task and task.state is FINISHED and not task.retained, task
+        assert session.orphans <= session.objects.keys(), session
+        assert session.made.keys() <= session.tasks.keys(), session
     for governor_id, governor in session.governors.items():
         assert graph.governors.get(governor_id) is governor, session
         assert governor.sessions.get(session.id) is session, session
@@ -188,7 +194,7 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
     if obj.constant:
         assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
         assert obj.lineage == (users.retained if obj.passing else 0), (obj, "lineage", obj.lineage, users.retained)
-        assert not obj.passing or obj.lineage or obj.needed or session.persistent, (obj, "should be released")
+        assert not obj.passing or obj.lineage or obj.needed, (obj, "should be released")
         assert (obj.data is None) != (obj.file is None), obj
         return
     assert len(obj.waiting()) == len(unsettled), (obj, "consumers")

@@ -357,6 +357,15 @@ class Session:
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
     outputs : dict of int to TaskOutput
         What tasks' last attempts wrote, oldest first, at most `rain.server.core.run.OUTPUTS_BYTES_MAX`.
+    history : deque of (Task, int)
+        Of a persistent session: finished tasks that are only kept to be shown, oldest first, with about their bytes
+        (`history_bytes` in all).
+    orphans : set of int
+        Objects that are still there while the record of the task that made them has left the history.
+    sites : dict of (str, str) to (str, str)
+        Where tasks were made; equal ones are one.
+    made : dict of int to (str, str)
+        Of a persistent session: the site of each task.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
     closing : list of (str, int) or None
@@ -373,18 +382,23 @@ class Session:
         "env",
         "failures",
         "governors",
+        "history",
+        "history_bytes",
         "id",
         "kinds",
         "last_number",
+        "made",
         "misses",
         "name",
         "objects",
         "on_failure",
+        "orphans",
         "outputs",
         "outputs_bytes",
         "persistent",
         "released",
         "shapes",
+        "sites",
         "stopped",
         "tasks",
         "uploads",
@@ -409,6 +423,11 @@ class Session:
         self.governors: dict[str, Governor] = {}
         self.outputs: dict[int, TaskOutput] = {}
         self.outputs_bytes = 0
+        self.history: deque[tuple[Task, int]] = deque()
+        self.history_bytes = 0
+        self.orphans: set[int] = set()
+        self.sites: dict[tuple[str, str], tuple[str, str]] = {}
+        self.made: dict[int, tuple[str, str]] = {}
         self.crashes: dict[int, int] = {}
         self.failures: dict[int, int] = {}
         self.misses: dict[int, int] = {}

@@ -29,13 +29,16 @@ from rain.common.messages import (
 )
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.explain import explain_task
-from rain.server.core.news import object_update
+from rain.server.core.news import object_update, update_bytes
 from rain.server.core.objects import not_needed
 from rain.server.core.run import object_data
 from rain.server.core.settle import cancel
+from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.core.submit import can_be_kept
 from rain.server.records import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
+
+NO_SITE = ("", "")
 
 
 def _unknown(session: Session, id: ID, what: str) -> str:
@@ -227,18 +230,43 @@ def attach(state: State, client: Client, message: Attach) -> None:
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client
     client.sessions[session.id] = session
-    objects = session.objects.values()
-    tasks = session.tasks.values()
-    state.to_client(
-        client.id,
-        Attached(
-            message.request,
-            session.id,
-            session.name,
-            [task.spec for task in tasks],
-            [obj.spec for obj in objects],
-            [obj.id for obj in objects if obj.kept],
-            [task_update(task) for task in tasks],
-            [ObjectUpdate(obj.id, obj.state, obj.info) for obj in objects],
-        ),
-    )
+    _tell_all(state, client, session, message.request)
+
+
+def _tell_all(state: State, client: Client, session: Session, request: int) -> None:
+    """Send all that is known of a session, in pieces."""
+
+    def piece() -> Attached:
+        empty = Attached(request, session.id, session.name, [], [], [], [], [], True, [], [], [])
+        empty.on_failure, empty.last_number = session.on_failure, session.last_number
+        return empty
+
+    current, size = piece(), 0
+    places: dict[tuple[str, str], int] = {}
+    for obj in session.objects.values():
+        current.objects.append(obj.spec)
+        current.object_states.append(ObjectUpdate(obj.id, obj.state, obj.info))
+        if obj.kept:
+            current.keep.append(obj.id)
+        if obj.is_function or obj.passing:
+            current.hidden.append(obj.id)
+        size += ITEM_BYTES + rough_bytes(obj.spec.user)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client.id, current)
+            current, size = piece(), 0
+    for task in session.tasks.values():
+        current.tasks.append(task.spec)
+        current.states.append(task_update(task))
+        site = session.made.get(task.id[1], NO_SITE)
+        place = places.setdefault(site, len(places))
+        if place == len(current.sites):
+            current.sites.append(site)
+            size += len(site[0]) + len(site[1])
+        current.made.append(place)
+        size += spec_bytes(task.spec) + update_bytes(task)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client.id, current)
+            current, size, places = piece(), 0, {}
+    current.more = False
+    current.released = session.released.count(RELEASED_TASK)
+    state.to_client(client.id, current)

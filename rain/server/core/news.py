@@ -5,8 +5,6 @@ A message is never larger than a frame may be: a batch is closed when it has gro
 
 from __future__ import annotations
 
-from typing import Any
-
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.messages import (
     Assign,
@@ -23,12 +21,11 @@ from rain.common.messages import (
 )
 from rain.server.core.objects import used_at
 from rain.server.core.run import object_data, places
+from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.records import OBJ_FINISHED, Copy, Governor, Object, Session, Task
 
 BATCH_ITEMS_MAX = 20_000
-ITEM_BYTES = 150
-"""What an item is assumed to take beside the parts that are counted."""
 
 
 def flush_news(state: State) -> None:
@@ -78,17 +75,23 @@ def _tell(state: State, session: Session, tasks: list[Task], objects: list[Objec
     updates: list[TaskUpdate] = []
     for task in tasks:
         updates.append(task_update(task))
-        size += ITEM_BYTES
-        error, info = task.error, task.info
-        if error is not None:
-            size += 2 * len(error.message) + len(error.exception or b"")
-        if info is not None and (info.debug or info.user):
-            size += len(info.debug) + rough_bytes(info.user)
+        size += update_bytes(task)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client_id, SessionNews(session.id, updates, told))
             told, updates, size = [], [], 0
     if told or updates:
         state.to_client(client_id, SessionNews(session.id, updates, told))
+
+
+def update_bytes(task: Task) -> int:
+    """About what the news of a task take."""
+    size = ITEM_BYTES
+    error, info = task.error, task.info
+    if error is not None:
+        size += 2 * len(error.message) + len(error.exception or b"")
+    if info is not None and (info.debug or info.user):
+        size += len(info.debug) + rough_bytes(info.user)
+    return size
 
 
 def object_update(state: State, obj: Object) -> ObjectUpdate:
@@ -163,18 +166,7 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         sent.append(
             TaskAssignment(spec, task.attempt, [obj.spec for obj in task.outputs], [priority, -task.rank, task.order])
         )
-        size += ITEM_BYTES
-        config = spec.config
-        if type(config) is list:
-            for part in config:
-                if type(part) is bytes:
-                    size += len(part)
-                elif part:
-                    size += rough_bytes(part)
-        else:
-            size += rough_bytes(config)
-        if spec.user:
-            size += rough_bytes(spec.user)
+        size += ITEM_BYTES + spec_bytes(spec)
         if size > BATCH_BYTES_TARGET or len(sent) >= BATCH_ITEMS_MAX:
             state.to_governor(governor, Assign(sent, objects))
             sent, objects, size = [], [], 0
@@ -187,14 +179,3 @@ def take_back(state: State) -> None:
     for governor, tasks in state.scheduler.take_back():
         governor.recalling = True
         state.to_governor(governor, TakeBack([(task.id, task.attempt) for task in tasks]))
-
-
-def rough_bytes(value: Any, depth: int = 3) -> int:
-    """About what a plain value takes on the wire; long parts count, small ones are guessed."""
-    if isinstance(value, (bytes, str)):
-        return len(value)
-    if depth and isinstance(value, (list, tuple)):
-        return 8 * len(value) + sum(rough_bytes(item, depth - 1) for item in value[:1000])
-    if depth and isinstance(value, dict):
-        return 16 * len(value) + sum(rough_bytes(item, depth - 1) for item in list(value.values())[:1000])
-    return 8

@@ -9,7 +9,9 @@ Chains of tasks may be as long as memory allows, so nothing here recurses.
 
 from __future__ import annotations
 
+from rain.common.limits import HISTORY_BYTES_MAX
 from rain.server.core.effects import DiscardUpload
+from rain.server.core.sizes import spec_bytes
 from rain.server.core.state import State
 from rain.server.records import (
     FINISHED,
@@ -24,10 +26,13 @@ from rain.server.records import (
     Copy,
     Governor,
     Object,
+    Session,
     Task,
 )
 
 LINEAGE_BYTES_MAX = 4096
+RECORD_BYTES = 2048
+"""About what the records of a task and its output take beside the spec's variable parts."""
 
 
 def wake(state: State, obj: Object) -> None:
@@ -113,7 +118,7 @@ def release_passing(state: State, obj: Object) -> None:
     """Release a constant that was passing, unless somebody may still need it."""
     session = obj.session
     number = obj.id[1]
-    if obj.needed or obj.lineage or session.persistent or number not in session.objects:
+    if obj.needed or obj.lineage or number not in session.objects:
         return
     upload = session.uploads.pop(number, None)
     if upload is not None:
@@ -126,10 +131,12 @@ def _purge(obj: Object) -> None:
     """Release the record of a removed object, unless lineage wants it."""
     session = obj.session
     if obj.lineage == 0 and obj.needs == 0:
+        number = obj.id[1]
         obj.data = None
-        if not session.persistent:
-            del session.objects[obj.id[1]]
-            session.release(obj.id[1], RELEASED_OBJECT)
+        if not session.persistent or number in session.orphans:
+            session.orphans.discard(number)
+            del session.objects[number]
+            session.release(number, RELEASED_OBJECT)
 
 
 def release_inputs(state: State, task: Task) -> None:
@@ -210,12 +217,36 @@ def _forget(task: Task) -> None:
         obj.producer = None
         if obj.state is OBJ_REMOVED:
             _purge(obj)
-    if not session.persistent:
+    if session.persistent:
+        size = RECORD_BYTES + spec_bytes(task.spec)
+        session.history.append((task, size))
+        session.history_bytes += size
+        if session.history_bytes > HISTORY_BYTES_MAX:
+            _cut_history(session)
+        return
+    number = task.id[1]
+    del session.tasks[number]
+    session.release(number, RELEASED_TASK)
+    session.crashes.pop(number, None)
+    session.failures.pop(number, None)
+
+
+def _cut_history(session: Session) -> None:
+    """Release the oldest finished tasks of a persistent session, and those of their outputs that are gone."""
+    while session.history_bytes > HISTORY_BYTES_MAX:
+        task, size = session.history.popleft()
+        session.history_bytes -= size
         number = task.id[1]
         del session.tasks[number]
         session.release(number, RELEASED_TASK)
-        session.crashes.pop(number, None)
-        session.failures.pop(number, None)
+        for books in (session.crashes, session.failures, session.made):
+            books.pop(number, None)
+        for obj in task.outputs:
+            if obj.state is OBJ_REMOVED and not obj.lineage and not obj.needs:
+                del session.objects[obj.id[1]]
+                session.release(obj.id[1], RELEASED_OBJECT)
+            else:
+                session.orphans.add(obj.id[1])
 
 
 def abandon(state: State, task: Task) -> None:

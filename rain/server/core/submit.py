@@ -36,6 +36,8 @@ from rain.server.records import (
 NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""
 NAME_CHARS_MAX = 10_000
+SITE_CHARS_MAX = 10_000
+"""Longest description of the place in a client's code where a task was made; a longer one is left out."""
 RESOURCES_MAX = 64
 SHAPES_MAX = 10_000
 """Different requests for resources, and different kinds of code, that a session remembers."""
@@ -66,7 +68,7 @@ class Cut:
         Why nothing of it will be taken.
     """
 
-    __slots__ = ("constants", "keep", "objects", "options", "refusal", "session", "strings", "tasks", "used")
+    __slots__ = ("constants", "keep", "made", "objects", "options", "refusal", "session", "strings", "tasks", "used")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -74,6 +76,7 @@ class Cut:
         self.tasks: dict[int, Task] = {}
         self.constants: list[Constant] = []
         self.keep: list[ID] = []
+        self.made: dict[int, tuple[str, str]] = {}
         self.used: dict[Object, ID] = {}
         self.strings: dict[str, str] = {}
         self.options: TaskOptions | None = None
@@ -91,6 +94,8 @@ def submit(state: State, client: Client, session: Session, message: Submit) -> N
             for spec in message.tasks:
                 _check_task(cut, spec)
             cut.keep += message.keep
+            if message.made and session.persistent:
+                _note_sites(cut, message)
             if not message.more:
                 keep = [_kept(cut, id) for id in cut.keep]
                 _check_whole(cut)
@@ -106,6 +111,16 @@ def submit(state: State, client: Client, session: Session, message: Submit) -> N
         state.happened("ClientSubmit", session.id, values={"tasks": len(cut.tasks), "objects": len(cut.objects)})
         state.to_client(client.id, Done(message.request))
         _take(state, cut, keep)
+
+
+def _note_sites(cut: Cut, message: Submit) -> None:
+    """Remember where tasks were made."""
+    known = cut.session.sites
+    for spec, number in zip(message.tasks, message.made, strict=False):
+        if 0 <= number < len(message.sites):
+            site = message.sites[number]
+            if len(site[0]) + len(site[1]) <= SITE_CHARS_MAX:
+                cut.made[spec.id[1]] = known.setdefault(site, site)
 
 
 def _take(state: State, cut: Cut, keep: list[Object]) -> None:
@@ -401,6 +416,7 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
 def _take_tasks(state: State, cut: Cut) -> None:
     session, graph = cut.session, state.graph
     session.tasks.update(cut.tasks)
+    session.made.update(cut.made)
     session.counts[id(WAITING)] += len(cut.tasks)
     order = graph.orders
     ready: list[Task] = []

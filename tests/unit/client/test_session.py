@@ -787,6 +787,9 @@ def test_attach(link: FakeLink) -> None:
                         ObjectUpdate(ID(7, 2), DataObjectState.FINISHED),
                         ObjectUpdate(ID(7, 4), DataObjectState.UNFINISHED),
                     ],
+                    hidden=[ID(7, 1)],
+                    sites=[("", "")],
+                    made=[0],
                 ),
             ),
             link.say(

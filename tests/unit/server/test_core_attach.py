@@ -1,0 +1,110 @@
+"""What an attached session is told, and how much of it the server remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rain.common import messages as m
+from rain.common.ids import ID
+from rain.common.spec import ObjectSpec
+from rain.server.core import events as ev
+from rain.server.core import objects
+from tests.unit.server.rig import Rig
+
+
+def attached(rig: Rig) -> list[m.Attached]:
+    """All pieces of the answer to another client that attaches."""
+    rig.step(ev.ClientJoined("d"))
+    count = len(rig.to_client)
+    rig.ask(m.Attach, rig.session, client="d")
+    return [said for said in rig.to_client[count:] if isinstance(said, m.Attached)]
+
+
+def finished(rig: Rig, count: int, keep: bool = False) -> list[Any]:
+    made = [rig.task() for _ in range(count)]
+    rig.submit(*made, keep=[id for task in made for id in task.outputs] if keep else None)
+    for task in made:
+        rig.turn()
+        rig.finish(task)
+    rig.turn()
+    return made
+
+
+def test_everything_comes_back_with_its_place_in_the_code() -> None:
+    rig = Rig(persistent=True)
+    rig.governor(cpus=4)
+    function = rig.constant(b"f")
+    first, second = rig.task(function=function), rig.task()
+    value = rig.id()
+    objects_ = [ObjectSpec(id) for id in (value, *first.outputs, *second.outputs)]
+    sites = [("Cell In[1], line 2", "frames"), ("Cell In[2], line 1", "frames")]
+    constant = m.Constant(value, 1, b"v", None, 1)
+    answer = rig.ask(m.Submit, rig.session, [first, second], objects_, [constant], first.outputs, False, sites, [1, 0])
+    assert isinstance(answer, m.Done)
+    rig.turn()
+    rig.finish(first)
+    (told,) = attached(rig)
+    assert [told.sites[place] for place in told.made] == [sites[1], sites[0]]
+    assert told.hidden == [function]
+    assert told.keep == first.outputs
+    assert (told.last_number, told.released, told.more) == (rig.number, 0, False)
+    assert [update.state.value for update in told.states] == ["finished", "ready"]
+
+
+@pytest.mark.parametrize("made", [[5], [-1], [0, 0, 0]])
+def test_wrong_places_are_left_out(made: list[int]) -> None:
+    rig = Rig(persistent=True)
+    task = rig.task()
+    objects_ = [ObjectSpec(id) for id in task.outputs]
+    rig.ask(m.Submit, rig.session, [task], objects_, [], [], False, [("x" * 20_000, "")], made)
+    (told,) = attached(rig)
+    assert [told.sites[place] for place in told.made] == [("", "")]
+
+
+def test_the_oldest_finished_tasks_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "HISTORY_BYTES_MAX", 3 * objects.RECORD_BYTES + 100)
+    rig = Rig(persistent=True)
+    rig.governor(cpus=4)
+    kept = finished(rig, 1, keep=True)[0]
+    made = finished(rig, 5)
+    (told,) = attached(rig)
+    assert [spec.id for spec in told.tasks] == [task.id for task in made[2:]]
+    assert told.released == 3
+    assert told.last_number == rig.number
+    assert kept.outputs[0] in [spec.id for spec in told.objects]
+    assert isinstance(rig.ask(m.Unkeep, rig.session, kept.outputs, client="d"), m.Done)
+    assert kept.outputs[0][1] not in rig.core.state.graph.sessions[rig.session].objects
+    answer = rig.ask(m.Update, rig.session, [made[0].id, made[0].outputs[0], kept.outputs[0]], client="d")
+    assert [update.state.value for update in [*answer.tasks, *answer.objects]] == ["finished", "removed", "removed"]
+    again = rig.ask(m.Submit, rig.session, [made[0]], [], [], [], client="d")
+    assert "was submitted before" in again.message
+
+
+def test_large_sessions_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rain.server.core import ask
+
+    monkeypatch.setattr(ask, "BATCH_BYTES_TARGET", 1000)
+    rig = Rig(persistent=True)
+    rig.governor(cpus=4)
+    made = finished(rig, 30)
+    pieces = attached(rig)
+    assert len(pieces) > 5
+    assert [piece.more for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert [spec.id for piece in pieces for spec in piece.tasks] == [task.id for task in made]
+    assert all(len(piece.made) == len(piece.tasks) == len(piece.states) for piece in pieces)
+
+
+def test_large_arguments_go_with_their_task() -> None:
+    rig = Rig(persistent=True)
+    rig.governor()
+    value = ID(rig.session, 1000)
+    task = rig.task(value)
+    constant = m.Constant(value, 1, b"x", None, 1, passing=True)
+    rig.submit(task, more_objects=[ObjectSpec(value)], more_constants=[constant])
+    rig.turn()
+    rig.finish(task)
+    (told,) = attached(rig)
+    assert value not in [spec.id for spec in told.objects]
+    assert told.tasks[0].inputs[0].id == value
