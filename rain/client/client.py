@@ -36,6 +36,7 @@ from rain.common.messages import (
     NewSession,
     ObjectData,
     ObjectUpdate,
+    ServerBrief,
     ServerInfo,
     SessionEnv,
     SessionNews,
@@ -361,6 +362,30 @@ class Client:
         governors = [msgspec.structs.asdict(governor) for governor in info.governors]
         return {**values, "governors": governors, "sessions": [msgspec.structs.asdict(s) for s in info.sessions]}
 
+    def _brief_info(self, timeout: float | None = None) -> dict[str, Any]:
+        """The server in figures, cheap enough to be asked for every second; any thread but the link's may call it.
+
+        Returns
+        -------
+        dict
+            ``address``, ``version``, ``http``; ``governors``, dicts with ``id``, ``cpus``, ``resources``, ``tasks`` and
+            ``objects`` (how many), ``load`` (see `rain.common.messages.Load`); ``sessions``, dicts with ``id``,
+            ``name``, ``persistent``, ``client`` and ``tasks`` (how many by state).
+        """
+        self._check()
+        return block(self._brief_operation(), timeout)
+
+    def _brief_operation(self) -> Operation[dict[str, Any]]:
+        info: ServerBrief = yield self._ask(lambda request: GetServerInfo(request, True))
+        governors = [msgspec.structs.asdict(governor) for governor in info.governors]
+        sessions = [
+            {"id": one.session_id, "name": one.name, "persistent": one.persistent, "client": one.client,
+             "tasks": one.tasks}
+            for one in info.sessions
+        ]  # fmt: skip
+        values = {"address": info.address, "version": info.version, "http": info.http}
+        return {**values, "governors": governors, "sessions": sessions}
+
     def wait_for_governors(self, n: int, timeout: float | None = None) -> None:
         """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
 
@@ -568,7 +593,7 @@ class Client:
             error = (SessionException if message.kind == "session" else RainException)(message.message)
         elif kind is Updated:
             self._updated(message)
-        elif kind is ServerInfo:
+        elif kind is ServerInfo or kind is ServerBrief:
             self._governors(len(message.governors))
         elif kind is Attached:
             # Here, because news may follow at once.

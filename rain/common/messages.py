@@ -226,6 +226,17 @@ class GovernorSummary(Part):
     load: dict[str, float] = {}
 
 
+class GovernorBrief(Part):
+    """A governor in figures: as `GovernorSummary`, with how many tasks and objects it has instead of which."""
+
+    id: str
+    cpus: float
+    resources: dict[str, float]
+    tasks: int
+    objects: int
+    load: dict[str, float] = {}
+
+
 # -- opening a conversation -----------------------------------------------------------------------
 
 
@@ -381,9 +392,10 @@ class CloseSession(Message):
 
 
 class GetServerInfo(Message):
-    """Answered by `ServerInfo`."""
+    """Answered by `ServerInfo`, or if it shall be `brief` (for views, which ask again and again) by `ServerBrief`."""
 
     request: int
+    brief: bool = False
 
 
 class Attach(Message):
@@ -474,6 +486,15 @@ class ServerInfo(Message):
     address: str
     http: str
     governors: list[GovernorSummary]
+    sessions: list[SessionSummary]
+
+
+class ServerBrief(Message):
+    request: int
+    version: str
+    address: str
+    http: str
+    governors: list[GovernorBrief]
     sessions: list[SessionSummary]
 
 
@@ -589,7 +610,15 @@ class OutputRead(Message):
 
 
 class Load(Message):
-    """Sent every `HEARTBEAT_S`; also the sign of life."""
+    """Sent every `HEARTBEAT_S`; also the sign of life. Values that are not known (yet) are left out:
+
+    * `cpu_percent`, `memory_percent`: of all that the host has; `host_used_bytes`, `host_max_bytes`: the same memory;
+    * `load`: the host's load average of one minute; `own_cpus`: how many cpus the governor and its executors keep busy;
+    * `cpus_used`, and so on for each resource: what running tasks hold of what the governor has;
+    * `tasks`, `tasks_waiting`, `tasks_ready`: assigned here; `executors`, `executors_running`; `fetches` on their way;
+    * `objects` in the store; `inline_bytes` in small ones, `memory_bytes` of `memory_max_bytes` in memory files,
+      `disk_bytes` of `disk_max_bytes` (what is free there counts) on disk, `spilled_bytes` moved there so far.
+    """
 
     values: dict[str, float]
 
@@ -805,7 +834,7 @@ ClientToServer: TypeAlias = (
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionNews | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | Attached | GovernorCount
+    | ServerBrief | Attached | GovernorCount
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped

@@ -54,6 +54,7 @@ from rain.governor.core import events as ev
 from rain.governor.core.records import BUILTINS_MAX
 from rain.governor.executors import Executors
 from rain.governor.fetch import fetch
+from rain.governor.meter import Meter
 from rain.governor.store import Held, Store
 from rain.io.auth import Credentials
 from rain.io.process import host_id, write_ready_file
@@ -162,6 +163,8 @@ class Governor:
         self._threads = ThreadPoolExecutor(BUILTINS_MAX, thread_name_prefix="rain-builtin")
         self._memory_max: dict[int, float] = {}
         self._seen: dict[int, int] = {}
+        self._meter = Meter()
+        self._measured: dict[str, float] = {}
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -346,7 +349,11 @@ class Governor:
             loads += TICK_S
             if loads >= HEARTBEAT_S and self._conversation is not None:
                 loads = 0.0
-                self._conversation.send(Load({**self._store.statistics(), "load": os.getloadavg()[0]}))
+                self._conversation.send(Load({**self._core.load(), **self._store.statistics(), **self._measured}))
+                self._loop.run_in_executor(None, self._measure)
+
+    def _measure(self) -> None:
+        self._measured = self._meter.read()
 
     # -- objects --------------------------------------------------------------------------------
 

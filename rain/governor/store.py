@@ -175,9 +175,18 @@ class Store:
             "objects": float(len(self._entries)),
             "inline_bytes": float(self._inline_bytes),
             "memory_bytes": float(self._memory_bytes),
+            "memory_max_bytes": float(self._memory_bytes_max),
             "disk_bytes": float(self._disk_bytes),
+            "disk_max_bytes": float(self._disk_bytes + self._disk_free()),
             "spilled_bytes": float(self._spilled_bytes),
         }
+
+    def _disk_free(self) -> int:
+        try:
+            room = os.statvfs(self._disk)
+        except OSError:
+            return 0
+        return room.f_bavail * room.f_frsize
 
     def new_path(self, size: int = 0) -> str:
         """A fresh path for a file or directory of about `size` bytes that will be given to `adopt`."""

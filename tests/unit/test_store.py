@@ -76,6 +76,8 @@ def test_small_bytes_stay_in_memory(rig, store):
     assert ID(1, 1) in store
     assert rig.files() == []
     assert store.statistics()["inline_bytes"] == 3
+    assert store.statistics()["memory_max_bytes"] > 0
+    assert store.statistics()["disk_max_bytes"] > 0
 
 
 def test_larger_bytes_become_a_file(rig, store):

@@ -134,10 +134,11 @@ class GovernorCore:
             "tasks_ready": float(phases.count(Phase.READY)),
             "objects": float(sum(len(session.objects) for session in state.sessions.values())),
             "executors": float(len(state.executors)),
-            "executors_idle": float(len(state.idle)),
+            "executors_running": float(sum(executor.lease is not None for executor in state.executors.values())),
             "fetches": float(len(state.fetching)),
         }
-        values.update({f"{name}_free": amount for name, amount in state.resources.free().items()})
+        total, free = state.resources.total(), state.resources.free()
+        values.update({f"{name}_used": total[name] - free[name] for name in total})
         return values
 
     @property

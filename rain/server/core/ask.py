@@ -12,6 +12,7 @@ from rain.common.messages import (
     ExpectGovernors,
     Explain,
     GetServerInfo,
+    GovernorBrief,
     GovernorSummary,
     Info,
     Keep,
@@ -19,6 +20,7 @@ from rain.common.messages import (
     Located,
     ObjectData,
     ObjectUpdate,
+    ServerBrief,
     ServerInfo,
     SessionStopped,
     SessionSummary,
@@ -183,6 +185,15 @@ def server_info(state: State, request: int, version: str, address: str, http: st
 
 def get_server_info(state: State, client: Client, message: GetServerInfo) -> None:
     """Answer `GetServerInfo`."""
+    if message.brief:
+        graph = state.graph
+        governors = [governor_brief(governor) for governor in graph.governors.values()]
+        sessions = [session_summary(session) for session in graph.sessions.values()]
+        state.to_client(
+            client.id,
+            ServerBrief(message.request, state.version, state.address, state.http, governors, sessions),
+        )
+        return
     state.to_client(client.id, server_info(state, message.request, state.version, state.address, state.http))
 
 
@@ -197,6 +208,14 @@ def governor_summary(governor: Governor) -> GovernorSummary:
         list(governor.dropping),
         governor.resources,
         governor.load,
+    )
+
+
+def governor_brief(governor: Governor) -> GovernorBrief:
+    """A governor in figures; costs the same however much it has."""
+    cpus = governor.resources.get("cpus", 0.0)
+    return GovernorBrief(
+        governor.id, cpus, governor.resources, len(governor.assigned), len(governor.objects), governor.load
     )
 
 

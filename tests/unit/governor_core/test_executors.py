@@ -300,12 +300,16 @@ def test_load():
     rig = Rig(cpus=2)
     rig.assign(rig.task(1), rig.task(2), rig.task(3), rig.task(4, 77))
     load = rig.core.load()
-    assert {name: load[name] for name in ("tasks", "tasks_ready", "tasks_waiting", "executors", "cpus_free")} == {
+    assert {
+        name: load[name]
+        for name in ("tasks", "tasks_ready", "tasks_waiting", "executors", "executors_running", "cpus_used")
+    } == {
         "tasks": 4,
         "tasks_ready": 1,
         "tasks_waiting": 1,
         "executors": 2,
-        "cpus_free": 0,
+        "executors_running": 2,
+        "cpus_used": 2,
     }
 
 

@@ -465,6 +465,23 @@ def test_output_is_that_of_the_last_attempt() -> None:
     assert (answer.stdout, answer.stderr) == (b"second", b"!")
 
 
+def test_a_brief_answer_counts() -> None:
+    rig = Rig()
+    rig.governor("g1", cpus=2.0)
+    tasks = [rig.task() for _ in range(2)]
+    rig.submit(*tasks)
+    rig.turn()
+    rig.says("g1", m.Load({"load": 0.5}))
+    outputs = [rig.output(tasks[0].outputs[0], "g1", False, b"x")]
+    rig.says("g1", m.Finished([m.TaskResult(tasks[0].id, 1, m.TaskInfo(), outputs)]))
+    brief = rig.ask(m.GetServerInfo, True)
+    assert brief.governors == [m.GovernorBrief("g1", 2.0, {"cpus": 2.0}, 1, 0, {"load": 0.5})]
+    assert (brief.address, brief.http, brief.version) == ("server:1", "server:2", "0.1")
+    (session,) = brief.sessions
+    assert session.tasks == {"finished": 1, "ready": 1}
+    assert type(rig.ask(m.GetServerInfo)) is m.ServerInfo
+
+
 @pytest.mark.parametrize("place", ["waiting", "ready", "running", "finished", "failed"])
 def test_explain(place: str) -> None:
     rig = Rig()
