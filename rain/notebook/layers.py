@@ -240,7 +240,8 @@ def _make_chains(net: Net) -> None:
         if left < 0:
             net.chains[place] = [top, bottom]
             continue
-        both = _shared(net.path(net.frame[top]), net.path(net.frame[bottom]))
+        around = net.path(net.frame[top])
+        both = (-1, *around)[common(around, net.path(net.frame[bottom]))]
         chain = net.chains[place] = [top]
         for row in range(net.row[top] + 1, net.row[bottom]):
             # What goes out of an object is the same, wherever it goes: one line, with branches.
@@ -256,14 +257,14 @@ def _make_chains(net: Net) -> None:
                 net.above[lower].append(upper)
 
 
-def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """The innermost frame that is around both."""
-    shared = -1
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many frames, from the outside in, are around both."""
+    count = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
             break
-        shared = a
-    return shared
+        count += 1
+    return count
 
 
 def _make_placeholders(net: Net) -> None:

@@ -8,7 +8,9 @@ Order and widths make constraints ``x[a] + gap <= x[b]`` between coordinates; as
 
 Each coordinate then wants to be where its neighbours are. Wishes are met as nearly as the constraints allow: pushing
 everything just far enough to the right gives one solution, pushing to the left another, and, as the constraints are
-linear, the mean of both is one too. It is repeated until things have come to rest.
+linear, the mean of both is one too. It is repeated until things have come to rest. That is fair, but lets wishes that
+contradict each other, as those across frames do, drive everything apart; so in the end each goes where it wants on its
+own, as far as there is room, and what branches is put in the middle of its branches.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import math
 from bisect import bisect_left
 from itertools import pairwise
 
-from rain.notebook.layers import DUMMY_GAP, NODE_GAP, Net, topological
+from rain.notebook.layers import DUMMY_GAP, NODE_GAP, Net, common, topological
 
 ROUNDS_MAX = 48
 EFFORT = 60_000
@@ -96,7 +98,7 @@ class Places:
         inside: tuple[int, ...] = ()
         for v in [*row, -1]:
             path = net.path(net.frame[v]) if v >= 0 else ()
-            same = sum(1 for _ in _common(inside, path))
+            same = common(inside, path)
             found += [self.count + 2 * frame + 1 for frame in reversed(inside[same:])]
             found += [self.count + 2 * frame for frame in path[same:]]
             inside = path
@@ -251,15 +253,6 @@ class Places:
                 x[v] = max(min(at, most), least)
             furthest[v] = x[v]
         return [way * at for at in x]
-
-
-def _common(one: tuple[int, ...], other: tuple[int, ...]) -> list[int]:
-    shared = []
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        shared.append(a)
-    return shared
 
 
 def _straight(net: Net, rows: list[list[int]]) -> list[tuple[int, int]]:
