@@ -118,6 +118,7 @@ export class Scene {
 
   // Dims all but some nodes, and the arcs that `arc` is true for; null ends it.
   light(keys: ReadonlySet<string> | null, arc?: (tail: string, head: string) => boolean): void {
+    if (!keys && !this.lit) return;
     this.lit = keys && { keys, arc: arc ?? ((tail, head) => keys.has(tail) && keys.has(head)) };
     this.world.classList.toggle("rain-dimming", this.lit !== null);
     for (const [key, view] of this.nodes) view.element.classList.toggle("rain-lit", this.lit?.keys.has(key) ?? false);

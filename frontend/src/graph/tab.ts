@@ -121,9 +121,7 @@ export class GraphTab implements Tab {
     if (!this.viewport.touched) this.fit(lively && !first);
     void this.scene.draw(topology, layout.geometry).then((whole) => {
       if (!whole) return;
-      this.scene.repaint(this.store.nodes.keys());
       this.selectionChanged();
-      this.light();
       this.ready();
     });
   }
