@@ -209,7 +209,7 @@ class Remote:
         TypeError
             If there is no such option.
         """
-        other = Remote.__new__(Remote)
+        other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._options = self._options.but(options, f"{self._label}.options()")
         return other

@@ -13,6 +13,7 @@ from typing import Any
 
 from rain.client.io_spec import Input, InputBase, InputDir, Output, OutputBase, OutputDir
 from rain.client.remote import Remote
+from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.notebook.magics.home import Home
 from rain.notebook.magics.line import LOAD, Named, RemoteLine
@@ -80,6 +81,27 @@ async def run_cell_async(cell: Cell, home: Home) -> Any:
     return await _run_functions(cell, _compiled(cell, home), home)
 
 
+class Echoing(Remote):
+    """A `Remote` that switches on `Session.echo` where it makes tasks."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Task:
+        """Make a task; see `Remote`."""
+        task = super().__call__(*args, **kwargs)
+        session = task._session
+        if session.client is not None and not session.echo:
+            session.echo = True
+        return task
+
+
+def _finished(made: Remote, line: RemoteLine) -> Remote:
+    """`made` with what the line says beyond a decorator."""
+    if not line.echo:
+        return made
+    echoing = Echoing.__new__(Echoing)
+    echoing.__dict__.update(made.__dict__)
+    return echoing
+
+
 # -- a body ------------------------------------------------------------------------------------------
 
 
@@ -94,7 +116,7 @@ def _define_body(cell: Cell, home: Home) -> Remote:
         {item.name: _input(item) for item in line.parameters if item.type is not None},
         **_options(line),
     )
-    home.locals[line.name] = made
+    made = home.locals[line.name] = _finished(made, line)
     _run_now([made], line, home)
     return made
 
@@ -135,9 +157,9 @@ async def _run_functions(cell: Cell, pieces: list[tuple[CodeType, str]], home: H
 
 def _as_remote(function: Any, line: RemoteLine) -> Remote:
     if isinstance(function, Remote):  # its decorator has said all
-        return function
+        return _finished(function, line)
     outputs = None if line.outputs is None else [_output(item) for item in line.outputs]
-    return Remote(function, outputs, **_options(line))
+    return _finished(Remote(function, outputs, **_options(line)), line)
 
 
 def _compiled(cell: Cell, home: Home) -> list[tuple[CodeType, str]]:

@@ -8,6 +8,8 @@ kernel's own IO thread as ``stream`` messages that answer that header, a few tim
 them into the cell that the header belongs to, whatever runs meanwhile; if that cell was run again, its new run has
 another header, and the late text of the old run goes nowhere.
 
+How much text comes at all is limited by `rain.client.echo`.
+
 Without a kernel, in a terminal, Rain's own way of printing is left as it is.
 """
 
@@ -21,8 +23,6 @@ from rain.client import echo, sites
 
 FLUSH_S = 0.1
 """Text is sent that often at most."""
-BURST_CHARS_MAX = 32_768
-"""Characters of one cell's stream sent at once; of more the middle is left out."""
 
 
 class _Echo:
@@ -64,7 +64,7 @@ class _Echo:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             for (_, name), (header, parts) in waiting.items():
-                self._send(header, {"name": name, "text": shortened("".join(parts))})
+                self._send(header, {"name": name, "text": "".join(parts)})
 
     def _flush_later(self) -> None:
         self._kernel.iopub_thread.io_loop.call_later(FLUSH_S, self._flush_now)
@@ -82,15 +82,6 @@ class _Echo:
             parent={"header": header},
             ident=f"stream.{content['name']}".encode(),  # the topic
         )
-
-
-def shortened(text: str) -> str:
-    """`text`, without its middle if it is longer than `BURST_CHARS_MAX`."""
-    if len(text) <= BURST_CHARS_MAX:
-        return text
-    half = BURST_CHARS_MAX // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n… {left_out} characters are not shown here: see task.stdout() …\n{text[-half:]}"
 
 
 _installed: tuple[_Echo, Any, Any] | None = None  # ours, and the hooks that were there before

@@ -149,7 +149,7 @@ class RainMagics(Magics):
         --auto-encode TYPE
             Content type by which outputs are encoded that have no other.
         --echo
-            What the tasks print also appears in the cell that makes them.
+            What the tasks print also appears in the cell that makes them (sets ``session.echo``).
         --run ARG=OBJ ...
             Also make the task, from expressions of the notebook, submit it and bind its outputs to their names.
 
