@@ -81,6 +81,7 @@ def test_any_graph_is_drawn(graph: dict[str, Any], data: st.DataObject, name: st
 
 
 @given(words)
+@settings(deadline=None)
 def test_texts_are_harmless(text: str) -> None:
     assert visible(visible(text)) == visible(text)
     assert ET.fromstring(f'<a b="{markup(text)}">{markup(text)}</a>').text in (visible(text), visible(text) or None)
@@ -95,11 +96,13 @@ json_values = st.recursive(
 
 
 @given(json_values)
+@settings(deadline=None)
 def test_rubbish_is_no_geometry(value: Any) -> None:
     assert checked_geometry(value, small()) is None
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_geometries_with_something_else_in_them(data: st.DataObject) -> None:
     geometry = json.loads(json.dumps(layered(small())))
     holder: Any = geometry
@@ -116,6 +119,7 @@ def test_geometries_with_something_else_in_them(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=200) | words | json_values.map(lambda value: json.dumps(value)))
+@settings(deadline=None)
 def test_rubbish_is_no_layout_of_graphviz(text: str | bytes) -> None:
     try:
         geometry_of_json(text)
