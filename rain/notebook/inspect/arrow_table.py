@@ -211,7 +211,11 @@ class ArrowViewer:
         if is_file:
             self._use_footer()
         try:
-            self._schema = pa.ipc.read_schema(pa.py_buffer(self._ranges.exactly(first.start, first.end - first.start)))
+            schema = pa.ipc.read_schema(pa.py_buffer(self._ranges.exactly(first.start, first.end - first.start)))
+            # Names need not be UTF-8 in damaged data, and are decoded at each use.
+            self._names: list[str] = schema.names
+            self._types = [str(kind) for kind in schema.types]
+            self._metadata: dict[bytes, bytes] = schema.metadata or {}
         except (pa.ArrowException, *_UNREADABLE) as error:
             raise Damaged(f"the table's schema cannot be read: {cut(str(error))}") from None
         self._batches: list[tuple[Message, int]] = []  # with how many dictionaries and the like come before
@@ -269,7 +273,7 @@ class ArrowViewer:
             row += count
         rows = [list(row) for row in zip(*(cells[column] for column in columns), strict=True)]
         page = table(
-            [(self._schema.names[column], str(self._schema.types[column])) for column in columns],
+            [(self._names[column], self._types[column]) for column in columns],
             rows if columns else [[] for _ in range(row - offset)],
             offset=offset,
             total=known if self._whole else None,
@@ -280,10 +284,10 @@ class ArrowViewer:
 
     def _columns(self) -> tuple[int | None, list[int]]:
         """The column with the rows' labels, if there is one, and the columns to be shown."""
-        names = self._schema.names
+        names = self._names
         label = None
         try:
-            pandas = json.loads((self._schema.metadata or {})[b"pandas"])
+            pandas = json.loads(self._metadata[b"pandas"])
             index = pandas["index_columns"]
             if isinstance(index, list) and len(index) == 1 and isinstance(index[0], str) and names.count(index[0]) == 1:
                 label = names.index(index[0])
@@ -305,8 +309,8 @@ class ArrowViewer:
             return [cut(f"({error})")] * count
 
     def _summary(self) -> list[tuple[str, Any]]:
-        metadata = self._schema.metadata or {}
-        facts: list[tuple[str, Any]] = [("columns", len(self._schema.names))]
+        metadata = self._metadata
+        facts: list[tuple[str, Any]] = [("columns", len(self._names))]
         if self._whole:
             facts.append(("batches", len(self._batches)))
         else:
@@ -315,7 +319,7 @@ class ArrowViewer:
             facts.append(
                 ("made from", {b"frame": "a data frame"}.get(metadata[_KIND], metadata[_KIND].decode("latin-1")))
             )
-        if len(self._schema.names) > TABLE_COLUMNS_MAX:
+        if len(self._names) > TABLE_COLUMNS_MAX:
             facts.append(("columns shown", f"the first {TABLE_COLUMNS_MAX}"))
         others = [key.decode("utf-8", "replace") for key in metadata if key not in (_KIND, b"pandas")]
         if others:

@@ -1,6 +1,8 @@
 import csv
 import io
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -324,3 +326,28 @@ def test_headers_of_arrays_are_not_trusted(header):
     data = good[:start] + header.ljust(len(good) - 24 - start - 1) + b"\n" + good[-24:]
     with pytest.raises(RainException):
         Look(data).page(view="table")
+
+
+# -- without the extra -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("data", "package"), [(ipc(pa.table({"a": [1]})), "pyarrow"), (npy(np.arange(3)), "numpy")])
+def test_without_a_package_it_is_said_what_to_install(monkeypatch, data, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    answer = Look(data).answer()
+    assert answer["view"] == "hex"
+    assert package in answer["note"]
+    assert "pip install 'rain[arrow]'" in answer["note"]
+
+
+def test_all_else_works_without_any_of_them():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('numpy', 'pandas', 'pyarrow'))); "
+        "from rain.common import DataInstance; from rain.common.spec import ObjectInfo; "
+        "from rain.io.sources import BytesSource; from rain.notebook.inspect import static_text; "
+        "[print(static_text(DataInstance(BytesSource(data), None, ObjectInfo(content_type=kind)))) for data, kind in "
+        "((b'a,b\\n1,2\\n', 'mime/text/csv'), (b'[1]', 'json'), (b'\\x81\\x01', 'cbor'), (b'\\x80\\x04N.', 'pickle'))]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "0: 1" in done.stdout
+    assert "NoneType" in done.stdout
