@@ -15,10 +15,11 @@ from rain.client.completions import Completions
 from rain.client.data import DataObject
 from rain.client.failures import failure
 from rain.client.operations import Item
+from rain.client.progress import with_bar
 from rain.client.sites import Told
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
-from rain.client.waiting import Operation, T, block, check_timeout, perform, reject, resolve
+from rain.client.waiting import Operation, T, block, perform, reject, resolve
 from rain.common import display
 from rain.common.errors import RainException, SessionException
 from rain.common.spec import ObjectSpec
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Session", "get_active_session"]
-
-_PROGRESS_S = 0.1
 
 
 class Session:
@@ -310,7 +309,7 @@ class Session:
         raise_on_failure : bool
             Raise as soon as a failure is known, and leave the rest running; else wait until all is settled.
         progress : bool
-            Show a progress bar.
+            Show a progress bar, with the number of tasks that failed or were cancelled.
         timeout : float, optional
             Seconds.
 
@@ -324,33 +323,12 @@ class Session:
         TaskException
         TimeoutError
         """
-        if progress:
-            return self._wait_with_bar(raise_on_failure, timeout)
-        return self._block(operations.wait_all(self, raise_on_failure), timeout)
+        operation = operations.wait_all(self, raise_on_failure)
+        return self._block(with_bar(self, operation) if progress else operation, timeout)
 
     async def wait_all_async(self, raise_on_failure: bool = True, timeout: float | None = None) -> list[Task]:
         """Awaitable `wait_all`."""
         return await self._perform(operations.wait_all(self, raise_on_failure), timeout)
-
-    def _wait_with_bar(self, raise_on_failure: bool, timeout: float | None) -> list[Task]:
-        import time
-
-        import tqdm.auto
-
-        limit = check_timeout(timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        mirror = self._mirror
-        with tqdm.auto.tqdm(total=mirror.submitted, desc=self._name, unit="task") as bar:
-            while True:
-                left = _PROGRESS_S if deadline is None else min(_PROGRESS_S, max(0.0, deadline - time.monotonic()))
-                try:
-                    return self._block(operations.wait_all(self, raise_on_failure), left)
-                except TimeoutError:
-                    if deadline is not None and time.monotonic() >= deadline:
-                        raise
-                finally:
-                    bar.total = mirror.submitted
-                    bar.update(mirror.finished - bar.n)
 
     def as_completed(self, items: Item | Iterable[Item], timeout: float | None = None) -> Completions:
         """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.

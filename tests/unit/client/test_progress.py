@@ -1,0 +1,82 @@
+"""The progress bar: it moves with the news, and is closed however the wait ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import tqdm.auto
+
+from rain import Session, TaskException, TaskState, blob, tasks
+from tests.unit.client.fake import FakeLink, until
+
+
+class Bar:
+    """Records what it was told."""
+
+    made: Any = None
+
+    def __init__(self, **fields: Any) -> None:
+        type(self).made = self
+        self.total = fields["total"]
+        self.n = 0
+        self.postfix: dict[str, int] = {}
+        self.open = True
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.open = False
+
+    def update(self, count: int) -> None:
+        self.n += count
+
+    def set_postfix(self, values: dict[str, int], refresh: bool) -> None:
+        self.postfix = dict(values)
+
+    def refresh(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    Bar.made = None
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+
+
+def submitted(session: Session, count: int) -> list[Any]:
+    made = [tasks.Concat([blob("x")]) for _ in range(count)]
+    session.submit()
+    return made
+
+
+def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
+    made = submitted(session, 4)
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(session.wait_all(False, progress=True)))
+    thread.start()
+    until(lambda: Bar.made is not None and session._mirror.watches, "the bar")
+    link.finish(made[0])
+    link.fail(made[1])
+    link.fail(made[2], state=TaskState.CANCELLED)
+    link.finish(made[3])
+    thread.join(20)
+    assert found == [[made[1], made[2]]]
+    bar = Bar.made
+    assert (bar.total, bar.n, bar.postfix, bar.open) == (4, 4, {"failed": 1, "cancelled": 1}, False)
+    assert session._mirror.watches == ()
+
+
+def test_it_is_closed_when_the_wait_is_given_up(session: Session, link: FakeLink) -> None:
+    made = submitted(session, 2)
+    with pytest.raises(TimeoutError, match="2 of 2 tasks are not finished"):
+        session.wait_all(progress=True, timeout=0.05)
+    assert not Bar.made.open
+    link.fail(made[0])
+    with pytest.raises(TaskException):
+        session.wait_all(progress=True)
+    assert (Bar.made.n, Bar.made.open) == (1, False)
+    assert session._mirror.watches == ()
+    assert not session._mirror.gates
