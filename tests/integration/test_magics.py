@@ -380,6 +380,10 @@ def test_progress(started: Kernel) -> None:
     shown = started.good("%rain_wait")
     assert shown.displayed or "task/s" in shown.text("stderr")
     assert started.good("%rain_wait").text("stderr") == ""
+    started.good("nap = rain.tasks.Sleep(blob('x'), 0.6).output\nnap.keep()\n%rain_submit")
+    shown = started.good("value = %rain_fetch nap\nvalue.load()")
+    assert shown.result == "'x'"
+    assert shown.displayed or "task/s" in shown.text("stderr")
     started.good("session.set_as_default()")
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rain.client import operations
 from rain.client.active import get_active_session
 from rain.client.data import DataObject
+from rain.client.progress import with_bar
 from rain.client.task import Task
 from rain.common import display
 from rain.common.errors import RainException
 from rain.io.data_instance import DataInstance
 from rain.notebook.magics.home import current_shell
-from rain.notebook.magics.progress import wait_patiently
 from rain.notebook.magics.table import governors_text, tasks_text
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.session import Session
 
+PATIENCE_S = 0.25
+"""Only longer waits show a progress bar."""
 _opened: Client | None = None  # what `connect` opened last
 
 
@@ -135,7 +138,10 @@ def wait() -> None:
         As soon as a task failed.
     """
     session = get_active_session()
-    wait_patiently(session, session.wait_all)
+    try:
+        session.wait_all(timeout=PATIENCE_S)
+    except TimeoutError:
+        session.wait_all(progress=True)
 
 
 def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list[DataInstance]:
@@ -157,7 +163,10 @@ def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list
     if isinstance(found, DataInstance):
         return found
     session: Session = found._session
-    wait_patiently(session, lambda timeout: session.wait(found, timeout=timeout))
+    try:
+        session.wait(found, timeout=PATIENCE_S)
+    except TimeoutError:
+        session._block(with_bar(session, operations.wait(session, found)), None)
     if isinstance(found, Task) and len(found.outputs) != 1:
         return found.fetch_outputs()
     instance: DataInstance = session.fetch(found)
