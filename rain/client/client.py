@@ -9,7 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +24,7 @@ from rain.common import display
 from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
-from rain.common.limits import HISTORY_BYTES_MAX
+from rain.common.limits import ECHO_FLUSH_S, HISTORY_BYTES_MAX
 from rain.common.messages import (
     Attach,
     Attached,
@@ -460,6 +460,7 @@ class Client:
         if os.getpid() != self._pid:
             return
         if not self._over:
+            self._show_rest()
             self._over = "closed"
             self._connected = False
             self._link.close()
@@ -468,6 +469,11 @@ class Client:
             cluster, self._cluster = self._cluster, None
             cluster.close()
         _clients.discard(self)
+
+    def _show_rest(self) -> None:
+        """What tasks have printed is shown before it is gone, if that does not take long."""
+        flushes = [session._echo.flush(True) for session in self._sessions.values() if session._echo is not None]
+        wait(flushes, 2 * ECHO_FLUSH_S)
 
     # -- for the rest of the client -------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rain.client import submit as submitting
 from rain.client.data import DataObject
+from rain.client.echo import flushed
 from rain.client.failures import failure, root_of
 from rain.client.fetch import constant_instance, instance
 from rain.client.function import FUNCTION, function_constant, present
@@ -632,6 +633,7 @@ def close(session: Session) -> Operation[None]:
     before = session._ended
     if before is not None and before.word == "closed":
         return
+    yield from flushed(session, running=True)
     session._end(
         End(
             "closed",

@@ -13,6 +13,7 @@ from rain.client import active, operations
 from rain.client.active import get_active_session
 from rain.client.completions import Completions
 from rain.client.data import DataObject
+from rain.client.echo import Echo, echoed
 from rain.client.failures import failure
 from rain.client.operations import Item
 from rain.client.progress import with_bar
@@ -79,6 +80,7 @@ class Session:
         self._functions: dict[bytes, ObjectRecord] = {}
         self._refused: dict[int, str] = {}
         self._ended: operations.End | None = None
+        self._echo: Echo | None = None
         self._at_end: list[Callable[[], None]] = []  # called once it has ended, in the thread that ends it
 
     # -- what it is -----------------------------------------------------------------------------
@@ -107,6 +109,21 @@ class Session:
     def active(self) -> bool:
         """Whether it can be used: neither closed nor lost nor stopped by a failure."""
         return self._ended is None
+
+    @property
+    def echo(self) -> bool:
+        """Whether what tasks print also appears here, while they run; may be set at any time."""
+        return self._echo is not None
+
+    @echo.setter
+    def echo(self, wanted: bool) -> None:
+        if wanted and self._echo is None:
+            self._check_open()
+            operations.client_of(self)
+            self._echo = Echo(self)
+        elif not wanted and self._echo is not None:
+            self._echo.close()
+            self._echo = None
 
     @property
     def tasks(self) -> list[Task]:
@@ -256,11 +273,11 @@ class Session:
             If a task failed.
         TimeoutError
         """
-        return self._block(operations.run(self, items), timeout)
+        return self._block(echoed(self, operations.run(self, items)), timeout)
 
     async def run_async(self, *items: Item, timeout: float | None = None) -> Any:
         """Awaitable `run`."""
-        return await self._perform(operations.run(self, items), timeout)
+        return await self._perform(echoed(self, operations.run(self, items)), timeout)
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -281,23 +298,23 @@ class Session:
             As soon as one failed.
         TimeoutError
         """
-        self._block(operations.wait(self, items), timeout)
+        self._block(echoed(self, operations.wait(self, items)), timeout)
 
     async def wait_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Awaitable `wait`."""
-        await self._perform(operations.wait(self, items), timeout)
+        await self._perform(echoed(self, operations.wait(self, items)), timeout)
 
     def wait_some(
         self, items: Item | Iterable[Item], timeout: float | None = None
     ) -> tuple[list[Task], list[DataObject]]:
         """Wait until at least one of these is finished; those that are, as tasks and objects; see `wait`."""
-        return self._block(operations.wait_some(self, items), timeout)
+        return self._block(echoed(self, operations.wait_some(self, items)), timeout)
 
     async def wait_some_async(
         self, items: Item | Iterable[Item], timeout: float | None = None
     ) -> tuple[list[Task], list[DataObject]]:
         """Awaitable `wait_some`."""
-        return await self._perform(operations.wait_some(self, items), timeout)
+        return await self._perform(echoed(self, operations.wait_some(self, items)), timeout)
 
     def wait_all(
         self, raise_on_failure: bool = True, progress: bool = False, timeout: float | None = None
@@ -323,12 +340,12 @@ class Session:
         TaskException
         TimeoutError
         """
-        operation = operations.wait_all(self, raise_on_failure)
+        operation = echoed(self, operations.wait_all(self, raise_on_failure))
         return self._block(with_bar(self, operation) if progress else operation, timeout)
 
     async def wait_all_async(self, raise_on_failure: bool = True, timeout: float | None = None) -> list[Task]:
         """Awaitable `wait_all`."""
-        return await self._perform(operations.wait_all(self, raise_on_failure), timeout)
+        return await self._perform(echoed(self, operations.wait_all(self, raise_on_failure)), timeout)
 
     def as_completed(self, items: Item | Iterable[Item], timeout: float | None = None) -> Completions:
         """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.
@@ -372,11 +389,11 @@ class Session:
             If one cannot come because a task failed.
         TimeoutError
         """
-        return self._block(operations.fetch(self, items), timeout)
+        return self._block(echoed(self, operations.fetch(self, items)), timeout)
 
     async def fetch_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
         """Awaitable `fetch`."""
-        return await self._perform(operations.fetch(self, items), timeout)
+        return await self._perform(echoed(self, operations.fetch(self, items)), timeout)
 
     def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Keep these objects; see `DataObject.keep`."""

@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,6 +20,8 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _FRAMES_MAX = 3
 
 Site = tuple[Any, ...]
+origin: Callable[[], Any] | None = None
+"""Hook: what it returns is kept as `TaskRecord.origin` of each task that is made, for instance the running cell."""
 _last: Site = ()
 
 

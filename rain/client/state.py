@@ -96,6 +96,8 @@ class TaskRecord:
     outputs : tuple of ObjectRecord
     made : Site
         Where in the user's code it was made.
+    origin : any
+        What `rain.client.sites.origin` gave when it was made.
     state : TaskState or None
         None before submit.
     info : TaskInfo or None
@@ -110,7 +112,20 @@ class TaskRecord:
     gates : list of Gate or None
     """
 
-    __slots__ = ("error", "forgotten", "gates", "handle", "info", "made", "outputs", "pins", "source", "spec", "state")
+    __slots__ = (
+        "error",
+        "forgotten",
+        "gates",
+        "handle",
+        "info",
+        "made",
+        "origin",
+        "outputs",
+        "pins",
+        "source",
+        "spec",
+        "state",
+    )
 
     def __init__(self, spec: TaskSpec, made: Site, pins: Any) -> None:
         self.spec = spec
@@ -123,6 +138,7 @@ class TaskRecord:
         self.source: Source | None = None
         self.forgotten = False
         self.handle: Any = None
+        self.origin: Any = None
         self.gates: list[Gate] | None = None
 
     @property

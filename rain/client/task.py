@@ -164,6 +164,8 @@ class Task:
             options.rare,
         )
         record = TaskRecord(spec, sites.capture(2), [obj for obj, _ in inputs] + list(pins) if pins else inputs)
+        if sites.origin is not None:
+            record.origin = sites.origin()
         made = []
         for output in outputs:
             if isinstance(output, OutputBase):

@@ -51,6 +51,14 @@ TASK_OUTPUT_BYTES_MAX = 64 * KIB
 """Tail of each of stdout and stderr that is kept with a task."""
 OUTPUT_TASKS_MAX = 100
 """Tasks of which one `GetOutput` may ask what they wrote."""
+ECHO_EVERY_S = 0.2
+"""How often a session that echoes asks at most what its tasks have printed."""
+ECHO_BYTES_PER_S = 256 * KIB
+"""What a session shows of that at most; of more it shows the ends, and says how much is left out."""
+ECHO_FLUSH_S = 1.0
+"""How long waiting for tasks may take longer so that what they printed is shown before it returns."""
+ECHO_LINE_CHARS_MAX = 4096
+"""A line that has not ended is shown all the same when it is longer."""
 ERROR_OUTPUT_BYTES_MAX = 4 * KIB
 """Tail of stderr that is quoted in an error's text."""
 DEBUG_BYTES_MAX = 64 * KIB
