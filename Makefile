@@ -6,13 +6,13 @@ VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
 PREPARE := sh tools/prepare.sh
 
-.PHONY: help demo test lint bench soak lab frontend clean
+.PHONY: help demo test lint bench soak lab notebooks frontend clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.demo  ## a private cluster cross-validates classifiers on the Iris data, prints what it did, and ends
-	@$(PYTHON_IN) examples/cross_validation.py
+demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it as HTML
+	@$(PYTHON_IN) tools/demo.py
 
 test: $(VENV)/.test debian  ## all tests and checks (as root it first installs the Debian packages that they need)
 	@$(PYTHON_IN) -m pytest $(ARGS)
@@ -27,13 +27,20 @@ soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, ki
 	@$(PYTHON_IN) -m pytest --soak -m soak $(ARGS)
 
 lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
-	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(ARGS)
+	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(QUIET) $(ARGS)
+
+notebooks: $(VENV)/.test  ## runs the example notebooks and renews the outputs that they are committed with
+	@$(PYTHON_IN) tools/notebooks.py
 
 frontend:  ## build the browser part of the notebook (needs node and npm; its result is committed)
 	@cd frontend && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove the environment and what tools left behind
 	rm -rf $(VENV) demo-out build frontend/node_modules frontend/dev/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+
+# Neither news nor updates are looked for; root may run it, for instance in a container.
+QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	$(if $(filter 0,$(shell id -u)),--allow-root)
 
 # A stamp is as new as the last installation of that set of libraries.
 $(VENV)/.%: pyproject.toml tools/prepare.sh

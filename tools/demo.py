@@ -12,8 +12,9 @@ from jinja2 import DictLoader
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from notebooks import FOLDER, run
 from tqdm import tqdm
+
+from notebooks import FOLDER, run
 
 NOTEBOOK = FOLDER / "2_cross_validation.ipynb"
 
@@ -24,8 +25,14 @@ OFFLINE = """
 {%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block data_svg scoped -%}
+<div class="jp-RenderedSVG jp-OutputArea-output">
+<img style="max-width: 100%" alt="{{ output.data['text/plain'] | escape_html }}"
+src="data:image/svg+xml;base64,{{ output.data['image/svg+xml'] | text_base64 }}"></div>
+{%- endblock -%}
 """
-"""nbconvert's own template less the scripts that it loads from elsewhere; what is left may load nothing."""
+"""nbconvert's own template less the scripts that it loads from elsewhere; what is left may load nothing. Pictures have
+their text, for who cannot see them."""
 
 
 class Progress:
@@ -82,6 +89,12 @@ def as_html(notebook: NotebookNode, title: str) -> str:
     return html
 
 
+def in_a_line(text: str) -> str:
+    """What a text says first, up to its second paragraph."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return " ".join(paragraphs[:2])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the cross-validation notebook and write it as HTML.")
     parser.add_argument("--output", type=Path, default=Path("demo-out"), help="folder for the page (default demo-out)")
@@ -106,7 +119,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except CellExecutionError as error:
-        sys.exit(f"The notebook failed: {error.ename}: {error.evalue.strip()}")
+        sys.exit(f"The notebook failed: {error.ename}: {in_a_line(error.evalue)}")
     except (DeadKernelError, OSError, TimeoutError) as error:
         sys.exit(f"The demo failed: {error}")
     except KeyboardInterrupt:

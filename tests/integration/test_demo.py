@@ -1,24 +1,23 @@
-"""The example that `make demo` runs."""
+"""What `make demo` does."""
 
 from __future__ import annotations
 
-import importlib.util
+import base64
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from rain import Session
+import pytest
+
 from tests.integration.conftest import Marked
 
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "cross_validation.py"
+DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 
 
-def run(*arguments: str | Path) -> str:
-    done = subprocess.run([sys.executable, DEMO, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run(output: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, DEMO, "--output", output], capture_output=True, text=True)
 
 
 def accuracies(text: str) -> dict[str, list[float]]:
@@ -27,35 +26,57 @@ def accuracies(text: str) -> dict[str, list[float]]:
     return {name: [float(value) for value in values.split()] for name, values in rows}
 
 
-def test_it_classifies_flowers_writes_its_graph_and_ends(marked: Marked, tmp_path: Path) -> None:
-    text = run("--folds", "3", "--output", tmp_path)
-    table = accuracies(text)
-    assert {"support vectors", "nearest neighbours"} <= table.keys()
-    if shutil.which("svm-train"):
-        assert table["libsvm programs"] == table["support vectors"]
+def only_these(programs: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave only some programs to be found."""
+    folder.mkdir()
+    for program in programs:
+        (folder / program).symlink_to(shutil.which(program) or "")
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def check_page(page: Path) -> str:
+    """The picture in the page; which loads nothing, from nowhere."""
+    html = page.read_text()
+    assert "<script" not in html
+    assert "<link" not in html
+    assert "@import" not in html
+    loaded = re.findall(r"\bsrc=[\"']?([^\"' >]+)|url\([\"']?([^\"')]+)", html)
+    assert [source for pair in loaded for source in pair if source and not source.startswith("data:")] == []
+    (picture,) = re.findall(r"<img [^>]*alt=\"&lt;Session [^>]*data:image/svg\+xml;base64,([\w+/=\s]+)", html)
+    return base64.b64decode(picture).decode()
+
+
+def test_it_classifies_flowers_and_writes_a_page(marked: Marked, tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = accuracies(done.stdout)
+    assert {"logistic regression", "nearest neighbours"} <= table.keys()
+    assert ("libsvm" in table) == bool(shutil.which("svm-train"))
     for row in table.values():
         assert len(row) == 4
         assert row[-1] > 0.9
-    dot = (tmp_path / "cross_validation.dot").read_text()
-    assert dot.startswith("digraph")
-    assert "svm-train" in dot or not shutil.which("svm-train")
-    assert (tmp_path / "cross_validation.svg").exists() == bool(shutil.which("dot"))
+    assert "100%" in done.stderr
+    page = tmp_path / "cross_validation.html"
+    assert str(page) in done.stdout
+    picture = check_page(page)
+    assert "score logistic regression" in picture
+    assert ("svm-train" in picture) == bool(shutil.which("svm-train"))
     assert not marked.processes()
 
 
-def test_the_seed_decides_the_order(session: Session) -> None:
-    spec = importlib.util.spec_from_file_location("cross_validation", DEMO)
-    assert spec
-    assert spec.loader
-    demo = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(demo)
+def test_it_does_without_libsvm_and_graphviz(marked: Marked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_these(["sort", "split"], tmp_path / "bin", monkeypatch)
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "libsvm's row is left out" in done.stdout
+    assert accuracies(done.stdout).keys() == {"logistic regression", "nearest neighbours"}
+    assert "svm-train" not in check_page(tmp_path / "cross_validation.html")
 
-    def dealt(seed: str) -> list[bytes]:
-        folds: list[bytes] = session.run(*demo.make_folds(demo.IRIS, 4, seed))
-        return folds
 
-    first, again, other = dealt("a"), dealt("a"), dealt("b")
-    assert first == again
-    assert first != other
-    assert sorted(b"".join(first).splitlines()) == sorted(b"".join(other).splitlines())
-    assert [len(fold.splitlines()) for fold in first] == [38, 38, 37, 37]
+def test_it_says_in_one_line_what_failed(marked: Marked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_these(["split"], tmp_path / "bin", monkeypatch)
+    done = run(tmp_path)
+    assert done.returncode == 1
+    *_, last = done.stderr.strip().splitlines()
+    assert re.fullmatch(r"The notebook failed: TaskException: .*sort.*", last)
+    assert not list(tmp_path.glob("*.html"))
