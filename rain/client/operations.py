@@ -504,9 +504,10 @@ def cancel(session: Session, items: Any) -> Operation[None]:
 def retry(session: Session, items: Any) -> Operation[None]:
     """Run failed tasks again."""
     client = client_of(session)
-    with session._lock:
-        named = None if items is None else [_failed(session, item, "retried") for item in items_of(session, items)]
-        failed = list(session._mirror.failed.values())
+    named = None
+    if items is not None:
+        named = yield from _named_failed(session, items, "retried")
+    failed = list(session._mirror.failed.values())
     chosen = None if named is None else [record.spec.id for record in named]
     if not failed:
         return
@@ -547,6 +548,14 @@ def retry(session: Session, items: Any) -> Operation[None]:
     for task, id in renewed:
         if not task.failed:  # it is among those that run again
             task.spec.function = id
+
+
+def _named_failed(session: Session, items: Any, what: str) -> Operation[list[TaskRecord]]:
+    """The records of tasks that failed or were cancelled, perhaps only just now; see `_failed`."""
+    listed = items_of(session, items)
+    doubtful = [item for item in listed if item._record.state is not None and not item._record.settled]
+    yield from update(session, doubtful)
+    return [_failed(session, item, what) for item in listed]
 
 
 def _failed(session: Session, item: Item, what: str) -> TaskRecord:
@@ -604,7 +613,8 @@ def forget(session: Session, items: Any) -> Operation[None]:
     """Let go what is held for a retry."""
     ids = None
     if items is not None:
-        ids = [_failed(session, item, "forgotten").spec.id for item in items_of(session, items)]
+        named = yield from _named_failed(session, items, "forgotten")
+        ids = [record.spec.id for record in named]
     failed = list(session._mirror.failed.values())
     yield client_of(session)._ask(lambda request: Forget(request, session.session_id, ids))
     yield from update(session, [session._task(record) for record in failed])

@@ -104,6 +104,8 @@ def test_cancelled_tasks_are_retried_by_name(session: Session, tmp_path: Path) -
     session.submit()
     until(lambda: task.update() or task.state is TaskState.RUNNING, "it runs")
     task.cancel()
+    session.retry([task])
+    task.cancel()
     with pytest.raises(TaskCancelled, match=r"session.retry\(\[task\]\) runs it after all"):
         task.wait(timeout=GUARD_S)
     session.retry()
