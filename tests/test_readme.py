@@ -17,7 +17,7 @@ README = ROOT / "README.md"
 PAGES = [
     README,
     ROOT / "benchmarks" / "README.md",
-    ROOT / "examples" / "README.md",
+    ROOT / "notebooks" / "data" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 BLOCKS = snippets.blocks(README, "python")
