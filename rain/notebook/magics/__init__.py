@@ -51,19 +51,21 @@ __all__ = [
 
 def load(shell: Any) -> None:
     """Add the magics to an IPython shell."""
-    from rain.notebook.magics import completion, transform
+    from rain.notebook.magics import completion, echo, transform
     from rain.notebook.magics.registered import RainMagics
 
     shell.register_magics(RainMagics(shell))
     transform.install(shell)
     completion.install(shell)
+    echo.install(shell)
 
 
 def unload(shell: Any) -> None:
     """Take away what `load` added; connections stay."""
-    from rain.notebook.magics import completion, transform
+    from rain.notebook.magics import completion, echo, transform
     from rain.notebook.magics.registered import NAMES
 
+    echo.remove(shell)
     completion.remove(shell)
     transform.remove(shell)
     magics = shell.magics_manager.magics
