@@ -2,11 +2,13 @@
 
 import { attachCard } from "./card/index.js";
 import { attachInspector } from "./inspector/index.js";
+import { Keepsake } from "./keepsake.js";
 import type { Attached, Port } from "./port.js";
 import { attachSession } from "./session.js";
 
 export function attach(port: Port): Attached {
+  const keepsake = new Keepsake(port);
   if (port.kind === "inspector") return attachInspector(port);
   if (port.kind === "client") return attachCard(port);
-  return attachSession(port);
+  return attachSession(port, keepsake);
 }

@@ -6,6 +6,7 @@ interface Model {
   get(name: string): unknown;
   send(content: unknown, callbacks?: unknown, buffers?: unknown): unknown;
   on(name: string, handler: (...parameters: never[]) => void): void;
+  widget_manager?: unknown;
 }
 
 interface Message {
@@ -55,6 +56,7 @@ function makePort(model: Model): Port {
   });
   return {
     kind: String(model.get("kind")),
+    manager: model.widget_manager,
     request: <T>(type: string, parameters?: Parameters) =>
       new Promise<Answer<T>>((resolve, reject) => {
         const request = ++number;

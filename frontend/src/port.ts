@@ -11,6 +11,8 @@ export type Parameters = Record<string, unknown>;
 // answer for a while, false when something came) and "lost" (the widget has no kernel any more).
 export interface Port {
   readonly kind: string;
+  // Who manages the widgets of the page, whatever that is.
+  readonly manager?: unknown;
   request<T = unknown>(type: string, parameters?: Parameters): Promise<Answer<T>>;
   on(event: string, handler: (data: unknown) => void): () => void;
 }

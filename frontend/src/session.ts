@@ -6,6 +6,7 @@ import { firstLine } from "./format.js";
 import { Layouts } from "./graph/layouts.js";
 import { GraphTab } from "./graph/tab.js";
 import { Header } from "./header.js";
+import type { Keepsake } from "./keepsake.js";
 import type { Attached, Port } from "./port.js";
 import type { Tab, TabHost } from "./protocol.js";
 import { type Change, SessionStore } from "./store.js";
@@ -17,8 +18,11 @@ import { Tooltip } from "./tooltip.js";
 
 const ANNOUNCE_MS = 1500;
 
-export function attachSession(port: Port): Attached {
+export function attachSession(port: Port, keepsake: Keepsake): Attached {
   const store = new SessionStore(port);
+  store.subscribe((change) => {
+    if (change.everything || change.topology || change.status.size > 0) keepsake.renew();
+  });
   const layouts = new Layouts(store);
   return {
     mount(element) {

@@ -40,7 +40,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def __init__(self, kind: str) -> None:
         self._esm = assets.loader()
-        self._requests: dict[str, Callable[..., Answer]] = {"asset": self._asset}
+        self._requests: dict[str, Callable[..., Answer]] = {"asset": self._asset, "picture": self._picture}
         self._places = threading.BoundedSemaphore(REQUESTS_MAX)
         super().__init__(kind=kind, build=assets.build())
         self.on_msg(self._received)
@@ -52,6 +52,13 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _asset(self, name: Any) -> Answer:
         return {}, [assets.asset(name)]
+
+    def still(self) -> dict[str, Any]:
+        """What is to be seen of it where there is no kernel, by MIME type."""
+        return {}
+
+    def _picture(self) -> Answer:
+        return {"model": self.model_id, "data": self.still()}
 
     # -- requests -------------------------------------------------------------------------------
 

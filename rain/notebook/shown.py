@@ -10,6 +10,7 @@ place. Where no browser has shown the widget yet (a headless run), the picture i
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import uuid
@@ -17,8 +18,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from rain.common import display
-from rain.notebook import picture
-from rain.notebook.layout import layered
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -37,7 +36,6 @@ FIRST_RECORDS_MAX = 2_000
 _log = logging.getLogger(__name__)
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-_SVG = "image/svg+xml"
 _TEXT = "text/plain"
 
 
@@ -65,10 +63,10 @@ class Shown:
         if session.active:
             self.ids.append(id)
             many = len(session._mirror.records) > FIRST_RECORDS_MAX
-            bundle = {_TEXT: repr(session)} if many else self._pictured(widget, None)
+            bundle = {_TEXT: repr(session)} if many else widget.still()
             _display({**_view_of(widget), **bundle}, id)
         else:
-            _display(self._pictured(widget, DOT_S_MAX), id)
+            _display(widget.still(DOT_S_MAX), id)
 
     def refresh(self) -> None:
         """Bring the pictures of a session up to date that no browser shows."""
@@ -80,7 +78,7 @@ class Shown:
         if stamp != self._drawn:
             self._drawn = stamp
             for id in self.ids:
-                _update({**_view_of(widget), **self._pictured(widget, None)}, id)
+                _update({**_view_of(widget), **widget.still()}, id)
 
     def freeze(self) -> None:
         """The session is over: leave its final picture in all its displays."""
@@ -89,25 +87,12 @@ class Shown:
             return
         self.ids, self.widget = [], None
         try:
-            bundle = self._pictured(widget, DOT_S_MAX)
+            bundle = widget.still(DOT_S_MAX)
             for id in ids:
                 _update(bundle, id)
             widget.close()
         except Exception:  # a picture is not worth that the session's end fails
             _log.warning("the final picture of %r could not be made", self.session(), exc_info=True)
-
-    def _pictured(self, widget: SessionWidget, dot_seconds: float | None) -> dict[str, Any]:
-        """The present picture and text; drawn as the browser did, else by ``dot`` if it may take so long."""
-        told, geometry = widget.present()
-        topology = told["topology"]
-        if geometry is None and dot_seconds is not None:
-            from rain.notebook.dot import native_geometry
-
-            geometry = native_geometry(topology, dot_seconds)
-        if geometry is None:
-            geometry = layered(topology)
-        svg = picture.picture(topology, told["status"], told["summary"], told["session"], geometry)
-        return {_SVG: svg, _TEXT: picture.text_line(told["session"], told["summary"])}
 
 
 _shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
@@ -209,8 +194,21 @@ def describe_task(task: Task) -> str:
     return "\n".join(lines)
 
 
+_others: dict[str, str] = {}
+"""Displays of cards and inspectors, and the text that stays of them."""
+
+
 def _show_widget(widget: LiveWidget, text: str) -> None:
-    _display({**_view_of(widget), _TEXT: text}, None)
+    id = uuid.uuid4().hex
+    _others[id] = text
+    _display({**_view_of(widget), _TEXT: text}, id)
+
+
+def _leave_texts() -> None:
+    """The kernel ends: nothing of what is saved may name a widget of it."""
+    for id, text in _others.items():
+        _update({_TEXT: text}, id)
+    _others.clear()
 
 
 def _view_of(widget: LiveWidget) -> dict[str, Any]:
@@ -255,6 +253,7 @@ def register() -> None:
     shell = shell_with_kernel()
     if shell is not None:
         shell.events.register("post_run_cell", lambda _result: refresh_all())
+        atexit.register(_leave_texts)
     display.register("session", show_session)
     display.register("client", show_client)
     display.register("instance", show_instance)

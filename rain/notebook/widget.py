@@ -13,10 +13,12 @@ from rain.client.state import ObjectRecord, TaskRecord
 from rain.client.watch import Watch
 from rain.common.errors import RainException
 from rain.notebook import parameters as checked
+from rain.notebook import picture
 from rain.notebook.details import details, object_facts, why_not_open
-from rain.notebook.dot import dot_source
+from rain.notebook.dot import dot_source, native_geometry
 from rain.notebook.geometry import checked_geometry
 from rain.notebook.inspect import Inspection
+from rain.notebook.layout import layered
 from rain.notebook.live import Answer, LiveWidget, pump
 from rain.notebook.view import View, queries
 from rain.notebook.view.tree import TaskLeaf
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rain.client.task import Task
     from rain.io.data_instance import DataInstance
 
+SVG, TEXT = "image/svg+xml", "text/plain"
 INSPECTIONS_MAX = 8
 """Objects of a session whose inspection is kept open."""
 REQUEST_S = 20.0
@@ -122,6 +125,17 @@ class SessionWidget(LiveWidget):
             told = self._view.snapshot(time.time())
             number, geometry = self._geometry or (-1, None)
             return told, geometry if number == told["topology"]["number"] else None
+
+    def still(self, dot_seconds: float | None = None) -> dict[str, Any]:
+        """The present picture and text, drawn as the browser did; else by ``dot`` if it may take so long."""
+        told, geometry = self.present()
+        topology = told["topology"]
+        if geometry is None and dot_seconds is not None:
+            geometry = native_geometry(topology, dot_seconds)
+        if geometry is None:
+            geometry = layered(topology)
+        svg = picture.picture(topology, told["status"], told["summary"], told["session"], geometry)
+        return {SVG: svg, TEXT: picture.text_line(told["session"], told["summary"])}
 
     # -- what is asked --------------------------------------------------------------------------
 

@@ -131,3 +131,247 @@ def test_a_running_task_is_cancelled_from_its_details(lab: Lab, tmp_path: Path) 
         expect(node(notebook, "waits")).to_have_attribute("data-s", "cancelled")
         notebook.wait_done(2)
         assert notebook.problems == []
+
+
+FAILS = """
+@remote(auto_load=True, auto_encode="json")
+def inverse(ctx, x):
+    print("inverting", x)
+    return 1 / x
+
+bad = inverse(0, name="sums/inverse")
+after = inverse(bad, name="sums/after")
+good = inverse(4, name="sums/good")
+session.keep_all()
+session.submit()
+session.wait_all(raise_on_failure=False)
+"""
+
+
+def test_a_failed_node_tells_its_reason_and_is_retried(lab: Lab) -> None:
+    corrected = """
+@remote(auto_load=True, auto_encode="json")
+def inverse(ctx, x):
+    return 1 / (x or 1)
+"""
+    with lab.open([CONNECT, "session", FAILS, corrected, "print(session.run(after))"]) as notebook:
+        show(notebook, 0, 1)
+        notebook.run(2)
+        notebook.wait_done(2)
+        expect(node(notebook, "inverse")).to_have_attribute("data-s", "failed")
+        expect(node(notebook, "after")).to_have_attribute("data-s", "failed")
+        expect(node(notebook, "good")).to_have_attribute("data-s", "finished")
+        node(notebook, "inverse").hover()
+        expect(notebook.page.locator(".rain-tooltip")).to_contain_text("ZeroDivisionError")
+        node(notebook, "inverse").click()
+        details = notebook.page.locator(f"{VIEW} .rain-details")
+        expect(details).to_contain_text("return 1 / x")
+        expect(details).to_contain_text("inverting 0")  # its stdout
+        expect(details).to_contain_text("session.retry()")
+        notebook.run(3)
+        notebook.wait_done(3)
+        notebook.page.locator(f"{VIEW} .rain-header").get_by_role("button", name=re.compile("retry")).click()
+        expect(node(notebook, "after")).to_have_attribute("data-s", "finished")
+        notebook.run(4)
+        notebook.wait_text(4, "1.0")
+        assert notebook.problems == []
+
+
+def test_every_tab_shows_the_same_session(lab: Lab) -> None:
+    with lab.open([CONNECT, "session", FAILS]) as notebook:
+        show(notebook, 0, 1)
+        notebook.run(2)
+        notebook.wait_done(2)
+        page = notebook.page
+        page.locator(f"{VIEW} .rain-tab", has_text="table").click()
+        expect(page.locator(f"{VIEW} .rain-table")).to_contain_text("sums/good")
+        expect(page.locator(f"{VIEW} .rain-table")).to_contain_text("ZeroDivisionError")
+        page.locator(f"{VIEW} .rain-table").get_by_text("sums/good").click()
+        expect(page.locator(f"{VIEW} .rain-details")).to_contain_text("sums/good")
+        page.locator(f"{VIEW} .rain-tab", has_text="timeline").click()
+        expect(page.locator(f"{VIEW} .rain-timeline canvas").first).to_be_visible()
+        expect(page.locator(f"{VIEW} .rain-timeline")).to_contain_text("127.0.0.1")
+        page.locator(f"{VIEW} .rain-tab", has_text="governors").click()
+        expect(page.locator(f"{VIEW} .rain-governors")).to_contain_text("127.0.0.1")
+        expect(page.locator(f"{VIEW} .rain-governors")).to_contain_text("cpu")
+        page.locator(f"{VIEW} .rain-tab", has_text="graph").click()
+        expect(node(notebook, "good")).to_be_visible()
+        assert notebook.problems == []
+
+
+def test_a_page_loaded_again_and_a_second_view_show_the_present_state(lab: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    cells = [CONNECT, "session", f"task = waits({str(go)!r})\nsession.submit()", "session"]
+    with lab.open(cells) as notebook:
+        show(notebook, 0, 1, 2)
+        expect(node(notebook, "waits")).to_have_attribute("data-s", "running")
+        notebook.reload()
+        notebook.page.wait_for_selector(VIEW)
+        expect(node(notebook, "waits")).to_have_attribute("data-s", "running")
+        notebook.run(3)
+        notebook.wait_done(3)
+        expect(node(notebook, "waits")).to_have_count(2)
+        go.touch()
+        for index in range(2):
+            expect(node(notebook, "waits").nth(index)).to_have_attribute("data-s", "finished")
+        assert notebook.problems == []
+
+
+def test_an_orderly_restart_leaves_the_final_picture(lab: Lab) -> None:
+    cells = [
+        CONNECT,
+        "session",
+        "done = tasks.Concat([blob('a')], name='joined')\nsession.submit()\nsession.wait_all()",
+    ]
+    with lab.open(cells) as notebook:
+        show(notebook, 0, 1, 2)
+        expect(node(notebook, "joined")).to_have_attribute("data-s", "finished")
+        notebook.restart_kernel()
+        assert "joined" in frozen(notebook, 1)
+        saved = notebook.save()
+        assert WIDGET not in str(saved.cells)
+        expect(notebook.page.locator("svg[role=img]")).to_be_visible()
+        assert notebook.problems == []
+
+
+REACH = """
+import os, time
+from rain import Client, remote, tasks
+client = Client({address!r}, connection_file={file!r})
+"""
+
+LONG = """
+kept = client.new_session("kept", persistent=True)
+kept.set_as_default()
+
+@remote()
+def waits(ctx, path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return b"x"
+
+task = waits({path!r}, name="long")
+task.keep_outputs()
+kept.submit()
+"""
+
+
+def test_a_persistent_session_outlives_its_kernel(lab: Lab, tmp_path: Path) -> None:
+    from rain.client.local import LocalCluster
+
+    go = tmp_path / "go"
+    with LocalCluster(cpus=2) as cluster:
+        cells = [
+            REACH.format(address=cluster.address, file=cluster.connection_file),
+            LONG.format(path=str(go)),
+            "session = client.attach('kept')\nsession",
+            "print(session.find('long').output.fetch().get_bytes())",
+            "session.close()",
+        ]
+        with lab.open(cells) as notebook:
+            for cell in (0, 1):
+                notebook.run(cell)
+                notebook.wait_done(cell)
+            notebook.restart_kernel()
+            show(notebook, 0, 2)
+            expect(node(notebook, "long")).to_have_attribute("data-s", "running")
+            go.touch()
+            expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
+            notebook.run(3)
+            notebook.wait_text(3, "b'x'")
+            notebook.run(4)
+            assert "long" in frozen(notebook, 2)
+            assert notebook.problems == []
+
+
+def test_the_stop_button_gives_the_prompt_and_leaves_the_session_usable(lab: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    cells = [
+        CONNECT,
+        f"task = waits({str(go)!r})\ntask.keep_outputs()\nsession.submit()\nprint('now')\nsession.wait_all()",
+        f"open({str(go)!r}, 'w').close()\nprint(task.output.fetch().get_bytes())",
+    ]
+    with lab.open(cells) as notebook:
+        notebook.run(0)
+        notebook.wait_done(0)
+        notebook.run(1)
+        notebook.wait_text(1, "now")
+        notebook.interrupt()
+        notebook.wait_text(1, "KeyboardInterrupt")
+        notebook.run(2)
+        notebook.wait_text(2, "b'done'")
+        assert notebook.problems == []
+
+
+def test_what_tasks_print_goes_to_the_cell_that_made_them(lab: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    cells = [
+        "%load_ext rain.notebook",
+        CONNECT + "session.echo = True",
+        f"first = waits({str(go)!r}, name='first')\nsession.submit()",
+        f"second = waits({str(go)!r}, name='second')\nsession.submit()\n"
+        f"open({str(go)!r}, 'w').close()\nsession.wait_all()",
+    ]
+    with lab.open(cells) as notebook:
+        for cell in (0, 1, 2):
+            notebook.run(cell)
+            notebook.wait_done(cell)
+        notebook.wait_text(2, "waiting for go")
+        notebook.run(3)
+        notebook.wait_done(3)
+        notebook.wait_text(3, "waiting for go")
+        assert str(notebook.outputs(2)).count("waiting for") == 1
+        assert str(notebook.outputs(3)).count("waiting for") == 1
+        assert notebook.problems == []
+
+
+def test_keys_move_through_the_graph(lab: Lab) -> None:
+    with lab.open([CONNECT, "session", FAILS]) as notebook:
+        show(notebook, 0, 1)
+        notebook.run(2)
+        notebook.wait_done(2)
+        expect(node(notebook, "good")).to_have_attribute("data-s", "finished")
+        page = notebook.page
+        page.locator(f"{VIEW} .rain-search input, {VIEW} input[type=search]").first.fill("good")
+        expect(page.locator(f"{VIEW} .rain-node.rain-lit").first).to_be_visible()
+        page.locator(f"{VIEW} .rain-search input, {VIEW} input[type=search]").first.fill("(")
+        expect(page.locator(VIEW)).to_contain_text("not a regular expression")
+        page.locator(f"{VIEW} .rain-search input, {VIEW} input[type=search]").first.fill("")
+        node(notebook, "good").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(f"{VIEW} .rain-details")).to_contain_text("sums/good")
+        page.keyboard.press("Escape")
+        expect(page.locator(f"{VIEW} .rain-details")).to_be_hidden()
+        assert notebook.problems == []
+
+
+def test_a_dark_page(lab: Lab) -> None:
+    with lab.open([CONNECT, "session", FAILS]) as notebook:
+        show(notebook, 0, 1)
+        notebook.run(2)
+        notebook.wait_done(2)
+        expect(node(notebook, "good")).to_have_attribute("data-s", "finished")
+        light = ground(notebook)
+        notebook.page.evaluate(
+            "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+        )
+        notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        try:
+            notebook.page.wait_for_function(
+                "([view, light]) => getComputedStyle(document.querySelector(view)).backgroundColor !== light",
+                arg=[VIEW, light],
+            )
+        finally:
+            notebook.page.evaluate(
+                "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
+            )
+            notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
+        assert notebook.problems == []
+
+
+def ground(notebook: Notebook) -> str:
+    """The background of the view."""
+    colour: str = notebook.page.evaluate(
+        "(view) => getComputedStyle(document.querySelector(view)).backgroundColor", VIEW
+    )
+    return colour

@@ -59,7 +59,9 @@ class RememberingComm(BaseComm):
         self.sent: queue.Queue[dict[str, Any]] = queue.Queue()
         super().__init__(*args, **kwargs)
 
-    def publish_msg(self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any) -> None:
+    def publish_msg(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
         if msg_type == "comm_msg" and data.get("method") == "custom":
             self.sent.put({**data["content"], "buffers": buffers or []})
 

@@ -127,9 +127,7 @@ def test_failures_are_told_in_one_line() -> None:
     with shown.session.bind_only():
         bad = double(0)
     shown.submit()
-    text = (
-        "Traceback (most recent call last):\n  Cell In[1], line 3, in f\n    1 / 0\nZeroDivisionError: by zero"
-    )
+    text = "Traceback (most recent call last):\n  Cell In[1], line 3, in f\n    1 / 0\nZeroDivisionError: by zero"
     shown.news(1.0, TaskUpdate(bad.id, TaskState.FAILED, None, TaskError("exception", text)))
     status = shown.view.snapshot(1.0)["status"][f"t{bad.id.id}"]
     assert status == {"s": "failed", "e": "ZeroDivisionError: by zero"}
