@@ -356,7 +356,7 @@ class Session:
     governors : dict of str to Governor
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
     outputs : dict of int to TaskOutput
-        What tasks' last attempts wrote, oldest first, at most `rain.server.core.run.OUTPUTS_BYTES_MAX`.
+        What tasks' last attempts wrote, oldest first, at most `rain.server.core.output.OUTPUTS_BYTES_MAX`.
     history : deque of (Task, int)
         Of a persistent session: finished tasks that are only kept to be shown, oldest first, with about their bytes
         (`history_bytes` in all).
