@@ -85,12 +85,19 @@ def run(path: Path, on_bar: Callable[[str, float, float], None] | None = None, *
     ------
     CellExecutionError
         If a cell fails that is not tagged ``raises-exception``.
+    KeyboardInterrupt
+        The kernel, and what it started, is then gone.
     """
     notebook = nbformat.read(path, as_version=4)
     runner = Runner(notebook, path.parent, on_bar)
     for name, hook in hooks.items():
         setattr(runner, name, hook)
-    runner.execute()
+    try:
+        runner.execute()
+    except (AssertionError, RuntimeError):  # at a signal nbclient ends the kernel, and then misses it
+        if hasattr(runner, "_async_cleanup_kernel_future"):
+            raise KeyboardInterrupt from None
+        raise
     clean(notebook)
     return notebook
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from tests.integration.conftest import Marked
+from tests.integration.conftest import Marked, until
 
 DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 
@@ -71,6 +74,17 @@ def test_it_does_without_libsvm_and_graphviz(marked: Marked, tmp_path: Path, mon
     assert "libsvm's row is left out" in done.stdout
     assert accuracies(done.stdout).keys() == {"logistic regression", "nearest neighbours"}
     assert "svm-train" not in check_page(tmp_path / "cross_validation.html")
+
+
+def test_an_interrupt_ends_all(marked: Marked, tmp_path: Path) -> None:
+    command = [sys.executable, DEMO, "--output", tmp_path]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True) as demo:
+        until(lambda: marked.named("rain-governor"), "a governor runs")
+        os.killpg(demo.pid, signal.SIGINT)
+        _, errors = demo.communicate()
+    assert errors.strip().splitlines()[-1] == "interrupted; the cluster has ended"
+    assert demo.returncode == 1
+    assert "Traceback" not in errors
 
 
 def test_it_says_in_one_line_what_failed(marked: Marked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
