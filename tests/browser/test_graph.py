@@ -230,7 +230,7 @@ def test_an_orderly_restart_leaves_the_final_picture(lab: Lab) -> None:
         assert "joined" in frozen(notebook, 1)
         saved = notebook.save()
         assert WIDGET not in str(saved.cells)
-        expect(notebook.page.locator("svg[role=img]")).to_be_visible()
+        expect(notebook.page.locator(".jp-RenderedSVG img")).to_be_visible()
         assert notebook.problems == []
 
 
