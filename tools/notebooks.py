@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,6 @@ class Runner(NotebookClient):
             store_widget_state=False,
             coalesce_streams=True,
             record_timing=False,
-            extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": str(folder)}},
         )
         self._on_bar = on_bar
@@ -93,7 +93,7 @@ def run(path: Path, on_bar: Callable[[str, float, float], None] | None = None, *
     for name, hook in hooks.items():
         setattr(runner, name, hook)
     try:
-        runner.execute()
+        runner.execute(stderr=subprocess.DEVNULL)  # the kernel's own; cells' goes into their outputs
     except (AssertionError, RuntimeError):  # at a signal nbclient ends the kernel, and then misses it
         if hasattr(runner, "_async_cleanup_kernel_future"):
             raise KeyboardInterrupt from None
