@@ -18,6 +18,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from rain.common import display
+from rain.common.errors import RainException
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -165,9 +166,14 @@ def show_object(obj: DataObject) -> None:
     _check_kernel()
     if why_not_open(obj._session, obj._record) is not None:
         raise NotImplementedError
+    from rain.notebook.inspect import static_text
     from rain.notebook.widget import InspectorWidget, inspection_of
 
-    _show_widget(InspectorWidget(inspection_of(obj)), repr(obj))
+    try:
+        text = static_text(obj._session._peek(obj))
+    except RainException:  # the inspector will say it
+        text = repr(obj)
+    _show_widget(InspectorWidget(inspection_of(obj)), text)
 
 
 def show_task(task: Task) -> None:

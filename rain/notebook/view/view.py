@@ -132,16 +132,21 @@ class View:
             self.running.pop(number, None)
         if state == NEW:
             return
+        info = leaf.record.info
+        began = info.start_time if info is not None and state in _SETTLED else None
+        if before == NEW and began is not None and info is not None:  # over before anybody looked: its clock counts
+            now = began + (info.duration or 0.0)
+            self._began = began if self._began is None else min(began, self._began)
         if self._began is None:
             self._began = now
         if state == "running":
             leaf.began, leaf.ended = now, None
             self.running[number] = leaf
         elif state in _SETTLED:
-            leaf.ended = self._ended = now
-            info = leaf.record.info
-            if info is not None and info.start_time is not None:
-                self.lanes.add(info.governor or "", info.start_time, info.duration or 0.0, state, number)
+            leaf.ended = now
+            self._ended = now if self._ended is None else max(now, self._ended)
+            if info is not None and began is not None:
+                self.lanes.add(info.governor or "", began, info.duration or 0.0, state, number)
 
     # -- opening --------------------------------------------------------------------------------
 

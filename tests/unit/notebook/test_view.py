@@ -122,6 +122,16 @@ def test_deltas_tell_what_changed_and_nothing_else() -> None:
     assert told["summary"]["elapsed"] == 3.0
 
 
+def test_who_looks_late_sees_how_long_it_took() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        one, two = double(1), double(2)
+    shown.submit()
+    first, second = (TaskInfo(start_time=start, duration=1.5, governor="g:1", attempts=1) for start in (100.0, 103.0))
+    shown.news(200.0, TaskUpdate(one.id, TaskState.FINISHED, first), TaskUpdate(two.id, TaskState.FINISHED, second))
+    assert shown.view.snapshot(200.0)["summary"]["elapsed"] == 4.5
+
+
 def test_failures_are_told_in_one_line() -> None:
     shown = Shown()
     with shown.session.bind_only():
