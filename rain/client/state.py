@@ -13,7 +13,7 @@ An object is finished when its task is, so gates stand at tasks, and at constant
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -223,16 +223,10 @@ class Mirror:
 
     # -- who watches ----------------------------------------------------------------------------
 
-    def note(self, records: Iterable[Record]) -> None:
+    def note(self, records: Sequence[Record]) -> None:
         """Tell whoever watches that these have changed; of a task its outputs with it."""
-        if not self.watches:
-            return
-        for record in records:
-            for watch in self.watches:
-                watch.note(record)
-                if isinstance(record, TaskRecord):
-                    for output in record.outputs:
-                        watch.note(output)
+        for watch in self.watches:
+            watch.note(records)
 
     # -- submit ---------------------------------------------------------------------------------
 
@@ -304,8 +298,8 @@ class Mirror:
         if self.idle_gates and tasks:
             self._open_idle(opened)
         if self.watches:
-            changed = {update.id[1] for update in objects} | {update.id[1] for update in tasks}
-            self.note([records[number] for number in sorted(changed) if number in records])
+            for updates in (objects, tasks):
+                self.note([records[number] for update in updates if (number := update.id[1]) in records])
         return opened
 
     def _fold_task(self, task: TaskRecord, update: TaskUpdate, opened: list[Gate]) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from rain.client.state import Record, TaskRecord
 
 if TYPE_CHECKING:
     from rain.client.session import Session
-    from rain.client.state import Record
 
 
 class Watch:
     """Collects the records of a session that were made or changed since it was last asked.
 
-    Costs whoever changes a record one append; all else is done by `take`, in the thread of whoever watches.
+    Costs whoever changes records one append each; all else is done by `take`, in the thread of whoever watches.
 
     Parameters
     ----------
@@ -42,15 +43,24 @@ class Watch:
             self._pending = True
             self._notify()
 
-    def note(self, record: Record) -> None:
-        """`record` was made or has changed. Any thread may call it, with the session's lock or without."""
-        self._changed.append(record)
+    def note(self, records: Iterable[Record]) -> None:
+        """These were made or have changed. Any thread may call it, with the session's lock or without."""
+        self._changed.extend(records)
         if not self._pending:
             self._pending = True
             self._notify()
 
     def take(self) -> list[Record]:
-        """What changed, each record once, in the order of its first change."""
+        """What changed, each record once, in the order of its first change; of a task its outputs with it."""
+        found: dict[Record, None] = {}
+        for record in self.take_own():
+            found[record] = None
+            if isinstance(record, TaskRecord):
+                found.update(dict.fromkeys(record.outputs))
+        return list(found)
+
+    def take_own(self) -> list[Record]:
+        """As `take`, but outputs only if something else of them has changed than their task."""
         self._pending = False  # first: what is appended from now on is notified anew
         changed = self._changed
         return list(dict.fromkeys([changed.popleft() for _ in range(len(changed))]))

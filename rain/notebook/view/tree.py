@@ -29,20 +29,19 @@ class Leaf:
     parent : Group
     place : int
         Its number among the parent's members.
-    shown : str
-        The key of what is visible of it, in the cut number `cut`.
+    above : Group or Part
+        The parent, or the smallest of its parts in which it is.
     """
 
-    __slots__ = ("cut", "key", "parent", "place", "record", "shown", "state")
+    __slots__ = ("above", "key", "parent", "place", "record", "state")
 
     def __init__(self, key: str, record: TaskLike | ObjectLike, state: str) -> None:
         self.key = key
         self.record = record
         self.state = state
         self.parent: Group
+        self.above: Counted
         self.place = 0
-        self.shown = key
-        self.cut = -1
 
 
 class TaskLeaf(Leaf):
@@ -77,12 +76,20 @@ class Counted:
         Tasks below it (of a group of constants: these) by state.
     objects : int
         Objects below it.
+    above : Group, Part or None
+        What it is in, the smallest first; None of the root.
+    shown : str or None
+        What is visible instead of its members: the key of the outermost closed group around them; valid in the view's
+        cut number `cut`.
     """
 
-    __slots__ = ("counts", "key", "objects")
+    __slots__ = ("above", "counts", "cut", "key", "objects", "shown")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, above: Counted | None) -> None:
         self.key = key
+        self.above = above
+        self.cut = -1
+        self.shown: str | None = None
         self.counts: dict[str, int] = {}
         self.objects = 0
 
@@ -110,8 +117,8 @@ class Part(Counted):
 
     __slots__ = ("begin", "end", "group")
 
-    def __init__(self, group: Group, begin: int, end: int) -> None:
-        super().__init__(f"{group.key}.{begin}-{end}")
+    def __init__(self, group: Group, begin: int, end: int, above: Counted) -> None:
+        super().__init__(f"{group.key}.{begin}-{end}", above)
         self.group = group
         self.begin = begin
         self.end = end
@@ -140,7 +147,7 @@ class Group(Counted):
     __slots__ = ("groups", "kind", "label", "members", "parent", "parts", "path", "place", "sizes")
 
     def __init__(self, key: str, kind: str, label: str, parent: Group | None) -> None:
-        super().__init__(key)
+        super().__init__(key, parent)
         self.kind = kind
         self.label = label
         self.parent = parent
@@ -151,35 +158,44 @@ class Group(Counted):
         self.parts: dict[tuple[int, int], Part] = {}
         self.sizes: tuple[int, ...] = ()
 
-    def add(self, member: Leaf | Group) -> bool:
-        """Take in a member; whether the group is divided in another way now."""
+    @property
+    def full(self) -> bool:
+        """Whether another member will divide the group in another way."""
+        return len(self.members) >= (MEMBERS_MAX if not self.sizes else self.sizes[0] * MEMBERS_MAX)
+
+    def add(self, member: Leaf | Group) -> None:
+        """Take in a member, which is counted by whoever adds it; all others must have been if the group is `full`."""
+        if self.full:
+            self._divide()
         member.parent, member.place = self, len(self.members)
+        member.above = self._smallest(member.place)
         self.members.append(member)
-        if len(self.members) <= (MEMBERS_MAX if not self.sizes else self.sizes[0] * MEMBERS_MAX):
-            return False
-        self._divide()
-        return True
 
     def _divide(self) -> None:
         """Make parts, or parts of parts, of all members."""
         self.sizes = (PART if not self.sizes else self.sizes[0] * PART, *self.sizes)
         self.parts = {}
-        for member in self.members[:-1]:  # the last one is just coming, and is counted by whoever adds it
+        for member in self.members:
             counts = member.counts if isinstance(member, Group) else {member.state: 1}
             objects = member.objects if isinstance(member, Group) else objects_of(member)
-            for part in self.parts_at(member.place):
+            part = member.above = self._smallest(member.place)
+            while part is not self:
                 part.objects += objects
                 for state, count in counts.items():
                     part.count(state, count)
+                assert part.above is not None
+                part = part.above
 
-    def parts_at(self, place: int) -> Iterator[Part]:
-        """The parts in which a member is, the largest first."""
+    def _smallest(self, place: int) -> Counted:
+        """The smallest part in which a member is, or the group."""
+        found: Counted = self
         for size in self.sizes:
             number = place // size
             part = self.parts.get((size, number))
             if part is None:
-                part = self.parts[size, number] = Part(self, number * size, (number + 1) * size - 1)
-            yield part
+                part = self.parts[size, number] = Part(self, number * size, (number + 1) * size - 1, found)
+            found = part
+        return found
 
     def inside(self, part: Part | None = None) -> list[Leaf | Group | Part]:
         """What is seen when the group, or one of its parts, is open."""
@@ -195,13 +211,15 @@ def objects_of(leaf: Leaf) -> int:
     return len(leaf.record.outputs) if isinstance(leaf, TaskLeaf) else 1
 
 
-def counts_in(above: Counted, leaf: Leaf) -> bool:
-    """Whether `above` counts a leaf inside it by state: constants are counted where there is nothing else."""
-    return isinstance(leaf, TaskLeaf) or (above.group if isinstance(above, Part) else above) is leaf.parent
+def counts_constants(above: Counted, leaf: ConstantLeaf) -> bool:
+    """Whether `above` counts a constant inside it by state: only where there is nothing else."""
+    return (above.group if isinstance(above, Part) else above) is leaf.parent
 
 
 class Tree:
     """All tasks and constants of a session, in groups.
+
+    Tasks are counted by `settle`: many of them are in the same group and come into the same state.
 
     Attributes
     ----------
@@ -223,6 +241,9 @@ class Tree:
         """Names of functions by the number of their hidden objects."""
         self.divisions = 0
         """How often a group was divided in another way."""
+        self._moves: dict[tuple[Counted, str | None, str], int] = {}
+        self._made: dict[Counted, int] = {}
+        self._touched: set[str] = set()
 
     @property
     def objects(self) -> int:
@@ -237,13 +258,22 @@ class Tree:
     def add_task(self, record: TaskLike) -> TaskLeaf:
         """A task that was not there before."""
         leaf = self.tasks[record.spec.id[1]] = TaskLeaf(record)
-        self._put(leaf, self._home(record))
+        self._add(self._home(record), leaf)
+        above = leaf.above
+        move = (above, None, leaf.state)
+        self._moves[move] = self._moves.get(move, 0) + 1
+        self._made[above] = self._made.get(above, 0) + len(record.outputs)
         return leaf
 
     def add_constant(self, record: ObjectLike) -> ConstantLeaf:
         """A constant that was not there before."""
         leaf = self.constants[record.spec.id[1]] = ConstantLeaf(record)
-        self._put(leaf, self._group(self.root, DATA, record.spec.label or "data"))
+        self._add(self._group(self.root, DATA, record.spec.label or "data"), leaf)
+        for above in self.above(leaf):
+            above.objects += 1
+            self._touched.add(above.key)
+            if counts_constants(above, leaf):
+                above.count(leaf.state, 1)
         return leaf
 
     def find(self, key: str) -> Group | Part | None:
@@ -255,34 +285,53 @@ class Tree:
 
     def above(self, leaf: Leaf) -> Iterator[Counted]:
         """The groups and parts in which a leaf is, from the inside out, the root last."""
-        node: Leaf | Group = leaf
-        while True:
-            group: Group | None = node.parent
-            if group is None:
-                return
-            if group.sizes:
-                yield from reversed(list(group.parts_at(node.place)))
-            yield group
-            node = group
+        above: Counted | None = leaf.above
+        while above is not None:
+            yield above
+            above = above.above
 
-    def _put(self, leaf: Leaf, group: Group) -> None:
-        self.divisions += group.add(leaf)
-        objects = objects_of(leaf)
-        for above in self.above(leaf):
-            above.objects += objects
-            if counts_in(above, leaf):
-                above.count(leaf.state, 1)
+    def _add(self, group: Group, member: Leaf | Group) -> None:
+        if group.full:
+            self._count()
+            self.divisions += 1
+        group.add(member)
 
-    def change(self, leaf: Leaf, state: str) -> list[str]:
-        """A leaf is in another state now; the keys of all groups and parts that it is in."""
-        keys = []
+    def change_task(self, leaf: TaskLeaf, state: str) -> None:
+        """A task is in another state now."""
+        move = (leaf.above, leaf.state, state)
+        leaf.state = state
+        self._moves[move] = self._moves.get(move, 0) + 1
+
+    def change_constant(self, leaf: ConstantLeaf, state: str) -> None:
+        """A constant is in another state now."""
         before, leaf.state = leaf.state, state
         for above in self.above(leaf):
-            if counts_in(above, leaf):
+            if counts_constants(above, leaf):
                 above.counts[before] -= 1
                 above.count(state, 1)
-            keys.append(above.key)
-        return keys
+                self._touched.add(above.key)
+
+    def settle(self) -> set[str]:
+        """Count what was added and changed; the keys of all groups and parts that this touches."""
+        self._count()
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def _count(self) -> None:
+        for (home, before, state), times in self._moves.items():
+            above: Counted | None = home
+            while above is not None:
+                if before is not None:
+                    above.counts[before] -= times
+                above.count(state, times)
+                self._touched.add(above.key)
+                above = above.above
+        for home, objects in self._made.items():
+            above = home
+            while above is not None:
+                above.objects += objects
+                above = above.above
+        self._moves, self._made = {}, {}
 
     def _home(self, record: TaskLike) -> Group:
         """The group of a task: by the path in its name, else by its function."""
@@ -302,5 +351,5 @@ class Tree:
         if found is None:
             found = parent.groups[kind, label] = Group(f"g{len(self.groups)}", kind, label, parent)
             self.groups[found.key] = found
-            self.divisions += parent.add(found)
+            self._add(parent, found)
         return found

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rain.common.look import LOOKS, NEW
+from rain.common.spec import TaskInfo
 from rain.notebook.view.lanes import Lanes
 from rain.notebook.view.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike, title
 from rain.notebook.view.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
@@ -36,7 +37,8 @@ class View:
 
     def __init__(self, session_id: int, name: str, nodes_max: int = NODES_MAX) -> None:
         self.tree = Tree()
-        self.lanes = Lanes()
+        self._lanes = Lanes()
+        self._ran: list[tuple[TaskInfo, str, int]] = []  # in no lane yet
         self.objects: dict[int, ObjectLike] = {}
         """All objects that are seen, by number."""
         self.running: dict[int, TaskLeaf] = {}
@@ -77,6 +79,7 @@ class View:
             self._fold_object(obj)
         for task in tasks:
             self._fold_task(task, now)
+        self._changed |= self.tree.settle()
         self._anything = True
 
     def end(self, word: str, note: str) -> None:
@@ -100,10 +103,9 @@ class View:
             leaf = self.tree.add_constant(record)
             self.objects[number] = record
             self._grown = True
-            self._changed.update(above.key for above in self.tree.above(leaf))
         state = OBJECT_WORDS[record.state]
         if state != leaf.state:
-            self._changed.update(self.tree.change(leaf, state))
+            self.tree.change_constant(leaf, state)
         self._changed.add(leaf.key)
 
     def _fold_task(self, record: TaskLike, now: float) -> None:
@@ -115,11 +117,10 @@ class View:
                 self.objects[output.spec.id[1]] = output
             self._fresh.append(leaf)
             self._grown = True
-            self._changed.update(above.key for above in self.tree.above(leaf))
             self._moved(leaf, NEW, state, now)
         elif state != leaf.state:
             before = leaf.state
-            self._changed.update(self.tree.change(leaf, state))
+            self.tree.change_task(leaf, state)
             self._moved(leaf, before, state, now)
         if leaf.key in self._nodes:
             self._changed.add(leaf.key)
@@ -146,7 +147,15 @@ class View:
             leaf.ended = now
             self._ended = now if self._ended is None else max(now, self._ended)
             if info is not None and began is not None:
-                self.lanes.add(info.governor or "", began, info.duration or 0.0, state, number)
+                self._ran.append((info, state, number))
+
+    @property
+    def lanes(self) -> Lanes:
+        """When which task ran on which governor."""
+        for info, state, number in self._ran:
+            self._lanes.add(info.governor or "", info.start_time or 0.0, info.duration or 0.0, state, number)
+        self._ran = []
+        return self._lanes
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -188,12 +197,16 @@ class View:
 
     def shown(self, leaf: Leaf) -> str:
         """The key of what is visible of a task or constant: itself, or the outermost closed group around it."""
-        if leaf.cut != self._cut:
-            leaf.shown, leaf.cut = leaf.key, self._cut
-            for above in self.tree.above(leaf):
-                if not self._is_open(above):
-                    leaf.shown = above.key
-        return leaf.shown
+        above = leaf.above
+        return (above.shown if above.cut == self._cut else self._closed_around(above)) or leaf.key
+
+    def _closed_around(self, node: Counted) -> str | None:
+        """The key of the outermost closed group around the members of `node`; None if all are open."""
+        if node.cut != self._cut:
+            around = self._closed_around(node.above) if node.above is not None else None
+            node.shown = around or (None if self._is_open(node) else node.key)
+            node.cut = self._cut
+        return node.shown
 
     def shown_object(self, number: int) -> str | None:
         """The key of what is visible of an object; None if there is no such object."""
