@@ -155,6 +155,8 @@ class Notebook:
     page : Page
     problems : list of str
         What the console said that it should not have, and requests that would have left this host.
+    largest_frame : int
+        The longest message, in bytes or characters, that came over a web socket; may be set to 0.
     """
 
     def __init__(self, lab: Lab, page: Page, path: Path) -> None:
@@ -162,9 +164,11 @@ class Notebook:
         self.page = page
         self.path = path
         self.problems: list[str] = []
+        self.largest_frame = 0
         page.set_default_timeout(WAIT_MS)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
         page.route("**/*", self._asked)
 
     def _said(self, message: ConsoleMessage) -> None:
@@ -172,6 +176,9 @@ class Notebook:
             text = f"{message.text} ({message.location.get('url', '')})"
             if not _NOISE.search(text):
                 self.problems.append(text)
+
+    def _received(self, frame: str | bytes) -> None:
+        self.largest_frame = max(self.largest_frame, len(frame))
 
     def _asked(self, route: Route, request: Request) -> None:
         if request.url.startswith((self.lab.url, "data:", "blob:")):

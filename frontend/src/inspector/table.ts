@@ -9,7 +9,9 @@ import { pairs } from "./pairs.js";
 
 const ROW_PX = 24;
 const WIDEST_CHARS = 36;
-const NARROWEST_CHARS = 5;
+const NARROWEST_INDEX_CHARS = 5;
+const NARROWEST_CHARS = 8; // later rows may have longer numbers
+const BOLD = 1.2; // letters of a head, in digits of a row
 const TRIES = 8;
 const NUMBERS = /^(u?int|float|double|half|decimal|complex|bool|number|long|short|[<>|=]?[iufcb]\d)/i;
 
@@ -57,9 +59,9 @@ class Table {
     const { columns } = first;
     this.numeric = columns.map(({ dtype }) => NUMBERS.test(dtype));
     const widths = columns.map(({ name, dtype }, i) =>
-      width([name, dtype, ...first.rows.slice(0, 100).map((row) => row[i] ?? "")]),
+      width(Math.max(NARROWEST_CHARS, Math.ceil(name.length * BOLD)), [dtype, ...first.rows.slice(0, 100).map((row) => row[i] ?? "")]),
     );
-    const index = width([...first.index.slice(0, 100).map(String), count(first.total ?? 0)]);
+    const index = width(NARROWEST_INDEX_CHARS, [...first.index.slice(0, 100).map(String), count(first.total ?? 0)]);
     this.template = [index, ...widths].map((chars) => `calc(${chars}ch + 18px)`).join(" ");
     this.pages = new Pages(Math.max(1, first.rows.length || 100), (offset) => this.load(offset), (error) => {
       scope.trouble(error);
@@ -155,7 +157,7 @@ class Table {
   }
 }
 
-function width(texts: string[]): number {
-  const longest = texts.reduce((most, text) => Math.max(most, text.length), NARROWEST_CHARS);
+function width(least: number, texts: string[]): number {
+  const longest = texts.reduce((most, text) => Math.max(most, text.length), least);
   return Math.min(WIDEST_CHARS, longest);
 }

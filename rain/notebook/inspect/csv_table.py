@@ -12,7 +12,13 @@ from array import array
 from collections.abc import Iterator
 
 from rain.common.errors import RainException
-from rain.notebook.inspect.limits import CELL_CHARS, ROW_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspect.limits import (
+    CELL_CHARS,
+    OPEN_READ_BYTES_MAX,
+    ROW_BYTES_MAX,
+    TABLE_COLUMNS_MAX,
+    TABLE_PAGE_ROWS,
+)
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.subject import Allowance, Page, Subject
 from rain.notebook.inspect.tables import table
@@ -216,8 +222,9 @@ class CsvViewer:
             self._allowance = Allowance(self._ranges, False)
         self._asked = True
         if self._frontier[0] < parameters.offset + TABLE_PAGE_ROWS:
-            # One row more, so that the end is seen on the last page.
-            self._pass_rows(parameters.offset + TABLE_PAGE_ROWS + 1)
+            # One row more, so that the end is seen on the last page; all rows of a small file.
+            small = self._ranges.size <= OPEN_READ_BYTES_MAX
+            self._pass_rows(parameters.offset + (self._ranges.size if small else TABLE_PAGE_ROWS) + 1)
         known = self._frontier[0]
         offset = min(parameters.offset, max(known - TABLE_PAGE_ROWS, 0) if parameters.offset >= known else known)
         rows = self._rows(offset, min(offset + TABLE_PAGE_ROWS, known))
