@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from shutil import which
 from typing import Any
 
@@ -23,6 +24,10 @@ from rain.notebook.labels import (
 
 DOT_NODES_MAX = 2000
 """Topologies with more nodes are not given to the program ``dot``."""
+ROW_PIECES_MAX = 8
+"""Pieces of the graph in one frame that are not connected: so many go into one row at least."""
+ROW_ASPECT = 3
+"""How many more of them than rows there are in a row."""
 FAST_SIZE_MIN = 600
 """Nodes and arcs from which on Graphviz is told to take less care: a third of the time, hardly wider."""
 LABELLED_ARCS_MAX = 80
@@ -75,8 +80,41 @@ def dot_source(topology: Mapping[str, Any]) -> str:
     for tail, head, label, count in topology["arcs"]:
         text = arc_label(label, count) if labelled else ""
         graph.body.append(f"\t{_name(tail)} -> {_name(head)}{f' [label={_quoted(text)}]' if text else ''}\n")
+    for upper, lower in stacked(topology):
+        graph.body.append(f"\t{_name(upper)} -> {_name(lower)} [style=invis weight=0]\n")
     source: str = graph.source
     return source
+
+
+def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What goes below what although no arc says so: Graphviz would put much that is not connected beside each other,
+    in a row too wide to be read.
+
+    Yields
+    ------
+    (str, str)
+        The last node of a piece of the graph, and the first node of the piece below it.
+    """
+    frame_of = {node["key"]: node["in"] for node in topology["nodes"]}
+    piece: dict[str, str] = {}  # a node of the same piece, at last the piece's own
+
+    def find(key: str) -> str:
+        while (up := piece.get(key, key)) != key:
+            piece[key] = piece.get(up, up)
+            key = up
+        return key
+
+    for tail, head, _, _ in topology["arcs"]:
+        if frame_of[tail] == frame_of[head] and (one := find(tail)) != (other := find(head)):
+            piece[other] = one
+    pieces: dict[str | None, dict[str, list[str]]] = {}
+    for key, frame in frame_of.items():
+        pieces.setdefault(frame, {}).setdefault(find(key), []).append(key)
+    for found in pieces.values():
+        if len(found) > ROW_PIECES_MAX:
+            nodes = list(found.values())
+            row = max(ROW_PIECES_MAX, math.ceil(math.sqrt(ROW_ASPECT * len(nodes))))
+            yield from ((upper[-1], lower[0]) for upper, lower in zip(nodes, nodes[row:], strict=False))
 
 
 def _put_frames(graph: Any, frames: list[Mapping[str, Any]], lines: dict[str | None, list[str]]) -> None:

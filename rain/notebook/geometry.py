@@ -100,6 +100,7 @@ class _Edge(msgspec.Struct):
     _gvid: int = 0
     pos: str | None = None
     lp: str | None = None
+    style: str = ""
 
 
 class _Graph(msgspec.Struct):
@@ -140,6 +141,8 @@ def _converted(graph: _Graph) -> dict[str, Any]:
             names[item._gvid] = item.name
     arcs = []
     for edge in sorted(graph.edges, key=lambda edge: edge._gvid):
+        if edge.style == "invis":  # it only keeps things apart
+            continue
         if edge.pos is None or edge.tail not in names or edge.head not in names:
             raise ValueError("an arc without a place")
         points = [(_whole(x - left), _whole(top - y)) for x, y in _curve(edge.pos)]

@@ -16,6 +16,7 @@ interface DotEdge {
   head: number;
   pos?: string;
   lp?: string;
+  style?: string;
 }
 
 export interface DotOutput {
@@ -72,6 +73,7 @@ export function geometry(dot: DotOutput): Geometry {
     }
   }
   for (const edge of dot.edges ?? []) {
+    if (edge.style === "invis") continue; // it only keeps things apart
     const tail = names.get(edge.tail);
     const head = names.get(edge.head);
     const drawn = edge.pos === undefined ? null : curve(edge.pos, height);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cpusUsed, measures, memory, processor, sparkline, storeBytes } from "./loads.js";
+import { cpusUsed, measures, memory, processor, sparkline } from "./loads.js";
 
 const GOVERNOR = {
   id: "a",
@@ -8,7 +8,19 @@ const GOVERNOR = {
   resources: { cpus: 4, gpus: 2 },
   tasks: 9,
   objects: 3,
-  load: { disk_bytes: 0, load: 2, memory_bytes: 1e6, inline_bytes: 10, fan: 1.234, objects: 3 } as Record<string, number>,
+  load: {
+    gpus_used: 1,
+    disk_bytes: 0,
+    load: 2,
+    memory_bytes: 1e6,
+    memory_max_bytes: 4e6,
+    inline_bytes: 10,
+    executors: 3,
+    executors_running: 2,
+    tasks_ready: 0,
+    fan: 1.234,
+    objects: 3,
+  } as Record<string, number>,
 };
 
 test("work that was sent ahead uses no cpus", () => {
@@ -20,9 +32,23 @@ test("what is known has a name, a unit and its place; the rest is shown as it is
   const found = measures(GOVERNOR);
   assert.deepEqual(
     found.map(({ label, text }) => `${label}: ${text}`),
-    ["cpus in use: 4 of 4", "load: 2.00", "small results: 10 B", "memory store: 1.0 MB", "disk store: 0 B", "fan: 1.23", "gpus: 2"],
+    [
+      "cpus in use: 4 of 4",
+      "gpus: 1 of 2",
+      "load: 2.00",
+      "store in memory: 1.0 MB of 4.0 MB",
+      "store on disk: 0 B",
+      "small results: 10 B",
+      "executors: 3, 2 at work",
+      "fan: 1.23",
+    ],
   );
-  assert.equal(found[1]?.share, 0.5);
+  assert.deepEqual(
+    found.slice(1, 4).map(({ share }) => share),
+    [0.5, 0.5, 0.25],
+  );
+  const host = measures({ ...GOVERNOR, load: { memory_percent: 50, host_max_bytes: 8e9, host_used_bytes: 4e9 } });
+  assert.equal(host.find(({ key }) => key === "memory")?.text, "4.0 GB of 8.0 GB");
 });
 
 test("a processor's load from the best that is there", () => {
@@ -32,7 +58,6 @@ test("a processor's load from the best that is there", () => {
   assert.equal(processor({ ...GOVERNOR, tasks: 1, load: {} }), 0.25);
   assert.equal(memory(GOVERNOR), null);
   assert.equal(memory({ ...GOVERNOR, load: { memory_percent: 150 } }), 1);
-  assert.equal(storeBytes(GOVERNOR), 1_000_010);
 });
 
 test("a sparkline ends at the right edge", () => {

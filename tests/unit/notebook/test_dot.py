@@ -136,3 +136,17 @@ def test_no_program_and_too_many_nodes(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "called").exists()
     monkeypatch.setenv("PATH", "")
     assert native_geometry(topology([task(1, "a")], []), 30) is None
+
+
+def test_what_is_not_connected_is_stacked_in_rows() -> None:
+    nodes = [{"key": f"g1.{i}", "kind": "group", "label": "x", "tasks": 1, "objects": 1, "in": "g1"} for i in range(30)]
+    frames = [{"key": "g1", "label": "x", "in": None}]
+    wide = {"number": 1, "nodes": nodes, "arcs": [], "frames": frames}
+    below = list(dot.stacked(wide))
+    assert below[0] == ("g1.0", "g1.10")
+    assert len(below) == 20
+    assert dot.dot_source(wide).count("style=invis") == 20
+    chain = [[f"g1.{i}", f"g1.{i + 1}", "", 1] for i in range(29)]
+    assert list(dot.stacked({**wide, "arcs": chain})) == []
+    pairs = [[f"g1.{i}", f"g1.{i + 1}", "", 1] for i in range(0, 30, 2)]
+    assert next(iter(dot.stacked({**wide, "arcs": pairs}))) == ("g1.1", "g1.16")

@@ -1,0 +1,197 @@
+"""Pictures of each view of the notebook part, taken in a real JupyterLab: ``docs/images/``.
+
+Needs Chromium and what `make test` installs. Usage: ``python tools/screenshots.py [folder]``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import Locator, Page, expect  # noqa: E402
+
+from tests.browser.lab import Lab, Notebook  # noqa: E402
+
+VIEW = "[data-ready=true] .rain-session"
+
+CONNECT = "%load_ext rain.notebook\n%rain_connect --local 2 --session iris"
+
+WORK = """
+import time
+from pathlib import Path
+from rain import Input, Program, get_active_session, pickled, remote
+from sklearn.datasets import load_iris
+
+@remote(auto_load=True, outputs=["train", "test"], auto_encode="pickle")
+def split(ctx, table, fold):
+    ctx.debug("fold {} of 3", fold)
+    return {"train": table[table.index % 3 != fold], "test": table[table.index % 3 == fold]}
+
+@remote(auto_load=True, auto_encode="pickle")
+def fit(ctx, table):
+    print(len(table), "flowers")
+    time.sleep(0.4)
+    means = table.groupby("target").mean()
+    return means
+
+@remote(auto_load=True, auto_encode="json")
+def score(ctx, means, table):
+    nearest = ((table[means.columns].values[:, None] - means.values) ** 2).sum(2).argmin(1)
+    return 1 / (float((nearest == table["target"]).mean()) - FAILS)
+
+FAILS = 0.94
+session = get_active_session()
+table = pickled(load_iris(as_frame=True).frame, label="iris")
+scores = []
+for fold in range(3):
+    parts = split(table, fold, name=f"fold{fold}/split")
+    means = fit(parts.outputs["train"], name=f"fold{fold}/fit")
+    scores.append(score(means, parts.outputs["test"], name=f"fold{fold}/score"))
+best = Program(["sort", "-rn", Input("a"), Input("b"), Input("c")], stdout="scores")
+ranking = best(a=scores[0], b=scores[1], c=scores[2], name="ranking")
+session.keep_all()
+"""
+
+
+MANY = """
+from rain import get_active_session, remote
+
+@remote(auto_encode="json", auto_load=True)
+def draw(ctx, seed):
+    return seed % 7
+
+@remote(auto_encode="json", auto_load=True)
+def add(ctx, *numbers):
+    return sum(numbers)
+
+session = get_active_session()
+drawn = draw.map(range(3000))
+sums = [add(*drawn[i : i + 30], name=f"sums/{i // 30}") for i in range(0, 3000, 30)]
+add(*sums, name="total").keep_outputs()
+"""
+
+
+def main() -> int:
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rain-pictures-") as folder:
+        lab = Lab(Path(folder))
+        try:
+            graph(lab, target)
+            groups(lab, target)
+            inspectors(lab, target)
+        finally:
+            lab.close()
+    return 0
+
+
+def picture(page: Page, what: Locator, path: Path) -> None:
+    """Save a picture of one element, with nothing hovered."""
+    page.mouse.move(2, 2)
+    what.scroll_into_view_if_needed()
+    what.screenshot(path=path, animations="disabled")
+    print(path)
+
+
+def run(notebook: Notebook, *cells: int) -> None:
+    for cell in cells:
+        notebook.run(cell)
+        notebook.wait_done(cell)
+
+
+def graph(lab: Lab, target: Path) -> None:
+    """The graph while it runs, a failure's details, all tabs, dark, the client's card."""
+    finish = "session.submit()\nsession.wait_all(raise_on_failure=False)"
+    cells = [CONNECT, WORK, "session", finish, "session.client", "%rain_status"]
+    with lab.open(cells) as notebook:
+        page = notebook.page
+        run(notebook, 0, 1, 2)
+        page.wait_for_selector(VIEW)
+        view = page.locator(VIEW)
+        notebook.run(3)
+        expect(view.locator(".rain-node.rain-task[data-s=running]").first).to_be_visible()
+        picture(page, view, target / "running.png")
+        notebook.wait_done(3)
+        expect(view.locator(".rain-chip[data-s=running]")).to_have_count(0)
+        picture(page, view, target / "graph.png")
+        failed = view.locator(".rain-node.rain-task[data-s=failed]").first
+        if failed.count():
+            failed.click()
+        else:
+            view.locator(".rain-node.rain-task", has_text="score").first.click()
+        expect(view.locator(".rain-details")).to_contain_text("Cell In[")
+        picture(page, view, target / "details.png")
+        view.locator(".rain-node.rain-object", has_text="train").first.click()
+        expect(view.locator(".rain-details")).to_contain_text("pickle")
+        picture(page, view, target / "object.png")
+        for tab in ("timeline", "table", "governors"):
+            view.locator(".rain-tab", has_text=tab).click()
+            expect(view.locator(".rain-pane:not(.rain-hidden)")).to_contain_text(
+                {"timeline": "127.0.0.1", "table": "fold2/score", "governors": "127.0.0.1"}[tab]
+            )
+            page.wait_for_function(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            picture(page, view, target / f"{tab}.png")
+        view.locator(".rain-tab", has_text="graph").click()
+        run(notebook, 4)
+        card = page.locator(".rain-card").first
+        card.scroll_into_view_if_needed()
+        expect(card).to_contain_text("iris")
+        picture(page, card, target / "card.png")
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        picture(page, view, target / "dark.png")
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+
+
+def groups(lab: Lab, target: Path) -> None:
+    """Thousands of tasks, a group opened in place."""
+    cells = [CONNECT, MANY, "session", "session.submit()\nsession.wait_all()"]
+    with lab.open(cells) as notebook:
+        page = notebook.page
+        run(notebook, 0, 1, 2, 3)
+        page.wait_for_selector(VIEW)
+        view = page.locator(VIEW)
+        expect(view.locator(".rain-chip[data-s=running]")).to_have_count(0)
+        picture(page, view, target / "groups.png")
+        view.locator(".rain-node.rain-group", has_text="draw").locator(".rain-toggle").click()
+        expect(view.locator(".rain-node", has_text="draw 0-99").first).to_be_visible()
+        picture(page, view, target / "opened.png")
+
+
+def inspectors(lab: Lab, target: Path) -> None:
+    """A table, a tree and a folder."""
+    make = """
+import pyarrow, tempfile
+from pathlib import Path
+from sklearn.datasets import load_iris
+from rain import blob, directory, get_active_session
+session = get_active_session()
+frame = load_iris(as_frame=True).frame
+table = blob(pyarrow.Table.from_pandas(frame), label="iris", encode="arrow")
+tree = blob({"flowers": 150, "species": ["setosa", "versicolor", "virginica"], "measured": {"unit": "cm"}},
+            label="about", encode="json")
+folder = Path(tempfile.mkdtemp())
+(folder / "notes").mkdir()
+(folder / "notes" / "monday.txt").write_text("rain, then sun")
+(folder / "iris.csv").write_text(frame.to_csv(index=False))
+files = directory(folder, label="files")
+session.submit()
+"""
+    cells = [CONNECT, make, "%rain_inspect table", "%rain_inspect tree", "%rain_inspect files"]
+    with lab.open(cells) as notebook:
+        page = notebook.page
+        run(notebook, 0, 1, 2, 3, 4)
+        found = page.locator(".rain-inspector")
+        for index, (name, text) in enumerate((("table", "sepal length"), ("tree", "species"), ("folder", "iris.csv"))):
+            expect(found.nth(index)).to_contain_text(text)
+            picture(page, found.nth(index), target / f"inspect-{name}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
