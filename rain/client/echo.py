@@ -120,7 +120,7 @@ class Echo:
         self._thread.start()
 
     def _begin(self) -> None:
-        for record in self._watch.take():
+        for record in self._watch.take_own():
             if isinstance(record, TaskRecord):
                 if record.settled:
                     self._done[record.spec.id.id] = _attempt(record)
@@ -211,7 +211,7 @@ class Echo:
 
     def _look(self) -> None:
         """Sort what has changed into what runs and what has settled."""
-        for record in self._watch.take():
+        for record in self._watch.take_own():
             if not isinstance(record, TaskRecord):
                 continue
             shown = self._running.get(record) or self._settled.get(record) or _Shown()

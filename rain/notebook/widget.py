@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rain.client.state import ObjectRecord, TaskRecord
+from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.client.watch import Watch
 from rain.common.errors import RainException
 from rain.notebook import parameters as checked
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SVG, TEXT = "image/svg+xml", "text/plain"
 INSPECTIONS_MAX = 8
 """Objects of a session whose inspection is kept open."""
+SLICE = 500
+"""Records that are taken in at a time."""
+BREATH_S = 0.0005
 REQUEST_S = 20.0
 """How long a request of the browser may wait for the server."""
 
@@ -55,6 +58,7 @@ class SessionWidget(LiveWidget):
         self.session = session
         self._view = View(session.session_id, session.name)
         self._lock = threading.RLock()
+        self._news: deque[Record] = deque()
         self._geometry: tuple[int, Any] | None = None
         self._selected: str | None = None
         self._inspections: OrderedDict[int, Inspection] = OrderedDict()
@@ -87,19 +91,34 @@ class SessionWidget(LiveWidget):
 
     def advance(self) -> None:
         """Take in what changed, and tell the browser; in the pump's thread."""
+        self._catch_up_slowly()
         with self._lock:
-            self.catch_up()
             if self.seen:
                 told = self._view.delta(time.time())
                 if told is not None:
                     self.push("delta", self._with_dot(told))
 
+    def _catch_up_slowly(self) -> None:
+        """Take in what changed up to now, in slices, between which others have the interpreter."""
+        with self._lock:
+            self._news.extend(self._watch.take_own())
+        while self._fold(SLICE):
+            time.sleep(BREATH_S)
+
     def catch_up(self) -> None:
         """Take in what changed."""
+        with self._lock:
+            self._news.extend(self._watch.take_own())
+            self._fold(len(self._news))
+
+    def _fold(self, most: int) -> bool:
+        """Take in so many records; whether there are more."""
         tasks: list[TaskRecord] = []
         objects: list[ObjectRecord] = []
         with self._lock:
-            for record in self._watch.take():
+            news = self._news
+            for _ in range(min(most, len(news))):
+                record = news.popleft()
                 if isinstance(record, TaskRecord):
                     tasks.append(record)
                 else:
@@ -111,6 +130,7 @@ class SessionWidget(LiveWidget):
                 self._over = True
                 self._view.end(end.word, end.text)
                 self._watch.close()
+            return bool(news)
 
     def _with_dot(self, told: dict[str, Any]) -> dict[str, Any]:
         topology = told.get("topology")
@@ -140,9 +160,9 @@ class SessionWidget(LiveWidget):
     # -- what is asked --------------------------------------------------------------------------
 
     def _snapshot(self) -> Answer:
-        with self._lock:
-            self.seen = True
-            told, _ = self.present()
+        self.seen = True
+        self._catch_up_slowly()
+        told, _ = self.present()
         return self._with_dot(told)
 
     def _turn(self, turn: Callable[[str], bool], key: Any) -> Answer:
