@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Session", "get_active_session"]
+
+_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -622,7 +625,10 @@ class Session:
             watch.poke()
         at_end, self._at_end = self._at_end, []
         for call in at_end:
-            call()
+            try:
+                call()
+            except Exception:  # whoever shows the session; it has ended all the same
+                _log.exception("what was to follow the end of %r failed", self)
 
     def _add(self, record: Record) -> None:
         """Take in a new constant."""

@@ -10,6 +10,7 @@ noticeable share of the kernel's time.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
@@ -28,6 +29,8 @@ PERIOD_S = 0.05
 SHARE_MAX = 0.05
 """Of the kernel's time at most so much goes into news."""
 PAUSE_S_MAX = 1.0
+
+_log = logging.getLogger(__name__)
 
 Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
 
@@ -135,7 +138,10 @@ class Pump:
             for reference in due:
                 advance = reference()
                 if advance is not None:
-                    advance()
+                    try:
+                        advance()
+                    except Exception:  # the other widgets have news too
+                        _log.exception("a widget could not be brought up to date")
                 del advance
             spent, used = time.monotonic() - begin, time.thread_time() - used
             time.sleep(min(PAUSE_S_MAX, max(PERIOD_S - spent, used / SHARE_MAX)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+import threading
 import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,8 @@ class Shown:
             many = len(session._mirror.records) > FIRST_RECORDS_MAX
             bundle = {_TEXT: repr(session)} if many else widget.still()
             _display({**_view_of(widget), **bundle}, id)
+            if not session.active:  # it has ended meanwhile
+                _update(widget.still(DOT_S_MAX), id)
         else:
             _display(widget.still(DOT_S_MAX), id)
 
@@ -81,8 +84,15 @@ class Shown:
             for id in self.ids:
                 _update({**_view_of(widget), **widget.still()}, id)
 
+    def over(self) -> None:
+        """The session is over. Whoever closes it waits for its picture; the thread that hears of it has other work."""
+        if threading.current_thread() is threading.main_thread():
+            self.freeze()
+        else:
+            threading.Thread(target=self.freeze, name="rain-freeze").start()
+
     def freeze(self) -> None:
-        """The session is over: leave its final picture in all its displays."""
+        """Leave the final picture of the session in all its displays."""
         widget, ids = self.widget, self.ids
         if widget is None or not ids:
             return
@@ -104,7 +114,7 @@ def shown_of(session: Session) -> Shown:
     found = _shown.get(session)
     if found is None:
         found = _shown[session] = Shown(session)
-        session._at_end.append(found.freeze)
+        session._at_end.append(found.over)
     return found
 
 
@@ -138,25 +148,7 @@ def show_instance(instance: DataInstance) -> None:
     _check_kernel()
     from rain.notebook.widget import InspectorWidget
 
-    _show_widget(InspectorWidget(Inspection(lambda: instance, lambda: facts_of(instance))), static_text(instance))
-
-
-def facts_of(instance: DataInstance) -> dict[str, Any]:
-    """What the overview of an inspector says of an instance."""
-    spec, info = instance.spec, instance.info
-    name = (spec.label or str(spec.id)) if spec is not None else "data"
-    return {
-        "id": str(spec.id) if spec is not None else "",
-        "title": name,
-        "content_type": instance.content_type,
-        "data_type": instance.data_type.value,
-        "size": instance.size,
-        "digest": None,
-        "holders": [],
-        "spec_user": dict(spec.user) if spec is not None else {},
-        "info_user": dict(info.user) if info is not None else {},
-        "maker": None,
-    }
+    _show_widget(InspectorWidget(Inspection(lambda: instance)), static_text(instance))
 
 
 def show_object(obj: DataObject) -> None:

@@ -1,0 +1,106 @@
+"""The pump that brings widgets forward, and what happens to displays when a session ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from rain import Session
+from rain.client.operations import End
+from rain.notebook import shown
+from rain.notebook.live import Pump
+
+
+class Follower:
+    """Has news, or trouble with them."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.trouble = trouble
+        self.advanced = threading.Event()
+
+    def advance(self) -> None:
+        self.advanced.set()
+        if self.trouble is not None:
+            raise self.trouble
+
+
+def test_trouble_with_one_widget_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    pump = Pump()
+    bad, good = Follower(RuntimeError("no comm")), Follower()
+    with caplog.at_level(logging.CRITICAL, "rain"):
+        for follower in (bad, good):
+            pump.wake(weakref.WeakMethod(follower.advance))
+            assert follower.advanced.wait(20)
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[str]]]:
+    """What is displayed and updated: ("display" or "update", id, MIME types)."""
+    seen: list[tuple[str, str, list[str]]] = []
+    for name in ("display", "update"):
+        monkeypatch.setattr(shown, f"_{name}", lambda bundle, id, name=name: seen.append((name, id, sorted(bundle))))
+    return seen
+
+
+STILL = ["image/svg+xml", "text/plain"]
+
+
+def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
+    session = Session(None, 1)
+    shown.shown_of(session).show(session)
+    session.close()
+    (_, id, kinds), last = displayed
+    assert "application/vnd.jupyter.widget-view+json" in kinds
+    assert last == ("update", id, STILL)
+
+
+def test_a_session_that_ends_while_it_is_displayed(displayed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(None, 1)
+    display = shown._display
+
+    def late(bundle: Any, id: Any) -> None:
+        session.close()
+        display(bundle, id)
+
+    monkeypatch.setattr(shown, "_display", late)
+    shown.shown_of(session).show(session)
+    assert displayed[-1][2] == STILL
+
+
+def test_trouble_at_the_end_of_a_session_is_not_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    session, called = Session(None, 1), []
+
+    def trouble() -> None:
+        raise RuntimeError("no comm")
+
+    session._at_end += [trouble, lambda: called.append(1)]
+    with caplog.at_level(logging.CRITICAL, "rain"):
+        session._end(End("closed", "closed"))
+    assert called == [1]
+
+
+def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(None, 1)
+    found = shown.shown_of(session)
+    found.show(session)
+    go = threading.Event()
+    freeze = found.freeze
+    frozen = threading.Event()
+
+    def slowly() -> None:
+        assert go.wait(20)
+        freeze()
+        frozen.set()
+
+    monkeypatch.setattr(found, "freeze", slowly)
+    link = threading.Thread(target=lambda: session._end(End("stopped", "a task failed")))
+    link.start()
+    link.join(20)
+    assert not link.is_alive()
+    go.set()
+    assert frozen.wait(20)
+    assert displayed[-1][2] == STILL
