@@ -6,10 +6,10 @@ VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
 PREPARE := sh tools/prepare.sh
 
-.PHONY: help demo test lint bench soak lab notebooks frontend clean
+.PHONY: help demo test lint bench soak lab notebooks screenshots frontend clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it as HTML
 	@$(PYTHON_IN) tools/demo.py
@@ -31,6 +31,9 @@ lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
 
 notebooks: $(VENV)/.test  ## runs the example notebooks and renews the outputs that they are committed with
 	@$(PYTHON_IN) tools/notebooks.py
+
+screenshots: $(VENV)/.test debian  ## take the pictures in docs/images
+	@$(PYTHON_IN) tools/screenshots.py
 
 frontend:  ## build the browser part of the notebook (needs node and npm; its result is committed)
 	@cd frontend && npm ci --no-audit --no-fund && npm run build
