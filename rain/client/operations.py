@@ -12,21 +12,17 @@ from rain.client.data import DataObject
 from rain.client.echo import flushed
 from rain.client.failures import failure, root_of
 from rain.client.fetch import constant_instance, instance
-from rain.client.function import FUNCTION, function_constant, present
 from rain.client.state import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
 from rain.client.task import Task, as_object
 from rain.client.waiting import Operation, reject, uninterrupted
 from rain.common.errors import RainException, SessionException
-from rain.common.ids import ID
 from rain.common.messages import (
     Cancel,
     CloseSession,
     Explain,
-    Forget,
     GetOutput,
     Keep,
     Locate,
-    Retry,
     Unkeep,
     Update,
 )
@@ -156,7 +152,7 @@ def _send_cut(session: Session, client: Client) -> Future[Any] | None:
                 opened = mirror.accepted(constants)
             session._wake(opened)
         else:
-            _refused(session, cut, error)
+            refused(session, cut, error)
 
     pieces: list[Any] = []
 
@@ -191,7 +187,7 @@ def _give_up(session: Session, cut: Iterable[Record], reason: str) -> None:
                     del session._functions[digest]
 
 
-def _refused(session: Session, cut: Sequence[Record], error: RainException) -> None:
+def refused(session: Session, cut: Sequence[Record], error: RainException) -> None:
     """The server did not take these: whoever waits for them learns why."""
     gates: set[Gate] = set()
     with session._lock:
@@ -499,125 +495,6 @@ def cancel(session: Session, items: Any) -> Operation[None]:
                 raise RainException(f"{item!r} is a constant: there is no task to cancel")
             ids.append(task.spec.id)
     yield client_of(session)._ask(lambda request: Cancel(request, session.session_id, ids))
-
-
-def retry(session: Session, items: Any) -> Operation[None]:
-    """Run failed tasks again."""
-    client = client_of(session)
-    named = None
-    if items is not None:
-        named = yield from _named_failed(session, items, "retried")
-    failed = list(session._mirror.failed.values())
-    chosen = None if named is None else [record.spec.id for record in named]
-    if not failed:
-        return
-    renewed = _present_functions(session, failed, named)
-    wanted = {id.id for _, id in renewed}
-
-    def fresh() -> list[ObjectRecord]:
-        # New functions go with the request; until now they wait for the next submit.
-        return [r for r in session._mirror.pending if isinstance(r, ObjectRecord) and r.spec.id.id in wanted]
-
-    yield from client._upload([r.value for r in submitting.to_upload(fresh()) if r.value is not None])
-    with session._lock:
-        new = fresh()
-        for record in new:
-            session._mirror.pending.remove(record)
-        session._mirror.submitting(new)
-
-    def answered(error: RainException | None) -> None:
-        if error is None:
-            with session._lock:
-                session._mirror.accepted(new)
-        else:
-            _refused(session, new, error)
-
-    messages: list[Any] = []
-    specs, constants = [record.spec for record in new], [submitting.constant_of(record) for record in new]
-    functions = [(record.spec.id, id) for record, id in renewed]
-    for record in new:
-        if record.value is not None:
-            record.value.hand_over()
-    future = client._request(
-        lambda request: messages.append(Retry(request, session.session_id, chosen, specs, constants, functions)),
-        answered,
-    )
-    client._link.send(messages)
-    yield future
-    yield from update(session, [session._task(record) for record in failed])
-    for task, id in renewed:
-        if not task.failed:  # it is among those that run again
-            task.spec.function = id
-
-
-def _named_failed(session: Session, items: Any, what: str) -> Operation[list[TaskRecord]]:
-    """The records of tasks that failed or were cancelled, perhaps only just now; see `_failed`."""
-    listed = items_of(session, items)
-    doubtful = [item for item in listed if item._record.state is not None and not item._record.settled]
-    yield from update(session, doubtful)
-    return [_failed(session, item, what) for item in listed]
-
-
-def _failed(session: Session, item: Item, what: str) -> TaskRecord:
-    """The record of a task (of an object: of its maker) that failed or was cancelled.
-
-    Raises
-    ------
-    RainException
-        If it did not, or was forgotten.
-    """
-    record = item._record
-    task = record.task if isinstance(record, ObjectRecord) else record
-    if task is None or not task.failed:
-        raise RainException(f"{item!r} cannot be {what}: it did not fail")
-    if task.forgotten:
-        raise RainException(
-            f"{item!r} cannot be {what}: it was forgotten, and what was held for it was let go; make and submit it anew"
-        )
-    return task
-
-
-def _present_functions(
-    session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None
-) -> list[tuple[TaskRecord, ID]]:
-    """Tasks whose function is another one now, and the object that holds it."""
-    payloads: dict[tuple[str, Any], Any] = {}
-    renewed = []
-    for record in failed:
-        if record.spec.function is None:
-            continue
-        holder: Any = session._mirror.records.get(record.spec.function.id)
-        path = holder.spec.user.get(FUNCTION, "") if holder is not None else ""
-        key = (path, record.source)
-        if key not in payloads:
-            source = present(path, record.source)
-            payloads[key] = None if source is None else source.payload(session)
-        payload = payloads[key]
-        if payload is None:
-            continue
-        inputs = {item.id for item in record.spec.inputs}
-        strange = [obj for obj in payload.objects if obj.id not in inputs]
-        if not strange:
-            id = function_constant(session, payload)
-            if id != record.spec.function:
-                renewed.append((record, id))
-        elif named is None or record in named:
-            raise RainException(
-                f"{session._task(record)!r} cannot be retried: its function now uses {strange[0]!r}, which is not "
-                "among its inputs; submit it as a new task"
-            )
-    return renewed
-
-
-def forget(session: Session, items: Any) -> Operation[None]:
-    """Let go what is held for a retry."""
-    ids = None
-    if items is not None:
-        named = yield from _named_failed(session, items, "forgotten")
-        ids = [record.spec.id for record in named]
-    failed = list(session._mirror.failed.values())
-    yield client_of(session)._ask(lambda request: Forget(request, session.session_id, ids))
-    yield from update(session, [session._task(record) for record in failed])
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from rain.client import active, operations
+from rain.client import active, operations, repair
 from rain.client.active import get_active_session
 from rain.client.completions import Completions
 from rain.client.data import DataObject
@@ -465,11 +465,11 @@ class Session:
         RainException
             If one did not fail, was forgotten, or its function cannot be sent.
         """
-        self._block(operations.retry(self, tasks), timeout)
+        self._block(repair.retry(self, tasks), timeout)
 
     async def retry_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `retry`."""
-        await self._perform(operations.retry(self, tasks), timeout)
+        await self._perform(repair.retry(self, tasks), timeout)
 
     def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Let go the inputs that are held for a retry of failed tasks; they cannot be retried afterwards.
@@ -488,11 +488,11 @@ class Session:
         RainException
             If one did not fail, or was forgotten before.
         """
-        self._block(operations.forget(self, tasks), timeout)
+        self._block(repair.forget(self, tasks), timeout)
 
     async def forget_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `forget`."""
-        await self._perform(operations.forget(self, tasks), timeout)
+        await self._perform(repair.forget(self, tasks), timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""

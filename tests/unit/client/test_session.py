@@ -755,6 +755,39 @@ def test_retry(link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
     assert session.task_count == session.dataobj_count == 0
 
 
+def test_ctrl_c_while_retrying_sends_the_function_all_the_same(
+    link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = changing(1)
+    session.submit()
+    link.fail(bad)
+    monkeypatch.setitem(globals(), "changing", remote()(renewed.function))
+    renewed.function.__qualname__ = "changing"
+    mirror = session._mirror
+    submitting = type(mirror).submitting
+    locked: list[bool] = []
+
+    def interrupted(self: Any, records: Any) -> None:
+        submitting(self, records)
+        signal.raise_signal(signal.SIGINT)
+
+    send = link.send
+
+    def seen(messages: Any) -> None:
+        messages = list(messages)
+        if any(type(message) is Retry for message in messages):
+            locked.append(session._lock._is_owned())  # type: ignore[attr-defined]
+        send(messages)
+
+    monkeypatch.setattr(type(mirror), "submitting", interrupted)
+    monkeypatch.setattr(link, "send", seen)
+    with pytest.raises(KeyboardInterrupt):
+        session.retry([bad])
+    ((_, function),) = link.of(Retry)[0].functions
+    assert function == link.of(Retry)[0].constants[0].id
+    assert locked == [True], "no submit comes between that uses the function"
+
+
 @remote()
 def changing(ctx: Any, x: Any) -> Any:
     raise ValueError(x)
