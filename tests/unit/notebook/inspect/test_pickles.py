@@ -167,7 +167,7 @@ def test_values_show_as_text_or_table():
     page = value_page(frame, offset=200)
     assert page["index"][0] == "r200"
     assert page["rows"][0] == ["200", "0.5"]
-    assert (page["offset"], page["total"], page["type"]) == (200, 250, "pandas.DataFrame")
+    assert (page["offset"], page["total"], page["type"]) == (200, 250, f"{pd.DataFrame.__module__}.DataFrame")
     assert value_page(frame["a"])["total"] == 250
     assert value_page(np.arange(6).reshape(2, 3))["rows"] == [["0", "1", "2"], ["3", "4", "5"]]
     assert value_page(np.array(3))["rows"] == [["3"]]
