@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from rain.client.constants import Value
+from rain.client import requests
 from rain.client.operations import End, Item, checked, update
 from rain.client.session import Session
-from rain.client.sites import warn
 from rain.client.state import TaskRecord
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
 from rain.common import display
 from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
-from rain.common.limits import ECHO_FLUSH_S, HISTORY_BYTES_MAX
+from rain.common.limits import ECHO_FLUSH_S
 from rain.common.messages import (
-    Attach,
     Attached,
     ExpectGovernors,
     Failed,
     GetServerInfo,
     GovernorCount,
-    Locate,
-    NewSession,
     ObjectData,
     ObjectUpdate,
     ServerBrief,
     ServerInfo,
-    SessionEnv,
     SessionNews,
     SessionStopped,
     SessionSummary,
@@ -248,7 +239,7 @@ class Client:
             If the client is closed or lost.
         """
         self._check()
-        return block(self._new_session(name, default, on_failure, persistent), timeout)
+        return block(requests.new_session(self, name, default, on_failure, persistent), timeout)
 
     async def new_session_async(
         self,
@@ -261,34 +252,17 @@ class Client:
     ) -> Session:
         """Awaitable `new_session`."""
         self._check()
-        return await perform(self._new_session(name, default, on_failure, persistent), timeout)
-
-    def _new_session(self, name: str, default: bool, on_failure: str, persistent: bool) -> Operation[Session]:
-        if not isinstance(name, str):
-            raise RainException(f"a session's name is a str, not {type(name).__name__} ({name!r})")
-        if on_failure not in ("continue", "stop"):
-            raise RainException(f'on_failure is "continue" or "stop", not {on_failure!r}')
-        env = _environment()
-        opened = yield self._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
-        session = Session(self, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
-        self._sessions[opened.session_id] = session
-        if default:
-            session.set_as_default()
-        return session
+        return await perform(requests.new_session(self, name, default, on_failure, persistent), timeout)
 
     def sessions(self, timeout: float | None = None) -> list[SessionSummary]:
         """One line about each session at the server."""
         self._check()
-        return block(self._sessions_operation(), timeout)
+        return block(requests.session_list(self), timeout)
 
     async def sessions_async(self, timeout: float | None = None) -> list[SessionSummary]:
         """Awaitable `sessions`."""
         self._check()
-        return await perform(self._sessions_operation(), timeout)
-
-    def _sessions_operation(self) -> Operation[list[SessionSummary]]:
-        info: ServerInfo = yield self._ask(GetServerInfo)
-        return info.sessions
+        return await perform(requests.session_list(self), timeout)
 
     def attach(self, session: int | str, timeout: float | None = None) -> Session:
         """A persistent session of an earlier client (or of this one), with its tasks, objects and names.
@@ -306,27 +280,12 @@ class Client:
             If there is none, or several have that name; the text lists their ids.
         """
         self._check()
-        return block(self._attach(session), timeout)
+        return block(requests.attach(self, session), timeout)
 
     async def attach_async(self, session: int | str, timeout: float | None = None) -> Session:
         """Awaitable `attach`."""
         self._check()
-        return await perform(self._attach(session), timeout)
-
-    def _attach(self, wanted: int | str) -> Operation[Session]:
-        if isinstance(wanted, bool) or not isinstance(wanted, int | str):
-            raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
-        for session in self._sessions.values():
-            if session.active and session.persistent and wanted == session.session_id:
-                return session
-        attached: Attached = yield self._ask(lambda request: Attach(request, wanted))
-        session = self._sessions[attached.session_id]
-        if attached.released:
-            warn(
-                f"{session!r} has {attached.released} more finished tasks, which are not listed: the server keeps "
-                f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks that nobody needs"
-            )
-        return session
+        return await perform(requests.attach(self, session), timeout)
 
     def _attached(self, pieces: list[Attached]) -> None:
         first = pieces[0]
@@ -349,18 +308,12 @@ class Client:
             ``objects`` (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
         """
         self._check()
-        return block(self._server_info(), timeout)
+        return block(requests.server_info(self), timeout)
 
     async def get_server_info_async(self, timeout: float | None = None) -> dict[str, Any]:
         """Awaitable `get_server_info`."""
         self._check()
-        return await perform(self._server_info(), timeout)
-
-    def _server_info(self) -> Operation[dict[str, Any]]:
-        info: ServerInfo = yield self._ask(GetServerInfo)
-        values = {"version": info.version, "address": info.address, "http": info.http}
-        governors = [msgspec.structs.asdict(governor) for governor in info.governors]
-        return {**values, "governors": governors, "sessions": [msgspec.structs.asdict(s) for s in info.sessions]}
+        return await perform(requests.server_info(self), timeout)
 
     def _brief_info(self, timeout: float | None = None) -> dict[str, Any]:
         """The server in figures, cheap enough to be asked for every second; any thread but the link's may call it.
@@ -373,18 +326,7 @@ class Client:
             ``name``, ``persistent``, ``client`` and ``tasks`` (how many by state).
         """
         self._check()
-        return block(self._brief_operation(), timeout)
-
-    def _brief_operation(self) -> Operation[dict[str, Any]]:
-        info: ServerBrief = yield self._ask(lambda request: GetServerInfo(request, True))
-        governors = [msgspec.structs.asdict(governor) for governor in info.governors]
-        sessions = [
-            {"id": one.session_id, "name": one.name, "persistent": one.persistent, "client": one.client,
-             "tasks": one.tasks}
-            for one in info.sessions
-        ]  # fmt: skip
-        values = {"address": info.address, "version": info.version, "http": info.http}
-        return {**values, "governors": governors, "sessions": sessions}
+        return block(requests.brief_info(self), timeout)
 
     def wait_for_governors(self, n: int, timeout: float | None = None) -> None:
         """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
@@ -472,7 +414,7 @@ class Client:
 
     def _show_rest(self) -> None:
         """What tasks have printed is shown before it is gone, if that does not take long."""
-        flushes = [session._echo.flush(True) for session in self._sessions.values() if session._echo is not None]
+        flushes = [session._echo.flush(True) for session in list(self._sessions.values()) if session._echo is not None]
         wait(flushes, 2 * ECHO_FLUSH_S)
 
     # -- for the rest of the client -------------------------------------------------------------
@@ -534,38 +476,8 @@ class Client:
 
     def _locate(self, id: ID) -> ObjectData | None:
         """Where a finished object is now; blocks."""
-        located = block(self._locate_operation(id))
+        located = block(requests.locate(self, id))
         return located
-
-    def _locate_operation(self, id: ID) -> Operation[ObjectData | None]:
-        located = yield self._ask(lambda request: Locate(request, id.session_id, [id]))
-        found: ObjectData | None = located.objects[0]
-        return found
-
-    def _upload(self, values: list[Value]) -> Operation[None]:
-        """Bring large constants to the server's host."""
-        for value in values:
-            if value.name:
-                continue
-            folder = self._incoming
-            if folder:
-                yield self._link.in_thread(functools.partial(value.put_down, folder))
-            else:
-                yield self._link.call(self._put(value))
-
-    async def _put(self, value: Value) -> None:
-        from rain.client.constants import new_name
-        from rain.io.transfer import put_pieces
-        from rain.io.transport import open_data
-
-        credentials = self._link.credentials  # type: ignore[attr-defined]
-        connection = await open_data(self._link.welcome.data or self._address, credentials)
-        try:
-            name = new_name()
-            value.checksum = await put_pieces(connection, name, value.size, [value.view()])
-            value.name = name
-        finally:
-            connection.close()
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.session_id, None)
@@ -662,11 +574,11 @@ class Client:
 
     def _end_all(self, word: str, how: str, error: RainException) -> None:
         with self._lock:
-            requests, self._requests = list(self._requests.values()), {}
+            unanswered, self._requests = list(self._requests.values()), {}
             waits, self._governor_waits = self._governor_waits, []
         for session in list(self._sessions.values()):
             session._end(End(word, f"session {session.session_id} {session.name!r} is {how}"))
-        for future, _ in requests:
+        for future, _ in unanswered:
             reject(future, RainException(f"the server is lost: {error}") if word == "lost" else error)
         for _, future in waits:
             reject(future, error)
@@ -675,19 +587,6 @@ class Client:
         for session in list(self._sessions.values()):
             if session._dropped:
                 session._release()
-
-
-def _environment() -> SessionEnv:
-    """Where this client lives."""
-    from rain.io.process import host_id
-
-    return SessionEnv(
-        host_id(),
-        sys.executable,
-        ".".join(map(str, sys.version_info[:3])),
-        [entry if isinstance(entry, str) else os.fspath(entry) for entry in sys.path],
-        os.getcwd(),
-    )
 
 
 @atexit.register

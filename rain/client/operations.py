@@ -129,7 +129,7 @@ def send(session: Session) -> Operation[Future[Any] | None]:
             uploads = submitting.to_upload(pending)
             if not uploads:
                 return _send_cut(session, client)
-        yield from client._upload([record.value for record in uploads if record.value is not None])
+        yield from submitting.upload(client, [record.value for record in uploads if record.value is not None])
 
 
 def _send_cut(session: Session, client: Client) -> Future[Any] | None:

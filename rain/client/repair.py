@@ -36,7 +36,7 @@ def retry(session: Session, items: Any) -> Operation[None]:
         # New functions go with the request; until now they wait for the next submit.
         return [r for r in session._mirror.pending if isinstance(r, ObjectRecord) and r.spec.id.id in wanted]
 
-    yield from client._upload([r.value for r in submitting.to_upload(fresh()) if r.value is not None])
+    yield from submitting.upload(client, [r.value for r in submitting.to_upload(fresh()) if r.value is not None])
     with session._lock:  # until it is sent: a submit that comes in between could use the functions
         future = _send_retry(session, client, chosen, fresh(), renewed)
     yield future

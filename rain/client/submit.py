@@ -1,7 +1,9 @@
-"""From handles to messages: checks a cut of a session's graph and encodes it as `Submit` messages."""
+"""From handles to messages: checks a cut of a session's graph, brings large constants to the server, and encodes all as
+`Submit` messages."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,15 @@ import msgspec
 from rain.client.attributes import check_user
 from rain.client.sites import told
 from rain.client.state import ObjectRecord, Record, TaskRecord
+from rain.client.waiting import Operation
 from rain.common.builtins import ExecuteConfig, PyConfig
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX, KIB, MIB
 from rain.common.messages import Constant, Submit
 
 if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.constants import Value
     from rain.client.session import Session
     from rain.client.sites import Site
     from rain.common.ids import ID
@@ -181,6 +186,34 @@ def _add_sites(pieces: list[Submit], made: dict[ID, Site]) -> None:
                 text = texts[id(site)] = told(site)
             piece.made.append(places.setdefault(text, len(places)))
         piece.sites.extend(places)
+
+
+def upload(client: Client, values: list[Value]) -> Operation[None]:
+    """Bring large constants to the server's host."""
+    for value in values:
+        if value.name:
+            continue
+        folder = client._incoming
+        if folder:
+            yield client._link.in_thread(functools.partial(value.put_down, folder))
+        else:
+            yield client._link.call(_put(client, value))
+
+
+async def _put(client: Client, value: Value) -> None:
+    """Send a large constant to a server on another host."""
+    from rain.client.constants import new_name
+    from rain.io.transfer import put_pieces
+    from rain.io.transport import open_data
+
+    credentials = client._link.credentials  # type: ignore[attr-defined]
+    connection = await open_data(client._link.welcome.data or client._address, credentials)
+    try:
+        name = new_name()
+        value.checksum = await put_pieces(connection, name, value.size, [value.view()])
+        value.name = name
+    finally:
+        connection.close()
 
 
 def constant_of(record: ObjectRecord) -> Constant:

@@ -1,0 +1,110 @@
+"""What a client asks of its server, as operations (see `rain.client.waiting`); of its sessions: `operations`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rain.client.session import Session
+from rain.client.sites import warn
+from rain.client.waiting import Operation
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.limits import HISTORY_BYTES_MAX
+from rain.common.messages import (
+    Attach,
+    Attached,
+    GetServerInfo,
+    Locate,
+    NewSession,
+    ObjectData,
+    ServerBrief,
+    ServerInfo,
+    SessionEnv,
+    SessionSummary,
+)
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+
+
+def new_session(client: Client, name: str, default: bool, on_failure: str, persistent: bool) -> Operation[Session]:
+    """Open a session."""
+    if not isinstance(name, str):
+        raise RainException(f"a session's name is a str, not {type(name).__name__} ({name!r})")
+    if on_failure not in ("continue", "stop"):
+        raise RainException(f'on_failure is "continue" or "stop", not {on_failure!r}')
+    env = _environment()
+    opened = yield client._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
+    session = Session(client, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
+    client._sessions[opened.session_id] = session
+    if default:
+        session.set_as_default()
+    return session
+
+
+def _environment() -> SessionEnv:
+    """Where this client lives."""
+    from rain.io.process import host_id
+
+    return SessionEnv(
+        host_id(),
+        sys.executable,
+        ".".join(map(str, sys.version_info[:3])),
+        [entry if isinstance(entry, str) else os.fspath(entry) for entry in sys.path],
+        os.getcwd(),
+    )
+
+
+def session_list(client: Client) -> Operation[list[SessionSummary]]:
+    """One line about each session."""
+    info: ServerInfo = yield client._ask(GetServerInfo)
+    return info.sessions
+
+
+def attach(client: Client, wanted: int | str) -> Operation[Session]:
+    """Go on with a persistent session."""
+    if isinstance(wanted, bool) or not isinstance(wanted, int | str):
+        raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
+    for session in list(client._sessions.values()):
+        if session.active and session.persistent and wanted == session.session_id:
+            return session
+    attached: Attached = yield client._ask(lambda request: Attach(request, wanted))
+    session = client._sessions[attached.session_id]
+    if attached.released:
+        warn(
+            f"{session!r} has {attached.released} more finished tasks, which are not listed: the server keeps "
+            f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks that nobody needs"
+        )
+    return session
+
+
+def server_info(client: Client) -> Operation[dict[str, Any]]:
+    """All about the server; see `Client.get_server_info`."""
+    info: ServerInfo = yield client._ask(GetServerInfo)
+    values = {"version": info.version, "address": info.address, "http": info.http}
+    governors = [msgspec.structs.asdict(governor) for governor in info.governors]
+    return {**values, "governors": governors, "sessions": [msgspec.structs.asdict(s) for s in info.sessions]}
+
+
+def brief_info(client: Client) -> Operation[dict[str, Any]]:
+    """The server in figures; see `Client._brief_info`."""
+    info: ServerBrief = yield client._ask(lambda request: GetServerInfo(request, True))
+    governors = [msgspec.structs.asdict(governor) for governor in info.governors]
+    listed = [
+        {"id": one.session_id, "name": one.name, "persistent": one.persistent, "client": one.client,
+         "tasks": one.tasks}
+        for one in info.sessions
+    ]  # fmt: skip
+    values = {"address": info.address, "version": info.version, "http": info.http}
+    return {**values, "governors": governors, "sessions": listed}
+
+
+def locate(client: Client, id: ID) -> Operation[ObjectData | None]:
+    """Where a finished object is now."""
+    located = yield client._ask(lambda request: Locate(request, id.session_id, [id]))
+    found: ObjectData | None = located.objects[0]
+    return found
