@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client import requests
 from rain.client.operations import End, Item, checked, update
+from rain.client.restore import restore
 from rain.client.session import Session
 from rain.client.state import TaskRecord
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
@@ -293,7 +294,7 @@ class Client:
         if present is not None and present.active:
             return  # it was attached by its name
         session = Session(self, first.session_id, first.name, on_failure=first.on_failure, persistent=True)
-        session._restore(pieces)
+        restore(session, pieces)
         self._sessions[first.session_id] = session
 
     # -- the server -----------------------------------------------------------------------------

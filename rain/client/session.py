@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rain.client import active, operations, repair
 from rain.client.active import get_active_session
@@ -18,20 +18,15 @@ from rain.client.echo import Echo, echoed
 from rain.client.failures import failure
 from rain.client.operations import Item
 from rain.client.progress import with_bar
-from rain.client.sites import Told
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, T, block, perform, reject, resolve
 from rain.common import display
 from rain.common.errors import RainException, SessionException
-from rain.common.spec import ObjectSpec
-from rain.common.states import DataObjectState
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.graph import Graph
-    from rain.common.ids import ID
-    from rain.common.messages import Attached
     from rain.io.data_instance import DataInstance
 
 
@@ -536,47 +531,6 @@ class Session:
         )
 
     # -- for the rest of the client -------------------------------------------------------------
-
-    def _restore(self, pieces: list[Attached]) -> None:
-        """Take in all that the server tells of a session that goes on here."""
-        mirror = self._mirror
-        hidden = {id.id for piece in pieces for id in piece.hidden}
-        kept = {id.id for piece in pieces for id in piece.keep}
-        for piece in pieces:
-            for object_spec in piece.objects:
-                record = ObjectRecord(object_spec)
-                record.hidden = object_spec.id.id in hidden
-                record.kept = object_spec.id.id in kept
-                record.state = DataObjectState.UNFINISHED
-                mirror.records[object_spec.id.id] = record
-        tasks = []
-        for piece in pieces:
-            sites = [Told(site) if site[0] else () for site in piece.sites]
-            for spec, place in zip(piece.tasks, piece.made, strict=True):
-                task = TaskRecord(spec, sites[place], None)
-                task.outputs = tuple([self._restored(id) for id in spec.outputs])
-                for output in task.outputs:
-                    output.task = task
-                for item in spec.inputs:
-                    self._restored(item.id, item.label)
-                mirror.records[spec.id.id] = task
-                tasks.append(task)
-        mirror.records = dict(sorted(mirror.records.items()))
-        mirror.submitting(tasks)
-        for piece in pieces:
-            mirror.fold(piece.states, piece.object_states)
-        last = max(pieces[-1].last_number, max(mirror.records, default=0))
-        self._numbers = itertools.count(last + 1)
-        self._next = self._numbers.__next__
-
-    def _restored(self, id: ID, label: str | None = None) -> ObjectRecord:
-        """The record of an object; of one that the server has forgotten a hidden stand-in."""
-        record: Any = self._mirror.records.get(id.id)
-        if record is None:
-            record = self._mirror.records[id.id] = ObjectRecord(ObjectSpec(id, label))
-            record.hidden = True
-            record.state = DataObjectState.REMOVED
-        return cast(ObjectRecord, record)
 
     def _block(self, operation: Operation[T], timeout: float | None) -> T:
         self._check_usable()
