@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from rain.common.look import LOOKS, NEW
-from rain.common.spec import TaskInfo
 from rain.notebook.view.lanes import Lanes
 from rain.notebook.view.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike, title
 from rain.notebook.view.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
@@ -38,7 +37,7 @@ class View:
     def __init__(self, session_id: int, name: str, nodes_max: int = NODES_MAX) -> None:
         self.tree = Tree()
         self._lanes = Lanes()
-        self._ran: list[tuple[TaskInfo, str, int]] = []  # in no lane yet
+        self._ran: list[TaskLeaf] = []  # in no lane yet
         self.objects: dict[int, ObjectLike] = {}
         """All objects that are seen, by number."""
         self.running: dict[int, TaskLeaf] = {}
@@ -120,6 +119,8 @@ class View:
             self._moved(leaf, NEW, state, now)
         elif state != leaf.state:
             before = leaf.state
+            if before in _SETTLED:
+                self._line_up()  # before it has run again
             self.tree.change_task(leaf, state)
             self._moved(leaf, before, state, now)
         if leaf.key in self._nodes:
@@ -147,15 +148,20 @@ class View:
             leaf.ended = now
             self._ended = now if self._ended is None else max(now, self._ended)
             if info is not None and began is not None:
-                self._ran.append((info, state, number))
+                self._ran.append(leaf)
 
     @property
     def lanes(self) -> Lanes:
         """When which task ran on which governor."""
-        for info, state, number in self._ran:
-            self._lanes.add(info.governor or "", info.start_time or 0.0, info.duration or 0.0, state, number)
-        self._ran = []
+        self._line_up()
         return self._lanes
+
+    def _line_up(self) -> None:
+        for leaf in self._ran:
+            info, number = leaf.record.info, leaf.record.spec.id[1]
+            if info is not None and info.start_time is not None and leaf.state in _SETTLED:
+                self._lanes.add(info.governor or "", info.start_time, info.duration or 0.0, leaf.state, number)
+        self._ran = []
 
     # -- opening --------------------------------------------------------------------------------
 
