@@ -1,4 +1,4 @@
-"""Pieces of error texts that several parts of Rain write in the same way."""
+"""Pieces of texts that several parts of Rain write in the same way."""
 
 from __future__ import annotations
 
@@ -43,3 +43,20 @@ def quote_output(name: str, data: bytes) -> str:
     if not tail:
         return f"Nothing was written to {name}."
     return f"Content of {name} (last {len(tail)} bytes):\n" + tail.decode("utf-8", "replace").rstrip("\n")
+
+
+def size_text(size: float) -> str:
+    """A number of bytes for people.
+
+    Examples
+    --------
+    >>> size_text(1), size_text(1536), size_text(10 << 30)
+    ('1 byte', '1.5 KiB', '10.0 GiB')
+    """
+    if size < 1024:
+        return f"{size:.0f} byte{'s' * (size != 1)}"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        size /= 1024
+        if size < 1024 or unit == "TiB":
+            break
+    return f"{size:.1f} {unit}"

@@ -20,8 +20,8 @@ def key(value: Any) -> str:
     RainException
         If it is none.
     """
-    if not isinstance(value, str) or len(value) > KEY_CHARS_MAX:
-        raise RainException(f"a key is a text of at most KEY_CHARS_MAX ({KEY_CHARS_MAX}) characters")
+    if not isinstance(value, str) or len(value) > KEY_CHARS_MAX or not value.isascii():
+        raise RainException(f"a key is a text of at most KEY_CHARS_MAX ({KEY_CHARS_MAX}) ASCII characters")
     return value
 
 

@@ -6,9 +6,8 @@ The client puts the task's type, name and id above these texts, and where it was
 from __future__ import annotations
 
 from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
+from rain.common.text import size_text
 from rain.governor.core.records import Task
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def crash(governor_id: str, task: Task, reason: str, stdout: bytes, stderr: bytes) -> str:
@@ -34,8 +33,8 @@ def memory(governor_id: str, task: Task, used_bytes: int) -> str:
     """The task used too much memory."""
     limit = task.group.shape.amounts.get("mem", 0)
     return (
-        f"attempt {task.attempt} of task {task.id} was killed on governor {governor_id}: it used {size(used_bytes)} of "
-        f'memory and declared resources={{"mem": {limit:.0f}}}, which is {size(limit)}'
+        f"attempt {task.attempt} of task {task.id} was killed on governor {governor_id}: it used "
+        f'{size_text(used_bytes)} of memory and declared resources={{"mem": {limit:.0f}}}, which is {size_text(limit)}'
     )
 
 
@@ -55,12 +54,3 @@ def tail(name: str, output: bytes) -> str:
         return ""
     last = output[-ERROR_OUTPUT_BYTES_MAX:]
     return f"\nContent of {name} (last {len(last)} bytes):\n{last.decode(errors='replace').rstrip()}"
-
-
-def size(amount: float) -> str:
-    """Bytes for people."""
-    for unit in _UNITS:
-        if amount < 1024 or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError

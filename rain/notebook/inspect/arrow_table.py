@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect import arrow_messages as messages
 from rain.notebook.inspect.arrow_messages import Damaged, Message
 from rain.notebook.inspect.limits import (
@@ -29,7 +30,7 @@ from rain.notebook.inspect.limits import (
 )
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.ranges import Ranges
-from rain.notebook.inspect.safe import cut, size_text
+from rain.notebook.inspect.safe import cut
 from rain.notebook.inspect.subject import Allowance, Page, Subject
 from rain.notebook.inspect.tables import cell, needs, table
 

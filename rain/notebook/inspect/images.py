@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect.limits import IMAGE_BYTES_MAX, IMAGE_PIXELS_MAX
 from rain.notebook.inspect.parameters import Parameters
-from rain.notebook.inspect.safe import size_text
 from rain.notebook.inspect.subject import Page, Subject
 
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect.limits import BLOCK_BYTES, OPEN_READ_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.ranges import Ranges
-from rain.notebook.inspect.safe import cut, size_text
+from rain.notebook.inspect.safe import cut
 from rain.notebook.inspect.subject import Page, Subject
 from rain.notebook.inspect.tables import needs, table
 

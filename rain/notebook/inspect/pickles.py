@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect.limits import CELL_CHARS, PICKLE_GLOBALS_MAX
 from rain.notebook.inspect.opcodes import Items, Long, Made, Named, Opaque, Story, read_story
 from rain.notebook.inspect.parameters import Parameters
-from rain.notebook.inspect.safe import cut, number_text, size_text
+from rain.notebook.inspect.safe import cut, number_text
 from rain.notebook.inspect.subject import Allowance, Page, Subject
 
 _DEPTH_MAX = 4

@@ -120,21 +120,3 @@ def jsonable(value: Any, depth: int = OVERVIEW_DEPTH_MAX) -> Any:
         items = [jsonable(item, depth - 1) for item in value[:OVERVIEW_ITEMS_MAX]]
         return items + [f"{CUT} {len(value) - OVERVIEW_ITEMS_MAX} more"] * (len(value) > OVERVIEW_ITEMS_MAX)
     return f"a {kind.__name__}"
-
-
-def size_text(size: int) -> str:
-    """A number of bytes for people.
-
-    Examples
-    --------
-    >>> size_text(1), size_text(1536), size_text(10 << 30)
-    ('1 byte', '1.5 KiB', '10.0 GiB')
-    """
-    if size < 1024:
-        return f"{size} byte{'s' * (size != 1)}"
-    amount = float(size)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        amount /= 1024
-        if amount < 1024 or unit == "TiB":
-            break
-    return f"{amount:.1f} {unit}"

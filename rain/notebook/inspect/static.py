@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect.inspection import Inspection
 from rain.notebook.inspect.limits import STATIC_LINE_CHARS, STATIC_LINES
-from rain.notebook.inspect.safe import cut, size_text, visible
+from rain.notebook.inspect.safe import cut, visible
 
 if TYPE_CHECKING:
     from rain.io.data_instance import DataInstance

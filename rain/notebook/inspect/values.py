@@ -10,9 +10,10 @@ import sys
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.text import size_text
 from rain.notebook.inspect.limits import TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS, VALUE_BYTES_MAX, VALUE_TEXT_CHARS
 from rain.notebook.inspect.parameters import Parameters
-from rain.notebook.inspect.safe import CUT, clean, cut, size_text
+from rain.notebook.inspect.safe import CUT, clean, cut
 from rain.notebook.inspect.subject import Page, Subject
 from rain.notebook.inspect.tables import table
 
