@@ -34,6 +34,7 @@ from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.states import DataType
+from rain.common.tracebacks import shorten
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -282,7 +283,12 @@ class Remote:
         return args, kwargs, output, outputs, options
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        bound = self._signature.bind(None, *args, **kwargs)
+        try:
+            bound = self._signature.bind(None, *args, **kwargs)
+        except TypeError as error:
+            wrong = TypeError(f"{self._label}(): {error}")
+            shorten(wrong)
+            raise wrong from None
         return bound.args[1:], bound.kwargs
 
     def map(self, /, *iterables: Iterable[Any], **kwargs: Any) -> list[Task]:

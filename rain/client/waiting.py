@@ -15,15 +15,20 @@ import math
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from rain.common.errors import RainException
+from rain.common.tracebacks import shorten
 
 T = TypeVar("T")
 Operation: TypeAlias = Generator["Future[Any]", Any, T]
+
+LOOK_UP_S = 0.2
+"""How often an asyncio loop in which something waits looks whether that was cancelled."""
 
 
 def resolve(future: Future[Any], value: Any) -> None:
@@ -103,12 +108,17 @@ def block(operation: Operation[T], timeout: float | None = None) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    except (KeyboardInterrupt, TimeoutError) as error:
+        shorten(error)
+        raise
 
 
 async def perform(operation: Operation[T], timeout: float | None = None) -> T:
     """Carry out `operation`, waiting in the running asyncio loop; see `block`."""
     limit = check_timeout(timeout)
     deadline = None if limit is None else time.monotonic() + limit
+    waker = _Waker.of(asyncio.get_running_loop())
+    waker.begin()
     try:
         future = operation.send(None)
         while True:
@@ -128,3 +138,45 @@ async def perform(operation: Operation[T], timeout: float | None = None) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    except (KeyboardInterrupt, TimeoutError, asyncio.CancelledError) as error:
+        shorten(error)
+        raise
+    finally:
+        waker.end()
+
+
+class _Waker:
+    """Has a loop look up now and then while something waits in it.
+
+    The stop button of a notebook cancels what waits, in a signal's handler, but does not wake the loop that is to
+    notice.
+    """
+
+    _all: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = weakref.WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._waiting = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> _Waker:
+        """That of `loop`; in the loop's thread."""
+        found = cls._all.get(loop)
+        if found is None:
+            found = cls._all[loop] = cls(loop)
+        return found
+
+    def begin(self) -> None:
+        """Something waits."""
+        self._waiting += 1
+        if self._timer is None:
+            self._tick()
+
+    def end(self) -> None:
+        """It waits no more."""
+        self._waiting -= 1
+
+    def _tick(self) -> None:
+        loop = self._loop()
+        self._timer = loop.call_later(LOOK_UP_S, self._tick) if self._waiting and loop is not None else None

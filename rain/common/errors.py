@@ -19,9 +19,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from rain.common.tracebacks import rendered
+
 
 class RainException(Exception):
     """Any misuse or failure that Rain reports."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the user's own frames, and nothing of the client below them."""
+        return rendered(self)
 
 
 class TaskException(RainException):

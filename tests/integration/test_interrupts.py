@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import rain
+from tests.integration.kernels import Kernel, kernel
 
 ROOT = str(Path(rain.__file__).parent.parent)
 
@@ -103,3 +108,56 @@ def test_every_blocking_call(tmp_path: Path) -> None:
     assert len(lines) == 17
     assert lines[-1] == "at last 5"
     assert "s:   0%" in done.stderr, "the bar was there, and was closed"
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[tuple[Kernel, int]]:
+    """A kernel whose session waits for a task that does not end, and its process."""
+    with kernel() as found:
+        process = int(found.good("import os, rain; print(os.getpid())").text())
+        found.good("%rain_connect --local 1")
+        found.good(
+            "session = rain.get_active_session()\n"
+            "@rain.remote(outputs=['never'])\n"
+            "def stay(ctx):\n"
+            "    import time\n"
+            "    time.sleep(600)\n"
+            "task = stay()\n"
+            "task.keep_outputs()\n"
+            "session.submit()"
+        )
+        yield found, process
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("session.wait_all()", "KeyboardInterrupt"),
+        ("session.wait_all(progress=True)", "KeyboardInterrupt"),
+        ("for done in session.as_completed([task]): pass", "KeyboardInterrupt"),
+        ("def call():\n    return task.output.fetch()\ncall()", "KeyboardInterrupt"),
+        ("%rain_wait", "KeyboardInterrupt"),
+        ("%rain_fetch never", "KeyboardInterrupt"),
+        ("await session.wait_all_async()", "CancelledError"),
+        ("await task.output.fetch_async()", "CancelledError"),
+        ("async for done in session.as_completed([task]): pass", "CancelledError"),
+    ],
+)
+def test_stop_button(busy: tuple[Kernel, int], source: str, error: str) -> None:
+    """The prompt is back, and what is shown is the cell, not what Rain did meanwhile."""
+    found, process = busy
+    shown = found.start(f"print('waits', flush=True)\n{source}")
+    found.until(lambda: "waits\n" in shown.text(), "the cell runs")
+    sent = threading.Event()
+    # By then it waits; if it does not yet, the interrupt comes all the same.
+    timer = threading.Timer(0.5, lambda: (os.kill(process, signal.SIGINT), sent.set()))
+    timer.start()
+    sent.wait()
+    begin = time.monotonic()
+    found.finish(shown)
+    assert time.monotonic() - begin < 1
+    assert shown.error_name == error
+    assert "Cell In[" in shown.error
+    for other in ("rain/", "threading.py", "TimeoutError"):
+        assert other not in shown.error
+    assert found.good("session.active, task.state.value").result == "(True, 'running')"

@@ -122,3 +122,30 @@ def test_programs_and_dependents(shell: Shell) -> None:
     assert text.startswith("TaskException: Task 'second' (")
     assert "was not run, because a task that it needs failed:\n\nTask 'first' (" in text
     assert f"  Cell In[{function}], line 3, in f\n" in text
+
+
+def test_misuse_shows_the_users_lines_only(shell: Shell) -> None:
+    shell.cell(
+        """
+        def helper(x):
+            return blob(x)
+        """
+    )
+    helper = shell.number
+    text = shell.cell("helper(5)")
+    assert f"Cell In[{shell.number}], line 1" in text
+    assert f"Cell In[{helper}], line 2, in helper(x)" in text
+    assert text.endswith("or pickled(value)\n")
+    assert "rain/client" not in text
+    shell.cell("@remote\ndef f(ctx, x):\n    return b''")
+    text = shell.cell("f()")
+    assert "TypeError: f(): missing a required argument: 'x'" in text
+    assert "rain/client" not in text
+    text = shell.cell("import time\nsession.wait(f(1), timeout=5)")
+    assert "call session.submit() first" in text
+    assert "rain/client" not in text
+    text = shell.cell("@remote\ndef long(ctx):\n    import time; time.sleep(600)\n")
+    text = shell.cell("task = long()\nsession.submit()\nsession.wait(task, timeout=0.05)")
+    assert "TimeoutError: 1 of 1 items are not finished: not done after 0.05 s" in text
+    assert "rain/client" not in text
+    shell.cell("session.cancel()")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rain.client import operations
@@ -138,10 +139,10 @@ def wait() -> None:
         As soon as a task failed.
     """
     session = get_active_session()
-    try:
+    with suppress(TimeoutError):
         session.wait_all(timeout=PATIENCE_S)
-    except TimeoutError:
-        session.wait_all(progress=True)
+        return
+    session.wait_all(progress=True)
 
 
 def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list[DataInstance]:
@@ -163,14 +164,21 @@ def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list
     if isinstance(found, DataInstance):
         return found
     session: Session = found._session
-    try:
-        session.wait(found, timeout=PATIENCE_S)
-    except TimeoutError:
+    if not _soon(session, found):
         session._block(with_bar(session, operations.wait(session, found)), None)
     if isinstance(found, Task) and len(found.outputs) != 1:
         return found.fetch_outputs()
     instance: DataInstance = session.fetch(found)
     return instance
+
+
+def _soon(session: Session, item: Task | DataObject) -> bool:
+    """Wait for it, for a moment; whether it is finished."""
+    try:
+        session.wait(item, timeout=PATIENCE_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 def look_up(item: Any, names: dict[str, Any] | None = None) -> Task | DataObject | DataInstance:
