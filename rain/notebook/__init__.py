@@ -37,7 +37,9 @@ def widget_of(session: Session) -> SessionWidget:
     >>> widget.selected is None
     True
     """
-    return shown.shown_of(session).live(session)
+    displays = shown.shown_of(session)
+    displays.given = True
+    return displays.live(session)
 
 
 def load_ipython_extension(ip: Any) -> None:

@@ -37,6 +37,12 @@ MARGIN = 14
 HEAD_HEIGHT = 62
 LEGEND_LINE = 20
 CHIP_GAP = 12
+HEAD_ROOM = 150
+"""Beside the name: for the state and the time."""
+BOLD = 1.16
+"""Bold letters are wider by so much."""
+SCALE_MIN = 0.6
+"""Smaller letters cannot be read: the groups of such a graph are drawn instead."""
 GROUND, EDGE, INK, QUIET, ARC = "#ffffff", "#d0d7de", "#1f2328", "#59636e", "#8c959f"
 BAR_HEIGHT = 5
 STACK = 4
@@ -105,6 +111,12 @@ def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
+def scale_of(geometry: Mapping[str, Any]) -> float:
+    """How much smaller a graph of this size is drawn."""
+    wide, high = int(geometry["width"]), int(geometry["height"])
+    return min(1.0, (WIDTH_MAX - 2 * MARGIN) / max(wide, 1), HEIGHT_MAX / max(high, 1))
+
+
 class _Drawing:
     """What is drawn, and the pieces that it is drawn from."""
 
@@ -125,7 +137,7 @@ class _Drawing:
         """The picture, without some of its parts."""
         wide, high = self.geometry["width"], self.geometry["height"]
         drawn = bool(self.nodes) and "nodes" not in left_out
-        scale = min(1.0, (WIDTH_MAX - 2 * MARGIN) / max(wide, 1), HEIGHT_MAX / max(high, 1))
+        scale = scale_of(self.geometry)
         width = round(max(WIDTH_MIN, wide * scale + 2 * MARGIN)) if drawn else WIDTH_MIN
         graph_height = round(high * scale) if drawn else 0
         legend, legend_height = self._legend(width, HEAD_HEIGHT + graph_height + 8)
@@ -151,15 +163,12 @@ class _Drawing:
 
     def _head(self, width: int, note: str) -> Iterator[str]:
         """Name, state, time; how many tasks are in which state; a bar of the same."""
-        name = _fitting(shortened(str(self.session["name"]), TITLE_CHARS_MAX), 14, width - 2 * MARGIN - 190)
-        word = str(self.session["word"])
-        yield f'<text x="{MARGIN}" y="24" font-size="14" font-weight="bold">{markup(name)}</text>'
-        at = MARGIN + text_width(name, 14) * 1.16 + 10
-        chip = text_width(word, 10) * 1.1 + 14
+        room = (width - 2 * MARGIN - HEAD_ROOM) / BOLD
+        name = _fitting(shortened(str(self.session["name"]), TITLE_CHARS_MAX), 14, room)
+        # One text, because nobody knows how wide the name is in the reader's font.
         yield (
-            f'<rect x="{at:.0f}" y="12" width="{chip:.0f}" height="16" rx="8" fill="{FRAME_FILL}" stroke="{EDGE}"/>'
-            f'<text x="{at + chip / 2:.0f}" y="23.5" font-size="10" fill="{QUIET}" text-anchor="middle">'
-            f"{markup(word)}</text>"
+            f'<text x="{MARGIN}" y="24" font-size="14"><tspan font-weight="bold">{markup(name)}</tspan>'
+            f'<tspan font-size="11" fill="{QUIET}"> &#160; {markup(str(self.session["word"]))}</tspan></text>'
         )
         if self.summary.get("elapsed") is not None:
             yield (

@@ -6,6 +6,8 @@ A session is displayed as its widget, with a picture and a line of text beside i
 show widgets (a code host, nbconvert) takes those. When the session ends, all its displays are replaced by the final
 picture, without the widget, because a saved notebook that names a widget whose kernel is gone shows an error in its
 place. Where no browser has shown the widget yet (a headless run), the picture is brought up to date after each cell.
+What runs a notebook without anybody who could answer a question (nbconvert, nbclient) gets no widgets at all: what it
+writes is read without a kernel.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ class Shown:
     def __init__(self, session: Session) -> None:
         self.session = weakref.ref(session)
         self.widget: SessionWidget | None = None
-        self.ids: list[str] = []
-        self._drawn: tuple[Any, ...] | None = None
+        self.given = False  # whether the widget is in the user's hands too
+        self._drawn: dict[str, tuple[Any, ...]] = {}  # id of a display -> what its picture shows
 
     def live(self, session: Session) -> SessionWidget:
         """The session's widget, made when it is first needed."""
@@ -62,27 +64,29 @@ class Shown:
         """Display it once more."""
         widget = self.live(session)
         id = uuid.uuid4().hex
-        if session.active:
-            self.ids.append(id)
-            many = len(session._mirror.records) > FIRST_RECORDS_MAX
-            bundle = {_TEXT: repr(session)} if many else widget.still()
-            _display({**_view_of(widget), **bundle}, id)
-            if not session.active:  # it has ended meanwhile
-                _update(widget.still(DOT_S_MAX), id)
-        else:
+        if not session.active:
             _display(widget.still(DOT_S_MAX), id)
+            return
+        if len(session._mirror.records) > FIRST_RECORDS_MAX:
+            self._drawn[id] = ()
+            _display({**_view_of(widget), _TEXT: repr(session)}, id)
+        else:
+            self._drawn[id] = _stamp(widget)
+            _display({**_view_of(widget), **widget.still()}, id)
+        if not session.active:  # it has ended meanwhile
+            _update(widget.still(DOT_S_MAX), id)
 
     def refresh(self) -> None:
         """Bring the pictures of a session up to date that no browser shows."""
         widget, session = self.widget, self.session()
-        if widget is None or session is None or widget.seen or not self.ids or not session.active:
+        if widget is None or session is None or widget.seen or not self._drawn or not session.active:
             return
-        told, _ = widget.present()
-        stamp = (told["topology"]["number"], tuple(sorted(told["summary"]["tasks"].items())))
-        if stamp != self._drawn:
-            self._drawn = stamp
-            for id in self.ids:
-                _update({**_view_of(widget), **widget.still()}, id)
+        stamp = _stamp(widget)
+        old = [id for id, drawn in self._drawn.items() if drawn != stamp]
+        bundle = {**_view_of(widget), **widget.still()} if old else {}
+        for id in old:
+            self._drawn[id] = stamp
+            _update(bundle, id)
 
     def over(self) -> None:
         """The session is over. Whoever closes it waits for its picture; the thread that hears of it has other work."""
@@ -93,17 +97,24 @@ class Shown:
 
     def freeze(self) -> None:
         """Leave the final picture of the session in all its displays."""
-        widget, ids = self.widget, self.ids
+        widget, ids = self.widget, list(self._drawn)
         if widget is None or not ids:
             return
-        self.ids, self.widget = [], None
+        self._drawn, self.widget = {}, None
         try:
             bundle = widget.still(DOT_S_MAX)
             for id in ids:
                 _update(bundle, id)
-            widget.close()
+            if not self.given:
+                widget.close()
         except Exception:  # a picture is not worth that the session's end fails
             _log.warning("the final picture of %r could not be made", self.session(), exc_info=True)
+
+
+def _stamp(widget: SessionWidget) -> tuple[Any, ...]:
+    """What a picture is drawn of."""
+    told, _ = widget.present()
+    return told["topology"]["number"], tuple(sorted(told["summary"]["tasks"].items()))
 
 
 _shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
@@ -210,6 +221,10 @@ def _leave_texts() -> None:
 
 
 def _view_of(widget: LiveWidget) -> dict[str, Any]:
+    """Its part of a bundle; nothing where nobody looks."""
+    shell = shell_with_kernel()
+    if shell is not None and not getattr(shell.kernel, "_allow_stdin", True):
+        return {}
     return {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
 
 

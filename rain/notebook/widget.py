@@ -20,6 +20,7 @@ from rain.notebook.geometry import checked_geometry
 from rain.notebook.inspect import Inspection
 from rain.notebook.layout import layered
 from rain.notebook.live import Answer, LiveWidget, pump
+from rain.notebook.shown import show_session
 from rain.notebook.view import View, queries
 from rain.notebook.view.tree import TaskLeaf
 
@@ -87,6 +88,12 @@ class SessionWidget(LiveWidget):
         advance = weakref.WeakMethod(self.advance)
         self._watch = Watch(session, lambda: pump.wake(advance))
 
+    def __repr__(self) -> str:
+        return f"<SessionWidget of {self.session!r}>"
+
+    def _ipython_display_(self) -> None:
+        show_session(self.session)
+
     # -- news -----------------------------------------------------------------------------------
 
     def advance(self) -> None:
@@ -149,13 +156,21 @@ class SessionWidget(LiveWidget):
     def still(self, dot_seconds: float | None = None) -> dict[str, Any]:
         """The present picture and text, drawn as the browser did; else by ``dot`` if it may take so long."""
         told, geometry = self.present()
-        topology = told["topology"]
-        if geometry is None and dot_seconds is not None:
-            geometry = native_geometry(topology, dot_seconds)
-        if geometry is None:
-            geometry = layered(topology)
-        svg = picture.picture(topology, told["status"], told["summary"], told["session"], geometry)
+        geometry = geometry or _laid_out(told["topology"], dot_seconds)
+        if picture.scale_of(geometry) < picture.SCALE_MIN and not self._view.grouped:
+            told |= self._grouped()
+            geometry = _laid_out(told["topology"], dot_seconds)
+        svg = picture.picture(told["topology"], told["status"], told["summary"], told["session"], geometry)
         return {SVG: svg, TEXT: picture.text_line(told["session"], told["summary"])}
+
+    def _grouped(self) -> dict[str, Any]:
+        """Topology and status with the groups closed that are open because there is not much in them."""
+        with self._lock:
+            records = [leaf.record for leaf in self._view.tree.tasks.values()]
+            view = View(self.session.session_id, self.session.name, 0)
+            view.fold(records, self._view.objects.values(), time.time())
+        told = view.snapshot(time.time())
+        return {"topology": told["topology"], "status": told["status"]}
 
     # -- what is asked --------------------------------------------------------------------------
 
@@ -286,6 +301,12 @@ class SessionWidget(LiveWidget):
         if client is None:
             raise RainException("the session is detached: there is no server")
         return client
+
+
+def _laid_out(topology: dict[str, Any], dot_seconds: float | None) -> Any:
+    """Geometry by ``dot`` if it may take so long and is there, else our own."""
+    found = None if dot_seconds is None else native_geometry(topology, dot_seconds)
+    return layered(topology) if found is None else found
 
 
 def inspection_of(obj: DataObject, view: View | None = None) -> Inspection:

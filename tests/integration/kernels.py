@@ -69,21 +69,21 @@ class Kernel:
         self._client = client
         self._shown: dict[str, Shown] = {}
 
-    def start(self, code: str) -> Shown:
-        """Ask for a cell, and do not wait for it."""
-        shown = Shown(self._client.execute(code))
+    def start(self, code: str, allow_stdin: bool = True) -> Shown:
+        """Ask for a cell, and do not wait for it; `allow_stdin` says that somebody could answer questions."""
+        shown = Shown(self._client.execute(code, allow_stdin=allow_stdin))
         self._shown[shown.id] = shown
         return shown
 
-    def run(self, code: str) -> Shown:
+    def run(self, code: str, allow_stdin: bool = True) -> Shown:
         """Run a cell; an error in it is one of the result."""
-        shown = self.start(code)
+        shown = self.start(code, allow_stdin)
         self.finish(shown)
         return shown
 
-    def good(self, code: str) -> Shown:
+    def good(self, code: str, allow_stdin: bool = True) -> Shown:
         """Run a cell that must not fail."""
-        shown = self.run(code)
+        shown = self.run(code, allow_stdin)
         assert not shown.error, shown.error
         return shown
 

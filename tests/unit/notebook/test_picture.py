@@ -65,11 +65,20 @@ def test_tells_names_states_and_labels() -> None:
     root = parsed(
         drawn(small(), t1={"s": "failed", "d": 61.0, "e": "ValueError: seven"}, o2={"s": "finished", "z": 2048})
     )
-    assert {"✗ split", "✓ even", "0: numbers", "words", "closed", "1 min 23 s"} <= set(texts(root))
+    assert {"✗ split", "✓ even", "0: numbers", "words \xa0 closed", "1 min 23 s"} <= set(texts(root))
     assert "split, failed, 1 min 1 s, ValueError: seven" in texts(root, "title")
     assert "even, finished, 2.0 KiB" in texts(root, "title")
     assert texts(root, "title")[0] == "Session words: closed"
     assert texts(root, "desc")[0].startswith("<Session 'words' closed, 2 tasks: ")
+
+
+def test_the_state_follows_the_name_however_wide_that_is() -> None:
+    for name in ("cross-validation", "MMMMMMMMMM", "i" * 50, "W" * 50):
+        root = parsed(drawn(small(), {**SESSION, "name": name}))
+        (head,) = [text for text in root.iter(SVG + "text") if "closed" in "".join(text.itertext())]
+        assert [part.attrib.get("x") for part in head] == [None, None], "placed by whoever knows the font"
+        wide = pictures.text_width((head[0].text or ""), 14) * pictures.BOLD
+        assert wide < int(root.attrib["width"]) - pictures.HEAD_ROOM
 
 
 def test_every_node_and_arc_is_there() -> None:

@@ -201,6 +201,27 @@ def test_too_many_requests_at_once_are_refused(browser: Any) -> None:
     assert all(answer["data"] == {"done": True} for answer in answers)
 
 
+def test_what_would_be_too_small_to_read_is_drawn_as_groups(session: Session) -> None:
+    with session.bind_only():
+        for n in range(60):
+            double(double(n, name=f"first/{n}"), name=f"second/{n}")
+    small = widget_of(session).still()["image/svg+xml"]
+    assert small.count("<ellipse") < 5
+    assert "first" in small
+    assert "scale(" not in small
+    told, _ = widget_of(session).present()
+    assert len(told["topology"]["nodes"]) == 240, "the live graph is as it was"
+    assert "60" in small
+
+
+def test_a_widget_as_the_last_expression_is_the_session(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("rain.notebook.widget.show_session", seen.append)
+    widget_of(session)._ipython_display_()
+    assert seen == [session]
+    assert repr(widget_of(session)) == "<SessionWidget of <Session 3 'shown' open, nothing submitted>>"
+
+
 def test_the_end_of_the_session_is_told_and_watched_no_longer(session: Session, browser: Any) -> None:
     widget = widget_of(session)
     page = browser(widget)
