@@ -10,6 +10,8 @@ import { arcLabel, countsOf, frameLabel, nodeLabel, sortedCounts, spoken } from 
 const SLICE_MS = 10;
 // Above this many nodes nothing moves by itself.
 export const LIVELY_NODES = 150;
+// The browser paints all of a picture again when something in it has changed: large ones not in every frame.
+const CALM_MS = 100;
 
 const ARROW = 7;
 const ARROW_HALF = 2.8;
@@ -81,6 +83,8 @@ export class Scene {
   private readonly frames = new Map<string, FrameView>();
   private readonly dirty = new Set<string>();
   private frame = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private painted = 0;
   private building = 0;
   private lit: { keys: ReadonlySet<string>; arc: (tail: string, head: string) => boolean } | null = null;
 
@@ -110,10 +114,18 @@ export class Scene {
     });
   }
 
-  // Notes whose status is another; they are drawn before the next frame.
+  // Notes whose status is another; they are drawn soon.
   repaint(keys: Iterable<string>): void {
     for (const key of keys) this.dirty.add(key);
-    if (!this.frame && this.dirty.size) this.frame = requestAnimationFrame(() => this.paintDirty());
+    if (this.frame || this.timer !== undefined || !this.dirty.size) return;
+    const wait = this.nodes.size > LIVELY_NODES ? this.painted + CALM_MS - performance.now() : 0;
+    if (wait <= 0) this.nextFrame();
+    else this.timer = setTimeout(() => this.nextFrame(), wait);
+  }
+
+  private nextFrame(): void {
+    this.timer = undefined;
+    this.frame = requestAnimationFrame(() => this.paintDirty());
   }
 
   // Dims all but some nodes, and the arcs that `arc` is true for; null ends it.
@@ -127,6 +139,7 @@ export class Scene {
 
   dispose(): void {
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.timer);
     cancelAnimationFrame(this.building);
   }
 
@@ -271,7 +284,8 @@ export class Scene {
       this.dirty.delete(key);
       if (performance.now() > end) break;
     }
-    this.repaint([]);
+    if (this.dirty.size) this.nextFrame();
+    else this.painted = performance.now();
   }
 
   private paint(view: NodeView, status: Status | undefined): void {
