@@ -38,6 +38,8 @@ NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 NAME_CHARS_MAX = 10_000
 SITE_CHARS_MAX = 10_000
 """Longest description of the place in a client's code where a task was made; a longer one is left out."""
+SITES_MAX = 10_000
+"""Different such places that a session remembers for good; more live as long as their tasks are known."""
 RESOURCES_MAX = 64
 SHAPES_MAX = 10_000
 """Different requests for resources, and different kinds of code, that a session remembers."""
@@ -120,7 +122,9 @@ def _note_sites(cut: Cut, message: Submit) -> None:
         if 0 <= number < len(message.sites):
             site = message.sites[number]
             if len(site[0]) + len(site[1]) <= SITE_CHARS_MAX:
-                cut.made[spec.id[1]] = known.setdefault(site, site)
+                if len(known) < SITES_MAX:
+                    known.setdefault(site, site)
+                cut.made[spec.id[1]] = known.get(site, site)
 
 
 def _take(state: State, cut: Cut, keep: list[Object]) -> None:

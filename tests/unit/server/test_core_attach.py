@@ -10,7 +10,7 @@ from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
-from rain.server.core import objects
+from rain.server.core import objects, submit
 from tests.unit.server.rig import Rig
 
 
@@ -51,6 +51,18 @@ def test_everything_comes_back_with_its_place_in_the_code() -> None:
     assert told.keep == first.outputs
     assert (told.last_number, told.released, told.more) == (rig.number, 0, False)
     assert [update.state.value for update in told.states] == ["finished", "ready"]
+
+
+def test_places_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "SITES_MAX", 2)
+    rig = Rig(persistent=True)
+    tasks = [rig.task() for _ in range(4)]
+    objects_ = [ObjectSpec(id) for task in tasks for id in task.outputs]
+    sites = [(f"line {number}", "frames") for number in range(4)]
+    rig.ask(m.Submit, rig.session, tasks, objects_, [], [], False, sites, [0, 1, 2, 3])
+    (told,) = attached(rig)
+    assert [told.sites[place] for place in told.made] == sites
+    assert len(rig.core.state.graph.sessions[rig.session].sites) == 2
 
 
 @pytest.mark.parametrize("made", [[5], [-1], [0, 0, 0]])
