@@ -83,12 +83,11 @@ class LiveWidget(anywidget.AnyWidget):
                 raise RainException(f"there is no request {content.get('type')!r}")
             answer = handle(**parameters)
             data, pieces = answer if isinstance(answer, tuple) else (answer or {}, ())
+            self._reply(number, data=data, buffers=pieces)
         except (RainException, TimeoutError) as error:
             self._reply(number, error=str(error))
         except Exception as error:  # the browser must not wait for ever, whatever is wrong here
             self._reply(number, error=f"{type(error).__name__}: {error}")
-        else:
-            self._reply(number, data=data, buffers=pieces)
         finally:
             self._places.release()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import weakref
@@ -12,7 +13,7 @@ import pytest
 from rain import Session
 from rain.client.operations import End
 from rain.notebook import shown
-from rain.notebook.live import Pump
+from rain.notebook.live import LiveWidget, Pump
 
 
 class Follower:
@@ -104,3 +105,16 @@ def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypat
     go.set()
     assert frozen.wait(20)
     assert displayed[-1][2] == STILL
+
+
+def test_an_answer_that_cannot_be_sent_is_an_error(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = LiveWidget("session")
+    widget._requests["odd"] = lambda: {"value": object()}
+    send = widget.send
+
+    def as_json(content: Any, buffers: Any = None) -> None:
+        json.dumps(content)
+        send(content, buffers)
+
+    monkeypatch.setattr(widget, "send", as_json)
+    assert "not JSON serializable" in browser(widget).refused("odd")
