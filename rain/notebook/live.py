@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 The browser's requests arrive on a subshell's thread (or the main thread of older front ends), which must return at
 once: each is answered by a thread of its own, so that a slow one holds up nobody. News are sent by one thread for all
-widgets, the pump: 20 times a second at most, and less often when there is so much news that folding them would take a
-noticeable share of the kernel's time.
+widgets, the pump: 20 times a second at most, less often while news do not stop, and when there is so much of it that
+folding would take a noticeable share of the kernel's time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from rain.notebook import assets
 REQUESTS_MAX = 32
 """Requests of one widget that are answered at the same time."""
 PERIOD_S = 0.05
+PERIOD_S_MAX = 0.2
+"""The pause while news do not stop: each of them costs the browser too, on what is perhaps the same machine."""
 SHARE_MAX = 0.05
 """Of the kernel's time at most so much goes into news."""
 PAUSE_S_MAX = 1.0
@@ -128,7 +130,10 @@ class Pump:
         self._event.set()
 
     def _run(self) -> None:
+        period = PERIOD_S
         while True:
+            if not self._event.is_set():
+                period = PERIOD_S
             self._event.wait()
             self._event.clear()
             with self._lock:
@@ -143,7 +148,8 @@ class Pump:
                         _log.exception("a widget could not be brought up to date")
                 del advance
             spent, used = time.monotonic() - begin, time.thread_time() - used
-            time.sleep(min(PAUSE_S_MAX, max(PERIOD_S - spent, used / SHARE_MAX)))
+            time.sleep(min(PAUSE_S_MAX, max(period - spent, used / SHARE_MAX)))
+            period = min(PERIOD_S_MAX, 2 * period)
 
 
 pump = Pump()
