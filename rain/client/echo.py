@@ -2,10 +2,10 @@
 
 Theory of operation
 -------------------
-A session whose `echo` is on has one thread, the pump. A `Watch` tells it which tasks run and which have settled; at
-most every `ECHO_EVERY_S` it asks the server, for many tasks at once, what they wrote behind what is known, and gives
-the new text to `sink`: in order per task and stream, whole lines where possible. A task that has settled is asked once
-more, then done with, until it is run again.
+A session whose `echo` is on, or that has tasks which asked for it, has one thread, the pump. A `Watch` tells it which
+tasks run and which have settled; at most every `ECHO_EVERY_S` it asks the server, for many tasks at once, what they
+wrote behind what is known, and gives the new text to `sink`: in order per task and stream, whole lines where possible.
+A task that has settled is asked once more, then done with, until it is run again.
 
 More than `ECHO_BYTES_PER_S` is not shown, but it is said how much was left out. Whoever waited for tasks to finish
 waits a moment longer for what they printed (`echoed`), but not for long: the pump answers after `ECHO_FLUSH_S`.
@@ -98,10 +98,23 @@ class _Shown:
 
 
 class Echo:
-    """Shows what a session's tasks print from now on, until it is closed or the session ends."""
+    """Shows what a session's tasks print from now on, until it is closed or the session ends.
 
-    def __init__(self, session: Session) -> None:
+    Parameters
+    ----------
+    session : Session
+    every : bool
+        Whether of all tasks, not only of those that asked for it.
+
+    Attributes
+    ----------
+    every : bool
+    """
+
+    def __init__(self, session: Session, every: bool) -> None:
         self._session = session
+        self.every = every
+        self._late: list[tuple[TaskRecord, bool, int]] = []  # at `widen`: a task, whether it runs, its attempt
         self._condition = threading.Condition()
         self._changed = False
         self._closed = False
@@ -124,8 +137,11 @@ class Echo:
             if isinstance(record, TaskRecord):
                 if record.settled:
                     self._done[record.spec.id.id] = _attempt(record)
-                elif record.state is TaskState.RUNNING:
+                elif record.state is TaskState.RUNNING and self._wants(record):
                     self._running[record] = _Shown()
+
+    def _wants(self, record: TaskRecord) -> bool:
+        return self.every or record.echo
 
     # -- any thread -----------------------------------------------------------------------------
 
@@ -145,6 +161,16 @@ class Echo:
                 self._flushes.append((time.monotonic() + ECHO_FLUSH_S, running, future))
                 self._condition.notify()
         return future
+
+    def widen(self) -> None:
+        """Show from now on what all tasks print."""
+        with self._session._lock:
+            records = [record for record in self._session._mirror.records.values() if isinstance(record, TaskRecord)]
+            late = [(record, record.state is TaskState.RUNNING, _attempt(record)) for record in records]
+        with self._condition:
+            self._late = [(record, runs, attempt) for record, runs, attempt in late if runs or record.settled]
+            self.every = self._changed = True
+            self._condition.notify()
 
     def close(self) -> None:
         """Show no more."""
@@ -211,8 +237,15 @@ class Echo:
 
     def _look(self) -> None:
         """Sort what has changed into what runs and what has settled."""
+        with self._condition:
+            late, self._late = self._late, []
+        for task, runs, attempt in late:
+            if runs and task not in self._settled:
+                self._running.setdefault(task, _Shown())
+            elif not runs and task not in self._running and task not in self._settled:
+                self._done.setdefault(task.spec.id.id, attempt)
         for record in self._watch.take_own():
-            if not isinstance(record, TaskRecord):
+            if not isinstance(record, TaskRecord) or not self._wants(record):
                 continue
             shown = self._running.get(record) or self._settled.get(record) or _Shown()
             if record.settled:

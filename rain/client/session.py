@@ -111,17 +111,24 @@ class Session:
     @property
     def echo(self) -> bool:
         """Whether what tasks print also appears here, while they run; may be set at any time."""
-        return self._echo is not None
+        return self._echo is not None and self._echo.every
 
     @echo.setter
     def echo(self, wanted: bool) -> None:
-        if wanted and self._echo is None:
-            self._check_open()
-            operations.client_of(self)
-            self._echo = Echo(self)
-        elif not wanted and self._echo is not None:
+        if wanted:
+            self._echoing(True)
+        elif self._echo is not None:
             self._echo.close()
             self._echo = None
+
+    def _echoing(self, every: bool) -> None:
+        """What all tasks print, or those do that ask for it, appears here."""
+        if self._echo is None:
+            self._check_open()
+            operations.client_of(self)
+            self._echo = Echo(self, every)
+        elif every and not self._echo.every:
+            self._echo.widen()
 
     @property
     def tasks(self) -> list[Task]:

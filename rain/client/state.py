@@ -98,6 +98,8 @@ class TaskRecord:
         Where in the user's code it was made.
     origin : any
         What `rain.client.sites.origin` gave when it was made.
+    echo : bool
+        Whether it asked for its output to be shown (`rain.client.echo`).
     state : TaskState or None
         None before submit.
     info : TaskInfo or None
@@ -113,6 +115,7 @@ class TaskRecord:
     """
 
     __slots__ = (
+        "echo",
         "error",
         "forgotten",
         "gates",
@@ -139,6 +142,7 @@ class TaskRecord:
         self.forgotten = False
         self.handle: Any = None
         self.origin: Any = None
+        self.echo = False
         self.gates: list[Gate] | None = None
 
     @property

@@ -12,21 +12,31 @@ from typing import Any
 
 _OTHERS = {"rain", "IPython", "ipykernel", "tornado", "traitlets", *sys.stdlib_module_names} - {"__main__"}
 """Packages whose frames are not the user's."""
+_EVALUATED = "<string>"
+"""The file of an expression that a magic was given: there is no line of it to show."""
 
 
 def users_part(trace: TracebackType | None) -> TracebackType | None:
-    """`trace` up to the innermost frame of the user's code; all of it if there is none."""
+    """`trace` up to the innermost frame of the user's code, without ours before it; all of it if there is none."""
     frames = []
     while trace is not None:
-        frames.append(trace)
+        frames.append((trace, _package(trace)))
         trace = trace.tb_next
     end = len(frames)
-    while end and str(frames[end - 1].tb_frame.f_globals.get("__name__")).partition(".")[0] in _OTHERS:
+    while end and frames[end - 1][1] in _OTHERS:
         end -= 1
     found: TracebackType | None = None
-    for frame in reversed(frames[: end or None]):
-        found = TracebackType(found, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    for frame, package in reversed(frames[: end or None]):
+        if package != "rain" or not end:
+            found = TracebackType(found, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return found
+
+
+def _package(trace: TracebackType) -> str:
+    frame = trace.tb_frame
+    if frame.f_code.co_filename == _EVALUATED:
+        return "rain"
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def rendered(error: BaseException) -> list[str]:

@@ -67,6 +67,25 @@ def test_a_cell_that_waits_is_complete_when_it_ends(started: Kernel) -> None:
     assert shown.text() == "d begins\nd ends\n"
 
 
+def test_a_thread_belongs_to_the_cell_that_started_it(started: Kernel, tmp_path: Path) -> None:
+    gate, made = tmp_path / "gate", tmp_path / "made"
+    first = started.good(
+        "import threading\n"
+        "def later():\n"
+        f"    appears({str(gate)!r})\n"
+        "    with session.bind_only():\n"
+        "        task = talk('late')\n"
+        "        session.submit()\n"
+        "        session.wait(task)\n"
+        f"    pathlib.Path({str(made)!r}).touch()\n"
+        "threading.Thread(target=later).start()"
+    )
+    second = started.good(f"pathlib.Path({str(gate)!r}).touch()\nappears({str(made)!r})")
+    started.until(lambda: "late ends\n" in first.text() + second.text(), "the text of the thread's task")
+    assert second.text() == ""
+    assert first.text() == "late begins\nlate ends\n"
+
+
 def test_streams_and_loops(started: Kernel) -> None:
     shown = started.good(
         "import sys\n"
@@ -106,7 +125,13 @@ def test_option_of_the_magic(started: Kernel) -> None:
     started.good("%%rain_remote --echo say(word)\nprint(word)")
     shown = started.good("g = say('hello')\n%rain_submit\n%rain_wait")
     started.until(lambda: "hello\n" in shown.text(), "text of the task")
-    assert started.good("other.echo").result == "True"
+    assert started.good("other.echo").result == "False", "only what those tasks print"
+    shown = started.good("i = say('louder')\nj = talk('quiet')\n%rain_submit\n%rain_wait")
+    assert shown.text().splitlines()[-1:] == ["louder"]
+    started.good("other.echo = True")
+    later = started.good("k = talk('k')\n%rain_submit\n%rain_wait")
+    started.until(lambda: "k ends\n" in later.text(), "text of all tasks from now on")
+    assert "quiet" not in shown.text() + later.text()
     shown = started.good("h = say.options(name='named')('again')\n%rain_submit\n%rain_wait")
     started.until(lambda: "again\n" in shown.text(), "text of the task with other options")
     started.good("session.set_as_default()\nother.close()")

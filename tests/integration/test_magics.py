@@ -319,6 +319,26 @@ def test_errors_are_ordinary(started: Kernel, source: str, text: str) -> None:
     assert text in shown.error
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%rain_inspect 1 / 0",
+        "%rain_fetch 1 / 0",
+        "%%rain_remote --run a=1/0 f(a) -> b\nb = a",
+        "%rain_inspect broken()",
+    ],
+)
+def test_errors_in_expressions_show_the_users_lines_only(started: Kernel, source: str) -> None:
+    started.good("def broken():\n    return 1 / 0")
+    shown = started.run(source)
+    assert shown.error_name == "ZeroDivisionError"
+    assert "Cell In[" in shown.error
+    assert "rain/" not in shown.error
+    assert "<string>" not in shown.error
+    if "broken" in source:
+        assert "----> 2     return 1 / 0" in shown.error
+
+
 def test_missing_output_names_it(started: Kernel) -> None:
     started.good("%%rain_remote maybe(x) -> a, b\na = b''\nif x:\n    b = b''\nelse:\n    a")
     shown = started.run("session.run(maybe(0))")

@@ -82,14 +82,15 @@ async def run_cell_async(cell: Cell, home: Home) -> Any:
 
 
 class Echoing(Remote):
-    """A `Remote` that switches on `Session.echo` where it makes tasks."""
+    """A `Remote` of whose tasks is shown what they print."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Task:
         """Make a task; see `Remote`."""
         task = super().__call__(*args, **kwargs)
         session = task._session
-        if session.client is not None and not session.echo:
-            session.echo = True
+        if session.client is not None:
+            task._record.echo = True
+            session._echoing(False)
         return task
 
 

@@ -20,6 +20,7 @@ from IPython.core.magic import (
 
 from rain.client.active import get_active_session
 from rain.common.errors import RainException
+from rain.common.tracebacks import shorten
 from rain.notebook.magics import actions
 from rain.notebook.magics.cell import run_cell, run_cell_async
 from rain.notebook.magics.home import Home
@@ -46,8 +47,11 @@ def _briefly(magic: Callable[..., Any]) -> Callable[..., Any]:
         __tracebackhide__ = True
         try:
             return magic(*args, **kwargs)
-        except (RainException, SyntaxError) as error:
+        except SyntaxError as error:
             raise error.with_traceback(None) from error.__cause__
+        except Exception as error:
+            shorten(error)
+            raise
 
     return call
 
