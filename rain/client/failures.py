@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rain.client import sites
+from rain.client import crashes, sites
 from rain.common.errors import TaskCancelled, TaskException
 from rain.common.states import TaskState
 
@@ -63,7 +63,7 @@ def _story(record: TaskRecord) -> str:
     error = record.error
     attempts = record.info.attempts if record.info is not None else 0
     tries = f" after {attempts} attempts" if attempts > 1 else ""
-    lines = [f"{title(record)} {_verb(record)}{tries}:", "", _message(error)]
+    lines = [f"{title(record)} {_verb(record)}{tries}:", "", reason(error)]
     lines += ["", f"The task was made at {sites.describe(record.made)}"]
     if record.info is not None and record.info.debug:
         lines += ["", "Its debug log:", record.info.debug]
@@ -155,5 +155,9 @@ def _verb(record: TaskRecord) -> str:
     return "was cancelled" if record.state is TaskState.CANCELLED else "failed"
 
 
-def _message(error: TaskError | None) -> str:
-    return error.message.rstrip("\n") if error is not None and error.message else "no reason is known"
+def reason(error: TaskError | None) -> str:
+    """The error itself, as people want to read it."""
+    if error is None or not error.message:
+        return "no reason is known"
+    text = error.message.rstrip("\n")
+    return crashes.readable(text) if error.kind == "crash" else text

@@ -20,6 +20,7 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from rain.client import failures
 from rain.common import display
 from rain.common.errors import RainException
 
@@ -198,8 +199,9 @@ def describe_task(task: Task) -> str:
             lines.append("    " + " ".join(part for part in parts if part))
     for word, items in (("in: ", task.inputs), ("out:", task.outputs)):
         lines += [f"    {word} {label or index}  {item!r}" for index, (label, item) in enumerate(items.items())]
-    if info is not None and info.error:
-        lines.append("    " + info.error.strip().replace("\n", "\n    "))
+    error = task._record.error
+    if error is not None:
+        lines.append("    " + failures.reason(error).strip().replace("\n", "\n    "))
     return "\n".join(lines)
 
 

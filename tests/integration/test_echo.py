@@ -67,25 +67,6 @@ def test_a_cell_that_waits_is_complete_when_it_ends(started: Kernel) -> None:
     assert shown.text() == "d begins\nd ends\n"
 
 
-def test_a_thread_belongs_to_the_cell_that_started_it(started: Kernel, tmp_path: Path) -> None:
-    gate, made = tmp_path / "gate", tmp_path / "made"
-    first = started.good(
-        "import threading\n"
-        "def later():\n"
-        f"    appears({str(gate)!r})\n"
-        "    with session.bind_only():\n"
-        "        task = talk('late')\n"
-        "        session.submit()\n"
-        "        session.wait(task)\n"
-        f"    pathlib.Path({str(made)!r}).touch()\n"
-        "threading.Thread(target=later).start()"
-    )
-    second = started.good(f"pathlib.Path({str(gate)!r}).touch()\nappears({str(made)!r})")
-    started.until(lambda: "late ends\n" in first.text() + second.text(), "the text of the thread's task")
-    assert second.text() == ""
-    assert first.text() == "late begins\nlate ends\n"
-
-
 def test_streams_and_loops(started: Kernel) -> None:
     shown = started.good(
         "import sys\n"

@@ -149,3 +149,20 @@ def test_misuse_shows_the_users_lines_only(shell: Shell) -> None:
     assert "TimeoutError: 1 of 1 items are not finished: not done after 0.05 s" in text
     assert "rain/client" not in text
     shell.cell("session.cancel()")
+
+
+def test_crashes_show_the_users_frames_only(shell: Shell) -> None:
+    shell.cell(
+        """
+        @remote
+        def crash(ctx):
+            import os, signal
+            os.kill(os.getpid(), signal.SIGSEGV)
+        """
+    )
+    function = shell.number
+    for text in (shell.cell("task = crash()\nsession.run(task)"), shell.cell("task")):
+        assert "Segmentation fault" in text
+        assert f"  Cell In[{function}], line 4, in crash\n" in text
+        for ours in ("rain/executor", "threading.py", "Extension modules", "ipython-input", "<string>"):
+            assert ours not in text

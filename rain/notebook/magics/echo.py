@@ -30,18 +30,16 @@ class _Echo:
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
-        self._stdout: Any = sys.stdout
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._waiting: dict[tuple[str, str], tuple[Any, list[str]]] = {}
         self._scheduled = False
 
     def origin(self) -> Any:
-        """The header of the message that asked for what is being run; for a thread, that of the cell that started it."""
-        try:
-            return self._stdout.parent_header  # what is printed here goes there
-        except AttributeError:  # not the kernel's own stream
-            pass
+        """The header of the message that asked for what is being run.
+
+        A thread that outlives its cell gets that of the present one, into which the kernel puts all that it prints.
+        """
         parent = self._kernel.get_parent()
         return parent.get("header") if parent else None
 
