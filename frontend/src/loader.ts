@@ -33,6 +33,7 @@ function makePort(model: Model): Port {
   let number = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let busy = false;
+  let gone: Error | null = null;
   const emit = (event: string, data: unknown) => handlers.get(event)?.forEach((handler) => handler(data));
   const watch = () => {
     clearTimeout(timer);
@@ -51,7 +52,8 @@ function makePort(model: Model): Port {
   model.on("comm:close", () => {
     clearTimeout(timer);
     emit("lost", true);
-    for (const request of waiting.values()) request.reject(new Error("the kernel of this widget has gone"));
+    gone = new Error("the kernel of this widget has gone");
+    for (const request of waiting.values()) request.reject(gone);
     waiting.clear();
   });
   return {
@@ -59,6 +61,7 @@ function makePort(model: Model): Port {
     manager: model.widget_manager,
     request: <T>(type: string, parameters?: Parameters) =>
       new Promise<Answer<T>>((resolve, reject) => {
+        if (gone) return reject(gone);
         const request = ++number;
         waiting.set(request, { resolve, reject });
         try {
