@@ -217,6 +217,26 @@ def test_a_page_loaded_again_and_a_second_view_show_the_present_state(lab: Lab, 
         assert notebook.problems == []
 
 
+def test_a_row_of_widgets_outlives_the_session(lab: Lab) -> None:
+    row = "import ipywidgets\nfrom rain.notebook import widget_of\n"
+    row += "ipywidgets.HBox([widget_of(session), ipywidgets.Button(description='x'), widget_of(session)])"
+    start = CONNECT + "task = waits('/')\nsession.submit()\nsession.wait_all()"
+    with lab.open([start, row, "session.close()"]) as notebook:
+        notebook.run(0)
+        notebook.wait_done(0)
+        show(notebook, 1)
+        views = notebook.page.locator(f"{VIEW} .rain-node")
+        expect(views).to_have_count(4)
+        for view in notebook.page.locator(VIEW).all():
+            box = view.bounding_box()
+            assert box is not None
+            assert box["width"] > 300
+        notebook.run(2)
+        notebook.wait_done(2)
+        expect(notebook.page.locator(VIEW, has_text="closed")).to_have_count(2)
+        assert notebook.problems == []
+
+
 def test_an_orderly_restart_leaves_the_final_picture(lab: Lab) -> None:
     cells = [
         CONNECT,
