@@ -50,6 +50,11 @@ class Watch:
             self._pending = True
             self._notify()
 
+    @property
+    def waiting(self) -> int:
+        """About how much there is to take."""
+        return len(self._changed)
+
     def take(self) -> list[Record]:
         """What changed, each record once, in the order of its first change; of a task its outputs with it."""
         found: dict[Record, None] = {}

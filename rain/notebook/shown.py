@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 DOT_S_MAX = 2.0
 """How long the program ``dot`` may take for a final picture."""
+CLOSE_S = 10.0
+"""How long a widget stays after its display was replaced by the final picture."""
 FIRST_RECORDS_MAX = 2_000
 """Sessions with more tasks and objects get their first picture when there is time."""
 
@@ -52,6 +54,7 @@ class Shown:
         self.widget: SessionWidget | None = None
         self.given = False  # whether the widget is in the user's hands too
         self._drawn: dict[str, tuple[Any, ...]] = {}  # id of a display -> what its picture shows
+        self._fresh: set[str] = set()  # displays of the cell that runs
 
     def live(self, session: Session) -> SessionWidget:
         """The session's widget, made when it is first needed."""
@@ -68,6 +71,7 @@ class Shown:
         if not session.active:
             _display(widget.still(DOT_S_MAX), id)
             return
+        self._fresh.add(id)
         if len(session._mirror.records) > FIRST_RECORDS_MAX:
             self._drawn[id] = ()
             _display({**_view_of(widget), _TEXT: repr(session)}, id)
@@ -78,16 +82,28 @@ class Shown:
             _update(widget.still(DOT_S_MAX), id)
 
     def refresh(self) -> None:
-        """Bring the pictures of a session up to date that no browser shows."""
+        """After a cell: bring the pictures of a session up to date that no browser shows.
+
+        What was displayed by this very cell is left alone where a browser may be about to show it.
+        """
+        headless = _is_headless()
+        fresh, self._fresh = set() if headless else self._fresh, set()
         widget, session = self.widget, self.session()
-        if widget is None or session is None or widget.seen or not self._drawn or not session.active:
+        if widget is None or session is None or widget.seen or not self._drawn.keys() - fresh or not session.active:
             return
+        if headless or widget.behind <= FIRST_RECORDS_MAX:
+            self._redraw(widget, fresh)
+        else:  # the prompt does not wait for it
+            threading.Thread(target=self._redraw, args=(widget, fresh), name="rain-redraw", daemon=True).start()
+
+    def _redraw(self, widget: SessionWidget, fresh: set[str]) -> None:
         stamp = _stamp(widget)
-        old = [id for id, drawn in self._drawn.items() if drawn != stamp]
+        old = [id for id, drawn in self._drawn.items() if drawn != stamp and id not in fresh]
         bundle = {**_view_of(widget), **widget.still()} if old else {}
         for id in old:
-            self._drawn[id] = stamp
-            _update(bundle, id)
+            if id in self._drawn:  # it has not ended meanwhile
+                self._drawn[id] = stamp
+                _update(bundle, id)
 
     def over(self) -> None:
         """The session is over. Whoever closes it waits for its picture; the thread that hears of it has other work."""
@@ -107,7 +123,10 @@ class Shown:
             for id in ids:
                 _update(bundle, id)
             if not self.given:
-                widget.close()
+                # A browser may be just about to show it, and complains if it goes meanwhile.
+                timer = threading.Timer(CLOSE_S, widget.close)
+                timer.daemon = True
+                timer.start()
         except Exception:  # a picture is not worth that the session's end fails
             _log.warning("the final picture of %r could not be made", self.session(), exc_info=True)
 
@@ -224,10 +243,15 @@ def _leave_texts() -> None:
 
 def _view_of(widget: LiveWidget) -> dict[str, Any]:
     """Its part of a bundle; nothing where nobody looks."""
-    shell = shell_with_kernel()
-    if shell is not None and not getattr(shell.kernel, "_allow_stdin", True):
+    if _is_headless():
         return {}
     return {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
+
+
+def _is_headless() -> bool:
+    """Whether whoever runs the cells is a program, such as nbconvert: nobody could answer a question."""
+    shell = shell_with_kernel()
+    return shell is not None and not getattr(shell.kernel, "_allow_stdin", True)
 
 
 def _check_kernel() -> None:

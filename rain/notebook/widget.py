@@ -112,6 +112,11 @@ class SessionWidget(LiveWidget):
         while self._fold(SLICE):
             time.sleep(BREATH_S)
 
+    @property
+    def behind(self) -> int:
+        """About how many changes were not looked at yet."""
+        return self._watch.waiting
+
     def catch_up(self) -> None:
         """Take in what changed."""
         with self._lock:

@@ -276,6 +276,17 @@ kept.submit()
 """
 
 
+def test_a_session_that_is_displayed_and_closed_by_one_cell(lab: Lab) -> None:
+    cells = [CONNECT, "with client.new_session('brief') as brief:\n    display(brief)\n    brief.run(tasks.Concat([]))"]
+    with lab.open(cells) as notebook:
+        for cell in (0, 1):
+            notebook.run(cell)
+            notebook.wait_done(cell)
+        assert "brief" in frozen(notebook, 1)
+        expect(notebook.page.locator(".jp-RenderedSVG img")).to_be_visible()
+        assert notebook.problems == []
+
+
 def test_a_persistent_session_outlives_its_kernel(lab: Lab, tmp_path: Path) -> None:
     from rain.client.local import LocalCluster
 

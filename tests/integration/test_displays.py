@@ -75,3 +75,16 @@ def test_where_nobody_looks_there_are_no_widgets(started: Kernel) -> None:
     shown = started.good("task.output", allow_stdin=False)
     assert bundles(shown, "display_data") == [{TEXT}]
     started.good("session.close()", allow_stdin=False)
+
+
+def test_a_large_session_gets_its_picture_when_there_is_time(started: Kernel) -> None:
+    started.good("session = client.new_session('large', default=True)\nmany = [f(i) for i in range(1500)]")
+    shown = started.good("session")
+    assert bundles(shown, "display_data") == [{WIDGET, TEXT}]
+    assert bundles(shown, "update_display_data") == [], "a browser may be about to show it"
+    shown = started.good("session.close()")
+    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    started.good("session = client.new_session('large', default=True)\nmany = [f(i) for i in range(1500)]")
+    shown = started.good("session", allow_stdin=False)
+    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    started.good("session.close()", allow_stdin=False)
