@@ -25,8 +25,8 @@ interface Manager {
 
 const WIDGET = "application/vnd.jupyter.widget-view+json";
 const OVER = new Set(["restarting", "autorestarting", "dead"]);
-const QUIET_MS = 1000;
-const LATEST_MS = 5000;
+const QUIET_MS = 400;
+const LATEST_MS = 3000;
 
 export class Keepsake {
   private model = "";

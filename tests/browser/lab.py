@@ -165,6 +165,7 @@ class Notebook:
         self.path = path
         self.problems: list[str] = []
         self.largest_frame = 0
+        self._picture = b""  # the last message with one for the page to keep
         page.set_default_timeout(WAIT_MS)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
@@ -179,6 +180,9 @@ class Notebook:
 
     def _received(self, frame: str | bytes) -> None:
         self.largest_frame = max(self.largest_frame, len(frame))
+        data = frame.encode() if isinstance(frame, str) else frame
+        if b"image/svg+xml" in data and b'"reply"' in data:
+            self._picture = data
 
     def _asked(self, route: Route, request: Request) -> None:
         if request.url.startswith((self.lab.url, "data:", "blob:")):
@@ -254,6 +258,13 @@ class Notebook:
                 window.jupyterapp.shell.currentWidget.content.model.cells.get(index).outputs.toJSON()).includes(text)""",
             arg=[index, text],
         )
+
+    def wait_picture(self, text: str) -> None:
+        """Wait until the page has a picture with `text` in it, to be left when the kernel goes."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while text.encode() not in self._picture:
+            assert time.monotonic() < deadline, f"no picture with {text!r} came"
+            self.page.wait_for_timeout(20)  # lets frames arrive
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """The outputs of a cell as they would be saved."""

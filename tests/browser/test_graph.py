@@ -246,6 +246,7 @@ def test_an_orderly_restart_leaves_the_final_picture(lab: Lab) -> None:
     with lab.open(cells) as notebook:
         show(notebook, 0, 1, 2)
         expect(node(notebook, "joined")).to_have_attribute("data-s", "finished")
+        notebook.wait_picture("joined")
         notebook.restart_kernel()
         assert "joined" in frozen(notebook, 1)
         saved = notebook.save()
