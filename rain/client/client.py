@@ -195,7 +195,11 @@ class Client:
 
     def __repr__(self) -> str:
         state = "" if self._connected else " closed" if self._over == "closed" else " lost"
-        return f"<Client of {self._address}{state}, {self._governor_count} governors, {len(self._sessions)} sessions>"
+        governors, sessions = self._governor_count, len(self._sessions)
+        return (
+            f"<Client of {self._address}{state}, {governors} governor{'s' * (governors != 1)}, "
+            f"{sessions} session{'s' * (sessions != 1)}>"
+        )
 
     def __reduce__(self) -> Any:
         raise RainException(
