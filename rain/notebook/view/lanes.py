@@ -96,6 +96,8 @@ class Lanes:
         taken: list[int] = []
         for start in sorted(starts):
             free = [n for n, lane in enumerate(lanes) if n not in taken and lane.free_from <= start + _TOLERANCE_S]
-            slot = free[0] if free else next(n for n in range(len(lanes) + len(taken) + 1) if n not in taken)
+            slot = (
+                free[0] if free else next(n for n in range(len(lanes), len(lanes) + len(taken) + 1) if n not in taken)
+            )
             taken.append(slot)
         return taken

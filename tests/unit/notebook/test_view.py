@@ -14,6 +14,7 @@ from rain.common.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.states import DataObjectState
 from rain.notebook.view import View, queries
+from rain.notebook.view.lanes import Lanes
 from rain.notebook.view.tree import MEMBERS_MAX, PART
 
 
@@ -391,3 +392,14 @@ def test_a_hundred_thousand_tasks_are_a_few_groups() -> None:
     assert len(told["topology"]["nodes"]) == 2
     assert told["topology"]["arcs"][0][3] == 50_000
     assert seconds < 20  # a guard against something quadratic, not a measurement
+
+
+def test_what_runs_beside_finished_tasks_has_a_lane_of_its_own() -> None:
+    lanes = Lanes()
+    for second in range(5):
+        lanes.add("g", 100.0 + second, 1.0, "finished", second)
+    assert len(lanes.of["g"]) == 1
+    assert lanes.free_slots("g", [101.0]) == [1], "the first cpu was busy then"
+    assert lanes.free_slots("g", [105.0, 101.0]) == [1, 0]
+    assert lanes.free_slots("g", [101.0, 102.0]) == [1, 2]
+    assert lanes.free_slots("other", [101.0, 102.0]) == [0, 1]
