@@ -103,7 +103,8 @@ class LocalCluster:
         arguments += ["--logdir", self.folder, "--workdir", self.folder, *_UNDER_GUARDIAN]
         if config is not None:
             arguments += ["--config", os.path.abspath(config)]
-        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"))
+        # Without its only governor a private cluster could do nothing but wait.
+        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"), restart=True)
 
     def close(self) -> None:
         """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rain.common.errors import RainException
 from rain.notebook import shown
 
 if TYPE_CHECKING:
@@ -31,12 +32,21 @@ def widget_of(session: Session) -> SessionWidget:
     SessionWidget
         Always the same one while the session is open; its `selected` is the task or object that was clicked last.
 
+    Raises
+    ------
+    RainException
+        If it is no session.
+
     Examples
     --------
     >>> widget = widget_of(session)
     >>> widget.selected is None
     True
     """
+    from rain.client.session import Session
+
+    if not isinstance(session, Session):
+        raise RainException(f"widget_of() takes a session, not {type(session).__name__} ({session!r})")
     displays = shown.shown_of(session)
     displays.given = True
     return displays.live(session)

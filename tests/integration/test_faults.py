@@ -170,6 +170,19 @@ def test_a_killed_governors_tasks_run_elsewhere(marked: Marked, tmp_path: Path) 
         assert sorted(task.info.attempts for task in running) == [1, 2]
 
 
+def test_the_only_governor_of_a_private_cluster_is_started_again(marked: Marked, tmp_path: Path) -> None:
+    mark, gate = tmp_path / "mark", tmp_path / "gate"
+    with Client.local(cpus=1) as client, client.new_session("alone") as session:
+        task = announce_and_wait(str(mark), str(gate))
+        task.keep_outputs()
+        session.submit()
+        until(lambda: pids_in(mark), "the task runs")
+        kill(governors(marked)[0])
+        gate.touch()
+        assert task.output.fetch(timeout=60).load() == 7
+        assert task.info.attempts == 2
+
+
 def test_lost_objects_are_computed_again(marked: Marked, tmp_path: Path) -> None:
     """Large objects lie on the governor that made them; after its death they come from their lineage."""
     size = 1 << 20

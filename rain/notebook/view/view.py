@@ -48,6 +48,7 @@ class View:
         self._closed: set[str] = set()
         self._began: float | None = None
         self._ended: float | None = None
+        self._busy: tuple[float, int] | None = None  # since when there is work, and how much was done by then
         # what is visible
         self._cut = 0  # raised whenever what is visible of something already there becomes another thing
         self._cut_for: tuple[Any, ...] = ()
@@ -395,8 +396,9 @@ class View:
         elapsed = remaining = None
         if self._began is not None:
             elapsed = max(0.0, (now if ticking else self._ended or self._began) - self._began)
-            if ticking and done >= _ESTIMATE_TASKS_MIN:
-                remaining = elapsed * left / done
+            remaining = self._remaining(done, left, now) if ticking else None
+        if not ticking:
+            self._busy = None
         return {
             "tasks": {state: count for state, count in counts.items() if count},
             "objects": self.tree.objects,
@@ -404,6 +406,13 @@ class View:
             "remaining": remaining,
             "ticking": ticking,
         }
+
+    def _remaining(self, done: int, left: int, now: float) -> float | None:
+        """Seconds until all is done, by the pace since there was last nothing to do."""
+        if self._busy is None:
+            self._busy = (self._began or now, 0) if self._ended is None else (now, done)
+        since, before = self._busy
+        return (now - since) * left / (done - before) if done - before >= _ESTIMATE_TASKS_MIN else None
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """The status of each visible node."""

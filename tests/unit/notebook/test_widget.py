@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rain import Session, TaskState, blob, remote, tasks
+from rain import RainException, Session, TaskState, blob, remote, tasks
 from rain.common.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import live, widget_of
@@ -56,6 +56,11 @@ def test_nothing_is_sent_while_no_browser_looks(session: Session) -> None:
 def test_one_widget_for_each_session(session: Session) -> None:
     assert widget_of(session) is widget_of(session)
     assert widget_of(Session(None, 4)) is not widget_of(session)
+
+
+def test_only_a_session_has_a_widget() -> None:
+    with pytest.raises(RainException, match="takes a session, not int"):
+        widget_of(5)  # type: ignore[arg-type]
 
 
 def test_details_of_tasks_objects_and_groups(session: Session, browser: Any) -> None:
