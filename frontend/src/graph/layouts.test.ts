@@ -11,6 +11,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 function setting() {
   const asked: { dot: string; answer(error?: Error): void }[] = [];
   const engine = {
+    warm: () => undefined,
     layout: (dot: string) =>
       new Promise((resolve, reject) => asked.push({ dot, answer: (error) => (error ? reject(error) : resolve(EMPTY)) })),
   };

@@ -19,6 +19,12 @@ export class Engine {
   private running: Job | null = null;
   private number = 0;
 
+  // Starts the worker while there is nothing to lay out yet.
+  warm(ask: Ask): void {
+    this.worker ??= this.start(ask);
+    this.worker.catch(() => (this.worker = null));
+  }
+
   layout(dot: string, ask: Ask): Promise<Geometry> {
     return new Promise((resolve, reject) => {
       this.queue.push({ id: ++this.number, dot, resolve, reject });
@@ -77,12 +83,14 @@ export class Layouts {
   layout: Layout | null = null;
   trouble: string | null = null;
   private readonly listeners = new Set<() => void>();
+  private readonly engine = (page.rainNotebookEngine ??= new Engine());
   private busy = false;
 
   constructor(private readonly store: SessionStore) {
     store.subscribe((change) => {
       if (change.topology) void this.run();
     });
+    this.engine.warm(this.ask);
     if (store.ready) void this.run();
   }
 
@@ -106,13 +114,14 @@ export class Layouts {
     if (this.store.topology.number !== topology.number) void this.run();
   }
 
+  private readonly ask: Ask = async (name) => {
+    const bytes = (await this.store.request("asset", { name })).buffers[0];
+    if (!bytes) throw new Error(`the kernel sent no ${name}`);
+    return bytes;
+  };
+
   private async make(topology: Topology): Promise<void> {
-    const engine = (page.rainNotebookEngine ??= new Engine());
-    const geometry = await engine.layout(topology.dot, async (name) => {
-      const bytes = (await this.store.request("asset", { name })).buffers[0];
-      if (!bytes) throw new Error(`the kernel sent no ${name}`);
-      return bytes;
-    });
+    const geometry = await this.engine.layout(topology.dot, this.ask);
     this.layout = { topology, geometry };
     this.store.request("geometry", { number: topology.number, geometry }).catch(() => undefined);
   }
