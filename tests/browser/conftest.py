@@ -1,4 +1,7 @@
-"""One JupyterLab and one browser for all tests here; a test fails if the console complained or a request left."""
+"""One JupyterLab and one browser for each file of tests.
+
+Not for all of them: while Playwright is at work an event loop runs in the main thread, and other tests have their own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from tests.browser.lab import Lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     from tests.browser.lab import CHROMIUM, Lab
 

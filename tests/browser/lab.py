@@ -1,6 +1,6 @@
 """A real JupyterLab in a real browser, for tests.
 
-`Lab` is one server and one Chromium for all tests of a run; `Lab.open` opens a notebook of given cells in a page of its
+`Lab` is one server and one Chromium; `Lab.open` opens a notebook of given cells in a page of its
 own, with a kernel of its own. Outputs are read from Lab's model, the widgets from the page.
 """
 
