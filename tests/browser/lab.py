@@ -37,7 +37,9 @@ _SETTINGS = {
     "@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": "JupyterLab Light"},
 }
 # Said by Lab or Chromium itself, whatever a page shows.
-_NOISE = re.compile(r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie")
+_NOISE = re.compile(
+    r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie|restore the debugger state"
+)
 
 
 class Lab:
@@ -235,13 +237,13 @@ class Notebook:
             index,
         )
 
-    def wait_done(self, *indices: int) -> None:
-        """Wait until these cells have run, without an error."""
+    def wait_done(self, *indices: int, failed: bool = False) -> None:
+        """Wait until these cells have run and the kernel is idle; without an error unless they may have `failed`."""
         self.page.wait_for_function(
             """(indices) => {
-                const { cells } = window.jupyterapp.shell.currentWidget.content.model;
-                return indices.every((index) => {
-                    const cell = cells.get(index);
+                const { content, context } = window.jupyterapp.shell.currentWidget;
+                return context.sessionContext.session?.kernel?.status === 'idle' && indices.every((index) => {
+                    const cell = content.model.cells.get(index);
                     return cell.executionCount !== null && cell.executionState !== 'running';
                 });
             }""",
@@ -249,7 +251,7 @@ class Notebook:
         )
         for index in indices:
             for output in self.outputs(index):
-                assert output["output_type"] != "error", "\n".join(output["traceback"])
+                assert failed or output["output_type"] != "error", "\n".join(output["traceback"])
 
     def wait_text(self, index: int, text: str) -> None:
         """Wait until `text` is among the streams that a cell has written."""

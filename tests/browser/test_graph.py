@@ -330,6 +330,7 @@ def test_the_stop_button_gives_the_prompt_and_leaves_the_session_usable(lab: Lab
         notebook.wait_text(1, "now")
         notebook.interrupt()
         notebook.wait_text(1, "KeyboardInterrupt")
+        notebook.wait_done(1, failed=True)  # what is sent before is given up with the cell that was interrupted
         notebook.run(2)
         notebook.wait_text(2, "b'done'")
         assert notebook.problems == []
