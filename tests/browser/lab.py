@@ -38,7 +38,8 @@ _SETTINGS = {
 }
 # Said by Lab or Chromium itself, whatever a page shows.
 _NOISE = re.compile(
-    r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie|restore the debugger state"
+    r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie|"
+    r"restore the debugger state"
 )
 
 
