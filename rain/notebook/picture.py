@@ -41,7 +41,7 @@ HEAD_ROOM = 150
 """Beside the name: for the state and the time."""
 BOLD = 1.16
 """Bold letters are wider by so much."""
-SCALE_MIN = 0.6
+SCALE_MIN = 0.4
 """Smaller letters cannot be read: the groups of such a graph are drawn instead."""
 GROUND, EDGE, INK, QUIET, ARC = "#ffffff", "#d0d7de", "#1f2328", "#59636e", "#8c959f"
 BAR_HEIGHT = 5

@@ -506,7 +506,7 @@ def test_states_are_known_right_after_submit(client: Client, tmp_path: Path) -> 
         assert (task.state, task.info, task.output.state) == (None, None, None)
         session.submit()
         until(lambda: task.update() or task.state is TaskState.RUNNING, "the task runs")
-        assert os.path.exists(f"/proc/{running(tmp_path)[0]}")
+        until(lambda: running(tmp_path) and os.path.exists(f"/proc/{running(tmp_path)[0]}"), "the task has begun")
         task.cancel()
         with pytest.raises(TaskException, match="cancelled"):
             task.wait(timeout=GUARD_S)

@@ -231,8 +231,8 @@ def tasks(limit: int = 40) -> str:
     limit : int
         Of more tasks than these, those are shown that failed or are not yet finished.
     """
-    if limit < 1:
-        raise RainException(f"limit is a number of at least 1, not {limit}")
+    if limit < 0:
+        raise RainException(f"limit is not negative, as {limit} is")
     return tasks_text(get_active_session(), limit)
 
 
