@@ -85,7 +85,7 @@ class SessionWidget(LiveWidget):
             "inspect": self._inspect,
             "download": self._download,
         }
-        advance = weakref.WeakMethod(self.advance)
+        self._advance = advance = weakref.WeakMethod(self.advance)
         self._watch = Watch(session, lambda: pump.wake(advance))
 
     def __repr__(self) -> str:
@@ -104,6 +104,8 @@ class SessionWidget(LiveWidget):
                 told = self._view.delta(time.time())
                 if told is not None:
                     self.push("delta", self._with_dot(told))
+                if self._view.outdated:
+                    pump.wake(self._advance)
 
     def _catch_up_slowly(self) -> None:
         """Take in what changed up to now, in slices, between which others have the interpreter."""

@@ -11,6 +11,10 @@ interface Job {
   reject(error: Error): void;
 }
 
+const QUICK_NODES = 60;
+const SETTLE_MS = 250;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 type Ask = (name: string) => Promise<DataView>;
 
 export class Engine {
@@ -102,6 +106,8 @@ export class Layouts {
   private async run(): Promise<void> {
     if (this.busy) return;
     this.busy = true;
+    // A layout of hundreds of nodes takes a cpu from the tasks: not while the graph is still growing.
+    if (this.layout && this.store.topology.nodes.length > QUICK_NODES) await pause(SETTLE_MS);
     const { topology } = this.store;
     try {
       if (this.layout?.topology.number !== topology.number) await this.make(topology);

@@ -10,6 +10,7 @@ import { Search } from "./search.js";
 import { reducedMotion, Viewport } from "./viewport.js";
 import { type Direction, reach, toward } from "./walk.js";
 
+const CALM_MS = 1500;
 const HEIGHT_MIN = 180;
 const HEIGHT_MAX = 520;
 // Below these scales there is nothing to read.
@@ -32,6 +33,7 @@ export class GraphTab implements Tab {
   private criticalKeys: Set<string> | null = null;
   private foundKeys: Set<string> | null = null;
   private drawn = -1;
+  private drawnAt = -Infinity; // performance.now()
   private selectedElement: Element | null = null;
   private readonly offs: (() => void)[];
   private readonly observer: ResizeObserver;
@@ -114,11 +116,13 @@ export class GraphTab implements Tab {
     const { topology } = layout;
     const first = this.drawn < 0;
     this.drawn = topology.number;
-    const lively = topology.nodes.length <= LIVELY_NODES && !reducedMotion();
-    this.svg.classList.toggle("rain-lively", lively && !first);
-    this.svg.classList.toggle("rain-live", lively);
+    // Each frame of a movement is painted anew, on cpus that the tasks may need: only what seldom moves does so smoothly.
+    const calm = performance.now() - this.drawnAt > CALM_MS;
+    this.drawnAt = performance.now();
+    const lively = !first && calm && topology.nodes.length <= LIVELY_NODES && !reducedMotion();
+    this.svg.classList.toggle("rain-lively", lively);
     this.grow(layout.geometry.width, layout.geometry.height);
-    if (!this.viewport.touched) this.fit(lively && !first);
+    if (!this.viewport.touched) this.fit(lively);
     void this.scene.draw(topology, layout.geometry).then((whole) => {
       if (!whole) return;
       this.selectionChanged();

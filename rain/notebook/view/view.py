@@ -56,6 +56,9 @@ class View:
         self._frames: list[dict[str, Any]] = []
         self._arcs: dict[tuple[str, str], list[Any]] = {}
         self._number = self._told = 0
+        self.outdated = False
+        """Whether groups and arcs stand for more than was told. That is told in a delta without growth, so that the
+        browser need not lay out anew each time that a group grows."""
         # what is new since the last delta
         self._fresh: list[TaskLeaf] = []  # tasks whose arcs are not drawn
         self._grown = True
@@ -242,17 +245,25 @@ class View:
             self._cut += 1
             self._arcs = {}
             self._fresh = list(self.tree.tasks.values())
-        before = self._nodes, self._frames, len(self._arcs)
+        before, frames, arcs = self._nodes, self._frames, len(self._arcs)
         self._nodes, self._frames = {}, []
         self._draw(self.tree.root, None)
         drawn = 0
         for leaf in self._fresh:
             drawn += self._draw_arcs(leaf)
+        grown = bool(self._fresh)
         self._fresh = []
         self._grown = False
-        if before != (self._nodes, self._frames, len(self._arcs)) or drawn:
-            self._number += 1
-            self._changed.update(self._nodes.keys() - before[0].keys())
+        if drawn or arcs != len(self._arcs) or frames != self._frames or _shape(before) != _shape(self._nodes):
+            self._renumber()
+            self._changed.update(self._nodes.keys() - before.keys())
+        elif grown or before != self._nodes:
+            self.outdated = True
+
+    def _renumber(self) -> None:
+        """The topology is another one."""
+        self._number += 1
+        self.outdated = False
 
     def _alone(self) -> int:
         """How many groups have one member: when another comes, they are no longer transparent."""
@@ -366,6 +377,8 @@ class View:
             return None
         if self._grown:
             self._look_again()
+        elif self.outdated:
+            self._renumber()
         base, self.version = self.version, self.version + 1
         told: dict[str, Any] = {"version": self.version, "base": base}
         if self._number != self._told:
@@ -379,7 +392,8 @@ class View:
         if self._session_changed:
             told["session"] = self._session
         self._changed.clear()
-        self._session_changed = self._anything = False
+        self._session_changed = False
+        self._anything = self.outdated
         return told
 
     @property
@@ -460,6 +474,11 @@ class View:
                 waiting.extend(member.members)
             elif isinstance(member, TaskLeaf):
                 yield member
+
+
+def _shape(nodes: dict[str, dict[str, Any]]) -> list[tuple[str, str, str | None]]:
+    """What a layout depends on."""
+    return [(key, node["kind"], node["in"]) for key, node in nodes.items()]
 
 
 def task_status(leaf: TaskLeaf) -> dict[str, Any]:

@@ -423,3 +423,27 @@ def test_the_estimate_counts_only_the_time_in_which_there_was_work() -> None:
     assert shown.view.summary(5000.0)["remaining"] is None
     shown.news(5002.0, *[TaskUpdate(task.id, TaskState.FINISHED) for task in later[:4]])
     assert shown.view.summary(5002.0)["remaining"] == pytest.approx(2.0)
+
+
+def test_a_group_that_grows_is_laid_out_anew_once_it_has_grown() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        total(*[double(i) for i in range(20)])
+    shown.fold()
+    first = shown.view.delta(1.0)
+    assert first is not None
+    for _ in range(3):
+        with shown.session.bind_only():
+            more = [double(i) for i in range(10)]
+        shown.fold()
+        told = shown.view.delta(1.0)
+        assert told is not None
+        assert "topology" not in told
+        assert told["status"][shown.view.shown(shown.view.tree.tasks[more[0].id.id])]["c"]["new"] > 20
+    assert shown.view.outdated
+    last = shown.view.delta(1.0)
+    assert last is not None
+    assert [node["tasks"] for node in nodes(last).values() if node["label"] == "double"] == [50]
+    assert last["topology"]["number"] == first["topology"]["number"] + 1
+    assert not shown.view.outdated
+    assert shown.view.delta(1.0) is None
