@@ -133,7 +133,7 @@ class Echo:
         self._thread.start()
 
     def _begin(self) -> None:
-        for record in self._watch.take_own():
+        for record in self._watch.take():
             if isinstance(record, TaskRecord):
                 if record.settled:
                     self._done[record.spec.id.id] = _attempt(record)
@@ -244,7 +244,7 @@ class Echo:
                 self._running.setdefault(task, _Shown())
             elif not runs and task not in self._running and task not in self._settled:
                 self._done.setdefault(task.spec.id.id, attempt)
-        for record in self._watch.take_own():
+        for record in self._watch.take():
             if not isinstance(record, TaskRecord) or not self._wants(record):
                 continue
             shown = self._running.get(record) or self._settled.get(record) or _Shown()

@@ -39,7 +39,7 @@ def _watched(session: Session, operation: Operation[T], bar: Any) -> Operation[T
         future = operation.send(None)
         future.add_done_callback(wake)
         while True:
-            watch.take_own()
+            watch.take()
             now = time.monotonic()
             if now - shown >= _SHOWN_EVERY_S:
                 shown = now

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from rain.client.state import Record, TaskRecord
+from rain.client.state import Record
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -56,16 +56,8 @@ class Watch:
         return len(self._changed)
 
     def take(self) -> list[Record]:
-        """What changed, each record once, in the order of its first change; of a task its outputs with it."""
-        found: dict[Record, None] = {}
-        for record in self.take_own():
-            found[record] = None
-            if isinstance(record, TaskRecord):
-                found.update(dict.fromkeys(record.outputs))
-        return list(found)
-
-    def take_own(self) -> list[Record]:
-        """As `take`, but outputs only if something else of them has changed than their task."""
+        """What changed, each record once, in the order of its first change. Outputs go with their task: they are there
+        only if they changed by themselves."""
         self._pending = False  # first: what is appended from now on is notified anew
         changed = self._changed
         return list(dict.fromkeys([changed.popleft() for _ in range(len(changed))]))

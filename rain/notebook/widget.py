@@ -110,7 +110,7 @@ class SessionWidget(LiveWidget):
     def _catch_up_slowly(self) -> None:
         """Take in what changed up to now, in slices, between which others have the interpreter."""
         with self._lock:
-            self._news.extend(self._watch.take_own())
+            self._news.extend(self._watch.take())
         while self._fold(SLICE):
             time.sleep(BREATH_S)
 
@@ -122,7 +122,7 @@ class SessionWidget(LiveWidget):
     def catch_up(self) -> None:
         """Take in what changed."""
         with self._lock:
-            self._news.extend(self._watch.take_own())
+            self._news.extend(self._watch.take())
             self._fold(len(self._news))
 
     def _fold(self, most: int) -> bool:

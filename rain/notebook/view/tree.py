@@ -47,13 +47,12 @@ class Leaf:
 class TaskLeaf(Leaf):
     """A task in the tree."""
 
-    __slots__ = ("began", "ended")
+    __slots__ = ("began",)
     record: TaskLike
 
     def __init__(self, record: TaskLike) -> None:
         super().__init__(f"t{record.spec.id[1]}", record, TASK_WORDS[record.state])
         self.began: float | None = None
-        self.ended: float | None = None
 
 
 class ConstantLeaf(Leaf):
@@ -144,14 +143,13 @@ class Group(Counted):
         By size and number; none while the group is small.
     """
 
-    __slots__ = ("groups", "kind", "label", "members", "parent", "parts", "path", "place", "sizes")
+    __slots__ = ("groups", "kind", "label", "members", "parent", "parts", "place", "sizes")
 
     def __init__(self, key: str, kind: str, label: str, parent: Group | None) -> None:
         super().__init__(key, parent)
         self.kind = kind
         self.label = label
         self.parent = parent
-        self.path: str = label if parent is None or not parent.path else f"{parent.path}/{label}"
         self.place = 0
         self.members: list[Leaf | Group] = []
         self.groups: dict[tuple[str, str], Group] = {}

@@ -146,10 +146,9 @@ class View:
         if self._began is None:
             self._began = now
         if state == "running":
-            leaf.began, leaf.ended = now, None
+            leaf.began = now
             self.running[number] = leaf
         elif state in _SETTLED:
-            leaf.ended = now
             self._ended = now if self._ended is None else max(now, self._ended)
             if info is not None and began is not None:
                 self._ran.append(leaf)
@@ -367,7 +366,7 @@ class View:
             "session": self._session,
             "looks": _LOOKS,
             "topology": self.topology(),
-            "status": {key: status for key in self._nodes if (status := self._status(key)) is not None},
+            "status": self._statuses(self._nodes),
             "summary": self.summary(now),
         }
 
@@ -385,9 +384,7 @@ class View:
             self._told = self._number
             told["topology"] = self.topology()
         visible = self._changed & self._nodes.keys() if len(self._changed) > len(self._nodes) else self._changed
-        told["status"] = {
-            key: status for key in visible if key in self._nodes and (status := self._status(key)) is not None
-        }
+        told["status"] = self._statuses(visible)
         told["summary"] = self.summary(now)
         if self._session_changed:
             told["session"] = self._session
@@ -428,12 +425,12 @@ class View:
         since, before = self._busy
         return (now - since) * left / (done - before) if done - before >= _ESTIMATE_TASKS_MIN else None
 
-    def statuses(self) -> dict[str, dict[str, Any]]:
-        """The status of each visible node."""
-        return {key: status for key in self._nodes if (status := self._status(key)) is not None}
+    def _statuses(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The status of each of these nodes that are visible."""
+        return {key: status for key in keys if key in self._nodes and (status := self._status(key)) is not None}
 
     def _status(self, key: str) -> dict[str, Any] | None:
-        kind, _, number = key[0], key[0], key[1:]
+        kind, number = key[0], key[1:]
         if kind == "t" and number.isdigit():
             return task_status(self.tree.tasks[int(number)])
         if kind == "t":
