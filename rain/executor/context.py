@@ -43,7 +43,7 @@ class Context:
             return ctx.blob(table.describe().to_csv())
     """
 
-    __slots__ = ("_debug", "_debug_bytes", "_follow", "_staging", "cache", "function", "info", "spec")
+    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "cache", "function", "info", "spec")
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Context:
         info: TaskInfo,
         cache: dict[Any, Any],
         staging: Staging,
-        follow: Sequence[str] = (),
+        lent: Sequence[str] = (),
     ) -> None:
         self.function = function
         self.spec = spec
         self.info = info
         self.cache = cache
         self._staging = staging
-        self._follow = follow
+        self._lent = lent
         self._debug: list[str] = []
         self._debug_bytes = 0
 
@@ -128,9 +128,9 @@ class Context:
         Raises
         ------
         RainException
-            If there is no such file, `path` leads out of the directory, or the disk is full.
+            If there is no such file, `path` or a link there leads out of the directory, or the disk is full.
         """
-        return self._staging.move_file(os.fspath(path), check_content_type(content_type))
+        return self._staging.move_file(os.fspath(path), check_content_type(content_type), self._lent)
 
     def stage_directory(self, path: str | os.PathLike[str]) -> DataInstance:
         """Move a directory out of the current directory into data that the task can return as a directory output.
@@ -140,7 +140,7 @@ class Context:
         RainException
             As `stage_file`; and if the directory holds pipes, devices, or links that lead out of it.
         """
-        return self._staging.move_directory(os.fspath(path), self._follow)
+        return self._staging.move_directory(os.fspath(path), self._lent)
 
     def debug_text(self) -> str:
         """All lines of `debug`."""

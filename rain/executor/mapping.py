@@ -28,7 +28,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.readonly import ReadOnly
 from rain.io.files import checksum, checksum_fd, disk_full, file_ref, is_full
 from rain.io.outputs import Outgoing
-from rain.io.tree import copy_file
+from rain.io.tree import copy_file, is_within
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED_MAX = 10
@@ -260,13 +260,21 @@ class Workspace:
         if same is not None:
             return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
         real = os.path.realpath(path)
-        keep = keep or os.path.islink(path) or not _within(real, self._cwd)
-        if not is_dir:
-            return self._outgoing.file(real, index, spec, keep=keep)
         # Links to input files become those files: what they lead to is not part of the output.
         follow = [os.path.realpath(folder) for folder in self._lenders]
+        here = os.path.realpath(self._cwd)
+        if not any(is_within(real, folder) for folder in (here, *follow)):
+            link = _escaping(path, [here, *follow])
+            raise RainException(
+                f"output {_name(spec)} is not taken: the link {link!r} leads to {os.readlink(link)!r}, which is not in "
+                "the folder in which the program runs; copy what is there into the folder"
+            )
+        keep = keep or os.path.islink(path) or not is_within(real, here)
+        if not is_dir:
+            return self._outgoing.file(real, index, spec, keep=keep)
+        lent = list(self._roots.values())
         try:
-            return self._outgoing.directory(real, index, spec, keep=keep, follow=follow)
+            return self._outgoing.directory(real, index, spec, keep=keep, follow=follow, lent=lent)
         except RainException as error:
             raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
 
@@ -414,12 +422,24 @@ def _same_tree(source: str, path: str) -> bool:
     return True
 
 
+def _escaping(path: str, folders: Sequence[str]) -> str:
+    """The first link on the way along the relative `path` that leads out of all `folders`."""
+    parts = path.split("/")
+    prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    outside = (
+        prefix
+        for prefix in prefixes
+        if os.path.islink(prefix) and not any(is_within(os.path.realpath(prefix), folder) for folder in folders)
+    )
+    return next(outside, path)
+
+
 def _length(path: str) -> int:
     return 0 if path == "." else len(path)
 
 
 def _within(path: str, folder: str) -> bool:
-    return path == folder or folder == "." or path.startswith(f"{folder}/")
+    return folder == "." or is_within(path, folder)
 
 
 def _kind(mode: int) -> str:

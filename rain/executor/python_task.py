@@ -175,10 +175,10 @@ class PythonTasks:
         self.let_go()
         self._modules.register(config.sources)
         args, kwargs = self._lingering = _unpickled_arguments(config.args, function.name)
-        # A directory that the task makes may hold links to its inputs: to files beside which they lie, or inside them.
-        follow = [os.path.dirname(os.path.realpath(value.path)) for value in task.inputs if value.path is not None]
+        # What the task makes may be, or hold, links to its inputs.
+        lent = [value.path for value in task.inputs if value.path is not None]
         seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
-        context = Context(function.call, spec, seen, self._cache, staging, follow)
+        context = Context(function.call, spec, seen, self._cache, staging, lent)
         begin = time.perf_counter()
         try:
             value = function.call(context, *args, **kwargs)

@@ -87,21 +87,29 @@ class Staging:
         source = StagedFile(stored.file, stored.checksum)
         return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
 
-    def move_file(self, path: str, content_type: str | None) -> DataInstance:
+    def move_file(self, path: str, content_type: str | None, lent: Sequence[str] = ()) -> DataInstance:
         """The file at the relative `path` as a value; it is gone from there.
+
+        `lent` are paths of the task's inputs, to which a link may lead.
 
         Raises
         ------
         RainException
-            If there is no file, the path leads out of the task's folder, or the disk is full.
+            If there is no file, the path or a link there leads out of the task's folder, or the disk is full.
         """
         seen = _inside(path, "file")
         if not os.path.isfile(seen):
             raise RainException(f"ctx.stage_file({path!r}): {_found(seen)}")
-        if not os.stat(seen).st_mode & 0o400:
-            os.chmod(seen, 0o600)
+        if not any(tree.is_within(seen, os.path.realpath(place)) for place in (os.getcwd(), *lent)):
+            raise RainException(
+                f"ctx.stage_file({path!r}): this is a link to {os.readlink(path)!r}, which leads out of the task's "
+                "directory; copy the file"
+            )
+        found = os.stat(seen)
         # Others may see this file too; perhaps it is an object of the store.
-        shared = os.path.islink(path) or os.stat(seen).st_nlink > 1
+        shared = os.path.islink(path) or found.st_nlink > 1
+        if not shared and not found.st_mode & 0o400:
+            os.chmod(seen, 0o600)
         target = self._bring(seen, lambda target: tree.copy_file(seen, target) if shared else tree.move(seen, target))
         if shared:
             os.unlink(path)
@@ -109,10 +117,11 @@ class Staging:
         source = StagedFile(file_ref(target), None)
         return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
 
-    def move_directory(self, path: str, follow: Sequence[str]) -> DataInstance:
+    def move_directory(self, path: str, lent: Sequence[str] = ()) -> DataInstance:
         """The directory at the relative `path` as a value; it is gone from there.
 
-        Links into the folders `follow` become the files that they mean; other links must stay inside.
+        Links to the task's inputs (`lent` are their paths) become the files that they mean; other links must stay
+        inside.
 
         Raises
         ------
@@ -126,7 +135,8 @@ class Staging:
         here = os.getcwd()
         if seen != here and not seen.startswith(here + os.sep):
             raise RainException(f"ctx.stage_directory({path!r}): this is a link that leads out of the task's directory")
-        size = tree.own_tree(seen, follow)
+        real = map(os.path.realpath, lent)
+        size = tree.own_tree(seen, [os.path.dirname(place) for place in real], lent)
         if seen == here:
             os.mkdir(".rain-staged")
             for name in os.listdir(seen):

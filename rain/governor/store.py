@@ -233,6 +233,7 @@ class Store:
     def adopt(self, id: ID, file: FileRef, checksum: int | None = None) -> FileRef:
         """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
 
+        It must be the caller's alone: hard links between it and files that are not stored objects' are not looked for.
         Links to objects of this store, at `file` itself or inside of a directory, become those objects' data. What
         cannot be taken is removed, if it is in `incoming`.
 
@@ -260,7 +261,7 @@ class Store:
             if stat.S_ISLNK(seen.st_mode):
                 return self._take_link(id, file.path, checksum)
             if stat.S_ISDIR(seen.st_mode):
-                size = tree.own_tree(file.path, self._real_folders)
+                size = tree.own_tree(file.path, self._real_folders, trusted=True)
                 return self._hold_path(id, file.path, size, None, is_dir=True)
             if not stat.S_ISREG(seen.st_mode):
                 raise RainException(f"{file.path} is neither a file nor a directory")

@@ -33,6 +33,8 @@ class Outgoing:
     def file(self, path: str, index: int, spec: ObjectSpec, *, keep: bool = False) -> OutputResult:
         """Output number `index` from a regular file; with `keep` the file stays where it is.
 
+        A file that has other names too is somebody else's: it is copied and stays as it is.
+
         Raises
         ------
         RainException
@@ -41,6 +43,7 @@ class Outgoing:
         """
         seen = os.stat(path)
         size = seen.st_size
+        keep = keep or seen.st_nlink > 1
         target = self._place(seen.st_dev, index) if not keep and size > INLINE_BYTES_MAX else None
         if not keep and not seen.st_mode & 0o400:
             os.chmod(path, 0o400)
@@ -83,9 +86,16 @@ class Outgoing:
             raise
 
     def directory(
-        self, root: str, index: int, spec: ObjectSpec, *, keep: bool = False, follow: Sequence[str] = ()
+        self,
+        root: str,
+        index: int,
+        spec: ObjectSpec,
+        *,
+        keep: bool = False,
+        follow: Sequence[str] = (),
+        lent: Sequence[str] = (),
     ) -> OutputResult:
-        """Output number `index` from a directory; links to files in the folders `follow` become those files.
+        """Output number `index` from a directory; `follow` and `lent` as of `own_tree`.
 
         Raises
         ------
@@ -97,7 +107,7 @@ class Outgoing:
         keep = keep or target is None
         target = target or f"{self._setup.spill_dir}/{self._prefix}-{index}"
         self._made.append(target)
-        size = 0 if keep else own_tree(root, follow)
+        size = 0 if keep else own_tree(root, follow, lent)
         if keep or not _renamed(root, target):
             copy_tree(root, target, follow=follow)
             size = own_tree(target)

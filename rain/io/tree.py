@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 import stat
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from rain.common.errors import RainException
@@ -111,6 +113,11 @@ def link_stays_inside(folder: Sequence[str], target: str, read_link: Callable[[s
         return resolve(folder, target, read_link) is not None
     except LinkLoop:
         return True
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or below it, as they are written."""
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _inside(path: str, folders: Sequence[str]) -> bool:
@@ -328,29 +335,90 @@ def link_file(source: str, target: str) -> None:
         os.symlink(os.path.abspath(source), target)
 
 
-def own_tree(root: str, follow: Sequence[str] = ()) -> int:
+def own_tree(root: str, follow: Sequence[str] = (), lent: Sequence[str] = (), *, trusted: bool = False) -> int:
     """Make the files of a directory that a task made read-only, and links into the folders `follow` the files that they
     mean (hard links, where possible); gives the sum of the files' sizes.
+
+    A file that has a name outside of the directory too is somebody else's: it is replaced by a copy and otherwise left
+    alone.
+
+    Parameters
+    ----------
+    root : str
+    follow : sequence of str
+        Real paths of folders.
+    lent : sequence of str
+        Paths of stored objects: hard links to their files stay such.
+    trusted : bool
+        That all files which have other names are those of stored objects.
 
     Raises
     ------
     RainException
         If the directory is not one that Rain takes, or the disk is full.
+    OSError
+        If something cannot be read.
     """
     total = 0
     linked = []
+    shared = []
     for entry in walk(root, follow=follow):
         if entry.kind == "f":
             total += entry.stat.st_size
             if entry.target:
                 linked.append((entry.path, entry.target))
+            elif entry.stat.st_nlink > 1 and not trusted:
+                shared.append((entry.path, entry.stat))
             else:
                 os.chmod(entry.name, read_only(entry.stat.st_mode), dir_fd=entry.folder)
+    _own_shared(root, shared, lent)
     for path, real in linked:
         place = os.path.join(root, path)
         os.unlink(place)
         link_or_copy(real, place)
     return total
+
+
+def _own_shared(root: str, files: Sequence[tuple[str, os.stat_result]], lent: Sequence[str]) -> None:
+    """As `own_tree`, for files below `root` (with what was seen of them) that have several names."""
+    names = Counter(_identity(seen) for _, seen in files)
+    stored = _files_of(lent) if files else frozenset[tuple[int, int]]()
+    copies: dict[tuple[int, int], str] = {}
+    for path, seen in files:
+        place = os.path.join(root, path)
+        key = _identity(seen)
+        if key in stored:
+            continue
+        if names[key] == seen.st_nlink:  # all in here
+            os.chmod(place, read_only(seen.st_mode))
+            continue
+        beside = os.path.join(root, f".rain-{secrets.token_hex(8)}")
+        try:
+            if key in copies:
+                os.link(copies[key], beside)
+            else:
+                copy_file(place, beside, read_only(seen.st_mode))
+                os.utime(beside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+            os.replace(beside, place)
+        except BaseException:
+            _unlink(beside)
+            raise
+        copies.setdefault(key, place)
+
+
+def _identity(seen: os.stat_result) -> tuple[int, int]:
+    return seen.st_dev, seen.st_ino
+
+
+def _files_of(paths: Sequence[str]) -> frozenset[tuple[int, int]]:
+    """Device and inode of each file that is at or below one of `paths`."""
+    found: set[tuple[int, int]] = set()
+    for path in paths:
+        if os.path.isdir(path):
+            found.update(_identity(entry.stat) for entry in walk(path) if entry.kind == "f")
+        elif os.path.exists(path):
+            found.add(_identity(os.stat(path)))
+    return frozenset(found)
 
 
 def read_only(mode: int) -> int:
@@ -422,7 +490,13 @@ def remove_any(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine."""
+    """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine.
+
+    Of a link only itself goes.
+    """
+    if os.path.islink(path):
+        _unlink(path)
+        return
     shutil.rmtree(path, ignore_errors=True)
     if os.path.lexists(path):
         _open_up(path)

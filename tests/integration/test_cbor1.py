@@ -26,9 +26,10 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor import cbor1_wire as wire
 from rain.governor.cbor1 import ForeignExecutors
+from rain.governor.cbor1_outputs import take_outputs
 
 FOLDER = pathlib.Path(__file__).parent.parent / "cbor1_executor"
 GUARD_S = 30.0
@@ -605,6 +606,29 @@ async def test_changed_input_is_noticed(rig: Rig) -> None:
     rig.start()
     message = await rig.error("write", rig.input(BIG))
     assert "executor 'example' changed one of its inputs" in message
+
+
+@pytest.mark.parametrize("data_type", ["blob", "dir"])
+def test_outputs_that_have_other_names_are_copied(tmp_path: pathlib.Path, data_type: str) -> None:
+    for name in ("folder", "store", "spill"):
+        (tmp_path / name).mkdir()
+    mine, made = tmp_path / "mine", tmp_path / "folder" / "made"
+    mine.write_bytes(BIG)
+    mine.chmod(0o600)
+    if data_type == "dir":
+        made.mkdir()
+    os.link(mine, made / "f" if data_type == "dir" else made)
+    setup = ExecutorSetup(
+        1, 1, "g", str(tmp_path), f"{tmp_path}/store", f"{tmp_path}/spill", 1 << 30, None, None, {}, {}
+    )
+    task = ExecutorTask(1, 1, TaskSpec(ID(1, 1), "x/y"), [], [ObjectSpec(ID(1, 2), "made", None, data_type)])
+    result = wire.ForeignResult(ID(1, 1), None, TaskInfo(), [(ObjectInfo(), wire.Path(str(made)))], [])
+    (output,) = take_outputs(setup, f"{tmp_path}/folder", task, result, [])
+    mine.write_bytes(b"later")
+    assert mine.stat().st_mode & 0o777 == 0o600
+    kept = pathlib.Path(output.file.path)
+    assert (kept / "f" if data_type == "dir" else kept).read_bytes() == BIG
+    assert not made.exists()
 
 
 @with_rig

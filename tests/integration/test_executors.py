@@ -281,6 +281,37 @@ async def test_staged_files_and_directories(rig: Rig) -> None:
 
 
 @with_rig
+async def test_staging_leaves_alone_what_has_other_names(rig: Rig) -> None:
+    mine = rig.folder / "mine"
+    mine.mkdir()
+    for name in "abc":
+        (mine / name).write_bytes(bytes(200_000))
+        (mine / name).chmod(0o600)
+
+    def stage(ctx, folder):
+        os.mkdir("d")
+        for name, place in (("a", "a"), ("b", "d/b")):
+            os.link(f"{folder}/{name}", place)
+        os.symlink(f"{folder}/c", "c")
+        try:
+            ctx.stage_file("c")
+        except Exception as error:
+            ctx.debug("{}", error)
+        return ctx.stage_file("a"), ctx.stage_directory("d")
+
+    rig.start()
+    outputs = [ObjectSpec(ID(0, 0), "f"), ObjectSpec(ID(0, 0), "d", None, "dir")]
+    result = await rig.run(stage, str(mine), outputs=outputs)
+    assert "is a link to" in result.info.debug
+    assert "leads out" in result.info.debug
+    for name in "abc":
+        assert (mine / name).stat().st_mode & 0o777 == 0o600
+        (mine / name).write_bytes(b"later")
+    assert Path(result.outputs[0].file.path).read_bytes() == bytes(200_000)
+    assert Path(result.outputs[1].file.path, "b").read_bytes() == bytes(200_000)
+
+
+@with_rig
 async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
     def stage(ctx, blob, tree):
         os.mkdir("d")
@@ -302,6 +333,8 @@ async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
     assert (tree / "blob").read_bytes() == b"blob"
     assert (tree / "tree" / "f").read_text() == "inner"
     assert not (tree / "blob").is_symlink()
+    assert (tree / "blob").samefile(rig.folder / "b")  # an object's file is shared, not copied
+    assert (tree / "tree" / "f").samefile(rig.folder / "t" / "f")
 
 
 @with_rig

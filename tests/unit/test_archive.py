@@ -467,3 +467,15 @@ def test_remove_tree_copes_with_modes(tmp_path):
         if parent.stat().st_mode & 0o005 != 0o005 and parent.owner() == tmp_path.owner():
             parent.chmod(parent.stat().st_mode | 0o005)
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_removing_a_link_touches_nothing_behind_it(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "f").write_text("f")
+    mine.chmod(0o500)
+    (tmp_path / "link").symlink_to(mine)
+    tree.remove_tree(str(tmp_path / "link"))
+    assert not (tmp_path / "link").is_symlink()
+    assert (mine / "f").read_text() == "f"
+    assert mine.stat().st_mode & 0o777 == 0o500

@@ -380,12 +380,66 @@ def test_output_through_links(executor: Executor) -> None:
     outside = executor.root / "outside"
     outside.mkdir()
     (outside / "big").write_bytes(BIG)
-    script = f"echo real > a; ln -s a b; ln -s {outside} o"
-    result = executor.result(script, shell=True, outputs=[("b", "blob"), ("o/big", "blob")])
+    inputs = [("in", executor.blob(BIG))]
+    script = "echo real > a; ln -s a b; ln -s in c"
+    result = executor.result(script, shell=True, inputs=inputs, outputs=[("b", "blob"), ("c", "blob")])
     assert result.error is None, result.error
     assert result.outputs[0].data == b"real\n"
     assert pathlib.Path(result.outputs[1].file.path).read_bytes() == BIG
-    assert (outside / "big").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "link"),
+    [
+        ("ln -s {}/big f", ("f", "blob"), "f"),
+        ("ln -s {} o", ("o/big", "blob"), "o"),
+        ("ln -s {}/big g; ln -s g f", ("f", "blob"), "f"),
+        ("mkdir s; ln -s {} s/o", ("s/o", "dir"), "s/o"),
+    ],
+)
+def test_output_through_links_that_lead_outside(
+    executor: Executor, command: str, output: tuple[str, str], link: str
+) -> None:
+    outside = executor.root / "outside"
+    outside.mkdir()
+    (outside / "big").write_bytes(BIG)
+    mode = (outside / "big").stat().st_mode
+    message = executor.error(command.format(outside), shell=True, outputs=[output])
+    assert f"the link {link!r} leads to" in message
+    assert (outside / "big").stat().st_mode == mode
+
+
+@pytest.mark.parametrize("size", [10, len(BIG)])
+def test_outputs_that_are_hard_links(executor: Executor, size: int) -> None:
+    mine = executor.root / "mine"
+    mine.mkdir()
+    for name in "abc":
+        (mine / name).write_bytes(BIG[:size])
+        (mine / name).chmod(0o600)
+    script = f"ln {mine}/a f; mkdir -p d/s; ln {mine}/b d/b; ln {mine}/b d/s/c; ln f d/s/a; echo own > d/x; ln d/x d/y"
+    result = executor.result(script, shell=True, outputs=[("f", "blob"), ("d", "dir")])
+    assert result.error is None, result.error
+    for name in "abc":
+        (mine / name).write_bytes(b"later")  # through the same inode
+        assert (mine / name).stat().st_mode & 0o777 == 0o600
+    blob, tree = result.outputs
+    assert (blob.data or pathlib.Path(blob.file.path).read_bytes()) == BIG[:size]
+    root = pathlib.Path(tree.file.path)
+    found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert found == {"b": BIG[:size], "s/c": BIG[:size], "s/a": BIG[:size], "x": b"own\n", "y": b"own\n"}
+    assert all(path.stat().st_mode & 0o777 == 0o444 for path in root.rglob("*") if path.is_file())
+    assert tree.info.size == 3 * size + 8
+
+
+def test_hard_links_to_inputs_stay_without_a_copy(executor: Executor) -> None:
+    executor.before = lambda runner: setattr(runner.read_only, "needed", False)
+    blob, tree = executor.blob(BIG), executor.directory({"s/a": BIG})
+    script = "mkdir d; ln $(readlink f) d/f; ln $(readlink in/s/a) d/a"
+    result = executor.result(script, shell=True, inputs=[("f", blob), ("in", tree)], outputs=[("d", "dir")])
+    assert result.error is None, result.error
+    root = pathlib.Path(result.outputs[0].file.path)
+    assert (root / "f").samefile(blob.path)
+    assert (root / "a").samefile(pathlib.Path(tree.path, "s", "a"))
 
 
 # -- inputs are read-only --------------------------------------------------------------------------------
