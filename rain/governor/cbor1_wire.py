@@ -25,6 +25,7 @@ from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, DEBUG_BYTES_MAX
 from rain.common.messages import ExecutorTask
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
+from rain.io import cbor
 
 PROTOCOL = "cbor-1"
 _LENGTH = struct.Struct("<I")
@@ -96,7 +97,7 @@ def encode_frame(message: str, data: Mapping[str, Any]) -> bytes:
         If `data` holds something that has no CBOR form, or is too long.
     """
     try:
-        item = cbor2.dumps([message, data])
+        item = cbor.dumps([message, data])
     except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError) as error:
         raise Cbor1Error(f"cannot be sent the {message}: {error}") from None
     if len(item) > CBOR_FRAME_BYTES_MAX:
@@ -158,7 +159,7 @@ def decode_item(item: bytes) -> tuple[str, dict[str, Any]]:
         If it is not CBOR, or not of the form ``[message, data]``.
     """
     try:
-        value = cbor2.loads(item)
+        value = cbor.loads(item)
     except Exception as error:  # beside its own errors the library lets those of the values' constructors through
         raise Cbor1Error(f"sent a frame of {len(item)} bytes that is not CBOR: {error}") from None
     if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)):

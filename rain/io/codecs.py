@@ -183,6 +183,8 @@ def _encode_into(value: Any, content_type: str | None, write: Callable[[Any], An
         hint = ""
         if name == "pickle":
             hint = '; content type "cloudpickle" can do functions, lambdas and classes of a notebook'
+        elif name not in PICKLES:
+            hint = '; content type "pickle" can do more'
         problem = f"{type(error).__name__}: {error}{hint}"
         raise RainException(f"a {type(value).__name__} cannot be encoded as {name!r}: {problem}") from error
 
@@ -193,9 +195,9 @@ def _encode_small(value: Any, name: str | None) -> Buffer:
 
         return json.dumps(value).encode()
     if name == "cbor":
-        import cbor2
+        from rain.io import cbor
 
-        return cbor2.dumps(value)
+        return cbor.dumps(value)
     if name is None:
         raise RainException("a value cannot be encoded without a content type")
     if name == "dir":
@@ -258,9 +260,9 @@ def decode_value(data: Buffer, content_type: str | None, writable: bool = False)
 
             return json.loads(bytes(data))
         if name == "cbor":
-            import cbor2
+            from rain.io import cbor
 
-            return cbor2.loads(bytes(data))
+            return cbor.loads(data)
         if name == "text" or name.startswith("text-"):
             return str(data, text_encoding(name))
     except RainException:
