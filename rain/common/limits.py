@@ -59,6 +59,8 @@ ECHO_FLUSH_S = 1.0
 """How long waiting for tasks may take longer so that what they printed is shown before it returns."""
 ECHO_LINE_CHARS_MAX = 4096
 """A line that has not ended is shown all the same when it is longer."""
+ECHO_HELD_CHARS_MAX = 256 * KIB
+"""What is kept of that for the next cell of a notebook that a program runs, while no cell runs; of more the end."""
 ERROR_OUTPUT_BYTES_MAX = 4 * KIB
 """Tail of stderr that is quoted in an error's text."""
 DEBUG_BYTES_MAX = 64 * KIB

@@ -249,9 +249,13 @@ def _view_of(widget: LiveWidget) -> dict[str, Any]:
 
 
 def _is_headless() -> bool:
-    """Whether whoever runs the cells is a program, such as nbconvert: nobody could answer a question."""
     shell = shell_with_kernel()
-    return shell is not None and not getattr(shell.kernel, "_allow_stdin", True)
+    return shell is not None and is_headless(shell.kernel)
+
+
+def is_headless(kernel: Any) -> bool:
+    """Whether whoever asked for the newest cell is a program, such as nbconvert: nobody could answer a question."""
+    return not getattr(kernel, "_allow_stdin", True)
 
 
 def _check_kernel() -> None:

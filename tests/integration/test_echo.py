@@ -101,6 +101,43 @@ def test_without_echo_nothing_comes(started: Kernel) -> None:
     assert started.good("e.stdout()").result == "'e begins\\ne ends\\n'"
 
 
+def test_threads_and_contexts_belong_to_the_cell_that_started_them(started: Kernel, tmp_path: Path) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    first = started.good(
+        "import contextvars, threading\n"
+        "def make(word):\n"
+        f"    appears({str(gate)!r})\n"
+        "    made = talk(word)\n"
+        "    session.submit()\n"
+        "    session.wait(made)\n"
+        "threads = [threading.Thread(target=make, args=['plain'], daemon=True),\n"
+        "    threading.Thread(target=contextvars.copy_context().run, args=[make, 'copied'], daemon=True)]\n"
+        "[thread.start() for thread in threads]"
+    )
+    second = started.start(f"own = talk('own')\nsession.submit()\nsession.wait(own)\nappears({str(done)!r})")
+    started.until(lambda: "own ends\n" in second.text(), "the second cell runs")
+    gate.touch()
+    started.until(
+        lambda: "plain ends\n" in first.text() and "copied ends\n" in first.text(), "text in the cell of the threads"
+    )
+    done.touch()
+    started.finish(second)
+    assert second.text() == "own begins\nown ends\n"
+
+
+def test_without_anybody_in_front_text_comes_to_the_running_cell(started: Kernel, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    first = started.good(f"a = talk('a', {str(gate)!r})\nsession.submit()", allow_stdin=False)
+    second = started.good(f"print('opens')\npathlib.Path({str(gate)!r}).touch()\nsession.wait(a)", allow_stdin=False)
+    text = first.text() + second.text().replace("opens\n", "")
+    assert text == "a begins\na ends\n"
+    assert "a ends\n" in second.text()
+    started.good("b = talk('b')\nsession.submit()\nsession.wait(b)")  # somebody is there again
+    for shown in (first, second):
+        idle = [message["msg_type"] for message in shown.messages].index("status", 1)
+        assert idle == len(shown.messages) - 1, "nothing after its end, which would be dropped"
+
+
 def test_option_of_the_magic(started: Kernel) -> None:
     started.good("other = session.client.new_session('other', default=True)")
     started.good("%%rain_remote --echo say(word)\nprint(word)")

@@ -2,11 +2,15 @@
 
 Theory of operation
 -------------------
-When a task is made its record remembers the header of the message that asked for the running cell (`_Echo.origin`).
-What the task prints later comes to `_Echo.write`, in the client's thread; it is gathered by header, and sent from the
-kernel's own IO thread as ``stream`` messages that answer that header, a few times a second at most. A front end puts
-them into the cell that the header belongs to, whatever runs meanwhile; if that cell was run again, its new run has
-another header, and the late text of the old run goes nowhere.
+When a task is made its record remembers the header of the message that asked for the cell it belongs to
+(`_Echo.origin`). What the task prints later comes to `_Echo.write`, in the client's thread; it is gathered by header,
+and sent from the kernel's own IO thread as ``stream`` messages that answer that header, a few times a second at most. A
+front end puts them into the cell that the header belongs to, whatever runs meanwhile; if that cell was run again, its
+new run has another header, and the late text of the old run goes nowhere.
+
+What runs a notebook without anybody in front of it (nbclient, papermill, nbconvert) reads only what answers the cell
+that runs. There everything goes to the running cell, whichever made the task; between two cells it is held, and the
+next one begins with it.
 
 How much text comes at all is limited by `rain.client.echo`.
 
@@ -17,9 +21,13 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
+from concurrent.futures import thread as pools
 from typing import Any
 
 from rain.client import echo, sites
+from rain.common.limits import ECHO_HELD_CHARS_MAX
+from rain.notebook.shown import is_headless
 
 FLUSH_S = 0.1
 """Text is sent that often at most."""
@@ -34,40 +42,113 @@ class _Echo:
         self._sending = threading.Lock()
         self._waiting: dict[tuple[str, str], tuple[Any, list[str]]] = {}
         self._scheduled = False
+        self._newest: Any = self._asked()
+        self._running = True  # a cell: we are being installed in one
+        self._depth = 1  # of cells that run cells
+        self._held: list[tuple[str, str]] = []  # where nobody is in front: stream and text, for the running cell
+        self._held_chars = 0
+        self._left_out = 0
+        self._threads: weakref.WeakKeyDictionary[threading.Thread, Any] = weakref.WeakKeyDictionary()
+        self._note_threads(None)
+
+    # -- whose text it is -------------------------------------------------------------------------
 
     def origin(self) -> Any:
-        """The header of the message that asked for what is being run.
+        """The header of the message that asked for the cell to which a task that is made now belongs.
 
-        A thread that outlives its cell gets that of the present one, into which the kernel puts all that it prints.
+        That is the cell that runs; of a context that was copied, the cell it comes from; of a thread, the cell that
+        started it. The kernel itself knows of a thread only which cell is the newest.
         """
+        context = getattr(self._kernel, "_shell_parent", None)
+        if context is not None and context.get(None) is None:  # a thread that began without a context
+            known = self._threads.get(threading.current_thread())
+            if known:
+                return known
+        return self._asked()
+
+    def _asked(self) -> Any:
         parent = self._kernel.get_parent()
         return parent.get("header") if parent else None
 
-    def write(self, record: Any, stream: str, text: str) -> None:
-        """Text that the task of `record` printed; any thread."""
-        header = record.origin
-        if not header or not text:
+    def _note_threads(self, header: Any) -> None:
+        """Threads that are new belong to the cell with this header.
+
+        Those of a pool do not: what they do now may have been asked for by any cell, the newest one most likely.
+        """
+        workers = getattr(pools, "_threads_queues", {})
+        for thread in threading.enumerate():
+            if thread not in workers:
+                self._threads.setdefault(thread, header)
+
+    def cell_begins(self, *_: Any) -> None:
+        """Text that was held is this cell's."""
+        header = self._asked()
+        if self._running and header == self._newest:
+            self._depth += 1
             return
+        self._note_threads(None)  # what was started since the last cell ended
         with self._lock:
-            self._waiting.setdefault((header["msg_id"], stream), (header, []))[1].append(text)
-            if self._scheduled:
-                return
-            self._scheduled = True
-        self._kernel.iopub_thread.schedule(self._flush_later)
+            self._newest, self._running, self._depth = header, True, 1
+        self.flush()
 
     def cell_ends(self, *_: Any) -> None:
         """Send all before front ends hear that the cell has ended, after what it printed itself."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        with self._lock:
+            self._newest, self._running = self._asked(), True
         self.flush()
+        self._depth -= 1
+        if self._depth <= 0:  # IPython tells the end of an empty cell, though not its beginning
+            self._note_threads(self._newest)
+            with self._sending, self._lock:
+                self._running = False
+
+    # -- text -------------------------------------------------------------------------------------
+
+    def write(self, record: Any, stream: str, text: str) -> None:
+        """Text that the task of `record` printed; any thread."""
+        if not text:
+            return
+        with self._lock:
+            if is_headless(self._kernel):
+                self._hold(stream, text)
+            else:
+                header = record.origin or self._newest  # a task that an earlier client made is of no cell
+                if not header:
+                    return
+                self._waiting.setdefault((header["msg_id"], stream), (header, []))[1].append(text)
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._kernel.iopub_thread.schedule(self._flush_later)
+
+    def _hold(self, stream: str, text: str) -> None:
+        """For the cell that runs, or the next one; of too much the end is kept."""
+        self._held.append((stream, text))
+        self._held_chars += len(text)
+        while self._held_chars > ECHO_HELD_CHARS_MAX and len(self._held) > 1:
+            _, first = self._held.pop(0)
+            self._held_chars -= len(first)
+            self._left_out += len(first)
 
     def flush(self) -> None:
         """Send what was gathered."""
         with self._sending:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
+                cell = self._newest if self._running else None
+                if cell:
+                    held, self._held, self._held_chars = self._held, [], 0
+                    left_out, self._left_out = self._left_out, 0
+                else:
+                    held, left_out = [], 0
             for (_, name), (header, parts) in waiting.items():
-                self._send(header, {"name": name, "text": "".join(parts)})
+                self._send(header, name, "".join(parts))
+            if left_out:
+                self._send(cell, "stdout", f"… {left_out} characters left out: no cell was running\n")
+            for name in dict.fromkeys(name for name, _ in held):
+                self._send(cell, name, "".join(text for stream, text in held if stream == name))
 
     def _flush_later(self) -> None:
         self._kernel.iopub_thread.io_loop.call_later(FLUSH_S, self._flush_now)
@@ -76,14 +157,14 @@ class _Echo:
         self._scheduled = False
         self.flush()
 
-    def _send(self, header: Any, content: dict[str, str]) -> None:
+    def _send(self, header: Any, name: str, text: str) -> None:
         kernel = self._kernel
         kernel.session.send(
             kernel.iopub_socket,
             "stream",
-            content,
+            {"name": name, "text": text},
             parent={"header": header},
-            ident=f"stream.{content['name']}".encode(),  # the topic
+            ident=f"stream.{name}".encode(),  # the topic
         )
 
 
@@ -99,6 +180,7 @@ def install(shell: Any) -> None:
     found = _Echo(kernel)
     _installed = (found, sites.origin, echo.sink)
     sites.origin, echo.sink = found.origin, found.write
+    shell.events.register("pre_run_cell", found.cell_begins)
     shell.events.register("post_run_cell", found.cell_ends)
 
 
@@ -107,5 +189,6 @@ def remove(shell: Any) -> None:
     global _installed
     if _installed is not None:
         found, sites.origin, echo.sink = _installed
+        shell.events.unregister("pre_run_cell", found.cell_begins)
         shell.events.unregister("post_run_cell", found.cell_ends)
         _installed = None
