@@ -1,21 +1,26 @@
-# `make help` lists what there is. Everything lives in .venv; nothing outside this folder is changed, except that
-# `make test`, run as root, installs the Debian packages that some tests need.
+# `make help` lists what there is. Everything lives in .venv (`make test-python` has one for each interpreter); nothing
+# outside this folder is changed, except that `make test`, run as root, installs the Debian packages that some tests need.
 
 SHELL := /bin/sh
 VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
-PREPARE := sh tools/prepare.sh
+PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test lint bench soak lab notebooks screenshots frontend clean
+.PHONY: help demo test test-python lint bench soak lab notebooks screenshots frontend clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it as HTML
 	@$(PYTHON_IN) tools/demo.py
 
 test: $(VENV)/.test debian  ## all tests and checks (as root it first installs the Debian packages that they need)
 	@$(PYTHON_IN) -m pytest $(ARGS)
+
+test-python:  ## all tests on another interpreter, in an environment of its own: make test-python PYTHON=python3.14
+	@version=$$('$(PYTHON)' -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2]); sys.exit(v < (3, 11))') || \
+		{ echo 'Name an interpreter, 3.11 or newer: make test-python PYTHON=python3.14' >&2; exit 2; }; \
+	$(MAKE) --no-print-directory test VENV=".venv-$$version"
 
 lint: $(VENV)/.test  ## ruff, mypy and the import rules
 	@$(PYTHON_IN) tools/lint.py
@@ -39,7 +44,7 @@ frontend:  ## build the browser part of the notebook (needs node and npm; its re
 	@cd frontend && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove the environment and what tools left behind
-	rm -rf $(VENV) demo-out build frontend/node_modules frontend/dev/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* demo-out build frontend/node_modules frontend/dev/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 # Neither news nor updates are looked for; root may run it, for instance in a container.
 QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \

@@ -33,7 +33,7 @@ def test_python(line: int, source: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_first_commands_are_targets_of_make() -> None:
-    commands = re.findall(r"^    (make \w+)", README.read_text(), re.MULTILINE)
+    commands = re.findall(r"^    (make [\w-]+)", README.read_text(), re.MULTILINE)
     assert commands[:2] == ["make demo", "make test"]
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for command in commands:

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from types import CodeType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from rain.client.annotations import settling
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _pickler_class() -> Any:
 
         reduced = cloudpickle.Pickler.dispatch_table[CodeType]
 
-        class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        class Pickler(settling(cloudpickle.Pickler)):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
                 if type(obj) in RUN_AT_CALL:
                     return iter, (_run(obj),)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active import get_active_session
+from rain.client.annotations import annotations_of, signature_of
 from rain.client.constants import encoded
 from rain.client.data import DataObject, make_constant
 from rain.client.function import Source, function_constant, has_other_hosts, sources_of
@@ -119,7 +120,7 @@ class Remote:
 
     def _read_signature(self, function: Any) -> None:
         try:
-            signature = inspect.signature(function)
+            signature = signature_of(function)
         except (TypeError, ValueError) as error:
             raise RainException(f"the signature of {function!r} cannot be read: {error}") from None
         parameters = list(signature.parameters.values())
@@ -582,7 +583,7 @@ def _annotations(function: Any) -> dict[str, Any]:
             names[variable] = cell.cell_contents
         except ValueError:
             continue
-    for name, annotation in getattr(function, "__annotations__", {}).items():
+    for name, annotation in annotations_of(function).items():
         if isinstance(annotation, str):
             if "put" not in annotation:
                 continue

@@ -113,7 +113,7 @@ class Lab:
         (folder / "kernel.json").write_text(json.dumps(spec))
 
     def need_kernel(self, name: str) -> None:
-        """Skip the test if ``.venv/kernels`` has no kernel with that name (`tools/prepare.sh` makes them)."""
+        """Skip the test if the environment has no ``kernels/name`` (`tools/prepare.sh` makes them)."""
         packages = Path(sys.prefix) / "kernels" / name
         if name == "python3" or (self.folder / "data" / "kernels" / name).exists():
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.integration.cells import Shell, shell
@@ -30,7 +31,9 @@ def test_cells_helpers_and_carets(shell: Shell) -> None:
     function = shell.number
     text = shell.cell("task = f(10)\nsession.run(task)")
     assert text.startswith("TaskException: Task 'f' (")
-    assert f"  Cell In[{function}], line 5, in f\n    return nested(x)\n           ^^^^^^^^^\n" in text
+    # From Python 3.13 on there are no marks under what is all of a line.
+    marked = rf"  Cell In\[{function}\], line 5, in f\n    return nested\(x\)\n(           [\^]{{9}}\n)?  Cell"
+    assert re.search(marked, text)
     assert f"  Cell In[{function}], line 4, in <lambda>\n" in text
     assert f"  Cell In[{helper}], line 2, in helper\n    return [1 / (i - 3)\n" in text
     assert "            ~~^~~~~~~~~\nZeroDivisionError: division by zero\n" in text
@@ -82,9 +85,11 @@ def test_chains_groups_and_code_that_is_no_cell(shell: Shell, tmp_path: Path) ->
     assert f"  | {cell}13, in grouped\n" in text
     assert "    | KeyError: 'one'" in text
     text = shell.cell("session.run(syntax())")
-    assert (
-        f'{cell}16, in syntax\n    exec("a = = 2")\n  File "<string>", line 1\n    a = = 2\n        ^\nSyntaxError'
-        in text
+    assert re.search(
+        re.escape(f'{cell}16, in syntax\n    exec("a = = 2")\n')
+        + r"(    [~^]+\n)?"  # from Python 3.13 on
+        + re.escape('  File "<string>", line 1\n    a = = 2\n        ^\nSyntaxError'),
+        text,
     )
     text = shell.cell("session.run(misuse())")
     assert f"{cell}19, in misuse\n    return ctx.blob(12)\n" in text

@@ -23,8 +23,8 @@ from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Tas
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec
 from rain.executor.program import ProgramRunner
 from rain.executor.readonly import ReadOnly
+from tests.privileges import MAY_MOUNT
 
-MAY_MOUNT = os.geteuid() == 0 and os.system("unshare -m true 2>/dev/null") == 0
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
 WRITE_TO_INPUT = "import sys\ntry:\n open(sys.argv[1],'w')\nexcept Exception as error:\n print(type(error).__name__)"
 

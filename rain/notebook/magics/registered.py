@@ -33,7 +33,11 @@ NAMES = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong by a `RainException`."""
+    """Tells what is wrong by a `RainException`, in plain text."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.color = False  # Python 3.14 puts colours into usages, in a kernel always
 
     def error(self, message: str) -> NoReturn:
         raise RainException(f"{self.prog}: {message}\n{self.format_usage().strip()}")

@@ -149,7 +149,7 @@ def compile_body(cell: Cell, flags: int = 0) -> tuple[str, CodeType]:
         code = compile(tree, cell.filename, "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         raise cell.moved(error) from None
-    _check_outputs(cell, code)
+    _check_outputs(cell, tree, flags)
     return source, code
 
 
@@ -208,16 +208,37 @@ def _ending(cell: Cell, width: int) -> list[ast.stmt]:
     return statements
 
 
-def _check_outputs(cell: Cell, code: CodeType) -> None:
-    """Whether each output is a variable of the body, so that no variable of the notebook is taken for it."""
+def _check_outputs(cell: Cell, tree: ast.Module, flags: int) -> None:
+    """Whether each output is a variable of the body, so that no variable of the notebook is taken for it; changes
+    `tree`, which has been compiled."""
+    if not cell.line.outputs:
+        return
+    separated = ast.fix_missing_locations(_Separated().visit(tree))
+    code = compile(separated, cell.filename, "exec", flags, dont_inherit=True)
     function = next(item for item in code.co_consts if isinstance(item, CodeType) and item.co_name == cell.line.name)
-    for output in cell.line.outputs or ():
+    for output in cell.line.outputs:
         if output.name not in function.co_varnames + function.co_cellvars:
             raise cell.error(
                 f"output {output.name!r} is never assigned in the body",
                 cell.skipped + 1,
                 len(MAGIC) + 2 + output.column,
             )
+
+
+class _Separated(ast.NodeTransformer):
+    """Makes comprehensions generator expressions: these keep variables of their own, while those of the others stand
+    among the function's from Python 3.12 on. Which names the function itself assigns stays the same."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.copy_location(ast.GeneratorExp(node.elt, node.generators), node)
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        self.generic_visit(node)
+        pair = ast.Tuple([node.key, node.value], ast.Load())
+        return ast.copy_location(ast.GeneratorExp(pair, node.generators), node)
 
 
 # -- functions ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -338,6 +339,27 @@ def test_annotations_do_not_travel(detached: Session) -> None:
 
     function.__annotations__["x"] = Unpicklable()
     assert function_of(remote(function)(1))(None, 1) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before Python 3.14 the definition itself raises")
+def test_annotations_may_name_what_is_not_there(detached: Session) -> None:
+    names: dict[str, Any] = {"__name__": "__main__", "Annotated": Annotated, "Input": Input, "Output": Output}
+    source = (
+        "def helper(x: Missing) -> Missing:\n    return helper2(x)\n"
+        "def helper2(x: Missing, n: int = 2) -> int:\n    return x * n if n else helper(x)\n"
+        "def function(ctx, x: Annotated[Missing, Input(load=True)], y: Missing = 1) -> Output('z'):\n"
+        "    return helper(x)\n"
+    )
+    exec(compile(source, "<missing>", "exec", dont_inherit=True), names)
+    made = remote(names["function"])
+    task = made(pickled(4))
+    assert task.outputs.labels == ["z"]
+    assert "x" in str(made.__signature__)  # type: ignore[attr-defined]
+    function = function_of(task)
+    assert function(None, 4) == 8
+    assert function.__globals__["helper2"].__annotations__ == {"x": "Missing", "n": "int", "return": "int"}
+    with pytest.raises(NameError):  # the user's own function is left as it is
+        names["helper"].__annotations__  # noqa: B018
 
 
 def test_recursion_through_the_remote_itself(detached: Session) -> None:

@@ -40,6 +40,8 @@ def test_outputs_are_the_variables_at_the_end() -> None:
     assert define("same(x) -> x", "")(None, 5) == 5
     assert define("closed(x) -> y", "y = 1\nf = lambda: y")(None, 5) == 1
     assert define("walrus(x) -> y", "if (y := x): pass")(None, 5) == 5
+    assert define("inside(x) -> y", "z = [y := a for a in x]")(None, [4, 5]) == 5
+    assert define("both(x) -> y", "y = {y: a for y in x for a in [y]}")(None, [4, 5]) == {4: 4, 5: 5}
 
 
 def test_missing_outputs_are_named() -> None:
@@ -49,10 +51,25 @@ def test_missing_outputs_are_named() -> None:
         function(None, False)
 
 
-@pytest.mark.parametrize("body", ["b = a", "def b2(): b = 1", "[b for b in a]", "global b\nb = 1"])
+NEVER_ASSIGNED = [
+    "c = a",
+    "def b2(): b = 1",
+    "class c: b = 1",
+    "lambda b: b",
+    "global b\nb = 1",
+    "[b for b in a]",
+    "{b for b in a}",
+    "{b: b for b in a}",
+    "{c: b for c in a for b in c}",
+    "any(b for b in a)",
+    "[[b for b in c] for c in a]",
+    "c = [b async for b in a]",
+    "if a:\n  c = [b for b, _ in a if b]",
+]
+
+
+@pytest.mark.parametrize("body", NEVER_ASSIGNED)
 def test_outputs_that_are_never_assigned(body: str) -> None:
-    if body == "b = a":
-        body = "c = a"
     with pytest.raises(SyntaxError, match="output 'b' is never assigned"):
         define("f(a) -> b", body)
 
