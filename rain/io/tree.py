@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_EMPTIED_DEPTH_MAX = 100  # each level takes a descriptor and a frame of the interpreter's stack
 _LINKS_FOLLOWED_MAX = 40  # as the kernel: beyond, following fails with ELOOP
 
 
@@ -492,24 +492,76 @@ def remove_any(path: str) -> None:
 def remove_tree(path: str) -> None:
     """Remove a directory with all that is in it, also what its owner made unreadable; gone already is fine.
 
-    Of a link only itself goes.
+    What is mounted in it stays, with the folders above: it belongs to somebody else. Of a link only itself goes.
     """
     if os.path.islink(path):
         _unlink(path)
         return
-    shutil.rmtree(path, ignore_errors=True)
-    if os.path.lexists(path):
-        _open_up(path)
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _open_up(path: str) -> None:
-    """Let the owner into all folders from `path` down."""
     try:
-        os.chmod(path, 0o700)
-        with os.scandir(path) as entries:
-            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        folder = _open_to_empty(path, None)
     except OSError:
         return
-    for folder in inner:
-        _open_up(folder)
+    mount = _mount_of(folder)
+    try:
+        while _empty(folder, mount, folder, 0):
+            pass
+        os.rmdir(path)
+    except OSError:
+        pass
+    finally:
+        os.close(folder)
+
+
+def _open_to_empty(name: str, parent: int | None) -> int:
+    """A descriptor of a folder in which its owner may remove things."""
+    try:
+        folder = os.open(name, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+    except PermissionError:
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+            raise
+        os.chmod(name, 0o700, dir_fd=parent)
+        folder = os.open(name, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+    mode = os.fstat(folder).st_mode
+    if mode & 0o700 != 0o700:
+        try:
+            os.fchmod(folder, stat.S_IMODE(mode) | 0o700)
+        except OSError:
+            pass  # then what is in it says so
+    return folder
+
+
+def _mount_of(folder: int) -> tuple[int, bytes]:
+    """Tells mounts apart, also several of one file system."""
+    try:
+        with open(f"/proc/self/fdinfo/{folder}", "rb", buffering=0) as file:
+            number = file.read(256).partition(b"mnt_id:")[2].partition(b"\n")[0]
+    except OSError:
+        number = b""
+    return os.fstat(folder).st_dev, number
+
+
+def _empty(folder: int, mount: tuple[int, bytes], root: int, depth: int) -> bool:
+    """Remove what is in a folder; whether something from too deep below was brought up into `root` instead."""
+    brought = False
+    with os.scandir(folder) as entries:
+        inner = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_dir in inner:
+        try:
+            if not is_dir:
+                os.unlink(name, dir_fd=folder)
+                continue
+            below = _open_to_empty(name, folder)
+            try:
+                if _mount_of(below) != mount:
+                    continue
+                if depth >= _EMPTIED_DEPTH_MAX:
+                    os.rename(name, f"deep-{os.fstat(below).st_ino}", src_dir_fd=folder, dst_dir_fd=root)
+                    brought = True
+                    continue
+                brought |= _empty(below, mount, root, depth + 1)
+            finally:
+                os.close(below)
+            os.rmdir(name, dir_fd=folder)
+        except OSError:
+            continue
+    return brought

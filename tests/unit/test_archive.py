@@ -1,6 +1,7 @@
 import io
 import os
 import resource
+import shutil
 import socket
 import stat
 import subprocess
@@ -295,7 +296,7 @@ def test_announced_bytes_are_not_believed(tmp_path):
 
 
 def test_more_than_the_disk_holds_is_refused_at_once(tmp_path, monkeypatch):
-    usage = tree.shutil.disk_usage(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("rain.io.archive.shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
     with pytest.raises(ResourceError, match=r"no space left to write .*bomb \(17825792 bytes\)"):
         unpack([archive._block(b"bomb", 0o644, 17 << 20, b"0"), bytes(10_000)], str(tmp_path / "t"))
@@ -479,3 +480,42 @@ def test_removing_a_link_touches_nothing_behind_it(tmp_path):
     assert not (tmp_path / "link").is_symlink()
     assert (mine / "f").read_text() == "f"
     assert mine.stat().st_mode & 0o777 == 0o500
+
+
+def test_remove_tree_copes_with_depth(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "deep-1").touch()
+    folder = os.open(root, os.O_RDONLY)
+    for _ in range(2500):  # deeper than paths, descriptors and Python's stack go
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    tree.remove_tree(str(root))
+    assert not root.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("kind", [["-t", "tmpfs", "tmpfs"], ["--bind", "{results}"]])
+def test_remove_tree_leaves_what_is_mounted_inside(tmp_path, kind):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "precious").touch()
+    mounted = tmp_path / "root/a/mounted"
+    mounted.mkdir(parents=True)
+    (tmp_path / "root/b").mkdir()
+    if subprocess.run(
+        ["mount", *(word.format(results=results) for word in kind), mounted], capture_output=True
+    ).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (mounted / "precious").touch()
+        tree.remove_tree(str(tmp_path / "root"))
+        assert (mounted / "precious").exists()
+        assert os.listdir(tmp_path / "root") == ["a"]
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+    tree.remove_tree(str(tmp_path / "root"))
+    assert not (tmp_path / "root").exists()
