@@ -6,6 +6,7 @@ Loaded by the guardian too, which forks its processes from one that has imported
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import logging
@@ -24,8 +25,9 @@ from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.io import runtime
 from rain.io.auth import Credentials
+from rain.io.keeper import Keeper, told_to
 from rain.io.process import end_with_lifeline, parse_cpus
-from rain.io.scratch import Scratch
+from rain.io.scratch import GOVERNOR, MEMORY_FILES, Scratch, name_others
 from rain.server import shell as server_shell
 
 _LOG_BYTES_MAX = 16 * MIB
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
         command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
         command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
+        command.add_argument("--folders", help=argparse.SUPPRESS)
     return parser
 
 
@@ -76,10 +79,15 @@ def main(words: list[str]) -> int:
     name = f"rain {words[0]}"
     try:
         options = _parser().parse_args(_join_cpus(words))
-        if options.lifeline is not None:
-            end_with_lifeline(options.lifeline)
-        _settle(words[0])
-        _serve(options) if options.command == "server" else _govern(options)
+        with contextlib.ExitStack() as options.at_end:
+            if options.folders is not None:
+                told_to(options.folders)
+            else:
+                options.at_end.callback(Keeper().close)
+            if options.lifeline is not None:
+                end_with_lifeline(options.lifeline)
+            _settle(words[0])
+            _serve(options) if options.command == "server" else _govern(options)
     except RainException as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, _Misuse) else 1
@@ -140,15 +148,21 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
     logging.getLogger("asyncio").addHandler(handlers[-1])
 
 
-def _folder(given: str, name: str) -> str:
-    return str(runtime.made_dir(given) if given else runtime.private_dir(name))
+def _log_folder(options: argparse.Namespace) -> str:
+    """The folder for logs: the one that was asked for, else a private one that goes at the end."""
+    if options.logdir:
+        return str(runtime.made_dir(options.logdir))
+    scratch = runtime.private_logs()
+    options.at_end.callback(scratch.close)
+    return scratch.path
 
 
 def _serve(options: argparse.Namespace) -> None:
     host, port = parse_address(options.listen)
     http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
-    logdir = _folder(options.logdir, "server")
+    logdir = _log_folder(options)
     _log_to(logdir, "server", options.lifeline is not None)
+    name_others((tempfile.gettempdir(), MEMORY_FILES))
     server_shell.run(
         server_shell.ServerOptions(
             host, port, http_host, http_port, logdir, options.ready_file, options.connection_file
@@ -161,11 +175,13 @@ def _govern(options: argparse.Namespace) -> None:
     cpus = parse_cpus(options.cpus)
     config = read_config(options.config)
     credentials = _credentials(options, server)
-    logdir = _folder(options.logdir, "governor")
-    _log_to(logdir, "governor", options.lifeline is not None)
-    parent = str(runtime.made_dir(options.workdir)) if options.workdir else tempfile.gettempdir()
+    _log_to(_log_folder(options), "governor", options.lifeline is not None)
+    parent = tempfile.gettempdir()
+    if options.workdir:
+        parent = str(runtime.made_dir(options.workdir))
+        name_others((parent,))
     try:
-        scratch = Scratch(parent, "rain-governor-")
+        scratch = Scratch(parent, GOVERNOR)
     except OSError as error:
         raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:

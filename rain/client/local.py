@@ -14,9 +14,9 @@ from rain.common.address import format_address
 from rain.common.errors import RainException
 from rain.io import runtime
 from rain.io.auth import Credentials
-from rain.io.launch import LIFELINE, READY, Launch, Program
+from rain.io.launch import UNDER_GUARDIAN, Launch, Program
 from rain.io.process import available_cpus, parse_cpus
-from rain.io.scratch import Scratch
+from rain.io.scratch import LOCAL, Scratch
 from rain.io.transport import listen
 from rain.io.tree import remove_tree
 
@@ -67,7 +67,7 @@ class LocalCluster:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
         shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
         self.governor_count = governors
-        scratch = Scratch(tempfile.gettempdir(), "rain-local-")
+        scratch = Scratch(tempfile.gettempdir(), LOCAL)
         self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
         sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
@@ -94,13 +94,13 @@ class LocalCluster:
 
     def _server(self, sockets: list[int]) -> Program:
         arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
-        arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *_UNDER_GUARDIAN]
+        arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
         return Program("server", arguments, os.path.join(self.folder, "server.log"), restart=True, keep=sockets)
 
     def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
         name = f"governor-{number}"
         arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
-        arguments += ["--logdir", self.folder, "--workdir", self.folder, *_UNDER_GUARDIAN]
+        arguments += ["--logdir", self.folder, "--workdir", self.folder, *UNDER_GUARDIAN]
         if config is not None:
             arguments += ["--config", os.path.abspath(config)]
         # Without its only governor a private cluster could do nothing but wait.
@@ -124,9 +124,6 @@ def _end(launch: Launch, folder: str, owner: int) -> None:
     if os.getpid() == owner:
         launch.stop()
         remove_tree(folder)  # if the guardian could not
-
-
-_UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE)
 
 
 def split_cpus(cpus: int, governors: int) -> list[int]:

@@ -38,6 +38,8 @@ CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
 TRANSFER_STALL_S = 30.0
 """How long a peer may move nothing of an object before the transfer is given up."""
+LOGS_KEPT_S = 86_400.0
+"""How long logs that were kept in a private folder stay when what wrote them was killed."""
 EXECUTOR_IDLE_S = 60.0
 EXECUTOR_START_S = 30.0
 

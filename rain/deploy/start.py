@@ -14,8 +14,9 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
 from rain.io import runtime
 from rain.io.auth import Credentials
-from rain.io.launch import LIFELINE, RAIN, READY, Launch, Program, start_time, stop_guardian
-from rain.io.process import is_alive, parse_cpus
+from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program, stop_guardian
+from rain.io.process import is_alive, parse_cpus, start_time
+from rain.io.scratch import Scratch
 from rain.io.transport import listen
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
@@ -141,8 +142,29 @@ def _start(
     sockets: list[socket.socket],
     on_ready: Callable[[str], None] | None,
 ) -> Started:
+    scratch = None
+    if options.logdir:
+        logdir = str(runtime.made_dir(options.logdir))
+    else:
+        scratch = runtime.private_logs()
+        logdir = scratch.path
+    try:
+        return _start_in(options, cpus, remote, sockets, on_ready, logdir, scratch)
+    finally:
+        if scratch is not None:
+            scratch.close()  # unless it is the guardian's by now
+
+
+def _start_in(
+    options: StartOptions,
+    cpus: list[str],
+    remote: list[str],
+    sockets: list[socket.socket],
+    on_ready: Callable[[str], None] | None,
+    logdir: str,
+    scratch: Scratch | None,
+) -> Started:
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
-    logdir = str(runtime.made_dir(options.logdir) if options.logdir else runtime.private_dir("logs"))
     credentials = runtime.server_credentials(parse_address(address)[0])
     path = runtime.default_path(address)
     file = runtime.describe_server(address, credentials, http=http, logdir=logdir)
@@ -151,10 +173,10 @@ def _start(
     programs = [_server(path, logdir, command, sockets)]
     for number, count in enumerate(cpus):
         arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
-        arguments += ["--ready-file", READY, "--lifeline", LIFELINE, "--logdir", logdir, *_common(options)]
+        arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options)]
         programs.append(Program(f"governor-{number}", arguments, f"{logdir}/governor-{number}.log", command))
     programs += [_remote(options, host, address, logdir, credentials) for host in remote]
-    launch = Launch(programs, logdir, preload=not options.runprefix)
+    launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
     try:
         launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
         file = runtime.read(path)  # the server has added to it
@@ -176,7 +198,7 @@ def _common(options: StartOptions) -> list[str]:
 def _server(path: Path, logdir: str, command: list[str], sockets: Sequence[socket.socket]) -> Program:
     descriptors = [bound.fileno() for bound in sockets]
     arguments = ["server", "--listen", f"fd:{descriptors[0]}", "--http-listen", f"fd:{descriptors[1]}"]
-    arguments += ["--connection-file", str(path), "--logdir", logdir, "--ready-file", READY, "--lifeline", LIFELINE]
+    arguments += ["--connection-file", str(path), "--logdir", logdir, *UNDER_GUARDIAN]
     return Program("server", arguments, f"{logdir}/server.log", command, restart=True, keep=descriptors)
 
 

@@ -59,7 +59,7 @@ from rain.governor.cbor1_wire import (
 from rain.governor.streams import read_new, read_tails
 from rain.io.files import disk_full, is_full
 from rain.io.process import family, own_memory, signal_all, spawn
-from rain.io.scratch import Scratch
+from rain.io.scratch import SOCKETS, Scratch
 from rain.io.tree import remove_tree
 
 log = logging.getLogger("rain.governor.cbor1")
@@ -283,7 +283,7 @@ class ForeignExecutors:
         if self._short is None:
             for parent in _SHORT_FOLDERS:
                 if os.access(parent, os.W_OK | os.X_OK):
-                    self._short = Scratch(parent, "rain-sockets-")
+                    self._short = Scratch(parent, SOCKETS)
                     break
             else:
                 raise RainException(f"no folder for its socket can be made in any of {', '.join(_SHORT_FOLDERS)}")

@@ -52,13 +52,12 @@ from rain.io.files import (
 )
 from rain.io.files import checksum as checksum_of
 from rain.io.held import Held
-from rain.io.scratch import Scratch
+from rain.io.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
 
 __all__ = ["Held", "Store"]
 
 log = logging.getLogger("rain.governor.store")
 
-MEMORY_FILES = "/dev/shm"
 _FAST_BYTES_MIN = 16 * MIB
 """A memory file system with less room than this is not used."""
 _MEMORY_SHARE = 0.4
@@ -132,7 +131,7 @@ class Store:
         self._marked = False  # whether those who write are sent to disk
         self._memory_bytes = self._disk_bytes = self._inline_bytes = self._spilled_bytes = 0
 
-        self._disk_scratch = Scratch(work_dir, "store-")
+        self._disk_scratch = Scratch(work_dir, STORE_DISK)
         self._disk = self._disk_scratch.path
         self._fast_scratch, self._memory_bytes_max = _fast_folder(memory_files, memory_bytes_max)
         self._fast = self._fast_scratch.path if self._fast_scratch else ""
@@ -606,7 +605,7 @@ def _fast_folder(memory_files: str, memory_bytes_max: int | None) -> tuple[Scrat
             memory_bytes_max = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
         if room < _FAST_BYTES_MIN or memory_bytes_max <= 0:
             return None, 0
-        return Scratch(memory_files, "rain-store-"), int(min(room, memory_bytes_max))
+        return Scratch(memory_files, STORE), int(min(room, memory_bytes_max))
     except OSError as error:
         log.info("no memory files for objects: %s", error)
         return None, 0

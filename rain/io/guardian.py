@@ -16,6 +16,11 @@ closes, on SIGTERM, or when nothing is left to guard: it asks its processes to e
 `grace_s` seconds, and removes `folder`, whose lock (see `rain.io.scratch`) it inherited. Should it be killed itself,
 its processes notice by *their* lifelines.
 
+A process says at the descriptor that stands for ``{folders}`` in its arguments which private folders it made
+(`rain.io.keeper`). When it is dead they are removed, unless it is started anew: then the next one is told of them, and
+what it has not taken over when it is ready, or after a minute, is removed. `folder` stays when the guardian gave up,
+as the logs in it tell why.
+
 A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
 the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
 
@@ -41,11 +46,15 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from rain.io.keeper import PLACE, Folders
 from rain.io.process import become_subreaper, descendants, parents, signal_all
 
 _RESTARTS_MAX = 5
 """Starts in a row that may fail before the guardian gives up."""
 _PAUSE_MAX_S = 5.0
+_REMOVE_AGAIN_S = 0.5
+_TAKE_OVER_S = 60.0
+"""After a process died, how long what it left waits for the one that is started in its place."""
 _SETTLED_S = 30.0
 """A process that was ready for this long did not fail to start."""
 
@@ -63,6 +72,9 @@ class _Process:
         self.keep: list[int] = spec.get("keep", [])
         self.stdin: str | None = spec.get("stdin")
         self.remote: bool = spec.get("remote", False)
+        self.folders = Folders()
+        self.left_until: float | None = None  # when what it left is removed in any case
+        self.removing_until = 0.0
         self.hold: int | None = None  # writing end of its standard input
         self.said = b""
         self.pid = 0
@@ -123,10 +135,12 @@ class Guardian:
 
     def _next_start(self) -> float | None:
         due = [p.start_at for p in self._processes if p.start_at is not None and self._nursery is None]
+        due += [p.left_until for p in self._processes if p.left_until is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _wait(self, timeout_s: float | None) -> None:
-        watched = [self._wake, *(p.ready for p in self._processes if p.ready is not None)]
+        told = {p.folders.listen: p.folders for p in self._processes}
+        watched = [self._wake, *told, *(p.ready for p in self._processes if p.ready is not None)]
         if self._lifeline is not None and not self._stopping:
             watched.append(self._lifeline)
         if self._nursery is not None:
@@ -134,6 +148,8 @@ class Guardian:
         for descriptor in select.select(watched, [], [], timeout_s)[0]:
             if descriptor == self._wake:
                 _drain(descriptor)
+            elif descriptor in told:
+                told[descriptor].hear()
             elif descriptor == self._lifeline:
                 if not os.read(descriptor, 4096):
                     self._stopping = True
@@ -142,6 +158,7 @@ class Guardian:
             else:
                 self._hear_ready(descriptor)
         self._reap()
+        self._remove_left()
 
     def _report(self, event: str, process: _Process | None = None, text: str = "") -> None:
         if self._report_to is None:
@@ -251,8 +268,8 @@ class Guardian:
                 os.dup2(given, 0)
             if process.remote:
                 os.dup2(ready, 1)
-            keep = [ready, self._below, *process.keep]
-            values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below)}
+            keep = [ready, self._below, process.folders.tell, *process.keep]
+            values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below), PLACE: process.folders.argument()}
             arguments = [values.get(word, word) for word in process.arguments]
             if entry is None:
                 for descriptor in keep:
@@ -289,6 +306,8 @@ class Guardian:
             process.said = b""
             process.was_ready = True
             process.ready_at = time.monotonic()
+            process.folders.hear()
+            process.left_until = process.ready_at
             self._report("ready", process)
         if not data:
             os.close(descriptor)
@@ -326,16 +345,29 @@ class Guardian:
             process.hold = None
         self._report("ended", process, describe_status(status))
         process.pid = 0
+        process.folders.died()
+        process.left_until = time.monotonic()
+        process.removing_until = process.left_until + 2 * _TAKE_OVER_S
         if self._stopping or not process.restart or not process.was_ready:
             return
         process.failures = 1 if time.monotonic() - process.ready_at > _SETTLED_S else process.failures + 1
         if process.failures > _RESTARTS_MAX:
             _say(f"{process.name} failed {_RESTARTS_MAX} times in a row; giving up")
+            self._folder = None  # the logs in it tell why
             self._stopping = True
             return
         pause = min(0.05 * 4 ** (process.failures - 1), _PAUSE_MAX_S)
         _say(f"{process.name} ended ({describe_status(status)}); starting it again")
         process.start_at = time.monotonic() + pause
+        process.left_until = time.monotonic() + _TAKE_OVER_S
+
+    def _remove_left(self) -> None:
+        """Remove what dead processes left and none took over; what is in use is looked at again."""
+        now = time.monotonic()
+        for process in self._processes:
+            if process.left_until is not None and process.left_until <= now:
+                done = process.folders.remove() or now > process.removing_until
+                process.left_until = None if done else now + _REMOVE_AGAIN_S
 
     def _kill_orphans(self) -> None:
         """Kill what a dead process left behind: by now our own children, and theirs."""
@@ -368,6 +400,9 @@ class Guardian:
             except ChildProcessError:
                 if not left:
                     break
+        for process in self._processes:
+            process.folders.died()
+            process.folders.remove()
         if self._folder is not None:
             from rain.io.tree import remove_tree
 

@@ -19,7 +19,8 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
-from rain.io.process import clean_environment, is_alive
+from rain.io.keeper import PLACE
+from rain.io.process import clean_environment, is_alive, start_time
 from rain.io.scratch import Scratch
 
 RAIN = (sys.executable, "-m", "rain")
@@ -27,6 +28,8 @@ _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 12
 READY = "{ready}"
 LIFELINE = "{lifeline}"
+UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE, "--folders", PLACE)
+"""Arguments of our own programs, with what the guardian puts in."""
 
 
 @dataclass(slots=True)
@@ -68,9 +71,11 @@ class Launch:
     ----------
     programs : list of Program
     folder : str
-        A private folder, for the guardian's log.
+        A folder for the guardian's log.
     owned : Scratch or None
-        If given (it holds `folder`), the guardian ends with this process, and removes it at its end.
+        If given (it is `folder`), the guardian removes it at its end.
+    tied : bool
+        Whether the guardian ends with this process.
     preload : bool
         Whether what is Rain itself is forked from one process that imported it once (see `rain.io.guardian`).
 
@@ -81,26 +86,34 @@ class Launch:
     """
 
     def __init__(
-        self, programs: list[Program], folder: str, *, owned: Scratch | None = None, preload: bool = True
+        self,
+        programs: list[Program],
+        folder: str,
+        *,
+        owned: Scratch | None = None,
+        tied: bool = True,
+        preload: bool = True,
     ) -> None:
         self._programs = programs
         self._log = os.path.join(folder, "guardian.log")
-        lifeline, self._hold = os.pipe() if owned else (-1, -1)
+        lifeline, self._hold = os.pipe() if tied else (-1, -1)
         self._reports, report = os.pipe()
         self._said = b""
         plan: dict[str, Any] = {
             "processes": [vars_of(program) for program in programs],
             "report": report,
             "log": self._log,
-            "lifeline": lifeline if owned else None,
+            "lifeline": lifeline if tied else None,
             "folder": folder if owned else None,
             "lock": owned.lock if owned else None,
         }
         if preload:
             plan |= {"preload": ["rain.cli.daemon"], "entry": "rain.cli.daemon:forked"}
         keep = {report, *(descriptor for program in programs for descriptor in program.keep)}
+        if tied:
+            keep.add(lifeline)
         if owned:
-            keep |= {lifeline, owned.lock}
+            keep.add(owned.lock)
         try:
             # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
             with open(self._log, "ab") as log:
@@ -117,9 +130,10 @@ class Launch:
             self._close(lifeline, report)
             raise RainException(f"the guardian cannot be started: {error.strerror}") from None
         os.close(report)
-        if owned:
+        if tied:
             os.close(lifeline)
-            owned.hand_over()
+        if owned:
+            owned.hand_over(self._process.pid)
         _launches.add(self)
         self.pid = self._process.pid
         assert self._process.stdin is not None
@@ -184,7 +198,7 @@ class Launch:
         return f"the {name} could not start ({status}); its log ends with:\n{tail}"
 
     def release(self) -> None:
-        """Leave all running and forget it; only where it is not owned."""
+        """Leave all running and forget it; only where it is not tied."""
         os.close(self._reports)
         self._reports = -1
         # The guardian outlives us; nobody here will wait for it.
@@ -262,12 +276,3 @@ def stop_guardian(pid: int, started: str, grace_s: float = 20.0) -> bool:
     finally:
         os.close(handle)
     return True
-
-
-def start_time(pid: int) -> str:
-    """Tells processes apart that had the same number; empty if there is none with `pid`."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[19].decode()
-    except OSError:
-        return ""

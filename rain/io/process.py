@@ -312,6 +312,15 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def start_time(pid: int) -> str:
+    """Tells processes apart that had the same number; empty if there is none with `pid`."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[19].decode()
+    except OSError:
+        return ""
+
+
 def signal_all(pids: Iterable[int], number: int) -> None:
     """Send a signal to each process that is still there."""
     for pid in pids:

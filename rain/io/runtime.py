@@ -24,8 +24,9 @@ import msgspec
 
 from rain.common.address import format_address, is_loopback, is_wildcard, parse_address
 from rain.common.errors import RainException, ResourceError
-from rain.common.limits import KIB
+from rain.common.limits import KIB, LOGS_KEPT_S
 from rain.io.auth import KEY_BYTES, Certificate, Credentials
+from rain.io.scratch import LOGS, Scratch
 
 _FILE_BYTES_MAX = 64 * KIB
 _token: str | None = None
@@ -149,18 +150,19 @@ def runtime_dir() -> Path:
     return path
 
 
-def private_dir(name: str) -> Path:
-    """A new folder (0700) under the system's temporary folder; `name` is the beginning of its name.
+def private_logs() -> Scratch:
+    """A new folder (0700) for logs that nobody named a place for; should its owner be killed they stay for a day.
 
     Raises
     ------
     ResourceError
         If it cannot be made.
     """
+    parent = tempfile.gettempdir()
     try:
-        return Path(tempfile.mkdtemp(prefix=f"rain-{name}-"))
+        return Scratch(parent, LOGS, kept_s=LOGS_KEPT_S)
     except OSError as error:
-        raise ResourceError(f"cannot make a folder under {tempfile.gettempdir()}: {error.strerror}") from None
+        raise ResourceError(f"cannot make a folder under {parent}: {error.strerror}") from None
 
 
 def made_dir(path: str | os.PathLike[str]) -> Path:

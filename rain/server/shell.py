@@ -46,7 +46,7 @@ from rain.io.auth import http_bearer
 from rain.io.held import Held
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
-from rain.io.scratch import Scratch
+from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch
 from rain.io.serving import run_until_asked
 from rain.io.transfer import relay, serve_get, serve_put
 from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
@@ -151,7 +151,7 @@ class Server:
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
-            self._scratch = Scratch(_constants_parent(), "rain-constants-")
+            self._scratch = Scratch(_constants_parent(), CONSTANTS)
             self._constants = ConstantFiles(self._scratch.path)
         except OSError as error:
             raise ResourceError(f"the server cannot make its folders: {error}") from None
@@ -374,4 +374,4 @@ class Server:
 
 def _constants_parent() -> str:
     """Memory if there is a file system in it, so that clients and governors on this host map what they are sent."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else tempfile.gettempdir()
+    return MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK | os.X_OK) else tempfile.gettempdir()

@@ -229,7 +229,7 @@ def test_a_port_in_use_is_one_line(shell):
 
 def test_default_folders_are_private(shell):
     process, _ = shell.server()
-    (folder,) = shell.temporary.glob("rain-server-*")
+    (folder,) = shell.temporary.glob("rain-logs-*")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     ends(process, signal.SIGTERM)
 
@@ -357,6 +357,32 @@ def test_a_guardian_that_was_killed_takes_all_with_it(shell):
         os.close(handle)
     assert "was gone already" in shell.fails("stop", address)
     assert not runtime_path(shell, address).exists()
+
+
+def test_folders_of_users_that_look_like_ours_stay(shell):
+    work, memory = shell.folder / "work", Path("/dev/shm")
+    places = {work: "rain-governor-", shell.temporary: "rain-local-", memory: "rain-store-"}
+    work.mkdir()
+    made = [place / f"{kind}{end}" for place, kind in places.items() for end in ("my-results", "results1")]
+    made += [shell.temporary / f"{kind}results1" for kind in ("rain-logs-", "rain-governor-", "rain-sockets-")]
+    made += [memory / "rain-constants-results1"]
+    try:
+        for path in made:
+            path.mkdir(mode=0o700)
+            (path / "file").touch()
+            os.utime(path, (1, 1))
+        logs = shell.folder / "logs"
+        address = shell.start("--local-governors", "[1]", "--workdir", str(work), "--logdir", str(logs))
+        shell.run("stop", address)
+        code = "from rain import *\nwith Client.local(cpus=1): pass"
+        subprocess.run([sys.executable, "-c", code], env=shell.environment, check=True, timeout=GUARD_S)
+        assert [path for path in made if not (path / "file").exists()] == []
+        said = (logs / "server.log").read_text() + (logs / "governor-0.log").read_text()
+        assert [path for path in made if (str(path) in said) != path.name.endswith("results1")] == []
+    finally:
+        for path in made[4:6] + made[-1:]:
+            (path / "file").unlink()
+            path.rmdir()
 
 
 def test_a_start_that_fails_leaves_nothing(shell):

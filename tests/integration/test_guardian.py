@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from rain.common.errors import RainException
-from rain.io.launch import LIFELINE, READY, Launch, Program, start_time, stop_guardian
-from rain.io.process import descendants
+from rain.io.launch import LIFELINE, READY, Launch, Program, stop_guardian
+from rain.io.process import descendants, start_time
 from rain.io.scratch import Scratch
 
 GUARD_S = 20.0
@@ -91,16 +91,16 @@ def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pid
 
 
 def test_everything_ends_when_the_owner_is_killed(pids, tmp_path):
-    scratch = Scratch(str(tmp_path), "private-")
-    folder = Path(scratch.path)
     owner = os.fork()
     if owner == 0:
         try:
+            scratch = Scratch(str(tmp_path), "private-")
             Launch([sleeper(pids, tmp_path)], scratch.path, owned=scratch, preload=False).wait()
             signal.pause()
         finally:
             os._exit(1)
     pids.next(2)
+    (folder,) = tmp_path.glob("private-*")
     guardian = _guardian_of(folder)
     os.kill(owner, signal.SIGKILL)
     os.waitpid(owner, 0)

@@ -15,7 +15,6 @@ from rain.governor.store import Store
 from rain.io import archive
 from rain.io.data_instance import FileSource
 from rain.io.files import StaleFile, Written, file_ref, write_file
-from rain.io.scratch import Scratch
 
 
 class Rig:
@@ -495,21 +494,3 @@ def test_a_small_disk_fills_and_recovers(small_disk):
     store.drop_session(2)
     assert store.put_bytes(ID(2, 1), data, is_dir=True).is_dir
     store.close()
-
-
-def test_scratch_folders_of_the_dead_are_removed(tmp_path):
-    living = Scratch(str(tmp_path), "rain-")
-    for name in ("rain-dead", "rain-young", "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    for path in (living.path, tmp_path / "rain-dead", tmp_path / "other"):
-        os.utime(path, (1, 1))
-    (tmp_path / "rain-file").touch()
-    os.utime(tmp_path / "rain-file", (1, 1))
-    second = Scratch(str(tmp_path), "rain-")
-    left = set(os.listdir(tmp_path))
-    assert left == {os.path.basename(living.path), os.path.basename(second.path), "rain-young", "other", "rain-file"}
-    assert stat.S_IMODE(os.stat(second.path).st_mode) == 0o700
-    for scratch in (living, second, second):
-        scratch.close()
-    assert set(os.listdir(tmp_path)) == {"rain-young", "other", "rain-file"}
