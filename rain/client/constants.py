@@ -92,11 +92,12 @@ class Value:
     @classmethod
     def from_file(cls, folder: str, name: str, size: int, checksum: int) -> Value:
         """The value that was written as `name` into the incoming folder."""
-        from rain.io.files import map_fd
+        from rain.io.descriptors import opened
+        from rain.io.memory import map_fd
 
         value = cls(None, size)
         value.name, value.path, value.checksum = name, os.path.join(folder, name), checksum
-        fd = os.open(value.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = opened(lambda: os.open(value.path, os.O_RDONLY | os.O_CLOEXEC))
         try:
             value._map = map_fd(fd, size)
         finally:

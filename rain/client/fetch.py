@@ -9,7 +9,7 @@ from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import MIB
-from rain.common.messages import Listing, ObjectData
+from rain.common.messages import FileRef, Listing, ObjectData
 from rain.common.spec import ObjectInfo
 
 if TYPE_CHECKING:
@@ -42,18 +42,20 @@ def instance(client: Client, obj: DataObject, lazy: bool = False) -> DataInstanc
     record = obj._record
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
-    source = source_of(data, client._link.welcome.host_id, lambda: Elsewhere(client, data, obj, lazy).source())
+    elsewhere = Elsewhere(client, data, obj, lazy)
+    source = source_of(data, client._link.welcome.host_id, elsewhere.source, elsewhere.moved)
     return DataInstance(source, spec_of(record), info_of(record))
 
 
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
-    """The value of a constant whose bytes are in this process."""
-    from rain.io.data_instance import BytesSource, DataInstance, TarSource
+    """The value of a constant whose bytes are this process's, in memory or in a file that it has not handed over."""
+    from rain.io.data_instance import BytesSource, DataInstance, FileSource, TarSource
 
+    source = FileSource(value.path) if value.data is None else BytesSource(value.data)
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
-        return DataInstance(TarSource(value.data, size), spec_of(record), info_of(record))
-    return DataInstance(BytesSource(value.data), spec_of(record), info_of(record))
+        return DataInstance(TarSource(source, size), spec_of(record), info_of(record))
+    return DataInstance(source, spec_of(record), info_of(record))
 
 
 class Elsewhere:
@@ -70,18 +72,31 @@ class Elsewhere:
 
         Where a file of this host was not what it should be, the store has moved it: that one is used.
         """
-        from rain.io.data_instance import BytesSource, RemoteSource, source_of
+        from rain.io.data_instance import BytesSource, ReceivedSource, RemoteSource, source_of
 
         client, here = self._client, self._client._link.welcome.host_id
         if any(place.file is not None and place.host_id == here for place in self._data.places):
             located = client._locate(self._data.spec.id)
             if located is not None and located.places != self._data.places:
-                return source_of(located, here, lambda: Elsewhere(client, located, self._handle, self._lazy).source())
+                other = Elsewhere(client, located, self._handle, self._lazy)
+                return source_of(located, here, other.source, other.moved)
         is_dir = self._data.spec.data_type == "dir"
         size = self._data.info.size or 0
-        if not (is_dir or self._lazy) and size <= EAGER_BYTES_MAX:
-            return BytesSource(bytes(self.read(0, None)))
-        return RemoteSource(size, is_dir, self.read, self.save, self)
+        remote = RemoteSource(size, is_dir, self.read, self.save, self)
+        if is_dir or self._lazy or size > EAGER_BYTES_MAX:
+            return remote
+        data = self.read(0, None)
+        return BytesSource(data) if isinstance(data, bytes) else ReceivedSource(data, remote)
+
+    def moved(self) -> FileRef | None:
+        """The object's file on this host, wherever the store has put it by now."""
+        client, here = self._client, self._client._link.welcome.host_id
+        try:
+            located = client._locate(self._data.spec.id)
+        except RainException:  # the session or the connection is gone
+            return None
+        places = located.places if located is not None else []
+        return next((place.file for place in places if place.file is not None and place.host_id == here), None)
 
     def read(self, offset: int, length: int | None) -> Any:
         """Bytes from `offset` on."""

@@ -76,9 +76,12 @@ class InputBase:
         Given to an object without one; an object that has one must fit.
     write : bool
         Whether a program gets a private writable copy instead of a read-only link.
+    writable : bool
+        Whether a function may change the loaded value: its own pages of it, which nobody else sees. False makes large
+        arrays read-only, so that changing them is an error.
     """
 
-    __slots__ = ("content_type", "dataobj", "label", "load", "path", "write")
+    __slots__ = ("content_type", "dataobj", "label", "load", "path", "writable", "write")
     data_type = DataType.BLOB
 
     def __init__(
@@ -89,6 +92,7 @@ class InputBase:
         load: bool | None = None,
         content_type: str | None = None,
         write: bool = False,
+        writable: bool = True,
     ) -> None:
         kind = type(self).__name__
         self.label = check_label(label, f"an {kind}")
@@ -96,6 +100,7 @@ class InputBase:
         self.load = load
         self.content_type = check_content_type(content_type)
         self.write = bool(write)
+        self.writable = bool(writable)
         self.dataobj: DataObject | None = None
         if load not in (None, True, False):
             raise RainException(f"load= of {kind} is True or False, not {load!r}")
@@ -127,7 +132,8 @@ class InputBase:
                 ) from None
 
     def __repr__(self) -> str:
-        return _represent(self, ("label", "path", "dataobj", "load", "content_type", "write"))
+        text = _represent(self, ("label", "path", "dataobj", "load", "content_type", "write"))
+        return text if self.writable else f"{text[:-1]}{', ' * (text[-2] != '(')}writable=False)"
 
 
 class Input(InputBase):

@@ -36,15 +36,16 @@ def call(
     name: str,
     args: Sequence[Any],
     kwargs: dict[str, Any],
-    loads: Sequence[bool],
+    loads: Sequence[tuple[bool, bool]],
 ) -> Any:
-    """`function` with a context of its own; `loads` says which arguments arrive as loaded values."""
+    """`function` with a context of its own; `loads` says which arguments arrive as loaded values, and whether these may
+    be written."""
     from rain.executor.context import Context
     from rain.executor.staging import Staging
 
     flags = iter(loads)
-    given = [_value(value, next(flags), name) for value in args]
-    named = {key: _value(value, next(flags), name) for key, value in kwargs.items()}
+    given = [_value(value, *next(flags), name) for value in args]
+    named = {key: _value(value, *next(flags), name) for key, value in kwargs.items()}
     bare = _resolved(function, False)
     folder = _folder().name
     setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
@@ -57,25 +58,25 @@ def call(
     return result
 
 
-def _value(value: Any, load: bool, name: str) -> Any:
+def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
     """What stands for an argument in remote code."""
     if isinstance(value, DataObject | Task):
-        return _instance(as_object(value, f"an argument of {name}"), load)
+        return _instance(as_object(value, f"an argument of {name}"), load, writable)
     if load and isinstance(value, DataInstance):
-        return value.load()
-    return value if is_plain(value) else _resolved(value, load)
+        return value.load(writable=writable)
+    return value if is_plain(value) else _resolved(value, load, writable)
 
 
-def _instance(obj: DataObject, load: bool) -> Any:
+def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
     constant = obj._value
-    if constant is not None and constant.data is not None:
+    if constant is not None and (constant.data is not None or constant.path):
         instance = constant_instance(obj._record, constant)
     else:
         instance = obj.fetch()
-    return instance.load() if load and obj.data_type is DataType.BLOB else instance
+    return instance.load(writable=writable) if load and obj.data_type is DataType.BLOB else instance
 
 
-def _resolved(value: Any, load: bool) -> Any:
+def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
     """`value`; if it holds data objects, a copy that holds their data."""
     from rain.io.codecs import resolving
 
@@ -88,5 +89,5 @@ def _resolved(value: Any, load: bool) -> Any:
     if not found and not used_up:
         return value
     objects = {obj.id: obj for obj in found}
-    with resolving(lambda id: _instance(objects[id], load)):
+    with resolving(lambda id: _instance(objects[id], load, writable)):
         return pickle.loads(data)

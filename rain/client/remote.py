@@ -250,14 +250,15 @@ class Remote:
         payload = self._source.payload(session)
         types: list[tuple[int, int, str]] = []
         sources: list[SourceText] = []
-        data, objects, load = self._pickled(args, kwargs, session, types, sources)
+        read_only: list[tuple[int, int]] = []
+        data, objects, load = self._pickled(args, kwargs, session, types, sources, read_only)
         for obj in payload.objects:
             objects.setdefault(obj, None)
         task = Task.__new__(Task)
         task._create(
             session,
             PYTHON,
-            PyConfig(data, load, encode, types, sources),
+            PyConfig(data, load, encode, types, sources, read_only),
             list(objects.items()) if objects else (),
             made,
             options.name,
@@ -320,7 +321,7 @@ class Remote:
 
         bound_args, bound_kwargs = self._bound(args, kwargs)
         named = self._arguments(bound_args, bound_kwargs)
-        loads = [self._is_loaded(name) for name, _ in named]
+        loads = [(self._is_loaded(name), self._is_writable(name)) for name, _ in named]
         return call(self.function, self._label, bound_args, bound_kwargs, loads)
 
     def __repr__(self) -> str:
@@ -349,6 +350,10 @@ class Remote:
         config = self._config_of(name)
         return self._auto_load if config is None or config.load is None else config.load
 
+    def _is_writable(self, name: str) -> bool:
+        config = self._config_of(name)
+        return config is None or config.writable
+
     def _pickled(
         self,
         args: tuple[Any, ...],
@@ -356,11 +361,12 @@ class Remote:
         session: Session,
         types: list[tuple[int, int, str]],
         sources: list[SourceText],
+        read_only: list[tuple[int, int]],
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         """The arguments' pickle, the objects inside with their labels, and which are to be loaded.
 
         Adds to `types` what is declared of submitted objects that have no content type, to `sources` that of code among
-        the arguments.
+        the arguments, to `read_only` the objects that are not to be written.
         """
         plain, handles = True, False
         for value in args if not kwargs else (*args, *kwargs.values()):
@@ -380,7 +386,7 @@ class Remote:
             quick = self._pickled_handles(args, kwargs)
             if quick is not None:
                 return (*quick, self._auto_load)
-        return self._pickled_carefully(args, kwargs, session, plain, types, sources)
+        return self._pickled_carefully(args, kwargs, session, plain, types, sources, read_only)
 
     def _pickled_handles(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -411,6 +417,7 @@ class Remote:
         plain: bool,
         types: list[tuple[int, int, str]],
         sources: list[SourceText],
+        read_only: list[tuple[int, int]],
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         large: list[DataObject] = []
         args, kwargs = self._replaced(args, kwargs, session, large, by_guess=True)
@@ -429,7 +436,7 @@ class Remote:
             for inner in obj._value.inside if obj._value is not None else ():
                 found.setdefault(inner, None)
         labels = self._labels(args, kwargs, found)
-        return data, labels, self._load_list(args, kwargs, found, large, types)
+        return data, labels, self._load_list(args, kwargs, found, large, types, read_only)
 
     def _dumped(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], plain: bool
@@ -499,13 +506,14 @@ class Remote:
         found: Iterable[DataObject],
         large: list[DataObject],
         types: list[tuple[int, int, str]],
+        read_only: list[tuple[int, int]],
     ) -> list[tuple[int, int]] | bool:
         """Which objects arrive loaded; checks declared content types and data types on the way."""
         if not self._inputs:
             if self._auto_load or not large:
                 return self._auto_load
             return [(obj.id.session_id, obj.id.id) for obj in large]
-        chosen: dict[DataObject, bool] = {}
+        chosen: dict[DataObject, tuple[bool, bool]] = {}
         for name, value in self._arguments(args, kwargs):
             config = self._config_of(name)
             inside: Iterator[DataObject] | tuple[DataObject, ...]
@@ -523,17 +531,19 @@ class Remote:
                             obj._record.spec.content_type = config.content_type
                         else:
                             types.append((*obj.id, config.content_type))
-                load = self._is_loaded(name) or obj in large
-                if chosen.setdefault(obj, load) != load:
+                want = (self._is_loaded(name) or obj in large, self._is_writable(name))
+                known = chosen.setdefault(obj, want)
+                if known != want:
+                    how = "load it" if known[0] != want[0] else "may write to it"
                     raise RainException(
-                        f"{self._label}: {obj!r} is used by parameters of which some load it and some do not; "
+                        f"{self._label}: {obj!r} is used by parameters of which some {how} and some do not; "
                         "declare them alike"
                     )
         for obj in found:
-            chosen.setdefault(obj, self._auto_load)
-        return [
-            (obj.id.session_id, obj.id.id) for obj, load in chosen.items() if load and obj.data_type is DataType.BLOB
-        ]
+            chosen.setdefault(obj, (self._auto_load, True))
+        loaded = [obj for obj, (load, _) in chosen.items() if load and obj.data_type is DataType.BLOB]
+        read_only += [(obj.id.session_id, obj.id.id) for obj in loaded if not chosen[obj][1]]
+        return [(obj.id.session_id, obj.id.id) for obj in loaded]
 
 
 def remote(

@@ -56,6 +56,8 @@ class PyConfig(Config):
         Content types that the task declares for inputs which had none when they were submitted.
     sources : list of SourceText
         Of code among the arguments.
+    read_only : list of ID as [session, id]
+        Inputs that arrive as loaded values that cannot be written.
     """
 
     args: bytes
@@ -63,6 +65,7 @@ class PyConfig(Config):
     encode: list[str | None] = []
     types: list[tuple[int, int, str]] = []
     sources: list[SourceText] = []
+    read_only: list[tuple[int, int]] = []
 
 
 class UserModule(Config):

@@ -45,6 +45,10 @@ EXECUTOR_START_S = 30.0
 
 # -- connections ----------------------------------------------------------------------------------
 HANDSHAKES_PENDING_MAX = 64
+SPARE_DESCRIPTORS_COUNT = 1024
+"""How far a process that runs users' code goes above its soft limit of open files, while it opens one of Rain's."""
+SPARE_MAPPINGS_COUNT = 4096
+"""What mapped files leave of a process's mappings (vm.max_map_count) to its heap, threads and libraries."""
 
 # -- tasks ----------------------------------------------------------------------------------------
 CRASHES_MAX = 3
@@ -66,6 +70,8 @@ ECHO_HELD_CHARS_MAX = 256 * KIB
 ERROR_OUTPUT_BYTES_MAX = 4 * KIB
 """Tail of stderr that is quoted in an error's text."""
 DEBUG_BYTES_MAX = 64 * KIB
+SMAPS_BYTES_MAX = 32 * GIB
+"""Of a process that uses more than this it is not looked up where its memory lies: that takes its time."""
 PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
 CBOR_MEMORY_BYTES_MAX = 128_000
 """Inputs of cbor-1 executors up to this size are sent in memory, larger ones as a path."""

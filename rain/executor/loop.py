@@ -39,6 +39,7 @@ from rain.executor.output import STDERR, Output
 from rain.executor.program import run_program
 from rain.executor.python_task import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
+from rain.io import memory
 from rain.io.files import disk_full, is_full
 
 _THREAD_VARIABLES = (
@@ -51,6 +52,8 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",
 )
+_UNMAP_AT_ONCE_BYTES = 16 * MIB
+"""Results that are held are sent before more memory than this is unmapped, which takes its time."""
 RESULT_BYTES_MAX = 16 * MIB
 """A result's info, its output's tails and the outputs that travel with it."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -140,6 +143,9 @@ class Executor:
         expected = self._seconds.get(function, RESULT_HOLD_S)
         if line.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
             line.flush()
+        if memory.own_bytes() > _UNMAP_AT_ONCE_BYTES:
+            line.flush()
+        self._python.let_go()  # before the word is set: what the last task has written is not the next one's memory
         self._words[self._slot] = task.number
         try:
             result = self._attempt(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import time
@@ -15,7 +16,7 @@ from rain.common.builtins import FunctionPayload, PyConfig, decode_function, rea
 from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
+from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, FileRef, OutputResult, TaskResult
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.executor.context import Context, check_user
 from rain.executor.failure import describe, shorten
@@ -23,8 +24,10 @@ from rain.executor.modules import Modules
 from rain.executor.readonly import ReadOnly
 from rain.executor.returned import Returned
 from rain.executor.staging import Staging
+from rain.io import memory
 from rain.io.codecs import resolving
 from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
+from rain.io.files import file_ref
 
 
 class Stale(Exception):
@@ -50,10 +53,11 @@ class _Function:
 class _Inputs:
     """A task's inputs as values: a placeholder's data instance, or what it loads to."""
 
-    __slots__ = ("_inputs", "_load", "_read_only", "_types", "_values", "used")
+    __slots__ = ("_inputs", "_load", "_not_writable", "_read_only", "_types", "_values", "used")
 
     def __init__(self, inputs: Mapping[ID, ExecutorInput], config: PyConfig, read_only: ReadOnly) -> None:
         self._inputs = inputs
+        self._not_writable = {ID(*pair) for pair in config.read_only}
         self._read_only = read_only
         self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
         self._types = {ID(session_id, number): name for session_id, number, name in config.types}
@@ -77,7 +81,7 @@ class _Inputs:
             if value.path is not None and not loaded:  # the task may learn the path, by `link`
                 self._read_only.protect(os.path.dirname(value.path))
             instance = DataInstance(_source(value), self._spec(value), value.info)
-            self._values[id] = _loaded(instance) if loaded else instance
+            self._values[id] = _loaded(instance, id not in self._not_writable) if loaded else instance
         return self._values[id]
 
     def _spec(self, value: ExecutorInput) -> ObjectSpec:
@@ -92,9 +96,10 @@ class _Inputs:
         return msgspec.structs.replace(value.spec, content_type=declared)
 
     def is_as(self, id: ID, used: tuple[str | None, bool]) -> bool:
-        """Whether the value of `id` would be the one that it was when `self.used` said `used`."""
+        """Whether the value of `id` can be the one that it was when `self.used` said `used`; what was loaded cannot,
+        since the task that got it may have written to it."""
         value = self._inputs.get(id)
-        return value is not None and used == (value.path, self._is_loaded(value))
+        return value is not None and used == (value.path, False) and not self._is_loaded(value)
 
     def _is_loaded(self, value: ExecutorInput) -> bool:
         if isinstance(self._load, bool):
@@ -124,6 +129,7 @@ class PythonTasks:
         self._read_only.needed &= protect
         self._values: _Inputs | None = None  # of the task that runs
         self._lingering: Any = None  # arguments of the task that ran last
+        self._own_bytes = 0  # of memory.own_bytes, what outlives its task
         # Installed once and for good, in the main thread's context: cheaper than for each task.
         self._resolving = resolving(self._resolve)
         self._resolving.__enter__()
@@ -153,6 +159,7 @@ class PythonTasks:
         except _Misuse as misuse:
             result.error = TaskError("rain", shorten(str(misuse)))
         except BaseException as error:
+            _explain_read_only(error)
             result.error = describe(error, self._modules.shown)
         finally:
             self._values = None
@@ -171,8 +178,8 @@ class PythonTasks:
         values = _Inputs(inputs, config, self._read_only)
         info.start_time = time.time()
         self._values = values
+        memory.why_read_only = ""
         function = self._function(task, values)
-        self.let_go()
         self._modules.register(config.sources)
         args, kwargs = self._lingering = _unpickled_arguments(config.args, function.name)
         # What the task makes may be, or hold, links to its inputs.
@@ -200,8 +207,14 @@ class PythonTasks:
 
     def let_go(self) -> None:
         """Let go of the last task's arguments, which outlive it so that its result need not wait until large mappings
-        among them are undone."""
+        among them are undone.
+
+        What it wrote to them goes too, and is not counted to the next task; unless the task kept them, in `ctx.cache`.
+        """
         self._lingering = None
+        if memory.own_bytes() > self._own_bytes:
+            gc.collect()  # they may be part of a cycle, as tracebacks are
+        self._own_bytes = memory.own_bytes()
 
     def _function(self, task: ExecutorTask, values: _Inputs) -> _Function:
         """The task's function, unpickled at its first use."""
@@ -267,6 +280,20 @@ def _unpickled_arguments(data: bytes, name: str) -> tuple[tuple[Any, ...], dict[
     return args, kwargs
 
 
+def _explain_read_only(error: BaseException) -> None:
+    """Let the error of a task that wrote to what is read-only say why that is so, and what to do."""
+    try:
+        meant = memory.why_read_only and isinstance(error, ValueError | TypeError) and "read-only" in str(error)
+    except Exception:  # the class of an exception may be the user's
+        return
+    if meant:
+        _note(
+            error,
+            f"Loaded inputs of this task are read-only, because {memory.why_read_only}. To change one, load it with "
+            "writable=True, which is the default, or change a copy (array.copy()).",
+        )
+
+
 def _note(error: BaseException, text: str) -> None:
     try:
         error.add_note(text)
@@ -282,9 +309,9 @@ def _checked_user(user: Any) -> dict[str, Any]:
     return dict(user)
 
 
-def _loaded(instance: DataInstance) -> Any:
+def _loaded(instance: DataInstance, writable: bool) -> Any:
     try:
-        return instance.load()
+        return instance.load(writable=writable)
     except RainException as error:
         raise RainException(f"an input of the task cannot be loaded: {error}") from error
 
@@ -293,14 +320,20 @@ def _source(value: ExecutorInput) -> Source:
     is_dir = value.spec.data_type == "dir"
     if value.data is not None:
         return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
-    found = (DirectorySource if is_dir else FileSource) if value.path is not None else None
-    name, id, path = value.label or value.spec.label, value.spec.id, value.path or ""
+    name, id, path = value.label or value.spec.label, value.spec.id, value.path
+
+    def moved() -> FileRef | None:
+        # When the store moves an object to disk it leaves a link; it may do so at any time.
+        try:
+            return file_ref(os.path.realpath(path)) if path is not None else None
+        except OSError:
+            return None
 
     def look() -> Source:
-        if found is not None:
+        if path is not None:
             try:
-                # When the store moves an object to disk it leaves a link; it may do so at any time.
-                return found(os.path.realpath(path), look)
+                real = os.path.realpath(path)
+                return DirectorySource(real, look) if is_dir else FileSource(real, look, moved)
             except OSError:
                 pass
         raise RainException(

@@ -26,7 +26,7 @@ import msgspec
 from rain.common.address import format_address, is_loopback, parse_address
 from rain.common.errors import ProtocolError, RainException
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_LOST_S, HEARTBEAT_S
+from rain.common.limits import GOVERNOR_LOST_S, HEARTBEAT_S, SMAPS_BYTES_MAX
 from rain.common.messages import (
     DataError,
     DataGet,
@@ -57,7 +57,8 @@ from rain.governor.fetch import fetch
 from rain.governor.meter import Meter
 from rain.governor.store import Held, Store
 from rain.io.auth import Credentials
-from rain.io.process import host_id, write_ready_file
+from rain.io.memory import written_pages
+from rain.io.process import family, host_id, write_ready_file
 from rain.io.serving import run_until_asked
 from rain.io.transfer import serve_get
 from rain.io.transport import Conversation, DataConnection, Listener, converse, open_data
@@ -162,6 +163,7 @@ class Governor:
         self._builtins: dict[int, threading.Event] = {}
         self._threads = ThreadPoolExecutor(BUILTINS_MAX, thread_name_prefix="rain-builtin")
         self._memory_max: dict[int, float] = {}
+        self._written: dict[int, int] = {}  # what executors that were over it had written of their inputs
         self._seen: dict[int, int] = {}
         self._meter = Meter()
         self._measured: dict[str, float] = {}
@@ -344,13 +346,22 @@ class Governor:
                 pool = self._foreign if executor_id in self._foreign_ids else self._python
                 used = pool.memory(executor_id)
                 if used > allowed:
-                    self._step(ev.OverMemory(executor_id, used))
+                    if executor_id not in self._written:
+                        self._written[executor_id] = self._written_pages(pool.pid(executor_id), used)
+                    self._step(ev.OverMemory(executor_id, used, self._written[executor_id]))
             self._step(ev.Tick())
             loads += TICK_S
             if loads >= HEARTBEAT_S and self._conversation is not None:
                 loads = 0.0
                 self._conversation.send(Load({**self._core.load(), **self._store.statistics(), **self._measured}))
                 self._loop.run_in_executor(None, self._measure)
+
+    def _written_pages(self, pid: int, used: int) -> int:
+        """Bytes of its inputs that an executor has written: of the `used` ones, which it has for itself."""
+        if not pid or used > SMAPS_BYTES_MAX:
+            return 0
+        folders = tuple(os.path.realpath(folder) + os.sep for folder in self._store.objects_folders)
+        return min(used, sum(written_pages(each, folders) for each in family(pid)))
 
     def _measure(self) -> None:
         self._measured = self._meter.read()
@@ -521,6 +532,7 @@ class Governor:
         self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
     ) -> None:
         self._memory_max.pop(executor_id, None)
+        self._written.pop(executor_id, None)
         self._seen.pop(executor_id, None)
         self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr, written))
         self._foreign_ids.discard(executor_id)

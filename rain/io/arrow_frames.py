@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.io.arrow_views import WritableViews
 from rain.io.arrows import dump, load, refuse
 from rain.io.same import same
 
@@ -66,8 +67,8 @@ def to_table(pa: Any, pandas: Any, frame: Any) -> tuple[Any, bytes, Any]:
     return table, b"frame", more or None
 
 
-def from_table(table: Any, more: Any, writable: bool = False) -> Any:
-    """The frame that `to_table` was given."""
+def from_table(table: Any, more: Any, views: WritableViews | None = None) -> Any:
+    """The frame that `to_table` was given; what `views` can make writable is."""
     import pandas
 
     more = more or {}
@@ -75,7 +76,9 @@ def from_table(table: Any, more: Any, writable: bool = False) -> Any:
     left = [number for number in range(table.num_columns) if str(number) not in special]
     plain = table.select(left) if special else table
     # Blocks that are split stay views of the data.
-    frame = plain.to_pandas() if writable else plain.to_pandas(split_blocks=True)
+    frame = plain.to_pandas(split_blocks=True)
+    if views is not None:
+        frame = views.frame(frame)
     if special:
         frame = _with_special(pandas, frame, table, special)
     if "columns" in more:

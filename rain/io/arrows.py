@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rain.common.errors import RainException
+from rain.io.arrow_views import WritableViews
 from rain.io.same import same
 
 if TYPE_CHECKING:
@@ -182,8 +183,10 @@ def _advice(pandas: Any, value: Any) -> str:
     return ""
 
 
-def load(data: Buffer, writable: bool = False) -> Any:
+def load(data: Buffer) -> Any:
     """The value that `dump` (or another writer of Arrow files or streams) wrote, as views of `data` where possible.
+
+    Arrays and the columns of data frames are writable if `data` is.
 
     Raises
     ------
@@ -208,7 +211,7 @@ def load(data: Buffer, writable: bool = False) -> Any:
             if key.startswith(_GIVEN) or not key.startswith(_PREFIX)
         }
         table = table.replace_schema_metadata(kept or None)
-    return _from_table(pa, table, kind, more, writable)
+    return _from_table(pa, table, kind, more, memoryview(data))
 
 
 def _read(pa: Any, buffer: Any) -> Any:
@@ -217,7 +220,12 @@ def _read(pa: Any, buffer: Any) -> Any:
     return pa.ipc.open_stream(buffer).read_all()
 
 
-def _from_table(pa: Any, table: Any, kind: bytes, more: Any, writable: bool) -> Any:
+def _contiguous(column: Any) -> Any:
+    """A column as one array: a view of the data if it was written as one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _from_table(pa: Any, table: Any, kind: bytes, more: Any, memory: memoryview) -> Any:
     if kind == b"batch":
         batches = table.combine_chunks().to_batches()
         if batches or not table.num_columns:
@@ -227,8 +235,7 @@ def _from_table(pa: Any, table: Any, kind: bytes, more: Any, writable: bool) -> 
     if kind == b"chunked":
         return table.column(0)
     if kind == b"array":
-        column = table.column(0)
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        return _contiguous(table.column(0))
     if kind == b"list":
         return table.column(0).to_pylist()
     if kind == b"dict":
@@ -236,9 +243,9 @@ def _from_table(pa: Any, table: Any, kind: bytes, more: Any, writable: bool) -> 
     if kind == b"frame":
         from rain.io import arrow_frames
 
-        return arrow_frames.from_table(table, more, writable)
+        return arrow_frames.from_table(table, more, WritableViews(memory))
     if kind == b"ndarray":
-        return _to_ndarray(table.column(0), more, writable)
+        return _to_ndarray(table.column(0), more, WritableViews(memory))
     if kind in (b"polars.DataFrame", b"polars.Series"):
         return _to_polars(table, kind)
     return table
@@ -294,7 +301,7 @@ def _of_ndarray(pa: Any, numpy: Any, value: Any) -> tuple[Any, bytes, Any]:
         if kind in "US":
             more = {"dtype": value.dtype.str}
     table = pa.table([array], names=["value"])
-    back = _to_ndarray(table.column(0), more, False)
+    back = _to_ndarray(table.column(0), more)
     if back.dtype != value.dtype:
         refuse(f"its dtype {value.dtype} would become {back.dtype}")
     if kind in "US" and not numpy.array_equal(value, back):
@@ -302,7 +309,7 @@ def _of_ndarray(pa: Any, numpy: Any, value: Any) -> tuple[Any, bytes, Any]:
     return table, b"ndarray", more
 
 
-def _to_ndarray(column: Any, more: Any, writable: bool) -> Any:
+def _to_ndarray(column: Any, more: Any, views: WritableViews | None = None) -> Any:
     import numpy
 
     name = more["dtype"] if more else ""
@@ -317,10 +324,10 @@ def _to_ndarray(column: Any, more: Any, writable: bool) -> Any:
         if more["missing"]:
             items = [dtype.na_object if item is None else item for item in items]
         return numpy.array(items, dtype=dtype)
-    array = column.to_numpy(zero_copy_only=False)
+    array = _contiguous(column).to_numpy(zero_copy_only=False)
     if name:
         return array.astype(name)
-    return array.copy() if writable and not array.flags.writeable else array
+    return array if views is None else views.array(array)
 
 
 # -- polars --------------------------------------------------------------------------------------------

@@ -218,16 +218,15 @@ def _encode_small(value: Any, name: str | None) -> Buffer:
 # -- decoding ----------------------------------------------------------------------------------------
 
 
-def decode_value(data: Buffer, content_type: str | None, writable: bool = False) -> Any:
+def decode_value(data: Buffer, content_type: str | None) -> Any:
     """The value that `data` says.
 
     Parameters
     ----------
     data : bytes-like
-        May be a mapped file: arrays and tables in it are then views of the mapping, not copies.
+        May be a mapped file: arrays and tables in it are then views of the mapping, not copies, and may be written if
+        it may (a copy-on-write mapping).
     content_type : str
-    writable : bool
-        Whether arrays must be writable: views if `data` itself is writable (a copy-on-write mapping), else copies.
 
     Raises
     ------
@@ -250,11 +249,11 @@ def decode_value(data: Buffer, content_type: str | None, writable: bool = False)
         raise RainException("a directory cannot be loaded; use write(path) or link(path)")
     try:
         if name in PICKLES:
-            return pickles.load(data, writable)
+            return pickles.load(data)
         if name == "arrow":
             from rain.io import arrows
 
-            return arrows.load(data, writable)
+            return arrows.load(data)
         if name == "json":
             import json
 

@@ -12,12 +12,13 @@ from rain.common.content_type import text_encoding
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataType
-from rain.io import codecs, tree
+from rain.io import codecs, memory, tree
 from rain.io.files import disk_full, is_full
 from rain.io.sources import (
     BytesSource,
     DirectorySource,
     FileSource,
+    ReceivedSource,
     RemoteSource,
     Source,
     TarSource,
@@ -33,6 +34,7 @@ __all__ = [
     "DataInstance",
     "DirectorySource",
     "FileSource",
+    "ReceivedSource",
     "RemoteSource",
     "Source",
     "TarSource",
@@ -110,18 +112,22 @@ class DataInstance:
         except UnicodeDecodeError as error:
             raise RainException(f"{self!r} is not text in {encoding}: {error}") from None
 
-    def load(self, cache: bool = False, writable: bool = False) -> Any:
+    def load(self, cache: bool = False, writable: bool = True) -> Any:
         """The value, decoded by content type.
 
-        Large arrays, data frames and tables come without a copy where this host holds the data: read-only, or with
-        `writable` copy-on-write.
+        Large arrays, data frames and tables come without a copy where this host holds the data. They may be written:
+        each call maps the data anew, copy-on-write, so that nobody else sees what is written, and only the pages that
+        are written take memory. What was read-only when it was pickled stays so.
+
+        Where that cannot be, since the system refuses such mappings or the data are gone from this host meanwhile, they
+        are read-only, and a `RainWarning` says why.
 
         Parameters
         ----------
         cache : bool
-            Decode once and give the same object each time; do not change it then.
+            Decode once and give the same object each time: whoever writes to it changes it for all.
         writable : bool
-            Whether arrays must be writable.
+            False: what is mapped (values from 64 KiB on) cannot be written.
 
         Raises
         ------
@@ -145,7 +151,10 @@ class DataInstance:
             )
         if self.source.is_dir:
             raise RainException(f"{self!r} is a directory and cannot be loaded; use write(path) or link(path)")
-        return codecs.decode_value(self.source.buffer(writable), self.content_type, writable)
+        data = self.source.buffer(writable)
+        if not writable:
+            memory.why_read_only = "they were loaded with writable=False"
+        return codecs.decode_value(data, self.content_type)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Make a fresh writable copy at `path`: a file (replaced if it exists), or a directory for a directory object

@@ -6,7 +6,6 @@ A file that others may have mapped is never truncated or written again (a reader
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import shutil
 import stat
@@ -17,6 +16,7 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
 from rain.common.messages import FileRef
+from rain.io.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,10 +78,14 @@ def open_checked(ref: FileRef) -> int:
     ------
     StaleFile
         If it is gone, or differs in inode, size or time of modification.
+    ResourceError
+        If this process or the host can have no more open files; names the limit.
     """
     try:
-        fd = os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = opened(lambda: os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     except OSError as error:
+        if is_out_of_descriptors(error):
+            raise out_of_descriptors(f"{ref.path} cannot be opened", error) from None
         raise StaleFile(f"{ref.path} cannot be opened: {error.strerror}") from None
     seen = os.fstat(fd)
     if not stat.S_ISREG(seen.st_mode) or (seen.st_ino, seen.st_size, seen.st_mtime_ns) != (
@@ -103,11 +107,13 @@ def same_directory(ref: FileRef) -> bool:
     return stat.S_ISDIR(seen.st_mode) and (seen.st_ino, seen.st_mtime_ns) == (ref.inode, ref.mtime_ns)
 
 
-def map_fd(fd: int, size: int, writable: bool = False) -> memoryview:
-    """The file's bytes, mapped; `writable` maps copy-on-write, so that the file itself never changes."""
-    if size == 0:
-        return memoryview(bytearray() if writable else b"")
-    return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_COPY if writable else mmap.ACCESS_READ))
+def _open_new(path: str) -> int:
+    try:
+        return opened(lambda: os.open(path, _OPEN_NEW, 0o600))
+    except OSError as error:
+        if is_out_of_descriptors(error):
+            raise out_of_descriptors(f"{path} cannot be made", error) from None
+        raise
 
 
 class Sink:
@@ -164,7 +170,7 @@ class Sink:
     def _open(self) -> None:
         if self._spill_path is not None and os.path.exists(os.path.join(os.path.dirname(self._path), FULL_MARK)):
             self._path, self._spill_path, self._bytes_max = self._spill_path, None, None
-        self._fd = os.open(self._path, _OPEN_NEW, 0o600)
+        self._fd = _open_new(self._path)
 
     def _put(self, view: memoryview) -> None:
         # Hash and write in pieces that stay in the cache: one pass over memory.
@@ -188,11 +194,11 @@ class Sink:
         """Go on in the other file."""
         if self._spill_path is None:
             raise disk_full(self._path)
-        other = os.open(self._spill_path, _OPEN_NEW, 0o600)
+        other = _open_new(self._spill_path)
         old, old_path = self._fd, self._path
         self._fd, self._path, self._spill_path, self._bytes_max = other, self._spill_path, None, None
         try:
-            with open(old_path, "rb", buffering=0) as source:
+            with opened(lambda: open(old_path, "rb", buffering=0)) as source:
                 copied = copy_bytes(source.fileno(), other, self.size)
         except OSError as error:
             raise (disk_full(self._path, self.size) if is_full(error) else error) from None
@@ -274,7 +280,7 @@ def copy_checked(file: FileRef, path: str) -> int:
     buffer = memoryview(bytearray(min(file.size, CHUNK_BYTES) or 1))
     source = open_checked(file)
     try:
-        target = os.open(path, _OPEN_NEW, 0o600)
+        target = _open_new(path)
         try:
             while count := os.readv(source, [buffer]):
                 digest.update(buffer[:count])

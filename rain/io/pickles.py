@@ -219,25 +219,21 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
         pickle.Pickler(_Writer(write)).dump(value)
 
 
-def load(data: Buffer, writable: bool = False) -> Any:
+def load(data: Buffer) -> Any:
     """The value of a pickle that `dump` or anybody else wrote.
 
-    Arrays in an aligned pickle are views of `data`: writable if `data` is and they were when they were pickled. With
-    `writable` all of them are, also those that a task got read-only and passed on; if `data` is read-only, they are
-    copies.
+    Arrays in an aligned pickle are views of `data`: writable if `data` is and they were when they were pickled.
     """
     view = memoryview(data)
     entries = _read_index(view)
     if not entries:
         return pickle.loads(view)
-    if writable and view.readonly:
-        view = memoryview(bytearray(view))
     skeleton = bytearray()
     position = 0
     for start, payload, length, kind, is_view in entries:
         skeleton += view[position:start]
         skeleton += _NEXT_BUFFER
-        if is_view and kind == b"b" and not (writable or view.readonly):
+        if is_view and kind == b"b" and not view.readonly:
             # It was read-only when it was pickled, and stays so.
             skeleton += _READONLY_BUFFER
         position = payload + length

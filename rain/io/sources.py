@@ -7,12 +7,14 @@ in a tar archive (`TarSource`), or at a governor or server elsewhere (`RemoteSou
 they are first needed. A store may meanwhile have moved a file, or dropped it: `FileSource` compares inode, size and
 time before it maps, and asks `relocate` for a new source when they differ.
 
+Who wants to write (`buffer` with `writable`) gets memory of its own, but no copy: a copy-on-write mapping of the file,
+or the buffer in which the bytes came. Where that cannot be the memory is read-only, and a warning says why.
+
 Into directories one looks where they lie: `entries` and `file` move what is asked for and nothing else.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,8 +23,9 @@ from rain.common.limits import CHUNK_BYTES, LISTING_ENTRIES_MAX
 from rain.common.messages import FileRef, Listing, ObjectData
 from rain.common.states import DataType
 from rain.io import archive, inside, tree
-from rain.io.files import StaleFile, disk_full, file_ref, is_full, map_fd, open_checked, same_directory
+from rain.io.files import StaleFile, disk_full, file_ref, is_full, open_checked, same_directory
 from rain.io.inside import Entry, NotInside, Tar, Tree
+from rain.io.memory import map_fd, warn_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +48,10 @@ class Source(Protocol):
         """Bytes from `offset` on; of a directory those of its tar archive."""
 
     def buffer(self, writable: bool = False) -> memoryview:
-        """All bytes, mapped where they can be; `writable` gives memory of its own (copy-on-write)."""
+        """All bytes, mapped where they can be: read-only, or with `writable` as the caller's own (copy-on-write).
+
+        Where such memory cannot be had without a copy it is read-only all the same, and a `RainWarning` says why.
+        """
 
     def path(self) -> str | None:
         """The read-only file or directory on this host, None where there is none."""
@@ -222,14 +228,23 @@ class FileSource(_Blob):
         A plain path is taken as it is found at its first use.
     relocate : callable, optional
         ``relocate() -> Source``, asked once when the file is not the one that was meant (any more).
+    moved : callable, optional
+        ``moved() -> FileRef | None``: where on this host the file is by now; asked when it was mapped already, so that
+        the bytes are here, and is gone.
     """
 
-    __slots__ = ("_file", "_lock", "_relocate", "_view", "size")
+    __slots__ = ("_file", "_lock", "_moved", "_relocate", "_view", "size")
     is_dir = False
 
-    def __init__(self, file: FileRef | str, relocate: Callable[[], Source] | None = None) -> None:
+    def __init__(
+        self,
+        file: FileRef | str,
+        relocate: Callable[[], Source] | None = None,
+        moved: Callable[[], FileRef | None] | None = None,
+    ) -> None:
         self._file = file_ref(file) if isinstance(file, str) else file
         self._relocate = relocate
+        self._moved = moved
         self._view: memoryview | Source | None = None
         self._lock = threading.Lock()
         self.size = self._file.size
@@ -258,21 +273,31 @@ class FileSource(_Blob):
         return bytes(view[offset : None if length is None else offset + length])
 
     def buffer(self, writable: bool = False) -> memoryview:
+        # What is handed out to be written is never what others read.
         view = self._open()
         if not isinstance(view, memoryview):
             return view.buffer(writable)
-        if not writable:
+        if not writable or not self.size:
             return view
-        if not isinstance(view.obj, mmap.mmap):
-            return memoryview(bytearray(view))
-        try:
-            fd = open_checked(self._file)
-        except StaleFile:
-            return memoryview(bytearray(view))  # gone since it was mapped: the mapping still has the bytes
+        fd = self._opened_again()
+        if fd is None:
+            warn_read_only(f"the file {self._file.path} is gone since it was first mapped")
+            return view
         try:
             return map_fd(fd, self.size, writable=True)
         finally:
             os.close(fd)
+
+    def _opened_again(self) -> int | None:
+        """A descriptor of the file, which was mapped before; None if it is not on this host any more."""
+        try:
+            return open_checked(self._file)
+        except StaleFile:
+            file = self._moved() if self._moved is not None else None
+        try:
+            return open_checked(file) if file is not None and file.size == self.size else None
+        except StaleFile:
+            return None
 
     def path(self) -> str | None:
         view = self._open()
@@ -290,6 +315,55 @@ class FileSource(_Blob):
             return
         os.close(fd)
         tree.copy_file(self._file.path, path)
+
+
+class ReceivedSource(_Blob):
+    """A blob that came over the network, in memory that its first loader gets to write to.
+
+    Parameters
+    ----------
+    data : memoryview
+        Writable, and nobody else's.
+    again : Source
+        Where it comes from, for those who want it after that.
+    """
+
+    __slots__ = ("_again", "_data", "_lent", "_lock", "size")
+    is_dir = False
+
+    def __init__(self, data: memoryview, again: Source) -> None:
+        self._data: memoryview | None = data
+        self._again = again
+        self._lent = False  # to readers, who must not see it change
+        self._lock = threading.Lock()
+        self.size = len(data)
+
+    def read(self, offset: int = 0, length: int | None = None) -> bytes:
+        with self._lock:
+            if self._data is not None:
+                return bytes(self._data[offset : None if length is None else offset + length])
+        return self._again.read(offset, length)
+
+    def buffer(self, writable: bool = False) -> memoryview:
+        with self._lock:
+            data = self._data
+            if data is not None and not writable:
+                self._lent = True
+                return data.toreadonly()
+            if data is not None and not self._lent:
+                self._data = None
+                return data
+        return self._again.buffer(writable)
+
+    def path(self) -> str | None:
+        return None
+
+    def save(self, path: str) -> None:
+        with self._lock:
+            if self._data is not None:
+                _write_new(path, [self._data])
+                return
+        self._again.save(path)
 
 
 class DirectorySource:
@@ -408,7 +482,9 @@ class RemoteSource:
     def buffer(self, writable: bool = False) -> memoryview:
         data = self._read(0, None)
         view = memoryview(data)
-        return memoryview(bytearray(view)) if writable and view.readonly else view
+        if not writable:
+            return view.toreadonly()
+        return memoryview(bytearray(view)) if view.readonly else view
 
     def path(self) -> str | None:
         return None
@@ -472,6 +548,7 @@ def source_of(
     data: ObjectData,
     host_id: str,
     remote: Callable[[], Source],
+    moved: Callable[[], FileRef | None] | None = None,
 ) -> Source:
     """The nearest source of a finished object.
 
@@ -482,6 +559,8 @@ def source_of(
         `rain.io.process.host_id()` of this process: files of places on the same host are used as they are.
     remote : callable
         ``remote() -> Source`` for an object that is not on this host, or no longer where `data` says.
+    moved : callable, optional
+        As of `FileSource`.
     """
     is_dir = data.spec.data_type == DataType.DIRECTORY.value
     if data.data is not None:
@@ -490,7 +569,7 @@ def source_of(
     for place in data.places:
         if place.file is not None and place.host_id == host_id:
             if not is_dir:
-                return FileSource(place.file, remote)
+                return FileSource(place.file, remote, moved)
             if os.path.isfile(place.file.path):
                 return TarSource(FileSource(place.file, remote), data.info.size)
             return DirectorySource(place.file, remote)

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 
 from rain.common import DataInstance, DataType
-from rain.common.errors import RainException, ResourceError
+from rain.common.errors import RainException, RainWarning, ResourceError
 from rain.common.ids import ID
 from rain.common.messages import FileRef, ObjectData, Place
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.io import archive, codecs, pickles
-from rain.io.data_instance import BytesSource, DirectorySource, FileSource, RemoteSource, TarSource, source_of
+from rain.io.data_instance import (
+    BytesSource,
+    DirectorySource,
+    FileSource,
+    ReceivedSource,
+    RemoteSource,
+    TarSource,
+    source_of,
+)
 from rain.io.files import file_ref
 
 HERE = "this host"
@@ -144,31 +152,77 @@ def test_arrays_are_mapped(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
     blob = instance(FileSource(written.file), "pickle")
-    first, second = blob.load(), blob.load()
+    first, second = blob.load(writable=False), blob.load(writable=False)
     assert not first.flags.writeable
     assert first.ctypes.data == second.ctypes.data
-    own = blob.load(writable=True)
+    own = blob.load()
     own[:] = 1
-    again = blob.load(writable=True)
+    again = blob.load()
     np.testing.assert_equal(again, array)
     np.testing.assert_equal(first, array)
-    os.unlink(written.file.path)
-    np.testing.assert_equal(blob.load(), array)
-    late = blob.load(writable=True)
-    late[0] = 5
-    np.testing.assert_equal(blob.load(), array)
+    shared = blob.load(cache=True)
+    shared[0] = 3
+    assert blob.load(cache=True) is shared
+    assert blob.load(cache=True, writable=False)[0] == 0
     blob.write(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == pickles.dumps(array)
-    assert blob.load(cache=True, writable=True) is not blob.load(cache=True)
+
+
+def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
+    array = np.arange(100_000.0)
+    written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
+    blob = instance(FileSource(written.file, moved=lambda: None), "pickle")
+    own = blob.load()
+    os.unlink(written.file.path)
+    with pytest.warns(RainWarning, match=r"read-only, because the file .*array is gone since it was first mapped"):
+        late = blob.load()
+    own[0] = 5
+    assert not late.flags.writeable
+    np.testing.assert_equal(late, array)
+
+
+def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
+    array = np.arange(100_000.0)
+    written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
+    path = tmp_path / "spilled"
+    blob = instance(FileSource(written.file, moved=lambda: file_ref(str(path))), "pickle")
+    blob.load()
+    path.write_bytes(Path(written.file.path).read_bytes())
+    os.unlink(written.file.path)
+    late = blob.load()
+    late[0] = 5
+    np.testing.assert_equal(blob.load(), array)
 
 
 def test_arrays_from_elsewhere(tmp_path):
     array = np.arange(100_000.0)
     source, reads = remote_of(pickles.dumps(array))
     np.testing.assert_equal(instance(source, "pickle").load(), array)
-    own = instance(source, "pickle").load(writable=True)
+    own = instance(source, "pickle").load()
     own[0] = 1
     assert reads == [(0, None), (0, None)]
+
+
+def test_what_was_received_is_handed_to_its_first_loader():
+    array = np.arange(100_000.0)
+    memory = bytearray(pickles.dumps(array))
+    source, reads = remote_of(bytes(memory))
+    blob = instance(ReceivedSource(memoryview(memory), source), "pickle")
+    assert blob.get_bytes() == memory
+    first = blob.load()
+    start = np.frombuffer(memory, dtype="uint8").ctypes.data
+    assert start < first.ctypes.data < start + len(memory)
+    assert reads == []
+    first[0] = 5
+    np.testing.assert_equal(blob.load(), array)
+    assert pickle.loads(blob.get_bytes())[0] == 0
+    assert reads == [(0, None)] * 2
+
+    blob = instance(ReceivedSource(memoryview(bytearray(pickles.dumps(array))), source), "pickle")
+    lent = blob.load(writable=False)
+    own = blob.load()
+    own[0] = 5
+    np.testing.assert_equal(lent, array)
 
 
 def test_large_remote_blobs_are_written_in_pieces(tmp_path):

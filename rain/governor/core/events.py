@@ -131,10 +131,12 @@ class ObjectLost(Event):
 
 
 class OverMemory(Event):
-    """An executor uses more than the ``mem`` that its tasks declare."""
+    """An executor uses more than the ``mem`` that its tasks declare; `written_bytes` of that are pages of its inputs
+    that it has written."""
 
     executor_id: int
     used_bytes: int
+    written_bytes: int = 0
 
 
 class Tick(Event):

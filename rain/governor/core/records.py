@@ -326,8 +326,8 @@ class Executor:
         Whether `KillExecutor` was sent.
     stops : list
         Cancelled attempts to be answered when it is gone.
-    over_bytes : int
-        What it used, for `End.MEMORY`.
+    over_bytes, over_written_bytes : int
+        What it used, and what of that were pages of its inputs, for `End.MEMORY`.
     """
 
     __slots__ = (
@@ -345,6 +345,7 @@ class Executor:
         "load",
         "number",
         "over_bytes",
+        "over_written_bytes",
         "queue",
         "ran",
         "recalls",
@@ -375,7 +376,7 @@ class Executor:
         self.kill_at: float | None = None
         self.killed = False
         self.stops: list[tuple[ID, int]] = []
-        self.over_bytes = 0
+        self.over_bytes = self.over_written_bytes = 0
 
     @property
     def head(self) -> Task | None:

@@ -259,7 +259,7 @@ def over_memory(state: State, event: OverMemory, now: float) -> None:
         return
     task = executor.queue.get(executor.seen) or executor.head
     if task is not None:
-        executor.over_bytes = event.used_bytes
+        executor.over_bytes, executor.over_written_bytes = event.used_bytes, event.written_bytes
         kill_for(state, executor, End.MEMORY, task)
     elif not executor.killed and executor.id in state.idle:
         end_idle(state, executor)
@@ -308,7 +308,7 @@ def _verdict(state: State, executor: Executor, event: ExecutorExited, task: Task
         if executor.end is End.TIMEOUT:
             return _killed(state, task, event, now, "timeout", texts.timeout(state.governor_id, task))
         if executor.end is End.MEMORY:
-            text = texts.memory(state.governor_id, task, executor.over_bytes)
+            text = texts.memory(state.governor_id, task, executor.over_bytes, executor.over_written_bytes)
             return _killed(state, task, event, now, "memory", text)
         return None
     if task.number != event.number:

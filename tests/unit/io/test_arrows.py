@@ -22,7 +22,8 @@ from rain.io.same import same
 def there_and_back(value: Any, writable: bool = False) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return codecs.decode_value(codecs.encode_value(value, "arrow"), "arrow", writable)
+        data = codecs.encode_value(value, "arrow")
+        return codecs.decode_value(bytearray(data) if writable else data, "arrow")
 
 
 def frame(values: Any, **options: Any) -> pd.DataFrame:

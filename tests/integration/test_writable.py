@@ -1,0 +1,148 @@
+"""Loaded values may be written: each reader its own, and what a task writes is its own memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rain import Client, Input, RainWarning, Session, TaskException, pickled, remote
+from rain.common.limits import MIB
+
+COUNT = 4 * MIB  # of float64
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A cluster with memory to be declared, whose tasks follow each other in one executor."""
+    config = tmp_path_factory.mktemp("config") / "governor.toml"
+    config.write_text(f"[resources]\nmem = {1024 * MIB}\n")
+    with Client.local(cpus=1, config=config) as client:
+        yield client
+
+
+@pytest.fixture
+def session(client: Client) -> Iterator[Session]:
+    with client.new_session("test") as session:
+        yield session
+
+
+@remote(auto_load=True, auto_encode="pickle")
+def fill(ctx: Any, x: Any, by: float) -> tuple[float, float]:
+    before = float(x.sum())
+    x += by
+    return before, float(x.sum())
+
+
+def test_each_task_writes_to_pages_of_its_own(session: Session) -> None:
+    given = pickled(np.zeros(COUNT))
+    made = [fill(given, number) for number in (1, 2, 3)]
+    assert session.run(*made) == [(0.0, number * COUNT) for number in (1, 2, 3)]
+
+
+def test_a_function_gets_what_it_has_captured_anew_for_each_task(session: Session) -> None:
+    given = pickled(np.zeros(100_000))
+
+    @remote(auto_load=True, auto_encode="json")
+    def count(ctx: Any, number: int) -> float:
+        given[0] += 1  # type: ignore[index]
+        return float(given[0])  # type: ignore[index]
+
+    assert session.run(*[count(number) for number in range(3)]) == [1.0, 1.0, 1.0]
+
+
+def test_what_a_task_has_written_is_gone_before_the_next_one_and_counted_to_it(session: Session) -> None:
+    given = pickled(np.zeros(COUNT))  # 32 MiB
+    mem = {"mem": 120 * MIB}
+    ok = [fill(given, number, resources=mem) for number in range(4)]
+
+    @remote(auto_load=True)
+    def fail(ctx: Any, x: Any) -> None:
+        x += 1
+        raise ValueError(x.sum())
+
+    session.run(*ok)
+    failed = [fail(given, resources=mem) for _ in range(4)]
+    for task in failed:
+        with pytest.raises(TaskException, match="ValueError"):
+            session.run(task)
+
+    @remote(auto_load=True)
+    def too_much(ctx: Any, x: Any) -> None:
+        import time
+
+        x += 1
+        time.sleep(60)
+
+    large = pickled(np.zeros(20 * MIB))  # 160 MiB
+    with pytest.raises(TaskException, match=r"MiB of it are pages of its inputs that it has written\) and declared"):
+        session.run(too_much(large, resources=mem))
+
+
+def test_what_was_asked_for_read_only_says_so_when_it_is_written(session: Session) -> None:
+    @remote(auto_encode="json")
+    def write(ctx: Any, x: Input(load=True, writable=False), y: Input(load=True)) -> float:  # type: ignore[valid-type]
+        y[0] = 5  # type: ignore[index]
+        x[0] = 5  # type: ignore[index]
+        return 0.0
+
+    given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
+    with pytest.raises(TaskException) as caught:
+        session.run(write(given, other))
+    text = str(caught.value)
+    assert "assignment destination is read-only" in text
+    assert "read-only, because they were loaded with writable=False. To change one, load it with writable=True" in text
+    assert caught.traceback[-1].path != Path(__file__)
+    given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
+    with pytest.raises(ValueError, match="read-only"):
+        write.local(given, other)
+    assert fill.local(given, 1) == fill.local(given, 1) == (0.0, 100_000.0)
+
+
+def test_clients_write_to_pages_of_their_own(client: Client) -> None:
+    with client.new_session("test") as session:
+        made = fill(pickled(np.zeros(100_000)), 1)
+        made.keep_outputs()
+        kept = remote(auto_load=True, auto_encode="pickle")(lambda ctx, x: x + 1)(pickled(np.zeros(100_000)))
+        kept.keep_outputs()
+        session.submit()
+        session.wait_all()
+        found = kept.output.fetch()
+        first, second = found.load(), found.load()
+        first += 1
+        assert second[0] == found.load()[0] == 1
+        assert first[0] == 2
+        assert not found.load(writable=False).flags.writeable
+        shared = found.load(cache=True)
+        shared[0] = 7
+        assert found.load(cache=True)[0] == 7
+    with pytest.warns(RainWarning, match="is gone since it was first mapped"):
+        late = found.load()
+    assert not late.flags.writeable
+    assert late[0] == 1
+
+
+def test_large_data_frames_can_be_changed_in_place(session: Session) -> None:
+    pandas = pytest.importorskip("pandas")
+
+    @remote(auto_load=True, auto_encode="pickle")
+    def change(ctx: Any, pickle: Any, arrow: Any) -> list[Any]:
+        for frame in (pickle, arrow):
+            frame.iloc[0, 0] = 99
+            frame.loc[1, "c"] = "b"
+            frame["n"] = frame["n"].fillna(0.0)
+        return [pickle.iloc[:2], arrow.iloc[:2]]
+
+    count = 50_000
+    frame = pandas.DataFrame({
+        "i": np.arange(count), "n": np.full(count, np.nan), "c": pandas.Categorical(["a", "b"] + ["a"] * (count - 2)),
+    })  # fmt: skip
+    from rain import blob
+
+    for changed in session.run(change(pickled(frame), blob(frame, encode="arrow"))):
+        assert changed["i"].tolist() == [99, 1]
+        assert changed["n"].tolist() == [0.0, 0.0]
+        assert changed["c"].tolist() == ["a", "b"]
