@@ -20,7 +20,7 @@ from typing import NoReturn
 from rain import __version__
 from rain.common.address import HTTP_PORT, format_address, parse_address
 from rain.common.errors import RainException
-from rain.common.limits import MIB
+from rain.common.limits import DEADLINES, MIB, Deadlines
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.io import runtime
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
         command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
         command.add_argument("--folders", help=argparse.SUPPRESS)
+        # What peers wait for each other, times this; for tests.
+        command.add_argument("--deadlines", metavar="FACTOR", type=float, default=1.0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -165,9 +167,21 @@ def _serve(options: argparse.Namespace) -> None:
     name_others((tempfile.gettempdir(), MEMORY_FILES))
     server_shell.run(
         server_shell.ServerOptions(
-            host, port, http_host, http_port, logdir, options.ready_file, options.connection_file
+            host,
+            port,
+            http_host,
+            http_port,
+            logdir,
+            options.ready_file,
+            options.connection_file,
+            _deadlines(options),
         )
     )
+
+
+def _deadlines(options: argparse.Namespace) -> Deadlines:
+    """Scaled but for the handshake, which takes what the machine takes."""
+    return DEADLINES.scaled(options.deadlines)._replace(handshake_s=DEADLINES.handshake_s)
 
 
 def _govern(options: argparse.Namespace) -> None:
@@ -195,6 +209,7 @@ def _govern(options: argparse.Namespace) -> None:
                 advertise=options.advertise,
                 config=config,
                 ready_file=options.ready_file,
+                deadlines=_deadlines(options),
             )
         )
     finally:

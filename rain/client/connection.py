@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rain.common.limits import MIB, SERVER_AWAY_S
+from rain.common.limits import DEADLINES, MIB
 from rain.common.messages import Goodbye, Hello, ServerToClient, Welcome
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class ServerLink:
                     ServerToClient,
                     owner._arrived,
                     owner._gone,
-                    away_s=SERVER_AWAY_S,
+                    deadlines=DEADLINES,
                 )
         except TimeoutError:
             raise RainException(f"the server at {self.address} did not answer within {timeout:g} s") from None

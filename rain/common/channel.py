@@ -106,6 +106,11 @@ class Channel(Generic[M]):
             self._kept_bytes -= len(kept.popleft()[1])
 
     @property
+    def oldest_kept(self) -> int:
+        """Number of the oldest packet that the peer has not acknowledged; 0 if there is none."""
+        return self._kept[0][0] if self._kept else 0
+
+    @property
     def kept_bytes(self) -> int:
         """Bytes of packets that the peer has not acknowledged."""
         return self._kept_bytes

@@ -3,6 +3,10 @@
 An error that is raised because of a bound names it, so that a user can find it here.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -15,25 +19,108 @@ BATCH_BYTES_TARGET = 1 * MIB
 """A sender starts a new frame when the present one has grown past this."""
 UNACKED_BYTES_MAX = 256 * MIB
 """What a channel keeps for a peer that is away, before it gives the peer up."""
+NEWS_BACKLOG_BYTES_MAX = 64 * MIB
+"""What may wait for a client's acknowledgement before the server gathers further news instead of sending them."""
+NEWS_TURN_BYTES_MAX = 64 * MIB
+"""... and what it sends a client of news in one turn."""
 ACK_EVERY_FRAMES = 32
 CHUNK_BYTES = 1 * MIB
 """Piece in which large objects travel on data connections."""
 INLINE_BYTES_MAX = 64 * KIB
 """Objects up to this size travel inside messages; larger ones stay where they are, as files."""
 
-# -- time -----------------------------------------------------------------------------------------
+# -- how long peers wait for each other -----------------------------------------------------------
+# Chosen together: whoever holds something for a peer waits longer than the longest silence that the peer allows itself
+# (`Deadlines.check` says which these are). Time in which a process itself stood still it holds against nobody.
 HANDSHAKE_S = 5.0
 HEARTBEAT_S = 1.0
-GOVERNOR_LOST_S = 10.0
-"""Silence after which the server declares a governor lost."""
-GOVERNOR_RECONNECT_S = 3.0
-"""How long a governor whose connection was closed (not merely silent) may come back before it is declared lost."""
-CLIENT_GRACE_S = 5.0
-"""How long a client that went without a goodbye may come back before its sessions end."""
+LINK_SILENT_S = 5.0
+"""After this long without a word from the server a client or governor drops the connection and dials again."""
+LINK_UNHEARD_S = 15.0
+"""... and after this long in which the server talked, but acknowledged nothing of what had left; twice as long each
+time that a new connection brought nothing either."""
+REDIAL_PAUSE_S = 0.5
+"""Longest pause between two attempts to dial."""
+INTERRUPTION_S = 60.0
+"""The longest pause between a client and its server that is an interruption and nothing else."""
+SERVER_AWAY_S = 75.0
+"""How long a client waits for a server that is away, and with it the client's blocked calls; also how long a governor
+waits for a server whose machine accepts connections that nobody answers (it is stopped, or being started anew)."""
+CLIENT_GRACE_S = 90.0
+"""How long a client that went without a goodbye may come back before its sessions end; a client of which the server can
+see that its process has ended (the same machine) has none."""
 CLIENT_SILENT_S = 30.0
-"""After this long without an acknowledgement from a client's kernel its connection is broken."""
-SERVER_AWAY_S = 10.0
-"""How long a blocked call of a client waits for a server that is away."""
+"""After this long without an acknowledgement from the kernel of a client on another machine its connection is broken,
+and its grace begins."""
+GOVERNOR_LOST_S = 10.0
+"""Silence after which the server declares a governor lost, and a governor a server that cannot be reached."""
+GOVERNOR_RECONNECT_S = 8.0
+"""How long a governor whose connection was closed (not merely silent) may come back before it is declared lost; one of
+which the server can see that its process has ended is lost at once."""
+SERVER_RETURN_S = 60.0
+"""How long a governor without a conversation looks for its server before it ends."""
+
+
+class Deadlines(NamedTuple):
+    """The table of the above, for what is given it; each is described there. Tests run with a `scaled` one."""
+
+    handshake_s: float = HANDSHAKE_S
+    heartbeat_s: float = HEARTBEAT_S
+    link_silent_s: float = LINK_SILENT_S
+    link_unheard_s: float = LINK_UNHEARD_S
+    redial_pause_s: float = REDIAL_PAUSE_S
+    interruption_s: float = INTERRUPTION_S
+    server_away_s: float = SERVER_AWAY_S
+    client_grace_s: float = CLIENT_GRACE_S
+    client_silent_s: float = CLIENT_SILENT_S
+    governor_lost_s: float = GOVERNOR_LOST_S
+    governor_reconnect_s: float = GOVERNOR_RECONNECT_S
+
+    def scaled(self, factor: float) -> Deadlines:
+        """All of them times `factor`.
+
+        Examples
+        --------
+        >>> Deadlines().scaled(0.1).client_grace_s
+        9.0
+        """
+        return Deadlines(*(factor * seconds for seconds in self))
+
+    def check(self) -> None:
+        """What has to hold between them.
+
+        Raises
+        ------
+        ValueError
+            If a side would give up what the other still counts on.
+        """
+        notice_s = self.link_silent_s + self.heartbeat_s  # silence is looked for once a heartbeat
+        back_s = self.redial_pause_s + self.handshake_s  # from the end of an interruption to the next connection
+        rules = {
+            "two heartbeats may be late before a link counts as silent": 3 * self.heartbeat_s <= self.link_silent_s,
+            "a governor that drops a silent link is back before it is lost": notice_s + self.redial_pause_s
+            < self.governor_reconnect_s,
+            "a silent governor is lost no sooner than a disconnected one": self.governor_reconnect_s
+            <= self.governor_lost_s,
+            "a governor notices a silent server before it is lost itself": notice_s < self.governor_lost_s,
+            "a client is back after an interruption while it still waits": self.interruption_s
+            + self.handshake_s  # the attempt that the end of the interruption finds under way
+            + back_s
+            <= self.server_away_s,
+            "a client is awaited for longer than it waits": self.server_away_s + notice_s < self.client_grace_s,
+            "a client is awaited through an interruption": self.interruption_s + notice_s + back_s
+            < self.client_grace_s,
+            "a client's silent machine is noticed before an interruption ends": self.client_silent_s
+            < self.interruption_s,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise ValueError(f"the deadlines do not fit together: it must be that {rule}; they are {self}")
+
+
+DEADLINES = Deadlines()
+
+# -- time -----------------------------------------------------------------------------------------
 CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
 TRANSFER_STALL_S = 30.0

@@ -251,6 +251,7 @@ class Hello(Message):
     python: str = ""  # "3.11"
     protocol: int = PROTOCOL_VERSION
     resume: bool = False
+    process: str = ""  # `rain.io.identity.own_identity`: a server on the same machine sees when it has ended
 
 
 class Welcome(Message):

@@ -26,7 +26,7 @@ import msgspec
 from rain.common.address import format_address, is_loopback, parse_address
 from rain.common.errors import ProtocolError, RainException
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_LOST_S, HEARTBEAT_S, SMAPS_BYTES_MAX
+from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, SMAPS_BYTES_MAX, Deadlines
 from rain.common.messages import (
     DataError,
     DataGet,
@@ -66,8 +66,6 @@ from rain.io.transport import Conversation, DataConnection, Listener, converse, 
 log = logging.getLogger("rain.governor")
 
 TICK_S = 0.05
-SERVER_RETURN_S = 60.0
-"""How long a governor looks for a server that has gone, before it ends."""
 RECONNECT_PAUSE_S = 0.5
 
 
@@ -93,6 +91,7 @@ class GovernorOptions:
         Made once the governor is registered; empty for none.
     store_bytes_max : int or None
         Bytes of objects kept in memory before they are spilled to disk; None: a share of what the machine has.
+    deadlines : Deadlines
     """
 
     server: str
@@ -104,6 +103,7 @@ class GovernorOptions:
     config: GovernorConfig = field(default_factory=GovernorConfig)
     ready_file: str = ""
     store_bytes_max: int | None = None
+    deadlines: Deadlines = DEADLINES
 
 
 async def govern(options: GovernorOptions, stop: asyncio.Event) -> None:
@@ -232,7 +232,7 @@ class Governor:
             ServerToGovernor,
             self._on_messages,
             self._on_gone,
-            away_s=GOVERNOR_LOST_S,
+            deadlines=self.options.deadlines,
         )
         self._conversation.send(
             Register(

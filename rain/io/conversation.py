@@ -16,7 +16,7 @@ import msgspec
 from rain.common.channel import Channel
 from rain.common.errors import ProtocolError
 from rain.common.framing import FrameDecoder, encode_prefix
-from rain.common.limits import BATCH_BYTES_TARGET, FRAME_BYTES_MAX, HEARTBEAT_S
+from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, Deadlines
 from rain.io.link import Link
 
 log = logging.getLogger("rain.transport")
@@ -63,8 +63,10 @@ class Conversation:
         on_gone: Callable[[str], None] = _nothing,
         on_away: Callable[[str], None] | None = None,
         on_back: Callable[[], None] | None = None,
+        deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._deadlines = deadlines
         self.name = name
         self.address = "?"
         self.peer: Any = None
@@ -193,24 +195,40 @@ class Conversation:
         self.address = link.address
         for packet in repeated:
             link.write(encode_prefix(packet))
-        self._beat_due = self._loop.time() + HEARTBEAT_S
-        self._set_timer(HEARTBEAT_S, self._beat)
+        self._next_beat(self._beat)
         link.bind(self._arrived, self._link_lost)
 
     def _beat(self) -> None:
         link, now = self._link, self._loop.time()
         if link is None:
             return
-        if now - self._beat_due > HEARTBEAT_S:
-            link.heard += now - self._beat_due  # it was our loop that stood still
-        if self._silence_s is not None and now - link.heard > self._silence_s:
-            self._silent(f"no sign of life from {self.address} for {now - link.heard:.0f} s")
+        link.heard += self._stood_still()
+        silence = now - link.heard
+        if self._silence_s is not None and silence > self._silence_s:
+            self._silent(f"no sign of life from {self.address} for {silence:.0f} s")
+            return
+        objection = self._objection(link, silence)
+        if objection:
+            self._silent(objection)
             return
         if link.idle and (not self._wrote or self._channel.ack_wanted):
             self._acknowledge(link)
         self._wrote = False
-        self._beat_due = now + HEARTBEAT_S
-        self._set_timer(HEARTBEAT_S, self._beat)
+        self._next_beat(self._beat)
+
+    def _objection(self, link: Link, silence: float) -> str:
+        """Why `link` is of no use any more although it is not silent for too long; empty if it is."""
+        return ""
+
+    def _next_beat(self, beat: Callable[[], None]) -> None:
+        heartbeat = self._deadlines.heartbeat_s
+        self._beat_due = self._loop.time() + heartbeat
+        self._set_timer(heartbeat, beat)
+
+    def _stood_still(self) -> float:
+        """Seconds that our own loop stood still since the last beat, which are held against nobody."""
+        late = self._loop.time() - self._beat_due
+        return late if late > self._deadlines.heartbeat_s else 0.0
 
     def _set_timer(self, delay_s: float, call: Callable[[], None]) -> None:
         if self._timer is not None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import socket
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +176,17 @@ class Link(asyncio.Protocol):
         """Whether all that was written has reached the operating system."""
         return bool(self.transport.get_write_buffer_size() == 0)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether some of what was written has not even reached the peer's kernel (or a proxy's)."""
+        if not self.idle:
+            return True
+        raw = self.transport.get_extra_info("socket")
+        try:
+            return raw is not None and any(fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(4)))
+        except OSError:
+            return False
+
     def close(self) -> None:
         """End after what was written is sent."""
         if self.transport is not None:
@@ -192,7 +205,9 @@ def _ignore(data: bytes) -> None:
 # -- dialling -------------------------------------------------------------------------------------
 
 
-async def dial(address: str, credentials: Credentials, role: str, *, pinned: bool = True) -> Link:
+async def dial(
+    address: str, credentials: Credentials, role: str, *, pinned: bool = True, handshake_s: float | None = None
+) -> Link:
     """A connection to `address` on which both sides have proved themselves.
 
     Parameters
@@ -204,36 +219,45 @@ async def dial(address: str, credentials: Credentials, role: str, *, pinned: boo
         As whom to connect.
     pinned : bool
         Whether the certificate must be the server's (`Credentials.fingerprint`), as it is at the server itself.
+    handshake_s : float or None
+        Seconds that it may take; None: `HANDSHAKE_S`.
 
     Raises
     ------
+    Unanswered
+        If the connection was accepted, and nothing was said on it.
     RainException
         With a text for newcomers: nobody listens, not a Rain server, another key, another version.
     """
     key = credentials.key(role)
     pin = credentials.fingerprint if pinned else b""
+    limit_s = HANDSHAKE_S if handshake_s is None else handshake_s
     try:
-        return await _dial(address, role, key, pin, secure=False)
+        return await _dial(address, role, key, pin, limit_s, secure=False)
     except _ClosedEarly:
         if not pin or not is_loopback(parse_address(address)[0]):
             raise
-    return await _dial(address, role, key, pin, secure=True)
+    return await _dial(address, role, key, pin, limit_s, secure=True)
 
 
 class _ClosedEarly(RainException):
     pass
 
 
-async def _dial(address: str, role: str, key: bytes, pin: bytes, *, secure: bool) -> Link:
+class Unanswered(RainException):
+    """A connection was accepted, and nothing was said on it: the process there is stopped, busy, or being started."""
+
+
+async def _dial(address: str, role: str, key: bytes, pin: bytes, limit_s: float, *, secure: bool) -> Link:
     link: Link | None = None
     try:
-        async with asyncio.timeout(HANDSHAKE_S):
+        async with asyncio.timeout(limit_s):
             link = await _connect(address, secure)
             await _prove(link, role, key, pin)
     except TimeoutError:
         _abandon(link)
-        raise RainException(
-            f"{address} does not answer within HANDSHAKE_S ({HANDSHAKE_S:g} s): it is unreachable, busy, "
+        raise (RainException if link is None else Unanswered)(
+            f"{address} does not answer within HANDSHAKE_S ({limit_s:g} s): it is unreachable, busy, "
             "or not a Rain server"
         ) from None
     except WrongPeer as error:

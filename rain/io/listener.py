@@ -15,21 +15,18 @@ from typing import Any
 
 from rain.common.address import format_address, is_loopback, is_wildcard
 from rain.common.errors import ProtocolError, RainException, ResourceError
-from rain.common.limits import (
-    CLIENT_GRACE_S,
-    CLIENT_SILENT_S,
-    GOVERNOR_LOST_S,
-    GOVERNOR_RECONNECT_S,
-    HANDSHAKE_S,
-    HANDSHAKES_PENDING_MAX,
-    PROTOCOL_VERSION,
-)
+from rain.common.limits import DEADLINES, HANDSHAKES_PENDING_MAX, PROTOCOL_VERSION, Deadlines
 from rain.common.messages import Hello, Refused, Welcome
 from rain.io.auth import Certificate, Credentials, WrongPeer
 from rain.io.conversation import PYTHON, Conversation
+from rain.io.identity import has_ended, is_known, is_stopped
 from rain.io.link import DataConnection, Link, admit, describe
 
 log = logging.getLogger("rain.transport")
+
+
+_FIRST_LOOK_S = 0.05
+"""A process that is being killed closes its connections a moment before it has ended."""
 
 
 class _Accepted(Conversation):
@@ -38,11 +35,19 @@ class _Accepted(Conversation):
     def __init__(
         self, listener: Listener, hello: Hello, incoming: Any, grace_s: float, silence_s: float | None
     ) -> None:
-        super().__init__(hello.conversation, incoming)
+        super().__init__(hello.conversation, incoming, deadlines=listener.deadlines)
         self._listener = listener
         self._grace_s = grace_s
         self._silence_s = silence_s
+        self._left_s = 0.0
+        self._why_away = ""
         self.peer = hello
+
+    def _objection(self, link: Link, silence: float) -> str:
+        # A child that it forked may hold its connection open.
+        if silence > self._deadlines.link_silent_s and has_ended(self.peer.process):
+            return "its process has ended"
+        return ""
 
     def _silent(self, reason: str) -> None:
         self._give_up("unreachable", reason)
@@ -51,8 +56,26 @@ class _Accepted(Conversation):
         if self.ended or self._link is None:
             return
         self._drop_link()
-        self._set_timer(self._grace_s, lambda: self._give_up("unreachable", f"{reason}, and it did not come back"))
+        self._left_s, self._why_away = self._grace_s, reason
+        self._look_again(_FIRST_LOOK_S)
         self.on_away(reason)
+
+    def _look_again(self, pause_s: float) -> None:
+        pause_s = min(pause_s, self._deadlines.heartbeat_s, self._left_s)
+        self._set_timer(pause_s, lambda: self._look(pause_s))
+
+    def _look(self, pause_s: float) -> None:
+        """Whether the peer may still come back. A pause counts as long as it was meant to be: our loop may have stood
+        still. The time of a client that is stopped does not count either: somebody looks at it in a debugger."""
+        if has_ended(self.peer.process):
+            self._give_up("unreachable", f"{self._why_away}, and its process has ended")
+            return
+        if self.peer.role != "client" or not is_stopped(self.peer.process):
+            self._left_s -= pause_s
+        if self._left_s <= 0:
+            self._give_up("unreachable", f"{self._why_away}, and it did not come back")
+        else:
+            self._look_again(self._deadlines.heartbeat_s)
 
     def _end(self, how: str) -> None:
         super()._end(how)
@@ -78,6 +101,7 @@ class Listener:
         What each role may send; other roles are refused. Empty: data connections only.
     welcome : callable
         Given a `Hello`, returns the `Welcome` with what the peer should know; raises `RainException` to refuse it.
+    deadlines : Deadlines
 
     Attributes
     ----------
@@ -99,8 +123,10 @@ class Listener:
         on_data: Callable[[DataConnection], Awaitable[None]],
         incoming_by_role: dict[str, Any],
         welcome: Callable[[Hello], Welcome],
+        deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self.deadlines = deadlines
         self._credentials = credentials
         self._on_conversation = on_conversation
         self._on_data = on_data
@@ -159,7 +185,7 @@ class Listener:
     async def _admit(self, connection: socket.socket, address: str) -> None:
         link = Link()
         try:
-            async with asyncio.timeout(HANDSHAKE_S):
+            async with asyncio.timeout(self.deadlines.handshake_s):
                 context = None if is_loopback(str(connection.getsockname()[0])) else self._context
                 await self._loop.connect_accepted_socket(lambda: link, connection, ssl=context)
                 certificate = self._credentials.certificate
@@ -220,15 +246,18 @@ class Listener:
             return
         new = known is None
         if known is None:
-            grace = GOVERNOR_RECONNECT_S if role == "governor" else CLIENT_GRACE_S
-            silence = GOVERNOR_LOST_S if role == "governor" else None
+            table = self.deadlines
+            grace = table.governor_reconnect_s if role == "governor" else table.client_grace_s
+            silence = table.governor_lost_s if role == "governor" else None
             known = _Accepted(self, hello, self._incoming_by_role[role], grace, silence)
             self._conversations[role, hello.conversation] = known
         welcome.received = known._channel.received
         link.say(welcome)
-        if role == "client" and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # The timeout also ends a connection whose peer is merely stopped while much waits for it. Of a process on this
+        # machine it is known whether it is still there.
+        if role == "client" and hasattr(socket, "TCP_USER_TIMEOUT") and not is_known(hello.process):
             raw = link.transport.get_extra_info("socket")
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * CLIENT_SILENT_S))
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.deadlines.client_silent_s))
         if new:
             known.address = link.address
             self._on_conversation(known, hello)

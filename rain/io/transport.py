@@ -10,12 +10,18 @@ when many packets came and nothing went, and as a heartbeat every `HEARTBEAT_S`.
 When the link breaks, the side that connected dials again with growing pauses and names the conversation in its
 `Hello`; the listening side keeps a conversation without a link for a while that depends on the peer's role. Nothing of
 this is seen by the cores: messages arrive in order and exactly once, or the conversation is given up and `on_gone` is
-called, once.
+called, once. How long who waits is one table, `rain.common.limits.Deadlines`.
 
-Signs of life: each side breaks a link on which it heard nothing for a while. A governor that is silent for
-`GOVERNOR_LOST_S` is given up at once, as its process may be stopped; a silent client may merely hold the interpreter's
-lock in a long computation, so there the kernel's keep-alive decides. Time in which our own loop stood still is not held
-against the peer.
+Signs of life: the connecting side drops a link on which it heard nothing for `LINK_SILENT_S`, or on which the server
+talks and acknowledges nothing, though all has left this machine: such a link is open in one direction only, and another
+one may work. A governor that is silent for `GOVERNOR_LOST_S` is given up at once, as its process may be stopped; a
+silent client may merely hold the interpreter's lock in a long computation, or be stopped by a debugger, so there the
+kernel's keep-alive decides, and on the same machine whether the process is still there (`rain.io.identity`). Time in
+which our own loop stood still is not held against the peer.
+
+A server whose machine accepts connections that nobody answers is stopped, or being started anew. It cannot have given
+up its governors meanwhile, so they wait for it as long as clients do. One that cannot be reached at all may well have
+done so, and given their work to others: they give up after `GOVERNOR_LOST_S` too.
 
 A frame with an empty header ends a conversation on purpose; its payload says why.
 
@@ -37,30 +43,46 @@ from typing import Any
 import msgspec
 
 from rain.common.errors import ProtocolError, RainException
-from rain.common.limits import GOVERNOR_LOST_S, HANDSHAKE_S
+from rain.common.limits import DEADLINES, Deadlines
 from rain.common.messages import Hello, Opening, Refused, Welcome
 from rain.io.auth import Credentials
 from rain.io.conversation import PYTHON, Conversation, Messages
-from rain.io.link import DataConnection, Link, dial, open_data
+from rain.io.identity import own_identity
+from rain.io.link import DataConnection, Link, Unanswered, dial, open_data
 from rain.io.listener import Listener, listen
 
 __all__ = ["Conversation", "DataConnection", "Listener", "converse", "listen", "open_data"]
 
 log = logging.getLogger("rain.transport")
-_RETRY_MIN_S, _RETRY_MAX_S = 0.02, 0.5
+_REDIAL_PAUSE_MIN_S = 0.02
 
 
 class _Connected(Conversation):
     """The connecting side: dials again by itself."""
 
-    def __init__(self, target: str, credentials: Credentials, hello: Hello, away_s: float, *rest: Any) -> None:
+    def __init__(
+        self,
+        target: str,
+        credentials: Credentials,
+        hello: Hello,
+        away_s: float,
+        unreachable_s: float,
+        *rest: Any,
+        deadlines: Deadlines,
+    ) -> None:
         super().__init__(hello.conversation, *rest)
+        self._deadlines = deadlines
         self._target = target
         self._credentials = credentials
         self._hello = hello
         self._away_s = away_s
-        self._silence_s = away_s / 2
+        self._unreachable_s = unreachable_s
+        self._silence_s = deadlines.link_silent_s
         self._dialling: asyncio.Task[None] | None = None
+        self._away_until = 0.0
+        self._waits_for = 0  # number of the packet that the server has to acknowledge next
+        self._waits_since = 0.0
+        self._unheard_s = deadlines.link_unheard_s
 
     async def _open(self) -> None:
         """Dial, and carry on there.
@@ -70,14 +92,15 @@ class _Connected(Conversation):
         RainException, _Over
         """
         resume = self.peer is not None
-        link = await dial(self._target, self._credentials, self._hello.role)
+        limit_s = self._deadlines.handshake_s
+        link = await dial(self._target, self._credentials, self._hello.role, handshake_s=limit_s)
         try:
             link.say(msgspec.structs.replace(self._hello, received=self._channel.received, resume=resume))
-            async with asyncio.timeout(HANDSHAKE_S):
+            async with asyncio.timeout(limit_s):
                 answer = await link.opening(Opening)
         except TimeoutError:
             link.abort()
-            raise RainException(f"{self._target} does not answer within HANDSHAKE_S ({HANDSHAKE_S:g} s)") from None
+            raise Unanswered(f"{self._target} does not answer within HANDSHAKE_S ({limit_s:g} s)") from None
         except OSError:
             link.abort()
             raise RainException(f"{self._target} closed the connection: is the server stopping?") from None
@@ -104,20 +127,46 @@ class _Connected(Conversation):
             link.abort()
             raise _Over("broken", str(error)) from None
 
+    def _carry_on(self, link: Link, received: int) -> None:
+        self._waits_since = self._loop.time()
+        super()._carry_on(link, received)
+
+    def _objection(self, link: Link, silence: float) -> str:
+        """Whether the server is deaf on this link: it talks, all has left this machine, and it acknowledges nothing."""
+        now, waits_for = self._loop.time(), self._channel.oldest_kept
+        if waits_for != self._waits_for:
+            self._waits_for, self._waits_since = waits_for, now
+            self._unheard_s = self._deadlines.link_unheard_s
+        elif not waits_for or link.under_way or silence > 2 * self._deadlines.heartbeat_s:
+            self._waits_since = now
+        self._waits_since += self._stood_still()
+        if now - self._waits_since <= self._unheard_s:
+            return ""
+        # What looks like this may also be a slow way with large buffers: then each attempt is given more time.
+        self._unheard_s *= 2
+        return f"{self.address} acknowledged nothing for {now - self._waits_since:.0f} s although it talks"
+
     def _link_lost(self, reason: str) -> None:
         if self.ended or self._link is None:
             return
-        heard = self._link.heard
+        self._away_until = self._link.heard + self._away_s
         self._drop_link()
         log.info("the connection to %s is lost: %s", self._target, reason)
-        self._dialling = self._loop.create_task(self._dial_again(heard + self._away_s, reason))
+        self._next_beat(self._count)
+        self._dialling = self._loop.create_task(self._dial_again(reason))
         self.on_away(reason)
 
-    async def _dial_again(self, deadline: float, reason: str) -> None:
-        pause = _RETRY_MIN_S
+    def _count(self) -> None:
+        """While there is no link: time in which our own loop stood still does not count."""
+        self._away_until += self._stood_still()
+        self._next_beat(self._count)
+
+    async def _dial_again(self, reason: str) -> None:
+        pause = _REDIAL_PAUSE_MIN_S
         while not self.ended:
+            limit_s = self._unreachable_s
             try:
-                async with asyncio.timeout_at(max(deadline, self._loop.time() + 0.1)):
+                async with asyncio.timeout_at(max(self._away_until, self._loop.time() + 0.1)):
                     await self._open()
                 self._loop.call_soon(self.on_back)
                 return
@@ -128,11 +177,13 @@ class _Connected(Conversation):
                 return
             except RainException as error:
                 reason = str(error)
-            if self._loop.time() >= deadline:
-                self._give_up("unreachable", f"{self._target} was away for {self._away_s:g} s: {reason}")
+                if isinstance(error, Unanswered):
+                    limit_s = self._away_s
+            if self._loop.time() >= self._away_until - self._away_s + limit_s:
+                self._give_up("unreachable", f"{self._target} was away for {limit_s:g} s: {reason}")
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, _RETRY_MAX_S)
+            pause = min(2 * pause, self._deadlines.redial_pause_s)
 
     def close(self, reason: str = "") -> None:
         if self._dialling is not None:
@@ -158,7 +209,8 @@ async def converse(
     *,
     on_away: Callable[[str], None] | None = None,
     on_back: Callable[[], None] | None = None,
-    away_s: float = GOVERNOR_LOST_S,
+    away_s: float | None = None,
+    deadlines: Deadlines = DEADLINES,
 ) -> Conversation:
     """Open a conversation with the server at `address`.
 
@@ -174,8 +226,10 @@ async def converse(
         The union of messages that the server may send.
     on_messages, on_gone, on_away, on_back : callable
         See `Conversation`. May be called before this returns.
-    away_s : float
-        Seconds after which a server that is away is given up, counted from the last sign of life.
+    away_s : float or None
+        Seconds after which a server that is away is given up, counted from the last sign of life; None: what
+        `deadlines` say for the role.
+    deadlines : Deadlines
 
     Raises
     ------
@@ -183,9 +237,26 @@ async def converse(
         If it cannot be opened, with a text for newcomers.
     """
     hello = msgspec.structs.replace(
-        hello, conversation=hello.conversation or secrets.token_hex(16), python=hello.python or PYTHON
+        hello,
+        conversation=hello.conversation or secrets.token_hex(16),
+        python=hello.python or PYTHON,
+        process=hello.process or own_identity(),
     )
-    conversation = _Connected(address, credentials, hello, away_s, incoming, on_messages, on_gone, on_away, on_back)
+    patience_s = deadlines.server_away_s if away_s is None else away_s
+    unreachable_s = deadlines.governor_lost_s if hello.role == "governor" else patience_s
+    conversation = _Connected(
+        address,
+        credentials,
+        hello,
+        patience_s,
+        min(patience_s, unreachable_s),
+        incoming,
+        on_messages,
+        on_gone,
+        on_away,
+        on_back,
+        deadlines=deadlines,
+    )
     try:
         await conversation._open()
     except _Over as over:

@@ -463,15 +463,19 @@ RELEASED_OBJECT = 2
 class Client:
     """One client's conversation.
 
-    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.submit.Cut`).
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.submit.Cut`); `behind` says
+    that it is to catch up before it hears more, `held_tasks` and `held_objects` are of what it then hears.
     """
 
-    __slots__ = ("gathering", "id", "sessions")
+    __slots__ = ("behind", "gathering", "held_objects", "held_tasks", "id", "sessions")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.sessions: dict[int, Session] = {}
         self.gathering: dict[int, Any] = {}
+        self.behind = False
+        self.held_tasks: list[Task] = []
+        self.held_objects: list[Object] = []
 
 
 class Reading:

@@ -24,6 +24,7 @@ from rain import __version__
 from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
+from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
 from rain.common.messages import (
     ClientToServer,
     Constant,
@@ -78,6 +79,7 @@ class ServerOptions:
         Made once connections are accepted; empty for none.
     connection_file : str
         Where to write the connection file, whose keys are taken over if it is there; empty: the user's runtime folder.
+    deadlines : Deadlines
     """
 
     host: str = LOOPBACK
@@ -87,6 +89,7 @@ class ServerOptions:
     log_dir: str = ""
     ready_file: str = ""
     connection_file: str = ""
+    deadlines: Deadlines = DEADLINES
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -126,6 +129,7 @@ class Server:
         self._peers: dict[str, Conversation] = {}
         self._governors: dict[Conversation, str] = {}
         self._client_count = 0
+        self._behind: dict[str, bool] = {}  # clients, and whether they are to catch up before they hear more news
         self._turn_due = False
         self._listener: Listener | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -164,6 +168,7 @@ class Server:
             self._serve_data,
             {"client": ClientToServer, "governor": GovernorToServer},
             self._welcome,
+            options.deadlines,
         )
         self.address = self._listener.address
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
@@ -226,6 +231,7 @@ class Server:
             conversation.on_messages = lambda messages: self._client_said(name, messages)
             conversation.on_gone = lambda reason: self._client_gone(name, conversation)
             self._peers[name] = conversation
+            self._behind[name] = False
             self._step(ev.ClientJoined(name))
         else:
             conversation.on_messages = lambda messages: self._governor_said(conversation, messages)
@@ -248,6 +254,7 @@ class Server:
     def _client_gone(self, name: str, conversation: Conversation) -> None:
         if self._peers.get(name) is conversation:
             del self._peers[name]
+            del self._behind[name]
             self._step(ev.ClientGone(name))
 
     def _governor_said(self, conversation: Conversation, messages: list[Any]) -> None:
@@ -300,6 +307,11 @@ class Server:
 
     def _turn_ended(self) -> None:
         self._turn_due = False
+        for name, was_behind in self._behind.items():
+            behind = self._peers[name].backlog_bytes > NEWS_BACKLOG_BYTES_MAX
+            if behind is not was_behind:
+                self._behind[name] = behind
+                self._core.step(ev.ClientPace(name, behind), time.monotonic())
         handlers = self._handlers
         for effect in self._core.step(ev.TurnEnded(), time.monotonic()):
             handlers[type(effect)](effect)

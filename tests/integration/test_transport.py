@@ -20,7 +20,7 @@ import pytest
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.framing import encode_prefix
 from rain.common.ids import ID
-from rain.common.limits import CHUNK_BYTES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX
+from rain.common.limits import CHUNK_BYTES, DEADLINES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX, Deadlines
 from rain.common.messages import DataEnd, DataGet, Hello, Message, Welcome
 from rain.io import auth, link, listener, transport
 from rain.io.auth import Credentials
@@ -75,13 +75,26 @@ class Peer:
 class Server:
     """A listener that records each conversation."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        credentials: Credentials | None = None,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
         self.credentials = credentials or Credentials.generate()
         self.peers: list[Peer] = []
         self.changed = asyncio.Event()
         self.refusal = ""
         self.listener = Listener(
-            host, port, self.credentials, self.joined, self.data, {"client": Word, "governor": Word}, self.welcome
+            host,
+            port,
+            self.credentials,
+            self.joined,
+            self.data,
+            {"client": Word, "governor": Word},
+            self.welcome,
+            deadlines,
         )
         self.address = self.listener.address
 
@@ -260,15 +273,15 @@ async def test_closing_the_listener_tells_its_peers_at_once():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_exactly_once_and_in_order_while_connections_break(seed, monkeypatch):
-    monkeypatch.setattr(transport, "_RETRY_MIN_S", 0.001)
-    monkeypatch.setattr(transport, "_RETRY_MAX_S", 0.01)
+    monkeypatch.setattr(transport, "_REDIAL_PAUSE_MIN_S", 0.001)
 
     @in_loop
     async def scenario():
         chance = random.Random(seed)
         server, proxy = Server(), Proxy()
         address = await proxy.open(server.address)
-        client = await open_client(server, address=address, away_s=60)
+        quick = DEADLINES._replace(redial_pause_s=0.01)
+        client = await open_client(server, address=address, away_s=60, deadlines=quick)
         peer = server.peers[0]
         proxy.chunk = 97  # frames are cut anywhere
         proxy.break_after = lambda: chance.randrange(1, 3000)
@@ -305,9 +318,8 @@ async def test_both_sides_are_told_of_away_and_back():
 
 
 @in_loop
-async def test_a_peer_that_does_not_come_back_is_given_up_after_its_grace(monkeypatch):
-    monkeypatch.setattr(listener, "CLIENT_GRACE_S", 0.05)
-    server, proxy = Server(), Proxy()
+async def test_a_peer_that_does_not_come_back_is_given_up_after_its_grace():
+    server, proxy = Server(deadlines=DEADLINES._replace(client_grace_s=0.05)), Proxy()
     address = await proxy.open(server.address)
     client = await open_client(server, address=address, away_s=0.1)
     peer = server.peers[0]
@@ -447,15 +459,17 @@ def test_something_else_listens(answer):
     scenario()
 
 
-def test_something_silent_listens(monkeypatch):
-    monkeypatch.setattr(link, "HANDSHAKE_S", 0.05)
+def test_something_silent_listens():
+    quick = DEADLINES._replace(handshake_s=0.05)
 
     @in_loop
     async def scenario():
         with listen("127.0.0.1", 0) as silent:
             address = f"127.0.0.1:{silent.getsockname()[1]}"
             with pytest.raises(RainException, match="does not answer within HANDSHAKE_S"):
-                await converse(address, Credentials.generate(), Hello("client", ""), Word, print, print)
+                await converse(
+                    address, Credentials.generate(), Hello("client", ""), Word, print, print, deadlines=quick
+                )
 
     scenario()
 
@@ -606,12 +620,10 @@ async def test_idle_connections_do_not_keep_an_honest_one_out():
     server.listener.close()
 
 
-def test_dripping_connections_end_at_the_deadline(monkeypatch):
-    monkeypatch.setattr(listener, "HANDSHAKE_S", 0.2)
-
+def test_dripping_connections_end_at_the_deadline():
     @in_loop
     async def scenario():
-        server = Server()
+        server = Server(deadlines=DEADLINES._replace(handshake_s=0.2))
         reader, writer = await raw(server)
         drips = 0
 

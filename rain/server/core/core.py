@@ -94,6 +94,7 @@ class ServerCore:
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id),
             ev.ClientGone: self._client_gone,
+            ev.ClientPace: self._client_pace,
             ev.ClientSaid: self._client_said,
             ev.GovernorJoined: self._governor_joined,
             ev.GovernorGone: self._governor_gone,
@@ -143,6 +144,11 @@ class ServerCore:
         if client is not None:
             sessions.client_gone(self.state, client)
             output.client_gone(self.state, client)
+
+    def _client_pace(self, event: ev.ClientPace) -> None:
+        client = self.state.graph.clients.get(event.client_id)
+        if client is not None:
+            client.behind = event.behind
 
     def _client_said(self, event: ev.ClientSaid) -> None:
         state = self.state

@@ -30,6 +30,13 @@ class ClientGone(msgspec.Struct, gc=False):
     client_id: str
 
 
+class ClientPace(msgspec.Struct, gc=False):
+    """A client is so far behind that news are gathered for it, or it has caught up. Nothing is sent for it."""
+
+    client_id: str
+    behind: bool
+
+
 class ClientSaid(msgspec.Struct):
     """The next message of a client."""
 
@@ -67,5 +74,13 @@ class TurnEnded(msgspec.Struct, gc=False):
 
 
 Event: TypeAlias = (
-    ClientJoined | ClientGone | ClientSaid | GovernorJoined | GovernorGone | GovernorSaid | Tick | TurnEnded
+    ClientJoined
+    | ClientGone
+    | ClientPace
+    | ClientSaid
+    | GovernorJoined
+    | GovernorGone
+    | GovernorSaid
+    | Tick
+    | TurnEnded
 )  # fmt: skip

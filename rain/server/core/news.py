@@ -5,7 +5,7 @@ A message is never larger than a frame may be: a batch is closed when it has gro
 
 from __future__ import annotations
 
-from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.limits import BATCH_BYTES_TARGET, NEWS_TURN_BYTES_MAX
 from rain.common.messages import (
     Assign,
     CancelTasks,
@@ -23,13 +23,16 @@ from rain.server.core.objects import used_at
 from rain.server.core.run import object_data, places
 from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
-from rain.server.records import OBJ_FINISHED, Copy, Governor, Object, Session, Task
+from rain.server.records import OBJ_FINISHED, Client, Copy, Governor, Object, Session, Task
 
 BATCH_ITEMS_MAX = 20_000
 
 
 def flush_news(state: State) -> None:
-    """Tell clients what changed in their sessions."""
+    """Tell clients what changed in their sessions; for those that are behind it is gathered."""
+    if state.holding:
+        for ready in [client for client in state.holding if not client.behind]:
+            release(state, ready)
     tasks, objects = state.task_news, state.object_news
     if not tasks and not objects:
         return
@@ -41,13 +44,19 @@ def flush_news(state: State) -> None:
     for obj in objects:
         by_session.setdefault(obj.session, ([], []))[1].append(obj)
         obj.news = False
+    left: dict[Client, float] = {}
     for session, (session_tasks, session_objects) in by_session.items():
-        if not session.over:
-            _tell(state, session, session_tasks, session_objects)
+        client = session.client
+        if session.over or client is None:
+            continue
+        room = 0 if client.behind else left.get(client, NEWS_TURN_BYTES_MAX)
+        left[client] = room - _tell(state, session, session_tasks, session_objects, room)
 
 
 def flush_session(state: State, session: Session) -> None:
     """Tell a client at once what changed in one session."""
+    if session.client is not None:
+        release(state, session.client)
     tasks = [task for task in state.task_news if task.session is session and task.news]
     objects = [obj for obj in state.object_news if obj.session is session and obj.news]
     _tell(state, session, tasks, objects)
@@ -59,28 +68,61 @@ def flush_session(state: State, session: Session) -> None:
         obj.news = False
 
 
-def _tell(state: State, session: Session, tasks: list[Task], objects: list[Object]) -> None:
-    client_id = state.client_of(session)
-    if client_id is None:
-        return
-    size = 0
-    told: list[ObjectUpdate] = []
+def release(state: State, client: Client) -> None:
+    """What was gathered for a client is news again, for whoever hears of these sessions at the next flush."""
+    if client in state.holding:
+        del state.holding[client]
+        state.task_news += client.held_tasks
+        state.object_news += client.held_objects
+        client.held_tasks, client.held_objects = [], []
+
+
+def _hold(state: State, client: Client, tasks: list[Task], objects: list[Object]) -> None:
+    for task in tasks:
+        task.news = True  # so that it is held once, however often it changes
     for obj in objects:
+        obj.news = True
+    client.held_tasks += tasks
+    client.held_objects += objects
+    state.holding[client] = None
+
+
+def _tell(
+    state: State, session: Session, tasks: list[Task], objects: list[Object], room: float = float("inf")
+) -> float:
+    """Send these news, and hold what `room` bytes have no room for; how many bytes were sent, about."""
+    client = session.client
+    if client is None:
+        return 0
+    client_id = client.id
+    total = size = 0
+    told: list[ObjectUpdate] = []
+    for place, obj in enumerate(objects):
+        if total + size > room or not room:
+            _hold(state, client, tasks, objects[place:])
+            tasks = []
+            break
         update = object_update(state, obj)
         told.append(update)
         size += ITEM_BYTES + (len(update.data) if update.data is not None else 0)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client_id, SessionNews(session.id, [], told))
+            total += size
             told, size = [], 0
     updates: list[TaskUpdate] = []
-    for task in tasks:
+    for place, task in enumerate(tasks):
+        if total + size > room or not room:
+            _hold(state, client, tasks[place:], [])
+            break
         updates.append(task_update(task))
         size += update_bytes(task)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client_id, SessionNews(session.id, updates, told))
+            total += size
             told, updates, size = [], [], 0
     if told or updates:
         state.to_client(client_id, SessionNews(session.id, updates, told))
+    return total + size
 
 
 def update_bytes(task: Task) -> int:

@@ -12,7 +12,7 @@ from rain.common.messages import (
     SessionStopped,
 )
 from rain.server.core.effects import DiscardUpload
-from rain.server.core.news import flush_session
+from rain.server.core.news import flush_session, release
 from rain.server.core.state import State
 from rain.server.core.submit import discard_uploads
 from rain.server.records import CANCELLED, Client, Governor, Session, Task
@@ -29,6 +29,7 @@ def client_joined(state: State, client_id: str) -> None:
 
 def client_gone(state: State, client: Client) -> None:
     """A client is gone: its sessions end, persistent ones wait for another."""
+    release(state, client)
     leave_sessions(state, client)
     del state.graph.clients[client.id]
     state.expect_no_more(client.id)

@@ -8,7 +8,7 @@ from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskU
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, ToClient, ToGovernor
 from rain.server.graph import Graph
-from rain.server.records import Governor, Object, Reading, Session, Task
+from rain.server.records import Client, Governor, Object, Reading, Session, Task
 from rain.server.scheduler import Scheduler
 
 NO_VALUES: dict[str, Any] = {}
@@ -29,6 +29,8 @@ class State:
         Number of the last session.
     task_news, object_news : list
         What clients are to be told of at the end of the turn; each item once.
+    holding : dict of Client to None
+        Clients for which news are gathered instead (`rain.server.core.news.release`).
     delayed : list of (float, int, Task)
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int
@@ -48,6 +50,7 @@ class State:
         "delayed",
         "expecting",
         "graph",
+        "holding",
         "host_id",
         "http",
         "now",
@@ -76,6 +79,7 @@ class State:
         self.sessions_made = 0
         self.task_news: list[Task] = []
         self.object_news: list[Object] = []
+        self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
         self.readings: dict[int, Reading] = {}
