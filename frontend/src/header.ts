@@ -21,6 +21,7 @@ export class Header {
   private readonly chips = h("span", { class: "rain-chips" });
   private readonly time = h("span", { class: "rain-time rain-muted" });
   private readonly note = h("span", { class: "rain-muted rain-busy", role: "status" });
+  private readonly stuck = h("div", { class: "rain-tab-note rain-stuck", role: "status", hidden: true });
   private readonly bar = h("div", { class: "rain-progress", role: "progressbar", "aria-label": "finished tasks" });
   private readonly retry = button("↻ retry failed", "run the failed tasks once more", () => this.act("retry"));
   private readonly cancel = button("cancel", "cancel all tasks that are not finished", () => this.confirm(true));
@@ -44,6 +45,7 @@ export class Header {
       { class: "rain-header" },
       h("div", { class: "rain-title" }, this.name, this.word, this.chips, h("span", { class: "rain-space" })),
       this.bar,
+      this.stuck,
     );
     this.element.firstElementChild?.append(this.note, this.time, this.retry, this.cancel, this.sure);
     this.offs = [
@@ -69,6 +71,9 @@ export class Header {
     setText(this.word, this.store.trouble ?? session.word);
     this.word.dataset["word"] = this.store.trouble ? "lost" : session.word;
     this.word.title = session.note ?? "";
+    // Of an open session the note says why nothing of it can go on.
+    setText(this.stuck, session.note ?? "");
+    this.stuck.hidden = session.word !== "open" || !session.note;
     this.drawCounts();
     const open = session.word === "open";
     const of = (states: string[]) => states.reduce((sum, state) => sum + (summary.tasks[state] ?? 0), 0);

@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from rain.client import requests
+from rain.client import requests, stall
 from rain.client.operations import End, Item, checked, update
 from rain.client.restore import restore
 from rain.client.session import Session
@@ -110,6 +111,7 @@ class Client:
         self._governors_met = 0  # as many were waited for, and came
         self._governor_waits: list[tuple[int, Future[Any]]] = []
         self._connected = False
+        self._away_since: float | None = None
         self._over = ""
         self._cluster: Any = None
 
@@ -496,6 +498,8 @@ class Client:
                 session = self._sessions.get(message.session_id)
                 if session is not None:
                     session._fold(message.tasks, message.objects)
+                    if message.stalled is not None:
+                        stall.tell(session, server=message.stalled)
             elif kind is GovernorCount:
                 self._governors(message.count)
             elif kind is SessionStopped:
@@ -588,7 +592,16 @@ class Client:
         for _, future in waits:
             reject(future, error)
 
+    def _away(self) -> None:
+        self._away_since = time.monotonic()
+
+    def _back(self) -> None:
+        self._away_since = None
+        stall.server_is_back(self._sessions.values())
+
     def _tick(self) -> None:
+        if self._away_since is not None:
+            stall.server_is_away(self._address, time.monotonic() - self._away_since, self._sessions.values())
         for session in list(self._sessions.values()):
             if session._dropped:
                 session._release()

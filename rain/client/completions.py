@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from rain.client import stall
 from rain.client.state import QueueGate, Record, target
 from rain.client.waiting import Operation, block, check_timeout, perform
 from rain.common.errors import RainException
@@ -67,6 +68,7 @@ class Completions(Iterator["Task | DataObject"], AsyncIterator["Task | DataObjec
     def _take(self) -> Operation[Task | DataObject | None]:
         session, gate = self._session, self._gate
         while True:
+            stall.say(session)
             with session._lock:
                 while gate.done:
                     self._ready.extend(self._waiting.pop(gate.done.popleft(), ()))

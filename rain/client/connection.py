@@ -54,6 +54,12 @@ class Owner(Protocol):
     def _gone(self, reason: str) -> None:
         """The server will not come back."""
 
+    def _away(self) -> None:
+        """The connection to the server broke; it is dialled again."""
+
+    def _back(self) -> None:
+        """Another connection carries on."""
+
     def _unsendable(self, message: Any, error: Exception) -> None:
         """A message could not be encoded, and was not sent."""
 
@@ -121,6 +127,8 @@ class ServerLink:
                     ServerToClient,
                     owner._arrived,
                     owner._gone,
+                    on_away=lambda reason: owner._away(),
+                    on_back=owner._back,
                     deadlines=DEADLINES,
                 )
         except TimeoutError:

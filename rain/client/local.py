@@ -95,7 +95,9 @@ class LocalCluster:
     def _server(self, sockets: list[int]) -> Program:
         arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
-        return Program("server", arguments, os.path.join(self.folder, "server.log"), restart=True, keep=sockets)
+        return Program(
+            "server", arguments, os.path.join(self.folder, "server.log"), restart=True, vital=True, keep=sockets
+        )
 
     def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
         name = f"governor-{number}"

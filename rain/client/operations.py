@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rain.client import stall
 from rain.client import submit as submitting
 from rain.client.data import DataObject
 from rain.client.echo import flushed
@@ -246,6 +247,7 @@ def wait(session: Session, items: Any) -> Operation[None]:
     """Until all are finished, or one failed."""
     listed = items_of(session, items)
     while True:
+        stall.say(session)
         with session._lock:
             session._check_open()
             missing: dict[Record, None] = {}
@@ -275,6 +277,7 @@ def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[
     """Until at least one is finished."""
     listed = items_of(session, items)
     while True:
+        stall.say(session)
         with session._lock:
             session._check_open()
             done = []
@@ -301,6 +304,7 @@ def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
     """Until all that was submitted is settled, or one failed."""
     mirror = session._mirror
     while True:
+        stall.say(session)
         with session._lock:
             session._check_open()
             if mirror.failed and raise_on_failure:

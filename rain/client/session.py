@@ -18,6 +18,7 @@ from rain.client.echo import Echo, echoed
 from rain.client.failures import failure
 from rain.client.operations import Item
 from rain.client.progress import with_bar
+from rain.client.stall import Stall
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
 from rain.client.waiting import Operation, T, block, perform, reject, resolve
@@ -78,6 +79,7 @@ class Session:
         self._functions: dict[bytes, ObjectRecord] = {}
         self._refused: dict[int, str] = {}
         self._ended: operations.End | None = None
+        self._stall = Stall()
         self._echo: Echo | None = None
         self._at_end: list[Callable[[], None]] = []  # called once it has ended, in the thread that ends it
 

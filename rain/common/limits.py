@@ -121,6 +121,8 @@ class Deadlines(NamedTuple):
 DEADLINES = Deadlines()
 
 # -- time -----------------------------------------------------------------------------------------
+STALLED_S = 8.0
+"""After this long in which nothing of a session could run, or the server was away, whoever waits is told."""
 CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
 TRANSFER_STALL_S = 30.0

@@ -440,11 +440,13 @@ class SessionOpened(Message):
 
 
 class SessionNews(Message):
-    """What changed in a session since the last one; a task's objects precede the task."""
+    """What changed in a session since the last one; a task's objects precede the task. `stalled` says why nothing of
+    the session can go on, empty that something can again; None: as before."""
 
     session_id: int
     tasks: list[TaskUpdate]
     objects: list[ObjectUpdate]
+    stalled: str | None = None
 
 
 class SessionStopped(Message):

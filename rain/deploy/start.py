@@ -174,7 +174,8 @@ def _start_in(
     for number, count in enumerate(cpus):
         arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
         arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options)]
-        programs.append(Program(f"governor-{number}", arguments, f"{logdir}/governor-{number}.log", command))
+        log = f"{logdir}/governor-{number}.log"
+        programs.append(Program(f"governor-{number}", arguments, log, command, restart=True))
     programs += [_remote(options, host, address, logdir, credentials) for host in remote]
     launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
     try:
@@ -199,7 +200,7 @@ def _server(path: Path, logdir: str, command: list[str], sockets: Sequence[socke
     descriptors = [bound.fileno() for bound in sockets]
     arguments = ["server", "--listen", f"fd:{descriptors[0]}", "--http-listen", f"fd:{descriptors[1]}"]
     arguments += ["--connection-file", str(path), "--logdir", logdir, *UNDER_GUARDIAN]
-    return Program("server", arguments, f"{logdir}/server.log", command, restart=True, keep=descriptors)
+    return Program("server", arguments, f"{logdir}/server.log", command, restart=True, vital=True, keep=descriptors)
 
 
 def _remote(options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials) -> Program:
@@ -214,7 +215,8 @@ def _remote(options: StartOptions, host: str, address: str, logdir: str, credent
         line = f"{options.remote_init} && {line}"
     name = f"governor-{host}"
     log = os.path.join(logdir, f"{name.replace('/', '_')}.log")
-    return Program(name, [host, line], log, list(_SSH), stdin=credentials.token("governor"), remote=True)
+    token = credentials.token("governor")
+    return Program(name, [host, line], log, list(_SSH), restart=True, stdin=token, remote=True)
 
 
 def _address_for(host: str, address: str) -> str:

@@ -24,9 +24,12 @@ as the logs in it tell why.
 A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
 the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
 
+A process that was ready once and has ``restart`` is started anew when it dies, after pauses that grow while it does not
+stay; listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
+Without what is ``vital`` the others are of no use: when that failed a few times in a row, all ends.
+
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
-"name": …, "pid": …, "text": …}``. A process that was ready once and has ``restart`` is started anew when it dies;
-listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
+"name": …, "pid": …, "text": …}``. Who listens may read it late or never: lines that have no room are left out.
 
 With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
 modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
@@ -50,8 +53,9 @@ from rain.io.keeper import PLACE, Folders
 from rain.io.process import become_subreaper, descendants, parents, signal_all
 
 _RESTARTS_MAX = 5
-"""Starts in a row that may fail before the guardian gives up."""
-_PAUSE_MAX_S = 5.0
+"""Starts in a row of what is vital that may fail before the guardian gives up."""
+_PAUSE_MIN_S = 0.05
+_PAUSE_MAX_S = 60.0
 _REMOVE_AGAIN_S = 0.5
 _TAKE_OVER_S = 60.0
 """After a process died, how long what it left waits for the one that is started in its place."""
@@ -69,6 +73,7 @@ class _Process:
         self.log: str = spec.get("log") or os.devnull
         self.fork: bool = spec.get("fork", False)
         self.restart: bool = spec.get("restart", False)
+        self.vital: bool = spec.get("vital", False)
         self.keep: list[int] = spec.get("keep", [])
         self.stdin: str | None = spec.get("stdin")
         self.remote: bool = spec.get("remote", False)
@@ -100,6 +105,8 @@ class Guardian:
         for descriptor in inherited:
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
+        if self._report_to is not None:
+            os.set_blocking(self._report_to, False)
         self._below, self._hold = os.pipe()  # the lifeline of our own processes
         self._wake, wake_write = os.pipe()
         os.set_blocking(self._wake, False)
@@ -166,6 +173,8 @@ class Guardian:
         line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
         try:
             os.write(self._report_to, json.dumps(line | {"text": text}).encode() + b"\n")
+        except BlockingIOError:  # nobody reads; a pipe takes such a short line as a whole or not at all
+            pass
         except OSError:  # nobody listens any more, which is no reason to stop guarding
             self._report_to = None
 
@@ -350,13 +359,15 @@ class Guardian:
         process.removing_until = process.left_until + 2 * _TAKE_OVER_S
         if self._stopping or not process.restart or not process.was_ready:
             return
-        process.failures = 1 if time.monotonic() - process.ready_at > _SETTLED_S else process.failures + 1
-        if process.failures > _RESTARTS_MAX:
+        settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
+        process.ready_at = 0.0
+        process.failures = 1 if settled else process.failures + 1
+        if process.vital and process.failures > _RESTARTS_MAX:
             _say(f"{process.name} failed {_RESTARTS_MAX} times in a row; giving up")
             self._folder = None  # the logs in it tell why
             self._stopping = True
             return
-        pause = min(0.05 * 4 ** (process.failures - 1), _PAUSE_MAX_S)
+        pause = min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
         _say(f"{process.name} ended ({describe_status(status)}); starting it again")
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S

@@ -46,6 +46,8 @@ class Program:
     command : list of str
     restart : bool
         Whether it is started again when it died.
+    vital : bool
+        Whether all ends when it cannot be kept running.
     keep : list of int
         Descriptors that it inherits.
     stdin : str or None
@@ -59,6 +61,7 @@ class Program:
     log: str
     command: list[str] = field(default_factory=lambda: list(RAIN))
     restart: bool = False
+    vital: bool = False
     keep: list[int] = field(default_factory=list)
     stdin: str | None = None
     remote: bool = False

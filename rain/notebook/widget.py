@@ -139,6 +139,7 @@ class SessionWidget(LiveWidget):
                     objects.append(record)
             if tasks or objects:
                 self._view.fold(tasks, objects, time.time())
+            self._view.note(self.session._stall.text)
             end = self.session._ended
             if end is not None and not self._over:
                 self._over = True

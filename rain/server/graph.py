@@ -39,11 +39,23 @@ class Graph:
         Counts arrivals and losses of governors.
     expected : int
         Number of governors that clients wait for.
+    lost_name, lost_reason : str
+        The governor that was lost last, and why.
     lost_at : float or None
         When a governor was last lost.
     """
 
-    __slots__ = ("clients", "expected", "governors", "lost_at", "orders", "sessions", "version")
+    __slots__ = (
+        "clients",
+        "expected",
+        "governors",
+        "lost_at",
+        "lost_name",
+        "lost_reason",
+        "orders",
+        "sessions",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.clients: dict[str, Client] = {}
@@ -52,6 +64,7 @@ class Graph:
         self.version = 0
         self.expected = 0
         self.lost_at: float | None = None
+        self.lost_name = self.lost_reason = ""
         self.orders = 0
 
     # -- looking things up ----------------------------------------------------------------------

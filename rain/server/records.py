@@ -372,6 +372,10 @@ class Session:
         While it ends: who is to be told (client, request) when it has ended.
     stopped : str or None
         Why it ended by itself; nothing but closing is possible then.
+    stuck_since : float or None
+        Since when nothing of it can run.
+    stalled : str
+        What its client was told about that; empty: nothing.
     """
 
     __slots__ = (
@@ -399,7 +403,9 @@ class Session:
         "released",
         "shapes",
         "sites",
+        "stalled",
         "stopped",
+        "stuck_since",
         "tasks",
         "uploads",
     )
@@ -433,6 +439,8 @@ class Session:
         self.misses: dict[int, int] = {}
         self.uploads: dict[int, str] = {}
         self.closing: list[tuple[str, int]] | None = None
+        self.stuck_since: float | None = None
+        self.stalled = ""
         self.stopped: str | None = None
 
     @property

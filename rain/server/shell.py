@@ -173,7 +173,7 @@ class Server:
         self.address = self._listener.address
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
         self._http = Http(listen(options.http_host, options.http_port), bearers, self._log, self.info)
-        self._core = ServerCore(self.address, self._host_id, self._http.address, __version__)
+        self._core = ServerCore(self.address, self._host_id, self._http.address, __version__, self._log_dir)
         self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )

@@ -331,7 +331,14 @@ def test_a_dead_server_is_started_again_and_its_governors_come_back(shell):
         before.guardian,
     )
     until(lambda: len(shell.info(address).governors) == 1)
+    (governor,) = shell.info(address).governors
+    os.kill(_governors_below(after.guardian)[0], signal.SIGKILL)
+    until(lambda: [one.governor_id for one in shell.info(address).governors] not in ([], [governor.governor_id]))
     shell.run("stop", address)
+
+
+def _governors_below(guardian: int) -> list[int]:
+    return [pid for pid in descendants(guardian) if Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"]
 
 
 def test_stop_ends_only_what_start_started(shell):
@@ -450,6 +457,13 @@ def test_governors_over_ssh(shell):
     secrets = [*file.keys.values(), file.credentials.token("governor")]
     commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
     assert not any(secret in text for secret in secrets for text in (*commands, lines))
+    # One that dies is started again, over ssh, with its key on its standard input.
+    before = {one.governor_id for one in shell.info(file.reachable()).governors}
+    os.kill(_governors_below(file.guardian)[0], signal.SIGKILL)
+    until(lambda: len(log.read_text().splitlines()) > len(lines.splitlines()))
+    until(lambda: len(shell.info(file.reachable()).governors) == 2)
+    until(lambda: {one.governor_id for one in shell.info(file.reachable()).governors} != before)
+    pids += descendants(file.guardian)
     assert shell.run("stop").returncode == 0
     assert not any(is_alive(pid) for pid in pids)
 

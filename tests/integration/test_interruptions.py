@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import rain.client.connection
-from rain import Client, remote
+from rain import Client, RainWarning, blob, remote, tasks
 from rain.common.limits import DEADLINES, Deadlines
 from rain.io.identity import has_ended, is_known, is_stopped, own_identity
 from tests.integration.conftest import until
@@ -502,3 +502,13 @@ def test_half_open_and_away_for_a_minute_at_full_length(how: str) -> None:
         await wire.close()
 
     scenario()
+
+
+@pytest.mark.soak
+def test_a_wait_without_a_governor_says_so() -> None:
+    with Client.local(governors=0) as client, client.new_session("alone") as session:
+        task = tasks.Concat([blob("a")])
+        session.submit()
+        with pytest.warns(RainWarning, match="no governor is here"), pytest.raises(TimeoutError):
+            session.wait_all(timeout=20)
+        assert "Nothing can run: no governor is here" in task.explain()

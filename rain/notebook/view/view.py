@@ -90,6 +90,12 @@ class View:
         self._session = {**self._session, "word": word, "note": note}
         self._session_changed = self._anything = True
 
+    def note(self, text: str) -> None:
+        """What stands in the way of an open session; empty if nothing does."""
+        if text != self._session["note"] and self._session["word"] == "open":
+            self._session = {**self._session, "note": text}
+            self._session_changed = self._anything = True
+
     def _fold_object(self, record: ObjectLike) -> None:
         number = record.spec.id[1]
         if record.task is not None:

@@ -249,6 +249,7 @@ def attach(state: State, client: Client, message: Attach) -> None:
         reason = f"session {session.id} {session.name!r} was attached by another client"
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client
+    session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
     _tell_all(state, client, session, message.request)
 

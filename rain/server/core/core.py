@@ -11,8 +11,8 @@ and to drop, then what to run.
 
 The parts: `sessions` (clients come and go, sessions open and end), `submit`, `run` (attempts and their results),
 `settle` (failure and cancellation spread), `objects` (who needs what; lineage), `lost` (governors and copies that are
-gone), `retry`, `ask` (questions), `output` (what tasks write), `news` (batches). `rain.server.check` says what must
-hold after each step.
+gone), `retry`, `ask` (questions), `output` (what tasks write), `stalled` (nothing can run), `news` (batches).
+`rain.server.check` says what must hold after each step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S
 from rain.common.spec import TaskError
-from rain.server.core import ask, lost, news, output, retry, run, sessions, submit
+from rain.server.core import ask, lost, news, output, retry, run, sessions, stalled, submit
 from rain.server.core import events as ev
 from rain.server.core.effects import Effect
 from rain.server.core.explain import cannot_hold
@@ -78,6 +78,8 @@ class ServerCore:
     http : str
         ``host:port`` of its HTTP listener.
     version : str
+    log_dir : str
+        Where logs are, for people.
 
     Examples
     --------
@@ -89,8 +91,8 @@ class ServerCore:
 
     __slots__ = ("_handlers", "state")
 
-    def __init__(self, address: str, host_id: str, http: str = "", version: str = "") -> None:
-        self.state = State(address, host_id, http, version)
+    def __init__(self, address: str, host_id: str, http: str = "", version: str = "", log_dir: str = "") -> None:
+        self.state = State(address, host_id, http, version, log_dir)
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id),
             ev.ClientGone: self._client_gone,
@@ -208,7 +210,7 @@ class ServerCore:
         graph = state.graph
         del graph.governors[governor.id]
         graph.version += 1
-        graph.lost_at = state.now
+        graph.lost_at, graph.lost_name, graph.lost_reason = state.now, governor.id, reason
         state.schedule_due = True
         state.scheduler.forget_governor(governor)
         state.happened("GovernorRemoved", values={"governor": governor.id, "reason": reason})
@@ -243,6 +245,7 @@ class ServerCore:
 
     def _tick(self, event: ev.Tick) -> None:
         lost.wake_delayed(self.state)
+        stalled.look(self.state)
         # Reservations and hopeless tasks are judged by time.
         self.state.schedule_due = True
 

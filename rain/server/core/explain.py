@@ -55,6 +55,8 @@ def explain_task(state: State, task: Task) -> str:
     tries = f" This is attempt {task.attempt}." if task.attempt > 1 else ""
     if task.state is RUNNING:
         return f"Task {task.title} is running{_where(task)}.{tries}"
+    if not state.graph.governors:
+        return f"Task {task.title} is {task.state.value}. Nothing can run: {no_governor(state)}.{tries}"
     if task.pending:
         return f"{_waits(task)}{tries}"
     if task.governor is not None:
@@ -66,6 +68,21 @@ def explain_task(state: State, task: Task) -> str:
     if task.delayed:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
     return f"Task {task.title} is ready: all its inputs are there. {_room(state.graph, task)}{tries}"
+
+
+def no_governor(state: State) -> str:
+    """That there is none, and what to do about it."""
+    graph = state.graph
+    last = ""
+    if graph.lost_at is not None:
+        last = (
+            f" (the last one, {graph.lost_name}, was lost {state.now - graph.lost_at:.0f} s ago: {graph.lost_reason})"
+        )
+    logs = f" (governor-*.log in {state.log_dir} on the server's host)" if state.log_dir else ""
+    return (
+        f"no governor is here{last}. One that `rain start` or Client.local started is started again by itself; if it "
+        f"does not come back, its log says why{logs}. Another one is started with `rain governor {state.address}`"
+    )
 
 
 def _where(task: Task) -> str:
@@ -89,8 +106,6 @@ def _waits(task: Task) -> str:
 
 def _room(graph: Graph, task: Task) -> str:
     governors = graph.governors.values()
-    if not governors:
-        return "No governor is here."
     able = [governor for governor in governors if governor.can_hold(task.shape)]
     if not able:
         return f"It asks for {asked(task.shape)}, which no governor here has; more governors are expected."

@@ -19,8 +19,8 @@ class State:
 
     Attributes
     ----------
-    address, host_id, http, version : str
-        The server's data listener, its machine, its HTTP listener, its version.
+    address, host_id, http, version, log_dir : str
+        The server's data listener, its machine, its HTTP listener, its version, the folder of its logs.
     now : float
         Monotonic seconds of the present step.
     out : list of Effect
@@ -53,6 +53,7 @@ class State:
         "holding",
         "host_id",
         "http",
+        "log_dir",
         "now",
         "object_news",
         "out",
@@ -67,11 +68,12 @@ class State:
         "version",
     )
 
-    def __init__(self, address: str, host_id: str, http: str, version: str) -> None:
+    def __init__(self, address: str, host_id: str, http: str, version: str, log_dir: str = "") -> None:
         self.address = address
         self.host_id = host_id
         self.http = http
         self.version = version
+        self.log_dir = log_dir
         self.graph = Graph()
         self.scheduler = Scheduler(self.graph)
         self.now = 0.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
+from rain.client import stall
 from rain.common.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import live, widget_of
@@ -43,6 +44,16 @@ def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
     versions = [(message["data"]["base"], message["data"]["version"]) for message in page.news]
     assert all(base + 1 == version for base, version in versions)
     assert [base for base, _ in versions[1:]] == [version for _, version in versions[:-1]]
+
+
+def test_an_open_session_shows_why_nothing_can_go_on(session: Session, browser: Any) -> None:
+    page = browser(widget_of(session))
+    page.ask("snapshot")
+    stall.tell(session, server="no governor is here")
+    told = page.wait_for(lambda told: told.get("session", {}).get("note") == "no governor is here")
+    assert told["session"]["word"] == "open"
+    stall.tell(session, server="")
+    page.wait_for(lambda told: told.get("session", {}).get("note") == "")
 
 
 def test_nothing_is_sent_while_no_browser_looks(session: Session) -> None:

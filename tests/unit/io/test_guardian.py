@@ -1,0 +1,64 @@
+"""What the guardian decides when a process has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rain.io import guardian
+from rain.io.guardian import Guardian
+
+
+@pytest.fixture
+def report() -> Iterator[tuple[int, int]]:
+    read, write = os.pipe()
+    yield read, write
+    signal.set_wakeup_fd(-1)
+    os.close(read)
+
+
+def _guarding(report: tuple[int, int], vital: bool) -> tuple[Guardian, Any]:
+    found = Guardian(
+        {"processes": [{"name": "p", "command": ["p"], "restart": True, "vital": vital}], "report": report[1]}
+    )
+    (process,) = found._processes
+    process.start_at = None
+    process.was_ready = True
+    return found, process
+
+
+def test_what_is_not_vital_is_started_again_for_ever_after_longer_and_longer_pauses(report: Any) -> None:
+    found, process = _guarding(report, vital=False)
+    pauses = []
+    for _ in range(20):
+        found._ended(process, 1 << 8)
+        pauses.append(process.start_at - time.monotonic())
+    assert not found._stopping
+    assert pauses[0] < 1
+    assert 55 < pauses[-1] <= 60
+    process.ready_at = time.monotonic() - 1000  # it had been up for long
+    found._ended(process, 9)
+    assert process.start_at - time.monotonic() < 1
+    found._ended(process, 9)  # this time it did not even become ready
+    assert process.failures == 2
+
+
+def test_all_ends_when_what_is_vital_cannot_be_kept_running(report: Any) -> None:
+    found, process = _guarding(report, vital=True)
+    for _ in range(guardian._RESTARTS_MAX):
+        found._ended(process, 9)
+        assert not found._stopping
+    found._ended(process, 9)
+    assert found._stopping
+
+
+def test_reports_that_nobody_reads_do_not_hold_it_up(report: Any) -> None:
+    found, process = _guarding(report, vital=False)
+    for _ in range(3000):
+        found._report("started", process)
+    assert len(os.read(report[0], 1 << 20)) > 10_000
