@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = (
     "rain.common",
     "rain.server.core",
+    "rain.server.environments",
     "rain.server.graph",
     "rain.server.records",
     "rain.server.scheduler",

@@ -28,6 +28,7 @@ from rain.common.messages import (
     Failed,
     GetServerInfo,
     GovernorCount,
+    ModuleFound,
     ObjectData,
     ObjectUpdate,
     ServerBrief,
@@ -39,6 +40,7 @@ from rain.common.messages import (
     TaskUpdate,
     Unkeep,
     Updated,
+    WantModule,
 )
 from rain.common.states import TaskState
 
@@ -504,6 +506,8 @@ class Client:
                 self._governors(message.count)
             elif kind is SessionStopped:
                 self._stopped(message)
+            elif kind is WantModule:
+                self._want_module(message)
             else:
                 self._answered(message)
 
@@ -531,6 +535,11 @@ class Client:
             reject(future, error)
         else:
             resolve(future, message)
+
+    def _want_module(self, message: WantModule) -> None:
+        session = self._sessions.get(message.session_id)
+        module = None if session is None else session._surroundings.asked(message.name)
+        self._link.send([ModuleFound(message.session_id, message.name, module)])
 
     def _updated(self, message: Updated) -> None:
         news: list[TaskUpdate | ObjectUpdate] = [*message.tasks, *message.objects]

@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import dis
 import enum
-import os
 import re
-import site
 import sys
-import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType, WrapperDescriptorType
 from typing import Any
+
+from rain.client.modules import Found, find, is_users
+from rain.io.installed import stamp
 
 _MISSING = object()
 _GLOBAL_OPCODES = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
@@ -32,7 +32,6 @@ _FIXED = frozenset(
     {int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range, re.Pattern}
 )
 _BUILTINS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +53,7 @@ class Examined:
         Whether `unchanged` can be relied on.
     codes : list of CodeType
         Of all functions that travel by value.
-    modules : dict of str to ModuleType
+    modules : dict of str to Found
         Modules of the user that are needed.
     """
 
@@ -63,7 +62,7 @@ class Examined:
     def __init__(self) -> None:
         self.fixed = True
         self.codes: list[CodeType] = []
-        self.modules: dict[str, ModuleType] = {}
+        self.modules: dict[str, Found] = {}
         self._functions: list[tuple[Any, CodeType, Any, Any, int]] = []
         self._entries: list[tuple[dict[str, Any], str, Any]] = []
         self._cells: list[tuple[Any, Any]] = []
@@ -104,7 +103,12 @@ class Examined:
             if id(function) not in seen:
                 seen.add(id(function))
                 self._walk_function(function, waiting)
-        self._files = [(path, stamp(path)) for path in map(file_of, self.modules.values()) if path]
+        self.watch(self.modules)
+
+    def watch(self, modules: Mapping[str, Found]) -> None:
+        """These are the modules that it depends on."""
+        self.modules = dict(modules)
+        self._files = [(found.path, stamp(found.path)) for found in self.modules.values() if found.has_file]
 
     def _walk_function(self, function: Any, waiting: list[Any]) -> None:
         code, attributes = function.__code__, function.__dict__
@@ -189,7 +193,10 @@ class Examined:
             module = sys.modules.get(name)
             if module is None or name in self.modules or not is_users(name):
                 continue
-            self.modules[name] = module
+            found = find(name)
+            if found is None:
+                continue
+            self.modules[name] = found
             parent = name.rpartition(".")[0]
             if parent:
                 waiting.append(parent)
@@ -211,45 +218,6 @@ def by_reference(value: Any) -> bool:
     from cloudpickle import cloudpickle
 
     return bool(cloudpickle._should_pickle_by_reference(value))
-
-
-def stamp(path: str) -> tuple[int, int] | None:
-    """When a file was modified (ns), and its size (bytes)."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
-def file_of(module: ModuleType) -> str:
-    """The source file of a module, empty if there is none."""
-    path = getattr(module, "__file__", None)
-    return path if isinstance(path, str) and path.endswith(".py") else ""
-
-
-@lru_cache(maxsize=8192)
-def is_users(name: str) -> bool:
-    """Whether a module is the user's own: from a source file that belongs to no installed package."""
-    if name == "__main__" or name.partition(".")[0] in sys.stdlib_module_names:
-        return False
-    module = sys.modules.get(name)
-    path = file_of(module) if module is not None else ""
-    return bool(path) and not is_installed(path)
-
-
-def is_installed(path: str) -> bool:
-    """Whether a file belongs to an installed package, to Python or to Rain."""
-    return os.path.abspath(path).startswith(_installed())
-
-
-@lru_cache(maxsize=1)
-def _installed() -> tuple[str, ...]:
-    """Folders of installed packages, and Rain's own."""
-    folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders.update(getattr(site, "getsitepackages", list)())
-    folders.add(site.getusersitepackages())
-    return (_PACKAGE, *(os.path.join(folder, "") for folder in folders if folder))
 
 
 def _content(cell: Any) -> Any:

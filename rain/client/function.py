@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from rain.client.constants import Value
-from rain.client.fingerprint import Examined, examine, file_of, is_installed, stamp
-from rain.client.pickling import code_files, collecting, dumps, why_not
+from rain.client.fingerprint import Examined, examine
+from rain.client.modules import closure, read
+from rain.client.pickling import code_files, collecting, dumps, module_names, why_not
 from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
 from rain.common.builtins import FunctionPayload, SourceText, UserModule, encode_function
@@ -21,6 +22,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.spec import ObjectSpec
+from rain.io.installed import is_installed, stamp
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -95,9 +97,11 @@ class Source:
         with collecting() as found:
             try:
                 code = dumps(bare)
-                files = code_files()
+                files, names = code_files(), module_names()
             except Exception as error:
                 raise RainException(why_not(bare, f"function {self.name}", error)) from error
+        if elsewhere:
+            examined.watch(closure([*examined.modules, *names]))
         payload = FunctionPayload(
             code,
             self.name,
@@ -199,16 +203,10 @@ def _is_cell(name: str) -> bool:
 
 def _modules(examined: Examined, with_source: bool) -> list[UserModule]:
     modules = []
-    for name in sorted(examined.modules):
-        module = examined.modules[name]
-        path = file_of(module)
-        seen = stamp(path) or (0, 0)
-        source = None
-        if with_source:
-            try:
-                with open(path, "rb") as file:
-                    source = file.read()
-            except OSError:
-                source = None
-        modules.append(UserModule(name, path, *seen, source, hasattr(module, "__path__")))
+    for name, found in sorted(examined.modules.items()):
+        module = read(name, found) if with_source else None
+        if module is None and found.has_file:
+            module = UserModule(name, found.path, *(stamp(found.path) or (0, 0)), None, found.is_package)
+        if module is not None:
+            modules.append(module)
     return modules

@@ -153,12 +153,14 @@ def _send_cut(session: Session, client: Client) -> Future[Any] | None:
                 opened = mirror.accepted(constants)
             session._wake(opened)
         else:
+            session._surroundings.refused()
             refused(session, cut, error)
 
     pieces: list[Any] = []
+    env, modules = submitting.surroundings(session)
 
     def encode(request: int) -> Any:
-        pieces.extend(submitting.encode(request, session.session_id, cut, session.persistent))
+        pieces.extend(submitting.encode(request, session.session_id, cut, session.persistent, env, modules))
         return pieces
 
     future = client._request(encode, answered)

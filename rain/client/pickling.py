@@ -19,7 +19,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, GeneratorType
+from types import CodeType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rain.client.annotations import settling
@@ -67,7 +67,8 @@ def open_collector(found: dict[DataObject, Any]) -> Any:
     outer = getattr(_open, "found", None)
     if outer is None:
         _open.runs = {}
-        _open.files = {}
+        _open.codes = []
+        _open.modules = {}
     _open.found = found
     return outer
 
@@ -76,7 +77,7 @@ def close_collector(outer: Any) -> None:
     """Undo `open_collector`."""
     _open.found = outer
     if outer is None:
-        _open.runs = _open.files = None
+        _open.runs = _open.codes = _open.modules = None
 
 
 @contextmanager
@@ -108,7 +109,18 @@ def generators_ran() -> bool:
 
 def code_files() -> list[str]:
     """Files of the code that was pickled by value since the outermost collector of this thread was opened."""
-    return list(getattr(_open, "files", None) or ())
+    return list(dict.fromkeys(code.co_filename for code in getattr(_open, "codes", None) or ()))
+
+
+def module_names() -> set[str]:
+    """Modules that are named by what was pickled since then: of functions and classes by reference, and what the code
+    that was pickled by value imports."""
+    from rain.client.modules import imported_by
+
+    names = set(getattr(_open, "modules", None) or ())
+    for code in getattr(_open, "codes", None) or ():
+        names |= imported_by(code, "")
+    return names
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
@@ -142,22 +154,31 @@ def _pickler_class() -> Any:
 
         class Pickler(settling(cloudpickle.Pickler)):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
-                if type(obj) in RUN_AT_CALL:
+                kind = type(obj)
+                if kind in RUN_AT_CALL:
                     return iter, (_run(obj),)
-                if type(obj) is CodeType:
+                if kind is CodeType:
                     return _with_file(obj, reduced(obj))
+                if kind is FunctionType or kind is ModuleType or issubclass(kind, type):
+                    _note(obj.__name__ if kind is ModuleType else obj.__module__)
                 return super().reducer_override(obj)
 
         _pickler = Pickler
     return _pickler
 
 
+def _note(module: Any) -> None:
+    modules = getattr(_open, "modules", None)
+    if modules is not None and isinstance(module, str):
+        modules[module] = None
+
+
 def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[Any, tuple[Any, ...]]:
     """`code` as cloudpickle reduced it, under the name of its file: that is the first text among the parts."""
     make, parts = reduced
-    files = getattr(_open, "files", None)
-    if files is not None:
-        files[code.co_filename] = None
+    codes = getattr(_open, "codes", None)
+    if codes is not None:
+        codes.append(code)
     place = next(index for index, part in enumerate(parts) if isinstance(part, str))
     # A text of its own: pickles must not depend on which texts happen to be the same object.
     return make, (*parts[:place], "".join(code.co_filename), *parts[place + 1 :])

@@ -24,6 +24,7 @@ from rain.client.pickling import (
     collecting,
     dumps,
     is_plain,
+    module_names,
     open_collector,
     scan,
     why_not,
@@ -421,10 +422,10 @@ class Remote:
     ) -> tuple[bytes, dict[DataObject, str | None], list[tuple[int, int]] | bool]:
         large: list[DataObject] = []
         args, kwargs = self._replaced(args, kwargs, session, large, by_guess=True)
-        data, found, files = self._dumped(args, kwargs, plain)
+        data, found, files, names = self._dumped(args, kwargs, plain)
         if len(data) > _LARGE:
             args, kwargs = self._replaced(args, kwargs, session, large, by_guess=False)
-            data, found, files = self._dumped(args, kwargs, plain)
+            data, found, files, _ = self._dumped(args, kwargs, plain)
             if len(data) > FRAME_BYTES_MAX // 2:
                 raise RainException(
                     f"the arguments of {self._label} are {len(data)} bytes pickled, more than a message may hold "
@@ -432,6 +433,8 @@ class Remote:
                 )
         if files:
             sources += sources_of(files, has_other_hosts(session))
+        if names and has_other_hosts(session):
+            session._surroundings.need(names)
         for obj in large:
             for inner in obj._value.inside if obj._value is not None else ():
                 found.setdefault(inner, None)
@@ -440,16 +443,16 @@ class Remote:
 
     def _dumped(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], plain: bool
-    ) -> tuple[bytes, dict[DataObject, None], list[str]]:
+    ) -> tuple[bytes, dict[DataObject, None], list[str], set[str]]:
         with collecting() as found:
             try:
                 data = pickle.dumps((args, kwargs), _PROTOCOL) if plain else dumps((args, kwargs))
-                files = code_files()
+                files, names = code_files(), module_names()
             except Exception as error:
                 if isinstance(error, RainException):
                     raise
                 raise RainException(f"{self._label}: {self._blame(args, kwargs, error)}") from error
-        return data, found, files
+        return data, found, files, names
 
     def _blame(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> str:
         for name, value in self._arguments(args, kwargs):

@@ -62,13 +62,17 @@ def _send_retry(
                 opened = mirror.accepted(new)
             session._wake(opened)
         else:
+            session._surroundings.refused()
             refused(session, new, error)
 
     specs, constants = [record.spec for record in new], [submitting.constant_of(record) for record in new]
     functions = [(record.spec.id, id) for record, id in renewed]
+    env, modules = submitting.surroundings(session)
     messages: list[Any] = []
     future = client._request(
-        lambda request: messages.append(Retry(request, session.session_id, chosen, specs, constants, functions)),
+        lambda request: messages.append(
+            Retry(request, session.session_id, chosen, specs, constants, functions, env, modules)
+        ),
         answered,
     )
     with uninterrupted():  # what is marked as sent must be sent

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rain.client.modules import Surroundings
 from rain.client.session import Session
 from rain.client.sites import warn
 from rain.client.waiting import Operation
@@ -23,7 +22,6 @@ from rain.common.messages import (
     ObjectData,
     ServerBrief,
     ServerInfo,
-    SessionEnv,
     SessionSummary,
 )
 
@@ -37,26 +35,16 @@ def new_session(client: Client, name: str, default: bool, on_failure: str, persi
         raise RainException(f"a session's name is a str, not {type(name).__name__} ({name!r})")
     if on_failure not in ("continue", "stop"):
         raise RainException(f'on_failure is "continue" or "stop", not {on_failure!r}')
-    env = _environment()
+    surroundings = Surroundings()
+    env = surroundings.environment()
+    assert env is not None
     opened = yield client._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
     session = Session(client, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
+    session._surroundings = surroundings
     client._sessions[opened.session_id] = session
     if default:
         session.set_as_default()
     return session
-
-
-def _environment() -> SessionEnv:
-    """Where this client lives."""
-    from rain.io.process import host_id
-
-    return SessionEnv(
-        host_id(),
-        sys.executable,
-        ".".join(map(str, sys.version_info[:3])),
-        [entry if isinstance(entry, str) else os.fspath(entry) for entry in sys.path],
-        os.getcwd(),
-    )
 
 
 def session_list(client: Client) -> Operation[list[SessionSummary]]:

@@ -16,6 +16,7 @@ from rain.client.completions import Completions
 from rain.client.data import DataObject
 from rain.client.echo import Echo, echoed
 from rain.client.failures import failure
+from rain.client.modules import Surroundings
 from rain.client.operations import Item
 from rain.client.progress import with_bar
 from rain.client.stall import Stall
@@ -78,6 +79,7 @@ class Session:
         self._dropped: deque[ObjectRecord] = deque()  # kept ones whose handle is gone
         self._functions: dict[bytes, ObjectRecord] = {}
         self._refused: dict[int, str] = {}
+        self._surroundings = Surroundings()
         self._ended: operations.End | None = None
         self._stall = Stall()
         self._echo: Echo | None = None

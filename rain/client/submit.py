@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.attributes import check_user
+from rain.client.function import has_other_hosts
 from rain.client.sites import told
 from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.client.waiting import Operation
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from rain.client.constants import Value
     from rain.client.session import Session
     from rain.client.sites import Site
+    from rain.common.builtins import UserModule
     from rain.common.ids import ID
+    from rain.common.messages import SessionEnv
 
 PIECE_BYTES = 1 * MIB
 """About how much goes into one `Submit`; the server decodes one while the next is encoded."""
@@ -138,11 +141,26 @@ def to_upload(records: Sequence[Record]) -> list[ObjectRecord]:
     return found
 
 
-def encode(request: int, session_id: int, records: Sequence[Record], with_sites: bool = False) -> list[Submit]:
+def surroundings(session: Session) -> tuple[SessionEnv | None, list[UserModule]]:
+    """The client's paths if they have changed, and the modules that the server does not hold."""
+    found = session._surroundings
+    return found.environment(), found.modules() if has_other_hosts(session) else []
+
+
+def encode(
+    request: int,
+    session_id: int,
+    records: Sequence[Record],
+    with_sites: bool = False,
+    env: SessionEnv | None = None,
+    modules: Sequence[UserModule] = (),
+) -> list[Submit]:
     """The messages that submit `records`; all but the last say that more comes. `with_sites`: and where tasks were
     made."""
     pieces: list[Submit] = []
-    piece = Submit(request, session_id, [], [], [], [], False, [], [])
+    for module in modules:
+        pieces.append(Submit(request, session_id, [], [], [], [], True, [], [], None, [module]))
+    piece = Submit(request, session_id, [], [], [], [], False, [], [], env)
     tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
     size = 0
     for record in records:

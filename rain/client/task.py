@@ -235,7 +235,7 @@ class Task:
             return spec
         return FrozenTaskSpec(
             spec.id, spec.task_type, spec.config, list(spec.inputs), list(spec.outputs), dict(spec.resources),
-            spec.name, dict(spec.user), spec.function, spec.options,
+            spec.name, dict(spec.user), spec.function, spec.options, spec.environment,
         )  # fmt: skip
 
     @property

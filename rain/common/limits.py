@@ -131,6 +131,8 @@ LOGS_KEPT_S = 86_400.0
 """How long logs that were kept in a private folder stay when what wrote them was killed."""
 EXECUTOR_IDLE_S = 60.0
 EXECUTOR_START_S = 30.0
+MODULE_WAIT_S = 10.0
+"""How long an import on another host waits for the client's module before it fails."""
 
 # -- connections ----------------------------------------------------------------------------------
 HANDSHAKES_PENDING_MAX = 64
@@ -196,5 +198,11 @@ SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB
 """About what a persistent session keeps of finished tasks that nobody needs any more, so that `attach` shows them; the
 oldest are let go beyond it."""
+ENVIRONMENTS_MAX = 1000
+"""Different paths of its client that a session remembers; of older ones tasks get the newest instead."""
+MODULE_BYTES_MAX = 4 * MIB
+"""Largest source of a module that is sent to other hosts."""
+MODULES_BYTES_MAX = 64 * MIB
+"""Sources of a client's modules that the server holds for a session."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""

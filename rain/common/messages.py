@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from rain.common.builtins import UserModule
 from rain.common.ids import ID
 from rain.common.limits import PROTOCOL_VERSION
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
@@ -124,7 +125,8 @@ class Had(Part):
 
 
 class SessionEnv(Part):
-    """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder."""
+    """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder. What these are
+    at a submit holds for its tasks."""
 
     host_id: str
     python: str
@@ -294,7 +296,8 @@ class Submit(Message):
     `Failed` (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit
     too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before.
     Of persistent sessions `made` says for each task of the piece where its user made it: a number in `sites`, which are
-    pairs of a line and the frames as text."""
+    pairs of a line and the frames as text. `env` comes when the client's paths have changed, `modules` are what its
+    tasks' arguments need on other hosts and the server does not hold yet (or in another version)."""
 
     request: int
     session_id: int
@@ -305,6 +308,8 @@ class Submit(Message):
     more: bool = False
     sites: list[tuple[str, str]] = []
     made: list[int] = []
+    env: SessionEnv | None = None
+    modules: list[UserModule] = []
 
 
 class Keep(Message):
@@ -333,7 +338,8 @@ class Cancel(Message):
 
 class Retry(Message):
     """Run failed tasks (None: all) again, and what depends on them; cancelled ones where they are named or needed.
-    `functions` replaces functions (task -> constant object) of those that run again. Answered by `Done` or `Failed`."""
+    `functions` replaces functions (task -> constant object) of those that run again, which have the client's paths as
+    they are now: `env` and `modules` are as of `Submit`. Answered by `Done` or `Failed`."""
 
     request: int
     session_id: int
@@ -341,6 +347,8 @@ class Retry(Message):
     objects: list[ObjectSpec] = []
     constants: list[Constant] = []
     functions: list[tuple[ID, ID]] = []
+    env: SessionEnv | None = None
+    modules: list[UserModule] = []
 
 
 class Forget(Message):
@@ -630,10 +638,11 @@ class Load(Message):
 
 
 class OpenSession(Message):
-    """Precedes the first `Assign` of a session."""
+    """Precedes the first `Assign` of a session, and that of a task with another `TaskSpec.environment`."""
 
     session_id: int
     env: SessionEnv
+    number: int = 0
 
 
 class Assign(Message):
@@ -726,6 +735,25 @@ class DataError(Message):
     message: str
     missing: bool = False
     not_inside: bool = False
+
+
+# -- modules of the user --------------------------------------------------------------------------
+
+
+class WantModule(Message):
+    """An executor on another host than the client's is to import a module that it does not have. Asked from executor to
+    governor to server, and by the server, if it does not hold it, of the client. Answered by `ModuleFound`."""
+
+    session_id: int
+    name: str
+
+
+class ModuleFound(Message):
+    """The way back of `WantModule`; None: nobody there knows such a module of the user's."""
+
+    session_id: int
+    name: str
+    module: UserModule | None = None
 
 
 # -- governor and executor ------------------------------------------------------------------------
@@ -833,20 +861,22 @@ class Exited(Message):
 
 ClientToServer: TypeAlias = (
     NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
-    | GetServerInfo | Attach | ExpectGovernors | Goodbye
+    | GetServerInfo | Attach | ExpectGovernors | Goodbye | ModuleFound
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionNews | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | ServerBrief | Attached | GovernorCount
+    | ServerBrief | Attached | GovernorCount | WantModule
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | OutputRead | Load
+    | SessionEnded | OutputRead | Load | WantModule
 )  # fmt: skip
-ServerToGovernor: TypeAlias = OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput
+ServerToGovernor: TypeAlias = (
+    OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput | ModuleFound
+)
 DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
-GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt
-ExecutorToGovernor: TypeAlias = Recalled | Results
+GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt | ModuleFound
+ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule
 GovernorToZygote: TypeAlias = Fork | Kill
 ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
 Opening: TypeAlias = Hello | Welcome | Refused

@@ -77,6 +77,9 @@ class TaskSpec(msgspec.Struct, array_like=True, gc=False):
         For Python tasks the (hidden) constant object that holds the pickled function. It is an input like any other for
         scheduling and lifetime, but is not listed in `inputs`.
     options : TaskOptions or None
+    environment : int
+        Which of its session's environments (`sys.path` and current folder of the client) a Python task has: that of
+        its submit. Numbered by the server, from 0.
     """
 
     id: ID
@@ -89,6 +92,7 @@ class TaskSpec(msgspec.Struct, array_like=True, gc=False):
     user: dict[str, Any] = {}
     function: ID | None = None
     options: TaskOptions | None = None
+    environment: int = 0
 
 
 class ObjectSpec(msgspec.Struct, array_like=True, gc=False):

@@ -7,32 +7,46 @@ sending while a task takes long. Neither costs the other a system call per task.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 import msgspec
 
+from rain.common.builtins import UserModule
 from rain.common.framing import FrameDecoder, encode_prefix
-from rain.common.limits import BATCH_BYTES_TARGET, KIB
+from rain.common.limits import BATCH_BYTES_TARGET, KIB, MODULE_WAIT_S
 from rain.common.messages import (
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
     GovernorToExecutor,
     Interrupt,
+    ModuleFound,
     Recall,
     Recalled,
     Results,
     RunTasks,
     TaskResult,
+    WantModule,
 )
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[GovernorToExecutor]).decode
 _RECEIVE_BYTES = 64 * KIB
+_ASK_POLL_S = 0.05
+
+
+class _Answer:
+    """Of the governor, to whoever asked for a module."""
+
+    def __init__(self) -> None:
+        self.came = threading.Event()
+        self.module: UserModule | None = None
 
 
 class Line:
@@ -60,6 +74,9 @@ class Line:
         self.setup: ExecutorSetup | None = None
         self.functions: dict[Any, ExecutorInput] = {}
         """Functions as they came, by id of their constant objects."""
+        self.arrived = False
+        """Whether tasks have come since this was set to False."""
+        self._asked: dict[str, _Answer] = {}
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -101,6 +118,11 @@ class Line:
                     self._send_messages([Recalled(self._give_back(message.numbers))])
                 elif isinstance(message, Interrupt):
                     self._on_interrupt(message.number)
+                elif isinstance(message, ModuleFound):
+                    answer = self._asked.pop(message.name, None)
+                    if answer is not None:
+                        answer.module = message.module
+                        answer.came.set()
                 else:
                     self.setup = message
 
@@ -112,12 +134,42 @@ class Line:
         with self._state:
             if not self._stale:
                 self._waiting.update((task.number, task) for task in tasks)
+                self.arrived = True
                 return
         self._send_messages([Recalled([task.number for task in tasks])])
 
     def _give_back(self, numbers: Sequence[int]) -> list[int]:
         with self._state:
             return [number for number in numbers if self._waiting.pop(number, None) is not None]
+
+    def ask(self, name: str) -> UserModule | None:
+        """Ask the governor for a module of the client's; may be called by any thread of user code.
+
+        Raises
+        ------
+        ImportError
+            If no answer comes within `MODULE_WAIT_S`.
+        """
+        if self._socket.fileno() < 0 or self.setup is None:  # in a process that user code forked
+            return None
+        with self._state:
+            answer = self._asked.setdefault(name, _Answer())
+        # An interrupt raises in the main thread, wherever that is: what may not stop half way another one does.
+        threading.Thread(target=self._get, args=(name, answer), name="rain-import", daemon=True).start()
+        if not answer.came.wait(MODULE_WAIT_S):
+            raise ImportError(
+                f"the client did not answer within {MODULE_WAIT_S:g} s (MODULE_WAIT_S) whether it has a module {name!r}"
+            )
+        return answer.module
+
+    def _get(self, name: str, answer: _Answer) -> None:
+        self._send_messages([WantModule(self.setup.session_id if self.setup is not None else 0, name)])
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        deadline = time.monotonic() + MODULE_WAIT_S
+        while not answer.came.is_set() and time.monotonic() < deadline:
+            if poll.poll(_ASK_POLL_S * 1000):
+                self.receive_now()
 
     # -- outgoing -----------------------------------------------------------------------------------
 

@@ -105,6 +105,11 @@ class Executor:
                 line.receive()
                 self._control.begin()
                 continue
+            if line.arrived:
+                line.arrived = False
+                if not self._python.arrived():
+                    line.give_up(task)
+                    continue
             self._run(task)
 
     def _prepare(self, setup: ExecutorSetup) -> None:
@@ -118,7 +123,7 @@ class Executor:
             with contextlib.suppress(OSError):  # inputs are protected in another way then
                 enter_own_mounts()
         self._folder = TaskFolder(setup.work_dir)
-        self._python = PythonTasks(setup, self._line.functions)
+        self._python = PythonTasks(setup, self._line.functions, ask=self._line.ask)
         self._control = Control(self._line, (self._output.trim, self._folder.clean))
         signal.signal(signal.SIGINT, self._on_sigint)
         os.register_at_fork(after_in_child=self._in_forked_child)

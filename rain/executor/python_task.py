@@ -20,7 +20,7 @@ from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Fil
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.executor.context import Context, check_user
 from rain.executor.failure import describe, shorten
-from rain.executor.modules import Modules
+from rain.executor.modules import Ask, Modules
 from rain.executor.readonly import ReadOnly
 from rain.executor.returned import Returned
 from rain.executor.staging import Staging
@@ -117,12 +117,20 @@ class PythonTasks:
         Functions as they came from the governor, by id of their constant objects; taken out once they are unpickled.
     protect : bool
         Whether to keep tasks that may do so from writing to their inputs' files.
+    ask : callable or None
+        Where to ask for modules of the client's that are missing here.
     """
 
-    def __init__(self, setup: ExecutorSetup, functions: dict[ID, ExecutorInput], protect: bool = True) -> None:
+    def __init__(
+        self,
+        setup: ExecutorSetup,
+        functions: dict[ID, ExecutorInput],
+        protect: bool = True,
+        ask: Ask | None = None,
+    ) -> None:
         self._setup = setup
         self._came = functions
-        self._modules = Modules(shipped=setup.sys_path is None)
+        self._modules = Modules(setup.sys_path, setup.cwd, [setup.work_dir, setup.store_dir, setup.spill_dir], ask)
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
         self._read_only = ReadOnly()
@@ -205,6 +213,11 @@ class PythonTasks:
         except RainException as error:
             raise _Misuse(str(error)) from error
 
+    def arrived(self) -> bool:
+        """New tasks are here; False if they must not run in this executor, because the user's code has changed."""
+        self._modules.arrived()
+        return not self._modules.outdated()
+
     def let_go(self) -> None:
         """Let go of the last task's arguments, which outlive it so that its result need not wait until large mappings
         among them are undone.
@@ -234,7 +247,6 @@ class PythonTasks:
         except Exception as error:
             _note(error, f"The function {payload.name} could not be unpickled in the executor.")
             raise
-        self._modules.imported(payload)
         function = self._functions[id] = _Function(call, payload.name, dict(values.used))
         if not function.resolved:
             del self._came[id]  # it will not be unpickled again

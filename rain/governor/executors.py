@@ -38,7 +38,9 @@ from rain.common.messages import (
     Exited,
     Forked,
     Interrupt,
+    ModuleFound,
     Recall,
+    Recalled,
     Results,
     RunTasks,
 )
@@ -105,6 +107,8 @@ class Executors:
         ``(executor_id, reason, number, stdout, stderr, written)``, once for each executor that was started, when
         nothing of it is left: what happened, the task number in the shared word, tails of what it wrote since that task
         began, and how many bytes it were. Not called for what `close` ends.
+    on_module : callable
+        ``(executor_id, name)``: it is to import a module that only the client may have; answered by `give`.
     work_dir : str
         Current directory of the processes that executors are forked from. Executors have their own
         (``setup.work_dir``), which are removed when they exit.
@@ -118,12 +122,14 @@ class Executors:
         on_results: Callable[[int, Results], Any],
         on_recalled: Callable[[int, list[int]], Any],
         on_exited: Callable[[int, str, int, bytes, bytes, tuple[int, int]], Any],
+        on_module: Callable[[int, str], Any] | None = None,
         work_dir: str = "",
         python: str | None = None,
     ) -> None:
         self._on_results = on_results
         self._on_recalled = on_recalled
         self._on_exited = on_exited
+        self._on_module = on_module or self._no_module
         self._work_dir = work_dir or "/"
         self._python = python or sys.executable
         self._loop = asyncio.get_running_loop()
@@ -196,6 +202,15 @@ class Executors:
         executor = self._executors.get(executor_id)
         if executor is not None:
             self._post(executor, [Recall(list(numbers))])
+
+    def give(self, executor_id: int, found: ModuleFound) -> None:
+        """Answer an executor that asked for a module."""
+        executor = self._executors.get(executor_id)
+        if executor is not None:
+            self._post(executor, [found])
+
+    def _no_module(self, executor_id: int, name: str) -> None:
+        self.give(executor_id, ModuleFound(0, name))
 
     def interrupt(self, executor_id: int, number: int = 0) -> None:
         """SIGINT to the executor's process group if it is on task `number` (0: on any)."""
@@ -314,8 +329,10 @@ class Executors:
                 for message in _decode(header):
                     if isinstance(message, Results):
                         self._on_results(executor.id, message)
-                    else:
+                    elif isinstance(message, Recalled):
                         self._on_recalled(executor.id, message.numbers)
+                    else:
+                        self._on_module(executor.id, message.name)
         except (ProtocolError, msgspec.MsgspecError) as error:
             # User code found the descriptor and wrote into it.
             log.error("executor %d sent what cannot be read and is killed: %s", executor.id, error)

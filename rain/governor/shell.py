@@ -155,6 +155,7 @@ class Governor:
             do.RecallFromExecutor: lambda effect: self._pool(effect).recall(effect.executor_id, effect.numbers),
             do.InterruptExecutor: lambda effect: self._pool(effect).interrupt(effect.executor_id, effect.number),
             do.KillExecutor: lambda effect: self._pool(effect).kill(effect.executor_id),
+            do.GiveModule: lambda effect: self._python.give(effect.executor_id, effect.found),
             do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self._run_builtin,
             do.CancelBuiltin: self._cancel_builtin,
@@ -188,7 +189,11 @@ class Governor:
             options.work_dir, memory_bytes_max=options.store_bytes_max, on_moved=self._moved, on_lost=self._lost
         )
         self._python = Executors(
-            on_results=self._results, on_recalled=self._recalled, on_exited=self._exited, work_dir=options.work_dir
+            on_results=self._results,
+            on_recalled=self._recalled,
+            on_exited=self._exited,
+            on_module=lambda executor_id, name: self._step(ev.ModuleWanted(executor_id, name)),
+            work_dir=options.work_dir,
         )
         self._python.warm()
         self._python.warm()  # its interpreter starts while we connect

@@ -16,6 +16,7 @@ from rain.common.limits import AHEAD_TASKS_MAX
 from rain.common.messages import FileRef, GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
+from rain.server.environments import Environments
 
 WAITING, READY, RUNNING = TaskState.WAITING, TaskState.READY, TaskState.RUNNING
 FINISHED, FAILED, CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
@@ -383,7 +384,7 @@ class Session:
         "closing",
         "counts",
         "crashes",
-        "env",
+        "environments",
         "failures",
         "governors",
         "history",
@@ -418,7 +419,7 @@ class Session:
         self.client = client
         self.on_failure = on_failure
         self.persistent = persistent
-        self.env = env
+        self.environments = Environments(env)
         self.tasks: dict[int, Task] = {}
         self.objects: dict[int, Object] = {}
         self.released = bytearray()

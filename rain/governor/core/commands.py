@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.messages import Assign, CancelTasks, Had, OutputRead, ReadOutput, TakeBack
-from rain.governor.core.effects import OutputItem, ReadOutputs, ToServer
-from rain.governor.core.events import OutputsRead
+from rain.common.messages import (
+    Assign,
+    CancelTasks,
+    Had,
+    ModuleFound,
+    OutputRead,
+    ReadOutput,
+    TakeBack,
+    WantModule,
+)
+from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToServer
+from rain.governor.core.events import ModuleWanted, OutputsRead
 from rain.governor.core.objects import learn
 from rain.governor.core.records import End, Fate, Phase, State, TakeBackRequest, Task
 from rain.governor.core.running import end_builtin, interrupt, recall
@@ -87,6 +96,25 @@ def take_back(state: State, message: TakeBack, now: float) -> None:
             request.open += 1
             recall(state, executor, [task])
     answer_back(state, request)
+
+
+def module_wanted(state: State, event: ModuleWanted, now: float) -> None:
+    """`ModuleWanted`: the server is asked once, however many executors wait."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or executor.session.ending:
+        return
+    key = (executor.session.id, event.name)
+    waiting = state.modules.get(key)
+    if waiting is None:
+        waiting = state.modules[key] = []
+        state.out.append(ToServer(WantModule(*key)))
+    waiting.append(event.executor_id)
+
+
+def module_found(state: State, message: ModuleFound, now: float) -> None:
+    """`ModuleFound`."""
+    waiting = state.modules.pop((message.session_id, message.name), ())
+    state.out.extend([GiveModule(executor_id, message) for executor_id in waiting])
 
 
 def read_output(state: State, message: ReadOutput, now: float) -> None:

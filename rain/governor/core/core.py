@@ -10,6 +10,7 @@ from rain.common.messages import (
     CancelTasks,
     DropObjects,
     EndSession,
+    ModuleFound,
     OpenSession,
     ReadOutput,
     TakeBack,
@@ -26,6 +27,7 @@ from rain.governor.core.events import (
     ExecutorSeen,
     FetchDone,
     FetchFailed,
+    ModuleWanted,
     ObjectLost,
     ObjectMoved,
     OutputsRead,
@@ -87,6 +89,7 @@ class GovernorCore:
             ObjectMoved: objects.object_moved,
             ObjectLost: tasks.object_lost,
             OverMemory: running.over_memory,
+            ModuleWanted: commands.module_wanted,
             OutputsRead: commands.outputs_read,
             Tick: _tick,
             TurnEnded: _turn_ended,
@@ -99,6 +102,7 @@ class GovernorCore:
             DropObjects: objects.drop_objects,
             EndSession: sessions.end_session,
             ReadOutput: commands.read_output,
+            ModuleFound: commands.module_found,
         }
 
     def step(self, event: AnyEvent, now: float) -> list[AnyEffect]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import GovernorToServer, Had, ObjectData, SessionEnv, TaskAssignment
+from rain.common.messages import GovernorToServer, Had, ModuleFound, ObjectData, SessionEnv, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 
 
@@ -150,6 +150,13 @@ class OutputItem(msgspec.Struct, gc=False):
     had: Had
 
 
+class GiveModule(Effect):
+    """Answer an executor that asked for a module; one that is gone needs none."""
+
+    executor_id: int
+    found: ModuleFound
+
+
 class ReadOutputs(Effect):
     """See what these have written so far. Answered by one `OutputsRead`, without those that do not run."""
 
@@ -174,5 +181,5 @@ class CancelBuiltin(Effect):
 
 AnyEffect: TypeAlias = (
     ToServer | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor | RunOnExecutor
-    | RecallFromExecutor | InterruptExecutor | KillExecutor | ReadOutputs | RunBuiltin | CancelBuiltin
+    | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin | CancelBuiltin
 )  # fmt: skip

@@ -102,6 +102,14 @@ class ExecutorExited(Event):
     written: tuple[int, int] = (0, 0)
 
 
+class ModuleWanted(Event):
+    """An executor of a session whose client is on another host is to import a module that it does not have. Answered by
+    `GiveModule`, unless the executor exits first."""
+
+    executor_id: int
+    name: str
+
+
 class OutputsRead(Event):
     """The answer to one `ReadOutputs`: what tasks that still ran had written."""
 
@@ -149,5 +157,6 @@ class TurnEnded(Event):
 
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick | TurnEnded
+    | ExecutorExited | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick
+    | TurnEnded
 )  # fmt: skip

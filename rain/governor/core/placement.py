@@ -163,10 +163,9 @@ def _start(state: State, group: Group, lease: Lease, now: float) -> Executor:
     surplus = max(len(state.idle) - state.idle_max, int(len(state.executors) > state.executors_max))
     for idle in list(islice(state.idle.values(), max(surplus, 0))):
         end_idle(state, idle)
+    env = session.envs.get(group.environment)
     state.out.append(
-        StartExecutor(
-            executor.id, group.kind, session.id, group.shape.amounts, lease.devices, dict(group.env), session.env
-        )
+        StartExecutor(executor.id, group.kind, session.id, group.shape.amounts, lease.devices, dict(group.env), env)
     )
     return executor
 

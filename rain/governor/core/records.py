@@ -24,7 +24,7 @@ EXECUTORS_MIN = 64
 """A governor of few cpus may still have this many executors (tasks of a fraction of a cpu, or none)."""
 
 EnvKey = tuple[tuple[str, str], ...]
-GroupKey = tuple[str, Shape, EnvKey, bool]
+GroupKey = tuple[str, Shape, EnvKey, bool, int]
 
 
 class Phase(enum.Enum):
@@ -93,7 +93,7 @@ class Session:
     __slots__ = (
         "builtins",
         "ending",
-        "env",
+        "envs",
         "estimates",
         "executors",
         "groups",
@@ -105,14 +105,14 @@ class Session:
 
     def __init__(self, id: int) -> None:
         self.id = id
-        self.env: SessionEnv | None = None
+        self.envs: dict[int, SessionEnv] = {}
         self.tasks: dict[ID, Task] = {}
         self.objects: dict[ID, Object] = {}
         self.groups: dict[GroupKey, Group] = {}
         self.executors: dict[int, Executor] = {}
         self.builtins: dict[int, Builtin] = {}
         self.estimates: dict[Any, Estimate] = {}
-        self.last_group: tuple[str, dict[str, float], Any, Group] | None = None
+        self.last_group: tuple[str, dict[str, float], Any, int, Group] | None = None
         self.ending = False
 
 
@@ -241,7 +241,7 @@ Entry = tuple[list[float], int, Task]
 
 
 class Group:
-    """Tasks that can follow each other in one executor: same session, kind, shape and environment.
+    """Tasks that can follow each other in one executor: same session, kind, shape, and environment in both senses.
 
     Attributes
     ----------
@@ -249,6 +249,10 @@ class Group:
         Entries of ready tasks, most urgent first; those of tasks that are no longer `Phase.READY` are skipped.
     ready : int
         How many of them are.
+    env : tuple of (str, str)
+        Environment variables of the tasks.
+    environment : int
+        Their `TaskSpec.environment`.
     own : bool
         Whether its executors are Rain's own; foreign ones get one task at a time, and their start is not judged here.
     idle, busy : dict of int to Executor
@@ -260,6 +264,7 @@ class Group:
     __slots__ = (
         "busy",
         "env",
+        "environment",
         "failed_starts",
         "fresh",
         "heap",
@@ -272,12 +277,15 @@ class Group:
         "shape",
     )
 
-    def __init__(self, session: Session, kind: str, shape: Shape, env: EnvKey, fresh: bool) -> None:
+    def __init__(
+        self, session: Session, kind: str, shape: Shape, env: EnvKey, fresh: bool, environment: int = 0
+    ) -> None:
         self.session = session
         self.kind = kind
         self.shape = shape
         self.env = env
         self.fresh = fresh
+        self.environment = environment
         self.own = kind in (PY, PROGRAM)
         self.prefetches = self.own and not fresh
         self.heap: list[Entry] = []
@@ -289,7 +297,7 @@ class Group:
     def successor(self) -> Group:
         """For executors of a fresh group that have run their task: the group of those that are reused."""
         groups = self.session.groups
-        key = (self.kind, self.shape, self.env, False)
+        key = (self.kind, self.shape, self.env, False, self.environment)
         group = groups.get(key)
         if group is None:
             group = groups[key] = Group(self.session, *key)
@@ -434,6 +442,8 @@ class State:
         Heap of (rank, arrival, object): objects to be fetched.
     runs, recalls : dict
         What executors will be sent at the end of the turn.
+    modules : dict of (int, str) to list of int
+        Modules that the server was asked for, by session and name, and the executors that wait for them.
     out : list
         Effects of the present step.
     """
@@ -457,6 +467,7 @@ class State:
         "inputs_missing",
         "kinds",
         "lost",
+        "modules",
         "moved",
         "out",
         "recalls",
@@ -484,6 +495,7 @@ class State:
         self.hungry: dict[Group, None] = {}
         self.fetching: dict[ID, Fetching] = {}
         self.wanted: list[tuple[list[float], int, Object]] = []
+        self.modules: dict[tuple[int, str], list[int]] = {}
         self.arrivals = 0
         self.executor_ids = 0
         self.builtin_numbers = 0

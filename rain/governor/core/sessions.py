@@ -19,7 +19,7 @@ def open_session(state: State, session_id: int) -> Session:
 
 def session_opened(state: State, message: OpenSession, now: float) -> None:
     """`OpenSession`."""
-    open_session(state, message.session_id).env = message.env
+    open_session(state, message.session_id).envs[message.number] = message.env
 
 
 def end_session(state: State, message: EndSession, now: float) -> None:
@@ -52,6 +52,7 @@ def server_gone(state: State, event: ServerGone, now: float) -> None:
             _kill_all(state, session)
     state.out.extend([EndSessionStore(id) for id in state.sessions])
     state.sessions = {}
+    state.modules = {}
     state.wanted = []
     state.clear_batches()
 

@@ -76,8 +76,14 @@ class _TooMuchError(RainException):
 def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
     """The group of a task. Neighbours in a batch mostly share one: that is tried first."""
     last = session.last_group
-    if last is not None and last[0] == spec.task_type and last[1] == spec.resources and last[2] == spec.options:
-        return last[3]
+    if (
+        last is not None
+        and last[0] == spec.task_type
+        and last[1] == spec.resources
+        and last[2] == spec.options
+        and last[3] == spec.environment
+    ):
+        return last[4]
     kind = _kind_of(state, spec)
     shape = state.resources.shape(spec.resources)
     if state.resources.beyond(shape):
@@ -86,13 +92,13 @@ def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
             f"governor {state.governor_id} has {describe(state.resources.total())} in all"
         )
     options = spec.options
-    key: GroupKey = (kind, shape, (), False)
+    key: GroupKey = (kind, shape, (), False, spec.environment)
     if options is not None and kind != BUILTIN:
-        key = (kind, shape, tuple(sorted(options.env.items())), options.fresh)
+        key = (kind, shape, tuple(sorted(options.env.items())), options.fresh, spec.environment)
     group = session.groups.get(key)
     if group is None:
         group = session.groups[key] = Group(session, *key)
-    session.last_group = (spec.task_type, spec.resources, options, group)
+    session.last_group = (spec.task_type, spec.resources, options, spec.environment, group)
     return group
 
 

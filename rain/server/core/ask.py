@@ -31,6 +31,7 @@ from rain.common.messages import (
 )
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.explain import explain_task
+from rain.server.core.modules import client_left
 from rain.server.core.news import object_update, release, update_bytes
 from rain.server.core.objects import not_needed
 from rain.server.core.run import object_data
@@ -246,6 +247,7 @@ def attach(state: State, client: Client, message: Attach) -> None:
     if session.client is not None and session.client is not client:
         release(state, session.client)
         del session.client.sessions[session.id]
+        client_left(state, session)
         reason = f"session {session.id} {session.name!r} was attached by another client"
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client

@@ -11,8 +11,8 @@ and to drop, then what to run.
 
 The parts: `sessions` (clients come and go, sessions open and end), `submit`, `run` (attempts and their results),
 `settle` (failure and cancellation spread), `objects` (who needs what; lineage), `lost` (governors and copies that are
-gone), `retry`, `ask` (questions), `output` (what tasks write), `stalled` (nothing can run), `news` (batches).
-`rain.server.check` says what must hold after each step.
+gone), `retry`, `modules` (paths and sources of users' code), `ask` (questions), `output` (what tasks write), `stalled`
+(nothing can run), `news` (batches). `rain.server.check` says what must hold after each step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S
 from rain.common.spec import TaskError
-from rain.server.core import ask, lost, news, output, retry, run, sessions, stalled, submit
+from rain.server.core import ask, lost, modules, news, output, retry, run, sessions, stalled, submit
 from rain.server.core import events as ev
 from rain.server.core.effects import Effect
 from rain.server.core.explain import cannot_hold
@@ -50,6 +50,7 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.GetServerInfo: ask.get_server_info,
     m.Attach: ask.attach,
     m.ExpectGovernors: ask.expect_governors,
+    m.ModuleFound: modules.module_found,
 }
 _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.Started: run.started,
@@ -63,6 +64,7 @@ _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.Dropped: lost.dropped,
     m.SessionEnded: sessions.session_ended,
     m.OutputRead: output.output_read,
+    m.WantModule: modules.want_module,
 }
 
 

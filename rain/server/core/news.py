@@ -13,12 +13,12 @@ from rain.common.messages import (
     EndSession,
     ObjectData,
     ObjectUpdate,
-    OpenSession,
     SessionNews,
     TakeBack,
     TaskAssignment,
     TaskUpdate,
 )
+from rain.server.core.modules import tell
 from rain.server.core.objects import used_at
 from rain.server.core.run import object_data, places
 from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
@@ -196,7 +196,10 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         if session.id not in governor.sessions:
             governor.sessions[session.id] = session
             session.governors[governor.id] = governor
-            state.to_governor(governor, OpenSession(session.id, session.env))
+            session.environments.told.pop(governor.id, None)
+            tell(state, session, governor, 0)
+        if task.spec.environment:
+            tell(state, session, governor, task.spec.environment)
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and known.get(obj, Copy.STALE) is Copy.STALE:
                 state.graph.add_site(governor, obj, Copy.TOLD)

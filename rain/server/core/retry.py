@@ -9,6 +9,7 @@ from __future__ import annotations
 from rain.common.ids import ID
 from rain.common.messages import Done, Forget, Retry
 from rain.server.core.lost import revive
+from rain.server.core.modules import renew
 from rain.server.core.objects import gone, let_go
 from rain.server.core.state import State
 from rain.server.core.submit import Cut, Refused, check_objects, discard_uploads, take_objects
@@ -28,6 +29,10 @@ def retry(state: State, client: Client, session: Session, message: Retry) -> Non
         return
     state.to_client(client.id, Done(message.request))
     take_objects(state, cut, message.constants)
+    environment = renew(session, message.env, message.modules)
+    for task in chosen:
+        if task.spec.function is not None:
+            task.spec.environment = environment
     for task, function in functions:
         if task in chosen:
             _replace_function(task, function)

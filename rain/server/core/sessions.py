@@ -12,6 +12,7 @@ from rain.common.messages import (
     SessionStopped,
 )
 from rain.server.core.effects import DiscardUpload
+from rain.server.core.modules import client_left
 from rain.server.core.news import flush_session, release
 from rain.server.core.state import State
 from rain.server.core.submit import discard_uploads
@@ -50,6 +51,7 @@ def leave_sessions(state: State, client: Client) -> None:
     for session in list(client.sessions.values()):
         if session.persistent and not session.over:
             session.client = None
+            client_left(state, session)
             del client.sessions[session.id]
         else:
             end_session(state, session)

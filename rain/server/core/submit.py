@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rain.common.builtins import EXECUTE
+from rain.common.builtins import EXECUTE, UserModule
 from rain.common.ids import ID
 from rain.common.limits import SESSION_TASKS_MAX
-from rain.common.messages import Constant, Done, Submit
+from rain.common.messages import Constant, Done, SessionEnv, Submit
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.core.effects import DiscardUpload
+from rain.server.core.modules import renew
 from rain.server.core.objects import make_ready, release_passing
 from rain.server.core.settle import dependency_error, settle_as
 from rain.server.core.state import State
@@ -62,6 +63,8 @@ class Cut:
 
     Attributes
     ----------
+    env, modules
+        See `Submit`.
     used : dict of Object to ID
         Objects of earlier submits that are inputs, and of which task.
     strings : dict of str to str
@@ -70,7 +73,10 @@ class Cut:
         Why nothing of it will be taken.
     """
 
-    __slots__ = ("constants", "keep", "made", "objects", "options", "refusal", "session", "strings", "tasks", "used")
+    __slots__ = (
+        "constants", "env", "keep", "made", "modules", "objects", "options", "refusal", "session", "strings", "tasks",
+        "used",
+    )  # fmt: skip
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -79,6 +85,8 @@ class Cut:
         self.constants: list[Constant] = []
         self.keep: list[ID] = []
         self.made: dict[int, tuple[str, str]] = {}
+        self.env: SessionEnv | None = None
+        self.modules: list[UserModule] = []
         self.used: dict[Object, ID] = {}
         self.strings: dict[str, str] = {}
         self.options: TaskOptions | None = None
@@ -89,6 +97,8 @@ def submit(state: State, client: Client, session: Session, message: Submit) -> N
     """Answer `Submit`. Pieces are checked as they come, so that a large one never stands in memory twice."""
     cut: Cut = client.gathering.pop(session.id, None) or Cut(session)
     cut.constants += message.constants
+    cut.env = message.env or cut.env
+    cut.modules += message.modules
     keep: list[Object] = []
     if cut.refusal is None:
         try:
@@ -129,13 +139,14 @@ def _note_sites(cut: Cut, message: Submit) -> None:
 
 def _take(state: State, cut: Cut, keep: list[Object]) -> None:
     _rank(cut)
+    environment = renew(cut.session, cut.env, cut.modules)
     take_objects(state, cut, cut.constants)
     for obj in keep:
         if not obj.kept:
             obj.kept = True
             if obj.state is not OBJ_UNFINISHED:
                 state.tell_object(obj)
-    _take_tasks(state, cut)
+    _take_tasks(state, cut, environment)
     for obj in cut.objects.values():
         if obj.passing and not obj.needed:  # of tasks that failed at once, or of none
             release_passing(state, obj)
@@ -417,7 +428,7 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
         session.last_number = max(session.last_number, max(cut.objects))
 
 
-def _take_tasks(state: State, cut: Cut) -> None:
+def _take_tasks(state: State, cut: Cut, environment: int) -> None:
     session, graph = cut.session, state.graph
     session.tasks.update(cut.tasks)
     session.made.update(cut.made)
@@ -429,6 +440,8 @@ def _take_tasks(state: State, cut: Cut) -> None:
     for task in cut.tasks.values():
         order += 1
         task.order = order
+        spec = task.spec
+        spec.environment = environment if spec.function is not None else 0
         pending = 0
         for obj in task.inputs:
             obj.needs += 1

@@ -167,6 +167,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return [f"interrupt e{executor_id} #{number}"]
         case fx.KillExecutor(executor_id):
             return [f"kill e{executor_id}"]
+        case fx.GiveModule(executor_id, found):
+            return [f"give e{executor_id} {found.name}"]
         case fx.RunBuiltin(number, assignment):
             return [f"builtin b{number}: {assignment.spec.id}"]
         case fx.CancelBuiltin(number):
@@ -205,6 +207,8 @@ def describe_message(message: Any) -> list[str]:
             return [f"dropped {ids(objects)}"]
         case m.OutputRead(request, outputs):
             return [f"read {request}: {', '.join(f'{one.id} {one.stdout.decode()}' for one in outputs)}"]
+        case m.WantModule(session_id, name):
+            return [f"wants {name} of session {session_id}"]
         case m.SessionEnded(session_id):
             return [f"session {session_id} ended"]
     raise AssertionError(message)

@@ -146,7 +146,9 @@ def test_on_failure_stop_ends_the_session_and_no_other() -> None:
     rig.governor(cpus=4)
     bad, running, waiting = rig.task(), rig.task(), rig.task()
     rig.submit(bad, running, waiting)
-    other = rig.ask(m.NewSession, "other", "stop", False, rig.core.state.graph.sessions[rig.session].env).session_id
+    other = rig.ask(
+        m.NewSession, "other", "stop", False, rig.core.state.graph.sessions[rig.session].environments.get(0)
+    ).session_id
     rig.turn()
     rig.fail(bad)
     stopped = [said for said in rig.to_client if isinstance(said, m.SessionStopped)]
@@ -430,7 +432,7 @@ def test_a_persistent_session_waits_for_its_next_client() -> None:
 
 def test_an_ambiguous_name_lists_the_ids() -> None:
     rig = Rig(persistent=True)
-    env = rig.core.state.graph.sessions[rig.session].env
+    env = rig.core.state.graph.sessions[rig.session].environments.get(0)
     rig.ask(m.NewSession, "test", "continue", True, env)
     assert "1, 2" in rig.ask(m.Attach, "test").message
 
