@@ -95,7 +95,7 @@ def arguments_text(spec: TaskSpec, inputs: list[CapsuleInput]) -> str:
         with resolving(resolve):
             args, kwargs = pickle.loads(read_config(spec.config, PyConfig).args)
         shown = [_short(value) for value in args] + [f"{name}={_short(value)}" for name, value in kwargs.items()]
-    except Exception as error:  # whatever classes of the user do
+    except (Exception, SystemExit, GeneratorExit) as error:  # whatever classes of the user do
         return f"(the arguments cannot be shown: {type(error).__name__}: {error})"
     return ", ".join(["ctx", *shown])
 

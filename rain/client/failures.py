@@ -146,7 +146,7 @@ def original(error: TaskError | None) -> BaseException | None:
 
     try:
         rebuilt = pickle.loads(error.exception)
-    except Exception:  # a class that is not importable here, or a __reduce__ that does not fit
+    except BaseException:  # a class that is not importable here, a __reduce__ that does not fit, one that calls exit()
         return None
     return rebuilt if isinstance(rebuilt, BaseException) else None
 

@@ -24,6 +24,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorT
 from typing import Any
 
 from rain.client.modules import Found, find, is_users
+from rain.io.callables import by_reference
 from rain.io.installed import stamp
 
 _MISSING = object()
@@ -31,6 +32,7 @@ _GLOBAL_OPCODES = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE
 _FIXED = frozenset(
     {int, float, complex, str, bytes, bool, type(None), type(Ellipsis), type(NotImplemented), range, re.Pattern}
 )
+_CACHED: Any = type(lru_cache(lambda: None))
 _BUILTINS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 
 
@@ -150,6 +152,11 @@ class Examined:
                     self._note(name)
                 else:
                     self.fixed = False
+            elif kind is _CACHED:
+                if by_reference(value):
+                    self._note(value.__module__)
+                else:
+                    self._look((value.__wrapped__,), waiting)  # its cache stays here
             elif isinstance(value, type):
                 self._look_class(value)
             else:
@@ -211,13 +218,6 @@ def examine(function: Any) -> Examined:
     found = Examined()
     found.walk(function)
     return found
-
-
-def by_reference(value: Any) -> bool:
-    """Whether cloudpickle only writes where `value` can be imported from."""
-    from cloudpickle import cloudpickle
-
-    return bool(cloudpickle._should_pickle_by_reference(value))
 
 
 def _content(cell: Any) -> Any:

@@ -22,6 +22,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.spec import ObjectSpec
+from rain.io.callables import by_reference
 from rain.io.installed import is_installed, stamp
 
 if TYPE_CHECKING:
@@ -112,8 +113,6 @@ class Source:
 
     def bare(self) -> Any:
         """The function without its annotations, which may be anything and are not needed elsewhere."""
-        from rain.client.fingerprint import by_reference
-
         function = self.function
         if not isinstance(function, FunctionType) or by_reference(function):
             return function

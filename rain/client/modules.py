@@ -27,7 +27,7 @@ _SKIPPED = frozenset({"EXTENDED_ARG", "CACHE", "NOP"})
 
 
 class Found(NamedTuple):
-    """Where a module of the user's is; `path` of a package is that of ``__init__.py``, also if there is no such file."""
+    """Where a module of the user's is. A package's path is that of ``__init__.py``, whether there is one or not."""
 
     path: str
     is_package: bool

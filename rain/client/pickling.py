@@ -150,7 +150,9 @@ def _pickler_class() -> Any:
     if _pickler is None:
         import cloudpickle
 
-        reduced = cloudpickle.Pickler.dispatch_table[CodeType]
+        from rain.io.callables import reduced
+
+        reduced_code = cloudpickle.Pickler.dispatch_table[CodeType]
 
         class Pickler(settling(cloudpickle.Pickler)):  # type: ignore[misc]
             def reducer_override(self, obj: Any) -> Any:
@@ -158,10 +160,11 @@ def _pickler_class() -> Any:
                 if kind in RUN_AT_CALL:
                     return iter, (_run(obj),)
                 if kind is CodeType:
-                    return _with_file(obj, reduced(obj))
+                    return _with_file(obj, reduced_code(obj))
                 if kind is FunctionType or kind is ModuleType or issubclass(kind, type):
                     _note(obj.__name__ if kind is ModuleType else obj.__module__)
-                return super().reducer_override(obj)
+                found = reduced(obj)
+                return found if found is not NotImplemented else super().reducer_override(obj)
 
         _pickler = Pickler
     return _pickler
@@ -206,11 +209,17 @@ def why_not(value: Any, name: str, error: BaseException) -> str:
     return f"{what} cannot be pickled: {text}"
 
 
-def _fails(value: Any) -> bool:
+def _fails(value: Any, beside: set[int]) -> bool:
+    """Whether `value` cannot be pickled, even without these objects, which refer to it."""
+
+    class Pickler(_pickler_class()):  # type: ignore[misc]
+        def persistent_id(self, obj: Any) -> Any:
+            return "seen" if id(obj) in beside else None
+
     try:
         with collecting():
-            dumps(value)
-    except Exception:
+            Pickler(io.BytesIO(), protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    except (Exception, SystemExit, GeneratorExit):
         return True
     return False
 
@@ -253,6 +262,6 @@ def _culprit(value: Any, name: str, seen: set[int], depth: int) -> tuple[str, An
     if depth < 8:
         seen.add(id(value))
         for path, part in _parts(value, name):
-            if id(part) not in seen and _fails(part):
+            if id(part) not in seen and _fails(part, seen):
                 return _culprit(part, path, seen, depth + 1)
     return name, value

@@ -6,11 +6,10 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 
-import cloudpickle
-
 from rain.common.errors import RainException
 from rain.common.limits import KIB, MIB
 from rain.common.spec import TaskError
+from rain.io import pickles
 
 _RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _RUNNERS = (
@@ -115,7 +114,7 @@ def _keep_user_frames(part: traceback.TracebackException) -> None:
 
 def _pickled(error: BaseException) -> bytes | None:
     try:
-        data = cloudpickle.dumps(error)
+        data = pickles.dumps(error, cloud=True)
     except BaseException:  # whatever the user's __reduce__ does
         return None
     return data if len(data) <= EXCEPTION_BYTES_MAX else None

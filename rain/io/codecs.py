@@ -266,7 +266,7 @@ def decode_value(data: Buffer, content_type: str | None) -> Any:
             return str(data, text_encoding(name))
     except RainException:
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:  # what a class does when it is unpickled ends nobody
         hint = ""
         if name in PICKLES and isinstance(error, AttributeError) and "__main__" in str(error):
             hint = (

@@ -21,6 +21,7 @@ then a plain pickle without an index.
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import struct
@@ -70,6 +71,21 @@ class _PlainPickler(pickle.Pickler):
             if isinstance(size, int) and size >= LARGE_BYTES:
                 raise _LargeFound
         return NotImplemented
+
+
+@functools.cache
+def _cloud_pickler() -> Any:
+    """cloudpickle's pickler with our reducers; made when first needed."""
+    import cloudpickle
+
+    from rain.io.callables import reduced
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            found = reduced(obj)
+            return found if found is not NotImplemented else super().reducer_override(obj)
+
+    return Pickler
 
 
 class _PlainSink:
@@ -207,9 +223,7 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
             restart()
     aligner = _Aligner(write)
     if cloud:
-        import cloudpickle
-
-        cloudpickle.Pickler(aligner, protocol=5).dump(value)
+        _cloud_pickler()(aligner, protocol=5).dump(value)
         aligner.finish()
         return
     pickle.Pickler(aligner, protocol=5).dump(value)

@@ -171,3 +171,43 @@ def test_crashes_show_the_users_frames_only(shell: Shell) -> None:
         assert f"  Cell In[{function}], line 4, in crash\n" in text
         for ours in ("rain/executor", "threading.py", "Extension modules", "ipython-input", "<string>"):
             assert ours not in text
+
+
+def test_callables_and_exceptions_of_a_notebook(shell: Shell) -> None:
+    shell.cell(
+        """
+        import functools, typing
+        @functools.cache
+        def fib(n):
+            return n if n < 2 else fib(n - 1) + fib(n - 2)
+        Point = typing.TypedDict("Point", {"x": int})
+        class Wrong(Exception):
+            def __init__(self, a, b):
+                super().__init__(f"{a}, {b}")
+                self.a = a
+        class Leaves(Exception):
+            def __reduce__(self):
+                return exit, (3,)
+        """
+    )
+    shell.cell(
+        """
+        @remote(auto_encode="json")
+        def f(ctx, function):
+            return [function(10), Point(x=1), fib(20)]
+        @remote
+        def fail(ctx, kind, *args):
+            raise kind(*args)
+        """
+    )
+    assert shell.cell("print(session.run(f(fib)))") == "[55, {'x': 1}, 6765]\n"
+    text = """
+        task = fail({0})
+        session.submit()
+        try:
+            task.wait()
+        except TaskException as error:
+            print(type(error.__cause__).__name__, getattr(error.__cause__, "a", None))
+        """
+    assert shell.cell(text.format("Wrong, 1, 2")) == "Wrong 1\n"
+    assert shell.cell(text.format("Leaves")) == "NoneType None\n"

@@ -519,3 +519,14 @@ def test_data_frames_in_arrow_are_writable_where_the_memory_is():
     changed = {name for name in frame.columns if again[name].iloc[0] == again[name].iloc[1]}
     assert changed == {"int", "float", "small", "time", "zone", "delta", "category"}
     assert begin <= written["float"].to_numpy().ctypes.data < begin + len(memory)
+
+
+class Leaves:
+    def __reduce__(self):
+        return exit, (3,)
+
+
+@pytest.mark.parametrize("name", ["pickle", "cloudpickle"])
+def test_a_value_that_calls_exit_when_it_is_loaded_is_an_error(name):
+    with pytest.raises(RainException, match="SystemExit: 3"):
+        codecs.decode_value(codecs.encode_value(Leaves(), name), name)

@@ -388,6 +388,29 @@ def test_what_cannot_be_pickled_is_named(detached: Session) -> None:
     assert detached.task_count == 0
 
 
+def test_the_member_that_cannot_be_pickled_is_named_not_one_that_refers_to_it(detached: Session) -> None:
+    space: dict[str, Any] = {"__name__": "__main__"}
+    text = (
+        "class K:\n    def first(self): return K\n    lock = threading.Lock()\n    def last(self): return K, other()\n"
+    )
+    exec(f"import threading\ndef other(): return K\n{text}def use(ctx): return K", space)
+    with pytest.raises(RainException, match=r"global 'K' that function use uses\.lock \(of type lock\) cannot"):
+        remote()(space["use"])()
+
+
+def test_a_cached_function_is_pickled_once(detached: Session) -> None:
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec("import functools\n@functools.cache\ndef g(x): return x\ndef use(ctx): return g(1)", space)
+    use = remote()(space["use"])
+    use()
+    first = use._source._payloads[False]
+    use()
+    assert use._source._payloads[False] is first
+    space["g"] = lambda x: 2
+    use()
+    assert use._source._payloads[False] is not first
+
+
 def test_large_arguments_travel_as_blobs(detached: Session) -> None:
     with pytest.warns(RainWarning, match=r"Pickled object x length \d+ ") as caught:
         task = same(b"x" * 300_000)
