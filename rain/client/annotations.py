@@ -63,7 +63,7 @@ def settling(pickler: Any) -> Any:
     """cloudpickle's `pickler`, which looks at the annotations of functions, made to pickle these functions too."""
     if not LAZY:
         return pickler
-    from rain.client.fingerprint import by_reference
+    from rain.io.callables import by_reference
 
     class Settling(pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:

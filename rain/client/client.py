@@ -515,6 +515,9 @@ class Client:
         if type(message) is Attached and message.more:
             self._attaching.setdefault(message.request, []).append(message)
             return
+        if type(message) is Updated and message.more:
+            self._updated(message)
+            return
         future, answered = self._requests.pop(message.request, (None, None))
         if future is None:
             return

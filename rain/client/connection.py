@@ -13,14 +13,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rain.common.limits import DEADLINES, MIB
+from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
 from rain.common.messages import Goodbye, Hello, ServerToClient, Welcome
 
 if TYPE_CHECKING:
     from rain.io.auth import Credentials
 
-BACKLOG_BYTES_MAX = 64 * MIB
-"""What may wait for the server's acknowledgement before the next message is encoded."""
 _BACKLOG_WAIT_S = 0.005
 _TICK_S = 0.25
 _JOIN_S = 5.0

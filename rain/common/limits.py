@@ -23,6 +23,8 @@ NEWS_BACKLOG_BYTES_MAX = 64 * MIB
 """What may wait for a client's acknowledgement before the server gathers further news instead of sending them."""
 NEWS_TURN_BYTES_MAX = 64 * MIB
 """... and what it sends a client of news in one turn."""
+BACKLOG_BYTES_MAX = 64 * MIB
+"""What may wait for a peer's acknowledgement before the next message is encoded."""
 ACK_EVERY_FRAMES = 32
 CHUNK_BYTES = 1 * MIB
 """Piece in which large objects travel on data connections."""
@@ -164,8 +166,14 @@ DEBUG_BYTES_MAX = 64 * KIB
 SMAPS_BYTES_MAX = 32 * GIB
 """Of a process that uses more than this it is not looked up where its memory lies: that takes its time."""
 PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
+RESULT_BYTES_MAX = 16 * MIB
+"""How a task ended, as it travels: its info, the tails of what it wrote, and the outputs that travel with it."""
+ERROR_TEXT_CHARS_MAX = 64 * KIB
+"""Longest text of an error; the middle of a longer one is left out."""
 CBOR_MEMORY_BYTES_MAX = 128_000
 """Inputs of cbor-1 executors up to this size are sent in memory, larger ones as a path."""
+CBOR_CALL_BYTES_MAX = 64 * MIB
+"""Inputs in memory that one call of a cbor-1 executor has in all; further ones are sent as paths too."""
 
 # -- directories ----------------------------------------------------------------------------------
 ARCHIVE_ENTRIES_MAX = 100_000

@@ -467,9 +467,12 @@ class SessionStopped(Message):
 
 
 class Updated(Message):
+    """In the order of asking; in pieces if there is much to tell, all but the last with `more`."""
+
     request: int
     tasks: list[TaskUpdate]
     objects: list[ObjectUpdate]
+    more: bool = False
 
 
 class Located(Message):
@@ -798,6 +801,14 @@ class ExecutorSetup(Message):
     resources: dict[str, float]
 
 
+class TaskInputs(Message):
+    """The first inputs of the task that `number` will be, which with all of them is too large for a frame. There may be
+    several of these; then comes the task, with the rest."""
+
+    number: int
+    inputs: list[ExecutorInput]
+
+
 class RunTasks(Message):
     """Run these in order."""
 
@@ -875,7 +886,7 @@ ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput | ModuleFound
 )
 DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
-GovernorToExecutor: TypeAlias = ExecutorSetup | RunTasks | Recall | Interrupt | ModuleFound
+GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
 ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule
 GovernorToZygote: TypeAlias = Fork | Kill
 ZygoteToGovernor: TypeAlias = Ready | Forked | Exited

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
+from rain.common.limits import ERROR_OUTPUT_BYTES_MAX, ERROR_TEXT_CHARS_MAX
 
 
 def is_unicode(text: str) -> bool:
@@ -20,6 +20,17 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def safe_text(text: str) -> str:
+    """`text` in a form that can be encoded: characters that have none become escape sequences.
+
+    Examples
+    --------
+    >>> safe_text("daß"), safe_text("da\\udcdf")
+    ('daß', 'da\\\\udcdf')
+    """
+    return text if is_unicode(text) else text.encode("utf-8", "backslashreplace").decode()
 
 
 def quote_output(name: str, data: bytes) -> str:
@@ -43,6 +54,14 @@ def quote_output(name: str, data: bytes) -> str:
     if not tail:
         return f"Nothing was written to {name}."
     return f"Content of {name} (last {len(tail)} bytes):\n" + tail.decode("utf-8", "replace").rstrip("\n")
+
+
+def shorten(text: str) -> str:
+    """`text`, without its middle if it is over `ERROR_TEXT_CHARS_MAX` characters."""
+    if len(text) <= ERROR_TEXT_CHARS_MAX:
+        return text
+    half = ERROR_TEXT_CHARS_MAX // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
 
 
 def size_text(size: float) -> str:

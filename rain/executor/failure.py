@@ -7,8 +7,9 @@ import traceback
 from collections.abc import Iterator, Mapping
 
 from rain.common.errors import RainException
-from rain.common.limits import KIB, MIB
+from rain.common.limits import MIB
 from rain.common.spec import TaskError
+from rain.common.text import shorten
 from rain.io import pickles
 
 _RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -21,8 +22,6 @@ _RUNNERS = (
 
 EXCEPTION_BYTES_MAX = 1 * MIB
 """A pickled exception larger than this stays here; its text travels."""
-ERROR_TEXT_CHARS_MAX = 64 * KIB
-"""Longest text of an error; the middle of a longer one is left out."""
 
 
 def describe(error: BaseException, shown: Mapping[str, str], kind: str = "exception") -> TaskError:
@@ -77,14 +76,6 @@ def _is_from_user(error: BaseException) -> bool:
     return any(
         not frame.f_code.co_filename.startswith(_RAIN_FOLDER) for frame, _ in traceback.walk_tb(error.__traceback__)
     )
-
-
-def shorten(text: str) -> str:
-    """`text`, without its middle if it is over `ERROR_TEXT_CHARS_MAX` characters."""
-    if len(text) <= ERROR_TEXT_CHARS_MAX:
-        return text
-    half = ERROR_TEXT_CHARS_MAX // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
 
 
 def _chain(whole: traceback.TracebackException) -> Iterator[traceback.TracebackException]:

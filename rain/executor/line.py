@@ -31,11 +31,12 @@ from rain.common.messages import (
     Recalled,
     Results,
     RunTasks,
+    TaskInputs,
     TaskResult,
     WantModule,
 )
+from rain.common.wire import encode
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[GovernorToExecutor]).decode
 _RECEIVE_BYTES = 64 * KIB
 _ASK_POLL_S = 0.05
@@ -68,6 +69,8 @@ class Line:
         self._sending = threading.Lock()
         self._state = threading.Lock()  # of what follows; held for moments only
         self._waiting: dict[int, ExecutorTask] = {}
+        self._inputs: dict[int, list[ExecutorInput]] = {}
+        """First inputs of tasks that are still to come, by number."""
         self._held: list[msgspec.Raw] = []
         self._held_bytes = 0
         self._stale = False
@@ -114,6 +117,8 @@ class Line:
             for message in _decode(header):
                 if isinstance(message, RunTasks):
                     self._queue(message.tasks)
+                elif isinstance(message, TaskInputs):
+                    self._inputs.setdefault(message.number, []).extend(message.inputs)
                 elif isinstance(message, Recall):
                     self._send_messages([Recalled(self._give_back(message.numbers))])
                 elif isinstance(message, Interrupt):
@@ -131,6 +136,8 @@ class Line:
             function = task.function
             if function is not None:
                 self.functions[function.spec.id] = function
+            if self._inputs and (first := self._inputs.pop(task.number, None)) is not None:
+                task.inputs = first + task.inputs
         with self._state:
             if not self._stale:
                 self._waiting.update((task.number, task) for task in tasks)
@@ -209,7 +216,7 @@ class Line:
 
     def _send(self, messages: Sequence[Any]) -> None:
         try:
-            self._socket.sendall(encode_prefix(_encode(messages)))
+            self._socket.sendall(encode_prefix(encode(messages)))
         except OSError:  # the governor is gone
             die()
 

@@ -27,9 +27,10 @@ import msgspec
 
 from rain.common.builtins import EXECUTE, PYTHON
 from rain.common.ids import ID
-from rain.common.limits import MIB, RESULT_HOLD_S
+from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
 from rain.common.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
+from rain.common.wire import encode
 from rain.executor.control import Control
 from rain.executor.failure import describe
 from rain.executor.folder import TaskFolder
@@ -54,9 +55,6 @@ _THREAD_VARIABLES = (
 )
 _UNMAP_AT_ONCE_BYTES = 16 * MIB
 """Results that are held are sent before more memory than this is unmapped, which takes its time."""
-RESULT_BYTES_MAX = 16 * MIB
-"""A result's info, its output's tails and the outputs that travel with it."""
-_encode = msgspec.msgpack.Encoder().encode
 
 
 serving = False
@@ -248,7 +246,7 @@ def _reseed() -> None:
 def encoded(result: TaskResult) -> msgspec.Raw:
     """`result` as it travels. What cannot travel, whatever the task put there, becomes an error."""
     try:
-        data = _encode(result)
+        data = encode(result)
         if len(data) <= RESULT_BYTES_MAX:
             return msgspec.Raw(data)
         problem = f"it has {len(data)} bytes (RESULT_BYTES_MAX is {RESULT_BYTES_MAX})"
@@ -257,4 +255,4 @@ def encoded(result: TaskResult) -> msgspec.Raw:
     info = result.info
     clean = TaskInfo(None, info.start_time, info.duration, info.governor, attempts=result.attempt)
     failure = result.error or TaskError("rain", f"the task's result cannot be sent: {problem}")
-    return msgspec.Raw(_encode(TaskResult(result.id, result.attempt, clean, [], failure)))
+    return msgspec.Raw(encode(TaskResult(result.id, result.attempt, clean, [], failure)))

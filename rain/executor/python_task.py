@@ -18,8 +18,9 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, FileRef, OutputResult, TaskResult
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
+from rain.common.text import shorten
 from rain.executor.context import Context, check_user
-from rain.executor.failure import describe, shorten
+from rain.executor.failure import describe
 from rain.executor.modules import Ask, Modules
 from rain.executor.readonly import ReadOnly
 from rain.executor.returned import Returned

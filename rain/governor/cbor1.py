@@ -34,6 +34,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import (
+    CBOR_CALL_BYTES_MAX,
     CBOR_LOG_BYTES_MAX,
     CBOR_MEMORY_BYTES_MAX,
     EXECUTOR_START_S,
@@ -41,7 +42,7 @@ from rain.common.limits import (
 )
 from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.common.text import quote_output
+from rain.common.text import quote_output, shorten
 from rain.governor.cbor1_outputs import Watched, is_quick, take_outputs
 from rain.governor.cbor1_wire import (
     Cached,
@@ -58,6 +59,7 @@ from rain.governor.cbor1_wire import (
 )
 from rain.governor.streams import read_new, read_tails
 from rain.io.files import disk_full, is_full
+from rain.io.guarded import guarded
 from rain.io.process import family, own_memory, signal_all, spawn
 from rain.io.scratch import SOCKETS, Scratch
 from rain.io.tree import remove_tree
@@ -94,6 +96,8 @@ class _Executor:
         self.queue: deque[ExecutorTask] = deque()
         self.current: ExecutorTask | None = None
         self.watched: list[Watched] = []
+        self.memory_left = 0  # bytes of inputs that the present call may still take along
+        self.lent = 0  # inputs that were written as files for the present call
         self.started = (0.0, 0.0)  # wall clock and `perf_counter` of the present task
         self.taking = False  # outputs of its last result are being moved
         self.cached: set[ID] = set()
@@ -162,7 +166,9 @@ class ForeignExecutors:
         executor = self._executors[executor_id] = _Executor(executor_id, kind, setup)
         try:
             self._start(executor)
-        except (RainException, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, RainException | OSError):
+                log.exception("executor %s (%d) could not be started", kind, executor_id)
             self._loop.call_soon(self._fail, executor, f"could not be started: {error}")
 
     def run(self, executor_id: int, tasks: Iterable[ExecutorTask]) -> None:
@@ -180,7 +186,11 @@ class ForeignExecutors:
         wanted = set(numbers)
         given = [task.number for task in executor.queue if task.number in wanted]
         executor.queue = deque(task for task in executor.queue if task.number not in wanted)
-        self._loop.call_soon(self._on_recalled, executor_id, given)
+        self._loop.call_soon(self._recalled, executor, given)
+
+    @guarded("_broke")
+    def _recalled(self, executor: _Executor, given: list[int]) -> None:
+        self._on_recalled(executor.id, given)
 
     def interrupt(self, executor_id: int, number: int = 0) -> None:
         """SIGINT to the executor's process group if it is on task `number` (0: on any)."""
@@ -289,6 +299,7 @@ class ForeignExecutors:
                 raise RainException(f"no folder for its socket can be made in any of {', '.join(_SHORT_FOLDERS)}")
         return self._short.path
 
+    @guarded("_broke")
     def _on_connection(self, executor: _Executor) -> None:
         assert executor.listener is not None
         try:
@@ -315,12 +326,14 @@ class ForeignExecutors:
             except OSError:
                 pass
 
+    @guarded("_broke")
     def _on_late(self, executor: _Executor) -> None:
         what = "connect" if executor.socket is None else "register"
         self._fail(executor, f"did not {what} within {self._start_s:g} s (EXECUTOR_START_S)")
 
     # -- messages ------------------------------------------------------------------------------------
 
+    @guarded("_broke")
     def _on_readable(self, executor: _Executor) -> None:
         if executor.socket is None:
             return
@@ -368,6 +381,7 @@ class ForeignExecutors:
         executor.outbox += frame
         self._on_writable(executor)
 
+    @guarded("_broke")
     def _on_writable(self, executor: _Executor) -> None:
         connection, outbox = executor.socket, executor.outbox
         if connection is None:
@@ -385,6 +399,7 @@ class ForeignExecutors:
 
     # -- tasks ---------------------------------------------------------------------------------------
 
+    @guarded("_broke")
     def _next(self, executor: _Executor) -> None:
         """Give the executor its next task, if it is free."""
         free = executor.registered and executor.current is None and executor.exit_fd >= 0
@@ -395,6 +410,7 @@ class ForeignExecutors:
         executor.started = (time.time(), time.perf_counter())
         try:
             executor.watched = []
+            executor.memory_left = CBOR_CALL_BYTES_MAX
             locations = [self._location(executor, value) for value in task.inputs]
             hints = [value.spec.id in executor.met for value in task.inputs]
             frame = encode_call(task, locations, hints)
@@ -419,13 +435,15 @@ class ForeignExecutors:
         if value.spec.id in executor.cached:
             return Cached()
         if value.data is not None:
-            return Memory(value.data)
+            executor.memory_left -= len(value.data)
+            return Memory(value.data) if executor.memory_left >= 0 else Path(_lend(executor, value.data))
         if value.path is None:
             raise RainException(f"cannot be given input {value.spec.id}: it is no longer in the store")
         path = os.path.realpath(value.path)
         if value.spec.data_type == "blob":
             seen = os.stat(path)
-            if seen.st_size <= CBOR_MEMORY_BYTES_MAX:
+            if seen.st_size <= min(CBOR_MEMORY_BYTES_MAX, executor.memory_left):
+                executor.memory_left -= seen.st_size
                 with open(path, "rb") as file:
                     return Memory(file.read())
             executor.watched.append(Watched(path, seen.st_size, seen.st_mtime_ns))
@@ -458,6 +476,7 @@ class ForeignExecutors:
         )
         future.add_done_callback(lambda done: self._on_taken(executor, task, info, done))
 
+    @guarded("_broke")
     def _on_taken(
         self, executor: _Executor, task: ExecutorTask, info: TaskInfo, done: asyncio.Future[list[OutputResult]]
     ) -> None:
@@ -480,13 +499,16 @@ class ForeignExecutors:
         """A failed attempt; the executor's own failures come with its logs."""
         stdout, stderr, written = executor.tails(executor.current is task)
         quoted = [quote_output(name, tail) for name, tail in (("stdout", stdout), ("stderr", stderr)) if tail]
-        text = "\n".join([message, *quoted])
+        text = shorten("\n".join([message, *quoted]))
         info = info or TaskInfo(governor=executor.setup.governor_id, attempts=task.attempt)
         info.error = text
         return TaskResult(task.spec.id, task.attempt, info, [], TaskError(kind, text), stdout, stderr, written)
 
     def _finish(self, executor: _Executor, result: TaskResult) -> None:
         executor.current = None
+        if executor.lent:
+            executor.lent = 0
+            remove_tree(_lent_folder(executor))
         if not self._closed:
             self._on_results(executor.id, Results([result]))
         self._next(executor)
@@ -494,6 +516,7 @@ class ForeignExecutors:
 
     # -- death ---------------------------------------------------------------------------------------
 
+    @guarded("_broke")
     def _fail(self, executor: _Executor, what: str) -> None:
         """The executor is of no use: fail the task it is on, or the first that waits, and end it."""
         if executor.end:
@@ -509,6 +532,7 @@ class ForeignExecutors:
             self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {what}"))
         self._bury_if_gone(executor)
 
+    @guarded("_broke")
     def _end(self, executor: _Executor, why: str) -> None:
         """Kill the executor; `_on_exit` hears of it."""
         if not executor.end:
@@ -524,6 +548,17 @@ class ForeignExecutors:
             self._signal(executor, signal.SIGKILL)
             signal_all(members, signal.SIGKILL)
 
+    def _broke(self, error: Exception, executor: _Executor, *_: Any) -> None:
+        """A callback about an executor raised an error: the executor ends, and its task is told why."""
+        executor.taking = False
+        what = f"was ended because of an internal error of the governor: {type(error).__name__}: {error}"
+        if not executor.end or executor.end == _CLOSED:
+            executor.end = ""
+            self._fail(executor, what)
+        else:
+            self._end(executor, what)
+        self._bury_if_gone(executor)
+
     def _signal(self, executor: _Executor, number: int) -> None:
         # The process is not reaped before `exit_fd` is closed, so its group's number is not another's.
         if executor.process is not None and executor.exit_fd >= 0:
@@ -532,6 +567,7 @@ class ForeignExecutors:
             except OSError:
                 pass
 
+    @guarded("_broke")
     def _on_exit(self, executor: _Executor) -> None:
         """The process has ended: end what it left, and read what it still said."""
         assert executor.process is not None
@@ -561,13 +597,18 @@ class ForeignExecutors:
             executor.socket.close()
             executor.socket = None
 
+    @guarded("_broke")
     def _bury_if_gone(self, executor: _Executor) -> None:
         process_lives = executor.process is not None and executor.exit_fd >= 0
         if not executor.end or process_lives or executor.taking or executor.buried:
             return
         executor.buried = True
         number = executor.current.number if executor.current is not None else 0
-        tails = executor.tails(executor.current is not None)
+        tails: tuple[bytes, bytes, tuple[int, int]] = (b"", b"", (0, 0))
+        try:
+            tails = executor.tails(executor.current is not None)
+        except OSError as error:
+            log.warning("what executor %s (%d) wrote cannot be read: %s", executor.kind, executor.id, error)
         self._disconnect(executor)
         for fd in executor.logs:
             os.close(fd)
@@ -580,6 +621,21 @@ class ForeignExecutors:
         if not self._closed:
             lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
             self._on_exited(executor.id, executor.end + lost, number, *tails)
+
+
+def _lent_folder(executor: _Executor) -> str:
+    return os.path.join(executor.setup.work_dir, "inputs")
+
+
+def _lend(executor: _Executor, data: bytes) -> str:
+    """The path of a read-only file with an input that the call does not take along in memory."""
+    if not executor.lent:
+        os.mkdir(_lent_folder(executor), 0o700)
+    executor.lent += 1
+    path = os.path.join(_lent_folder(executor), str(executor.lent))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb") as file:
+        file.write(data)
+    return path
 
 
 def _resolved(command: Sequence[str], path: str) -> list[str]:

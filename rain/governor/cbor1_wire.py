@@ -22,9 +22,10 @@ import cbor2
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import CBOR_FRAME_BYTES_MAX, DEBUG_BYTES_MAX
+from rain.common.limits import CBOR_FRAME_BYTES_MAX, DEBUG_BYTES_MAX, RESULT_BYTES_MAX
 from rain.common.messages import ExecutorTask
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
+from rain.common.wire import encode
 from rain.io import cbor
 
 PROTOCOL = "cbor-1"
@@ -294,6 +295,7 @@ def decode_result(data: Mapping[str, Any], task: ExecutorTask) -> ForeignResult:
         raise Cbor1Error(f"sent a result whose success is {_shown(success)} instead of true or false")
     info, error = _task_info(_mapping(data.get("info"), "info"))
     cached = [_id(item, "cached_objects") for item in _list(data.get("cached_objects"), "cached_objects")]
+    _check_size(info.user)
     if not success:
         return ForeignResult(task.spec.id, error or "the executor gave no reason", info, [], cached)
     items = _list(data.get("outputs"), "outputs")
@@ -303,7 +305,15 @@ def decode_result(data: Mapping[str, Any], task: ExecutorTask) -> ForeignResult:
     for item in items:
         output = _mapping(item, "outputs")
         outputs.append((_object_info(_mapping(output.get("info"), "info")), _location(output.get("location"))))
+    _check_size([info.user, *(made.user for made, _ in outputs), *(made.content_type for made, _ in outputs)])
     return ForeignResult(task.spec.id, None, info, outputs, cached)
+
+
+def _check_size(said: Any) -> None:
+    """See that what an executor says of a task can go on to the server and the client."""
+    size = len(encode(said))
+    if size > RESULT_BYTES_MAX:
+        raise Cbor1Error(f"sent {size} bytes of infos with a result; RESULT_BYTES_MAX is {RESULT_BYTES_MAX} bytes")
 
 
 def _task_info(fields: Mapping[str, Any]) -> tuple[TaskInfo, str | None]:

@@ -24,14 +24,15 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.framing import FrameDecoder, encode_prefix
-from rain.common.limits import KIB, MIB
+from rain.common.limits import BATCH_BYTES_TARGET, KIB, MIB
 from rain.common.messages import (
+    ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
     ExecutorToGovernor,
@@ -43,9 +44,13 @@ from rain.common.messages import (
     Recalled,
     Results,
     RunTasks,
+    TaskInputs,
 )
+from rain.common.wire import encode
+from rain.governor.results import failed
 from rain.governor.streams import read_new, read_tails
 from rain.governor.zygotes import Zygote
+from rain.io.guarded import guarded
 from rain.io.process import family, own_memory
 from rain.io.tree import remove_tree
 
@@ -57,7 +62,6 @@ _WORD_BYTES = 8
 _RECEIVE_BYTES = 256 * KIB
 _SOCKET_BYTES = 1 * MIB
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[ExecutorToGovernor]).decode
 
 
@@ -75,6 +79,7 @@ class _Executor:
         "socket",
         "stderr",
         "stdout",
+        "why",
         "work_dir",
         "zygote",
     )
@@ -92,6 +97,7 @@ class _Executor:
         self.pid = 0
         self.first = 0  # number of the first task it was given
         self.killed = False
+        self.why = ""  # it was killed without having been asked for
 
 
 class Executors:
@@ -157,11 +163,17 @@ class Executors:
     def start(self, executor_id: int, setup: ExecutorSetup, python: str | None = None) -> None:
         """Start an executor; `run` may follow at once.
 
-        What goes wrong is told by `on_exited`, with the number of the first task it was given meanwhile.
+        What goes wrong is told by `on_exited`.
         """
         try:
             self._start(executor_id, setup, python)
-        except (RainException, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, RainException | OSError):
+                log.exception("executor %d could not be started", executor_id)
+            executor = self._executors.get(executor_id)
+            if executor is not None:
+                executor.zygote.kill(executor_id)
+                self._forget(executor)
             self._loop.call_soon(self._start_failed, executor_id, f"could not be started: {error}")
 
     def _start(self, executor_id: int, setup: ExecutorSetup, python: str | None) -> None:
@@ -184,6 +196,7 @@ class Executors:
         self._loop.add_reader(ours.fileno(), self._readable, executor)
         self._post(executor, [setup])
 
+    @guarded("_callback_failed")
     def _start_failed(self, executor_id: int, reason: str) -> None:
         if not self._closed:
             self._on_exited(executor_id, reason, 0, b"", b"", (0, 0))
@@ -195,7 +208,7 @@ class Executors:
             return
         if not executor.first and tasks:
             executor.first = tasks[0].number
-        self._post(executor, [RunTasks(list(tasks))])
+        self._post_tasks(executor, list(tasks))
 
     def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
         """Ask for tasks that have not started; answered by `on_recalled`."""
@@ -271,24 +284,44 @@ class Executors:
     # -- sending and receiving -----------------------------------------------------------------------
 
     def _post(self, executor: _Executor, messages: list[Any]) -> None:
-        try:
-            frame = encode_prefix(_encode(messages))
-        except ProtocolError:
-            self._post_in_parts(executor, messages)
-            return
-        executor.outbox.append(frame)
-        if len(executor.outbox) == 1:
+        self._post_frames(executor, [encode_prefix(encode(messages))])
+
+    def _post_frames(self, executor: _Executor, frames: list[bytes]) -> None:
+        idle = not executor.outbox
+        executor.outbox.extend(frames)
+        if idle:
             self._writable(executor)
 
-    def _post_in_parts(self, executor: _Executor, messages: list[Any]) -> None:
-        """A batch over the frame's limit: halve it until its parts fit."""
-        tasks = messages[0].tasks if isinstance(messages[0], RunTasks) else []
-        if len(tasks) < 2:
-            raise ProtocolError(f"a task for executor {executor.id} is larger than a frame may be")
-        half = len(tasks) // 2
-        self._post(executor, [RunTasks(tasks[:half])])
-        self._post(executor, [RunTasks(tasks[half:])])
+    def _post_tasks(self, executor: _Executor, tasks: list[ExecutorTask]) -> None:
+        """Post tasks; of a batch that a frame cannot hold the halves, of a task its inputs before it. A task that
+        cannot be sent has failed; the others go."""
+        try:
+            self._post(executor, [RunTasks(tasks)])
+            return
+        except Exception as error:  # nothing of it was posted
+            problem = error
+        if len(tasks) > 1:
+            half = len(tasks) // 2
+            self._post_tasks(executor, tasks[:half])
+            self._post_tasks(executor, tasks[half:])
+            return
+        try:
+            if not isinstance(problem, ProtocolError):
+                raise problem
+            self._post_frames(executor, _in_pieces(tasks[0]))
+        except Exception as error:
+            self._loop.call_soon(self._unsent, executor, tasks[0], error)
 
+    @guarded("_broke")
+    def _unsent(self, executor: _Executor, task: ExecutorTask, error: Exception) -> None:
+        log.error("task %s cannot be sent to its executor", task.spec.id, exc_info=error)
+        text = f"the task cannot be given to an executor: {type(error).__name__}: {error}"
+        self._on_results(executor.id, Results([failed(task.spec.id, task.attempt, text)]))
+        if task.function is not None and executor.id in self._executors:
+            # Later tasks count on it that the function was sent.
+            executor.zygote.kill(executor.id)
+
+    @guarded("_broke")
     def _writable(self, executor: _Executor) -> None:
         """Send as much as the executor's socket takes now."""
         outbox = executor.outbox
@@ -308,6 +341,7 @@ class Executors:
                 outbox[0] = memoryview(outbox[0])[sent:]
         self._loop.remove_writer(fd)
 
+    @guarded("_broke")
     def _readable(self, executor: _Executor) -> None:
         try:
             data = executor.socket.recv(_RECEIVE_BYTES)
@@ -323,6 +357,23 @@ class Executors:
             if not executor.killed and executor.id in self._executors:
                 executor.zygote.kill(executor.id)
 
+    def _broke(self, error: Exception, executor: _Executor, *_: Any) -> None:
+        """A callback about an executor raised an error: the executor ends, and its task is told why."""
+        self._end(executor, f"was killed because of an internal error of the governor ({_named(error)})")
+
+    def _end(self, executor: _Executor, why: str) -> None:
+        """Kill an executor that cannot be talked to any more; its zygote tells when it is gone."""
+        if executor.id not in self._executors:
+            return
+        executor.why = executor.why or why
+        executor.outbox.clear()
+        self._loop.remove_reader(executor.socket.fileno())
+        self._loop.remove_writer(executor.socket.fileno())
+        executor.zygote.kill(executor.id)
+
+    def _callback_failed(self, error: Exception, *_: Any) -> None:
+        """Whom the callback told has failed and has seen to it."""
+
     def _take(self, executor: _Executor, data: bytes) -> None:
         try:
             for header, _payload in executor.frames.feed(data):
@@ -336,8 +387,7 @@ class Executors:
         except (ProtocolError, msgspec.MsgspecError) as error:
             # User code found the descriptor and wrote into it.
             log.error("executor %d sent what cannot be read and is killed: %s", executor.id, error)
-            self._loop.remove_reader(executor.socket.fileno())
-            executor.zygote.kill(executor.id)
+            self._end(executor, f"was killed because it sent what cannot be read ({error})")
 
     # -- birth and death -----------------------------------------------------------------------------
 
@@ -352,6 +402,7 @@ class Executors:
             )
         return zygote
 
+    @guarded("_callback_failed")
     def _on_zygote(self, message: Forked | Exited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is None:
@@ -359,10 +410,11 @@ class Executors:
         if isinstance(message, Forked):
             executor.pid = message.pid
         elif message.pid:
-            self._bury(executor, describe_exit(message.status, executor.killed))
+            self._bury(executor, executor.why or describe_exit(message.status, executor.killed))
         else:
             self._bury(executor, f"could not be started: fork: {os.strerror(message.status)}")
 
+    @guarded("_callback_failed")
     def _on_zygote_gone(self, zygote: Zygote, reason: str) -> None:
         log.error("the zygote of %s is gone; its executors each %s", zygote.python, reason)
         self._zygotes = {key: other for key, other in self._zygotes.items() if other is not zygote}
@@ -376,22 +428,29 @@ class Executors:
             self._bury(executor, reason)
 
     def _bury(self, executor: _Executor, reason: str) -> None:
-        """Take what the executor sent before its death, then tell of it."""
-        while True:
-            try:
-                data = executor.socket.recv(_RECEIVE_BYTES)
-            except OSError:
-                break
-            if not data:
-                break
-            self._take(executor, data)
-        number = self._words[executor.slot]
+        """Take what the executor sent before its death, then tell of it; whatever goes wrong meanwhile."""
+        number, tails = self._words[executor.slot], (b"", b"", (0, 0))
+        try:
+            self._take_rest(executor)
+            tails = read_tails((executor.stdout, executor.stderr))
+        except Exception as error:
+            log.exception("executor %d cannot be read to its end", executor.id)
+            reason = f"{reason}; then what it left could not be read ({_named(error)})"
         if not executor.pid and not executor.zygote.ready:
             # It could not even be started: its task is charged, or it would be tried for ever.
             number = executor.first
-        tails = read_tails((executor.stdout, executor.stderr))
         self._forget(executor)
         self._on_exited(executor.id, reason, number, *tails)
+
+    def _take_rest(self, executor: _Executor) -> None:
+        while not executor.why:
+            try:
+                data = executor.socket.recv(_RECEIVE_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            self._take(executor, data)
 
     def _forget(self, executor: _Executor) -> None:
         if self._executors.pop(executor.id, None) is None:
@@ -404,7 +463,41 @@ class Executors:
         os.close(executor.stderr)
         self._free_slots.append(executor.slot)
         if not self._closed:
-            self._loop.run_in_executor(None, remove_tree, executor.work_dir)
+            self._loop.run_in_executor(None, _removed, executor.work_dir)
+
+
+def _removed(folder: str) -> None:
+    """Remove a folder; what stays goes with the governor's."""
+    try:
+        remove_tree(folder)
+    except Exception:
+        log.exception("the folder %s cannot be removed", folder)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _in_pieces(task: ExecutorTask) -> list[bytes]:
+    """The frames of a task that is too large for one.
+
+    Raises
+    ------
+    ProtocolError
+        If one of its parts alone is too large.
+    """
+    frames: list[bytes] = []
+    piece: list[msgspec.Raw] = []
+    size = 0
+    for value in task.inputs:
+        data = encode(value)
+        if piece and size + len(data) > BATCH_BYTES_TARGET:
+            frames.append(encode_prefix(encode([TaskInputs(task.number, cast(list[ExecutorInput], piece))])))
+            piece, size = [], 0
+        piece.append(msgspec.Raw(data))
+        size += len(data)
+    rest = msgspec.structs.replace(task, inputs=piece)
+    return [*frames, encode_prefix(encode([RunTasks([rest])]))]
 
 
 def describe_exit(status: int, killed: bool = False) -> str:

@@ -14,17 +14,12 @@ import logging
 import os
 import platform
 import socket
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from rain.common.address import format_address, is_loopback, parse_address
-from rain.common.errors import ProtocolError, RainException
+from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, SMAPS_BYTES_MAX, Deadlines
 from rain.common.messages import (
@@ -35,6 +30,7 @@ from rain.common.messages import (
     ExecutorSetup,
     ExecutorTask,
     FileRef,
+    Finished,
     Hello,
     Load,
     ObjectData,
@@ -44,21 +40,23 @@ from rain.common.messages import (
     TaskOutput,
     TaskResult,
 )
-from rain.common.spec import TaskError, TaskInfo
-from rain.governor.builtin import run_builtin
+from rain.governor.builtins import Builtins
 from rain.governor.cbor1 import ForeignExecutors
 from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
-from rain.governor.core.records import BUILTINS_MAX
 from rain.governor.executors import Executors
 from rain.governor.fetch import fetch
 from rain.governor.meter import Meter
+from rain.governor.results import failed, failure
 from rain.governor.store import Held, Store
+from rain.governor.turns import Turns
 from rain.io.auth import Credentials
+from rain.io.guarded import guarded
 from rain.io.memory import written_pages
 from rain.io.process import family, host_id, write_ready_file
+from rain.io.sending import Sender
 from rain.io.serving import run_until_asked
 from rain.io.transfer import serve_get
 from rain.io.transport import Conversation, DataConnection, Listener, converse, open_data
@@ -67,6 +65,7 @@ log = logging.getLogger("rain.governor")
 
 TICK_S = 0.05
 RECONNECT_PAUSE_S = 0.5
+_LOOK_S = 0.01
 
 
 @dataclass(slots=True)
@@ -141,8 +140,8 @@ class Governor:
         self._loop = asyncio.get_running_loop()
         self._host_id = host_id()
         self._conversation: Conversation | None = None
+        self._sender: Sender | None = None
         self._gone: asyncio.Future[str] = self._loop.create_future()
-        self._turn_due = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             do.ToServer: self._to_server,
             do.Fetch: self._fetch,
@@ -157,17 +156,27 @@ class Governor:
             do.KillExecutor: lambda effect: self._pool(effect).kill(effect.executor_id),
             do.GiveModule: lambda effect: self._python.give(effect.executor_id, effect.found),
             do.ReadOutputs: self._read_outputs,
-            do.RunBuiltin: self._run_builtin,
-            do.CancelBuiltin: self._cancel_builtin,
+            do.RunBuiltin: lambda effect: self._builtins.run(effect),
+            do.CancelBuiltin: lambda effect: self._builtins.cancel(effect.number),
+        }
+        self._instead: dict[type, Callable[[Any, str], ev.AnyEvent | None]] = {
+            do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
+            do.PutInStore: lambda effect, why: ev.ObjectLost(effect.data.spec.id, why),
+            do.StartExecutor: lambda effect, why: ev.ExecutorExited(effect.executor_id, f"could not be started: {why}"),
+            do.RunOnExecutor: self._not_run,
+            do.RecallFromExecutor: lambda effect, why: ev.ExecutorRecalled(effect.executor_id, []),
+            do.ReadOutputs: lambda effect, why: ev.OutputsRead(effect.request, []),
+            do.RunBuiltin: lambda effect, why: self._builtins.failed(effect, why),
+            do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
-        self._builtins: dict[int, threading.Event] = {}
-        self._threads = ThreadPoolExecutor(BUILTINS_MAX, thread_name_prefix="rain-builtin")
         self._memory_max: dict[int, float] = {}
         self._written: dict[int, int] = {}  # what executors that were over it had written of their inputs
         self._seen: dict[int, int] = {}
         self._meter = Meter()
         self._measured: dict[str, float] = {}
+        self._load_age_s = 0.0
+        self._broken: asyncio.Future[None] = self._loop.create_future()
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -188,6 +197,7 @@ class Governor:
         self._store = Store(
             options.work_dir, memory_bytes_max=options.store_bytes_max, on_moved=self._moved, on_lost=self._lost
         )
+        self._builtins = Builtins(self.governor_id, self._store, on_ended=self._builtin_ended)
         self._python = Executors(
             on_results=self._results,
             on_recalled=self._recalled,
@@ -195,7 +205,6 @@ class Governor:
             on_module=lambda executor_id, name: self._step(ev.ModuleWanted(executor_id, name)),
             work_dir=options.work_dir,
         )
-        self._python.warm()
         self._python.warm()  # its interpreter starts while we connect
         self._foreign = ForeignExecutors(
             options.config.executors,
@@ -206,7 +215,15 @@ class Governor:
         )
         self._foreign_ids: set[int] = set()
         self.resources = {"cpus": options.cpus, **options.config.resources}
-        self._core = GovernorCore(self.governor_id, self.resources, sorted(options.config.executors))
+        self._turns = Turns(
+            GovernorCore(self.governor_id, self.resources, sorted(options.config.executors)),
+            self._handlers,
+            self._instead,
+            on_ended=self._turn_ended,
+            on_spoiled=self._start_anew,
+            on_fatal=self._fatal,
+        )
+        self._step = self._turns.step
         await self._connect()
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
@@ -239,7 +256,8 @@ class Governor:
             self._on_gone,
             deadlines=self.options.deadlines,
         )
-        self._conversation.send(
+        self._sender = Sender(self._conversation, self._unsendable)
+        self._sender.send(
             Register(
                 self.governor_id, self._host_id, self.resources, sorted(self.options.config.executors), hello.python
             )
@@ -256,26 +274,30 @@ class Governor:
         stopped = self._loop.create_task(stop.wait())
         try:
             while True:
-                ends: set[asyncio.Future[Any]] = {stopped, self._gone, self._timer}
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                ends: set[asyncio.Future[Any]] = {stopped, self._broken, self._timer}
+                await asyncio.wait({*ends, self._gone}, return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
                     return
-                if self._timer.done():
-                    self._timer.result()
+                for end in (self._broken, self._timer):
+                    if end.done():
+                        end.result()
                 finding = self._loop.create_task(self._find_server(self._gone.result()))
-                await asyncio.wait({stopped, finding}, return_when=asyncio.FIRST_COMPLETED)
-                if stopped.done():
+                await asyncio.wait({*ends, finding}, return_when=asyncio.FIRST_COMPLETED)
+                if not finding.done():
                     finding.cancel()
-                    return
+                    continue
                 finding.result()
         finally:
             stopped.cancel()
+            self._broken.cancel()
 
     async def _find_server(self, reason: str) -> None:
         log.warning("the conversation with the server is over: %s", reason)
         deadline = self._loop.time() + SERVER_RETURN_S
         while True:
             try:
+                if self._turns.spoiled:
+                    await self._renew_core()
                 await self._connect()
                 log.info("registered again with nothing")
                 return
@@ -292,32 +314,19 @@ class Governor:
             self._timer.cancel()
         for task in self._fetches.values():
             task.cancel()
-        for cancelled in self._builtins.values():
-            cancelled.set()
         if hasattr(self, "_python"):
             await self._foreign.close()
             await self._python.close()
         if hasattr(self, "_listener"):
             self._listener.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if hasattr(self, "_builtins"):
+            self._builtins.close()
         if hasattr(self, "_store"):
             self._store.close()
 
-    # -- events in, effects out -----------------------------------------------------------------
-
-    def _step(self, event: ev.AnyEvent) -> None:
-        handlers = self._handlers
-        for effect in self._core.step(event, time.monotonic()):
-            handlers[type(effect)](effect)
-        if not self._turn_due:
-            self._turn_due = True
-            self._loop.call_soon(self._turn_ended)
+    # -- talking to the server ------------------------------------------------------------------
 
     def _turn_ended(self) -> None:
-        self._turn_due = False
-        handlers = self._handlers
-        for effect in self._core.step(ev.TurnEnded(), time.monotonic()):
-            handlers[type(effect)](effect)
         if self._conversation is not None:
             self._conversation.flush()
 
@@ -326,40 +335,80 @@ class Governor:
             self._step(ev.ServerSaid(message))
 
     def _on_gone(self, reason: str) -> None:
-        self._conversation = None
+        self._conversation = self._sender = None
         self._step(ev.ServerGone())
         if not self._gone.done():
             self._gone.set_result(reason)
 
+    def _start_anew(self, reason: str) -> None:
+        """End the conversation, as if the server had; `run` opens another one."""
+        conversation = self._conversation
+        if conversation is not None:
+            conversation.close(reason)
+            self._on_gone(reason)
+
+    def _fatal(self, error: Exception) -> None:
+        """End the governor; whoever started it sees to another."""
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
     def _to_server(self, effect: do.ToServer) -> None:
-        if self._conversation is None:
+        if self._sender is not None:
+            self._sender.send(effect.message)
+
+    def _unsendable(self, message: Any, error: Exception) -> None:
+        """A message cannot be sent. How a task ended must be told all the same; without the rest nobody can go on."""
+        log.error("a %s message cannot be sent", type(message).__name__, exc_info=error)
+        if isinstance(message, Finished) and message.results[0].error is None and self._sender is not None:
+            result = message.results[0]
+            self._store.drop([output.id for output in result.outputs])
+            text = f"the task's result cannot be sent: {error}"
+            self._sender.send(Finished([failed(result.id, result.attempt, text, self.governor_id)]))
             return
-        try:
-            self._conversation.send(effect.message)
-        except ProtocolError:
-            log.exception("a message to the server was too large")
+        self._start_anew(f"a {type(message).__name__} message cannot be sent: {error}")
+
+    async def _renew_core(self) -> None:
+        """After an error of the core, which may not even have told to end what runs: let nothing be left."""
+        for task in self._fetches.values():
+            task.cancel()
+        self._builtins.cancel_all()
+        for pool in (self._python, self._foreign):
+            for executor_id in pool.seen():
+                pool.kill(executor_id)
+        while self._python.seen() or self._foreign.seen() or self._builtins.running or self._fetches:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        self._store.clear()
+        self._turns.renew()
+
+    # -- time -----------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
-        loads = 0.0
         while True:
             await asyncio.sleep(TICK_S)
-            for executor_id, number in (self._python.seen() | self._foreign.seen()).items():
-                if self._seen.get(executor_id) != number:
-                    self._seen[executor_id] = number
-                    self._step(ev.ExecutorSeen(executor_id, number))
-            for executor_id, allowed in self._memory_max.items():
-                pool = self._foreign if executor_id in self._foreign_ids else self._python
-                used = pool.memory(executor_id)
-                if used > allowed:
-                    if executor_id not in self._written:
-                        self._written[executor_id] = self._written_pages(pool.pid(executor_id), used)
-                    self._step(ev.OverMemory(executor_id, used, self._written[executor_id]))
-            self._step(ev.Tick())
-            loads += TICK_S
-            if loads >= HEARTBEAT_S and self._conversation is not None:
-                loads = 0.0
-                self._conversation.send(Load({**self._core.load(), **self._store.statistics(), **self._measured}))
-                self._loop.run_in_executor(None, self._measure)
+            self._ticked()
+
+    @guarded("_tick_failed")
+    def _ticked(self) -> None:
+        for executor_id, number in (self._python.seen() | self._foreign.seen()).items():
+            if self._seen.get(executor_id) != number:
+                self._seen[executor_id] = number
+                self._step(ev.ExecutorSeen(executor_id, number))
+        for executor_id, allowed in self._memory_max.items():
+            pool = self._foreign if executor_id in self._foreign_ids else self._python
+            used = pool.memory(executor_id)
+            if used > allowed:
+                if executor_id not in self._written:
+                    self._written[executor_id] = self._written_pages(pool.pid(executor_id), used)
+                self._step(ev.OverMemory(executor_id, used, self._written[executor_id]))
+        self._step(ev.Tick())
+        self._load_age_s += TICK_S
+        if self._load_age_s >= HEARTBEAT_S and self._sender is not None:
+            self._load_age_s = 0.0
+            self._sender.send(Load({**self._turns.core.load(), **self._store.statistics(), **self._measured}))
+            self._loop.run_in_executor(None, self._measure)
+
+    def _tick_failed(self, error: Exception) -> None:
+        """The next tick comes soon."""
 
     def _written_pages(self, pid: int, used: int) -> int:
         """Bytes of its inputs that an executor has written: of the `used` ones, which it has for itself."""
@@ -368,8 +417,12 @@ class Governor:
         folders = tuple(os.path.realpath(folder) + os.sep for folder in self._store.objects_folders)
         return min(used, sum(written_pages(each, folders) for each in family(pid)))
 
+    @guarded("_not_measured")
     def _measure(self) -> None:
         self._measured = self._meter.read()
+
+    def _not_measured(self, error: Exception) -> None:
+        self._measured = {}
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -406,7 +459,7 @@ class Governor:
         try:
             self._store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=data.spec.data_type == "dir")
         except (RainException, OSError) as error:
-            self._loop.call_soon(self._step, ev.ObjectLost(data.spec.id, str(error)))
+            self._turns.step_later(ev.ObjectLost(data.spec.id, str(error)))
 
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)
@@ -471,6 +524,12 @@ class Governor:
         if effect.resources.get("mem"):
             self._memory_max[effect.executor_id] = effect.resources["mem"]
 
+    def _not_run(self, effect: do.RunOnExecutor, why: str) -> ev.AnyEvent:
+        tasks = [item.assignment for item in effect.items]
+        results = [failed(task.spec.id, task.attempt, why, self.governor_id) for task in tasks]
+        self._pool(effect).kill(effect.executor_id)  # it may lack functions that later tasks count on
+        return ev.ExecutorResults(effect.executor_id, results)
+
     def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
         tasks = []
         for item in effect.items:
@@ -515,10 +574,15 @@ class Governor:
                     store.put_bytes(output.id, output.data, output.checksum)
                 elif output.file is not None:
                     output.file = store.adopt(output.id, output.file, output.checksum)
-        except (RainException, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, RainException | OSError):
+                log.exception("outputs of task %s cannot be stored", result.id)
             store.drop([output.id for output in result.outputs])
             return failure(result, f"an output could not be stored on governor {self.governor_id}: {error}")
         return result
+
+    def _builtin_ended(self, number: int, result: TaskResult) -> None:
+        self._step(ev.BuiltinEnded(number, self._adopt(result)))
 
     def _recalled(self, executor_id: int, numbers: list[int]) -> None:
         self._step(ev.ExecutorRecalled(executor_id, numbers))
@@ -531,7 +595,7 @@ class Governor:
             if streams is not None:
                 (stdout, out), (stderr, err) = streams
                 found.append(TaskOutput(item.id, item.attempt, stdout, stderr, out, err, True))
-        self._loop.call_soon(self._step, ev.OutputsRead(effect.request, found))
+        self._turns.step_later(ev.OutputsRead(effect.request, found))
 
     def _exited(
         self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
@@ -541,45 +605,6 @@ class Governor:
         self._seen.pop(executor_id, None)
         self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr, written))
         self._foreign_ids.discard(executor_id)
-
-    # -- builtin tasks --------------------------------------------------------------------------
-
-    def _run_builtin(self, effect: do.RunBuiltin) -> None:
-        cancelled = self._builtins[effect.number] = threading.Event()
-        assignment = effect.assignment
-
-        def work() -> TaskResult:
-            inputs = []
-            for wanted in assignment.spec.inputs:
-                held = self._store.get(wanted.id)
-                if held is None:
-                    raise RainException(f"input {wanted.id} is not in the store of governor {self.governor_id}")
-                inputs.append(held)
-            return run_builtin(assignment, inputs, effect.inputs, self._store, cancelled)
-
-        def ended(future: Any) -> None:
-            del self._builtins[effect.number]
-            try:
-                result = self._adopt(future.result())
-            except BaseException as error:
-                if not isinstance(error, RainException):
-                    log.exception("builtin task %s", assignment.spec.id, exc_info=error)
-                result = failure(TaskResult(assignment.spec.id, assignment.attempt, TaskInfo()), str(error))
-                result.info.governor = self.governor_id
-            self._step(ev.BuiltinEnded(effect.number, result))
-
-        self._loop.run_in_executor(self._threads, work).add_done_callback(ended)
-
-    def _cancel_builtin(self, effect: do.CancelBuiltin) -> None:
-        cancelled = self._builtins.get(effect.number)
-        if cancelled is not None:
-            cancelled.set()
-
-
-def failure(result: TaskResult, message: str) -> TaskResult:
-    """`result` as a failed one, of Rain's own making."""
-    info = msgspec.structs.replace(result.info, error=message)
-    return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", message))
 
 
 def _no_peer(hello: Hello) -> Any:

@@ -388,6 +388,11 @@ class Store:
         with self._lock:
             self.drop(list(self._sessions.get(session_id, ())))
 
+    def clear(self) -> None:
+        """Forget all objects."""
+        for session_id in list(self._sessions):
+            self.drop_session(session_id)
+
     def _forget(self, id: ID) -> None:
         entry = self._entries.pop(id, None)
         if entry is None:

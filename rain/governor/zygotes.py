@@ -13,6 +13,8 @@ import msgspec
 
 from rain.common.errors import RainException
 from rain.common.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
+from rain.common.wire import encode
+from rain.io.guarded import guarded
 from rain.io.process import kill_tree, spawn
 
 _PACKET_BYTES = 4096
@@ -21,7 +23,6 @@ _CODE = "import sys; sys.path.append(sys.argv.pop(1)); from rain.executor.zygote
 _ERROR_BYTES_MAX = 4096
 _END_S = 3.0
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ZygoteToGovernor).decode
 
 
@@ -97,10 +98,11 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
             return
-        self._outbox.append((_encode(message), fds))
+        self._outbox.append((encode(message), fds))
         if len(self._outbox) == 1:
             self._writable()
 
+    @guarded("_broke")
     def _writable(self) -> None:
         """Send as much as the zygote takes now."""
         while self._outbox:
@@ -117,6 +119,7 @@ class Zygote:
             self._outbox.popleft()
         self._loop.remove_writer(self._socket.fileno())
 
+    @guarded("_broke")
     def _readable(self) -> None:
         while self._socket.fileno() >= 0:
             try:
@@ -134,13 +137,20 @@ class Zygote:
             else:
                 self._on_message(message)
 
-    def _end(self) -> None:
+    def _broke(self, error: Exception) -> None:
+        """A callback raised an error: without what it should have done nothing is known of the executors any more."""
+        if self._socket.fileno() >= 0:
+            self._end(f"was killed because of an internal error of the governor ({type(error).__name__}: {error})")
+
+    def _end(self, why: str = "") -> None:
         wrote = os.pread(self._errors, _ERROR_BYTES_MAX, max(0, os.fstat(self._errors).st_size - _ERROR_BYTES_MAX))
         self._forget()
         kill_tree(self._process.pid)
         status = self._process.wait()
         text = wrote.decode("utf-8", "replace").strip()
-        if self.ready:
+        if why:
+            reason = why
+        elif self.ready:
             reason = f"was killed because the process that it was forked from ended (status {status})"
         else:
             reason = f"could not be started: {self.python} ended with status {status}: {text or 'no message'}"

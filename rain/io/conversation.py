@@ -17,10 +17,11 @@ from rain.common.channel import Channel
 from rain.common.errors import ProtocolError
 from rain.common.framing import FrameDecoder, encode_prefix
 from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, Deadlines
+from rain.common.wire import encode
+from rain.io.guarded import guarded
 from rain.io.link import Link
 
 log = logging.getLogger("rain.transport")
-_encode = msgspec.msgpack.Encoder().encode
 _PACKET_OVERHEAD_BYTES = 64
 _ACK_BYTES = 4 * BATCH_BYTES_TARGET
 _PARTING_S = 2.0
@@ -102,7 +103,7 @@ class Conversation:
         """
         if self.ended:
             return
-        raw = _encode(message)
+        raw = encode(message)
         if len(raw) > FRAME_BYTES_MAX - _PACKET_OVERHEAD_BYTES:
             raise ProtocolError(
                 f"a {type(message).__name__} message of {len(raw)} bytes is over the limit FRAME_BYTES_MAX "
@@ -119,6 +120,7 @@ class Conversation:
             self._flush_due = True
             self._loop.call_soon(self._turn_ended)
 
+    @guarded("_broke")
     def _turn_ended(self) -> None:
         self._flush_due = False
         self.flush()
@@ -143,6 +145,10 @@ class Conversation:
         if self._link is not None:
             self._wrote = True
             self._link.write(encode_prefix(packet))
+
+    def _broke(self, error: Exception) -> None:
+        """A callback raised an error: what it should have sent or seen is not known."""
+        self._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
 
     def _acknowledge(self, link: Link) -> None:
         self._unacked_bytes = 0
@@ -169,9 +175,9 @@ class Conversation:
         if messages:
             try:
                 self.on_messages(messages)
-            except Exception:
+            except Exception as error:
                 log.exception("conversation with %s is given up: its messages raised an error", self.address)
-                end = ("broken", "an internal error, see the log")
+                end = ("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
         if end is not None:
             self._give_up(*end)
         elif channel.ack_due or self._unacked_bytes > _ACK_BYTES:
@@ -198,6 +204,7 @@ class Conversation:
         self._next_beat(self._beat)
         link.bind(self._arrived, self._link_lost)
 
+    @guarded("_broke")
     def _beat(self) -> None:
         link, now = self._link, self._loop.time()
         if link is None:

@@ -29,11 +29,12 @@ from rain.common.errors import ProtocolError, RainException
 from rain.common.framing import PREFIX, encode_prefix
 from rain.common.limits import CHUNK_BYTES, HANDSHAKE_S, KIB
 from rain.common.messages import DataMessage
+from rain.common.wire import encode
 from rain.io import auth
 from rain.io.auth import Credentials, WrongPeer
+from rain.io.guarded import guarded
 
 _OPENING_BUFFER_BYTES = 64 * KIB
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Link(asyncio.Protocol):
@@ -67,6 +68,7 @@ class Link(asyncio.Protocol):
         if peer:
             self.address = format_address(peer[0], peer[1])
 
+    @guarded("_broke")
     def data_received(self, data: bytes) -> None:
         self.heard = self._loop.time()
         if self._on_data is not None:
@@ -78,11 +80,23 @@ class Link(asyncio.Protocol):
             self.transport.pause_reading()
         self._wake()
 
+    @guarded("_loss_broke")
     def connection_lost(self, error: BaseException | None) -> None:
         self.lost = f"the connection broke ({error})" if error else "the connection was closed by the other side"
         self._wake()
         if self._on_lost is not None:
             self._on_lost(self.lost)
+
+    def _broke(self, error: Exception, *_: object) -> None:
+        """A callback raised an error: whoever uses the connection hears that it is lost."""
+        self.abort()
+
+    def _loss_broke(self, error: Exception, *_: object) -> None:
+        self.lost = self.lost or f"the connection broke ({error})"
+        on_lost, self._on_lost = self._on_lost, None
+        self._wake()
+        if on_lost is not None:
+            on_lost(self.lost)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -131,7 +145,7 @@ class Link(asyncio.Protocol):
 
     def say(self, message: Any) -> None:
         """Write one message of the opening."""
-        self.write(encode_prefix(_encode(message)))
+        self.write(encode_prefix(encode(message)))
 
     # -- afterwards -----------------------------------------------------------------------------
 
@@ -384,6 +398,7 @@ class DataConnection(asyncio.BufferedProtocol):
         end = self._frame_end + PREFIX.size if self._frame_end else PREFIX.size
         return self._memory[self._filled : max(end, self._filled + 1)]
 
+    @guarded("_broke")
     def buffer_updated(self, count: int) -> None:
         self._filled += count
         self._look()
@@ -409,17 +424,30 @@ class DataConnection(asyncio.BufferedProtocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    @guarded("_broke")
     def connection_lost(self, error: BaseException | None) -> None:
         if self._lost is None:
             self._lost = f"the connection to {self.address} " + (f"broke ({error})" if error else "was closed")
         self._wake()
         self.resume_writing()
 
+    @guarded("_broke")
     def pause_writing(self) -> None:
         if self._drained is None:
             self._drained = self._loop.create_future()
 
+    @guarded("_broke")
     def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def _broke(self, error: Exception, *_: object) -> None:
+        """A callback raised an error: whoever waits hears that the connection is lost."""
+        if self._lost is None:
+            self._lost = f"the connection to {self.address} broke ({type(error).__name__}: {error})"
+        self._transport.abort()
+        self._wake()
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -434,7 +462,7 @@ class DataConnection(asyncio.BufferedProtocol):
         ConnectionError
             If the connection is gone.
         """
-        self._transport.write(encode_prefix(_encode(message)))
+        self._transport.write(encode_prefix(encode(message)))
         await self._sent()
 
     async def send_payload(self, data: bytes | bytearray | memoryview) -> None:

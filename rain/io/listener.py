@@ -19,6 +19,7 @@ from rain.common.limits import DEADLINES, HANDSHAKES_PENDING_MAX, PROTOCOL_VERSI
 from rain.common.messages import Hello, Refused, Welcome
 from rain.io.auth import Certificate, Credentials, WrongPeer
 from rain.io.conversation import PYTHON, Conversation
+from rain.io.guarded import guarded
 from rain.io.identity import has_ended, is_known, is_stopped
 from rain.io.link import DataConnection, Link, admit, describe
 
@@ -145,6 +146,7 @@ class Listener:
             self._context = credentials.certificate.context()
         self._loop.add_reader(self._socket, self._accept)
 
+    @guarded("_accepted_none")
     def _accept(self) -> None:
         for _ in range(HANDSHAKES_PENDING_MAX):
             try:
@@ -164,9 +166,16 @@ class Listener:
                 # An honest peer proves itself within milliseconds, so it is never the oldest.
                 self._pending.popitem(last=False)[0].cancel()
 
+    @guarded("_accept_later")
     def _accept_again(self) -> None:
         if self._socket.fileno() >= 0:
             self._loop.add_reader(self._socket, self._accept)
+
+    def _accepted_none(self, error: Exception) -> None:
+        """The connection that it was about is closed by now; the next one is waited for."""
+
+    def _accept_later(self, error: Exception) -> None:
+        self._loop.call_later(1.0, self._accept_again)
 
     @staticmethod
     def _prepare(connection: socket.socket) -> None:
@@ -177,7 +186,11 @@ class Listener:
             if hasattr(socket, option):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
+    @guarded("_forget_pending")
     def _admitted(self, task: asyncio.Task[None]) -> None:
+        self._pending.pop(task, None)
+
+    def _forget_pending(self, error: Exception, task: asyncio.Task[None]) -> None:
         self._pending.pop(task, None)
 
     # -- one new connection ---------------------------------------------------------------------
@@ -260,7 +273,13 @@ class Listener:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.deadlines.client_silent_s))
         if new:
             known.address = link.address
-            self._on_conversation(known, hello)
+            try:
+                self._on_conversation(known, hello)
+            except Exception as error:
+                log.exception("%s: the conversation is given up", link.address)
+                link.abort()
+                known._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
+                return
         if not known.ended:
             try:
                 known._carry_on(link, hello.received)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
+from rain.common.limits import BATCH_BYTES_TARGET, CHUNK_BYTES, INLINE_BYTES_MAX
 from rain.common.messages import ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.io.files import Sink, Written, checksum, checksum_fd, file_ref
@@ -29,6 +29,7 @@ class Outgoing:
         self._setup = setup
         self._prefix = prefix
         self._made: list[str] = []
+        self._inline_left = BATCH_BYTES_TARGET
 
     def file(self, path: str, index: int, spec: ObjectSpec, *, keep: bool = False) -> OutputResult:
         """Output number `index` from a regular file; with `keep` the file stays where it is.
@@ -44,7 +45,7 @@ class Outgoing:
         seen = os.stat(path)
         size = seen.st_size
         keep = keep or seen.st_nlink > 1
-        target = self._place(seen.st_dev, index) if not keep and size > INLINE_BYTES_MAX else None
+        target = self._place(seen.st_dev, index) if not keep and size > self._inline_max() else None
         if not keep and not seen.st_mode & 0o400:
             os.chmod(path, 0o400)
         if target is not None:
@@ -125,13 +126,17 @@ class Outgoing:
                 return f"{folder}/{self._prefix}-{index}"
         return None
 
+    def _inline_max(self) -> int:
+        """Outputs up to this size travel with the result; so many of them do that a frame holds it."""
+        return min(INLINE_BYTES_MAX, self._inline_left)
+
     def _sink(self, index: int) -> Sink:
         setup, name = self._setup, f"{self._prefix}-{index}"
         if setup.spill_dir == setup.store_dir:
-            return Sink(f"{setup.store_dir}/{name}", INLINE_BYTES_MAX)
+            return Sink(f"{setup.store_dir}/{name}", self._inline_max())
         return Sink(
             f"{setup.store_dir}/{name}",
-            INLINE_BYTES_MAX,
+            self._inline_max(),
             spill_path=f"{setup.spill_dir}/{name}",
             bytes_max=setup.store_bytes_max,
         )
@@ -142,6 +147,7 @@ class Outgoing:
             self._made.append(result.file.path)
             info = ObjectInfo(size=result.file.size)
             return OutputResult(spec.id, info, file=result.file, checksum=result.checksum)
+        self._inline_left -= len(result)
         return OutputResult(spec.id, ObjectInfo(size=len(result)), data=result, checksum=checksum(result))
 
 

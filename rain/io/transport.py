@@ -47,6 +47,7 @@ from rain.common.limits import DEADLINES, Deadlines
 from rain.common.messages import Hello, Opening, Refused, Welcome
 from rain.io.auth import Credentials
 from rain.io.conversation import PYTHON, Conversation, Messages
+from rain.io.guarded import guarded
 from rain.io.identity import own_identity
 from rain.io.link import DataConnection, Link, Unanswered, dial, open_data
 from rain.io.listener import Listener, listen
@@ -168,7 +169,7 @@ class _Connected(Conversation):
             try:
                 async with asyncio.timeout_at(max(self._away_until, self._loop.time() + 0.1)):
                     await self._open()
-                self._loop.call_soon(self.on_back)
+                self._loop.call_soon(self._tell_back)
                 return
             except TimeoutError:
                 pass
@@ -179,11 +180,18 @@ class _Connected(Conversation):
                 reason = str(error)
                 if isinstance(error, Unanswered):
                     limit_s = self._away_s
+            except Exception as error:
+                log.exception("the connection to %s could not be opened again", self._target)
+                reason = f"{type(error).__name__}: {error}"
             if self._loop.time() >= self._away_until - self._away_s + limit_s:
                 self._give_up("unreachable", f"{self._target} was away for {limit_s:g} s: {reason}")
                 return
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, self._deadlines.redial_pause_s)
+
+    @guarded("_broke")
+    def _tell_back(self) -> None:
+        self.on_back()
 
     def close(self, reason: str = "") -> None:
         if self._dialling is not None:

@@ -26,6 +26,7 @@ from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
 from rain.common.messages import (
+    Assign,
     ClientToServer,
     Constant,
     DataEnd,
@@ -37,6 +38,7 @@ from rain.common.messages import (
     GovernorToServer,
     Hello,
     ObjectData,
+    ReadOutput,
     Register,
     Retry,
     ServerInfo,
@@ -44,10 +46,12 @@ from rain.common.messages import (
     Welcome,
 )
 from rain.io.auth import http_bearer
+from rain.io.guarded import guarded
 from rain.io.held import Held
 from rain.io.process import host_id, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch
+from rain.io.sending import Sender
 from rain.io.serving import run_until_asked
 from rain.io.transfer import relay, serve_get, serve_put
 from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
@@ -55,6 +59,7 @@ from rain.server.constants import ConstantFiles
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
+from rain.server.core.state import internal
 from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.http import Http
 
@@ -62,6 +67,8 @@ log = logging.getLogger("rain.server")
 
 TICK_S = 0.25
 EVENTS_EVERY_S = 0.5
+FAILURES_MAX = 10
+"""Turns in a row that may raise errors before the server ends."""
 
 
 @dataclass(slots=True)
@@ -127,6 +134,10 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._host_id = host_id()
         self._peers: dict[str, Conversation] = {}
+        self._senders: dict[str, Sender] = {}
+        self._failures = 0  # of turns and ticks, in a row
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._pushed_s = 0.0
         self._governors: dict[Conversation, str] = {}
         self._client_count = 0
         self._behind: dict[str, bool] = {}  # clients, and whether they are to catch up before they hear more news
@@ -135,7 +146,8 @@ class Server:
         self._handlers: dict[type, Callable[[Any], None]] = {
             do.ToClient: lambda effect: self._send(effect.client_id, effect.message),
             do.ToGovernor: lambda effect: self._send(effect.governor_id, effect.message),
-            do.DropGovernor: lambda effect: self._drop(effect.governor_id, effect.reason),
+            do.DropGovernor: self._drop_governor,
+            do.InternalError: lambda effect: log.error("%s failed", effect.about, exc_info=effect.error),
             do.DiscardUpload: lambda effect: self._constants.discard(effect.names),
             do.Happened: self._happened,
         }
@@ -183,12 +195,15 @@ class Server:
         log.info("listening at %s, HTTP at %s", self.address, self._http.address)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set; an error in the timer ends the server rather than leave it half alive."""
+        """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""
         stopped = self._loop.create_task(stop.wait())
-        await asyncio.wait({stopped, self._timer}, return_when=asyncio.FIRST_COMPLETED)
+        ends: set[asyncio.Future[Any]] = {stopped, self._timer, self._broken}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if self._timer.done():
-            self._timer.result()
+        for end in (self._broken, self._timer):
+            if end.done():
+                end.result()
+        self._broken.cancel()
 
     def close(self) -> None:
         """Tell all peers, close everything, remove what is on disk but the logs; idempotent."""
@@ -230,12 +245,18 @@ class Server:
             name = f"client-{self._client_count}"
             conversation.on_messages = lambda messages: self._client_said(name, messages)
             conversation.on_gone = lambda reason: self._client_gone(name, conversation)
-            self._peers[name] = conversation
+            self._add_peer(name, conversation)
             self._behind[name] = False
             self._step(ev.ClientJoined(name))
         else:
             conversation.on_messages = lambda messages: self._governor_said(conversation, messages)
             conversation.on_gone = lambda reason: self._governor_gone(conversation, reason)
+
+    def _add_peer(self, name: str, conversation: Conversation) -> None:
+        self._peers[name] = conversation
+        self._senders[name] = Sender(
+            conversation, lambda message, error: self._unsendable(name, conversation, message, error)
+        )
 
     def _client_said(self, name: str, messages: list[Any]) -> None:
         for message in messages:
@@ -253,7 +274,7 @@ class Server:
 
     def _client_gone(self, name: str, conversation: Conversation) -> None:
         if self._peers.get(name) is conversation:
-            del self._peers[name]
+            del self._peers[name], self._senders[name]
             del self._behind[name]
             self._step(ev.ClientGone(name))
 
@@ -263,7 +284,7 @@ class Server:
                 governor_id = message.governor_id
                 if governor_id in self._peers:
                     self._drop(governor_id, "another governor registered at its address")
-                self._peers[governor_id] = conversation
+                self._add_peer(governor_id, conversation)
                 self._governors[conversation] = governor_id
                 self._step(ev.GovernorJoined(governor_id, message))
                 continue
@@ -280,7 +301,7 @@ class Server:
         name = self._governor_name(conversation)
         self._governors.pop(conversation, None)
         if name is not None:
-            del self._peers[name]
+            del self._peers[name], self._senders[name]
             log.warning("governor %s is lost: %s", name, reason)
             self._step(ev.GovernorGone(name, reason))
 
@@ -291,44 +312,135 @@ class Server:
             conversation.close(reason)
 
     def _send(self, name: str, message: Any) -> None:
-        conversation = self._peers.get(name)
-        if conversation is not None:
-            conversation.send(message)
+        sender = self._senders.get(name)
+        if sender is not None:
+            sender.send(message)
+
+    def _unsendable(self, name: str, conversation: Conversation, message: Any, error: Exception) -> None:
+        """A message cannot be sent: whatever it was about fails; without other news a peer cannot go on."""
+        log.error("a %s message to %s cannot be sent", type(message).__name__, name, exc_info=error)
+        if self._peers.get(name) is not conversation:
+            return
+        why = f"a {type(message).__name__} message cannot be sent: {error}"
+        request = getattr(message, "request", None)
+        if isinstance(message, Assign) and message.tasks:
+            task = message.tasks[0]
+            self._loop.call_soon(self._step_later, ev.AssignmentFailed(name, task.spec.id, task.attempt, why))
+        elif request is not None and not isinstance(message, Failed | ReadOutput):
+            self._send(name, Failed(request, "rain", why))
+        else:
+            self._loop.call_soon(self._part, name, conversation, why)
+
+    @guarded("_callback_failed")
+    def _part(self, name: str, conversation: Conversation, why: str) -> None:
+        """End the conversation with a peer."""
+        if self._peers.get(name) is not conversation:
+            return
+        conversation.close(why)
+        if conversation in self._governors:
+            self._governor_gone(conversation, why)
+        else:
+            self._client_gone(name, conversation)
 
     # -- events in, effects out -----------------------------------------------------------------
 
     def _step(self, event: ev.Event) -> None:
-        handlers = self._handlers
-        for effect in self._core.step(event, time.monotonic()):
-            handlers[type(effect)](effect)
+        try:
+            effects = self._core.step(event, time.monotonic())
+        except Exception as error:
+            self._core_failed(event, error)
+            return
+        self._carry_out(effects)
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
         if not self._turn_due:
             self._turn_due = True
             self._loop.call_soon(self._turn_ended)
 
+    def _carry_out(self, effects: list[do.Effect]) -> None:
+        handlers = self._handlers
+        for effect in effects:
+            try:
+                handlers[type(effect)](effect)
+            except Exception as error:
+                self._effect_failed(effect, error)
+
+    def _effect_failed(self, effect: do.Effect, error: Exception) -> None:
+        log.exception("%s raised an error", type(effect).__name__, exc_info=error)
+        name = getattr(effect, "client_id", None) or getattr(effect, "governor_id", None)
+        if name is not None and name in self._peers:
+            self._loop.call_soon(self._part, name, self._peers[name], internal(error))
+
+    def _core_failed(self, event: ev.Event, error: Exception) -> None:
+        """The core raised an error: what the event was about may be half a change, so it is given up."""
+        log.exception("the core raised an error at %s", type(event).__name__, exc_info=error)
+        why = internal(error)
+        if isinstance(event, ev.ClientSaid):
+            request = getattr(event.message, "request", None)
+            session_id = getattr(event.message, "session_id", None)
+            if request is not None:
+                self._send(event.client_id, Failed(request, "rain", why))
+            if session_id is not None:
+                self._loop.call_soon(self._step_later, ev.SessionBroken(event.client_id, session_id, why))
+        elif isinstance(event, ev.ClientJoined) and event.client_id in self._peers:
+            self._loop.call_soon(self._part, event.client_id, self._peers[event.client_id], why)
+        elif isinstance(event, ev.GovernorSaid | ev.GovernorJoined) and event.governor_id in self._peers:
+            self._loop.call_soon(self._part, event.governor_id, self._peers[event.governor_id], why)
+        else:
+            self._turn_failed(error)
+            return
+        self._turn_soon()
+
+    @guarded("_turn_failed")
+    def _step_later(self, event: ev.Event) -> None:
+        self._step(event)
+
+    @guarded("_turn_failed")
     def _turn_ended(self) -> None:
         self._turn_due = False
         for name, was_behind in self._behind.items():
             behind = self._peers[name].backlog_bytes > NEWS_BACKLOG_BYTES_MAX
             if behind is not was_behind:
                 self._behind[name] = behind
-                self._core.step(ev.ClientPace(name, behind), time.monotonic())
-        handlers = self._handlers
-        for effect in self._core.step(ev.TurnEnded(), time.monotonic()):
-            handlers[type(effect)](effect)
+                self._carry_out(self._core.step(ev.ClientPace(name, behind), time.monotonic()))
+        self._carry_out(self._core.step(ev.TurnEnded(), time.monotonic()))
+        self._failures = 0
+
+    def _turn_failed(self, error: Exception, *_: Any) -> None:
+        """The turn is tried again; an error that stays ends the server rather than leave it half alive."""
+        self._failures += 1
+        if self._failures > FAILURES_MAX:
+            if not self._broken.done():
+                self._broken.set_exception(error)
+            return
+        self._turn_due = True
+        self._loop.call_soon(self._turn_ended)
+
+    def _callback_failed(self, error: Exception, *_: Any) -> None:
+        """Nothing waits for what the callback should have done."""
+
+    def _drop_governor(self, effect: do.DropGovernor) -> None:
+        conversation = self._peers.get(effect.governor_id)
+        if conversation is not None:
+            self._loop.call_soon(self._part, effect.governor_id, conversation, effect.reason)
 
     def _happened(self, effect: do.Happened) -> None:
         if effect.type in EVENT_TYPES:
             self._log.add(effect.type, effect.session, effect.id, effect.values)
 
     async def _tick(self) -> None:
-        pushed = 0.0
         while True:
             await asyncio.sleep(TICK_S)
-            self._step(ev.Tick())
-            pushed += TICK_S
-            if pushed >= EVENTS_EVERY_S:
-                pushed = 0.0
-                self._log.push()
+            self._ticked()
+
+    @guarded("_turn_failed")
+    def _ticked(self) -> None:
+        self._step(ev.Tick())
+        self._pushed_s += TICK_S
+        if self._pushed_s >= EVENTS_EVERY_S:
+            self._pushed_s = 0.0
+            self._log.push()
 
     # -- data connections -----------------------------------------------------------------------
 

@@ -207,6 +207,8 @@ class World:
                     del self.uploads[name]
             elif type(effect) is do.DropGovernor:
                 raise AssertionError(f"{effect.governor_id} was thrown out: {effect.reason}")
+            elif type(effect) is do.InternalError:
+                raise effect.error
         for name, messages in out.items():
             if name in self.peers:
                 self.peers[name].send(messages)

@@ -128,6 +128,14 @@ class GovernorCore:
     def _server_said(self, state: State, event: ServerSaid, now: float) -> None:
         self._orders[type(event.message)](state, event.message, now)
 
+    def renewed(self) -> GovernorCore:
+        """A core that knows of nothing, and gives no executor or builtin task a number that this one gave."""
+        old = self._state
+        new = GovernorCore(old.governor_id, old.resources.total(), old.kinds)
+        new._state.executor_ids = old.executor_ids
+        new._state.builtin_numbers = old.builtin_numbers
+        return new
+
     def load(self) -> dict[str, float]:
         """Figures for `rain.common.messages.Load`."""
         state = self._state

@@ -36,7 +36,7 @@ from rain.server.core.news import object_update, release, update_bytes
 from rain.server.core.objects import not_needed
 from rain.server.core.run import object_data
 from rain.server.core.settle import cancel
-from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
+from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.core.submit import can_be_kept
 from rain.server.records import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
@@ -106,20 +106,22 @@ def cancel_tasks(state: State, client: Client, session: Session, message: Cancel
 
 def update(state: State, client: Client, session: Session, message: Update) -> None:
     """Answer `Update`. Of what was released the state is told; its client heard the rest when it settled."""
+    answers: list[Updated] = []
     tasks: list[TaskUpdate] = []
     objects: list[ObjectUpdate] = []
     size = 0
     for id in message.items:
         number = id[1]
         own = id[0] == session.id
+        if size > BATCH_BYTES_TARGET:
+            answers.append(Updated(message.request, tasks, objects, True))
+            tasks, objects, size = [], [], 0
         if own and (task := session.tasks.get(number)) is not None:
             tasks.append(task_update(task))
+            size += update_bytes(task)
         elif own and (obj := session.objects.get(number)) is not None:
             told = object_update(state, obj)
-            size += len(told.data or b"")
-            if size > BATCH_BYTES_TARGET and told.data is not None:
-                told.data = None
-                told.places = object_data(state, obj, with_data=False).places
+            size += ITEM_BYTES + len(told.data or b"") + info_bytes(told.info)
             objects.append(told)
         elif own and session.released_as(number) == RELEASED_TASK:
             tasks.append(TaskUpdate(id, TaskState.FINISHED))
@@ -128,7 +130,8 @@ def update(state: State, client: Client, session: Session, message: Update) -> N
         else:
             state.refuse(client.id, message.request, _unknown(session, id, "item"))
             return
-    state.to_client(client.id, Updated(message.request, tasks, objects))
+    for answer in (*answers, Updated(message.request, tasks, objects)):
+        state.to_client(client.id, answer)
 
 
 def locate(state: State, client: Client, session: Session, message: Locate) -> None:
@@ -273,7 +276,7 @@ def _tell_all(state: State, client: Client, session: Session, request: int) -> N
             current.keep.append(obj.id)
         if obj.is_function or obj.passing:
             current.hidden.append(obj.id)
-        size += ITEM_BYTES + rough_bytes(obj.spec.user)
+        size += ITEM_BYTES + rough_bytes(obj.spec.user) + info_bytes(obj.info)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client.id, current)
             current, size = piece(), 0

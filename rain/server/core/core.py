@@ -26,10 +26,10 @@ from rain.common.limits import GOVERNOR_LOST_S
 from rain.common.spec import TaskError
 from rain.server.core import ask, lost, modules, news, output, retry, run, sessions, stalled, submit
 from rain.server.core import events as ev
-from rain.server.core.effects import Effect
+from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.explain import cannot_hold
 from rain.server.core.settle import fail
-from rain.server.core.state import State
+from rain.server.core.state import State, internal
 from rain.server.records import OBJ_FINISHED, Client, Governor
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
@@ -103,6 +103,8 @@ class ServerCore:
             ev.GovernorJoined: self._governor_joined,
             ev.GovernorGone: self._governor_gone,
             ev.GovernorSaid: self._governor_said,
+            ev.AssignmentFailed: lambda event: run.assignment_failed(self.state, event),
+            ev.SessionBroken: self._session_broken,
             ev.Tick: self._tick,
             ev.TurnEnded: self._turn_ended,
         }
@@ -261,9 +263,21 @@ class ServerCore:
         news.flush_resends(state)
         if state.schedule_due:
             for governor, tasks in run.schedule(state).items():
-                news.assign(state, governor, tasks)
+                try:
+                    news.assign(state, governor, tasks)
+                except Exception as error:  # else tasks would be taken for assigned that no governor knows of
+                    state.broke(f"what governor {governor.id} should do", error)
+                    state.out.append(DropGovernor(governor.id, internal(error)))
             news.take_back(state)
-        news.flush_news(state)
+        for session, problem in news.flush_news(state):
+            state.broke(f"the news of session {session.id}", problem)
+            sessions.break_session(state, session, internal(problem))
+
+    def _session_broken(self, event: ev.SessionBroken) -> None:
+        client = self.state.graph.clients.get(event.client_id)
+        session = None if client is None else client.sessions.get(event.session_id)
+        if session is not None and not session.over:
+            sessions.break_session(self.state, session, event.reason)
 
     def _fail_hopeless(self) -> None:
         """Tasks that fit nowhere fail, unless more governors are expected or one may come back."""

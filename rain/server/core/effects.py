@@ -27,10 +27,17 @@ class ToGovernor(msgspec.Struct):
 
 
 class DropGovernor(msgspec.Struct):
-    """End the conversation with a governor that broke the rules. `GovernorGone` follows."""
+    """End the conversation with a governor that cannot be told what it should do. `GovernorGone` follows."""
 
     governor_id: str
     reason: str
+
+
+class InternalError(msgspec.Struct):
+    """An error of this code was met, and what it was about has failed: for the log."""
+
+    about: str
+    error: Exception
 
 
 class DiscardUpload(msgspec.Struct):
@@ -48,4 +55,4 @@ class Happened(msgspec.Struct, gc=False):
     values: dict[str, Any]
 
 
-Effect: TypeAlias = ToClient | ToGovernor | DropGovernor | DiscardUpload | Happened
+Effect: TypeAlias = ToClient | ToGovernor | DropGovernor | InternalError | DiscardUpload | Happened

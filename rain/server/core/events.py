@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from rain.common.ids import ID
 from rain.common.messages import ClientToServer, GovernorToServer, Register
 
 
@@ -65,6 +66,23 @@ class GovernorSaid(msgspec.Struct):
     message: GovernorToServer
 
 
+class AssignmentFailed(msgspec.Struct, gc=False):
+    """A governor could not be told of a task that was assigned to it, and never will be."""
+
+    governor_id: str
+    task: ID
+    attempt: int
+    reason: str
+
+
+class SessionBroken(msgspec.Struct, gc=False):
+    """What a client asked of a session raised an error: it may have been carried out by half."""
+
+    client_id: str
+    session_id: int
+    reason: str
+
+
 class Tick(msgspec.Struct, gc=False):
     """Time went by."""
 
@@ -81,6 +99,8 @@ Event: TypeAlias = (
     | GovernorJoined
     | GovernorGone
     | GovernorSaid
+    | AssignmentFailed
+    | SessionBroken
     | Tick
     | TurnEnded
-)  # fmt: skip
+)

@@ -1,6 +1,7 @@
 """Batches: what clients and governors are told at the end of a turn.
 
-A message is never larger than a frame may be: a batch is closed when it has grown past `BATCH_BYTES_TARGET`.
+A batch is closed when it has grown past `BATCH_BYTES_TARGET` by estimate; what is too large for a frame all the same
+is cut by whoever sends it (`rain.common.parts`).
 """
 
 from __future__ import annotations
@@ -21,21 +22,27 @@ from rain.common.messages import (
 from rain.server.core.modules import tell
 from rain.server.core.objects import used_at
 from rain.server.core.run import object_data, places
-from rain.server.core.sizes import ITEM_BYTES, rough_bytes, spec_bytes
+from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.records import OBJ_FINISHED, Client, Copy, Governor, Object, Session, Task
 
 BATCH_ITEMS_MAX = 20_000
 
 
-def flush_news(state: State) -> None:
-    """Tell clients what changed in their sessions; for those that are behind it is gathered."""
+def flush_news(state: State) -> list[tuple[Session, Exception]]:
+    """Tell clients what changed in their sessions; for those that are behind it is gathered.
+
+    Returns
+    -------
+    list
+        Sessions of which that cannot be told, and why.
+    """
     if state.holding:
         for ready in [client for client in state.holding if not client.behind]:
             release(state, ready)
     tasks, objects = state.task_news, state.object_news
     if not tasks and not objects:
-        return
+        return []
     state.task_news, state.object_news = [], []
     by_session: dict[Session, tuple[list[Task], list[Object]]] = {}
     for task in tasks:
@@ -45,12 +52,17 @@ def flush_news(state: State) -> None:
         by_session.setdefault(obj.session, ([], []))[1].append(obj)
         obj.news = False
     left: dict[Client, float] = {}
+    broken = []
     for session, (session_tasks, session_objects) in by_session.items():
         client = session.client
         if session.over or client is None:
             continue
         room = 0 if client.behind else left.get(client, NEWS_TURN_BYTES_MAX)
-        left[client] = room - _tell(state, session, session_tasks, session_objects, room)
+        try:
+            left[client] = room - _tell(state, session, session_tasks, session_objects, room)
+        except Exception as error:  # the other sessions' news must leave
+            broken.append((session, error))
+    return broken
 
 
 def flush_session(state: State, session: Session) -> None:
@@ -104,7 +116,7 @@ def _tell(
             break
         update = object_update(state, obj)
         told.append(update)
-        size += ITEM_BYTES + (len(update.data) if update.data is not None else 0)
+        size += ITEM_BYTES + (len(update.data) if update.data is not None else 0) + info_bytes(update.info)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client_id, SessionNews(session.id, [], told))
             total += size
@@ -131,9 +143,7 @@ def update_bytes(task: Task) -> int:
     error, info = task.error, task.info
     if error is not None:
         size += 2 * len(error.message) + len(error.exception or b"")
-    if info is not None and (info.debug or info.user):
-        size += len(info.debug) + rough_bytes(info.user)
-    return size
+    return size + info_bytes(info)
 
 
 def object_update(state: State, obj: Object) -> ObjectUpdate:
@@ -176,7 +186,7 @@ def flush_resends(state: State) -> None:
             if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
                 state.graph.add_site(governor, obj, Copy.TOLD)
                 objects.append(object_data(state, obj))
-                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0)
+                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
                     state.to_governor(governor, Assign([], objects))
                     objects, size = [], 0
@@ -204,7 +214,11 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
             if obj.state is OBJ_FINISHED and known.get(obj, Copy.STALE) is Copy.STALE:
                 state.graph.add_site(governor, obj, Copy.TOLD)
                 objects.append(object_data(state, obj))
-                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0)
+                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
+                if size > BATCH_BYTES_TARGET:
+                    # Also within the inputs of one task, which may be many: they precede it.
+                    state.to_governor(governor, Assign(sent, objects))
+                    sent, objects, size = [], [], 0
         spec = task.spec
         options = spec.options
         priority = 0 if options is None else -options.priority

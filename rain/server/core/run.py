@@ -5,6 +5,7 @@ from __future__ import annotations
 from rain.common.ids import ID
 from rain.common.messages import Finished, GaveBack, ObjectData, OutputResult, Place, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.server.core.events import AssignmentFailed
 from rain.server.core.lost import crashed
 from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
 from rain.server.core.output import keep_output
@@ -85,6 +86,17 @@ def started(state: State, governor: Governor, message: Started) -> None:
             task.info = TaskInfo(governor=governor.id, attempts=attempt)
             state.set_task(task, RUNNING)
             state.happened("TaskStarted", id[0], id[1], {"governor": governor.id, "attempt": attempt})
+
+
+def assignment_failed(state: State, event: AssignmentFailed) -> None:
+    """A governor could not be told of a task: it would be the same with any other."""
+    graph = state.graph
+    governor, task = graph.governors.get(event.governor_id), graph.task(event.task)
+    if task is None or task.governor is not governor or task.attempt != event.attempt or task.session.over:
+        return
+    graph.unassign(task)
+    state.schedule_due = True
+    fail(state, task, TaskError("rain", event.reason))
 
 
 def stopped(state: State, governor: Governor, message: Stopped) -> None:

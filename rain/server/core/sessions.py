@@ -122,6 +122,15 @@ def _stop(state: State, session: Session, task: Task) -> None:
     _wind_up(state, session)
 
 
+def break_session(state: State, session: Session, reason: str) -> None:
+    """End a session of which something was done by half."""
+    client_id = state.client_of(session)
+    session.stopped = f"session {session.id} {session.name!r} was ended: {reason}"
+    if client_id is not None:
+        state.to_client(client_id, SessionStopped(session.id, session.stopped))
+    _wind_up(state, session)
+
+
 def _wind_up(state: State, session: Session) -> None:
     graph = state.graph
     for shape in session.shapes.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.common.spec import TaskSpec
+from rain.common.spec import ObjectInfo, TaskInfo, TaskSpec
 
 ITEM_BYTES = 150
 """What an item of a message is assumed to take beside the parts that are counted."""
@@ -36,3 +36,10 @@ def rough_bytes(value: Any, depth: int = 3) -> int:
     if depth and isinstance(value, dict):
         return 16 * len(value) + sum(rough_bytes(item, depth - 1) for item in list(value.values())[:1000])
     return 8
+
+
+def info_bytes(info: TaskInfo | ObjectInfo | None) -> int:
+    """About what the variable parts of an info take on the wire."""
+    if info is None or not (info.debug or info.user or info.error):
+        return 0
+    return len(info.debug) + len(info.error or "") + (rough_bytes(info.user) if info.user else 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
-from rain.server.core.effects import Effect, Happened, ToClient, ToGovernor
+from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
 from rain.server.records import Client, Governor, Object, Reading, Session, Task
 from rain.server.scheduler import Scheduler
@@ -111,6 +111,10 @@ class State:
         """Put an event into the log."""
         self.out.append(Happened(type, session, id, values))
 
+    def broke(self, about: str, error: Exception) -> None:
+        """Put an error of this code into the server's log."""
+        self.out.append(InternalError(about, error))
+
     # -- states, with news ----------------------------------------------------------------------
 
     def set_task(self, task: Task, state: TaskState) -> None:
@@ -154,6 +158,11 @@ class State:
     def client_of(self, session: Session) -> str | None:
         """Id of the client that hears of a session."""
         return None if session.client is None else session.client.id
+
+
+def internal(error: Exception) -> str:
+    """What users read of an error of this code."""
+    return f"an internal error of the server, see its log: {type(error).__name__}: {error}"
 
 
 def task_update(task: Task) -> TaskUpdate:

@@ -7,9 +7,10 @@ import linecache
 import pytest
 
 from rain.common.errors import RainException
+from rain.common.text import shorten
 from rain.executor import failure
 from rain.executor.context import check_user
-from rain.executor.failure import class_names, describe, shorten, traceback_text
+from rain.executor.failure import class_names, describe, traceback_text
 
 
 def caught(function, *args) -> BaseException:

@@ -28,6 +28,7 @@ class Rig:
         self.to_governor: dict[str, list[Any]] = {}
         self.happened: list[do.Happened] = []
         self.discarded: list[str] = []
+        self.broke: list[do.InternalError] = []
         self.given: dict[tuple[ID, int], tuple[str, m.TaskAssignment]] = {}
         self.client = client
         self.step(ev.ClientJoined(client))
@@ -51,6 +52,8 @@ class Rig:
                 self.happened.append(effect)
             elif isinstance(effect, do.DiscardUpload):
                 self.discarded.extend(effect.names)
+            elif isinstance(effect, do.InternalError):
+                self.broke.append(effect)
         return effects
 
     def turn(self) -> list[Any]:

@@ -1,0 +1,22 @@
+"""Results of attempts that this governor gave up."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.messages import TaskResult
+from rain.common.spec import TaskError, TaskInfo
+from rain.common.text import shorten
+
+
+def failed(id: ID, attempt: int, message: str, governor_id: str | None = None) -> TaskResult:
+    """A failed attempt, of Rain's own making."""
+    return failure(TaskResult(id, attempt, TaskInfo(governor=governor_id)), message)
+
+
+def failure(result: TaskResult, message: str) -> TaskResult:
+    """`result` as a failed one, of Rain's own making."""
+    text = shorten(message)
+    info = msgspec.structs.replace(result.info, error=text)
+    return msgspec.structs.replace(result, info=info, outputs=[], error=TaskError("rain", text))
