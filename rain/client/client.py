@@ -29,7 +29,6 @@ from rain.common.messages import (
     GetServerInfo,
     GovernorCount,
     ModuleFound,
-    ObjectData,
     ObjectUpdate,
     ServerBrief,
     ServerInfo,
@@ -482,11 +481,6 @@ class Client:
         messages: list[Any] = []
         self._request(lambda number: messages.append(make(number)))
         self._link.send(messages)
-
-    def _locate(self, id: ID) -> ObjectData | None:
-        """Where a finished object is now; blocks."""
-        located = block(requests.locate(self, id))
-        return located
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.session_id, None)

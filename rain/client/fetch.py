@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import MIB
-from rain.common.messages import FileRef, Listing, ObjectData
+from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
+from rain.common.messages import FileRef, Listing, ObjectData, Place
 from rain.common.spec import ObjectInfo
 
 if TYPE_CHECKING:
@@ -70,17 +71,22 @@ class Elsewhere:
     def source(self) -> Source:
         """A source that asks for the bytes over the network; small blobs come at once.
 
-        Where a file of this host was not what it should be, the store has moved it: that one is used.
+        Where a file of this host was not what it should be, the store has moved it, or it was damaged and is made
+        again: the new one is used.
         """
         from rain.io.data_instance import BytesSource, ReceivedSource, RemoteSource, source_of
 
         client, here = self._client, self._client._link.welcome.host_id
-        if any(place.file is not None and place.host_id == here for place in self._data.places):
-            located = client._locate(self._data.spec.id)
-            if located is not None and located.places != self._data.places:
-                other = Elsewhere(client, located, self._handle, self._lazy)
-                return source_of(located, here, other.source, other.moved)
         is_dir = self._data.spec.data_type == "dir"
+        if any(place.file is not None and place.host_id == here for place in self._data.places):
+            before = self._data.places
+            self._data = self._find_again()
+            if self._data.places == before:
+                # Its governor may not know: to ask for a little makes it look.
+                self.look("", 0, 1) if is_dir else self.read(0, 1)
+            if self._data.places != before:
+                other = Elsewhere(client, self._data, self._handle, self._lazy)
+                return source_of(self._data, here, other.source, other.moved)
         size = self._data.info.size or 0
         remote = RemoteSource(size, is_dir, self.read, self.save, self)
         if is_dir or self._lazy or size > EAGER_BYTES_MAX:
@@ -90,12 +96,11 @@ class Elsewhere:
 
     def moved(self) -> FileRef | None:
         """The object's file on this host, wherever the store has put it by now."""
-        client, here = self._client, self._client._link.welcome.host_id
+        here = self._client._link.welcome.host_id
         try:
-            located = client._locate(self._data.spec.id)
+            places = self._find_again().places
         except RainException:  # the session or the connection is gone
             return None
-        places = located.places if located is not None else []
         return next((place.file for place in places if place.file is not None and place.host_id == here), None)
 
     def read(self, offset: int, length: int | None) -> Any:
@@ -151,37 +156,54 @@ class Elsewhere:
     def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
         """Try the places that are known, then ask where it is now, then have the server pass it on.
 
+        What turned out to be lost is waited for, if it is made again; a loss may take a moment to become known.
+
         Gives what `get` gives, or the bytes themselves if the server told them.
         """
         from rain.io.inside import NotInside
 
-        client, id = self._client, self._data.spec.id
-        trouble: list[str] = []
-        tried: set[str] = set()
-        for renew in (False, True):
-            if renew:
-                located = client._locate(id)
-                if located is None:
-                    raise RainException(f"the data of {self._name} are gone: it is not kept any more, or was lost")
-                self._data = located
-                if located.data is not None:
-                    return located.data
-            for place in self._data.places:
-                if place.address not in tried:
-                    tried.add(place.address)
-                    try:
-                        return client._link.call(self._ask(place.address, get)).result()
-                    except NotInside:
-                        raise
-                    except (RainException, OSError) as error:
-                        trouble.append(f"{place.address}: {error}")
-        try:
-            return client._link.call(self._ask(client._link.welcome.data or client.address, get)).result()
-        except NotInside:
-            raise
-        except (RainException, OSError) as error:
-            trouble.append(f"the server: {error}")
-        raise RainException(f"the data of {self._name} cannot be had ({'; '.join(trouble)})")
+        client = self._client
+        trouble: dict[str, str] = {}
+        tried: list[Place] = []
+        for attempt in range(FETCH_ATTEMPTS_MAX):
+            if attempt:
+                if attempt > 1:
+                    time.sleep(FETCH_DELAY_S * 2 ** (attempt - 2))
+                    tried.clear()
+                self._data = self._find_again()
+                if self._data.data is not None:
+                    return self._data.data
+            addresses = [place.address for place in self._data.places if place not in tried]
+            tried += self._data.places
+            if attempt:
+                addresses.append("")
+            for address in addresses:
+                try:
+                    return self._get(address or client._link.welcome.data or client.address, get)
+                except NotInside:
+                    raise
+                except (RainException, OSError) as error:
+                    trouble[address or "the server"] = str(error)
+        told = "; ".join(f"{address}: {text}" for address, text in trouble.items())
+        raise RainException(f"the data of {self._name} cannot be had ({told})")
+
+    def _get(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
+        return self._client._link.call(self._ask(address, get)).result()
+
+    def _find_again(self) -> ObjectData:
+        """Where it is now; waits while it is made again.
+
+        Raises
+        ------
+        RainException
+            If it is gone.
+        TaskException
+            If it cannot be made again.
+        """
+        from rain.client.operations import find_again
+        from rain.client.waiting import block
+
+        return block(find_again(self._handle._session, self._handle))
 
     @property
     def _name(self) -> str:

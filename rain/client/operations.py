@@ -24,6 +24,7 @@ from rain.common.messages import (
     GetOutput,
     Keep,
     Locate,
+    ObjectData,
     Unkeep,
     Update,
 )
@@ -381,21 +382,48 @@ def _local(obj: DataObject) -> Any:
 
 
 def locate(session: Session, client: Client, objects: list[DataObject]) -> Operation[None]:
-    """Ask the server where these finished objects are.
+    """Ask the server where these finished objects are; lost ones are waited for.
 
     Raises
     ------
     RainException
         If one is gone.
+    TaskException
+        If one cannot be made again.
     """
     ids = [obj.id for obj in objects]
     located = yield client._ask(lambda request: Locate(request, session.session_id, ids))
-    for obj, data in zip(objects, located.objects, strict=True):
-        if data is None:
-            raise RainException(f"the data of {obj!r} are gone: it was removed or lost")
+    for obj, found in zip(objects, located.objects, strict=True):
+        data = found if found is not None else (yield from find_again(session, obj))
         record = obj._record
         record.info = data.info
         record.data, record.places, record.checksum = data.data, data.places, data.checksum
+
+
+def find_again(session: Session, obj: DataObject) -> Operation[ObjectData]:
+    """Where an object that was finished is now; one that was lost is waited for while it is made again.
+
+    Raises
+    ------
+    RainException
+        If it is gone.
+    TaskException
+        If it cannot be made again.
+    """
+    client = client_of(session)
+    while True:
+        located = yield client._ask(lambda request: Locate(request, session.session_id, [obj.id]))
+        if located.objects[0] is not None:
+            found: ObjectData = located.objects[0]
+            return found
+        state = None
+        if session.active:
+            yield from update(session, [obj])
+            state = obj._record.state
+        if state is DataObjectState.REMOVED or state is None:
+            raise RainException(f"the data of {obj!r} are gone: it is not kept any more")
+        if state is not DataObjectState.FINISHED:
+            yield from wait(session, [obj])
 
 
 def keep(session: Session, items: Any) -> Operation[None]:

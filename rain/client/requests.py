@@ -11,15 +11,12 @@ from rain.client.session import Session
 from rain.client.sites import warn
 from rain.client.waiting import Operation
 from rain.common.errors import RainException
-from rain.common.ids import ID
 from rain.common.limits import HISTORY_BYTES_MAX
 from rain.common.messages import (
     Attach,
     Attached,
     GetServerInfo,
-    Locate,
     NewSession,
-    ObjectData,
     ServerBrief,
     ServerInfo,
     SessionSummary,
@@ -89,10 +86,3 @@ def brief_info(client: Client) -> Operation[dict[str, Any]]:
     ]  # fmt: skip
     values = {"address": info.address, "version": info.version, "http": info.http}
     return {**values, "governors": governors, "sessions": listed}
-
-
-def locate(client: Client, id: ID) -> Operation[ObjectData | None]:
-    """Where a finished object is now."""
-    located = yield client._ask(lambda request: Locate(request, id.session_id, [id]))
-    found: ObjectData | None = located.objects[0]
-    return found

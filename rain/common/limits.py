@@ -127,6 +127,11 @@ STALLED_S = 8.0
 """After this long in which nothing of a session could run, or the server was away, whoever waits is told."""
 CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
+FETCH_DELAY_S = 0.05
+"""Before a client asks once more for data that no place has any more, twice as long each time: the server may not know
+yet that they are lost."""
+FETCH_ATTEMPTS_MAX = 8
+"""How often a client tries to get data before it says that they cannot be had."""
 TRANSFER_STALL_S = 30.0
 """How long a peer may move nothing of an object before the transfer is given up."""
 LOGS_KEPT_S = 86_400.0

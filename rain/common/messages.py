@@ -89,8 +89,21 @@ class OutputResult(Part):
     same_as: ID | None = None
 
 
+class Damage(Part):
+    """Inputs of an attempt that were not what was stored: missing, or another inode, size or time of modification.
+
+    `ran`: it was found when the attempt had run. `suspect`: and the attempt may have done it.
+    """
+
+    objects: list[ID]
+    ran: bool = False
+    suspect: bool = False
+
+
 class TaskResult(Part):
-    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order."""
+    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order.
+
+    `damage` is for the governor: with it there is an error, which counts only if the attempt shall not go again."""
 
     id: ID
     attempt: int
@@ -100,6 +113,7 @@ class TaskResult(Part):
     stdout: bytes = b""
     stderr: bytes = b""
     written: tuple[int, int] = (0, 0)  # bytes in all, to stdout and to stderr: more than the tails may hold
+    damage: Damage | None = None
 
 
 class TaskOutput(Part):
@@ -763,13 +777,16 @@ class ModuleFound(Message):
 
 
 class ExecutorInput(Part):
-    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store."""
+    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store.
+
+    `seen`: inode, size (of a directory the sum of its files) and mtime_ns of what is at `path`, to be compared."""
 
     spec: ObjectSpec
     info: ObjectInfo
     label: str | None = None
     data: bytes | None = None
     path: str | None = None
+    seen: tuple[int, int, int] | None = None
 
 
 class ExecutorTask(Part):

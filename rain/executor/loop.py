@@ -42,6 +42,7 @@ from rain.executor.python_task import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
 from rain.io import memory
 from rain.io.files import disk_full, is_full
+from rain.io.inputs import before
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -117,9 +118,8 @@ class Executor:
         set_environment(setup)
         prepare_path(setup.sys_path, setup.cwd)
         _reseed()
-        if os.geteuid() == 0:
-            with contextlib.suppress(OSError):  # inputs are protected in another way then
-                enter_own_mounts()
+        with contextlib.suppress(OSError):  # inputs are protected in another way then
+            enter_own_mounts()
         self._folder = TaskFolder(setup.work_dir)
         self._python = PythonTasks(setup, self._line.functions, ask=self._line.ask)
         self._control = Control(self._line, (self._output.trim, self._folder.clean))
@@ -172,6 +172,9 @@ class Executor:
             self._folder.enter()
             control.number = task.number
             try:
+                spoiled = before(task, self._setup.governor_id)
+                if spoiled is not None:
+                    return spoiled
                 kind = task.spec.task_type
                 if kind == PYTHON:
                     return self._python.run(task)

@@ -18,15 +18,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rain.common.builtins import ExecuteConfig, MappedInput
 from rain.common.errors import RainException
+from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.readonly import ReadOnly
 from rain.io.files import checksum, checksum_fd, disk_full, file_ref, is_full
+from rain.io.inputs import damaged
 from rain.io.outputs import Outgoing
 from rain.io.tree import copy_file, is_within
 
@@ -95,7 +97,7 @@ class Workspace:
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
         self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
-        self._watched: list[tuple[str, int, int, str]] = []
+        self._watched: list[tuple[str, int, int, ID]] = []
         self._lenders = {lent.folder}
 
     # -- inputs -------------------------------------------------------------------------------------
@@ -147,11 +149,11 @@ class Workspace:
         seen = os.stat(path)
         if not seen.st_mode & stat.S_IROTH:
             self._read_only.release(os.path.dirname(path))
-        self._watch(path, seen, _name(value.spec))
+        self._watch(path, seen, value.spec.id)
         return path
 
-    def _watch(self, path: str, seen: os.stat_result, name: str) -> None:
-        self._watched.append((path, seen.st_size, seen.st_mtime_ns, name))
+    def _watch(self, path: str, seen: os.stat_result, id: ID) -> None:
+        self._watched.append((path, seen.st_size, seen.st_mtime_ns, id))
 
     def _borrow(self, root: str) -> None:
         """Let nobody write to the object that lies at `root` in the store."""
@@ -175,7 +177,7 @@ class Workspace:
         self._borrow(root)
         entries = self._entries(root)
         os.makedirs(path, exist_ok=True)
-        name = _name(value.spec)
+        id = value.spec.id
         for entry in entries:
             here = path + entry.path[len(root) :]
             if entry.is_symlink():
@@ -185,7 +187,7 @@ class Workspace:
             elif mapped.write:
                 copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
             else:
-                self._watch(entry.path, entry.stat(), name)
+                self._watch(entry.path, entry.stat(), id)
                 os.symlink(entry.path, here)
 
     def _entries(self, root: str) -> list[os.DirEntry[str]]:
@@ -198,26 +200,25 @@ class Workspace:
                 raise
             return list(_below(root, False))
 
-    def check_inputs(self) -> None:
-        """See that the program left its inputs as they were.
-
-        Raises
-        ------
-        RainException
-            If one was changed; names it.
-        """
-        for path, size, mtime_ns, name in self._watched:
+    def changed_inputs(self) -> dict[ID, str]:
+        """The inputs that are not what they were when they were laid out, as `rain.io.inputs.damaged` tells."""
+        found = damaged(self._inputs)
+        for path, size, mtime_ns, id in self._watched:
             try:
                 seen = os.lstat(path)
             except OSError:
+                found.setdefault(id, "was removed from the store of its governor")
                 continue
             if stat.S_ISLNK(seen.st_mode):
                 continue  # the store moved it meanwhile, with its bytes checked
             if (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
-                raise RainException(
-                    f"the program changed its input {name}, which other tasks read too; "
-                    "map it with write=True to have a copy that may be changed"
-                )
+                found.setdefault(id, "was changed in the store of its governor (size or time differ)")
+        return found
+
+    def may_have_changed(self, ids: Iterable[ID]) -> bool:
+        """Whether the program had write access to one of these inputs."""
+        paths = {value.spec.id: value.path for value in self._inputs}
+        return not all((path := paths[id]) is not None and self._read_only.guards(path) for id in ids)
 
     # -- outputs ------------------------------------------------------------------------------------
 
@@ -266,8 +267,8 @@ class Workspace:
         if not any(is_within(real, folder) for folder in (here, *follow)):
             link = _escaping(path, [here, *follow])
             raise RainException(
-                f"output {_name(spec)} is not taken: the link {link!r} leads to {os.readlink(link)!r}, which is not in "
-                "the folder in which the program runs; copy what is there into the folder"
+                f"output {_name(spec)} is not taken: the link {link!r} leads to {os.readlink(link)!r}, which is not "
+                "in the folder in which the program runs; copy what is there into the folder"
             )
         keep = keep or os.path.islink(path) or not is_within(real, here)
         if not is_dir:

@@ -25,12 +25,13 @@ from typing import Any
 from rain.common.builtins import ExecuteConfig, read_config
 from rain.common.errors import RainException
 from rain.common.limits import MIB, TASK_OUTPUT_BYTES_MAX
-from rain.common.messages import ExecutorSetup, ExecutorTask, OutputResult, TaskResult
+from rain.common.messages import Damage, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.text import quote_output
 from rain.executor.mapping import LentFiles, OutputFile, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
 from rain.io.files import disk_full, is_full
+from rain.io.inputs import spoil
 from rain.io.process import family, signal_all
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -109,6 +110,7 @@ class _Attempt:
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
         )
         self.captured: dict[int, OutputFile] = {}
+        self.ran = False
 
     def run(self) -> TaskResult:
         outputs: list[OutputResult] = []
@@ -126,13 +128,19 @@ class _Attempt:
                 error = TaskError("rain", str(disk_full(f"{os.path.abspath('.')}/")))
             else:
                 error = TaskError("rain", f"the program could not be run: {failure}")
-        (stdout, out), (stderr, err) = self._tails(error is not None)
+        changed = self.space.changed_inputs()
+        (stdout, out), (stderr, err) = self._tails(error is not None or bool(changed))
         if error is not None:
             self.info.error = error.message
+        result = TaskResult(self.task.spec.id, self.task.attempt, self.info, outputs, error, stdout, stderr, (out, err))
+        if changed:
+            damage = Damage(list(changed), ran=self.ran, suspect=self.ran and self.space.may_have_changed(changed))
+            spoil(result, self.task.inputs, changed, damage)
+        if result.error is not None:
             self.space.discard()
         for file in self.captured.values():
             file.discard()
-        return TaskResult(self.task.spec.id, self.task.attempt, self.info, outputs, error, stdout, stderr, (out, err))
+        return result
 
     def _run(self) -> list[OutputResult]:
         config = self.config = _checked(self.task)
@@ -145,7 +153,6 @@ class _Attempt:
                 os.close(fd)
         if self.runner.interrupted:
             raise _Cancelled
-        self.space.check_inputs()
         if status not in config.exit_codes:
             raise _WrongExit(self._wrong_exit(status, config))
         return self._outputs(config)
@@ -188,6 +195,7 @@ class _Attempt:
             if runner.found.pop((args[0], path), None) is not None and not os.path.exists(program):
                 return self._spawn_and_wait(config, stdin)  # it was moved since it was found
             raise self._not_started(error, program) from None
+        self.ran = True
         status = os.waitpid(pid, 0)[1]
         self.info.duration = time.perf_counter() - begin
         _end_leftovers()

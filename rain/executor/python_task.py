@@ -16,7 +16,15 @@ from rain.common.builtins import FunctionPayload, PyConfig, decode_function, rea
 from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, FileRef, OutputResult, TaskResult
+from rain.common.messages import (
+    Damage,
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    FileRef,
+    OutputResult,
+    TaskResult,
+)
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.common.text import shorten
 from rain.executor.context import Context, check_user
@@ -29,6 +37,8 @@ from rain.io import memory
 from rain.io.codecs import resolving
 from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
 from rain.io.files import file_ref
+from rain.io.inputs import damaged, spoil
+from rain.io.tree import file_identities
 
 
 class Stale(Exception):
@@ -54,7 +64,7 @@ class _Function:
 class _Inputs:
     """A task's inputs as values: a placeholder's data instance, or what it loads to."""
 
-    __slots__ = ("_inputs", "_load", "_not_writable", "_read_only", "_types", "_values", "used")
+    __slots__ = ("_inputs", "_inside", "_load", "_not_writable", "_read_only", "_types", "_values", "used")
 
     def __init__(self, inputs: Mapping[ID, ExecutorInput], config: PyConfig, read_only: ReadOnly) -> None:
         self._inputs = inputs
@@ -63,6 +73,7 @@ class _Inputs:
         self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
         self._types = {ID(session_id, number): name for session_id, number, name in config.types}
         self._values: dict[ID, Any] = {}
+        self._inside: dict[ID, tuple[str, frozenset[tuple[str, int, int, int]]]] = {}
         self.used: dict[ID, tuple[str | None, bool]] = {}
 
     def value(self, id: ID) -> Any:
@@ -81,9 +92,19 @@ class _Inputs:
             self.used[id] = (value.path, loaded)
             if value.path is not None and not loaded:  # the task may learn the path, by `link`
                 self._read_only.protect(os.path.dirname(value.path))
+                if value.spec.data_type == "dir" and not self._read_only.guards(value.path):
+                    self._inside[id] = value.path, file_identities(value.path)
             instance = DataInstance(_source(value), self._spec(value), value.info)
             self._values[id] = _loaded(instance, id not in self._not_writable) if loaded else instance
         return self._values[id]
+
+    def changed_inside(self) -> dict[ID, str]:
+        """Directories whose files are not what they were when the task got them, as `damaged` tells."""
+        return {
+            id: "was changed: its files are not what they were"
+            for id, (path, identities) in self._inside.items()
+            if not os.path.islink(path) and file_identities(path) != identities
+        }
 
     def _spec(self, value: ExecutorInput) -> ObjectSpec:
         """The object's spec, with the content type that the task declares of it where it has none."""
@@ -171,13 +192,24 @@ class PythonTasks:
             _explain_read_only(error)
             result.error = describe(error, self._modules.shown)
         finally:
-            self._values = None
+            values, self._values = self._values, None
+        self._check_inputs(task, values, result)
         if result.error is not None:
             result.outputs = []
             staging.discard(everything=True)
         else:
             staging.discard(everything=False)
         return result
+
+    def _check_inputs(self, task: ExecutorTask, values: _Inputs | None, result: TaskResult) -> None:
+        """See that the inputs still are what they were when the attempt began."""
+        found = damaged(task.inputs)
+        if values is not None:
+            found |= values.changed_inside()
+        if found:
+            guarded = [value.spec.id for value in task.inputs if value.path and self._read_only.guards(value.path)]
+            damage = Damage(list(found), ran=True, suspect=not set(guarded).issuperset(found))
+            spoil(result, task.inputs, found, damage)
 
     def attempt(self, task: ExecutorTask, info: TaskInfo, staging: Staging) -> list[OutputResult]:
         """Call the task's function, fill `info`, take what it returns; whatever it raises is raised."""

@@ -37,6 +37,7 @@ import msgspec
 import rain.io.codecs  # noqa: F401
 from rain.common.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
 from rain.executor import loop
+from rain.executor.readonly import user_namespaces_work
 
 PACKET_BYTES_MAX = 4096
 FORK_DESCRIPTORS = 4
@@ -219,6 +220,8 @@ def main() -> NoReturn:
     control = socket.socket(fileno=int(sys.argv[-1]))
     control.set_inheritable(False)
     sys.argv[:] = [""]
+    if os.geteuid() != 0:
+        user_namespaces_work()  # once for all executors
     gc.collect()
     gc.freeze()  # what is shared by all executors need not be looked at, nor copied because it was looked at
     executor = Zygote(control).serve()

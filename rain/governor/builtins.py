@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rain.common.errors import RainException
 from rain.common.messages import TaskResult
-from rain.governor.builtin import run_builtin
 from rain.governor.core.effects import RunBuiltin
 from rain.governor.core.events import BuiltinEnded
 from rain.governor.core.records import BUILTINS_MAX
+from rain.governor.damage import run_builtin_checked
 from rain.governor.results import failed
 from rain.governor.store import Store
 from rain.io.guarded import guarded
@@ -52,13 +52,7 @@ class Builtins:
         future.add_done_callback(lambda done: self._ended(effect, done))
 
     def _work(self, effect: RunBuiltin, cancelled: threading.Event) -> TaskResult:
-        inputs = []
-        for wanted in effect.assignment.spec.inputs:
-            held = self._store.get(wanted.id)
-            if held is None:
-                raise RainException(f"input {wanted.id} is not in the store of governor {self._governor_id}")
-            inputs.append(held)
-        return run_builtin(effect.assignment, inputs, effect.inputs, self._store, cancelled)
+        return run_builtin_checked(effect.assignment, effect.inputs, self._store, cancelled)
 
     @guarded("_broke")
     def _ended(self, effect: RunBuiltin, future: asyncio.Future[TaskResult]) -> None:

@@ -31,19 +31,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import (
     CBOR_CALL_BYTES_MAX,
     CBOR_LOG_BYTES_MAX,
-    CBOR_MEMORY_BYTES_MAX,
     EXECUTOR_START_S,
     KIB,
 )
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
+from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.text import quote_output, shorten
-from rain.governor.cbor1_outputs import Watched, is_quick, take_outputs
+from rain.governor.cbor1_inputs import InputsChanged, Watched, check_inputs, lend
+from rain.governor.cbor1_outputs import is_quick, take_outputs
 from rain.governor.cbor1_wire import (
     Cached,
     Cbor1Error,
@@ -60,6 +62,7 @@ from rain.governor.cbor1_wire import (
 from rain.governor.streams import read_new, read_tails
 from rain.io.files import disk_full, is_full
 from rain.io.guarded import guarded
+from rain.io.inputs import before
 from rain.io.process import family, own_memory, signal_all, spawn
 from rain.io.scratch import SOCKETS, Scratch
 from rain.io.tree import remove_tree
@@ -408,6 +411,11 @@ class ForeignExecutors:
         task = executor.current = executor.queue.popleft()
         executor.marks = self._cut_logs(executor)
         executor.started = (time.time(), time.perf_counter())
+        given = [value for value in task.inputs if value.spec.id not in executor.cached]
+        spoiled = before(msgspec.structs.replace(task, inputs=given), executor.setup.governor_id)
+        if spoiled is not None:
+            self._finish(executor, spoiled)
+            return
         try:
             executor.watched = []
             executor.memory_left = CBOR_CALL_BYTES_MAX
@@ -437,17 +445,12 @@ class ForeignExecutors:
         if value.data is not None:
             executor.memory_left -= len(value.data)
             return Memory(value.data) if executor.memory_left >= 0 else Path(_lend(executor, value.data))
-        if value.path is None:
-            raise RainException(f"cannot be given input {value.spec.id}: it is no longer in the store")
-        path = os.path.realpath(value.path)
-        if value.spec.data_type == "blob":
-            seen = os.stat(path)
-            if seen.st_size <= min(CBOR_MEMORY_BYTES_MAX, executor.memory_left):
-                executor.memory_left -= seen.st_size
-                with open(path, "rb") as file:
-                    return Memory(file.read())
-            executor.watched.append(Watched(path, seen.st_size, seen.st_mtime_ns))
-        return Path(path)
+        location, watched = lend(value, executor.memory_left)
+        if isinstance(location, Memory):
+            executor.memory_left -= len(location.data)
+        if watched is not None:
+            executor.watched.append(watched)
+        return location
 
     def _on_result(self, executor: _Executor, task: ExecutorTask, result: ForeignResult) -> None:
         info = result.info
@@ -460,7 +463,12 @@ class ForeignExecutors:
         near = {value.spec.id for value in task.inputs} | set(task.spec.outputs)
         executor.cached |= near.intersection(result.cached)
         if result.error is not None:
-            self._finish(executor, self._failure(executor, task, result.error, info, "exception"))
+            failed = self._failure(executor, task, result.error, info, "exception")
+            try:
+                check_inputs(executor.watched)
+            except InputsChanged as error:
+                failed.damage = Damage(error.objects, ran=True, suspect=True)
+            self._finish(executor, failed)
             return
         if not executor.watched and all(is_quick(location) for _, location in result.outputs):
             done: asyncio.Future[list[OutputResult]] = self._loop.create_future()
@@ -484,7 +492,10 @@ class ForeignExecutors:
         try:
             outputs = done.result()
         except RainException as error:
-            self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {error}", info))
+            failed = self._failure(executor, task, f"executor {executor.kind!r} {error}", info)
+            if isinstance(error, InputsChanged):
+                failed.damage = Damage(error.objects, ran=True, suspect=True)
+            self._finish(executor, failed)
         except OSError as error:
             text = f"what executor {executor.kind!r} made cannot be taken: {error}"
             if is_full(error):

@@ -5,23 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.messages import ExecutorSetup, ExecutorTask, OutputResult
 from rain.common.spec import ObjectInfo
+from rain.governor.cbor1_inputs import Watched, check_inputs
 from rain.governor.cbor1_wire import ForeignResult, Location, Memory, OtherObject, Path
 from rain.io.outputs import Outgoing
 from rain.io.tree import remove_tree
-
-
-class Watched(NamedTuple):
-    """An input that was lent as a file, as it was then."""
-
-    path: str
-    size: int
-    mtime_ns: int
 
 
 def is_quick(location: Location) -> bool:
@@ -49,18 +41,14 @@ def take_outputs(
     Raises
     ------
     RainException
-        If an output is not what it should be, or an input was changed. The text continues a sentence that begins with
-        the executor.
+        If an output is not what it should be, or (`InputsChanged`) an input was changed. The text continues a sentence
+        that begins with the executor.
     OSError
         If a file cannot be read or moved.
     """
     outgoing = Outgoing(setup, f"foreign-{setup.executor_id}-{task.number}")
     try:
-        for path, size, mtime_ns in watched:
-            seen = os.lstat(path)
-            # A link: the store moved it to disk meanwhile, and checked its bytes.
-            if not stat.S_ISLNK(seen.st_mode) and (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
-                raise RainException("changed one of its inputs, which other tasks read too")
+        check_inputs(watched)
         return [
             _take_output(folder, task, outgoing, index, info, location)
             for index, (info, location) in enumerate(result.outputs)

@@ -23,6 +23,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, SMAPS_BYTES_MAX, Deadlines
 from rain.common.messages import (
+    Damage,
     DataError,
     DataGet,
     DataList,
@@ -46,6 +47,7 @@ from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
+from rain.governor.damage import lose_damaged
 from rain.governor.executors import Executors
 from rain.governor.fetch import fetch
 from rain.governor.meter import Meter
@@ -553,13 +555,26 @@ class Governor:
     def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
         held = self._store.get(known.spec.id)
         if held is None:
-            # The executor reports what it cannot open as the task's error; the core hears of the loss by itself.
+            # The executor reports that as damage; the core hears of the loss by itself.
             return ExecutorInput(known.spec, known.info, label)
-        return ExecutorInput(known.spec, known.info, label, held.data, held.file.path if held.file else None)
+        if held.file is None:
+            return ExecutorInput(known.spec, known.info, label, held.data)
+        file = held.file
+        return ExecutorInput(known.spec, known.info, label, None, file.path, (file.inode, file.size, file.mtime_ns))
 
     def _results(self, executor_id: int, message: Results) -> None:
+        for result in message.results:
+            if result.damage is not None:
+                self._lose_damaged(result.damage)
         results = [self._adopt(result) for result in message.results]
         self._step(ev.ExecutorResults(executor_id, results, message.stale))
+
+    def _lose_damaged(self, damage: Damage) -> None:
+        """Tell the core of what is really damaged, and leave only that in `damage`."""
+        lost = lose_damaged(self._store, damage)
+        for id, reason in lost.items():
+            self._step(ev.ObjectLost(id, reason))
+        damage.objects = list(lost)
 
     def _adopt(self, result: TaskResult) -> TaskResult:
         """Take the outputs into the store; a result whose outputs cannot be taken is a failure."""
@@ -582,6 +597,8 @@ class Governor:
         return result
 
     def _builtin_ended(self, number: int, result: TaskResult) -> None:
+        if result.damage is not None:
+            self._lose_damaged(result.damage)
         self._step(ev.BuiltinEnded(number, self._adopt(result)))
 
     def _recalled(self, executor_id: int, numbers: list[int]) -> None:

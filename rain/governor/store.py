@@ -464,6 +464,25 @@ class Store:
 
     # -- checking and spilling ------------------------------------------------------------------
 
+    def damage_of(self, id: ID) -> str:
+        """What is wrong with an object, as far as inode, size and time tell; empty if nothing is."""
+        held = self.get(id)
+        if held is None:
+            return "it is not in the store any more"
+        if held.file is None:
+            return ""
+        if held.is_dir:
+            same = same_directory(held.file)
+            problem = "" if same else f"{held.file.path} is gone or is not the directory that was stored"
+        else:
+            try:
+                os.close(open_checked(held.file))
+                problem = ""
+            except StaleFile as error:
+                problem = str(error)
+        # The store may have moved it meanwhile.
+        return problem if not problem or self.get(id) is held else self.damage_of(id)
+
     def check(self, id: ID) -> bool:
         """Read an object's file and compare its checksum; a damaged one is lost (`on_lost`) and False returned.
 
@@ -542,6 +561,8 @@ class Store:
                     os.chmod(part, os.stat(old.path).st_mode & 0o777)
                     if entry.held.checksum is not None and found != entry.held.checksum:
                         problem = f"its file {old.path} was damaged (the checksum differs)"
+                # Executors that were told of the old file know the new one by its time.
+                os.utime(part, ns=(old.mtime_ns, old.mtime_ns))
                 os.rename(part, target)
             else:
                 target = ""

@@ -27,7 +27,7 @@ from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, TRANSFER_STALL_S
 from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataList, DataPut, Listing
 from rain.io import archive, inside
-from rain.io.files import NEVER_INLINE, Sink, StaleFile, Written, open_checked
+from rain.io.files import NEVER_INLINE, Sink, StaleFile, Written, open_checked, same_directory
 from rain.io.held import Held
 from rain.io.inside import NotInside, Tree
 
@@ -164,6 +164,8 @@ def _reader_of_all(held: Held, request: DataGet) -> _Reader:
     if held.is_dir and os.path.isdir(held.file.path):
         if request.offset or request.length is not None:
             raise RainException("a directory is given as a whole only")
+        if not same_directory(held.file):
+            raise StaleFile(f"{held.file.path} is not the directory that was stored as this object")
         return _TreeReader(held.file.path)
     return _FileReader(open_checked(held.file), held.file.size, request)
 

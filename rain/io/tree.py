@@ -214,6 +214,18 @@ def tree_size(root: str) -> int:
     return sum(entry.stat.st_size for entry in walk(root) if entry.kind == "f")
 
 
+def file_identities(root: str) -> frozenset[tuple[str, int, int, int]]:
+    """Path, inode, size and mtime_ns of each file in a directory; empty if it cannot be read."""
+    try:
+        return frozenset(
+            (entry.path, entry.stat.st_ino, entry.stat.st_size, entry.stat.st_mtime_ns)
+            for entry in walk(root)
+            if entry.kind == "f"
+        )
+    except (OSError, RainException):
+        return frozenset()
+
+
 def _copy_file(source: int, path: str, size: int, mode: int) -> None:
     target = os.open(path, _NEW_FLAGS, mode)
     try:

@@ -25,7 +25,7 @@ import xxhash
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor import cbor1_wire as wire
 from rain.governor.cbor1 import ForeignExecutors
@@ -604,8 +604,10 @@ async def test_data_types(rig: Rig) -> None:
 @with_rig
 async def test_changed_input_is_noticed(rig: Rig) -> None:
     rig.start()
-    message = await rig.error("write", rig.input(BIG))
-    assert "executor 'example' changed one of its inputs" in message
+    value = rig.input(BIG)
+    result = await rig.run("write", value)
+    assert "executor 'example' changed one of its inputs" in result.error.message
+    assert result.damage == Damage([value.spec.id], ran=True, suspect=True)
 
 
 @pytest.mark.parametrize("data_type", ["blob", "dir"])
@@ -636,9 +638,10 @@ async def test_input_that_is_gone(rig: Rig) -> None:
     rig.start()
     value = rig.input(BIG)
     os.unlink(value.path)
-    assert "No such file" in await rig.error("hello", value)
+    assert "No such file" in await rig.error("hello", value, kind="input")
     value.path = None
-    assert "no longer in the store" in await rig.error("hello", value)
+    assert "no longer in the store" in await rig.error("hello", value, kind="input")
+    assert (await rig.run("hello", value)).damage == Damage([value.spec.id])
     assert (await rig.output("hello")).data == b"Hello "
 
 

@@ -20,7 +20,7 @@ from rain.client.pickling import dumps
 from rain.common.builtins import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
-from rain.common.messages import ExecutorInput
+from rain.common.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.executors import describe_exit
 from rain.io.files import checksum
@@ -219,7 +219,9 @@ async def test_inputs_that_the_store_moved(rig: Rig) -> None:
     assert (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).outputs[0].data == b"blinner"
     (disk / "d" / "f").unlink()
     (disk / "d").rmdir()
-    assert "'tree' (1/4) is no longer" in (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).error.message
+    result = await rig.run(read, Obj(3), Obj(4), inputs=inputs)
+    assert result.error.message == "input 'tree' (1/4) cannot be read: No such file or directory"
+    assert result.damage == Damage([ID(1, 4)])
 
 
 @with_rig

@@ -512,7 +512,8 @@ def test_changed_input_is_noticed(executor: Executor) -> None:
     blob = executor.blob(BIG, label="numbers")
     command = "chmod 644 $(readlink in); echo x >> in"
     message = executor.error(command, shell=True, inputs=[("in", blob)])
-    assert "changed its input 'numbers'" in message
+    assert "input 'numbers' (1/1) was changed in the store" in message
+    assert "the task did this" in message
     assert "write=True" in message
 
 

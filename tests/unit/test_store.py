@@ -10,11 +10,14 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.common.messages import ExecutorInput
+from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.io import archive
 from rain.io.data_instance import FileSource
 from rain.io.files import StaleFile, Written, file_ref, write_file
+from rain.io.inputs import damaged
 
 
 class Rig:
@@ -308,6 +311,35 @@ def test_directories_are_spilled_too(rig, store):
     assert os.listdir(held.file.path) == ["g"]
     store.drop_session(1)
     assert rig.files() == []
+
+
+def given(file, data_type="blob"):
+    """An input as an executor was given it when it was `file`."""
+    seen = (file.inode, file.size, file.mtime_ns)
+    return ExecutorInput(ObjectSpec(ID(1, 1), None, None, data_type), ObjectInfo(), path=file.path, seen=seen)
+
+
+def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
+    made = os.path.join(store.incoming, "dir")
+    os.mkdir(made)
+    with open(made + "/g", "wb") as file:
+        file.write(bytes(3 * MIB))
+    tree = given(store.adopt(ID(1, 1), file_ref(made, 3 * MIB)), "dir")
+    blob = given(rig.add(2, bytes(3 * MIB)))
+    rig.add(3, bytes(3 * MIB))
+    store.wait_spilled()
+    assert os.path.islink(tree.path)
+    assert os.path.islink(blob.path)
+    assert damaged([tree, blob]) == {}
+    assert [store.damage_of(ID(1, number)) for number in (1, 2, 3)] == ["", "", ""]
+    for path in (tree.path, blob.path):
+        os.utime(path)
+    assert "was changed" in damaged([tree])[ID(1, 1)]
+    assert "was changed" in damaged([blob])[ID(1, 1)]
+    os.unlink(store.get(ID(1, 2)).file.path)
+    assert "cannot be read" in damaged([blob])[ID(1, 1)]
+    assert all(store.damage_of(ID(1, number)) for number in (1, 2))
+    assert store.damage_of(ID(1, 4))
 
 
 def test_dropped_while_it_is_spilled(rig, store, monkeypatch):

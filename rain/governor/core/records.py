@@ -169,8 +169,12 @@ class Task:
         Estimated seconds when it was queued.
     number : int
         In its executor, or of its `Builtin`.
+    refusals : int
+        How often an executor found inputs of it damaged.
     seen_at : float or None
         When it was first seen running.
+    suspected : str
+        Which objects it may have damaged, with whom.
     back : TakeBackRequest or None
         Who asked for it back.
     """
@@ -193,8 +197,10 @@ class Task:
         "phase",
         "rank",
         "recalled",
+        "refusals",
         "seen_at",
         "session",
+        "suspected",
     )
 
     def __init__(
@@ -218,6 +224,8 @@ class Task:
         self.number = 0
         self.cost = 0.0
         self.recalled = False
+        self.refusals = 0
+        self.suspected = ""
         self.seen_at: float | None = None
 
     @property

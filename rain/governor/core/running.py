@@ -11,8 +11,9 @@ and are charged nothing; only the task in the shared word of an executor that di
 
 from __future__ import annotations
 
+from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
-from rain.common.messages import TaskResult
+from rain.common.messages import Damage, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.governor.core import texts
 from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
@@ -31,6 +32,8 @@ from rain.governor.core.tasks import come_back, finish, forget, settle_back
 
 OVERHEAD_S = 50e-6
 """What a task costs an executor beside its own code, where that cannot be measured."""
+REFUSALS_MAX = 5
+"""How often an attempt may find inputs damaged of which the store knows nothing; then the task fails."""
 FAILED_STARTS_MAX = 3
 """Executors in a row that may end before they ran anything; then the task that waits for them fails."""
 
@@ -61,6 +64,8 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
         elif executor.end is End.CANCEL and _interrupted(result):
             # The interrupt was meant for the task before this one.
             come_back(state, task)
+        elif result.damage is not None:
+            _damaged(state, task, result, result.damage)
         else:
             finish(state, task, result)
     executor.ran += len(results)
@@ -69,6 +74,41 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
     if event.stale:
         replace_executor(state, executor)
     settle(state, executor, now)
+
+
+def _damaged(state: State, task: Task, result: TaskResult, damage: Damage) -> None:
+    """Inputs of an attempt were not what was stored; the core has heard of those that are lost.
+
+    An attempt that cannot have done it goes again, uncharged. One that had them alone has done it, and fails. Else it
+    was one of several, and all of them are charged with a crash when they notice.
+    """
+    result.damage = None
+    if damage.suspect and damage.objects:
+        others = _holders(state, task, damage.objects)
+        if others:
+            task.suspected = texts.changed_inputs(state.governor_id, damage.objects, [task, *others])
+            for other in others:
+                other.suspected = other.suspected or task.suspected
+        if task.suspected:
+            result.error = TaskError("crash", task.suspected)
+            result.info.error = task.suspected
+    elif not (damage.ran and task.solo) and task.refusals < REFUSALS_MAX:
+        task.refusals += 1
+        come_back(state, task)
+        return
+    finish(state, task, result)
+
+
+def _holders(state: State, task: Task, ids: list[ID]) -> list[Task]:
+    """The tasks that run in other executors with one of these objects as an input."""
+    wanted = set(ids)
+    return [
+        other
+        for executor in state.executors.values()
+        if executor is not task.executor
+        for other in executor.queue.values()
+        if (other is executor.head or other.seen_at is not None) and any(obj.id in wanted for obj in other.inputs)
+    ]
 
 
 def _take(executor: Executor, result: TaskResult) -> Task | None:
@@ -368,6 +408,9 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
         close_if_done(state, session.id)
         return
     task.estimate.add(now - builtin.since)
+    if result.damage is not None and task.fate is Fate.NONE and builtin.end is None:
+        _damaged(state, task, result, result.damage)
+        return
     if task.fate is not Fate.NONE:
         discard(state, result)
         come_back(state, task)

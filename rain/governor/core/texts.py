@@ -5,6 +5,9 @@ The client puts the task's type, name and id above these texts, and where it was
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rain.common.ids import ID
 from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
 from rain.common.text import size_text
 from rain.governor.core.records import Task
@@ -19,6 +22,21 @@ def crash(governor_id: str, task: Task, reason: str, stdout: bytes, stderr: byte
         return f"the executor for {attempt} {reason}{wrote}"
     likely = " (probably out of memory)" if "SIGKILL" in reason and "out of memory" not in reason else ""
     return f"the executor {reason}{likely} while it ran {attempt}{wrote}"
+
+
+def changed_inputs(governor_id: str, objects: Sequence[ID], suspects: Sequence[Task]) -> str:
+    """Inputs were changed while several tasks had them."""
+    those = ", ".join(map(_title, suspects))
+    return (
+        f"object {', '.join(map(str, objects))} was changed in the store of governor {governor_id} while it was read. "
+        f"These tasks had it as an input then, and one of them did that: {those}. Inputs are read by others too: "
+        "change a copy (write(path), or write=True for a program's input)"
+    )
+
+
+def _title(task: Task) -> str:
+    name = task.assignment.spec.name
+    return f"{name} ({task.id})" if name else str(task.id)
 
 
 def timeout(governor_id: str, task: Task) -> str:

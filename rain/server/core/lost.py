@@ -294,6 +294,22 @@ def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None
         obj = state.graph.object(id)
         if obj is not None and obj in governor.objects:
             lose_copy(state, governor, obj)
+            _give_up_if_often(state, governor, obj, message.reason)
+
+
+def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str) -> None:
+    """Something damages an object each time that it is made: do not go on for ever."""
+    producer = obj.producer
+    if obj.state is not OBJ_UNFINISHED or producer is None or not producer.again:
+        return
+    session, number = obj.session, obj.id[1]
+    count = session.misses[number] = session.misses.get(number, 0) + 1
+    if count >= MISSES_MAX and producer.state in (WAITING, READY):
+        text = (
+            f"Object {obj.title} was lost {count} times on governors that held it, the last time on {governor.id}: "
+            f"{reason}"
+        )
+        fail(state, producer, TaskError("lost", text))
 
 
 def fetched(state: State, governor: Governor, message: Fetched) -> None:

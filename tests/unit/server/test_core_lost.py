@@ -275,6 +275,21 @@ def test_a_damaged_copy_is_made_again() -> None:
     assert rig.state(task.outputs[0]) == "finished"
 
 
+def test_what_is_damaged_again_and_again_is_given_up() -> None:
+    rig = Rig()
+    rig.governor("g1")
+    task = rig.task()
+    rig.submit(task, keep=task.outputs)
+    rig.turn()
+    for _ in range(MISSES_MAX):
+        assert rig.state(task) != "failed"
+        rig.finish(task, large=True)
+        rig.says("g1", m.ObjectsLost(task.outputs, "its file was changed"))
+        rig.turn()
+    assert rig.error(task).kind == "lost"
+    assert "its file was changed" in rig.error(task).message
+
+
 def test_word_of_a_dropped_copy_is_ignored() -> None:
     rig = Rig()
     rig.governor("g1", cpus=2)
