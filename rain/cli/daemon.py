@@ -12,7 +12,6 @@ import gc
 import logging
 import logging.handlers
 import os
-import resource
 import sys
 import tempfile
 from typing import NoReturn
@@ -25,6 +24,7 @@ from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.io import runtime
 from rain.io.auth import Credentials
+from rain.io.descriptors import raise_limit
 from rain.io.keeper import Keeper, told_to
 from rain.io.process import end_with_lifeline, parse_cpus
 from rain.io.scratch import GOVERNOR, MEMORY_FILES, Scratch, name_others
@@ -120,11 +120,7 @@ def _settle(name: str) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, f"rain-{name}".encode(), 0, 0, 0)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (OSError, ValueError):
-        pass
+    raise_limit()
     try:
         import asyncio
 

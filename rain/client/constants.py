@@ -97,7 +97,7 @@ class Value:
 
         value = cls(None, size)
         value.name, value.path, value.checksum = name, os.path.join(folder, name), checksum
-        fd = opened(lambda: os.open(value.path, os.O_RDONLY | os.O_CLOEXEC))
+        fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             value._map = map_fd(fd, size)
         finally:

@@ -4,7 +4,9 @@ Theory of operation
 -------------------
 A governor starts one zygote for each Python interpreter that it needs::
 
-    python -P -c "…; from rain.executor.zygote import main; main()" FD
+    python -P -c "…; from rain.executor.zygote import main; main()" FILES FD
+
+where FILES is the number of open files that tasks and programs may have: the limit with which the governor was started.
 
 The zygote imports what every executor needs, runs nothing, has one thread, and forks an executor in about two
 milliseconds whenever its governor asks (`Fork`, with the executor's descriptors beside it). It tells when an executor
@@ -38,6 +40,7 @@ import rain.io.codecs  # noqa: F401
 from rain.common.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
 from rain.executor import loop
 from rain.executor.readonly import user_namespaces_work
+from rain.io.descriptors import restore_limit
 
 PACKET_BYTES_MAX = 4096
 FORK_DESCRIPTORS = 4
@@ -214,9 +217,11 @@ def _write(path: str, text: str) -> None:
 
 
 def main() -> NoReturn:
-    """Serve the governor at the other end of the descriptor that is the last argument."""
+    """Serve the governor at the other end of the descriptor that is the last argument; the one before is how many
+    files executors may have open."""
     _write("/proc/self/comm", "rain-zygote")
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    restore_limit(int(sys.argv[-2]))
     control = socket.socket(fileno=int(sys.argv[-1]))
     control.set_inheritable(False)
     sys.argv[:] = [""]

@@ -60,6 +60,7 @@ from rain.governor.cbor1_wire import (
     encode_drop_cached,
 )
 from rain.governor.streams import read_new, read_tails
+from rain.io.descriptors import with_original_limit
 from rain.io.files import disk_full, is_full
 from rain.io.guarded import guarded
 from rain.io.inputs import before
@@ -270,7 +271,7 @@ class ForeignExecutors:
         environment["RAIN_EXECUTOR_ID"] = str(executor.id)
         command = _resolved(self._commands[executor.kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))
         executor.process = spawn(
-            command,
+            with_original_limit(command),
             environment=environment,
             folder=executor.folder,
             stdout=executor.logs[0],
@@ -655,6 +656,8 @@ def _resolved(command: Sequence[str], path: str) -> list[str]:
     if program is None or not os.path.exists(program):
         searched = "" if "/" in command[0] else f"; PATH is {path}"
         raise RainException(f"its program {command[0]!r} was not found{searched}")
+    if not os.access(program, os.X_OK):
+        raise RainException(f"its program {program!r} is not executable")
     return [program, *command[1:]]
 
 

@@ -14,6 +14,7 @@ import msgspec
 from rain.common.errors import RainException
 from rain.common.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
 from rain.common.wire import encode
+from rain.io.descriptors import original_limit
 from rain.io.guarded import guarded
 from rain.io.process import kill_tree, spawn
 
@@ -78,7 +79,7 @@ class Zygote:
     def _spawn(self, end: int) -> subprocess.Popen[bytes]:
         with open(self._errors, "wb", closefd=False) as errors:
             # -P: neither the current folder nor PYTHONPATH's habit of it may stand in front of the libraries.
-            command = [self.python, "-P", "-c", _CODE, _ROOT, str(end)]
+            command = [self.python, "-P", "-c", _CODE, _ROOT, str(original_limit()), str(end)]
             return spawn(command, folder=self._folder, stdout=errors, stderr=errors, keep=[end])
 
     @property

@@ -11,15 +11,20 @@ import errno
 import os
 import resource
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 from rain.common.errors import ResourceError
 from rain.common.limits import SPARE_DESCRIPTORS_COUNT
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _lock = threading.Lock()
+_above = 0
+"""How often `above_the_limit` is open."""
+_soft = 0
 _original: int | None = None
 """The soft limit that this process was started with, once it has raised it."""
 
@@ -55,10 +60,12 @@ def restore_limit(soft: int) -> None:
 def with_original_limit(command: list[str]) -> list[str]:
     """`command` such that it runs with the soft limit that this process was started with."""
     # Not between fork and exec: Python code there costs tens of milliseconds in a large process.
-    shell = "/bin/sh"
-    if _original is None or not os.access(shell, os.X_OK):
+    if _original is None:
         return command
-    return [shell, "-c", f'ulimit -Sn {_original}; exec "$@"', shell, *command]
+    for tool in ("/usr/bin/prlimit", "/bin/prlimit"):
+        if os.access(tool, os.X_OK):
+            return [tool, f"--nofile={_original}:", "--", *command]
+    return ["/bin/sh", "-c", f'ulimit -Sn {_original}; exec "$@"', "sh", *command]
 
 
 def is_out_of_descriptors(error: OSError) -> bool:
@@ -78,21 +85,40 @@ def out_of_descriptors(what: str, error: OSError) -> ResourceError:
     return ResourceError(f"{what}: {limit}; {cure}")
 
 
-def opened(make: Callable[[], T]) -> T:
-    """What `make` gives, which opens a descriptor: for the moment above this process's soft limit, if that is reached.
+@contextmanager
+def above_the_limit() -> Iterator[None]:
+    """While this is open, in any thread, this process may have more files open than its soft limit says.
 
-    What it opens has to be closed soon, or never to be given to ``select()``.
+    What is opened meanwhile has to be closed soon, or never to be given to ``select()``.
+
+    Raises
+    ------
+    OSError
+        EMFILE, if the hard limit is reached too.
     """
+    global _above, _soft
+    with _lock:
+        if not _above:
+            _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            more = _soft + SPARE_DESCRIPTORS_COUNT
+            more = more if hard == resource.RLIM_INFINITY else min(more, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        _above += 1
     try:
-        return make()
+        yield
+    finally:
+        with _lock:
+            _above -= 1
+            if not _above:
+                restore_limit(_soft)
+
+
+def opened(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `make` gives, which opens a descriptor: for that moment above this process's soft limit, if that is reached."""
+    try:
+        return make(*args, **kwargs)
     except OSError as error:
         if error.errno != errno.EMFILE:
             raise
-    with _lock:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        more = soft + SPARE_DESCRIPTORS_COUNT
-        resource.setrlimit(resource.RLIMIT_NOFILE, (more if hard == resource.RLIM_INFINITY else min(more, hard), hard))
-        try:
-            return make()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with above_the_limit():
+        return make(*args, **kwargs)

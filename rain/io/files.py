@@ -82,7 +82,7 @@ def open_checked(ref: FileRef) -> int:
         If this process or the host can have no more open files; names the limit.
     """
     try:
-        fd = opened(lambda: os.open(ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+        fd = opened(os.open, ref.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         if is_out_of_descriptors(error):
             raise out_of_descriptors(f"{ref.path} cannot be opened", error) from None
@@ -109,7 +109,7 @@ def same_directory(ref: FileRef) -> bool:
 
 def _open_new(path: str) -> int:
     try:
-        return opened(lambda: os.open(path, _OPEN_NEW, 0o600))
+        return opened(os.open, path, _OPEN_NEW, 0o600)
     except OSError as error:
         if is_out_of_descriptors(error):
             raise out_of_descriptors(f"{path} cannot be made", error) from None
@@ -198,7 +198,7 @@ class Sink:
         old, old_path = self._fd, self._path
         self._fd, self._path, self._spill_path, self._bytes_max = other, self._spill_path, None, None
         try:
-            with opened(lambda: open(old_path, "rb", buffering=0)) as source:
+            with opened(open, old_path, "rb", buffering=0) as source:
                 copied = copy_bytes(source.fileno(), other, self.size)
         except OSError as error:
             raise (disk_full(self._path, self.size) if is_full(error) else error) from None

@@ -15,6 +15,7 @@ from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_ENTRIES_MAX, LISTING_ENTRIES_MAX
 from rain.common.messages import FileRef, Listed, Listing
 from rain.io import archive, tree
+from rain.io.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 from rain.io.files import StaleFile
 
 if TYPE_CHECKING:
@@ -130,8 +131,10 @@ class Tree:
 
     def __init__(self, ref: FileRef) -> None:
         try:
-            self._top = os.open(ref.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._top = opened(os.open, ref.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
+            if is_out_of_descriptors(error):
+                raise out_of_descriptors(f"{ref.path} cannot be opened", error) from None
             raise StaleFile(f"{ref.path} cannot be opened: {error.strerror}") from None
         seen = os.fstat(self._top)
         if (seen.st_ino, seen.st_mtime_ns) != (ref.inode, ref.mtime_ns):
@@ -160,11 +163,11 @@ class Tree:
     def _open(self, path: str) -> tuple[int, os.stat_result, str]:
         """A descriptor of a file or folder, its status, and where it is without links."""
         parts = _resolved(path, self._read_link)
-        fd = os.dup(self._top)
+        fd = opened(os.dup, self._top)
         try:
             for index, part in enumerate(parts):
                 last = index == len(parts) - 1
-                inner = os.open(part, _READ_FLAGS if last else _READ_FLAGS | os.O_DIRECTORY, dir_fd=fd)
+                inner = opened(os.open, part, _READ_FLAGS if last else _READ_FLAGS | os.O_DIRECTORY, dir_fd=fd)
                 os.close(fd)
                 fd = inner
             seen = os.fstat(fd)

@@ -32,6 +32,7 @@ from rain.common.messages import DataMessage
 from rain.common.wire import encode
 from rain.io import auth
 from rain.io.auth import Credentials, WrongPeer
+from rain.io.descriptors import above_the_limit, is_out_of_descriptors, out_of_descriptors
 from rain.io.guarded import guarded
 
 _OPENING_BUFFER_BYTES = 64 * KIB
@@ -296,6 +297,8 @@ def _why_not(address: str, error: OSError) -> str:
     # Where a name has several addresses, asyncio joins what was said of each into one text.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return f"nothing listens at {address}: is the server running there (`rain start`), and is this its port?"
+    if is_out_of_descriptors(error):
+        return str(out_of_descriptors(f"{address} cannot be reached", error))
     return f"{address} cannot be reached: {error.strerror or error}"
 
 
@@ -308,7 +311,13 @@ def _abandon(link: Link | None) -> None:
 async def _connect(address: str, secure: bool) -> Link:
     loop = asyncio.get_running_loop()
     host, port = parse_address(address)
-    transport, link = await loop.create_connection(Link, host, port)
+    try:
+        transport, link = await loop.create_connection(Link, host, port)
+    except OSError as error:
+        if not is_out_of_descriptors(error):
+            raise
+        with above_the_limit():
+            transport, link = await loop.create_connection(Link, host, port)
     if not secure and is_loopback(transport.get_extra_info("peername")[0]):
         return link
     try:

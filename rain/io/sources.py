@@ -23,6 +23,7 @@ from rain.common.limits import CHUNK_BYTES, LISTING_ENTRIES_MAX
 from rain.common.messages import FileRef, Listing, ObjectData
 from rain.common.states import DataType
 from rain.io import archive, inside, tree
+from rain.io.descriptors import opened
 from rain.io.files import StaleFile, disk_full, file_ref, is_full, open_checked, same_directory
 from rain.io.inside import Entry, NotInside, Tar, Tree
 from rain.io.memory import map_fd, warn_read_only
@@ -521,7 +522,7 @@ class RemoteSource:
 def _write_new(path: str, pieces: Iterable[Buffer]) -> None:
     """Write a new file, or leave none."""
     try:
-        with open(path, "xb", buffering=0) as target:
+        with opened(open, path, "xb", buffering=0) as target:
             for piece in pieces:
                 view = memoryview(piece)
                 while view:

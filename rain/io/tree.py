@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_BYTES_MAX, ARCHIVE_DEPTH_MAX, ARCHIVE_ENTRIES_MAX
+from rain.io.descriptors import opened
 from rain.io.files import copy_bytes, disk_full, is_full
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Entry(NamedTuple):
 
 def open_folder(path: str, parent: int | None = None) -> int:
     """A descriptor of a directory; as a component below `parent` it must not be a link."""
-    return os.open(path, _FOLDER_FLAGS if parent is None else _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+    return opened(os.open, path, _FOLDER_FLAGS if parent is None else _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=parent)
 
 
 class LinkLoop(RainException):
@@ -227,7 +228,7 @@ def file_identities(root: str) -> frozenset[tuple[str, int, int, int]]:
 
 
 def _copy_file(source: int, path: str, size: int, mode: int) -> None:
-    target = os.open(path, _NEW_FLAGS, mode)
+    target = opened(os.open, path, _NEW_FLAGS, mode)
     try:
         copy_bytes(source, target, size)
     except OSError as error:
@@ -244,7 +245,7 @@ def copy_file(source: str, target: str, mode: int = 0o644) -> int:
     ResourceError
         If the disk is full.
     """
-    fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    fd = opened(os.open, source, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
         _copy_file(fd, target, size, mode)
@@ -286,9 +287,9 @@ def copy_tree(source: str, target: str, *, follow: Sequence[str] = (), check_lin
                 os.symlink(entry.target, path)
             else:
                 if entry.target:
-                    fd = os.open(entry.target, _READ_FLAGS)
+                    fd = opened(os.open, entry.target, _READ_FLAGS)
                 else:
-                    fd = os.open(entry.name, _READ_FLAGS, dir_fd=entry.folder)
+                    fd = opened(os.open, entry.name, _READ_FLAGS, dir_fd=entry.folder)
                 try:
                     _copy_file(fd, path, entry.stat.st_size, 0o755 if entry.stat.st_mode & 0o100 else 0o644)
                 finally:

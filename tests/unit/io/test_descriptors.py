@@ -97,5 +97,5 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE))
 def test_other_errors_are_not_touched(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pytest.raises(FileNotFoundError):
-        descriptors.opened(lambda: os.open(tmp_path / "nothing", os.O_RDONLY))
+        descriptors.opened(os.open, tmp_path / "nothing", os.O_RDONLY)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
