@@ -102,6 +102,7 @@ _OUTPUT = "task.stdout(), task.stderr()"
 _LOOK = {
     "": f"{_OUTPUT}, task.capsule('folder').",
     "exception": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "refused": "task.fetch_refused() gets what it returned, task.capsule('folder') to run it here.",
     "exit": f"{_OUTPUT}, task.capsule('folder') to run the program here.",
     "crash": "task.stderr() has what it wrote last; task.capsule('folder') to run it here.",
     "memory": f"{_OUTPUT}.",
@@ -116,6 +117,7 @@ _AGAIN = "session.retry() runs it again"
 _REPAIR = {
     "": f"When the cause is removed, {_AGAIN}.",
     "exception": f"After correcting the function, {_AGAIN} as it is defined then.",
+    "refused": f"After correcting the function, {_AGAIN} as it is defined then.",
     "exit": f"When the cause is removed, {_AGAIN}.",
     "crash": "Usual causes: too little memory and faults in compiled code: fewer tasks run at the same time when each "
     f"asks for resources={{'mem': bytes}} or more cpus; {_AGAIN} as it is.",

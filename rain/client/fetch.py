@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -48,6 +50,17 @@ def instance(client: Client, obj: DataObject, lazy: bool = False) -> DataInstanc
     return DataInstance(source, spec_of(record), info_of(record))
 
 
+def refused_instance(client: Client, obj: DataObject, data: ObjectData) -> DataInstance:
+    """What the task of `obj`, which failed for it, returned in its place."""
+    from rain.io.data_instance import DataInstance, source_of
+
+    spec = msgspec.structs.replace(data.spec, data_type="blob", content_type=None)
+    info = msgspec.structs.replace(data.info, error=None)
+    found = ObjectData(spec, info, data.data, data.places, data.checksum)
+    there = Elsewhere(client, found, obj, refused=True)
+    return DataInstance(source_of(found, client._link.welcome.host_id, there.source, there.moved), spec, info)
+
+
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
     """The value of a constant whose bytes are this process's, in memory or in a file that it has not handed over."""
     from rain.io.data_instance import BytesSource, DataInstance, FileSource, TarSource
@@ -62,8 +75,11 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 class Elsewhere:
     """An object on another host, or one that is no longer where it was said to be."""
 
-    def __init__(self, client: Client, data: ObjectData, handle: DataObject, lazy: bool = False) -> None:
+    def __init__(
+        self, client: Client, data: ObjectData, handle: DataObject, lazy: bool = False, refused: bool = False
+    ) -> None:
         self._client = client
+        self._refused = refused
         self._data = data
         self._handle = handle
         self._lazy = lazy
@@ -85,7 +101,7 @@ class Elsewhere:
                 # Its governor may not know: to ask for a little makes it look.
                 self.look("", 0, 1) if is_dir else self.read(0, 1)
             if self._data.places != before:
-                other = Elsewhere(client, self._data, self._handle, self._lazy)
+                other = Elsewhere(client, self._data, self._handle, self._lazy, self._refused)
                 return source_of(self._data, here, other.source, other.moved)
         size = self._data.info.size or 0
         remote = RemoteSource(size, is_dir, self.read, self.save, self)
@@ -203,7 +219,7 @@ class Elsewhere:
         from rain.client.operations import find_again
         from rain.client.waiting import block
 
-        return block(find_again(self._handle._session, self._handle))
+        return block(find_again(self._handle._session, self._handle, self._refused))
 
     @property
     def _name(self) -> str:

@@ -400,8 +400,10 @@ def locate(session: Session, client: Client, objects: list[DataObject]) -> Opera
         record.data, record.places, record.checksum = data.data, data.places, data.checksum
 
 
-def find_again(session: Session, obj: DataObject) -> Operation[ObjectData]:
+def find_again(session: Session, obj: DataObject, refused: bool = False) -> Operation[ObjectData]:
     """Where an object that was finished is now; one that was lost is waited for while it is made again.
+
+    With `refused`, where that is which its task returned and which was refused; it is not made again.
 
     Raises
     ------
@@ -412,10 +414,12 @@ def find_again(session: Session, obj: DataObject) -> Operation[ObjectData]:
     """
     client = client_of(session)
     while True:
-        located = yield client._ask(lambda request: Locate(request, session.session_id, [obj.id]))
+        located = yield client._ask(lambda request: Locate(request, session.session_id, [obj.id], refused))
         if located.objects[0] is not None:
             found: ObjectData = located.objects[0]
             return found
+        if refused:
+            raise RainException(f"what was returned for {obj!r} is gone with its governor, or its task was run again")
         state = None
         if session.active:
             yield from update(session, [obj])

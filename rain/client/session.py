@@ -19,6 +19,7 @@ from rain.client.failures import failure
 from rain.client.modules import Surroundings
 from rain.client.operations import Item
 from rain.client.progress import with_bar
+from rain.client.refused import fetch_refused
 from rain.client.stall import Stall
 from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
 from rain.client.task import Task
@@ -29,6 +30,7 @@ from rain.common.errors import RainException, SessionException
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.graph import Graph
+    from rain.common.labeled_list import LabeledList
     from rain.io.data_instance import DataInstance
 
 
@@ -649,6 +651,12 @@ class Session:
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
         """The data of a finished object, for who looks at a part of them: see `operations.peek`."""
         return self._block(operations.peek(self, obj), timeout)
+
+    def _fetch_refused(self, task: Task, timeout: float | None) -> LabeledList[DataInstance]:
+        return self._block(fetch_refused(self, task), timeout)
+
+    async def _fetch_refused_async(self, task: Task, timeout: float | None) -> LabeledList[DataInstance]:
+        return await self._perform(fetch_refused(self, task), timeout)
 
     def _output_of(self, task: Task, timeout: float | None) -> tuple[str, str]:
         return self._block(operations.output_of(self, task), timeout)

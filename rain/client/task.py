@@ -326,6 +326,46 @@ class Task:
         instances: list[DataInstance] = await self._session.fetch_async(self._held(), timeout=timeout)
         return instances
 
+    def fetch_refused(self, timeout: float | None = None) -> LabeledList[DataInstance]:
+        """What it returned, if it failed because that could not be taken as its outputs.
+
+        A function whose result cannot be encoded as it was declared (a set as JSON, a mixed column as Arrow), or does
+        not fit the number of outputs, fails; what it returned is kept, pickled, until the task is retried or forgotten
+        or its session ends.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        LabeledList of DataInstance
+            By the labels of the outputs: `load` gives each value. Values that did not fit the number of outputs come
+            as one, in the place of the first.
+
+        Raises
+        ------
+        RainException
+            If it did not fail for that, or the governor that held it is lost.
+        TimeoutError
+
+        Examples
+        --------
+        >>> numbers = remote(auto_encode="json")(lambda ctx: {1, 2})
+        >>> with client.new_session("refused") as session:
+        ...     try:
+        ...         session.run(numbers())
+        ...     except TaskException as error:
+        ...         print(error.task.fetch_refused()[0].load())
+        {1, 2}
+        """
+        return self._session._fetch_refused(self, timeout)
+
+    async def fetch_refused_async(self, timeout: float | None = None) -> LabeledList[DataInstance]:
+        """Awaitable `fetch_refused`."""
+        return await self._session._fetch_refused_async(self, timeout)
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is finished.
 

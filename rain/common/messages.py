@@ -101,9 +101,11 @@ class Damage(Part):
 
 
 class TaskResult(Part):
-    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order.
+    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order. With an error of
+    kind ``"refused"`` `outputs` holds what was returned instead, pickled; with any other error it is empty.
 
-    `damage` is for the governor: with it there is an error, which counts only if the attempt shall not go again."""
+    `damage` is for the governor: with it there is an error, which counts only if the attempt shall not go again.
+    """
 
     id: ID
     attempt: int
@@ -383,11 +385,13 @@ class Update(Message):
 
 
 class Locate(Message):
-    """Where are these finished objects now? Answered by `Located`."""
+    """Where are these finished objects now? With `refused`: what their task returned in their place, if it failed
+    because that was refused. Answered by `Located`."""
 
     request: int
     session_id: int
     objects: list[ID]
+    refused: bool = False
 
 
 class GetOutput(Message):
@@ -490,7 +494,7 @@ class Updated(Message):
 
 
 class Located(Message):
-    """Same order as asked; None for an object that is not finished or gone."""
+    """Same order as asked; None for an object that is not finished (or not refused, if that was asked) or gone."""
 
     request: int
     objects: list[ObjectData | None]

@@ -128,7 +128,8 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
         ``"exception"`` (raised by user code), ``"exit"`` (a program's wrong exit status), ``"crash"`` (the executor's
         process died), ``"timeout"``, ``"memory"``, ``"cancelled"``, ``"rain"`` (bad config, missing file and the like),
         ``"lost"`` (governor lost and the task may not run again), ``"input"`` (an input cannot be had),
-        ``"resources"`` (no governor can ever hold it), ``"dependency"`` (a task that it needs failed).
+        ``"resources"`` (no governor can ever hold it), ``"dependency"`` (a task that it needs failed), ``"refused"``
+        (what a function returned could not be taken as the declared outputs; it is kept with the result, pickled).
     message : str
         The whole plain text for people: for Python the remote traceback, for programs the exit status or signal by
         name with the tail of stderr.

@@ -31,7 +31,7 @@ from rain.executor.context import Context, check_user
 from rain.executor.failure import describe
 from rain.executor.modules import Ask, Modules
 from rain.executor.readonly import ReadOnly
-from rain.executor.returned import Returned
+from rain.executor.returned import Returned, ReturnRefused
 from rain.executor.staging import Staging
 from rain.io import memory
 from rain.io.codecs import resolving
@@ -186,6 +186,9 @@ class PythonTasks:
             raise
         except Interrupted:
             result.error = TaskError("cancelled", "the task was interrupted")
+        except ReturnRefused as refusal:
+            result.outputs = refusal.outputs
+            result.error = TaskError("refused" if refusal.outputs else "rain", shorten(str(refusal)))
         except _Misuse as misuse:
             result.error = TaskError("rain", shorten(str(misuse)))
         except BaseException as error:
@@ -194,11 +197,7 @@ class PythonTasks:
         finally:
             values, self._values = self._values, None
         self._check_inputs(task, values, result)
-        if result.error is not None:
-            result.outputs = []
-            staging.discard(everything=True)
-        else:
-            staging.discard(everything=False)
+        staging.discard(everything=not result.outputs)
         return result
 
     def _check_inputs(self, task: ExecutorTask, values: _Inputs | None, result: TaskResult) -> None:
@@ -241,10 +240,7 @@ class PythonTasks:
             info.user = _checked_user(seen.user)
         if seen.error is not None:
             raise _Misuse(str(seen.error))
-        try:
-            return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
-        except RainException as error:
-            raise _Misuse(str(error)) from error
+        return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
 
     def arrived(self) -> bool:
         """New tasks are here; False if they must not run in this executor, because the user's code has changed."""

@@ -17,6 +17,21 @@ from rain.io.data_instance import DataInstance
 from rain.io.files import checksum
 
 _AS_TEXT = ("json", "mime/", "user/", "text")
+_KEPT_AS = ("pickle", "cloudpickle")
+
+
+class ReturnRefused(RainException):
+    """What a function returned cannot be taken as the declared outputs.
+
+    Attributes
+    ----------
+    outputs : list of OutputResult
+        What it returned instead, pickled: so much of it as can be.
+    """
+
+    def __init__(self, message: str, outputs: list[OutputResult]) -> None:
+        super().__init__(message)
+        self.outputs = outputs
 
 
 class Returned:
@@ -56,9 +71,17 @@ class Returned:
 
         Raises
         ------
-        RainException
-            If `value` is not what was declared.
+        ReturnRefused
+            If `value` is not what was declared, or cannot be encoded as that.
         """
+        try:
+            return self._taken(value)
+        except RainException as error:
+            self._staging.take_back()
+            kept, whole = self._kept(value)
+            raise ReturnRefused(f"{error}{self._where(value, kept, whole)}", kept) from error
+
+    def _taken(self, value: Any) -> list[OutputResult]:
         outputs = self._outputs
         if len(outputs) == 1:
             return [self._one(value, outputs[0], self._encode[0])]
@@ -71,6 +94,44 @@ class Returned:
             return []
         values = self._several(value)
         return [self._one(*each) for each in zip(values, outputs, self._encode, strict=True)]
+
+    def _kept(self, value: Any) -> tuple[list[OutputResult], bool]:
+        """What was returned, pickled, each value in its output's place; or (True) the whole of it in the first."""
+        values: Sequence[Any] = [value]
+        whole = len(self._outputs) > 1
+        if whole:
+            try:
+                values, whole = self._several(value), False
+            except RainException:
+                pass
+        kept = [self._kept_one(*each) for each in zip(values, self._outputs, strict=False)]
+        return [output for output in kept if output is not None], whole
+
+    def _kept_one(self, value: Any, spec: ObjectSpec) -> OutputResult | None:
+        if value is None:
+            return None
+        if isinstance(value, DataInstance):
+            if value.source.is_dir:
+                return None
+            data, file, digest = self._bytes_of(value)
+            info = ObjectInfo(size=value.source.size, content_type=value.content_type)
+            return OutputResult(spec.id, info, data, file, digest)
+        for content_type in _KEPT_AS:
+            try:
+                stored = self._staging.store(value, content_type)
+            except RainException:
+                continue
+            output = self._stored(stored, spec, None)
+            output.info.content_type = content_type
+            return output
+        return None
+
+    def _where(self, value: Any, kept: Sequence[OutputResult], whole: bool) -> str:
+        if kept:
+            what = "all that it returned is" if whole else "what it returned is"
+            return f". But {what} not lost: task.fetch_refused() gets it"
+        lost = self._outputs and value is not None and not isinstance(value, DataInstance)
+        return ". It could not be pickled either, and is lost" if lost else ""
 
     def _several(self, value: Any) -> Sequence[Any]:
         """One value for each of several outputs."""

@@ -197,6 +197,10 @@ class Staging:
         """Whether `source` was staged by this task (not by one before it)."""
         return isinstance(source, StagedFile | StagedDirectory) and source.ref.path in self._made
 
+    def take_back(self) -> None:
+        """Nothing became an output after all: what is not given once more will be discarded."""
+        self._made = dict.fromkeys(self._made, False)
+
     def discard(self, everything: bool) -> None:
         """Remove files that became no output; `everything`: the others too, because the attempt failed."""
         for path, given in self._made.items():

@@ -593,6 +593,9 @@ class Governor:
             if not isinstance(error, RainException | OSError):
                 log.exception("outputs of task %s cannot be stored", result.id)
             store.drop([output.id for output in result.outputs])
+            if result.error is not None:  # what it returned was refused, and now it is lost too
+                message = f"{result.error.message}\nIt could not be kept on governor {self.governor_id}: {error}"
+                return failure(result, message)
             return failure(result, f"an output could not be stored on governor {self.governor_id}: {error}")
         return result
 

@@ -214,7 +214,7 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
     else:
         assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
-        assert not obj.sites, obj
+        assert obj.info is not None or not (obj.sites or obj.data), obj
 
 
 def _check_governor(graph: Graph, governor: Governor) -> None:

@@ -17,7 +17,9 @@ from rain.io.data_instance import BytesSource, DataInstance
 
 MODULES = [
     *(module.name for module in pkgutil.iter_modules(rain.client.__path__, "rain.client.")),
+    "rain.io.cbor",
     "rain.io.data_instance",
+    "rain.io.same",
     "rain.common.content_type",
     "rain.common.labeled_list",
     "rain.common.text",

@@ -18,6 +18,8 @@ from rain.governor.core.events import FetchDone, ObjectMoved
 from rain.governor.core.outbox import flush
 from rain.governor.core.records import Fetching, Object, Phase, Presence, Session, State, Task
 
+IN_STORE = (Presence.PRESENT, Presence.REFUSED)
+
 
 def find(state: State, id: ID) -> Object | None:
     """The record of an object, if there is one."""
@@ -74,6 +76,22 @@ def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo)
         _comes_again(state, spec.id)
     obj.known = Known(spec, info)
     make_present(state, obj)
+
+
+def refused(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) -> None:
+    """A task here returned what cannot be this object; the store has it. Whoever waits for the object waits on."""
+    obj = session.objects.get(spec.id)
+    if obj is None:
+        obj = session.objects[spec.id] = Object(spec.id, session)
+    if obj.presence is Presence.PRESENT or obj.drop:
+        return  # it was made before, and is there by right
+    if state.dropped or state.lost:
+        _comes_again(state, spec.id)
+    if obj.presence is Presence.FETCHING:
+        _cancel_fetch(state, obj)
+    obj.known = Known(spec, info)
+    obj.presence = Presence.REFUSED
+    obj.source = None
 
 
 def _comes_again(state: State, id: ID) -> None:
@@ -169,7 +187,7 @@ def _unused(state: State, obj: Object) -> None:
 
 def remove(state: State, obj: Object) -> None:
     """Delete an object that nobody uses, and say so."""
-    if obj.presence is Presence.PRESENT:
+    if obj.presence in IN_STORE:
         state.store_drops.append(obj.id)
         for executor in obj.session.executors.values():
             executor.functions.discard(obj.id)
@@ -208,5 +226,5 @@ def discard(state: State, result: TaskResult) -> None:
 def object_moved(state: State, event: ObjectMoved, now: float) -> None:
     """`ObjectMoved`."""
     obj = find(state, event.id)
-    if obj is not None and obj.presence is Presence.PRESENT:
+    if obj is not None and obj.presence in IN_STORE:
         state.moved[event.id] = event.file

@@ -53,6 +53,7 @@ class Presence(enum.Enum):
     WANTED = "wanted"  # waits for a transfer slot
     FETCHING = "fetching"
     PRESENT = "present"  # in the store
+    REFUSED = "refused"  # in its place the store has what its task returned, which is no such object: nobody's input
 
 
 class End(enum.Enum):

@@ -8,7 +8,7 @@ from rain.common.ids import ID
 from rain.common.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.governor.core.events import FetchFailed, ObjectLost
-from rain.governor.core.objects import discard, find, make_ready, produced, release, want
+from rain.governor.core.objects import IN_STORE, discard, find, make_ready, produced, refused, release, want
 from rain.governor.core.records import (
     BUILTIN,
     PROGRAM,
@@ -151,6 +151,11 @@ def finish(state: State, task: Task, result: TaskResult) -> None:
         else:
             for spec, output in zip(assignment.outputs, result.outputs, strict=True):
                 produced(state, task.session, spec, output.info)
+    elif result.outputs:
+        returned = {output.id: output.info for output in result.outputs}
+        for spec in assignment.outputs:
+            if spec.id in returned:
+                refused(state, task.session, spec, returned[spec.id])
     state.finished.append(result)
     forget(state, task)
 
@@ -242,7 +247,7 @@ def _want_again(state: State, obj: Object) -> None:
 def object_lost(state: State, event: ObjectLost, now: float) -> None:
     """`ObjectLost`: what has not started and needs it goes back to the server."""
     obj = find(state, event.id)
-    if obj is None or obj.presence is not Presence.PRESENT:
+    if obj is None or obj.presence not in IN_STORE:
         return
     obj.presence = Presence.UNKNOWN
     state.fetched.pop(obj.id, None)

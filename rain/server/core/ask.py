@@ -34,7 +34,7 @@ from rain.server.core.explain import explain_task
 from rain.server.core.modules import client_left
 from rain.server.core.news import object_update, release, update_bytes
 from rain.server.core.objects import not_needed
-from rain.server.core.run import object_data
+from rain.server.core.run import is_refused, object_data
 from rain.server.core.settle import cancel
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
@@ -140,7 +140,7 @@ def locate(state: State, client: Client, session: Session, message: Locate) -> N
     size = 0
     for id in message.objects:
         obj = state.graph.object(id) if id[0] == session.id else None
-        if obj is None or obj.state is not OBJ_FINISHED:
+        if obj is None or not (is_refused(obj) if message.refused else obj.state is OBJ_FINISHED):
             found.append(None)
             continue
         size += len(obj.data or b"")

@@ -137,9 +137,9 @@ class ServerCore:
         return ask.server_info(self.state, request, version, address, http)
 
     def object_data(self, id: ID) -> m.ObjectData | None:
-        """A finished object's bytes or places; None if it is not finished or gone."""
+        """The bytes or places of a finished object, or of what was refused in its place; None if there are none."""
         obj = self.state.graph.object(id)
-        if obj is None or obj.state is not OBJ_FINISHED:
+        if obj is None or not (obj.state is OBJ_FINISHED or run.is_refused(obj)):
             return None
         return run.object_data(self.state, obj)
 

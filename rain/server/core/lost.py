@@ -12,7 +12,7 @@ import heapq
 from rain.common.limits import CRASHES_MAX
 from rain.common.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
-from rain.server.core.objects import drop_copies, fail_object, make_ready, used_at, wanted
+from rain.server.core.objects import drop_copies, drop_refused, fail_object, make_ready, used_at, wanted
 from rain.server.core.settle import back, dependency_error, fail, settle_as
 from rain.server.core.state import State
 from rain.server.records import (
@@ -72,6 +72,7 @@ def revive(state: State, tasks: list[Task]) -> None:
         task.info = None
         for obj in task.outputs:
             if obj.state is OBJ_FAILED:
+                drop_refused(state, obj)
                 state.set_object(obj, OBJ_UNFINISHED)
             else:
                 task.again = True  # it had finished once, and failed when it was to make others again

@@ -76,6 +76,14 @@ def fail_object(state: State, obj: Object) -> None:
     state.set_object(obj, OBJ_FAILED)
 
 
+def drop_refused(state: State, obj: Object) -> None:
+    """Let go of what a task returned in place of a failed object."""
+    if obj.info is not None:
+        drop_copies(state, obj)
+        obj.info = obj.data = obj.checksum = None
+        obj.size = 0
+
+
 def used_at(governor: Governor, obj: Object) -> bool:
     """Whether a task that is assigned there has it as an input."""
     return any(obj in task.inputs for task in governor.assigned)

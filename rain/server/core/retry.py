@@ -10,7 +10,7 @@ from rain.common.ids import ID
 from rain.common.messages import Done, Forget, Retry
 from rain.server.core.lost import revive
 from rain.server.core.modules import renew
-from rain.server.core.objects import gone, let_go
+from rain.server.core.objects import drop_refused, gone, let_go
 from rain.server.core.state import State
 from rain.server.core.submit import Cut, Refused, check_objects, discard_uploads, take_objects
 from rain.server.records import CANCELLED, FAILED, OBJ_FAILED, Client, Object, Session, Task
@@ -59,6 +59,9 @@ def forget(state: State, client: Client, session: Session, message: Forget) -> N
             task.forgotten = True
             if task.state is FAILED:
                 let_go(state, task)
+                for obj in task.outputs:
+                    if obj.state is OBJ_FAILED:
+                        drop_refused(state, obj)
             state.tell_task(task)
 
 

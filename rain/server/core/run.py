@@ -13,6 +13,7 @@ from rain.server.core.settle import back, fail
 from rain.server.core.state import State
 from rain.server.records import (
     FINISHED,
+    OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
@@ -55,6 +56,11 @@ def object_data(state: State, obj: Object, with_data: bool = True) -> ObjectData
     if obj.data is not None and with_data:
         return ObjectData(obj.spec, info, obj.data, [], obj.checksum)
     return ObjectData(obj.spec, info, None, places(state, obj), obj.checksum)
+
+
+def is_refused(obj: Object) -> bool:
+    """Whether there is what its task returned in its place."""
+    return obj.state is OBJ_FAILED and (obj.data is not None or bool(obj.holders()))
 
 
 def places(state: State, obj: Object) -> list[Place]:
@@ -163,7 +169,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         if error is None:
             _commit(state, task, governor, result)
         else:
-            _failed(state, task, governor, error)
+            _failed(state, task, governor, error, result.outputs)
 
 
 def _commit(state: State, task: Task, governor: Governor, result: TaskResult) -> None:
@@ -246,7 +252,7 @@ def _stale(state: State, governor: Governor, result: TaskResult) -> None:
             _drop_at(governor, output.id)
 
 
-def _failed(state: State, task: Task, governor: Governor, error: TaskError) -> None:
+def _failed(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
     """An attempt failed: another one, or the task fails."""
     task.error = error
     if error.kind == "crash":
@@ -262,6 +268,25 @@ def _failed(state: State, task: Task, governor: Governor, error: TaskError) -> N
             back(state, task, governor)
             return
     fail(state, task, error)
+    if outputs:
+        _keep_refused(state, task, governor, error, outputs)
+
+
+def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
+    """What a task returned in place of its outputs stays with these until it runs again or is forgotten."""
+    own = {obj.id: obj for obj in task.outputs}
+    for output in outputs:
+        obj = own.get(output.id)
+        if obj is None or obj.state is not OBJ_FAILED or obj in governor.objects or output.id in governor.dropping:
+            if obj is None or obj not in governor.objects:
+                _drop_at(governor, output.id)
+            continue
+        obj.info = output.info
+        obj.info.error = error.message
+        obj.size = output.info.size or 0
+        obj.checksum = output.checksum
+        obj.data = output.data
+        state.graph.add_site(governor, obj, output.file if output.data is None and output.file else Copy.HELD)
 
 
 def _matches(names: tuple[str, ...], classes: list[str]) -> bool:

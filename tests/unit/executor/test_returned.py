@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from rain.common.labeled_list import LabeledList
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.returned import Returned
+from rain.executor.returned import Returned, ReturnRefused
 from rain.executor.staging import Staging
 from rain.io.data_instance import BytesSource, DataInstance
+from rain.io.files import checksum
 
 
 @pytest.fixture
@@ -145,3 +147,64 @@ def test_many_small_outputs_do_not_make_one_huge_message(staging: Staging) -> No
     inline = sum(len(output.data) for output in outputs if output.data is not None)
     assert BATCH_BYTES_TARGET - 60_000 < inline <= BATCH_BYTES_TARGET
     assert sum(output.file is not None for output in outputs) > 20
+
+
+# -- what is refused is kept -----------------------------------------------------------------------------
+
+
+def refused(staging: Staging, value: Any, *specs: ObjectSpec, **options: Any) -> ReturnRefused:
+    with pytest.raises(ReturnRefused) as caught:
+        take(staging, value, *specs, **options)
+    return caught.value
+
+
+def test_what_cannot_be_encoded_is_kept(staging: Staging, tmp_path: Path) -> None:
+    error = refused(staging, {1, 2}, spec(), encode=["json"])
+    assert "set cannot be encoded as 'json'" in str(error)
+    assert str(error).endswith(". But what it returned is not lost: task.fetch_refused() gets it")
+    (kept,) = error.outputs
+    assert (kept.id, kept.info.content_type, kept.info.size) == (ID(1, 5), "pickle", len(kept.data))
+    assert pickle.loads(kept.data) == {1, 2}
+    assert kept.checksum == checksum(kept.data)
+
+
+def test_of_several_all_are_kept_and_large_ones_once(staging: Staging, tmp_path: Path) -> None:
+    large = bytes(200_000)
+    specs = (spec("a", id=5), spec("b", id=6), spec("c", id=7), spec("d", id=8))
+    error = refused(staging, [large, {1}, lambda: 7, None], *specs, encode=["pickle", "json", "json", "json"])
+    a, b, c = error.outputs
+    assert [output.id.id for output in error.outputs] == [5, 6, 7]
+    assert [output.info.content_type for output in error.outputs] == ["pickle", "pickle", "cloudpickle"]
+    assert pickle.loads(Path(a.file.path).read_bytes()) == large
+    assert pickle.loads(b.data) == {1}
+    assert pickle.loads(c.data)() == 7
+    staging.discard(everything=False)
+    assert [str(path) for path in tmp_path.iterdir()] == [a.file.path]
+
+
+def test_what_does_not_fit_the_outputs_is_kept_as_one(staging: Staging) -> None:
+    specs = (spec("a", id=5), spec("b", id=6))
+    error = refused(staging, [1, 2, 3], *specs, encode=["json", "json"])
+    assert "returned 3 values (list), but the task has 2 outputs" in str(error)
+    assert str(error).endswith(". But all that it returned is not lost: task.fetch_refused() gets it")
+    (kept,) = error.outputs
+    assert (kept.id.id, pickle.loads(kept.data)) == (5, [1, 2, 3])
+    assert pickle.loads(refused(staging, {"a": 1}, spec()).outputs[0].data) == {"a": 1}
+
+
+def test_staged_files_are_kept_as_they_are(staging: Staging, tmp_path: Path) -> None:
+    made = staging.instance(staging.store(list(range(100_000)), "json"), "json")
+    (kept,) = refused(staging, made, spec(content_type="text")).outputs
+    assert kept.info.content_type == "json"
+    staging.discard(everything=False)
+    assert json.loads(Path(kept.file.path).read_text())[-1] == 99_999
+
+
+def test_what_cannot_be_pickled_either_is_said_to_be_lost(staging: Staging, tmp_path: Path) -> None:
+    error = refused(staging, (x for x in ()), spec(), encode=["json"])
+    assert error.outputs == []
+    assert str(error).endswith(". It could not be pickled either, and is lost")
+    assert refused(staging, None, spec()).outputs == []
+    assert refused(staging, 5).outputs == []
+    staging.discard(everything=True)
+    assert list(tmp_path.iterdir()) == []

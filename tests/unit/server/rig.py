@@ -163,6 +163,13 @@ class Rig:
         error = TaskError(kind, text, None, list(classes))
         self.says(name, m.Finished([m.TaskResult(task.id, attempt, TaskInfo(duration=0.001), [], error)]))
 
+    def refuse(self, task: TaskSpec, large: bool = False, value: bytes = b"returned") -> None:
+        """An attempt fails because what it returned is refused; it is kept."""
+        name, attempt = self.where(task)
+        outputs = [self.output(id, name, large, value) for id in task.outputs]
+        error = TaskError("refused", "not that")
+        self.says(name, m.Finished([m.TaskResult(task.id, attempt, TaskInfo(duration=0.001), outputs, error)]))
+
     # -- looking --------------------------------------------------------------------------------
 
     def state(self, item: TaskSpec | ID) -> str:
