@@ -12,6 +12,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from rain.client import requests, stall
+from rain.client.constants import Uploads
 from rain.client.operations import End, Item, checked, update
 from rain.client.restore import restore
 from rain.client.session import Session
@@ -118,6 +119,7 @@ class Client:
 
     def _start(self, link: Link) -> None:
         self._link = link
+        self._uploads = Uploads(link.welcome.incoming)
         self._connected = not self._over
         # A server that listens on loopback only has all its governors on this host.
         self._has_other_hosts = not is_loopback(parse_address(link.welcome.data or self._address)[0])
@@ -190,8 +192,8 @@ class Client:
 
     @property
     def _incoming(self) -> str:
-        """The folder in which the server looks for large constants; empty if it is on another host."""
-        return self._link.welcome.incoming
+        """The folder for large constants where the server finds them; empty if it is on another host."""
+        return self._uploads.folder()
 
     def _ipython_display_(self) -> None:
         display.show("client", self)
@@ -414,6 +416,7 @@ class Client:
             self._over = "closed"
             self._connected = False
             self._link.close()
+            self._uploads.close()
             self._end_all("closed", "closed: its client was closed", RainException(f"{self!r} was closed"))
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None

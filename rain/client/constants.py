@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from rain.common.limits import INLINE_BYTES_MAX
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
+    from rain.io.scratch import Scratch
 
 
 class Value:
@@ -31,7 +33,7 @@ class Value:
     data : bytes or None
         The bytes, where they are in memory.
     name : str
-        Name of the file in the server's incoming folder; empty while there is none.
+        Of the file, below the server's incoming folder; empty while there is none.
     path : str
         That file as this process wrote it; empty if there is none or the server has taken it over.
     checksum : int or None
@@ -83,7 +85,7 @@ class Value:
         path = os.path.join(folder, name)
         written = write_file([self.view()], path)
         assert isinstance(written, Written)
-        self.name, self.path, self.checksum = name, path, written.checksum
+        self.name, self.path, self.checksum = _upload_name(folder, name), path, written.checksum
 
     def hand_over(self) -> None:
         """The file belongs to the server now."""
@@ -96,7 +98,7 @@ class Value:
         from rain.io.memory import map_fd
 
         value = cls(None, size)
-        value.name, value.path, value.checksum = name, os.path.join(folder, name), checksum
+        value.name, value.path, value.checksum = _upload_name(folder, name), os.path.join(folder, name), checksum
         fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             value._map = map_fd(fd, size)
@@ -105,8 +107,53 @@ class Value:
         return value
 
 
+class Uploads:
+    """This client's own folder in the server's incoming folder, made when it is first needed.
+
+    It is locked as long as this process lives, so that the server sees at once when nobody will submit what is in it.
+
+    Parameters
+    ----------
+    incoming : str
+        The server's folder; empty if it is on another host.
+    """
+
+    def __init__(self, incoming: str) -> None:
+        self._incoming = incoming
+        self._lock = threading.Lock()
+        self._scratch: Scratch | None = None
+
+    def folder(self) -> str:
+        """Where constants may be written; empty if they are to be sent instead."""
+        if not self._incoming:
+            return ""
+        with self._lock:
+            if self._scratch is None:
+                from rain.io.scratch import UPLOADS, Scratch
+
+                try:
+                    self._scratch = Scratch(self._incoming, UPLOADS)
+                except OSError:  # another user's server, or memory is full
+                    self._incoming = ""
+                    return ""
+            return self._scratch.path
+
+    def close(self) -> None:
+        """Remove what was not submitted."""
+        with self._lock:
+            self._incoming = ""
+            if self._scratch is not None:
+                self._scratch.close()
+                self._scratch = None
+
+
+def _upload_name(folder: str, name: str) -> str:
+    """What the server is told about the file `name` in our folder."""
+    return f"{os.path.basename(folder)}/{name}"
+
+
 def new_name() -> str:
-    """A name for a file in the incoming folder."""
+    """A name for a constant's file."""
     return secrets.token_hex(16)
 
 

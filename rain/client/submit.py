@@ -228,7 +228,9 @@ async def _put(client: Client, value: Value) -> None:
     connection = await open_data(client._link.welcome.data or client._address, credentials)
     try:
         name = new_name()
-        value.checksum = await put_pieces(connection, name, value.size, [value.view()])
+        value.checksum = await put_pieces(
+            connection, name, value.size, [value.view()], client._link.welcome.conversation
+        )
         value.name = name
     finally:
         connection.close()

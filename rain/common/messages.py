@@ -730,10 +730,12 @@ class DataList(Message):
 
 class DataPut(Message):
     """Client to server: the bytes of a large constant follow as raw frames, then `DataEnd`; the file is known as
-    `name` until a `Submit` names it. Answered by `DataEnd` or `DataError`."""
+    `name` until a `Submit` names it, or the client that holds `conversation` is gone. Answered by `DataEnd` or
+    `DataError`."""
 
     name: str
     size: int
+    conversation: str = ""
 
 
 class DataHeader(Message):

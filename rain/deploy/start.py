@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program, stop_guardian
 from rain.io.process import is_alive, parse_cpus, start_time
-from rain.io.scratch import Scratch
+from rain.io.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, Scratch, clean, remove_left
 from rain.io.transport import listen
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
@@ -275,6 +276,16 @@ def stop(address: str | None) -> str:
         )
     ended = stop_guardian(file.guardian, file.guardian_start)
     path.unlink(missing_ok=True)
+    runtime.tidy()
     if not ended:
+        _remove_left(file)
         raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
     return file.address
+
+
+def _remove_left(file: runtime.ConnectionFile) -> None:
+    """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of the dead."""
+    if file.logdir:
+        remove_left(file.logdir)
+    for parent, kind in ((MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS), (tempfile.gettempdir(), GOVERNOR)):
+        clean(parent, kind)

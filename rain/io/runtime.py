@@ -150,6 +150,12 @@ def runtime_dir() -> Path:
     return path
 
 
+def tidy() -> None:
+    """Remove the user's runtime folder if nothing is in it any more; whoever needs it next makes it again."""
+    with contextlib.suppress(OSError, RainException):
+        os.rmdir(runtime_dir())
+
+
 def private_logs() -> Scratch:
     """A new folder (0700) for logs that nobody named a place for; should its owner be killed they stay for a day.
 
@@ -204,8 +210,10 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
     data = msgspec.json.format(msgspec.json.encode(file)) + b"\n"
     partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = _new_private(partial)
+        except FileNotFoundError:  # the `tidy` of another process came between
+            descriptor = _new_private(partial)
         try:
             os.fchmod(descriptor, 0o600)
             os.write(descriptor, data)
@@ -217,6 +225,11 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
             partial.unlink()
         raise ResourceError(f"cannot write the connection file {target}: {error.strerror}") from None
     return target
+
+
+def _new_private(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def read(path: str | os.PathLike[str]) -> ConnectionFile:

@@ -493,8 +493,11 @@ async def _into_memory(connection: DataConnection, request: DataGet | DataList, 
 # -- putting -----------------------------------------------------------------------------------------
 
 
-async def put_pieces(connection: DataConnection, name: str, size: int, pieces: Iterable[Buffer]) -> int:
-    """Send `size` bytes to the server, to be known as `name` until a submit names it; gives their checksum.
+async def put_pieces(
+    connection: DataConnection, name: str, size: int, pieces: Iterable[Buffer], conversation: str = ""
+) -> int:
+    """Send `size` bytes to the server, to be known as `name` until a submit in `conversation` names it; gives their
+    checksum.
 
     Raises
     ------
@@ -513,7 +516,7 @@ async def put_pieces(connection: DataConnection, name: str, size: int, pieces: I
         return view
 
     try:
-        await _timely(connection, connection.send(DataPut(name, size)))
+        await _timely(connection, connection.send(DataPut(name, size, conversation)))
         while (view := await in_thread(following)) is not None:
             for start in range(0, len(view), CHUNK_BYTES):
                 await _timely(connection, connection.send_payload(view[start : start + CHUNK_BYTES]))

@@ -1,21 +1,25 @@
 """Files of large constants: what clients bring before the `Submit` that names it.
 
-A client on this host writes the file straight into the `incoming` folder; another one sends it over a data connection
-(`DataPut`). `claim` takes a file over when its submit arrives: from then on it is the server's, read-only, and lives
-until the core says that nobody needs it (`DiscardUpload`). What was never claimed goes with its client or the server.
+A client on this host writes the file straight into a folder of its own in `incoming`, which it has locked; another one
+sends it over a data connection (`DataPut`) into `incoming` itself. `claim` takes a file over when its submit arrives:
+from then on it is the server's, read-only, and lives until the core says that nobody needs it (`DiscardUpload`). What
+was never claimed goes with its client (`sweep`, `abandon`) or the server.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
+from collections.abc import Iterable
 
 from rain.common.errors import RainException
 from rain.common.messages import Constant, FileRef
+from rain.io.scratch import UPLOADS, clean
+from rain.io.tree import remove_tree
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{8,80}")
+_OWN_NAME = re.compile(rf"(?:{UPLOADS}[a-z0-9_]{{8}}/)?{_NAME.pattern}")
 
 
 class ConstantFiles:
@@ -40,7 +44,7 @@ class ConstantFiles:
             os.makedirs(path, mode=0o700, exist_ok=True)
 
     def incoming_path(self, name: str) -> str:
-        """Where an upload called `name` is written.
+        """Where an upload called `name` that is sent to the server is written.
 
         Raises
         ------
@@ -60,8 +64,10 @@ class ConstantFiles:
             If the file is not there, is not a regular file or has another size than announced.
         """
         name = constant.upload or ""
-        path = self.incoming_path(name)
-        kept = os.path.join(self._kept, name)
+        if not _OWN_NAME.fullmatch(name):
+            raise RainException(f"{name!r} is not the name of an upload of constant {constant.id}")
+        path = os.path.join(self.incoming, name)
+        kept = os.path.join(self._kept, os.path.basename(name))
         try:
             os.rename(path, kept)
             found = os.lstat(kept)
@@ -80,12 +86,26 @@ class ConstantFiles:
     def discard(self, names: list[str]) -> None:
         """Remove files that nobody needs; readers that mapped one keep what they mapped."""
         for name in names:
-            for folder in (self._kept, self.incoming):
-                try:
-                    os.unlink(os.path.join(folder, name))
-                except FileNotFoundError:
-                    continue
+            if _OWN_NAME.fullmatch(name):
+                _unlink(os.path.join(self._kept, os.path.basename(name)))
+                _unlink(os.path.join(self.incoming, name))
+
+    def abandon(self, names: Iterable[str]) -> None:
+        """Remove those of these that were sent by a client that is gone, and were not claimed."""
+        for name in names:
+            _unlink(self.incoming_path(name))
+
+    def sweep(self) -> None:
+        """Remove what clients on this host wrote that are dead. In any thread."""
+        clean(self.incoming, UPLOADS)
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

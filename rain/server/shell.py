@@ -141,6 +141,8 @@ class Server:
         self._governors: dict[Conversation, str] = {}
         self._client_count = 0
         self._behind: dict[str, bool] = {}  # clients, and whether they are to catch up before they hear more news
+        self._sent: dict[str, set[str]] = {}  # conversation with a client -> uploads that came over data connections
+        self._sweep: asyncio.Future[None] | None = None
         self._turn_due = False
         self._listener: Listener | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -247,6 +249,7 @@ class Server:
             conversation.on_gone = lambda reason: self._client_gone(name, conversation)
             self._add_peer(name, conversation)
             self._behind[name] = False
+            self._sent[conversation.name] = set()
             self._step(ev.ClientJoined(name))
         else:
             conversation.on_messages = lambda messages: self._governor_said(conversation, messages)
@@ -271,8 +274,11 @@ class Server:
     def _claim(self, constants: list[Constant]) -> None:
         for constant in constants:
             constant.file = self._constants.claim(constant) if constant.upload else None
+            for names in self._sent.values():
+                names.discard(constant.upload or "")
 
     def _client_gone(self, name: str, conversation: Conversation) -> None:
+        self._constants.abandon(self._sent.pop(conversation.name, ()))
         if self._peers.get(name) is conversation:
             del self._peers[name], self._senders[name]
             del self._behind[name]
@@ -441,6 +447,8 @@ class Server:
         if self._pushed_s >= EVENTS_EVERY_S:
             self._pushed_s = 0.0
             self._log.push()
+            if self._sweep is None or self._sweep.done():
+                self._sweep = self._loop.run_in_executor(None, self._constants.sweep)
 
     # -- data connections -----------------------------------------------------------------------
 
@@ -489,6 +497,10 @@ class Server:
         try:
             path = self._constants.incoming_path(request.name)
             checksum = await serve_put(connection, request, path)
+            if request.conversation not in self._sent:
+                self._constants.abandon([request.name])
+                raise RainException("the client that sent this constant is gone")
+            self._sent[request.conversation].add(request.name)
         except (RainException, OSError) as error:
             await connection.send(DataError(str(error)))
             connection.close()
