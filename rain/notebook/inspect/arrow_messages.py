@@ -18,7 +18,7 @@ from rain.notebook.inspect.ranges import Ranges
 MAGIC = b"ARROW1"
 SCHEMA, DICTIONARY, BATCH = 1, 2, 3
 _CONTINUATION = b"\xff\xff\xff\xff"
-_BLOCK_BYTES = 24
+_ENVELOPE_BYTES = 32
 
 
 class Message(NamedTuple):
@@ -88,6 +88,13 @@ class _Table:
         at = self._field(field)
         return None if at is None else _Table(self._data, at + self._take("<I", at))
 
+    def place(self, field: int) -> int:
+        """Where in the data the table of a field begins."""
+        found = self.table(field)
+        if found is None:
+            raise Damaged("an Arrow message is damaged: a part of it is missing")
+        return found._at
+
     def structs(self, field: int, form: struct.Struct) -> list[tuple[int, ...]]:
         at = self._field(field)
         if at is None:
@@ -134,6 +141,9 @@ def read_message(ranges: Ranges, start: int) -> Message | None:
     rows = batch.number(0, "<q")
     if rows < 0:
         raise Damaged("an Arrow message is damaged: it has less than no rows")
+    # pyarrow ends the process when it is to slice an array whose length is below 0.
+    if any(not 0 <= nulls <= length for length, nulls in batch.structs(1, struct.Struct("<qq"))):
+        raise Damaged("an Arrow message is damaged: it has arrays of impossible lengths")
     compressed = None
     if batch.table(3) is not None:
         compressed = tuple((at, long) for at, long in batch.structs(2, struct.Struct("<qq")))
@@ -149,24 +159,60 @@ def walk(ranges: Ranges, start: int) -> Iterator[Message]:
         start = message.end
 
 
-def footer(ranges: Ranges) -> tuple[list[int], list[int]]:
-    """Where the dictionaries and the batches of a file begin.
+class Footer(NamedTuple):
+    """What stands at the end of a file.
+
+    Attributes
+    ----------
+    schema : bytes
+        As a stream begins with it.
+    dictionaries, batches : list of int
+        Where they begin.
+    """
+
+    schema: bytes
+    dictionaries: list[int]
+    batches: list[int]
+
+
+def footer(ranges: Ranges) -> Footer:
+    """The end of a file.
 
     Raises
     ------
     RainException
-        If there is no footer: the file is cut off, or none.
+        If there is none: the file is cut off, or none.
     """
     tail = ranges.exactly(max(ranges.size - 10, 0), 10)
     length = int.from_bytes(tail[:4], "little", signed=True)
     if tail[4:] != MAGIC or not 0 < length <= min(ARROW_HEAD_BYTES_MAX, ranges.size - 10):
         raise Damaged("the file's end is missing: it is cut off")
-    root = _Table.root(ranges.exactly(ranges.size - 10 - length, length))
+    data = ranges.exactly(ranges.size - 10 - length, length)
+    root = _Table.root(data)
     form = struct.Struct("<qi4xq")
     dictionaries, batches = ([block[0] for block in root.structs(field, form)] for field in (2, 3))
     if any(not 0 <= at < ranges.size for at in dictionaries + batches):
         raise Damaged("the file's end is damaged: it names batches that are not there")
-    return dictionaries, batches
+    return Footer(_enveloped(data, root), dictionaries, batches)
+
+
+def _enveloped(data: bytes, root: _Table) -> bytes:
+    """The schema of a footer as a message of a stream.
+
+    A message is a table whose field `header` says how far behind it the schema begins; so one is put in front of the
+    footer as it is. The numbers by which the schema knows its dictionaries stay as they are, too.
+    """
+    version, schema = root.number(0, "<H"), root.place(1)
+    table = struct.pack("<I5H2xiHBxI4x", 16, 10, 12, 4, 6, 8, 12, version, SCHEMA, _ENVELOPE_BYTES + schema - 24)
+    assert len(table) == _ENVELOPE_BYTES
+    body = table + data + bytes(-len(data) % 8)
+    return _CONTINUATION + len(body).to_bytes(4, "little") + body
+
+
+def is_big_endian(schema: bytes) -> bool:
+    """Whether the numbers of a table with this schema (a message) are written with their highest byte first."""
+    found = _Table.root(schema[8 if schema.startswith(_CONTINUATION) else 4 :]).table(2)
+    return found is not None and found.number(0, "<h") == 1
 
 
 def inflated(ranges: Ranges, message: Message) -> int:

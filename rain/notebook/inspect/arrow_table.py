@@ -11,10 +11,12 @@ that keeps broken offsets from leading anywhere.
 
 from __future__ import annotations
 
+import datetime
 import json
 import mmap
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from rain.common.errors import RainException
@@ -37,7 +39,13 @@ from rain.notebook.inspect.tables import cell, needs, table
 _FIRST_HEADS_MAX = 32
 _KIND = b"rain:kind"
 _MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # which Python 3.11 has no name for
-_UNREADABLE = (OSError, ValueError, MemoryError, LookupError, OverflowError, NotImplementedError, TypeError)
+_MIDNIGHT = datetime.time()
+_VIEW = struct.Struct("<i4xii")
+_VIEW_INLINE_BYTES = 12
+_UNREADABLE = (
+    *(OSError, ValueError, MemoryError, LookupError, OverflowError, NotImplementedError, TypeError),
+    SystemError,  # the length of an array is below 0
+)
 """What pyarrow raises for data that are damaged: its own errors are each one of these, or of `ArrowException`."""
 
 
@@ -46,12 +54,13 @@ class _TooMuch(Exception):
 
 
 class _Memory:
-    """Reserved memory in which pieces of the data lie, some filled in and some not."""
+    """Reserved memory in which a schema and pieces of the data lie, some filled in and some not."""
 
-    def __init__(self, ranges: Ranges, pieces: list[tuple[int, int]]) -> None:
+    def __init__(self, ranges: Ranges, schema: bytes, pieces: list[tuple[int, int]]) -> None:
         self._ranges = ranges
+        self._first = len(schema)
         self._pieces = pieces
-        size = sum(end - start for start, end in pieces)
+        size = len(schema) + sum(end - start for start, end in pieces)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
             self.map = mmap.mmap(-1, max(size, 1), flags=flags)
@@ -59,10 +68,11 @@ class _Memory:
             raise RainException(
                 f"there is no room to lay out a batch of {size_text(size)}; load it in a task"
             ) from None
+        self.map[: len(schema)] = schema
 
     def fill(self, start: int, length: int) -> None:
         """Read the data for a range of the memory."""
-        at = 0
+        at = self._first
         for begin, end in self._pieces:
             low, high = max(start, at), min(start + length, at + end - begin)
             if low < high:
@@ -72,15 +82,22 @@ class _Memory:
 
 
 class _Batch:
-    """A record batch whose buffers are filled in as they are needed."""
+    """A record batch whose buffers are filled in as they are needed.
 
-    def __init__(self, pa: Any, ranges: Ranges, before: list[Message], message: Message) -> None:
-        self._memory = _Memory(ranges, [(part.start, part.end) for part in [*before, message]])
-        at = 0
-        for part in [*before, message]:
-            whole = part is not message or part.compressed is not None
+    What an array holds beyond the rows that are wanted is zeros, which are wrong in many ways. So the arrays of a
+    column are gone through with the rows of each that are needed, and only these are checked.
+    """
+
+    def __init__(self, pa: Any, ranges: Ranges, schema: bytes, dictionaries: list[Message], message: Message) -> None:
+        self._pa = pa
+        self._memory = _Memory(ranges, schema, [(part.start, part.end) for part in [*dictionaries, message]])
+        swapped = messages.is_big_endian(schema)  # pyarrow copies it to turn it round
+        at = len(schema)
+        for part in [*dictionaries, message]:
+            whole = part is not message or part.compressed is not None or swapped
             if whole and part.end - part.start > ARROW_COLUMN_BYTES_MAX:
-                what = "a compressed batch" if part is message else "a dictionary"
+                kind = "big-endian" if swapped else "compressed"
+                what = f"a {kind} batch" if part is message else "a dictionary"
                 raise RainException(
                     f"{what} of {size_text(part.end - part.start)} can only be read as a whole, and that is over the "
                     f"limit for a look (ARROW_COLUMN_BYTES_MAX, {size_text(ARROW_COLUMN_BYTES_MAX)}); load it"
@@ -96,97 +113,154 @@ class _Batch:
         self._budget = 0
 
     def cells(self, column: int, first: int, count: int) -> list[str]:
-        """Some rows of a column, as text."""
+        """Some rows of a column, as text; where one is damaged, the others are still shown."""
         array = self._batch.column(column)
         self._budget = ARROW_COLUMN_BYTES_MAX
         try:
-            self._need(array.type, iter(array.buffers()), first, first + count)
+            self._prepare(array, first, first + count)
         except _TooMuch:
             return [f"(more than {size_text(ARROW_COLUMN_BYTES_MAX)})"] * count
+        except (self._pa.ArrowException, RainException, *_UNREADABLE):
+            self._budget = ARROW_COLUMN_BYTES_MAX
+            return [self._cell(array, row) for row in range(first, first + count)]
         part = array.slice(first, count)
-        part.validate(full=True)
         try:
-            return [cell(value) for value in part.to_pylist()]
+            return [cell(value) for value in _values(self._pa, part)]
         except Exception:  # a date that Python does not have, for instance
-            return [_one(part, row) for row in range(count)]
+            return [_one(self._pa, part, row) for row in range(count)]
+
+    def _cell(self, array: Any, row: int) -> str:
+        try:
+            self._prepare(array, row, row + 1)
+        except _TooMuch:
+            return f"(more than {size_text(ARROW_COLUMN_BYTES_MAX)})"
+        except (self._pa.ArrowException, RainException, *_UNREADABLE) as error:
+            return cut(f"({error})")
+        return _one(self._pa, array, row)
 
     def _fill(self, buffer: Any, start: int, end: int) -> None:
         """Make a range of a buffer be there."""
         if buffer is None or start >= end:
             return
+        if start < 0 or end > buffer.size:
+            raise _short()
         at = buffer.address - self._base
         if not 0 <= at <= at + buffer.size <= self._size:
-            return  # pyarrow made it itself, of something that was compressed
-        if start < 0 or end > buffer.size:
-            raise Damaged("the buffers of the batch are shorter than its rows need")
+            return  # pyarrow made it itself, of something that was compressed or written in another order
         self._budget -= end - start
         if self._budget < 0:
             raise _TooMuch
         self._memory.fill(at + start, end - start)
 
-    def _need(self, kind: Any, buffers: Iterator[Any], first: int, last: int) -> None:
-        """Fill in what rows from `first` to before `last` need of an array's buffers and its children's."""
+    def _prepare(self, array: Any, first: int, last: int) -> None:
+        """Fill in what rows from `first` to before `last` of an array need, and check that it leads nowhere else.
+
+        Values that are merely odd (a date that is no date) are left to whoever shows them.
+        """
         import pyarrow.types as types
 
+        kind = array.type
         if isinstance(kind, types.lib.BaseExtensionType):
-            self._need(kind.storage_type, buffers, first, last)
+            self._prepare(array.storage, first, last)
             return
-        if types.is_union(kind) or types.is_run_end_encoded(kind) or "view" in str(kind):
-            self._need_all(buffers)
+        if last > len(array):
+            raise _short()
+        if first >= last:
             return
-        valid = next(buffers)
-        self._fill(valid, first // 8, (last + 7) // 8)
-        if types.is_null(kind):
+        buffers = array.buffers()
+        if types.is_union(kind) or types.is_run_end_encoded(kind) or _is_list_view(types, kind):
+            for buffer in buffers:  # of layouts that are rare, everything
+                self._fill(buffer, 0, 0 if buffer is None else buffer.size)
+            array.validate(full=True)
             return
-        if types.is_dictionary(kind):
-            kind = kind.index_type
+        self._fill(buffers[0], first // 8, (last + 7) // 8)
         if types.is_struct(kind):
             for number in range(kind.num_fields):
-                self._need(kind.field(number).type, buffers, first, last)
+                self._prepare(array.field(number), first, last)
         elif types.is_fixed_size_list(kind):
-            self._need(kind.value_type, buffers, first * kind.list_size, last * kind.list_size)
-        elif types.is_boolean(kind):
-            self._fill(next(buffers), first // 8, (last + 7) // 8)
+            self._prepare(array.values, first * kind.list_size, last * kind.list_size)
         elif types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
-            inner = self._between(next(buffers), "<q" if types.is_large_list(kind) else "<i", first, last)
-            self._need(kind.field(0).type, buffers, *inner)
-        elif types.is_binary(kind) or types.is_string(kind):
-            self._fill_between(buffers, "<i", first, last)
-        elif types.is_large_binary(kind) or types.is_large_string(kind):
-            self._fill_between(buffers, "<q", first, last)
-        else:
-            width = kind.bit_width // 8
-            self._fill(next(buffers), first * width, last * width)
+            inner = self._between(buffers[1], "q" if types.is_large_list(kind) else "i", first, last)
+            self._prepare(array.values, *inner)
+        elif types.is_dictionary(kind):
+            self._fill_fixed(buffers[1], kind.index_type, first, last)
+            self._check_indices(array, first, last)
+        elif (
+            types.is_binary(kind) or types.is_string(kind) or types.is_large_binary(kind) or types.is_large_string(kind)
+        ):
+            large = types.is_large_binary(kind) or types.is_large_string(kind)
+            self._fill(buffers[2], *self._between(buffers[1], "q" if large else "i", first, last))
+            array.slice(first, last - first).validate(full=True)
+        elif types.is_binary_view(kind) or types.is_string_view(kind):
+            self._fill_views(buffers[1:], first, last)
+            array.slice(first, last - first).validate(full=True)
+        elif not types.is_null(kind):
+            self._fill_fixed(buffers[1], kind, first, last)
+            # A time of 30 hours would be shown as one of 6.
+            array.slice(first, last - first).validate(full=types.is_time(kind))
 
-    def _fill_between(self, buffers: Iterator[Any], form: str, first: int, last: int) -> None:
-        inner = self._between(next(buffers), form, first, last)
-        self._fill(next(buffers), *inner)
+    def _fill_fixed(self, buffer: Any, kind: Any, first: int, last: int) -> None:
+        width = kind.bit_width
+        self._fill(buffer, first * width // 8, (last * width + 7) // 8)
 
     def _between(self, offsets: Any, form: str, first: int, last: int) -> tuple[int, int]:
         """Where the items of rows begin and end, from a buffer of offsets."""
         width = struct.calcsize(form)
-        if offsets is None or not offsets.size or first >= last:
-            return 0, 0
+        if offsets is None:
+            raise _short()
         self._fill(offsets, first * width, (last + 1) * width)
-        view = memoryview(offsets)
-        if (last + 1) * width > len(view):
-            raise Damaged("the buffers of the batch are shorter than its rows need")
-        begin: int = struct.unpack_from(form, view, first * width)[0]
-        end: int = struct.unpack_from(form, view, last * width)[0]
-        if not 0 <= begin <= end:
+        found = memoryview(offsets)[first * width : (last + 1) * width].tobytes()
+        places = struct.unpack(f"<{last - first + 1}{form}", found)
+        if places[0] < 0 or any(place > after for place, after in pairwise(places)):
             raise Damaged("the batch is damaged: its rows end before they begin")
-        return begin, end
+        return places[0], places[-1]
 
-    def _need_all(self, buffers: Iterator[Any]) -> None:
-        """Of layouts that are rare, everything."""
-        for buffer in buffers:
-            if buffer is not None:
-                self._fill(buffer, 0, buffer.size)
+    def _fill_views(self, buffers: list[Any], first: int, last: int) -> None:
+        """Of strings as views: each is a length, and the bytes, or which buffer they are in, and where."""
+        if buffers[0] is None:
+            raise _short()
+        self._fill(buffers[0], first * _VIEW.size, last * _VIEW.size)
+        for length, number, offset in _VIEW.iter_unpack(memoryview(buffers[0])[first * _VIEW.size : last * _VIEW.size]):
+            if length > _VIEW_INLINE_BYTES:
+                if not 0 <= number < len(buffers) - 1:
+                    raise _short()
+                self._fill(buffers[number + 1], offset, offset + length)
+
+    def _check_indices(self, array: Any, first: int, last: int) -> None:
+        """Whether rows of a dictionary array are in its dictionary, and that is in order; it is there as a whole."""
+        from pyarrow import compute
+
+        array.indices.slice(first, last - first).validate()
+        found = compute.min_max(array.indices.slice(first, last - first)).as_py()
+        dictionary = array.dictionary
+        if found["min"] is not None and not 0 <= found["min"] <= found["max"] < len(dictionary):
+            raise Damaged("the batch is damaged: it names values that its dictionary does not have")
+        budget, self._budget = self._budget, self._size  # it is small, and was read already
+        self._prepare(dictionary, 0, len(dictionary))
+        self._budget = budget
 
 
-def _one(array: Any, row: int) -> str:
+def _short() -> Damaged:
+    return Damaged("the buffers of the batch are shorter than its rows need")
+
+
+def _is_list_view(types: Any, kind: Any) -> bool:
+    return bool(types.is_list_view(kind) or types.is_large_list_view(kind))
+
+
+def _values(pa: Any, array: Any) -> list[Any]:
+    """The values of an array."""
+    if not pa.types.is_date64(array.type):
+        values: list[Any] = array.to_pylist()
+        return values
+    # Milliseconds, of which `to_pylist` keeps the days only.
+    moments = array.view(pa.timestamp("ms")).to_pylist()
+    return [at if at is None or at.time() != _MIDNIGHT else at.date() for at in moments]
+
+
+def _one(pa: Any, array: Any, row: int) -> str:
     try:
-        return cell(array[row].as_py())
+        return cell(_values(pa, array.slice(row, 1))[0])
     except Exception as error:
         return cut(f"({type(error).__name__}: {error})")
 
@@ -203,39 +277,48 @@ class ArrowViewer:
         self._ranges = subject.ranges
         self._asked = False
         self._note = ""
-        is_file = subject.head.startswith(messages.MAGIC)
-        self._walk: Iterator[Message] = messages.walk(self._ranges, 8 if is_file else 0)
-        first = next(self._walk, None)
-        if first is None or first.kind != messages.SCHEMA:
-            raise Damaged("these are not the data of an Arrow file or stream")
-        self._before = [first]
-        if is_file:
-            self._use_footer()
+        self._dictionaries: list[Message] = []
+        self._walk: Iterator[Message] = iter(())
+        self._schema = self._begin(subject.head.startswith(messages.MAGIC))
         try:
-            schema = pa.ipc.read_schema(pa.py_buffer(self._ranges.exactly(first.start, first.end - first.start)))
+            schema = pa.ipc.read_schema(pa.py_buffer(self._schema))
             # Names need not be UTF-8 in damaged data, and are decoded at each use.
             self._names: list[str] = schema.names
             self._types = [str(kind) for kind in schema.types]
             self._metadata: dict[bytes, bytes] = schema.metadata or {}
         except (pa.ArrowException, *_UNREADABLE) as error:
             raise Damaged(f"the table's schema cannot be read: {cut(str(error))}") from None
-        self._batches: list[tuple[Message, int]] = []  # with how many dictionaries and the like come before
+        self._batches: list[tuple[Message, int]] = []  # with how many dictionaries come before
         self._starts = [0]  # the number of each batch's first row
         self._whole = False
         self._last: tuple[int, _Batch] | None = None
 
-    def _use_footer(self) -> None:
-        """In a file the batches are listed at its end; where that is missing, they are found one after the other."""
+    def _begin(self, is_file: bool) -> bytes:
+        """The message with the schema, which a stream begins with.
+
+        A file has it at its end too, with a list of its batches; at its beginning some writers leave out the length.
+        Where the end is missing, batches are found one after the other.
+        """
+        if is_file:
+            try:
+                found = messages.footer(self._ranges)
+            except Damaged as error:
+                self._note = f"{error}; these are the rows before"
+            else:
+                self._walk = (
+                    message
+                    for start in found.dictionaries + found.batches
+                    if (message := messages.read_message(self._ranges, start)) is not None
+                )
+                return found.schema
+        self._walk = messages.walk(self._ranges, 8 if is_file else 0)
         try:
-            dictionaries, batches = messages.footer(self._ranges)
+            first = next(self._walk, None)
         except Damaged as error:
-            self._note = f"{error}; these are the rows before"
-            return
-        self._walk = (
-            message
-            for start in dictionaries + batches
-            if (message := messages.read_message(self._ranges, start)) is not None
-        )
+            raise Damaged(self._note.partition(";")[0] or str(error)) from None
+        if first is None or first.kind != messages.SCHEMA:
+            raise Damaged("these are not the data of an Arrow file or stream")
+        return self._ranges.exactly(first.start, first.end - first.start)
 
     def _look(self, rows: int, heads: int) -> None:
         """Find batches until there are so many rows, or `heads` more of them have been found."""
@@ -252,9 +335,9 @@ class ArrowViewer:
             if message is None:
                 self._whole = True
             elif message.kind == messages.DICTIONARY:
-                self._before.append(message)
+                self._dictionaries.append(message)
             elif message.kind == messages.BATCH:
-                self._batches.append((message, len(self._before)))
+                self._batches.append((message, len(self._dictionaries)))
                 self._starts.append(self._starts[-1] + message.rows)
 
     def page(self, parameters: Parameters) -> Page:
@@ -301,7 +384,8 @@ class ArrowViewer:
             message, before = self._batches[number]
             self._last = None
             try:
-                self._last = (number, _Batch(self._pa, self._ranges, self._before[:before], message))
+                dictionaries = self._dictionaries[:before]
+                self._last = (number, _Batch(self._pa, self._ranges, self._schema, dictionaries, message))
             except (self._pa.ArrowException, *_UNREADABLE) as error:
                 raise Damaged(f"batch {number} of the table cannot be read: {cut(str(error))}") from None
         try:
