@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 
@@ -12,6 +13,13 @@ DEBIAN_PACKAGE = {"dot": "graphviz", "gcc": "gcc", "git": "git", "svm-train": "l
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_configure() -> None:
+    # A shell that starts the suite in the background (``nohup make test &``) makes it ignore interrupts, and with it
+    # what it starts; tests interrupt themselves and others.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
