@@ -9,6 +9,6 @@ import { attachSession } from "./session.js";
 export function attach(port: Port): Attached {
   const keepsake = new Keepsake(port);
   if (port.kind === "inspector") return attachInspector(port);
-  if (port.kind === "client") return attachCard(port);
+  if (port.kind === "client") return attachCard(port, keepsake);
   return attachSession(port, keepsake);
 }

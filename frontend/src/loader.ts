@@ -1,6 +1,7 @@
 // All that a widget carries in its `_esm`: the way to the kernel, and how the app comes over it, once per page.
 
 import type { Answer, Attached, Parameters, Port } from "./port.js";
+import { addRenderer, type Manager } from "./renderer.js";
 
 interface Model {
   get(name: string): unknown;
@@ -104,6 +105,7 @@ export default () => {
   return {
     initialize({ model }: { model: Model }) {
       port = makePort(model);
+      addRenderer(model.widget_manager as Manager | undefined);
       attached = load(port, String(model.get("build"))).then((app) => app.attach(port));
       attached.catch(() => undefined);
     },

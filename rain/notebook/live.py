@@ -32,6 +32,9 @@ SHARE_MAX = 0.05
 """Of the kernel's time at most so much goes into news."""
 PAUSE_S_MAX = 1.0
 
+VIEW = "application/vnd.rain.view+json"
+HTML, SVG, TEXT = "text/html", "image/svg+xml", "text/plain"
+
 _log = logging.getLogger(__name__)
 
 Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
@@ -40,6 +43,9 @@ Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
 class LiveWidget(anywidget.AnyWidget):
     """A widget whose browser side is `rain/notebook/static/`; see ``docs/notebook.md``."""
 
+    # anywidget asks for its own minor version in the browser: a Jupyter server with an older or newer one would refuse.
+    _model_module_version = traitlets.Unicode("*").tag(sync=True)
+    _view_module_version = traitlets.Unicode("*").tag(sync=True)
     kind = traitlets.Unicode().tag(sync=True)
     build = traitlets.Unicode().tag(sync=True)
 
@@ -58,9 +64,26 @@ class LiveWidget(anywidget.AnyWidget):
     def _asset(self, name: Any) -> Answer:
         return {}, [assets.asset(name)]
 
-    def still(self) -> dict[str, Any]:
-        """What is to be seen of it where there is no kernel, by MIME type."""
-        return {}
+    def still(self, timed: bool = True) -> dict[str, Any]:
+        """What is to be seen of it where there is no kernel, by MIME type.
+
+        Parameters
+        ----------
+        timed : bool
+            Whether it says of what time it is; what is made for comparison does not.
+        """
+        return {TEXT: repr(self)}
+
+    def bundle(self, still: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What a cell's output is given to show it: live while page and kernel can, else as `still` says.
+
+        No type of ipywidgets is in it: Jupyter shows an error in the place of a widget whose kernel has gone. `VIEW` is
+        a type of our own. Who does not know it takes the next best; in pages that do the loader has added a renderer.
+        """
+        return {VIEW: {"model_id": self.model_id}, **(self.still() if still is None else still)}
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.bundle(), {}
 
     def _picture(self) -> Answer:
         return {"model": self.model_id, "data": self.still()}

@@ -2,17 +2,19 @@
 
 Theory of operation
 -------------------
-A session is displayed as its widget, with a picture and a line of text beside it in the same output: whoever cannot
-show widgets (a code host, nbconvert) takes those. When the session ends, all its displays are replaced by the final
-picture, without the widget, because a saved notebook that names a widget whose kernel is gone shows an error in its
-place. Where no browser has shown the widget yet (a headless run), the picture is brought up to date after each cell.
-What runs a notebook without anybody who could answer a question (nbconvert, nbclient) gets no widgets at all: what it
-writes is read without a kernel.
+A display is an output with the last picture, its time and a line of text, and beside them the name of a widget under a
+MIME type of our own (`LiveWidget.bundle`). A page whose widgets work has a renderer for that type, added by
+``frontend/src/renderer.ts``, and shows the widget while its kernel lives; everything else (a page without kernel, a
+code host, nbconvert) shows the picture. So what is saved is right at every moment, whatever happens next. The page
+keeps the picture in the output up to date.
+
+When a session ends, all its displays are replaced by the final picture, without the widget. Where no browser has shown
+the widget yet (its server lacks anywidget, or nobody looks), the kernel brings the picture up to date after each cell.
+What runs a notebook without anybody who could answer a question (nbconvert, nbclient) gets no widgets at all.
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import sys
 import threading
@@ -42,8 +44,7 @@ FIRST_RECORDS_MAX = 2_000
 
 _log = logging.getLogger(__name__)
 
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-_TEXT = "text/plain"
+_HTML, _SVG, _TEXT = "text/html", "image/svg+xml", "text/plain"
 
 
 class Shown:
@@ -69,17 +70,17 @@ class Shown:
         widget = self.live(session)
         id = uuid.uuid4().hex
         if not session.active:
-            _display(widget.still(DOT_S_MAX), id)
+            _display(_final(widget), id)
             return
         self._fresh.add(id)
         if len(session._mirror.records) > FIRST_RECORDS_MAX:
             self._drawn[id] = ()
-            _display({**_view_of(widget), _TEXT: repr(session)}, id)
+            _display(_with_view(widget, {_TEXT: repr(session)}), id)
         else:
             self._drawn[id] = _stamp(widget)
-            _display({**_view_of(widget), **widget.still()}, id)
+            _display(_present(widget), id)
         if not session.active:  # it has ended meanwhile
-            _update(widget.still(DOT_S_MAX), id)
+            _update(_final(widget), id)
 
     def refresh(self) -> None:
         """After a cell: bring the pictures of a session up to date that no browser shows.
@@ -99,7 +100,7 @@ class Shown:
     def _redraw(self, widget: SessionWidget, fresh: set[str]) -> None:
         stamp = _stamp(widget)
         old = [id for id, drawn in self._drawn.items() if drawn != stamp and id not in fresh]
-        bundle = {**_view_of(widget), **widget.still()} if old else {}
+        bundle = _present(widget) if old else {}
         for id in old:
             if id in self._drawn:  # it has not ended meanwhile
                 self._drawn[id] = stamp
@@ -119,9 +120,11 @@ class Shown:
             return
         self._drawn, self.widget = {}, None
         try:
-            bundle = widget.still(DOT_S_MAX)
+            bundle = _final(widget)
             for id in ids:
                 _update(bundle, id)
+            # A page that was loaded again knows no ids of displays any more.
+            widget.push("final", bundle)
             if not self.given:
                 # A browser may be just about to show it, and complains if it goes meanwhile.
                 timer = threading.Timer(CLOSE_S, widget.close)
@@ -169,17 +172,16 @@ def show_client(client: Client) -> None:
     _check_kernel()
     from rain.notebook.widget import ClientWidget
 
-    _show_widget(ClientWidget(client), repr(client))
+    _show_widget(ClientWidget(client))
 
 
 def show_instance(instance: DataInstance) -> None:
     """Display a data instance as its inspector."""
-    from rain.notebook.inspect import Inspection, static_text
-
     _check_kernel()
+    from rain.notebook.inspect import Inspection
     from rain.notebook.widget import InspectorWidget
 
-    _show_widget(InspectorWidget(Inspection(lambda: instance)), static_text(instance))
+    _show_widget(InspectorWidget(Inspection(lambda: instance), still_of(instance)))
 
 
 def show_object(obj: DataObject) -> None:
@@ -189,14 +191,23 @@ def show_object(obj: DataObject) -> None:
     _check_kernel()
     if why_not_open(obj._session, obj._record) is not None:
         raise NotImplementedError
-    from rain.notebook.inspect import static_text
     from rain.notebook.widget import InspectorWidget, inspection_of
 
     try:
-        text = static_text(obj._session._peek(obj))
+        still = still_of(obj._session._peek(obj))
     except RainException:  # the inspector will say it
-        text = repr(obj)
-    _show_widget(InspectorWidget(inspection_of(obj)), text)
+        still = {_TEXT: repr(obj)}
+    _show_widget(InspectorWidget(inspection_of(obj), still))
+
+
+def still_of(instance: DataInstance) -> dict[str, Any]:
+    """How a data instance begins, as HTML and as text."""
+    from rain.notebook import stills
+    from rain.notebook.inspect.static import first_page, text_of_page, title_of
+
+    title, (answer, pieces) = title_of(instance), first_page(instance)
+    text = text_of_page(title, answer)
+    return {_HTML: stills.instance(title, answer, pieces, text), _TEXT: text}
 
 
 def show_task(task: Task) -> None:
@@ -224,28 +235,29 @@ def describe_task(task: Task) -> str:
     return "\n".join(lines)
 
 
-_others: dict[str, str] = {}
-"""Displays of cards and inspectors, and the text that stays of them."""
+def _show_widget(widget: LiveWidget) -> None:
+    _display(_with_view(widget, widget.still(timed=not _is_headless())), None)
 
 
-def _show_widget(widget: LiveWidget, text: str) -> None:
-    id = uuid.uuid4().hex
-    _others[id] = text
-    _display({**_view_of(widget), _TEXT: text}, id)
+def _present(widget: SessionWidget) -> dict[str, Any]:
+    """A session's bundle; where nobody looks it is what is read without a kernel, SVG included."""
+    if not _is_headless():
+        return widget.bundle()
+    svg, text = widget.drawn()
+    return {_SVG: svg, _TEXT: text}
 
 
-def _leave_texts() -> None:
-    """The kernel ends: nothing of what is saved may name a widget of it."""
-    for id, text in _others.items():
-        _update({_TEXT: text}, id)
-    _others.clear()
-
-
-def _view_of(widget: LiveWidget) -> dict[str, Any]:
-    """Its part of a bundle; nothing where nobody looks."""
+def _final(widget: SessionWidget) -> dict[str, Any]:
+    """What stays of a session that is over."""
+    bundle = widget.final(DOT_S_MAX)
     if _is_headless():
-        return {}
-    return {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
+        del bundle[_HTML]
+    return bundle
+
+
+def _with_view(widget: LiveWidget, still: dict[str, Any]) -> dict[str, Any]:
+    """`still`, beside the widget unless nobody looks."""
+    return still if _is_headless() else widget.bundle(still)
 
 
 def _is_headless() -> bool:
@@ -296,7 +308,6 @@ def register() -> None:
     shell = shell_with_kernel()
     if shell is not None:
         shell.events.register("post_run_cell", lambda _result: refresh_all())
-        atexit.register(_leave_texts)
     display.register("session", show_session)
     display.register("client", show_client)
     display.register("instance", show_instance)

@@ -13,13 +13,13 @@ from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.client.watch import Watch
 from rain.common.errors import RainException
 from rain.notebook import parameters as checked
-from rain.notebook import picture
+from rain.notebook import picture, stills
 from rain.notebook.details import details, object_facts, why_not_open
 from rain.notebook.dot import dot_source, native_geometry
 from rain.notebook.geometry import checked_geometry
 from rain.notebook.inspect import Inspection
 from rain.notebook.layout import layered
-from rain.notebook.live import Answer, LiveWidget, pump
+from rain.notebook.live import HTML, SVG, TEXT, Answer, LiveWidget, pump
 from rain.notebook.shown import show_session
 from rain.notebook.view import View, queries
 from rain.notebook.view.tree import TaskLeaf
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rain.client.task import Task
     from rain.io.data_instance import DataInstance
 
-SVG, TEXT = "image/svg+xml", "text/plain"
 INSPECTIONS_MAX = 8
 """Objects of a session whose inspection is kept open."""
 SLICE = 500
@@ -161,15 +160,31 @@ class SessionWidget(LiveWidget):
             number, geometry = self._geometry or (-1, None)
             return told, geometry if number == told["topology"]["number"] else None
 
-    def still(self, dot_seconds: float | None = None) -> dict[str, Any]:
-        """The present picture and text, drawn as the browser did; else by ``dot`` if it may take so long."""
+    def still(self, timed: bool = True) -> dict[str, Any]:
+        """The present picture, drawn as the browser did, and a line of text."""
+        svg, text = self.drawn()
+        return {HTML: stills.picture(svg, text, stills.as_of(time.time()) if timed else ""), TEXT: text}
+
+    def final(self, dot_seconds: float) -> dict[str, Any]:
+        """The picture that stays of a session that is over; also as SVG, for code hosts and programs that take no HTML.
+
+        Parameters
+        ----------
+        dot_seconds : float
+            How long ``dot`` may take to lay out what no browser did.
+        """
+        svg, text = self.drawn(dot_seconds)
+        return {HTML: stills.picture(svg, text), SVG: svg, TEXT: text}
+
+    def drawn(self, dot_seconds: float | None = None) -> tuple[str, str]:
+        """The present picture as SVG, and a line of text that says the same."""
         told, geometry = self.present()
         geometry = geometry or _laid_out(told["topology"], dot_seconds)
         if picture.scale_of(geometry) < picture.SCALE_MIN and not self._view.grouped:
             told |= self._grouped()
             geometry = _laid_out(told["topology"], dot_seconds)
         svg = picture.picture(told["topology"], told["status"], told["summary"], told["session"], geometry)
-        return {SVG: svg, TEXT: picture.text_line(told["session"], told["summary"])}
+        return svg, picture.text_line(told["session"], told["summary"])
 
     def _grouped(self) -> dict[str, Any]:
         """Topology and status with the groups closed that are open because there is not much in them."""
@@ -332,14 +347,26 @@ def _brief(client: Client) -> dict[str, Any]:
 
 
 class InspectorWidget(LiveWidget):
-    """Looks into one data instance; use `rain.notebook.inspect_data`."""
+    """Looks into one data instance.
 
-    def __init__(self, inspection: Inspection) -> None:
+    Parameters
+    ----------
+    inspection : Inspection
+    still : dict
+        What is shown of it without a kernel, by MIME type.
+    """
+
+    def __init__(self, inspection: Inspection, still: dict[str, Any]) -> None:
+        self._still = still
         super().__init__("inspector")
         self._requests |= {
             "inspect": lambda **parameters: inspection.page(parameters),
             "download": lambda **parameters: inspection.piece(parameters),
         }
+
+    def still(self, timed: bool = True) -> dict[str, Any]:
+        """See `LiveWidget`; data never change, so there is no time."""
+        return self._still
 
 
 class ClientWidget(LiveWidget):
@@ -349,6 +376,14 @@ class ClientWidget(LiveWidget):
         super().__init__("client")
         self._client = client
         self._requests["card"] = self._card
+
+    def still(self, timed: bool = True) -> dict[str, Any]:
+        """See `LiveWidget`."""
+        try:
+            info: Any = self._card()
+        except (RainException, TimeoutError) as error:
+            info = {"state": str(error), "address": self._client.address}
+        return {HTML: stills.card(info, stills.as_of(time.time()) if timed else ""), TEXT: repr(self._client)}
 
     def _card(self) -> Answer:
         client = self._client

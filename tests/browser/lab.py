@@ -6,6 +6,7 @@ own, with a kernel of its own. Outputs are read from Lab's model, the widgets fr
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -30,6 +31,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_MS = 60_000
+_PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 _KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 
 _SETTINGS = {
@@ -184,8 +186,8 @@ class Notebook:
     def _received(self, frame: str | bytes) -> None:
         self.largest_frame = max(self.largest_frame, len(frame))
         data = frame.encode() if isinstance(frame, str) else frame
-        if b"image/svg+xml" in data and b'"reply"' in data:
-            self._picture = data
+        if b'"reply"' in data and (found := _PICTURE.search(data)):
+            self._picture = base64.b64decode(found[1])
 
     def _asked(self, route: Route, request: Request) -> None:
         if request.url.startswith((self.lab.url, "data:", "blob:")):
@@ -199,21 +201,22 @@ class Notebook:
         self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?token={self.lab.token}&reset")
         self._wait_for_kernel()
 
-    def reload(self) -> None:
-        """Save it, load the page again, and wait until the kernel is found again."""
+    def reload(self, *, busy: bool = False) -> None:
+        """Save it, load the page again, and wait for the kernel to be found; if it is `busy`, not for its answer."""
         self.save()
         self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?reset")
-        self._wait_for_kernel()
+        self._wait_for_kernel(answer=not busy)
 
-    def _wait_for_kernel(self) -> None:
+    def _wait_for_kernel(self, answer: bool = True) -> None:
         self.page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.context")
         self.page.evaluate(
-            """async () => {
+            """async (answer) => {
                 const { context } = window.jupyterapp.shell.currentWidget;
                 await context.ready;
                 await context.sessionContext.ready;
-                await context.sessionContext.session.kernel.info;
-            }"""
+                if (answer) await context.sessionContext.session.kernel.info;
+            }""",
+            answer,
         )
 
     def command(self, name: str, arguments: dict[str, Any] | None = None) -> None:

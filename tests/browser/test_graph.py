@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -13,7 +14,8 @@ from playwright.sync_api import expect
 from tests.browser.lab import Lab, Notebook
 
 VIEW = "[data-ready=true] .rain-session"
-SVG, TEXT, WIDGET = "image/svg+xml", "text/plain", "application/vnd.jupyter.widget-view+json"
+OURS, HTML, SVG, TEXT = "application/vnd.rain.view+json", "text/html", "image/svg+xml", "text/plain"
+PICTURE = re.compile(r'src="data:image/svg\+xml;base64,([^"]+)"')
 
 CONNECT = """
 import os, time
@@ -49,15 +51,18 @@ def frozen(notebook: Notebook, cell: int) -> str:
     notebook.page.wait_for_function(
         """(index) => {
             const saved = window.jupyterapp.shell.currentWidget.content.model.cells.get(index).outputs.toJSON();
-            const data = saved.find((output) => output.data?.['image/svg+xml'])?.data;
-            return data && !data['application/vnd.jupyter.widget-view+json'];
+            const data = saved.find((output) => output.data?.['text/html'])?.data;
+            return data && !data['application/vnd.rain.view+json'];
         }""",
         arg=cell,
     )
-    (bundle,) = [output["data"] for output in notebook.outputs(cell) if SVG in output.get("data", {})]
-    assert set(bundle) == {SVG, TEXT}
-    svg = bundle[SVG] if isinstance(bundle[SVG], str) else "".join(bundle[SVG])
+    (bundle,) = [output["data"] for output in notebook.outputs(cell) if HTML in output.get("data", {})]
+    assert {HTML, TEXT} <= set(bundle) <= {HTML, SVG, TEXT}
+    found = PICTURE.search("".join(bundle[HTML]))
+    assert found is not None
+    svg = base64.b64decode(found[1]).decode()
     ElementTree.fromstring(svg)
+    assert "".join(bundle.get(SVG, svg)) == svg
     return svg
 
 
@@ -250,8 +255,8 @@ def test_an_orderly_restart_leaves_the_final_picture(lab: Lab) -> None:
         notebook.restart_kernel()
         assert "joined" in frozen(notebook, 1)
         saved = notebook.save()
-        assert WIDGET not in str(saved.cells)
-        expect(notebook.page.locator(".jp-RenderedSVG img")).to_be_visible()
+        assert OURS not in str(saved.cells)
+        expect(notebook.page.locator(".jp-RenderedHTMLCommon img")).to_be_visible()
         assert notebook.problems == []
 
 
@@ -284,7 +289,7 @@ def test_a_session_that_is_displayed_and_closed_by_one_cell(lab: Lab) -> None:
             notebook.run(cell)
             notebook.wait_done(cell)
         assert "brief" in frozen(notebook, 1)
-        expect(notebook.page.locator(".jp-RenderedSVG img")).to_be_visible()
+        expect(notebook.page.locator(".jp-RenderedHTMLCommon img")).to_be_visible()
         assert notebook.problems == []
 
 

@@ -446,7 +446,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         pictures = check_frozen(notebook)
         check_clean(page, acts)
         notebook.reload()
-        page.wait_for_selector(".jp-RenderedSVG img")
+        page.wait_for_selector(".jp-RenderedHTMLCommon figure img")
         check_clean(page, acts)
         assert notebook.problems == []
         check_exported(lab, notebook.path, pictures)
@@ -454,7 +454,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
 
 def check_clean(page: Page, acts: Acts) -> None:
     assert acts.seen() == []
-    assert page.evaluate(FORBIDDEN, ".rain, .jp-RenderedSVG") == []
+    assert page.evaluate(FORBIDDEN, ".rain, .jp-Notebook figure") == []
 
 
 def check_terminal_text(notebook: Notebook) -> None:
@@ -499,7 +499,7 @@ def check_frozen(notebook: Notebook) -> list[str]:
         """(cells) => cells.every((cell) => {
             const saved = window.jupyterapp.shell.currentWidget.content.model.cells.get(cell).outputs.toJSON();
             const bundles = saved.map(({ data }) => data).filter((data) => data?.['image/svg+xml']);
-            return bundles.length && bundles.every((data) => !data['application/vnd.jupyter.widget-view+json']);
+            return bundles.length && bundles.every((data) => !data['application/vnd.rain.view+json']);
         })""",
         arg=[3, 6],
     )
@@ -525,7 +525,7 @@ def check_exported(lab: Lab, path: Path, pictures: list[str]) -> None:
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     try:
         page.goto(exported.as_uri())
-        assert page.locator(".jp-RenderedSVG img").count() >= len(pictures)
+        assert page.locator(".jp-RenderedHTMLCommon img").count() >= len(pictures)
         check_clean(page, acts)
         page.set_content(f'<div class="rain">{"".join(pictures)}</div>')
         assert page.locator("svg text").count() > 2 * len(PAYLOADS)

@@ -10,7 +10,8 @@ pytest.importorskip("ipykernel")
 
 from tests.integration.kernels import Kernel, Shown, kernel
 
-WIDGET, SVG, TEXT = "application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain"
+OURS, HTML, SVG, TEXT = "application/vnd.rain.view+json", "text/html", "image/svg+xml", "text/plain"
+LIVE, FINAL = {OURS, HTML, TEXT}, {HTML, SVG, TEXT}
 
 
 @pytest.fixture(scope="module")
@@ -34,32 +35,32 @@ def bundles(shown: Shown, kind: str) -> list[set[str]]:
 def test_a_session_displayed_twice_is_frozen_twice(started: Kernel) -> None:
     started.good("session = client.new_session('twice', default=True)")
     first = started.good("display(session)\nsession")
-    assert bundles(first, "display_data") == [{WIDGET, SVG, TEXT}] * 2
+    assert bundles(first, "display_data") == [LIVE] * 2
     assert bundles(first, "update_display_data") == [], "nothing has changed"
     second = started.good("session.run(f(1))")
-    assert bundles(second, "update_display_data") == [{WIDGET, SVG, TEXT}] * 2
+    assert bundles(second, "update_display_data") == [LIVE] * 2
     last = started.good("session.close()\nsession")
-    assert bundles(last, "update_display_data") == [{SVG, TEXT}] * 2
+    assert bundles(last, "update_display_data") == [FINAL] * 2
     assert last.displayed[-1][TEXT] == "<Session 'twice' closed, 1 task: 1 finished; 1 object>"
 
 
 def test_a_session_that_a_block_closes_where_it_is_displayed(started: Kernel) -> None:
     shown = started.good("with client.new_session('block') as session:\n    display(session)\n    session.run(f(1))")
-    assert bundles(shown, "display_data") == [{WIDGET, SVG, TEXT}]
-    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    assert bundles(shown, "display_data") == [LIVE]
+    assert bundles(shown, "update_display_data") == [FINAL]
 
 
 def test_a_widget_in_the_users_hands_stays_when_the_session_ends(started: Kernel) -> None:
     started.good("session = client.new_session('box', default=True)\nwidget = widget_of(session)")
     shown = started.good("import ipywidgets\nsession")
-    assert bundles(shown, "display_data") == [{WIDGET, SVG, TEXT}]
+    assert bundles(shown, "display_data") == [LIVE]
     box = started.good("ipywidgets.HBox([widget])").result
     assert "<SessionWidget of <Session " in box
     assert " at 0x" not in box
     shown = started.good("widget")
-    assert bundles(shown, "display_data") == [{WIDGET, SVG, TEXT}]
+    assert bundles(shown, "display_data") == [LIVE]
     last = started.good("session.close()\nwidget.comm is not None")
-    assert bundles(last, "update_display_data") == [{SVG, TEXT}] * 2
+    assert bundles(last, "update_display_data") == [FINAL] * 2
     assert last.result == "True"
 
 
@@ -70,20 +71,20 @@ def test_where_nobody_looks_there_are_no_widgets(started: Kernel) -> None:
     shown = started.good(
         "task = f(1)\ntask.keep_outputs()\nsession.submit()\nsession.wait_all()\nclient", allow_stdin=False
     )
-    assert bundles(shown, "display_data") == [{TEXT}]
+    assert bundles(shown, "display_data") == [{HTML, TEXT}]
     assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
     shown = started.good("task.output", allow_stdin=False)
-    assert bundles(shown, "display_data") == [{TEXT}]
+    assert bundles(shown, "display_data") == [{HTML, TEXT}]
     started.good("session.close()", allow_stdin=False)
 
 
 def test_a_large_session_gets_its_picture_when_there_is_time(started: Kernel) -> None:
     started.good("session = client.new_session('large', default=True)\nmany = [f(i) for i in range(1500)]")
     shown = started.good("session")
-    assert bundles(shown, "display_data") == [{WIDGET, TEXT}]
+    assert bundles(shown, "display_data") == [{OURS, TEXT}]
     assert bundles(shown, "update_display_data") == [], "a browser may be about to show it"
     shown = started.good("session.close()")
-    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    assert bundles(shown, "update_display_data") == [FINAL]
     started.good("session = client.new_session('large', default=True)\nmany = [f(i) for i in range(1500)]")
     shown = started.good("session", allow_stdin=False)
     assert bundles(shown, "update_display_data") == [{SVG, TEXT}]

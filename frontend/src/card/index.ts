@@ -2,6 +2,7 @@
 
 import { h, replace, setText } from "../dom.js";
 import { count, many } from "../format.js";
+import type { Keepsake } from "../keepsake.js";
 import type { Attached, Port } from "../port.js";
 import { followTheme, injectStyle } from "../theme.js";
 import { gauges } from "../tabs/gauge.js";
@@ -39,10 +40,10 @@ const MARKS: Record<string, string> = {
   cancelled: "⊘",
 };
 
-export function attachCard(port: Port): Attached {
+export function attachCard(port: Port, keepsake: Keepsake): Attached {
   return {
     mount(host) {
-      const card = new CardView(port);
+      const card = new CardView(port, keepsake);
       host.append(card.element);
       const theme = followTheme(card.element);
       // The element may not be in its document yet, and may be moved to another.
@@ -75,7 +76,10 @@ class CardView {
   private readonly off: () => void;
   private ended = false;
 
-  constructor(private readonly port: Port) {
+  constructor(
+    private readonly port: Port,
+    private readonly keepsake: Keepsake,
+  ) {
     this.element = h(
       "div",
       { class: "rain rain-card", "aria-label": "Rain client" },
@@ -104,6 +108,7 @@ class CardView {
     try {
       const { data } = await this.port.request<Card>("card");
       this.draw(data);
+      this.keepsake.renew(false);
     } catch (error) {
       setText(this.word, "no answer");
       this.element.dataset["state"] = "lost";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
@@ -33,17 +34,30 @@ def static_text(instance: DataInstance) -> str:
       one
       two
     """
+    return text_of_page(title_of(instance), first_page(instance)[0])
+
+
+def title_of(instance: DataInstance) -> str:
+    """Name, kind and size of a data instance in a line."""
     label = instance.spec.label if instance.spec is not None else None
     kind = "directory" if instance.source.is_dir else instance.content_type or "no content type"
-    first = f"{cut(label, 60) if label else 'data'}: {cut(kind, 60)}, {size_text(instance.size)}"
+    return f"{cut(label, 60) if label else 'data'}: {cut(kind, 60)}, {size_text(instance.size)}"
+
+
+def first_page(instance: DataInstance) -> tuple[dict[str, Any] | None, Sequence[bytes]]:
+    """What an inspector opens with, and its buffers; None if that cannot be shown."""
     try:
-        answer, _ = Inspection(lambda: instance).page({})
-        lines = _LINES[answer["view"]](answer["page"])
+        return Inspection(lambda: instance).page({})
     except RainException:
-        lines = []
+        return None, ()
+
+
+def text_of_page(title: str, answer: dict[str, Any] | None) -> str:
+    """`title`, and below it the beginning of what `first_page` gave, in some lines."""
+    lines = [] if answer is None else _LINES[answer["view"]](answer["page"])
     more = ["…"] if len(lines) > STATIC_LINES else []
     shown = [cut(visible(line), STATIC_LINE_CHARS) for line in lines[:STATIC_LINES]]
-    return "\n".join([visible(first), *(f"  {line}".rstrip() for line in shown + more)])
+    return "\n".join([visible(title), *(f"  {line}".rstrip() for line in shown + more)])
 
 
 def _text(page: dict[str, Any]) -> list[str]:

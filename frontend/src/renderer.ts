@@ -1,0 +1,163 @@
+// How outputs with our MIME type are shown: as the live widget while its kernel is there, else as the picture that is
+// saved beside it. Jupyter's own renderer of widgets puts an error in the place of a widget whose kernel has gone, so its
+// type is never in an output; it is only used here, by a renderer that a page gets when the first of our widgets comes.
+//
+// All that is known of Jupyter's insides is in this file (JupyterLab 4.4 to 4.6, Notebook 7; jupyterlab_widgets 3.0):
+// the manager of a widget has `rendermime` and `context`; the factory of the widgets' type makes a Lumino panel.
+
+export const VIEW = "application/vnd.rain.view+json";
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+const HTML = "text/html";
+const TEXT = "text/plain";
+const RANK = -20; // before all other types
+
+export type Bundle = Record<string, unknown>;
+
+interface Signal<T> {
+  connect(slot: (sender: unknown, value: T) => void): void;
+  disconnect(slot: (sender: unknown, value: T) => void): void;
+}
+
+interface Output {
+  output_type: string;
+  data?: Bundle;
+  metadata?: unknown;
+}
+
+interface Outputs {
+  length: number;
+  get(index: number): { toJSON(): Output };
+  set(index: number, output: Output): void;
+}
+
+interface WidgetModel {
+  comm_live?: boolean;
+  on(event: string, handler: () => void): void;
+}
+
+export interface Manager {
+  rendermime?: Registry;
+  context?: {
+    model?: { cells?: Iterable<{ outputs?: Outputs }>; dirty: boolean };
+    saveState?: Signal<string>;
+    sessionContext?: { kernelChanged?: Signal<{ newValue: unknown }>; statusChanged?: Signal<string> };
+  };
+  kernel?: { statusChanged?: Signal<string> } | null;
+  has_model?(id: string): boolean;
+  get_model?(id: string): Promise<WidgetModel>;
+}
+
+interface MimeModel {
+  data: Bundle;
+}
+
+interface Panel {
+  isDisposed?: boolean;
+  disposed?: Signal<unknown>;
+  widgets?: readonly { dispose(): void }[];
+  addWidget(child: Panel): void;
+  show(): void;
+  renderModel(model: unknown): Promise<void>;
+}
+
+interface Registry {
+  getFactory?(type: string): { createRenderer(options: object): Panel } | undefined;
+  addFactory(factory: object, rank: number): void;
+  createRenderer(type: string): Panel;
+}
+
+// All outputs of the page's notebook that show a widget of ours, with its model's id. Whether it is the right notebook
+// is not sure: one manager serves all notebooks of a kernel.
+export function* displays(manager: Manager): Generator<{ id: string; output: Output; put(data: Bundle): void }> {
+  for (const { outputs } of manager.context?.model?.cells ?? []) {
+    for (let index = 0; index < (outputs?.length ?? 0); index++) {
+      const output = outputs?.get(index).toJSON();
+      const id = (output?.data?.[VIEW] as { model_id?: string } | undefined)?.model_id;
+      if (!output || !id) continue;
+      yield { id, output, put: (data) => outputs?.set(index, { ...output, data }) };
+    }
+  }
+}
+
+// Changes nothing that a user did, so an unsaved mark is left as it was.
+function quietly(manager: Manager, change: () => void): void {
+  const model = manager.context?.model;
+  const dirty = model?.dirty;
+  change();
+  if (model && dirty === false) model.dirty = false;
+}
+
+export function addRenderer(manager: Manager | undefined): void {
+  const registry = manager?.rendermime;
+  const widgets = registry?.getFactory?.(WIDGET);
+  if (!manager || !registry || !widgets) return;
+  if (!registry.getFactory?.(VIEW)) {
+    const createRenderer = (options: object) => {
+      const panel = widgets.createRenderer({ ...options, mimeType: WIDGET });
+      return new Display(manager, registry, panel).panel;
+    };
+    registry.addFactory({ safe: true, mimeTypes: [VIEW], createRenderer }, RANK);
+  }
+  // What was drawn as a picture, because it came earlier than we, is drawn anew.
+  quietly(manager, () => {
+    for (const { id, output, put } of displays(manager)) if (manager.has_model?.(id)) put(output.data ?? {});
+  });
+}
+
+class Display {
+  private model: MimeModel = { data: {} };
+  private shown = ""; // the id of the widget that is shown, or the type of what is shown in its place
+  private child: Panel | null = null;
+  private readonly heard = new Set<unknown>();
+  private readonly showWidget: (model: unknown) => Promise<void>;
+
+  constructor(
+    private readonly manager: Manager,
+    private readonly registry: Registry,
+    readonly panel: Panel,
+  ) {
+    this.showWidget = panel.renderModel.bind(panel);
+    panel.renderModel = (model) => {
+      this.model = model as MimeModel;
+      return this.settle();
+    };
+    const { kernelChanged, statusChanged } = manager.context?.sessionContext ?? {};
+    const settle = () => void this.settle();
+    for (const signal of [kernelChanged, statusChanged] as (Signal<unknown> | undefined)[]) {
+      signal?.connect(settle);
+      panel.disposed?.connect(() => signal?.disconnect(settle));
+    }
+  }
+
+  private async settle(): Promise<void> {
+    const { model } = this;
+    const data = model.data;
+    const id = (data[VIEW] as { model_id?: string } | undefined)?.model_id ?? "";
+    const live = await this.alive(id);
+    if (model !== this.model || this.panel.isDisposed) return; // another output came meanwhile, or the cell was run again
+    const type = live ? id : HTML in data ? HTML : TEXT;
+    if (this.shown !== type) {
+      for (const child of [...(this.panel.widgets ?? [])]) child.dispose();
+      this.shown = type;
+      this.child = null;
+      if (live) {
+        this.panel.show();
+        return this.showWidget({ data: { [WIDGET]: { version_major: 2, version_minor: 0, model_id: id } }, metadata: {} });
+      }
+      this.child = this.registry.createRenderer(type);
+      this.panel.addWidget(this.child);
+      this.panel.show(); // it hides itself when its widget has gone
+    }
+    await this.child?.renderModel(model);
+  }
+
+  private async alive(id: string): Promise<boolean> {
+    if (!this.manager.has_model?.(id)) return false;
+    const model = await this.manager.get_model?.(id).catch(() => null);
+    if (model && !this.heard.has(model)) {
+      this.heard.add(model);
+      for (const event of ["comm_live_update", "comm:close"]) model.on(event, () => void this.settle());
+    }
+    return model?.comm_live === true;
+  }
+}

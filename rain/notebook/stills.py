@@ -1,0 +1,131 @@
+"""What a saved notebook shows in a widget's place: HTML that needs no kernel, no script and no network.
+
+JupyterLab and Notebook show it in trusted and untrusted notebooks alike, nbconvert too. All text is escaped here;
+pictures are images with their bytes in the address, so that nothing inside them can act.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from rain.notebook.inspect.limits import STATIC_LINES
+from rain.notebook.inspect.safe import cut, visible
+
+ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
+IMAGE_BYTES_MAX = 48 * 1024
+"""Larger images are told in words."""
+_CAPTION = "font-size:85%;opacity:0.75"
+_PLAIN = "white-space:pre-wrap;font-size:85%;margin:0"
+
+
+def clock(at: float) -> str:
+    """A moment as people read it, in the kernel's time zone.
+
+    Parameters
+    ----------
+    at : float
+        Seconds since the epoch.
+    """
+    then = time.localtime(at)
+    return f"{then.tm_mday} {time.strftime('%b %Y, %H:%M', then)}"
+
+
+def as_of(at: float) -> str:
+    """The caption of something that may have gone on since."""
+    return f"as of {clock(at)}"
+
+
+def picture(svg: str, text: str, caption: str = "") -> str:
+    """A figure with an SVG image.
+
+    Parameters
+    ----------
+    svg : str
+        A whole SVG document.
+    text : str
+        What it shows, for those who do not see it.
+    caption : str
+        A line below; may be empty.
+    """
+    data = base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
+    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(text)}" style="max-width:100%">'
+    return _figure(image, caption)
+
+
+def card(info: Mapping[str, Any], caption: str) -> str:
+    """A client's card: where it is connected, its governors and sessions."""
+    lines = [f"<strong>Rain</strong> {_text(info['state'])} · {_text(info['address'])}"]
+    governors = info.get("governors", ())
+    if governors:
+        head = ("governor", "cpus", "tasks", "objects")
+        rows = ([g["id"], f"{g['cpus']:g}", str(g["tasks"]), str(g["objects"])] for g in governors[:ROWS_MAX])
+        lines.append(_grid(head, rows) + _more(len(governors)))
+    sessions = info.get("sessions", ())
+    if sessions:
+        rows = (
+            [str(s["id"]), s["name"], ", ".join(f"{n} {state}" for state, n in s["tasks"].items() if n)]
+            for s in sessions[:ROWS_MAX]
+        )
+        lines.append(_grid(("session", "name", "tasks"), rows) + _more(len(sessions)))
+    return _figure("".join(f"<div>{line}</div>" for line in lines), caption)
+
+
+def instance(title: str, answer: Mapping[str, Any] | None, pieces: Sequence[bytes], text: str) -> str:
+    """The first page of a data instance, as its inspector opens with it.
+
+    Parameters
+    ----------
+    title : str
+    answer : dict or None
+        What `Inspection.page` gave; None if there is nothing to be seen.
+    pieces : sequence of bytes
+        What came beside it.
+    text : str
+        The lines that are shown of what is neither a table nor an image.
+    """
+    inside = f'<pre style="{_PLAIN}">{_text(text)}</pre>'
+    if answer is not None:
+        page = answer["page"]
+        if answer["view"] == "table":
+            inside = f"<div><strong>{_text(title)}</strong></div>{_table(page)}"
+        elif answer["view"] == "image" and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
+            data = base64.b64encode(pieces[0]).decode("ascii")
+            source = f"data:{escape(page['mime'])};base64,{data}"
+            image = f'<img src="{source}" alt="{escape(visible(title))}" style="max-width:100%">'
+            inside = f"<div><strong>{_text(title)}</strong></div>{image}"
+    return _figure(inside, "")
+
+
+def _table(page: Mapping[str, Any]) -> str:
+    names = [column["name"] for column in page["columns"]]
+    shown = min(ROWS_MAX, STATIC_LINES)
+    rows = [
+        [label, *row[:COLUMNS_MAX]] for label, row in zip(page["index"][:shown], page["rows"][:shown], strict=False)
+    ]
+    told = [f"{page['total']} rows" if page.get("total") is not None else "", f"{len(names)} columns"]
+    return _grid(["", *names[:COLUMNS_MAX]], rows) + f'<div style="{_CAPTION}">{", ".join(filter(None, told))}</div>'
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    first = "".join(f"<th>{_text(cut(name, CELL_CHARS_MAX))}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cut(value, CELL_CHARS_MAX))}</td>" for value in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _more(count: int) -> str:
+    return f"<div>… and {count - ROWS_MAX} more</div>" if count > ROWS_MAX else ""
+
+
+def _figure(inside: str, caption: str) -> str:
+    below = f'<figcaption style="{_CAPTION}">{_text(caption)}</figcaption>' if caption else ""
+    return f'<figure style="margin:0">{inside}{below}</figure>'
+
+
+def _text(text: str) -> str:
+    return escape("\n".join(visible(line) for line in text.split("\n")))
