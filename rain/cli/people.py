@@ -137,11 +137,54 @@ def _count(number: int, noun: str) -> str:
 
 
 @app.command()
-def stop(address: Server = None) -> None:
+def stop(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one started from this folder"),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all servers of yours on this host")] = False,
+) -> None:
     """End what one `rain start` started."""
-    from rain.deploy.start import stop as stop_cluster
+    from rain.deploy import stop as stopping
+    from rain.io import runtime
 
-    print(f"stopped {stop_cluster(address)}")
+    if every and address is not None:
+        raise RainException("give an address or --all, not both")
+    if address is not None:
+        servers = [stopping.find(address)]
+    else:
+        servers = stopping.to_stop()
+        if not every:
+            try:
+                servers = [stopping.meant(servers, runtime.here())]
+            except stopping.WhichServer as error:
+                if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                    raise
+                servers = _choose(error.servers)
+    troubles = []
+    for server in servers:
+        try:
+            print(f"stopped {stopping.stop(server)}", flush=True)
+        except RainException as error:
+            troubles.append(str(error))
+    if troubles:
+        raise RainException("; ".join(troubles))
+
+
+def _choose(servers: list[Any]) -> list[Any]:
+    """Ask which of these servers are meant."""
+    print("Not clear which server is meant:")
+    _table(
+        ["", "server", "started from"],
+        [[str(number), file.address, file.folder or "?"] for number, (_, file) in enumerate(servers, 1)],
+        "",
+    )
+    answer = typer.prompt("Stop which? (a number, 'all', nothing)", default="", show_default=False).strip()
+    if answer == "all":
+        return servers
+    if not answer.isdecimal() or not 1 <= int(answer) <= len(servers):
+        raise RainException("nothing was stopped")
+    return [servers[int(answer) - 1]]
 
 
 # -- looking --------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""`rain start` and `rain stop`: a server and governors, here and over ssh, left running under a guardian."""
+"""`rain start`: a server and governors, here and over ssh, left running under a guardian."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,9 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
 from rain.io import runtime
 from rain.io.auth import Credentials
-from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program, stop_guardian
+from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program
 from rain.io.process import is_alive, parse_cpus, start_time
-from rain.io.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, Scratch, clean, remove_left
+from rain.io.scratch import Scratch
 from rain.io.transport import listen
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
@@ -168,7 +167,7 @@ def _start_in(
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
     credentials = runtime.server_credentials(parse_address(address)[0])
     path = runtime.default_path(address)
-    file = runtime.describe_server(address, credentials, http=http, logdir=logdir)
+    file = runtime.describe_server(address, credentials, http=http, logdir=logdir, folder=runtime.here())
     runtime.write(file, path)
     command = [*shlex.split(options.runprefix), *RAIN]
     programs = [_server(path, logdir, command, sockets)]
@@ -236,7 +235,7 @@ def _address_for(host: str, address: str) -> str:
         return format_address(socket.gethostname(), port)  # ssh may know a host that the resolver does not
 
 
-# -- ending ---------------------------------------------------------------------------------------
+# -- finding --------------------------------------------------------------------------------------
 
 
 def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
@@ -259,33 +258,3 @@ def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
         raise RainException("no server of this user is known on this machine")
     choices = ", ".join(file.address for _, file in servers)
     raise RainException(f"several servers are known: name one of {choices}")
-
-
-def stop(address: str | None) -> str:
-    """End what one `rain start` started; returns the server's address.
-
-    Raises
-    ------
-    RainException
-        If there is no such server, or it was not started by `rain start`.
-    """
-    path, file = known_server(address)
-    if not file.guardian:
-        raise RainException(
-            f"the server at {file.address} was not started by `rain start`; end its process: kill {file.pid}"
-        )
-    ended = stop_guardian(file.guardian, file.guardian_start)
-    path.unlink(missing_ok=True)
-    runtime.tidy()
-    if not ended:
-        _remove_left(file)
-        raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
-    return file.address
-
-
-def _remove_left(file: runtime.ConnectionFile) -> None:
-    """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of the dead."""
-    if file.logdir:
-        remove_left(file.logdir)
-    for parent, kind in ((MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS), (tempfile.gettempdir(), GOVERNOR)):
-        clean(parent, kind)

@@ -54,6 +54,8 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     fingerprint : str
         Of the certificate, in hexadecimal digits.
     logdir : str
+    folder : str
+        From which `rain start` was called.
     """
 
     version: str
@@ -67,6 +69,7 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     certificate_key: str = ""
     fingerprint: str = ""
     logdir: str = ""
+    folder: str = ""
 
     def __repr__(self) -> str:
         return f"<ConnectionFile of {self.address}>"
@@ -148,6 +151,14 @@ def runtime_dir() -> Path:
         raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
     _check_private(str(path), "runtime folder", 0o700)
     return path
+
+
+def here() -> str:
+    """The current folder, without links in its path; empty if it does not exist any more."""
+    try:
+        return os.path.realpath(os.getcwd())
+    except OSError:
+        return ""
 
 
 def tidy() -> None:
@@ -364,6 +375,7 @@ class Published:
         with contextlib.suppress(RainException):
             before = read(path) if path else file
             file.guardian, file.guardian_start = before.guardian, before.guardian_start
+            file.folder = before.folder
         self.path = write(file, path or None)
 
     def remove(self) -> None:

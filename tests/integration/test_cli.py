@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import select
 import signal
@@ -339,6 +340,44 @@ def test_a_dead_server_is_started_again_and_its_governors_come_back(shell):
 
 def _governors_below(guardian: int) -> list[int]:
     return [pid for pid in descendants(guardian) if Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"]
+
+
+def test_stop_without_an_address(shell):
+    first = shell.start("--local-governors", "[]")
+    other = shell.folder / "other"
+    other.mkdir()
+    here, shell.folder = shell.folder, other
+    assert f"not started from this folder: {first} (started from {here})" in shell.fails("stop")
+    second = shell.start("--local-governors", "[]")
+    line = shell.fails("stop")
+    assert "several servers" in line
+    assert first in line
+    assert second in line
+    assert "nothing was stopped" in at_a_terminal(shell, "stop", answer="")
+    shown = at_a_terminal(shell, "stop", answer="1")
+    assert f"started from\r\n1  {min(first, second)}" in shown
+    assert f"stopped {min(first, second)}" in shown
+    shell.folder = here if second == min(first, second) else other
+    assert shell.run("stop").stdout == f"stopped {max(first, second)}\n"
+    assert "both" in shell.fails("stop", "1", "--all")
+    assert "no server of this user" in shell.fails("stop", "--all")
+
+
+def at_a_terminal(shell: Shell, *words: str, answer: str) -> str:
+    """What the command shows at a terminal where `answer` is typed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*RAIN, *words], env=shell.environment, cwd=shell.folder, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    os.write(ours, answer.encode() + b"\n")
+    shown = b""
+    with contextlib.suppress(OSError):  # the other side is closed
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    process.wait(GUARD_S)
+    return shown.decode()
 
 
 def test_stop_ends_only_what_start_started(shell):
