@@ -364,15 +364,15 @@ class Client:
     def _wait_for_governors(self, n: int) -> Operation[None]:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise RainException(f"the number of governors is an integer that is not negative, not {n!r}")
-        yield self._ask(lambda request: ExpectGovernors(request, n))
-        yield self._ask(GetServerInfo)  # the answer is counted where it arrives, in order with later news
-        with self._lock:
-            if self._governor_count >= n:
-                self._governors_met = max(self._governors_met, n)
-                return
-            future: Future[Any] = Future()
-            self._governor_waits.append((n, future))
+        future: Future[Any] = Future()
         try:
+            yield self._ask(lambda request: ExpectGovernors(request, n))
+            yield self._ask(GetServerInfo)  # the answer is counted where it arrives, in order with later news
+            with self._lock:
+                if self._governor_count >= n:
+                    self._governors_met = max(self._governors_met, n)
+                    return
+                self._governor_waits.append((n, future))
             yield future
         except BaseException as error:
             self._expect_no_more(future)

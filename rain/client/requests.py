@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rain.client.modules import Surroundings
+from rain.client.operations import End
 from rain.client.session import Session
 from rain.client.sites import warn
-from rain.client.waiting import Operation
+from rain.client.waiting import Operation, shielded, uninterrupted
 from rain.common.errors import RainException
 from rain.common.limits import HISTORY_BYTES_MAX
 from rain.common.messages import (
     Attach,
     Attached,
+    CloseSession,
     GetServerInfo,
     NewSession,
     ServerBrief,
     ServerInfo,
+    SessionOpened,
     SessionSummary,
 )
 
@@ -35,13 +39,33 @@ def new_session(client: Client, name: str, default: bool, on_failure: str, persi
     surroundings = Surroundings()
     env = surroundings.environment()
     assert env is not None
-    opened = yield client._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
-    session = Session(client, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
-    session._surroundings = surroundings
-    client._sessions[opened.session_id] = session
-    if default:
-        session.set_as_default()
+    with uninterrupted():  # what was asked for must be known here, to be given back
+        asked = client._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
+    try:
+        opened = yield shielded(asked)
+        with uninterrupted():
+            session = Session(client, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
+            session._surroundings = surroundings
+            client._sessions[opened.session_id] = session
+            if default:
+                session.set_as_default()
+    except BaseException:
+        # The server may open it none the less, and nobody would ever close it.
+        asked.add_done_callback(lambda asked: _give_back(client, asked))
+        raise
     return session
+
+
+def _give_back(client: Client, asked: Future[SessionOpened]) -> None:
+    """Close a session whose maker does not wait for it any more."""
+    if asked.cancelled() or asked.exception() is not None:
+        return
+    number = asked.result().session_id
+    session = client._sessions.pop(number, None)
+    if session is not None:
+        session._end(End("closed", f"session {number} {session.name!r} is closed: making it was interrupted"))
+    if client._connected:
+        client._post(lambda request: CloseSession(request, number))
 
 
 def session_list(client: Client) -> Operation[list[SessionSummary]]:

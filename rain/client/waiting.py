@@ -47,6 +47,21 @@ def reject(future: Future[Any], error: BaseException) -> None:
         pass
 
 
+def shielded(future: Future[T]) -> Future[T]:
+    """What `future` will be, for one who may cease to wait: that cancels this one, and `future` goes on."""
+    outer: Future[T] = Future()
+
+    def copy(inner: Future[T]) -> None:
+        error = inner.exception()
+        if error is not None:
+            reject(outer, error)
+        else:
+            resolve(outer, inner.result())
+
+    future.add_done_callback(copy)
+    return outer
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Put off Ctrl-C until the end of a short block that must be done as a whole."""

@@ -85,8 +85,14 @@ print("then", task.output.fetch().load(), len(session.wait_all(raise_on_failure=
 second = client.new_session("t")
 os.kill(server, signal.SIGSTOP)
 interrupted("close", second.close)
+interrupted("new_session", lambda: client.new_session("lost", persistent=True))
 os.kill(server, signal.SIGCONT)
 second.close()
+third = client.new_session("u")
+until = time.monotonic() + 20
+while [one.name for one in client.sessions()] != ["s", "u"] and time.monotonic() < until:
+    time.sleep(0.01)
+print("sessions", [one.name for one in client.sessions()], flush=True)
 print("at last", session.run(slow(gate), timeout=20), flush=True)
 client.close()
 """
@@ -104,8 +110,9 @@ def test_every_blocking_call(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line for line in lines[:-2] if not line.endswith(" interrupted")] == ["then 5 1"], done.stdout
-    assert len(lines) == 17
+    others = [line for line in lines[:-1] if not line.endswith(" interrupted")]
+    assert others == ["then 5 1", "sessions ['s', 'u']"], done.stdout
+    assert len(lines) == 19
     assert lines[-1] == "at last 5"
     assert "s:   0%" in done.stderr, "the bar was there, and was closed"
 

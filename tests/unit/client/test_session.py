@@ -29,6 +29,7 @@ from rain import (
     remote,
     tasks,
 )
+from rain.client import requests
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.messages import (
@@ -53,6 +54,7 @@ from rain.common.messages import (
     Output,
     Retry,
     SessionNews,
+    SessionOpened,
     Submit,
     TaskOutput,
     TaskUpdate,
@@ -1092,3 +1094,45 @@ def test_ctrl_c_while_submitting_sends_all_or_nothing(
     assert [len(message.tasks) for message in link.of(Submit)] == [1]
     link.finish(task)
     task.wait(timeout=0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError, asyncio.CancelledError, GeneratorExit])
+@pytest.mark.parametrize("answered", ["before", "after", "never", "refused"])
+def test_a_session_whose_making_was_interrupted_is_given_back(
+    link: FakeLink, error: type[BaseException], answered: str
+) -> None:
+    link.held.add(NewSession)
+    operation = requests.new_session(link.client, "s", False, "continue", False)
+    waiting = operation.send(None)
+    if answered == "before":
+        link.answer(NewSession, lambda request: SessionOpened(request, 7))
+    if error is asyncio.CancelledError:
+        waiting.cancel()
+    with pytest.raises(error):
+        operation.throw(error())
+    if answered == "refused":
+        link.answer(NewSession, lambda request: Failed(request, "rain", "no"))
+    if answered == "after":
+        assert link.of(CloseSession) == []
+        link.answer(NewSession, lambda request: SessionOpened(request, 7))
+    assert [message.session_id for message in link.of(CloseSession)] == [7] * (answered in ("before", "after"))
+    assert link.client._sessions == {}
+
+
+def test_a_session_that_was_not_waited_for_long_enough_is_given_back(link: FakeLink) -> None:
+    link.held.add(NewSession)
+    with pytest.raises(TimeoutError):
+        link.client.new_session(timeout=0)
+    with pytest.raises(TimeoutError):
+        asyncio.run(link.client.new_session_async(timeout=0))
+    for number, message in enumerate(link.of(NewSession), 1):
+        link.say(SessionOpened(message.request, number))
+    assert [message.session_id for message in link.of(CloseSession)] == [1, 2]
+
+
+@pytest.mark.parametrize("held", [ExpectGovernors, GetServerInfo])
+def test_governors_are_not_expected_any_more_when_the_wait_ends_early(link: FakeLink, held: type) -> None:
+    link.held.add(held)
+    with pytest.raises(TimeoutError, match="0 of 9 governors"):
+        link.client.wait_for_governors(9, timeout=0)
+    assert [message.count for message in link.of(ExpectGovernors)] == [9, 0]
