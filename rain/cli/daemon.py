@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import ctypes
 import gc
+import io
 import logging
 import logging.handlers
 import os
@@ -19,18 +20,18 @@ from typing import NoReturn
 from rain import __version__
 from rain.common.address import HTTP_PORT, format_address, parse_address
 from rain.common.errors import RainException
-from rain.common.limits import DEADLINES, MIB, Deadlines
+from rain.common.limits import DEADLINES, LOG_BYTES_MAX, Deadlines
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.descriptors import raise_limit
 from rain.io.keeper import Keeper, told_to
+from rain.io.logs import open_log
 from rain.io.process import end_with_lifeline, parse_cpus
 from rain.io.scratch import GOVERNOR, MEMORY_FILES, Scratch, name_others
 from rain.server import shell as server_shell
 
-_LOG_BYTES_MAX = 16 * MIB
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
 
@@ -131,6 +132,13 @@ def _settle(name: str) -> None:
         pass
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log that nobody else may read."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", errors="backslashreplace", opener=open_log)
+
+
 def _log_to(folder: str, name: str, guarded: bool) -> None:
     """Log to standard error, and to a file in `folder` unless a guardian collects standard error there already."""
     logger = logging.getLogger("rain")
@@ -138,7 +146,10 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if not guarded:
         path = os.path.join(folder, f"{name}.log")
-        handlers.append(logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES_MAX, backupCount=2))
+        try:
+            handlers.append(_LogFile(path, maxBytes=LOG_BYTES_MAX, backupCount=1))
+        except OSError as error:
+            raise RainException(f"the log {path} cannot be opened: {error.strerror}") from None
     form = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in handlers:
         handler.setFormatter(form)

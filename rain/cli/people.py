@@ -303,6 +303,8 @@ def _tail(path: Path, lines: int) -> int:
 
 def _more(path: Path, start: int) -> int:
     with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < start:
+            start = 0  # it has become NAME.1, and begins anew
         file.seek(start)
         data = file.read()
     sys.stdout.write(data.decode("utf-8", "replace"))

@@ -134,6 +134,10 @@ FETCH_ATTEMPTS_MAX = 8
 """How often a client tries to get data before it says that they cannot be had."""
 TRANSFER_STALL_S = 30.0
 """How long a peer may move nothing of an object before the transfer is given up."""
+LOG_BYTES_MAX = 16 * MIB
+"""Size of a log above which it becomes ``NAME.1``, and what was called so is let go."""
+EVENTS_BYTES_MAX = 64 * MIB
+"""What the event log keeps; the oldest events are let go beyond it."""
 LOGS_KEPT_S = 86_400.0
 """How long logs that were kept in a private folder stay when what wrote them was killed."""
 EXECUTOR_IDLE_S = 60.0

@@ -17,16 +17,15 @@ import os
 import sys
 
 from rain.common.limits import TASK_OUTPUT_BYTES_MAX
+from rain.io.logs import give_back
 
 STDOUT, STDERR = 1, 2
 _TRIM_BYTES = 16 * TASK_OUTPUT_BYTES_MAX
-_PUNCH_HOLE_KEEP_SIZE = 3
 _LINE_BUFFERED = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fflush.argtypes = [ctypes.c_void_p]
 _libc.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class Output:
@@ -87,8 +86,7 @@ class Output:
             file = self._files[number]
             size = os.lseek(file, 0, os.SEEK_CUR)
             if size - trimmed > 2 * _TRIM_BYTES:
-                start = trimmed & -4096
-                _libc.fallocate(file, _PUNCH_HOLE_KEEP_SIZE, start, (size - _TRIM_BYTES - start) & -4096)
+                give_back(file, trimmed, size - _TRIM_BYTES)
                 self._trimmed[number] = size - _TRIM_BYTES
 
     def _restore(self) -> None:

@@ -59,7 +59,7 @@ from rain.governor.cbor1_wire import (
     encode_call,
     encode_drop_cached,
 )
-from rain.governor.streams import read_new, read_tails
+from rain.governor.streams import read_new, read_tails, trim
 from rain.io.descriptors import with_original_limit
 from rain.io.files import disk_full, is_full
 from rain.io.guarded import guarded
@@ -74,6 +74,7 @@ _SOCKET_PATH_BYTES_MAX = 107
 _SHORT_FOLDERS = ("/tmp", "/dev/shm", "/var/tmp")
 _RECEIVE_BYTES = 256 * KIB
 _EXIT_GRACE_S = 0.2
+_TRIM_EVERY_S = 2.0
 _CLOSED = "closed its connection"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -161,6 +162,7 @@ class ForeignExecutors:
         self._short: Scratch | None = None
         self._closed = False
         self._all_gone = asyncio.Event()
+        self._trimmer: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Future[None]] = set()
 
     # -- what the governor asks for ------------------------------------------------------------------
@@ -168,6 +170,7 @@ class ForeignExecutors:
     def start(self, executor_id: int, setup: ExecutorSetup, kind: str) -> None:
         """Start an executor of type `kind`; `run` may follow at once."""
         executor = self._executors[executor_id] = _Executor(executor_id, kind, setup)
+        self._trimmer = self._trimmer or self._loop.call_later(_TRIM_EVERY_S, self._trim)
         try:
             self._start(executor)
         except Exception as error:
@@ -244,6 +247,8 @@ class ForeignExecutors:
     async def close(self) -> None:
         """End all executors; returns when they are gone. Idempotent."""
         self._closed = True
+        if self._trimmer is not None:
+            self._trimmer.cancel()
         for executor in list(self._executors.values()):
             self._end(executor, "was killed")
         while self._executors:
@@ -428,6 +433,12 @@ class ForeignExecutors:
             return
         executor.met.update(value.spec.id for value in task.inputs)
         self._send(executor, frame)
+
+    def _trim(self) -> None:
+        """A task that writes without end does not fill the disk."""
+        for executor in self._executors.values():
+            trim(executor.logs, CBOR_LOG_BYTES_MAX)
+        self._trimmer = self._loop.call_later(_TRIM_EVERY_S, self._trim) if self._executors else None
 
     def _cut_logs(self, executor: _Executor) -> tuple[int, int]:
         """Where the logs of the next task begin; they are emptied when they are long."""

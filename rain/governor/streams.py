@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from rain.common.limits import TASK_OUTPUT_BYTES_MAX
+from rain.io.logs import give_back
 
 
 def read_new(file: int, begin: int, had: int) -> tuple[bytes, int]:
@@ -22,6 +23,14 @@ def read_new(file: int, begin: int, had: int) -> tuple[bytes, int]:
         return b"", had
     start = max(had, size - TASK_OUTPUT_BYTES_MAX)
     return os.pread(file, size - start, begin + start), start
+
+
+def trim(files: Sequence[int], bytes_max: int) -> None:
+    """Give back what files take beyond twice `bytes_max`, but for so many bytes at their ends; positions stay."""
+    for file in files:
+        seen = os.fstat(file)
+        if seen.st_blocks * 512 > 2 * bytes_max:
+            give_back(file, 0, seen.st_size - bytes_max)
 
 
 def read_tails(files: Sequence[int], marks: Sequence[int] = (0, 0)) -> tuple[bytes, bytes, tuple[int, int]]:

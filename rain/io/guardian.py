@@ -6,7 +6,8 @@
                     "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
                     "log": "/path/server.log", "restart": true, "keep": [5]}, …],
      "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0,
-     "log": "/path/guardian.log", "preload": ["module", …], "entry": "module:function"}
+     "log": "/path/guardian.log", "log_bytes_max": 16777216, "look_at_logs_s": 10.0,
+     "preload": ["module", …], "entry": "module:function"}
 
 Theory of operation
 -------------------
@@ -19,7 +20,7 @@ its processes notice by *their* lifelines.
 A process says at the descriptor that stands for ``{folders}`` in its arguments which private folders it made
 (`rain.io.keeper`). When it is dead they are removed, unless it is started anew: then the next one is told of them, and
 what it has not taken over when it is ready, or after a minute, is removed. `folder` stays when the guardian gave up,
-as the logs in it tell why.
+as the logs in it tell why. Logs are bounded (`rain.io.logs`).
 
 A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
 the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
@@ -50,6 +51,7 @@ import time
 from typing import Any, NoReturn
 
 from rain.io.keeper import PLACE, Folders
+from rain.io.logs import bound_log, open_log
 from rain.io.process import become_subreaper, descendants, parents, signal_all
 
 _RESTARTS_MAX = 5
@@ -98,6 +100,10 @@ class Guardian:
         self._lifeline: int | None = plan.get("lifeline")
         self._report_to: int | None = plan.get("report")
         self._folder: str | None = plan.get("folder")
+        self._logs: list[str] = sorted({plan.get("log") or os.devnull, *(p.log for p in self._processes)})
+        self._log_bytes_max: int = plan["log_bytes_max"]
+        self._look_at_logs_s: float = plan["look_at_logs_s"]
+        self._look_at_logs_at = 0.0
         self._grace_s: float = plan.get("grace_s", 5.0)
         self._preload: list[str] = plan.get("preload", [])
         self._entry: str = plan.get("entry", "")
@@ -140,10 +146,10 @@ class Guardian:
     def _stop(self, *_: Any) -> None:
         self._stopping = True
 
-    def _next_start(self) -> float | None:
+    def _next_start(self) -> float:
         due = [p.start_at for p in self._processes if p.start_at is not None and self._nursery is None]
         due += [p.left_until for p in self._processes if p.left_until is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        return max(0.0, min([self._look_at_logs_at, *due]) - time.monotonic())
 
     def _wait(self, timeout_s: float | None) -> None:
         told = {p.folders.listen: p.folders for p in self._processes}
@@ -166,6 +172,7 @@ class Guardian:
                 self._hear_ready(descriptor)
         self._reap()
         self._remove_left()
+        self._bound_logs()
 
     def _report(self, event: str, process: _Process | None = None, text: str = "") -> None:
         if self._report_to is None:
@@ -372,6 +379,17 @@ class Guardian:
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S
 
+    def _bound_logs(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at_logs_at:
+            return
+        self._look_at_logs_at = now + self._look_at_logs_s
+        for path in self._logs:
+            try:
+                bound_log(path, self._log_bytes_max)
+            except OSError:  # not there yet, or the disk is full; the next time it may be
+                continue
+
     def _remove_left(self) -> None:
         """Remove what dead processes left and none took over; what is in use is looked at again."""
         now = time.monotonic()
@@ -433,7 +451,7 @@ def describe_status(status: int) -> str:
 
 def redirect_output(path: str) -> None:
     """Let standard output and error go to the end of the file `path`, and read nothing from standard input."""
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = open_log(path)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(log, 1)

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.limits import EXECUTOR_START_S
+from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
 from rain.io.keeper import PLACE
+from rain.io.logs import open_log
 from rain.io.process import clean_environment, is_alive, start_time
 from rain.io.scratch import Scratch
 
@@ -79,6 +80,8 @@ class Launch:
         If given (it is `folder`), the guardian removes it at its end.
     tied : bool
         Whether the guardian ends with this process.
+    log_bytes_max, look_at_logs_s : int, float
+        How long logs may become, and how often that is looked at.
     preload : bool
         Whether what is Rain itself is forked from one process that imported it once (see `rain.io.guardian`).
 
@@ -96,6 +99,8 @@ class Launch:
         owned: Scratch | None = None,
         tied: bool = True,
         preload: bool = True,
+        log_bytes_max: int = LOG_BYTES_MAX,
+        look_at_logs_s: float = 10.0,
     ) -> None:
         self._programs = programs
         self._log = os.path.join(folder, "guardian.log")
@@ -109,6 +114,8 @@ class Launch:
             "lifeline": lifeline if tied else None,
             "folder": folder if owned else None,
             "lock": owned.lock if owned else None,
+            "log_bytes_max": log_bytes_max,
+            "look_at_logs_s": look_at_logs_s,
         }
         if preload:
             plan |= {"preload": ["rain.cli.daemon"], "entry": "rain.cli.daemon:forked"}
@@ -119,7 +126,7 @@ class Launch:
             keep.add(owned.lock)
         try:
             # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
-            with open(self._log, "ab") as log:
+            with open(self._log, "ab", opener=open_log) as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "rain.io.guardian"],
                     stdin=subprocess.PIPE,

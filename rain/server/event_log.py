@@ -1,11 +1,13 @@
 """The event log: what happened, in SQLite, for people and scripts to query while the server runs and after.
 
 Events are gathered in memory and written by one thread, a row per batch, so that an event costs an append to a list.
-The log is a view: nothing is ever restored from it.
+The log is a view: nothing is ever restored from it. It keeps the newest `EVENTS_BYTES_MAX` bytes of events, and nobody
+else may read it.
 """
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -16,6 +18,8 @@ from typing import Any
 import msgspec
 
 from rain.common.errors import RainException
+from rain.common.limits import EVENTS_BYTES_MAX, MIB
+from rain.io.logs import open_log
 
 EVENT_TYPES = frozenset(
     {
@@ -39,6 +43,7 @@ EVENT_TYPES = frozenset(
 BATCH_EVENTS_MAX = 1000
 WRITE_EVERY_S = 0.5
 FLUSH_S = 10.0
+_JOURNAL_BYTES_MAX = 4 * MIB
 
 
 class EventRecord(msgspec.Struct, array_like=True, gc=False):
@@ -138,6 +143,14 @@ def as_json(record: EventRecord) -> dict[str, Any]:
     return {"id": record.id, "time": record.time, "event": event}
 
 
+def _make_private(path: str) -> None:
+    """What SQLite makes beside the file later gets the same permissions."""
+    os.close(open_log(path))
+    for name in (f"{path}-wal", f"{path}-shm"):
+        if os.path.exists(name):
+            os.chmod(name, 0o600)
+
+
 class EventLog:
     """Appends events; a thread writes them.
 
@@ -145,6 +158,8 @@ class EventLog:
     ----------
     path : str
         File of the SQLite database; created if it is not there, continued if it is.
+    bytes_max : int
+        How many bytes of events it keeps.
 
     Raises
     ------
@@ -152,19 +167,24 @@ class EventLog:
         If the file cannot be opened as a database.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, bytes_max: int = EVENTS_BYTES_MAX) -> None:
         self.path = path
+        self._bytes_max = bytes_max
         self._decode = msgspec.msgpack.Decoder(list[EventRecord]).decode
         self._encode = msgspec.msgpack.Encoder().encode
         try:
+            _make_private(path)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute(f"PRAGMA journal_size_limit={_JOURNAL_BYTES_MAX}")
             self._database.execute("PRAGMA synchronous=OFF")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS batches (first_id INTEGER PRIMARY KEY, last_id INTEGER, records BLOB)"
             )
-            (last,) = self._database.execute("SELECT max(last_id) FROM batches").fetchone()
-        except sqlite3.Error as error:
+            last, self._bytes = self._database.execute(
+                "SELECT max(last_id), coalesce(sum(length(records)), 0) FROM batches"
+            ).fetchone()
+        except (sqlite3.Error, OSError) as error:
             raise RainException(f"the event log {path} cannot be opened: {error}") from None
         self._next = (last or 0) + 1
         self._gathered: list[EventRecord] = []
@@ -206,13 +226,32 @@ class EventLog:
                 batch.set()
                 continue
             try:
-                self._database.execute(
-                    "INSERT INTO batches VALUES (?, ?, ?)", (batch[0].id, batch[-1].id, self._encode(batch))
-                )
+                records = self._encode(batch)
+                self._make_room(len(records))
+                self._database.execute("INSERT INTO batches VALUES (?, ?, ?)", (batch[0].id, batch[-1].id, records))
+                self._bytes += len(records)
                 self.error = None
             except sqlite3.Error as error:
                 # The log is a view: the server goes on without these events, and its status page says so.
                 self.error = str(error)
+
+    def _make_room(self, size: int) -> None:
+        """Let go of the oldest batches, a tenth at a time, so that `size` bytes more stay within the limit."""
+        if self._bytes + size <= self._bytes_max:
+            return
+        far_over = self._bytes > 2 * self._bytes_max
+        over = self._bytes + size - self._bytes_max + self._bytes_max // 10
+        last = None
+        for first, length in self._database.execute("SELECT first_id, length(records) FROM batches ORDER BY first_id"):
+            if over <= 0:
+                break
+            last = first
+            over -= length
+            self._bytes -= length
+        if last is not None:
+            self._database.execute("DELETE FROM batches WHERE first_id <= ?", (last,))
+        if far_over:  # an older version's; from now on freed pages are used again, and the file does not grow
+            self._database.execute("VACUUM")
 
     def query(self, query: Query) -> Iterator[EventRecord]:
         """The events that match, in id order; for a thread of its own.

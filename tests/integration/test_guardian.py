@@ -233,3 +233,23 @@ def test_a_forked_child_of_the_owner_does_not_hold_the_lifeline(pids, tmp_path):
     os.waitpid(child, 0)
     os.close(gate_read)
     os.close(gate_write)
+
+
+def test_logs_are_private_and_bounded_while_they_are_written(tmp_path, monkeypatch):
+    code = "import os, sys; os.write(2, b'x' * 5000); os.write(int(sys.argv[1][3:]), b'ready\\n'); sys.stdin.read()"
+    code += "; os.write(2, b'more'); os.read(int(sys.argv[2]), 1)"
+    program = Program("two", ["-c", code, READY, LIFELINE], str(tmp_path / "two.log"), [sys.executable], stdin="")
+    before = os.umask(0)
+    try:
+        launch = Launch([program], str(tmp_path), preload=False, log_bytes_max=1000, look_at_logs_s=0.05)
+        launch.wait()
+        while not (tmp_path / "two.log.1").exists():
+            time.sleep(0.01)
+        launch.stop()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "two.log.1").read_bytes() == b"x" * 1000
+    assert (tmp_path / "two.log").stat().st_size < 1000
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("*.log*")} == dict.fromkeys(
+        ("guardian.log", "two.log", "two.log.1"), 0o600
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -100,3 +102,48 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, and it is long enough to be looked at" * 20)
     with pytest.raises(RainException, match=r"the event log .* cannot be opened"):
         EventLog(str(path))
+
+
+def test_the_log_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    log = EventLog(str(path), bytes_max=100_000)
+    sizes = []
+    for round in range(8):
+        for number in range(BATCH_EVENTS_MAX):
+            log.add("TaskFinished", 1, number, {"round": round})
+        log.flush()
+        sizes.append(path.stat().st_size)
+    assert max(sizes) < 200_000
+    found = ids(log, Query())
+    assert found[-1] == 8 * BATCH_EVENTS_MAX
+    assert found == list(range(found[0], found[-1] + 1))
+    assert 2 * BATCH_EVENTS_MAX <= len(found) < 5 * BATCH_EVENTS_MAX
+    log.close()
+
+
+def test_the_log_of_an_older_version_shrinks(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    old = EventLog(str(path))
+    for number in range(10 * BATCH_EVENTS_MAX):
+        old.add("TaskFinished", 1, number, {})
+    old.close()
+    before = path.stat().st_size
+    log = EventLog(str(path), bytes_max=50_000)
+    log.add("SessionNew", 1, None, {})
+    assert ids(log, Query())[-1] == 10 * BATCH_EVENTS_MAX + 1
+    log.close()
+    assert path.stat().st_size < before / 2
+
+
+def test_the_log_is_private(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        log = EventLog(str(tmp_path / "events.sqlite"))
+        fill(log)
+        log.push()
+        log.flush()
+        modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in os.listdir(tmp_path)}
+        assert modes == dict.fromkeys(("events.sqlite", "events.sqlite-wal", "events.sqlite-shm"), 0o600)
+        log.close()
+    finally:
+        os.umask(before)
