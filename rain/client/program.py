@@ -84,6 +84,9 @@ class Plan:
         self.inputs: list[_Slot] = []
         self.outputs: list[OutputBase] = []
         self._mapped: list[bool] = []  # per output: whether it is a file of the program's directory
+        self._slots: dict[str, _Slot] = {}  # the first input of each label
+        self._output_labels: set[str | None] = set()
+        self._counts: dict[str, int] = {}  # per prefix: the number from which on a name may be free
         self._exit_codes = _exit_codes(exit_codes, owner)
         self._words: list[str | _Slot | int] = [self._word(i, word) for i, word in enumerate(self._split(args))]
         for item in _listed(input_paths, owner, "input_paths"):
@@ -152,14 +155,17 @@ class Plan:
 
     def _add_input(self, spec: InputBase, default: str) -> _Slot:
         label = default if spec.label is None else spec.label
-        for slot in self.inputs:
-            if slot.label == label:
-                if slot.bound is not spec.dataobj or slot.path is None:
-                    raise RainException(f"{self.owner}: the label {label!r} is used for two inputs")
-                return slot
+        slot = self._slots.get(label)
+        if slot is not None:
+            if slot.bound is not spec.dataobj or slot.path is None:
+                raise RainException(f"{self.owner}: the label {label!r} is used for two inputs")
+            return slot
         path = spec.path or check_path(label, f"input {label!r} of {self.owner}")
-        slot = _Slot(label, path, spec)
+        return self._new_slot(_Slot(label, path, spec))
+
+    def _new_slot(self, slot: _Slot) -> _Slot:
         self.inputs.append(slot)
+        self._slots.setdefault(slot.label, slot)
         return slot
 
     def _add_stdin(self, stdin: Any) -> _Slot:
@@ -169,12 +175,10 @@ class Plan:
         if spec.data_type is DataType.DIRECTORY:
             raise RainException(f"{self.owner}: a directory cannot be read on stdin")
         label = "stdin" if spec.label is None else spec.label
-        for slot in self.inputs:
-            if slot.label == label and slot.bound is spec.dataobj:
-                return slot
-        slot = _Slot(label, spec.path, spec)
-        self.inputs.append(slot)
-        return slot
+        slot = self._slots.get(label)
+        if slot is not None and slot.bound is spec.dataobj:
+            return slot
+        return self._new_slot(_Slot(label, spec.path, spec))
 
     def _add_output(self, output: OutputBase, label: str, *, mapped: bool) -> int:
         if mapped:
@@ -185,6 +189,7 @@ class Plan:
         elif output.label is None:
             output = output._copy(label=label)
         self.outputs.append(output)
+        self._output_labels.add(output.label)
         self._mapped.append(mapped)
         return len(self.outputs) - 1
 
@@ -201,11 +206,11 @@ class Plan:
         return self._add_output(output, name, mapped=False)
 
     def _free_name(self, prefix: str) -> str:
-        taken = {slot.label for slot in self.inputs} | {output.label for output in self.outputs}
-        number = 0
-        while f"{prefix}{number}" in taken:
+        number = self._counts.get(prefix, 0)
+        while (name := f"{prefix}{number}") in self._slots or name in self._output_labels:
             number += 1
-        return f"{prefix}{number}"
+        self._counts[prefix] = number  # no label is ever given up
+        return name
 
     def _check(self) -> None:
         check_labels([slot.label for slot in self.inputs], f"inputs of {self.owner}")
@@ -217,10 +222,12 @@ class Plan:
                     both = f"{seen[slot.path]!r} and {slot.label!r}"
                     raise RainException(f"{self.owner}: the inputs {both} have the same path {slot.path!r}")
                 seen[slot.path] = slot.label
-        paths = [output.path for output, mapped in zip(self.outputs, self._mapped, strict=True) if mapped]
-        for path in paths:
-            if paths.count(path) > 1:
-                raise RainException(f"{self.owner}: two outputs have the same path {path!r}")
+        paths: set[str | None] = set()
+        for output, mapped in zip(self.outputs, self._mapped, strict=True):
+            if mapped and output.path in paths:
+                raise RainException(f"{self.owner}: two outputs have the same path {output.path!r}")
+            if mapped:
+                paths.add(output.path)
 
     # -- what is open ---------------------------------------------------------------------------
 

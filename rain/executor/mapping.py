@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rain.common.builtins import ExecuteConfig, MappedInput
@@ -94,6 +95,7 @@ class Workspace:
         self._prefix = prefix
         self._outgoing = Outgoing(setup, prefix)
         self._cwd = ""
+        self._follow: list[str] = []
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
         self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
@@ -235,11 +237,13 @@ class Workspace:
             For an output that is missing or of the wrong data type, and when the disk is full.
         """
         self._cwd = os.getcwd()
+        self._follow = [os.path.realpath(folder) for folder in self._lenders]
         paths = [inner_path(mapped.path, "output") for mapped in config.outputs]
         # What lies inside another output is taken first and left where it is.
+        count = Counter(paths)
         for number in sorted(range(len(paths)), key=lambda number: -_length(paths[number])):
             path, mapped = paths[number], config.outputs[number]
-            shared = any(_within(path, other) for rank, other in enumerate(paths) if rank != number)
+            shared = count[path] > 1 or any(folder in count for folder in _above(path))
             spec = specs[mapped.index]
             try:
                 yield mapped.index, self._collect(path, mapped.index, spec, keep=shared)
@@ -262,7 +266,7 @@ class Workspace:
             return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
         real = os.path.realpath(path)
         # Links to input files become those files: what they lead to is not part of the output.
-        follow = [os.path.realpath(folder) for folder in self._lenders]
+        follow = self._follow
         here = os.path.realpath(self._cwd)
         if not any(is_within(real, folder) for folder in (here, *follow)):
             link = _escaping(path, [here, *follow])
@@ -439,8 +443,13 @@ def _length(path: str) -> int:
     return 0 if path == "." else len(path)
 
 
-def _within(path: str, folder: str) -> bool:
-    return folder == "." or is_within(path, folder)
+def _above(path: str) -> Iterator[str]:
+    """The folders on the way to the short relative `path`, the deepest first."""
+    if path == ".":
+        return
+    while path := os.path.dirname(path):
+        yield path
+    yield "."
 
 
 def _kind(mode: int) -> str:

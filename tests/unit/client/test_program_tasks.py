@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -199,3 +202,38 @@ def test_what_is_no_list_and_what_is_no_path(detached: Session) -> None:
         tasks.Execute("true", exit_codes=None)
     with pytest.raises(RainException, match="non-empty"):
         tasks.Execute("true", output_paths=[""])
+
+
+def _operations(build: Callable[[], object]) -> int:
+    """How many bytecode operations `build` takes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        build()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda objects: Execute(["cat", *objects]),
+        lambda objects: Execute("ls", input_paths=objects),
+        lambda objects: Execute("ls", output_paths=[Output(path=f"o{number}") for number, _ in enumerate(objects)]),
+        lambda objects: Program("ls", input_paths=[f"i{number}" for number, _ in enumerate(objects)]),
+    ],
+)
+def test_building_takes_as_long_as_there_are_inputs_and_outputs(
+    detached: Session, build: Callable[[list[Any]], object]
+) -> None:
+    few, many = ([blob("x") for _ in range(count)] for count in (50, 400))
+    assert _operations(lambda: build(many)) < 12 * _operations(lambda: build(few))
