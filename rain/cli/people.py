@@ -194,12 +194,16 @@ def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, 
     """The server's own words, the credentials that opened it, and its HTTP address."""
     from rain.cli.ask import server_info
     from rain.deploy.start import known_server
-    from rain.io import runtime
+    from rain.io import fate, runtime
     from rain.io.auth import Credentials
 
     if token_file is None and runtime.take_token() is None:
         _, file = known_server(address)
-        return server_info(file.reachable(), file.credentials), file.credentials, file.http
+        try:
+            return server_info(file.reachable(), file.credentials), file.credentials, file.http
+        except RainException as error:
+            words = fate.of_server(file.reachable())
+            raise RainException(f"{error}. {words}" if words else str(error)) from None
     where = format_address(*parse_address(address or ""))
     token = _text_of(token_file) if token_file is not None else None
     credentials: Credentials = runtime.credentials_for(where, "client", token=token)

@@ -99,7 +99,11 @@ class Client:
         where = format_address(*parse_address(address, default_port=port))
         credentials = runtime.credentials_for(where, "client", token=token, connection_file=connection_file)
         self._prepare(where)
-        self._start(ServerLink(where, credentials, self, 1e9 if limit is None else limit))
+        try:
+            link = ServerLink(where, credentials, self, 1e9 if limit is None else limit)
+        except RainException as error:
+            raise RainException(self._with_fate(str(error))) from None
+        self._start(link)
 
     def _prepare(self, address: str) -> None:
         self._address = address
@@ -449,7 +453,8 @@ class Client:
         if self._over == "closed":
             raise RainException("this client is closed: make a new Client")
         if self._over:
-            raise RainException(f"the server is lost: {self._over}. Make a new Client when it is there again")
+            hint = "" if self._cluster is not None else ". Make a new Client when it is there again"
+            raise RainException(f"the server is lost: {self._over}{hint}")
 
     def _request(
         self, make: Callable[[int], Any], answered: Callable[[RainException | None], None] | None = None
@@ -586,9 +591,15 @@ class Client:
     def _gone(self, reason: str) -> None:
         if self._over:
             return
-        self._over = reason
+        self._over = reason = self._with_fate(reason)
         self._connected = False
         self._end_all("lost", f"lost with its server: {reason}", RainException(reason))
+
+    def _with_fate(self, reason: str) -> str:
+        from rain.io import fate
+
+        look = self._cluster.fate if self._cluster is not None else lambda: fate.of_server(self._address)
+        return fate.told(reason, look)
 
     def _end_all(self, word: str, how: str, error: RainException) -> None:
         with self._lock:
@@ -610,6 +621,8 @@ class Client:
 
     def _tick(self) -> None:
         if self._away_since is not None:
+            if self._cluster is not None and self._cluster.ended:
+                self._gone("the server is gone")
             stall.server_is_away(self._address, time.monotonic() - self._away_since, self._sessions.values())
         for session in list(self._sessions.values()):
             if session._dropped:

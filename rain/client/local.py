@@ -112,6 +112,23 @@ class LocalCluster:
         """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""
         self._finalizer()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the guardian is gone, so that nothing of the cluster will come back."""
+        return self._launch.ended
+
+    def fate(self) -> str:
+        """What died, and where the logs are; empty if nothing did."""
+        from rain.io import fate
+
+        if not self.ended:
+            return fate.of_living_guardian(self.folder)
+        gone = fate.of_guardian(self._launch.pid, self.folder)
+        return (
+            f"This client's private cluster is gone: {gone} (until this client is closed). Make a new one: "
+            "Client.local()"
+        )
+
     def __enter__(self) -> LocalCluster:
         return self
 

@@ -886,11 +886,13 @@ class Ready(Message):
 
 
 class Exited(Message):
-    """Zygote to governor: the executor and all that it left behind is gone. `status` as of `os.waitpid`."""
+    """Zygote to governor: the executor and all that it left behind is gone. `status` as of `os.waitpid`, `peak`
+    the most bytes that it had in memory."""
 
     executor_id: int
     pid: int
     status: int
+    peak: int = 0
 
 
 ClientToServer: TypeAlias = (

@@ -10,6 +10,7 @@ from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.spec import TaskError
 from rain.common.text import shorten
+from rain.executor.space import note_room
 from rain.io import pickles
 
 _RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -43,6 +44,7 @@ def describe(error: BaseException, shown: Mapping[str, str], kind: str = "except
     """
     if isinstance(error, RainException) and not _is_from_user(error):
         return TaskError("rain", shorten(str(error)), _pickled(error), class_names(type(error)))
+    note_room(error)
     return TaskError(kind, shorten(traceback_text(error, shown)), _pickled(error), class_names(type(error)))
 
 

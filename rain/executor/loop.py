@@ -41,7 +41,7 @@ from rain.executor.program import run_program
 from rain.executor.python_task import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
 from rain.io import memory
-from rain.io.files import disk_full, is_full
+from rain.io.files import no_room
 from rain.io.inputs import before
 
 _THREAD_VARIABLES = (
@@ -189,9 +189,8 @@ class Executor:
             control.number = 0
             return self._failed(task, TaskError("cancelled", "the task was interrupted"))
         except OSError as error:
-            if is_full(error):
-                error = OSError(str(disk_full(self._folder.path)))
-            return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {error}"))
+            why = no_room(error, self._folder.path) or error
+            return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {why}"))
         except BaseException as error:
             return self._failed(task, describe(error, {}, "rain"))
 

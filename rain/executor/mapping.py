@@ -28,7 +28,7 @@ from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.readonly import ReadOnly
-from rain.io.files import checksum, checksum_fd, disk_full, file_ref, is_full
+from rain.io.files import checksum, checksum_fd, file_ref, no_room
 from rain.io.inputs import damaged
 from rain.io.outputs import Outgoing
 from rain.io.tree import copy_file, is_within
@@ -119,11 +119,8 @@ class Workspace:
             try:
                 self._map(path, mapped, value)
             except OSError as error:
-                if is_full(error):
-                    raise disk_full(os.path.abspath(path), value.info.size) from None
-                raise RainException(
-                    f"input {_name(value.spec)} cannot be mapped to {mapped.path!r}: {error.strerror}"
-                ) from None
+                text = f"input {_name(value.spec)} cannot be mapped to {mapped.path!r}: {error.strerror}"
+                raise (no_room(error, os.path.abspath(path), value.info.size) or RainException(text)) from None
             self._mapped[path] = mapped
 
     def _map(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
@@ -248,9 +245,9 @@ class Workspace:
             try:
                 yield mapped.index, self._collect(path, mapped.index, spec, keep=shared)
             except OSError as error:
-                if is_full(error):
-                    raise disk_full(f"{self._setup.spill_dir}/{self._prefix}-{mapped.index}") from None
-                raise RainException(f"output {_name(spec)} cannot be read from {path!r}: {error}") from None
+                full = no_room(error, f"{self._setup.spill_dir}/{self._prefix}-{mapped.index}")
+                text = f"output {_name(spec)} cannot be read from {path!r}: {error}"
+                raise (full or RainException(text)) from None
 
     def _collect(self, path: str, index: int, spec: ObjectSpec, keep: bool) -> OutputResult:
         try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import shlex
 import signal
 import threading
@@ -30,7 +31,8 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.common.text import quote_output
 from rain.executor.mapping import LentFiles, OutputFile, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
-from rain.io.files import disk_full, is_full
+from rain.io.deaths import Death, OomKills, what_is_known
+from rain.io.files import disk_full, file_limit, no_room
 from rain.io.inputs import spoil
 from rain.io.process import family, signal_all
 
@@ -42,6 +44,10 @@ _DEFAULT_SIGNALS = (
     signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 """An ignored signal would stay ignored in the program; Python ignores two of these."""
+
+
+_MARK_EVERY_S = 1.0
+"""How often at most the kernel's count of processes killed for lack of memory is noted before a program starts."""
 
 
 class _WrongExit(RainException):
@@ -73,6 +79,8 @@ class ProgramRunner:
         self.path = os.fsdecode(self.environment.get(b"PATH", os.fsencode(os.defpath)))
         self.found: dict[tuple[str, str], str] = {}  # (name, PATH) -> file
         self.interrupted = False
+        self.oom_kills = OomKills()
+        self.marked = time.perf_counter()
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -110,6 +118,7 @@ class _Attempt:
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
         )
         self.captured: dict[int, OutputFile] = {}
+        self.peak = 0
         self.ran = False
 
     def run(self) -> TaskResult:
@@ -124,10 +133,8 @@ class _Attempt:
         except RainException as failure:
             error = TaskError("rain", str(failure))
         except OSError as failure:
-            if is_full(failure):
-                error = TaskError("rain", str(disk_full(f"{os.path.abspath('.')}/")))
-            else:
-                error = TaskError("rain", f"the program could not be run: {failure}")
+            full = no_room(failure, failure.filename or f"{os.path.abspath('.')}/")
+            error = TaskError("rain", str(full) if full else f"the program could not be run: {failure}")
         changed = self.space.changed_inputs()
         (stdout, out), (stderr, err) = self._tails(error is not None or bool(changed))
         if error is not None:
@@ -187,6 +194,9 @@ class _Attempt:
         if runner.interrupted:
             raise _Cancelled
         begin = time.perf_counter()
+        if begin > runner.marked + _MARK_EVERY_S:
+            runner.marked = begin
+            runner.oom_kills.mark()
         try:
             pid = os.posix_spawn(
                 program, args, environment, file_actions=actions, setsigmask=(), setsigdef=_DEFAULT_SIGNALS
@@ -196,7 +206,10 @@ class _Attempt:
                 return self._spawn_and_wait(config, stdin)  # it was moved since it was found
             raise self._not_started(error, program) from None
         self.ran = True
-        status = os.waitpid(pid, 0)[1]
+        _, status, usage = os.wait4(pid, 0)
+        # Until it was replaced by the program the process shared our memory, and that counts.
+        ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.peak = usage.ru_maxrss << 10 if usage.ru_maxrss > ours else 0
         self.info.duration = time.perf_counter() - begin
         _end_leftovers()
         return os.waitstatus_to_exitcode(status)
@@ -257,6 +270,11 @@ class _Attempt:
 
     def _wrong_exit(self, status: int, config: ExecuteConfig) -> str:
         lines = [f"the program {_ended(status, config.shell)}{_expected(config.exit_codes)}"]
+        kills = self.runner.oom_kills
+        # Rain itself ends a program with its executor only, and then nobody asks.
+        lines += filter(
+            None, [what_is_known(Death(max(0, -status), "", kills.since(), kills.of_machine, peak_bytes=self.peak))]
+        )
         lines.append(f"Command: {self._command()}")
         room = os.statvfs(".")
         if room.f_bavail * room.f_frsize < MIB:
@@ -338,7 +356,7 @@ def _checked(task: ExecutorTask) -> ExecuteConfig:
 
 def _ended(status: int, shell: bool) -> str:
     if status < 0:
-        hint = " (probably out of memory)" if status == -signal.SIGKILL else ""
+        hint = f": it wrote more than RLIMIT_FSIZE ({file_limit()}) allows" if status == -signal.SIGXFSZ else ""
         return f"was killed by signal {_signal_name(-status)}{hint}"
     if shell and status == 127:
         return "ended with exit status 127 (command not found)"

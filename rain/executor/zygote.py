@@ -141,7 +141,7 @@ class Zygote:
         """Reap the dead, kill what dead executors left behind, tell the governor."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if not pid:
@@ -150,7 +150,7 @@ class Zygote:
             if executor_id is not None:
                 _kill_group(pid, leader=False)
                 del self._pids[executor_id]
-                self._dead.append(Exited(executor_id, pid, status))
+                self._dead.append(Exited(executor_id, pid, status, usage.ru_maxrss << 10))
                 self._patience = time.monotonic() + _ORPHANS_WAIT_S
         if self._dead and (not self._kill_orphans() or time.monotonic() > self._patience):
             for exited in self._dead:

@@ -39,7 +39,7 @@ from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
 from rain.governor.work import Cancelled, Work, make_folder, make_free
-from rain.io.files import checksum_fd, disk_full, file_ref, is_full
+from rain.io.files import checksum_fd, file_ref, no_room
 from rain.io.held import Held
 from rain.io.tree import link_or_copy, remove_any, walk
 
@@ -179,7 +179,7 @@ def _store_blob(work: Work, held: Held, path: str, part: str) -> None:
                 rest = rest[os.write(fd, rest) :]
         os.fsync(fd)
     except OSError as error:
-        raise (disk_full(path, held.size) if is_full(error) else error) from None
+        raise (no_room(error, path, held.size) or error) from None
     finally:
         os.close(fd)
     os.rename(part, path)
@@ -379,8 +379,9 @@ def _content(root: str, place: Sequence[str]) -> str:
 def _explain(error: OSError, work: Work) -> str:
     name = {LOAD: "Load", LOAD_DIR: "LoadDir", STORE: "Store"}.get(work.spec.task_type, work.spec.task_type)
     path = error.filename2 or error.filename
-    if is_full(error):
-        return str(disk_full(path or work.store.incoming_disk))
+    full = no_room(error, path or work.store.incoming_disk)
+    if full is not None:
+        return str(full)
     if isinstance(error, FileNotFoundError):
         return f"{name}: there is no {path} on the governor"
     return f"{name}: {path}: {error.strerror}" if path else f"{name}: {error.strerror or error}"

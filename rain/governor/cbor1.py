@@ -60,8 +60,9 @@ from rain.governor.cbor1_wire import (
     encode_drop_cached,
 )
 from rain.governor.streams import read_new, read_tails, trim
+from rain.io.deaths import Death, OomKills, describe_exit, what_is_known
 from rain.io.descriptors import with_original_limit
-from rain.io.files import disk_full, is_full
+from rain.io.files import no_room
 from rain.io.guarded import guarded
 from rain.io.inputs import before
 from rain.io.process import family, own_memory, signal_all, spawn
@@ -109,6 +110,7 @@ class _Executor:
         self.met: set[ID] = set()  # inputs that it has had
         self.end = ""  # why it is being ended, once it is
         self.killed = False  # by us
+        self.known = ""  # about its death
         self.broken = False  # nothing more is read from it
         self.buried = False
 
@@ -161,6 +163,7 @@ class ForeignExecutors:
         self._executors: dict[int, _Executor] = {}
         self._short: Scratch | None = None
         self._closed = False
+        self.oom_kills = OomKills()
         self._all_gone = asyncio.Event()
         self._trimmer: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Future[None]] = set()
@@ -434,11 +437,15 @@ class ForeignExecutors:
         executor.met.update(value.spec.id for value in task.inputs)
         self._send(executor, frame)
 
+    @guarded("_trim_failed")
     def _trim(self) -> None:
         """A task that writes without end does not fill the disk."""
         for executor in self._executors.values():
             trim(executor.logs, CBOR_LOG_BYTES_MAX)
         self._trimmer = self._loop.call_later(_TRIM_EVERY_S, self._trim) if self._executors else None
+
+    def _trim_failed(self, error: Exception) -> None:
+        self._trimmer = self._loop.call_later(_TRIM_EVERY_S, self._trim)
 
     def _cut_logs(self, executor: _Executor) -> tuple[int, int]:
         """Where the logs of the next task begin; they are emptied when they are long."""
@@ -509,9 +516,8 @@ class ForeignExecutors:
                 failed.damage = Damage(error.objects, ran=True, suspect=True)
             self._finish(executor, failed)
         except OSError as error:
-            text = f"what executor {executor.kind!r} made cannot be taken: {error}"
-            if is_full(error):
-                text = str(disk_full(f"{executor.setup.spill_dir}/"))
+            full = no_room(error, f"{executor.setup.spill_dir}/")
+            text = str(full or f"what executor {executor.kind!r} made cannot be taken: {error}")
             self._finish(executor, self._failure(executor, task, text, info))
         else:
             self._finish(executor, TaskResult(task.spec.id, task.attempt, info, outputs, None, *executor.tails(True)))
@@ -609,7 +615,11 @@ class ForeignExecutors:
             self._take(executor, data)
         self._disconnect(executor)
         if executor.end == "was killed" or (executor.end in ("", _CLOSED) and not executor.killed):
-            executor.end = _how_it_ended(status)
+            status = -status if status < 0 else status << 8  # as `waitpid` gives it
+            executor.end = describe_exit(status)
+            by_rain = "the governor ended it" if executor.killed else ""
+            kills = self.oom_kills
+            executor.known = what_is_known(Death(status, by_rain, kills.since(), kills.of_machine))
         self._end(executor, executor.end)
         self._bury_if_gone(executor)
 
@@ -643,7 +653,8 @@ class ForeignExecutors:
         self._all_gone.set()
         if not self._closed:
             lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
-            self._on_exited(executor.id, executor.end + lost, number, *tails)
+            reason = "\n".join(filter(None, (executor.end + lost, executor.known)))
+            self._on_exited(executor.id, reason, number, *tails)
 
 
 def _lent_folder(executor: _Executor) -> str:
@@ -670,13 +681,3 @@ def _resolved(command: Sequence[str], path: str) -> list[str]:
     if not os.access(program, os.X_OK):
         raise RainException(f"its program {program!r} is not executable")
     return [program, *command[1:]]
-
-
-def _how_it_ended(status: int) -> str:
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"SIG{-status}"
-    return f"was killed by signal {name}"

@@ -50,6 +50,7 @@ from rain.common.wire import encode
 from rain.governor.results import failed
 from rain.governor.streams import read_new, read_tails
 from rain.governor.zygotes import Zygote
+from rain.io.deaths import Death, OomKills, describe_exit, what_is_known
 from rain.io.guarded import guarded
 from rain.io.process import family, own_memory
 from rain.io.tree import remove_tree
@@ -61,6 +62,7 @@ EXECUTORS_MAX = 8192
 _WORD_BYTES = 8
 _RECEIVE_BYTES = 256 * KIB
 _SOCKET_BYTES = 1 * MIB
+_EXIT_GRACE_S = 1.0
 
 _decode = msgspec.msgpack.Decoder(list[ExecutorToGovernor]).decode
 
@@ -69,6 +71,7 @@ class _Executor:
     """What the governor holds of one executor."""
 
     __slots__ = (
+        "broken",
         "first",
         "frames",
         "id",
@@ -79,7 +82,6 @@ class _Executor:
         "socket",
         "stderr",
         "stdout",
-        "why",
         "work_dir",
         "zygote",
     )
@@ -96,8 +98,8 @@ class _Executor:
         self.outbox: deque[bytes | memoryview] = deque()
         self.pid = 0
         self.first = 0  # number of the first task it was given
-        self.killed = False
-        self.why = ""  # it was killed without having been asked for
+        self.killed = ""  # why we killed it
+        self.broken = False  # it is not talked to any more
 
 
 class Executors:
@@ -111,8 +113,9 @@ class Executors:
         ``(executor_id, numbers)``: the answer to one `recall`; after stale results also unasked for.
     on_exited : callable
         ``(executor_id, reason, number, stdout, stderr, written)``, once for each executor that was started, when
-        nothing of it is left: what happened, the task number in the shared word, tails of what it wrote since that task
-        began, and how many bytes it were. Not called for what `close` ends.
+        nothing of it is left: what happened (in further lines: what is known about that), the task number in the shared
+        word, tails of what it wrote since that task began, and how many bytes it were. Not called for what `close`
+        ends.
     on_module : callable
         ``(executor_id, name)``: it is to import a module that only the client may have; answered by `give`.
     work_dir : str
@@ -120,6 +123,11 @@ class Executors:
         (``setup.work_dir``), which are removed when they exit.
     python : str or None
         The interpreter of executors that ask for none; None: the governor's.
+
+    Attributes
+    ----------
+    oom_kills : OomKills
+        Whoever owns this lets it look once a second or so.
     """
 
     def __init__(
@@ -147,6 +155,7 @@ class Executors:
         self._words = memoryview(self._mapping).cast("Q")
         self._free_slots = list(range(EXECUTORS_MAX - 1, -1, -1))
         self._closed = False
+        self.oom_kills = OomKills()
 
     # -- what the governor asks for ------------------------------------------------------------------
 
@@ -235,8 +244,7 @@ class Executors:
         """SIGKILL to the executor's process group and all that descends from it."""
         executor = self._executors.get(executor_id)
         if executor is not None:
-            executor.killed = True
-            executor.zygote.kill(executor_id)
+            self._kill(executor, "the governor ended it")
 
     def seen(self) -> dict[int, int]:
         """executor_id -> number of the task that it is on, 0 for none; of all that live."""
@@ -354,22 +362,27 @@ class Executors:
         else:
             # Its death is told by the zygote; without a reader the loop does not spin until then.
             self._loop.remove_reader(executor.socket.fileno())
-            if not executor.killed and executor.id in self._executors:
-                executor.zygote.kill(executor.id)
+            self._loop.call_later(_EXIT_GRACE_S, self._deaf, executor)
+
+    @guarded("_broke")
+    def _deaf(self, executor: _Executor) -> None:
+        """It closed its connection and lives on, as its death would have been told by now."""
+        if self._executors.get(executor.id) is executor and not executor.killed:
+            self._kill(executor, "it closed the connection to its governor (did the task close all descriptors?)")
 
     def _broke(self, error: Exception, executor: _Executor, *_: Any) -> None:
         """A callback about an executor raised an error: the executor ends, and its task is told why."""
-        self._end(executor, f"was killed because of an internal error of the governor ({_named(error)})")
+        self._end(executor, f"of an internal error of the governor ({_named(error)})")
 
     def _end(self, executor: _Executor, why: str) -> None:
         """Kill an executor that cannot be talked to any more; its zygote tells when it is gone."""
         if executor.id not in self._executors:
             return
-        executor.why = executor.why or why
+        executor.broken = True
         executor.outbox.clear()
         self._loop.remove_reader(executor.socket.fileno())
         self._loop.remove_writer(executor.socket.fileno())
-        executor.zygote.kill(executor.id)
+        self._kill(executor, why)
 
     def _callback_failed(self, error: Exception, *_: Any) -> None:
         """Whom the callback told has failed and has seen to it."""
@@ -387,7 +400,13 @@ class Executors:
         except (ProtocolError, msgspec.MsgspecError) as error:
             # User code found the descriptor and wrote into it.
             log.error("executor %d sent what cannot be read and is killed: %s", executor.id, error)
-            self._end(executor, f"was killed because it sent what cannot be read ({error})")
+            self._end(
+                executor, f"it sent what cannot be read ({error}; did the task write into a descriptor of Rain's?)"
+            )
+
+    def _kill(self, executor: _Executor, why: str) -> None:
+        executor.killed = executor.killed or why
+        executor.zygote.kill(executor.id)
 
     # -- birth and death -----------------------------------------------------------------------------
 
@@ -410,9 +429,15 @@ class Executors:
         if isinstance(message, Forked):
             executor.pid = message.pid
         elif message.pid:
-            self._bury(executor, executor.why or describe_exit(message.status, executor.killed))
+            self._bury(executor, self._describe(executor, message))
         else:
             self._bury(executor, f"could not be started: fork: {os.strerror(message.status)}")
+
+    def _describe(self, executor: _Executor, message: Exited) -> str:
+        kills = self.oom_kills
+        # The count of a moment ago: what else died since the executor was started is not its business.
+        death = Death(message.status, executor.killed, kills.since(), kills.of_machine, peak_bytes=message.peak)
+        return "\n".join(filter(None, (describe_exit(message.status), what_is_known(death))))
 
     @guarded("_callback_failed")
     def _on_zygote_gone(self, zygote: Zygote, reason: str) -> None:
@@ -443,7 +468,7 @@ class Executors:
         self._on_exited(executor.id, reason, number, *tails)
 
     def _take_rest(self, executor: _Executor) -> None:
-        while not executor.why:
+        while not executor.broken:
             try:
                 data = executor.socket.recv(_RECEIVE_BYTES)
             except OSError:
@@ -498,26 +523,3 @@ def _in_pieces(task: ExecutorTask) -> list[bytes]:
         size += len(data)
     rest = msgspec.structs.replace(task, inputs=piece)
     return [*frames, encode_prefix(encode([RunTasks([rest])]))]
-
-
-def describe_exit(status: int, killed: bool = False) -> str:
-    """What follows "the executor" in a sentence, of a status as `os.waitpid` gives it.
-
-    Examples
-    --------
-    >>> describe_exit(11)
-    'was killed by signal SIGSEGV (Segmentation fault)'
-    >>> describe_exit(3 << 8)
-    'exited with status 3'
-    """
-    if not os.WIFSIGNALED(status):
-        return f"exited with status {os.waitstatus_to_exitcode(status)}"
-    number = os.WTERMSIG(status)
-    try:
-        name = signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        name = f"SIG{number}"
-    text = f"was killed by signal {name} ({signal.strsignal(number) or 'unknown'})"
-    if number == signal.SIGKILL and not killed:
-        text += ", probably out of memory"
-    return text

@@ -408,6 +408,8 @@ class Governor:
             self._load_age_s = 0.0
             self._sender.send(Load({**self._turns.core.load(), **self._store.statistics(), **self._measured}))
             self._loop.run_in_executor(None, self._measure)
+            for pool in (self._python, self._foreign):
+                pool.oom_kills.look()
 
     def _tick_failed(self, error: Exception) -> None:
         """The next tick comes soon."""

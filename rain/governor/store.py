@@ -43,9 +43,8 @@ from rain.io.files import (
     StaleFile,
     checksum_fd,
     copy_checked,
-    disk_full,
     file_ref,
-    is_full,
+    no_room,
     open_checked,
     same_directory,
     write_file,
@@ -268,9 +267,9 @@ class Store:
                 raise StaleFile(f"{file.path} is not the file that was written as object {id}")
             return self._hold_path(id, file.path, seen.st_size, checksum)
         except OSError as error:
-            if is_full(error):
-                raise disk_full(error.filename2 or file.path, file.size) from None
-            raise RainException(f"{file.path} cannot be stored as object {id}: {error.strerror or error}") from None
+            full = no_room(error, error.filename2 or file.path, file.size)
+            text = f"{file.path} cannot be stored as object {id}: {error.strerror or error}"
+            raise (full or RainException(text)) from None
 
     def _take_link(self, id: ID, path: str, checksum: int | None) -> Held:
         real = os.path.realpath(path)

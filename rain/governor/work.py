@@ -13,7 +13,7 @@ from rain.common.messages import OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
-from rain.io.files import Written, checksum, disk_full, file_ref, is_full, write_file
+from rain.io.files import Written, checksum, file_ref, no_room, write_file
 from rain.io.held import Held
 from rain.io.tree import Entry, link_or_copy, read_only, remove_any, walk
 
@@ -148,7 +148,7 @@ class Work:
         try:
             done = self._copy(source, target)
         except OSError as error:
-            raise (disk_full(path, os.fstat(source).st_size) if is_full(error) else error) from None
+            raise (no_room(error, path, os.fstat(source).st_size) or error) from None
         finally:
             os.close(target)
         return done

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rain.common import limits as bounds
 from rain.common.errors import RainException
 from rain.common.limits import CHUNK_BYTES
-from rain.io.files import disk_full, is_full
+from rain.io.files import disk_full, no_room
 from rain.io.tree import Limits, link_stays_inside, open_folder, remove_tree, walk
 
 if TYPE_CHECKING:
@@ -505,7 +505,7 @@ class Unpacker:
 
     def _failed(self, name: str, error: OSError) -> RainException:
         path = os.path.join(self.path, name)
-        return disk_full(path) if is_full(error) else ArchiveError(f"{path} cannot be written: {error.strerror}")
+        return no_room(error, path) or ArchiveError(f"{path} cannot be written: {error.strerror}")
 
     def close(self) -> int:
         """The stream has ended: make the links. Gives the sum of the files' sizes in bytes.

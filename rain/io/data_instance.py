@@ -13,7 +13,7 @@ from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataType
 from rain.io import codecs, memory, tree
-from rain.io.files import disk_full, is_full
+from rain.io.files import no_room
 from rain.io.sources import (
     BytesSource,
     DirectorySource,
@@ -210,8 +210,9 @@ class DataInstance:
             raise
         except OSError as error:
             _clear(beside)
-            if is_full(error):
-                raise disk_full(path, self.size) from None
+            full = no_room(error, os.fspath(path), self.size)
+            if full is not None:
+                raise full from None
             raise RainException(f"{path} cannot be written: {error.strerror or error}") from error
 
     def __reduce__(self) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import resource
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +28,7 @@ NEVER_INLINE = -1
 FULL_MARK = ".full"
 """A file of this name in a folder asks writers to use their spill path instead."""
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Written(NamedTuple):
@@ -56,17 +56,43 @@ def file_ref(path: str, size: int | None = None) -> FileRef:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether `error` means that the disk, the quota or the memory file system is full."""
+    """Whether `error` means that the disk, the quota or the memory file system is full, so that another may help."""
     return error.errno in _FULL
 
 
-def disk_full(path: str, needed: int | None = None) -> ResourceError:
+def no_room(error: OSError, path: str, needed: int | None = None) -> ResourceError | None:
+    """The error that says why `path` cannot grow, if that is what `error` is about; else None."""
+    if error.errno == errno.EFBIG:
+        return too_large(path)
+    return disk_full(path, needed, error.errno == errno.EDQUOT) if is_full(error) else None
+
+
+def too_large(path: str) -> ResourceError:
+    """The error that says that a file reached the size that a limit, or its file system, allows."""
+    return ResourceError(
+        f"{path} cannot grow any more: the limit of a file's size, RLIMIT_FSIZE (ulimit -f), is {file_limit()} here, "
+        "and its file system may have one of its own"
+    )
+
+
+def file_limit() -> str:
+    """The largest file that this process may write, for people."""
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return "unlimited" if most == resource.RLIM_INFINITY else f"{most} bytes"
+
+
+def disk_full(path: str, needed: int | None = None, quota: bool = False) -> ResourceError:
     """The error that says that `path` cannot be written, with the space that is left there."""
     folder = os.path.dirname(path) or "."
     try:
-        left = f"{shutil.disk_usage(folder).free} bytes are free there"
+        seen = os.statvfs(folder)
+        left = f"{seen.f_bavail * seen.f_frsize} bytes are free there"
+        if seen.f_files and not seen.f_favail:
+            left += ", but it can hold no more files (no inode is free)"
     except OSError:
         left = "its free space is unknown"
+    if quota:
+        left = f"the disk quota is used up ({left})"
     wanted = "" if needed is None else f" ({needed} bytes)"
     return ResourceError(f"no space left to write {path}{wanted}: {left}; free some space, or use another work folder")
 
@@ -183,10 +209,10 @@ class Sink:
                 try:
                     done = os.write(self._fd, piece)
                 except OSError as error:
-                    if not is_full(error):
-                        raise
-                    self._spill()
-                    continue
+                    if is_full(error) and self._spill_path is not None:
+                        self._spill()
+                        continue
+                    raise (no_room(error, self._path) or error) from None
                 self.size += done
                 piece = piece[done:]
 
@@ -201,7 +227,7 @@ class Sink:
             with opened(open, old_path, "rb", buffering=0) as source:
                 copied = copy_bytes(source.fileno(), other, self.size)
         except OSError as error:
-            raise (disk_full(self._path, self.size) if is_full(error) else error) from None
+            raise (no_room(error, self._path, self.size) or error) from None
         finally:
             os.close(old)
             os.unlink(old_path)
@@ -288,7 +314,7 @@ def copy_checked(file: FileRef, path: str) -> int:
                 while piece:
                     piece = piece[os.write(target, piece) :]
         except OSError as error:
-            raise (disk_full(path, file.size) if is_full(error) else error) from None
+            raise (no_room(error, path, file.size) or error) from None
         finally:
             os.close(target)
     finally:

@@ -50,10 +50,12 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from rain.io.deaths import Death, OomKills, what_is_known
 from rain.io.keeper import PLACE, Folders
 from rain.io.logs import bound_log, open_log
 from rain.io.process import become_subreaper, descendants, parents, signal_all
 
+_TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
 """Starts in a row of what is vital that may fail before the guardian gives up."""
 _PAUSE_MIN_S = 0.05
@@ -119,9 +121,17 @@ class Guardian:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self._stopping = False
+        self._why = "nothing is left to guard"
+        self._gave_up = False
+        self._oom_kills = OomKills()
+        self._count_kills()
         self._strangers: dict[int, int] = {}
         self._nursery: tuple[int, int] | None = None  # pid, pipe
         self._nursery_said = b""
+
+    def _count_kills(self) -> None:
+        self._oom_kills.mark()
+        self._counted_since = time.strftime(_TIME)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -143,7 +153,8 @@ class Guardian:
         finally:
             self._end()
 
-    def _stop(self, *_: Any) -> None:
+    def _stop(self, number: int, *_: Any) -> None:
+        self._why = f"it was asked to by signal {number}"
         self._stopping = True
 
     def _next_start(self) -> float:
@@ -165,6 +176,7 @@ class Guardian:
                 told[descriptor].hear()
             elif descriptor == self._lifeline:
                 if not os.read(descriptor, 4096):
+                    self._why = "the process that it belonged to has ended or let go of it"
                     self._stopping = True
             elif self._nursery is not None and descriptor == self._nursery[1]:
                 self._hear_nursery(descriptor)
@@ -360,7 +372,7 @@ class Guardian:
             os.close(process.hold)
             process.hold = None
         self._report("ended", process, describe_status(status))
-        process.pid = 0
+        pid, process.pid = process.pid, 0
         process.folders.died()
         process.left_until = time.monotonic()
         process.removing_until = process.left_until + 2 * _TAKE_OVER_S
@@ -369,13 +381,20 @@ class Guardian:
         settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
         process.ready_at = 0.0
         process.failures = 1 if settled else process.failures + 1
+        kills = self._oom_kills
+        known = what_is_known(Death(status, "", kills.since(), kills.of_machine, self._counted_since))
+        self._count_kills()
+        how = f"{process.name} (process {pid}) ended ({' '.join(filter(None, (describe_status(status), known)))})"
         if process.vital and process.failures > _RESTARTS_MAX:
-            _say(f"{process.name} failed {_RESTARTS_MAX} times in a row; giving up")
-            self._folder = None  # the logs in it tell why
+            self._gave_up = True
+            self._why = (
+                f"the {process.name} failed {process.failures} times in a row, the last time: {how}; its log is "
+                f"{process.log}"
+            )
             self._stopping = True
             return
         pause = min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
-        _say(f"{process.name} ended ({describe_status(status)}); starting it again")
+        _say(f"{how}; starting it again, its log is {process.log}")
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S
 
@@ -408,6 +427,7 @@ class Guardian:
                 signal_all([*descendants(pid), pid], signal.SIGKILL)
 
     def _end(self) -> None:
+        _say(f"{'gave up' if self._gave_up else 'ended'}: {self._why}")
         self._stopping = True
         deadline = time.monotonic() + self._grace_s
         if self._nursery is not None:
@@ -432,7 +452,8 @@ class Guardian:
         for process in self._processes:
             process.folders.died()
             process.folders.remove()
-        if self._folder is not None:
+        # After giving up its owner reads the logs, and removes them.
+        if self._folder is not None and not self._gave_up:
             from rain.io.tree import remove_tree
 
             try:
@@ -461,7 +482,7 @@ def redirect_output(path: str) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} guardian: {text}\n")
+    sys.stderr.write(f"{time.strftime(_TIME)} guardian: {text}\n")
     sys.stderr.flush()
 
 

@@ -89,6 +89,7 @@ class Launch:
     ----------
     pid : int
         Of the guardian.
+    folder : str
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Launch:
         look_at_logs_s: float = 10.0,
     ) -> None:
         self._programs = programs
+        self.folder = folder
         self._log = os.path.join(folder, "guardian.log")
         lifeline, self._hold = os.pipe() if tied else (-1, -1)
         self._reports, report = os.pipe()
@@ -206,6 +208,11 @@ class Launch:
         if said:
             return said[-1].partition(": ")[2]
         return f"the {name} could not start ({status}); its log ends with:\n{tail}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the guardian is gone, and with it all that it guarded."""
+        return self._process.poll() is not None
 
     def release(self) -> None:
         """Leave all running and forget it; only where it is not tied."""

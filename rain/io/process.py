@@ -152,11 +152,21 @@ def end_with_lifeline(descriptor: int, grace_s: float = 8.0) -> None:
     """End this process when the lifeline does: by SIGTERM, and by force if it still lives `grace_s` seconds later."""
 
     def end() -> None:
+        global _lifeline_lost
+        _lifeline_lost = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)
         os._exit(1)
 
     watch_lifeline(descriptor, end)
+
+
+_lifeline_lost = False
+
+
+def lifeline_is_lost() -> bool:
+    """Whether this process is ending because its lifeline has (`end_with_lifeline`)."""
+    return _lifeline_lost
 
 
 def write_ready_file(path: str | os.PathLike[str] | None) -> None:

@@ -24,7 +24,7 @@ from rain.common.messages import FileRef, Listing, ObjectData
 from rain.common.states import DataType
 from rain.io import archive, inside, tree
 from rain.io.descriptors import opened
-from rain.io.files import StaleFile, disk_full, file_ref, is_full, open_checked, same_directory
+from rain.io.files import StaleFile, file_ref, no_room, open_checked, same_directory
 from rain.io.inside import Entry, NotInside, Tar, Tree
 from rain.io.memory import map_fd, warn_read_only
 
@@ -531,7 +531,7 @@ def _write_new(path: str, pieces: Iterable[Buffer]) -> None:
         raise
     except OSError as error:
         remove_file(path)
-        raise (disk_full(path) if is_full(error) else error) from None
+        raise (no_room(error, path) or error) from None
     except BaseException:
         remove_file(path)
         raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_BYTES_MAX, ARCHIVE_DEPTH_MAX, ARCHIVE_ENTRIES_MAX
 from rain.io.descriptors import opened
-from rain.io.files import copy_bytes, disk_full, is_full
+from rain.io.files import copy_bytes, no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -232,7 +232,7 @@ def _copy_file(source: int, path: str, size: int, mode: int) -> None:
     try:
         copy_bytes(source, target, size)
     except OSError as error:
-        raise (disk_full(path, size) if is_full(error) else error) from None
+        raise (no_room(error, path, size) or error) from None
     finally:
         os.close(target)
 

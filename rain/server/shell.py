@@ -46,9 +46,10 @@ from rain.common.messages import (
     Welcome,
 )
 from rain.io.auth import http_bearer
+from rain.io.fate import GUARDIAN, GUARDIAN_LOG
 from rain.io.guarded import guarded
 from rain.io.held import Held
-from rain.io.process import host_id, write_ready_file
+from rain.io.process import host_id, lifeline_is_lost, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch
 from rain.io.sending import Sender
@@ -212,7 +213,7 @@ class Server:
         if hasattr(self, "_timer"):
             self._timer.cancel()
         if self._listener is not None:
-            self._listener.close("the server was stopped")
+            self._listener.close(self._farewell())
         if hasattr(self, "_http"):
             self._http.close()
         if hasattr(self, "_published"):
@@ -224,6 +225,14 @@ class Server:
             self._scratch.close()
         if hasattr(self, "_log_dir") and not self.options.log_dir:
             shutil.rmtree(self._log_dir, ignore_errors=True)
+
+    def _farewell(self) -> str:
+        if not lifeline_is_lost():
+            return "the server was stopped"
+        return (
+            f"the server was stopped, because {GUARDIAN}, which watches over it, has ended: see "
+            f"{self._log_dir}/{GUARDIAN_LOG} on {platform.node()}, and start it again with `rain start`"
+        )
 
     def info(self) -> ServerInfo:
         """The present state, for the status page."""

@@ -666,7 +666,7 @@ async def test_death_by_signal(rig: Rig) -> None:
     task, waiting = rig.task("crash"), rig.task("hello")
     rig.executors.run(1, [task, waiting])
     reason, number, stdout, stderr = await rig.gone()
-    assert reason == "was killed by signal SIGSEGV (Lost connection to executor 'example')"
+    assert reason == "was killed by signal SIGSEGV (Segmentation fault) (Lost connection to executor 'example')"
     assert number == task.number
     assert (stdout, stderr) == (b"last words\n", b"why\n")
     assert waiting.spec.id not in rig.results
@@ -757,7 +757,7 @@ async def test_interrupt(rig: Rig) -> None:
     rig.executors.interrupt(1, task.number + 1)
     rig.executors.interrupt(1, task.number)
     assert (await rig.gone())[:2] == (
-        "was killed by signal SIGINT (Lost connection to executor 'example')",
+        "was killed by signal SIGINT (Interrupt) (Lost connection to executor 'example')",
         task.number,
     )
 

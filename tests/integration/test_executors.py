@@ -22,7 +22,6 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.governor.executors import describe_exit
 from rain.io.files import checksum
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
 
@@ -949,9 +948,3 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
         assert psutil.Process().children() == children
 
     asyncio.run(main())
-
-
-def test_describe_exit() -> None:
-    assert describe_exit(0) == "exited with status 0"
-    assert "out of memory" in describe_exit(9)
-    assert "out of memory" not in describe_exit(9, killed=True)

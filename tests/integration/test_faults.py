@@ -106,10 +106,32 @@ def test_a_poison_task_stops_at_its_third_crash(client: Client, tmp_path: Path, 
         text = str(caught.value)
         assert name in text
         assert "last words" in text
+        assert ("Neither Rain sent this signal nor the kernel for lack of memory" in text) is (number == signal.SIGKILL)
         assert caught.value.attempts == 3
         assert [each.output.fetch().load() for each in innocent] == [i + 1 for i in range(20)]
         assert [each.output.fetch().load() for each in more] == [i + 2 for i in range(20)]
         assert all(each.info.attempts == 1 for each in innocent + more)
+
+
+def test_a_kill_by_rain_is_called_one(client: Client, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"  # never made
+
+    @remote()
+    def deaf(ctx: Any) -> bytes:
+        import os
+        import time
+
+        os.closerange(3, 1024)
+        while not os.path.exists(gate):
+            time.sleep(0.01)
+        return b""
+
+    with client.new_session("deaf") as session:
+        task = deaf(rerun="never")
+        session.submit()
+        with pytest.raises(TaskException, match="Rain sent this signal, because it closed the connection") as caught:
+            task.wait()
+        assert "memory:" not in str(caught.value)
 
 
 def test_a_task_that_leaves_by_exit(client: Client) -> None:
@@ -337,3 +359,40 @@ def test_a_full_disk_is_named_and_service_recovers(client: Client, small_disk: P
         session.submit()
         again.wait()
         assert target.stat().st_size > 4 << 20
+
+
+@remote()
+def fill(ctx: Any, path: str, size: int, limit: int) -> bytes:
+    import resource
+
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        with open(path, "wb") as file:
+            file.write(bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return b""
+
+
+def test_a_full_disk_under_a_python_task_is_named(client: Client, small_disk: Path) -> None:
+    target = small_disk / "data"
+    with client.new_session("full") as session:
+        task = fill(str(target), 16 << 20, 0)
+        session.submit()
+        with pytest.raises(TaskException, match=rf"no space left to write {target}: 0 bytes are free there"):
+            task.wait()
+
+
+def test_a_limit_of_files_is_not_called_a_full_disk(client: Client, tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    with client.new_session("limit") as session:
+        task = fill(str(target), 1 << 20, 1 << 16)
+        session.submit()
+        with pytest.raises(TaskException, match=r"data cannot grow any more: .*RLIMIT_FSIZE \(ulimit -f\)") as caught:
+            task.wait()
+        assert "no space left" not in str(caught.value)
+        program = tasks.Execute("ulimit -f 1; head -c 100000 /dev/zero > big", shell=True)
+        session.submit()
+        with pytest.raises(TaskException, match="SIGXFSZ"):
+            program.wait()

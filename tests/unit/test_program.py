@@ -602,7 +602,7 @@ def test_wrong_exit_status_with_captured_output(executor: Executor) -> None:
     ("command", "text"),
     [
         ("kill -SEGV $$", "was killed by signal SIGSEGV"),
-        ("kill -KILL $$", "was killed by signal SIGKILL (probably out of memory)"),
+        ("kill -KILL $$", "was killed by signal SIGKILL\nNeither Rain sent this signal"),
         ("no-such-command", "exit status 127 (command not found)"),
         ("sh -c 'kill -ABRT $$'; exit $?", "exit status 134 (as a shell does after signal SIGABRT)"),
     ],

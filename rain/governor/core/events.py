@@ -85,7 +85,7 @@ class ExecutorExited(Event):
     ----------
     reason : str
         What follows "the executor" in a sentence, signals by name: ``"was killed by signal SIGSEGV"``,
-        ``"exited with status 3"``, ``"could not be started: …"``.
+        ``"exited with status 3"``, ``"could not be started: …"``; in further lines what is known about that.
     number : int
         The task in the shared word at death, 0 none.
     stdout, stderr : bytes

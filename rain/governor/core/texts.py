@@ -20,8 +20,8 @@ def crash(governor_id: str, task: Task, reason: str, stdout: bytes, stderr: byte
     wrote = tail("stderr", stderr) if task.group.own else tail("stdout", stdout) + tail("stderr", stderr)
     if reason.startswith("could not be started"):
         return f"the executor for {attempt} {reason}{wrote}"
-    likely = " (probably out of memory)" if "SIGKILL" in reason and "out of memory" not in reason else ""
-    return f"the executor {reason}{likely} while it ran {attempt}{wrote}"
+    how, line, known = reason.partition("\n")
+    return f"the executor {how} while it ran {attempt}{line}{known}{wrote}"
 
 
 def changed_inputs(governor_id: str, objects: Sequence[ID], suspects: Sequence[Task]) -> str:

@@ -49,9 +49,12 @@ def test_the_text_of_a_crash():
 def test_a_kill_that_was_not_ours():
     rig = Rig()
     rig.assign(rig.task(1))
-    rig.step(ev.ExecutorExited(1, KILL, 1))
+    rig.step(ev.ExecutorExited(1, f"{KILL}\nIt was out of memory.", 1, b"", b"last words"))
     [result] = rig.said(m.Finished)[0].results
-    assert "SIGKILL (Killed) (probably out of memory) while it ran attempt 1" in result.error.message
+    assert result.error.message == (
+        f"the executor {KILL} while it ran attempt 1 of task 1/1 on governor {HERE}\nIt was out of memory.\n"
+        "Content of stderr (last 10 bytes):\nlast words"
+    )
 
 
 def test_an_executor_that_dies_between_tasks_costs_nobody():

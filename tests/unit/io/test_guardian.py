@@ -53,8 +53,12 @@ def test_all_ends_when_what_is_vital_cannot_be_kept_running(report: Any) -> None
     for _ in range(guardian._RESTARTS_MAX):
         found._ended(process, 9)
         assert not found._stopping
+    process.pid = 7
     found._ended(process, 9)
     assert found._stopping
+    assert found._gave_up
+    assert found._why.startswith("the p failed 6 times in a row, the last time: p (process 7) ended (killed by SIGKILL")
+    assert found._why.endswith("its log is /dev/null")
 
 
 def test_reports_that_nobody_reads_do_not_hold_it_up(report: Any) -> None:
