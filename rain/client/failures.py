@@ -90,6 +90,8 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
         look = look and f"To look closer: {look}"
     if record.forgotten or root.forgotten:
         repair = "It was forgotten and cannot be retried: make and submit it anew."
+    elif repair:
+        repair = f"{repair} session.forget() lets it go."
     found = [part for part in (look, repair) if part]
     if found and session._closing_blocks:
         found.append(
@@ -131,11 +133,15 @@ _REPAIR = {
 """kind of error -> how to go on."""
 
 
-def failure(session: Session, record: TaskRecord) -> TaskException:
-    """The exception for the failed task `record`."""
+def failure(session: Session, record: TaskRecord, others: int = 0) -> TaskException:
+    """The exception for the failed task `record`; as many `others` failed too, and will not be raised."""
     kind = TaskCancelled if record.state is TaskState.CANCELLED else TaskException
     attempts = record.info.attempts if record.info is not None else 0
-    exception = kind(text_of(session, record), session._task(record), attempts)
+    text = text_of(session, record)
+    if others:
+        plural = "s" * (others > 1)
+        text = f"{text}\n\n{others} more task{plural} failed: session.wait_all(raise_on_failure=False) lists all."
+    exception = kind(text, session._task(record), attempts)
     exception.__cause__ = original(root_of(session, record).error)
     return exception
 

@@ -13,6 +13,7 @@ from rain.client.data import DataObject
 from rain.client.echo import flushed
 from rain.client.failures import failure, root_of
 from rain.client.fetch import constant_instance, instance
+from rain.client.sites import warn
 from rain.client.state import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
 from rain.client.task import Task, as_object
 from rain.client.waiting import Operation, reject, uninterrupted
@@ -243,6 +244,9 @@ def _raise_failed(session: Session, record: Record) -> None:
             raise RainException(f"{session._object(record.spec.id.id)!r} is lost")
         record = record.task
     if record.failed:
+        root = root_of(session, record)
+        for heard in (record, root):
+            session._mirror.unheard.pop(heard.spec.id.id, None)
         raise failure(session, record)
 
 
@@ -304,16 +308,21 @@ def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[
 
 
 def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
-    """Until all that was submitted is settled, or one failed."""
+    """Until all that was submitted is settled, or one failed of which nobody was told."""
     mirror = session._mirror
     while True:
         stall.say(session)
         with session._lock:
             session._check_open()
-            if mirror.failed and raise_on_failure:
-                raise failure(session, root_of(session, next(iter(mirror.failed.values()))))
+            news = _unheard(session) if raise_on_failure else []
+            if news:
+                mirror.unheard.clear()
+                root = root_of(session, news[0])
+                raise failure(session, root, others=sum(root_of(session, record) is not root for record in news))
             if mirror.unfinished == 0:
-                return [session._task(record) for record in mirror.failed.values()]
+                mirror.unheard.clear()
+                failed = [session._task(record) for record in mirror.failed.values()]
+                break
             gate = Gate([])
             mirror.arm_idle(gate, raise_on_failure)
         try:
@@ -323,6 +332,23 @@ def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
         finally:
             with session._lock:
                 mirror.disarm(gate)
+    if failed and raise_on_failure:
+        count, was, them = (f"{len(failed)} tasks", "were", "them") if len(failed) > 1 else ("1 task", "was", "it")
+        warn(
+            f"{count} of session {session.name!r} failed or {was} cancelled before: session.retry() runs {them} again, "
+            f"session.forget() lets {them} go, session.wait_all(raise_on_failure=False) gives {them}"
+        )
+    return failed
+
+
+def _unheard(session: Session) -> list[TaskRecord]:
+    """Tasks that failed without anybody being told of them, or of the task because of which they did."""
+    unheard = session._mirror.unheard
+    for record in list(unheard.values()):
+        root = root_of(session, record)
+        if root is not record and root.failed and root.spec.id.id not in unheard:
+            del unheard[record.spec.id.id]
+    return list(unheard.values())
 
 
 # -- data ------------------------------------------------------------------------------------------

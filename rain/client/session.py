@@ -335,7 +335,9 @@ class Session:
         Parameters
         ----------
         raise_on_failure : bool
-            Raise as soon as a failure is known, and leave the rest running; else wait until all is settled.
+            Raise as soon as a failure is known, and leave the rest running; else wait until all is settled. What was
+            told before, by this or another call that raised or returned it, is not raised again: then a warning says at
+            the end how many tasks had failed.
         progress : bool
             Show a progress bar, with the number of tasks that failed or were cancelled.
         timeout : float, optional
@@ -532,9 +534,8 @@ class Session:
     def __repr__(self) -> str:
         state = "open" if self._ended is None else self._ended.word
         mirror = self._mirror
-        counts = f"{mirror.finished}/{mirror.submitted} tasks finished" if mirror.submitted else "nothing submitted"
-        if mirror.failed:
-            counts += f", {len(mirror.failed)} failed"
+        with self._lock:
+            counts = mirror.counts()
         return f"<Session {self._session_id} {self._name!r} {state}, {counts}>"
 
     def __reduce__(self) -> Any:

@@ -208,7 +208,8 @@ class Mirror:
     """The records of one session, and the gates at them."""
 
     __slots__ = (
-        "failed", "finished", "gates", "idle_gates", "pending", "records", "submitted", "unfinished", "watches",
+        "broken", "failed", "finished", "gates", "idle_gates", "pending", "records", "submitted", "unfinished",
+        "unheard", "watches",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -222,8 +223,22 @@ class Mirror:
         self.finished = 0
         self.failed: dict[int, TaskRecord] = {}
         """Failed and cancelled tasks that were not forgotten, in the order in which that became known."""
+        self.unheard: dict[int, TaskRecord] = {}
+        """Those of them that no call has told the user of."""
+        self.broken = 0
+        """Failed and cancelled tasks, forgotten ones too."""
         self.gates: set[Gate] = set()
         self.idle_gates: list[tuple[Gate, bool]] = []
+
+    def counts(self) -> str:
+        """How many tasks came to which end: ``"13/24 tasks finished, 9 failed, 2 cancelled"``."""
+        if not self.submitted:
+            return "nothing submitted"
+        failed = len(self.failed)
+        cancelled = sum(record.state is _CANCELLED for record in self.failed.values())
+        ends = {"failed": failed - cancelled, "cancelled": cancelled, "failed and forgotten": self.broken - failed}
+        parts = [f"{self.finished - self.broken}/{self.submitted} tasks finished"]
+        return ", ".join(parts + [f"{number} {end}" for end, number in ends.items() if number])
 
     # -- who watches ----------------------------------------------------------------------------
 
@@ -319,10 +334,15 @@ class Mirror:
         elif state is _FAILED or state is _CANCELLED:
             task.error = update.error
             task.forgotten = update.forgotten
+            was_failed = before is _FAILED or before is _CANCELLED
+            self.broken += not was_failed
             if update.forgotten:
                 self.failed.pop(update.id[1], None)
+                self.unheard.pop(update.id[1], None)
             else:
                 self.failed[update.id[1]] = task
+                if not was_failed:
+                    self.unheard[update.id[1]] = task
             for output in task.outputs:
                 output.state = _O_FAILED
         else:
@@ -341,7 +361,9 @@ class Mirror:
         self.unfinished += 1
         self.finished -= 1
         if before is not _FINISHED:
+            self.broken -= 1
             self.failed.pop(task.spec.id[1], None)
+            self.unheard.pop(task.spec.id[1], None)
             task.error = None
             for output in task.outputs:
                 output.state = _O_UNFINISHED
@@ -358,7 +380,7 @@ class Mirror:
                 record.gates.append(gate)
 
     def arm_idle(self, gate: Gate, until_failure: bool) -> None:
-        """Let `gate` open when nothing is unfinished, or (`until_failure`) a task has failed."""
+        """Let `gate` open when nothing is unfinished, or (`until_failure`) a task has failed of which nobody heard."""
         self.gates.add(gate)
         self.idle_gates.append((gate, until_failure))
 
@@ -380,7 +402,7 @@ class Mirror:
     def _open_idle(self, opened: list[Gate]) -> None:
         still = []
         for gate, until_failure in self.idle_gates:
-            if self.unfinished == 0 or (until_failure and self.failed):
+            if self.unfinished == 0 or (until_failure and self.unheard):
                 opened.append(gate)
             else:
                 still.append((gate, until_failure))

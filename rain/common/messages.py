@@ -584,9 +584,11 @@ class Finished(Message):
 
 
 class Stopped(Message):
-    """Attempts that were cancelled (`CancelTasks`): nothing of them runs any more."""
+    """Attempts that were cancelled (`CancelTasks`): nothing of them runs any more. `outputs`: what they wrote, if
+    anything."""
 
     tasks: list[tuple[ID, int]]
+    outputs: list[TaskOutput] = []
 
 
 class GaveBack(Message):

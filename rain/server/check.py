@@ -64,7 +64,11 @@ def check(core: ServerCore) -> None:
     sites = sum(len(obj.sites) for session in graph.sessions.values() for obj in session.objects.values())
     assert sites == copies, "sites and copies differ"
     for reading in core.state.readings.values():
-        assert reading.waiting and reading.waiting <= graph.governors.keys(), "nobody will answer a reading"
+        assert reading.waiting, "a reading is answered and still here"
+        for governor_id, id, attempt in reading.waiting:
+            assert governor_id in graph.governors, "nobody will answer a reading"
+            stopping = graph.governors[governor_id].stopping
+            assert id is None or (id, attempt) in stopping, "a reading waits for what has ended"
         assert reading.client_id in graph.clients, reading.client_id
     for client in graph.clients.values():
         for session in client.sessions.values():

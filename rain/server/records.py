@@ -488,14 +488,15 @@ class Client:
 
 
 class Reading:
-    """A client's question what running tasks have written; `waiting` are the governors that have not answered."""
+    """A client's question what running tasks have written; `waiting` are the governors that have not answered, and the
+    cancelled attempts at governors that have not ended: (governor id, task's id or None, attempt)."""
 
     __slots__ = ("client_id", "found", "message", "waiting")
 
     def __init__(self, client_id: str, message: GetOutput) -> None:
         self.client_id = client_id
         self.message = message
-        self.waiting: set[str] = set()
+        self.waiting: set[tuple[str, ID | None, int]] = set()
         self.found: dict[ID, TaskOutput] = {}
 
 

@@ -275,6 +275,25 @@ def test_cancel(session: Session, gate: Path) -> None:
     assert session.run(add(1, 1), timeout=GUARD_S) == 2
 
 
+def test_what_a_cancelled_task_wrote_stays(session: Session, tmp_path: Path) -> None:
+    @remote()
+    def talk(ctx: Any, ready: str) -> None:
+        print("from Python")
+        os.write(2, b"trouble\n")
+        Path(ready).touch()
+        time.sleep(600)
+
+    ready = [tmp_path / "python", tmp_path / "program"]
+    python = talk(str(ready[0]))
+    program = tasks.Execute(f"echo from a program; echo trouble >&2; touch {ready[1]}; exec sleep 600", shell=True)
+    session.submit()
+    until(lambda: all(path.exists() for path in ready), "both tasks run")
+    session.cancel(timeout=GUARD_S)
+    assert (python.stdout(), python.stderr()) == ("from Python\n", "trouble\n")
+    assert (program.stdout(), program.stderr()) == ("from a program\n", "trouble\n")
+    assert len(session.wait_all(raise_on_failure=False)) == 2
+
+
 def test_retries(session: Session, tmp_path: Path) -> None:
     @remote()
     def third_time(ctx: Any, path: str) -> bytes:

@@ -8,6 +8,7 @@ order, the writer calls `flush` in between.
 from __future__ import annotations
 
 from rain.common.ids import ID
+from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.messages import (
     Dropped,
     Fetched,
@@ -49,8 +50,7 @@ def flush(state: State) -> None:
     if state.lost or state.inputs_missing:
         _flush_losses(state)
     if state.stopped:
-        out.append(ToServer(Stopped(state.stopped)))
-        state.stopped = []
+        _flush_stopped(state)
     if state.dropped:
         out.append(ToServer(Dropped(list(state.dropped))))
         state.dropped = {}
@@ -63,6 +63,23 @@ def flush(state: State) -> None:
     if state.session_ends:
         out.extend([ToServer(SessionEnded(id)) for id in state.session_ends])
         state.session_ends = []
+
+
+def _flush_stopped(state: State) -> None:
+    """What cancelled attempts wrote goes along, in messages of a bounded size."""
+    message, size = Stopped([], []), 0
+    for attempt in state.stopped:
+        message.tasks.append(attempt)
+        wrote = state.stopped_outputs.pop(attempt, None)
+        if wrote is not None:
+            message.outputs.append(wrote)
+            size += len(wrote.stdout) + len(wrote.stderr)
+            if size > BATCH_BYTES_TARGET:
+                state.out.append(ToServer(message))
+                message, size = Stopped([], []), 0
+    if message.tasks:
+        state.out.append(ToServer(message))
+    state.stopped = []
 
 
 def _flush_losses(state: State) -> None:

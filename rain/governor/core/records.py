@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskResult
+from rain.common.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
 from rain.governor.resources import Lease, Resources, Shape
 
@@ -486,6 +486,7 @@ class State:
         "sessions",
         "started",
         "stopped",
+        "stopped_outputs",
         "store_drops",
         "wanted",
     )
@@ -518,6 +519,7 @@ class State:
         self.started: list[Task] = []
         self.finished: list[TaskResult] = []
         self.stopped: list[tuple[ID, int]] = []
+        self.stopped_outputs: dict[tuple[ID, int], TaskOutput] = {}
         self.gave_back: list[list[tuple[ID, int]]] = []
         self.inputs_missing: list[tuple[list[tuple[ID, int]], list[ID], str]] = []
         self.fetched: dict[ID, None] = {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
-from rain.common.messages import Damage, TaskResult
+from rain.common.messages import Damage, TaskOutput, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.governor.core import texts
 from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
@@ -60,6 +60,7 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             discard(state, result)
             if task.fate is Fate.STOP:
                 executor.stops.append((task.id, task.attempt))
+                _note_output(state, task, result)
             forget(state, task)
         elif executor.end is End.CANCEL and _interrupted(result):
             # The interrupt was meant for the task before this one.
@@ -109,6 +110,17 @@ def _holders(state: State, task: Task, ids: list[ID]) -> list[Task]:
         for other in executor.queue.values()
         if (other is executor.head or other.seen_at is not None) and any(obj.id in wanted for obj in other.inputs)
     ]
+
+
+def _note_output(state: State, task: Task, wrote: TaskResult | ExecutorExited) -> None:
+    """What a cancelled attempt wrote until it ended goes with the answer."""
+    if wrote.stdout or wrote.stderr:
+        out, err = (
+            max(0, size - len(tail)) for size, tail in zip(wrote.written, (wrote.stdout, wrote.stderr), strict=True)
+        )
+        state.stopped_outputs[task.id, task.attempt] = TaskOutput(
+            task.id, task.attempt, wrote.stdout, wrote.stderr, out, err
+        )
 
 
 def _take(executor: Executor, result: TaskResult) -> Task | None:
@@ -330,6 +342,8 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     executor.queue.clear()
     unlucky = _failed_start(executor, event)
     for task in tasks:
+        if task.fate is Fate.STOP and task.number == event.number:
+            _note_output(state, task, event)
         result = None if task.fate is not Fate.NONE else _verdict(state, executor, event, task, now)
         if result is None and unlucky and task.fate is Fate.NONE and task.back is None:
             result = _no_start(state, executor, task, event)

@@ -73,6 +73,7 @@ def _kill_all(state: State, session: Session) -> None:
         if builtin.end is None:
             builtin.end = End.SESSION
             state.out.append(CancelBuiltin(builtin.number))
+    state.stopped_outputs = {key: wrote for key, wrote in state.stopped_outputs.items() if key[0][0] != session.id}
     for id, fetching in state.fetching.items():
         if fetching.object is not None and fetching.object.session is session:
             fetching.object = None

@@ -1,16 +1,17 @@
 """What tasks write to stdout and stderr: kept with results; of running tasks their governors are asked.
 
-A `GetOutput` about running tasks is a `Reading` until all governors that run them have answered or are gone. Then each
-task is answered with the newest that is known: what its governor read, or what came with a result meanwhile.
+A `GetOutput` about running tasks is a `Reading` until all governors that run them have answered or are gone, one about
+tasks that are being cancelled until these have ended. Then each task is answered with the newest that is known: what
+its governor read, or what came with a result (or the end of a cancelled attempt) meanwhile.
 """
 
 from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.limits import OUTPUT_TASKS_MAX, TASK_OUTPUT_BYTES_MAX
-from rain.common.messages import GetOutput, Had, Output, OutputRead, ReadOutput, TaskOutput, TaskResult
+from rain.common.messages import GetOutput, Had, Output, OutputRead, ReadOutput, Stopped, TaskOutput, TaskResult
 from rain.server.core.state import State
-from rain.server.records import RELEASED_TASK, RUNNING, Client, Governor, Reading, Session
+from rain.server.records import CANCELLED, RELEASED_TASK, RUNNING, Client, Governor, Reading, Session
 
 OUTPUTS_BYTES_MAX = 64 << 20
 """What a session keeps of what its tasks wrote to stdout and stderr; the oldest go first."""
@@ -18,20 +19,51 @@ OUTPUTS_BYTES_MAX = 64 << 20
 
 def keep_output(session: Session, number: int, result: TaskResult) -> None:
     """Keep what came with a result, in the place of what an earlier attempt wrote."""
+    out, err = result.written
+    stdout, stderr = result.stdout, result.stderr
+    before = (max(0, out - len(stdout)), max(0, err - len(stderr)))
+    _keep(session, number, TaskOutput(result.id, result.attempt, stdout, stderr, *before))
+
+
+def _keep(session: Session, number: int, found: TaskOutput) -> None:
     outputs = session.outputs
     old = outputs.pop(number, None)
     if old is not None:
         session.outputs_bytes -= len(old.stdout) + len(old.stderr)
-    stdout, stderr = result.stdout[-TASK_OUTPUT_BYTES_MAX:], result.stderr[-TASK_OUTPUT_BYTES_MAX:]
-    if stdout or stderr:
-        out, err = result.written
-        outputs[number] = TaskOutput(
-            result.id, result.attempt, stdout, stderr, max(0, out - len(stdout)), max(0, err - len(stderr))
-        )
-        session.outputs_bytes += len(stdout) + len(stderr)
+    for name in ("stdout", "stderr"):
+        text = getattr(found, name)
+        surplus = len(text) - TASK_OUTPUT_BYTES_MAX
+        if surplus > 0:
+            setattr(found, name, text[surplus:])
+            setattr(found, f"{name}_before", getattr(found, f"{name}_before") + surplus)
+    if found.stdout or found.stderr:
+        outputs[number] = found
+        session.outputs_bytes += len(found.stdout) + len(found.stderr)
         while session.outputs_bytes > OUTPUTS_BYTES_MAX:
             old = outputs.pop(next(iter(outputs)))
             session.outputs_bytes -= len(old.stdout) + len(old.stderr)
+
+
+def stopped(state: State, governor: Governor, message: Stopped) -> None:
+    """Cancelled attempts have ended: what they wrote is kept, unless that of a newer attempt is."""
+    for found in message.outputs:
+        session_id, number = found.id
+        session = state.graph.sessions.get(session_id)
+        if session is None or session.over or number not in session.tasks:
+            continue
+        kept = session.outputs.get(number)
+        if kept is None or kept.attempt <= found.attempt:
+            found.running = False
+            _keep(session, number, found)
+    for id, attempt in message.tasks if state.readings else ():
+        attempt_ended(state, governor.id, id, attempt)
+
+
+def attempt_ended(state: State, governor_id: str, id: ID, attempt: int) -> None:
+    """Whoever asked for what a cancelled attempt wrote may know now."""
+    key = (governor_id, id, attempt)
+    for number in [number for number, reading in state.readings.items() if key in reading.waiting]:
+        _heard(state, number, key)
 
 
 def get_output(state: State, client: Client, message: GetOutput) -> None:
@@ -44,15 +76,21 @@ def get_output(state: State, client: Client, message: GetOutput) -> None:
     asked: dict[Governor, list[int]] = {}
     for index, id in enumerate(message.tasks):
         task = client.sessions[id[0]].tasks.get(id[1])
-        if task is not None and task.state is RUNNING and task.governor is not None:
+        if task is None:
+            continue
+        if task.state is RUNNING and task.governor is not None:
             asked.setdefault(task.governor, []).append(index)
-    if not asked:
+        elif task.state is CANCELLED:
+            attempt = (task.id, task.attempt)
+            ends = [governor.id for governor in state.graph.governors.values() if attempt in governor.stopping]
+            reading.waiting.update((governor_id, *attempt) for governor_id in ends)
+    if not asked and not reading.waiting:
         _answer(state, reading)
         return
     state.readings_made += 1
     state.readings[state.readings_made] = reading
     for governor, indices in asked.items():
-        reading.waiting.add(governor.id)
+        reading.waiting.add((governor.id, None, 0))
         tasks = [state.graph.sessions[id[0]].tasks[id[1]] for id in (message.tasks[index] for index in indices)]
         had = [message.had[index] for index in indices] if message.had else []
         state.to_governor(governor, ReadOutput(state.readings_made, [(task.id, task.attempt) for task in tasks], had))
@@ -75,17 +113,19 @@ def _refusal(client: Client, message: GetOutput) -> tuple[str, str] | None:
 def output_read(state: State, governor: Governor, message: OutputRead) -> None:
     """A governor has answered `ReadOutput`."""
     reading = state.readings.get(message.request)
-    if reading is None or governor.id not in reading.waiting:
+    key = (governor.id, None, 0)
+    if reading is None or key not in reading.waiting:
         return
     for found in message.outputs:
         reading.found[found.id] = found
-    _heard(state, message.request, governor.id)
+    _heard(state, message.request, key)
 
 
 def governor_lost(state: State, governor: Governor) -> None:
     """It answers no more."""
-    for number in [number for number, reading in state.readings.items() if governor.id in reading.waiting]:
-        _heard(state, number, governor.id)
+    for number, reading in list(state.readings.items()):
+        for key in [key for key in reading.waiting if key[0] == governor.id]:
+            _heard(state, number, key)
 
 
 def client_gone(state: State, client: Client) -> None:
@@ -93,9 +133,9 @@ def client_gone(state: State, client: Client) -> None:
     state.readings = {n: reading for n, reading in state.readings.items() if reading.client_id != client.id}
 
 
-def _heard(state: State, number: int, governor_id: str) -> None:
+def _heard(state: State, number: int, key: tuple[str, ID | None, int]) -> None:
     reading = state.readings[number]
-    reading.waiting.discard(governor_id)
+    reading.waiting.discard(key)
     if not reading.waiting:
         del state.readings[number]
         _answer(state, reading)

@@ -9,6 +9,7 @@ from rain.server.core.events import AssignmentFailed
 from rain.server.core.lost import crashed
 from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
 from rain.server.core.output import keep_output
+from rain.server.core.output import stopped as output_of_stopped
 from rain.server.core.settle import back, fail
 from rain.server.core.state import State
 from rain.server.records import (
@@ -108,6 +109,7 @@ def assignment_failed(state: State, event: AssignmentFailed) -> None:
 def stopped(state: State, governor: Governor, message: Stopped) -> None:
     """Attempts that were cancelled are gone."""
     _ended_without_result(state, governor, message.tasks, False)
+    output_of_stopped(state, governor, message)
 
 
 def gave_back(state: State, governor: Governor, message: GaveBack) -> None:

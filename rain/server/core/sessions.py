@@ -14,6 +14,7 @@ from rain.common.messages import (
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.modules import client_left
 from rain.server.core.news import flush_session, release
+from rain.server.core.output import attempt_ended
 from rain.server.core.state import State
 from rain.server.core.submit import discard_uploads
 from rain.server.records import CANCELLED, Client, Governor, Session, Task
@@ -169,6 +170,7 @@ def left_governor(state: State, session: Session, governor: Governor) -> None:
         graph.unassign(task)
     for id, attempt in [key for key in governor.stopping if key[0][0] == session_id]:
         graph.stopped(governor, id, attempt)
+        attempt_ended(state, governor.id, id, attempt)
     for id in [id for id in governor.dropping if id[0] == session_id]:
         del governor.dropping[id]
     governor.sessions.pop(session_id, None)

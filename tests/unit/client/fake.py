@@ -128,6 +128,11 @@ class FakeLink:
         update = TaskUpdate(task.id, state, TaskInfo(attempts=1, error=error.message, **info), error)
         self.say(SessionNews(task.id.session_id, [update], []))
 
+    def forget(self, task: Task) -> None:
+        """The task, which failed, was forgotten."""
+        record = task._record
+        self.say(SessionNews(task.id.session_id, [TaskUpdate(task.id, record.state, None, record.error, True)], []))
+
     def stop(self, session: Session, task: Task) -> None:
         """The session was stopped by a failed task."""
         self.say(

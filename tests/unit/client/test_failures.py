@@ -72,7 +72,7 @@ def test_hints_for_what_was_cancelled(session: Session, link: FakeLink) -> None:
     task = work()
     session.submit()
     link.fail(task, TaskError("cancelled", "cancelled"), state=TaskState.CANCELLED)
-    assert hints(session, task._record) == ["session.retry([task]) runs it after all."]
+    assert hints(session, task._record) == ["session.retry([task]) runs it after all. session.forget() lets it go."]
 
 
 def test_no_hints_that_are_no_longer_true(session: Session, link: FakeLink) -> None:

@@ -30,6 +30,7 @@ from rain import (
     tasks,
 )
 from rain.client import requests
+from rain.common.errors import RainWarning
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.messages import (
@@ -372,7 +373,7 @@ def test_each_access_raises_a_fresh_copy_with_the_original_as_cause(link: FakeLi
     session.submit()
     link.fail(task, TaskError("exception", "x", pickle.dumps(ValueError("wrong", 7))))
     seen = []
-    for access in (task.wait, task.output.wait, task.output.fetch, session.wait_all, lambda: session.wait_some([task])):
+    for access in (session.wait_all, task.wait, task.output.wait, task.output.fetch, lambda: session.wait_some([task])):
         with pytest.raises(TaskException) as caught:
             access()
         seen.append(caught.value)
@@ -399,16 +400,17 @@ def test_a_dependent_carries_its_causes_text(link: FakeLink, session: Session) -
     link.fail(first, TaskError("exception", "ValueError: wrong"), debug="log")
     link.fail(second, TaskError("dependency", "its input failed", cause=first.id))
     link.fail(third, TaskError("dependency", "its input failed", cause=second.id))
+    with pytest.raises(TaskException, match=r"^Task 'first'") as caught:
+        session.wait_all()
     with pytest.raises(TaskException) as of_first:
         first.wait()
+    assert str(caught.value) == str(of_first.value)
     with pytest.raises(TaskException) as caught:
         third.wait()
     text = str(caught.value)
     assert str(of_first.value) in text
     assert text.startswith(f"Task 'third' ({third.id}, py/)")
     assert caught.value.task is third
-    with pytest.raises(TaskException, match=r"^Task 'first'"):
-        session.wait_all()
     assert session.wait_all(raise_on_failure=False) == [first, second, third]
 
 
@@ -445,9 +447,74 @@ def test_cancelled_tasks(link: FakeLink, session: Session) -> None:
     cancelled()
     with pytest.raises(TaskCancelled, match="was cancelled"):
         task.wait()
-    with pytest.raises(TaskCancelled):
-        session.wait_all()
+    with pytest.warns(RainWarning, match="1 task of session 'test' failed or was cancelled before"):
+        assert session.wait_all() == [task]
     assert session.wait_all(raise_on_failure=False) == [task]
+
+
+def test_a_failure_that_was_told_is_not_told_again(link: FakeLink, session: Session) -> None:
+    first, second, third, good = same(1), same(2), same(3), same(4)
+    after = same(second)
+    session.submit()
+    link.fail(first)
+    with pytest.raises(TaskException):
+        session.wait_all()
+    link.fail(second)
+    with pytest.raises(TaskException):
+        second.wait()
+    link.fail(after, TaskError("dependency", "its input failed", cause=second.id))  # of what was told
+    thread = later(lambda: link.fail(third))
+    with pytest.raises(TaskException) as caught:  # nobody was told of this one
+        session.wait_all(timeout=20)
+    assert caught.value.task is third
+    thread.join()
+    thread = later(lambda: link.finish(good))
+    with pytest.warns(RainWarning, match=r"^4 tasks of session 'test' .*retry\(\).*forget\(\).*") as told:
+        assert session.wait_all(timeout=20) == [first, second, after, third]
+    assert [warning.filename for warning in told] == [__file__]
+    thread.join()
+    with pytest.raises(TaskException):  # single items raise each time
+        first.wait()
+    assert repr(session) == "<Session 1 'test' open, 1/5 tasks finished, 4 failed>"
+
+
+def test_failures_that_are_known_together_are_told_together(link: FakeLink, session: Session) -> None:
+    one, two, three = same(1), same(2), same(3)
+    after = same(two)
+    session.submit()
+    for task in (one, two, three):
+        link.fail(task)
+    link.fail(after, TaskError("dependency", "its input failed", cause=two.id))
+    with pytest.raises(
+        TaskException, match=r"(?s)\n\n3 more tasks failed: session\.wait_all\(raise_on_failure=False\)"
+    ):
+        session.wait_all()
+    with pytest.warns(RainWarning, match="4 tasks"):
+        session.wait_all()
+
+
+def test_a_list_of_failures_tells_them(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.fail(task, TaskError("cancelled", "it was cancelled"), TaskState.CANCELLED)
+    assert session.wait_all(raise_on_failure=False) == [task]
+    with pytest.warns(RainWarning, match="1 task"):
+        assert session.wait_all() == [task]
+    assert repr(session) == "<Session 1 'test' open, 0/1 tasks finished, 1 cancelled>"
+    link.forget(task)
+    assert session.wait_all() == []
+    assert repr(session) == "<Session 1 'test' open, 0/1 tasks finished, 1 failed and forgotten>"
+
+
+def test_what_fails_after_a_retry_is_told_again(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    for _ in range(2):
+        link.fail(task)
+        with pytest.raises(TaskException):
+            session.wait_all()
+        link.move(task, TaskState.WAITING)
+        assert session._mirror.counts() == "0/1 tasks finished"
 
 
 def test_cancel_names_tasks(link: FakeLink, session: Session) -> None:

@@ -401,3 +401,59 @@ def test_an_attempt_that_was_seen_running_and_is_replaced_is_not_reported_as_sta
     rig.assign(rig.task(1))
     seen, newer = ev.ExecutorSeen(1, 1), ev.ServerSaid(m.Assign([rig.task(1, attempt=2)], []))
     assert rig.step(seen, newer) == ["interrupt e1 #1", "start e2 py", "run e2: 1/1#1"]
+
+
+def stopped(rig: Rig) -> list[m.Stopped]:
+    said = [effect.message for effect in rig.effects if isinstance(effect, fx.ToServer)]
+    return [message for message in said if isinstance(message, m.Stopped)]
+
+
+def test_what_a_cancelled_task_wrote_goes_with_the_answer():
+    rig = Rig()
+    rig.assign(rig.task(1))
+    rig.step(ev.ExecutorSeen(1, 1))
+    rig.cancel(1)
+    result = rig.result(1, error=TaskError("cancelled", "the task was interrupted"))
+    result.stdout, result.stderr, result.written = b"out", b"", (10, 0)
+    rig.step(ev.ExecutorResults(1, [result]))
+    assert stopped(rig) == []  # something of it may still run
+    rig.step(ev.ExecutorExited(1, "was killed", 0))
+    assert stopped(rig) == [m.Stopped([(ID(1, 1), 1)], [m.TaskOutput(ID(1, 1), 1, b"out", b"", 7, 0)])]
+
+
+def test_what_a_killed_task_wrote_goes_with_the_answer():
+    rig = Rig()
+    rig.assign(rig.task(1))
+    rig.step(ev.ExecutorSeen(1, 1))
+    rig.cancel(1)
+    rig.later(5)
+    rig.step(ev.ExecutorExited(1, "was killed", 1, b"out", b"err", (3, 3)))
+    assert stopped(rig) == [m.Stopped([(ID(1, 1), 1)], [m.TaskOutput(ID(1, 1), 1, b"out", b"err")])]
+    assert not rig.core._state.stopped_outputs
+
+
+def test_answers_with_much_output_are_several():
+    rig = Rig(cpus=40)
+    rig.assign(*(rig.task(n) for n in range(1, 41)))
+    for n in range(1, 41):
+        rig.step(ev.ExecutorSeen(n, 1))
+    rig.cancel(*range(1, 41))
+    exits = [ev.ExecutorExited(n, "was killed", 1, b"x" * 65536, b"", (65536, 0)) for n in range(1, 41)]
+    rig.step(*exits)
+    messages = stopped(rig)
+    assert len(messages) == 3
+    assert sorted(attempt for message in messages for attempt in message.tasks) == [(ID(1, n), 1) for n in range(1, 41)]
+    assert sum(len(message.outputs) for message in messages) == 40
+
+
+def test_nothing_is_kept_of_a_session_that_ends():
+    rig = Rig()
+    rig.assign(rig.task(1))
+    rig.step(ev.ExecutorSeen(1, 1))
+    rig.cancel(1)
+    result = rig.result(1, error=TaskError("cancelled", "the task was interrupted"))
+    result.stdout = b"out"
+    rig.step(ev.ExecutorResults(1, [result]))
+    rig.server(m.EndSession(1))
+    rig.step(ev.ExecutorExited(1, "was killed", 0))
+    assert not rig.core._state.stopped_outputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common import messages as m
-from rain.common.limits import OUTPUT_TASKS_MAX
+from rain.common.limits import OUTPUT_TASKS_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.messages import Had, TaskOutput
 from rain.server.core import events as ev
 from rain.server.core import output
@@ -152,3 +152,93 @@ def test_the_oldest_outputs_go(monkeypatch: Any) -> None:
     finish(rig, second, stdout=b"second")
     assert [one.stdout for one in rig.ask(m.GetOutput, [first.id, second.id]).outputs] == [b"", b"second"]
     assert rig.core.state.graph.sessions[rig.session].outputs_bytes == 6
+
+
+def wrote(task: Any, attempt: int = 1, stdout: bytes = b"so far") -> TaskOutput:
+    return TaskOutput(task.id, attempt, stdout)
+
+
+def kept(rig: Rig, task: Any) -> tuple[bytes, int]:
+    (found,) = rig.ask(m.GetOutput, [task.id]).outputs
+    return found.stdout, found.attempt
+
+
+def test_what_a_cancelled_task_wrote_is_kept() -> None:
+    rig = Rig()
+    rig.governor()
+    task, other = running(rig), running(rig)
+    rig.ask(m.Cancel, rig.session, [task.id, other.id])
+    rig.turn()
+    # It may still write: whoever asks hears of it when it has ended.
+    assert rig.ask(m.GetOutput, [task.id, other.id]) is None
+    request = rig.requests
+    assert [message for message in rig.to_governor["g1"] if isinstance(message, m.ReadOutput)] == []
+    rig.says("g1", m.Stopped([(task.id, 1)], [wrote(task)]))
+    assert answer(rig, request) is None
+    rig.says("g1", m.Stopped([(other.id, 1)]))
+    assert [found.stdout for found in answer(rig, request).outputs] == [b"so far", b""]
+    assert kept(rig, task) == (b"so far", 1)
+
+
+def test_nobody_waits_for_the_end_of_a_task_at_a_governor_that_is_lost() -> None:
+    rig = Rig()
+    rig.governor()
+    task = running(rig)
+    rig.ask(m.Cancel, rig.session, [task.id])
+    rig.turn()
+    assert rig.ask(m.GetOutput, [task.id]) is None
+    rig.gone("g1")
+    assert answer(rig, rig.requests).outputs == [TaskOutput(task.id, 0)]
+
+
+def test_nobody_waits_for_the_end_of_a_task_of_a_closed_session() -> None:
+    rig = Rig()
+    rig.governor()
+    task = running(rig)
+    rig.ask(m.Cancel, rig.session, [task.id])
+    rig.turn()
+    assert rig.ask(m.GetOutput, [task.id]) is None
+    request = rig.requests
+    rig.ask(m.CloseSession, rig.session)
+    rig.turn()
+    rig.says("g1", m.SessionEnded(rig.session))
+    assert answer(rig, request) is not None
+
+
+def test_an_old_attempt_does_not_take_the_place_of_a_newer_one() -> None:
+    rig = Rig()
+    rig.governor("g1", cpus=1.0)
+    rig.governor("g2", cpus=1.0)
+    task = running(rig)
+    first, _ = rig.where(task)
+    rig.ask(m.Cancel, rig.session, [task.id])
+    rig.turn()
+    rig.ask(m.Retry, rig.session, [task.id])
+    rig.turn()
+    second, attempt = rig.where(task)
+    assert second != first
+    rig.says(second, m.Finished([m.TaskResult(task.id, attempt, m.TaskInfo(), [], m.TaskError("exit", "no"), b"new")]))
+    rig.says(first, m.Stopped([(task.id, 1)], [wrote(task)]))
+    assert kept(rig, task) == (b"new", attempt)
+    assert not rig.core.state.readings
+
+
+def test_what_is_said_of_tasks_that_nobody_knows_is_not_kept() -> None:
+    rig = Rig()
+    rig.governor()
+    task = running(rig)
+    finish(rig, task, stdout=b"all")
+    other = rig.task()
+    rig.says("g1", m.Stopped([(other.id, 1)], [wrote(other), TaskOutput(m.ID(77, 1), 1, b"x")]))
+    assert set(rig.core.state.graph.sessions[rig.session].outputs) == {task.id[1]}
+
+
+def test_long_outputs_are_cut() -> None:
+    rig = Rig()
+    rig.governor()
+    task = running(rig)
+    rig.ask(m.Cancel, rig.session, [task.id])
+    rig.turn()
+    rig.says("g1", m.Stopped([(task.id, 1)], [wrote(task, stdout=b"a" + b"b" * TASK_OUTPUT_BYTES_MAX)]))
+    (found,) = rig.ask(m.GetOutput, [task.id]).outputs
+    assert (found.stdout, found.stdout_before) == (b"b" * TASK_OUTPUT_BYTES_MAX, 1)
