@@ -1,7 +1,8 @@
-"""Users' own attributes (`spec.user`): JSON-serialisable values only."""
+"""Users' own attributes (`spec.user`), JSON-serialisable values only, and sizes that users guess."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rain.common.errors import RainException
@@ -58,3 +59,28 @@ def _check(value: Any, where: str, depth: int) -> None:
             _check(item, f"{where}[{key!r}]", depth + 1)
     else:
         raise RainException(f"{where} is {type(value).__name__}, which is not JSON-serialisable")
+
+
+def check_size_hint(hint: Any, of: str) -> int | None:
+    """`hint` in whole bytes.
+
+    Raises
+    ------
+    RainException
+        If it is no number of bytes.
+
+    Examples
+    --------
+    >>> check_size_hint(1.5e6, "Output")
+    1500000
+    """
+    if hint is None:
+        return None
+    try:
+        sound = not isinstance(hint, bool | str | bytes) and 0 <= hint < 1 << 63
+        whole = math.ceil(hint) if sound else -1
+    except (TypeError, ValueError, OverflowError):
+        whole = -1
+    if whole < 0:
+        raise RainException(f"size_hint of {of} is a number of bytes, not {hint!r}")
+    return whole

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active import get_active_session
-from rain.client.attributes import check_user
+from rain.client.attributes import check_size_hint, check_user
 from rain.client.constants import Value, encoded, gathered
 from rain.client.io_spec import check_label
 from rain.client.pickling import collect
@@ -66,7 +66,7 @@ class DataObject:
         The active one if not given.
     content_type : str, optional
     data_type : DataType
-    size_hint : int, optional
+    size_hint : float, optional
         Bytes expected.
     user_spec : dict, optional
         JSON-serialisable values of your own.
@@ -84,7 +84,7 @@ class DataObject:
         *,
         content_type: str | None = None,
         data_type: DataType = DataType.BLOB,
-        size_hint: int | None = None,
+        size_hint: float | None = None,
         user_spec: dict[str, Any] | None = None,
     ) -> None:
         session = get_active_session() if session is None else session
@@ -94,7 +94,7 @@ class DataObject:
             check_label(label, "a data object"),
             check_content_type(content_type),
             DataType(data_type).value,
-            size_hint,
+            check_size_hint(size_hint, "a data object"),
             check_user(user_spec),
         )
         record = ObjectRecord(spec)

@@ -10,6 +10,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from rain.client.attributes import check_size_hint
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.states import DataType
@@ -179,7 +180,7 @@ class OutputBase:
     ----------
     label : str, optional
         Name of the output.
-    size_hint : int, optional
+    size_hint : float, optional
         Bytes expected, for the scheduler.
     content_type : str, optional
     encode : str, optional
@@ -195,7 +196,7 @@ class OutputBase:
         self,
         label: str | None = None,
         *,
-        size_hint: int | None = None,
+        size_hint: float | None = None,
         content_type: str | None = None,
         encode: str | None = None,
         path: str | os.PathLike[str] | None = None,
@@ -203,9 +204,7 @@ class OutputBase:
         kind = type(self).__name__
         self.label = check_label(label, f"an {kind}")
         self.path = check_path(path, f"{kind}({label!r})" if label is not None else f"an {kind}")
-        if size_hint is not None and (isinstance(size_hint, bool) or not isinstance(size_hint, int) or size_hint < 0):
-            raise RainException(f"size_hint of {kind} is a number of bytes, not {size_hint!r}")
-        self.size_hint = size_hint
+        self.size_hint = check_size_hint(size_hint, kind)
         self.encode = check_content_type(encode)
         self.content_type = check_content_type(content_type)
         if self.data_type is DataType.BLOB and "dir" in (self.content_type, self.encode):
@@ -295,7 +294,7 @@ class OutputDir(OutputBase):
         self,
         label: str | None = None,
         *,
-        size_hint: int | None = None,
+        size_hint: float | None = None,
         content_type: str | None = None,
         encode: str | None = None,
         path: str | os.PathLike[str] | None = None,

@@ -42,7 +42,9 @@ _log = logging.getLogger(__name__)
 class Session:
     """One graph of tasks and data objects.
 
-    Made by `Client.new_session`; ``Session(None, 1)`` is detached: graphs can be built in it, nothing runs.
+    A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several
+    threads, the last one to be left does. Made by `Client.new_session`; ``Session(None, 1)`` is detached: graphs can be
+    built in it, nothing runs.
 
     Parameters
     ----------
@@ -188,12 +190,20 @@ class Session:
     def __enter__(self) -> Session:
         self._check_open()
         active.push(self)
-        self._closing_blocks += 1
+        with self._lock:
+            self._closing_blocks += 1
         return self
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def _leave(self) -> bool:
+        """Whether the block that is left is the last one of this session."""
         active.pop(self)
-        self._closing_blocks -= 1
+        with self._lock:
+            self._closing_blocks -= 1
+            return self._closing_blocks == 0
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if not self._leave():
+            return
         try:
             self.close()
         except RainException:
@@ -204,8 +214,8 @@ class Session:
         return self.__enter__()
 
     async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        active.pop(self)
-        self._closing_blocks -= 1
+        if not self._leave():
+            return
         try:
             await self.close_async()
         except RainException:

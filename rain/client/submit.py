@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rain.client.attributes import check_user
+from rain.client.attributes import check_size_hint, check_user
 from rain.client.function import has_other_hosts
-from rain.client.sites import told
+from rain.client.sites import describe, told
 from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.client.waiting import Operation
-from rain.common.builtins import ExecuteConfig, PyConfig
+from rain.common.builtins import PYTHON, ExecuteConfig, PyConfig
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX, KIB, MIB
 from rain.common.messages import Constant, Submit
@@ -48,6 +48,8 @@ def check(session: Session, records: Sequence[Record]) -> Sequence[Record]:
     known = session._mirror.records
     for record in records:
         if isinstance(record, TaskRecord):
+            if record.spec.task_type != PYTHON:
+                _check_type(session, record)
             for item in record.spec.inputs:
                 used: Any = known[item.id.id]
                 if used.state is not None and not used.kept and used.task is not None:
@@ -63,11 +65,28 @@ def check(session: Session, records: Sequence[Record]) -> Sequence[Record]:
             if record.spec.user:
                 check_user(record.spec.user, f"spec.user of {session._task(record)!r}")
             for output in record.outputs:
-                if output.spec.user:
-                    check_user(output.spec.user, f"spec.user of {session._object(output.spec.id.id)!r}")
-        elif record.spec.user:
-            check_user(record.spec.user, f"spec.user of {session._object(record.spec.id.id)!r}")
+                _check_object(session, output)
+        else:
+            _check_object(session, record)
     return in_order(session, records) if session._adopted else records
+
+
+def _check_type(session: Session, record: TaskRecord) -> None:
+    executor, slash, method = str(record.spec.task_type).partition("/")
+    if not (executor and slash and method):
+        raise RainException(
+            f"{session._task(record)!r}, made at {describe(record.made)}, has the type {record.spec.task_type!r}; a "
+            "task type is of the form 'executor/method'"
+        )
+
+
+def _check_object(session: Session, record: ObjectRecord) -> None:
+    """What may have been set since it was made."""
+    spec = record.spec
+    if spec.user:
+        check_user(spec.user, f"spec.user of {session._object(spec.id.id)!r}")
+    if spec.size_hint is not None:
+        spec.size_hint = check_size_hint(spec.size_hint, repr(session._object(spec.id.id)))
 
 
 def in_order(session: Session, records: Sequence[Record]) -> list[Record]:

@@ -621,13 +621,13 @@ def adopt_output(obj: DataObject, session: Session, task: TaskRecord) -> ObjectR
 
 
 def check_task_type(task_type: Any, owner: str) -> str:
-    """`task_type` if it has the form of one.
+    """`task_type` if it is a text; its form is judged at submit.
 
     Raises
     ------
     RainException
     """
-    if not isinstance(task_type, str) or ("/" not in task_type.strip("/") and task_type != "py/"):
+    if not isinstance(task_type, str) or not task_type:
         raise RainException(
             f"{owner}: a task type is a text of the form 'executor/method', not {task_type!r}; "
             "give task_type=, or set TASK_TYPE in a subclass"

@@ -215,6 +215,8 @@ SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB
 """About what a persistent session keeps of finished tasks that nobody needs any more, so that `attach` shows them; the
 oldest are let go beyond it."""
+ENDED_EXECUTORS_KEPT_MAX = 20
+"""Executors that ended before they registered whose stdout and stderr a governor keeps."""
 ENVIRONMENTS_MAX = 1000
 """Different paths of its client that a session remembers; of older ones tasks get the newest instead."""
 MODULE_BYTES_MAX = 4 * MIB

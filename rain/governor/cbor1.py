@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -59,6 +58,8 @@ from rain.governor.cbor1_wire import (
     encode_call,
     encode_drop_cached,
 )
+from rain.governor.config import resolved
+from rain.governor.logs import NAMES, EndedLogs
 from rain.governor.streams import read_new, read_tails, trim
 from rain.io.deaths import Death, OomKills, describe_exit, what_is_known
 from rain.io.descriptors import with_original_limit
@@ -110,6 +111,7 @@ class _Executor:
         self.met: set[ID] = set()  # inputs that it has had
         self.end = ""  # why it is being ended, once it is
         self.killed = False  # by us
+        self.dismissed = False  # the governor asked for its end
         self.known = ""  # about its death
         self.broken = False  # nothing more is read from it
         self.buried = False
@@ -162,6 +164,7 @@ class ForeignExecutors:
         self._loop = asyncio.get_running_loop()
         self._executors: dict[int, _Executor] = {}
         self._short: Scratch | None = None
+        self._ended = EndedLogs(work_dir) if work_dir else None
         self._closed = False
         self.oom_kills = OomKills()
         self._all_gone = asyncio.Event()
@@ -212,6 +215,7 @@ class ForeignExecutors:
         """SIGKILL to the executor's process group and all that descends from it."""
         executor = self._executors.get(executor_id)
         if executor is not None:
+            executor.dismissed = True
             self._end(executor, "was killed")
 
     def drop(self, ids: Iterable[ID]) -> None:
@@ -269,15 +273,13 @@ class ForeignExecutors:
         os.makedirs(setup.work_dir, mode=0o700, exist_ok=True)
         os.mkdir(executor.folder, 0o700)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        executor.logs = tuple(
-            os.open(os.path.join(setup.work_dir, name), flags, 0o600) for name in ("stdout", "stderr")
-        )
+        executor.logs = tuple(os.open(os.path.join(setup.work_dir, name), flags, 0o600) for name in NAMES)
         self._listen(executor)
         threads = str(max(1, int(setup.resources.get("cpus", 1))))
         environment = dict.fromkeys(_THREAD_VARIABLES, threads) | setup.env
         environment["RAIN_EXECUTOR_SOCKET"] = executor.socket_path
         environment["RAIN_EXECUTOR_ID"] = str(executor.id)
-        command = _resolved(self._commands[executor.kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))
+        command = resolved(self._commands[executor.kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))
         executor.process = spawn(
             with_original_limit(command),
             environment=environment,
@@ -558,7 +560,8 @@ class ForeignExecutors:
         self._end(executor, what)
         log.error("executor %s (%d) %s", executor.kind, executor.id, what)
         if task is not None and not executor.taking:
-            self._finish(executor, self._failure(executor, task, f"executor {executor.kind!r} {what}"))
+            text = f"executor {executor.kind!r} {what}{self._where(executor)}"
+            self._finish(executor, self._failure(executor, task, text))
         self._bury_if_gone(executor)
 
     @guarded("_broke")
@@ -646,6 +649,10 @@ class ForeignExecutors:
         for fd in executor.logs:
             os.close(fd)
         executor.logs = ()
+        where = self._where(executor)
+        if where and self._ended is not None:
+            files: dict[str, str | int] = {name: os.path.join(executor.setup.work_dir, name) for name in NAMES}
+            self._ended.keep(f"executor-{executor.id}", files)
         del self._executors[executor.id]
         removal = self._loop.run_in_executor(None, remove_tree, executor.setup.work_dir)
         self._removals.add(removal)
@@ -653,8 +660,14 @@ class ForeignExecutors:
         self._all_gone.set()
         if not self._closed:
             lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
-            reason = "\n".join(filter(None, (executor.end + lost, executor.known)))
+            reason = "\n".join(filter(None, (f"{executor.end}{lost}{where}", executor.known)))
             self._on_exited(executor.id, reason, number, *tails)
+
+    def _where(self, executor: _Executor) -> str:
+        """Of one that has not registered: where to read what it wrote."""
+        if executor.registered or executor.process is None or self._ended is None or executor.dismissed:
+            return ""
+        return f"; it had not registered, {self._ended.where(f'executor-{executor.id}')}"
 
 
 def _lent_folder(executor: _Executor) -> str:
@@ -670,14 +683,3 @@ def _lend(executor: _Executor, data: bytes) -> str:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb") as file:
         file.write(data)
     return path
-
-
-def _resolved(command: Sequence[str], path: str) -> list[str]:
-    """The command with its program's whole path: the executor starts in another folder."""
-    program = os.path.abspath(command[0]) if "/" in command[0] else shutil.which(command[0], path=path)
-    if program is None or not os.path.exists(program):
-        searched = "" if "/" in command[0] else f"; PATH is {path}"
-        raise RainException(f"its program {command[0]!r} was not found{searched}")
-    if not os.access(program, os.X_OK):
-        raise RainException(f"its program {program!r} is not executable")
-    return [program, *command[1:]]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rain.common.errors import RainException
@@ -70,3 +73,20 @@ def _command(path: str, name: str, section: object) -> list[str]:
     if name in ("py", "builtin", "program") or "/" in name:
         raise RainException(f"{path}: an executor cannot be called {name!r}")
     return command
+
+
+def resolved(command: Sequence[str], path: str) -> list[str]:
+    """A command with its program's whole path, because it starts in another folder.
+
+    Raises
+    ------
+    RainException
+        If there is no such program, or it may not be executed.
+    """
+    program = os.path.abspath(command[0]) if "/" in command[0] else shutil.which(command[0], path=path)
+    if program is None or not os.path.exists(program):
+        searched = "" if "/" in command[0] else f"; PATH is {path}"
+        raise RainException(f"its program {command[0]!r} was not found{searched}")
+    if not os.access(program, os.X_OK):
+        raise RainException(f"its program {program!r} is not executable")
+    return [program, *command[1:]]

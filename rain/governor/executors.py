@@ -47,6 +47,7 @@ from rain.common.messages import (
     TaskInputs,
 )
 from rain.common.wire import encode
+from rain.governor.logs import EndedLogs
 from rain.governor.results import failed
 from rain.governor.streams import read_new, read_tails
 from rain.governor.zygotes import Zygote
@@ -145,6 +146,7 @@ class Executors:
         self._on_exited = on_exited
         self._on_module = on_module or self._no_module
         self._work_dir = work_dir or "/"
+        self._ended = EndedLogs(work_dir) if work_dir else None
         self._python = python or sys.executable
         self._loop = asyncio.get_running_loop()
         self._zygotes: dict[tuple[str, str], Zygote] = {}
@@ -417,7 +419,7 @@ class Executors:
         zygote = self._zygotes.get(key)
         if zygote is None:
             zygote = self._zygotes[key] = Zygote(
-                python, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone
+                python, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone, self._ended
             )
         return zygote
 

@@ -14,6 +14,8 @@ import msgspec
 from rain.common.errors import RainException
 from rain.common.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
 from rain.common.wire import encode
+from rain.governor.logs import NAMES, EndedLogs
+from rain.governor.streams import read_tails
 from rain.io.descriptors import original_limit
 from rain.io.guarded import guarded
 from rain.io.process import kill_tree, spawn
@@ -21,7 +23,7 @@ from rain.io.process import kill_tree, spawn
 _PACKET_BYTES = 4096
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _CODE = "import sys; sys.path.append(sys.argv.pop(1)); from rain.executor.zygote import main; main()"
-_ERROR_BYTES_MAX = 4096
+_ERROR_CHARS_MAX = 4096
 _END_S = 3.0
 
 _decode = msgspec.msgpack.Decoder(ZygoteToGovernor).decode
@@ -41,6 +43,8 @@ class Zygote:
     on_gone : callable
         Called once with this zygote when it is gone although nobody closed it, and with what that means for its
         executors (``"could not be started: …"``).
+    ended : EndedLogs or None
+        Where what it wrote is kept if it ends before it could fork anything.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class Zygote:
         loop: asyncio.AbstractEventLoop,
         on_message: Callable[[Forked | Exited], None],
         on_gone: Callable[[Zygote, str], None],
+        ended: EndedLogs | None = None,
     ) -> None:
         self.python = python
         self._folder = folder
@@ -62,25 +67,27 @@ class Zygote:
         self._loop = loop
         self._on_message = on_message
         self._on_gone = on_gone
+        self._ended = ended
         self._outbox: deque[tuple[bytes, Sequence[int]]] = deque()
-        self._errors = os.memfd_create("zygote-stderr", os.MFD_CLOEXEC)
+        self._outputs = [os.memfd_create(f"zygote-{name}", os.MFD_CLOEXEC) for name in NAMES]
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         try:
             self._process = self._spawn(theirs.fileno())
         except RainException:
             self._socket.close()
-            os.close(self._errors)
+            self._close_outputs()
             raise
         finally:
             theirs.close()
         loop.add_reader(self._socket.fileno(), self._readable)
 
     def _spawn(self, end: int) -> subprocess.Popen[bytes]:
-        with open(self._errors, "wb", closefd=False) as errors:
+        stdout, stderr = self._outputs
+        with open(stdout, "wb", closefd=False) as out, open(stderr, "wb", closefd=False) as errors:
             # -P: neither the current folder nor PYTHONPATH's habit of it may stand in front of the libraries.
             command = [self.python, "-P", "-c", _CODE, _ROOT, str(original_limit()), str(end)]
-            return spawn(command, folder=self._folder, stdout=errors, stderr=errors, keep=[end])
+            return spawn(command, folder=self._folder, stdout=out, stderr=errors, keep=[end])
 
     @property
     def pid(self) -> int:
@@ -144,28 +151,37 @@ class Zygote:
             self._end(f"was killed because of an internal error of the governor ({type(error).__name__}: {error})")
 
     def _end(self, why: str = "") -> None:
-        wrote = os.pread(self._errors, _ERROR_BYTES_MAX, max(0, os.fstat(self._errors).st_size - _ERROR_BYTES_MAX))
+        stdout, stderr = (tail.decode("utf-8", "replace").strip() for tail in read_tails(self._outputs, (0, 0))[:2])
+        where = ""
+        if not self.ready and self._ended is not None:
+            name = f"python-{self._process.pid}"
+            self._ended.keep(name, dict(zip(NAMES, self._outputs, strict=True)))
+            where = f"; {self._ended.where(name)}"
         self._forget()
         kill_tree(self._process.pid)
         status = self._process.wait()
-        text = wrote.decode("utf-8", "replace").strip()
+        text = "\n".join(filter(None, (stdout, stderr)))[-_ERROR_CHARS_MAX:]
         if why:
             reason = why
         elif self.ready:
             reason = f"was killed because the process that it was forked from ended (status {status})"
         else:
-            reason = f"could not be started: {self.python} ended with status {status}: {text or 'no message'}"
+            reason = f"could not be started: {self.python} ended with status {status}{where}: {text or 'no message'}"
         self._on_gone(self, reason)
 
     def _forget(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
-        os.close(self._errors)
+        self._close_outputs()
         for _, fds in self._outbox:
             for fd in fds:
                 os.close(fd)
         self._outbox.clear()
+
+    def _close_outputs(self) -> None:
+        for fd in self._outputs:
+            os.close(fd)
 
     async def close(self) -> None:
         """End the zygote and all its executors; returns when they are gone."""

@@ -833,9 +833,31 @@ async def test_executor_that_dies_at_once(rig: Rig) -> None:
     rig.start(1, "dies")
     rig.executors.run(1, [rig.task("hello")])
     reason, number, stdout, stderr = await rig.gone()
-    assert reason.startswith("exited with status 5")
+    kept = rig.folder / "ended-executors" / "executor-1"
+    assert reason == (
+        "exited with status 5 (Lost connection to executor 'dies'); it had not registered, "
+        f"its stdout and stderr are {kept}/stdout and {kept}/stderr on the governor's host"
+    )
     assert (number, stdout, stderr) == (0, b"out\n", b"err\n")
     assert rig.results == {}
+    assert [(kept / name).read_bytes() for name in ("stdout", "stderr")] == [b"out\n", b"err\n"]
+
+
+@with_rig
+async def test_what_the_last_executors_wrote_is_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rain.governor.logs.ENDED_EXECUTORS_KEPT_MAX", 2)
+    for executor_id in range(1, 5):
+        rig.start(executor_id, "dies")
+        await rig.gone(executor_id)
+    assert sorted(os.listdir(rig.folder / "ended-executors")) == ["executor-3", "executor-4"]
+    rig.start(5)  # one that registers leaves nothing, nor one whose end was asked for
+    await rig.output("hello", executor_id=5)
+    rig.executors.kill(5)
+    assert "registered" not in (await rig.gone(5))[0]
+    rig.start(6, "mute")
+    rig.executors.kill(6)
+    assert "registered" not in (await rig.gone(6))[0]
+    assert sorted(os.listdir(rig.folder / "ended-executors")) == ["executor-3", "executor-4"]
 
 
 @with_rig
@@ -844,8 +866,11 @@ async def test_executors_that_keep_silent(rig: Rig) -> None:
     for executor_id, (kind, what) in enumerate([("deaf", "connect"), ("mute", "register")], start=1):
         rig.start(executor_id, kind)
         message = await rig.error("hello", executor_id=executor_id)
-        assert message.startswith(f"executor {kind!r} did not {what} within 0.2 s (EXECUTOR_START_S)")
+        assert message.startswith(f"executor {kind!r} did not {what} within 0.2 s (EXECUTOR_START_S); it had not")
         await rig.gone(executor_id)
+        kept = rig.folder / "ended-executors" / f"executor-{executor_id}" / "stderr"
+        assert str(kept) in message
+        assert kept.exists()
 
 
 @with_rig

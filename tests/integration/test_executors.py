@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -879,6 +880,15 @@ async def test_wrong_interpreter(rig: Rig) -> None:
     reason, number, _, _ = await rig.until(lambda: rig.exited.get(2))
     assert "/bin/false ended with status 1" in reason
     assert number == task.number
+    talker = rig.folder / "talker"
+    talker.write_text("#!/bin/sh\necho out\necho err >&2\nexit 4\n")
+    talker.chmod(0o700)
+    rig.start(3, python=str(talker))
+    reason, _, _, _ = await rig.until(lambda: rig.exited.get(3))
+    assert f"{talker} ended with status 4; its stdout and stderr are {rig.folder}/ended-executors/python-" in reason
+    assert reason.endswith("out\nerr")
+    stderr = Path(re.search(r"and (\S+/stderr) on", reason).group(1))
+    assert (stderr.read_text(), (stderr.parent / "stdout").read_text()) == ("err\n", "out\n")
 
 
 @with_rig

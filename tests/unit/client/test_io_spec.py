@@ -6,13 +6,24 @@ from typing import Any
 
 import pytest
 
-from rain import DataType, Input, InputDir, Output, OutputDir, RainException, Session, blob
+from rain import DataObject, DataType, Input, InputDir, Output, OutputDir, RainException, Session, blob
 from rain.client.io_spec import merge_outputs
 
 
 def test_representations() -> None:
     assert repr(Input("a", path="b.txt", load=True)) == "Input('a', path='b.txt', load=True)"
     assert repr(OutputDir("a", size_hint=3)) == "OutputDir('a', size_hint=3)"
+
+
+def test_a_size_is_a_number_of_bytes(detached: Session) -> None:
+    numpy = pytest.importorskip("numpy")
+    for given, bytes_ in ((0, 0), (1.5e6, 1_500_000), (0.1, 1), (numpy.float32(2.5), 3), (numpy.int64(7), 7)):
+        assert Output("a", size_hint=given).size_hint == bytes_
+        assert DataObject(size_hint=given).spec.size_hint == bytes_
+    for wrong in (-1, -0.5, float("nan"), float("inf"), 1e30, True, "3", b"3", [], 2j):
+        for make in (Output, OutputDir, DataObject):
+            with pytest.raises(RainException, match=r"size_hint of .* is a number of bytes"):
+                make(size_hint=wrong)
 
 
 @pytest.mark.parametrize(

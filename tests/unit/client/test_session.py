@@ -1203,3 +1203,35 @@ def test_governors_are_not_expected_any_more_when_the_wait_ends_early(link: Fake
     with pytest.raises(TimeoutError, match="0 of 9 governors"):
         link.client.wait_for_governors(9, timeout=0)
     assert [message.count for message in link.of(ExpectGovernors)] == [9, 0]
+
+
+def test_blocks_inside_each_other_close_at_the_outermost_end(link: FakeLink) -> None:
+    with link.client.new_session("outer") as session:
+        with session as again:
+            assert again is session
+            task = same(1)
+        assert session.active
+        with pytest.raises(ZeroDivisionError), session:
+            raise ZeroDivisionError
+        assert same(2)._session is task._session is session
+        assert session.active
+    assert not session.active
+
+    async def nested() -> None:
+        async with link.client.new_session("async") as session:
+            async with session:
+                pass
+            assert session.active
+            with session.bind_only():
+                pass
+            assert session.active
+        assert not session.active
+
+    asyncio.run(nested())
+
+
+def test_a_size_may_be_set_until_submit(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    task.output.spec.size_hint = 2.5  # type: ignore[assignment]
+    session.submit()
+    assert link.of(Submit)[-1].objects[-1].size_hint == 3

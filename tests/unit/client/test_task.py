@@ -79,7 +79,6 @@ def test_output_needs_exactly_one(detached: Session) -> None:
         ({"outputs": [7]}, "not int"),
         ({"outputs": 1.5}, "float"),
         ({"outputs": ["a", "a"]}, "'a' is used twice"),
-        ({"task_type": "nonsense"}, "executor/method"),
         ({"task_type": 7}, "executor/method"),
         ({"config": {"a": object()}}, "config"),
         ({"name": 7}, "name"),
@@ -90,6 +89,17 @@ def test_wrong_tasks_are_refused(detached: Session, given: dict[str, Any], text:
     with pytest.raises(RainException, match=text):
         Task(**{"inputs": [], "outputs": 1, "task_type": "a/b", **given})
     assert detached.task_count == 0
+
+
+@pytest.mark.parametrize("kind", ["nonsense", "nonsense/", "/nonsense"])
+def test_the_form_of_a_type_is_judged_at_submit(link: FakeLink, kind: str) -> None:
+    with link.client.new_session("types") as session:
+        Custom([], 1)
+        session.submit()
+        task = Task([], 1, task_type=kind, name="odd")
+        assert task.task_type == kind
+        with pytest.raises(RainException, match=rf"'odd'.*made at .*test_task.py.*the type '{kind}'.*executor/method"):
+            session.submit()
 
 
 def test_a_task_without_type_is_refused(detached: Session) -> None:
