@@ -13,6 +13,7 @@ It costs the main thread one comparison per batch of tasks.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import signal
 import threading
@@ -72,8 +73,7 @@ class Control(threading.Thread):
                 self._line.flush()
                 if poll.poll(_LISTEN_S * 1000) and self.number == number:
                     self._line.receive_now()
-                for chore in self._chores:
-                    chore()
+                self._do_chores()
                 continue
             seen = number
             idle_rounds = 0 if self._busy else idle_rounds + 1
@@ -87,7 +87,12 @@ class Control(threading.Thread):
         self._parked = True
         # The main thread sets `_busy` before it looks at `_parked`: one of the two sees the other.
         if not self._busy:
-            for chore in self._chores:
-                chore()
+            self._do_chores()
             self._woken.wait()
         self._parked = False
+
+    def _do_chores(self) -> None:
+        for chore in self._chores:
+            # Without this thread nothing would hear the governor; and the only log here is the task's own stderr.
+            with contextlib.suppress(Exception):
+                chore()

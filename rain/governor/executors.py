@@ -207,7 +207,7 @@ class Executors:
         self._loop.add_reader(ours.fileno(), self._readable, executor)
         self._post(executor, [setup])
 
-    @guarded("_callback_failed")
+    @guarded("_tell_again")
     def _start_failed(self, executor_id: int, reason: str) -> None:
         if not self._closed:
             self._on_exited(executor_id, reason, 0, b"", b"", (0, 0))
@@ -386,8 +386,8 @@ class Executors:
         self._loop.remove_writer(executor.socket.fileno())
         self._kill(executor, why)
 
-    def _callback_failed(self, error: Exception, *_: Any) -> None:
-        """Whom the callback told has failed and has seen to it."""
+    def _tell_again(self, error: Exception, executor_id: int, reason: str) -> None:
+        self._on_exited(executor_id, reason, 0, b"", b"", (0, 0))  # of one that is known no more: does nothing
 
     def _take(self, executor: _Executor, data: bytes) -> None:
         try:
@@ -423,8 +423,14 @@ class Executors:
             )
         return zygote
 
-    @guarded("_callback_failed")
+    @guarded("_hear_again")
     def _on_zygote(self, message: Forked | Exited) -> None:
+        self._hear(message)
+
+    def _hear_again(self, error: Exception, message: Forked | Exited) -> None:
+        self._hear(message)  # what was heard already does nothing
+
+    def _hear(self, message: Forked | Exited) -> None:
         executor = self._executors.get(message.executor_id)
         if executor is None:
             return
@@ -441,8 +447,14 @@ class Executors:
         death = Death(message.status, executor.killed, kills.since(), kills.of_machine, peak_bytes=message.peak)
         return "\n".join(filter(None, (describe_exit(message.status), what_is_known(death))))
 
-    @guarded("_callback_failed")
+    @guarded("_bury_again")
     def _on_zygote_gone(self, zygote: Zygote, reason: str) -> None:
+        self._bury_all(zygote, reason)
+
+    def _bury_again(self, error: Exception, zygote: Zygote, reason: str) -> None:
+        self._bury_all(zygote, reason)  # those that are left
+
+    def _bury_all(self, zygote: Zygote, reason: str) -> None:
         log.error("the zygote of %s is gone; its executors each %s", zygote.python, reason)
         self._zygotes = {key: other for key, other in self._zygotes.items() if other is not zygote}
         for executor in [executor for executor in self._executors.values() if executor.zygote is zygote]:

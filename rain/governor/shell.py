@@ -30,7 +30,6 @@ from rain.common.messages import (
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
-    FileRef,
     Finished,
     Hello,
     Load,
@@ -164,11 +163,15 @@ class Governor:
         self._instead: dict[type, Callable[[Any, str], ev.AnyEvent | None]] = {
             do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
             do.PutInStore: lambda effect, why: ev.ObjectLost(effect.data.spec.id, why),
-            do.StartExecutor: lambda effect, why: ev.ExecutorExited(effect.executor_id, f"could not be started: {why}"),
+            do.StartExecutor: self._not_started,
             do.RunOnExecutor: self._not_run,
             do.RecallFromExecutor: lambda effect, why: ev.ExecutorRecalled(effect.executor_id, []),
             do.ReadOutputs: lambda effect, why: ev.OutputsRead(effect.request, []),
             do.RunBuiltin: lambda effect, why: self._builtins.failed(effect, why),
+            **dict.fromkeys(
+                (do.CancelFetch, do.DropFromStore, do.EndSessionStore, do.KillExecutor, do.CancelBuiltin),
+                lambda effect, why: self._handlers[type(effect)](effect),  # twice does no harm, and not at all does
+            ),
             do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
@@ -197,9 +200,16 @@ class Governor:
         )
         self.governor_id = format_address(options.advertise or self._listener.host, self._listener.port)
         self._store = Store(
-            options.work_dir, memory_bytes_max=options.store_bytes_max, on_moved=self._moved, on_lost=self._lost
+            options.work_dir,
+            memory_bytes_max=options.store_bytes_max,
+            on_moved=lambda id, file: self._step(ev.ObjectMoved(id, file)),
+            on_lost=lambda id, reason: self._step(ev.ObjectLost(id, reason)),
         )
-        self._builtins = Builtins(self.governor_id, self._store, on_ended=self._builtin_ended)
+        self._builtins = Builtins(
+            self.governor_id,
+            self._store,
+            on_ended=self._builtin_ended,
+        )
         self._python = Executors(
             on_results=self._results,
             on_recalled=self._recalled,
@@ -334,6 +344,8 @@ class Governor:
 
     def _on_messages(self, messages: list[Any]) -> None:
         for message in messages:
+            if self._conversation is None:  # it was ended meanwhile
+                return
             self._step(ev.ServerSaid(message))
 
     def _on_gone(self, reason: str) -> None:
@@ -421,12 +433,9 @@ class Governor:
         folders = tuple(os.path.realpath(folder) + os.sep for folder in self._store.objects_folders)
         return min(used, sum(written_pages(each, folders) for each in family(pid)))
 
-    @guarded("_not_measured")
+    @guarded("_tick_failed")
     def _measure(self) -> None:
         self._measured = self._meter.read()
-
-    def _not_measured(self, error: Exception) -> None:
-        self._measured = {}
 
     # -- objects --------------------------------------------------------------------------------
 
@@ -468,12 +477,6 @@ class Governor:
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)
         self._foreign.drop(effect.ids)
-
-    def _moved(self, object_id: ID, file: FileRef) -> None:
-        self._step(ev.ObjectMoved(object_id, file))
-
-    def _lost(self, object_id: ID, reason: str) -> None:
-        self._step(ev.ObjectLost(object_id, reason))
 
     def _no_conversation(self, conversation: Conversation, hello: Hello) -> None:
         raise AssertionError("a governor's listener takes data connections only")
@@ -527,6 +530,13 @@ class Governor:
             self._foreign.start(effect.executor_id, setup, effect.kind)
         if effect.resources.get("mem"):
             self._memory_max[effect.executor_id] = effect.resources["mem"]
+
+    def _not_started(self, effect: do.StartExecutor, why: str) -> ev.AnyEvent | None:
+        pool = self._pool(effect)
+        if effect.executor_id in pool.seen():  # it is there all the same: its end is told when it is gone
+            pool.kill(effect.executor_id)
+            return None
+        return ev.ExecutorExited(effect.executor_id, f"could not be started: {why}")
 
     def _not_run(self, effect: do.RunOnExecutor, why: str) -> ev.AnyEvent:
         tasks = [item.assignment for item in effect.items]

@@ -101,6 +101,8 @@ class Turns:
     @guarded("_failed")
     def _end(self) -> None:
         self._due = False
+        if self.spoiled:  # it starts nothing more
+            return
         event = ev.TurnEnded()
         try:
             effects = self.core.step(event, time.monotonic())

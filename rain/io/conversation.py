@@ -17,6 +17,7 @@ from rain.common.channel import Channel
 from rain.common.errors import ProtocolError
 from rain.common.framing import FrameDecoder, encode_prefix
 from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, Deadlines
+from rain.common.text import safe_text
 from rain.common.wire import encode
 from rain.io.guarded import guarded
 from rain.io.link import Link
@@ -270,11 +271,15 @@ class Conversation:
         link = self._link
         self._link = None
         if link is not None:
-            text = reason.encode()[:1000]
-            link.unbind()
-            link.write(encode_prefix(b"", len(text)) + text)
-            link.close()
-            self._loop.call_later(_PARTING_S, link.abort)  # a peer that reads nothing holds it no longer
+            self._part(link, reason)
+
+    def _part(self, link: Link, reason: str) -> None:
+        """Tell the peer that this is the end, and why."""
+        text = safe_text(reason).encode()[:1000]
+        link.unbind()
+        link.write(encode_prefix(b"", len(text)) + text)
+        link.close()
+        self._loop.call_later(_PARTING_S, link.abort)  # a peer that reads nothing holds it no longer
 
     def _end(self, how: str) -> None:
         self.ended = how
@@ -287,6 +292,10 @@ class Conversation:
         if self.ended:
             return
         self._end(how)
+        link = self._link
+        if how == "broken" and link is not None:  # else the peer would ask for a conversation that nobody knows
+            self._link = None
+            self._part(link, f"the conversation was given up: {reason}")
         self._drop_link()
         self.on_gone(reason)
 

@@ -402,10 +402,26 @@ class Server:
             self._loop.call_soon(self._part, event.client_id, self._peers[event.client_id], why)
         elif isinstance(event, ev.GovernorSaid | ev.GovernorJoined) and event.governor_id in self._peers:
             self._loop.call_soon(self._part, event.governor_id, self._peers[event.governor_id], why)
-        else:
-            self._turn_failed(error)
+        else:  # nobody is there to be told: it must be taken
+            self._loop.call_soon(self._step_again, event, 1)
             return
         self._turn_soon()
+
+    @guarded("_callback_failed")
+    def _step_again(self, event: ev.Event, tries: int) -> None:
+        try:
+            self._carry_out(self._core.step(event, time.monotonic()))
+        except Exception as error:
+            log.exception("the core raised an error at %s again", type(event).__name__)
+            if tries >= FAILURES_MAX:
+                self._fatal(error)
+            else:
+                self._loop.call_soon(self._step_again, event, tries + 1)
+        self._turn_soon()
+
+    def _fatal(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
 
     @guarded("_turn_failed")
     def _step_later(self, event: ev.Event) -> None:
@@ -426,8 +442,7 @@ class Server:
         """The turn is tried again; an error that stays ends the server rather than leave it half alive."""
         self._failures += 1
         if self._failures > FAILURES_MAX:
-            if not self._broken.done():
-                self._broken.set_exception(error)
+            self._fatal(error)
             return
         self._turn_due = True
         self._loop.call_soon(self._turn_ended)

@@ -18,11 +18,14 @@ import psutil
 import pytest
 
 from rain.client.pickling import dumps
+from rain.common import framing
 from rain.common.builtins import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.governor import executors as executors_module
+from rain.io.codecs import decode_value
 from rain.io.files import checksum
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
 
@@ -666,6 +669,45 @@ async def test_results_that_are_too_large_to_tell(rig: Rig) -> None:
     rig.start()
     assert "RESULT_BYTES_MAX" in (await rig.run(tell)).error.message
     assert (await rig.run(noop)).error is None
+
+
+@pytest.mark.parametrize("function_first", [True, False])
+def test_a_task_that_is_larger_than_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function_first: bool
+) -> None:
+    monkeypatch.setattr(framing, "FRAME_BYTES_MAX", 200_000)
+    monkeypatch.setattr(executors_module, "BATCH_BYTES_TARGET", 100_000)
+
+    @with_rig
+    async def test(rig: Rig) -> None:
+        def total(ctx, *parts):
+            return sum(len(part.get_bytes()) for part in parts)
+
+        rig.start()
+        if not function_first:
+            await rig.value(total)
+        inputs = tuple(blob(number, bytes([number]) * 50_000) for number in range(10, 20))
+        objects = [Obj(number) for number in range(10, 20)]
+        # Behind others, of which the batch has to be cut first.
+        tasks = [rig.task(noop), rig.task(total, *objects, inputs=inputs, encode="pickle"), rig.task(noop)]
+        rig.executors.run(1, tasks)
+        results = [await rig.result(task, 1) for task in tasks]
+        assert [result.error for result in results] == [None] * 3
+        assert decode_value(results[1].outputs[0].data, "pickle") == 500_000
+
+    test(tmp_path)
+
+
+@with_rig
+async def test_a_task_that_cannot_be_sent(rig: Rig) -> None:
+    """It fails alone: others of its batch run, also those that count on the function that came with it."""
+    rig.start()
+    first, bad, last = rig.task(noop), rig.task(noop), rig.task(noop)
+    bad.spec.user = {"not": object()}
+    rig.executors.run(1, [first, bad, last])
+    assert "cannot be given to an executor" in (await rig.result(bad, 1)).error.message
+    assert (await rig.result(first, 1)).error is None
+    assert (await rig.result(last, 1)).error is None
 
 
 @with_rig

@@ -112,3 +112,28 @@ def test_every_way(cluster: Client, marked: Marked, tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_two_gigabytes(cluster: Client, marked: Marked, tmp_path: Path) -> None:
     run(cluster, marked, tmp_path, 2048 * MIB)
+
+
+@remote()
+def part(ctx: Any) -> bytes:
+    return b"x" * 60_000
+
+
+@remote(outputs=Output("size", encode="json"))
+def merge(ctx: Any, *parts: Any) -> int:
+    return sum(part.size for part in parts)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("count", [1200, 6000])
+def test_small_inputs_that_are_larger_than_a_frame_together(count: int) -> None:
+    """More than FRAME_BYTES_MAX, and more than UNACKED_BYTES_MAX."""
+    with Client.local(cpus=1) as client, client.new_session("many") as session:
+        merged = merge(*[part() for _ in range(count)])
+        merged.output.keep()
+        session.submit()
+        merged.wait(timeout=120)
+        assert merged.output.fetch().load() == count * 60_000
+        after = part()
+        session.submit()
+        after.wait(timeout=60)

@@ -6,9 +6,11 @@ import pytest
 
 from rain.common import messages as m
 from rain.common.ids import ID
-from rain.common.limits import CRASHES_MAX, INLINE_BYTES_MAX
+from rain.common.limits import BATCH_BYTES_TARGET, CRASHES_MAX, INLINE_BYTES_MAX
 from rain.server.check import check_idle
+from rain.server.core import effects as do
 from rain.server.core import events as ev
+from rain.server.core import news
 from tests.unit.server.rig import Rig
 
 
@@ -560,3 +562,65 @@ def test_events_of_a_task() -> None:
         ("DataObjectFinished", rig.session, task.outputs[0].id),
     ]
     assert [one.type for one in rig.happened][:4] == ["ClientNew", "SessionNew", "GovernorNew", "ClientSubmit"]
+
+
+def test_small_inputs_that_are_much_together_precede_their_task() -> None:
+    rig = Rig()
+    rig.governor()
+    values = {rig.id(): b"x" * 60_000 for _ in range(40)}
+    task = rig.task(*values)
+    rig.submit(task, constants=values)
+    orders = [said for said in rig.turn() if isinstance(said, m.Assign)]
+    assert [data.spec.id for order in orders for data in order.objects] == list(values)
+    assert all(sum(len(data.data or b"") for data in order.objects) < 2 * BATCH_BYTES_TARGET for order in orders)
+    assert [len(order.tasks) for order in orders] == [0, 0, 1]
+
+
+def test_the_answer_to_an_update_comes_in_pieces() -> None:
+    rig = Rig()
+    tasks = [rig.task() for _ in range(40)]
+    rig.submit(*tasks, keep=[task.outputs[0] for task in tasks])
+    rig.governor(cpus=100)
+    rig.turn()
+    rig.finish(*tasks, value=b"x" * 60_000)
+    rig.to_client.clear()
+    rig.ask(m.Update, rig.session, [task.outputs[0] for task in tasks])
+    answers = [said for said in rig.to_client if isinstance(said, m.Updated)]
+    assert [answer.more for answer in answers] == [True, True, False]
+    assert [update.id for answer in answers for update in answer.objects] == [task.outputs[0] for task in tasks]
+
+
+def test_a_task_that_cannot_be_sent_to_its_governor_fails() -> None:
+    rig = Rig()
+    bad, good = rig.task(), rig.task()
+    rig.submit(bad, good)
+    rig.governor()
+    rig.turn()
+    name, attempt = rig.where(bad)
+    rig.step(ev.AssignmentFailed(name, bad.id, attempt, "it is too large"))
+    rig.step(ev.AssignmentFailed(name, bad.id, attempt, "it is too large"))
+    rig.turn()
+    assert rig.ask(m.Update, rig.session, [bad.id]).tasks[0].error.message == "it is too large"
+    rig.finish(good)
+
+
+def test_an_error_in_what_one_governor_or_session_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.governor("g1")
+    rig.submit(rig.task())
+
+    def broken(*_: object) -> None:
+        raise ValueError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(news, "assign", broken)
+        effects = rig.step(ev.TurnEnded())
+    assert [effect.governor_id for effect in effects if isinstance(effect, do.DropGovernor)] == ["g1"]
+    rig.step(ev.GovernorGone("g1", "dropped"))
+    rig.governor("g2")
+    with monkeypatch.context() as patch:
+        patch.setattr(news, "_tell", broken)
+        rig.submit(rig.task())
+        rig.turn()
+    assert any(isinstance(said, m.SessionStopped) and "planted" in said.reason for said in rig.to_client)
+    assert [str(broke.error) for broke in rig.broke] == ["planted", "planted"]
