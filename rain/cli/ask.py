@@ -7,10 +7,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from rain.common.address import format_address, is_wildcard, parse_address
+from rain.common.address import http_url
 from rain.common.errors import RainException
 from rain.common.messages import GetServerInfo, Goodbye, Hello, ServerInfo, ServerToClient
 from rain.io.auth import Credentials, http_bearer
+from rain.io.https import pinned_context
 from rain.io.process import host_id
 from rain.io.transport import converse
 
@@ -55,14 +56,17 @@ async def _server_info(address: str, credentials: Credentials) -> ServerInfo:
 
 def dashboard_url(http: str, credentials: Credentials) -> str:
     """The dashboard's URL for a browser here, with a code that logs in once; empty if HTTP is out of reach."""
-    host, port = parse_address(http)
-    base = f"http://{format_address('127.0.0.1' if is_wildcard(host) else host, port)}/"
+    base = http_url(http)
     role = "http" if "http" in credentials.keys else "client"
     headers = {"Authorization": f"Bearer {http_bearer(credentials.key(role))}"}
     request = urllib.request.Request(base + "codes", data=b"", headers=headers)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers: list[Any] = [urllib.request.ProxyHandler({})]
     try:
+        if base.startswith("https:"):
+            where = base.removeprefix("https://").rstrip("/")
+            handlers.append(urllib.request.HTTPSHandler(context=pinned_context(where, credentials.fingerprint)))
+        direct = urllib.request.build_opener(*handlers)
         with direct.open(request, timeout=ANSWER_S) as answer:
             return f"{base}#{answer.read(200).decode('ascii')}"
-    except (OSError, ValueError, urllib.error.URLError):
+    except (OSError, ValueError, urllib.error.URLError, RainException):
         return ""

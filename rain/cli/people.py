@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from rain import __version__
-from rain.common.address import format_address, parse_address
+from rain.common.address import format_address, http_url, parse_address
 from rain.common.errors import RainException
 from rain.common.messages import ServerInfo
 
@@ -90,7 +90,6 @@ def start(
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
 ) -> None:
     """Start a server and governors, and leave them running."""
-    from rain.cli.ask import dashboard_url
     from rain.deploy import nodes
     from rain.deploy.start import StartOptions
     from rain.deploy.start import start as start_cluster
@@ -117,12 +116,22 @@ def start(
     else:
         options.cpus = ["detect"]
     started = start_cluster(options)
-    url = dashboard_url(started.http, runtime.read(started.file).credentials)
+    credentials = runtime.read(started.file).credentials
     port = parse_address(started.address)[1]
     print(f"server     {started.address}, with {_count(started.governors, 'governor')}")
-    print(f"dashboard  {url or started.http}")
+    _print_dashboard(started.http, credentials)
     print(f"logs       {started.logdir}")
     print(f"stop it    rain stop {port}")
+
+
+def _print_dashboard(http: str, credentials: Any) -> None:
+    from rain.cli.ask import dashboard_url
+    from rain.io.https import fingerprint_text
+
+    url = dashboard_url(http, credentials) or http_url(http)
+    print(f"dashboard  {url}")
+    if url.startswith("https:") and credentials.fingerprint:
+        print(f"           its certificate's SHA-256 fingerprint: {fingerprint_text(credentials.fingerprint)}")
 
 
 def _text_of(path: str) -> str:
@@ -220,7 +229,6 @@ def status(
     ] = False,
 ) -> None:
     """Show the server, its governors, and a link to its dashboard."""
-    from rain.cli.ask import dashboard_url
     from rain.deploy.start import known_server
 
     if token:
@@ -228,7 +236,7 @@ def status(
         return
     info, credentials, http = _ask(address, token_file)
     print(f"server     {info.address}, Rain {info.version}, {_count(len(info.sessions), 'session')}")
-    print(f"dashboard  {dashboard_url(http, credentials) or http}")
+    _print_dashboard(http, credentials)
     rows = [
         [
             governor.governor_id,

@@ -19,7 +19,7 @@ from rain.client.session import Session
 from rain.client.state import TaskRecord
 from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
 from rain.common import display
-from rain.common.address import SERVER_PORT, format_address, is_loopback, parse_address
+from rain.common.address import SERVER_PORT, format_address, http_url, is_loopback, parse_address
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.limits import ECHO_FLUSH_S
@@ -45,6 +45,8 @@ from rain.common.messages import (
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
+    import ssl
+
     from rain.client.connection import Link
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -193,6 +195,34 @@ class Client:
     def http_address(self) -> str:
         """``host:port`` of the server's HTTP interface."""
         return self._link.welcome.http
+
+    @property
+    def http_url(self) -> str:
+        """Of the server's HTTP interface, as it is reached from here."""
+        return http_url(self.http_address, parse_address(self._address)[0])
+
+    def http_context(self) -> ssl.SSLContext | None:
+        """For HTTPS with the server, which is spoken beyond loopback: accepts its certificate only. None: no HTTPS.
+
+        Raises
+        ------
+        RainException
+            If the server cannot be reached there, or another certificate is shown.
+
+        Examples
+        --------
+        >>> import urllib.request
+        >>> request = urllib.request.Request(client.http_url + "events", b"{}", client.http_headers)
+        >>> with urllib.request.urlopen(request, context=client.http_context()) as answer:
+        ...     answer.status
+        200
+        """
+        from rain.io.https import pinned_context
+
+        self._check()
+        scheme, _, rest = self.http_url.partition("://")
+        credentials = self._link.credentials  # type: ignore[attr-defined]
+        return pinned_context(rest.rstrip("/"), credentials.fingerprint) if scheme == "https" else None
 
     @property
     def _incoming(self) -> str:

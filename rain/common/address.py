@@ -74,3 +74,16 @@ def is_wildcard(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return host == ""
+
+
+def http_url(http: str, host: str = LOOPBACK) -> str:
+    """The URL of the HTTP listener bound to `http` (``host:port``); `host` is how its machine is reached.
+
+    Examples
+    --------
+    >>> http_url("127.0.0.1:7222"), http_url("0.0.0.0:7222", "node3")
+    ('http://127.0.0.1:7222/', 'https://node3:7222/')
+    """
+    bound, port = parse_address(http)
+    scheme = "http" if is_loopback(bound) else "https"
+    return f"{scheme}://{format_address(host if is_wildcard(bound) else bound, port)}/"

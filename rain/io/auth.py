@@ -275,6 +275,13 @@ class Credentials:
         """Those of a new server: a key for every role, no certificate yet."""
         return cls({role: secrets.token_bytes(KEY_BYTES) for role in ROLES})
 
+    def certify(self) -> Certificate:
+        """The certificate, made if there is none yet."""
+        if self.certificate is None:
+            self.certificate = Certificate.generate()
+        self.fingerprint = self.certificate.fingerprint
+        return self.certificate
+
     def key(self, role: str) -> bytes:
         """The key of `role`.
 

@@ -338,9 +338,8 @@ def server_credentials(host: str, path: str | os.PathLike[str] | None = None) ->
     (a guardian, after the server died) wants its peers to come back.
     """
     credentials = read(path).credentials if path and os.path.lexists(path) else Credentials.generate()
-    if host != "fd" and not is_loopback(host) and credentials.certificate is None:
-        credentials.certificate = Certificate.generate()
-        credentials.fingerprint = credentials.certificate.fingerprint
+    if host != "fd" and not is_loopback(host):
+        credentials.certify()
     return credentials
 
 

@@ -2,8 +2,9 @@
 
 Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding),
 then `Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie
-that a single-use login code in the URL's fragment was changed for (people). Nothing that is shown is markup: all text
-is escaped and the content policy allows no inline script or style.
+that a single-use login code in the URL's fragment was changed for (people). Beyond loopback only TLS is spoken, with
+the server's certificate. Nothing that is shown is markup: all text is escaped and the content policy allows no inline
+script or style.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rain.common.address import format_address, is_loopback
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.messages import ServerInfo
+from rain.io.auth import Certificate
 from rain.server.event_log import EventLog, Query, as_json
 
 COOKIE = "rain_login"
@@ -71,10 +73,17 @@ class Http:
     log : EventLog
     status : callable
         Gives the present `ServerInfo`.
+    certificate : Certificate or None
+        With one TLS is spoken, and nothing else; without one `listener` must be on loopback.
     """
 
     def __init__(
-        self, listener: socket.socket, bearers: set[str], log: EventLog, status: Callable[[], ServerInfo]
+        self,
+        listener: socket.socket,
+        bearers: set[str],
+        log: EventLog,
+        status: Callable[[], ServerInfo],
+        certificate: Certificate | None = None,
     ) -> None:
         self.bearers = bearers
         self.log = log
@@ -83,8 +92,11 @@ class Http:
         self.logins: list[str] = []
         host, self.port = listener.getsockname()[:2]
         self.address = format_address(host, self.port)
+        self.secure = certificate is not None
         names = {host, "localhost", "127.0.0.1", "::1"}
         if not is_loopback(host):
+            if not self.secure:
+                raise ValueError(f"HTTP at {self.address} is beyond loopback and needs a certificate")
             names |= {socket.gethostname(), socket.getfqdn()}
         self.hosts = {format_address(name, self.port) for name in names}
         application = tornado.web.Application(
@@ -105,6 +117,7 @@ class Http:
             max_header_size=16384,
             idle_connection_timeout=30,
             body_timeout=10,
+            ssl_options=certificate.context() if certificate is not None else None,
         )
         self._server.add_socket(listener)
 
@@ -134,7 +147,7 @@ class _Base(tornado.web.RequestHandler):
 
     def prepare(self) -> None:
         request = self.request
-        if request.host not in self.http.hosts:
+        if request.host not in self.http.hosts and request.host != self._reached():
             raise tornado.web.HTTPError(421, reason="Unknown Host")
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"{request.protocol}://{request.host}":
@@ -143,6 +156,11 @@ class _Base(tornado.web.RequestHandler):
             raise tornado.web.HTTPError(403, reason="Foreign Site")
         if not self.public and not self._known():
             self._deny()
+
+    def _reached(self) -> str:
+        """Our numeric address to which this request came: no name that somebody else may give another meaning."""
+        connection: Any = self.request.connection
+        return format_address(*connection.stream.socket.getsockname()[:2])
 
     def _known(self) -> bool:
         scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
@@ -203,7 +221,7 @@ class _Login(_Base):
         self.http.codes = [known for known in self.http.codes if known != code]
         login = secrets.token_urlsafe(32)
         self.http.logins = [*self.http.logins[-LOGINS_MAX:], login]
-        self.set_cookie(COOKIE, login, httponly=True, samesite="Strict", path="/")
+        self.set_cookie(COOKIE, login, httponly=True, samesite="Strict", path="/", secure=self.http.secure)
         self.finish("")
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rain import __version__
-from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT
+from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
@@ -49,6 +49,7 @@ from rain.io.auth import http_bearer
 from rain.io.fate import GUARDIAN, GUARDIAN_LOG
 from rain.io.guarded import guarded
 from rain.io.held import Held
+from rain.io.https import fingerprint_text
 from rain.io.process import host_id, lifeline_is_lost, write_ready_file
 from rain.io.runtime import Published, server_credentials
 from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch
@@ -187,7 +188,9 @@ class Server:
         )
         self.address = self._listener.address
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
-        self._http = Http(listen(options.http_host, options.http_port), bearers, self._log, self.info)
+        http = listen(options.http_host, options.http_port)
+        certificate = None if is_loopback(http.getsockname()[0]) else self._credentials.certify()
+        self._http = Http(http, bearers, self._log, self.info, certificate)
         self._core = ServerCore(self.address, self._host_id, self._http.address, __version__, self._log_dir)
         self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
@@ -195,7 +198,9 @@ class Server:
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
             write_ready_file(options.ready_file)
-        log.info("listening at %s, HTTP at %s", self.address, self._http.address)
+        log.info("listening at %s, %s at %s", self.address, "HTTPS" if certificate else "HTTP", self._http.address)
+        if certificate is not None:
+            log.info("the certificate's SHA-256 fingerprint is %s", fingerprint_text(certificate.fingerprint))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""

@@ -13,11 +13,14 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from rain import Client
 from rain.common.messages import ServerInfo
 from rain.io import runtime
 from rain.io.auth import Credentials
@@ -213,6 +216,24 @@ def test_a_server_is_ready_known_and_ends_cleanly(shell, number):
 
 def runtime_path(shell: Shell, address: str) -> Path:
     return shell.runtime / "rain" / f"{address.rpartition(':')[2]}.json"
+
+
+def test_http_beyond_loopback_is_https(shell):
+    process = shell.daemon("server", "--listen", "0", "--http-listen", "0.0.0.0:0")
+    file = shell.file(process.pid)
+    address = file.reachable()
+    shown = shell.run("status", address).stdout
+    url, _ = re.search(r"dashboard +(https://127\.0\.0\.1:\d+/)#(\S{20,})", shown).groups()
+    assert file.credentials.fingerprint.hex(":").upper() in shown
+    (path,) = (shell.runtime / "rain").glob("*.json")
+    with Client(address, connection_file=path) as client:
+        assert client.http_url == url
+        request = urllib.request.Request(url + "events", b"{}", client.http_headers)
+        with urllib.request.urlopen(request, timeout=GUARD_S, context=client.http_context()) as answer:
+            assert b"ClientNew" in answer.read()
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(request, timeout=GUARD_S)
+    ends(process, signal.SIGTERM)
 
 
 def test_a_port_in_use_is_one_line(shell):

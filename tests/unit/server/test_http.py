@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from rain.common.errors import RainException
 from rain.common.messages import GovernorSummary, ServerInfo, SessionSummary
+from rain.io.auth import Certificate
+from rain.io.https import pinned_context
 from rain.io.transport import listen
 from rain.server.event_log import EventLog
 from rain.server.http import Http
@@ -135,3 +140,59 @@ def test_events(tmp_path: Path) -> None:
             assert json.loads(answer.body)["error"]
 
     with_http(tmp_path, check)
+
+
+# -- beyond loopback ------------------------------------------------------------------------------
+
+
+def test_beyond_loopback_there_is_tls_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = EventLog(str(tmp_path / "events.sqlite"))
+        certificate = Certificate.generate()
+        http = Http(listen("0.0.0.0", 0), {BEARER}, log, status, certificate)
+        reached = f"127.0.0.2:{http.port}"  # as another machine reaches it: by an address of ours
+        loop = asyncio.get_running_loop()
+        try:
+            context = await loop.run_in_executor(None, pinned_context, reached, certificate.fingerprint)
+
+            async def ask(path: str, **options: Any) -> HTTPResponse:
+                headers = {"Authorization": f"Bearer {BEARER}"} | options.pop("headers", {})
+                return await AsyncHTTPClient(force_instance=True).fetch(
+                    f"https://{reached}{path}", ssl_options=context, raise_error=False, headers=headers, **options
+                )
+
+            code = (await ask("/codes", method="POST", body="")).body.decode()
+            assert (await ask("/", headers={"Origin": f"https://{reached}"})).code == 200
+            assert (await ask("/", headers={"Origin": f"http://{reached}"})).code == 403
+            assert (await ask("/", headers={"Host": f"evil.example:{http.port}"})).code == 421
+            login = await ask("/login", method="POST", body=code)
+            assert "Secure" in login.headers["Set-Cookie"]
+            reader, writer = await asyncio.open_connection("127.0.0.2", http.port)
+            writer.write(f"GET / HTTP/1.1\r\nHost: {reached}\r\n\r\n".encode())
+            said = b""
+            with contextlib.suppress(ConnectionResetError):
+                said = await reader.read()
+            assert b"HTTP" not in said
+            assert b"html" not in said
+            writer.close()
+            with pytest.raises(RainException, match="another certificate"):
+                await loop.run_in_executor(None, pinned_context, reached, bytes(32))
+            other = Certificate.generate()
+            wrong = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            wrong.check_hostname = False
+            wrong.load_verify_locations(cadata=other.certificate.decode())
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await asyncio.open_connection("127.0.0.2", http.port, ssl=wrong)
+        finally:
+            http.close()
+            log.close()
+
+    asyncio.run(main())
+
+
+def test_beyond_loopback_there_is_nothing_without_a_certificate(tmp_path: Path) -> None:
+    async def main() -> None:
+        with listen("0.0.0.0", 0) as listener, pytest.raises(ValueError, match="needs a certificate"):
+            Http(listener, {BEARER}, None, status)  # type: ignore[arg-type]
+
+    asyncio.run(main())
