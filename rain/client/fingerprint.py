@@ -23,7 +23,7 @@ from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType, WrapperDescriptorType
 from typing import Any
 
-from rain.client.modules import Found, find, is_users
+from rain.client.modules import Found, closure, find, folder, is_users
 from rain.io.callables import by_reference
 from rain.io.installed import stamp
 
@@ -59,7 +59,7 @@ class Examined:
         Modules of the user that are needed.
     """
 
-    __slots__ = ("_cells", "_entries", "_files", "_functions", "codes", "fixed", "modules")
+    __slots__ = ("_cells", "_entries", "_files", "_functions", "_path", "codes", "fixed", "modules")
 
     def __init__(self) -> None:
         self.fixed = True
@@ -69,6 +69,7 @@ class Examined:
         self._entries: list[tuple[dict[str, Any], str, Any]] = []
         self._cells: list[tuple[Any, Any]] = []
         self._files: list[tuple[str, tuple[int, int] | None]] = []
+        self._path: list[Any] | None = None
 
     def unchanged(self) -> bool:
         """Whether all is as it was, so that a pickle made then is still right."""
@@ -88,6 +89,8 @@ class Examined:
         for cell, value in self._cells:
             if _content(cell) is not value:
                 return False
+        if self._path is not None and self._path != [*sys.path, folder()]:
+            return False
         return all(stamp(path) == seen for path, seen in self._files) if self._files else True
 
     # -- the walk -------------------------------------------------------------------------------
@@ -106,6 +109,11 @@ class Examined:
                 seen.add(id(function))
                 self._walk_function(function, waiting)
         self.watch(self.modules)
+
+    def follow(self, names: Iterable[str]) -> None:
+        """These modules and those that it depends on so far, with all that they import, go along with it."""
+        self._path = [*sys.path, folder()]  # elsewhere on it the names mean other files
+        self.watch(closure([*self.modules, *names]))
 
     def watch(self, modules: Mapping[str, Found]) -> None:
         """These are the modules that it depends on."""

@@ -13,7 +13,7 @@ import xxhash
 
 from rain.client.constants import Value
 from rain.client.fingerprint import Examined, examine
-from rain.client.modules import closure, read
+from rain.client.modules import read
 from rain.client.pickling import code_files, collecting, dumps, module_names, why_not
 from rain.client.sites import name_of_file, warn
 from rain.client.state import ObjectRecord
@@ -43,14 +43,24 @@ class Payload:
     digest : bytes
     objects : list of DataObject
         Those that the function uses by closure, globals or defaults.
+    modules : list of UserModule
+        What it brings for other hosts.
     name, path : str
         See `Source`.
     """
 
-    __slots__ = ("data", "digest", "examined", "name", "objects", "path")
+    __slots__ = ("data", "digest", "examined", "modules", "name", "objects", "path")
 
-    def __init__(self, data: bytes, source: Source, objects: list[DataObject], examined: Examined) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        source: Source,
+        objects: list[DataObject],
+        examined: Examined,
+        modules: list[UserModule],
+    ) -> None:
         self.data = data
+        self.modules = modules
         self.digest = xxhash.xxh3_128_digest(data)
         self.name, self.path = source.name, source.path
         self.objects = objects
@@ -102,14 +112,15 @@ class Source:
             except Exception as error:
                 raise RainException(why_not(bare, f"function {self.name}", error)) from error
         if elsewhere:
-            examined.watch(closure([*examined.modules, *names]))
+            examined.follow(names)
+        modules = _modules(examined, elsewhere)
         payload = FunctionPayload(
             code,
             self.name,
             sources_of([*files, *(code.co_filename for code in examined.codes)], elsewhere),
-            _modules(examined, elsewhere),
+            modules,
         )
-        return Payload(encode_function(payload), self, list(found), examined)
+        return Payload(encode_function(payload), self, list(found), examined, modules if elsewhere else [])
 
     def bare(self) -> Any:
         """The function without its annotations, which may be anything and are not needed elsewhere."""
@@ -166,6 +177,8 @@ def function_constant(session: Session, payload: Payload) -> ID:
                 record.hidden = True
                 session._add(record)
                 session._functions[payload.digest] = record
+                if payload.modules:
+                    session._surroundings.give(payload.modules)
     return record.spec.id
 
 

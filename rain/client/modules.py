@@ -37,6 +37,14 @@ class Found(NamedTuple):
 # -- where modules are -----------------------------------------------------------------------------
 
 
+def folder() -> str:
+    """The current folder; empty if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
 def file_of(module: ModuleType) -> str:
     """The source file of a module, empty if there is none."""
     path = getattr(module, "__file__", None)
@@ -201,24 +209,24 @@ class Surroundings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._paths: tuple[list[Any], str] | None = None
+        self._moved = False  # names may mean other files than when they were sent
         self._needed: set[str] = set()
+        self._given: list[UserModule] = []
         self._seen: dict[str, tuple[Found, tuple[int, int] | None]] = {}
 
     def environment(self) -> SessionEnv | None:
         """The environment as it is now, if it is another one than was sent."""
-        try:
-            folder = os.getcwd()
-        except FileNotFoundError:  # it was removed: what was there before is as good
-            folder = self._paths[1] if self._paths is not None else "/"
-        if self._paths is not None and self._paths[0] == sys.path and self._paths[1] == folder:
+        here = folder() or (self._paths[1] if self._paths is not None else "/")
+        if self._paths is not None and self._paths[0] == sys.path and self._paths[1] == here:
             return None
-        self._paths = (list(sys.path), folder)
+        self._paths = (list(sys.path), here)
+        self._moved = True
         return SessionEnv(
             host_id(),
             sys.executable,
             ".".join(map(str, sys.version_info[:3])),
             [entry if isinstance(entry, str) else os.fspath(entry) for entry in self._paths[0]],
-            folder,
+            here,
         )
 
     def need(self, names: Iterable[str]) -> None:
@@ -226,15 +234,29 @@ class Surroundings:
         with self._lock:
             self._needed.update(names)
 
+    def give(self, modules: Iterable[UserModule]) -> None:
+        """A function that will be submitted brings these modules with it; the server shall have them, too."""
+        with self._lock:
+            for module in modules:
+                has_file = bool(module.mtime_ns or module.size)
+                found = Found(module.path, module.is_package, has_file)
+                seen = (found, (module.mtime_ns, module.size) if has_file else None)
+                if module.source is not None and self._seen.get(module.name) != seen:
+                    self._seen[module.name] = seen
+                    self._given.append(module)
+
     def modules(self) -> list[UserModule]:
         """What is to be sent with the next submit: what is new, and what is another one than was sent."""
         with self._lock:
             needed, self._needed = self._needed, set()
+            moved, self._moved = self._moved, False
             changed = [
-                name for name, (found, seen) in self._seen.items() if found.has_file and stamp(found.path) != seen
+                name
+                for name, (found, seen) in self._seen.items()
+                if moved or (found.has_file and stamp(found.path) != seen)
             ]
             wanted = closure([*needed, *changed]) if needed or changed else {}
-            modules = []
+            modules, self._given = self._given, []
             for name, found in wanted.items():
                 now = stamp(found.path) if found.has_file else None
                 if self._seen.get(name) == (found, now):
@@ -250,7 +272,7 @@ class Surroundings:
         with self._lock:
             self._paths = None
             self._needed |= set(self._seen)
-            self._seen = {}
+            self._seen, self._given = {}, []
 
     def asked(self, name: str) -> UserModule | None:
         """What an executor on another host gets that is to import this; from now on its file is watched."""

@@ -125,6 +125,19 @@ def test_functions_and_instances_of_a_module_as_arguments(session: Session, home
     assert session.run(F.method([mod_b.Thing()])) == 42
 
 
+def test_what_one_function_brought_has_changed_for_another(session: Session, home: Path) -> None:
+    write(home / "mod_a.py", "VALUE = 1\n")
+    write(home / "mod_d.py", "class Thing:\n    def value(self):\n        import mod_a\n        return mod_a.VALUE\n")
+    import mod_d
+
+    assert session.run(F.by_statement()) == 1
+    for value in (2, 3):
+        write(home / "mod_a.py", f"VALUE = {value}\n")
+        assert session.run(F.by_name("mod_a")) == value
+    write(home / "mod_a.py", "VALUE = 4\n")
+    assert session.run(F.method([mod_d.Thing()])) == 4
+
+
 def test_the_path_grows_after_the_session_was_made(
     session: Session, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rain.client.modules import Surroundings, closure, find, imported_by
+from rain.client.fingerprint import examine
+from rain.client.modules import Surroundings, closure, find, imported_by, read
 
 
 @pytest.fixture
@@ -123,3 +124,43 @@ def test_modules_are_sent_once_and_when_they_changed(home: Path) -> None:
     assert [module.name for module in surroundings.modules()] == ["co_mod"]
     surroundings.refused()
     assert {module.name for module in surroundings.modules()} == {"co_mod", "co_other"}
+
+
+def test_what_functions_bring_is_watched(home: Path) -> None:
+    path = write(home / "cp_mod.py", "X = 1\n")
+    found = find("cp_mod")
+    assert found is not None
+    brought = read("cp_mod", found)
+    assert brought is not None
+    surroundings = Surroundings()
+    for _ in range(2):
+        surroundings.give([brought])
+    assert surroundings.modules() == [brought]
+    surroundings.give([brought])
+    assert surroundings.modules() == []
+    path.write_text("X = 22\n")
+    assert [module.source for module in surroundings.modules()] == [b"X = 22\n"]
+    # What changes between call and submit comes after what was brought: so the server sees that it changed.
+    path.write_text("X = 333\n")
+    other = Surroundings()
+    other.give([brought])
+    assert [module.source for module in other.modules()] == [b"X = 1\n", b"X = 333\n"]
+
+
+def test_a_name_may_mean_another_file_when_the_path_changes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home / "cq_mod.py", "X = 1\n")
+    write(tmp_path / "other" / "cq_mod.py", "X = 2\n")
+    surroundings = Surroundings()
+    surroundings.environment()
+    surroundings.need(["cq_mod"])
+    assert [module.source for module in surroundings.modules()] == [b"X = 1\n"]
+    found = examine(lambda: None)
+    found.follow(["cq_mod"])
+    assert found.unchanged()
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    assert not found.unchanged()
+    assert surroundings.environment() is not None
+    assert [module.source for module in surroundings.modules()] == [b"X = 2\n"]
+    assert surroundings.modules() == []
