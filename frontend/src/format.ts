@@ -36,6 +36,14 @@ export function clock(epoch: number): string {
   return new Date(epoch * 1000).toLocaleTimeString();
 }
 
+// A name with its control characters, and those that turn the direction of text, written out.
+export function visible(name: string): string {
+  return name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
+    const code = char.codePointAt(0) ?? 0;
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
 export function firstLine(text: string): string {
   return text.split("\n", 1)[0] ?? "";
 }

@@ -58,6 +58,7 @@ made = {
     "cbor": blob(cbor2.dumps({"bytes": b"\\0\\1", "nested": [1, {"two": 2}]}), "cbor", content_type="cbor"),
     "csv": blob("name,size\\n" + "".join(f"n{i},{i}\\n" for i in range(3000)), "csv", content_type="mime/text/csv"),
     "arrow": blob(table, "arrow", encode="arrow"),
+    "wide": blob(pandas.DataFrame({f"c{at}": range(at, at + 500) for at in range(150)}), "wide", encode="arrow"),
     "array": pickled(numpy.arange(600.0).reshape(200, 3), "array"),
     "frame": pickled(table, "frame"),
     "picture": blob(png(24, 16, 200, 30, 30), "picture", content_type="mime/image/png"),
@@ -73,7 +74,8 @@ session.wait_all()
 """
 
 SHOWN = [
-    "text", "latin", "json", "cbor", "csv", "arrow", "array", "frame", "picture", "raw", "folder", "writes", "huge",
+    "text", "latin", "json", "cbor", "csv", "arrow", "wide", "array", "frame", "picture", "raw", "folder", "writes",
+    "huge",
 ]  # fmt: skip
 
 
@@ -157,6 +159,32 @@ def check_table(found: Any, columns: list[str], last: str, rows: int) -> None:
     grid.evaluate("(grid) => { grid.scrollTop = grid.scrollHeight; }")
     expect(grid).to_contain_text(last)
     assert grid.get_by_role("row").count() < 100
+
+
+def check_columns(found: Any) -> None:
+    """All columns can be turned to, and the row in sight stays."""
+    page = shows(found, "table")
+    head = page.get_by_role("columnheader")
+    previous, following = (page.get_by_role("button", name=re.compile("Columns")).nth(number) for number in (0, 1))
+    expect(page).to_contain_text(re.compile("columns 1 . 64 of 150"))
+    expect(page).to_contain_text(re.compile("500 rows . 150 columns"))
+    expect(head).to_have_count(65)
+    expect(previous).to_be_disabled()
+    page.get_by_role("table").evaluate("(grid) => { grid.scrollTop = grid.scrollHeight; }")
+    expect(page.get_by_role("rowheader", name="499", exact=True)).to_be_visible()
+    following.click()
+    expect(page).to_contain_text(re.compile("columns 65 . 128 of 150"))
+    expect(head.filter(has_text="c64")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="499", exact=True)).to_be_visible()
+    expect(page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="499", exact=True))).to_contain_text(
+        "563"
+    )
+    following.click()
+    expect(head).to_have_count(23)
+    expect(following).to_be_disabled()
+    previous.click()
+    previous.click()
+    expect(head.nth(1)).to_contain_text("c0")
 
 
 def check_pickled_array(found: Any) -> None:
@@ -267,6 +295,7 @@ def test_every_kind_of_data(lab: Lab, tmp_path: Path) -> None:
         check_table(found["csv"], ["name", "size"], "n2999", 3000)
         shows(found["arrow"], "table")
         check_table(found["arrow"], ["number", "square", "word"], "word 4999", 5000)
+        check_columns(found["wide"])
         check_pickled_array(found["array"])
         found["frame"].get_by_role("button", name=re.compile("Unpickle")).click()
         check_table(shows(found["frame"], "value"), ["number", "square", "word"], "word 4999", 5000)

@@ -1,7 +1,7 @@
 // A folder: its entries with sizes. Folders open in place, a file opens instead of it.
 
 import { h, setText } from "../dom.js";
-import { bytes, count, many } from "../format.js";
+import { bytes, count, many, visible } from "../format.js";
 import type { DirectoryPage, Entry, Scope } from "./page.js";
 
 const ICONS: Record<string, string> = { dir: "▸", link: "↪", file: "" };
@@ -56,13 +56,13 @@ async function listing(scope: Scope, path: string[], offset: number): Promise<Di
 
 function line(scope: Scope, path: string[], entry: Entry): HTMLElement {
   const icon = h("span", { class: "rain-twisty", "aria-hidden": "true" }, ICONS[entry.kind] ?? "");
-  const name = h("span", { class: "rain-file-name" }, entry.kind === "dir" ? `${entry.name}/` : entry.name);
+  const name = h("span", { class: "rain-file-name" }, visible(entry.kind === "dir" ? `${entry.name}/` : entry.name));
   const size = h("span", { class: "rain-muted rain-num" }, entry.size === null ? "" : bytes(entry.size));
   if (entry.size !== null) size.title = `${count(entry.size)} bytes`;
   const inside = [...path, entry.name];
   if (entry.kind === "dir") return folder(scope, inside, icon, name, size);
   if (entry.kind === "link") {
-    return h("li", {}, h("div", { class: "rain-file" }, icon, name, h("span", { class: "rain-muted" }, `→ ${entry.target ?? "?"}`), size));
+    return h("li", {}, h("div", { class: "rain-file" }, icon, name, h("span", { class: "rain-muted" }, `→ ${visible(entry.target ?? "?")}`), size));
   }
   return h("li", {}, h("button", { type: "button", class: "rain-file", click: () => scope.open(inside) }, icon, name, size));
 }

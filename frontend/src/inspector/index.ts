@@ -1,7 +1,7 @@
 // The inspector: what a piece of data is, and pages of it in the view that suits it.
 
 import { button, h, replace, setAttribute, setText } from "../dom.js";
-import { bytes, count } from "../format.js";
+import { bytes, count, visible } from "../format.js";
 import type { Attached, Port } from "../port.js";
 import { followTheme, injectStyle } from "../theme.js";
 import { directoryView } from "./directory.js";
@@ -136,12 +136,16 @@ class Inspector {
     this.drawHead(overview);
     this.drawWay(overview);
     this.drawSwitches(views, view);
-    setText(this.note, inspection.note ?? "");
-    this.note.hidden = !inspection.note;
+    this.say(inspection.note ?? "");
     const make = VIEWS[view];
     const scope = this.scope(overview, view);
     replace(this.body, make ? make(scope, page as never, buffers) : h("div", { class: "rain-empty" }, `This page cannot show the view “${view}”.`));
     this.body.dataset["view"] = view;
+  }
+
+  private say(note: string): void {
+    setText(this.note, note);
+    this.note.hidden = !note;
   }
 
   private scope(overview: Overview, view: string): Scope {
@@ -152,7 +156,9 @@ class Inspector {
       overview,
       ask: async <P>(parameters: Record<string, unknown>) => {
         const { data, buffers } = await this.ask({ path, view, ...parameters });
-        return { page: (data as Inspection<P>).page, buffers };
+        const { page, note } = data as Inspection<P>;
+        if (note) this.say(note);
+        return { page, buffers };
       },
       list: async <P>(inside: string[], offset: number) => {
         const { data } = await this.ask({ path: inside, view: "directory", offset });
@@ -197,8 +203,8 @@ class Inspector {
     const steps = crumbs(overview.title, path);
     const up = button("↑", "To the folder that this is in", () => void this.show(parent(path), null));
     const list = h("ol", {}, ...steps.map((step, i) => {
-      if (i === steps.length - 1) return h("li", { "aria-current": "page" }, step.name);
-      return h("li", {}, h("button", { type: "button", class: "rain-crumb", click: () => void this.show(step.path, null) }, step.name));
+      if (i === steps.length - 1) return h("li", { "aria-current": "page" }, visible(step.name));
+      return h("li", {}, h("button", { type: "button", class: "rain-crumb", click: () => void this.show(step.path, null) }, visible(step.name)));
     }));
     replace(this.way, up, list);
   }

@@ -75,6 +75,8 @@ export interface TreePage {
 
 export interface TablePage {
   columns: { name: string; dtype: string }[];
+  column: number; // the first one's number
+  width: number; // columns in all
   index: (string | number)[];
   rows: string[][];
   offset: number;

@@ -1,6 +1,6 @@
 // Rows and columns: frames, arrays, CSV.
 
-import { h, replace, setAttribute, setText } from "../dom.js";
+import { button, h, replace, setAttribute, setText } from "../dom.js";
 import { count, many } from "../format.js";
 import { Pages } from "../tabs/pages.js";
 import { Rows } from "../tabs/rows.js";
@@ -21,25 +21,67 @@ interface Line {
 }
 
 export function tableView(scope: Scope, first: TablePage): HTMLElement {
-  const table = new Table(scope, first);
-  scope.onLeave(() => table.rows.dispose());
+  let table: Table;
+  let shown = first;
+  let busy = false;
+  const starts: number[] = []; // the first columns of what was shown before
   const caption = h("span", { class: "rain-muted rain-push", role: "status" });
   const summary = h("div", { class: "rain-row" });
+  const body = h("div", {});
+  const span = h("span", { class: "rain-muted", role: "status" });
+  const previous = button("‹ Columns", "The columns before", () => void turn(starts.pop() ?? 0, false));
+  const next = button("Columns ›", "The columns after", () => void turn(shown.column + shown.columns.length, true));
   let told = "";
-  const say = (facts: TablePage["summary"]) => {
+
+  function say(facts: TablePage["summary"]): void {
     const rows = `${table.settled ? "" : "at least "}${many(table.known, "row")}`;
-    setText(caption, `${rows} × ${many(first.columns.length, "column")}`);
+    setText(caption, `${rows} × ${many(shown.width, "column")}`);
     const words = JSON.stringify(facts);
     if (words !== told) replace(summary, pairs(facts, "rain-pairs-flow"));
     told = words;
-  };
-  table.learned = say;
-  say(first.summary);
+  }
+
+  function show(page: TablePage): void {
+    const end = page.column + page.columns.length;
+    const whole = page.column === 0 && end >= page.width;
+    const known = table as Table | undefined;
+    const top = known?.rows.top ?? 0;
+    known?.rows.dispose();
+    shown = page;
+    table = new Table(scope, page, known?.known ?? 0);
+    table.learned = say;
+    replace(body, table.rows.element);
+    if (top) table.rows.toTop(top);
+    previous.hidden = next.hidden = span.hidden = whole;
+    previous.disabled = page.column <= 0;
+    next.disabled = end >= page.width;
+    setText(span, `columns ${count(page.column + 1)} – ${count(end)} of ${count(page.width)}`);
+    say(page.summary);
+  }
+
+  async function turn(column: number, keep: boolean): Promise<void> {
+    if (busy) return;
+    busy = true;
+    try {
+      const here = shown.column;
+      const { page } = await scope.ask<TablePage>({ offset: 0, column });
+      if (keep) starts.push(here);
+      scope.trouble(null);
+      show(page);
+    } catch (error) {
+      scope.trouble(error);
+    } finally {
+      busy = false;
+    }
+  }
+
+  show(first);
+  scope.onLeave(() => table.rows.dispose());
   return h(
     "div",
     { class: "rain-view" },
-    h("div", { class: "rain-view-bar" }, summary, caption),
-    table.rows.element,
+    h("div", { class: "rain-view-bar" }, summary, previous, next, span, caption),
+    body,
   );
 }
 
@@ -55,8 +97,10 @@ class Table {
   constructor(
     private readonly scope: Scope,
     private readonly first: TablePage,
+    known: number, // rows that were seen before
   ) {
     const { columns } = first;
+    this.known = known;
     this.numeric = columns.map(({ dtype }) => NUMBERS.test(dtype));
     const widths = columns.map(({ name, dtype }, i) =>
       width(Math.max(NARROWEST_CHARS, Math.ceil(name.length * BOLD)), [dtype, ...first.rows.slice(0, 100).map((row) => row[i] ?? "")]),
@@ -79,14 +123,14 @@ class Table {
     setAttribute(element, "role", "table");
     setAttribute(element, "aria-label", "Table");
     setAttribute(element, "tabindex", "0");
-    setAttribute(element, "aria-colcount", String(columns.length + 1));
+    setAttribute(element, "aria-colcount", String(first.width + 1));
     if (first.offset === 0) this.pages.put(0, this.take(first));
     else this.learn(first);
   }
 
   private async load(offset: number): Promise<Line[]> {
     for (let tries = 0; tries < TRIES; tries++) {
-      const { page } = await this.scope.ask<TablePage>({ offset });
+      const { page } = await this.scope.ask<TablePage>({ offset, column: this.first.column });
       // A table that is not known so far yet begins its page earlier, and is read on a piece further each time.
       const lines = this.take(page).slice(Math.max(0, offset - page.offset));
       if (lines.length || page.total !== null) return lines;
@@ -118,7 +162,12 @@ class Table {
     const cells = this.first.columns.map(({ name, dtype }, i) =>
       h(
         "div",
-        { role: "columnheader", class: this.numeric[i] ? "rain-cell rain-num" : "rain-cell", title: `${name}: ${dtype}` },
+        {
+          role: "columnheader",
+          class: this.numeric[i] ? "rain-cell rain-num" : "rain-cell",
+          title: `${name}: ${dtype}`,
+          "aria-colindex": String(this.first.column + i + 2),
+        },
         h("div", { class: "rain-data-name" }, name),
         h("div", { class: "rain-data-type" }, dtype),
       ),

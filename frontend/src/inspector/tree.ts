@@ -1,11 +1,11 @@
 // JSON and CBOR as a tree that is asked for as it is opened.
 
 import { h, setAttribute, setText } from "../dom.js";
-import { count, many } from "../format.js";
+import { count, many, visible } from "../format.js";
 import type { Scope, TreeNode, TreePage } from "./page.js";
 
-const CONTAINERS = new Set(["object", "array", "lines", "tag"]);
-const BRACKETS: Record<string, [string, string]> = { object: ["{", "}"], array: ["[", "]"], lines: ["", ""], tag: ["", ""] };
+const CONTAINERS = new Set(["object", "array", "lines", "sequence", "tag"]);
+const BRACKETS: Record<string, [string, string]> = { object: ["{", "}"], array: ["[", "]"], lines: ["", ""], sequence: ["", ""], tag: ["", ""] };
 const ITEMS: Record<string, [string, string]> = { object: ["key", "keys"], array: ["item", "items"], lines: ["line", "lines"] };
 const SHORT_COUNT = 12; // a root with so few children opens them when it is drawn
 
@@ -49,7 +49,7 @@ class Item {
       "div",
       { class: "rain-tree-line", click: () => this.clicked() },
       h("span", { class: "rain-twisty", "aria-hidden": "true" }),
-      node.label !== "" && h("span", { class: "rain-tree-label" }, node.label),
+      node.label !== "" && h("span", { class: "rain-tree-label" }, visible(node.label)),
       this.value,
     );
     this.more = h("li", { role: "treeitem", class: "rain-tree-more", tabindex: "-1", "aria-level": level + 1 });

@@ -27,14 +27,13 @@ from rain.notebook.inspect.limits import (
     ARROW_COLUMN_BYTES_MAX,
     ARROW_HEADS_MAX,
     ARROW_INFLATED_BYTES_MAX,
-    TABLE_COLUMNS_MAX,
     TABLE_PAGE_ROWS,
 )
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.ranges import Ranges
 from rain.notebook.inspect.safe import cut
 from rain.notebook.inspect.subject import Allowance, Page, Subject
-from rain.notebook.inspect.tables import cell, needs, table
+from rain.notebook.inspect.tables import cell, needs, shown_columns, table
 
 _FIRST_HEADS_MAX = 32
 _KIND = b"rain:kind"
@@ -345,7 +344,9 @@ class ArrowViewer:
         self._asked = True
         known = self._starts[-1]
         offset = min(parameters.offset, known if self._whole else max(known - TABLE_PAGE_ROWS, 0))
-        labels, columns = self._columns()
+        labels, all_columns = self._columns()
+        part = shown_columns(parameters.column, len(all_columns))
+        columns = all_columns[part]
         shown = [*columns, *([] if labels is None else [labels])]
         cells = {column: list[str]() for column in shown}
         row = offset
@@ -361,13 +362,15 @@ class ArrowViewer:
             rows if columns else [[] for _ in range(row - offset)],
             offset=offset,
             total=known if self._whole else None,
+            column=part.start,
+            width=len(all_columns),
             index=None if labels is None else cells[labels],
             summary=self._summary(),
         )
         return page, []
 
     def _columns(self) -> tuple[int | None, list[int]]:
-        """The column with the rows' labels, if there is one, and the columns to be shown."""
+        """The column with the rows' labels, if there is one, and all other columns."""
         names = self._names
         label = None
         try:
@@ -377,7 +380,7 @@ class ArrowViewer:
                 label = names.index(index[0])
         except (KeyError, ValueError, TypeError, RecursionError):
             pass
-        return label, [column for column in range(len(names)) if column != label][:TABLE_COLUMNS_MAX]
+        return label, [column for column in range(len(names)) if column != label]
 
     def _cells(self, number: int, column: int, first: int, count: int) -> list[str]:
         if self._last is None or self._last[0] != number:
@@ -404,8 +407,6 @@ class ArrowViewer:
             facts.append(
                 ("made from", {b"frame": "a data frame"}.get(metadata[_KIND], metadata[_KIND].decode("latin-1")))
             )
-        if len(self._names) > TABLE_COLUMNS_MAX:
-            facts.append(("columns shown", f"the first {TABLE_COLUMNS_MAX}"))
         others = [key.decode("utf-8", "replace") for key in metadata if key not in (_KIND, b"pandas")]
         if others:
             facts.append(("metadata", ", ".join(others)))

@@ -6,7 +6,8 @@ import struct
 from typing import Any, NamedTuple
 
 from rain.common.errors import RainException
-from rain.notebook.inspect.limits import SCAN_ITEMS_MAX, TREE_TEXT_CHARS, TREE_VALUE_CHARS
+from rain.notebook.inspect.limits import BLOCK_BYTES, SCAN_ITEMS_MAX, TREE_TEXT_CHARS, TREE_VALUE_CHARS
+from rain.notebook.inspect.ranges import Ranges
 from rain.notebook.inspect.safe import CUT, clean, cut, number_text
 from rain.notebook.inspect.subject import Allowance
 from rain.notebook.inspect.tree import Box, Document
@@ -31,6 +32,12 @@ _TAGS = {
     55799: "CBOR",
 }
 _DEPTH_MAX = 10_000
+_FIRST_ITEMS_MAX = 10_000
+_ALL_ITEMS = -1
+"""Where the items as a whole begin, which is not where the first of them does."""
+
+# What ends a container that does not say how many children it has.
+_UNTIL_BREAK, _UNTIL_END = -1, -2
 
 
 class _Head(NamedTuple):
@@ -58,12 +65,29 @@ class _Skip:
 
 
 class CborDocument(Document):
-    """One CBOR item."""
+    """A CBOR item, or several one after another (RFC 8742).
+
+    Parameters
+    ----------
+    ranges : Ranges
+    """
+
+    def __init__(self, ranges: Ranges) -> None:
+        super().__init__(ranges)
+        if not ranges.size:
+            raise RainException("this is not CBOR: it is empty")
+        self._root = 0
+        skip = _Skip(0)
+        try:  # what follows the first item is seen at once if that is short
+            self._skip(skip, _FIRST_ITEMS_MAX, Allowance(ranges, True), min(ranges.size, BLOCK_BYTES))
+        except _Damaged:
+            return
+        if not skip.left and skip.position < ranges.size:
+            self._root = _ALL_ITEMS
+            self.note = f"From byte {skip.position} on there is more than one CBOR item: all are shown."
 
     def root(self) -> int:
-        if not self.ranges.size:
-            raise RainException("this is not CBOR: it is empty")
-        return 0
+        return self._root
 
     def _head(self, position: int) -> _Head:
         raw = self.ranges.read(position, 9)
@@ -88,6 +112,10 @@ class CborDocument(Document):
         return None if head.indefinite or head.value > self.ranges.size - head.start else head.value
 
     def open(self, start: int) -> Box | None:
+        if start == _ALL_ITEMS:
+            box = Box("sequence", 0)
+            box.state = (_UNTIL_END, None)
+            return box
         try:
             head = self._head(start)
         except _Damaged:
@@ -95,8 +123,8 @@ class CborDocument(Document):
         if head.major not in _KINDS:
             return None
         box = Box(_KINDS[head.major], head.start, self._count(head))
-        # How many children there are, -1 where a break ends them, and the key or value that is being passed.
-        box.state = (-1 if head.indefinite else 1 if head.major == _TAG else head.value, None)
+        # How many children there are, or what ends them, and the key or value that is being passed.
+        box.state = (_UNTIL_BREAK if head.indefinite else 1 if head.major == _TAG else head.value, None)
         return box
 
     def advance(self, box: Box, count: int, allowance: Allowance) -> None:
@@ -109,13 +137,27 @@ class CborDocument(Document):
                     if skip.left:
                         return
                     self._passed(box, skip.position)
-                elif len(box.starts) == total or (total < 0 and self.ranges.read(box.position, 1) == _BREAK):
+                elif self._ends(box, total):
                     box.stop()
                 else:
                     self._begin(box)
         except _Damaged as error:
             del box.keys[len(box.starts) :]
             box.stop(str(error))
+
+    def _ends(self, box: Box, total: int) -> bool:
+        """Whether there is no further child; behind a break it is passed, too."""
+        if total == _UNTIL_END:
+            return box.position >= self.ranges.size
+        if total == _UNTIL_BREAK and self.ranges.read(box.position, 1) == _BREAK:
+            box.position += 1
+            return True
+        return len(box.starts) == total
+
+    def behind(self, position: int) -> str:
+        if self._root == _ALL_ITEMS or position >= self.ranges.size:
+            return ""
+        return f"from byte {position} on there is more, behind the item: these may be several"
 
     def _begin(self, box: Box) -> None:
         """The next child, or its key, begins here."""
@@ -132,14 +174,15 @@ class CborDocument(Document):
         box.position = position
         box.state = (box.state[0], None)
 
-    def _skip(self, skip: _Skip, items: int, allowance: Allowance) -> int:
-        """Go on passing an item; gives how many more may be passed. It is done when nothing is `left`."""
+    def _skip(self, skip: _Skip, items: int, allowance: Allowance, until: int | None = None) -> int:
+        """Go on passing an item, perhaps not beyond a byte; gives how many more may be passed. It is done when nothing
+        is `left`."""
         stack = skip.left
         while stack:
             if stack[-1] == 0:
                 stack.pop()
                 continue
-            if items <= 0 or not allowance.left:
+            if items <= 0 or not allowance.left or (until is not None and skip.position >= until):
                 return items
             items -= 1
             if stack[-1] < 0 and self.ranges.read(skip.position, 1) == _BREAK:
@@ -163,6 +206,8 @@ class CborDocument(Document):
         return items
 
     def describe(self, start: int, end: int | None, long: bool) -> dict[str, Any]:
+        if start == _ALL_ITEMS:
+            return {"kind": "sequence", "text": "", "count": None}
         chars = TREE_VALUE_CHARS if long else TREE_TEXT_CHARS
         try:
             head = self._head(start)

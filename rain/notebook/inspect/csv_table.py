@@ -10,24 +10,32 @@ import csv
 import re
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 
 from rain.common.errors import RainException
 from rain.notebook.inspect.limits import (
     CELL_CHARS,
     OPEN_READ_BYTES_MAX,
     ROW_BYTES_MAX,
-    TABLE_COLUMNS_MAX,
     TABLE_PAGE_ROWS,
 )
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.subject import Allowance, Page, Subject
-from rain.notebook.inspect.tables import table
-from rain.notebook.inspect.text import guess_encoding, mark_length
+from rain.notebook.inspect.tables import shown_columns, table
+from rain.notebook.inspect.text import guess_encoding, mark_length, other_encoding
 
 DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
 _INTEGER = re.compile(r"\s*[-+]?\d+\s*")
+_SHORT_INTEGER = re.compile(r"\s*\d{1,9}\s*")
+_NOTHING = {"", "na", "n/a", "nan", "null", "none", "-", ".", "?"}
+"""How a number that is missing is written."""
 _SNIFFED_LINES = 20
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_QUOTED = re.compile(r'"[^"]*"')
+_QUOTED_BYTES = re.compile(rb'"[^"]*"')
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""A first line by which Excel is told the delimiter."""
 
 
 class _Starved(Exception):
@@ -38,6 +46,16 @@ class _RowTooLong(Exception):
     """A row has more than `ROW_BYTES_MAX` bytes."""
 
 
+def _lines(head: str) -> list[str]:
+    """The first lines that have something on them, without what is quoted, and without the last one, which may be cut
+    off."""
+    if head.count('"') % 2 == 0:
+        head = _QUOTED.sub('""', head)
+    lines = _LINE_END.split(head)
+    lines = lines if len(lines) == 1 else lines[:-1]
+    return [line for line in lines[: _SNIFFED_LINES + 1] if line.strip() and not _SEPARATOR.fullmatch(line)]
+
+
 def sniff_delimiter(head: str) -> str | None:
     """The character that divides most of the first lines into the same number of cells.
 
@@ -46,7 +64,7 @@ def sniff_delimiter(head: str) -> str | None:
     >>> sniff_delimiter("a;b\\n1,5;2\\n2,5;3")
     ';'
     """
-    lines = [line for line in head.splitlines()[:_SNIFFED_LINES] if line.strip()]
+    lines = _lines(head)
     best, most = None, 0
     for delimiter in DELIMITERS:
         counts = [line.count(delimiter) for line in lines]
@@ -65,9 +83,67 @@ def looks_like_table(head: str) -> bool:
     (True, False)
     """
     delimiter = sniff_delimiter(head)
-    whole = head.rpartition("\n")[0].splitlines()
-    lines = [line for line in whole[:_SNIFFED_LINES] if line.strip()]
+    lines = _lines(head)
     return delimiter is not None and len(lines) > 1 and len({line.count(delimiter) for line in lines}) == 1
+
+
+def sniff_line_end(head: bytes) -> bytes:
+    """The last byte of lines: a line feed, or a carriage return where those stand alone.
+
+    Examples
+    --------
+    >>> sniff_line_end(b"a,b\\r\\n1,2\\r\\n"), sniff_line_end(b'a,b\\r1,"x\\ny"\\r')
+    (b'\\n', b'\\r')
+    """
+    outside = _QUOTED_BYTES.sub(b"", head) if head.count(b'"') % 2 == 0 else head
+    alone = outside.count(b"\r") - outside.count(b"\r\n") - outside.endswith(b"\r")
+    alone += outside.endswith(b"\r") and alone > 0
+    return b"\r" if alone > outside.count(b"\n") or (b"\r" in outside and b"\n" not in outside) else b"\n"
+
+
+def is_header(first: list[str], rows: list[list[str]]) -> bool:
+    """Whether the first row is more likely the names of the columns than a row like those below it.
+
+    Examples
+    --------
+    >>> is_header(["name", "age"], [["Ann", "5"]]), is_header(["Ann", "5"], [["Bob", "6"]])
+    (True, False)
+    >>> is_header(["country", "2000", "2001"], [["France", "1.5", "2"]]), is_header(["x", "1", "2"], [["y", "3", "4"]])
+    (True, False)
+    """
+    if not any(first):
+        return False
+    if not any(_NUMBER.fullmatch(value) for value in first):
+        return True
+    if _names_columns(_sequence(first), first[0]) and not any(map(_sequence, rows)):
+        return True
+    # A word above nothing but numbers.
+    for column, name in enumerate(first):
+        below = [row[column] for row in rows if column < len(row)]
+        if _NUMBER.fullmatch(name) or name.strip().lower() in _NOTHING or guess_dtype(below) == "text":
+            continue
+        return True
+    return False
+
+
+def _sequence(row: list[str]) -> list[int]:
+    """The whole numbers at the end of a row that begins with something else, if they rise by the same step."""
+    numbers = [value for value in row if value.strip()]
+    while numbers and not _INTEGER.fullmatch(numbers[0]):
+        numbers.pop(0)
+    if len(numbers) < 2 or len(numbers) == len(row) or not all(_SHORT_INTEGER.fullmatch(value) for value in numbers):
+        return []
+    found = list(map(int, numbers))
+    steps = {after - before for before, after in pairwise(found)}
+    return found if len(steps) == 1 and steps.pop() > 0 else []
+
+
+def _names_columns(numbers: list[int], first: str) -> bool:
+    """Whether a sequence is such as name columns: years, or numbers from 0 or 1 on."""
+    if not numbers:
+        return False
+    years = 1000 <= numbers[0] <= numbers[-1] < 3000
+    return years or (numbers[0] in (0, 1) and (len(numbers) > 2 or not first.strip()))
 
 
 def guess_dtype(values: list[str]) -> str:
@@ -95,7 +171,8 @@ class CsvViewer:
         self._encoding = declared[5:] if declared.startswith("text-") else guessed or "iso8859-1"
         if self._encoding.replace("_", "-").lower().startswith(("utf-16", "utf-32", "utf16", "utf32")):
             raise RainException(f"a table in {self._encoding} cannot be read in parts; see the text")
-        self._end = b"\n" if b"\n" in head or b"\r" not in head else b"\r"
+        self._others: set[str] = set()  # encodings of rows that are not in the one that was guessed
+        self._end = sniff_line_end(head)
         text = self._decoded(head)
         self._delimiter = "\t" if subject.extension in ("tsv", "tab") else sniff_delimiter(text) or ","
         self._base, self._window = 0, b""
@@ -103,6 +180,7 @@ class CsvViewer:
         self._asked = False
         self._allowance = Allowance(subject.ranges, True)
         self._first = mark_length(head, "utf-8")
+        self._take_separator(head)
         self._header: list[str] | None = None
         self._dtypes: list[str] = []
         self._sniff()
@@ -110,9 +188,20 @@ class CsvViewer:
         self._frontier = (0, self._first)  # the first row that was not passed yet, and where it begins
         self._total: int | None = None
 
+    def _take_separator(self, head: bytes) -> None:
+        """A first line may say what the delimiter is."""
+        line, end, _ = head[self._first :].partition(self._end)
+        found = _SEPARATOR.fullmatch(self._decoded(line[:20]).strip(" \r"))
+        if found is not None and len(line) <= 20:
+            self._delimiter, self._first = found[1], self._first + len(line) + len(end)
+
     def _decoded(self, raw: bytes) -> str:
         try:
-            return raw.decode(self._encoding, "replace")
+            text = raw.decode(self._encoding, "replace")
+            if self._encoding == "utf-8" and "\ufffd" in text and (other := other_encoding(raw, text)) is not None:
+                self._others.add(other)
+                return raw.decode(other, "replace")
+            return text
         except (LookupError, UnicodeError, ValueError):
             raise RainException(f"a table in {self._encoding} cannot be read in parts; see the text") from None
 
@@ -130,10 +219,10 @@ class CsvViewer:
                     second = position
         except _Starved:
             pass
-        if rows and rows[0] and not any(_NUMBER.fullmatch(value) for value in rows[0]) and any(rows[0]):
+        if rows and is_header(rows[0], rows[1:]):
             self._header = rows.pop(0)
             self._first = second
-        width = min(max((len(row) for row in rows), default=0), TABLE_COLUMNS_MAX)
+        width = max((len(row) for row in rows), default=0)
         self._dtypes = [guess_dtype([row[column] for row in rows if column < len(row)]) for column in range(width)]
 
     def _row(self, start: int, cells: bool) -> tuple[list[str], int] | None:
@@ -235,13 +324,23 @@ class CsvViewer:
         dtypes = self._dtypes + ["text"] * (width - len(self._dtypes))
         summary: list[tuple[str, object]] = [
             ("delimiter", {"\t": "tab"}.get(self._delimiter, self._delimiter)),
-            ("encoding", self._encoding),
+            ("encoding", " or ".join([self._encoding, *sorted(self._others)])),
             ("columns", width),
         ]
         if self._total is None:
             summary.append(("rows", f"more than {max(known - 1, 0):,}: they are counted as they are shown"))
         names = [name if name else f"column {number + 1}" for number, name in enumerate(names)]
-        return table(zip(names, dtypes, strict=False), rows, offset=offset, total=self._total, summary=summary), []
+        part = shown_columns(parameters.column, width)
+        page = table(
+            list(zip(names, dtypes, strict=False))[part],
+            [row[part] for row in rows],
+            offset=offset,
+            total=self._total,
+            column=part.start,
+            width=width,
+            summary=summary,
+        )
+        return page, []
 
     def _rows(self, first: int, last: int) -> list[list[str]]:
         """Rows that were passed before."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rain.common.errors import RainException
 from rain.common.text import size_text
-from rain.notebook.inspect.limits import IMAGE_BYTES_MAX, IMAGE_PIXELS_MAX
+from rain.notebook.inspect.limits import IMAGE_BYTES_MAX, IMAGE_PARTS_MAX, IMAGE_PIXELS_MAX
 from rain.notebook.inspect.parameters import Parameters
+from rain.notebook.inspect.ranges import Ranges
 from rain.notebook.inspect.subject import Page, Subject
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,25 +35,47 @@ def image_type(head: bytes) -> str | None:
     return None
 
 
-def image_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels, where the first bytes tell.
+def image_size(ranges: Ranges) -> tuple[int, int] | None:
+    """Width and height in pixels, where the picture tells.
 
     Examples
     --------
-    >>> image_size(b"GIF89a" + bytes([5, 0, 3, 0]))
+    >>> image_size(Ranges.of(b"GIF89a" + bytes([5, 0, 3, 0]) + bytes(9)))
     (5, 3)
     """
+    head = ranges.read(0, 64)
     kind = image_type(head)
     if kind == "image/png" and len(head) >= 24:
         return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    if kind == "image/gif" and len(head) >= 10:
-        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if kind == "image/gif" and len(head) >= 13:
+        return _gif_size(ranges, head)
     if kind == "image/bmp" and len(head) >= 26:
         width, height = (int.from_bytes(head[at : at + 4], "little", signed=True) for at in (18, 22))
         return abs(width), abs(height)
     if kind == "image/webp":
         return _webp_size(head)
-    return _jpeg_size(head) if kind == "image/jpeg" else None
+    return _jpeg_size(ranges) if kind == "image/jpeg" else None
+
+
+def _gif_size(ranges: Ranges, head: bytes) -> tuple[int, int] | None:
+    """Of the screen, or of the first frame, for which browsers make the screen larger."""
+    width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
+    at = 13 + (3 << ((head[10] & 7) + 1) if head[10] & 0x80 else 0)
+    inside = False  # an extension, which is a sequence of blocks
+    for _ in range(IMAGE_PARTS_MAX):
+        part = ranges.read(at, 9)
+        if inside:
+            inside = bool(part[:1].strip(b"\0"))
+            at += 1 + (part[0] if part else 0)
+        elif part[:1] == b"\x21":
+            inside = True
+            at += 2
+        elif part[:1] == b"\x2c" and len(part) == 9:
+            left, top, wide, high = (int.from_bytes(part[place : place + 2], "little") for place in (1, 3, 5, 7))
+            return max(width, left + wide), max(height, top + high)
+        else:
+            return width, height
+    return None
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
@@ -66,13 +89,16 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg_size(head: bytes) -> tuple[int, int] | None:
+def _jpeg_size(ranges: Ranges) -> tuple[int, int] | None:
     at = 2
-    while at + 9 <= len(head) and head[at] == 0xFF:
-        mark = head[at + 1]
+    for _ in range(IMAGE_PARTS_MAX):
+        head = ranges.read(at, 9)
+        if len(head) < 9 or head[0] != 0xFF:
+            return None
+        mark = head[1]
         if mark in _JPEG_SIZES:
-            return int.from_bytes(head[at + 7 : at + 9], "big"), int.from_bytes(head[at + 5 : at + 7], "big")
-        at += 1 if mark == 0xFF else 2 if mark in _JPEG_ALONE else 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+            return int.from_bytes(head[7:9], "big"), int.from_bytes(head[5:7], "big")
+        at += 1 if mark == 0xFF else 2 if mark in _JPEG_ALONE else 2 + int.from_bytes(head[2:4], "big")
     return None
 
 
@@ -89,17 +115,18 @@ class ImageViewer:
             raise RainException(
                 f"the picture has {size_text(size)}, over the limit for pictures ({limit}); download it"
             )
-        self._extent = image_size(subject.head)
-        if self._extent is not None and self._extent[0] * self._extent[1] > IMAGE_PIXELS_MAX:
+        extent = image_size(subject.ranges)
+        if extent is None:
+            raise RainException("the picture does not say how many pixels it has: it may be cut off; download it")
+        if extent[0] * extent[1] > IMAGE_PIXELS_MAX:
             raise RainException(
-                f"the picture has {self._extent[0]} x {self._extent[1]} pixels, over the limit for pictures "
+                f"the picture has {extent[0]} x {extent[1]} pixels, over the limit for pictures "
                 f"(IMAGE_PIXELS_MAX, {IMAGE_PIXELS_MAX}); download it"
             )
         self._type = found
+        self._extent = extent
         self._ranges = subject.ranges
 
     def page(self, parameters: Parameters) -> Page:
-        page: dict[str, object] = {"mime": self._type}
-        if self._extent is not None:
-            page["width"], page["height"] = self._extent
-        return page, [self._ranges.read(0, self._ranges.size)]
+        width, height = self._extent
+        return {"mime": self._type, "width": width, "height": height}, [self._ranges.read(0, self._ranges.size)]

@@ -124,6 +124,7 @@ class Inspection:
             opened = self._at(wanted.path)
             with opened.lock:
                 view, (page, buffers), note = self._shown(opened, wanted)
+            note = " ".join(filter(None, (note, page.pop("note", ""))))
             answer = {"overview": self._overview(instance, opened, wanted.path), "views": opened.names, "view": view}
             return {**answer, "page": page, **({"note": cut(note, 1000)} if note else {})}, buffers
         except (OSError, MemoryError) as error:

@@ -116,6 +116,22 @@ class JsonDocument(Document):
             self._start = found.start()
             if found[0] not in b'"[{' and self._scalar_kind(self._scalar(self._start)) == "error":
                 raise RainException(self._not_json(self._start))
+            self._see_whether_lines(head)
+
+    def _see_whether_lines(self, head: bytes) -> None:
+        """Behind the first value there may be others, where that can be seen at once."""
+        if head[self._start : self._start + 1] in (b'"', b"[", b"{"):
+            skip = _Skip(self._start)
+            beginning = Ranges.of(head)
+            end = skip.position if skip.run(beginning, Allowance(beginning, True)) else len(head)
+        else:
+            end = self._start + len(self._scalar(self._start))
+        found = _NO_SPACE.search(head, end)
+        if found is not None:
+            self._lines = True
+            self.note = (
+                f"From byte {found.start()} on there is more than one JSON value: all are shown, as in JSON Lines."
+            )
 
     def root(self) -> int:
         return _ALL_LINES if self._lines else self._start
@@ -259,6 +275,12 @@ class JsonDocument(Document):
         except ValueError:  # an escape that JSON does not have
             decoded = text
         return cut(decoded, chars) if whole else clean(decoded[: chars - 1]) + CUT
+
+    def behind(self, position: int) -> str:
+        found = _NO_SPACE.search(self.ranges.read(position, BLOCK_BYTES)) if not self._lines else None
+        if found is None:
+            return ""
+        return f"from byte {position + found.start()} on there is more, behind the value: these may be JSON Lines"
 
     def label(self, box: Box, number: int) -> str:
         return self._string(box.keys[number], TREE_TEXT_CHARS) if box.kind == "object" else str(number)

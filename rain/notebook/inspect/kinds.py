@@ -102,6 +102,7 @@ _TYPES_OF_KINDS = {
     "text": "text",
     "text that may be csv": "text",
 }
+_LINES_PARSED_MAX = 3
 _JSON_BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*["\[\]{}tfn\d-])')
 
 
@@ -146,20 +147,29 @@ def _kind_of_bytes(subject: Subject, named: bool) -> str:
     encoding = guess_encoding(head, len(head) == size)
     if encoding is None:
         return "bytes"
-    if _JSON_BEGINS.match(head) and encoding == "utf-8" and _may_be_json(head, size):
-        return "json"
+    if _JSON_BEGINS.match(head) and encoding == "utf-8" and (kind := _kind_of_json(head, size)):
+        return kind
     # Of 16 and 32 bits per character there are no tables here.
-    if encoding in ("utf-8", "iso8859-1") and looks_like_table(head.decode(encoding, "replace")):
+    if encoding in ("utf-8", "iso8859-1", "cp1252") and looks_like_table(head.decode(encoding, "replace")):
         return "text that may be csv"
     return "text"
 
 
-def _may_be_json(head: bytes, size: int) -> bool:
+def _kind_of_json(head: bytes, size: int) -> str | None:
     """Small documents are parsed to know; of large ones the beginning has to do."""
-    if len(head) < size:
-        return True
+    whole = len(head) == size
+    lines = [line for line in head.splitlines() if line.strip()]
+    if whole and _parses(head):
+        return "json"
+    some = lines if whole else lines[:-1][:_LINES_PARSED_MAX]  # the last one may be cut off
+    if len(lines) > 1 and some and all(map(_parses, some)):
+        return "lines"
+    return None if whole else "json"
+
+
+def _parses(text: bytes) -> bool:
     try:
-        json.loads(head)
+        json.loads(text)
     except RecursionError:
         return True
     except ValueError:

@@ -38,6 +38,8 @@ DOWNLOAD_PIECE_BYTES = MIB
 # -- values ---------------------------------------------------------------------------------------
 IMAGE_BYTES_MAX = 16 * MIB
 IMAGE_PIXELS_MAX = 100_000_000
+IMAGE_PARTS_MAX = 10_000
+"""Parts of a picture that are passed over to find out how many pixels it has."""
 PICKLE_OPCODES_MAX = 100_000
 """Opcodes of a pickle that are looked at for its summary."""
 PICKLE_GLOBALS_MAX = 200

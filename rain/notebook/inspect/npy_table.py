@@ -8,12 +8,12 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.text import size_text
-from rain.notebook.inspect.limits import BLOCK_BYTES, OPEN_READ_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspect.limits import BLOCK_BYTES, OPEN_READ_BYTES_MAX, TABLE_PAGE_ROWS
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.ranges import Ranges
 from rain.notebook.inspect.safe import cut
 from rain.notebook.inspect.subject import Page, Subject
-from rain.notebook.inspect.tables import needs, table
+from rain.notebook.inspect.tables import needs, shown_columns, table
 
 MAGIC = b"\x93NUMPY"
 _HEADER_BYTES_MAX = 10_000
@@ -56,31 +56,37 @@ class NpyViewer:
         total = self._shape[0] if self._shape else 1
         offset = min(parameters.offset, total)
         wide = math.prod(self._shape[1:]) if total else 0
-        width = min(wide, TABLE_COLUMNS_MAX)
+        fields = self._dtype.names if len(self._shape) < 2 else None
+        part = shown_columns(parameters.column, len(fields) if fields else wide)
+        first, width = (0, wide) if fields else (part.start, part.stop - part.start)
         count = min(TABLE_PAGE_ROWS, total - offset)
         if not wide:
             values: list[list[Any]] = [[] for _ in range(count)]
         elif self._fortran and len(self._shape) > 1:
             width = min(width, max(OPEN_READ_BYTES_MAX // (2 * BLOCK_BYTES), 1)) if total > count else width
-            values = self._by_column(offset, count, width)
+            values = self._by_column(offset, count, first, width)
         else:
-            values = self._by_row(offset, count, wide, width)
+            values = self._by_row(offset, count, wide, first, width)
+        if fields:
+            values = [list(row[0][part]) for row in values]
+        shown = len(fields[part]) if fields else max(map(len, values), default=width)
         summary: list[tuple[str, Any]] = [
             ("shape", " x ".join(map(str, self._shape)) or "a single value"),
             ("dtype", self._dtype),
             ("order", "columns" if self._fortran else "rows"),
             ("values", size_text(math.prod(self._shape) * self._dtype.itemsize)),
         ]
-        if width < wide and not self._dtype.names:
-            summary.append(("columns shown", f"the first {width} of {wide}"))
-        return table(self._columns(width), values, offset=offset, total=total, summary=summary), []
+        names = self._columns(part.start, part.start + shown)
+        total_width = len(fields) if fields else wide
+        page = table(names, values, offset=offset, total=total, column=part.start, width=total_width, summary=summary)
+        return page, []
 
-    def _columns(self, width: int) -> list[tuple[str, str]]:
-        if self._dtype.names and len(self._shape) < 2:
-            return [(name, str(self._dtype[name])) for name in self._dtype.names]
+    def _columns(self, first: int, last: int) -> list[tuple[str, str]]:
         if len(self._shape) < 2:
-            return [("value", str(self._dtype))] * width
-        names = range(width) if len(self._shape) == 2 else map(self._place, range(width))
+            if self._dtype.names:
+                return [(name, str(self._dtype[name])) for name in self._dtype.names[first:last]]
+            return [("value", str(self._dtype))] * (last - first)
+        names = range(first, last) if len(self._shape) == 2 else map(self._place, range(first, last))
         return [(str(name), str(self._dtype)) for name in names]
 
     def _place(self, column: int) -> str:
@@ -105,7 +111,7 @@ class NpyViewer:
         except (ValueError, TypeError, OverflowError, UnicodeError) as error:
             raise RainException(f"the array's values cannot be read: {cut(str(error))}") from None
 
-    def _by_row(self, offset: int, count: int, wide: int, width: int) -> list[list[Any]]:
+    def _by_row(self, offset: int, count: int, wide: int, first: int, width: int) -> list[list[Any]]:
         size = self._dtype.itemsize
         if width * size > OPEN_READ_BYTES_MAX:
             width = max(OPEN_READ_BYTES_MAX // size, 1)
@@ -114,15 +120,14 @@ class NpyViewer:
         # A row that is far from the next one takes a block, or what of it is shown, whichever is more.
         step = wide * size if wide * size <= BLOCK_BYTES else max(BLOCK_BYTES, width * size)
         count = max(min(count, OPEN_READ_BYTES_MAX // step), min(count, 1))
-        rows = [self._values((offset + number) * wide, width) for number in range(count)]
-        if self._dtype.names and len(self._shape) < 2:
-            return [list(row[0]) for row in rows]
-        return rows
+        return [self._values((offset + number) * wide + first, width) for number in range(count)]
 
-    def _by_column(self, offset: int, count: int, width: int) -> list[list[Any]]:
+    def _by_column(self, offset: int, count: int, first: int, width: int) -> list[list[Any]]:
         size = self._dtype.itemsize
+        if not width:
+            return [[] for _ in range(count)]
         count = max(min(count, OPEN_READ_BYTES_MAX // (width * size)), 1) if count else 0
-        columns = [self._values(column * self._shape[0] + offset, count) for column in range(width)]
+        columns = [self._values(column * self._shape[0] + offset, count) for column in range(first, first + width)]
         return [list(row) for row in zip(*columns, strict=True)]
 
 

@@ -25,6 +25,8 @@ class Parameters:
     view : str or None
         None asks for the best one.
     offset : int
+    column : int
+        The first one of a table that is shown.
     encoding : str or None
     at : tuple of int or str
         Steps to a node of a tree: positions, or keys.
@@ -33,6 +35,7 @@ class Parameters:
     path: tuple[str, ...] = ()
     view: str | None = None
     offset: int = 0
+    column: int = 0
     encoding: str | None = None
     at: tuple[int | str, ...] = ()
 
@@ -50,7 +53,8 @@ class Parameters:
         return cls(
             path=_path(raw.get("path")),
             view=_name(raw, "view"),
-            offset=_offset(raw.get("offset")),
+            offset=_offset(raw, "offset"),
+            column=_offset(raw, "column"),
             encoding=_name(raw, "encoding"),
             at=_steps(raw.get("at")),
         )
@@ -65,13 +69,14 @@ def _shown(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def _offset(value: Any) -> int:
+def _offset(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
     if value is None:
         return 0
     if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _OFFSET_MAX:
-        raise RainException(f'"offset" is a whole number from 0 on, not {_shown(value)}')
+        raise RainException(f'"{key}" is a whole number from 0 on, not {_shown(value)}')
     return value
 
 

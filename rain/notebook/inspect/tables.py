@@ -7,7 +7,7 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.notebook.inspect.limits import CELL_CHARS, TABLE_COLUMNS_MAX
-from rain.notebook.inspect.safe import cut, number_text
+from rain.notebook.inspect.safe import cut, number_text, visible
 
 _BYTES_SHOWN_MAX = CELL_CHARS // 2
 
@@ -41,12 +41,26 @@ def cell(value: Any) -> str:
         return cut(f"({type(error).__name__} when shown)")
 
 
+def shown_columns(column: int, width: int) -> slice:
+    """Which of `width` columns are shown where those from `column` on were asked for.
+
+    Examples
+    --------
+    >>> shown_columns(64, 100), shown_columns(500, 100)
+    (slice(64, 100, None), slice(100, 100, None))
+    """
+    first = min(column, width)
+    return slice(first, min(first + TABLE_COLUMNS_MAX, width))
+
+
 def table(
     columns: Iterable[tuple[str, str]],
     rows: Sequence[Sequence[Any]],
     *,
     offset: int,
     total: int | None,
+    column: int = 0,
+    width: int | None = None,
     index: Sequence[Any] | None = None,
     summary: Iterable[tuple[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -55,25 +69,30 @@ def table(
     Parameters
     ----------
     columns : iterable of (name, dtype)
-        More than `TABLE_COLUMNS_MAX` are cut, as are the rows; the summary says so then.
+        Those that are shown, at most `TABLE_COLUMNS_MAX`. Names are made visible: they may hold anything.
     rows : sequence of sequences
+        Of these columns.
     offset : int
         The first row's number.
     total : int or None
         How many rows there are in all, where that is known.
+    column : int
+        The number of the first one that is shown.
+    width : int or None
+        How many columns there are in all, if those are more.
     index : sequence or None
         The rows' labels; their numbers by default.
     summary : iterable of (name, value)
     """
-    named = list(columns)
-    facts = [[name, cell(value)] for name, value in summary]
-    if len(named) > TABLE_COLUMNS_MAX:
-        facts.append(["columns shown", f"the first {TABLE_COLUMNS_MAX}"])
+    named = [{"name": cut(visible(name)), "dtype": cut(visible(dtype))} for name, dtype in columns]
+    assert len(named) <= TABLE_COLUMNS_MAX
     return {
-        "columns": [{"name": cut(name), "dtype": cut(dtype)} for name, dtype in named[:TABLE_COLUMNS_MAX]],
-        "index": [cell(label) for label in (index if index is not None else range(offset, offset + len(rows)))],
-        "rows": [[cell(value) for value in row[:TABLE_COLUMNS_MAX]] for row in rows],
+        "columns": named,
+        "column": column,
+        "width": len(named) if width is None else width,
+        "index": [visible(cell(label)) for label in (range(offset, offset + len(rows)) if index is None else index)],
+        "rows": [[cell(value) for value in row] for row in rows],
         "offset": offset,
         "total": total,
-        "summary": facts,
+        "summary": [[name, visible(cell(value))] for name, value in summary],
     }

@@ -102,6 +102,13 @@ class Document(ABC):
     def label(self, box: Box, number: int) -> str:
         """The key or number of a child."""
 
+    @abstractmethod
+    def behind(self, position: int) -> str:
+        """What is behind the outermost value, which ends at `position`, in words; empty if nothing is."""
+
+    note = ""
+    """What is to be said of the document as a whole."""
+
 
 class TreeViewer:
     """Pages of at most `TREE_PAGE_CHILDREN` children of a node.
@@ -125,8 +132,9 @@ class TreeViewer:
         node = self._node(label, start, end, True)
         box = self._box(start)
         if box is not None:
-            node |= self._children(box, parameters.offset, allowance)
-        return {"at": list(parameters.at), "node": node}, []
+            node |= self._children(box, parameters.offset, allowance, not parameters.at)
+        page = {"at": list(parameters.at), "node": node}
+        return {**page, **({"note": self._document.note} if self._document.note else {})}, []
 
     def _box(self, start: int) -> Box | None:
         box = self._boxes.get(start) or self._document.open(start)
@@ -140,11 +148,13 @@ class TreeViewer:
     def _node(self, label: str, start: int, end: int | None, long: bool) -> dict[str, Any]:
         return {"label": label, **self._document.describe(start, end, long), "offset": 0, "children": None}
 
-    def _children(self, box: Box, offset: int, allowance: Allowance) -> dict[str, Any]:
+    def _children(self, box: Box, offset: int, allowance: Allowance, outermost: bool) -> dict[str, Any]:
         if offset > _CHILDREN_MAX:
             raise RainException(f"of one node {_CHILDREN_MAX:,} children at most are shown; see the text or the bytes")
         # One more than is shown, so that the end of the last one is known, and whether there is another.
         self._document.advance(box, offset + TREE_PAGE_CHILDREN + 1, allowance)
+        if outermost and box.done and not box.error:
+            box.error = self._document.behind(box.position)
         offset = min(offset, len(box.starts))
         children = [
             self._node(self._document.label(box, number), box.starts[number], box.end(number), False)

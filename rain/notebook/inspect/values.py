@@ -5,17 +5,19 @@ Whatever the value's own code raises, at loading or in its `repr`, is said and d
 
 from __future__ import annotations
 
+import math
 import pprint
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.text import size_text
-from rain.notebook.inspect.limits import TABLE_COLUMNS_MAX, TABLE_PAGE_ROWS, VALUE_BYTES_MAX, VALUE_TEXT_CHARS
+from rain.notebook.inspect.limits import TABLE_PAGE_ROWS, VALUE_BYTES_MAX, VALUE_TEXT_CHARS
 from rain.notebook.inspect.parameters import Parameters
 from rain.notebook.inspect.safe import CUT, clean, cut
 from rain.notebook.inspect.subject import Page, Subject
-from rain.notebook.inspect.tables import table
+from rain.notebook.inspect.tables import shown_columns, table
 
 _PRETTY_ITEMS_MAX = 1000
 """Containers with more items are not laid out over lines, which takes long."""
@@ -36,7 +38,7 @@ class ValueViewer:
         kind = type(value)
         name = cut(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
         try:
-            page = _as_table(value, parameters.offset)
+            page = _as_table(value, parameters.offset, parameters.column)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -91,63 +93,68 @@ def text_of(value: Any) -> str:
         return cut(f"its repr raises {_what(error)}")
 
 
-def _as_table(value: Any, offset: int) -> dict[str, Any] | None:
+def _as_table(value: Any, offset: int, column: int) -> dict[str, Any] | None:
     """The page of a value that is a table. Types are only known if their package was loaded, as by unpickling."""
     pandas, numpy, arrow = (sys.modules.get(name) for name in ("pandas", "numpy", "pyarrow"))
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
-        return _frame(value.to_frame() if isinstance(value, pandas.Series) else value, offset)
+        return _frame(value.to_frame() if isinstance(value, pandas.Series) else value, offset, column)
     if numpy is not None and isinstance(value, numpy.ndarray):
-        return _array(value, offset)
+        return _array(value, offset, column)
     if arrow is not None and isinstance(value, arrow.Table | arrow.RecordBatch):
-        return _arrow(value, offset)
+        return _arrow(value, offset, column)
     return None
 
 
-def _frame(frame: Any, offset: int) -> dict[str, Any]:
+def _page(
+    names: Sequence[tuple[str, str]], columns: Sequence[Sequence[Any]], count: int, part: slice, **facts: Any
+) -> dict[str, Any]:
+    """The page of a table that is there by columns, `count` rows of it."""
+    rows = [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(count)]
+    return table(names, rows, column=part.start, **facts)
+
+
+def _frame(frame: Any, offset: int, column: int) -> dict[str, Any]:
     offset = min(offset, len(frame))
-    part = frame.iloc[offset : offset + TABLE_PAGE_ROWS, :TABLE_COLUMNS_MAX]
-    columns = [part.iloc[:, at].tolist() for at in range(part.shape[1])]
-    names = zip(map(str, frame.columns[: TABLE_COLUMNS_MAX + 1]), map(str, frame.dtypes), strict=False)
+    part = shown_columns(column, frame.shape[1])
+    shown = frame.iloc[offset : offset + TABLE_PAGE_ROWS, part]
+    columns = [shown.iloc[:, at].tolist() for at in range(shown.shape[1])]
+    names = list(zip(map(str, shown.columns), map(str, shown.dtypes), strict=True))
     summary = [
         ("shape", f"{len(frame):,} x {frame.shape[1]:,}"),
         ("memory", size_text(int(frame.memory_usage().sum()))),
         ("index", type(frame.index).__name__),
     ]
-    rows = [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(len(part))]
-    return table(names, rows, offset=offset, total=len(frame), index=part.index.tolist(), summary=summary)
+    facts: dict[str, Any] = {"offset": offset, "total": len(frame), "width": frame.shape[1]}
+    return _page(names, columns, len(shown), part, index=shown.index.tolist(), summary=summary, **facts)
 
 
-def _array(array: Any, offset: int) -> dict[str, Any]:
+def _array(array: Any, offset: int, column: int) -> dict[str, Any]:
     summary: list[tuple[str, Any]] = [
         ("shape", " x ".join(map(str, array.shape)) or "a single value"),
         ("dtype", array.dtype),
         ("memory", size_text(array.nbytes)),
     ]
     rows = array.reshape(1) if array.ndim == 0 else array
-    total = len(rows)
-    offset = min(offset, total)
-    part = rows[offset : offset + TABLE_PAGE_ROWS]
-    if rows.ndim == 1 and array.dtype.names:
-        named = array.dtype.names[:TABLE_COLUMNS_MAX]
-        values = [[row[name] for name in named] for row in part]
-        columns = [(name, str(array.dtype[name])) for name in array.dtype.names[: TABLE_COLUMNS_MAX + 1]]
-        return table(columns, values, offset=offset, total=total, summary=summary)
-    wide = 1
-    for extent in rows.shape[1:]:
-        wide *= extent
-    width = min(wide, TABLE_COLUMNS_MAX)
-    values = [list(row.flat[:width]) if rows.ndim > 1 else [row] for row in part]
-    named_columns = [("value" if rows.ndim == 1 else str(at), str(array.dtype)) for at in range(width)]
-    if width < wide:
-        summary.append(("columns shown", f"the first {width} of {wide}"))
-    return table(named_columns, values, offset=offset, total=total, summary=summary)
+    offset = min(offset, len(rows))
+    shown = rows[offset : offset + TABLE_PAGE_ROWS]
+    fields = array.dtype.names if rows.ndim == 1 else None
+    width = len(fields) if fields else math.prod(rows.shape[1:])
+    part = shown_columns(column, width)
+    if fields:
+        values = [[row[name] for name in fields[part]] for row in shown]
+        names = [(name, str(array.dtype[name])) for name in fields[part]]
+    else:
+        values = [list(row.flat[part]) if rows.ndim > 1 else [row][part] for row in shown]
+        names = [("value" if rows.ndim == 1 else str(at), str(array.dtype)) for at in range(part.start, part.stop)]
+    return table(names, values, offset=offset, total=len(rows), column=part.start, width=width, summary=summary)
 
 
-def _arrow(value: Any, offset: int) -> dict[str, Any]:
+def _arrow(value: Any, offset: int, column: int) -> dict[str, Any]:
     offset = min(offset, value.num_rows)
-    part = value.slice(offset, TABLE_PAGE_ROWS)
-    columns = [part.column(at).to_pylist() for at in range(min(part.num_columns, TABLE_COLUMNS_MAX))]
-    names = zip(value.schema.names[: TABLE_COLUMNS_MAX + 1], map(str, value.schema.types), strict=False)
+    part = shown_columns(column, value.num_columns)
+    shown = value.slice(offset, TABLE_PAGE_ROWS)
+    columns = [shown.column(at).to_pylist() for at in range(part.start, part.stop)]
+    names = [(value.schema.names[at], str(value.schema.types[at])) for at in range(part.start, part.stop)]
     summary = [("shape", f"{value.num_rows:,} x {value.num_columns:,}"), ("memory", size_text(value.nbytes))]
-    rows = [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(part.num_rows)]
-    return table(names, rows, offset=offset, total=value.num_rows, summary=summary)
+    facts: dict[str, Any] = {"offset": offset, "total": value.num_rows, "width": value.num_columns}
+    return _page(names, columns, shown.num_rows, part, summary=summary, **facts)

@@ -15,6 +15,7 @@ from rain.io.sources import BytesSource, DirectorySource, TarSource
 from rain.notebook.inspect import Inspection, static_text
 from rain.notebook.inspect.images import image_size, image_type
 from rain.notebook.inspect.limits import DOWNLOAD_PIECE_BYTES
+from rain.notebook.inspect.ranges import Ranges
 from tests.unit.notebook.inspect.rig import Look, elsewhere, instance
 
 
@@ -51,7 +52,7 @@ def test_pictures_are_known_by_their_bytes(mime):
 def test_pictures_that_are_cut_off(mime):
     for length in range(len(IMAGES[mime])):
         head = IMAGES[mime][:length]
-        image_type(head), image_size(head)
+        image_type(head), image_size(Ranges.of(head))
         Look(head, f"mime/{mime}").answer()
 
 
@@ -67,6 +68,37 @@ def test_pictures_with_too_many_pixels_are_not_shown():
     assert "IMAGE_PIXELS_MAX" in answer["note"]
 
 
+def jpeg(width, height, metadata=0):
+    """Its head, with so many bytes of metadata as cameras and Photoshop write them."""
+    parts = b""
+    while metadata > 0:
+        parts += b"\xff\xe1" + struct.pack(">H", 65_533) + bytes(65_531)
+        metadata -= 65_533
+    frame = b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", height, width) + bytes(12)
+    return b"\xff\xd8" + parts + b"\xff" + frame + b"\xff\xda" + bytes(20)
+
+
+def gif(screen, frame, blocks=1):
+    head = b"GIF89a" + struct.pack("<HH", *screen) + b"\xf1\0\0" + bytes(12)
+    comment = b"\x21\xfe" + (b"\x05hello" * blocks) + b"\0"
+    return head + comment + b"\x2c" + struct.pack("<HHHH", 0, 0, *frame) + bytes(20)
+
+
+@pytest.mark.parametrize("make", [lambda size: jpeg(*size, 3 << 16), lambda size: gif((1, 1), size)])
+def test_pixels_are_counted_wherever_the_picture_says_how_many(make):
+    assert Look(make((300, 200))).page() == {"mime": image_type(make((1, 1))), "width": 300, "height": 200}
+    answer = Look(make((60_000, 60_000))).answer()
+    assert answer["view"] == "hex"
+    assert "IMAGE_PIXELS_MAX" in answer["note"]
+
+
+def test_pictures_that_do_not_say_how_many_pixels_they_have_are_not_shown():
+    for data in (jpeg(300, 200)[:10], b"\xff\xd8\xff\xda" + bytes(50), gif((5, 5), (5, 5), 20_000)):
+        answer = Look(data).answer()
+        assert answer["view"] == "hex"
+        assert "how many pixels" in answer["note"]
+
+
 # -- choosing views ----------------------------------------------------------------------------------
 
 
@@ -77,6 +109,8 @@ def test_pictures_with_too_many_pixels_are_not_shown():
         (b"[1]", None, "x", ["tree", "text", "hex"]),
         (b"[section]\nkey=1\n", None, "x", ["text", "hex"]),
         (b"{not json", None, "x", ["text", "hex"]),
+        (b'{"a": 1}\n{"a": 2}\n', None, "x", ["tree", "text", "hex"]),
+        (b'{"a": 1}\n{"a": 2\n', None, "x", ["text", "hex"]),
         (b"a,b\n1,2\n", None, "x.csv", ["table", "text", "hex"]),
         (b"a\tb\n1\t2\n", None, "x.tsv", ["table", "text", "hex"]),
         (b"a,b\n1,2\n", None, "x", ["text", "table", "hex"]),

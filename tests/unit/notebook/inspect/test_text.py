@@ -61,6 +61,7 @@ def test_one_line_of_any_length_comes_in_pages():
     [
         ("daß".encode(), "utf-8"),
         ("daß".encode("latin-1"), "iso8859-1"),
+        ("it is 10 € for „gut“".encode("cp1252"), "cp1252"),
         ("daß".encode("utf-16"), "utf-16-le"),
         ("daß".encode("utf-8-sig"), "utf-8"),
         (b"", "utf-8"),
@@ -83,8 +84,27 @@ def test_bytes_that_are_no_text_show_as_bytes():
 
 def test_another_encoding_can_be_asked_for():
     look = Look("Grüße".encode("latin-1"), "text")
-    assert "\ufffd" in look.page()["text"]
+    assert "\ufffd" in look.page(encoding="utf-8")["text"]
     assert look.page(encoding="latin-1")["text"] == "Grüße"
+
+
+def test_what_is_not_the_utf8_that_it_is_said_to_be():
+    answer = Look("Grüße, 5 €".encode("cp1252"), "text").answer()
+    assert (answer["page"]["text"], answer["page"]["encoding"]) == ("Grüße, 5 €", "cp1252")
+    assert answer["note"] == "This is not utf-8, which the content type says: it is shown as cp1252."
+    assert "note" not in answer["page"]
+    few = "déjà vu ".encode() * 20 + b"\xe9"
+    answer = Look(few, "text").answer()
+    assert answer["page"]["text"] == few.decode(errors="replace")
+    assert "note" not in answer
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_latin_1_that_begins_late(shift):
+    text = "a" * (TEXT_PAGE_BYTES + shift) + "° è 40 °C » «" * 10_000
+    look = Look(text.encode("latin-1"))
+    assert "".join(pages(look)) == text
+    assert look.page(offset=TEXT_PAGE_BYTES + 5)["text"].startswith(text[TEXT_PAGE_BYTES + 5 :][:100])
 
 
 @pytest.mark.parametrize(

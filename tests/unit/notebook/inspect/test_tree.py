@@ -87,6 +87,50 @@ def test_lines_of_json_are_one_node():
     assert Look(b"\n", label="log.jsonl").node()["count"] == 0
 
 
+LINES = b'{"a": 1}\n{"a": [2]}\n3\n'
+
+
+def test_what_follows_the_first_value_is_told_and_shown():
+    answer = Look(LINES, "json").answer()
+    node = answer["page"]["node"]
+    assert (node["kind"], node["count"]) == ("lines", 3)
+    assert "From byte 9 on there is more than one JSON value" in answer["note"]
+    assert Look(LINES, "json").node(at=[1, "a", 0])["text"] == "2"
+    node = Look(b'{"a": 1} rest', "json").node()
+    assert [child["kind"] for child in node["children"]] == ["object", "error"]
+    assert Look(b' {"a": 1} \n', "json").node()["kind"] == "object"
+    items = b"".join(map(cbor2.dumps, [{"a": 1}, [2], "x"]))
+    answer = Look(items, "cbor").answer()
+    node = answer["page"]["node"]
+    assert (node["kind"], node["count"]) == ("sequence", 3)
+    assert "more than one CBOR item" in answer["note"]
+    assert Look(items, "cbor").node(at=[1, 0])["text"] == "2"
+    assert [child["kind"] for child in Look(b"\x01\xff", "cbor").node()["children"]] == ["number", "error"]
+    assert Look(b"\x9f\x01\xff\x02", "cbor").node()["count"] == 2
+    assert Look(b"\x9f\x01\xff", "cbor").node()["kind"] == "array"
+
+
+@pytest.mark.parametrize("kind", ["json", "cbor"])
+def test_what_follows_a_long_first_value_is_told_at_its_end(kind):
+    value = ["x" * 1000] * 150
+    data = json.dumps(value).encode() + b" {}" if kind == "json" else cbor2.dumps(value) + cbor2.dumps({})
+    look = Look(data, kind)
+    node = look.node()
+    assert node["kind"] == "array"
+    while node["count"] is None or node["offset"] + len(node["children"]) < node["count"]:
+        node = look.node(offset=node["offset"] + len(node["children"]))
+    assert node["children"][-1]["kind"] == "error"
+    assert "there is more" in node["children"][-1]["text"]
+    assert node["count"] == 151
+
+
+def test_lines_of_json_are_known_by_their_beginning():
+    for count in (3, 20_000):
+        answer = Look(b'{"a": 1}\n' * count).answer()
+        assert answer["page"]["node"]["kind"] == "lines"
+        assert len(answer["page"]["node"]["children"]) == min(count, 100)
+
+
 def test_deep_nesting_is_opened_step_by_step():
     deep = 200_000
     for data, kind in ((b"[" * deep + b"]" * deep, "json"), (b"\x81" * 9000 + b"\x80", "cbor")):
