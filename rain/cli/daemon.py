@@ -26,6 +26,7 @@ from rain.governor.config import read_config
 from rain.io import runtime
 from rain.io.auth import Credentials
 from rain.io.descriptors import raise_limit
+from rain.io.fast import chosen_memory
 from rain.io.keeper import Keeper, told_to
 from rain.io.logs import open_log
 from rain.io.process import end_with_lifeline, parse_cpus
@@ -60,13 +61,20 @@ def _parser() -> argparse.ArgumentParser:
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
     governor.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: a free one)")
     governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
-    governor.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
     governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
     )
     for command in (server, governor):
         command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
+        command.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
+        command.add_argument(
+            "--store-memory",
+            metavar="SIZE",
+            default="",
+            help="how much of its data may lie in memory, as 512M, before they go to disk "
+            "(default: $RAIN_STORE_MEMORY, else a share of what the machine or control group has)",
+        )
         command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
         command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
         command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
@@ -182,6 +190,8 @@ def _serve(options: argparse.Namespace) -> None:
             options.ready_file,
             options.connection_file,
             _deadlines(options),
+            work_dir=str(runtime.made_dir(options.workdir)) if options.workdir else "",
+            constants_bytes_max=chosen_memory(options.store_memory),
         )
     )
 
@@ -195,6 +205,7 @@ def _govern(options: argparse.Namespace) -> None:
     server = format_address(*parse_address(options.server))
     cpus = parse_cpus(options.cpus)
     config = read_config(options.config)
+    store_bytes_max = chosen_memory(options.store_memory)
     credentials = _credentials(options, server)
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
     parent = tempfile.gettempdir()
@@ -217,6 +228,7 @@ def _govern(options: argparse.Namespace) -> None:
                 config=config,
                 ready_file=options.ready_file,
                 deadlines=_deadlines(options),
+                store_bytes_max=store_bytes_max,
             )
         )
     finally:

@@ -84,6 +84,9 @@ def start(
     http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
     logdir: Annotated[str, typer.Option(metavar="DIR", help="default: a private temporary folder")] = "",
     workdir: Annotated[str, typer.Option(metavar="DIR", help="where governors make their work folders")] = "",
+    store_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="of each governor's objects in memory, as 4G (default: a share of it)")
+    ] = "",
     governor_config: Annotated[str, typer.Option(metavar="FILE", help="configuration of the governors (TOML)")] = "",
     runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before each process's command")] = "",
     remote_init: Annotated[str, typer.Option(metavar="CMD", help="run first in each remote shell")] = "",
@@ -102,6 +105,7 @@ def start(
         http_listen=http_listen,
         logdir=logdir,
         workdir=workdir,
+        store_memory=store_memory,
         config=governor_config,
         runprefix=runprefix,
         remote_init=remote_init,

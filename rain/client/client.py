@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from rain.client import requests, stall
-from rain.client.constants import Uploads
+from rain.client.constants import Room
 from rain.client.operations import End, Item, checked, update
 from rain.client.restore import restore
 from rain.client.session import Session
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import ssl
 
     from rain.client.connection import Link
+    from rain.client.constants import Room
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -125,7 +126,8 @@ class Client:
 
     def _start(self, link: Link) -> None:
         self._link = link
-        self._uploads = Uploads(link.welcome.incoming)
+        welcome = link.welcome
+        self._room = Room(welcome.incoming, welcome.incoming_disk, welcome.incoming_max)
         self._connected = not self._over
         # A server that listens on loopback only has all its governors on this host.
         self._has_other_hosts = not is_loopback(parse_address(link.welcome.data or self._address)[0])
@@ -152,7 +154,8 @@ class Client:
         governors : int
             How many.
         **options
-            Further ones of `rain.client.local.LocalCluster`.
+            Further ones of `rain.client.local.LocalCluster`: `memory` that objects and constants may take before they
+            go to disk, and `workdir`, the folder on disk.
 
         Raises
         ------
@@ -227,7 +230,7 @@ class Client:
     @property
     def _incoming(self) -> str:
         """The folder for large constants where the server finds them; empty if it is on another host."""
-        return self._uploads.folder()
+        return self._room.folder()
 
     def _ipython_display_(self) -> None:
         display.show("client", self)
@@ -450,7 +453,7 @@ class Client:
             self._over = "closed"
             self._connected = False
             self._link.close()
-            self._uploads.close()
+            self._room.close()
             self._end_all("closed", "closed: its client was closed", RainException(f"{self!r} was closed"))
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None

@@ -12,8 +12,11 @@ import weakref
 
 from rain.common.address import format_address
 from rain.common.errors import RainException
+from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
+from rain.common.text import parse_bytes
 from rain.io import runtime
 from rain.io.auth import Credentials
+from rain.io.fast import chosen_memory, constants_memory, store_memory
 from rain.io.launch import UNDER_GUARDIAN, Launch, Program
 from rain.io.process import available_cpus, parse_cpus
 from rain.io.scratch import LOCAL, Scratch
@@ -33,6 +36,13 @@ class LocalCluster:
         How many.
     config : path-like or None
         The governors' configuration file.
+    memory : int, str or None
+        Bytes of objects, arguments and constants that may lie in memory before they go to disk, of all governors and
+        the server together, also as ``"512M"``; 0: none. None: what `RAIN_STORE_MEMORY` says, else half of the memory
+        that this process may count on (its control group's limit, or the machine's).
+    workdir : path-like or None
+        Where the cluster's folder is made: tasks run there, and what does not fit into memory lies there. None: the
+        folder for temporary files.
 
     Attributes
     ----------
@@ -62,12 +72,18 @@ class LocalCluster:
         governors: int = 1,
         *,
         config: str | os.PathLike[str] | None = None,
+        memory: int | str | None = None,
+        workdir: str | os.PathLike[str] | None = None,
     ) -> None:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
         shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
         self.governor_count = governors
-        scratch = Scratch(tempfile.gettempdir(), LOCAL)
+        self._memory = _shares(memory, governors)
+        try:
+            scratch = Scratch(os.path.abspath(workdir or tempfile.gettempdir()), LOCAL)
+        except OSError as error:
+            raise RainException(f"no folder can be made in {workdir or tempfile.gettempdir()}: {error}") from None
         self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
         sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
@@ -95,6 +111,7 @@ class LocalCluster:
     def _server(self, sockets: list[int]) -> Program:
         arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
+        arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
         return Program(
             "server", arguments, os.path.join(self.folder, "server.log"), restart=True, vital=True, keep=sockets
         )
@@ -103,6 +120,7 @@ class LocalCluster:
         name = f"governor-{number}"
         arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
         arguments += ["--logdir", self.folder, "--workdir", self.folder, *UNDER_GUARDIAN]
+        arguments += ["--store-memory", str(self._memory[1])]
         if config is not None:
             arguments += ["--config", os.path.abspath(config)]
         # Without its only governor a private cluster could do nothing but wait.
@@ -143,6 +161,21 @@ def _end(launch: Launch, folder: str, owner: int) -> None:
     if os.getpid() == owner:
         launch.stop()
         remove_tree(folder)  # if the guardian could not
+
+
+def _shares(memory: int | str | None, governors: int) -> tuple[int, int]:
+    """Bytes in memory for the server's constants, and for the objects of each governor.
+
+    Examples
+    --------
+    >>> _shares(1000, 2)
+    (200, 400)
+    """
+    total = chosen_memory("") if memory is None else parse_bytes(memory)
+    for_constants = CONSTANTS_MEMORY_SHARE / (CONSTANTS_MEMORY_SHARE + STORE_MEMORY_SHARE)
+    constants = constants_memory() if total is None else int(total * for_constants)
+    objects = store_memory() if total is None else total - constants
+    return constants, objects // max(1, governors)
 
 
 def split_cpus(cpus: int, governors: int) -> list[int]:

@@ -230,9 +230,8 @@ def upload(client: Client, values: list[Value]) -> Operation[None]:
     for value in values:
         if value.name:
             continue
-        folder = client._incoming
-        if folder:
-            yield client._link.in_thread(functools.partial(value.put_down, folder))
+        if client._incoming:
+            yield client._link.in_thread(functools.partial(value.put_down, client))
         else:
             yield client._link.call(_put(client, value))
 

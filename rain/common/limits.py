@@ -210,6 +210,17 @@ PREFETCH_TASKS_MAX = 64
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
 
+# -- memory -----------------------------------------------------------------------------------------
+STORE_MEMORY_SHARE = 0.4
+"""Of the memory that a process may count on (its control group's limit, or the machine's): what governors together keep
+of objects in memory before they spill them to disk."""
+CONSTANTS_MEMORY_SHARE = 0.1
+"""... and what the server keeps of large constants and arguments."""
+SPARE_MEMORY_SHARE = 0.1
+"""Of the control group's limit: with less left a governor spills objects, whatever its own limit is."""
+FAST_BYTES_MIN = 16 * MIB
+"""A memory file system with less room than this is not used."""
+
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB

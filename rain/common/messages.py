@@ -285,6 +285,8 @@ class Welcome(Message):
     http: str = ""  # host:port of the HTTP listener
     data: str = ""  # host:port of the data listener
     data_key: bytes = b""  # the key of data connections, the same for all peers of a server
+    incoming_disk: str = ""  # ... and where they leave those for which there is no room; empty: there always is
+    incoming_max: int = 1 << 62  # bytes that one client may leave in `incoming`
 
 
 class Refused(Message):

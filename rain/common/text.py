@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from rain.common.errors import RainException
 from rain.common.limits import ERROR_OUTPUT_BYTES_MAX, ERROR_TEXT_CHARS_MAX
 
 
@@ -62,6 +65,28 @@ def shorten(text: str) -> str:
         return text
     half = ERROR_TEXT_CHARS_MAX // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+def parse_bytes(text: str | int) -> int:
+    """How many bytes a person means by ``"512M"``, ``"1.5 GiB"`` or a plain number; units are powers of 1024.
+
+    Raises
+    ------
+    RainException
+        If it is no size.
+
+    Examples
+    --------
+    >>> parse_bytes("512M"), parse_bytes("1.5 GiB"), parse_bytes(100)
+    (536870912, 1610612736, 100)
+    """
+    found = _SIZE.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
+    if found is None:
+        raise RainException(f"{text!r} is not a size: write a number of bytes, or one with a unit, as 512M or 2G")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
 
 
 def size_text(size: float) -> str:

@@ -14,6 +14,7 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
 from rain.io import runtime
 from rain.io.auth import Credentials
+from rain.io.fast import chosen_memory, constants_memory, store_memory
 from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program
 from rain.io.process import is_alive, parse_cpus, start_time
 from rain.io.scratch import Scratch
@@ -37,6 +38,9 @@ class StartOptions:
     listen, http_listen : str
     logdir, workdir : str
         Empty: private temporary folders.
+    store_memory : str
+        What each governor's objects may take of memory, as ``--store-memory`` takes it; empty: what RAIN_STORE_MEMORY
+        says here, else a share of each host's, which governors on one host divide among them.
     config : str
         The governors' configuration file.
     runprefix : str
@@ -53,6 +57,7 @@ class StartOptions:
     http_listen: str = ""
     logdir: str = ""
     workdir: str = ""
+    store_memory: str = ""
     config: str = ""
     runprefix: str = ""
     remote_init: str = ""
@@ -104,10 +109,11 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
         )
     if options.config and not os.path.isfile(options.config):
         raise RainException(f"there is no governor configuration {options.config}")
+    memory = chosen_memory(options.store_memory)
     sockets = [_bind(host, port)]
     try:
         sockets.append(listen(http_host, http_port))
-        return _start(options, cpus, remote, sockets, on_ready)
+        return _start(options, cpus, remote, sockets, memory, on_ready)
     finally:
         for bound in sockets:
             bound.close()
@@ -140,6 +146,7 @@ def _start(
     cpus: list[str],
     remote: list[str],
     sockets: list[socket.socket],
+    memory: int | None,
     on_ready: Callable[[str], None] | None,
 ) -> Started:
     scratch = None
@@ -149,7 +156,7 @@ def _start(
         scratch = runtime.private_logs()
         logdir = scratch.path
     try:
-        return _start_in(options, cpus, remote, sockets, on_ready, logdir, scratch)
+        return _start_in(options, cpus, remote, sockets, memory, on_ready, logdir, scratch)
     finally:
         if scratch is not None:
             scratch.close()  # unless it is the guardian's by now
@@ -160,6 +167,7 @@ def _start_in(
     cpus: list[str],
     remote: list[str],
     sockets: list[socket.socket],
+    memory: int | None,
     on_ready: Callable[[str], None] | None,
     logdir: str,
     scratch: Scratch | None,
@@ -170,13 +178,14 @@ def _start_in(
     file = runtime.describe_server(address, credentials, http=http, logdir=logdir, folder=runtime.here())
     runtime.write(file, path)
     command = [*shlex.split(options.runprefix), *RAIN]
-    programs = [_server(path, logdir, command, sockets)]
+    programs = [_server(path, logdir, command, sockets, options, memory)]
+    here = store_memory() // max(1, len(cpus)) if memory is None else memory
     for number, count in enumerate(cpus):
         arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
-        arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options)]
+        arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options, here)]
         log = f"{logdir}/governor-{number}.log"
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True))
-    programs += [_remote(options, host, address, logdir, credentials) for host in remote]
+    programs += [_remote(options, host, address, logdir, credentials, memory) for host in remote]
     launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
     try:
         launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
@@ -191,23 +200,36 @@ def _start_in(
     return Started(address, http, path, len(programs) - 1, logdir)
 
 
-def _common(options: StartOptions) -> list[str]:
+def _common(options: StartOptions, memory: int | None) -> list[str]:
     words = ["--workdir", os.path.abspath(options.workdir)] if options.workdir else []
+    words += ["--store-memory", str(memory)] if memory is not None else []
     return words + (["--config", os.path.abspath(options.config)] if options.config else [])
 
 
-def _server(path: Path, logdir: str, command: list[str], sockets: Sequence[socket.socket]) -> Program:
+def _server(
+    path: Path,
+    logdir: str,
+    command: list[str],
+    sockets: Sequence[socket.socket],
+    options: StartOptions,
+    memory: int | None,
+) -> Program:
     descriptors = [bound.fileno() for bound in sockets]
     arguments = ["server", "--listen", f"fd:{descriptors[0]}", "--http-listen", f"fd:{descriptors[1]}"]
     arguments += ["--connection-file", str(path), "--logdir", logdir, *UNDER_GUARDIAN]
+    if options.workdir:
+        arguments += ["--workdir", os.path.abspath(options.workdir)]
+    arguments += ["--store-memory", str(constants_memory() if memory is None else min(memory, constants_memory()))]
     return Program("server", arguments, f"{logdir}/server.log", command, restart=True, vital=True, keep=descriptors)
 
 
-def _remote(options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials) -> Program:
+def _remote(
+    options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials, memory: int | None
+) -> Program:
     """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
     command = [*shlex.split(options.runprefix), *(("rain",) if options.remote_init else RAIN)]
     arguments = ["governor", _address_for(host, address), "--cpus", "detect", "--token-file", "-"]
-    arguments += ["--ready-file", "fd:1", *_common(options)]
+    arguments += ["--ready-file", "fd:1", *_common(options, memory)]
     if options.logdir:
         arguments += ["--logdir", logdir]
     line = "exec " + shlex.join([*command, *arguments])

@@ -103,5 +103,7 @@ def _remove_left(file: runtime.ConnectionFile) -> None:
     """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of the dead."""
     if file.logdir:
         remove_left(file.logdir)
-    for parent, kind in ((MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS), (tempfile.gettempdir(), GOVERNOR)):
+    temporary = tempfile.gettempdir()
+    kinds = ((MEMORY_FILES, STORE), (MEMORY_FILES, CONSTANTS), (temporary, CONSTANTS), (temporary, GOVERNOR))
+    for parent, kind in kinds:
         clean(parent, kind)

@@ -54,6 +54,7 @@ from rain.governor.results import failed, failure
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
 from rain.io.auth import Credentials
+from rain.io.cgroup import memory_left, memory_limit
 from rain.io.guarded import guarded
 from rain.io.memory import written_pages
 from rain.io.process import family, host_id, write_ready_file
@@ -436,6 +437,7 @@ class Governor:
     @guarded("_tick_failed")
     def _measure(self) -> None:
         self._measured = self._meter.read()
+        self._store.heed(memory_left(), memory_limit())
 
     # -- objects --------------------------------------------------------------------------------
 

@@ -27,7 +27,6 @@ import itertools
 import logging
 import os
 import queue
-import shutil
 import stat
 import threading
 from collections import OrderedDict
@@ -35,9 +34,10 @@ from collections.abc import Callable, Iterable
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
 from rain.common.messages import FileRef
 from rain.io import archive, tree
+from rain.io.fast import fast_folder, store_memory
 from rain.io.files import (
     FULL_MARK,
     StaleFile,
@@ -56,13 +56,6 @@ from rain.io.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
 __all__ = ["Held", "Store"]
 
 log = logging.getLogger("rain.governor.store")
-
-_FAST_BYTES_MIN = 16 * MIB
-"""A memory file system with less room than this is not used."""
-_MEMORY_SHARE = 0.4
-"""Of the machine's memory, for objects, unless told otherwise."""
-_ROOM_SHARE = 0.8
-"""Of a memory file system's free space."""
 
 
 class _Entry:
@@ -86,7 +79,8 @@ class Store:
     work_dir : str
         An existing folder on disk; the store makes private folders in it and removes them on `close`.
     memory_bytes_max : int, optional
-        Bytes of objects in memory files before the longest unused are spilled to disk; 0: none are in memory.
+        Bytes of objects in memory files before the longest unused are spilled to disk; 0: none are in memory; None: a
+        share of the memory that this process may count on.
     on_moved : callable, optional
         ``on_moved(id, file)`` after a spill.
     on_lost : callable, optional
@@ -132,7 +126,9 @@ class Store:
 
         self._disk_scratch = Scratch(work_dir, STORE_DISK)
         self._disk = self._disk_scratch.path
-        self._fast_scratch, self._memory_bytes_max = _fast_folder(memory_files, memory_bytes_max)
+        allowed = store_memory() if memory_bytes_max is None else memory_bytes_max
+        self._fast_scratch, self._memory_bytes_max = fast_folder(memory_files, STORE, allowed)
+        self._memory_bytes_allowed = self._memory_bytes_max
         self._fast = self._fast_scratch.path if self._fast_scratch else ""
         for folder in filter(None, (self._fast, self._disk)):
             os.mkdir(os.path.join(folder, "incoming"), 0o700)
@@ -537,6 +533,28 @@ class Store:
                 with self._lock:
                     item.spilling = False
 
+    def heed(self, left: int | None, limit: int | None) -> None:
+        """Keep away from the limit of the control group: spill objects while less than `SPARE_MEMORY_SHARE` of `limit`
+        is `left`, and stop doing so when it is twice that.
+
+        Parameters
+        ----------
+        left, limit : int or None
+            Bytes; None: there is no limit.
+        """
+        if left is None or limit is None or not self._fast:
+            return
+        spare = int(limit * SPARE_MEMORY_SHARE)
+        with self._lock:
+            before = self._memory_bytes_max
+            if left < spare:
+                self._memory_bytes_max = max(0, min(before, self._memory_bytes - (spare - left)))
+            elif left > 2 * spare:
+                self._memory_bytes_max = self._memory_bytes_allowed
+            if self._memory_bytes_max != before:
+                self._count_memory(0)
+                self._spill_some()
+
     def wait_spilled(self) -> None:
         """Block until all spills that were asked for are done."""
         if self._spiller is not None:
@@ -620,17 +638,3 @@ class Store:
         for scratch in (self._fast_scratch, self._disk_scratch):
             if scratch is not None:
                 scratch.close()
-
-
-def _fast_folder(memory_files: str, memory_bytes_max: int | None) -> tuple[Scratch | None, int]:
-    """A private folder in memory, and how much may be in it; None where there is no room."""
-    try:
-        room = shutil.disk_usage(memory_files).free * _ROOM_SHARE
-        if memory_bytes_max is None:
-            memory_bytes_max = int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MEMORY_SHARE)
-        if room < _FAST_BYTES_MIN or memory_bytes_max <= 0:
-            return None, 0
-        return Scratch(memory_files, STORE), int(min(room, memory_bytes_max))
-    except OSError as error:
-        log.info("no memory files for objects: %s", error)
-        return None, 0

@@ -114,7 +114,7 @@ def above_the_limit() -> Iterator[None]:
 
 
 def opened(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `make` gives, which opens a descriptor: above this process's soft limit for the moment, if it is reached."""
+    """What `make` gives, which opens a descriptor: above this process's soft limit meanwhile, if that is reached."""
     try:
         return make(*args, **kwargs)
     except OSError as error:

@@ -19,6 +19,8 @@ from functools import cache
 from typing import IO, TYPE_CHECKING
 
 from rain.common.errors import RainException, ResourceError
+from rain.io.cgroup import cpu_limit
+from rain.io.cgroup import read as _read
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,14 +29,6 @@ _PR_SET_CHILD_SUBREAPER = 36
 _FD_PREFIX = "fd:"
 SECRET_VARIABLES = ("RAIN_TOKEN",)
 """Environment variables that no other process may inherit."""
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 @cache
@@ -60,38 +54,8 @@ def host_id() -> str:
 def available_cpus() -> int:
     """How many cpus this process may use: its affinity, and the limit of its control group."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_cpus()
+    quota = cpu_limit()
     return max(1, min(cpus, int(quota + 0.5)) if quota else cpus)
-
-
-def _cgroup_cpus(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
-    """The tightest limit among our control group and those above it, in cpus."""
-    limits = []
-    for line in _read(own).splitlines():
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if controllers == "":
-            places = [root, root + "/unified"]
-        elif "cpu" in controllers.split(","):
-            places = [f"{root}/{controllers}", f"{root}/cpu"]
-        else:
-            continue
-        parts = path.strip("/").split("/") if path.strip("/") else []
-        for depth in range(len(parts) + 1):
-            folder = "/".join(parts[:depth])
-            limits += [limit for place in places if (limit := _quota(f"{place}/{folder}")) is not None]
-    return min(limits, default=None)
-
-
-def _quota(folder: str) -> float | None:
-    words = _read(f"{folder}/cpu.max").split() or [
-        _read(f"{folder}/cpu.cfs_quota_us") or "max",
-        _read(f"{folder}/cpu.cfs_period_us") or "100000",
-    ]
-    try:
-        quota, period = int(words[0]), int(words[1])
-    except (ValueError, IndexError):
-        return None
-    return quota / period if quota > 0 and period > 0 else None
 
 
 def parse_cpus(text: str | int) -> int:

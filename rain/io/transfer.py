@@ -570,8 +570,12 @@ def _file_pieces(path: str) -> Iterator[memoryview]:
             yield buffer[:count]
 
 
-async def serve_put(connection: DataConnection, request: DataPut, path: str) -> int:
+async def serve_put(
+    connection: DataConnection, request: DataPut, path: str, spill_path: str | None = None, bytes_max: int | None = None
+) -> int:
     """Receive what `DataPut` announced into the new file `path`; gives its checksum. The caller answers.
+
+    `spill_path` and `bytes_max` are as of `Sink`.
 
     Raises
     ------
@@ -582,7 +586,7 @@ async def serve_put(connection: DataConnection, request: DataPut, path: str) -> 
     """
     if request.size < 0:
         raise ProtocolError("a client announced a negative number of bytes")
-    sink = Sink(path, NEVER_INLINE)
+    sink = Sink(path, NEVER_INLINE, spill_path=spill_path, bytes_max=bytes_max)
     try:
         _, checksum = await _receive(connection, request.size, sink.write)
         await in_thread(sink.finish)

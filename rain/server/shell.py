@@ -46,6 +46,7 @@ from rain.common.messages import (
     Welcome,
 )
 from rain.io.auth import http_bearer
+from rain.io.fast import constants_memory, fast_folder
 from rain.io.fate import GUARDIAN, GUARDIAN_LOG
 from rain.io.guarded import guarded
 from rain.io.held import Held
@@ -89,6 +90,10 @@ class ServerOptions:
     connection_file : str
         Where to write the connection file, whose keys are taken over if it is there; empty: the user's runtime folder.
     deadlines : Deadlines
+    work_dir : str
+        Where large constants go that are too much for memory; empty: the folder for temporary files.
+    constants_bytes_max : int or None
+        Bytes of large constants kept in memory; None: a share of the memory that this process may count on.
     """
 
     host: str = LOOPBACK
@@ -99,6 +104,8 @@ class ServerOptions:
     ready_file: str = ""
     connection_file: str = ""
     deadlines: Deadlines = DEADLINES
+    work_dir: str = ""
+    constants_bytes_max: int | None = None
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -171,8 +178,7 @@ class Server:
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
-            self._scratch = Scratch(_constants_parent(), CONSTANTS)
-            self._constants = ConstantFiles(self._scratch.path)
+            self._scratches, self._constants = _constant_files(options)
         except OSError as error:
             raise ResourceError(f"the server cannot make its folders: {error}") from None
         self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"))
@@ -227,7 +233,8 @@ class Server:
             self._log.close()
         if hasattr(self, "_constants"):
             self._constants.close()
-            self._scratch.close()
+            for scratch in self._scratches:
+                scratch.close()
         if hasattr(self, "_log_dir") and not self.options.log_dir:
             shutil.rmtree(self._log_dir, ignore_errors=True)
 
@@ -252,8 +259,12 @@ class Server:
                 f"the server runs Python {here} and this {hello.role} runs Python {hello.python or '(unknown)'}: "
                 "functions cannot travel between them; use the same minor version everywhere"
             )
-        incoming = self._constants.incoming if hello.host_id == self._host_id else ""
-        return Welcome("", False, 0, self._host_id, incoming=incoming, http=self._http.address, data=self.address)
+        welcome = Welcome("", False, 0, self._host_id, http=self._http.address, data=self.address)
+        if hello.host_id == self._host_id:
+            constants = self._constants
+            welcome.incoming, welcome.incoming_disk = constants.incoming, constants.incoming_disk
+            welcome.incoming_max = constants.bytes_max
+        return welcome
 
     def _on_conversation(self, conversation: Conversation, hello: Hello) -> None:
         if hello.role == "client":
@@ -524,8 +535,9 @@ class Server:
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:
-            path = self._constants.incoming_path(request.name)
-            checksum = await serve_put(connection, request, path)
+            constants = self._constants
+            path, spill = constants.incoming_path(request.name), constants.spill_path(request.name)
+            checksum = await serve_put(connection, request, path, spill, constants.bytes_max)
             if request.conversation not in self._sent:
                 self._constants.abandon([request.name])
                 raise RainException("the client that sent this constant is gone")
@@ -537,6 +549,17 @@ class Server:
         await connection.send(DataEnd(checksum))
 
 
-def _constants_parent() -> str:
-    """Memory if there is a file system in it, so that clients and governors on this host map what they are sent."""
-    return MEMORY_FILES if os.access(MEMORY_FILES, os.W_OK | os.X_OK) else tempfile.gettempdir()
+def _constant_files(options: ServerOptions) -> tuple[list[Scratch], ConstantFiles]:
+    """The folders of large constants: in memory if there is a file system in it, so that clients and governors on this
+    host map what they are sent, and on disk."""
+    allowed = constants_memory() if options.constants_bytes_max is None else options.constants_bytes_max
+    fast, bytes_max = fast_folder(MEMORY_FILES, CONSTANTS, allowed)
+    try:
+        disk = Scratch(options.work_dir or tempfile.gettempdir(), CONSTANTS)
+    except OSError:
+        if fast is not None:
+            fast.close()
+        raise
+    if fast is None:
+        return [disk], ConstantFiles(disk.path)
+    return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max)

@@ -115,7 +115,7 @@ def test_what_a_killed_client_was_about_to_submit_goes(client: Client) -> None:
 def test_what_a_client_elsewhere_sent_and_did_not_submit_goes_with_it(client: Client) -> None:
     incoming = Path(client._link.welcome.incoming)
     with Client(client.address, connection_file=client._cluster.connection_file) as other:
-        other._uploads._incoming = ""  # as on another host
+        other._room._memory.incoming = other._room._disk.incoming = ""  # as on another host
         with other.new_session("s") as session:
             both = tasks.Concat([blob(bytes(LARGE)), blob(b"!")])
             assert len(session.run(both)) == LARGE + 1

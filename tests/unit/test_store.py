@@ -16,7 +16,7 @@ from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.io import archive
 from rain.io.data_instance import FileSource
-from rain.io.files import StaleFile, Written, file_ref, write_file
+from rain.io.files import FULL_MARK, StaleFile, Written, file_ref, write_file
 from rain.io.inputs import damaged
 
 
@@ -525,4 +525,29 @@ def test_a_small_disk_fills_and_recovers(small_disk):
     assert "no space left" in full
     store.drop_session(2)
     assert store.put_bytes(ID(2, 1), data, is_dir=True).is_dir
+    store.close()
+
+
+def test_it_keeps_away_from_the_limit_of_its_control_group(tmp_path):
+    rig = Rig(tmp_path, memory_bytes_max=10 * MIB)
+    for number in range(4):
+        rig.add(number, os.urandom(MIB))
+    store = rig.store
+    store.heed(None, None)
+    store.heed(200 * MIB, 1000 * MIB)
+    assert not rig.moved
+    store.heed(98 * MIB, 1000 * MIB)  # 2 MiB less than there shall be
+    store.wait_spilled()
+    assert store.statistics()["memory_bytes"] == 2 * MIB
+    assert os.path.exists(os.path.join(store.incoming, FULL_MARK)) is False
+    rig.add(9, os.urandom(MIB))
+    store.wait_spilled()
+    assert store.statistics()["memory_bytes"] <= 2 * MIB
+    store.heed(150 * MIB, 1000 * MIB)
+    assert store.incoming_bytes_max == 10 * MIB
+    store.heed(201 * MIB, 1000 * MIB)
+    for number in range(10, 14):
+        rig.add(number, os.urandom(MIB))
+    store.wait_spilled()
+    assert store.statistics()["memory_bytes"] >= 5 * MIB
     store.close()

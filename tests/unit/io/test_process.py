@@ -37,27 +37,6 @@ def test_detect_respects_the_affinity():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
 
 
-@pytest.mark.parametrize(
-    ("own", "files", "cpus"),
-    [
-        ("0::/a/b\n", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
-        ("0::/a/b\n", {"a/cpu.max": "max 100000"}, None),
-        ("0::/\n", {"cpu.max": "50000 100000"}, 0.5),
-        ("4:cpu,cpuacct:/j\n", {"cpu,cpuacct/j/cpu.cfs_quota_us": "300000"}, 3.0),
-        ("4:cpu:/j\n", {"cpu/j/cpu.cfs_quota_us": "-1", "cpu/j/cpu.cfs_period_us": "100000"}, None),
-        ("0::/a\n", {"a/cpu.max": "garbage"}, None),
-        ("", {}, None),
-    ],
-)
-def test_limits_of_control_groups(tmp_path, own, files, cpus):
-    for name, text in files.items():
-        path = tmp_path / "root" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "own").write_text(own)
-    assert process._cgroup_cpus(str(tmp_path / "root"), str(tmp_path / "own")) == cpus
-
-
 def test_a_lifeline_ends_with_its_holder():
     read, write = os.pipe()
     ended = threading.Event()

@@ -11,6 +11,7 @@ import pytest
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.messages import Constant
+from rain.io.files import FULL_MARK, NEVER_INLINE, write_file
 from rain.server.constants import ConstantFiles
 
 NAME = "upload-0001"
@@ -68,3 +69,24 @@ def test_discarding_what_was_never_claimed(files: ConstantFiles) -> None:
     path = put(files)
     files.discard([NAME, "upload-0002"])
     assert not path.exists()
+
+
+def test_what_is_too_much_for_memory_is_on_disk(tmp_path: Path) -> None:
+    files = ConstantFiles(str(tmp_path / "memory"), str(tmp_path / "disk"), bytes_max=6)
+    mark = Path(files.incoming) / FULL_MARK
+
+    def claimed(name: str) -> Path:
+        path = files.incoming_path(name)
+        write_file([b"data"], path, NEVER_INLINE, spill_path=files.spill_path(name))
+        return Path(files.claim(Constant(ID(1, 2), 4, upload=name)).path)
+
+    first, second, third = claimed("upload-1"), claimed("upload-2"), claimed("upload-3")
+    assert [path.parents[1].name for path in (first, second, third)] == ["memory", "memory", "disk"]
+    assert mark.exists()
+    assert third.read_bytes() == b"data"
+    files.discard(["upload-1", "upload-3"])
+    assert not mark.exists()
+    assert claimed("upload-4").parents[1].name == "memory"
+    assert not third.exists()
+    files.close()
+    assert os.listdir(tmp_path) == []
