@@ -92,7 +92,9 @@ class ServerLink:
         self._closed = False
         self._conversation: Any = None
         self._ticker: asyncio.TimerHandle | None = None
-        self._loop = asyncio.new_event_loop()
+        from rain.io.descriptors import opened
+
+        self._loop = opened(asyncio.new_event_loop)
         self._thread = threading.Thread(target=self._run, name="rain-client", daemon=True)
         self._thread.start()
         try:

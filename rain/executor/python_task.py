@@ -40,6 +40,9 @@ from rain.io.files import file_ref
 from rain.io.inputs import damaged, spoil
 from rain.io.tree import file_identities
 
+_CHAIN_MAX = 10
+"""Causes of an exception that are looked at."""
+
 
 class Stale(Exception):
     """A module that the function needs has changed on disk since this executor imported it."""
@@ -323,10 +326,19 @@ def _unpickled_arguments(data: bytes, name: str) -> tuple[tuple[Any, ...], dict[
 
 def _explain_read_only(error: BaseException) -> None:
     """Let the error of a task that wrote to what is read-only say why that is so, and what to do."""
-    try:
-        meant = memory.why_read_only and isinstance(error, ValueError | TypeError) and "read-only" in str(error)
-    except Exception:  # the class of an exception may be the user's
+    if not memory.why_read_only:
         return
+    # pandas says something else of columns of times, with NumPy's error as the context.
+    part: BaseException | None = error
+    meant = False
+    for _ in range(_CHAIN_MAX):
+        if part is None or meant:
+            break
+        try:
+            meant = isinstance(part, ValueError | TypeError) and "read-only" in str(part)
+        except Exception:  # the class of an exception may be the user's
+            return
+        part = part.__cause__ or part.__context__
     if meant:
         _note(
             error,

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from rain.common.errors import RainException, ResourceError
 from rain.io.cgroup import cpu_limit
 from rain.io.cgroup import read as _read
+from rain.io.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 
 if TYPE_CHECKING:
     import subprocess
@@ -202,7 +203,8 @@ def spawn(
     import subprocess
 
     try:
-        return subprocess.Popen(
+        return opened(
+            subprocess.Popen,
             command,
             env=clean_environment(environment),
             cwd=folder,
@@ -213,6 +215,8 @@ def spawn(
             start_new_session=True,
         )
     except OSError as error:
+        if is_out_of_descriptors(error):
+            raise out_of_descriptors(f"cannot start {command[0]}", error) from None
         raise ResourceError(f"cannot start {command[0]}: {error.strerror}") from None
 
 

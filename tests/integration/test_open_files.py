@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from typing import Any
@@ -11,21 +12,22 @@ import pytest
 
 from rain import Client, pickled, remote, tasks
 
-SOFT = 200
-
 
 @pytest.fixture
-def few_files() -> Iterator[None]:
+def few_files() -> Iterator[int]:
     """A soft limit of open files that is soon reached."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, before[1]))
+    soft = max(map(int, os.listdir("/proc/self/fd"))) + 150
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     try:
-        yield
+        yield soft
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_more_large_values_than_files_may_be_open(few_files: None) -> None:
+def test_more_large_values_than_files_may_be_open(few_files: int) -> None:
+    soft = few_files
+
     @remote(auto_encode="pickle", auto_load=True)
     def make(ctx: Any, number: int, given: Any = None) -> Any:
         return np.full(10_000, number)
@@ -39,9 +41,9 @@ def test_more_large_values_than_files_may_be_open(few_files: None) -> None:
     with Client.local(cpus=2) as client, client.new_session("files") as session:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         program = tasks.Execute(["sh", "-c", "ulimit -Sn"], stdout=True)
-        assert session.run(limits(), program) == [[SOFT, hard], f"{SOFT}\n".encode()]
+        assert session.run(limits(), program) == [[soft, hard], f"{soft}\n".encode()]
 
-        constants = [pickled(np.full(10_000, number)) for number in range(SOFT + 50)]
+        constants = [pickled(np.full(10_000, number)) for number in range(soft + 50)]
         made = [make(number, constant) for number, constant in enumerate(constants)]
         for task in made:
             task.keep_outputs()
@@ -49,7 +51,7 @@ def test_more_large_values_than_files_may_be_open(few_files: None) -> None:
         session.wait_all()
         found = [task.output.fetch() for task in made]
         arrays = [one.load() for one in found] + [one.load(writable=False) for one in found]
-        assert [int(array[-1]) for array in arrays] == [*range(SOFT + 50)] * 2
+        assert [int(array[-1]) for array in arrays] == [*range(soft + 50)] * 2
 
         taken = []
         with pytest.raises(OSError, match="Too many open files"):
@@ -64,4 +66,4 @@ def test_more_large_values_than_files_may_be_open(few_files: None) -> None:
         assert last.output.fetch().load()[0] == 5
         for file in taken:
             file.close()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == SOFT
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft

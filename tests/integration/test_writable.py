@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rain import Client, Input, RainWarning, Session, TaskException, pickled, remote
+from rain import Client, DataInstance, Input, RainWarning, Session, TaskException, blob, pickled, remote
 from rain.common.limits import MIB
+from rain.common.spec import ObjectInfo
+from rain.io.codecs import encode_to_file
+from rain.io.data_instance import FileSource
+from rain.io.pickles import large_buffers
 
 COUNT = 4 * MIB  # of float64
 
@@ -97,6 +101,16 @@ def test_what_was_asked_for_read_only_says_so_when_it_is_written(session: Sessio
     assert "read-only, because they were loaded with writable=False. To change one, load it with writable=True" in text
     assert caught.traceback[-1].path != Path(__file__)
     given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
+    # pandas finds other words for that where a column is of times.
+    pandas = pytest.importorskip("pandas")
+
+    @remote(auto_encode="json")
+    def later(ctx: Any, frame: Input(load=True, writable=False)) -> None:  # type: ignore[valid-type]
+        frame.iloc[0, 0] = frame.iloc[1, 0]  # type: ignore[attr-defined]
+
+    frame = pandas.DataFrame({"t": pandas.date_range("2020", periods=20_000, freq="s", tz="UTC")})
+    with pytest.raises(TaskException, match="read-only, because they were loaded with writable=False"):
+        session.run(later(blob(frame, encode="arrow")))
     with pytest.raises(ValueError, match="read-only"):
         write.local(given, other)
     assert fill.local(given, 1) == fill.local(given, 1) == (0.0, 100_000.0)
@@ -140,9 +154,35 @@ def test_large_data_frames_can_be_changed_in_place(session: Session) -> None:
     frame = pandas.DataFrame({
         "i": np.arange(count), "n": np.full(count, np.nan), "c": pandas.Categorical(["a", "b"] + ["a"] * (count - 2)),
     })  # fmt: skip
-    from rain import blob
-
     for changed in session.run(change(pickled(frame), blob(frame, encode="arrow"))):
         assert changed["i"].tolist() == [99, 1]
         assert changed["n"].tolist() == [0.0, 0.0]
         assert changed["c"].tolist() == ["a", "b"]
+
+
+def test_what_libraries_do_in_place_works_on_large_values_too(tmp_path: Path) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    cluster = pytest.importorskip("sklearn.cluster")
+    linear = pytest.importorskip("sklearn.linear_model")
+
+    def there_and_back(value: Any, name: str) -> Any:
+        written: Any = encode_to_file(value, "pickle", str(tmp_path / name), 0)
+        assert large_buffers((tmp_path / name).read_bytes())
+        return DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle")).load()
+
+    generator = np.random.default_rng(1)
+    places = generator.integers(0, 400, 40_000), generator.integers(0, 400, 40_000)
+    matrix = there_and_back(sparse.coo_matrix((np.ones(40_000), places), (400, 400)), "coo")
+    matrix.sum_duplicates()
+    matrix = there_and_back(sparse.csr_matrix((np.ones(40_000), np.arange(40_000)[::-1], [0, 40_000])), "csr")
+    matrix *= 2
+    matrix.sort_indices()
+    matrix.sum_duplicates()
+    assert matrix.indices[0] == 0
+    assert matrix.sum() == 80_000
+
+    points = generator.normal(size=(1000, 2000))
+    centers = there_and_back(cluster.MiniBatchKMeans(10, n_init=1).partial_fit(points), "centers")
+    centers.partial_fit(points)
+    model = linear.SGDRegressor(warm_start=True, max_iter=5, tol=None).fit(np.ones((5, 20_000)), np.arange(5.0))
+    there_and_back(model, "model").fit(np.ones((5, 20_000)), np.arange(5.0))
