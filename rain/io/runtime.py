@@ -145,11 +145,14 @@ def runtime_dir() -> Path:
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     path = Path(base, "rain") if base and os.path.isdir(base) else Path(tempfile.gettempdir(), f"rain-{os.geteuid()}")
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
-    _check_private(str(path), "runtime folder", 0o700)
+    for last in (False, True):
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            _check_private(str(path), "runtime folder", 0o700)
+            break
+        except OSError as error:  # once it may be the `tidy` of another process that came between
+            if last or not isinstance(error, FileNotFoundError):
+                raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
     return path
 
 

@@ -79,13 +79,11 @@ class Scratch:
         found = _inherited(parent, prefix)
         clean(parent, prefix, kept_s)
         if found is None:
-            self.path = tempfile.mkdtemp(prefix=prefix, dir=parent)
-            self._lock = os.open(self.path, _FOLDER_FLAGS)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self.path, self._lock = _make(parent, prefix)
         else:
             self.path, self._lock = found
             _empty(self.path)
-        _write_mark(self.path, self._lock, os.getpid())
+            _write_mark(self.path, self._lock, os.getpid())
         self._told = kept_s == 0.0
         if self._told:
             _tell("+", self.path)
@@ -141,6 +139,22 @@ def _tell(what: str, path: str) -> None:
             os.write(_keeper, json.dumps([what, path]).encode() + b"\n")
         except OSError as error:  # whoever removes what we leave is gone; the next start does it
             log.warning("nobody is told of the folder %s: %s", path, error.strerror)
+
+
+def _make(parent: str, prefix: str) -> tuple[str, int]:
+    """A new folder, locked before it is marked."""
+    path = tempfile.mkdtemp(prefix=prefix, dir=parent)
+    lock = -1
+    try:
+        lock = os.open(path, _FOLDER_FLAGS)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _write_mark(path, lock, os.getpid())
+    except BaseException:
+        if lock >= 0:
+            os.close(lock)
+        remove_tree(path)
+        raise
+    return path, lock
 
 
 # -- whose a folder is ----------------------------------------------------------------------------

@@ -237,3 +237,15 @@ def test_a_forked_child_neither_holds_nor_removes_it(tmp_path: Path) -> None:
         os.waitpid(child, 0)
         made.close()
     assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_marked_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_write_mark", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No space left"):
+        Scratch(str(tmp_path), GOVERNOR)
+    assert os.listdir(tmp_path) == []
+    assert len(os.listdir("/proc/self/fd")) == before
