@@ -100,7 +100,6 @@ def test_what_was_asked_for_read_only_says_so_when_it_is_written(session: Sessio
     assert "assignment destination is read-only" in text
     assert "read-only, because they were loaded with writable=False. To change one, load it with writable=True" in text
     assert caught.traceback[-1].path != Path(__file__)
-    given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
     # pandas finds other words for that where a column is of times.
     pandas = pytest.importorskip("pandas")
 
@@ -111,6 +110,7 @@ def test_what_was_asked_for_read_only_says_so_when_it_is_written(session: Sessio
     frame = pandas.DataFrame({"t": pandas.date_range("2020", periods=20_000, freq="s", tz="UTC")})
     with pytest.raises(TaskException, match="read-only, because they were loaded with writable=False"):
         session.run(later(blob(frame, encode="arrow")))
+    given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
     with pytest.raises(ValueError, match="read-only"):
         write.local(given, other)
     assert fill.local(given, 1) == fill.local(given, 1) == (0.0, 100_000.0)
@@ -160,29 +160,38 @@ def test_large_data_frames_can_be_changed_in_place(session: Session) -> None:
         assert changed["c"].tolist() == ["a", "b"]
 
 
-def test_what_libraries_do_in_place_works_on_large_values_too(tmp_path: Path) -> None:
+def there_and_back(value: Any, path: Path) -> Any:
+    """`value` as it is loaded where its file is mapped."""
+    written: Any = encode_to_file(value, "pickle", str(path), 0)
+    assert large_buffers(path.read_bytes())
+    return DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle")).load()
+
+
+def test_sparse_matrices_can_be_changed_in_place(tmp_path: Path) -> None:
     sparse = pytest.importorskip("scipy.sparse")
-    cluster = pytest.importorskip("sklearn.cluster")
-    linear = pytest.importorskip("sklearn.linear_model")
-
-    def there_and_back(value: Any, name: str) -> Any:
-        written: Any = encode_to_file(value, "pickle", str(tmp_path / name), 0)
-        assert large_buffers((tmp_path / name).read_bytes())
-        return DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle")).load()
-
     generator = np.random.default_rng(1)
     places = generator.integers(0, 400, 40_000), generator.integers(0, 400, 40_000)
-    matrix = there_and_back(sparse.coo_matrix((np.ones(40_000), places), (400, 400)), "coo")
+    matrix = there_and_back(sparse.coo_matrix((np.ones(40_000), places), (400, 400)), tmp_path / "coo")
     matrix.sum_duplicates()
-    matrix = there_and_back(sparse.csr_matrix((np.ones(40_000), np.arange(40_000)[::-1], [0, 40_000])), "csr")
+    matrix = there_and_back(
+        sparse.csr_matrix((np.ones(40_000), np.arange(40_000)[::-1], [0, 40_000])), tmp_path / "csr"
+    )
     matrix *= 2
     matrix.sort_indices()
     matrix.sum_duplicates()
     assert matrix.indices[0] == 0
     assert matrix.sum() == 80_000
 
-    points = generator.normal(size=(1000, 2000))
-    centers = there_and_back(cluster.MiniBatchKMeans(10, n_init=1).partial_fit(points), "centers")
+
+@pytest.mark.soak
+def test_models_can_be_trained_on(tmp_path: Path) -> None:
+    cluster = pytest.importorskip("sklearn.cluster")
+    network = pytest.importorskip("sklearn.neural_network")
+    points = np.random.default_rng(1).normal(size=(1000, 2000))
+    centers = there_and_back(cluster.MiniBatchKMeans(10, n_init=1).partial_fit(points), tmp_path / "centers")
     centers.partial_fit(points)
-    model = linear.SGDRegressor(warm_start=True, max_iter=5, tol=None).fit(np.ones((5, 20_000)), np.arange(5.0))
-    there_and_back(model, "model").fit(np.ones((5, 20_000)), np.arange(5.0))
+    model = network.MLPRegressor((20,), warm_start=True, max_iter=2).fit(points[:, :1000], points[:, 0])
+    again = there_and_back(model, tmp_path / "model")
+    before = again.coefs_[0].copy()
+    again.fit(points[:, :1000], points[:, 0])
+    assert not np.array_equal(again.coefs_[0], before)
