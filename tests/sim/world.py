@@ -345,6 +345,10 @@ class World:
             self.clock.after(random.random() * 3, fault)
         if len(self.clients) > 1 and random.random() < 0.3:
             self.clock.after(random.random() * 3, self._client_dies)
+        if random.random() < 0.2:
+            client = random.choice(self.clients).host
+            self.clock.after(random.random() * 2, self._step, ev.ClientPace(client, True))
+            self.clock.after(2 + random.random() * 3, self._step, ev.ClientPace(client, False))
 
     def _some_governor(self) -> SimGovernor | None:
         alive = [governor for governor in self.governors if governor.alive]
