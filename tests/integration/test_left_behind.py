@@ -16,7 +16,7 @@ from rain import Client, blob, pickled, tasks
 from rain.client.submit import _put
 from rain.io import runtime
 from rain.io.launch import Launch, Program
-from rain.io.process import descendants
+from rain.io.process import descendants, parents
 from tests.integration.test_cli import Shell, ends, runtime_path, shell  # noqa: F401
 
 GUARD_S = 20.0
@@ -47,7 +47,9 @@ def named(client: Client, name: str) -> int:
 
 
 def below(client: Client) -> list[int]:
-    return descendants(client._cluster._launch.pid)
+    """What the guardian started itself; what a governor starts has the governor's name for a moment."""
+    guardian = client._cluster._launch.pid
+    return [pid for pid, parent in parents().items() if parent == guardian]
 
 
 def comm(pid: int) -> str:
@@ -165,7 +167,7 @@ def test_daemons_that_were_started_alone_have_a_keeper(shell: Shell) -> None:  #
 
 def test_rain_stop_leaves_no_folder(shell: Shell) -> None:  # noqa: F811
     before = in_memory()
-    address = shell.start("--local-governors", "[1]")
+    address = shell.start("--local-governors", "[]")
     file = runtime.read(runtime_path(shell, address))
     assert Path(file.logdir).parent == shell.temporary
     (constants,) = in_memory("rain-constants-") - before
@@ -185,7 +187,7 @@ def test_rain_stop_leaves_no_folder(shell: Shell) -> None:  # noqa: F811
 
 def test_rain_stop_removes_what_a_killed_guardian_could_not(shell: Shell) -> None:  # noqa: F811
     before = in_memory()
-    address = shell.start("--local-governors", "[1]")
+    address = shell.start("--local-governors", "[]")
     guardian = runtime.read(runtime_path(shell, address)).guardian
     for pid in [guardian, *descendants(guardian)]:
         try:
