@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rain import Client, DataInstance, Input, RainWarning, Session, TaskException, blob, pickled, remote
+from rain import Client, DataInstance, Input, RainWarning, Session, TaskException, pickled, remote
 from rain.common.limits import MIB
 from rain.common.spec import ObjectInfo
+from rain.executor.python_task import _explain_read_only
+from rain.io import memory
 from rain.io.codecs import encode_to_file
 from rain.io.data_instance import FileSource
 from rain.io.pickles import large_buffers
@@ -100,16 +102,6 @@ def test_what_was_asked_for_read_only_says_so_when_it_is_written(session: Sessio
     assert "assignment destination is read-only" in text
     assert "read-only, because they were loaded with writable=False. To change one, load it with writable=True" in text
     assert caught.traceback[-1].path != Path(__file__)
-    # pandas finds other words for that where a column is of times.
-    pandas = pytest.importorskip("pandas")
-
-    @remote(auto_encode="json")
-    def later(ctx: Any, frame: Input(load=True, writable=False)) -> None:  # type: ignore[valid-type]
-        frame.iloc[0, 0] = frame.iloc[1, 0]  # type: ignore[attr-defined]
-
-    frame = pandas.DataFrame({"t": pandas.date_range("2020", periods=20_000, freq="s", tz="UTC")})
-    with pytest.raises(TaskException, match="read-only, because they were loaded with writable=False"):
-        session.run(later(blob(frame, encode="arrow")))
     given, other = pickled(np.zeros(100_000)), pickled(np.zeros(100_000))
     with pytest.raises(ValueError, match="read-only"):
         write.local(given, other)
@@ -139,32 +131,50 @@ def test_clients_write_to_pages_of_their_own(client: Client) -> None:
     assert late[0] == 1
 
 
-def test_large_data_frames_can_be_changed_in_place(session: Session) -> None:
-    pandas = pytest.importorskip("pandas")
-
-    @remote(auto_load=True, auto_encode="pickle")
-    def change(ctx: Any, pickle: Any, arrow: Any) -> list[Any]:
-        for frame in (pickle, arrow):
-            frame.iloc[0, 0] = 99
-            frame.loc[1, "c"] = "b"
-            frame["n"] = frame["n"].fillna(0.0)
-        return [pickle.iloc[:2], arrow.iloc[:2]]
-
-    count = 50_000
-    frame = pandas.DataFrame({
-        "i": np.arange(count), "n": np.full(count, np.nan), "c": pandas.Categorical(["a", "b"] + ["a"] * (count - 2)),
-    })  # fmt: skip
-    for changed in session.run(change(pickled(frame), blob(frame, encode="arrow"))):
-        assert changed["i"].tolist() == [99, 1]
-        assert changed["n"].tolist() == [0.0, 0.0]
-        assert changed["c"].tolist() == ["a", "b"]
-
-
 def there_and_back(value: Any, path: Path) -> Any:
     """`value` as it is loaded where its file is mapped."""
     written: Any = encode_to_file(value, "pickle", str(path), 0)
     assert large_buffers(path.read_bytes())
     return DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle")).load()
+
+
+def test_data_frames_can_be_changed_in_place(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    count = 50_000
+    frame = there_and_back(pandas.DataFrame({
+        "i": np.arange(count), "n": np.full(count, np.nan), "t": pandas.date_range("2020", periods=count, freq="s"),
+        "c": pandas.Categorical(["a", "b"] + ["a"] * (count - 2)),
+    }), tmp_path / "frame")  # fmt: skip
+    frame.iloc[0, 0] = 99
+    frame.iloc[0, 2] = frame.iloc[1, 2]
+    frame.loc[1, "c"] = "a"
+    frame.fillna(0.0, inplace=True)
+    assert frame["i"].tolist()[:2] == [99, 1]
+    assert frame["t"].iloc[0] == frame["t"].iloc[1]
+    assert frame["n"].sum() == 0
+    assert set(frame["c"]) == {"a"}
+
+
+def test_the_error_of_a_write_is_explained_also_where_it_is_only_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(text: str) -> BaseException:
+        try:
+            try:
+                raise ValueError(text)
+            except ValueError:
+                raise AssertionError("Something has gone wrong") from None  # as pandas says of columns of times
+        except AssertionError as error:
+            return error
+
+    monkeypatch.setattr(memory, "why_read_only", "it is so")
+    explained, other = failed("assignment destination is read-only"), failed("something else")
+    for error in (explained, other):
+        _explain_read_only(error)
+    assert "read-only, because it is so. To change one, load it" in explained.__notes__[0]
+    assert not hasattr(other, "__notes__")
+    monkeypatch.setattr(memory, "why_read_only", "")
+    untold = failed("assignment destination is read-only")
+    _explain_read_only(untold)
+    assert not hasattr(untold, "__notes__")
 
 
 def test_sparse_matrices_can_be_changed_in_place(tmp_path: Path) -> None:
