@@ -200,7 +200,9 @@ def test_models_can_be_trained_on(tmp_path: Path) -> None:
     points = np.random.default_rng(1).normal(size=(1000, 2000))
     centers = there_and_back(cluster.MiniBatchKMeans(10, n_init=1).partial_fit(points), tmp_path / "centers")
     centers.partial_fit(points)
-    model = network.MLPRegressor((20,), warm_start=True, max_iter=2).fit(points[:, :1000], points[:, 0])
+    model = network.MLPRegressor(hidden_layer_sizes=(20,), warm_start=True, max_iter=2).fit(
+        points[:, :1000], points[:, 0]
+    )
     again = there_and_back(model, tmp_path / "model")
     before = again.coefs_[0].copy()
     again.fit(points[:, :1000], points[:, 0])
