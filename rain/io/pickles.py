@@ -25,10 +25,13 @@ import functools
 import io
 import pickle
 import struct
+import sys
 from typing import TYPE_CHECKING, Any
 
+from rain.io.reduce import Reducer, Reduction, reducer
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from typing_extensions import Buffer
 
@@ -46,7 +49,9 @@ _LONG_OPCODES = {pickle.BINBYTES8: b"b", pickle.BYTEARRAY8: b"a", pickle.BINUNIC
 _SHORT_OPCODES = {pickle.BINBYTES: b"b", pickle.BINUNICODE: b"u"}
 _PADDING = _SHORT_HEAD.size + 1  # bytes of a padding without content: opcode, length, POP
 
-_ENTRY = struct.Struct("<QQQcB6x")  # start of padding, start of payload, length, kind, whether it was a view
+_ENTRY = struct.Struct("<QQQcB6x")  # start of padding, start of payload, length, kind, whether it was a view:
+_VIEW = 1  # … of memory …
+_LIVE_VIEW = 2  # … that may be written whatever its owner says: nobody may see it read-only
 _FOOTER = struct.Struct("<QQ16s")  # where the index begins, number of entries, magic
 _MAGIC = b"rain\x00aligned\x00v1\n"
 
@@ -61,15 +66,10 @@ class _PlainPickler(pickle.Pickler):
     """Writes what ``pickle.dumps`` would, but gives up before it copies a large buffer."""
 
     def reducer_override(self, obj: Any) -> Any:
-        # Types that know their bytes before they are reduced: arrays, and Arrow's buffers.
-        kind = type(obj)
-        if hasattr(kind, "nbytes") or kind.__name__ == "Buffer":
-            try:
-                size = obj.nbytes if hasattr(kind, "nbytes") else obj.size
-            except Exception:
-                return NotImplemented  # a type that means something else by it
-            if isinstance(size, int) and size >= LARGE_BYTES:
-                raise _LargeFound
+        # Some types know their bytes before they are reduced.
+        known = reducer(type(obj))
+        if known is not None and known.bytes_of(obj) >= LARGE_BYTES:
+            raise _LargeFound
         return NotImplemented
 
 
@@ -121,18 +121,20 @@ def _payload_kind(before: bytes, chunk: Any) -> tuple[bytes, int] | None:
 class _Aligner:
     """Gets the chunks of a C pickler with protocol 5, writes them with the payloads aligned and an index behind."""
 
-    __slots__ = ("_entries", "_first", "_held", "_offset", "_write")
+    __slots__ = ("_entries", "_first", "_held", "_live", "_offset", "_write")
 
-    def __init__(self, write: Callable[[Any], Any]) -> None:
+    def __init__(self, write: Callable[[Any], Any], live: Container[int] = ()) -> None:
         self._write = write
+        self._live = live  # ids of buffers that nobody may see read-only
         self._offset = 0
         self._entries: list[bytes] = []
         self._held: bytes | None = None  # the last chunk: only the next one tells whether it ends with a head
         self._first = True
 
     def write(self, chunk: Any) -> int:
-        view = type(chunk) is pickle.PickleBuffer
-        if view:
+        view = 0
+        if type(chunk) is pickle.PickleBuffer:
+            view = _LIVE_VIEW if id(chunk) in self._live else _VIEW
             chunk = chunk.raw()
         held = self._held
         if held is not None:
@@ -162,7 +164,7 @@ class _Aligner:
             return kind[1] if len(held) - position == kind[1] else 0
         return kind[1] if 0 <= len(held) - position - kind[1] < 4 else 0
 
-    def _put_payload(self, held: bytes, head: int, payload: Any, view: bool) -> None:
+    def _put_payload(self, held: bytes, head: int, payload: Any, view: int) -> None:
         self._put(held[:-head])
         start = self._offset
         padding = -(start + _PADDING + head) % ALIGNMENT
@@ -221,16 +223,65 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
             return
         except _LargeFound:
             restart()
-    aligner = _Aligner(write)
-    if cloud:
-        _cloud_pickler()(aligner, protocol=5).dump(value)
-        aligner.finish()
-        return
-    pickle.Pickler(aligner, protocol=5).dump(value)
-    if not aligner.finish():
+    reduction = Reduction()
+    if "torch" in sys.modules:
+        _pickler(_Nowhere(), reduction, cloud, True).dump(value)
+    aligner = _Aligner(write, reduction.live)
+    _pickler(aligner, reduction, cloud).dump(value)
+    if not aligner.finish() and not reduction.used and not cloud:
         # An array of objects, for instance, has many bytes but no buffer that could be mapped.
         restart()
         pickle.Pickler(_Writer(write)).dump(value)
+
+
+def _pickler(file: Any, reduction: Reduction, cloud: bool, collecting: bool = False) -> Any:
+    """A pickler with our reducers; one that only collects writes nothing that matters, and gives no buffer a look."""
+    base: Any = pickle.Pickler
+    if cloud:
+        base = _cloud_pickler()
+    options = {"buffer_callback": _not_in_band} if collecting else {}
+    return _with_reducers(base)(file, reduction, collecting, **options)
+
+
+def _not_in_band(_buffer: Any) -> bool:
+    return False
+
+
+@functools.cache
+def _with_reducers(base: Any) -> Any:
+    """`base`, a class of picklers, with our reducers before its own."""
+    inner = getattr(base, "reducer_override", None)
+
+    class WithReducers(base):  # type: ignore[misc]
+        def __init__(self, file: Any, reduction: Reduction, collecting: bool, **options: Any) -> None:
+            super().__init__(file, protocol=5, **options)
+            self._reduction = reduction
+            self._collecting = collecting
+
+        def reducer_override(self, obj: Any) -> Any:
+            known = reducer(type(obj))
+            if known is not None:
+                found = self._reduced(known, obj)
+                if found is not NotImplemented:
+                    return found
+            return NotImplemented if inner is None else inner(self, obj)
+
+        def _reduced(self, known: Reducer, obj: Any) -> Any:
+            if self._collecting and known.collect is not None:
+                known.collected(obj, self._reduction)
+                return int, ()
+            return known.reduced(obj, self._reduction)
+
+    return WithReducers
+
+
+class _Nowhere:
+    """A file that forgets what is written."""
+
+    __slots__ = ()
+
+    def write(self, chunk: Any) -> int:
+        return len(chunk) if type(chunk) is bytes else 0
 
 
 def load(data: Buffer) -> Any:
@@ -255,10 +306,12 @@ def load(data: Buffer) -> Any:
     return pickle.loads(skeleton, buffers=_payloads(view, entries))
 
 
-def _payloads(view: memoryview, entries: list[tuple[int, int, int, bytes, bool]]) -> Iterator[Any]:
+def _payloads(view: memoryview, entries: list[tuple[int, int, int, bytes, int]]) -> Iterator[Any]:
     for _, payload, length, kind, is_view in entries:
         piece = view[payload : payload + length]
-        if is_view:
+        if is_view == _LIVE_VIEW and piece.readonly:
+            yield bytearray(piece)
+        elif is_view:
             yield piece
         elif kind == b"u":
             yield str(piece, "utf-8", "surrogatepass")
@@ -268,7 +321,7 @@ def _payloads(view: memoryview, entries: list[tuple[int, int, int, bytes, bool]]
             yield bytes(piece)
 
 
-def _read_index(view: memoryview) -> list[tuple[int, int, int, bytes, bool]]:
+def _read_index(view: memoryview) -> list[tuple[int, int, int, bytes, int]]:
     """The entries of an aligned pickle's index; empty for any other pickle."""
     size = len(view)
     if size < LARGE_BYTES:
@@ -282,7 +335,7 @@ def _read_index(view: memoryview) -> list[tuple[int, int, int, bytes, bool]]:
         start, payload, length, kind, is_view = _ENTRY.unpack_from(view, index + number * _ENTRY.size)
         if not position <= start < payload <= payload + length <= index:
             return []
-        entries.append((start, payload, length, kind, bool(is_view)))
+        entries.append((start, payload, length, kind, is_view))
         position = payload + length
     return entries
 

@@ -134,7 +134,21 @@ def _array_parts(note: Any) -> tuple[Any, Any] | None:
         return _argument(note, 2), _argument(note, 1)
     if _is(note, "numpy", "_reconstruct") and isinstance(note.state, Items):
         return _argument(note.state, 1), _argument(note.state, 2)
+    if _is(note, "numpy", "ndarray"):  # a view of a buffer
+        return _argument(note, 0), _argument(note, 1)
+    if isinstance(note, Made) and _is_ndarray_new(note.callable):  # the same of a subclass
+        return _argument(note, 1), _argument(note, 2)
     return None
+
+
+def _is_ndarray_new(called: Any) -> bool:
+    """Whether it is ``numpy.ndarray.__new__``, which pickles name by ``getattr``."""
+    return (
+        isinstance(called, Made)
+        and _is(called, "builtins", "getattr")
+        and _is(_argument(called, 0), "numpy", "ndarray")
+        and _argument(called, 1) == "__new__"
+    )
 
 
 def _shape(note: Any) -> tuple[int, ...] | None:

@@ -209,3 +209,14 @@ def test_large_values_elsewhere_are_not_fetched(monkeypatch):
     assert look.answer()["view"] == "pickle"
     with pytest.raises(RainException, match="VALUE_BYTES_MAX"):
         look.page(view="value")
+
+
+class Sub(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("kind", [np.ndarray, Sub])
+def test_arrays_around_a_buffer_show_as_arrays(kind):
+    value = np.zeros((100, 3000), "M8[s]").view(kind)[:, ::2]
+    found = facts(value)
+    assert (found["type"], found["shape"]) == ("numpy.ndarray", "100 x 1500")
