@@ -176,9 +176,8 @@ def check_columns(found: Any) -> None:
     expect(page).to_contain_text(re.compile("columns 65 . 128 of 150"))
     expect(head.filter(has_text="c64")).to_be_visible()
     expect(page.get_by_role("rowheader", name="499", exact=True)).to_be_visible()
-    expect(page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="499", exact=True))).to_contain_text(
-        "563"
-    )
+    row = page.get_by_role("row").filter(has=found.page.get_by_role("rowheader", name="499", exact=True))
+    expect(row).to_contain_text("563")
     following.click()
     expect(head).to_have_count(23)
     expect(following).to_be_disabled()

@@ -20,13 +20,17 @@ _COLUMNS = ("", "id", "name", "type", "state", "seconds", "governor", "")
 def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Rows of texts as lines with aligned columns; those in `right` are aligned to the right.
 
+    Names may hold anything: line ends and other control characters are escaped.
+
     Examples
     --------
-    >>> print(aligned([("a", "10"), ("bcd", "2")], right=[1]))
-    a    10
-    bcd   2
+    >>> print(aligned([("a", "10"), ("b\\nd", "2")], right=[1]))
+    a     10
+    b\\nd   2
     """
-    rows = list(rows)
+    from rain.notebook.inspect.safe import visible  # not needed to load the magics
+
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
