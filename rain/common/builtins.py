@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rain.common.errors import RainException
+from rain.common.wire import encode
 
 PYTHON = "py/"
 CONCAT = "builtin/concat"
@@ -106,7 +107,7 @@ class FunctionPayload(Config):
     modules: list[UserModule] = []
 
 
-encode_function = msgspec.msgpack.Encoder().encode
+encode_function = encode
 """`FunctionPayload` to bytes."""
 decode_function = msgspec.msgpack.Decoder(FunctionPayload).decode
 """Bytes to `FunctionPayload`. Raises `msgspec.MsgspecError`."""

@@ -25,8 +25,8 @@ import msgspec
 
 from rain.common.errors import ProtocolError
 from rain.common.limits import ACK_EVERY_FRAMES, UNACKED_BYTES_MAX
+from rain.common.wire import encode
 
-_encode = msgspec.msgpack.Encoder().encode
 M = TypeVar("M")
 
 
@@ -58,7 +58,7 @@ class Channel(Generic[M]):
         ProtocolError
             If more than `UNACKED_BYTES_MAX` bytes wait for the peer.
         """
-        packet = _encode((self._sent + 1, self.received, messages))
+        packet = encode((self._sent + 1, self.received, messages))
         if self._kept_bytes + len(packet) > UNACKED_BYTES_MAX and self._kept:
             raise ProtocolError(
                 f"the peer left {self._kept_bytes} bytes unacknowledged; UNACKED_BYTES_MAX is {UNACKED_BYTES_MAX} bytes"
@@ -128,7 +128,7 @@ class Channel(Generic[M]):
     def acknowledge(self) -> bytes:
         """A packet that says what was received and nothing else; it is not itself numbered or repeated."""
         self._since_ack = 0
-        return _encode((0, self.received, ()))
+        return encode((0, self.received, ()))
 
     def unacknowledged(self) -> list[bytes]:
         """The packets that the peer may not have had, oldest first."""

@@ -51,6 +51,17 @@ def encode_json(value: Any) -> bytes:
         return _encode_json(safe(value))
 
 
+def sendable(value: Any) -> Any:
+    """`value` itself if all its text can be encoded, else `safe`; for encoders that are not ours."""
+    try:
+        _encode_json(value)
+    except UnicodeEncodeError:
+        return safe(value)
+    except Exception:  # that encoder may know what to do with it
+        pass
+    return value
+
+
 def safe(value: Any) -> Any:
     """A copy of `value` in which all text can be encoded; what holds no text is shared with the original.
 

@@ -38,6 +38,7 @@ import msgspec
 
 import rain.io.codecs  # noqa: F401
 from rain.common.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
+from rain.common.wire import encode
 from rain.executor import loop
 from rain.executor.readonly import user_namespaces_work
 from rain.io.descriptors import restore_limit
@@ -52,7 +53,6 @@ _ORPHANS_WAIT_S = 2.0
 _OOM_SCORE = "300"  # when memory runs out, the kernel shall take an executor rather than governor or server
 
 _libc = ctypes.CDLL(None)
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(GovernorToZygote).decode
 
 
@@ -86,7 +86,7 @@ class Zygote:
 
     def serve(self) -> Executor | None:
         """Work until the governor is gone: None. In each forked child it returns too, with what the child needs."""
-        self._control.send(_encode(Ready(os.getpid())))
+        self._control.send(encode(Ready(os.getpid())))
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
@@ -134,7 +134,7 @@ class Zygote:
         if pid > 0:
             self._pids[message.executor_id] = pid
             self._ids[pid] = message.executor_id
-            self._control.send(_encode(Forked(message.executor_id, pid)))
+            self._control.send(encode(Forked(message.executor_id, pid)))
         return None
 
     def _bury(self) -> None:
@@ -154,7 +154,7 @@ class Zygote:
                 self._patience = time.monotonic() + _ORPHANS_WAIT_S
         if self._dead and (not self._kill_orphans() or time.monotonic() > self._patience):
             for exited in self._dead:
-                self._control.send(_encode(exited))
+                self._control.send(encode(exited))
             self._dead.clear()
 
     def _kill_orphans(self) -> bool:

@@ -25,7 +25,7 @@ from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, DEBUG_BYTES_MAX, RESULT_BYTES_MAX
 from rain.common.messages import ExecutorTask
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
-from rain.common.wire import encode
+from rain.common.wire import encode, safe
 from rain.io import cbor
 
 PROTOCOL = "cbor-1"
@@ -98,7 +98,10 @@ def encode_frame(message: str, data: Mapping[str, Any]) -> bytes:
         If `data` holds something that has no CBOR form, or is too long.
     """
     try:
-        item = cbor.dumps([message, data])
+        try:
+            item = cbor.dumps([message, data])
+        except UnicodeEncodeError:
+            item = cbor.dumps(safe([message, data]))
     except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError) as error:
         raise Cbor1Error(f"cannot be sent the {message}: {error}") from None
     if len(item) > CBOR_FRAME_BYTES_MAX:

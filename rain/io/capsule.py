@@ -8,6 +8,7 @@ import msgspec
 
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
+from rain.common.wire import encode, encode_json
 
 TASK_FILE = "task.json"
 CONFIG_FILE = "config.msgpack"
@@ -50,11 +51,11 @@ class Description(msgspec.Struct):
 def write_description(folder: str, description: Description) -> None:
     """Write a capsule's description and config."""
     spec = msgspec.structs.replace(description.spec, config=None)
-    text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(description, spec=spec)), indent=1)
+    text = msgspec.json.format(encode_json(msgspec.structs.replace(description, spec=spec)), indent=1)
     with open(os.path.join(folder, TASK_FILE), "wb") as file:
         file.write(text + b"\n")
     with open(os.path.join(folder, CONFIG_FILE), "wb") as file:
-        file.write(msgspec.msgpack.encode(description.spec.config))
+        file.write(encode(description.spec.config))
 
 
 def read_description(folder: str) -> Description:

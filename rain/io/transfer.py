@@ -26,6 +26,7 @@ from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, TRANSFER_STALL_S
 from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataList, DataPut, Listing
+from rain.common.wire import encode
 from rain.io import archive, inside
 from rain.io.files import NEVER_INLINE, Sink, StaleFile, Written, open_checked, same_directory
 from rain.io.held import Held
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from rain.io.link import DataConnection
 
 T = TypeVar("T")
-_encode = msgspec.msgpack.Encoder().encode
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 
 __all__ = [
@@ -172,7 +172,7 @@ def _reader_of_all(held: Held, request: DataGet) -> _Reader:
 
 def _listing(held: Held, request: DataList) -> bytes:
     with inside.of(held) as found:
-        return _encode(found.look(os.fsdecode(request.path), request.offset, request.count))
+        return encode(found.look(os.fsdecode(request.path), request.offset, request.count))
 
 
 def _reader_inside(held: Held, request: DataGet, path: str) -> _Reader:

@@ -21,6 +21,7 @@ import anywidget
 import traitlets
 
 from rain.common.errors import RainException
+from rain.common.wire import sendable
 from rain.notebook import assets
 
 REQUESTS_MAX = 32
@@ -125,7 +126,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _tell(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:  # not closed meanwhile
-            self.send(content, list(buffers) or None)
+            self.send(sendable(content), list(buffers) or None)
 
 
 # -- the pump --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import msgspec
 
 from rain.common.errors import RainException
 from rain.common.limits import EVENTS_BYTES_MAX, MIB
+from rain.common.wire import encode
 from rain.io.logs import open_log
 
 EVENT_TYPES = frozenset(
@@ -41,7 +42,6 @@ EVENT_TYPES = frozenset(
 """The types that are in the log, as `POST /events` names them."""
 
 BATCH_EVENTS_MAX = 1000
-WRITE_EVERY_S = 0.5
 FLUSH_S = 10.0
 _JOURNAL_BYTES_MAX = 4 * MIB
 
@@ -171,7 +171,6 @@ class EventLog:
         self.path = path
         self._bytes_max = bytes_max
         self._decode = msgspec.msgpack.Decoder(list[EventRecord]).decode
-        self._encode = msgspec.msgpack.Encoder().encode
         try:
             _make_private(path)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -226,12 +225,12 @@ class EventLog:
                 batch.set()
                 continue
             try:
-                records = self._encode(batch)
+                records = encode(batch)
                 self._make_room(len(records))
                 self._database.execute("INSERT INTO batches VALUES (?, ?, ?)", (batch[0].id, batch[-1].id, records))
                 self._bytes += len(records)
                 self.error = None
-            except sqlite3.Error as error:
+            except Exception as error:
                 # The log is a view: the server goes on without these events, and its status page says so.
                 self.error = str(error)
 

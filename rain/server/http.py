@@ -24,6 +24,7 @@ from rain.common.address import format_address, is_loopback
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.messages import ServerInfo
+from rain.common.wire import encode_json
 from rain.io.auth import Certificate
 from rain.server.event_log import EventLog, Query, as_json
 
@@ -197,14 +198,14 @@ class _Events(_Base):
         except (msgspec.MsgspecError, RainException) as error:
             self.set_status(400)
             self.set_header("Content-Type", "application/json")
-            self.finish(msgspec.json.encode({"error": str(error)}))
+            self.finish(encode_json({"error": str(error)}))
             return
         log = self.http.log
         log.push()
 
         def answer() -> bytes:
             log.flush()
-            return msgspec.json.encode([as_json(record) for record in log.query(query)])
+            return encode_json([as_json(record) for record in log.query(query)])
 
         body = await asyncio.get_running_loop().run_in_executor(None, answer)
         self.set_header("Content-Type", "application/json")
