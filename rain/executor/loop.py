@@ -30,6 +30,7 @@ from rain.common.ids import ID
 from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
 from rain.common.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
+from rain.common.threads import thread_environment
 from rain.common.wire import encode
 from rain.executor.control import Control
 from rain.executor.failure import describe
@@ -44,16 +45,6 @@ from rain.io import memory
 from rain.io.files import no_room
 from rain.io.inputs import before
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "RAYON_NUM_THREADS",
-)
 _UNMAP_AT_ONCE_BYTES = 16 * MIB
 """Results that are held are sent before more memory than this is unmapped, which takes its time."""
 
@@ -232,10 +223,7 @@ class Executor:
 
 def set_environment(setup: ExecutorSetup) -> None:
     """Set the environment variables of this process: thread counts of numeric libraries, then the tasks' own."""
-    threads = str(max(1, int(setup.resources.get("cpus", 1))))
-    for name in _THREAD_VARIABLES:
-        os.environ[name] = threads
-    os.environ.update(setup.env)
+    os.environ.update(thread_environment(setup.resources) | setup.env)
 
 
 def _reseed() -> None:

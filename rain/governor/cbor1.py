@@ -43,6 +43,7 @@ from rain.common.limits import (
 from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, Results, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.text import quote_output, shorten
+from rain.common.threads import thread_environment
 from rain.governor.cbor1_inputs import InputsChanged, Watched, check_inputs, lend
 from rain.governor.cbor1_outputs import is_quick, take_outputs
 from rain.governor.cbor1_wire import (
@@ -78,7 +79,6 @@ _RECEIVE_BYTES = 256 * KIB
 _EXIT_GRACE_S = 0.2
 _TRIM_EVERY_S = 2.0
 _CLOSED = "closed its connection"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _Executor:
@@ -275,8 +275,7 @@ class ForeignExecutors:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         executor.logs = tuple(os.open(os.path.join(setup.work_dir, name), flags, 0o600) for name in NAMES)
         self._listen(executor)
-        threads = str(max(1, int(setup.resources.get("cpus", 1))))
-        environment = dict.fromkeys(_THREAD_VARIABLES, threads) | setup.env
+        environment = thread_environment(setup.resources) | setup.env
         environment["RAIN_EXECUTOR_SOCKET"] = executor.socket_path
         environment["RAIN_EXECUTOR_ID"] = str(executor.id)
         command = resolved(self._commands[executor.kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))

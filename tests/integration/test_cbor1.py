@@ -27,6 +27,7 @@ from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
 from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
+from rain.common.threads import THREAD_VARIABLES
 from rain.governor import cbor1_wire as wire
 from rain.governor.cbor1 import ForeignExecutors
 from rain.governor.cbor1_outputs import take_outputs
@@ -481,6 +482,8 @@ async def test_environment_and_folder(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     assert not os.path.exists(path)  # one connection is all it is for
     assert os.path.dirname(folder) == setup.work_dir
     assert (empty, token) == ("empty", "no token")
+    environment = pathlib.Path(f"/proc/{rig.executors.pid(41)}/environ").read_bytes().split(b"\0")
+    assert {f"{name}=2".encode() for name in THREAD_VARIABLES} <= set(environment)
 
 
 @with_rig

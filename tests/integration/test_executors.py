@@ -24,6 +24,7 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.common.threads import THREAD_VARIABLES
 from rain.governor import executors as executors_module
 from rain.io.codecs import decode_value
 from rain.io.files import checksum
@@ -510,10 +511,19 @@ async def test_environment_and_imports(rig: Rig) -> None:
     def look(ctx):
         import helper_module
 
-        return helper_module.VALUE, os.environ["MINE"], os.environ["OMP_NUM_THREADS"], "RAIN_TOKEN" in os.environ
+        threads = {os.environ[name] for name in names}
+        return (
+            helper_module.VALUE,
+            os.environ["MINE"],
+            threads,
+            os.environ["OMP_NUM_THREADS"],
+            "RAIN_TOKEN" in os.environ,
+        )
 
-    rig.start(sys_path=["", *sys.path], cwd=str(home), env={"MINE": "yes"}, resources={"cpus": 3.0})
-    assert await rig.value(look) == (41, "yes", "3", False)
+    names = [name for name in THREAD_VARIABLES if name != "OMP_NUM_THREADS"]
+    env = {"MINE": "yes", "OMP_NUM_THREADS": "1"}
+    rig.start(sys_path=["", *sys.path], cwd=str(home), env=env, resources={"cpus": 3.0})
+    assert await rig.value(look) == (41, "yes", {"3"}, "1", False)
 
 
 @with_rig
