@@ -288,19 +288,25 @@ class Server:
 
     def _client_said(self, name: str, messages: list[Any]) -> None:
         for message in messages:
-            if isinstance(message, (Submit, Retry)) and any(constant.upload for constant in message.constants):
-                try:
-                    self._claim(message.constants)
-                except RainException as error:
-                    self._send(name, Failed(message.request, "rain", str(error)))
-                    continue
-            self._step(ev.ClientSaid(name, message))
+            trouble = self._claim(message.constants) if isinstance(message, Submit | Retry) else ""
+            self._step(ev.ClientSaid(name, message, trouble))
 
-    def _claim(self, constants: list[Constant]) -> None:
+    def _claim(self, constants: list[Constant]) -> str:
+        """Take over what was uploaded; what is wrong with it. The core refuses the request then, of which this may be
+        one piece of several."""
+        trouble = ""
         for constant in constants:
-            constant.file = self._constants.claim(constant) if constant.upload else None
+            constant.file = None  # whatever the client says
+            if constant.upload and not trouble:
+                try:
+                    constant.file = self._constants.claim(constant)
+                except Exception as error:
+                    if not isinstance(error, RainException):
+                        log.exception("constant %s cannot be taken over", constant.id)
+                    trouble = str(error) or type(error).__name__
             for names in self._sent.values():
                 names.discard(constant.upload or "")
+        return trouble
 
     def _client_gone(self, name: str, conversation: Conversation) -> None:
         self._constants.abandon(self._sent.pop(conversation.name, ()))

@@ -165,17 +165,17 @@ class ServerCore:
         kind = type(message)
         handler = _SESSION_REQUESTS.get(kind)
         if handler is not None:
-            self._session_request(client, message, handler)
+            self._session_request(client, message, handler, event.trouble)
         elif kind is m.Goodbye:
             sessions.leave_sessions(state, client)
         else:
             _CLIENT_REQUESTS[kind](state, client, message)
 
-    def _session_request(self, client: Client, message: Any, handler: Callable[..., None]) -> None:
+    def _session_request(self, client: Client, message: Any, handler: Callable[..., None], trouble: str) -> None:
         state = self.state
         session = client.sessions.get(message.session_id)
         if session is not None and not session.over:
-            handler(state, client, session, message)
+            handler(state, client, session, message, *([trouble] if trouble else []))
             return
         if session is None:
             text = f"session {message.session_id} is not open: it was closed, or never was this client's"

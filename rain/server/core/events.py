@@ -6,7 +6,7 @@ The shell turns IO into these and nothing else reaches the core. Rules that the 
 * a governor's `Register` comes as `GovernorJoined`, and before another of the same id the first one's `GovernorGone`;
 * after the events of one loop turn it steps `TurnEnded` once: that is when work is placed and batches leave;
 * `Tick` comes at least once a second, followed by `TurnEnded`;
-* a constant that names an upload comes with `Constant.file` set.
+* a constant that names an upload comes with `Constant.file` set, or its message with `trouble`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ class ClientPace(msgspec.Struct, gc=False):
 
 
 class ClientSaid(msgspec.Struct):
-    """The next message of a client."""
+    """The next message of a client; `trouble`: what is wrong with the uploads that it names, so that it is refused."""
 
     client_id: str
     message: ClientToServer
+    trouble: str = ""
 
 
 class GovernorJoined(msgspec.Struct):

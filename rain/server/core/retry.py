@@ -16,9 +16,11 @@ from rain.server.core.submit import Cut, Refused, check_objects, discard_uploads
 from rain.server.records import CANCELLED, FAILED, OBJ_FAILED, Client, Object, Session, Task
 
 
-def retry(state: State, client: Client, session: Session, message: Retry) -> None:
+def retry(state: State, client: Client, session: Session, message: Retry, trouble: str = "") -> None:
     """Answer `Retry`: all of it or nothing. With a task go those that it needs and those that failed because of it."""
     try:
+        if trouble:
+            raise Refused(trouble)
         chosen = _chosen(session, message.tasks)
         cut = Cut(session)
         check_objects(cut, message.objects, message.constants)

@@ -93,9 +93,13 @@ class Cut:
         self.refusal: str | None = None
 
 
-def submit(state: State, client: Client, session: Session, message: Submit) -> None:
-    """Answer `Submit`. Pieces are checked as they come, so that a large one never stands in memory twice."""
+def submit(state: State, client: Client, session: Session, message: Submit, trouble: str = "") -> None:
+    """Answer `Submit`. Pieces are checked as they come, so that a large one never stands in memory twice.
+
+    With `trouble`, what is wrong with uploads of this piece, all of the submit is refused: once, with its last piece.
+    """
     cut: Cut = client.gathering.pop(session.id, None) or Cut(session)
+    cut.refusal = cut.refusal or trouble or None
     cut.constants += message.constants
     cut.env = message.env or cut.env
     cut.modules += message.modules

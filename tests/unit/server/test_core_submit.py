@@ -216,3 +216,35 @@ def test_an_upload_that_did_not_arrive() -> None:
     id = rig.id()
     constant = m.Constant(id, 5, None, "upload-1", 1)
     assert "did not arrive" in rig.submit(more_objects=[ObjectSpec(id)], more_constants=[constant]).message
+
+
+def test_a_piece_whose_upload_cannot_be_taken_refuses_the_whole_submit_once() -> None:
+    rig = Rig()
+    rig.governor()
+    values = [rig.id() for _ in range(3)]
+    user = rig.task(values[1])
+    pieces = [
+        m.Submit(77, rig.session, [], [ObjectSpec(id)], [m.Constant(id, 1 << 20, None, f"upload-{number}")], [], True)
+        for number, id in enumerate(values)
+    ]
+    pieces.append(m.Submit(77, rig.session, [user], [ObjectSpec(user.outputs[0])], [], []))
+    for number, piece in enumerate(pieces):
+        if piece.constants and number != 1:
+            piece.constants[0].file = m.FileRef(f"/kept/{number}", 1, 1 << 20, 0)
+        rig.step(ev.ClientSaid(rig.client, piece, "it arrived with 3 bytes" if number == 1 else ""))
+    answers = [said for said in rig.to_client if getattr(said, "request", None) == 77]
+    assert answers == [m.Failed(77, "rain", "it arrived with 3 bytes")]
+    assert sorted(rig.discarded) == ["upload-0", "upload-1", "upload-2"]
+    assert not [said for said in rig.turn() if isinstance(said, m.Assign)]
+    # Nothing of it was taken: the same ids can be submitted.
+    assert isinstance(rig.submit(constants=dict.fromkeys(values, b"x")), m.Done)
+
+
+def test_a_retry_whose_upload_cannot_be_taken() -> None:
+    rig = Rig()
+    id = rig.id()
+    constant = m.Constant(id, 1 << 20, None, "upload")
+    retry = m.Retry(78, rig.session, None, [ObjectSpec(id)], [constant])
+    rig.step(ev.ClientSaid(rig.client, retry, "it did not arrive"))
+    assert rig.to_client[-1] == m.Failed(78, "rain", "it did not arrive")
+    assert rig.discarded == ["upload"]
