@@ -34,7 +34,7 @@ from rain.executor.readonly import ReadOnly
 from rain.io.deaths import Death, OomKills, what_is_known
 from rain.io.files import disk_full, file_limit, no_room
 from rain.io.inputs import spoil
-from rain.io.process import family, signal_all
+from rain.io.process import family, signal_all, signal_name
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LEFTOVERS_S = 1.0
@@ -357,11 +357,11 @@ def _checked(task: ExecutorTask) -> ExecuteConfig:
 def _ended(status: int, shell: bool) -> str:
     if status < 0:
         hint = f": it wrote more than RLIMIT_FSIZE ({file_limit()}) allows" if status == -signal.SIGXFSZ else ""
-        return f"was killed by signal {_signal_name(-status)}{hint}"
+        return f"was killed by signal {signal_name(-status)}{hint}"
     if shell and status == 127:
         return "ended with exit status 127 (command not found)"
-    if status > 128 and _signal_name(status - 128).startswith("SIG"):
-        return f"ended with exit status {status} (as a shell does after signal {_signal_name(status - 128)})"
+    if status > 128 and signal_name(status - 128).startswith("SIG"):
+        return f"ended with exit status {status} (as a shell does after signal {signal_name(status - 128)})"
     return f"ended with exit status {status}"
 
 
@@ -369,13 +369,6 @@ def _expected(codes: list[int]) -> str:
     if codes == [0]:
         return ""
     return f"; expected was {' or '.join(map(str, codes)) or 'none'}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
 
 
 def _end_leftovers() -> None:

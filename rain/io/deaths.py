@@ -12,6 +12,7 @@ import signal
 from typing import NamedTuple
 
 from rain.common.text import size_text
+from rain.io.process import signal_name
 
 _V2, _V1 = "memory.events", "memory.oom_control"
 
@@ -132,11 +133,7 @@ def describe_exit(status: int) -> str:
     if not os.WIFSIGNALED(status):
         return f"exited with status {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
-    try:
-        name = signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        name = f"SIG{number}"
-    return f"was killed by signal {name} ({signal.strsignal(number) or 'unknown'})"
+    return f"was killed by signal {signal_name(number)} ({signal.strsignal(number) or 'unknown'})"
 
 
 def was_sigkill(status: int) -> bool:

@@ -53,7 +53,7 @@ from typing import Any, NoReturn
 from rain.io.deaths import Death, OomKills, what_is_known
 from rain.io.keeper import PLACE, Folders
 from rain.io.logs import bound_log, open_log
-from rain.io.process import become_subreaper, descendants, parents, signal_all
+from rain.io.process import become_subreaper, descendants, parents, signal_all, signal_name
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
@@ -466,7 +466,7 @@ class Guardian:
 def describe_status(status: int) -> str:
     """What `os.waitpid` said, in words."""
     if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        return f"killed by {signal_name(os.WTERMSIG(status))}"
     return f"exit status {os.waitstatus_to_exitcode(status)}"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -220,9 +219,19 @@ def spawn(
         raise ResourceError(f"cannot start {command[0]}: {error.strerror}") from None
 
 
-def python_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs `module` with this interpreter."""
-    return [sys.executable, "-m", module, *arguments]
+def signal_name(number: int) -> str:
+    """A signal's name; real-time signals have none in `signal.Signals`.
+
+    Examples
+    --------
+    >>> signal_name(9), signal_name(signal.SIGRTMIN), signal_name(signal.SIGRTMIN + 6)
+    ('SIGKILL', 'SIGRTMIN', 'SIGRTMIN+6')
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        first = int(signal.SIGRTMIN)
+        return f"SIGRTMIN+{number - first}" if first < number < signal.SIGRTMAX else f"SIG{number}"
 
 
 # -- ending ---------------------------------------------------------------------------------------

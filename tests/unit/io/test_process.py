@@ -12,7 +12,10 @@ import threading
 import pytest
 
 from rain.common.errors import RainException
+from rain.governor.cbor1 import _how_it_ended
+from rain.governor.executors import describe_exit
 from rain.io import process
+from rain.io.guardian import describe_status
 
 
 def test_the_host_is_the_same_for_all_its_processes():
@@ -102,3 +105,15 @@ def test_no_secret_is_inherited(monkeypatch):
 def test_a_missing_program():
     with pytest.raises(RainException, match="cannot start /no/such/program"):
         process.spawn(["/no/such/program"])
+
+
+def test_every_signal_has_a_name():
+    """Real-time signals have none in `signal.Signals`; whoever tells of a death must not die of that."""
+    numbers = range(1, signal.SIGRTMAX + 1)
+    assert len({process.signal_name(number) for number in numbers}) == len(numbers)
+    assert process.signal_name(signal.SIGRTMIN + 6) == "SIGRTMIN+6"
+    for number in numbers:
+        name = process.signal_name(number)
+        assert name in describe_status(number)
+        assert name in describe_exit(number)
+        assert name in _how_it_ended(-number)
