@@ -8,12 +8,12 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active import get_active_session
-from rain.client.attributes import check_size_hint, check_user
 from rain.client.constants import Value, encoded, gathered
 from rain.client.io_spec import check_label
 from rain.client.pickling import collect
 from rain.client.state import ObjectRecord
 from rain.common import display
+from rain.common.attributes import check_size_hint, check_user
 from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID

@@ -10,7 +10,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from rain.client.attributes import check_size_hint
+from rain.common.attributes import check_size_hint
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.states import DataType

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rain.client.attributes import check_user
+from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
 from rain.common.text import is_unicode

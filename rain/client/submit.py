@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rain.client.attributes import check_size_hint, check_user
 from rain.client.function import has_other_hosts
 from rain.client.sites import describe, told
 from rain.client.state import ObjectRecord, Record, TaskRecord
 from rain.client.waiting import Operation
+from rain.common.attributes import check_size_hint, check_user
 from rain.common.builtins import PYTHON, ExecuteConfig, PyConfig
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX, KIB, MIB

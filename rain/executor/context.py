@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import msgspec
 
 from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
@@ -15,8 +12,6 @@ from rain.common.limits import DEBUG_BYTES_MAX
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.executor.staging import Staging
 from rain.io.data_instance import DataInstance
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Context:
@@ -145,26 +140,6 @@ class Context:
     def debug_text(self) -> str:
         """All lines of `debug`."""
         return "\n".join(self._debug)
-
-
-def check_user(values: Any, what: str) -> None:
-    """See that `values` is a dict of JSON-serialisable values.
-
-    Raises
-    ------
-    RainException
-        If it is not; names the key.
-    """
-    if not isinstance(values, dict):
-        raise RainException(f"{what} must be a dict, not {type(values).__name__}")
-    for key, value in values.items():
-        if not isinstance(key, str):
-            raise RainException(f"{what}: the key {key!r} is not a str")
-        try:
-            json.dumps(value)
-            _encode(value)  # which knows no integers of more than 64 bits
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise RainException(f"{what}[{key!r}] is not JSON-serialisable: {error}") from None
 
 
 def _check_label(label: str | None) -> None:

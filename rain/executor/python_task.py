@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from rain.common.attributes import check_user
 from rain.common.builtins import FunctionPayload, PyConfig, decode_function, read_config
 from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
@@ -27,7 +28,7 @@ from rain.common.messages import (
 )
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.common.text import shorten
-from rain.executor.context import Context, check_user
+from rain.executor.context import Context
 from rain.executor.failure import describe
 from rain.executor.modules import Ask, Modules
 from rain.executor.readonly import ReadOnly
@@ -356,10 +357,9 @@ def _note(error: BaseException, text: str) -> None:
 
 def _checked_user(user: Any) -> dict[str, Any]:
     try:
-        check_user(user, "ctx.info.user")
+        return check_user(user, "ctx.info.user")
     except RainException as error:
         raise _Misuse(str(error)) from None
-    return dict(user)
 
 
 def _loaded(instance: DataInstance, writable: bool) -> Any:

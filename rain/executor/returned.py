@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rain.common.attributes import check_user
 from rain.common.content_type import is_subtype, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
 from rain.common.messages import ExecutorInput, FileRef, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.context import check_user
 from rain.executor.staging import StagedDirectory, StagedFile, Staging
 from rain.io.data_instance import DataInstance
 from rain.io.files import checksum

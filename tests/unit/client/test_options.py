@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rain import RainException
-from rain.client.attributes import check_user
 from rain.client.options import Options
+from rain.common.attributes import check_user
 
 
 def test_nothing_given() -> None:

@@ -6,10 +6,10 @@ import linecache
 
 import pytest
 
+from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.text import shorten
 from rain.executor import failure
-from rain.executor.context import check_user
 from rain.executor.failure import class_names, describe, traceback_text
 
 
@@ -28,8 +28,8 @@ def test_frames_of_rain_are_left_out() -> None:
     error = describe(caught(use), {})
     assert error.kind == "exception"
     assert "check_user([]" in error.message
-    assert "context.py" not in error.message
-    assert error.message.endswith("rain.common.errors.RainException: it must be a dict, not list")
+    assert "attributes.py" not in error.message
+    assert error.message.endswith("it is a dict of JSON-serialisable values, not list")
 
 
 def test_rains_own_complaints_need_no_traceback() -> None:

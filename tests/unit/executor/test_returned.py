@@ -117,7 +117,7 @@ def test_instances(staging: Staging) -> None:
     assert "no subtype of the declared 'text'" in complaint(staging, made, spec(content_type="text"))
     assert "it is a blob" in complaint(staging, made, spec(data_type="dir"))
     made.info.user["bad"] = object()
-    assert "['bad'] is not JSON-serialisable" in complaint(staging, made, spec())
+    assert "['bad'] is object, which is not JSON-serialisable" in complaint(staging, made, spec())
 
 
 def test_an_input_passes_through(staging: Staging) -> None:
