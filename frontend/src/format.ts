@@ -12,15 +12,18 @@ export function seconds(value: number | null | undefined): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+// As rain.common.text.size_text writes it.
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined) return "";
-  if (value < 1000) return `${value} B`;
-  let v = value;
-  for (const unit of ["KB", "MB", "GB", "TB"]) {
-    v /= 1000;
-    if (v < 999.5) return `${v < 9.95 ? v.toFixed(1) : Math.round(v)} ${unit}`;
+  if (value < 1024) return `${value} byte${value === 1 ? "" : "s"}`;
+  let v = value / 1024;
+  let unit = "KiB";
+  for (const larger of ["MiB", "GiB", "TiB"]) {
+    if (v < 1024) break;
+    v /= 1024;
+    unit = larger;
   }
-  return `${Math.round(v / 1000)} PB`;
+  return `${v.toFixed(1)} ${unit}`;
 }
 
 export function count(value: number): string {

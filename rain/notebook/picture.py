@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from rain.common.look import LOOKS, NEW, Look
+from rain.common.text import size_text
 from rain.notebook.labels import (
     FONT,
     FONT_SIZE,
@@ -337,7 +338,7 @@ class _Drawing:
         if status.get("d") is not None:
             words.append(_seconds(status["d"]))
         if status.get("z") is not None:
-            words.append(_bytes(status["z"]))
+            words.append(size_text(status["z"]))
         if status.get("e"):
             words.append(shortened(str(status["e"]), ERROR_CHARS_MAX))
         return ", ".join(word for word in words if word)
@@ -439,12 +440,3 @@ def _seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _bytes(size: int) -> str:
-    amount, unit = float(size), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            break
-        amount /= 1024
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"

@@ -30,5 +30,5 @@ test("it stops when it is told to", async () => {
 
 test("what is too large, or stands still, is an error", async () => {
   await assert.rejects(fetchAll(kernel(DOWNLOAD_BYTES_MAX + 1), [], () => true), TooLarge);
-  await assert.rejects(fetchAll(kernel(10, 0), [], () => true), /sent nothing after 0 B of 10 B/);
+  await assert.rejects(fetchAll(kernel(10, 0), [], () => true), /sent nothing after 0 bytes of 10 bytes/);
 });

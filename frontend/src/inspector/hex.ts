@@ -62,7 +62,7 @@ export function hexView(scope: Scope, first: HexPage): HTMLElement {
       jump.toggleAttribute("aria-invalid", to === null);
     },
   });
-  const text = size < 1000 ? bytes(size) : `${bytes(size)} (${count(size)} bytes)`;
+  const text = size < 1024 ? bytes(size) : `${bytes(size)} (${count(size)} bytes)`;
   return h(
     "div",
     { class: "rain-view" },

@@ -183,7 +183,7 @@ class Inspector {
     const { size } = overview;
     const list: [string, string][] = [];
     if (overview.id) list.push(["id", overview.id]);
-    if (size !== null) list.push(["size", size < 1000 ? `${size} bytes` : `${bytes(size)} (${count(size)} bytes)`]);
+    if (size !== null) list.push(["size", size < 1024 ? bytes(size) : `${bytes(size)} (${count(size)} bytes)`]);
     if (overview.digest) list.push(["digest", overview.digest]);
     if (overview.holders?.length) list.push(["held by", overview.holders.join(", ")]);
     const maker = made(overview.maker);

@@ -36,9 +36,9 @@ test("what is known has a name, a unit and its place; the rest is shown as it is
       "cpus in use: 4 of 4",
       "gpus: 1 of 2",
       "load: 2.00",
-      "store in memory: 1.0 MB of 4.0 MB",
-      "store on disk: 0 B",
-      "small results: 10 B",
+      "store in memory: 976.6 KiB of 3.8 MiB",
+      "store on disk: 0 bytes",
+      "small results: 10 bytes",
       "executors: 3, 2 at work",
       "fan: 1.23",
     ],
@@ -48,7 +48,7 @@ test("what is known has a name, a unit and its place; the rest is shown as it is
     [0.5, 0.5, 0.25],
   );
   const host = measures({ ...GOVERNOR, load: { memory_percent: 50, host_max_bytes: 8e9, host_used_bytes: 4e9 } });
-  assert.equal(host.find(({ key }) => key === "memory")?.text, "4.0 GB of 8.0 GB");
+  assert.equal(host.find(({ key }) => key === "memory")?.text, "3.7 GiB of 7.5 GiB");
 });
 
 test("a processor's load from the best that is there", () => {

@@ -246,8 +246,3 @@ def test_text_line() -> None:
 )
 def test_times(seconds: float, text: str) -> None:
     assert pictures._seconds(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 << 40, "3.0 TiB")])
-def test_sizes(size: int, text: str) -> None:
-    assert pictures._bytes(size) == text
