@@ -6,7 +6,7 @@ A frame is two little-endian ``u32`` lengths, then a header (a msgpack item) and
 
     | header bytes : u32 | payload bytes : u32 | header | payload |
 
-`encode_frame` gives the prefix and header as one bytes object, the payload stays the caller's buffer: nothing is
+`encode_prefix` gives the prefix and header as one bytes object, the payload stays the caller's buffer: nothing is
 joined. `FrameDecoder` takes whatever a socket gave and yields whole frames; it checks both lengths against a maximum
 before anything is allocated for them.
 """

@@ -347,7 +347,7 @@ def _brief(client: Client) -> dict[str, Any]:
 
 
 class InspectorWidget(LiveWidget):
-    """Looks into one data instance.
+    """Looks into one data instance; see `inspection_of`.
 
     Parameters
     ----------

@@ -153,12 +153,6 @@ class GovernorCore:
         values.update({f"{name}_used": total[name] - free[name] for name in total})
         return values
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing runs and nothing is on its way, so that no `Tick` is needed."""
-        state = self._state
-        return not (state.executors or state.builtins or state.fetching)
-
     def check(self) -> None:
         """Assert all invariants; for tests."""
         check(self._state)

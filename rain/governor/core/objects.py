@@ -129,7 +129,7 @@ def pump_fetches(state: State) -> None:
     """Start the most urgent transfers while there are slots."""
     while state.wanted and len(state.fetching) < GOVERNOR_TRANSFERS_MAX:
         obj = heappop(state.wanted)[2]
-        # An entry may be outdated; a cancelled fetch that is still out is waited for (`fetch_answered`).
+        # An entry may be outdated; a cancelled fetch that is still out is waited for (`fetch_done`).
         if obj.presence is Presence.WANTED and obj.id not in state.fetching:
             source = obj.source
             assert source is not None
