@@ -28,7 +28,7 @@ from rain.common.address import format_address, is_loopback, parse_address
 from rain.common.errors import ProtocolError, RainException
 from rain.common.framing import PREFIX, encode_prefix
 from rain.common.limits import CHUNK_BYTES, HANDSHAKE_S, KIB
-from rain.common.messages import DataMessage
+from rain.common.messages import DataError, DataMessage
 from rain.common.wire import encode
 from rain.io import auth
 from rain.io.auth import Credentials, WrongPeer
@@ -364,6 +364,8 @@ async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> str:
 
 _DATA_HEADER_BYTES = 64 * KIB
 _WRITE_BYTES = 256 * KIB
+_ERROR_CHARS_MAX = 8 * KIB
+"""Of the text of an error, which may be as long as what it is about; a peer gives up a longer header."""
 _decode_data = msgspec.msgpack.Decoder(DataMessage).decode
 
 
@@ -471,6 +473,8 @@ class DataConnection(asyncio.BufferedProtocol):
         ConnectionError
             If the connection is gone.
         """
+        if isinstance(message, DataError):
+            message.message = message.message[:_ERROR_CHARS_MAX]
         self._transport.write(encode_prefix(encode(message)))
         await self._sent()
 

@@ -28,6 +28,7 @@ from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLI
 from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.threads import THREAD_VARIABLES
+from rain.governor import cbor1
 from rain.governor import cbor1_wire as wire
 from rain.governor.cbor1 import ForeignExecutors
 from rain.governor.cbor1_outputs import take_outputs
@@ -516,6 +517,26 @@ async def test_inputs_of_all_sizes(rig: Rig) -> None:
             assert seen.st_mode & 0o777 == 0o444
         assert not list(rig.folder.rglob("made"))  # moved out, so that the next task finds the folder empty
     assert b"empty\n" in (await rig.output("where")).data
+
+
+@with_rig
+async def test_inputs_beyond_what_a_call_takes_along(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cbor1, "CBOR_CALL_BYTES_MAX", 10)
+    setup = rig.start()
+    lent = pathlib.Path(setup.work_dir) / "inputs"
+    for data in (b"few", b"more than ten", b"y" * (INLINE_BYTES_MAX + 1), b"few"):
+        output = await rig.output("file", rig.input(data))
+        assert (pathlib.Path(output.file.path).read_bytes() if output.file else output.data) == data
+        assert not lent.exists()  # lent for the call only
+    cached = rig.input(b"more than ten")
+    assert (await rig.output("hello", cached)).data == b"Hello more than ten"
+
+
+def test_infos_that_could_not_be_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "RESULT_BYTES_MAX", 100)
+    wire.decode_result(good_result(info={"user": {"a": "x" * 50}}), example_task())
+    with pytest.raises(wire.Cbor1Error, match="RESULT_BYTES_MAX"):
+        wire.decode_result(good_result(info={"user": {"a": "x" * 200}}), example_task())
 
 
 @with_rig

@@ -21,7 +21,7 @@ from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.framing import encode_prefix
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, DEADLINES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX, Deadlines
-from rain.common.messages import DataEnd, DataGet, Hello, Message, Welcome
+from rain.common.messages import DataEnd, DataError, DataGet, Hello, Message, Welcome
 from rain.io import auth, link, listener, transport
 from rain.io.auth import Credentials
 from rain.io.transport import Listener, converse, listen, open_data
@@ -756,6 +756,24 @@ async def test_the_end_of_a_data_connection_is_an_error_for_its_reader():
     with pytest.raises(ConnectionError, match="was closed"):
         await connection.receive()
     assert connection.closed
+    server.listener.close()
+
+
+@in_loop
+async def test_an_error_of_any_length_arrives():
+    server = Server()
+
+    async def refuse(connection):
+        await connection.receive()
+        await connection.send(DataError("\udce9" + "why" * 100_000, missing=True))
+
+    server.listener._on_data = refuse
+    connection = await open_data(server.address, server.credentials)
+    await connection.send(DataGet(ID(1, 1)))
+    error = await connection.receive()
+    assert error.message.startswith("\\udce9whywhy")
+    assert error.missing
+    connection.close()
     server.listener.close()
 
 
