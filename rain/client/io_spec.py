@@ -76,7 +76,7 @@ class InputBase:
     content_type : str, optional
         Given to an object without one; an object that has one must fit.
     write : bool
-        Whether a program gets a private writable copy instead of a read-only link.
+        Whether a program gets a private writable copy instead of a read-only file.
     writable : bool
         Whether a function may change the loaded value: its own pages of it, which nobody else sees. False makes large
         arrays read-only, so that changing them is an error.

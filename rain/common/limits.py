@@ -157,6 +157,10 @@ CRASHES_MAX = 3
 """Attempts of a task that may end in a crash before the task fails."""
 TASK_OUTPUT_BYTES_MAX = 64 * KIB
 """Tail of each of stdout and stderr that is kept with a task."""
+PROGRAM_COPY_BYTES_MAX = 256 * KIB
+"""An input's file up to this size is copied for a program where it cannot be mounted; a larger one is a link."""
+PROGRAM_MOUNTS_MAX = 20_000
+"""Inputs that are mounted for one program; the host allows a process so many at most (fs.mount-max: 100,000)."""
 OUTPUT_TASKS_MAX = 100
 """Tasks of which one `GetOutput` may ask what they wrote."""
 ECHO_EVERY_S = 0.2

@@ -4,13 +4,18 @@ Theory of operation
 -------------------
 Everything happens relative to the current directory, which is the executor's empty task folder.
 
-An input file is a symbolic link to a read-only file: to the store's own if it has one, otherwise to a file that is
-written for it. A directory is a real tree of folders whose files are such links; so a program may add to it without
-touching the object. Where a writable input is asked for, it is a copy.
+Where mounts are possible (see `rain.executor.readonly`), a stored input is one: of the store's own file or directory.
+The program cannot change it, nor remove it, nor add to such a directory. Elsewhere a file is cloned where the file
+system can do that, copied if it is small, and otherwise a symbolic link to the store's read-only file.
 
-An output is moved out of the folder by renaming where the file system allows, read or copied where not. An output that
-turns out to be a whole input is not looked at: it is that input's data. Links that lead out of an output directory are
-replaced by what they lead to, since the folder behind them goes away.
+A directory in which an output or another input lies has to be a real tree of folders: its files are cloned, copied or
+links, as where there are no mounts, so that the program may add to it without touching the object. Where a writable
+input is asked for, it is a copy.
+
+After the program's end links take the places of mounts. An output is moved out of the folder by renaming where the file
+system allows, read or copied where not. An output that turns out to be a whole input is not looked at: it is that
+input's data. Links that lead out of an output directory are replaced by what they lead to, since the folder behind them
+goes away.
 """
 
 from __future__ import annotations
@@ -24,14 +29,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from rain.common.builtins import ExecuteConfig, MappedInput
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX
+from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX, PROGRAM_COPY_BYTES_MAX
 from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.executor.mounts import Mounts
 from rain.executor.readonly import ReadOnly
 from rain.io.files import checksum, checksum_fd, file_ref, no_room
 from rain.io.inputs import damaged
 from rain.io.outputs import Outgoing
-from rain.io.tree import copy_file, is_within
+from rain.io.tree import clone_file, copy_file, is_within, read_only
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED_MAX = 10
@@ -53,14 +59,23 @@ class LentFiles:
         self._fd = -1
         self._names: list[str] = []
 
-    def write(self, data: bytes) -> str:
-        """The path of a new read-only file with these bytes."""
+    @property
+    def protected(self) -> bool:
+        """Whether programs cannot write to the files, whatever their privileges."""
+        self._open()
+        return self._read_only.guards(f"{self.folder}/0")
+
+    def _open(self) -> None:
         if self._fd < 0:
             os.makedirs(self.folder, exist_ok=True)
             os.chmod(self.folder, 0o755)
             # Opened before it becomes read-only: through this descriptor it stays writable for us.
             self._fd = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             self._read_only.protect(self.folder)
+
+    def write(self, data: bytes) -> str:
+        """The path of a new read-only file with these bytes."""
+        self._open()
         name = str(len(self._names))
         self._names.append(name)
         _write_new(name, data, 0o444, self._fd)
@@ -99,6 +114,9 @@ class Workspace:
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
         self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
+        self._mounts = Mounts()
+        self._shared: frozenset[str] = frozenset()  # paths in which something else lies too
+        self._copied: dict[str, tuple[int, int, int]] = {}  # inode, size and time of copies
         self._watched: list[tuple[str, int, int, ID]] = []
         self._lenders = {lent.folder}
 
@@ -113,6 +131,7 @@ class Workspace:
             For a path that leaves the folder or is taken, and when the disk is full.
         """
         self._inputs = inputs
+        self._shared = _shared_paths(config)
         for mapped in config.inputs:
             value = inputs[mapped.index]
             path = inner_path(mapped.path, "input")
@@ -122,6 +141,16 @@ class Workspace:
                 text = f"input {_name(value.spec)} cannot be mapped to {mapped.path!r}: {error.strerror}"
                 raise (no_room(error, os.path.abspath(path), value.info.size) or RainException(text)) from None
             self._mapped[path] = mapped
+        self._mounts.enter(self._read_only.guards)
+
+    def ended(self, config: ExecuteConfig) -> None:
+        """The program has ended, or will not be started: undo what was only for it. Idempotent."""
+        self._mounts.leave(keep=bool(config.outputs))
+
+    @property
+    def has_mounts(self) -> bool:
+        """Whether there are inputs that the program can neither change nor remove."""
+        return len(self._mounts) > 0
 
     def _map(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
         parent = os.path.dirname(path)
@@ -129,13 +158,39 @@ class Workspace:
             os.makedirs(parent, exist_ok=True)
         if value.spec.data_type == "dir":
             self._map_tree(path, mapped, value)
-        elif value.data is not None and (mapped.write or not self._read_only.needed):
+        elif value.data is not None and (mapped.write or self._may_be_own(path)):
             _write_new(path, value.data, 0o644 if mapped.write else 0o444)
         elif mapped.write:
             copy_file(self._lend(value), path)
         else:
             root = self._roots[path] = self._lend(value)
+            if self._can_mount(root, path):
+                self._mounts.want(root, path, is_dir=False)
+            else:
+                self._show(root, path, value.spec.id)
+
+    def _may_be_own(self, path: str) -> bool:
+        """Whether a few bytes may be a file of the program's own: its mode keeps the program from writing to it."""
+        return os.geteuid() != 0 or path in self._shared or not self._lent.protected
+
+    def _can_mount(self, root: str, path: str) -> bool:
+        return path not in self._shared and self._read_only.guards(root) and not self._mounts.full
+
+    def _show(self, root: str, path: str, id: ID) -> None:
+        """Let the program see the store's file `root` at `path`, without a mount."""
+        copied = clone_file(root, path)
+        if not copied and os.stat(root).st_size <= PROGRAM_COPY_BYTES_MAX:
+            copy_file(root, path, 0o444)
+            copied = True
+        if not copied:
+            self._watch(root, os.stat(root), id)
             os.symlink(root, path)
+            return
+        seen = os.stat(root)
+        os.chmod(path, read_only(seen.st_mode))
+        # No write ends with a time like this, so that one cannot be missed.
+        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns - 1))
+        self._copied[path] = _identity(path)
 
     def _lend(self, value: ExecutorInput) -> str:
         """The path of a file with the blob's bytes that the program cannot write."""
@@ -174,7 +229,14 @@ class Workspace:
             raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
         root = self._roots[path] = _present_path(value.path)
         self._borrow(root)
+        mounted = not mapped.write and not os.path.exists(path) and self._can_mount(root, path)
+        if mounted and not self._read_only.hides(os.path.dirname(root)):
+            self._mounts.want(root, path, is_dir=True)
+            return
         entries = self._entries(root)
+        if mounted and self._can_mount(root, path):  # no file there has to be shown in another way
+            self._mounts.want(root, path, is_dir=True)
+            return
         os.makedirs(path, exist_ok=True)
         id = value.spec.id
         for entry in entries:
@@ -186,8 +248,7 @@ class Workspace:
             elif mapped.write:
                 copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
             else:
-                self._watch(entry.path, entry.stat(), id)
-                os.symlink(entry.path, here)
+                self._show(entry.path, here, id)
 
     def _entries(self, root: str) -> list[os.DirEntry[str]]:
         """All that is below `root`, folders before what is in them."""
@@ -287,9 +348,40 @@ class Workspace:
             return None
         value = self._inputs[mapped.index]
         if is_dir:
-            return value if _same_tree(self._roots[path], path) else None
-        same = os.path.islink(path) and os.readlink(path) == self._roots.get(path)
-        return value if same else None
+            return value if self._same_tree(self._roots[path], path) else None
+        return value if self._is_same(self._roots.get(path), path) else None
+
+    def _is_same(self, root: str | None, path: str) -> bool:
+        """Whether `path` still is what stands there for the store's file `root`."""
+        if os.path.islink(path):
+            return os.readlink(path) == root
+        return path in self._copied and _identity(path) == self._copied[path]
+
+    def _same_tree(self, root: str, path: str) -> bool:
+        """Whether `path` still is what was laid out for the directory `root`."""
+        if os.path.islink(path):
+            return os.readlink(path) == root
+        folders = [(root, path)]
+        while folders:
+            there, here = folders.pop()
+            found = set(os.listdir(here))
+            for entry in os.scandir(there):
+                if entry.name not in found:
+                    return False
+                found.remove(entry.name)
+                other = f"{here}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    if os.path.islink(other) or not os.path.isdir(other):
+                        return False
+                    folders.append((entry.path, other))
+                elif entry.is_symlink():
+                    if not os.path.islink(other) or os.readlink(other) != os.readlink(entry.path):
+                        return False
+                elif not self._is_same(entry.path, other):
+                    return False
+            if found:
+                return False
+        return True
 
     def discard(self) -> None:
         """Remove the outputs that were brought to the store; the attempt failed."""
@@ -400,28 +492,21 @@ def _present_path(path: str) -> str:
     return os.path.realpath(path) if os.path.islink(path) else path
 
 
-def _same_tree(source: str, path: str) -> bool:
-    """Whether `path` still is what was laid out for the directory `source`."""
-    folders = [(source, path)]
-    while folders:
-        there, here = folders.pop()
-        found = set(os.listdir(here))
-        for entry in os.scandir(there):
-            if entry.name not in found:
-                return False
-            found.remove(entry.name)
-            other = f"{here}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if os.path.islink(other) or not os.path.isdir(other):
-                    return False
-                folders.append((entry.path, other))
-                continue
-            wanted = os.readlink(entry.path) if entry.is_symlink() else entry.path
-            if not os.path.islink(other) or os.readlink(other) != wanted:
-                return False
-        if found:
-            return False
-    return True
+def _identity(path: str) -> tuple[int, int, int]:
+    seen = os.lstat(path)
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+def _shared_paths(config: ExecuteConfig) -> frozenset[str]:
+    """Paths of inputs that are also paths of outputs, or in which there are outputs or other inputs, or which are in
+    outputs."""
+    inputs = [os.path.normpath(mapped.path or ".") for mapped in config.inputs]
+    outputs = {os.path.normpath(mapped.path or ".") for mapped in config.outputs}
+    shared = {"."}
+    for path in {*inputs, *outputs}:
+        shared.update(_above(path))
+    shared.update(path for path in inputs if path in outputs or any(folder in outputs for folder in _above(path)))
+    return frozenset(shared)
 
 
 def _escaping(path: str, folders: Sequence[str]) -> str:
@@ -442,7 +527,7 @@ def _length(path: str) -> int:
 
 def _above(path: str) -> Iterator[str]:
     """The folders on the way to the short relative `path`, the deepest first."""
-    if path == ".":
+    if path == "." or path.startswith("/"):  # nothing that is taken leads there
         return
     while path := os.path.dirname(path):
         yield path

@@ -45,6 +45,13 @@ _DEFAULT_SIGNALS = (
 )  # fmt: skip
 """An ignored signal would stay ignored in the program; Python ignores two of these."""
 
+_REFUSALS = (
+    b"Read-only file system",
+    b"Permission denied",
+    b"Device or resource busy",
+    b"Value too large for defined data type",  # a new file in a folder of nobody's
+)
+
 
 _MARK_EVERY_S = 1.0
 """How often at most the kernel's count of processes killed for lack of memory is noted before a program starts."""
@@ -135,6 +142,7 @@ class _Attempt:
         except OSError as failure:
             full = no_room(failure, failure.filename or f"{os.path.abspath('.')}/")
             error = TaskError("rain", str(full) if full else f"the program could not be run: {failure}")
+        self.space.ended(self.config)
         changed = self.space.changed_inputs()
         (stdout, out), (stderr, err) = self._tails(error is not None or bool(changed))
         if error is not None:
@@ -158,6 +166,7 @@ class _Attempt:
         finally:
             for fd in opened:
                 os.close(fd)
+            self.space.ended(config)
         if self.runner.interrupted:
             raise _Cancelled
         if status not in config.exit_codes:
@@ -279,7 +288,12 @@ class _Attempt:
         room = os.statvfs(".")
         if room.f_bavail * room.f_frsize < MIB:
             lines.append(str(disk_full(f"{os.path.abspath('.')}/")))
-        lines.append(quote_output("stderr", self._tails(True)[1][0]))
+        wrote = self._tails(True)[1][0]
+        if self.space.has_mounts and any(text in wrote for text in _REFUSALS):
+            lines.append(
+                "Inputs are read-only, directories as a whole; with write=True the program has a copy of its own"
+            )
+        lines.append(quote_output("stderr", wrote))
         return "\n".join(lines)
 
     def _tails(self, failed: bool) -> list[tuple[bytes, int]]:

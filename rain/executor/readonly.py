@@ -106,7 +106,7 @@ class ReadOnly:
             return False
         self._mounted.discard(folder)
         self._safe.discard(folder)
-        _check(_libc.umount2(os.fsencode(folder), _MNT_DETACH), "umount2")
+        unmount(folder)
         if not self._weaken():
             self._mount_read_only(folder)
         return True
@@ -247,6 +247,16 @@ def bind(source: str, target: str, *, read_only: bool) -> None:
     except OSError:
         _libc.umount2(path, _MNT_DETACH)
         raise
+
+
+def unmount(path: str) -> None:
+    """Undo the last mount at `path`, and all mounts inside of it; at once, whoever still uses them.
+
+    Raises
+    ------
+    OSError
+    """
+    _check(_libc.umount2(os.fsencode(path), _MNT_DETACH), "umount2")
 
 
 def _namespace_of_nobody() -> int:

@@ -326,12 +326,13 @@ async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
         return ctx.stage_directory("d")
 
     rig.start()
-    (rig.folder / "b").write_bytes(b"blob")
-    (rig.folder / "t").mkdir()
-    (rig.folder / "t" / "f").write_text("inner")
+    objects = rig.folder / "objects"
+    (objects / "t").mkdir(parents=True)
+    (objects / "b").write_bytes(b"blob")
+    (objects / "t" / "f").write_text("inner")
     inputs = (
-        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(rig.folder / "b")),
-        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), None, None, str(rig.folder / "t")),
+        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(objects / "b")),
+        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), None, None, str(objects / "t")),
     )
     result = await rig.run(stage, Obj(3), Obj(4), inputs=inputs, outputs=[ObjectSpec(ID(0, 0), "d", None, "dir")])
     assert result.error is None, result.error.message
@@ -339,8 +340,6 @@ async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
     assert (tree / "blob").read_bytes() == b"blob"
     assert (tree / "tree" / "f").read_text() == "inner"
     assert not (tree / "blob").is_symlink()
-    assert (tree / "blob").samefile(rig.folder / "b")  # an object's file is shared, not copied
-    assert (tree / "tree" / "f").samefile(rig.folder / "t" / "f")
 
 
 @with_rig
