@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rain import Session
+from rain import RainException, Session
 from rain.client.operations import End
 from rain.notebook import shown
 from rain.notebook.live import LiveWidget, Pump
@@ -118,3 +118,19 @@ def test_an_answer_that_cannot_be_sent_is_an_error(browser: Any, monkeypatch: py
 
     monkeypatch.setattr(widget, "send", as_json)
     assert "not JSON serializable" in browser(widget).refused("odd")
+
+
+def test_text_that_is_not_unicode_reaches_the_browser(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise RainException("no file caf\udce9")
+
+    widget = LiveWidget("session")
+    widget._requests["odd"] = fails
+    send = widget.send
+
+    def as_text(content: Any, buffers: Any = None) -> None:
+        json.dumps(content, ensure_ascii=False).encode()
+        send(content, buffers)
+
+    monkeypatch.setattr(widget, "send", as_text)
+    assert browser(widget).refused("odd") == "no file caf\\udce9"
