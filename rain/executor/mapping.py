@@ -37,7 +37,7 @@ from rain.executor.readonly import ReadOnly
 from rain.io.files import checksum, checksum_fd, file_ref, no_room
 from rain.io.inputs import damaged
 from rain.io.outputs import Outgoing
-from rain.io.tree import clone_file, copy_file, is_within, read_only
+from rain.io.tree import clone_file, copy_file, is_inside, is_within, read_only
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED_MAX = 10
@@ -110,7 +110,7 @@ class Workspace:
         self._prefix = prefix
         self._outgoing = Outgoing(setup, prefix)
         self._cwd = ""
-        self._follow: list[str] = []
+        self._follow: frozenset[str] = frozenset()
         self._inputs: Sequence[ExecutorInput] = ()
         self._mapped: dict[str, MappedInput] = {}
         self._roots: dict[str, str] = {}  # where what is mapped to a path really lies
@@ -295,7 +295,9 @@ class Workspace:
             For an output that is missing or of the wrong data type, and when the disk is full.
         """
         self._cwd = os.getcwd()
-        self._follow = [os.path.realpath(folder) for folder in self._lenders]
+        # Links to inputs become those files: in the store, or where there are copies.
+        inputs = [path for path, mapped in self._mapped.items() if not mapped.write]
+        self._follow = frozenset(map(os.path.realpath, [*self._lenders, *inputs])) - {os.path.realpath(self._cwd)}
         paths = [inner_path(mapped.path, "output") for mapped in config.outputs]
         # What lies inside another output is taken first and left where it is.
         count = Counter(paths)
@@ -323,11 +325,9 @@ class Workspace:
         if same is not None:
             return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
         real = os.path.realpath(path)
-        # Links to input files become those files: what they lead to is not part of the output.
-        follow = self._follow
         here = os.path.realpath(self._cwd)
-        if not any(is_within(real, folder) for folder in (here, *follow)):
-            link = _escaping(path, [here, *follow])
+        if not is_within(real, here) and not is_inside(real, self._follow):
+            link = _escaping(path, self._follow | {here})
             raise RainException(
                 f"output {_name(spec)} is not taken: the link {link!r} leads to {os.readlink(link)!r}, which is not "
                 "in the folder in which the program runs; copy what is there into the folder"
@@ -337,7 +337,7 @@ class Workspace:
             return self._outgoing.file(real, index, spec, keep=keep)
         lent = list(self._roots.values())
         try:
-            return self._outgoing.directory(real, index, spec, keep=keep, follow=follow, lent=lent)
+            return self._outgoing.directory(real, index, spec, keep=keep, follow=list(self._follow), lent=lent)
         except RainException as error:
             raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
 
@@ -509,14 +509,12 @@ def _shared_paths(config: ExecuteConfig) -> frozenset[str]:
     return frozenset(shared)
 
 
-def _escaping(path: str, folders: Sequence[str]) -> str:
-    """The first link on the way along the relative `path` that leads out of all `folders`."""
+def _escaping(path: str, places: frozenset[str]) -> str:
+    """The first link on the way along the relative `path` that leads out of all `places`."""
     parts = path.split("/")
     prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     outside = (
-        prefix
-        for prefix in prefixes
-        if os.path.islink(prefix) and not any(is_within(os.path.realpath(prefix), folder) for folder in folders)
+        prefix for prefix in prefixes if os.path.islink(prefix) and not is_inside(os.path.realpath(prefix), places)
     )
     return next(outside, path)
 

@@ -124,8 +124,14 @@ def is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def _inside(path: str, folders: Sequence[str]) -> bool:
-    return any(path.startswith(folder + os.sep) for folder in folders)
+def is_inside(path: str, places: frozenset[str]) -> bool:
+    """Whether `path` is one of `places` or below one, as they are written."""
+    while path not in places:
+        parent = os.path.dirname(path)
+        if parent == path:
+            return False
+        path = parent
+    return True
 
 
 def walk(
@@ -136,7 +142,8 @@ def walk(
     Parameters
     ----------
     follow : sequence of str
-        Folders (real paths): links to regular files inside them come as those files, with `target` set.
+        Files and folders (real paths): links to them, or to regular files inside them, come as those files, with
+        `target` set.
     check_links : bool
         Whether links that lead outside are refused.
 
@@ -148,6 +155,7 @@ def walk(
         If something cannot be read.
     """
     bound = limits or Limits()
+    places = frozenset(follow)
     top = open_folder(root)
     # Of each open folder: its path with a slash, its descriptor, the names left (in reverse).
     stack = [("", top, sorted(os.listdir(top), reverse=True))]
@@ -185,7 +193,7 @@ def walk(
             elif stat.S_ISLNK(seen.st_mode):
                 target = os.readlink(name, dir_fd=folder)
                 real = os.path.realpath(os.path.join(root, path)) if follow else ""
-                if follow and _inside(real, follow) and os.path.isfile(real):
+                if follow and is_inside(real, places) and os.path.isfile(real):
                     followed = os.stat(real)
                     total += followed.st_size
                     yield Entry(path, name, "f", followed, folder, real)
