@@ -668,7 +668,7 @@ def test_garbage_in_a_conversation_ends_it_with_a_logged_error(bytes_, caplog):
         assert peer.conversation.ended == "broken"
         assert peer.conversation.address in caplog.text
         await client.until(lambda: bool(client.gone))
-        assert client.conversation.ended == "forgotten"
+        assert client.conversation.ended == "left"  # it is told why
         other.conversation.send(Word(1))
         await server.peers[1].until(lambda: server.peers[1].words == [1])
         server.listener.close()
