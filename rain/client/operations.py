@@ -207,10 +207,23 @@ def refused(session: Session, cut: Sequence[Record], error: RainException) -> No
 
 
 def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
-    """Keep, submit, wait and load."""
+    """Keep, submit, wait and load.
+
+    What is not submitted yet is kept at once, before the operation is begun: of several that are gathered the first one
+    submits what belongs to all, and results that nobody keeps may be gone before the others begin.
+    """
     listed = items_of(session, items)
     wanted = [list(item.outputs) if isinstance(item, Task) else [item] for item in listed]
     objects = [obj for group in wanted for obj in group]
+    with session._lock:
+        for obj in objects:
+            obj._record.kept = obj._record.kept or obj._record.state is None
+    return _run(session, listed, wanted, objects)
+
+
+def _run(
+    session: Session, listed: list[Item], wanted: list[list[DataObject]], objects: list[DataObject]
+) -> Operation[Any]:
     yield from keep(session, objects)
     yield from send(session)
     yield from wait(session, listed)

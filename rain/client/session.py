@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -296,9 +296,9 @@ class Session:
         """
         return self._block(echoed(self, operations.run(self, items)), timeout)
 
-    async def run_async(self, *items: Item, timeout: float | None = None) -> Any:
-        """Awaitable `run`."""
-        return await self._perform(echoed(self, operations.run(self, items)), timeout)
+    def run_async(self, *items: Item, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Awaitable `run`; what is not submitted yet is kept from the call on."""
+        return self._perform(echoed(self, operations.run(self, items)), timeout)
 
     # -- waiting --------------------------------------------------------------------------------
 

@@ -1235,3 +1235,12 @@ def test_a_size_may_be_set_until_submit(link: FakeLink, session: Session) -> Non
     task.output.spec.size_hint = 2.5  # type: ignore[assignment]
     session.submit()
     assert link.of(Submit)[-1].objects[-1].size_hint == 3
+
+
+def test_what_is_run_asynchronously_is_kept_from_the_call_on(link: FakeLink) -> None:
+    session = link.client.new_session("gathered")
+    with session.bind_only():
+        task = same(1)
+    waiting = session.run_async(task)
+    assert task.output.is_kept(), "another run may submit it before this one is awaited"
+    waiting.close()

@@ -23,9 +23,8 @@ def report() -> Iterator[tuple[int, int]]:
 
 
 def _guarding(report: tuple[int, int], vital: bool) -> tuple[Guardian, Any]:
-    found = Guardian(
-        {"processes": [{"name": "p", "command": ["p"], "restart": True, "vital": vital}], "report": report[1]}
-    )
+    spec = {"name": "p", "command": ["p"], "restart": True, "vital": vital}
+    found = Guardian({"processes": [spec], "report": report[1], "log_bytes_max": 1 << 20, "look_at_logs_s": 60.0})
     (process,) = found._processes
     process.start_at = None
     process.was_ready = True
