@@ -494,7 +494,11 @@ class Server:
             self._pushed_s = 0.0
             self._log.push()
             if self._sweep is None or self._sweep.done():
-                self._sweep = self._loop.run_in_executor(None, self._constants.sweep)
+                self._sweep = self._loop.run_in_executor(None, self._sweep_constants)
+
+    @guarded("_callback_failed")
+    def _sweep_constants(self) -> None:
+        self._constants.sweep()
 
     # -- data connections -----------------------------------------------------------------------
 

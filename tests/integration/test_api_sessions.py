@@ -191,7 +191,7 @@ def test_a_clients_sessions_end_with_it(client: Client, tmp_path: Path) -> None:
         task.wait()
     session.close()
     until(lambda: not any(map(alive, running(tmp_path))), "what ran was killed")
-    assert session.session_id not in [summary.session_id for summary in client.sessions()]
+    until(lambda: session.session_id not in [summary.session_id for summary in client.sessions()], "it is gone")
 
 
 def test_clients_share_a_server(client: Client, second: Client) -> None:

@@ -368,7 +368,7 @@ NOT_GUARDED = {
     },
     "rain.io.serving": {"stop.set": "of an event"},
     "rain.io.transfer": {"function": "awaited by whoever called `in_thread`"},
-    "rain.io.transport": {"self._dial_again(heard + self._away_s, reason)": "catches everything itself"},
+    "rain.io.transport": {"self._dial_again(reason)": "catches everything itself"},
 }
 """Callbacks that need no guard, by module, and why."""
 
@@ -471,6 +471,12 @@ def clog(cluster: Cluster) -> None:
 SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.governor.cbor1.ForeignExecutors._fail": late,
     "rain.governor.cbor1.ForeignExecutors._on_late": late,
+    "rain.governor.cbor1.ForeignExecutors._trim": lambda c: c.loop.call_soon(c.governor._foreign._trim),
+    "rain.governor.executors.Executors._deaf": lambda c: [
+        c.loop.call_soon(c.governor._python._deaf, executor)
+        for executor in list(c.governor._python._executors.values())[:1]
+    ],
+    "rain.server.shell.Server._sweep_constants": lambda c: None,
     "rain.governor.cbor1.ForeignExecutors._recalled": lambda c: [
         c.loop.call_soon(c.governor._foreign._recalled, executor, [])
         for executor in c.governor._foreign._executors.values()

@@ -153,6 +153,12 @@ class GovernorCore:
         values.update({f"{name}_used": total[name] - free[name] for name in total})
         return values
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing runs and nothing is on its way; for tests, which then let no time pass."""
+        state = self._state
+        return not (state.executors or state.builtins or state.fetching)
+
     def check(self) -> None:
         """Assert all invariants; for tests."""
         check(self._state)

@@ -12,9 +12,8 @@ import threading
 import pytest
 
 from rain.common.errors import RainException
-from rain.governor.cbor1 import _how_it_ended
-from rain.governor.executors import describe_exit
 from rain.io import process
+from rain.io.deaths import describe_exit
 from rain.io.guardian import describe_status
 
 
@@ -116,4 +115,3 @@ def test_every_signal_has_a_name():
         name = process.signal_name(number)
         assert name in describe_status(number)
         assert name in describe_exit(number)
-        assert name in _how_it_ended(-number)

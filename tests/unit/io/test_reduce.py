@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from rain.io import pickles, reduce
-from rain.io.files import map_fd
+from rain.io.memory import map_fd
 
 LARGE = pickles.LARGE_BYTES
 N = LARGE // 8 + 100
@@ -142,8 +142,6 @@ def test_arrays(name: str, cloud: bool, tmp_path: Path) -> None:
         assert pickles.large_buffers(view) == 1
         assert is_inside(back["a"], view)
         assert not pickles.load(mapped(tmp_path / "p", writable=False))["a"].flags.writeable
-        changed = pickles.load(mapped(tmp_path / "p"), writable=True)["a"]
-        assert changed.flags.writeable
 
 
 @pytest.mark.parametrize("name", masked())
