@@ -154,7 +154,8 @@ class Cluster:
 
     def called(self, name: str, call: Callable[[], Any]) -> Any:
         """A callback is called."""
-        if name != self.armed or (threading.current_thread() is not self.thread and "_measure" not in name):
+        elsewhere = threading.current_thread() is not self.thread and not name.endswith(IN_THREADS)
+        if name != self.armed or elsewhere:
             return call()
         self.raised += 1
         if self.raised == 1:
@@ -415,6 +416,9 @@ def test_each_callback_is_guarded() -> None:
 
 
 # -- errors in callbacks ---------------------------------------------------------------------------
+
+IN_THREADS = ("_measure", "_sweep_constants")
+"""Callbacks that a loop calls in threads of its own."""
 
 ALWAYS = [
     "rain.governor.builtins.Builtins._ended",

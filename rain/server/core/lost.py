@@ -13,6 +13,7 @@ from rain.common.limits import CRASHES_MAX
 from rain.common.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
 from rain.server.core.objects import drop_copies, drop_refused, fail_object, make_ready, used_at, wanted
+from rain.server.core.output import attempt_ended
 from rain.server.core.settle import back, dependency_error, fail, settle_as
 from rain.server.core.state import State
 from rain.server.records import (
@@ -236,8 +237,8 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
                 graph.unassign(task)
                 task.attempt -= 1
                 tasks.append(task)
-        else:
-            graph.stopped(governor, id, attempt)
+        elif graph.stopped(governor, id, attempt):
+            attempt_ended(state, governor.id, id, attempt)
     misses = 0
     for id in message.objects:
         obj = graph.object(id)

@@ -8,7 +8,7 @@ from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
 from rain.server.core.lost import crashed
 from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
-from rain.server.core.output import keep_output
+from rain.server.core.output import attempt_ended, keep_output
 from rain.server.core.output import stopped as output_of_stopped
 from rain.server.core.settle import back, fail
 from rain.server.core.state import State
@@ -125,6 +125,8 @@ def _ended_without_result(
     state.schedule_due = True
     for id, attempt in attempts:
         if graph.stopped(governor, id, attempt):
+            if never_started:
+                attempt_ended(state, governor.id, id, attempt)
             continue
         task = graph.task(id)
         if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
@@ -243,9 +245,15 @@ def _made_twice(state: State, obj: Object, output: OutputResult, governor: Gover
 def _stale(state: State, governor: Governor, result: TaskResult) -> None:
     """A result that nobody waits for: what it left on the governor is dropped, unless it is the present copy."""
     graph = state.graph
-    if not graph.stopped(governor, result.id, result.attempt):
-        state.stale_results += 1
     task = graph.task(result.id)
+    if graph.stopped(governor, result.id, result.attempt):
+        if (
+            task is not None and task.attempt == result.attempt and not task.session.over
+        ):  # it ended before it heard that it was cancelled
+            keep_output(task.session, result.id.id, result)
+        attempt_ended(state, governor.id, result.id, result.attempt)
+    else:
+        state.stale_results += 1
     if task is not None and task.governor is governor:
         return  # a newer attempt makes the same outputs there
     for output in result.outputs:
