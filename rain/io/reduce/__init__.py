@@ -21,7 +21,12 @@ import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-MODULES = {"numpy": "rain.io.reduce.arrays", "torch": "rain.io.reduce.tensors", "polars": "rain.io.reduce.polars"}
+MODULES = {
+    "numpy": "rain.io.reduce.arrays",
+    "torch": "rain.io.reduce.tensors",
+    "polars": "rain.io.reduce.polars",
+    "pyarrow": "rain.io.reduce.arrow",
+}
 """The table: library -> our module for it."""
 KINDS_MAX = 4096
 """Types that are remembered; with more of them (of a notebook, say) all are found anew."""

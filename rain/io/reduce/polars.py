@@ -8,10 +8,7 @@ import sys
 from typing import Any
 
 from rain.io.reduce import Call, Reducer, Reduction
-
-LARGE_BYTES = 64 * 1024
-"""Smaller ones are left to polars."""
-_SLACK = 2
+from rain.io.reduce.arrow import LARGE_BYTES, is_small_part, own_bytes
 
 
 def reducer_of(kind: type) -> Reducer | None:
@@ -38,7 +35,9 @@ def _reduce(value: Any, reduction: Reduction) -> Any:
     frame: Any = value.to_frame() if isinstance(value, polars.Series) else value
     make: Any = functools.partial(polars.from_arrow, rechunk=False)
     try:
-        table = _own_bytes(pyarrow, pyarrow.table(frame))
+        table = pyarrow.table(frame)
+        if is_small_part(table):
+            table = own_bytes(pyarrow, table)
         back = make(table)
     except Exception:  # a type that Arrow does not have
         return NotImplemented
@@ -48,13 +47,3 @@ def _reduce(value: Any, reduction: Reduction) -> Any:
     if frame is value:
         return make, (table,)
     return operator.methodcaller("to_series", 0), (Call(make, table),)
-
-
-def _own_bytes(pyarrow: Any, table: Any) -> Any:
-    """`table`, copied if it is a small part of the buffers behind it: those would all be pickled."""
-    if table.get_total_buffer_size() <= _SLACK * max(table.nbytes, LARGE_BYTES):
-        return table
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return pyarrow.ipc.open_stream(sink.getvalue()).read_all()

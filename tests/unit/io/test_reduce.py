@@ -298,6 +298,28 @@ def test_tensors_that_are_left_to_torch(torch: Any) -> None:
         assert (type(back), back.layout, back.dtype) == (type(tensor), tensor.layout, tensor.dtype)
 
 
+# -- Arrow -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cloud", [False, True])
+def test_slices_of_arrow_are_written_without_the_rest(tmp_path: Path, cloud: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    n = 10 * N
+    names = pa.array(["some name"] * n).dictionary_encode()
+    table = pa.table({"x": np.arange(n), "s": pa.array([f"text {i}" for i in range(n)]), "d": names, "l": [[1.5]] * n})
+    batch = table.to_batches()[0]
+    for value in (table[7:17], batch[7:17], table["s"][7:17], batch["x"][7:17], batch["d"][7:17], batch["l"][-3:]):
+        view = pickled({"a": value, "again": value}, tmp_path / "p", cloud)
+        for back in (pickles.load(view), pickle.loads(view)):
+            assert back["a"] is back["again"]
+            assert type(back["a"]) is type(value)
+            assert back["a"].equals(value)
+        assert len(view) < 20_000
+    whole = pickled(table, tmp_path / "p", cloud)
+    assert pickles.load(whole).equals(table)
+    assert pickles.large_buffers(whole) >= 2
+
+
 # -- polars ------------------------------------------------------------------------------------------------
 
 
