@@ -30,7 +30,7 @@ from rain.io.fast import chosen_memory
 from rain.io.keeper import Keeper, told_to
 from rain.io.logs import open_log
 from rain.io.process import end_with_lifeline, parse_cpus
-from rain.io.scratch import GOVERNOR, MEMORY_FILES, Scratch, name_others
+from rain.io.scratch import GOVERNOR, Scratch, name_others
 from rain.server import shell as server_shell
 
 _TOKEN_BYTES_MAX = 1000
@@ -179,7 +179,6 @@ def _serve(options: argparse.Namespace) -> None:
     http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
     logdir = _log_folder(options)
     _log_to(logdir, "server", options.lifeline is not None)
-    name_others((tempfile.gettempdir(), MEMORY_FILES))
     server_shell.run(
         server_shell.ServerOptions(
             host,

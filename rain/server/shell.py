@@ -53,7 +53,7 @@ from rain.io.held import Held
 from rain.io.https import fingerprint_text
 from rain.io.process import host_id, lifeline_is_lost, write_ready_file
 from rain.io.runtime import Published, server_credentials
-from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch
+from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch, name_others
 from rain.io.sending import Sender
 from rain.io.serving import run_until_asked
 from rain.io.transfer import relay, serve_get, serve_put
@@ -207,6 +207,7 @@ class Server:
         log.info("listening at %s, %s at %s", self.address, "HTTPS" if certificate else "HTTP", self._http.address)
         if certificate is not None:
             log.info("the certificate's SHA-256 fingerprint is %s", fingerprint_text(certificate.fingerprint))
+        name_others((tempfile.gettempdir(), MEMORY_FILES))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""

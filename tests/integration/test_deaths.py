@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -134,6 +135,8 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtime
     file = runtime.read(found.file)
     yield file
     stop_guardian(file.guardian, file.guardian_start)
+    with contextlib.suppress(ChildProcessError):  # the command that starts it would have ended
+        os.waitpid(file.guardian, 0)
 
 
 def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
