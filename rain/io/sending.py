@@ -15,7 +15,9 @@ from rain.io.guarded import guarded
 
 log = logging.getLogger("rain.transport")
 
-_PAUSE_S = 0.005
+_PAUSE_MIN_S = 0.005
+_PAUSE_MAX_S = 0.1
+"""Between looks at a peer that takes nothing: it may be stopped for long."""
 
 
 class Sender:
@@ -37,6 +39,7 @@ class Sender:
         self._on_unsendable = on_unsendable
         self._waiting: deque[Any] = deque()
         self._loop = asyncio.get_running_loop()
+        self._pause_s = _PAUSE_MIN_S
 
     def send(self, message: Any) -> None:
         """Send `message`, after all that was sent before."""
@@ -44,7 +47,8 @@ class Sender:
             self._waiting.append(message)
         elif self.conversation.backlog_bytes > BACKLOG_BYTES_MAX:
             self._waiting.append(message)
-            self._loop.call_later(_PAUSE_S, self._pump)
+            self._pause_s = _PAUSE_MIN_S
+            self._loop.call_later(self._pause_s, self._pump)
         else:
             self._send_now(message)
 
@@ -64,10 +68,12 @@ class Sender:
         waiting, conversation = self._waiting, self.conversation
         while waiting and not conversation.ended:
             if conversation.backlog_bytes > BACKLOG_BYTES_MAX:
-                self._loop.call_later(_PAUSE_S, self._pump)
+                self._loop.call_later(self._pause_s, self._pump)
+                self._pause_s = min(2 * self._pause_s, _PAUSE_MAX_S)
                 return
+            self._pause_s = _PAUSE_MIN_S
             self._send_now(waiting.popleft())
 
     def _pump_failed(self, error: Exception) -> None:
         if self._waiting:
-            self._loop.call_later(_PAUSE_S, self._pump)
+            self._loop.call_later(_PAUSE_MAX_S, self._pump)
