@@ -94,7 +94,9 @@ def test_colours_change_while_a_cell_runs(lab: Lab, tmp_path: Path) -> None:
         assert notebook.problems == []
 
 
-@pytest.mark.parametrize("kernel", ["python3", "ipykernel-7.3"])
+# About once in twenty times a kernel of ipykernel 7.3 says that it is idle and does not begin the cell that was sent.
+# Why is not known; newer ones were never seen to.
+@pytest.mark.parametrize("kernel", ["python3", pytest.param("ipykernel-7.3", marks=pytest.mark.soak)])
 def test_a_click_is_answered_while_a_cell_runs(lab: Lab, tmp_path: Path, kernel: str) -> None:
     go = tmp_path / "go"
     cells = [
