@@ -53,7 +53,7 @@ from typing import Any, NoReturn
 from rain.io.deaths import Death, OomKills, what_is_known
 from rain.io.keeper import PLACE, Folders
 from rain.io.logs import bound_log, open_log
-from rain.io.process import become_subreaper, descendants, parents, signal_all, signal_name
+from rain.io.process import become_subreaper, close_all_but, descendants, parents, signal_all, signal_name
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
@@ -303,7 +303,7 @@ class Guardian:
                 for descriptor in keep:
                     os.set_inheritable(descriptor, True)
                 self._execute(process, arguments)
-            _close_all_but(keep)
+            close_all_but(keep)
             status = entry(arguments) or 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
@@ -500,16 +500,6 @@ def _drain(descriptor: int) -> None:
     except OSError as error:
         if error.errno != errno.EAGAIN:
             raise
-
-
-def _close_all_but(keep: list[int]) -> None:
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor > 2 and descriptor not in keep:
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass
 
 
 def main() -> None:

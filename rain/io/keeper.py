@@ -14,6 +14,8 @@ import signal
 import time
 from typing import NoReturn
 
+from rain.io.process import close_all_but
+
 PLACE = "{folders}"
 """In a guarded process's arguments: what `told_to` takes goes there."""
 _REMOVING_S = 20.0
@@ -126,7 +128,7 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
         with open("/proc/self/comm", "w") as comm:
             comm.write("rain-keeper")
         os.close(folders.tell)
-        _close_all_but({folders.listen, parent})
+        _keep_only({folders.listen, parent})
         os.chdir("/")
         while parent not in select.select([folders.listen, parent], [], [])[0]:
             if not folders.hear():
@@ -141,14 +143,8 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
         os._exit(status)
 
 
-def _close_all_but(keep: set[int]) -> None:
+def _keep_only(keep: set[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor > 2 and descriptor not in keep:
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass
+    close_all_but(keep)

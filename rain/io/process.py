@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import IO, TYPE_CHECKING
 
@@ -339,3 +339,14 @@ def kill_tree(pid: int, grace_s: float = 0.0) -> None:
         if not found:
             return
         signal_all(found, signal.SIGKILL)
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close all descriptors but these and the standard streams; in a fresh child."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2 and descriptor not in keep:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
