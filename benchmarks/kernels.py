@@ -24,7 +24,7 @@ import json, statistics, threading, time
 import rain_bodies
 import rain.notebook
 from rain import Client, Remote, TaskState
-from rain.client.watch import Watch
+from rain.client.core.change_feed import ChangeFeed
 
 client = Client.local(cpus=2)
 noop = Remote(rain_bodies.noop, auto_load=True, auto_encode="json")

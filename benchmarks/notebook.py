@@ -106,7 +106,7 @@ def saw():
             stamps.setdefault(f"t{record.spec.id.id}", time.time() * 1000)
             more.set()
 
-watch = Watch(session, lambda: None)
+watch = ChangeFeed(session, lambda: None)
 watch._notify = saw
 saw()
 for i in range(PROBES):
@@ -246,8 +246,8 @@ def frames(options: argparse.Namespace) -> dict[str, Any]:
     n, repeat = (options.n or 1000) // 2, options.repeat or 3
     found: dict[str, list[float]] = {"idle": [], "drawing": [], "changing": []}
     with in_lab() as lab:
-        lab.run(f"from rain.notebook.view import view\nview.NODES_MAX = {3 * n}")
-        lab.run("rain.notebook.view.View.__init__.__defaults__ = (view.NODES_MAX,)")
+        lab.run(f"from rain.notebook.graph_model import view\nview.NODES_MAX = {3 * n}")
+        lab.run("rain.notebook.graph_model.View.__init__.__defaults__ = (view.NODES_MAX,)")
         lab.page.evaluate(_FRAMES)
 
         def gap(name: str) -> None:
@@ -354,7 +354,7 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
         for turn in range(repeat):
             for watched in (False, True) if turn % 2 else (True, False):
                 kernel.run("new()")
-                kernel.run("watch = Watch(session, lambda: None)" if watched else "watch = None")
+                kernel.run("watch = ChangeFeed(session, lambda: None)" if watched else "watch = None")
                 measured = kernel.run(WATCHED.format(n=n))
                 for name, value in zip(("make_cpu", "submit_cpu", "all_cpu", "all"), measured, strict=True):
                     found[watched].setdefault(name, []).append(value)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from rain.common.spec import ObjectInfo
-from rain.io.codecs import encode_to_file
-from rain.io.data_instance import DataInstance, FileSource
+from rain.objects.content_types.codecs import encode_to_file
+from rain.objects.data_instance import DataInstance, FileSource
 
 
 def main() -> None:

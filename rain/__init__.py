@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Client": "rain.client.client",
     "Session": "rain.client.session",
-    "get_active_session": "rain.client.active",
+    "get_active_session": "rain.client.active_session",
     "Task": "rain.client.task",
     "DataObject": "rain.client.data",
     "blob": "rain.client.data",
@@ -36,7 +36,7 @@ _WHERE = {
     "Remote": "rain.client.remote",
     "remote": "rain.client.remote",
     "Context": "rain.executor.context",
-    "DataInstance": "rain.io.data_instance",
+    "DataInstance": "rain.objects.data_instance",
     "LabeledList": "rain.common.labeled_list",
     "ID": "rain.common.ids",
     "DataType": "rain.common.states",
@@ -73,7 +73,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from rain.client import tasks as tasks
-    from rain.client.active import get_active_session as get_active_session
+    from rain.client.active_session import get_active_session as get_active_session
     from rain.client.client import Client as Client
     from rain.client.data import DataObject as DataObject
     from rain.client.data import blob as blob
@@ -103,4 +103,4 @@ if TYPE_CHECKING:
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
     from rain.executor.context import Context as Context
-    from rain.io.data_instance import DataInstance as DataInstance
+    from rain.objects.data_instance import DataInstance as DataInstance

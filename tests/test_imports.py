@@ -24,13 +24,13 @@ PURE = (
     "rain.server.records",
     "rain.server.scheduler",
     "rain.governor.core",
-    "rain.notebook.view",
-    "rain.notebook.layout",
-    "rain.notebook.layers",
-    "rain.notebook.places",
-    "rain.notebook.geometry",
-    "rain.notebook.labels",
-    "rain.notebook.picture",
+    "rain.notebook.graph_model",
+    "rain.notebook.drawing.layout",
+    "rain.notebook.drawing.row_assignment",
+    "rain.notebook.drawing.coordinates",
+    "rain.notebook.drawing.geometry",
+    "rain.notebook.drawing.text_metrics",
+    "rain.notebook.drawing.svg",
 )
 """Packages and modules that touch no world."""
 
@@ -53,7 +53,10 @@ LOADED_BY_NOTHING_PURE = {
     "threading",
     "tornado",
     "rain.client",
-    "rain.io",
+    "rain.host",
+    "rain.net",
+    "rain.objects",
+    "rain.processes",
 }
 NAMED_BY_NOTHING_PURE = LOADED_BY_NOTHING_PURE | {
     "importlib",
@@ -152,7 +155,10 @@ def test_import_rain_loads_nothing_until_used() -> None:
         "numpy",
         "rain.client.",
         "rain.server",
-        "rain.io",
+        "rain.host",
+        "rain.net",
+        "rain.objects",
+        "rain.processes",
     )
     assert not {name for name in loaded if name.startswith(heavy)}
 
@@ -160,4 +166,13 @@ def test_import_rain_loads_nothing_until_used() -> None:
 @pytest.mark.parametrize("module", ["rain.server.shell", "rain.governor.shell"])
 def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
     loaded = loaded_by(module)
-    assert not loaded & {"rain.client", "rain.io.codecs", "cloudpickle", "rich", "typer", "numpy", "pandas", "IPython"}
+    assert not loaded & {
+        "rain.client",
+        "rain.objects.content_types.codecs",
+        "cloudpickle",
+        "rich",
+        "typer",
+        "numpy",
+        "pandas",
+        "IPython",
+    }

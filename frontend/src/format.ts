@@ -12,7 +12,7 @@ export function seconds(value: number | null | undefined): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-// As rain.common.text.size_text writes it.
+// As rain.common.formatting.size_text writes it.
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined) return "";
   if (value < 1024) return `${value} byte${value === 1 ? "" : "s"}`;

@@ -20,6 +20,6 @@ def main(arguments: list[str] | None = None) -> None:
 
         print(f"rain {__version__}")
         return
-    from rain.cli.people import run
+    from rain.cli.commands import run
 
     sys.exit(run(words))

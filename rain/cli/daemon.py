@@ -18,19 +18,19 @@ import tempfile
 from typing import NoReturn
 
 from rain import __version__
-from rain.common.address import HTTP_PORT, format_address, parse_address
 from rain.common.errors import RainException
 from rain.common.limits import DEADLINES, LOG_BYTES_MAX, Deadlines
+from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
-from rain.io import runtime
-from rain.io.auth import Credentials
-from rain.io.descriptors import raise_limit
-from rain.io.fast import chosen_memory
-from rain.io.keeper import Keeper, told_to
-from rain.io.logs import open_log
-from rain.io.process import end_with_lifeline, parse_cpus
-from rain.io.scratch import GOVERNOR, Scratch, name_others
+from rain.host.descriptors import raise_limit
+from rain.host.process import end_with_lifeline, parse_cpus
+from rain.net.auth import Credentials
+from rain.processes import connection_files
+from rain.processes.keeper import Keeper, told_to
+from rain.processes.logs import open_log
+from rain.processes.memory_folders import chosen_memory
+from rain.processes.scratch import GOVERNOR, Scratch, name_others
 from rain.server import shell as server_shell
 
 _TOKEN_BYTES_MAX = 1000
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Run the daemon that `words` ask for; returns the exit status."""
-    runtime.take_token()
+    connection_files.take_token()
     name = f"rain {words[0]}"
     try:
         options = _parser().parse_args(_join_cpus(words))
@@ -168,8 +168,8 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
 def _log_folder(options: argparse.Namespace) -> str:
     """The folder for logs: the one that was asked for, else a private one that goes at the end."""
     if options.logdir:
-        return str(runtime.made_dir(options.logdir))
-    scratch = runtime.private_logs()
+        return str(connection_files.made_dir(options.logdir))
+    scratch = connection_files.private_logs()
     options.at_end.callback(scratch.close)
     return scratch.path
 
@@ -189,7 +189,7 @@ def _serve(options: argparse.Namespace) -> None:
             options.ready_file,
             options.connection_file,
             _deadlines(options),
-            work_dir=str(runtime.made_dir(options.workdir)) if options.workdir else "",
+            work_dir=str(connection_files.made_dir(options.workdir)) if options.workdir else "",
             constants_bytes_max=chosen_memory(options.store_memory),
         )
     )
@@ -209,7 +209,7 @@ def _govern(options: argparse.Namespace) -> None:
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
     parent = tempfile.gettempdir()
     if options.workdir:
-        parent = str(runtime.made_dir(options.workdir))
+        parent = str(connection_files.made_dir(options.workdir))
         name_others((parent,))
     try:
         scratch = Scratch(parent, GOVERNOR)
@@ -236,7 +236,7 @@ def _govern(options: argparse.Namespace) -> None:
 
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:
     if options.token_file != "-":
-        return runtime.credentials_for(
+        return connection_files.credentials_for(
             server,
             "governor",
             token=_token_in(options.token_file) if options.token_file else None,
@@ -244,7 +244,7 @@ def _credentials(options: argparse.Namespace, server: str) -> Credentials:
         )
     token = sys.stdin.readline(_TOKEN_BYTES_MAX)
     end_with_lifeline(sys.stdin.fileno())
-    return runtime.credentials_for(server, "governor", token=token)
+    return connection_files.credentials_for(server, "governor", token=token)
 
 
 def _token_in(path: str) -> str:

@@ -13,7 +13,7 @@ from rain.client.remote import Remote, remote
 _WHERE = {
     "Client": "rain.client.client",
     "Session": "rain.client.session",
-    "get_active_session": "rain.client.active",
+    "get_active_session": "rain.client.active_session",
     "Task": "rain.client.task",
     "DataObject": "rain.client.data",
     "blob": "rain.client.data",
@@ -26,7 +26,7 @@ _WHERE = {
     "OutputBase": "rain.client.io_spec",
     "OutputDir": "rain.client.io_spec",
     "Program": "rain.client.program",
-    "DataInstance": "rain.io.data_instance",
+    "DataInstance": "rain.objects.data_instance",
     "LabeledList": "rain.common.labeled_list",
     "ID": "rain.common.ids",
     "DataType": "rain.common.states",
@@ -57,7 +57,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from rain.client.active import get_active_session as get_active_session
+    from rain.client.active_session import get_active_session as get_active_session
     from rain.client.client import Client as Client
     from rain.client.data import DataObject as DataObject
     from rain.client.data import blob as blob
@@ -82,4 +82,4 @@ if TYPE_CHECKING:
     from rain.common.states import DataObjectState as DataObjectState
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
-    from rain.io.data_instance import DataInstance as DataInstance
+    from rain.objects.data_instance import DataInstance as DataInstance

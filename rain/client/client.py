@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
-from rain.client import requests, stall
-from rain.client.constants import Room
-from rain.client.operations import End, Item, checked, update
-from rain.client.restore import restore
+from rain.client.core.session_mirror import TaskRecord
+from rain.client.operations import requests
+from rain.client.operations.attach import restore
+from rain.client.operations.constant_values import Room
+from rain.client.operations.operation import Operation, block, check_timeout, perform, reject, resolve
+from rain.client.operations.session_operations import End, Item, checked, update
+from rain.client.report import stall
 from rain.client.session import Session
-from rain.client.state import TaskRecord
-from rain.client.waiting import Operation, block, check_timeout, perform, reject, resolve
-from rain.common import display
-from rain.common.address import SERVER_PORT, format_address, http_url, is_loopback, parse_address
+from rain.common import display_hooks
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.limits import ECHO_FLUSH_S
-from rain.common.messages import (
+from rain.common.protocol.address import SERVER_PORT, format_address, http_url, is_loopback, parse_address
+from rain.common.protocol.messages import (
     Attached,
     ExpectGovernors,
     Failed,
@@ -47,8 +48,8 @@ from rain.common.states import TaskState
 if TYPE_CHECKING:
     import ssl
 
-    from rain.client.connection import Link
-    from rain.client.constants import Room
+    from rain.client.operations.connection import Link
+    from rain.client.operations.constant_values import Room
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -91,8 +92,8 @@ class Client:
         connection_file: str | os.PathLike[str] | None = None,
         timeout: float = 10.0,
     ) -> None:
-        from rain.client.connection import ServerLink
-        from rain.io import runtime
+        from rain.client.operations.connection import ServerLink
+        from rain.processes import connection_files
 
         if not isinstance(address, str):
             raise RainException(f"address is a text like 'host' or 'host:7210', not {type(address).__name__}")
@@ -100,7 +101,7 @@ class Client:
             raise RainException(f"port is a number from 1 to 65535, not {port!r}")
         limit = check_timeout(timeout)
         where = format_address(*parse_address(address, default_port=port))
-        credentials = runtime.credentials_for(where, "client", token=token, connection_file=connection_file)
+        credentials = connection_files.credentials_for(where, "client", token=token, connection_file=connection_file)
         self._prepare(where)
         try:
             link = ServerLink(where, credentials, self, 1e9 if limit is None else limit)
@@ -135,7 +136,7 @@ class Client:
 
     @classmethod
     def _through(cls, link: Link, address: str = "127.0.0.1:0") -> Client:
-        """A client that talks through `link`; `link` calls the methods of `rain.client.connection.Owner`."""
+        """A client that talks through `link`; `link` calls the methods of `rain.client.operations.connection.Owner`."""
         client = cls.__new__(cls)
         client._prepare(address)
         client._start(link)
@@ -154,15 +155,15 @@ class Client:
         governors : int
             How many.
         **options
-            Further ones of `rain.client.local.LocalCluster`: `memory` that objects and constants may take before they
-            go to disk, and `workdir`, the folder on disk.
+            Further ones of `rain.client.local_cluster.LocalCluster`: `memory` that objects and constants may take
+            before they go to disk, and `workdir`, the folder on disk.
 
         Raises
         ------
         RainException
             If they cannot be started.
         """
-        from rain.client.local import LocalCluster
+        from rain.client.local_cluster import LocalCluster
 
         cluster = LocalCluster(cpus, governors, **options)
         try:
@@ -188,7 +189,7 @@ class Client:
     @property
     def http_headers(self) -> dict[str, str]:
         """Headers with which scripts may use the server's HTTP interface."""
-        from rain.io.auth import http_bearer
+        from rain.net.auth import http_bearer
 
         self._check()
         credentials = self._link.credentials  # type: ignore[attr-defined]
@@ -220,7 +221,7 @@ class Client:
         ...     answer.status
         200
         """
-        from rain.io.https import pinned_context
+        from rain.net.https import pinned_context
 
         self._check()
         scheme, _, rest = self.http_url.partition("://")
@@ -233,7 +234,7 @@ class Client:
         return self._room.folder()
 
     def _ipython_display_(self) -> None:
-        display.show("client", self)
+        display_hooks.show("client", self)
 
     def __repr__(self) -> str:
         state = "" if self._connected else " closed" if self._over == "closed" else " lost"
@@ -369,8 +370,8 @@ class Client:
         -------
         dict
             ``address``, ``version``, ``http``; ``governors``, dicts with ``id``, ``cpus``, ``resources``, ``tasks`` and
-            ``objects`` (how many), ``load`` (see `rain.common.messages.Load`); ``sessions``, dicts with ``id``,
-            ``name``, ``persistent``, ``client`` and ``tasks`` (how many by state).
+            ``objects`` (how many), ``load`` (see `rain.common.protocol.messages.Load`); ``sessions``, dicts with
+            ``id``, ``name``, ``persistent``, ``client`` and ``tasks`` (how many by state).
         """
         self._check()
         return block(requests.brief_info(self), timeout)
@@ -629,7 +630,7 @@ class Client:
         self._end_all("lost", f"lost with its server: {reason}", RainException(reason))
 
     def _with_fate(self, reason: str) -> str:
-        from rain.io import fate
+        from rain.processes import fate
 
         look = self._cluster.fate if self._cluster is not None else lambda: fate.of_server(self._address)
         return fate.told(reason, look)

@@ -7,12 +7,12 @@ import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from rain.client.active import get_active_session
-from rain.client.constants import Value, encoded, gathered
+from rain.client.active_session import get_active_session
+from rain.client.core.session_mirror import ObjectRecord
+from rain.client.functions.pickling import collect
 from rain.client.io_spec import check_label
-from rain.client.pickling import collect
-from rain.client.state import ObjectRecord
-from rain.common import display
+from rain.client.operations.constant_values import Value, encoded, gathered
+from rain.common import display_hooks
 from rain.common.attributes import check_size_hint, check_user
 from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
@@ -22,7 +22,7 @@ from rain.common.states import DataObjectState, DataType
 
 if TYPE_CHECKING:
     from rain.client.session import Session
-    from rain.io.data_instance import DataInstance
+    from rain.objects.data_instance import DataInstance
 
 __all__ = ["DataObject", "blob", "directory", "pickled"]
 
@@ -298,7 +298,7 @@ class DataObject:
         return collect(self)
 
     def _ipython_display_(self) -> None:
-        display.show("object", self)
+        display_hooks.show("object", self)
 
     def __repr__(self) -> str:
         record = self._record
@@ -418,8 +418,8 @@ def directory(
     RainException
         If `path` is not a directory or holds what cannot travel.
     """
-    from rain.io.archive import pack
-    from rain.io.tree import tree_size
+    from rain.objects.archive import pack
+    from rain.objects.dirtree import tree_size
 
     check_label(label, "a directory")
     text = os.fspath(path)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rain.common.attributes import check_size_hint
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
+from rain.common.formatting import is_unicode
 from rain.common.states import DataType
-from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
+from rain.common.formatting import is_unicode
 from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
-from rain.common.text import is_unicode
 
 if TYPE_CHECKING:
     from rain.client.session import Session

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.active import get_active_session
+from rain.client.active_session import get_active_session
 from rain.client.io_spec import (
     Input,
     InputBase,
@@ -20,10 +20,10 @@ from rain.client.io_spec import (
 )
 from rain.client.options import NAMES, Options
 from rain.client.task import Task, as_object, check_labels
-from rain.common.builtins import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 from rain.common.errors import RainException
+from rain.common.formatting import is_unicode
 from rain.common.states import DataType
-from rain.common.text import is_unicode
+from rain.common.task_configs import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -55,7 +55,7 @@ class Plan:
     owner : str
         Who, for errors.
     args, stdout, stdin, input_paths, output_paths, shell, stderr, exit_codes
-        See `rain.client.builtin.Execute`.
+        See `rain.client.builtin_tasks.Execute`.
     placeholders : bool
         Whether a str as `stdin` or in `input_paths` is the label of a placeholder.
 

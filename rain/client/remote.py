@@ -9,14 +9,12 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.active import get_active_session
-from rain.client.annotations import annotations_of, signature_of
-from rain.client.constants import encoded
+from rain.client.active_session import get_active_session
 from rain.client.data import DataObject, make_constant
-from rain.client.function import Source, function_constant, has_other_hosts, sources_of
-from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
-from rain.client.options import NAMES, Options
-from rain.client.pickling import (
+from rain.client.functions.annotations import annotations_of, signature_of
+from rain.client.functions.call_sites import warn
+from rain.client.functions.function import Source, function_constant, has_other_hosts, sources_of
+from rain.client.functions.pickling import (
     PLAIN,
     RUN_AT_CALL,
     close_collector,
@@ -29,13 +27,15 @@ from rain.client.pickling import (
     scan,
     why_not,
 )
-from rain.client.sites import warn
+from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
+from rain.client.operations.constant_values import encoded
+from rain.client.options import NAMES, Options
 from rain.client.task import Task, as_object, check_labels
-from rain.common.builtins import PYTHON, PyConfig, SourceText
 from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.states import DataType
+from rain.common.task_configs import PYTHON, PyConfig, SourceText
 from rain.common.tracebacks import shorten
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class Remote:
 
         Data objects among the arguments are fetched (constants are just taken); outputs are not encoded.
         """
-        from rain.client.local_call import call
+        from rain.client.functions.local_call import call
 
         bound_args, bound_kwargs = self._bound(args, kwargs)
         named = self._arguments(bound_args, bound_kwargs)

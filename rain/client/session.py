@@ -10,28 +10,29 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rain.client import active, operations, repair
-from rain.client.active import get_active_session
-from rain.client.completions import Completions
+from rain.client import active_session
+from rain.client.active_session import get_active_session
+from rain.client.core.session_mirror import Gate, ObjectRecord, Record, SessionMirror, TaskRecord
 from rain.client.data import DataObject
-from rain.client.echo import Echo, echoed
-from rain.client.failures import failure
-from rain.client.modules import Surroundings
-from rain.client.operations import Item
-from rain.client.progress import with_bar
-from rain.client.refused import fetch_refused
-from rain.client.stall import Stall
-from rain.client.state import Gate, Mirror, ObjectRecord, Record, TaskRecord
+from rain.client.functions.modules import Surroundings
+from rain.client.operations import retry, session_operations
+from rain.client.operations.as_completed import Completions
+from rain.client.operations.operation import Operation, T, block, perform, reject, resolve
+from rain.client.operations.session_operations import Item
+from rain.client.report.echo import Echo, echoed
+from rain.client.report.failures import failure
+from rain.client.report.progress import with_bar
+from rain.client.report.refused import fetch_refused
+from rain.client.report.stall import Stall
 from rain.client.task import Task
-from rain.client.waiting import Operation, T, block, perform, reject, resolve
-from rain.common import display
+from rain.common import display_hooks
 from rain.common.errors import RainException, SessionException
 
 if TYPE_CHECKING:
     from rain.client.client import Client
-    from rain.client.graph import Graph
+    from rain.client.report.graphviz_export import Graph
     from rain.common.labeled_list import LabeledList
-    from rain.io.data_instance import DataInstance
+    from rain.objects.data_instance import DataInstance
 
 
 __all__ = ["Session", "get_active_session"]
@@ -75,7 +76,7 @@ class Session:
         self._on_failure = on_failure
         self._persistent = persistent
         self._lock = threading.RLock()
-        self._mirror = Mirror()
+        self._mirror = SessionMirror()
         self._numbers = itertools.count(1)
         self._next = self._numbers.__next__
         self._closing_blocks = 0  # open `with session:` blocks
@@ -84,7 +85,7 @@ class Session:
         self._functions: dict[bytes, ObjectRecord] = {}
         self._refused: dict[int, str] = {}
         self._surroundings = Surroundings()
-        self._ended: operations.End | None = None
+        self._ended: session_operations.End | None = None
         self._stall = Stall()
         self._echo: Echo | None = None
         self._at_end: list[Callable[[], None]] = []  # called once it has ended, in the thread that ends it
@@ -133,7 +134,7 @@ class Session:
         """What all tasks print, or those do that ask for it, appears here."""
         if self._echo is None:
             self._check_open()
-            operations.client_of(self)
+            session_operations.client_of(self)
             self._echo = Echo(self, every)
         elif every and not self._echo.every:
             self._echo.widen()
@@ -189,14 +190,14 @@ class Session:
 
     def __enter__(self) -> Session:
         self._check_open()
-        active.push(self)
+        active_session.push(self)
         with self._lock:
             self._closing_blocks += 1
         return self
 
     def _leave(self) -> bool:
         """Whether the block that is left is the last one of this session."""
-        active.pop(self)
+        active_session.pop(self)
         with self._lock:
             self._closing_blocks -= 1
             return self._closing_blocks == 0
@@ -232,11 +233,11 @@ class Session:
             If it is closed.
         """
         self._check_open()
-        active.push(self)
+        active_session.push(self)
         try:
             yield self
         finally:
-            active.pop(self)
+            active_session.pop(self)
 
     def set_as_default(self) -> None:
         """New items go here when no ``with`` block is open.
@@ -247,7 +248,7 @@ class Session:
             If it is closed.
         """
         self._check_open()
-        active.set_default(self)
+        active_session.set_default(self)
 
     # -- submitting -----------------------------------------------------------------------------
 
@@ -267,11 +268,11 @@ class Session:
             If the session is closed.
         TimeoutError
         """
-        self._block(operations.submit(self), timeout)
+        self._block(session_operations.submit(self), timeout)
 
     async def submit_async(self, timeout: float | None = None) -> None:
         """Awaitable `submit`."""
-        await self._perform(operations.submit(self), timeout)
+        await self._perform(session_operations.submit(self), timeout)
 
     def run(self, *items: Item, timeout: float | None = None) -> Any:
         """Keep, submit, wait and load in one call.
@@ -294,11 +295,11 @@ class Session:
             If a task failed.
         TimeoutError
         """
-        return self._block(echoed(self, operations.run(self, items)), timeout)
+        return self._block(echoed(self, session_operations.run(self, items)), timeout)
 
     def run_async(self, *items: Item, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
         """Awaitable `run`; what is not submitted yet is kept from the call on."""
-        return self._perform(echoed(self, operations.run(self, items)), timeout)
+        return self._perform(echoed(self, session_operations.run(self, items)), timeout)
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -319,23 +320,23 @@ class Session:
             As soon as one failed.
         TimeoutError
         """
-        self._block(echoed(self, operations.wait(self, items)), timeout)
+        self._block(echoed(self, session_operations.wait(self, items)), timeout)
 
     async def wait_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Awaitable `wait`."""
-        await self._perform(echoed(self, operations.wait(self, items)), timeout)
+        await self._perform(echoed(self, session_operations.wait(self, items)), timeout)
 
     def wait_some(
         self, items: Item | Iterable[Item], timeout: float | None = None
     ) -> tuple[list[Task], list[DataObject]]:
         """Wait until at least one of these is finished; those that are, as tasks and objects; see `wait`."""
-        return self._block(echoed(self, operations.wait_some(self, items)), timeout)
+        return self._block(echoed(self, session_operations.wait_some(self, items)), timeout)
 
     async def wait_some_async(
         self, items: Item | Iterable[Item], timeout: float | None = None
     ) -> tuple[list[Task], list[DataObject]]:
         """Awaitable `wait_some`."""
-        return await self._perform(echoed(self, operations.wait_some(self, items)), timeout)
+        return await self._perform(echoed(self, session_operations.wait_some(self, items)), timeout)
 
     def wait_all(
         self, raise_on_failure: bool = True, progress: bool = False, timeout: float | None = None
@@ -363,12 +364,12 @@ class Session:
         TaskException
         TimeoutError
         """
-        operation = echoed(self, operations.wait_all(self, raise_on_failure))
+        operation = echoed(self, session_operations.wait_all(self, raise_on_failure))
         return self._block(with_bar(self, operation) if progress else operation, timeout)
 
     async def wait_all_async(self, raise_on_failure: bool = True, timeout: float | None = None) -> list[Task]:
         """Awaitable `wait_all`."""
-        return await self._perform(echoed(self, operations.wait_all(self, raise_on_failure)), timeout)
+        return await self._perform(echoed(self, session_operations.wait_all(self, raise_on_failure)), timeout)
 
     def as_completed(self, items: Item | Iterable[Item], timeout: float | None = None) -> Completions:
         """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.
@@ -387,7 +388,7 @@ class Session:
             By the iteration, when the time is over before an item ends.
         """
         self._check_usable()
-        return Completions(self, operations.items_of(self, items), timeout)
+        return Completions(self, session_operations.items_of(self, items), timeout)
 
     # -- data -----------------------------------------------------------------------------------
 
@@ -412,35 +413,35 @@ class Session:
             If one cannot come because a task failed.
         TimeoutError
         """
-        return self._block(echoed(self, operations.fetch(self, items)), timeout)
+        return self._block(echoed(self, session_operations.fetch(self, items)), timeout)
 
     async def fetch_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
         """Awaitable `fetch`."""
-        return await self._perform(echoed(self, operations.fetch(self, items)), timeout)
+        return await self._perform(echoed(self, session_operations.fetch(self, items)), timeout)
 
     def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Keep these objects; see `DataObject.keep`."""
-        self._block(operations.keep(self, items), timeout)
+        self._block(session_operations.keep(self, items), timeout)
 
     async def keep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Awaitable `keep`."""
-        await self._perform(operations.keep(self, items), timeout)
+        await self._perform(session_operations.keep(self, items), timeout)
 
     def keep_all(self, timeout: float | None = None) -> None:
         """Keep all objects whose data still exist, submitted or not."""
-        self._block(operations.keep_all(self), timeout)
+        self._block(session_operations.keep_all(self), timeout)
 
     async def keep_all_async(self, timeout: float | None = None) -> None:
         """Awaitable `keep_all`."""
-        await self._perform(operations.keep_all(self), timeout)
+        await self._perform(session_operations.keep_all(self), timeout)
 
     def unkeep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Let these objects go when no task needs them."""
-        self._block(operations.unkeep(self, items), timeout)
+        self._block(session_operations.unkeep(self, items), timeout)
 
     async def unkeep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Awaitable `unkeep`."""
-        await self._perform(operations.unkeep(self, items), timeout)
+        await self._perform(session_operations.unkeep(self, items), timeout)
 
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Bring state and info of these up to date; a barrier: all that the server knew when asked is known here.
@@ -450,21 +451,21 @@ class Session:
         RainException
             If one was not submitted.
         """
-        self._block(operations.update(self, items), timeout)
+        self._block(session_operations.update(self, items), timeout)
 
     async def update_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
         """Awaitable `update`."""
-        await self._perform(operations.update(self, items), timeout)
+        await self._perform(session_operations.update(self, items), timeout)
 
     # -- intervening ----------------------------------------------------------------------------
 
     def cancel(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Cancel these tasks (those that make these objects; None: all), and what depends on them, if not ended."""
-        self._block(operations.cancel(self, items), timeout)
+        self._block(session_operations.cancel(self, items), timeout)
 
     async def cancel_async(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `cancel`."""
-        await self._perform(operations.cancel(self, items), timeout)
+        await self._perform(session_operations.cancel(self, items), timeout)
 
     def retry(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Run failed tasks again, under the same ids, with what depends on them; finished results stay.
@@ -485,11 +486,11 @@ class Session:
         RainException
             If one did not fail, was forgotten, or its function cannot be sent.
         """
-        self._block(repair.retry(self, tasks), timeout)
+        self._block(retry.retry(self, tasks), timeout)
 
     async def retry_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `retry`."""
-        await self._perform(repair.retry(self, tasks), timeout)
+        await self._perform(retry.retry(self, tasks), timeout)
 
     def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Let go the inputs that are held for a retry of failed tasks; they cannot be retried afterwards.
@@ -508,21 +509,21 @@ class Session:
         RainException
             If one did not fail, or was forgotten before.
         """
-        self._block(repair.forget(self, tasks), timeout)
+        self._block(retry.forget(self, tasks), timeout)
 
     async def forget_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
         """Awaitable `forget`."""
-        await self._perform(repair.forget(self, tasks), timeout)
+        await self._perform(retry.forget(self, tasks), timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
         if self._client is not None:
             self._client._check_process()
-        block(operations.close(self), timeout)
+        block(session_operations.close(self), timeout)
 
     async def close_async(self, timeout: float | None = None) -> None:
         """Awaitable `close`."""
-        await perform(operations.close(self), timeout)
+        await perform(session_operations.close(self), timeout)
 
     # -- showing --------------------------------------------------------------------------------
 
@@ -534,12 +535,12 @@ class Session:
         show_ids : bool
             Whether labels hold the ids.
         """
-        from rain.client.graph import Graph
+        from rain.client.report.graphviz_export import Graph
 
         return Graph(self, show_ids)
 
     def _ipython_display_(self) -> None:
-        display.show("session", self)
+        display_hooks.show("session", self)
 
     def __repr__(self) -> str:
         state = "open" if self._ended is None else self._ended.word
@@ -589,14 +590,14 @@ class Session:
             return failure(self, end.task)
         return SessionException(end.text)
 
-    def _end(self, end: operations.End) -> None:
+    def _end(self, end: session_operations.End) -> None:
         """Nothing is possible any more; whoever waits is told."""
         with self._lock:
             if self._ended is not None and end.word != "closed":
                 return
             self._ended = end
             gates, self._mirror.gates = self._mirror.gates, set()
-        active.unset_default(self)
+        active_session.unset_default(self)
         for gate in gates:
             reject(gate.future, self._ended_error())
         for watch in self._mirror.watches:
@@ -661,7 +662,7 @@ class Session:
 
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
         """The data of a finished object, for who looks at a part of them: see `operations.peek`."""
-        return self._block(operations.peek(self, obj), timeout)
+        return self._block(session_operations.peek(self, obj), timeout)
 
     def _fetch_refused(self, task: Task, timeout: float | None) -> LabeledList[DataInstance]:
         return self._block(fetch_refused(self, task), timeout)
@@ -670,13 +671,13 @@ class Session:
         return await self._perform(fetch_refused(self, task), timeout)
 
     def _output_of(self, task: Task, timeout: float | None) -> tuple[str, str]:
-        return self._block(operations.output_of(self, task), timeout)
+        return self._block(session_operations.output_of(self, task), timeout)
 
     async def _output_of_async(self, task: Task, timeout: float | None) -> tuple[str, str]:
-        return await self._perform(operations.output_of(self, task), timeout)
+        return await self._perform(session_operations.output_of(self, task), timeout)
 
     def _explain(self, task: Task, timeout: float | None) -> str:
-        return self._block(operations.explain(self, task), timeout)
+        return self._block(session_operations.explain(self, task), timeout)
 
     async def _explain_async(self, task: Task, timeout: float | None) -> str:
-        return await self._perform(operations.explain(self, task), timeout)
+        return await self._perform(session_operations.explain(self, task), timeout)

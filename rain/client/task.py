@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from rain.client import sites
-from rain.client.active import get_active_session
+from rain.client.active_session import get_active_session
+from rain.client.core.session_mirror import ObjectRecord, TaskRecord
 from rain.client.data import DataObject
+from rain.client.functions import call_sites
+from rain.client.functions.pickling import collect
 from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.options import Options
-from rain.client.pickling import collect
-from rain.client.state import ObjectRecord, TaskRecord
-from rain.common import display
+from rain.common import display_hooks
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import os
 
     from rain.client.session import Session
-    from rain.io.data_instance import DataInstance
+    from rain.objects.data_instance import DataInstance
 
 __all__ = ["Task", "as_object"]
 
@@ -163,9 +163,9 @@ class Task:
             function,
             options.rare,
         )
-        record = TaskRecord(spec, sites.capture(2), [obj for obj, _ in inputs] + list(pins) if pins else inputs)
-        if sites.origin is not None:
-            record.origin = sites.origin()
+        record = TaskRecord(spec, call_sites.capture(2), [obj for obj, _ in inputs] + list(pins) if pins else inputs)
+        if call_sites.origin is not None:
+            record.origin = call_sites.origin()
         made = []
         for output in outputs:
             if isinstance(output, OutputBase):
@@ -290,7 +290,7 @@ class Task:
     @property
     def stack(self) -> str:
         """Where it was made: the innermost frames of your code, as a traceback shows them."""
-        return sites.stack(self._record.made)
+        return call_sites.stack(self._record.made)
 
     # -- keeping, waiting, getting --------------------------------------------------------------
 
@@ -456,13 +456,13 @@ class Task:
             If something is there already, the task was not submitted, or an input is gone: those of failed tasks are
             held, others are if they were kept.
         """
-        from rain.client.capsule import capsule
+        from rain.capsule.writer import capsule
 
         return self._session._block(capsule(self._session, self, path), timeout)
 
     async def capsule_async(self, path: str | os.PathLike[str], timeout: float | None = None) -> str:
         """Awaitable `capsule`."""
-        from rain.client.capsule import capsule
+        from rain.capsule.writer import capsule
 
         return await self._session._perform(capsule(self._session, self, path), timeout)
 
@@ -486,7 +486,7 @@ class Task:
         return collect(as_object(self, "an argument"))
 
     def _ipython_display_(self) -> None:
-        display.show("task", self)
+        display_hooks.show("task", self)
 
     def __repr__(self) -> str:
         spec, state = self._record.spec, self._record.state

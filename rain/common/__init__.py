@@ -15,7 +15,7 @@ _WHERE = {
     "DataType": "rain.common.states",
     "TaskState": "rain.common.states",
     "DataObjectState": "rain.common.states",
-    "DataInstance": "rain.io.data_instance",
+    "DataInstance": "rain.objects.data_instance",
     "RainException": "rain.common.errors",
     "TaskException": "rain.common.errors",
     "TaskCancelled": "rain.common.errors",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.text import is_unicode
+from rain.common.formatting import is_unicode
 
 _PLAIN = (str, float, bool, type(None))
 _DEPTH_MAX = 100

@@ -1,7 +1,7 @@
 """Content types: their names, which is a subtype of which, and merging.
 
 An unspecified type is None (the empty string is accepted and becomes None). `encode_value` and `decode_value` can be
-imported from here too, but live in `rain.io.codecs`, which is loaded only when they are asked for.
+imported from here too, but live in `rain.objects.content_types.codecs`, which is loaded only when they are asked for.
 """
 
 from __future__ import annotations
@@ -116,5 +116,5 @@ def __getattr__(name: str) -> Any:
         # By name at run time: this module is pure and must not load (un)picklers by being imported.
         import importlib
 
-        return getattr(importlib.import_module("rain.io.codecs"), name)
+        return getattr(importlib.import_module("rain.objects.content_types.codecs"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,7 +65,7 @@ class TaskSpec(msgspec.Struct, array_like=True, gc=False):
     task_type : str
         ``"executor/method"``: who runs it, and what.
     config : Any
-        What the method needs to know beyond its inputs; see `rain.common.builtins`.
+        What the method needs to know beyond its inputs; see `rain.common.task_configs`.
     inputs : list of TaskSpecInput
     outputs : list of ID
     resources : dict of str to float

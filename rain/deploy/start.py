@@ -9,16 +9,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rain.common.address import HTTP_PORT, SERVER_PORT, format_address, is_loopback, is_wildcard, parse_address
 from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S
-from rain.io import runtime
-from rain.io.auth import Credentials
-from rain.io.fast import chosen_memory, constants_memory, store_memory
-from rain.io.launch import RAIN, UNDER_GUARDIAN, Launch, Program
-from rain.io.process import is_alive, parse_cpus, start_time
-from rain.io.scratch import Scratch
-from rain.io.transport import listen
+from rain.common.protocol.address import (
+    HTTP_PORT,
+    SERVER_PORT,
+    format_address,
+    is_loopback,
+    is_wildcard,
+    parse_address,
+)
+from rain.host.process import is_alive, parse_cpus, start_time
+from rain.net.auth import Credentials
+from rain.net.transport import listen
+from rain.processes import connection_files
+from rain.processes.launching import RAIN, UNDER_GUARDIAN, Launch, Program
+from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
+from rain.processes.scratch import Scratch
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
 """How long governors started over ssh may take."""
@@ -122,7 +129,7 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
 def _governors(options: StartOptions) -> tuple[list[str], list[str]]:
     """Cpus of the governors here, and the hosts of the others."""
     cpus = list(options.cpus)
-    remote = [host for host in options.hosts if not runtime.is_own_address(host.rpartition("@")[2])]
+    remote = [host for host in options.hosts if not connection_files.is_own_address(host.rpartition("@")[2])]
     cpus += ["detect"] * (len(options.hosts) - len(remote))
     if options.reserve and cpus:
         first = parse_cpus(cpus[0]) - 1
@@ -136,7 +143,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         return listen(host, port)
     except RainException as error:
-        known = [file for _, file in runtime.find_all() if port and parse_address(file.address)[1] == port]
+        known = [file for _, file in connection_files.find_all() if port and parse_address(file.address)[1] == port]
         hint = f" (a Rain server of yours is there: `rain stop {port}` ends it)" if known else ""
         raise RainException(f"{error}{hint}") from None
 
@@ -151,9 +158,9 @@ def _start(
 ) -> Started:
     scratch = None
     if options.logdir:
-        logdir = str(runtime.made_dir(options.logdir))
+        logdir = str(connection_files.made_dir(options.logdir))
     else:
-        scratch = runtime.private_logs()
+        scratch = connection_files.private_logs()
         logdir = scratch.path
     try:
         return _start_in(options, cpus, remote, sockets, memory, on_ready, logdir, scratch)
@@ -173,10 +180,12 @@ def _start_in(
     scratch: Scratch | None,
 ) -> Started:
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
-    credentials = runtime.server_credentials(parse_address(address)[0])
-    path = runtime.default_path(address)
-    file = runtime.describe_server(address, credentials, http=http, logdir=logdir, folder=runtime.here())
-    runtime.write(file, path)
+    credentials = connection_files.server_credentials(parse_address(address)[0])
+    path = connection_files.default_path(address)
+    file = connection_files.describe_server(
+        address, credentials, http=http, logdir=logdir, folder=connection_files.here()
+    )
+    connection_files.write(file, path)
     command = [*shlex.split(options.runprefix), *RAIN]
     programs = [_server(path, logdir, command, sockets, options, memory)]
     here = store_memory() // max(1, len(cpus)) if memory is None else memory
@@ -189,9 +198,9 @@ def _start_in(
     launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
     try:
         launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
-        file = runtime.read(path)  # the server has added to it
+        file = connection_files.read(path)  # the server has added to it
         file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
-        runtime.write(file, path)
+        connection_files.write(file, path)
     except BaseException:
         launch.stop()
         path.unlink(missing_ok=True)
@@ -260,7 +269,7 @@ def _address_for(host: str, address: str) -> str:
 # -- finding --------------------------------------------------------------------------------------
 
 
-def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
+def known_server(address: str | None) -> tuple[Path, connection_files.ConnectionFile]:
     """The connection file of the server at `address`; None: the one at the default port, or the only one there is.
 
     Raises
@@ -269,8 +278,8 @@ def known_server(address: str | None) -> tuple[Path, runtime.ConnectionFile]:
         If there is none, or several to choose from.
     """
     if address is not None:
-        return runtime.find_with_path(format_address(*parse_address(address)))
-    every = runtime.find_all()
+        return connection_files.find_with_path(format_address(*parse_address(address)))
+    every = connection_files.find_all()
     # A server that was killed leaves its file behind; it is a choice only where there is no other.
     servers = [(path, file) for path, file in every if is_alive(file.guardian or file.pid)] or every
     default = [(path, file) for path, file in servers if parse_address(file.address)[1] == SERVER_PORT]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rain.common.errors import RainException
 from rain.deploy.start import known_server
-from rain.io import runtime
-from rain.io.launch import stop_guardian
-from rain.io.process import is_alive, start_time
-from rain.io.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left
+from rain.host.process import is_alive, start_time
+from rain.processes import connection_files
+from rain.processes.launching import stop_guardian
+from rain.processes.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left
 
-Known = tuple[Path, runtime.ConnectionFile]
+Known = tuple[Path, connection_files.ConnectionFile]
 
 
 class WhichServer(RainException):
@@ -53,7 +53,7 @@ def to_stop() -> list[Known]:
     RainException
         If there are none.
     """
-    started = [(path, file) for path, file in runtime.find_all() if file.guardian]
+    started = [(path, file) for path, file in connection_files.find_all() if file.guardian]
     living = [(path, file) for path, file in started if _lives(file)]
     if not started:
         known_server(None)  # says so where there is none at all
@@ -61,7 +61,7 @@ def to_stop() -> list[Known]:
     return living or started
 
 
-def _lives(file: runtime.ConnectionFile) -> bool:
+def _lives(file: connection_files.ConnectionFile) -> bool:
     return is_alive(file.guardian) and start_time(file.guardian) == file.guardian_start
 
 
@@ -92,14 +92,14 @@ def stop(server: Known) -> str:
     path, file = server
     ended = stop_guardian(file.guardian, file.guardian_start)
     path.unlink(missing_ok=True)
-    runtime.tidy()
+    connection_files.tidy()
     if not ended:
         _remove_left(file)
         raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
     return file.address
 
 
-def _remove_left(file: runtime.ConnectionFile) -> None:
+def _remove_left(file: connection_files.ConnectionFile) -> None:
     """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of the dead."""
     if file.logdir:
         remove_left(file.logdir)

@@ -11,7 +11,7 @@ from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.executor.staging import Staging
-from rain.io.data_instance import DataInstance
+from rain.objects.data_instance import DataInstance
 
 
 class Context:

@@ -5,7 +5,7 @@ Theory of operation
 The main thread runs user code and reads the socket when nothing waits. Results of short tasks are held for up to
 `RESULT_HOLD_S`, so that many travel in one frame; they are sent before anything runs that may take longer, and when
 nothing is left to run. What must not wait for user code (recalls, interrupts, results that are held after all, the
-governor's death) is the control thread's (`rain.executor.control`).
+governor's death) is the control thread's (`rain.executor.responder`).
 
 Per task there are a word in shared memory, a look into the task's folder and the position of two memory files;
 all else is done per batch.
@@ -25,25 +25,25 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from rain.common.builtins import EXECUTE, PYTHON
 from rain.common.ids import ID
 from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
-from rain.common.messages import ExecutorSetup, ExecutorTask, TaskResult
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.common.threads import thread_environment
-from rain.common.wire import encode
-from rain.executor.control import Control
-from rain.executor.failure import describe
-from rain.executor.folder import TaskFolder
-from rain.executor.line import Line
+from rain.common.task_configs import EXECUTE, PYTHON
+from rain.executor.exception_report import describe
+from rain.executor.governor_connection import Line
 from rain.executor.modules import prepare_path
-from rain.executor.output import STDERR, Output
-from rain.executor.program import run_program
+from rain.executor.programs.program import run_program
 from rain.executor.python_task import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
-from rain.io import memory
-from rain.io.files import no_room
-from rain.io.inputs import before
+from rain.executor.responder import Control
+from rain.executor.stdio_capture import STDERR, Output
+from rain.executor.task_directory import TaskFolder
+from rain.host.thread_limits import thread_environment
+from rain.objects import memory
+from rain.objects.files import no_room
+from rain.objects.lent_inputs import before
 
 _UNMAP_AT_ONCE_BYTES = 16 * MIB
 """Results that are held are sent before more memory than this is unmapped, which takes its time."""

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
-from rain.common.builtins import FunctionPayload, SourceText, UserModule
-from rain.io.installed import is_installed, stamp
+from rain.common.task_configs import FunctionPayload, SourceText, UserModule
+from rain.host.installed import is_installed, stamp
 
 _RAIN_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _RACE_NS = 2_000_000_000

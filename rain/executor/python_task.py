@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from rain.common.attributes import check_user
-from rain.common.builtins import FunctionPayload, PyConfig, decode_function, read_config
 from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
+from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     Damage,
     ExecutorInput,
     ExecutorSetup,
@@ -27,19 +27,19 @@ from rain.common.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
-from rain.common.text import shorten
+from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
 from rain.executor.context import Context
-from rain.executor.failure import describe
+from rain.executor.exception_report import describe
 from rain.executor.modules import Ask, Modules
 from rain.executor.readonly import ReadOnly
-from rain.executor.returned import Returned, ReturnRefused
+from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
-from rain.io import memory
-from rain.io.codecs import resolving
-from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
-from rain.io.files import file_ref
-from rain.io.inputs import damaged, spoil
-from rain.io.tree import file_identities
+from rain.objects import memory
+from rain.objects.content_types.codecs import resolving
+from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
+from rain.objects.dirtree import file_identities
+from rain.objects.files import file_ref
+from rain.objects.lent_inputs import damaged, spoil
 
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""

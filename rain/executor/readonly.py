@@ -18,7 +18,7 @@ An ordinary user's process enters a user namespace, in which it is the same user
 over itself read-only: changing mode, time or contents is an `OSError` (EROFS). It holds that privilege back from tasks,
 which may do what they might before. Two things differ: files of other users seem to be nobody's, and programs cannot
 become another user (sudo, ping); with ``RAIN_USER_NAMESPACES=0`` nothing of this is done. Many hosts allow no user
-namespaces; then only modes protect, and what a task changed is noticed when it has ended (`rain.io.inputs`).
+namespaces; then only modes protect, and what a task changed is noticed when it has ended (`rain.objects.lent_inputs`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 
-from rain.io.files import no_room
+from rain.objects.files import no_room
 
 _ABOUT_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ERRORS_MAX = 10

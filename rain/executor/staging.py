@@ -8,11 +8,12 @@ from typing import Any
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
-from rain.common.messages import ExecutorSetup, FileRef
+from rain.common.protocol.messages import ExecutorSetup, FileRef
 from rain.common.spec import ObjectInfo
-from rain.io import codecs, tree
-from rain.io.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
-from rain.io.files import Written, checksum, checksum_fd, file_ref
+from rain.objects import dirtree
+from rain.objects.content_types import codecs
+from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
+from rain.objects.files import Written, checksum, checksum_fd, file_ref
 
 
 class StagedFile(FileSource):
@@ -100,7 +101,7 @@ class Staging:
         seen = _inside(path, "file")
         if not os.path.isfile(seen):
             raise RainException(f"ctx.stage_file({path!r}): {_found(seen)}")
-        if not any(tree.is_within(seen, os.path.realpath(place)) for place in (os.getcwd(), *lent)):
+        if not any(dirtree.is_within(seen, os.path.realpath(place)) for place in (os.getcwd(), *lent)):
             raise RainException(
                 f"ctx.stage_file({path!r}): this is a link to {os.readlink(path)!r}, which leads out of the task's "
                 "directory; copy the file"
@@ -110,7 +111,9 @@ class Staging:
         shared = os.path.islink(path) or found.st_nlink > 1
         if not shared and not found.st_mode & 0o400:
             os.chmod(seen, 0o600)
-        target = self._bring(seen, lambda target: tree.copy_file(seen, target) if shared else tree.move(seen, target))
+        target = self._bring(
+            seen, lambda target: dirtree.copy_file(seen, target) if shared else dirtree.move(seen, target)
+        )
         if shared:
             os.unlink(path)
         self._made[target] = False
@@ -136,14 +139,14 @@ class Staging:
         if seen != here and not seen.startswith(here + os.sep):
             raise RainException(f"ctx.stage_directory({path!r}): this is a link that leads out of the task's directory")
         real = map(os.path.realpath, lent)
-        size = tree.own_tree(seen, [os.path.dirname(place) for place in real], lent)
+        size = dirtree.own_tree(seen, [os.path.dirname(place) for place in real], lent)
         if seen == here:
             os.mkdir(".rain-staged")
             for name in os.listdir(seen):
                 if name != ".rain-staged":
                     os.rename(name, os.path.join(".rain-staged", name))
             seen = os.path.join(here, ".rain-staged")
-        target = self._bring(seen, lambda target: tree.move(seen, target))
+        target = self._bring(seen, lambda target: dirtree.move(seen, target))
         os.chmod(target, 0o755)
         self._made[target] = False
         source = StagedDirectory(file_ref(target, size))
@@ -178,7 +181,7 @@ class Staging:
         """A directory that another task made, as a new one for an output."""
         target, _ = self._paths()
         value.source.save(target)
-        size = tree.own_tree(target)
+        size = dirtree.own_tree(target)
         self._made[target] = True
         return file_ref(target, size)
 
@@ -187,8 +190,8 @@ class Staging:
         file = source.ref
         if self._made.get(file.path):
             path, _ = self._paths(file.path)
-            tree.copy_tree(file.path, path)
-            tree.own_tree(path)
+            dirtree.copy_tree(file.path, path)
+            dirtree.own_tree(path)
             file = file_ref(path, file.size)
         self._made[file.path] = True
         return file
@@ -207,7 +210,7 @@ class Staging:
             if given and not everything:
                 continue
             if os.path.isdir(path):
-                tree.remove_tree(path)
+                dirtree.remove_tree(path)
             else:
                 try:
                     os.unlink(path)

@@ -36,12 +36,12 @@ from typing import NamedTuple, NoReturn
 import cloudpickle  # noqa: F401  every executor needs it
 import msgspec
 
-import rain.io.codecs  # noqa: F401
-from rain.common.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
-from rain.common.wire import encode
+import rain.objects.content_types.codecs  # noqa: F401
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
 from rain.executor import loop
 from rain.executor.readonly import user_namespaces_work
-from rain.io.descriptors import restore_limit
+from rain.host.descriptors import restore_limit
 
 PACKET_BYTES_MAX = 4096
 FORK_DESCRIPTORS = 4

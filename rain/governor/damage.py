@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from rain.common.ids import ID
-from rain.common.messages import Damage, TaskAssignment, TaskResult
+from rain.common.protocol.messages import Damage, TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.governor.builtin import run_builtin
 from rain.governor.core.effects import Known
+from rain.governor.pools.builtin_tasks import run_builtin
 from rain.governor.store import Store
-from rain.io.tree import remove_any
+from rain.objects.dirtree import remove_any
 
 
 def lose_damaged(store: Store, damage: Damage) -> dict[ID, str]:

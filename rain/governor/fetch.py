@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
-from rain.common.messages import FileRef, ObjectData
+from rain.common.protocol.messages import FileRef, ObjectData
 from rain.governor.store import Store
-from rain.io import archive
-from rain.io.files import copy_checked, file_ref
-from rain.io.held import Held
-from rain.io.link import DataConnection
-from rain.io.transfer import TransferError, get_directory, get_to_file, in_thread
-from rain.io.tree import copy_tree, remove_any
+from rain.net.connection import DataConnection
+from rain.net.transfer import TransferError, get_directory, get_to_file, in_thread
+from rain.objects import archive
+from rain.objects.dirtree import copy_tree, remove_any
+from rain.objects.files import copy_checked, file_ref
+from rain.objects.held import Held
 
 log = logging.getLogger("rain.governor.fetch")
 

@@ -10,7 +10,7 @@ import shutil
 from collections import deque
 
 from rain.common.limits import ENDED_EXECUTORS_KEPT_MAX
-from rain.io.tree import remove_tree
+from rain.objects.dirtree import remove_tree
 
 FOLDER = "ended-executors"
 NAMES = ("stdout", "stderr")

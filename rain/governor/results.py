@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.messages import TaskResult
+from rain.common.protocol.messages import TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.common.text import shorten
 
 
 def failed(id: ID, attempt: int, message: str, governor_id: str | None = None) -> TaskResult:

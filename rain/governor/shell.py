@@ -18,11 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rain.common.address import format_address, is_loopback, parse_address
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, SMAPS_BYTES_MAX, Deadlines
-from rain.common.messages import (
+from rain.common.protocol.address import format_address, is_loopback, parse_address
+from rain.common.protocol.messages import (
     Damage,
     DataError,
     DataGet,
@@ -40,28 +40,28 @@ from rain.common.messages import (
     TaskOutput,
     TaskResult,
 )
-from rain.governor.builtins import Builtins
-from rain.governor.cbor1 import ForeignExecutors
 from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.damage import lose_damaged
-from rain.governor.executors import Executors
 from rain.governor.fetch import fetch
-from rain.governor.meter import Meter
+from rain.governor.host_load import Meter
+from rain.governor.pools.builtin_threads import Builtins
+from rain.governor.pools.foreign_executors import ForeignExecutors
+from rain.governor.pools.python_executors import Executors
 from rain.governor.results import failed, failure
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
-from rain.io.auth import Credentials
-from rain.io.cgroup import memory_left, memory_limit
-from rain.io.guarded import guarded
-from rain.io.memory import written_pages
-from rain.io.process import family, host_id, write_ready_file
-from rain.io.sending import Sender
-from rain.io.serving import run_until_asked
-from rain.io.transfer import serve_get
-from rain.io.transport import Conversation, DataConnection, Listener, converse, open_data
+from rain.host.cgroup import memory_left, memory_limit
+from rain.host.process import family, host_id, write_ready_file
+from rain.net.auth import Credentials
+from rain.net.guarded import guarded
+from rain.net.sending import Sender
+from rain.net.transfer import serve_get
+from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
+from rain.objects.memory import written_pages
+from rain.processes.serving import run_until_asked
 
 log = logging.getLogger("rain.governor")
 

@@ -35,10 +35,9 @@ from collections.abc import Callable, Iterable
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
-from rain.common.messages import FileRef
-from rain.io import archive, tree
-from rain.io.fast import fast_folder, store_memory
-from rain.io.files import (
+from rain.common.protocol.messages import FileRef
+from rain.objects import archive, dirtree
+from rain.objects.files import (
     FULL_MARK,
     StaleFile,
     checksum_fd,
@@ -49,9 +48,10 @@ from rain.io.files import (
     same_directory,
     write_file,
 )
-from rain.io.files import checksum as checksum_of
-from rain.io.held import Held
-from rain.io.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
+from rain.objects.files import checksum as checksum_of
+from rain.objects.held import Held
+from rain.processes.memory_folders import fast_folder, store_memory
+from rain.processes.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
 
 __all__ = ["Held", "Store"]
 
@@ -246,7 +246,7 @@ class Store:
             return self._take(id, file, checksum)
         except BaseException:
             if os.path.dirname(file.path) in (self.incoming, self.incoming_disk):
-                tree.remove_any(file.path)
+                dirtree.remove_any(file.path)
             raise
 
     def _take(self, id: ID, file: FileRef, checksum: int | None) -> Held:
@@ -255,7 +255,7 @@ class Store:
             if stat.S_ISLNK(seen.st_mode):
                 return self._take_link(id, file.path, checksum)
             if stat.S_ISDIR(seen.st_mode):
-                size = tree.own_tree(file.path, self._real_folders, trusted=True)
+                size = dirtree.own_tree(file.path, self._real_folders, trusted=True)
                 return self._hold_path(id, file.path, size, None, is_dir=True)
             if not stat.S_ISREG(seen.st_mode):
                 raise RainException(f"{file.path} is neither a file nor a directory")
@@ -273,7 +273,7 @@ class Store:
             raise RainException(f"{path} is a link to {os.readlink(path)}, which is not an object of this governor")
         os.unlink(path)
         copy = os.path.join(self._incoming_beside(real), f"new-{next(self._numbers)}")
-        tree.link_or_copy(real, copy)
+        dirtree.link_or_copy(real, copy)
         return self._hold_path(id, copy, os.stat(copy).st_size, checksum)
 
     def _incoming_beside(self, path: str) -> str:
@@ -300,7 +300,7 @@ class Store:
             path = os.path.join(folder, f"new-{next(self._numbers)}")
             try:
                 if is_dir:
-                    size = tree.link_tree(file.path, path, hard=True)
+                    size = dirtree.link_tree(file.path, path, hard=True)
                 else:
                     fd = open_checked(file)
                     os.close(fd)
@@ -308,7 +308,7 @@ class Store:
                     size = file.size
                     os.close(open_checked(FileRef(path, file.inode, file.size, file.mtime_ns)))
             except StaleFile:
-                tree.remove_any(path)
+                dirtree.remove_any(path)
                 raise
             except OSError as error:
                 last = error
@@ -339,8 +339,8 @@ class Store:
         if is_dir:
             os.chmod(path, 0o755)
         else:
-            os.chmod(path, tree.read_only(os.stat(path).st_mode))
-        tree.move(path, target)
+            os.chmod(path, dirtree.read_only(os.stat(path).st_mode))
+        dirtree.move(path, target)
         return self._hold(id, Held(size, None, file_ref(target, size), checksum, is_dir), in_memory=fast)
 
     def _hold(self, id: ID, held: Held, in_memory: bool) -> Held:
@@ -425,9 +425,9 @@ class Store:
 
     def _remove(self, entry: _Entry) -> None:
         if entry.held.file is not None:
-            tree.remove_any(entry.held.file.path)
+            dirtree.remove_any(entry.held.file.path)
         if entry.left_behind is not None:
-            tree.remove_any(entry.left_behind)
+            dirtree.remove_any(entry.left_behind)
 
     def lose(self, id: ID, reason: str, held: Held | None = None) -> Held | None:
         """The object is damaged or gone: forget it under all its names, and tell.
@@ -571,8 +571,8 @@ class Store:
         try:
             if entry.ids and not self._closed:
                 if entry.held.is_dir:
-                    tree.copy_tree(old.path, part)
-                    tree.own_tree(part)
+                    dirtree.copy_tree(old.path, part)
+                    dirtree.own_tree(part)
                 else:
                     found = copy_checked(old, part)
                     os.chmod(part, os.stat(old.path).st_mode & 0o777)
@@ -586,14 +586,14 @@ class Store:
         except (OSError, RainException) as error:
             # It stays where it is; the next object that comes asks again.
             log.warning("object %s cannot be spilled to disk: %s", sorted(entry.ids), error)
-            tree.remove_any(part)
+            dirtree.remove_any(part)
             target = ""
         with self._lock:
             entry.spilling = False
             if target and entry.ids and not problem:
                 self._moved(entry, old, target)
             elif target:
-                tree.remove_any(target)
+                dirtree.remove_any(target)
                 target = ""
             if not entry.ids:
                 self._remove(entry)
@@ -609,8 +609,8 @@ class Store:
         link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
         os.symlink(target, link)
         if held.is_dir:
-            tree.exchange(link, old.path)
-            tree.remove_any(link)
+            dirtree.exchange(link, old.path)
+            dirtree.remove_any(link)
         else:
             os.rename(link, old.path)
         entry.left_behind = old.path

@@ -20,7 +20,7 @@ from typing import Any
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
-from rain.io.guarded import guarded
+from rain.net.guarded import guarded
 
 log = logging.getLogger("rain.governor")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
-from rain.notebook import shown
+from rain.notebook import displays
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension", "widget_of"]
 
-shown.register()
+displays.register()
 
 
 def widget_of(session: Session) -> SessionWidget:
@@ -47,9 +47,9 @@ def widget_of(session: Session) -> SessionWidget:
 
     if not isinstance(session, Session):
         raise RainException(f"widget_of() takes a session, not {type(session).__name__} ({session!r})")
-    displays = shown.shown_of(session)
-    displays.given = True
-    return displays.live(session)
+    shown = displays.shown_of(session)
+    shown.given = True
+    return shown.live(session)
 
 
 def load_ipython_extension(ip: Any) -> None:

@@ -6,13 +6,14 @@ import inspect
 import linecache
 from typing import TYPE_CHECKING, Any
 
-from rain.client import failures, sites
-from rain.client.state import ObjectRecord, TaskRecord
+from rain.client.core.session_mirror import ObjectRecord, TaskRecord
+from rain.client.functions import call_sites
+from rain.client.report import failures
 from rain.common.errors import RainException
-from rain.notebook.view import View
-from rain.notebook.view.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
-from rain.notebook.view.tree import Counted, TaskLeaf
-from rain.notebook.view.view import first_line, label_of
+from rain.notebook.graph_model import View
+from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
+from rain.notebook.graph_model.tree import Counted, TaskLeaf
+from rain.notebook.graph_model.view import first_line, label_of
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -63,8 +64,8 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> dict[str, Any]
         "title": title(record),
         "state": leaf.state,
         "type": spec.task_type,
-        "made": sites.describe(record.made),
-        "stack": sites.stack(record.made),
+        "made": call_sites.describe(record.made),
+        "stack": call_sites.stack(record.made),
         "source": source_of(record),
         "inputs": [
             _object_link(view, item.id[1], item.label)
@@ -113,7 +114,7 @@ def source_of(record: TaskRecord) -> dict[str, Any] | None:
     except (OSError, TypeError):
         return None
     text = "".join(lines)[:SOURCE_CHARS_MAX]
-    return {"text": text, "where": sites.name_of_file(code.co_filename), "first_line": max(1, first)}
+    return {"text": text, "where": call_sites.name_of_file(code.co_filename), "first_line": max(1, first)}
 
 
 def _object_link(view: View, number: int, label: str | None) -> dict[str, Any]:

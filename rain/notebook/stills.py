@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from rain.notebook.inspect.limits import STATIC_LINES
-from rain.notebook.inspect.safe import cut, visible
+from rain.notebook.inspectors.limits import STATIC_LINES
+from rain.notebook.inspectors.sanitize import cut, visible
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
 IMAGE_BYTES_MAX = 48 * 1024

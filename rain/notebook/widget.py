@@ -9,27 +9,28 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rain.client.state import ObjectRecord, Record, TaskRecord
-from rain.client.watch import Watch
+from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.session_mirror import ObjectRecord, Record, TaskRecord
 from rain.common.errors import RainException
-from rain.notebook import parameters as checked
-from rain.notebook import picture, stills
+from rain.notebook import request_schema as checked
+from rain.notebook import stills
 from rain.notebook.details import details, object_facts, why_not_open
-from rain.notebook.dot import dot_source, native_geometry
-from rain.notebook.geometry import checked_geometry
-from rain.notebook.inspect import Inspection
-from rain.notebook.layout import layered
-from rain.notebook.live import HTML, SVG, TEXT, Answer, LiveWidget, pump
-from rain.notebook.shown import show_session
-from rain.notebook.view import View, queries
-from rain.notebook.view.tree import TaskLeaf
+from rain.notebook.displays import show_session
+from rain.notebook.drawing import svg
+from rain.notebook.drawing.dot import dot_source, native_geometry
+from rain.notebook.drawing.geometry import checked_geometry
+from rain.notebook.drawing.layout import layered
+from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.tree import TaskLeaf
+from rain.notebook.inspectors import Inspection
+from rain.notebook.widget_base import HTML, SVG, TEXT, Answer, LiveWidget, pump
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.client.task import Task
-    from rain.io.data_instance import DataInstance
+    from rain.objects.data_instance import DataInstance
 
 INSPECTIONS_MAX = 8
 """Objects of a session whose inspection is kept open."""
@@ -85,7 +86,7 @@ class SessionWidget(LiveWidget):
             "download": self._download,
         }
         self._advance = advance = weakref.WeakMethod(self.advance)
-        self._watch = Watch(session, lambda: pump.wake(advance))
+        self._watch = ChangeFeed(session, lambda: pump.wake(advance))
 
     def __repr__(self) -> str:
         return f"<SessionWidget of {self.session!r}>"
@@ -162,8 +163,8 @@ class SessionWidget(LiveWidget):
 
     def still(self, timed: bool = True) -> dict[str, Any]:
         """The present picture, drawn as the browser did, and a line of text."""
-        svg, text = self.drawn()
-        return {HTML: stills.picture(svg, text, stills.as_of(time.time()) if timed else ""), TEXT: text}
+        picture, text = self.drawn()
+        return {HTML: stills.picture(picture, text, stills.as_of(time.time()) if timed else ""), TEXT: text}
 
     def final(self, dot_seconds: float) -> dict[str, Any]:
         """The picture that stays of a session that is over; also as SVG, for code hosts and programs that take no HTML.
@@ -173,18 +174,18 @@ class SessionWidget(LiveWidget):
         dot_seconds : float
             How long ``dot`` may take to lay out what no browser did.
         """
-        svg, text = self.drawn(dot_seconds)
-        return {HTML: stills.picture(svg, text), SVG: svg, TEXT: text}
+        picture, text = self.drawn(dot_seconds)
+        return {HTML: stills.picture(picture, text), SVG: picture, TEXT: text}
 
     def drawn(self, dot_seconds: float | None = None) -> tuple[str, str]:
         """The present picture as SVG, and a line of text that says the same."""
         told, geometry = self.present()
         geometry = geometry or _laid_out(told["topology"], dot_seconds)
-        if picture.scale_of(geometry) < picture.SCALE_MIN and not self._view.grouped:
+        if svg.scale_of(geometry) < svg.SCALE_MIN and not self._view.grouped:
             told |= self._grouped()
             geometry = _laid_out(told["topology"], dot_seconds)
-        svg = picture.picture(told["topology"], told["status"], told["summary"], told["session"], geometry)
-        return svg, picture.text_line(told["session"], told["summary"])
+        picture = svg.picture(told["topology"], told["status"], told["summary"], told["session"], geometry)
+        return picture, svg.text_line(told["session"], told["summary"])
 
     def _grouped(self) -> dict[str, Any]:
         """Topology and status with the groups closed that are open because there is not much in them."""

@@ -24,10 +24,10 @@ from rain.server.records import (
     RELEASED_TASK,
     RUNNING,
     WAITING,
-    Copy,
     Governor,
     Lease,
     Object,
+    ReplicaState,
     Session,
     Task,
 )
@@ -144,7 +144,9 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
         assert governor.sessions.get(task.session.id) is task.session, task
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and task.state is not RUNNING:
-                known = governor.objects.get(obj, Copy.STALE) is not Copy.STALE or obj in governor.resends
+                known = (
+                    governor.objects.get(obj, ReplicaState.STALE) is not ReplicaState.STALE or obj in governor.resends
+                )
                 assert known, (task, "was assigned without", obj)
     if task.unsettled:
         assert task.error is None or task.attempt > 0, task
@@ -241,7 +243,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     for obj, copy in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
         assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
-        assert copy is not Copy.TOLD or obj.state is OBJ_FINISHED, (governor, obj)
+        assert copy is not ReplicaState.TOLD or obj.state is OBJ_FINISHED, (governor, obj)
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

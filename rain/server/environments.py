@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rain.common.builtins import UserModule
-from rain.common.messages import SessionEnv
+from rain.common.protocol.messages import SessionEnv
+from rain.common.task_configs import UserModule
 
 
 class Environments:

@@ -19,8 +19,8 @@ import msgspec
 
 from rain.common.errors import RainException
 from rain.common.limits import EVENTS_BYTES_MAX, MIB
-from rain.common.wire import encode
-from rain.io.logs import open_log
+from rain.common.protocol.encoding import encode
+from rain.processes.logs import open_log
 
 EVENT_TYPES = frozenset(
     {

@@ -22,9 +22,9 @@ is kept for that reason (`Object.lineage` counts those). All else is released: i
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.messages import FileRef
+from rain.common.protocol.messages import FileRef
 from rain.common.states import TRANSITIONS, DataObjectState, TaskState
-from rain.server.records import Client, Copy, Governor, Lease, Object, Session, Shape, Task
+from rain.server.records import Client, Governor, Lease, Object, ReplicaState, ResourceRequest, Session, Task
 
 _NEXT = {id(state): frozenset(map(id, after)) for state, after in TRANSITIONS.items()}
 # Enum members hash in Python code; their addresses do not.
@@ -170,7 +170,7 @@ class Graph:
 
     # -- sites ----------------------------------------------------------------------------------
 
-    def add_site(self, governor: Governor, obj: Object, copy: Copy | FileRef) -> None:
+    def add_site(self, governor: Governor, obj: Object, copy: ReplicaState | FileRef) -> None:
         """Record what a governor has of an object."""
         if obj not in governor.objects:
             obj.sites = (*obj.sites, governor)
@@ -182,14 +182,14 @@ class Graph:
         obj.sites = tuple(site for site in obj.sites if site is not governor)
 
 
-def _book(governor: Governor, shape: Shape, load: int, sign: int) -> None:
+def _book(governor: Governor, shape: ResourceRequest, load: int, sign: int) -> None:
     demand = governor.demand
     for name, units in shape.needs:
         demand[name] += sign * units
     governor.work += sign * load
 
 
-def _unbook(governor: Governor, shape: Shape, lease: Lease, load: int) -> None:
+def _unbook(governor: Governor, shape: ResourceRequest, lease: Lease, load: int) -> None:
     if lease is Lease.FOLLOWER:
         governor.follow_work -= load
     else:

@@ -20,12 +20,12 @@ import msgspec
 import tornado.httpserver
 import tornado.web
 
-from rain.common.address import format_address, is_loopback
 from rain.common.errors import RainException
 from rain.common.limits import MIB
-from rain.common.messages import ServerInfo
-from rain.common.wire import encode_json
-from rain.io.auth import Certificate
+from rain.common.protocol.address import format_address, is_loopback
+from rain.common.protocol.encoding import encode_json
+from rain.common.protocol.messages import ServerInfo
+from rain.net.auth import Certificate
 from rain.server.event_log import EventLog, Query, as_json
 
 COOKIE = "rain_login"

@@ -13,7 +13,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import AHEAD_TASKS_MAX
-from rain.common.messages import FileRef, GetOutput, Register, SessionEnv, TaskOutput
+from rain.common.protocol.messages import FileRef, GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.server.environments import Environments
@@ -50,7 +50,7 @@ class Lease(enum.IntEnum):
     DEMAND = 2  # could run, or runs
 
 
-class Copy(enum.IntEnum):
+class ReplicaState(enum.IntEnum):
     """What a governor has of an object; a `FileRef` instead means: it holds it, in this file."""
 
     TOLD = 1  # it knows where to get it, and perhaps does
@@ -58,7 +58,7 @@ class Copy(enum.IntEnum):
     HELD = 3  # in its store, and small
 
 
-class Shape:
+class ResourceRequest:
     """What tasks of one session ask of a governor; equal requests share one record.
 
     Attributes
@@ -93,7 +93,7 @@ class Shape:
         self.blocked_since: float | None = None
 
 
-class Kind:
+class DurationEstimate:
     """What tasks that run the same code have cost so far."""
 
     __slots__ = ("count", "us")
@@ -169,7 +169,14 @@ class Task:
         "state",
     )
 
-    def __init__(self, spec: TaskSpec, session: Session, shape: Shape, kind: Kind, inputs: tuple[Object, ...]) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        session: Session,
+        shape: ResourceRequest,
+        kind: DurationEstimate,
+        inputs: tuple[Object, ...],
+    ) -> None:
         self.id = spec.id
         self.spec = spec
         self.session = session
@@ -332,7 +339,9 @@ class Object:
 
     def holders(self) -> list[Governor]:
         """The governors that have its data."""
-        return [governor for governor in self.sites if governor.objects[self] not in (Copy.TOLD, Copy.STALE)]
+        return [
+            governor for governor in self.sites if governor.objects[self] not in (ReplicaState.TOLD, ReplicaState.STALE)
+        ]
 
     @property
     def title(self) -> str:
@@ -357,7 +366,7 @@ class Session:
     governors : dict of str to Governor
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
     outputs : dict of int to TaskOutput
-        What tasks' last attempts wrote, oldest first, at most `rain.server.core.output.OUTPUTS_BYTES_MAX`.
+        What tasks' last attempts wrote, oldest first, at most `rain.server.core.reporting.output.OUTPUTS_BYTES_MAX`.
     history : deque of (Task, int)
         Of a persistent session: finished tasks that are only kept to be shown, oldest first, with about their bytes
         (`history_bytes` in all).
@@ -425,8 +434,8 @@ class Session:
         self.released = bytearray()
         self.last_number = 0
         self.counts = dict.fromkeys(map(_id, TaskState), 0)
-        self.shapes: dict[Any, Shape] = {}
-        self.kinds: dict[Any, Kind] = {}
+        self.shapes: dict[Any, ResourceRequest] = {}
+        self.kinds: dict[Any, DurationEstimate] = {}
         self.governors: dict[str, Governor] = {}
         self.outputs: dict[int, TaskOutput] = {}
         self.outputs_bytes = 0
@@ -472,8 +481,9 @@ RELEASED_OBJECT = 2
 class Client:
     """One client's conversation.
 
-    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.submit.Cut`); `behind` says
-    that it is to catch up before it hears more, `held_tasks` and `held_objects` are of what it then hears.
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.submit.Cut`);
+    `behind` says that it is to catch up before it hears more, `held_tasks` and `held_objects` are of what it then
+    hears.
     """
 
     __slots__ = ("behind", "gathering", "held_objects", "held_tasks", "id", "sessions")
@@ -513,9 +523,9 @@ class Governor:
         Estimated microseconds of one cpu that its tasks of `Lease.DEMAND` and of `Lease.FOLLOWER` take.
     assigned : dict of Task to None
         In the order of assignment.
-    stopping : dict of (ID, int) to (Shape, Lease, int)
+    stopping : dict of (ID, int) to (ResourceRequest, Lease, int)
         Attempts that were told to end and have not yet; they use their resources until then.
-    objects : dict of Object to (Copy or FileRef)
+    objects : dict of Object to (ReplicaState or FileRef)
     dropping : dict of ID to int
         Drops that it has not confirmed.
     sessions : dict of int to Session
@@ -571,8 +581,8 @@ class Governor:
         self.work = 0
         self.follow_work = 0
         self.assigned: dict[Task, None] = {}
-        self.stopping: dict[tuple[ID, int], tuple[Shape, Lease, int]] = {}
-        self.objects: dict[Object, Copy | FileRef] = {}
+        self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Lease, int]] = {}
+        self.objects: dict[Object, ReplicaState | FileRef] = {}
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}
         self.recalling = False
@@ -583,14 +593,14 @@ class Governor:
         self.ends: list[int] = []
         self.resends: list[Object] = []
         self.load: dict[str, float] = {}
-        self._shares: dict[Shape, float] = {}
+        self._shares: dict[ResourceRequest, float] = {}
 
-    def can_hold(self, shape: Shape) -> bool:
+    def can_hold(self, shape: ResourceRequest) -> bool:
         """Whether it could run such a task if it were empty."""
         total = self.total
         return all(units <= total.get(name, -1) for name, units in shape.needs)
 
-    def load_of(self, shape: Shape, us: int) -> int:
+    def load_of(self, shape: ResourceRequest, us: int) -> int:
         """What a task of `us` microseconds adds to `work`: the greatest share of it that it takes, in cpus."""
         share = self._shares.get(shape)
         if share is None:

@@ -42,11 +42,11 @@ from rain.server.records import (
     OBJ_UNFINISHED,
     READY,
     WAITING,
-    Copy,
     Governor,
     Lease,
     Object,
-    Shape,
+    ReplicaState,
+    ResourceRequest,
     Task,
 )
 
@@ -66,7 +66,7 @@ RESERVE_AFTER_S = 1.0
 _RANK_MAX = (1 << 40) - 1
 _NO_ROOM, _AHEAD, _NOW = 0, 1, 2
 
-Head = tuple[int, int, Shape]
+Head = tuple[int, int, ResourceRequest]
 Pool = list[tuple[bool, float, int, Governor]]
 
 
@@ -77,7 +77,7 @@ def urgency(task: Task) -> int:
     return (((-priority << 40) + _RANK_MAX - task.rank) << 40) + task.order
 
 
-def room(governor: Governor, shape: Shape, us: int) -> int:
+def room(governor: Governor, shape: ResourceRequest, us: int) -> int:
     """Whether a task that takes `us` microseconds fits beside what is assigned (2), ahead of time (1), or not (0)."""
     total, demand = governor.total, governor.demand
     over = 1.0
@@ -96,7 +96,7 @@ def room(governor: Governor, shape: Shape, us: int) -> int:
     return _AHEAD if work - work / over <= AHEAD_US * governor.cpus else _NO_ROOM
 
 
-def wait_us(governor: Governor, shape: Shape, us: int) -> float:
+def wait_us(governor: Governor, shape: ResourceRequest, us: int) -> float:
     """Estimated microseconds until a task could start: 0 if it fits beside what is assigned."""
     total, demand = governor.total, governor.demand
     over = 1.0
@@ -132,9 +132,9 @@ class Scheduler:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._active: dict[Shape, None] = {}
-        self._pools: dict[Shape, Pool] = {}
-        self._reserved: dict[Governor, tuple[int, Shape]] = {}
+        self._active: dict[ResourceRequest, None] = {}
+        self._pools: dict[ResourceRequest, Pool] = {}
+        self._reserved: dict[Governor, tuple[int, ResourceRequest]] = {}
 
     # -- queues ---------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Scheduler:
                 self._active[shape] = None
             heapq.heappush(shape.heap, (urgency(task), task))
 
-    def forget_shape(self, shape: Shape) -> None:
+    def forget_shape(self, shape: ResourceRequest) -> None:
         """Its session ended."""
         shape.heap.clear()
         self._active.pop(shape, None)
@@ -194,7 +194,7 @@ class Scheduler:
 
     def _from_queues(self, now: float) -> Iterator[tuple[Task, Governor]]:
         heads = self._heads()
-        blocked: list[tuple[int, Shape]] = []
+        blocked: list[tuple[int, ResourceRequest]] = []
         self._reserved.clear()
         while heads:
             key, index, shape = heads[0]
@@ -286,7 +286,7 @@ class Scheduler:
                 return governor
         return None
 
-    def _keeps_out(self, governor: Governor, key: int, shape: Shape) -> bool:
+    def _keeps_out(self, governor: Governor, key: int, shape: ResourceRequest) -> bool:
         """Whether the governor is reserved for a more urgent task that competes with this one."""
         held = self._reserved.get(governor)
         if held is None or key <= held[0]:
@@ -294,7 +294,7 @@ class Scheduler:
         names = {name for name, units in held[1].needs if units}
         return any(units and name in names for name, units in shape.needs)
 
-    def _reserve(self, shape: Shape, key: int, now: float) -> None:
+    def _reserve(self, shape: ResourceRequest, key: int, now: float) -> None:
         since = shape.blocked_since
         if since is None or now - since < RESERVE_AFTER_S:
             return
@@ -395,9 +395,10 @@ def transfer_us(governor: Governor, heavy: list[Object]) -> float:
     """Estimated microseconds to bring inputs to a governor; what lies on its host is linked at no cost."""
     missing = 0
     for obj in heavy:
-        if governor.objects.get(obj, Copy.STALE) is Copy.STALE:
+        if governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
             near = len(obj.sites) <= HOLDERS_MAX and any(
-                holder.host_id == governor.host_id and holder.objects[obj] not in (Copy.TOLD, Copy.STALE)
+                holder.host_id == governor.host_id
+                and holder.objects[obj] not in (ReplicaState.TOLD, ReplicaState.STALE)
                 for holder in obj.sites
             )
             if not near:
@@ -412,7 +413,7 @@ def _holders(heavy: list[Object]) -> dict[Governor, None]:
     return found
 
 
-def _fullness(governor: Governor, shape: Shape) -> float:
+def _fullness(governor: Governor, shape: ResourceRequest) -> float:
     total, demand = governor.total, governor.demand
     return max((demand[name] / total[name] for name, units in shape.needs if units), default=0.0)
 

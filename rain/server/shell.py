@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 Whatever happens becomes an event; `_step` gives it to the core and carries the effects out in order. At the end of a
 loop turn in which anything happened the core gets `TurnEnded`: then it schedules, and sends one batch to each peer.
-Peers are conversations here: connections come and go below, in `rain.io.transport`.
+Peers are conversations here: connections come and go below, in `rain.net.transport`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rain import __version__
-from rain.common.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
-from rain.common.messages import (
+from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
+from rain.common.protocol.messages import (
     Assign,
     ClientToServer,
     Constant,
@@ -45,26 +45,26 @@ from rain.common.messages import (
     Submit,
     Welcome,
 )
-from rain.io.auth import http_bearer
-from rain.io.fast import constants_memory, fast_folder
-from rain.io.fate import GUARDIAN, GUARDIAN_LOG
-from rain.io.guarded import guarded
-from rain.io.held import Held
-from rain.io.https import fingerprint_text
-from rain.io.process import host_id, lifeline_is_lost, write_ready_file
-from rain.io.runtime import Published, server_credentials
-from rain.io.scratch import CONSTANTS, MEMORY_FILES, Scratch, name_others
-from rain.io.sending import Sender
-from rain.io.serving import run_until_asked
-from rain.io.transfer import relay, serve_get, serve_put
-from rain.io.transport import Conversation, DataConnection, Listener, listen, open_data
-from rain.server.constants import ConstantFiles
+from rain.host.process import host_id, lifeline_is_lost, write_ready_file
+from rain.net.auth import http_bearer
+from rain.net.guarded import guarded
+from rain.net.https import fingerprint_text
+from rain.net.sending import Sender
+from rain.net.transfer import relay, serve_get, serve_put
+from rain.net.transport import Conversation, DataConnection, Listener, listen, open_data
+from rain.objects.held import Held
+from rain.processes.connection_files import Published, server_credentials
+from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
+from rain.processes.memory_folders import constants_memory, fast_folder
+from rain.processes.scratch import CONSTANTS, MEMORY_FILES, Scratch, name_others
+from rain.processes.serving import run_until_asked
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.core.state import internal
 from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.http import Http
+from rain.server.uploads import ConstantFiles
 
 log = logging.getLogger("rain.server")
 
@@ -81,7 +81,7 @@ class ServerOptions:
     Attributes
     ----------
     host, port : str, int
-        Where to listen; port 0 picks a free one, host ``fd`` means an inherited socket (`rain.io.transport.listen`).
+        Where to listen; port 0 picks a free one, host ``fd`` means an inherited socket (`rain.net.transport.listen`).
     http_host, http_port : str, int
     log_dir : str
         Where the event log is kept; made if it is not there.

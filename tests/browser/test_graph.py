@@ -296,7 +296,7 @@ def test_a_session_that_is_displayed_and_closed_by_one_cell(lab: Lab) -> None:
 
 
 def test_a_persistent_session_outlives_its_kernel(lab: Lab, tmp_path: Path) -> None:
-    from rain.client.local import LocalCluster
+    from rain.client.local_cluster import LocalCluster
 
     go = tmp_path / "go"
     with LocalCluster(cpus=2) as cluster:

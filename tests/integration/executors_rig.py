@@ -1,4 +1,4 @@
-"""Drives `rain.governor.executors.Executors` with real processes, without a governor."""
+"""Drives `rain.governor.pools.python_executors.Executors` with real processes, without a governor."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from rain.client.pickling import dumps
-from rain.common.builtins import PYTHON, FunctionPayload, PyConfig, encode_function
+from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
-from rain.governor.executors import Executors
-from rain.io.codecs import decode_value, encode_value, placeholder
+from rain.common.task_configs import PYTHON, FunctionPayload, PyConfig, encode_function
+from rain.governor.pools.python_executors import Executors
+from rain.objects.content_types.codecs import decode_value, encode_value, placeholder
 
 DEADLINE_S = 30.0
 

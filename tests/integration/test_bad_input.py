@@ -338,7 +338,7 @@ def free_port() -> int:
 
 
 def token() -> str:
-    from rain.io.auth import Credentials
+    from rain.net.auth import Credentials
 
     return Credentials.generate().token("client")
 
@@ -383,7 +383,7 @@ def test_another_protocol_version(somebody_with_version_99: int) -> None:
 @pytest.fixture
 def somebody_with_version_99():
     """The port of a listener that answers the handshake as a later version of Rain would."""
-    from rain.io.auth import ANSWER_BYTES, OPENING_BYTES
+    from rain.net.auth import ANSWER_BYTES, OPENING_BYTES
 
     listener = socket.create_server(("127.0.0.1", 0))
 

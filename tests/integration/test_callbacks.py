@@ -1,7 +1,7 @@
 """An error in any callback of server or governor fails what it was about, and nothing else.
 
 A server and a governor run on a loop of this process, so that errors can be planted; executors are real processes.
-The callbacks are not listed here: `rain.io.guarded` knows the guarded ones, a look through the sources finds whatever
+The callbacks are not listed here: `rain.net.guarded` knows the guarded ones, a look through the sources finds whatever
 is given to a loop, and both must agree.
 """
 
@@ -23,21 +23,22 @@ from typing import Any, get_args
 import pytest
 
 import rain.governor
-import rain.io
+import rain.net
+import rain.processes
 import rain.server
 from rain import Client, Output, RainException, Task, blob, remote
 from rain import tasks as rain_tasks
 from rain.common.ids import ID
-from rain.common.messages import DataEnd, DataError, DataGet, ExecutorTask, TakeBack
+from rain.common.protocol.messages import DataEnd, DataError, DataGet, ExecutorTask, TakeBack
 from rain.common.spec import TaskSpec
 from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as governor_effects
 from rain.governor.core import events as governor_events
 from rain.governor.shell import Governor, GovernorOptions
-from rain.io import guarded
-from rain.io.runtime import credentials_for
-from rain.io.transport import open_data
+from rain.net import guarded
+from rain.net.transport import open_data
+from rain.processes.connection_files import credentials_for
 from rain.server.core import ServerCore
 from rain.server.core import effects as server_effects
 from rain.server.core import events as server_events
@@ -349,33 +350,33 @@ NOT_GUARDED = {
         "self._find_server(self._gone.result())": "awaited in `run`",
         "self._bring(effect.data)": "catches everything itself: a fetch is always answered",
     },
-    "rain.governor.builtins": {"self._work": "its error is the task's, in `_ended`"},
-    "rain.governor.executors": {"_removed": "catches everything itself"},
-    "rain.governor.cbor1": {
+    "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},
+    "rain.governor.pools.python_executors": {"_removed": "catches everything itself"},
+    "rain.governor.pools.foreign_executors": {
         "take_outputs": "its error is the task's, in `_on_taken`",
         "remove_tree": "awaited by `close`; what is left goes with the governor's folder",
         "self._removals.discard": "of a set",
     },
     "rain.governor.store": {"callback": "methods of `Governor`, which step the core"},
-    "rain.io.conversation": {
+    "rain.net.conversation": {
         "link.abort": "of a transport",
         "call": "guarded or given in the class itself: `_beat`, the end of a grace",
     },
-    "rain.io.link": {"connection_made": "calls the transport only"},
-    "rain.io.listener": {
+    "rain.net.connection": {"connection_made": "calls the transport only"},
+    "rain.net.listener": {
         "self._admit(connection, format_address(address[0], address[1]))": "catches everything itself",
         "self._data(DataConnection(link))": "catches everything itself",
         "self._serving.discard": "of a set",
     },
-    "rain.io.serving": {"stop.set": "of an event"},
-    "rain.io.transfer": {"function": "awaited by whoever called `in_thread`"},
-    "rain.io.transport": {"self._dial_again(reason)": "catches everything itself"},
+    "rain.processes.serving": {"stop.set": "of an event"},
+    "rain.net.transfer": {"function": "awaited by whoever called `in_thread`"},
+    "rain.net.transport": {"self._dial_again(reason)": "catches everything itself"},
 }
 """Callbacks that need no guard, by module, and why."""
 
 
 def modules() -> Iterator[Any]:
-    for package in (rain.server, rain.governor, rain.io):
+    for package in (rain.server, rain.governor, rain.net, rain.processes):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             yield importlib.import_module(found.name)
 
@@ -421,29 +422,29 @@ IN_THREADS = ("_measure", "_sweep_constants")
 """Callbacks that a loop calls in threads of its own."""
 
 ALWAYS = [
-    "rain.governor.builtins.Builtins._ended",
-    "rain.governor.cbor1.ForeignExecutors._bury_if_gone",
-    "rain.governor.cbor1.ForeignExecutors._end",
-    "rain.governor.cbor1.ForeignExecutors._next",
-    "rain.governor.cbor1.ForeignExecutors._on_connection",
-    "rain.governor.cbor1.ForeignExecutors._on_exit",
-    "rain.governor.cbor1.ForeignExecutors._on_readable",
-    "rain.governor.cbor1.ForeignExecutors._on_taken",
-    "rain.governor.cbor1.ForeignExecutors._on_writable",
-    "rain.governor.executors.Executors._on_zygote",
-    "rain.governor.executors.Executors._readable",
-    "rain.governor.executors.Executors._writable",
+    "rain.governor.pools.builtin_threads.Builtins._ended",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._bury_if_gone",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._end",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._next",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_connection",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_exit",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_readable",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_taken",
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_writable",
+    "rain.governor.pools.python_executors.Executors._on_zygote",
+    "rain.governor.pools.python_executors.Executors._readable",
+    "rain.governor.pools.python_executors.Executors._writable",
     "rain.governor.turns.Turns._end",
-    "rain.governor.zygotes.Zygote._readable",
-    "rain.governor.zygotes.Zygote._writable",
-    "rain.io.conversation.Conversation._turn_ended",
-    "rain.io.link.DataConnection.buffer_updated",
-    "rain.io.link.DataConnection.connection_lost",
-    "rain.io.link.DataConnection.resume_writing",
-    "rain.io.link.Link.connection_lost",
-    "rain.io.link.Link.data_received",
-    "rain.io.listener.Listener._accept",
-    "rain.io.listener.Listener._admitted",
+    "rain.governor.pools.zygotes.Zygote._readable",
+    "rain.governor.pools.zygotes.Zygote._writable",
+    "rain.net.conversation.Conversation._turn_ended",
+    "rain.net.connection.DataConnection.buffer_updated",
+    "rain.net.connection.DataConnection.connection_lost",
+    "rain.net.connection.DataConnection.resume_writing",
+    "rain.net.connection.Link.connection_lost",
+    "rain.net.connection.Link.data_received",
+    "rain.net.listener.Listener._accept",
+    "rain.net.listener.Listener._admitted",
     "rain.server.shell.Server._turn_ended",
 ]
 """Callbacks that each work meets."""
@@ -473,38 +474,40 @@ def clog(cluster: Cluster) -> None:
 
 
 SELDOM: dict[str, Callable[[Cluster], Any]] = {
-    "rain.governor.cbor1.ForeignExecutors._fail": late,
-    "rain.governor.cbor1.ForeignExecutors._on_late": late,
-    "rain.governor.cbor1.ForeignExecutors._trim": lambda c: c.loop.call_soon(c.governor._foreign._trim),
-    "rain.governor.executors.Executors._deaf": lambda c: [
+    "rain.governor.pools.foreign_executors.ForeignExecutors._fail": late,
+    "rain.governor.pools.foreign_executors.ForeignExecutors._on_late": late,
+    "rain.governor.pools.foreign_executors.ForeignExecutors._trim": lambda c: c.loop.call_soon(
+        c.governor._foreign._trim
+    ),
+    "rain.governor.pools.python_executors.Executors._deaf": lambda c: [
         c.loop.call_soon(c.governor._python._deaf, executor)
         for executor in list(c.governor._python._executors.values())[:1]
     ],
     "rain.server.shell.Server._sweep_constants": lambda c: None,
-    "rain.governor.cbor1.ForeignExecutors._recalled": lambda c: [
+    "rain.governor.pools.foreign_executors.ForeignExecutors._recalled": lambda c: [
         c.loop.call_soon(c.governor._foreign._recalled, executor, [])
         for executor in c.governor._foreign._executors.values()
     ],
-    "rain.governor.executors.Executors._on_zygote_gone": lambda c: [
+    "rain.governor.pools.python_executors.Executors._on_zygote_gone": lambda c: [
         zygote._process.kill() for zygote in c.governor._python._zygotes.values()
     ],
-    "rain.governor.executors.Executors._start_failed": lambda c: c.loop.call_soon(
+    "rain.governor.pools.python_executors.Executors._start_failed": lambda c: c.loop.call_soon(
         c.governor._python._start_failed, 999, "could not be started"
     ),
-    "rain.governor.executors.Executors._unsent": lambda c: [
+    "rain.governor.pools.python_executors.Executors._unsent": lambda c: [
         c.loop.call_soon(c.governor._python._unsent, executor, a_task(), Planted("too large"))
         for executor in list(c.governor._python._executors.values())[:1]
     ],
     "rain.governor.shell.Governor._ticked": lambda c: None,
     "rain.server.shell.Server._ticked": lambda c: None,
     "rain.server.shell.Server._step_again": lambda c: c.loop.call_soon(c.server._step_again, server_events.Tick(), 1),
-    "rain.io.link.DataConnection.pause_writing": lambda c: c.loop.create_task(c.pause()),
+    "rain.net.connection.DataConnection.pause_writing": lambda c: c.loop.create_task(c.pause()),
     "rain.governor.shell.Governor._measure": lambda c: c.loop.run_in_executor(None, c.governor._measure),
     "rain.governor.turns.Turns._step": lambda c: c.governor._turns.step_later(governor_events.Tick()),
-    "rain.io.conversation.Conversation._beat": lambda c: c.loop.call_soon(some_conversation(c)._beat),
-    "rain.io.listener.Listener._accept_again": lambda c: c.loop.call_soon(c.server._listener._accept_again),
-    "rain.io.sending.Sender._pump": clog,
-    "rain.io.transport._Connected._tell_back": lambda c: c.loop.call_soon(c.governor._conversation._tell_back),
+    "rain.net.conversation.Conversation._beat": lambda c: c.loop.call_soon(some_conversation(c)._beat),
+    "rain.net.listener.Listener._accept_again": lambda c: c.loop.call_soon(c.server._listener._accept_again),
+    "rain.net.sending.Sender._pump": clog,
+    "rain.net.transport._Connected._tell_back": lambda c: c.loop.call_soon(c.governor._conversation._tell_back),
     "rain.server.shell.Server._part": lambda c: c.loop.call_soon(
         c.server._part, c.governor.governor_id, some_conversation(c), "parted"
     ),
@@ -530,7 +533,7 @@ def test_work_without_errors(cluster: Cluster) -> None:
 @pytest.mark.parametrize("name", ALWAYS)
 def test_an_error_in_a_callback(cluster: Cluster, name: str) -> None:
     cluster.plant(name)
-    said = cluster.work(foreign_too="cbor1" in name)
+    said = cluster.work(foreign_too="foreign_executors" in name)
     cluster.do(cluster.until(lambda: cluster.raised))  # some callbacks follow the client's departure
     cluster.check()
     for text in said:
@@ -546,7 +549,7 @@ def test_an_error_in_a_callback_that_is_seldom_called(cluster: Cluster, name: st
         client.wait_for_governors(1, timeout=GUARD_S)
         for round_ in range(2):
             tasks = [square(round_)]
-            if "cbor1" in name:
+            if "foreign_executors" in name:
                 tasks.append(Task(task_type="foreign/make", outputs=[Output("made")]))
             session.submit()
             for task in tasks:

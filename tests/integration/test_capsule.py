@@ -12,7 +12,7 @@ import pytest
 
 import rain
 from rain import Client, Input, Output, RainException, Session, blob, directory, remote, tasks
-from rain.client.capsule import harmless
+from rain.capsule.writer import harmless
 from tests.integration.cells import Shell, shell
 from tests.integration.conftest import GUARD_S
 

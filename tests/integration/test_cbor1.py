@@ -25,13 +25,13 @@ import xxhash
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
-from rain.common.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
-from rain.common.threads import THREAD_VARIABLES
-from rain.governor import cbor1
-from rain.governor import cbor1_wire as wire
-from rain.governor.cbor1 import ForeignExecutors
-from rain.governor.cbor1_outputs import take_outputs
+from rain.governor.pools import cbor1_wire as wire
+from rain.governor.pools import foreign_executors
+from rain.governor.pools.cbor1_outputs import take_outputs
+from rain.governor.pools.foreign_executors import ForeignExecutors
+from rain.host.thread_limits import THREAD_VARIABLES
 
 FOLDER = pathlib.Path(__file__).parent.parent / "cbor1_executor"
 GUARD_S = 30.0
@@ -521,7 +521,7 @@ async def test_inputs_of_all_sizes(rig: Rig) -> None:
 
 @with_rig
 async def test_inputs_beyond_what_a_call_takes_along(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cbor1, "CBOR_CALL_BYTES_MAX", 10)
+    monkeypatch.setattr(foreign_executors, "CBOR_CALL_BYTES_MAX", 10)
     setup = rig.start()
     lent = pathlib.Path(setup.work_dir) / "inputs"
     for data in (b"few", b"more than ten", b"y" * (INLINE_BYTES_MAX + 1), b"few"):
@@ -932,7 +932,7 @@ async def test_config_that_cannot_be_sent(rig: Rig) -> None:
 
 @with_rig
 async def test_long_logs_are_cut_between_tasks(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.governor.cbor1.CBOR_LOG_BYTES_MAX", 10)
+    monkeypatch.setattr("rain.governor.pools.foreign_executors.CBOR_LOG_BYTES_MAX", 10)
     setup = rig.start()
     for number in range(3):
         result = await rig.run("fail", config=f"time {number}")

@@ -22,11 +22,11 @@ from pathlib import Path
 import pytest
 
 from rain import Client
-from rain.client.local import LocalCluster
-from rain.common.messages import ServerInfo
-from rain.io import runtime
-from rain.io.auth import Credentials
-from rain.io.process import descendants, is_alive
+from rain.client.local_cluster import LocalCluster
+from rain.common.protocol.messages import ServerInfo
+from rain.host.process import descendants, is_alive
+from rain.net.auth import Credentials
+from rain.processes import connection_files
 
 GUARD_S = 30.0
 RAIN = [sys.executable, "-m", "rain"]
@@ -89,14 +89,14 @@ class Shell:
         process = self.daemon("server", "--listen", "0", "--http-listen", "0", *words, **variables)
         return process, self.file(process.pid).reachable()
 
-    def file(self, pid: int) -> runtime.ConnectionFile:
-        found = [runtime.read(path) for path in (self.runtime / "rain").glob("*.json")]
+    def file(self, pid: int) -> connection_files.ConnectionFile:
+        found = [connection_files.read(path) for path in (self.runtime / "rain").glob("*.json")]
         return next(file for file in found if file.pid == pid)
 
     def info(self, address: str) -> ServerInfo:
-        from rain.cli.ask import server_info
+        from rain.cli.server_query import server_info
 
-        files = (runtime.read(path) for path in (self.runtime / "rain").glob("*.json"))
+        files = (connection_files.read(path) for path in (self.runtime / "rain").glob("*.json"))
         return server_info(address, next(file for file in files if file.reachable() == address).credentials)
 
     def start(self, *words: str, **variables: str) -> str:
@@ -141,7 +141,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         if process.stderr is not None:
             process.stderr.close()
     for path in (made.runtime / "rain").glob("*.json"):
-        file = runtime.read(path)
+        file = connection_files.read(path)
         if file.guardian:
             os.kill(file.guardian, signal.SIGTERM)
             until(lambda pid=file.guardian: not is_alive(pid))
@@ -324,7 +324,7 @@ def test_status_from_elsewhere_with_a_token(shell):
 def test_start_and_stop(shell):
     logs = shell.folder / "logs"
     address = shell.start("--local-governors", "[1,2]", "--logdir", str(logs))
-    file = runtime.read(runtime_path(shell, address))
+    file = connection_files.read(runtime_path(shell, address))
     pids = [file.guardian, *descendants(file.guardian)]
     assert len(pids) >= 4
     shown = shell.run("status").stdout
@@ -344,10 +344,10 @@ def test_start_and_stop(shell):
 
 def test_a_dead_server_is_started_again_and_its_governors_come_back(shell):
     address = shell.start("--local-governors", "[1]")
-    before = runtime.read(runtime_path(shell, address))
+    before = connection_files.read(runtime_path(shell, address))
     os.kill(before.pid, signal.SIGKILL)
-    until(lambda: runtime.read(runtime_path(shell, address)).pid not in (0, before.pid))
-    after = runtime.read(runtime_path(shell, address))
+    until(lambda: connection_files.read(runtime_path(shell, address)).pid not in (0, before.pid))
+    after = connection_files.read(runtime_path(shell, address))
     assert (after.address, after.http, after.keys, after.guardian) == (
         before.address,
         before.http,
@@ -405,7 +405,7 @@ def test_stop_ends_only_what_start_started(shell):
 
 def test_a_guardian_that_was_killed_takes_all_with_it(shell):
     address = shell.start("--local-governors", "[1]")
-    file = runtime.read(runtime_path(shell, address))
+    file = connection_files.read(runtime_path(shell, address))
     handles = []
     for pid in descendants(file.guardian):
         with contextlib.suppress(ProcessLookupError):  # a short-lived one
@@ -499,7 +499,7 @@ def test_governors_over_ssh(shell):
     started = shell.run("start", "--listen", "0.0.0.0:0", "--http-listen", "0", *options)
     assert started.returncode == 0, started.stderr
     (path,) = (shell.runtime / "rain").glob("*.json")
-    file = runtime.read(path)
+    file = connection_files.read(path)
     pids = descendants(file.guardian)
     assert len(shell.info(file.reachable()).governors) == 2
     lines = log.read_text()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rain import Client, Session, TaskException, remote, tasks
-from rain.client import echo
+from rain.client.report import echo
 from tests.integration.conftest import until
 
 

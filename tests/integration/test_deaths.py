@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from rain import Client, RainException, SessionException, blob, tasks
-from rain.cli import people
+from rain.cli import commands
 from rain.deploy.start import StartOptions, start
-from rain.io import runtime
-from rain.io.launch import stop_guardian
-from rain.io.process import is_alive
+from rain.host.process import is_alive
+from rain.processes import connection_files
+from rain.processes.launching import stop_guardian
 from tests.integration.conftest import Marked, until
 
 LIMIT_BYTES = 400 << 20
@@ -126,13 +126,13 @@ def _error(call: Callable[[], object]) -> str:
 
 
 @pytest.fixture
-def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtime.ConnectionFile]:
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[connection_files.ConnectionFile]:
     """A server left running by `rain start`, without governors."""
     for name in ("run", "tmp"):
         (tmp_path / name).mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     found = start(StartOptions(listen="127.0.0.1:0", http_listen="127.0.0.1:0", logdir=str(tmp_path / "logs")))
-    file = runtime.read(found.file)
+    file = connection_files.read(found.file)
     yield file
     stop_guardian(file.guardian, file.guardian_start)
     with contextlib.suppress(ChildProcessError):  # the command that starts it would have ended
@@ -140,7 +140,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtime
 
 
 def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
-    started: runtime.ConnectionFile, capsys: pytest.CaptureFixture[str]
+    started: connection_files.ConnectionFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Client(started.address) as client:
         session = client.new_session("left")
@@ -149,7 +149,7 @@ def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
         texts = [_error(client.sessions)]
     until(lambda: not is_alive(started.pid), "the server has ended")
     texts.append(_error(lambda: Client(started.address)))
-    assert people.run(["status", started.address]) == 1
+    assert commands.run(["status", started.address]) == 1
     texts.append(capsys.readouterr().err)
     for text in texts:
         assert f"its guardian (process {started.guardian})" in text
@@ -158,7 +158,7 @@ def test_who_comes_to_a_server_of_rain_start_that_is_gone_hears_why(
 
 
 def test_a_server_that_died_again_and_again_is_told_of_by_its_file(
-    started: runtime.ConnectionFile, monkeypatch: pytest.MonkeyPatch
+    started: connection_files.ConnectionFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the guardian wrote when it gave up; its own test is among those of the guardian."""
     stop_guardian(started.guardian, started.guardian_start)
@@ -166,7 +166,7 @@ def test_a_server_that_died_again_and_again_is_told_of_by_its_file(
     assert "guardian: ended: it was asked to by signal 15" in log.read_text()
     with log.open("a") as file:
         file.write("2026-01-02 03:04:05 guardian: gave up: the server failed 6 times in a row, the last time: x\n")
-    runtime.write(started)
+    connection_files.write(started)
     text = _error(lambda: Client(started.address))
     assert "gave up: the server failed 6 times in a row, the last time: x (2026-01-02 03:04:05). Logs: " in text
 
@@ -174,16 +174,16 @@ def test_a_server_that_died_again_and_again_is_told_of_by_its_file(
 @pytest.mark.soak
 @pytest.mark.timeout(200)
 def test_a_server_that_dies_six_times_in_a_row_ends_all_and_it_is_told(
-    started: runtime.ConnectionFile, capsys: pytest.CaptureFixture[str]
+    started: connection_files.ConnectionFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, pid = runtime.default_path(started.address), started.pid
+    path, pid = connection_files.default_path(started.address), started.pid
     for number in range(6):
         os.kill(pid, signal.SIGKILL)
         if number < 5:
-            until(lambda pid=pid: runtime.read(path).pid not in (0, pid), "it is started again", guard_s=60)
-            pid = runtime.read(path).pid
+            until(lambda pid=pid: connection_files.read(path).pid not in (0, pid), "it is started again", guard_s=60)
+            pid = connection_files.read(path).pid
     until(lambda: not is_alive(started.guardian), "the guardian has given up")
-    assert people.run(["status", started.address]) == 1
+    assert commands.run(["status", started.address]) == 1
     text = capsys.readouterr().err
     assert "gave up: the server failed 6 times in a row, the last time: server (process" in text
     assert f"its log is {started.logdir}/server.log" in text

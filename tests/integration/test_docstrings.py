@@ -13,19 +13,19 @@ import rain
 import rain.client
 from rain import Client, remote
 from rain.common.spec import ObjectInfo
-from rain.io.data_instance import BytesSource, DataInstance
+from rain.objects.data_instance import BytesSource, DataInstance
 
 MODULES = [
     *(module.name for module in pkgutil.iter_modules(rain.client.__path__, "rain.client.")),
-    "rain.io.cbor",
-    "rain.io.data_instance",
-    "rain.io.same",
+    "rain.objects.content_types.cbor",
+    "rain.objects.data_instance",
+    "rain.objects.content_types.equality",
     "rain.common.content_type",
     "rain.common.labeled_list",
-    "rain.common.text",
-    "rain.notebook.magics.actions",
+    "rain.common.formatting",
+    "rain.notebook.magics.api",
     "rain.notebook.magics.cell",
-    "rain.notebook.magics.source",
+    "rain.notebook.magics.cell_source",
     "rain.notebook.magics.table",
 ]
 

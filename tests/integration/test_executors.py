@@ -17,17 +17,17 @@ import cloudpickle
 import psutil
 import pytest
 
-from rain.client.pickling import dumps
-from rain.common import framing
-from rain.common.builtins import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
+from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
-from rain.common.messages import Damage, ExecutorInput
+from rain.common.protocol import framing
+from rain.common.protocol.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.common.threads import THREAD_VARIABLES
-from rain.governor import executors as executors_module
-from rain.io.codecs import decode_value
-from rain.io.files import checksum
+from rain.common.task_configs import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
+from rain.governor.pools import python_executors as executors_module
+from rain.host.thread_limits import THREAD_VARIABLES
+from rain.objects.content_types.codecs import decode_value
+from rain.objects.files import checksum
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
 
 # Functions of this module are pickled by value: executors need not import it.

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from rain.common.errors import RainException
-from rain.io.launch import LIFELINE, READY, Launch, Program, stop_guardian
-from rain.io.process import descendants, start_time
-from rain.io.scratch import Scratch
+from rain.host.process import descendants, start_time
+from rain.processes.launching import LIFELINE, READY, Launch, Program, stop_guardian
+from rain.processes.scratch import Scratch
 
 GUARD_S = 20.0
 
 SLEEPER = """
 import os, sys, time
 sys.path[:0] = {path!r}
-from rain.io.process import end_with_lifeline, write_ready_file
+from rain.host.process import end_with_lifeline, write_ready_file
 lifeline, ready, said = sys.argv[1:4]
 end_with_lifeline(int(lifeline))
 if os.fork() == 0:              # a grandchild in a session of its own, deaf to SIGTERM
@@ -116,7 +116,7 @@ def _guardian_of(folder: Path) -> int:
             links = [os.readlink(fd) for fd in (entry / "fd").iterdir()] if entry.name.isdigit() else []
         except OSError:
             continue
-        if str(folder) in links and b"rain.io.guardian" in (entry / "cmdline").read_bytes():
+        if str(folder) in links and b"rain.processes.guardian" in (entry / "cmdline").read_bytes():
             return os.pidfd_open(int(entry.name))
     raise AssertionError("no guardian holds the folder")
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-import rain.client.connection
+import rain.client.operations.connection
 from rain import Client, RainWarning, blob, remote, tasks
 from rain.common.limits import DEADLINES, Deadlines
-from rain.io.identity import has_ended, is_known, is_stopped, own_identity
+from rain.net.peer_identity import has_ended, is_known, is_stopped, own_identity
 from tests.integration.conftest import until
 from tests.integration.test_transport import Peer, Server, Word, in_loop, open_client
 
@@ -250,9 +250,9 @@ def test_time_in_which_a_process_stood_still_is_held_against_nobody(monkeypatch:
 
 PEER = """
     import asyncio, os, sys
-    from rain.common.messages import Hello
-    from rain.io.auth import Credentials
-    from rain.io.transport import converse
+    from rain.common.protocol.messages import Hello
+    from rain.net.auth import Credentials
+    from rain.net.transport import converse
 
     async def main():
         address, token, fork = sys.argv[1:]
@@ -397,9 +397,9 @@ def cluster(folder: Path, factor: float) -> Iterator[tuple[subprocess.Popen[byte
 
 
 def _address(file: Path) -> str:
-    from rain.io import runtime
+    from rain.processes import connection_files
 
-    return runtime.read(file).address
+    return connection_files.read(file).address
 
 
 def scaled(factor: float) -> Deadlines:
@@ -415,7 +415,7 @@ def _pause(process: subprocess.Popen[Any], seconds: float) -> None:
 
 
 def _server_pauses(folder: Path, factor: float, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rain.client.connection, "DEADLINES", scaled(factor))
+    monkeypatch.setattr(rain.client.operations.connection, "DEADLINES", scaled(factor))
     mark = folder / "mark"
     with (
         cluster(folder, factor) as (server, file),

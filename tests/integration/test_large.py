@@ -27,7 +27,7 @@ def size_of(ctx: Any, data: Any) -> int:
     return int(data.size)
 
 
-class Watch(threading.Thread):
+class ChangeFeed(threading.Thread):
     """Samples the memory that processes have for themselves (mapped files are not theirs)."""
 
     def __init__(self, pids: list[int]) -> None:
@@ -97,7 +97,7 @@ def every_way(session: Session, folder: Path, size: int) -> None:
 def run(cluster: Client, marked: Marked, folder: Path, size: int) -> None:
     daemons = marked.named("rain-server") + marked.named("rain-governor")
     assert len(daemons) == 3
-    watch = Watch([psutil.Process().pid, *(process.pid for process in daemons)])
+    watch = ChangeFeed([psutil.Process().pid, *(process.pid for process in daemons)])
     watch.start()
     with cluster.new_session("large") as session:
         every_way(session, folder, size)

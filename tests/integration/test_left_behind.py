@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from rain import Client, blob, pickled, tasks
-from rain.client.submit import _put
-from rain.io import runtime
-from rain.io.launch import Launch, Program
-from rain.io.process import descendants, parents
+from rain.client.operations.submit import _put
+from rain.host.process import descendants, parents
+from rain.processes import connection_files
+from rain.processes.launching import Launch, Program
 from tests.integration.test_cli import Shell, ends, runtime_path, shell  # noqa: F401
 
 GUARD_S = 20.0
@@ -168,7 +168,7 @@ def test_daemons_that_were_started_alone_have_a_keeper(shell: Shell) -> None:  #
 def test_rain_stop_leaves_no_folder(shell: Shell) -> None:  # noqa: F811
     before = in_memory()
     address = shell.start("--local-governors", "[]")
-    file = runtime.read(runtime_path(shell, address))
+    file = connection_files.read(runtime_path(shell, address))
     assert Path(file.logdir).parent == shell.temporary
     (constants,) = in_memory("rain-constants-") - before
     code = f"import os\nfrom rain import *\nc = Client({address!r})\ns = c.new_session('s', persistent=True)\n"
@@ -176,7 +176,7 @@ def test_rain_stop_leaves_no_folder(shell: Shell) -> None:  # noqa: F811
     subprocess.run([sys.executable, "-c", code], env=shell.environment, check=True, timeout=GUARD_S)
     assert files_below(constants) != []
     os.kill(file.pid, signal.SIGKILL)
-    until(lambda: runtime.read(runtime_path(shell, address)).pid not in (0, file.pid))
+    until(lambda: connection_files.read(runtime_path(shell, address)).pid not in (0, file.pid))
     assert in_memory("rain-constants-") - before == {constants}  # the next server has taken it over
     assert files_below(constants) == []
     shell.run("stop", address)
@@ -188,7 +188,7 @@ def test_rain_stop_leaves_no_folder(shell: Shell) -> None:  # noqa: F811
 def test_rain_stop_removes_what_a_killed_guardian_could_not(shell: Shell) -> None:  # noqa: F811
     before = in_memory()
     address = shell.start("--local-governors", "[]")
-    guardian = runtime.read(runtime_path(shell, address)).guardian
+    guardian = connection_files.read(runtime_path(shell, address)).guardian
     os.kill(guardian, signal.SIGSTOP)  # it neither cleans up nor is missed while the others are killed
     for pid in [*descendants(guardian), guardian]:
         try:
@@ -207,9 +207,9 @@ def test_rain_stop_removes_what_a_killed_guardian_could_not(shell: Shell) -> Non
 FAILING = """
 import os, sys
 sys.path[:0] = {path!r}
-from rain.io.keeper import told_to
-from rain.io.process import write_ready_file
-from rain.io.scratch import Scratch
+from rain.processes.keeper import told_to
+from rain.host.process import write_ready_file
+from rain.processes.scratch import Scratch
 told_to(sys.argv[2])
 begun = os.path.exists(sys.argv[3] + "/begun")
 if begun and sys.argv[4] == "fails":

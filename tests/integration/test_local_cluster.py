@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rain.cli.ask import server_info
-from rain.client.local import LocalCluster, split_cpus
+from rain.cli.server_query import server_info
+from rain.client.local_cluster import LocalCluster, split_cpus
 from rain.common.errors import RainException
-from rain.io import runtime
-from rain.io.process import descendants, is_alive
+from rain.host.process import descendants, is_alive
+from rain.processes import connection_files
 
 GUARD_S = 30.0
 
@@ -32,7 +32,7 @@ def folders(tmp_path, monkeypatch):
 
 
 def info(cluster: LocalCluster):
-    return server_info(cluster.address, runtime.read(cluster.connection_file).credentials)
+    return server_info(cluster.address, connection_files.read(cluster.connection_file).credentials)
 
 
 def ended(handles: list[int]) -> bool:
@@ -89,7 +89,7 @@ def test_a_bad_configuration_is_one_clear_error_and_leaves_nothing(tmp_path):
 
 OWNER = """
 import signal, sys
-from rain.client.local import LocalCluster
+from rain.client.local_cluster import LocalCluster
 cluster = LocalCluster(cpus=1)
 print(cluster._launch.pid, flush=True)
 {then}
@@ -143,12 +143,12 @@ def test_a_forked_child_neither_ends_nor_holds_it():
 
 def test_a_killed_server_is_started_again_at_its_address():
     with LocalCluster(cpus=1) as cluster:
-        before = runtime.read(cluster.connection_file)
+        before = connection_files.read(cluster.connection_file)
         handle = os.pidfd_open(before.pid)
         os.kill(before.pid, signal.SIGKILL)
         assert ended([handle])
         assert info(cluster).address == cluster.address  # waits in the listener's queue until it is back
-        after = runtime.read(cluster.connection_file)
+        after = connection_files.read(cluster.connection_file)
         assert after.pid != before.pid
         assert after.keys == before.keys
 

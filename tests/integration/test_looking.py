@@ -4,8 +4,8 @@ import pytest
 
 from rain import Client, OutputDir, RainException, blob, remote, tasks
 from rain.client.data import directory
-from rain.io.inside import Entry, NotInside
-from rain.io.sources import RemoteSource
+from rain.objects.inside import Entry, NotInside
+from rain.objects.sources import RemoteSource
 
 pytestmark = pytest.mark.usefixtures("marked")
 

@@ -427,10 +427,10 @@ def test_servers_and_persistent_sessions(started: Kernel, tmp_path: Path) -> Non
     started.good(
         "import os\n"
         f"os.environ['XDG_RUNTIME_DIR'] = {str(tmp_path)!r}\n"
-        "from rain.client.local import LocalCluster\n"
-        "from rain.io import runtime\n"
+        "from rain.client.local_cluster import LocalCluster\n"
+        "from rain.processes import connection_files\n"
         "cluster = LocalCluster(1)\n"
-        "runtime.write(runtime.read(cluster.connection_file))\n"
+        "connection_files.write(connection_files.read(cluster.connection_file))\n"
         "address = cluster.address"
     )
     shown = started.good("%rain_connect $address --session mine")

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def far(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The cluster, whose governor takes the client's files for those of another host."""
-    monkeypatch.setattr("rain.client.modules.host_id", lambda: "another-host")
+    monkeypatch.setattr("rain.client.functions.modules.host_id", lambda: "another-host")
     monkeypatch.setattr(client, "_has_other_hosts", True)
     return client
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from rain import Client, blob, remote, tasks
-from rain.common.address import is_loopback
+from rain.common.protocol.address import is_loopback
 from tests.integration.conftest import Marked, until
 
 

@@ -10,16 +10,22 @@ import xxhash
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, MIB
-from rain.common.messages import DataEnd, DataError, DataGet, DataHeader, DataPut, FileRef, ObjectData, Place
+from rain.common.protocol.messages import (
+    DataEnd,
+    DataError,
+    DataGet,
+    DataHeader,
+    DataPut,
+    FileRef,
+    ObjectData,
+    Place,
+)
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
 from rain.governor.store import Store
-from rain.io import archive, transfer
-from rain.io.files import file_ref, write_file
-from rain.io.held import Held
-from rain.io.inside import NotInside
-from rain.io.link import DataConnection, Link
-from rain.io.transfer import (
+from rain.net import transfer
+from rain.net.connection import DataConnection, Link
+from rain.net.transfer import (
     TransferError,
     get_buffer,
     get_directory,
@@ -31,6 +37,10 @@ from rain.io.transfer import (
     serve_get,
     serve_put,
 )
+from rain.objects import archive
+from rain.objects.files import file_ref, write_file
+from rain.objects.held import Held
+from rain.objects.inside import NotInside
 
 ONE = ID(1, 1)
 HERE, THERE = "this host", "another host"

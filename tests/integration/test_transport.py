@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 
 from rain.common.errors import ProtocolError, RainException, ResourceError
-from rain.common.framing import encode_prefix
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, DEADLINES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX, Deadlines
-from rain.common.messages import DataEnd, DataError, DataGet, Hello, Message, Welcome
-from rain.io import auth, link, listener, transport
-from rain.io.auth import Credentials
-from rain.io.transport import Listener, converse, listen, open_data
+from rain.common.protocol.framing import encode_prefix
+from rain.common.protocol.messages import DataEnd, DataError, DataGet, Hello, Message, Welcome
+from rain.net import auth, listener, transport
+from rain.net import connection as connections
+from rain.net.auth import Credentials
+from rain.net.transport import Listener, converse, listen, open_data
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -501,7 +502,7 @@ async def test_another_python_is_refused():
 @in_loop
 async def test_a_role_may_not_be_claimed_inside():
     server = Server()
-    client = await link.dial(server.address, server.client("governor"), "governor")
+    client = await connections.dial(server.address, server.client("governor"), "governor")
     client.say(Hello("client", "x"))
     refused = await client.opening(transport.Opening)
     assert "proved to be a governor and said that it is a client" in refused.reason
@@ -537,7 +538,7 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
 async def test_garbage_before_the_handshake_reaches_no_decoder(monkeypatch, caplog):
     caplog.set_level(logging.INFO, "rain.transport")
     decoded: list[object] = []
-    monkeypatch.setattr(link.msgspec.msgpack, "decode", lambda *a, **k: decoded.append(a))
+    monkeypatch.setattr(connections.msgspec.msgpack, "decode", lambda *a, **k: decoded.append(a))
     server, chance = Server(), random.Random(1)
     for size in (1, 39, 40, 200, 100_000):
         reader, writer = await raw(server)
@@ -799,7 +800,7 @@ def test_garbage_on_a_data_connection_ends_it(bytes_):
 
 
 def _as_if_remote(monkeypatch):
-    for module in (link, listener):
+    for module in (connections, listener):
         monkeypatch.setattr(module, "is_loopback", lambda host: False)
 
 

@@ -13,10 +13,10 @@ from rain import Client, DataInstance, Input, RainWarning, Session, TaskExceptio
 from rain.common.limits import MIB
 from rain.common.spec import ObjectInfo
 from rain.executor.python_task import _explain_read_only
-from rain.io import memory
-from rain.io.codecs import encode_to_file
-from rain.io.data_instance import FileSource
-from rain.io.pickles import large_buffers
+from rain.objects import memory
+from rain.objects.content_types.codecs import encode_to_file
+from rain.objects.data_instance import FileSource
+from rain.objects.pickling.buffers import large_buffers
 
 COUNT = 4 * MIB  # of float64
 

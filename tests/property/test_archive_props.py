@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rain.common.errors import RainException
-from rain.io import archive
+from rain.objects import archive
 
 names = st.one_of(
     st.sampled_from(["a", "b", "c"]),

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rain.common.errors import RainException
-from rain.io import codecs
-from rain.io.same import same
+from rain.objects.content_types import codecs
+from rain.objects.content_types.equality import same
 
 FEW = {"max_examples": 40, "deadline": None, "suppress_health_check": list(HealthCheck)}
 MANY = {**FEW, "max_examples": 4000}

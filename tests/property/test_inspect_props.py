@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from rain.common import DataInstance
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo
-from rain.io.sources import BytesSource
-from rain.notebook.inspect import Inspection, safe, static_text
-from rain.notebook.inspect.json_tree import JsonDocument
-from rain.notebook.inspect.limits import BLOCK_BYTES
-from rain.notebook.inspect.parameters import Parameters
-from rain.notebook.inspect.ranges import Ranges
-from rain.notebook.inspect.tree import TreeViewer
+from rain.notebook.inspectors import Inspection, sanitize, static_text
+from rain.notebook.inspectors.limits import BLOCK_BYTES
+from rain.notebook.inspectors.parameters import Parameters
+from rain.notebook.inspectors.ranges import Ranges
+from rain.notebook.inspectors.tree import TreeViewer
+from rain.notebook.inspectors.viewers.json_tree import JsonDocument
+from rain.objects.sources import BytesSource
 
 PAGE_BYTES_MAX = 2 << 20
 # `value` is left out: it runs what the pickle says, and these say anything.
@@ -153,7 +153,7 @@ def test_a_tree_is_what_the_parser_says_even_across_blocks(value, indent, shift)
         assert node["kind"] == _KINDS[type(value)]
         if isinstance(value, dict):
             assert node["count"] == len(value)
-            assert [child["label"] for child in node["children"]] == [safe.cut(key) for key in value]
+            assert [child["label"] for child in node["children"]] == [sanitize.cut(key) for key in value]
             for number, inner in enumerate(value.values()):
                 check(inner, (*at, number))
         elif isinstance(value, list):
@@ -181,6 +181,6 @@ def test_ranges_are_those_of_the_data(data, wanted):
 @given(st.text(st.characters(), max_size=20), st.binary(max_size=20))
 def test_names_come_back(text, raw):
     for name in (text.encode("utf-8", "ignore").decode(), raw.decode("utf-8", "surrogateescape")):
-        written = safe.escape_name(name)
+        written = sanitize.escape_name(name)
         written.encode()
-        assert safe.unescape_name(written) == name
+        assert sanitize.unescape_name(written) == name

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rain.io import pickles
+from rain.objects.pickling import buffers
 
-LARGE = pickles.LARGE_BYTES
+LARGE = buffers.LARGE_BYTES
 
 
 def same(a, b):
@@ -43,19 +43,19 @@ large = st.one_of(
 @given(small)
 @settings(deadline=None)
 def test_small_values_are_plain_pickles(value):
-    data = pickles.dumps(value)
+    data = buffers.dumps(value)
     assert data == pickle.dumps(value)
-    assert same(pickles.load(data), value)
+    assert same(buffers.load(data), value)
 
 
 @given(st.lists(small | large, max_size=6))
 @settings(deadline=None, max_examples=60)
 def test_any_mixture_comes_back_to_every_reader(value):
     for cloud in (False, True):
-        data = pickles.dumps(value, cloud=cloud)
-        for back in (pickle.loads(data), pickles.load(data), pickles.load(bytearray(data))):
+        data = buffers.dumps(value, cloud=cloud)
+        for back in (pickle.loads(data), buffers.load(data), buffers.load(bytearray(data))):
             assert [type(item) for item in back] == [type(item) for item in value]
             assert same(back, value)
-        assert all(payload % pickles.ALIGNMENT == 0 for _, payload, *_ in pickles._read_index(memoryview(data)))
+        assert all(payload % buffers.ALIGNMENT == 0 for _, payload, *_ in buffers._read_index(memoryview(data)))
         if not any(isinstance(item, np.ndarray | bytes | bytearray | str) and len(item) > 1000 for item in value):
             assert cloud or data == pickle.dumps(value)

@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rain.notebook.dot import dot_source
-from rain.notebook.labels import markup, shortened, visible
-from rain.notebook.layout import checked_geometry, geometry_of_json, layered
-from rain.notebook.picture import PICTURE_BYTES_MAX, picture, text_line
+from rain.notebook.drawing.dot import dot_source
+from rain.notebook.drawing.layout import checked_geometry, geometry_of_json, layered
+from rain.notebook.drawing.svg import PICTURE_BYTES_MAX, picture, text_line
+from rain.notebook.drawing.text_metrics import markup, shortened, visible
 from tests.unit.notebook.graphs import small
 
 words = st.text(st.characters(), max_size=40)  # lone surrogates too

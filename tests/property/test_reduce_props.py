@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rain.io import pickles
+from rain.objects.pickling import buffers
 
 TYPES = ("f8", "i2", ">f4", "M8[s]", "m8[ns]", "?", "c16", "S3", "U2", "f8,i2", "f8,M8[D]", "V7", "O")
 
@@ -54,12 +54,12 @@ def arrays(draw: Any) -> Any:
 @settings(deadline=None, max_examples=60)
 def test_arrays_of_any_layout_come_back(array: Any) -> None:
     for cloud in (False, True):
-        data = pickles.dumps([array, 5], cloud=cloud)
-        for back in (pickle.loads(data), pickles.load(data), pickles.load(bytearray(data))):
+        data = buffers.dumps([array, 5], cloud=cloud)
+        for back in (pickle.loads(data), buffers.load(data), buffers.load(bytearray(data))):
             assert type(back[0]) is type(array)
             assert back[0].shape == array.shape
             # NumPy's own pickles of small arrays come back in this machine's byte order.
             assert back[0].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
             assert back[0].tolist() == array.tolist()
-        if array.nbytes < pickles.LARGE_BYTES:
+        if array.nbytes < buffers.LARGE_BYTES:
             assert cloud or data == pickle.dumps([array, 5])

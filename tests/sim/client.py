@@ -6,8 +6,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ObjectData, OutputResult, TaskAssignment, TaskResult
+from rain.common.protocol import messages as m
+from rain.common.protocol.messages import FileRef, ObjectData, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do

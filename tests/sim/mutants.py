@@ -29,16 +29,18 @@ def _governor(name: str, module: str, old: str, new: str) -> Mutant:
 MUTANTS = [
     _server(
         "results of cancelled tasks count",
-        "run",
+        "lifecycle.attempts",
         "task is None or task.governor is not governor or task.attempt != result.attempt:\n            _stale",
         "task is None:\n            _stale",
     ),
-    _server("what is kept is dropped", "run", "    if obj.kept or obj.needs:\n", "    if obj.needs:\n"),
-    _server("one retry too few", "run", "if count <= options.retries and", "if count < options.retries and"),
-    _server("one crash too many", "lost", "if count < CRASHES_MAX and", "if count <= CRASHES_MAX and"),
+    _server("what is kept is dropped", "lifecycle.attempts", "    if obj.kept or obj.needs:\n", "    if obj.needs:\n"),
+    _server(
+        "one retry too few", "lifecycle.attempts", "if count <= options.retries and", "if count < options.retries and"
+    ),
+    _server("one crash too many", "lifecycle.recovery", "if count < CRASHES_MAX and", "if count <= CRASHES_MAX and"),
     _server(
         "what may run once is made again",
-        "lost",
+        "lifecycle.recovery",
         '        if task.runs_once:\n            text = (\n                f"An output',
         '        if False:\n            text = (\n                f"An output',
     ),
@@ -50,19 +52,19 @@ MUTANTS = [
     ),
     _server(
         "a task given meanwhile counts on an old place",
-        "lost",
+        "lifecycle.recovery",
         "        if used_at(governor, obj):\n            # A task",
         "        if False:\n            # A task",
     ),
     _server(
         "objects are not sent again after their places changed",
-        "news",
-        "if obj.state is OBJ_FINISHED and known.get(obj, Copy.STALE) is Copy.STALE:",
+        "reporting.updates",
+        "if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:",
         "if obj.state is OBJ_FINISHED and obj not in known:",
     ),
     _server(
         "followers stay where nothing is made",
-        "settle",
+        "lifecycle.settle",
         "if consumer.governor is governor and consumer.lease is Lease.FOLLOWER:",
         "if False:",
     ),
@@ -72,7 +74,12 @@ MUTANTS = [
         "    if any(map(required, task.outputs)):\n        task.retained",
         "    if False:\n        task.retained",
     ),
-    _server("consumers of a lost object are not held back", "lost", "        task.pending += 1\n", "        pass\n"),
+    _server(
+        "consumers of a lost object are not held back",
+        "lifecycle.recovery",
+        "        task.pending += 1\n",
+        "        pass\n",
+    ),
     _server("copies are not dropped", "objects", "        governor.drops.append(obj.id)\n", "        pass\n"),
     _server("a session's end is not told", "sessions", "        governor.ends.append(session.id)\n", "        pass\n"),
     _server(
@@ -83,23 +90,23 @@ MUTANTS = [
     ),
     _server(
         "dependents do not fail",
-        "settle",
+        "lifecycle.settle",
         "            for task in obj.waiting():\n                count += 1",
         "            for task in ():\n                count += 1",
     ),
     _server(
         "news are told once",
-        "news",
+        "reporting.updates",
         "        task.news = False\n    for obj in objects:\n        by_session",
         "    for obj in objects:\n        by_session",
     ),
     _server(
         "what failed is not held for a retry",
-        "settle",
+        "lifecycle.settle",
         "    if to is CANCELLED:\n        release_inputs",
         "    if True:\n        release_inputs",
     ),
-    _server("ids are used twice", "submit", "        or number in session.tasks\n", ""),
+    _server("ids are used twice", "lifecycle.submit", "        or number in session.tasks\n", ""),
     Mutant(
         "governors get what they cannot hold",
         "rain.server.scheduler",
@@ -120,13 +127,13 @@ MUTANTS = [
     ),
     Mutant(
         "packets that come twice count twice",
-        "rain.common.channel",
+        "rain.common.protocol.channel",
         "if number != self.received + 1:",
         "if number > self.received + 1:",
     ),
     Mutant(
         "packets that come early are acknowledged",
-        "rain.common.channel",
+        "rain.common.protocol.channel",
         "                self._early[number] = messages\n",
         "                self.received = number\n",
     ),

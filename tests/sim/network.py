@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from rain.common.channel import Channel
+from rain.common.protocol.channel import Channel
 
 REPEAT_S = 0.25
 """How often a side repeats what the other has not acknowledged; also how often it acknowledges."""

@@ -11,10 +11,10 @@ import hashlib
 from random import Random
 from typing import Any
 
-from rain.common.builtins import CONCAT
 from rain.common.ids import ID
-from rain.common.messages import Constant
+from rain.common.protocol.messages import Constant
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
+from rain.common.task_configs import CONCAT
 
 OK, FAIL, FLAKY, CRASH, POISON, PASS = "ok", "fail", "flaky", "crash", "poison", "pass"
 MB, GB = 1_000_000, 1_000_000_000

@@ -7,17 +7,17 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
-from rain.common.messages import FileRef, Place
+from rain.common.protocol import messages as m
+from rain.common.protocol.messages import FileRef, Place
 from rain.common.spec import TaskSpec
 from rain.common.states import SETTLED
 from rain.server.check import check, check_idle
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
-from rain.server.core.explain import explain_task
+from rain.server.core.reporting.explain import explain_task
 from tests.sim.client import SimClient, SimSession
 from tests.sim.governor import SimGovernor
 from tests.sim.network import Clock, Conversation, Network, Side

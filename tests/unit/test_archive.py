@@ -13,8 +13,8 @@ import pytest
 
 from rain.common import limits
 from rain.common.errors import RainException, ResourceError
-from rain.io import archive, tree
-from rain.io.archive import Limits, Unpacker, pack, packed_size, unpack
+from rain.objects import archive, dirtree
+from rain.objects.archive import Limits, Unpacker, pack, packed_size, unpack
 
 
 def packed(path):
@@ -24,7 +24,7 @@ def packed(path):
 def snapshot(root):
     """Everything below a directory: kind, executable bit, content."""
     found = {}
-    for entry in tree.walk(str(root)):
+    for entry in dirtree.walk(str(root)):
         path = os.path.join(root, entry.path)
         if entry.kind == "f":
             with open(path, "rb") as file:
@@ -82,7 +82,7 @@ def test_round_trip(source, tmp_path):
     assert len(data) == packed_size(str(source))
     target = tmp_path / "target"
     size = unpack([data], str(target))
-    assert size == tree.tree_size(str(source)) == tree.tree_size(str(target))
+    assert size == dirtree.tree_size(str(source)) == dirtree.tree_size(str(target))
     assert snapshot(target) == snapshot(source)
     assert packed(target) == data
 
@@ -123,7 +123,7 @@ def test_others_read_it_and_we_read_theirs(source, tmp_path):
         if form == "ustar":
             (source / "a" / "long").unlink()
             (source / ("n" * 200)).unlink()
-            tree.remove_tree(str(source / ("p" * 120)))
+            dirtree.remove_tree(str(source / ("p" * 120)))
             (source / ("m" * 80)).mkdir()
             (source / ("m" * 80) / ("m" * 60)).write_text("split in two")
         made = tmp_path / f"{form}.tar"
@@ -297,7 +297,7 @@ def test_announced_bytes_are_not_believed(tmp_path):
 
 def test_more_than_the_disk_holds_is_refused_at_once(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("rain.io.archive.shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
+    monkeypatch.setattr("rain.objects.archive.shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
     with pytest.raises(ResourceError, match=r"no space left to write .*bomb \(17825792 bytes\)"):
         unpack([archive._block(b"bomb", 0o644, 17 << 20, b"0"), bytes(10_000)], str(tmp_path / "t"))
 
@@ -324,7 +324,7 @@ def test_links_out_are_not_followed(tmp_path):
     (tmp_path / "secret").write_text("s")
     for target in ("/etc/passwd", "../secret", "in/../../secret", str(root / "in")):
         (root / "l").symlink_to(target)
-        for function in (lambda path: list(pack(path)), packed_size, tree.tree_size):
+        for function in (lambda path: list(pack(path)), packed_size, dirtree.tree_size):
             with pytest.raises(RainException, match="leads outside"):
                 function(str(root))
         (root / "l").unlink()
@@ -382,29 +382,29 @@ def test_descriptors_are_closed(source, tmp_path):
 
 
 def test_copy_and_link_trees(source, tmp_path):
-    size = tree.tree_size(str(source))
-    assert tree.copy_tree(str(source), str(tmp_path / "copy")) == size
+    size = dirtree.tree_size(str(source))
+    assert dirtree.copy_tree(str(source), str(tmp_path / "copy")) == size
     assert snapshot(tmp_path / "copy") == snapshot(source)
-    assert tree.link_tree(str(source), str(tmp_path / "hard"), hard=True) == size
+    assert dirtree.link_tree(str(source), str(tmp_path / "hard"), hard=True) == size
     assert (tmp_path / "hard/a/x").stat().st_ino == (source / "a/x").stat().st_ino
-    assert tree.own_tree(str(tmp_path / "copy")) == size
+    assert dirtree.own_tree(str(tmp_path / "copy")) == size
     assert stat.S_IMODE((tmp_path / "copy/a/x").stat().st_mode) == 0o555
     assert stat.S_IMODE((tmp_path / "copy/none").stat().st_mode) == 0o444
     with pytest.raises(FileExistsError):
-        tree.copy_tree(str(source), str(tmp_path / "copy"))
+        dirtree.copy_tree(str(source), str(tmp_path / "copy"))
 
 
 def test_linking_across_file_systems_makes_symbolic_links(source, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr("rain.io.tree.os.link", refuse)
-    tree.link_tree(str(source), str(tmp_path / "links"))
+    monkeypatch.setattr("rain.objects.dirtree.os.link", refuse)
+    dirtree.link_tree(str(source), str(tmp_path / "links"))
     assert (tmp_path / "links/a/x").readlink() == source / "a/x"
     assert not (tmp_path / "links/a").is_symlink()
     assert (tmp_path / "links/a/up").readlink().as_posix() == "../big"
     with pytest.raises(OSError, match="cross-device"):
-        tree.link_tree(str(source), str(tmp_path / "hard"), hard=True)
+        dirtree.link_tree(str(source), str(tmp_path / "hard"), hard=True)
     assert not (tmp_path / "hard").exists()
 
 
@@ -418,44 +418,44 @@ def test_links_into_followed_folders_become_files(tmp_path):
     made.mkdir()
     (made / "in").symlink_to(store / "1")
     (made / "own").write_text("own")
-    assert tree.own_tree(str(made), [str(store)]) == 6
+    assert dirtree.own_tree(str(made), [str(store)]) == 6
     assert not (made / "in").is_symlink()
     assert (made / "in").stat().st_ino == (store / "1").stat().st_ino
     for target in (tmp_path / "other", store / "dir", store / "missing"):
         (tmp_path / "other").touch()
         (made / "bad").symlink_to(target)
         with pytest.raises(RainException, match="leads outside"):
-            tree.own_tree(str(made), [str(store)])
+            dirtree.own_tree(str(made), [str(store)])
         (made / "bad").unlink()
 
 
 def test_move(source, tmp_path, monkeypatch):
     before = snapshot(source)
-    tree.move(str(source), str(tmp_path / "moved"))
+    dirtree.move(str(source), str(tmp_path / "moved"))
     assert snapshot(tmp_path / "moved") == before
     assert not source.exists()
 
     def refuse(*args):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr("rain.io.tree.os.rename", refuse)
+    monkeypatch.setattr("rain.objects.dirtree.os.rename", refuse)
     (tmp_path / "moved/out").symlink_to("/etc/passwd")
-    tree.move(str(tmp_path / "moved"), str(source))
+    dirtree.move(str(tmp_path / "moved"), str(source))
     assert os.readlink(source / "out") == "/etc/passwd"
     (source / "out").unlink()
     assert snapshot(source) == before
-    tree.move(str(source / "a/x"), str(tmp_path / "x"))
-    tree.move(str(source / "a/up"), str(tmp_path / "up"))
+    dirtree.move(str(source / "a/x"), str(tmp_path / "x"))
+    dirtree.move(str(source / "a/up"), str(tmp_path / "up"))
     assert os.readlink(tmp_path / "up") == "../big"
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o755
     with pytest.raises(FileExistsError):
-        tree.move(str(tmp_path / "x"), str(tmp_path / "up"))
+        dirtree.move(str(tmp_path / "x"), str(tmp_path / "up"))
 
 
 def test_remove_tree_copes_with_modes(tmp_path):
     code = (
         "import os, sys\n"
-        "from rain.io.tree import remove_tree\n"
+        "from rain.objects.dirtree import remove_tree\n"
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "root = sys.argv[1] + '/d'\n"
         "os.makedirs(root + '/a/b'); open(root + '/a/b/f', 'w').close()\n"
@@ -476,7 +476,7 @@ def test_removing_a_link_touches_nothing_behind_it(tmp_path):
     (mine / "f").write_text("f")
     mine.chmod(0o500)
     (tmp_path / "link").symlink_to(mine)
-    tree.remove_tree(str(tmp_path / "link"))
+    dirtree.remove_tree(str(tmp_path / "link"))
     assert not (tmp_path / "link").is_symlink()
     assert (mine / "f").read_text() == "f"
     assert mine.stat().st_mode & 0o777 == 0o500
@@ -493,7 +493,7 @@ def test_remove_tree_copes_with_depth(tmp_path):
         os.close(folder)
         folder = below
     os.close(folder)
-    tree.remove_tree(str(root))
+    dirtree.remove_tree(str(root))
     assert not root.exists()
 
 
@@ -512,10 +512,10 @@ def test_remove_tree_leaves_what_is_mounted_inside(tmp_path, kind):
         pytest.skip("mounting is not allowed here")
     try:
         (mounted / "precious").touch()
-        tree.remove_tree(str(tmp_path / "root"))
+        dirtree.remove_tree(str(tmp_path / "root"))
         assert (mounted / "precious").exists()
         assert os.listdir(tmp_path / "root") == ["a"]
     finally:
         subprocess.run(["umount", mounted], check=True)
-    tree.remove_tree(str(tmp_path / "root"))
+    dirtree.remove_tree(str(tmp_path / "root"))
     assert not (tmp_path / "root").exists()

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import xxhash
 
-from rain.common import builtins
+from rain.common import task_configs
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.messages import FileRef, OutputResult, TaskAssignment, TaskResult
+from rain.common.protocol.messages import FileRef, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
-from rain.governor.builtin import run_builtin
 from rain.governor.core.effects import Known
+from rain.governor.pools.builtin_tasks import run_builtin
 from rain.governor.store import Store
-from rain.io.held import Held
+from rain.objects.held import Held
 
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
 
@@ -151,22 +151,22 @@ def bench(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Be
 
 
 def test_concat(bench: Bench) -> None:
-    assert bench.bytes_of(builtins.CONCAT, None, bench.blob(b"Hello "), bench.blob(b"world!")) == b"Hello world!"
-    assert bench.bytes_of(builtins.CONCAT, None) == b""
+    assert bench.bytes_of(task_configs.CONCAT, None, bench.blob(b"Hello "), bench.blob(b"world!")) == b"Hello world!"
+    assert bench.bytes_of(task_configs.CONCAT, None) == b""
     big = bench.blob(BIG)
-    assert bench.bytes_of(builtins.CONCAT, None, big, bench.blob(b"-"), big) == BIG + b"-" + BIG
+    assert bench.bytes_of(task_configs.CONCAT, None, big, bench.blob(b"-"), big) == BIG + b"-" + BIG
 
 
 def test_concat_of_one_copies_nothing(bench: Bench) -> None:
     big = bench.blob(BIG, content_type="text")
-    output = bench.output(builtins.CONCAT, None, bench.blob(b""), big)
+    output = bench.output(task_configs.CONCAT, None, bench.blob(b""), big)
     assert output.same_as == big.spec.id
     assert output.info == ObjectInfo(size=len(BIG))
 
 
 def test_concat_refuses_directories(bench: Bench) -> None:
     tree = bench.directory({"a": b"1"}, label="notes")
-    message = bench.error(builtins.CONCAT, None, bench.blob(b"x"), tree)
+    message = bench.error(task_configs.CONCAT, None, bench.blob(b"x"), tree)
     assert message == "Concat: input 1 ('notes') is a directory; only blobs can be concatenated"
 
 
@@ -174,13 +174,13 @@ def test_memory_stays_small(bench: Bench) -> None:
     path = bench.root / "large"
     with path.open("wb") as file:
         file.truncate(64 * MIB)
-    large = bench.output(builtins.LOAD, [str(path)])
+    large = bench.output(task_configs.LOAD, [str(path)])
     bench.take(large)
     known = Known(ObjectSpec(large.id), large.info)
     tracemalloc.start()
     try:
-        assert bench.take(bench.output(builtins.CONCAT, None, known, known)).size == 128 * MIB
-        bench.output(builtins.STORE, [str(bench.root / "copy")], known)
+        assert bench.take(bench.output(task_configs.CONCAT, None, known, known)).size == 128 * MIB
+        bench.output(task_configs.STORE, [str(bench.root / "copy")], known)
         assert tracemalloc.get_traced_memory()[1] < 8 * MIB
     finally:
         tracemalloc.stop()
@@ -191,18 +191,18 @@ def test_memory_stays_small(bench: Bench) -> None:
 
 def test_sleep_passes_its_input_through(bench: Bench) -> None:
     blob = bench.blob(b"x", content_type="json", user={"a": 1})
-    output = bench.output(builtins.SLEEP, [0.01], blob)
+    output = bench.output(task_configs.SLEEP, [0.01], blob)
     assert output.same_as == blob.spec.id
     assert output.info == ObjectInfo(size=1, content_type="json", user={"a": 1})
     dynamic = bench.blob(b"x", content_type="text", dynamic="text-latin1")
-    assert bench.output(builtins.SLEEP, [0], dynamic).info.content_type == "text-latin1"
-    assert bench.tree_of(builtins.SLEEP, [0], bench.directory({"a": b"1"})) == {"a": b"1"}
-    assert "declared a directory, but it is a blob" in bench.error(builtins.SLEEP, [0], blob, outputs="dir")
+    assert bench.output(task_configs.SLEEP, [0], dynamic).info.content_type == "text-latin1"
+    assert bench.tree_of(task_configs.SLEEP, [0], bench.directory({"a": b"1"})) == {"a": b"1"}
+    assert "declared a directory, but it is a blob" in bench.error(task_configs.SLEEP, [0], blob, outputs="dir")
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e300])
 def test_sleep_that_cannot_be(bench: Bench, seconds: float) -> None:
-    assert "cannot sleep" in bench.error(builtins.SLEEP, [seconds], bench.blob(b""))
+    assert "cannot sleep" in bench.error(task_configs.SLEEP, [seconds], bench.blob(b""))
 
 
 def test_cancelled_sleep(bench: Bench) -> None:
@@ -211,7 +211,7 @@ def test_cancelled_sleep(bench: Bench) -> None:
     bench.cancelled.wait = lambda seconds: (entered.set(), wait(seconds))[1]
     results: list[TaskResult] = []
     blob = bench.blob(b"")
-    thread = threading.Thread(target=lambda: results.append(bench.run(builtins.SLEEP, [1000], blob)))
+    thread = threading.Thread(target=lambda: results.append(bench.run(task_configs.SLEEP, [1000], blob)))
     thread.start()
     assert entered.wait(10)
     bench.cancelled.set()
@@ -226,7 +226,7 @@ def test_cancelled_sleep(bench: Bench) -> None:
 def test_load(bench: Bench, data: bytes) -> None:
     path = bench.root / "file"
     path.write_bytes(data)
-    assert bench.bytes_of(builtins.LOAD, [str(path)]) == data
+    assert bench.bytes_of(task_configs.LOAD, [str(path)]) == data
     path.write_bytes(b"changed")
     assert path.read_bytes() == b"changed"
 
@@ -234,7 +234,7 @@ def test_load(bench: Bench, data: bytes) -> None:
 def test_load_follows_links(bench: Bench) -> None:
     (bench.root / "file").write_bytes(b"x")
     (bench.root / "link").symlink_to("file")
-    assert bench.bytes_of(builtins.LOAD, [str(bench.root / "link")]) == b"x"
+    assert bench.bytes_of(task_configs.LOAD, [str(bench.root / "link")]) == b"x"
 
 
 @pytest.mark.parametrize(
@@ -254,16 +254,16 @@ def test_loads_that_cannot_be(bench: Bench, path: str, text: str) -> None:
     os.mkfifo(bench.root / "pipe")
     (bench.root / "file").touch()
     root = str(bench.root)
-    assert text.format(root=root) in bench.error(builtins.LOAD, [path.format(root=root)])
+    assert text.format(root=root) in bench.error(task_configs.LOAD, [path.format(root=root)])
 
 
 def test_cancelled_load_leaves_nothing(bench: Bench) -> None:
     path = bench.root / "file"
     path.write_bytes(BIG)
     bench.cancelled.set()
-    bench.error(builtins.LOAD, [str(path)], kind="cancelled")
+    bench.error(task_configs.LOAD, [str(path)], kind="cancelled")
     make_tree(bench.root / "tree", {"a": b"1"})
-    bench.error(builtins.LOAD_DIR, [str(bench.root / "tree")], kind="cancelled", outputs="dir")
+    bench.error(task_configs.LOAD_DIR, [str(bench.root / "tree")], kind="cancelled", outputs="dir")
 
 
 TREE = {"a": b"1", "empty": None, "sub": None, "sub/b": BIG, "sub/up": b"->../a"}
@@ -272,7 +272,7 @@ TREE = {"a": b"1", "empty": None, "sub": None, "sub/b": BIG, "sub/up": b"->../a"
 def test_load_dir(bench: Bench) -> None:
     make_tree(bench.root / "tree", TREE)
     (bench.root / "tree" / "a").chmod(0o700)
-    output = bench.output(builtins.LOAD_DIR, [str(bench.root / "tree")], outputs="dir")
+    output = bench.output(task_configs.LOAD_DIR, [str(bench.root / "tree")], outputs="dir")
     held = bench.take(output)
     assert read_tree(pathlib.Path(held.file.path)) == TREE
     assert output.info.size == len(BIG) + 1
@@ -292,12 +292,12 @@ def test_load_dirs_that_cannot_be(bench: Bench) -> None:
         ("out", "leads outside"),
         ("pipes", "neither a file, a folder nor a link"),
     ]:
-        assert text in bench.error(builtins.LOAD_DIR, [str(root / path)], outputs="dir")
-    assert "must be absolute" in bench.error(builtins.LOAD_DIR, ["x"], outputs="dir")
+        assert text in bench.error(task_configs.LOAD_DIR, [str(root / path)], outputs="dir")
+    assert "must be absolute" in bench.error(task_configs.LOAD_DIR, ["x"], outputs="dir")
     for around in (root, "/"):
-        assert "the governor's own files are in it" in bench.error(builtins.LOAD_DIR, [str(around)], outputs="dir")
+        assert "the governor's own files are in it" in bench.error(task_configs.LOAD_DIR, [str(around)], outputs="dir")
     make_tree(root / "tree", {"a": b"1"})
-    assert "declared a blob" in bench.error(builtins.LOAD_DIR, [str(root / "tree")])
+    assert "declared a blob" in bench.error(task_configs.LOAD_DIR, [str(root / "tree")])
 
 
 # -- store -------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_store(bench: Bench, data: bytes) -> None:
     path = bench.root / "file"
     path.write_bytes(b"old")
     old = path.open("rb")
-    result = bench.run(builtins.STORE, [str(path)], bench.blob(data), outputs=None)
+    result = bench.run(task_configs.STORE, [str(path)], bench.blob(data), outputs=None)
     assert result.error is None
     assert result.outputs == []
     assert path.read_bytes() == data
@@ -328,10 +328,10 @@ def test_store_directory(bench: Bench) -> None:
     path = bench.root / "tree"
     tree = bench.directory(TREE)
     for _ in range(2):  # a task may run twice
-        assert bench.run(builtins.STORE, [f"{path}/"], tree, outputs=None).error is None
+        assert bench.run(task_configs.STORE, [f"{path}/"], tree, outputs=None).error is None
         assert read_tree(path) == TREE
     (path / "a").write_bytes(b"2")
-    message = bench.error(builtins.STORE, [str(path)], tree, outputs=None)
+    message = bench.error(task_configs.STORE, [str(path)], tree, outputs=None)
     assert "exists already on the governor with other content" in message
     assert (path / "a").read_bytes() == b"2"
     assert sorted(os.listdir(bench.root)) == ["tree", "work"]
@@ -340,13 +340,13 @@ def test_store_directory(bench: Bench) -> None:
 def test_store_into_an_empty_directory(bench: Bench) -> None:
     path = bench.root / "tree"
     path.mkdir()
-    assert bench.run(builtins.STORE, [str(path)], bench.directory(TREE), outputs=None).error is None
+    assert bench.run(task_configs.STORE, [str(path)], bench.directory(TREE), outputs=None).error is None
     assert read_tree(path) == TREE
 
 
 def test_store_passes_its_input_through(bench: Bench) -> None:
     blob = bench.blob(b"x", content_type="text")
-    output = bench.output(builtins.STORE, [str(bench.root / "x")], blob)
+    output = bench.output(task_configs.STORE, [str(bench.root / "x")], blob)
     assert (output.same_as, output.info.content_type) == (blob.spec.id, "text")
 
 
@@ -363,14 +363,14 @@ def test_stores_that_cannot_be(bench: Bench) -> None:
         (f"{root}/file", tree, "exists already"),
         (f"{root}/file/x", blob, f"the folder {root}/file does not exist"),
     ]:
-        assert text in bench.error(builtins.STORE, [path], known, outputs=None)
+        assert text in bench.error(task_configs.STORE, [path], known, outputs=None)
     assert sorted(os.listdir(root)) == ["file", "work"]
 
 
 def test_cancelled_store_leaves_nothing(bench: Bench) -> None:
     bench.cancelled.set()
-    bench.error(builtins.STORE, [str(bench.root / "x")], bench.blob(BIG), kind="cancelled", outputs=None)
-    bench.error(builtins.STORE, [str(bench.root / "x")], bench.directory(TREE), kind="cancelled", outputs=None)
+    bench.error(task_configs.STORE, [str(bench.root / "x")], bench.blob(BIG), kind="cancelled", outputs=None)
+    bench.error(task_configs.STORE, [str(bench.root / "x")], bench.directory(TREE), kind="cancelled", outputs=None)
     assert os.listdir(bench.root) == ["work"]
 
 
@@ -379,16 +379,16 @@ def test_cancelled_store_leaves_nothing(bench: Bench) -> None:
 
 def test_make_directory(bench: Bench) -> None:
     tree, few, big = bench.directory(TREE), bench.blob(b"few"), bench.blob(BIG)
-    made = bench.tree_of(builtins.MAKE_DIRECTORY, [["x/y/few", "x/big", "copy", "./z//n"]], few, big, tree, few)
+    made = bench.tree_of(task_configs.MAKE_DIRECTORY, [["x/y/few", "x/big", "copy", "./z//n"]], few, big, tree, few)
     copy = {f"copy/{name}": data for name, data in TREE.items()}
     folders = {"copy": None, "x": None, "x/y": None, "z": None}
     assert made == {**copy, **folders, "x/y/few": b"few", "x/big": BIG, "z/n": b"few"}
-    assert bench.tree_of(builtins.MAKE_DIRECTORY, [[]]) == {}
+    assert bench.tree_of(task_configs.MAKE_DIRECTORY, [[]]) == {}
 
 
 def test_made_directory_shares_the_files(bench: Bench) -> None:
     tree, big = bench.directory({"b": BIG}), bench.blob(BIG)
-    held = bench.take(bench.output(builtins.MAKE_DIRECTORY, [["t", "f"]], tree, big, outputs="dir"))
+    held = bench.take(bench.output(task_configs.MAKE_DIRECTORY, [["t", "f"]], tree, big, outputs="dir"))
     assert held.size == 2 * len(BIG)
     for path, known, name in [("t/b", tree, "/b"), ("f", big, "")]:
         source = os.stat(bench.store.get(known.spec.id).file.path + name)
@@ -401,7 +401,7 @@ def test_later_entries_win(bench: Bench, base: str) -> None:
     over = bench.directory({"y": b"3", "x/z": b"4"})
     new = bench.blob(b"new")
     made = bench.tree_of(
-        builtins.MAKE_DIRECTORY, [[base, "a", "d", "l/inner", "d/x/z/deep"]], tree, new, over, new, new
+        task_configs.MAKE_DIRECTORY, [[base, "a", "d", "l/inner", "d/x/z/deep"]], tree, new, over, new, new
     )
     assert made == {
         "a": b"new",
@@ -413,7 +413,7 @@ def test_later_entries_win(bench: Bench, base: str) -> None:
         "l": None,
         "l/inner": b"new",
     }
-    replaced = bench.output(builtins.MAKE_DIRECTORY, [["", "d"]], tree, new, outputs="dir")
+    replaced = bench.output(task_configs.MAKE_DIRECTORY, [["", "d"]], tree, new, outputs="dir")
     assert replaced.info.size == len(b"old" + b"new")
 
 
@@ -429,26 +429,31 @@ def test_later_entries_win(bench: Bench, base: str) -> None:
     ],
 )
 def test_made_directories_that_cannot_be(bench: Bench, paths: list[str], text: str) -> None:
-    assert text in bench.error(builtins.MAKE_DIRECTORY, [paths], bench.blob(b"x"), outputs="dir")
+    assert text in bench.error(task_configs.MAKE_DIRECTORY, [paths], bench.blob(b"x"), outputs="dir")
 
 
 @pytest.mark.parametrize(("path", "data"), [("a", b"1"), ("sub/b", BIG), ("./sub//b", BIG), ("sub/up", b"1")])
 def test_slice_of_a_file(bench: Bench, path: str, data: bytes) -> None:
-    assert bench.bytes_of(builtins.SLICE_DIRECTORY, [path], bench.directory(TREE)) == data
+    assert bench.bytes_of(task_configs.SLICE_DIRECTORY, [path], bench.directory(TREE)) == data
 
 
 def test_slice_of_a_large_file_is_shared(bench: Bench) -> None:
     tree = bench.directory(TREE)
-    held = bench.take(bench.output(builtins.SLICE_DIRECTORY, ["sub/b"], tree))
+    held = bench.take(bench.output(task_configs.SLICE_DIRECTORY, ["sub/b"], tree))
     assert held.file.inode == os.stat(bench.store.get(tree.spec.id).file.path + "/sub/b").st_ino
 
 
 def test_slice_of_a_directory(bench: Bench) -> None:
     tree = bench.directory({"s/x": b"1", "s/t/y": b"2", "s/l": b"->t/y", "z": b"3"})
-    assert bench.tree_of(builtins.SLICE_DIRECTORY, ["s/"], tree) == {"x": b"1", "t": None, "t/y": b"2", "l": b"->t/y"}
-    assert bench.tree_of(builtins.SLICE_DIRECTORY, ["s/t"], tree) == {"y": b"2"}
-    assert bench.output(builtins.SLICE_DIRECTORY, ["/"[:0]], tree, outputs="dir").same_as == tree.spec.id
-    assert bench.output(builtins.SLICE_DIRECTORY, ["./"], tree, outputs="dir").same_as == tree.spec.id
+    assert bench.tree_of(task_configs.SLICE_DIRECTORY, ["s/"], tree) == {
+        "x": b"1",
+        "t": None,
+        "t/y": b"2",
+        "l": b"->t/y",
+    }
+    assert bench.tree_of(task_configs.SLICE_DIRECTORY, ["s/t"], tree) == {"y": b"2"}
+    assert bench.output(task_configs.SLICE_DIRECTORY, ["/"[:0]], tree, outputs="dir").same_as == tree.spec.id
+    assert bench.output(task_configs.SLICE_DIRECTORY, ["./"], tree, outputs="dir").same_as == tree.spec.id
 
 
 @pytest.mark.parametrize(
@@ -467,18 +472,18 @@ def test_slice_of_a_directory(bench: Bench) -> None:
     ],
 )
 def test_slices_that_cannot_be(bench: Bench, path: str, outputs: str, text: str) -> None:
-    assert text in bench.error(builtins.SLICE_DIRECTORY, [path], bench.directory(TREE), outputs=outputs)
+    assert text in bench.error(task_configs.SLICE_DIRECTORY, [path], bench.directory(TREE), outputs=outputs)
 
 
 def test_slice_of_a_blob(bench: Bench) -> None:
-    assert "is not a directory" in bench.error(builtins.SLICE_DIRECTORY, ["a"], bench.blob(b"x"))
+    assert "is not a directory" in bench.error(task_configs.SLICE_DIRECTORY, ["a"], bench.blob(b"x"))
 
 
 def test_slice_does_not_leave_by_a_link(bench: Bench) -> None:
     tree = bench.directory({"a": b"1"})
     # Links that lead outside never get into the store; should one be there all the same, it is not followed.
     os.symlink("/etc", bench.store.get(tree.spec.id).file.path + "/etc")
-    assert "leads out of the directory" in bench.error(builtins.SLICE_DIRECTORY, ["etc/passwd"], tree)
+    assert "leads out of the directory" in bench.error(task_configs.SLICE_DIRECTORY, ["etc/passwd"], tree)
 
 
 # -- objects that the store moves, bad configs, full disks ---------------------------------------------------
@@ -499,7 +504,7 @@ def test_objects_that_were_spilled_meanwhile(tmp_path: pathlib.Path) -> None:
         store.wait_spilled()
         assert os.path.islink(held[1].file.path)
         outputs = [ObjectSpec(ID(1, 500), data_type="dir")]
-        spec = TaskSpec(ID(1, 499), builtins.MAKE_DIRECTORY, [["t", "f"]])
+        spec = TaskSpec(ID(1, 499), task_configs.MAKE_DIRECTORY, [["t", "f"]])
         result = run_builtin(TaskAssignment(spec, 1, outputs), held, [tree, big], store, bench.cancelled)
         assert result.error is None
         path = pathlib.Path(bench.take(result.outputs[0]).file.path)
@@ -509,10 +514,10 @@ def test_objects_that_were_spilled_meanwhile(tmp_path: pathlib.Path) -> None:
 
 
 def test_configs_that_do_not_fit(bench: Bench) -> None:
-    assert "not a PathConfig" in bench.error(builtins.LOAD, {"path": 1})
-    assert "not a SleepConfig" in bench.error(builtins.SLEEP, None, bench.blob(b""))
-    assert "takes one input and has 0" in bench.error(builtins.SLICE_DIRECTORY, ["a"])
-    assert "makes one output and declares 0" in bench.error(builtins.CONCAT, None, outputs=None)
+    assert "not a PathConfig" in bench.error(task_configs.LOAD, {"path": 1})
+    assert "not a SleepConfig" in bench.error(task_configs.SLEEP, None, bench.blob(b""))
+    assert "takes one input and has 0" in bench.error(task_configs.SLICE_DIRECTORY, ["a"])
+    assert "makes one output and declares 0" in bench.error(task_configs.CONCAT, None, outputs=None)
 
 
 def test_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -523,8 +528,8 @@ def test_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    for task_type, path in [(builtins.LOAD, bench.root / "file"), (builtins.STORE, bench.root / "new")]:
-        message = bench.error(task_type, [str(path)], *([blob] if task_type == builtins.STORE else []))
+    for task_type, path in [(task_configs.LOAD, bench.root / "file"), (task_configs.STORE, bench.root / "new")]:
+        message = bench.error(task_type, [str(path)], *([blob] if task_type == task_configs.STORE else []))
         assert "no space left to write" in message
         assert "bytes are free" in message
     assert not (bench.root / "new").exists()
@@ -532,5 +537,5 @@ def test_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_start_time_and_duration(bench: Bench) -> None:
     before = time.time()
-    result = bench.run(builtins.CONCAT, None)
+    result = bench.run(task_configs.CONCAT, None)
     assert before <= result.info.start_time <= time.time()

@@ -12,11 +12,12 @@ import xxhash
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
-from rain.io import codecs, pickles
-from rain.io.files import Sink, StaleFile, Written, checksum_fd, file_ref, open_checked, write_file
-from rain.io.memory import map_fd
+from rain.objects.content_types import codecs
+from rain.objects.files import Sink, StaleFile, Written, checksum_fd, file_ref, open_checked, write_file
+from rain.objects.memory import map_fd
+from rain.objects.pickling import buffers
 
-LARGE = pickles.LARGE_BYTES
+LARGE = buffers.LARGE_BYTES
 
 
 def mapped(path, writable=False):
@@ -139,14 +140,14 @@ def same(a, b):
 
 def both(value, cloud=False):
     """The aligned pickle of a value, after all ways to load it gave the value back."""
-    data = pickles.dumps(value, cloud=cloud)
+    data = buffers.dumps(value, cloud=cloud)
     for back in (
         pickle.loads(data),
         pickle.load(io.BytesIO(data)),
         pickle._Unpickler(io.BytesIO(data)).load(),
-        pickles.load(data),
-        pickles.load(memoryview(data)),
-        pickles.load(bytearray(data)),
+        buffers.load(data),
+        buffers.load(memoryview(data)),
+        buffers.load(bytearray(data)),
     ):
         assert type(back) is type(value)
         assert same(back, value)
@@ -159,12 +160,12 @@ def both(value, cloud=False):
     {i: float(i) for i in range(20_000)}, ID(1, 2),
 ], ids=lambda value: type(value).__name__)  # fmt: skip
 def test_without_large_buffers_it_is_the_plain_pickle(value):
-    assert pickles.dumps(value) == pickle.dumps(value)
+    assert buffers.dumps(value) == pickle.dumps(value)
     both(value)
     both(value, cloud=True)
 
 
-@pytest.mark.parametrize(("value", "buffers"), [
+@pytest.mark.parametrize(("value", "count"), [
     (np.arange(20_000.0), 1),
     (np.ones((300, 300), order="F"), 1),
     (np.ones((300, 300))[::2], 1),
@@ -177,32 +178,32 @@ def test_without_large_buffers_it_is_the_plain_pickle(value):
     ([b"a" * LARGE, np.ones(LARGE), {"b": b"c" * (LARGE + 1)}, list(range(30_000)), np.arange(3)], 3),
     ((1, 2, np.ones(LARGE)), 1),
 ], ids=lambda value: type(value).__name__ if not isinstance(value, int) or value > 9 else str(value))  # fmt: skip
-def test_large_buffers_are_aligned(value, buffers):
+def test_large_buffers_are_aligned(value, count):
     for cloud in (False, True):
         data = both(value, cloud)
-        entries = pickles._read_index(memoryview(data))
-        assert len(entries) == buffers == pickles.large_buffers(data)
+        entries = buffers._read_index(memoryview(data))
+        assert len(entries) == count == buffers.large_buffers(data)
         for _, payload, _, _, _ in entries:
-            assert payload % pickles.ALIGNMENT == 0
-    assert codecs.encode_value(value, "pickle") == pickles.dumps(value)
+            assert payload % buffers.ALIGNMENT == 0
+    assert codecs.encode_value(value, "pickle") == buffers.dumps(value)
 
 
 def test_the_same_array_twice_stays_one():
     array = np.ones(LARGE)
-    a, b = pickles.load(pickles.dumps([array, array]))
+    a, b = buffers.load(buffers.dumps([array, array]))
     assert a is b
 
 
 def test_shared_bytes_stay_shared():
     value = b"v" * LARGE
-    a, b = pickles.load(pickles.dumps([value, value]))
+    a, b = buffers.load(buffers.dumps([value, value]))
     assert a is b
 
 
 def test_many_arrays():
     arrays = [np.full(LARGE // 8 + i, i, dtype="int64") for i in range(50)]
     data = both(arrays)
-    assert pickles.large_buffers(data) == 50
+    assert buffers.large_buffers(data) == 50
 
 
 def test_loaded_arrays_are_views_of_the_mapping(tmp_path):
@@ -218,7 +219,7 @@ def test_loaded_arrays_are_views_of_the_mapping(tmp_path):
     assert not loaded["a"].flags.writeable
     start = np.frombuffer(view, dtype="uint8").ctypes.data
     assert start < loaded["a"].ctypes.data < loaded["f"].ctypes.data < start + len(view)
-    assert loaded["a"].ctypes.data % pickles.ALIGNMENT == 0
+    assert loaded["a"].ctypes.data % buffers.ALIGNMENT == 0
 
     changed = codecs.decode_value(mapped(path, writable=True), "pickle")
     changed["a"][:] = 0
@@ -238,19 +239,19 @@ def test_the_mapping_lives_as_long_as_the_array(tmp_path):
 
 
 def test_a_false_index_is_not_believed():
-    data = pickles.dumps(np.ones(LARGE))
-    for cut in (data[:-1], data + b"x", data[: -pickles._FOOTER.size] + data[-pickles._FOOTER.size + 8 :]):
-        assert pickles.large_buffers(cut) == 0
-        np.testing.assert_equal(pickles.load(cut), np.ones(LARGE))
+    data = buffers.dumps(np.ones(LARGE))
+    for cut in (data[:-1], data + b"x", data[: -buffers._FOOTER.size] + data[-buffers._FOOTER.size + 8 :]):
+        assert buffers.large_buffers(cut) == 0
+        np.testing.assert_equal(buffers.load(cut), np.ones(LARGE))
     broken = bytearray(data)
-    entry = len(data) - pickles._FOOTER.size - pickles._ENTRY.size
+    entry = len(data) - buffers._FOOTER.size - buffers._ENTRY.size
     broken[entry + 8 : entry + 16] = (1 << 60).to_bytes(8, "little")
-    assert pickles.large_buffers(broken) == 0
+    assert buffers.large_buffers(broken) == 0
 
 
 def test_a_value_that_looks_like_an_announcement():
     """An int whose bytes look like the head of a payload, right before a chunk of that size."""
-    for opcode, head in ((b"\x96", pickles._LONG_HEAD), (b"B", pickles._SHORT_HEAD)):
+    for opcode, head in ((b"\x96", buffers._LONG_HEAD), (b"B", buffers._SHORT_HEAD)):
         trap = int.from_bytes(b"\x01" * (LARGE + 100) + head.pack(opcode, LARGE), "little")
         both([trap, b"y" * LARGE, trap, np.ones(LARGE)])
         both([trap, "y" * LARGE])
@@ -269,12 +270,12 @@ class Odd:
 
 @pytest.mark.parametrize("answer", ["many", 10**9, None])
 def test_objects_with_odd_attributes(answer):
-    assert pickles.dumps([Odd(answer)]) == pickle.dumps([Odd(answer)])
+    assert buffers.dumps([Odd(answer)]) == pickle.dumps([Odd(answer)])
 
 
 def test_arrays_of_objects_have_no_buffer():
     array = np.array([{}] * 20_000, dtype=object)
-    assert pickles.dumps(array) == pickle.dumps(array)
+    assert buffers.dumps(array) == pickle.dumps(array)
 
 
 def test_pandas_and_arrow_are_mapped(tmp_path):
@@ -285,7 +286,7 @@ def test_pandas_and_arrow_are_mapped(tmp_path):
         path = str(tmp_path / str(number))
         codecs.encode_to_file(value, "pickle", path, 0)
         view = mapped(path)
-        assert pickles.large_buffers(view) > 0
+        assert buffers.large_buffers(view) > 0
         assert codecs.decode_value(view, "pickle").equals(value)
         with open(path, "rb") as file:
             assert pickle.load(file).equals(value)
@@ -294,7 +295,7 @@ def test_pandas_and_arrow_are_mapped(tmp_path):
 def test_cloudpickle_does_functions():
     big = np.arange(LARGE)
     data = codecs.encode_value(lambda x: x + big.sum(), "cloudpickle")
-    assert pickles.large_buffers(data) == 1
+    assert buffers.large_buffers(data) == 1
     assert codecs.decode_value(data, "cloudpickle")(1) == big.sum() + 1
     assert codecs.decode_value(data, "pickle")(1) == big.sum() + 1
 
@@ -439,7 +440,7 @@ def test_disk_full_is_told_and_nothing_left(tmp_path, monkeypatch):
         left[0] -= len(data)
         return real(fd, data)
 
-    monkeypatch.setattr("rain.io.files.os.write", write)
+    monkeypatch.setattr("rain.objects.files.os.write", write)
     path = tmp_path / "value"
     with pytest.raises(ResourceError, match=f"{path}.* bytes are free"):
         codecs.encode_to_file(b"x" * 3_000_000, "user/x", str(path), 0)
@@ -447,7 +448,7 @@ def test_disk_full_is_told_and_nothing_left(tmp_path, monkeypatch):
     left[0] = 1_500_000
     spill = tmp_path / "spill"
     monkeypatch.setattr(
-        "rain.io.files.os.write", lambda fd, data: write(fd, data) if not spill.exists() else real(fd, data)
+        "rain.objects.files.os.write", lambda fd, data: write(fd, data) if not spill.exists() else real(fd, data)
     )
     written = codecs.encode_to_file(b"x" * 3_000_000, "user/x", str(path), 0, spill_path=str(spill))
     assert spill.read_bytes() == b"x" * 3_000_000
@@ -492,7 +493,7 @@ def test_mapping_nothing(tmp_path):
 def test_data_frames_in_arrow_are_writable_where_the_memory_is():
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    from rain.io import arrows
+    from rain.objects.content_types import arrow
 
     count = 10_000
     frame = pandas.DataFrame({
@@ -508,14 +509,14 @@ def test_data_frames_in_arrow_are_writable_where_the_memory_is():
     data = codecs.encode_value(frame, "arrow")
     memory = bytearray(data)
     begin = np.frombuffer(memory, np.uint8).ctypes.data
-    written = arrows.load(memory)
-    pandas.testing.assert_frame_equal(written, arrows.load(data))
+    written = arrow.load(memory)
+    pandas.testing.assert_frame_equal(written, arrow.load(data))
     for name in frame.columns:
         place = frame.columns.get_loc(name)
         written.iloc[0, place] = written.iloc[1, place]
         assert written[name].iloc[0] == written[name].iloc[1] == frame[name].iloc[1]
     # What NumPy can view was written where it lies, the rest is the frame's own.
-    again = arrows.load(bytes(memory))
+    again = arrow.load(bytes(memory))
     changed = {name for name in frame.columns if again[name].iloc[0] == again[name].iloc[1]}
     assert changed == {"int", "float", "small", "time", "zone", "delta", "category"}
     assert begin <= written["float"].to_numpy().ctypes.data < begin + len(memory)

@@ -73,9 +73,9 @@ def test_text_encoding():
 def test_codecs_are_offered_lazily():
     code = (
         "import sys, rain.common.content_type as c\n"
-        "assert 'rain.io.codecs' not in sys.modules\n"
+        "assert 'rain.objects.content_types.codecs' not in sys.modules\n"
         "assert c.decode_value(c.encode_value([1], 'json'), 'json') == [1]\n"
-        "assert 'rain.io.codecs' in sys.modules\n"
+        "assert 'rain.objects.content_types.codecs' in sys.modules\n"
         "try: c.nothing\n"
         "except AttributeError: pass\n"
     )

@@ -9,10 +9,11 @@ import pytest
 from rain.common import DataInstance, DataType
 from rain.common.errors import RainException, RainWarning, ResourceError
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ObjectData, Place
+from rain.common.protocol.messages import FileRef, ObjectData, Place
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.io import archive, codecs, pickles
-from rain.io.data_instance import (
+from rain.objects import archive
+from rain.objects.content_types import codecs
+from rain.objects.data_instance import (
     BytesSource,
     DirectorySource,
     FileSource,
@@ -21,7 +22,8 @@ from rain.io.data_instance import (
     TarSource,
     source_of,
 )
-from rain.io.files import file_ref
+from rain.objects.files import file_ref
+from rain.objects.pickling import buffers
 
 HERE = "this host"
 
@@ -165,7 +167,7 @@ def test_arrays_are_mapped(tmp_path):
     assert blob.load(cache=True) is shared
     assert blob.load(cache=True, writable=False)[0] == 0
     blob.write(tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == pickles.dumps(array)
+    assert (tmp_path / "copy").read_bytes() == buffers.dumps(array)
 
 
 def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
@@ -196,7 +198,7 @@ def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
 
 def test_arrays_from_elsewhere(tmp_path):
     array = np.arange(100_000.0)
-    source, reads = remote_of(pickles.dumps(array))
+    source, reads = remote_of(buffers.dumps(array))
     np.testing.assert_equal(instance(source, "pickle").load(), array)
     own = instance(source, "pickle").load()
     own[0] = 1
@@ -205,7 +207,7 @@ def test_arrays_from_elsewhere(tmp_path):
 
 def test_what_was_received_is_handed_to_its_first_loader():
     array = np.arange(100_000.0)
-    memory = bytearray(pickles.dumps(array))
+    memory = bytearray(buffers.dumps(array))
     source, reads = remote_of(bytes(memory))
     blob = instance(ReceivedSource(memoryview(memory), source), "pickle")
     assert blob.get_bytes() == memory
@@ -218,7 +220,7 @@ def test_what_was_received_is_handed_to_its_first_loader():
     assert pickle.loads(blob.get_bytes())[0] == 0
     assert reads == [(0, None)] * 2
 
-    blob = instance(ReceivedSource(memoryview(bytearray(pickles.dumps(array))), source), "pickle")
+    blob = instance(ReceivedSource(memoryview(bytearray(buffers.dumps(array))), source), "pickle")
     lent = blob.load(writable=False)
     own = blob.load()
     own[0] = 5
@@ -299,7 +301,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rain.io.tree.os.sendfile", full)
+    monkeypatch.setattr("rain.objects.dirtree.os.sendfile", full)
     with pytest.raises(ResourceError, match="no space left to write"):
         instance(FileSource(file_of(tmp_path, b"abc"))).write(tmp_path / "out")
     assert os.listdir(tmp_path) == ["stored"]

@@ -9,12 +9,12 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.limits import LISTING_ENTRIES_MAX
-from rain.common.messages import FileRef, Listing
-from rain.io import archive, inside
-from rain.io.data_instance import BytesSource, DirectorySource, FileSource, RemoteSource, TarSource
-from rain.io.files import StaleFile, file_ref
-from rain.io.held import Held
-from rain.io.inside import Entry, NotInside, Tar, Tree
+from rain.common.protocol.messages import FileRef, Listing
+from rain.objects import archive, inside
+from rain.objects.data_instance import BytesSource, DirectorySource, FileSource, RemoteSource, TarSource
+from rain.objects.files import StaleFile, file_ref
+from rain.objects.held import Held
+from rain.objects.inside import Entry, NotInside, Tar, Tree
 
 BYTES = bytes(range(256)) * 40
 
@@ -38,7 +38,7 @@ def tar_of(folder):
     return b"".join(bytes(piece) for piece in archive.pack(str(folder)))
 
 
-class Elsewhere:
+class RemoteObject:
     """Answers as a holder on another host does."""
 
     def __init__(self, held):
@@ -78,7 +78,7 @@ def source(request, folder, tmp_path):
         (tmp_path / "tar").write_bytes(data)
         return TarSource(FileSource(str(tmp_path / "tar")), 10)
     if request.param == "remote":
-        return RemoteSource(10, True, never, None, Elsewhere(Held(10, None, ref, None, True)))
+        return RemoteSource(10, True, never, None, RemoteObject(Held(10, None, ref, None, True)))
     return RemoteSource(10, True, lambda offset, length: data)
 
 
@@ -207,7 +207,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
     for number in range(count):
         (many / f"{number:05}").touch()
     held = Held(0, None, file_ref(str(many), 0), None, True)
-    source = RemoteSource(0, True, never, None, Elsewhere(held))
+    source = RemoteSource(0, True, never, None, RemoteObject(held))
     found, total = source.entries()
     assert [entry.name for entry in found] == [f"{number:05}" for number in range(count)]
     assert total == count
@@ -217,7 +217,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
 def test_names_that_are_not_text(folder):
     os.write(os.open(os.fsencode(folder) + b"/\xff", os.O_CREAT | os.O_WRONLY), b"raw")
     held = Held(0, None, file_ref(str(folder), 0), None, True)
-    source = RemoteSource(0, True, never, None, Elsewhere(held))
+    source = RemoteSource(0, True, never, None, RemoteObject(held))
     name = source.entries()[0][-1].name
     assert os.fsencode(name) == b"\xff"
     assert source.file(name).read() == b"raw"

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import xxhash
 
-from rain.common.builtins import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
-from rain.common.messages import ExecutorInput, ExecutorSetup, ExecutorTask, TaskResult
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec
-from rain.executor.program import ProgramRunner
+from rain.common.task_configs import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
+from rain.executor.programs.program import ProgramRunner
 from rain.executor.readonly import ReadOnly
 from tests.privileges import MAY_MOUNT
 
@@ -470,7 +470,7 @@ def test_inputs_are_regular_files(executor: Executor) -> None:
 def test_without_mounts_inputs_are_copies_and_large_ones_links(
     executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rain.executor.mapping.PROGRAM_COPY_BYTES_MAX", 100)
+    monkeypatch.setattr("rain.executor.programs.program_workspace.PROGRAM_COPY_BYTES_MAX", 100)
     executor.before = lambda runner: setattr(runner.read_only, "needed", False)
     _, lines = seen_by_program(executor)
     assert lines[:4] == ["./small", "./sub/d/a", "2", str(2 * len(BIG))]

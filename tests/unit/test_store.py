@@ -10,14 +10,14 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.messages import ExecutorInput
+from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
-from rain.io import archive
-from rain.io.data_instance import FileSource
-from rain.io.files import FULL_MARK, StaleFile, Written, file_ref, write_file
-from rain.io.inputs import damaged
+from rain.objects import archive
+from rain.objects.data_instance import FileSource
+from rain.objects.files import FULL_MARK, StaleFile, Written, file_ref, write_file
+from rain.objects.lent_inputs import damaged
 
 
 class Rig:
@@ -471,7 +471,7 @@ def test_a_full_disk_is_named(rig, store, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rain.io.files.os.write", full)
+    monkeypatch.setattr("rain.objects.files.os.write", full)
     with pytest.raises(ResourceError, match=r"no space left to write .*bytes are free"):
         store.put_bytes(ID(1, 1), bytes(100_000))
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-// Texts in the picture, shortened as rain/notebook/labels.py does it: sizes of nodes come from there.
+// Texts in the picture, shortened as rain/notebook/drawing/text_metrics.py does it: sizes of nodes come from there.
 
 import type { Node, Status } from "../protocol.js";
 import type { SessionStore } from "../store.js";

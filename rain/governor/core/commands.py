@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
     Had,
@@ -15,9 +15,9 @@ from rain.common.messages import (
 )
 from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToServer
 from rain.governor.core.events import ModuleWanted, OutputsRead
+from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
 from rain.governor.core.records import End, Fate, Phase, State, TakeBackRequest, Task
-from rain.governor.core.running import end_builtin, interrupt, recall
 from rain.governor.core.sessions import open_session
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
     DropObjects,
@@ -15,7 +15,7 @@ from rain.common.messages import (
     ReadOutput,
     TakeBack,
 )
-from rain.governor.core import commands, objects, placement, running, sessions, tasks
+from rain.governor.core import commands, dispatch, executor_lifecycle, objects, sessions, tasks
 from rain.governor.core.check import check
 from rain.governor.core.effects import AnyEffect
 from rain.governor.core.events import (
@@ -81,14 +81,14 @@ class GovernorCore:
             ServerGone: sessions.server_gone,
             FetchDone: objects.fetch_done,
             FetchFailed: tasks.fetch_failed,
-            ExecutorResults: running.executor_results,
-            ExecutorRecalled: running.executor_recalled,
-            ExecutorSeen: running.executor_seen,
-            ExecutorExited: running.executor_exited,
-            BuiltinEnded: running.builtin_ended,
+            ExecutorResults: executor_lifecycle.executor_results,
+            ExecutorRecalled: executor_lifecycle.executor_recalled,
+            ExecutorSeen: executor_lifecycle.executor_seen,
+            ExecutorExited: executor_lifecycle.executor_exited,
+            BuiltinEnded: executor_lifecycle.builtin_ended,
             ObjectMoved: objects.object_moved,
             ObjectLost: tasks.object_lost,
-            OverMemory: running.over_memory,
+            OverMemory: executor_lifecycle.over_memory,
             ModuleWanted: commands.module_wanted,
             OutputsRead: commands.outputs_read,
             Tick: _tick,
@@ -137,7 +137,7 @@ class GovernorCore:
         return new
 
     def load(self) -> dict[str, float]:
-        """Figures for `rain.common.messages.Load`."""
+        """Figures for `rain.common.protocol.messages.Load`."""
         state = self._state
         phases = [task.phase for session in state.sessions.values() for task in session.tasks.values()]
         values = {
@@ -165,11 +165,11 @@ class GovernorCore:
 
 
 def _tick(state: State, event: Tick, now: float) -> None:
-    running.check_deadlines(state, now)
-    placement.end_idle_executors(state, now)
+    executor_lifecycle.check_deadlines(state, now)
+    dispatch.end_idle_executors(state, now)
 
 
 def _turn_ended(state: State, event: TurnEnded, now: float) -> None:
     objects.pump_fetches(state)
-    placement.dispatch(state, now)
+    dispatch.dispatch(state, now)
     flush(state)

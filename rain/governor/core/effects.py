@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import GovernorToServer, Had, ModuleFound, ObjectData, SessionEnv, TaskAssignment
+from rain.common.protocol.messages import GovernorToServer, Had, ModuleFound, ObjectData, SessionEnv, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 
 

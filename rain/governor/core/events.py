@@ -19,7 +19,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ServerToGovernor, TaskOutput, TaskResult
+from rain.common.protocol.messages import FileRef, ServerToGovernor, TaskOutput, TaskResult
 
 
 class Event(msgspec.Struct, gc=False):

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
-from rain.common.messages import DropObjects, ObjectData, TaskResult
+from rain.common.protocol.messages import DropObjects, ObjectData, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
 from rain.governor.core.events import FetchDone, ObjectMoved

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     Dropped,
     Fetched,
     Finished,

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
+from rain.common.protocol.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
 from rain.governor.resources import Lease, Resources, Shape
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain.common.messages import EndSession, OpenSession
+from rain.common.protocol.messages import EndSession, OpenSession
 from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.events import ServerGone
 from rain.governor.core.records import End, Phase, Presence, Session, State

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rain.common.builtins import EXECUTE, IN_GOVERNOR, PYTHON
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.messages import TaskAssignment, TaskResult
+from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
+from rain.common.task_configs import EXECUTE, IN_GOVERNOR, PYTHON
 from rain.governor.core.events import FetchFailed, ObjectLost
 from rain.governor.core.objects import IN_STORE, discard, find, make_ready, produced, refused, release, want
 from rain.governor.core.records import (

@@ -19,17 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.notebook.magics.actions import (
-    connect,
-    disconnect,
-    fetch,
-    graph,
-    inspect,
-    status,
-    submit,
-    tasks,
-    wait,
-)
+from rain.notebook.magics.api import connect, disconnect, fetch, graph, inspect, status, submit, tasks, wait
 from rain.notebook.magics.cell import remote_cell, remote_cell_async
 
 __all__ = [
@@ -51,23 +41,23 @@ __all__ = [
 
 def load(shell: Any) -> None:
     """Add the magics to an IPython shell."""
-    from rain.notebook.magics import completion, echo, transform
-    from rain.notebook.magics.registered import RainMagics
+    from rain.notebook.magics import completion, echo, input_transform
+    from rain.notebook.magics.magics import RainMagics
 
     shell.register_magics(RainMagics(shell))
-    transform.install(shell)
+    input_transform.install(shell)
     completion.install(shell)
     echo.install(shell)
 
 
 def unload(shell: Any) -> None:
     """Take away what `load` added; connections stay."""
-    from rain.notebook.magics import completion, echo, transform
-    from rain.notebook.magics.registered import NAMES
+    from rain.notebook.magics import completion, echo, input_transform
+    from rain.notebook.magics.magics import NAMES
 
     echo.remove(shell)
     completion.remove(shell)
-    transform.remove(shell)
+    input_transform.remove(shell)
     magics = shell.magics_manager.magics
     magics["cell"].pop("rain_remote", None)
     for name in NAMES:

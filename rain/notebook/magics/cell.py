@@ -15,9 +15,9 @@ from rain.client.io_spec import Input, InputBase, InputDir, Output, OutputBase, 
 from rain.client.remote import Remote
 from rain.client.task import Task
 from rain.common.errors import RainException
-from rain.notebook.magics.home import Home
-from rain.notebook.magics.line import LOAD, Named, RemoteLine
-from rain.notebook.magics.source import MAGIC, Cell, compile_body, functions_source, is_remote
+from rain.notebook.magics.cell_source import MAGIC, Cell, compile_body, functions_source, is_remote
+from rain.notebook.magics.execution_namespace import Home
+from rain.notebook.magics.remote_line_parser import LOAD, Named, RemoteLine
 
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 

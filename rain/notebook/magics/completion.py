@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from rain.client.active import get_active_session
+from rain.client.active_session import get_active_session
 from rain.client.data import DataObject
 from rain.client.task import Task
 from rain.common.errors import RainException
-from rain.io.data_instance import DataInstance
-from rain.notebook.magics import actions
-from rain.notebook.magics.line import LOAD, OPTIONS
+from rain.notebook.magics import api
+from rain.notebook.magics.remote_line_parser import LOAD, OPTIONS
+from rain.objects.data_instance import DataInstance
 
 CONTENT_TYPES = ("pickle", "cloudpickle", "json", "cbor", "arrow", "text", "text-", "mime/", "user/", "protobuf", "dir")
 _OPTIONS = {"rain_connect": ("--local", "--session"), "rain_remote": OPTIONS, "rain_tasks": ("--limit",)}
@@ -93,7 +93,7 @@ def _names_in_session() -> list[str]:
 
 
 def _sessions() -> list[str]:
-    client = actions.opened()
+    client = api.opened()
     if client is None:
         return []
     try:

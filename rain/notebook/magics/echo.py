@@ -12,7 +12,7 @@ What runs a notebook without anybody in front of it (nbclient, papermill, nbconv
 that runs. There everything goes to the running cell, whichever made the task; between two cells it is held, and the
 next one begins with it.
 
-How much text comes at all is limited by `rain.client.echo`.
+How much text comes at all is limited by `rain.client.report.echo`.
 
 Without a kernel, in a terminal, Rain's own way of printing is left as it is.
 """
@@ -25,9 +25,10 @@ import weakref
 from concurrent.futures import thread as pools
 from typing import Any
 
-from rain.client import echo, sites
+from rain.client.functions import call_sites
+from rain.client.report import echo
 from rain.common.limits import ECHO_HELD_CHARS_MAX
-from rain.notebook.shown import is_headless
+from rain.notebook.displays import is_headless
 
 FLUSH_S = 0.1
 """Text is sent that often at most."""
@@ -178,8 +179,8 @@ def install(shell: Any) -> None:
     if kernel is None or _installed is not None:
         return
     found = _Echo(kernel)
-    _installed = (found, sites.origin, echo.sink)
-    sites.origin, echo.sink = found.origin, found.write
+    _installed = (found, call_sites.origin, echo.sink)
+    call_sites.origin, echo.sink = found.origin, found.write
     shell.events.register("pre_run_cell", found.cell_begins)
     shell.events.register("post_run_cell", found.cell_ends)
 
@@ -188,7 +189,7 @@ def remove(shell: Any) -> None:
     """Undo `install`."""
     global _installed
     if _installed is not None:
-        found, sites.origin, echo.sink = _installed
+        found, call_sites.origin, echo.sink = _installed
         shell.events.unregister("pre_run_cell", found.cell_begins)
         shell.events.unregister("post_run_cell", found.cell_ends)
         _installed = None

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.state import TaskRecord
-from rain.common.look import LOOKS, NEW, SEVERITY
+from rain.client.core.session_mirror import TaskRecord
+from rain.common.state_styles import LOOKS, NEW, SEVERITY
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -28,7 +28,7 @@ def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
     a     10
     b\\nd   2
     """
-    from rain.notebook.inspect.safe import visible  # not needed to load the magics
+    from rain.notebook.inspectors.sanitize import visible  # not needed to load the magics
 
     rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -20,48 +20,50 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S
+from rain.common.protocol import messages as m
 from rain.common.spec import TaskError
-from rain.server.core import ask, lost, modules, news, output, retry, run, sessions, stalled, submit
+from rain.server.core import commands, modules, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
-from rain.server.core.explain import cannot_hold
-from rain.server.core.settle import fail
+from rain.server.core.lifecycle import attempts, recovery, retry, submit
+from rain.server.core.lifecycle.settle import fail
+from rain.server.core.reporting import output, stalled, updates
+from rain.server.core.reporting.explain import cannot_hold
 from rain.server.core.state import State, internal
 from rain.server.records import OBJ_FINISHED, Client, Governor
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,
-    m.Keep: ask.keep,
-    m.Unkeep: ask.unkeep,
-    m.Cancel: ask.cancel_tasks,
+    m.Keep: commands.keep,
+    m.Unkeep: commands.unkeep,
+    m.Cancel: commands.cancel_tasks,
     m.Retry: retry.retry,
     m.Forget: retry.forget,
-    m.Update: ask.update,
-    m.Locate: ask.locate,
+    m.Update: commands.update,
+    m.Locate: commands.locate,
 }
 _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.NewSession: sessions.new_session,
     m.CloseSession: sessions.close_session,
     m.GetOutput: output.get_output,
-    m.Explain: ask.explain,
-    m.GetServerInfo: ask.get_server_info,
-    m.Attach: ask.attach,
-    m.ExpectGovernors: ask.expect_governors,
+    m.Explain: commands.explain,
+    m.GetServerInfo: commands.get_server_info,
+    m.Attach: commands.attach,
+    m.ExpectGovernors: commands.expect_governors,
     m.ModuleFound: modules.module_found,
 }
 _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
-    m.Started: run.started,
-    m.Finished: run.finished,
-    m.Stopped: run.stopped,
-    m.GaveBack: run.gave_back,
-    m.InputsMissing: lost.inputs_missing,
-    m.Fetched: lost.fetched,
-    m.Moved: lost.moved,
-    m.ObjectsLost: lost.objects_lost,
-    m.Dropped: lost.dropped,
+    m.Started: attempts.started,
+    m.Finished: attempts.finished,
+    m.Stopped: attempts.stopped,
+    m.GaveBack: attempts.gave_back,
+    m.InputsMissing: recovery.inputs_missing,
+    m.Fetched: recovery.fetched,
+    m.Moved: recovery.moved,
+    m.ObjectsLost: recovery.objects_lost,
+    m.Dropped: recovery.dropped,
     m.SessionEnded: sessions.session_ended,
     m.OutputRead: output.output_read,
     m.WantModule: modules.want_module,
@@ -103,7 +105,7 @@ class ServerCore:
             ev.GovernorJoined: self._governor_joined,
             ev.GovernorGone: self._governor_gone,
             ev.GovernorSaid: self._governor_said,
-            ev.AssignmentFailed: lambda event: run.assignment_failed(self.state, event),
+            ev.AssignmentFailed: lambda event: attempts.assignment_failed(self.state, event),
             ev.SessionBroken: self._session_broken,
             ev.Tick: self._tick,
             ev.TurnEnded: self._turn_ended,
@@ -134,14 +136,14 @@ class ServerCore:
 
     def info(self, request: int, version: str, address: str, http: str) -> m.ServerInfo:
         """The present state in short."""
-        return ask.server_info(self.state, request, version, address, http)
+        return commands.server_info(self.state, request, version, address, http)
 
     def object_data(self, id: ID) -> m.ObjectData | None:
         """The bytes or places of a finished object, or of what was refused in its place; None if there are none."""
         obj = self.state.graph.object(id)
-        if obj is None or not (obj.state is OBJ_FINISHED or run.is_refused(obj)):
+        if obj is None or not (obj.state is OBJ_FINISHED or attempts.is_refused(obj)):
             return None
-        return run.object_data(self.state, obj)
+        return attempts.object_data(self.state, obj)
 
     # -- clients --------------------------------------------------------------------------------
 
@@ -220,7 +222,7 @@ class ServerCore:
         state.happened("GovernorRemoved", values={"governor": governor.id, "reason": reason})
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
-        lost.governor_lost(state, governor, reason)
+        recovery.governor_lost(state, governor, reason)
         output.governor_lost(state, governor)
         for session in list(governor.sessions.values()):
             if session.over:
@@ -248,7 +250,7 @@ class ServerCore:
     # -- turns ----------------------------------------------------------------------------------
 
     def _tick(self, event: ev.Tick) -> None:
-        lost.wake_delayed(self.state)
+        recovery.wake_delayed(self.state)
         stalled.look(self.state)
         # Reservations and hopeless tasks are judged by time.
         self.state.schedule_due = True
@@ -259,17 +261,17 @@ class ServerCore:
             self._fail_hopeless()
             if state.stops:
                 sessions.stop_sessions(state)
-        news.flush_orders(state)
-        news.flush_resends(state)
+        updates.flush_orders(state)
+        updates.flush_resends(state)
         if state.schedule_due:
-            for governor, tasks in run.schedule(state).items():
+            for governor, tasks in attempts.schedule(state).items():
                 try:
-                    news.assign(state, governor, tasks)
+                    updates.assign(state, governor, tasks)
                 except Exception as error:  # else tasks would be taken for assigned that no governor knows of
                     state.broke(f"what governor {governor.id} should do", error)
                     state.out.append(DropGovernor(governor.id, internal(error)))
-            news.take_back(state)
-        for session, problem in news.flush_news(state):
+            updates.take_back(state)
+        for session, problem in updates.flush_news(state):
             state.broke(f"the news of session {session.id}", problem)
             sessions.break_session(state, session, internal(problem))
 

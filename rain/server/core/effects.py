@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from rain.common.messages import ServerToClient, ServerToGovernor
+from rain.common.protocol.messages import ServerToClient, ServerToGovernor
 
 
 class ToClient(msgspec.Struct):

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.messages import ClientToServer, GovernorToServer, Register
+from rain.common.protocol.messages import ClientToServer, GovernorToServer, Register
 
 
 class ClientJoined(msgspec.Struct, gc=False):

@@ -7,9 +7,9 @@ changes there is a new environment, because executors that imported the old one 
 
 from __future__ import annotations
 
-from rain.common.builtins import UserModule
 from rain.common.limits import ENVIRONMENTS_MAX, MODULES_BYTES_MAX
-from rain.common.messages import ModuleFound, OpenSession, SessionEnv, WantModule
+from rain.common.protocol.messages import ModuleFound, OpenSession, SessionEnv, WantModule
+from rain.common.task_configs import UserModule
 from rain.server.core.state import State
 from rain.server.environments import Environments
 from rain.server.records import Client, Governor, Session

@@ -23,9 +23,9 @@ from rain.server.records import (
     RELEASED_OBJECT,
     RELEASED_TASK,
     WAITING,
-    Copy,
     Governor,
     Object,
+    ReplicaState,
     Session,
     Task,
 )
@@ -40,7 +40,7 @@ def wake(state: State, obj: Object) -> None:
     for task in obj.waiting():
         task.pending -= 1
         governor = task.governor
-        if governor is not None and governor.objects.get(obj, Copy.STALE) is Copy.STALE:
+        if governor is not None and governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
             governor.resends.append(obj)
         if task.pending:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     CloseSession,
     Done,
     GovernorCount,
@@ -12,11 +12,11 @@ from rain.common.messages import (
     SessionStopped,
 )
 from rain.server.core.effects import DiscardUpload
+from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
-from rain.server.core.news import flush_session, release
-from rain.server.core.output import attempt_ended
+from rain.server.core.reporting.output import attempt_ended
+from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
-from rain.server.core.submit import discard_uploads
 from rain.server.records import CANCELLED, Client, Governor, Session, Task
 
 SESSION_NAME_CHARS_MAX = 1000

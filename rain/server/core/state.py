@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.common.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
+from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
@@ -30,7 +30,7 @@ class State:
     task_news, object_news : list
         What clients are to be told of at the end of the turn; each item once.
     holding : dict of Client to None
-        Clients for which news are gathered instead (`rain.server.core.news.release`).
+        Clients for which news are gathered instead (`rain.server.core.reporting.updates.release`).
     delayed : list of (float, int, Task)
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from rain import Session
-from rain.client import active
+from rain.client import active_session
 from tests.unit.client.fake import FakeLink
 
 
 @pytest.fixture(autouse=True)
 def _no_default() -> Iterator[None]:
     yield
-    active.set_default(None)
+    active_session.set_default(None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 from rain import Client, DataObject, Session, Task
 from rain.common.errors import RainException
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     CloseSession,
     Done,
     ExpectGovernors,

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rain import RainException, Session, SessionException, blob
-from rain.client import active
+from rain.client import active_session
 from rain.client.session import get_active_session
 from tests.unit.client.fake import FakeLink
 
@@ -95,17 +95,17 @@ def test_the_stack_is_per_asyncio_task() -> None:
 
 def test_blocks_may_end_in_any_order() -> None:
     a, b = Session(None, 1), Session(None, 2)
-    active.push(a)
-    active.push(b)
-    active.pop(a)
+    active_session.push(a)
+    active_session.push(b)
+    active_session.pop(a)
     assert get_active_session() is b
-    active.pop(b)
-    active.pop(b)
+    active_session.pop(b)
+    active_session.pop(b)
 
 
 def test_an_error_inside_a_block_is_the_one_that_is_seen(link: FakeLink) -> None:
     session = link.client.new_session("a")
-    from rain.common.messages import CloseSession
+    from rain.common.protocol.messages import CloseSession
 
     link.refusals[CloseSession] = "no"
     with pytest.raises(ZeroDivisionError), session:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rain import DataType, Output, OutputDir, RainException, Session, Task, blob, directory, tasks
-from rain.common.builtins import MakeDirectoryConfig, PathConfig, SleepConfig
+from rain.common.task_configs import MakeDirectoryConfig, PathConfig, SleepConfig
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rain import ID, DataObject, DataObjectState, DataType, RainException, Session, blob, directory, pickled
-from rain.client.constants import Value
+from rain.client.operations.constant_values import Value
 from rain.common.limits import INLINE_BYTES_MAX
 from tests.unit.client.fake import FakeLink, constant
 

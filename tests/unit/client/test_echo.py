@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, SessionException, TaskException, blob, tasks
-from rain.client import echo, sites
+from rain.client.functions import call_sites
+from rain.client.report import echo
 from rain.common.limits import ECHO_BYTES_PER_S, OUTPUT_TASKS_MAX
-from rain.common.messages import Failed, GetOutput, Output, SessionNews, TaskOutput, TaskUpdate
+from rain.common.protocol.messages import Failed, GetOutput, Output, SessionNews, TaskOutput, TaskUpdate
 from rain.common.spec import TaskInfo
 from rain.common.states import TaskState
 from tests.unit.client.fake import FakeLink, until
@@ -258,5 +259,5 @@ def test_the_terminal(session: Session, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_tasks_remember_where_they_come_from(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tasks.Concat([blob("a")])._record.origin is None
-    monkeypatch.setattr(sites, "origin", lambda: "cell 3")
+    monkeypatch.setattr(call_sites, "origin", lambda: "cell 3")
     assert tasks.Concat([blob("a")])._record.origin == "cell 3"

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from rain import Session, TaskException, TaskState, blob, remote, tasks
-from rain.client.failures import hints
+from rain.client.report.failures import hints
 from rain.common.errors import TaskCancelled
 from rain.common.spec import TaskError
 from tests.unit.client.fake import FakeLink

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rain.client.fingerprint import examine, global_names, is_users
+from rain.client.functions.function_snapshot import examine, global_names, is_users
 
 
 def fresh(source: str, **names: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

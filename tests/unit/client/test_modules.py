@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rain.client.fingerprint import examine
-from rain.client.modules import Surroundings, closure, find, imported_by, read
+from rain.client.functions.function_snapshot import examine
+from rain.client.functions.modules import Surroundings, closure, find, imported_by, read
 
 
 @pytest.fixture

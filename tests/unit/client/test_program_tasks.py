@@ -23,7 +23,7 @@ from rain import (
     directory,
     tasks,
 )
-from rain.common.builtins import ExecuteConfig, MappedInput, MappedOutput
+from rain.common.task_configs import ExecuteConfig, MappedInput, MappedOutput
 
 Execute = tasks.Execute
 

@@ -27,9 +27,9 @@ from rain import (
     remote,
     tasks,
 )
-from rain.common.builtins import PyConfig, decode_function
 from rain.common.ids import ID
-from rain.io.codecs import resolving
+from rain.common.task_configs import PyConfig, decode_function
+from rain.objects.content_types.codecs import resolving
 from tests.unit.client.fake import constant
 
 

@@ -29,11 +29,11 @@ from rain import (
     remote,
     tasks,
 )
-from rain.client import requests
+from rain.client.operations import requests
 from rain.common.errors import RainWarning
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
-from rain.common.messages import (
+from rain.common.protocol.messages import (
     Attach,
     Attached,
     Cancel,
@@ -134,7 +134,7 @@ def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
 
 
 def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.client.submit.INLINE_TOTAL_BYTES", 100_000)
+    monkeypatch.setattr("rain.client.operations.submit.INLINE_TOTAL_BYTES", 100_000)
     link = FakeLink(str(tmp_path))
     with link.client.new_session() as session:
         for _ in range(40):

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from rain import RainWarning, Session, blob, tasks
-from rain.client import sites
+from rain.client.functions import call_sites
 
 
 def test_a_site_is_the_innermost_frame_outside_of_rain(detached: Session) -> None:
     first = tasks.Concat([blob("a")])
-    assert sites.describe(first._record.made).startswith(f'File "{__file__}", line ')
-    assert "first = tasks.Concat" in sites.stack(first._record.made)
+    assert call_sites.describe(first._record.made).startswith(f'File "{__file__}", line ')
+    assert "first = tasks.Concat" in call_sites.stack(first._record.made)
 
 
 def test_tasks_of_one_line_share_a_site(detached: Session) -> None:
@@ -29,7 +29,7 @@ def test_tasks_of_one_line_share_a_site(detached: Session) -> None:
 def test_a_site_ends_at_the_script(detached: Session) -> None:
     space: dict[str, Any] = {"tasks": tasks}
     exec(compile("def make():\n  return tasks.Concat([])\ntask = make()", "script.py", "exec"), space)
-    assert sites.stack(space["task"]._record.made).splitlines() == [
+    assert call_sites.stack(space["task"]._record.made).splitlines() == [
         '  File "script.py", line 3, in <module>',
         '  File "script.py", line 2, in make',
     ]
@@ -41,18 +41,18 @@ def test_cells_are_called_by_their_number(monkeypatch: pytest.MonkeyPatch, detac
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
     space: dict[str, Any] = {"tasks": tasks}
     exec(compile("\n\ntask = tasks.Concat([])", "/tmp/ipykernel_1/2.py", "exec"), space)
-    assert sites.describe(space["task"]._record.made) == "Cell In[3], line 3"
-    assert sites.name_of_file("/x/y.py") == 'File "/x/y.py"'
+    assert call_sites.describe(space["task"]._record.made) == "Cell In[3], line 3"
+    assert call_sites.name_of_file("/x/y.py") == 'File "/x/y.py"'
 
 
 def test_an_unknown_place() -> None:
-    assert sites.describe(()) == "in an unknown place"
-    assert sites.stack(()) == ""
+    assert call_sites.describe(()) == "in an unknown place"
+    assert call_sites.stack(()) == ""
 
 
 def test_warnings_are_about_the_users_line() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        sites.warn("careful")
+        call_sites.warn("careful")
     assert caught[0].category is RainWarning
     assert caught[0].filename == __file__

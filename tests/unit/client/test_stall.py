@@ -9,9 +9,9 @@ import warnings
 import pytest
 
 from rain import Client, RainWarning, Session, blob, tasks
-from rain.client import stall
+from rain.client.report import stall
 from rain.common.limits import STALLED_S
-from rain.common.messages import SessionNews
+from rain.common.protocol.messages import SessionNews
 from tests.unit.client.fake import FakeLink, until
 
 TEXT = "1 task of session 1 'test' cannot go on: no governor is here"

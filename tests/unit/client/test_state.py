@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 
-from rain.client.state import AnyGate, Gate, Mirror, ObjectRecord, QueueGate, TaskRecord, target
+from rain.client.core.session_mirror import AnyGate, Gate, ObjectRecord, QueueGate, SessionMirror, TaskRecord, target
 from rain.common.ids import ID
-from rain.common.messages import ObjectUpdate, Place, TaskUpdate
+from rain.common.protocol.messages import ObjectUpdate, Place, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
 O, T = DataObjectState, TaskState  # noqa: E741
 
 
-def mirror_of(count: int) -> tuple[Mirror, list[TaskRecord]]:
+def mirror_of(count: int) -> tuple[SessionMirror, list[TaskRecord]]:
     """A mirror with submitted tasks of one output each; their numbers are 1, 3, 5 …"""
-    mirror = Mirror()
+    mirror = SessionMirror()
     tasks = []
     for number in range(1, 2 * count, 2):
         task = TaskRecord(TaskSpec(ID(1, number), "a/b"), (), None)
@@ -123,9 +123,9 @@ def test_idle_gates() -> None:
 
 
 def test_constants() -> None:
-    from rain.client.constants import Value
+    from rain.client.operations.constant_values import Value
 
-    mirror = Mirror()
+    mirror = SessionMirror()
     record = ObjectRecord(ObjectSpec(ID(1, 1)), None, Value(b"abc", 3))
     mirror.records[1] = record
     assert target(record) is record

@@ -1,16 +1,16 @@
-"""`Watch`: what a view of a session gets to see."""
+"""`ChangeFeed`: what a view of a session gets to see."""
 
 from __future__ import annotations
 
 from rain import Session, TaskState, blob, tasks
-from rain.client.state import TaskRecord
-from rain.client.watch import Watch
-from rain.common.messages import TaskUpdate
+from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.session_mirror import TaskRecord
+from rain.common.protocol.messages import TaskUpdate
 
 
-def watched(session: Session) -> tuple[Watch, list[int]]:
+def watched(session: Session) -> tuple[ChangeFeed, list[int]]:
     told: list[int] = []
-    return Watch(session, lambda: told.append(1)), told
+    return ChangeFeed(session, lambda: told.append(1)), told
 
 
 def test_what_was_there_before_comes_first() -> None:

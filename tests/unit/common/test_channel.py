@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rain.common import messages
-from rain.common.channel import Channel
 from rain.common.errors import ProtocolError
 from rain.common.limits import ACK_EVERY_FRAMES, UNACKED_BYTES_MAX
-from rain.common.messages import Done, Failed, GovernorCount
+from rain.common.protocol import messages
+from rain.common.protocol.channel import Channel
+from rain.common.protocol.messages import Done, Failed, GovernorCount
 
 
 def channel() -> Channel[messages.Message]:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rain.common.errors import ProtocolError
-from rain.common.framing import PREFIX, FrameDecoder, encode_prefix
 from rain.common.limits import FRAME_BYTES_MAX
+from rain.common.protocol.framing import PREFIX, FrameDecoder, encode_prefix
 
 frames = st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=40)), max_size=8)
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rain.common import builtins, messages, spec
+from rain.common import spec, task_configs
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.protocol import messages
 
 UNIONS = {
     name: getattr(messages, name)
@@ -32,12 +33,12 @@ UNIONS = {
     )
 }
 
-BASES = {messages.Message, messages.Part, builtins.Config}
+BASES = {messages.Message, messages.Part, task_configs.Config}
 
 STRUCTS = sorted(
     {
         value
-        for module in (messages, spec, builtins)
+        for module in (messages, spec, task_configs)
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value not in BASES
     },
@@ -131,14 +132,14 @@ def test_garbage_is_refused_with_one_kind_of_error(name: str, data: bytes) -> No
 
 
 def test_a_wrong_config_is_a_clear_error() -> None:
-    good = builtins.SleepConfig(0.5)
-    assert builtins.read_config(good, builtins.SleepConfig) is good
-    assert builtins.read_config([0.5], builtins.SleepConfig) == good
+    good = task_configs.SleepConfig(0.5)
+    assert task_configs.read_config(good, task_configs.SleepConfig) is good
+    assert task_configs.read_config([0.5], task_configs.SleepConfig) == good
     for wrong in (None, [], ["soon"], 7, {"seconds": 1}):
         with pytest.raises(RainException, match="SleepConfig"):
-            builtins.read_config(wrong, builtins.SleepConfig)
+            task_configs.read_config(wrong, task_configs.SleepConfig)
 
 
 def test_an_exit_code_default_is_not_shared() -> None:
-    builtins.ExecuteConfig(["a"]).exit_codes.append(1)
-    assert builtins.ExecuteConfig(["b"]).exit_codes == [0]
+    task_configs.ExecuteConfig(["a"]).exit_codes.append(1)
+    assert task_configs.ExecuteConfig(["b"]).exit_codes == [0]

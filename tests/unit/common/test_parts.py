@@ -7,9 +7,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
-from rain.common.parts import _LISTS, halves
+from rain.common.protocol import messages as m
+from rain.common.protocol.parts import _LISTS, halves
 from rain.common.spec import TaskInfo
 
 BOUNDED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common.text import size_text
+from rain.common.formatting import size_text
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from rain.common.ids import ID
-from rain.common.messages import Failed, SessionNews, TaskResult, TaskUpdate
+from rain.common.protocol.encoding import encode, encode_json, safe, sendable
+from rain.common.protocol.messages import Failed, SessionNews, TaskResult, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import TaskState
-from rain.common.wire import encode, encode_json, safe, sendable
 from rain.executor.loop import encoded
-from rain.governor import cbor1_wire
+from rain.governor.pools import cbor1_wire
 from rain.server.event_log import EventLog, Query
 
 BAD = "caf\udce9 \ud800"

@@ -11,8 +11,8 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.deploy.start import known_server
-from rain.io import runtime
-from rain.io.auth import Credentials
+from rain.net.auth import Credentials
+from rain.processes import connection_files
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _private_runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def announce(port: int, pid: int) -> None:
     address = f"127.0.0.1:{port}"
-    runtime.write(runtime.describe_server(address, Credentials.generate(), pid=pid))
+    connection_files.write(connection_files.describe_server(address, Credentials.generate(), pid=pid))
 
 
 def dead_pid() -> int:

@@ -9,9 +9,9 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.deploy.stop import WhichServer, find, meant, stop, to_stop
-from rain.io import runtime
-from rain.io.auth import Credentials
-from rain.io.process import start_time
+from rain.host.process import start_time
+from rain.net.auth import Credentials
+from rain.processes import connection_files
 from tests.unit.deploy.test_known_server import dead_pid
 
 
@@ -22,12 +22,12 @@ def _private_runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def announce(port: int, guardian: int, folder: str = "", started: str = "") -> None:
-    file = runtime.describe_server(f"127.0.0.1:{port}", Credentials.generate(), pid=guardian, folder=folder)
+    file = connection_files.describe_server(f"127.0.0.1:{port}", Credentials.generate(), pid=guardian, folder=folder)
     file.guardian, file.guardian_start = guardian, started or start_time(guardian)
-    runtime.write(file)
+    connection_files.write(file)
 
 
-def ports(servers: list[tuple[Path, runtime.ConnectionFile]]) -> list[str]:
+def ports(servers: list[tuple[Path, connection_files.ConnectionFile]]) -> list[str]:
     return [file.address.rpartition(":")[2] for _, file in servers]
 
 
@@ -63,13 +63,13 @@ def test_what_the_dead_left_can_still_be_tidied() -> None:
     announce(7001, dead_pid(), "/project", started="1")
     with pytest.raises(RainException, match="gone already"):
         stop(meant(to_stop(), "/project"))
-    assert runtime.find_all() == []
+    assert connection_files.find_all() == []
 
 
 def test_servers_that_were_started_alone_are_none_of_these() -> None:
     with pytest.raises(RainException, match="no server of this user"):
         to_stop()
-    runtime.write(runtime.describe_server("127.0.0.1:7001", Credentials.generate(), pid=os.getpid()))
+    connection_files.write(connection_files.describe_server("127.0.0.1:7001", Credentials.generate(), pid=os.getpid()))
     with pytest.raises(RainException, match="no server that `rain start` started"):
         to_stop()
     with pytest.raises(RainException, match=f"kill {os.getpid()}"):

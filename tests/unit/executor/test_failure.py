@@ -8,9 +8,9 @@ import pytest
 
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
-from rain.common.text import shorten
-from rain.executor import failure
-from rain.executor.failure import class_names, describe, traceback_text
+from rain.common.formatting import shorten
+from rain.executor import exception_report
+from rain.executor.exception_report import class_names, describe, traceback_text
 
 
 def caught(function, *args) -> BaseException:
@@ -71,7 +71,7 @@ def test_exceptions_that_fail_themselves() -> None:
 
 
 def test_large_exceptions_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failure, "EXCEPTION_BYTES_MAX", 1000)
+    monkeypatch.setattr(exception_report, "EXCEPTION_BYTES_MAX", 1000)
     assert describe(ValueError("x" * 2000), {}).exception is None
     assert describe(ValueError("x"), {}).exception is not None
 

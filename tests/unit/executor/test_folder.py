@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rain.executor import folder as folder_module
-from rain.executor.folder import TaskFolder
+from rain.executor import task_directory as folder_module
+from rain.executor.task_directory import TaskFolder
 
 
 @pytest.fixture

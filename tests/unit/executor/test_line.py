@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from rain.common.framing import FrameDecoder, encode_prefix
 from rain.common.ids import ID
-from rain.common.messages import (
+from rain.common.protocol.framing import FrameDecoder, encode_prefix
+from rain.common.protocol.messages import (
     ExecutorInput,
     ExecutorTask,
     ExecutorToGovernor,
@@ -22,7 +22,7 @@ from rain.common.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
-from rain.executor.line import Line
+from rain.executor.governor_connection import Line
 from rain.executor.loop import encoded
 
 

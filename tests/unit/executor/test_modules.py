@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rain.common.builtins import FunctionPayload, SourceText, UserModule
+from rain.common.task_configs import FunctionPayload, SourceText, UserModule
 from rain.executor.modules import Modules, prepare_path
 
 

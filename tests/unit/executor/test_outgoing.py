@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
-from rain.common.messages import ExecutorSetup
+from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectSpec
-from rain.io.outputs import Outgoing
+from rain.objects.outputs import Outgoing
 
 
 def test_many_small_outputs_do_not_all_travel_with_the_result(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.messages import ExecutorInput
+from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.python_task import _source
 

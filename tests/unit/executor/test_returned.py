@@ -13,12 +13,12 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
 from rain.common.limits import BATCH_BYTES_TARGET
-from rain.common.messages import ExecutorInput, ExecutorSetup, OutputResult
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.returned import Returned, ReturnRefused
+from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
-from rain.io.data_instance import BytesSource, DataInstance
-from rain.io.files import checksum
+from rain.objects.data_instance import BytesSource, DataInstance
+from rain.objects.files import checksum
 
 
 @pytest.fixture

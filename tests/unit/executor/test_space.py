@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rain.executor.failure import describe
+from rain.executor.exception_report import describe
 
 
 def _raised(work: Callable[[], None]) -> BaseException:

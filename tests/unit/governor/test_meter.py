@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rain.governor.meter import Meter
+from rain.governor.host_load import Meter
 
 
 def test_figures_of_the_host() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskOptions
 from rain.governor.core import events as ev
 from tests.unit.governor_core.world import World

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as fx

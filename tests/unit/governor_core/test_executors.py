@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import EXECUTOR_IDLE_S, EXECUTOR_START_S
+from rain.common.protocol import messages as m
 from rain.common.spec import TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev

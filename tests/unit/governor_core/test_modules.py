@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain.common import messages as m
+from rain.common.protocol import messages as m
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
 from tests.unit.governor_core.rig import Rig

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.protocol import messages as m
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
 from tests.unit.governor_core.rig import Rig, blob

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, TaskError
 from rain.governor.core import events as ev
 from tests.unit.governor_core.rig import Rig

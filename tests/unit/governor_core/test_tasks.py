@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import TaskError, TaskInfo, TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev

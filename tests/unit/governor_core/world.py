@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as fx

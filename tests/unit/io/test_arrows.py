@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import codecs
-from rain.io.same import same
+from rain.objects.content_types import codecs
+from rain.objects.content_types.equality import same
 
 
 def there_and_back(value: Any, writable: bool = False) -> Any:
@@ -142,7 +142,7 @@ def test_frames_are_read_where_pandas_was_not_imported(tmp_path: Any) -> None:
     path = tmp_path / "frame"
     path.write_bytes(codecs.encode_value(FRAMES["periods"], "arrow"))
     code = (
-        "import sys; from rain.io import codecs; assert 'pandas' not in sys.modules; "
+        "import sys; from rain.objects.content_types import codecs; assert 'pandas' not in sys.modules; "
         f"print(codecs.decode_value(open({str(path)!r}, 'rb').read(), 'arrow').dtypes.iloc[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import auth
-from rain.io.auth import Certificate, Connecting, Credentials, Listening, WrongPeer
+from rain.net import auth
+from rain.net.auth import Certificate, Connecting, Credentials, Listening, WrongPeer
 
 KEY = bytes(range(32))
 OTHER = bytes(32)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rain.executor.failure import describe
-from rain.io import pickles
-from rain.io.callables import make_exception, reduced_exception
+from rain.executor.exception_report import describe
+from rain.objects.pickling import buffers
+from rain.objects.pickling.callables import make_exception, reduced_exception
 
 MADE = """
 import functools, sys
@@ -122,12 +122,12 @@ def use_sharing():
 DUMP = """
 if __name__ == "__main__":
     import pickle
-    from rain.client.pickling import dumps
-    from rain.io import pickles
+    from rain.client.functions.pickling import dumps
+    from rain.objects.pickling import buffers
     made = {name: use for name, use in list(globals().items()) if name.startswith("use_")}
     sys.stdout.buffer.write(pickle.dumps([
         {name: dumps(use) for name, use in made.items()},
-        {name: pickles.dumps(use, cloud=True) for name, use in made.items()},
+        {name: buffers.dumps(use, cloud=True) for name, use in made.items()},
     ]))
 """
 LOAD = """
@@ -170,7 +170,7 @@ def test_what_can_be_imported_is_only_named() -> None:
     from fnmatch import _compile_pattern
 
     assert isinstance(_compile_pattern, type(functools.lru_cache(len)))
-    assert pickles.dumps(_compile_pattern, cloud=True) == pickle.dumps(_compile_pattern, 5)
+    assert buffers.dumps(_compile_pattern, cloud=True) == pickle.dumps(_compile_pattern, 5)
 
 
 class Two(Exception):

@@ -14,8 +14,8 @@ from typing import Any
 import cbor2
 import pytest
 
-from rain.governor import cbor1_wire as wire
-from rain.io import cbor, codecs
+from rain.governor.pools import cbor1_wire as wire
+from rain.objects.content_types import cbor, codecs
 
 ROOT = pathlib.Path(__file__).parents[3]
 OTHER = ROOT / ".venv" / "libraries" / "cbor2-5"

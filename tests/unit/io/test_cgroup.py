@@ -3,9 +3,10 @@
 import pytest
 
 from rain.common.errors import RainException
+from rain.common.formatting import parse_bytes
 from rain.common.limits import GIB, MIB
-from rain.common.text import parse_bytes
-from rain.io import cgroup, fast
+from rain.host import cgroup
+from rain.processes import memory_folders
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_memory(tree, own, files, limit):
     assert cgroup.memory_limit(root) == limit
     if limit is not None:
         assert cgroup.usable_memory(root) <= limit
-        assert fast.store_memory(root) == int(cgroup.usable_memory(root) * 0.4)
+        assert memory_folders.store_memory(root) == int(cgroup.usable_memory(root) * 0.4)
 
 
 def test_what_is_left(tree):
@@ -104,11 +105,11 @@ def test_sizes():
 
 
 def test_the_option_goes_before_the_variable(monkeypatch):
-    monkeypatch.delenv(fast.STORE_MEMORY_VARIABLE, raising=False)
-    assert fast.chosen_memory("") is None
-    monkeypatch.setenv(fast.STORE_MEMORY_VARIABLE, "2M")
-    assert fast.chosen_memory("") == 2 * MIB
-    assert fast.chosen_memory("1G") == GIB
-    monkeypatch.setenv(fast.STORE_MEMORY_VARIABLE, "much")
+    monkeypatch.delenv(memory_folders.STORE_MEMORY_VARIABLE, raising=False)
+    assert memory_folders.chosen_memory("") is None
+    monkeypatch.setenv(memory_folders.STORE_MEMORY_VARIABLE, "2M")
+    assert memory_folders.chosen_memory("") == 2 * MIB
+    assert memory_folders.chosen_memory("1G") == GIB
+    monkeypatch.setenv(memory_folders.STORE_MEMORY_VARIABLE, "much")
     with pytest.raises(RainException, match="RAIN_STORE_MEMORY: 'much' is not a size"):
-        fast.chosen_memory("")
+        memory_folders.chosen_memory("")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rain.io.deaths import Death, OomKills, describe_exit, what_is_known
+from rain.host.deaths import Death, OomKills, describe_exit, what_is_known
 
 
 class Machine:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rain.common.errors import ResourceError
-from rain.io import descriptors
+from rain.host import descriptors
 
 
 def python(code, *arguments):
@@ -20,9 +20,9 @@ def python(code, *arguments):
 
 _TAKEN = """
 import os, resource, select, sys
-from rain.io.files import file_ref, open_checked, write_file
-from rain.io.memory import map_fd
-from rain.io.descriptors import opened
+from rain.objects.files import file_ref, open_checked, write_file
+from rain.objects.memory import map_fd
+from rain.host.descriptors import opened
 
 def take(soft, hard):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -80,7 +80,7 @@ for attempt in (lambda: open_checked(ref), lambda: write_file([b"1" * 100_000], 
 def test_what_is_started_gets_the_original_limit():
     code = """
 import resource, subprocess
-from rain.io import descriptors
+from rain.host import descriptors
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 command = ["sh", "-c", 'ulimit -Sn; echo "$@"', "sh", "a b", "c"]
 assert descriptors.with_original_limit(command) == command and descriptors.original_limit() == 100

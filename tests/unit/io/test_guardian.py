@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rain.io import guardian
-from rain.io.guardian import Guardian
+from rain.processes import guardian
+from rain.processes.guardian import Guardian
 
 
 @pytest.fixture

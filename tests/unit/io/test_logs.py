@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rain.cli.daemon import _LogFile
-from rain.governor.streams import read_tails, trim
-from rain.io.logs import bound_log, open_log
+from rain.governor.stdio_tails import read_tails, trim
+from rain.processes.logs import bound_log, open_log
 
 KIB = 1 << 10
 

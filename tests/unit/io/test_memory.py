@@ -10,8 +10,8 @@ import pytest
 
 from rain.common.errors import RainWarning
 from rain.common.limits import SPARE_MAPPINGS_COUNT
-from rain.io import memory
-from rain.io.memory import map_fd, own_bytes, written_pages
+from rain.objects import memory
+from rain.objects.memory import map_fd, own_bytes, written_pages
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SIZE = 64 * PAGE
@@ -86,7 +86,7 @@ def test_nothing_is_mapped_of_an_empty_file(tmp_path):
 
 _REFUSED = """
 import os, resource, sys, warnings
-from rain.io.memory import map_fd
+from rain.objects.memory import map_fd
 warnings.simplefilter("always")
 fd = os.open(sys.argv[1], os.O_RDONLY)
 size = os.fstat(fd).st_size

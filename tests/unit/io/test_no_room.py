@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rain.io.files import disk_full, is_full, no_room
+from rain.objects.files import disk_full, is_full, no_room
 
 WRITER = """
 import resource, sys
 from rain.common.errors import ResourceError
-from rain.io.files import write_file
+from rain.objects.files import write_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
     write_file([bytes(300_000)], sys.argv[1], spill_path=sys.argv[1] + "-spilled")

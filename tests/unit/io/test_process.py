@@ -12,13 +12,13 @@ import threading
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import process
-from rain.io.deaths import describe_exit
-from rain.io.guardian import describe_status
+from rain.host import process
+from rain.host.deaths import describe_exit
+from rain.processes.guardian import describe_status
 
 
 def test_the_host_is_the_same_for_all_its_processes():
-    code = "from rain.io.process import host_id; print(host_id())"
+    code = "from rain.host.process import host_id; print(host_id())"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == process.host_id()
 
@@ -34,7 +34,7 @@ def test_cpus(monkeypatch):
 
 
 def test_detect_respects_the_affinity():
-    code = "import os, rain.io.process as p; os.sched_setaffinity(0, {0}); print(p.available_cpus())"
+    code = "import os, rain.host.process as p; os.sched_setaffinity(0, {0}); print(p.available_cpus())"
     code = code.replace("{0}", f"{{{min(os.sched_getaffinity(0))}}}")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"
 

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rain.io import pickles, reduce
-from rain.io.memory import map_fd
+from rain.objects.memory import map_fd
+from rain.objects.pickling import buffers, reduce
 
-LARGE = pickles.LARGE_BYTES
+LARGE = buffers.LARGE_BYTES
 N = LARGE // 8 + 100
 MAPPED_MIB = 64
 LOAD_S_MAX = 0.002
@@ -105,7 +105,7 @@ def mapped(path: Path, writable: bool = True) -> memoryview:
 def pickled(value: Any, path: Path, cloud: bool = False) -> memoryview:
     """The value's pickle, mapped; it names nothing of ours."""
     path.unlink(missing_ok=True)
-    data = pickles.dumps(value, cloud=cloud)
+    data = buffers.dumps(value, cloud=cloud)
     named = [argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)]
     assert not [name for name in named if name.startswith("rain")]
     path.write_bytes(data)
@@ -130,7 +130,7 @@ def same_array(back: Any, array: Any) -> None:
 def test_arrays(name: str, cloud: bool, tmp_path: Path) -> None:
     array = arrays()[name]
     view = pickled({"a": array, "again": array}, tmp_path / "p", cloud)
-    back = pickles.load(view)
+    back = buffers.load(view)
     assert back["a"] is back["again"]
     same_array(back["a"], array)
     same_array(pickle.loads(view)["a"], array)
@@ -139,16 +139,16 @@ def test_arrays(name: str, cloud: bool, tmp_path: Path) -> None:
     if name == "broadcast scalar":
         assert len(view) < 1000
     else:
-        assert pickles.large_buffers(view) == 1
+        assert buffers.large_buffers(view) == 1
         assert is_inside(back["a"], view)
-        assert not pickles.load(mapped(tmp_path / "p", writable=False))["a"].flags.writeable
+        assert not buffers.load(mapped(tmp_path / "p", writable=False))["a"].flags.writeable
 
 
 @pytest.mark.parametrize("name", masked())
 def test_masked_arrays(name: str, tmp_path: Path) -> None:
     array = masked()[name]
     view = pickled(array, tmp_path / "p")
-    for back in (pickles.load(view), pickle.loads(view)):
+    for back in (buffers.load(view), pickle.loads(view)):
         assert type(back) is np.ma.MaskedArray
         same_array(back.data, array.data)
         assert (back.mask is np.ma.nomask) == (array.mask is np.ma.nomask)
@@ -157,17 +157,17 @@ def test_masked_arrays(name: str, tmp_path: Path) -> None:
         assert back.hardmask == array.hardmask
         back[0] = np.ma.masked
         assert back.mask[0]
-    assert is_inside(pickles.load(view).data, view)
+    assert is_inside(buffers.load(view).data, view)
 
 
 @pytest.mark.parametrize("name", frames())
 def test_dates_of_pandas(name: str, tmp_path: Path) -> None:
     value = frames()[name]
     view = pickled(value, tmp_path / "p")
-    for back in (pickles.load(view), pickle.loads(view)):
+    for back in (buffers.load(view), pickle.loads(view)):
         assert back.equals(value)
         assert type(back) is type(value)
-    back = pickles.load(view)
+    back = buffers.load(view)
     inner = back["t"].array if isinstance(back, pd.DataFrame) else back.array
     assert is_inside(getattr(inner, "_ndarray"), view)  # noqa: B009
 
@@ -175,9 +175,9 @@ def test_dates_of_pandas(name: str, tmp_path: Path) -> None:
 def test_memory_maps(tmp_path: Path) -> None:
     array = memmap(tmp_path)
     view = pickled(array, tmp_path / "p")
-    for back in (pickles.load(view), pickle.loads(view)):
+    for back in (buffers.load(view), pickle.loads(view)):
         same_array(back, array)
-    assert is_inside(pickles.load(view), view)
+    assert is_inside(buffers.load(view), view)
 
 
 def test_what_is_left_to_numpy() -> None:
@@ -187,9 +187,9 @@ def test_what_is_left_to_numpy() -> None:
         np.array([{}] * N, object), np.array([{}] * (2 * N), object)[::2], np.arange(N).view(Own),
         np.array(["x" * 100] * 1000, np.dtypes.StringDType()),
     ):  # fmt: skip
-        data = pickles.dumps(value)
+        data = buffers.dumps(value)
         assert data == pickle.dumps(value)
-        assert type(pickles.load(data)) is type(value)
+        assert type(buffers.load(data)) is type(value)
 
 
 def test_a_reducer_that_fails_leaves_it_to_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def test_a_reducer_that_fails_leaves_it_to_the_library(monkeypatch: pytest.Monke
         kinds = {np.ndarray: reduce.reducer(np.ndarray)._replace(**{field: broken})}
         monkeypatch.setattr(reduce, "_known", kinds)
         array = arrays()["datetime64"]
-        np.testing.assert_array_equal(pickles.load(pickles.dumps([array]))[0], array)
+        np.testing.assert_array_equal(buffers.load(buffers.dumps([array]))[0], array)
 
 
 def test_types_are_not_remembered_for_ever() -> None:
@@ -212,8 +212,8 @@ def test_types_are_not_remembered_for_ever() -> None:
 
 def test_libraries_are_not_imported() -> None:
     code = (
-        "import sys; from rain.io import pickles; import numpy\n"
-        "pickles.dumps([numpy.zeros(90000, 'M8[s]'), b'x' * 90000])\n"
+        "import sys; from rain.objects.pickling import buffers; import numpy\n"
+        "buffers.dumps([numpy.zeros(90000, 'M8[s]'), b'x' * 90000])\n"
         "print([name for name in ('torch', 'polars', 'pandas', 'pyarrow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -250,8 +250,8 @@ def test_tensors(torch: Any, tmp_path: Path) -> None:
         for cloud in (False, True):
             view = pickled(tensor, tmp_path / "p", cloud)
             assert len(view) < size + 2000, name
-            back = pickles.load(view)
-            for one in (back, pickle.loads(view), pickles.load(mapped(tmp_path / "p", writable=False))):
+            back = buffers.load(view)
+            for one in (back, pickle.loads(view), buffers.load(mapped(tmp_path / "p", writable=False))):
                 same_tensor(torch, one, tensor)
             if size >= LARGE:
                 start = np.frombuffer(view, "u1").ctypes.data
@@ -267,7 +267,7 @@ def test_tensors_that_share_memory_share_it_again(torch: Any, tmp_path: Path) ->
     tied["apart"] = torch.zeros(10 * N)[:100]
     view = pickled(tied, tmp_path / "p")
     assert len(view) < base.nbytes + 2 * 200 * 200 * 4 + 10_000
-    for back in (pickles.load(view), pickle.loads(view)):
+    for back in (buffers.load(view), pickle.loads(view)):
         assert back["model"][0].weight is back["model"][1].weight
         back["x"][60, 0] = 77
         assert back["y"][10, 0] == back["model"][0].weight[60, 0] == 77
@@ -283,10 +283,10 @@ def test_tensors_can_always_be_written(torch: Any, tmp_path: Path) -> None:
     tensor = torch.zeros(N, dtype=torch.float64)
     pickled(tensor, tmp_path / "p")
     for data in (mapped(tmp_path / "p", writable=False), (tmp_path / "p").read_bytes()):
-        back = pickles.load(data)
+        back = buffers.load(data)
         back[0] = 1
         assert back.sum() == 1
-    assert pickles.load(mapped(tmp_path / "p")).sum() == 0
+    assert buffers.load(mapped(tmp_path / "p")).sum() == 0
 
 
 def test_tensors_that_are_left_to_torch(torch: Any) -> None:
@@ -294,7 +294,7 @@ def test_tensors_that_are_left_to_torch(torch: Any) -> None:
         torch.arange(10), torch.zeros(0), torch.eye(300).to_sparse(), torch.zeros(N, device="meta"),
         torch.ones(N, dtype=torch.complex64).conj(), torch.nested.nested_tensor([torch.ones(N), torch.ones(3)]),
     ):  # fmt: skip
-        back = pickles.load(pickles.dumps(tensor))
+        back = buffers.load(buffers.dumps(tensor))
         assert (type(back), back.layout, back.dtype) == (type(tensor), tensor.layout, tensor.dtype)
 
 
@@ -310,14 +310,14 @@ def test_slices_of_arrow_are_written_without_the_rest(tmp_path: Path, cloud: boo
     batch = table.to_batches()[0]
     for value in (table[7:17], batch[7:17], table["s"][7:17], batch["x"][7:17], batch["d"][7:17], batch["l"][-3:]):
         view = pickled({"a": value, "again": value}, tmp_path / "p", cloud)
-        for back in (pickles.load(view), pickle.loads(view)):
+        for back in (buffers.load(view), pickle.loads(view)):
             assert back["a"] is back["again"]
             assert type(back["a"]) is type(value)
             assert back["a"].equals(value)
         assert len(view) < 20_000
     whole = pickled(table, tmp_path / "p", cloud)
-    assert pickles.load(whole).equals(table)
-    assert pickles.large_buffers(whole) >= 2
+    assert buffers.load(whole).equals(table)
+    assert buffers.large_buffers(whole) >= 2
 
 
 # -- polars ------------------------------------------------------------------------------------------------
@@ -328,18 +328,18 @@ def test_polars(tmp_path: Path) -> None:
     frame = pl.DataFrame({"a": np.arange(N), "s": ["x" * 20] * N, "t": pl.Series(range(N)).cast(pl.Datetime("us"))})
     for value in (frame, frame["a"], frame["s"], pl.concat([frame, frame], rechunk=False)):
         view = pickled(value, tmp_path / "p")
-        for back in (pickles.load(view), pickle.loads(view)):
+        for back in (buffers.load(view), pickle.loads(view)):
             assert type(back) is type(value)
             assert back.equals(value)
             assert getattr(back, "schema", None) == getattr(value, "schema", None)
             assert getattr(back, "name", None) == getattr(value, "name", None)
-        column = pickles.load(view)
+        column = buffers.load(view)
         column = column if isinstance(column, pl.Series) else column["a"]
         if column.dtype == pl.Int64:
             assert is_inside(column.to_numpy(), view)
     assert len(pickled(frame[10:20_000][:3000], tmp_path / "p")) < 3000 * 90
     for value in (frame[:5], pl.DataFrame({"x": pl.Series([1] * 2 * N, dtype=pl.Int128)})):  # left to polars
-        assert pickles.load(pickles.dumps(value)).equals(value)
+        assert buffers.load(buffers.dumps(value)).equals(value)
 
 
 # -- at full length ------------------------------------------------------------------------------------------
@@ -380,10 +380,10 @@ def test_64_mib_of_each_load_at_once_and_take_no_memory(tmp_path: Path) -> None:
         taken = []
         for _ in range(5):
             begin = time.perf_counter()
-            back = pickles.load(view)
+            back = buffers.load(view)
             taken.append(time.perf_counter() - begin)
         before = private_bytes()
-        back = pickles.load(view)
+        back = buffers.load(view)
         assert private_bytes() - before < 1 << 20, name
         assert back is not None
         assert min(taken) < LOAD_S_MAX, (name, taken)

@@ -8,28 +8,28 @@ import stat
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import runtime
-from rain.io.auth import Certificate, Credentials
+from rain.net.auth import Certificate, Credentials
+from rain.processes import connection_files
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("RAIN_TOKEN", raising=False)
-    monkeypatch.setattr(runtime, "_token", None)
+    monkeypatch.setattr(connection_files, "_token", None)
     return tmp_path / "rain"
 
 
 def published(address="127.0.0.1:7210", **options):
     credentials = options.pop("credentials", None) or Credentials.generate()
-    return runtime.Published(address, "127.0.0.1:7222", credentials, **options), credentials
+    return connection_files.Published(address, "127.0.0.1:7222", credentials, **options), credentials
 
 
 def test_written_private_and_read_back(folder):
     file, credentials = published(logdir="/logs")
     assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
-    found = runtime.find("localhost:7210")
+    found = connection_files.find("localhost:7210")
     assert (found.address, found.http, found.pid, found.logdir) == (
         "127.0.0.1:7210",
         "127.0.0.1:7222",
@@ -45,7 +45,7 @@ def test_the_certificate_goes_with_it():
     credentials.certificate = Certificate.generate()
     credentials.fingerprint = credentials.certificate.fingerprint
     file, _ = published("0.0.0.0:7210", credentials=credentials)
-    found = runtime.read(file.path).credentials
+    found = connection_files.read(file.path).credentials
     assert found.certificate == credentials.certificate
     assert found.fingerprint == credentials.fingerprint
     found.certificate.context()
@@ -57,21 +57,23 @@ def test_a_loopback_or_wildcard_server_is_found_under_any_own_address():
         port = address.rpartition(":")[2]
         for host in ("127.0.0.1", "localhost", "::1", os.uname().nodename):
             target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            assert runtime.find(target).address == address
-    assert runtime.read(runtime.default_path("0.0.0.0:7301")).reachable() == "127.0.0.1:7301"
+            assert connection_files.find(target).address == address
+    assert connection_files.read(connection_files.default_path("0.0.0.0:7301")).reachable() == "127.0.0.1:7301"
 
 
 def test_another_machine_is_not_mistaken_for_this_one():
     published("127.0.0.1:7300")
     with pytest.raises(RainException, match=r"no server .* known at 192\.0\.2\.7:7300 .*RAIN_TOKEN"):
-        runtime.find("192.0.2.7:7300")
+        connection_files.find("192.0.2.7:7300")
 
 
 def test_a_stale_file_is_replaced_and_only_the_own_one_removed():
     old, _ = published()
     new, credentials = published()
-    assert runtime.read(new.path).credentials.keys == credentials.keys
-    runtime.write(runtime.describe_server("127.0.0.1:7210", credentials, pid=os.getpid() + 1), new.path)
+    assert connection_files.read(new.path).credentials.keys == credentials.keys
+    connection_files.write(
+        connection_files.describe_server("127.0.0.1:7210", credentials, pid=os.getpid() + 1), new.path
+    )
     old.remove()
     assert os.path.exists(new.path)
     published()[0].remove()
@@ -81,19 +83,21 @@ def test_a_stale_file_is_replaced_and_only_the_own_one_removed():
 def test_a_server_under_a_guardian_takes_its_keys_over(tmp_path):
     path = tmp_path / "connection.json"
     before = Credentials.generate()
-    runtime.write(runtime.describe_server("127.0.0.1:7210", before, guardian=7, guardian_start="8"), path)
-    taken = runtime.server_credentials("127.0.0.1", path)
+    connection_files.write(
+        connection_files.describe_server("127.0.0.1:7210", before, guardian=7, guardian_start="8"), path
+    )
+    taken = connection_files.server_credentials("127.0.0.1", path)
     assert taken.keys == before.keys
     file, _ = published(credentials=taken, path=path)
-    found = runtime.read(path)
+    found = connection_files.read(path)
     assert (found.guardian, found.guardian_start, found.pid) == (7, "8", os.getpid())
     file.remove()
     assert path.exists()
 
 
 def test_beyond_loopback_there_is_a_certificate():
-    assert runtime.server_credentials("127.0.0.1").certificate is None
-    credentials = runtime.server_credentials("0.0.0.0")
+    assert connection_files.server_credentials("127.0.0.1").certificate is None
+    credentials = connection_files.server_credentials("0.0.0.0")
     assert credentials.certificate.fingerprint == credentials.fingerprint
 
 
@@ -102,14 +106,14 @@ def test_a_file_that_others_may_touch_is_refused(mode):
     file, _ = published()
     os.chmod(file.path, mode)
     with pytest.raises(RainException, match=f"open to other users .mode {mode:04o}.*chmod 600"):
-        runtime.find("localhost:7210")
+        connection_files.find("localhost:7210")
 
 
 def test_a_folder_that_others_may_touch_is_refused(folder):
     published()
     os.chmod(folder, 0o755)
     with pytest.raises(RainException, match=r"runtime folder .* open to other users"):
-        runtime.find("localhost:7210")
+        connection_files.find("localhost:7210")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -117,10 +121,10 @@ def test_a_file_of_another_user_is_refused(folder):
     file, _ = published()
     os.chown(file.path, 12345, -1)
     with pytest.raises(RainException, match=r"belongs to another user \(uid 12345\)"):
-        runtime.find("localhost:7210")
+        connection_files.find("localhost:7210")
     os.chown(folder, 12345, -1)
     with pytest.raises(RainException, match=r"runtime folder .* belongs to another user"):
-        runtime.runtime_dir()
+        connection_files.runtime_dir()
 
 
 def test_links_are_refused(folder, tmp_path):
@@ -128,13 +132,13 @@ def test_links_are_refused(folder, tmp_path):
     os.rename(file.path, tmp_path / "elsewhere.json")
     os.symlink(tmp_path / "elsewhere.json", file.path)
     with pytest.raises(RainException, match="is a link"):
-        runtime.find("localhost:7210")
+        connection_files.find("localhost:7210")
     published()  # and a link in the way of a new server is replaced, not followed
     assert not os.path.islink(file.path)
     os.rename(folder, tmp_path / "moved")
     os.symlink(tmp_path / "moved", folder)
     with pytest.raises(RainException, match=r"runtime folder .* is a link"):
-        runtime.runtime_dir()
+        connection_files.runtime_dir()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"version": "9", "address": "x", "keys": {"client": "!"}}'])
@@ -143,28 +147,28 @@ def test_what_is_no_connection_file_is_said_so(tmp_path, text):
     path.write_text(text)
     path.chmod(0o600)
     with pytest.raises(RainException, match="is not a connection file"):
-        runtime.read(path)
+        connection_files.read(path)
 
 
 def test_a_missing_file_is_said_so(tmp_path):
     with pytest.raises(RainException, match=r"there is no connection file .*nothing"):
-        runtime.read(tmp_path / "nothing")
+        connection_files.read(tmp_path / "nothing")
 
 
 def test_the_token_leaves_the_environment_and_comes_before_the_file(monkeypatch):
     published()
     other = Credentials.generate()
     monkeypatch.setenv("RAIN_TOKEN", other.token("client"))
-    assert runtime.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
+    assert connection_files.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
     assert "RAIN_TOKEN" not in os.environ
-    assert runtime.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
+    assert connection_files.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
     with pytest.raises(RainException, match="role governor is needed"):
-        runtime.credentials_for("localhost:7210", "governor")
+        connection_files.credentials_for("localhost:7210", "governor")
 
 
 def test_folders_that_are_given_are_made_private(tmp_path):
-    made = runtime.made_dir(tmp_path / "a" / "b")
+    made = connection_files.made_dir(tmp_path / "a" / "b")
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
     (tmp_path / "file").write_text("")
     with pytest.raises(RainException, match="cannot make the folder"):
-        runtime.made_dir(tmp_path / "file" / "b")
+        connection_files.made_dir(tmp_path / "file" / "b")

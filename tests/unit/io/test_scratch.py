@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from rain.io import scratch as module
-from rain.io.scratch import GOVERNOR, MARK, Scratch, clean, name_others, remove_left
+from rain.processes import scratch as module
+from rain.processes.scratch import GOVERNOR, MARK, Scratch, clean, name_others, remove_left
 
 LEAVE = """
 import os, sys
-from rain.io.scratch import Scratch
+from rain.processes.scratch import Scratch
 made = Scratch(sys.argv[1], sys.argv[2])
 open(os.path.join(made.path, "file"), "w").close()
 os.mkdir(os.path.join(made.path, "inner"))

@@ -9,11 +9,11 @@ import pytest
 
 from rain.common import limits
 from rain.common.ids import ID
-from rain.common.messages import Fetched, SessionEnded
-from rain.io import conversation as conversations
-from rain.io import sending
-from rain.io.conversation import Conversation
-from rain.io.sending import Sender
+from rain.common.protocol.messages import Fetched, SessionEnded
+from rain.net import conversation as conversations
+from rain.net import sending
+from rain.net.conversation import Conversation
+from rain.net.sending import Sender
 
 
 class Away(Conversation):

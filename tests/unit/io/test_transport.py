@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from rain.common.errors import ProtocolError
-from rain.common.framing import FrameDecoder, encode_prefix
 from rain.common.ids import ID
 from rain.common.limits import ACK_EVERY_FRAMES, BATCH_BYTES_TARGET, CHUNK_BYTES
-from rain.common.messages import ClientToServer, DataEnd, DataGet, Goodbye, Keep, Message
-from rain.io.conversation import Conversation
-from rain.io.link import DataConnection
+from rain.common.protocol.framing import FrameDecoder, encode_prefix
+from rain.common.protocol.messages import ClientToServer, DataEnd, DataGet, Goodbye, Keep, Message
+from rain.net.connection import DataConnection
+from rain.net.conversation import Conversation
 
 
 class Word(Message):
@@ -131,7 +131,7 @@ def test_a_bare_acknowledgement_after_many_packets_and_none_before():
 
 
 def test_a_peer_that_leaves_too_much_unacknowledged_is_given_up(monkeypatch):
-    monkeypatch.setattr("rain.common.channel.UNACKED_BYTES_MAX", 10_000)
+    monkeypatch.setattr("rain.common.protocol.channel.UNACKED_BYTES_MAX", 10_000)
 
     async def scenario() -> None:
         conversation, _, _, gone = side()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rain.notebook import dot
-from rain.notebook.dot import dot_source, native_geometry
-from rain.notebook.labels import node_size
+from rain.notebook.drawing import dot
+from rain.notebook.drawing.dot import dot_source, native_geometry
+from rain.notebook.drawing.text_metrics import node_size
 from tests.unit.notebook.graphs import data, frame, mixed, scattered, small, task, topology
 
 SLOW = 6

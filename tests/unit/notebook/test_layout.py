@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from rain.notebook.labels import markup, node_size, shortened, text_width, visible
-from rain.notebook.layout import checked_geometry, geometry_of_json, layered
+from rain.notebook.drawing.layout import checked_geometry, geometry_of_json, layered
+from rain.notebook.drawing.text_metrics import markup, node_size, shortened, text_width, visible
 from tests.unit.notebook.graphs import data, frame, group, mixed, scattered, small, task, topology
 
 SLOW = 6
@@ -170,7 +170,7 @@ def test_labels_of_arcs_keep_apart() -> None:
 
 
 def test_long_arcs_beyond_a_number_are_straight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.notebook.layers.DUMMIES_MAX", 10)
+    monkeypatch.setattr("rain.notebook.drawing.row_assignment.DUMMIES_MAX", 10)
     graph = scattered(60, 90)
     geometry = layered(graph)
     assert checked_geometry(geometry, graph) == geometry
@@ -194,7 +194,7 @@ def test_deep_graphs() -> None:
 
 LAY_OUT = """
 import json, sys
-from rain.notebook.layout import layered
+from rain.notebook.drawing.layout import layered
 from tests.unit.notebook.graphs import mixed, scattered
 json.dump([layered(mixed()), layered(scattered(60, 90)), layered(scattered(80, 120, frames=6))], sys.stdout)
 """
@@ -333,7 +333,7 @@ def test_bad_json_is_a_value_error(text: str | bytes) -> None:
 
 
 def test_json_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.notebook.geometry.DOT_JSON_BYTES_MAX", 10)
+    monkeypatch.setattr("rain.notebook.drawing.geometry.DOT_JSON_BYTES_MAX", 10)
     with pytest.raises(ValueError, match="DOT_JSON_BYTES_MAX"):
         geometry_of_json(json.dumps(GOOD_JSON))
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session
-from rain.client.operations import End
-from rain.notebook import shown
-from rain.notebook.live import LiveWidget, Pump
+from rain.client.operations.session_operations import End
+from rain.notebook import displays
+from rain.notebook.widget_base import LiveWidget, Pump
 
 
 class Follower:
@@ -43,7 +43,7 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[str]
     """What is displayed and updated: ("display" or "update", id, MIME types)."""
     seen: list[tuple[str, str, list[str]]] = []
     for name in ("display", "update"):
-        monkeypatch.setattr(shown, f"_{name}", lambda bundle, id, name=name: seen.append((name, id, sorted(bundle))))
+        monkeypatch.setattr(displays, f"_{name}", lambda bundle, id, name=name: seen.append((name, id, sorted(bundle))))
     return seen
 
 
@@ -52,7 +52,7 @@ STILL = ["image/svg+xml", "text/html", "text/plain"]
 
 def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
     session = Session(None, 1)
-    shown.shown_of(session).show(session)
+    displays.shown_of(session).show(session)
     session.close()
     (_, id, kinds), last = displayed
     assert kinds == ["application/vnd.rain.view+json", "text/html", "text/plain"]
@@ -61,14 +61,14 @@ def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
 
 def test_a_session_that_ends_while_it_is_displayed(displayed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(None, 1)
-    display = shown._display
+    display = displays._display
 
     def late(bundle: Any, id: Any) -> None:
         session.close()
         display(bundle, id)
 
-    monkeypatch.setattr(shown, "_display", late)
-    shown.shown_of(session).show(session)
+    monkeypatch.setattr(displays, "_display", late)
+    displays.shown_of(session).show(session)
     assert displayed[-1][2] == STILL
 
 
@@ -86,7 +86,7 @@ def test_trouble_at_the_end_of_a_session_is_not_its_own(caplog: pytest.LogCaptur
 
 def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(None, 1)
-    found = shown.shown_of(session)
+    found = displays.shown_of(session)
     found.show(session)
     go = threading.Event()
     freeze = found.freeze

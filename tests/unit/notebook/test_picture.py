@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rain.common.look import LOOKS
-from rain.notebook import picture as pictures
-from rain.notebook.labels import visible
-from rain.notebook.layout import layered
-from rain.notebook.picture import PICTURE_BYTES_MAX, picture, text_line
+from rain.common.state_styles import LOOKS
+from rain.notebook.drawing import svg as pictures
+from rain.notebook.drawing.layout import layered
+from rain.notebook.drawing.svg import PICTURE_BYTES_MAX, picture, text_line
+from rain.notebook.drawing.text_metrics import visible
 from tests.unit.notebook.graphs import data, group, mixed, scattered, small, status_of, summary_of, task, topology
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
-from rain.client.state import ObjectRecord, TaskRecord
-from rain.common.messages import ObjectUpdate, TaskUpdate
+from rain.client.core.session_mirror import ObjectRecord, TaskRecord
+from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.states import DataObjectState
-from rain.notebook.view import View, queries
-from rain.notebook.view.lanes import Lanes
-from rain.notebook.view.tree import MEMBERS_MAX, PART
+from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.lanes import Lanes
+from rain.notebook.graph_model.tree import MEMBERS_MAX, PART
 
 
 @remote()

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
-from rain.client import stall
-from rain.common.messages import TaskUpdate
+from rain.client.report import stall
+from rain.common.protocol.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
-from rain.notebook import live, widget_of
-from rain.notebook.live import LiveWidget
+from rain.notebook import widget_base, widget_of
 from rain.notebook.widget import SessionWidget
+from rain.notebook.widget_base import LiveWidget
 
 
 @remote()
@@ -209,11 +209,11 @@ def test_too_many_requests_at_once_are_refused(browser: Any) -> None:
             self._requests["slow"] = lambda: {"done": release.wait(30)}
 
     page = browser(Slow())
-    for number in range(1000, 1000 + live.REQUESTS_MAX):
+    for number in range(1000, 1000 + widget_base.REQUESTS_MAX):
         page.say({"type": "slow", "request": number})
     assert "REQUESTS_MAX" in page.refused("slow")
     release.set()
-    answers = [page.messages.get(timeout=30) for _ in range(live.REQUESTS_MAX)]
+    answers = [page.messages.get(timeout=30) for _ in range(widget_base.REQUESTS_MAX)]
     assert all(answer["data"] == {"done": True} for answer in answers)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.ids import ID
-from rain.common.messages import FileRef
+from rain.common.protocol import messages as m
+from rain.common.protocol.messages import FileRef
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.check import check
 from rain.server.core import ServerCore

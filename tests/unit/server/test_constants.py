@@ -10,9 +10,9 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.messages import Constant
-from rain.io.files import FULL_MARK, NEVER_INLINE, write_file
-from rain.server.constants import ConstantFiles
+from rain.common.protocol.messages import Constant
+from rain.objects.files import FULL_MARK, NEVER_INLINE, write_file
+from rain.server.uploads import ConstantFiles
 
 NAME = "upload-0001"
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
-from rain.server.core import objects, submit
+from rain.server.core import objects
+from rain.server.core.lifecycle import submit
 from tests.unit.server.rig import Rig
 
 
@@ -95,9 +96,9 @@ def test_the_oldest_finished_tasks_are_let_go(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_large_sessions_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rain.server.core import ask
+    from rain.server.core import commands
 
-    monkeypatch.setattr(ask, "BATCH_BYTES_TARGET", 1000)
+    monkeypatch.setattr(commands, "BATCH_BYTES_TARGET", 1000)
     rig = Rig(persistent=True)
     rig.governor(cpus=4)
     made = finished(rig, 30)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rain.common import messages as m
 from rain.common.limits import CRASHES_MAX
+from rain.common.protocol import messages as m
 from rain.server.core.events import Tick
-from rain.server.core.lost import MISSES_BEFORE_REMAKE, MISSES_MAX
+from rain.server.core.lifecycle.recovery import MISSES_BEFORE_REMAKE, MISSES_MAX
 from tests.unit.server.rig import Rig
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from rain.common import messages as m
-from rain.common.builtins import UserModule
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec, TaskSpec
+from rain.common.task_configs import UserModule
 from rain.server.core import events as ev
 from rain.server.environments import Environments
 from tests.unit.server.rig import ENV, Rig

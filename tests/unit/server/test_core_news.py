@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.server.core import events as ev
-from rain.server.core import news
+from rain.server.core.reporting import updates
 from tests.unit.server.rig import Rig
 
 
@@ -44,8 +44,8 @@ def test_a_client_that_is_behind_hears_the_last_of_everything_once() -> None:
 
 
 def test_one_turn_tells_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(news, "NEWS_TURN_BYTES_MAX", 5000)
-    monkeypatch.setattr(news, "BATCH_BYTES_TARGET", 2000)
+    monkeypatch.setattr(updates, "NEWS_TURN_BYTES_MAX", 5000)
+    monkeypatch.setattr(updates, "BATCH_BYTES_TARGET", 2000)
     rig = Rig()
     rig.governor()
     rig.step(ev.ClientPace("c", True))

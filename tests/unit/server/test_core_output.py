@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.common import messages as m
 from rain.common.limits import OUTPUT_TASKS_MAX, TASK_OUTPUT_BYTES_MAX
-from rain.common.messages import Had, TaskOutput
+from rain.common.protocol import messages as m
+from rain.common.protocol.messages import Had, TaskOutput
 from rain.server.core import events as ev
-from rain.server.core import output
+from rain.server.core.reporting import output
 from tests.unit.server.rig import Rig
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
+from rain.common.protocol import messages as m
 from rain.server.check import check_idle
 from tests.unit.server.rig import LARGE, Rig
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from tests.unit.server.rig import Rig
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET, CRASHES_MAX, INLINE_BYTES_MAX
+from rain.common.protocol import messages as m
 from rain.server.check import check_idle
 from rain.server.core import effects as do
 from rain.server.core import events as ev
-from rain.server.core import news
+from rain.server.core.reporting import updates
 from tests.unit.server.rig import Rig
 
 
@@ -613,14 +613,14 @@ def test_an_error_in_what_one_governor_or_session_is_told(monkeypatch: pytest.Mo
         raise ValueError("planted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(news, "assign", broken)
+        patch.setattr(updates, "assign", broken)
         effects = rig.core.step(ev.TurnEnded(), rig.now)  # what is wrong with the governor ends with it
     assert [str(effect.error) for effect in effects if isinstance(effect, do.InternalError)] == ["planted"]
     assert [effect.governor_id for effect in effects if isinstance(effect, do.DropGovernor)] == ["g1"]
     rig.step(ev.GovernorGone("g1", "dropped"))
     rig.governor("g2")
     with monkeypatch.context() as patch:
-        patch.setattr(news, "_tell", broken)
+        patch.setattr(updates, "_tell", broken)
         rig.submit(rig.task())
         rig.turn()
     assert any(isinstance(said, m.SessionStopped) and "planted" in said.reason for said in rig.to_client)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rain.common import messages as m
 from rain.common.limits import STALLED_S
+from rain.common.protocol import messages as m
 from rain.server.core import events as ev
 from tests.unit.server.rig import Rig
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rain.common import messages as m
 from rain.common.ids import ID
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.core import events as ev
-from rain.server.core.submit import NUMBERS_MAX
+from rain.server.core.lifecycle.submit import NUMBERS_MAX
 from tests.unit.server.rig import Rig
 
 

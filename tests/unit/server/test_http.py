@@ -14,10 +14,10 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from rain.common.errors import RainException
-from rain.common.messages import GovernorSummary, ServerInfo, SessionSummary
-from rain.io.auth import Certificate
-from rain.io.https import pinned_context
-from rain.io.transport import listen
+from rain.common.protocol.messages import GovernorSummary, ServerInfo, SessionSummary
+from rain.net.auth import Certificate
+from rain.net.https import pinned_context
+from rain.net.transport import listen
 from rain.server.event_log import EventLog
 from rain.server.http import Http
 

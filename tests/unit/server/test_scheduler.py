@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rain.common import messages as m
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_LOST_S
+from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
 from tests.unit.server.rig import Rig

@@ -7,8 +7,8 @@ import json
 from rain.common import DataInstance
 from rain.common.ids import ID
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.io.sources import BytesSource, FileSource, RemoteSource
-from rain.notebook.inspect import Inspection
+from rain.notebook.inspectors import Inspection
+from rain.objects.sources import BytesSource, FileSource, RemoteSource
 
 PAGE_BYTES_MAX = 2 << 20
 GIB = 1 << 30

@@ -6,8 +6,8 @@ import struct
 import pyarrow as pa
 import pytest
 
-from rain.notebook.inspect.arrow_messages import _Table
-from rain.notebook.inspect.limits import ARROW_COLUMN_BYTES_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspectors.limits import ARROW_COLUMN_BYTES_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspectors.viewers.arrow_messages import _Table
 from tests.unit.notebook.inspect.rig import Look, elsewhere
 
 

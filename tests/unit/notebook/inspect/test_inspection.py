@@ -10,12 +10,12 @@ import pytest
 from rain.common import DataInstance
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo
-from rain.io import archive
-from rain.io.sources import BytesSource, DirectorySource, TarSource
-from rain.notebook.inspect import Inspection, static_text
-from rain.notebook.inspect.images import image_size, image_type
-from rain.notebook.inspect.limits import DOWNLOAD_PIECE_BYTES
-from rain.notebook.inspect.ranges import Ranges
+from rain.notebook.inspectors import Inspection, static_text
+from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES
+from rain.notebook.inspectors.ranges import Ranges
+from rain.notebook.inspectors.viewers.images import image_size, image_type
+from rain.objects import archive
+from rain.objects.sources import BytesSource, DirectorySource, TarSource
 from tests.unit.notebook.inspect.rig import Look, elsewhere, instance
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from rain.common.errors import RainException
-from rain.notebook.inspect import static_text
-from rain.notebook.inspect.limits import MORE_READ_BYTES_MAX
+from rain.notebook.inspectors import static_text
+from rain.notebook.inspectors.limits import MORE_READ_BYTES_MAX
 from tests.unit.notebook.inspect.rig import GIB, Look, elsewhere, sparse
 
 READ_MAX = 1_000_000

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import codecs, pickles
-from rain.notebook.inspect import values
-from rain.notebook.inspect.limits import VALUE_TEXT_CHARS
+from rain.notebook.inspectors.limits import VALUE_TEXT_CHARS
+from rain.notebook.inspectors.viewers import values
+from rain.objects.content_types import codecs
+from rain.objects.pickling import buffers
 from tests.unit.notebook.inspect.rig import Look, elsewhere
 
 
@@ -120,8 +121,8 @@ def test_nothing_is_imported_or_called(tmp_path):
 
 def test_the_summary_needs_no_pickle_module():
     code = (
-        "import sys; from rain.notebook.inspect.opcodes import read_story; "
-        "from rain.notebook.inspect.ranges import Ranges; from rain.notebook.inspect.subject import Allowance; "
+        "import sys; from rain.notebook.inspectors.viewers.pickle_machine import read_story; "
+        "from rain.notebook.inspectors.ranges import Ranges; from rain.notebook.inspectors.subject import Allowance; "
         "r = Ranges.of(b'cthis\\nexists_not\\n.'); print(read_story(r, Allowance(r, True)).value); "
         "print('this' in sys.modules)"
     )
@@ -204,7 +205,7 @@ def test_texts_of_values_are_bounded():
 
 def test_large_values_elsewhere_are_not_fetched(monkeypatch):
     monkeypatch.setattr(values, "VALUE_BYTES_MAX", 1000)
-    source, _ = elsewhere(pickles.dumps(np.zeros(100_000)))
+    source, _ = elsewhere(buffers.dumps(np.zeros(100_000)))
     look = Look(source, "pickle")
     assert look.answer()["view"] == "pickle"
     with pytest.raises(RainException, match="VALUE_BYTES_MAX"):

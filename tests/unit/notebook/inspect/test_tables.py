@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from rain.common.errors import RainException
-from rain.io import codecs
-from rain.notebook.inspect.limits import OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
+from rain.notebook.inspectors.limits import OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
+from rain.objects.content_types import codecs
 from tests.unit.notebook.inspect.rig import Look, elsewhere
 
 CSV = "mime/text/csv"
@@ -443,7 +443,7 @@ def test_all_else_works_without_any_of_them():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'pandas', 'pyarrow'))); "
         "from rain.common import DataInstance; from rain.common.spec import ObjectInfo; "
-        "from rain.io.sources import BytesSource; from rain.notebook.inspect import static_text; "
+        "from rain.objects.sources import BytesSource; from rain.notebook.inspectors import static_text; "
         "[print(static_text(DataInstance(BytesSource(data), None, ObjectInfo(content_type=kind)))) for data, kind in "
         "((b'a,b\\n1,2\\n', 'mime/text/csv'), (b'[1]', 'json'), (b'\\x81\\x01', 'cbor'), (b'\\x80\\x04N.', 'pickle'))]"
     )

@@ -1,8 +1,8 @@
 import pytest
 
 from rain.common.errors import RainException
-from rain.notebook.inspect import safe
-from rain.notebook.inspect.limits import TEXT_PAGE_BYTES
+from rain.notebook.inspectors import sanitize
+from rain.notebook.inspectors.limits import TEXT_PAGE_BYTES
 from tests.unit.notebook.inspect.rig import Look
 
 
@@ -124,10 +124,10 @@ def test_odd_characters_pass_as_text():
     "name", ["plain", "da\udcdf", "\\xdf", "a\\b", "\\\\", "\udc89\\\udc80x", "\\x89\udc89", "daß"]
 )
 def test_any_name_comes_back_as_it_was(name):
-    assert safe.unescape_name(safe.escape_name(name)) == name
-    safe.escape_name(name).encode()
+    assert sanitize.unescape_name(sanitize.escape_name(name)) == name
+    sanitize.escape_name(name).encode()
 
 
 def test_names_that_differ_are_written_differently():
     names = ["\udcdf", "\\xdf", "\\\\xdf", "\\\udcdf"]
-    assert len(set(map(safe.escape_name, names))) == len(names)
+    assert len(set(map(sanitize.escape_name, names))) == len(names)

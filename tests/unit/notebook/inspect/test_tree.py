@@ -4,7 +4,7 @@ import cbor2
 import pytest
 
 from rain.common.errors import RainException
-from rain.notebook.inspect.limits import MORE_READ_BYTES_MAX, OPEN_READ_BYTES_MAX
+from rain.notebook.inspectors.limits import MORE_READ_BYTES_MAX, OPEN_READ_BYTES_MAX
 from tests.unit.notebook.inspect.rig import Look, elsewhere
 
 MIB = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rain.common.errors import RainException
-from rain.notebook.magics.line import LOAD, parse_line
+from rain.notebook.magics.remote_line_parser import LOAD, parse_line
 
 
 def test_nothing() -> None:

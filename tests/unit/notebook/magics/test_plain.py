@@ -66,16 +66,16 @@ def test_without_a_namespace() -> None:
 
 def test_look_up(session: Session) -> None:
     task = tasks.Concat([blob("a", label="first")], name="join/all")
-    assert magics.actions.look_up("join/all") == task
-    assert magics.actions.look_up("first") == task.inputs[0]
-    assert magics.actions.look_up("x.output", {"x": task}) == task.output
-    assert magics.actions.look_up("x", {"x": "join/all"}) == task
+    assert magics.api.look_up("join/all") == task
+    assert magics.api.look_up("first") == task.inputs[0]
+    assert magics.api.look_up("x.output", {"x": task}) == task.output
+    assert magics.api.look_up("x", {"x": "join/all"}) == task
     with pytest.raises(RainException, match="no task or object called 'nobody'"):
-        magics.actions.look_up("nobody")
+        magics.api.look_up("nobody")
     with pytest.raises(RainException, match="3 is int, not a task"):
-        magics.actions.look_up("3")
+        magics.api.look_up("3")
     with pytest.raises(ZeroDivisionError):
-        magics.actions.look_up("1/0")
+        magics.api.look_up("1/0")
 
 
 def test_completion(session: Session) -> None:

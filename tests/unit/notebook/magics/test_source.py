@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rain.notebook.magics.source import Cell, compile_body, indented, is_remote
+from rain.notebook.magics.cell_source import Cell, compile_body, indented, is_remote
 
 
 def define(line: str, body: str, skipped: int = 0) -> Any:

@@ -1,0 +1,1 @@
+"""Capsules: folders with all that is needed to repeat one task on this machine."""

@@ -1,0 +1,149 @@
+"""Repeats the task of a capsule (`rain.capsule.writer`) in this process: what ``debug.py`` calls."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from types import TracebackType
+from typing import Any
+
+from rain.capsule.description import FUNCTION_FILE, INPUTS, MODULES, OUTPUTS, WORK, Description, read_description
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskAssignment
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
+from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
+from rain.objects.data_instance import BytesSource, DataInstance
+from rain.objects.files import file_ref
+from rain.objects.held import Held
+
+_SHOWN_CHARS_MAX = 2000
+
+
+def main(folder: str) -> None:
+    """Run the capsule in `folder`, print what it makes, put that into its ``outputs``.
+
+    Raises
+    ------
+    Exception
+        Whatever the task raises; it is shown as a failed task shows it.
+    """
+    description = read_description(folder)
+    work, outputs = os.path.join(folder, WORK), os.path.join(folder, OUTPUTS)
+    for path in (work, outputs):
+        shutil.rmtree(path, ignore_errors=True)
+        os.mkdir(path, 0o700)
+    options = description.spec.options
+    if options is not None:
+        os.environ.update(options.env)
+    with tempfile.TemporaryDirectory(prefix="rain-capsule-") as store:
+        if description.spec.task_type == PYTHON:
+            results = _python(description, folder, work, store)
+        else:
+            results = _builtin(description, folder, store)
+        for number, (result, spec) in enumerate(zip(results, description.outputs, strict=True)):
+            _show(description, folder, number, result, spec)
+    if not description.outputs:
+        _say("It finished; it has no outputs.")
+
+
+def _python(description: Description, folder: str, work: str, store: str) -> list[OutputResult]:
+    from rain.executor.python_task import PythonTasks
+    from rain.executor.staging import Staging
+
+    known = set(sys.path)
+    sys.path[1:1] = [os.path.join(folder, MODULES)]
+    sys.path += [entry for entry in description.sys_path if entry not in known]
+    os.chdir(work)
+    spec = description.spec
+    assert spec.function is not None
+    with open(os.path.join(folder, FUNCTION_FILE), "rb") as file:
+        function = file.read()
+    _show_cells(function, read_config(spec.config, PyConfig))
+    setup = ExecutorSetup(0, 0, "local", store, store, store, sys.maxsize, [], work, {}, spec.resources)
+    came = {spec.function: ExecutorInput(ObjectSpec(spec.function), ObjectInfo(), None, function)}
+    inputs = []
+    for item in description.inputs:
+        path = os.path.join(folder, item.file)
+        inputs.append(ExecutorInput(item.spec, item.info, item.label, None, path))
+    task = ExecutorTask(1, 1, spec, inputs, description.outputs)
+    runner = PythonTasks(setup, came, protect=False)
+    return runner.attempt(task, TaskInfo(governor="local", attempts=1), Staging(setup, "capsule"))
+
+
+def _show_cells(function: bytes, config: PyConfig) -> None:
+    """Let an exception that nobody catches be shown as a failed task shows it."""
+    from rain.executor.exception_report import traceback_text
+
+    sources = [*decode_function(function).sources, *config.sources]
+    shown = {source.file_name: source.shown for source in sources if source.shown}
+
+    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        sys.stderr.write(f"{traceback_text(error, shown)}\n")
+
+    sys.excepthook = show
+
+
+def _builtin(description: Description, folder: str, store: str) -> list[OutputResult]:
+    from rain.governor.core.effects import Known
+    from rain.governor.pools.builtin_tasks import run_builtin
+    from rain.governor.store import Store
+
+    inputs = []
+    for item in description.inputs:
+        # Outputs may be links to inputs' files: the capsule's own shall stay as they are.
+        path = os.path.join(store, item.file.replace(INPUTS, "copies", 1))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        source = os.path.join(folder, item.file)
+        is_dir = item.spec.data_type == "dir"
+        if not os.path.exists(path):
+            shutil.copytree(source, path, symlinks=True) if is_dir else shutil.copyfile(source, path)
+        inputs.append(Held(item.info.size or 0, None, file_ref(path), None, is_dir))
+    known = [Known(item.spec, item.info) for item in description.inputs]
+    assignment = TaskAssignment(description.spec, 1, description.outputs)
+    result = run_builtin(assignment, inputs, known, Store(store, memory_bytes_max=0), threading.Event())
+    if result.error is not None:
+        raise RainException(result.error.message)
+    for output in result.outputs:
+        if output.file is not None:  # the store goes with its folder
+            target = os.path.join(store, f"made-{output.id.id}")
+            os.rename(output.file.path, target)
+            output.file = file_ref(target)
+    return result.outputs
+
+
+def _show(description: Description, folder: str, number: int, result: OutputResult, spec: ObjectSpec) -> None:
+    """Put an output into its place, and print what it is."""
+    name = spec.label or str(number)
+    kind = result.info.content_type or spec.content_type
+    if result.same_as is not None:
+        _say(f"output {name!r}: the same as {_file_of(description, result.same_as)}")
+        return
+    place = f"{OUTPUTS}/{number:02d}"
+    path = os.path.join(folder, place)
+    if result.data is not None:
+        with open(path, "wb") as file:
+            file.write(result.data)
+    elif result.file is not None:
+        shutil.move(result.file.path, path)
+    _say(f"output {name!r}: {place}, {kind or 'no content type'}, {result.info.size} bytes")
+    if result.data is not None and spec.data_type != "dir":
+        _say(f"    {_value(result.data, kind)}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _value(data: bytes, kind: str | None) -> str:
+    instance = DataInstance(BytesSource(data), None, ObjectInfo(size=len(data), content_type=kind))
+    value: Any = data if kind is None else instance.load()
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]} …"
+
+
+def _file_of(description: Description, id: ID) -> str:
+    return next((item.file for item in description.inputs if item.spec.id == id), str(id))

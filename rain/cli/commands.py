@@ -1,0 +1,348 @@
+"""The commands for people: they read arguments, call `rain.deploy`, and print."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rain import __version__
+from rain.common.errors import RainException
+from rain.common.protocol.address import format_address, http_url, parse_address
+from rain.common.protocol.messages import ServerInfo
+
+app = typer.Typer(
+    name="rain",
+    help="Distributed task graphs for people who live in notebooks.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Typer brings its own copy of the library that defines this, and does not export it.
+_Misuse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
+
+Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
+TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
+
+
+def run(words: list[str]) -> int:
+    """Run the command that `words` ask for; returns the exit status."""
+    from rain.processes import connection_files
+
+    connection_files.take_token()
+    try:
+        status = app(words or ["--help"], standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except RainException as error:
+        print(f"rain {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except _Misuse as error:
+        context = error.ctx.command_path if error.ctx is not None else "rain"  # type: ignore[attr-defined]
+        print(f"{context}: {error.format_message()} (see: {context} --help)", file=sys.stderr)  # type: ignore[attr-defined]
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    pass
+
+
+# -- clusters -------------------------------------------------------------------------------------
+
+
+@app.command()
+def start(
+    simple: Annotated[bool, typer.Option("--simple", help="one governor here, with all cpus (the default)")] = False,
+    local_governors: Annotated[
+        str | None, typer.Option(metavar="LIST", help='governors here by their cpus: "[4,4,2]"; "[]" for none')
+    ] = None,
+    governor_host_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="one governor, started over ssh, on each host in FILE")
+    ] = None,
+    autoconf: Annotated[
+        str | None, typer.Option(metavar="pbs|slurm", help="one governor on each host of this batch job")
+    ] = None,
+    listen: Annotated[str, typer.Option(metavar="ADDR", help="of the server (default: 127.0.0.1:7210)")] = "",
+    http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
+    logdir: Annotated[str, typer.Option(metavar="DIR", help="default: a private temporary folder")] = "",
+    workdir: Annotated[str, typer.Option(metavar="DIR", help="where governors make their work folders")] = "",
+    store_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="of each governor's objects in memory, as 4G (default: a share of it)")
+    ] = "",
+    governor_config: Annotated[str, typer.Option(metavar="FILE", help="configuration of the governors (TOML)")] = "",
+    runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before each process's command")] = "",
+    remote_init: Annotated[str, typer.Option(metavar="CMD", help="run first in each remote shell")] = "",
+    reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
+) -> None:
+    """Start a server and governors, and leave them running."""
+    from rain.deploy import nodes
+    from rain.deploy.start import StartOptions
+    from rain.deploy.start import start as start_cluster
+    from rain.processes import connection_files
+
+    if sum([simple, *(way is not None for way in (local_governors, governor_host_file, autoconf))]) > 1:
+        raise RainException("choose one of --simple, --local-governors, --governor-host-file and --autoconf")
+    options = StartOptions(
+        listen=listen,
+        http_listen=http_listen,
+        logdir=logdir,
+        workdir=workdir,
+        store_memory=store_memory,
+        config=governor_config,
+        runprefix=runprefix,
+        remote_init=remote_init,
+        reserve=reserve,
+    )
+    if local_governors is not None:
+        options.cpus = [str(cpus) for cpus in nodes.parse_local_governors(local_governors)]
+    elif governor_host_file is not None:
+        options.hosts = nodes.parse_host_file(_text_of(governor_host_file))
+    elif autoconf is not None:
+        options.hosts = nodes.batch_hosts(autoconf, os.environ)
+    else:
+        options.cpus = ["detect"]
+    started = start_cluster(options)
+    credentials = connection_files.read(started.file).credentials
+    port = parse_address(started.address)[1]
+    print(f"server     {started.address}, with {_count(started.governors, 'governor')}")
+    _print_dashboard(started.http, credentials)
+    print(f"logs       {started.logdir}")
+    print(f"stop it    rain stop {port}")
+
+
+def _print_dashboard(http: str, credentials: Any) -> None:
+    from rain.cli.server_query import dashboard_url
+    from rain.net.https import fingerprint_text
+
+    url = dashboard_url(http, credentials) or http_url(http)
+    print(f"dashboard  {url}")
+    if url.startswith("https:") and credentials.fingerprint:
+        print(f"           its certificate's SHA-256 fingerprint: {fingerprint_text(credentials.fingerprint)}")
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RainException(f"{path} cannot be read: {error}") from None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+@app.command()
+def stop(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one started from this folder"),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="all servers of yours on this host")] = False,
+) -> None:
+    """End what one `rain start` started."""
+    from rain.deploy import stop as stopping
+    from rain.processes import connection_files
+
+    if every and address is not None:
+        raise RainException("give an address or --all, not both")
+    if address is not None:
+        servers = [stopping.find(address)]
+    else:
+        servers = stopping.to_stop()
+        if not every:
+            try:
+                servers = [stopping.meant(servers, connection_files.here())]
+            except stopping.WhichServer as error:
+                if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                    raise
+                servers = _choose(error.servers)
+    troubles = []
+    for server in servers:
+        try:
+            print(f"stopped {stopping.stop(server)}", flush=True)
+        except RainException as error:
+            troubles.append(str(error))
+    if troubles:
+        raise RainException("; ".join(troubles))
+
+
+def _choose(servers: list[Any]) -> list[Any]:
+    """Ask which of these servers are meant."""
+    print("Not clear which server is meant:")
+    _table(
+        ["", "server", "started from"],
+        [[str(number), file.address, file.folder or "?"] for number, (_, file) in enumerate(servers, 1)],
+        "",
+    )
+    answer = typer.prompt("Stop which? (a number, 'all', nothing)", default="", show_default=False).strip()
+    if answer == "all":
+        return servers
+    if not answer.isdecimal() or not 1 <= int(answer) <= len(servers):
+        raise RainException("nothing was stopped")
+    return [servers[int(answer) - 1]]
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, str]:
+    """The server's own words, the credentials that opened it, and its HTTP address."""
+    from rain.cli.server_query import server_info
+    from rain.deploy.start import known_server
+    from rain.net.auth import Credentials
+    from rain.processes import connection_files, fate
+
+    if token_file is None and connection_files.take_token() is None:
+        _, file = known_server(address)
+        try:
+            return server_info(file.reachable(), file.credentials), file.credentials, file.http
+        except RainException as error:
+            words = fate.of_server(file.reachable())
+            raise RainException(f"{error}. {words}" if words else str(error)) from None
+    where = format_address(*parse_address(address or ""))
+    token = _text_of(token_file) if token_file is not None else None
+    credentials: Credentials = connection_files.credentials_for(where, "client", token=token)
+    info = server_info(where, credentials)
+    return info, credentials, info.http
+
+
+@app.command()
+def status(
+    address: Server = None,
+    token_file: TokenFile = None,
+    token: Annotated[
+        bool, typer.Option("--token", help="print the token for clients elsewhere, and nothing else")
+    ] = False,
+) -> None:
+    """Show the server, its governors, and a link to its dashboard."""
+    from rain.deploy.start import known_server
+
+    if token:
+        print(known_server(address)[1].credentials.token("client"))
+        return
+    info, credentials, http = _ask(address, token_file)
+    print(f"server     {info.address}, Rain {info.version}, {_count(len(info.sessions), 'session')}")
+    _print_dashboard(http, credentials)
+    rows = [
+        [
+            governor.governor_id,
+            ", ".join(f"{name} {amount:g}" for name, amount in sorted(governor.resources.items())),
+            str(len(governor.tasks)),
+            str(len(governor.objects)),
+        ]
+        for governor in info.governors
+    ]
+    _table(["governor", "resources", "tasks", "objects"], rows, "no governors")
+
+
+@app.command()
+def sessions(address: Server = None, token_file: TokenFile = None) -> None:
+    """List the sessions."""
+    info, _, _ = _ask(address, token_file)
+    rows = [
+        [
+            str(session.session_id),
+            session.name,
+            ", ".join(f"{count} {state}" for state, count in session.tasks.items() if count) or "no tasks",
+            "persistent" if session.persistent else "",
+        ]
+        for session in info.sessions
+    ]
+    _table(["session", "name", "tasks", ""], rows, "no sessions")
+
+
+def _table(head: list[str], rows: list[list[str]], nothing: str) -> None:
+    if not rows:
+        print(nothing)
+        return
+    rows = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _printable(text: str) -> str:
+    """Names come from users: nothing in them may move the cursor of who looks."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+@app.command()
+def logs(
+    address: Server = None,
+    process: Annotated[
+        str | None, typer.Option("--process", "-p", metavar="NAME", help="only: server, governor-0 …")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="how many of each, from the end")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what is added")] = False,
+) -> None:
+    """Print the ends of the logs of a server and its governors on this machine."""
+    from rain.deploy.start import known_server
+
+    _, file = known_server(address)
+    if not file.logdir:
+        raise RainException(f"the server at {file.address} does not say where its logs are")
+    paths = sorted(path for path in Path(file.logdir).glob("*.log") if process is None or path.stem == process)
+    if not paths:
+        raise RainException(f"there is no log {process + ' ' if process else ''}in {file.logdir}")
+    ends = {path: _tail(path, lines) for path in paths}
+    while follow:
+        time.sleep(0.3)
+        ends = {path: _more(path, end) for path, end in ends.items()}
+
+
+def _tail(path: Path, lines: int) -> int:
+    data = path.read_bytes()
+    print(f"== {path}")
+    sys.stdout.write(
+        "".join(line + "\n" for line in data.decode("utf-8", "replace").splitlines()[-max(lines, 0) or len(data) :])
+    )
+    return len(data)
+
+
+def _more(path: Path, start: int) -> int:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < start:
+            start = 0  # it has become NAME.1, and begins anew
+        file.seek(start)
+        data = file.read()
+    sys.stdout.write(data.decode("utf-8", "replace"))
+    sys.stdout.flush()
+    return start + len(data)
+
+
+# -- trying ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo() -> None:
+    """Run a small graph on a private cluster and show what it did."""
+    from rain.cli.demo import show
+
+    show(print)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab; further arguments are its own."""
+    program = shutil.which("jupyter-lab")
+    if program is None:
+        raise RainException("JupyterLab is not installed here: pip install jupyterlab 'rain[notebook]'")
+    raise typer.Exit(subprocess.call([program, *context.args]))

@@ -1,0 +1,1 @@
+"""Users' functions and modules on their way to executors."""

@@ -1,0 +1,224 @@
+"""Functions on their way to executors: pickled when called, again only if they may have changed, sent once each."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from rain.client.core.session_mirror import ObjectRecord
+from rain.client.functions.call_sites import name_of_file, warn
+from rain.client.functions.function_snapshot import Examined, examine
+from rain.client.functions.modules import read
+from rain.client.functions.pickling import code_files, collecting, dumps, module_names, why_not
+from rain.client.operations.constant_values import Value
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
+from rain.common.spec import ObjectSpec
+from rain.common.task_configs import FunctionPayload, SourceText, UserModule, encode_function
+from rain.host.installed import is_installed, stamp
+from rain.objects.pickling.callables import by_reference
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+
+
+FUNCTION = "function"
+"""Key in `ObjectSpec.user` of a function's hidden object: its module and qualified name."""
+
+
+class Payload:
+    """A function as it travels.
+
+    Attributes
+    ----------
+    data : bytes
+    digest : bytes
+    objects : list of DataObject
+        Those that the function uses by closure, globals or defaults.
+    modules : list of UserModule
+        What it brings for other hosts.
+    name, path : str
+        See `Source`.
+    """
+
+    __slots__ = ("data", "digest", "examined", "modules", "name", "objects", "path")
+
+    def __init__(
+        self,
+        data: bytes,
+        source: Source,
+        objects: list[DataObject],
+        examined: Examined,
+        modules: list[UserModule],
+    ) -> None:
+        self.data = data
+        self.modules = modules
+        self.digest = xxhash.xxh3_128_digest(data)
+        self.name, self.path = source.name, source.path
+        self.objects = objects
+        self.examined = examined
+
+
+class Source:
+    """A function and its present payload; shared by all `Remote`s that were made of it.
+
+    Attributes
+    ----------
+    function : callable
+    name : str
+        Its qualified name.
+    path : str
+        ``module:name``.
+    """
+
+    __slots__ = ("_bare", "_payloads", "function", "name", "path")
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.name: str = getattr(function, "__qualname__", type(function).__name__)
+        self.path = f"{getattr(function, '__module__', '')}:{self.name}"
+        self._payloads: dict[bool, Payload] = {}
+        self._bare: Any = None
+
+    def payload(self, session: Session) -> Payload:
+        """The payload of the function as it is now.
+
+        Raises
+        ------
+        RainException
+            If it cannot be pickled; the text says which variable is to blame.
+        """
+        elsewhere = has_other_hosts(session)
+        payload = self._payloads.get(elsewhere)
+        if payload is None or not payload.examined.unchanged():
+            payload = self._payloads[elsewhere] = self._pickled(elsewhere)
+        return payload
+
+    def _pickled(self, elsewhere: bool) -> Payload:
+        examined = examine(self.function)
+        bare = self.bare()
+        with collecting() as found:
+            try:
+                code = dumps(bare)
+                files, names = code_files(), module_names()
+            except Exception as error:
+                raise RainException(why_not(bare, f"function {self.name}", error)) from error
+        if elsewhere:
+            examined.follow(names)
+        modules = _modules(examined, elsewhere)
+        payload = FunctionPayload(
+            code,
+            self.name,
+            sources_of([*files, *(code.co_filename for code in examined.codes)], elsewhere),
+            modules,
+        )
+        return Payload(encode_function(payload), self, list(found), examined, modules if elsewhere else [])
+
+    def bare(self) -> Any:
+        """The function without its annotations, which may be anything and are not needed elsewhere."""
+        function = self.function
+        if not isinstance(function, FunctionType) or by_reference(function):
+            return function
+        bare = self._bare
+        if (
+            bare is None
+            or bare.__code__ is not function.__code__
+            or bare.__defaults__ is not function.__defaults__
+            or bare.__closure__ is not function.__closure__
+        ):
+            bare = FunctionType(
+                function.__code__,
+                function.__globals__,
+                function.__name__,
+                function.__defaults__,
+                function.__closure__,
+            )
+            bare.__qualname__, bare.__module__, bare.__doc__ = (
+                function.__qualname__,
+                function.__module__,
+                function.__doc__,
+            )
+            self._bare = bare
+        bare.__kwdefaults__ = function.__kwdefaults__
+        bare.__dict__.clear()
+        bare.__dict__.update(function.__dict__)
+        return bare
+
+
+def has_other_hosts(session: Session) -> bool:
+    """Whether governors of this session may be on other hosts than its client."""
+    return session._client is not None and session._client._has_other_hosts
+
+
+def function_constant(session: Session, payload: Payload) -> ID:
+    """The id of the hidden object of `session` that holds the function; made when it is first needed."""
+    record = session._functions.get(payload.digest)
+    if record is None:
+        with session._lock:
+            record = session._functions.get(payload.digest)
+            if record is None:
+                if len(payload.data) > PICKLED_ARGUMENT_WARN_BYTES:
+                    warn(
+                        f"Pickled object {payload.name} length {len(payload.data)} > PICKLED_ARGUMENT_WARN_BYTES "
+                        f"({PICKLED_ARGUMENT_WARN_BYTES}): the function takes large data along by its closure, globals "
+                        "or defaults; give them as an argument made with pickled(...) or blob(...)"
+                    )
+                id = ID(session.session_id, session._next())
+                spec = ObjectSpec(id, payload.name, user={FUNCTION: payload.path})
+                record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
+                record.hidden = True
+                session._add(record)
+                session._functions[payload.digest] = record
+                if payload.modules:
+                    session._surroundings.give(payload.modules)
+    return record.spec.id
+
+
+def present(path: str, source: Source | None) -> Source | None:
+    """The function that has this module and qualified name now; `source` is what had them before."""
+    module, _, name = path.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None or "<locals>" in name:
+        return source
+    if isinstance(found, FunctionType):
+        return source if source is not None and source.function is found else Source(found)
+    renewed = getattr(found, "_source", None)
+    return renewed if isinstance(renewed, Source) else source
+
+
+def sources_of(files: Iterable[str], elsewhere: bool) -> list[SourceText]:
+    """Source of code that executors may not have as a file: of cells, and for other hosts all that is the user's."""
+    sources: dict[str, SourceText] = {}
+    for name in set(files):
+        if os.path.isfile(name) and not _is_cell(name) and (not elsewhere or is_installed(name)):
+            continue
+        text = "".join(linecache.getlines(name))
+        if text:
+            shown = name_of_file(name)
+            sources[name] = SourceText(name, text, "" if shown.startswith('File "') else shown)
+    return [sources[name] for name in sorted(sources)]
+
+
+def _is_cell(name: str) -> bool:
+    return not name_of_file(name).startswith('File "')
+
+
+def _modules(examined: Examined, with_source: bool) -> list[UserModule]:
+    modules = []
+    for name, found in sorted(examined.modules.items()):
+        module = read(name, found) if with_source else None
+        if module is None and found.has_file:
+            module = UserModule(name, found.path, *(stamp(found.path) or (0, 0)), None, found.is_package)
+        if module is not None:
+            modules.append(module)
+    return modules

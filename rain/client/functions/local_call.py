@@ -1,0 +1,93 @@
+"""Calling a remote function here, for trying and debugging."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rain.client.data import DataObject
+from rain.client.functions.pickling import collecting, dumps, generators_ran, is_plain
+from rain.client.operations.fetch import constant_instance
+from rain.client.task import Task, as_object
+from rain.common.errors import RainException
+from rain.common.ids import ID
+from rain.common.protocol.messages import ExecutorSetup
+from rain.common.spec import TaskInfo, TaskSpec
+from rain.common.states import DataType
+from rain.common.task_configs import PYTHON
+from rain.objects.data_instance import DataInstance
+
+_cache: dict[Any, Any] = {}
+
+
+@functools.lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where staged data of local calls lie until the process ends."""
+    return tempfile.TemporaryDirectory(prefix="rain-call-")
+
+
+def call(
+    function: Callable[..., Any],
+    name: str,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    loads: Sequence[tuple[bool, bool]],
+) -> Any:
+    """`function` with a context of its own; `loads` says which arguments arrive as loaded values, and whether these may
+    be written."""
+    from rain.executor.context import Context
+    from rain.executor.staging import Staging
+
+    flags = iter(loads)
+    given = [_value(value, *next(flags), name) for value in args]
+    named = {key: _value(value, *next(flags), name) for key, value in kwargs.items()}
+    bare = _resolved(function, False)
+    folder = _folder().name
+    setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
+    spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
+    staging = Staging(setup, f"call-{os.urandom(6).hex()}")
+    context = Context(bare, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
+    result = bare(context, *given, **named)
+    if context.info.error is not None:
+        raise RainException(f"{name}: {context.info.error}")
+    return result
+
+
+def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
+    """What stands for an argument in remote code."""
+    if isinstance(value, DataObject | Task):
+        return _instance(as_object(value, f"an argument of {name}"), load, writable)
+    if load and isinstance(value, DataInstance):
+        return value.load(writable=writable)
+    return value if is_plain(value) else _resolved(value, load, writable)
+
+
+def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
+    constant = obj._value
+    if constant is not None and (constant.data is not None or constant.path):
+        instance = constant_instance(obj._record, constant)
+    else:
+        instance = obj.fetch()
+    return instance.load(writable=writable) if load and obj.data_type is DataType.BLOB else instance
+
+
+def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
+    """`value`; if it holds data objects, a copy that holds their data."""
+    from rain.objects.content_types.codecs import resolving
+
+    try:
+        with collecting() as found:
+            data = dumps(value)
+            used_up = generators_ran()
+    except Exception:  # only what goes elsewhere need be picklable
+        return value
+    if not found and not used_up:
+        return value
+    objects = {obj.id: obj for obj in found}
+    with resolving(lambda id: _instance(objects[id], load, writable)):
+        return pickle.loads(data)

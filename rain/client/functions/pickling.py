@@ -1,0 +1,267 @@
+"""Pickling of arguments and functions, and of the data objects inside them.
+
+Theory of operation
+-------------------
+A handle that is pickled reports itself to the collector that is open at the time and is written as a call of
+`rain.objects.content_types.codecs.placeholder`; an executor's unpickler finds the data instead. Outside of a collector
+handles cannot be pickled: they would mean nothing elsewhere.
+
+Most arguments are a few plain values: those need no cloudpickle. `is_plain` decides, and plain `pickle` does the rest.
+
+Code that travels by value keeps the name of its file, which cloudpickle leaves out: tracebacks need it to show lines.
+`code_files` says which files these were, so that their source can go along.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, GeneratorType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from rain.client.functions.annotations import settling
+from rain.common.errors import RainException
+
+if TYPE_CHECKING:
+    from rain.client.data import DataObject
+
+PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
+RUN_AT_CALL = frozenset({GeneratorType, map, filter, zip})
+"""Lazy values, which are run where they are made."""
+_ITEMS_MAX = 64
+_DEPTH_MAX = 4
+
+_open = threading.local()
+
+
+def placeholder_of(session_id: int, number: int) -> tuple[Callable[..., Any], tuple[int, int]]:
+    """What stands for an object in a pickle."""
+    from rain.objects.content_types.codecs import placeholder
+
+    return placeholder, (session_id, number)
+
+
+def collect(obj: DataObject) -> Any:
+    """Called by a handle that is being pickled.
+
+    Raises
+    ------
+    RainException
+        If nothing collects here.
+    """
+    found = getattr(_open, "found", None)
+    if found is None:
+        raise RainException(
+            f"{obj!r} cannot be pickled: it is a promise of this client. Give it to a remote function as an argument, "
+            "or fetch() it and use the data"
+        )
+    found.setdefault(obj, None)
+    return placeholder_of(*obj._record.spec.id)
+
+
+def open_collector(found: dict[DataObject, Any]) -> Any:
+    """Let handles be pickled in this thread, and be added to `found`; gives what `close_collector` needs."""
+    outer = getattr(_open, "found", None)
+    if outer is None:
+        _open.runs = {}
+        _open.codes = []
+        _open.modules = {}
+    _open.found = found
+    return outer
+
+
+def close_collector(outer: Any) -> None:
+    """Undo `open_collector`."""
+    _open.found = outer
+    if outer is None:
+        _open.runs = _open.codes = _open.modules = None
+
+
+@contextmanager
+def collecting() -> Iterator[dict[DataObject, None]]:
+    """While this is open in this thread, handles may be pickled; they are found in the dict, in order."""
+    found: dict[DataObject, None] = {}
+    outer = open_collector(found)
+    try:
+        yield found
+    finally:
+        close_collector(outer)
+
+
+def _run(generator: Iterator[Any]) -> list[Any]:
+    """What `generator` yields; it is run once, however often it is pickled while a collector is open."""
+    runs = getattr(_open, "runs", None)
+    if runs is None:
+        return list(generator)
+    if id(generator) not in runs:
+        runs[id(generator)] = (generator, list(generator))
+    items: list[Any] = runs[id(generator)][1]
+    return items
+
+
+def generators_ran() -> bool:
+    """Whether a generator was run, and so used up, since the outermost collector of this thread was opened."""
+    return bool(getattr(_open, "runs", None))
+
+
+def code_files() -> list[str]:
+    """Files of the code that was pickled by value since the outermost collector of this thread was opened."""
+    return list(dict.fromkeys(code.co_filename for code in getattr(_open, "codes", None) or ()))
+
+
+def module_names() -> set[str]:
+    """Modules that are named by what was pickled since then: of functions and classes by reference, and what the code
+    that was pickled by value imports."""
+    from rain.client.functions.modules import imported_by
+
+    names = set(getattr(_open, "modules", None) or ())
+    for code in getattr(_open, "codes", None) or ():
+        names |= imported_by(code, "")
+    return names
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether `value` is of simple builtin types only, or a small container of such; those pickle alike everywhere."""
+    kind = type(value)
+    if kind in PLAIN:
+        return True
+    if depth >= _DEPTH_MAX:
+        return False
+    if kind is tuple or kind is list or kind is set or kind is frozenset:
+        if len(value) > _ITEMS_MAX:
+            return False
+        return all(is_plain(item, depth + 1) for item in value)
+    if kind is dict:
+        if len(value) > _ITEMS_MAX:
+            return False
+        return all(is_plain(key, depth + 1) and is_plain(item, depth + 1) for key, item in value.items())
+    return False
+
+
+_pickler: Any = None
+
+
+def _pickler_class() -> Any:
+    """cloudpickle's pickler, which here also runs generators and keeps names of files; made when first needed."""
+    global _pickler
+    if _pickler is None:
+        import cloudpickle
+
+        from rain.objects.pickling.callables import reduced
+
+        reduced_code = cloudpickle.Pickler.dispatch_table[CodeType]
+
+        class Pickler(settling(cloudpickle.Pickler)):  # type: ignore[misc]
+            def reducer_override(self, obj: Any) -> Any:
+                kind = type(obj)
+                if kind in RUN_AT_CALL:
+                    return iter, (_run(obj),)
+                if kind is CodeType:
+                    return _with_file(obj, reduced_code(obj))
+                if kind is FunctionType or kind is ModuleType or issubclass(kind, type):
+                    _note(obj.__name__ if kind is ModuleType else obj.__module__)
+                found = reduced(obj)
+                return found if found is not NotImplemented else super().reducer_override(obj)
+
+        _pickler = Pickler
+    return _pickler
+
+
+def _note(module: Any) -> None:
+    modules = getattr(_open, "modules", None)
+    if modules is not None and isinstance(module, str):
+        modules[module] = None
+
+
+def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[Any, tuple[Any, ...]]:
+    """`code` as cloudpickle reduced it, under the name of its file: that is the first text among the parts."""
+    make, parts = reduced
+    codes = getattr(_open, "codes", None)
+    if codes is not None:
+        codes.append(code)
+    place = next(index for index, part in enumerate(parts) if isinstance(part, str))
+    # A text of its own: pickles must not depend on which texts happen to be the same object.
+    return make, (*parts[:place], "".join(code.co_filename), *parts[place + 1 :])
+
+
+def dumps(value: Any) -> bytes:
+    """`value` pickled with all that cloudpickle can do; generators are run and become iterators."""
+    file = io.BytesIO()
+    _pickler_class()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return file.getvalue()
+
+
+def scan(value: Any) -> dict[DataObject, None]:
+    """The data objects inside `value`, in order."""
+    with collecting() as found:
+        dumps(value)
+    return found
+
+
+def why_not(value: Any, name: str, error: BaseException) -> str:
+    """Which part of `value` cannot be pickled, as a path like ``x['model'].lock``, and why."""
+    path, culprit = _culprit(value, name, set(), 0)
+    text = str(error) if not isinstance(error, RecursionError) else "it is nested too deeply"
+    what = f"{path} (of type {type(culprit).__name__})"
+    return f"{what} cannot be pickled: {text}"
+
+
+def _fails(value: Any, beside: set[int]) -> bool:
+    """Whether `value` cannot be pickled, even without these objects, which refer to it."""
+
+    class Pickler(_pickler_class()):  # type: ignore[misc]
+        def persistent_id(self, obj: Any) -> Any:
+            return "seen" if id(obj) in beside else None
+
+    try:
+        with collecting():
+            Pickler(io.BytesIO(), protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    except (Exception, SystemExit, GeneratorExit):
+        return True
+    return False
+
+
+def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in list(value.items())[:1000]:
+            yield f"{name}[{key!r}]", item
+    elif isinstance(value, list | tuple | set | frozenset):
+        for index, item in enumerate(list(value)[:1000]):
+            yield f"{name}[{index}]", item
+    elif callable(value) and hasattr(value, "__code__"):
+        yield from function_parts(value, name)
+    else:
+        for key, item in list(getattr(value, "__dict__", {}).items())[:1000]:
+            yield f"{name}.{key}", item
+
+
+def function_parts(function: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """What a function takes along: closure variables, globals, defaults."""
+    from rain.client.functions.function_snapshot import global_names
+
+    code = function.__code__
+    for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield f"variable {variable!r} that {name} uses", cell.cell_contents
+        except ValueError:
+            continue
+    for variable in sorted(global_names(code)):
+        if variable in function.__globals__:
+            yield f"global {variable!r} that {name} uses", function.__globals__[variable]
+    for number, default in enumerate(function.__defaults__ or ()):
+        yield f"default {number} of {name}", default
+    for variable, default in (function.__kwdefaults__ or {}).items():
+        yield f"default of {variable!r} of {name}", default
+
+
+def _culprit(value: Any, name: str, seen: set[int], depth: int) -> tuple[str, Any]:
+    """The innermost part of `value` that cannot be pickled by itself."""
+    if depth < 8:
+        seen.add(id(value))
+        for path, part in _parts(value, name):
+            if id(part) not in seen and _fails(part, seen):
+                return _culprit(part, path, seen, depth + 1)
+    return name, value

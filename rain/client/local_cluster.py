@@ -1,0 +1,189 @@
+"""A private server and governors on this machine, owned by this process.
+
+They end with the `LocalCluster`, or with this process however it dies: a guardian holds the other end of a pipe. They
+live in a session of their own, so no keyboard interrupt reaches them, and their folder, logs included, is removed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+
+from rain.common.errors import RainException
+from rain.common.formatting import parse_bytes
+from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
+from rain.common.protocol.address import format_address
+from rain.host.process import available_cpus, parse_cpus
+from rain.net.auth import Credentials
+from rain.net.transport import listen
+from rain.objects.dirtree import remove_tree
+from rain.processes import connection_files
+from rain.processes.launching import UNDER_GUARDIAN, Launch, Program
+from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
+from rain.processes.scratch import LOCAL, Scratch
+
+
+class LocalCluster:
+    """A server and governors as child processes; ready when made.
+
+    Parameters
+    ----------
+    cpus : int, str or None
+        Of each governor: a number, or ``-N`` (all but N), and it may exceed what the machine has; None: what this
+        process may use, split among the governors.
+    governors : int
+        How many.
+    config : path-like or None
+        The governors' configuration file.
+    memory : int, str or None
+        Bytes of objects, arguments and constants that may lie in memory before they go to disk, of all governors and
+        the server together, also as ``"512M"``; 0: none. None: what `RAIN_STORE_MEMORY` says, else half of the memory
+        that this process may count on (its control group's limit, or the machine's).
+    workdir : path-like or None
+        Where the cluster's folder is made: tasks run there, and what does not fit into memory lies there. None: the
+        folder for temporary files.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` of the server.
+    connection_file : str
+        Its connection file, in a private folder, so that other clients do not find it by its port.
+    governor_count : int
+    folder : str
+        The private folder: logs and work folders.
+
+    Raises
+    ------
+    RainException
+        If something cannot be started, with the end of its log.
+
+    Examples
+    --------
+    >>> with LocalCluster(cpus=2) as cluster:
+    ...     cluster.address.startswith("127.0.0.1:")
+    True
+    """
+
+    def __init__(
+        self,
+        cpus: int | str | None = None,
+        governors: int = 1,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        memory: int | str | None = None,
+        workdir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
+            raise RainException(f"governors must be a number of at least 0, not {governors!r}")
+        shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
+        self.governor_count = governors
+        self._memory = _shares(memory, governors)
+        try:
+            scratch = Scratch(os.path.abspath(workdir or tempfile.gettempdir()), LOCAL)
+        except OSError as error:
+            raise RainException(f"no folder can be made in {workdir or tempfile.gettempdir()}: {error}") from None
+        self.folder = scratch.path
+        self.connection_file = os.path.join(self.folder, "connection.json")
+        sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
+        try:
+            self.address, http = (format_address(*s.getsockname()) for s in sockets)
+            connection_files.write(
+                connection_files.describe_server(self.address, Credentials.generate(), http=http), self.connection_file
+            )
+            programs = [self._server([s.fileno() for s in sockets])]
+            programs += [self._governor(number, share, config) for number, share in enumerate(shares)]
+            self._launch = Launch(programs, self.folder, owned=scratch)
+        except BaseException:
+            scratch.close()
+            raise
+        finally:
+            for s in sockets:
+                s.close()
+        self._finalizer = weakref.finalize(self, _end, self._launch, self.folder, os.getpid())
+        try:
+            self._launch.wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def _server(self, sockets: list[int]) -> Program:
+        arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
+        arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
+        arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
+        return Program(
+            "server", arguments, os.path.join(self.folder, "server.log"), restart=True, vital=True, keep=sockets
+        )
+
+    def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
+        name = f"governor-{number}"
+        arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
+        arguments += ["--logdir", self.folder, "--workdir", self.folder, *UNDER_GUARDIAN]
+        arguments += ["--store-memory", str(self._memory[1])]
+        if config is not None:
+            arguments += ["--config", os.path.abspath(config)]
+        # Without its only governor a private cluster could do nothing but wait.
+        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"), restart=True)
+
+    def close(self) -> None:
+        """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""
+        self._finalizer()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the guardian is gone, so that nothing of the cluster will come back."""
+        return self._launch.ended
+
+    def fate(self) -> str:
+        """What died, and where the logs are; empty if nothing did."""
+        from rain.processes import fate
+
+        if not self.ended:
+            return fate.of_living_guardian(self.folder)
+        gone = fate.of_guardian(self._launch.pid, self.folder)
+        return (
+            f"This client's private cluster is gone: {gone} (until this client is closed). Make a new one: "
+            "Client.local()"
+        )
+
+    def __enter__(self) -> LocalCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalCluster at {self.address}, {self.governor_count} governors>"
+
+
+def _end(launch: Launch, folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        launch.stop()
+        remove_tree(folder)  # if the guardian could not
+
+
+def _shares(memory: int | str | None, governors: int) -> tuple[int, int]:
+    """Bytes in memory for the server's constants, and for the objects of each governor.
+
+    Examples
+    --------
+    >>> _shares(1000, 2)
+    (200, 400)
+    """
+    total = chosen_memory("") if memory is None else parse_bytes(memory)
+    for_constants = CONSTANTS_MEMORY_SHARE / (CONSTANTS_MEMORY_SHARE + STORE_MEMORY_SHARE)
+    constants = constants_memory() if total is None else int(total * for_constants)
+    objects = store_memory() if total is None else total - constants
+    return constants, objects // max(1, governors)
+
+
+def split_cpus(cpus: int, governors: int) -> list[int]:
+    """`cpus` split as evenly as possible, with one for each governor at least.
+
+    Examples
+    --------
+    >>> split_cpus(5, 2), split_cpus(2, 3)
+    ([3, 2], [1, 1, 1])
+    """
+    return [max(1, cpus // governors + (number < cpus % governors)) for number in range(governors)]

@@ -1,0 +1,261 @@
+"""Values of constant objects, from where they are made to where they are sent.
+
+Small values stay in memory and travel inside the submit. A large one is a file in the server's incoming folder where
+the server is on this host: encoded straight into it, once; the server takes the file over. That folder is in memory;
+what is too much for it goes to one on disk. For servers elsewhere a large value is sent over a data connection when the
+object is submitted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rain.common.limits import INLINE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.data import DataObject
+    from rain.objects.files import Written
+    from rain.processes.scratch import Scratch
+
+
+class Value:
+    """The bytes of a constant.
+
+    Attributes
+    ----------
+    size : int
+        Bytes that travel.
+    content_size : int
+        Bytes of the object; of a directory the sum of its files, without what the archive adds.
+    data : bytes or None
+        The bytes, where they are in memory.
+    name : str
+        Of the file, below the server's incoming folder; empty while there is none.
+    path : str
+        That file as this process wrote it; empty if there is none or the server has taken it over.
+    checksum : int or None
+        xxh3-64 of a file's bytes.
+    inside : tuple of DataObject
+        Objects that the value refers to, if it is an argument.
+    """
+
+    __slots__ = ("_in_memory", "_map", "checksum", "content_size", "data", "inside", "name", "path", "size")
+
+    def __init__(self, data: bytes | None, size: int) -> None:
+        self.data = data
+        self.size = self.content_size = size
+        self.name = ""
+        self.path = ""
+        self.checksum: int | None = None
+        self.inside: tuple[DataObject, ...] = ()
+        self._map: memoryview | None = None
+        self._in_memory: Room | None = None  # where its file is counted
+
+    def __del__(self) -> None:
+        if self._in_memory is not None:
+            self._in_memory.used -= self.size
+        if self.path:
+            _unlink(self.path)
+
+    def get_bytes(self) -> bytes:
+        """The bytes, wherever they are."""
+        if self.data is not None:
+            return self.data
+        assert self._map is not None
+        return bytes(self._map)
+
+    def view(self) -> memoryview:
+        """The bytes without a copy."""
+        if self.data is not None:
+            return memoryview(self.data)
+        assert self._map is not None
+        return self._map
+
+    def put_down(self, client: Client) -> None:
+        """Write bytes that are in memory as a file into the incoming folder.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full.
+        """
+        from rain.objects.files import NEVER_INLINE, Written, write_file
+
+        name = new_name()
+        room = client._room
+        written = write_file([self.view()], room.path(name), NEVER_INLINE, **room.options(name))
+        assert isinstance(written, Written)
+        self.name, self.path, self.checksum = _upload_name(written.file.path), written.file.path, written.checksum
+        room.count(self)
+
+    def hand_over(self) -> None:
+        """The file belongs to the server now."""
+        self.path = ""
+
+    @classmethod
+    def from_file(cls, room: Room, name: str, written: Written) -> Value:
+        """The value that was written as `name` into one of the incoming folders."""
+        from rain.host.descriptors import opened
+        from rain.objects.memory import map_fd
+
+        value = cls(None, written.file.size)
+        value.name, value.path, value.checksum = _upload_name(written.file.path), written.file.path, written.checksum
+        fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            value._map = map_fd(fd, value.size)
+        finally:
+            os.close(fd)
+        room.count(value)
+        return value
+
+
+class Uploads:
+    """This client's own folder in a folder for uploads of the server's, made when it is first needed.
+
+    It is locked as long as this process lives, so that the server sees at once when nobody will submit what is in it.
+
+    Parameters
+    ----------
+    incoming : str
+        The server's folder; empty if it is on another host.
+    """
+
+    def __init__(self, incoming: str) -> None:
+        self.incoming = incoming
+        self._lock = threading.Lock()
+        self._scratch: Scratch | None = None
+
+    def folder(self) -> str:
+        """Where constants may be written; empty if they are to be sent instead."""
+        if not self.incoming:
+            return ""
+        with self._lock:
+            if self._scratch is None:
+                from rain.processes.scratch import UPLOADS, Scratch
+
+                try:
+                    self._scratch = Scratch(self.incoming, UPLOADS)
+                except OSError:  # another user's server, or its memory is full
+                    self.incoming = ""
+                    return ""
+            return self._scratch.path
+
+    def close(self) -> None:
+        """Remove what was not submitted."""
+        with self._lock:
+            self.incoming = ""
+            if self._scratch is not None:
+                self._scratch.close()
+                self._scratch = None
+
+
+def _upload_name(path: str) -> str:
+    """What the server is told about a file in a folder of ours."""
+    folder, name = os.path.split(path)
+    return f"{os.path.basename(folder)}/{name}"
+
+
+class Room:
+    """Where a client on the server's host puts large constants: into memory while there is room, and the rest on disk.
+
+    Parameters
+    ----------
+    incoming, incoming_disk : str
+        The server's folders; both are empty if it is on another host, the second one if there is only one.
+    bytes_max : int
+        What the server allows in the first one.
+
+    Attributes
+    ----------
+    used : int
+        Bytes of the values that this client has put there and still knows.
+    """
+
+    def __init__(self, incoming: str, incoming_disk: str, bytes_max: int) -> None:
+        self._memory = Uploads(incoming)
+        self._disk = Uploads(incoming_disk)
+        self._bytes_max = bytes_max
+        self.used = 0
+
+    def folder(self) -> str:
+        """Where files are begun; empty if constants are to be sent instead."""
+        return self._memory.folder() or self._disk.folder()
+
+    def path(self, name: str) -> str:
+        """Where the file `name` is begun."""
+        return os.path.join(self.folder(), name)
+
+    def options(self, name: str) -> dict[str, Any]:
+        """When and where it goes on otherwise: parameters of `rain.objects.files.Sink`."""
+        from rain.objects.files import FULL_MARK
+
+        memory, disk = self._memory.folder(), self._disk.folder()
+        if not (memory and disk):
+            return {}
+        full = os.path.exists(os.path.join(self._memory.incoming, FULL_MARK))
+        left = 0 if full else max(0, self._bytes_max - self.used)
+        return {"spill_path": os.path.join(disk, name), "bytes_max": left}
+
+    def count(self, value: Value) -> None:
+        """Count a value whose file was written, if that is in memory."""
+        if os.path.dirname(value.path) == self._memory.folder() and value._in_memory is None:
+            value._in_memory = self
+            self.used += value.size
+
+    def close(self) -> None:
+        """Remove what was not submitted."""
+        self._memory.close()
+        self._disk.close()
+
+
+def new_name() -> str:
+    """A name for a constant's file."""
+    return secrets.token_hex(16)
+
+
+def encoded(obj: Any, content_type: str, client: Client | None) -> Value:
+    """`obj` encoded as `content_type`; as it is now, whatever becomes of it later.
+
+    Raises
+    ------
+    RainException
+        If it cannot be encoded so.
+    ValueError
+        If there is no such content type.
+    """
+    from rain.objects.content_types.codecs import encode_to_file, encode_value
+
+    if client is None or not client._incoming:
+        data = encode_value(obj, content_type)
+        return Value(data, len(data))
+    name, room = new_name(), client._room
+    written = encode_to_file(obj, content_type, room.path(name), INLINE_BYTES_MAX, **room.options(name))
+    if isinstance(written, bytes):
+        return Value(written, len(written))
+    return Value.from_file(room, name, written)
+
+
+def gathered(pieces: Iterable[Any], client: Client | None) -> Value:
+    """What `pieces` (buffers) are together."""
+    from rain.objects.files import write_file
+
+    if client is None or not client._incoming:
+        data = b"".join(pieces)
+        return Value(data, len(data))
+    name, room = new_name(), client._room
+    written = write_file(pieces, room.path(name), INLINE_BYTES_MAX, **room.options(name))
+    if isinstance(written, bytes):
+        return Value(written, len(written))
+    return Value.from_file(room, name, written)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # the server took it over or has ended

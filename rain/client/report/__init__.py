@@ -1,0 +1,1 @@
+"""What a client tells its user: failures, output of tasks, progress, pictures of the graph."""

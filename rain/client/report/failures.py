@@ -1,0 +1,172 @@
+"""Exceptions for tasks that failed: a fresh one for each access, with everything a user needs to understand it.
+
+The text holds, in this order: the task, the error, where in client code the task was made, the `ctx.debug` log, and
+what can be done next. What failed because of another task carries that one's whole text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.client.functions import call_sites
+from rain.client.report import faulthandler_text
+from rain.common.errors import TaskCancelled, TaskException
+from rain.common.states import TaskState
+
+if TYPE_CHECKING:
+    from rain.client.core.session_mirror import TaskRecord
+    from rain.client.session import Session
+    from rain.common.spec import TaskError
+
+_CHAIN_MAX = 1000
+
+
+def title(record: TaskRecord) -> str:
+    """The task in a text: name, id, type."""
+    spec = record.spec
+    name = f"{spec.name!r} " if spec.name is not None else ""
+    return f"Task {name}({spec.id}, {spec.task_type})"
+
+
+def root_of(session: Session, record: TaskRecord) -> TaskRecord:
+    """The task that failed first, because of which `record` failed; often `record` itself."""
+    for _ in range(_CHAIN_MAX):
+        error = record.error
+        if error is None or error.cause is None:
+            break
+        cause: Any = session._mirror.records.get(error.cause.id)
+        if cause is None or cause is record or cause.error is None:
+            break
+        record = cause
+    return record
+
+
+def text_of(session: Session, record: TaskRecord) -> str:
+    """All there is to say about the failure of `record`, and what to do next."""
+    root = root_of(session, record)
+    story = _story(record) if root is record else _caused(record, root, text_of(session, root))
+    advice = hints(session, record) if root is record else []
+    return "\n".join([story, "", *advice]) if advice else story
+
+
+def story_of(session: Session, record: TaskRecord) -> str:
+    """`text_of` without what to do next."""
+    root = root_of(session, record)
+    return _story(record) if root is record else _caused(record, root, _story(root))
+
+
+def _caused(record: TaskRecord, root: TaskRecord, cause: str) -> str:
+    head = f"{title(record)} was not run, because a task that it needs {_verb(root)}:"
+    return f"{head}\n\n{cause}\n\n{title(record)} was made at {call_sites.describe(record.made)}"
+
+
+def _story(record: TaskRecord) -> str:
+    error = record.error
+    attempts = record.info.attempts if record.info is not None else 0
+    tries = f" after {attempts} attempts" if attempts > 1 else ""
+    lines = [f"{title(record)} {_verb(record)}{tries}:", "", reason(error)]
+    lines += ["", f"The task was made at {call_sites.describe(record.made)}"]
+    if record.info is not None and record.info.debug:
+        lines += ["", "Its debug log:", record.info.debug]
+    return "\n".join(lines)
+
+
+def hints(session: Session, record: TaskRecord) -> list[str]:
+    """What can be done about the failure of `record`: sentences, none if it did not fail."""
+    if not record.failed:
+        return []
+    root = root_of(session, record)
+    kind = root.error.kind if root.error is not None else ""
+    if kind == "rain" and root.spec.function is not None:
+        kind = "exception"
+    if root.state is TaskState.CANCELLED:
+        kind = "cancelled"
+    if session._ended is not None:
+        stopped = session._ended.word == "stopped"
+        return ['To look closer, run it in a session with on_failure="continue".'] if stopped else []
+    look, repair = _LOOK.get(kind, _LOOK[""]), _REPAIR.get(kind, _REPAIR[""])
+    if root is not record:
+        look = look and f"To look closer at {title(root)}, which failed first: {look}"
+    else:
+        look = look and f"To look closer: {look}"
+    if record.forgotten or root.forgotten:
+        repair = "It was forgotten and cannot be retried: make and submit it anew."
+    elif repair:
+        repair = f"{repair} session.forget() lets it go."
+    found = [part for part in (look, repair) if part]
+    if found and session._closing_blocks:
+        found.append(
+            "The `with session:` block closes the session when it is left: `with session.bind_only():` does not."
+        )
+    return found
+
+
+_OUTPUT = "task.stdout(), task.stderr()"
+_LOOK = {
+    "": f"{_OUTPUT}, task.capsule('folder').",
+    "exception": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "refused": "task.fetch_refused() gets what it returned, task.capsule('folder') to run it here.",
+    "exit": f"{_OUTPUT}, task.capsule('folder') to run the program here.",
+    "crash": "task.stderr() has what it wrote last; task.capsule('folder') to run it here.",
+    "memory": f"{_OUTPUT}.",
+    "timeout": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "cancelled": "",
+    "input": "task.explain().",
+    "lost": "",
+    "resources": "client.get_server_info() lists what the governors have.",
+}
+"""kind of error -> where to look."""
+_AGAIN = "session.retry() runs it again"
+_REPAIR = {
+    "": f"When the cause is removed, {_AGAIN}.",
+    "exception": f"After correcting the function, {_AGAIN} as it is defined then.",
+    "refused": f"After correcting the function, {_AGAIN} as it is defined then.",
+    "exit": f"When the cause is removed, {_AGAIN}.",
+    "crash": "Usual causes: too little memory and faults in compiled code: fewer tasks run at the same time when each "
+    f"asks for resources={{'mem': bytes}} or more cpus; {_AGAIN} as it is.",
+    "memory": "Make the task again with more resources={'mem': bytes}.",
+    "timeout": f"Make the task again with a longer timeout=; {_AGAIN} with the same one.",
+    "cancelled": "session.retry([task]) runs it after all.",
+    "input": f"{_AGAIN}, and makes lost data again where it can.",
+    "lost": f"{_AGAIN}, although it has rerun='never'.",
+    "resources": f"Make the task again with less, or start a governor that has it: then {_AGAIN}.",
+}
+"""kind of error -> how to go on."""
+
+
+def failure(session: Session, record: TaskRecord, others: int = 0) -> TaskException:
+    """The exception for the failed task `record`; as many `others` failed too, and will not be raised."""
+    kind = TaskCancelled if record.state is TaskState.CANCELLED else TaskException
+    attempts = record.info.attempts if record.info is not None else 0
+    text = text_of(session, record)
+    if others:
+        plural = "s" * (others > 1)
+        text = f"{text}\n\n{others} more task{plural} failed: session.wait_all(raise_on_failure=False) lists all."
+    exception = kind(text, session._task(record), attempts)
+    exception.__cause__ = original(root_of(session, record).error)
+    return exception
+
+
+def original(error: TaskError | None) -> BaseException | None:
+    """The exception that the task raised, where it can be rebuilt here."""
+    if error is None or error.exception is None:
+        return None
+    import pickle
+
+    try:
+        rebuilt = pickle.loads(error.exception)
+    except BaseException:  # a class that is not importable here, a __reduce__ that does not fit, one that calls exit()
+        return None
+    return rebuilt if isinstance(rebuilt, BaseException) else None
+
+
+def _verb(record: TaskRecord) -> str:
+    return "was cancelled" if record.state is TaskState.CANCELLED else "failed"
+
+
+def reason(error: TaskError | None) -> str:
+    """The error itself, as people want to read it."""
+    if error is None or not error.message:
+        return "no reason is known"
+    text = error.message.rstrip("\n")
+    return faulthandler_text.readable(text) if error.kind == "crash" else text

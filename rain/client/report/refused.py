@@ -1,0 +1,41 @@
+"""What a task returned that could not be taken as its outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rain.client.operations.fetch import refused_instance
+from rain.common.errors import RainException
+from rain.common.labeled_list import LabeledList
+from rain.common.protocol.messages import Locate
+
+if TYPE_CHECKING:
+    from rain.client.operations.operation import Operation
+    from rain.client.session import Session
+    from rain.client.task import Task
+    from rain.objects.data_instance import DataInstance
+
+
+def fetch_refused(session: Session, task: Task) -> Operation[LabeledList[DataInstance]]:
+    """What was returned, by the labels of the outputs.
+
+    Raises
+    ------
+    RainException
+        If nothing of the task's was refused, or it is gone.
+    """
+    session._check_open()
+    client = session._client
+    error = task._record.error
+    if client is None or error is None or error.kind != "refused":
+        raise RainException(f"{task!r} did not fail because what it returned was refused: there is nothing to fetch")
+    objects = list(task.outputs)
+    ids = [obj.id for obj in objects]
+    located = yield client._ask(lambda request: Locate(request, session.session_id, ids, True))
+    found = [(obj, data) for obj, data in zip(objects, located.objects, strict=True) if data is not None]
+    if not found:
+        raise RainException(
+            f"what {task!r} returned is gone: it stays until the task is retried or forgotten, or its governor is lost"
+        )
+    instances = [refused_instance(client, obj, data) for obj, data in found]
+    return LabeledList(instances, [obj.label for obj, _ in found])

@@ -1,0 +1,1 @@
+"""What Rain's processes send each other, as pure code: messages, their encoding, frames, channels."""

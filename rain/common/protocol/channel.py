@@ -1,0 +1,149 @@
+"""A conversation that outlives its connections.
+
+Theory of operation
+-------------------
+Two peers hold one `Channel` each. `send` numbers a batch of messages and keeps the encoded packet until the peer
+acknowledges it; `receive` returns the batches that are next in order and drops what came twice. When a connection
+breaks, both sides keep their channels; on the next one each tells how many packets it has had (`received`) and the
+other repeats the rest (`resume`). So the cores see every batch exactly once and in order, or learn that the peer is
+gone; no core handles a lost, doubled or late message.
+
+TCP does not lose packets while a connection lives, so nothing is repeated on a timer there; the simulator's network
+does lose them, and calls `unacknowledged` to repeat.
+
+A packet is ``[number, received, messages]``: `number` counts from 1 (0: a bare acknowledgement), `received` is the
+number of the last packet that the sender has had in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from rain.common.errors import ProtocolError
+from rain.common.limits import ACK_EVERY_FRAMES, UNACKED_BYTES_MAX
+from rain.common.protocol.encoding import encode
+
+M = TypeVar("M")
+
+
+class Channel(Generic[M]):
+    """One side of a conversation.
+
+    Parameters
+    ----------
+    incoming : type
+        The union of message types that the peer may send.
+    """
+
+    __slots__ = ("_decoder", "_early", "_kept", "_kept_bytes", "_sent", "_since_ack", "received")
+
+    def __init__(self, incoming: Any) -> None:
+        self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[incoming]])
+        self._sent = 0
+        self.received = 0
+        self._since_ack = 0
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._kept_bytes = 0
+        self._early: dict[int, list[M]] = {}
+
+    def send(self, messages: Sequence[Any]) -> bytes:
+        """The packet (a frame's header) that carries `messages`.
+
+        Raises
+        ------
+        ProtocolError
+            If more than `UNACKED_BYTES_MAX` bytes wait for the peer.
+        """
+        packet = encode((self._sent + 1, self.received, messages))
+        if self._kept_bytes + len(packet) > UNACKED_BYTES_MAX and self._kept:
+            raise ProtocolError(
+                f"the peer left {self._kept_bytes} bytes unacknowledged; UNACKED_BYTES_MAX is {UNACKED_BYTES_MAX} bytes"
+            )
+        self._sent += 1
+        self._since_ack = 0
+        self._kept.append((self._sent, packet))
+        self._kept_bytes += len(packet)
+        return packet
+
+    def receive(self, packet: bytes) -> list[M]:
+        """The messages that are now due, in order.
+
+        Raises
+        ------
+        ProtocolError
+            If `packet` is not one, or acknowledges what was never sent.
+        """
+        try:
+            number, received, messages = self._decoder.decode(packet)
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+            raise ProtocolError(f"a peer sent a message that cannot be read: {error}") from None
+        if received > self._sent or number < 0 or received < 0:
+            raise ProtocolError("a peer acknowledged a packet that was never sent")
+        self._acknowledged(received)
+        if number == 0:
+            return []
+        self._since_ack += 1
+        if number != self.received + 1:
+            if number > self.received + 1 and len(self._early) < 1024:
+                self._early[number] = messages
+            return []
+        self.received = number
+        while self._early:
+            later = self._early.pop(self.received + 1, None)
+            if later is None:
+                break
+            self.received += 1
+            messages.extend(later)
+        return messages
+
+    def _acknowledged(self, received: int) -> None:
+        kept = self._kept
+        while kept and kept[0][0] <= received:
+            self._kept_bytes -= len(kept.popleft()[1])
+
+    @property
+    def oldest_kept(self) -> int:
+        """Number of the oldest packet that the peer has not acknowledged; 0 if there is none."""
+        return self._kept[0][0] if self._kept else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of packets that the peer has not acknowledged."""
+        return self._kept_bytes
+
+    @property
+    def ack_due(self) -> bool:
+        """Whether the peer has sent so much since our last packet that it should be told."""
+        return self._since_ack >= ACK_EVERY_FRAMES
+
+    @property
+    def ack_wanted(self) -> bool:
+        """Whether the peer has sent anything since our last packet."""
+        return self._since_ack > 0
+
+    def acknowledge(self) -> bytes:
+        """A packet that says what was received and nothing else; it is not itself numbered or repeated."""
+        self._since_ack = 0
+        return encode((0, self.received, ()))
+
+    def unacknowledged(self) -> list[bytes]:
+        """The packets that the peer may not have had, oldest first."""
+        return [packet for _, packet in self._kept]
+
+    def resume(self, received: int) -> list[bytes]:
+        """The packets to repeat on a new connection to a peer that has had `received` packets.
+
+        Raises
+        ------
+        ProtocolError
+            If the peer speaks of packets that were never sent, or lacks packets that are no longer kept.
+        """
+        first = self._kept[0][0] if self._kept else self._sent + 1
+        if received > self._sent or received < first - 1:
+            raise ProtocolError("the peer's place in the conversation does not fit ours")
+        self._acknowledged(received)
+        return self.unacknowledged()

@@ -1,0 +1,922 @@
+"""Every message that Rain's processes send each other, each defined once.
+
+Theory of operation
+-------------------
+Two kinds of connections exist, both after the handshake of `rain.net.auth`:
+
+* **conversations** (client-server, governor-server): a `Hello` and a `Welcome`, then packets, which
+  `rain.common.protocol.channel` numbers, acknowledges and repeats, so that what the cores see arrives in order and
+  exactly once, whatever becomes of the TCP connection underneath;
+* **data connections** (to a server or governor): one request at a time, large objects as raw frames of at most
+  `CHUNK_BYTES` (`DataGet`, `DataList`, `DataPut`).
+
+Executors speak over a socket pair that their governor made: plain lists of messages, no numbering.
+
+All messages are batches: what happens to many tasks is one message with a list. Bytes of objects up to
+`INLINE_BYTES_MAX` are fields (msgpack copies them with one memcpy); anything larger never is inside a message.
+
+Every Struct is encoded as an array, so a field may only be added at the end, with a default; a change of meaning
+raises `PROTOCOL_VERSION`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.limits import PROTOCOL_VERSION
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.states import DataObjectState, TaskState
+from rain.common.task_configs import UserModule
+
+
+class Part(msgspec.Struct, array_like=True, gc=False):
+    """Base of what stands inside messages."""
+
+
+class Message(msgspec.Struct, array_like=True, tag=True):
+    """Base of what is sent by itself; tagged with its class name."""
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+class FileRef(Part):
+    """A file that holds an object, with what a reader on the same host compares before it maps it."""
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class Place(Part):
+    """Where an object can be had: a data listener, and a file for readers on the same host.
+
+    `address` is ``host:port``, of a governor equal to its id; `host_id` is `rain.host.process.host_id()` of that
+    machine. For a directory `file.path` is the directory itself.
+    """
+
+    address: str
+    host_id: str
+    file: FileRef | None = None
+
+
+class ObjectData(Part):
+    """All that a reader needs to have a finished object: bytes if small, else places.
+
+    `data` of a directory is a tar archive. `checksum` is xxh3-64 of the blob's bytes (None for directories, whose
+    transfers carry their own).
+    """
+
+    spec: ObjectSpec
+    info: ObjectInfo
+    data: bytes | None = None
+    places: list[Place] = []
+    checksum: int | None = None
+
+
+class OutputResult(Part):
+    """One output of a finished attempt. Either `data` or `file` is set; `same_as` names an input passed through."""
+
+    id: ID
+    info: ObjectInfo
+    data: bytes | None = None
+    file: FileRef | None = None
+    checksum: int | None = None
+    same_as: ID | None = None
+
+
+class Damage(Part):
+    """Inputs of an attempt that were not what was stored: missing, or another inode, size or time of modification.
+
+    `ran`: it was found when the attempt had run. `suspect`: and the attempt may have done it.
+    """
+
+    objects: list[ID]
+    ran: bool = False
+    suspect: bool = False
+
+
+class TaskResult(Part):
+    """How an attempt ended. `error` None means success, and then `outputs` is complete and in order. With an error of
+    kind ``"refused"`` `outputs` holds what was returned instead, pickled; with any other error it is empty.
+
+    `damage` is for the governor: with it there is an error, which counts only if the attempt shall not go again.
+    """
+
+    id: ID
+    attempt: int
+    info: TaskInfo
+    outputs: list[OutputResult] = []
+    error: TaskError | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    written: tuple[int, int] = (0, 0)  # bytes in all, to stdout and to stderr: more than the tails may hold
+    damage: Damage | None = None
+
+
+class TaskOutput(Part):
+    """What an attempt wrote: pieces of stdout and stderr up to their present ends, and how many bytes precede each.
+
+    `attempt` 0: nothing is known. `running`: there may be more to come."""
+
+    id: ID
+    attempt: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    stdout_before: int = 0
+    stderr_before: int = 0
+    running: bool = False
+
+
+class Had(Part):
+    """How much of what an attempt wrote its reader has: bytes of stdout and of stderr. What follows is asked for."""
+
+    attempt: int = 0
+    stdout: int = 0
+    stderr: int = 0
+
+
+class SessionEnv(Part):
+    """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder. What these are
+    at a submit holds for its tasks."""
+
+    host_id: str
+    python: str
+    version: str
+    sys_path: list[str]
+    cwd: str
+
+
+class Constant(Part):
+    """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
+    server's incoming folder under the name `upload`. `file` is set by the server's shell when it took that file over;
+    what a client says there is ignored. `content_size` is the object's size where that differs from the bytes that
+    travel: of a directory, which travels as an archive, the sum of its files. A `passing` constant is named by tasks of
+    this submit only, and goes with them; others stay while the session lives."""
+
+    id: ID
+    size: int
+    data: bytes | None = None
+    upload: str | None = None
+    checksum: int | None = None
+    file: FileRef | None = None
+    content_size: int | None = None
+    passing: bool = False
+
+
+class TaskUpdate(Part):
+    """News of a task for its client. `info` comes with settled states and whenever more is known; `forgotten`: it
+    failed, and cannot be retried any more."""
+
+    id: ID
+    state: TaskState
+    info: TaskInfo | None = None
+    error: TaskError | None = None
+    forgotten: bool = False
+
+
+class ObjectUpdate(Part):
+    """News of an object for its client. `data`, `places`, `checksum` come only with kept finished objects."""
+
+    id: ID
+    state: DataObjectState
+    info: ObjectInfo | None = None
+    data: bytes | None = None
+    places: list[Place] = []
+    checksum: int | None = None
+
+
+class TaskAssignment(Part):
+    """A task for a governor.
+
+    `inputs` are ids in the order of `spec.inputs` (then `spec.function`); their `ObjectData` came in the same or an
+    earlier `Assign`, or they are outputs of tasks assigned to the same governor (work ahead). `rank` orders ready
+    tasks: smaller starts first.
+    """
+
+    spec: TaskSpec
+    attempt: int
+    outputs: list[ObjectSpec]
+    rank: list[float] = []
+
+
+class Listed(Part):
+    """Something in a folder: ``"file"``, ``"dir"`` or ``"link"``. Names are bytes, as the file system has them."""
+
+    name: bytes
+    kind: str
+    size: int = 0
+    target: bytes = b""
+
+
+class Listing(Part):
+    """What a path inside a directory object is: a ``"file"`` with its size, or a ``"dir"`` with how many entries it has
+    and some of them, in the order of names. Answers `DataList`, as the bytes of its msgpack encoding."""
+
+    kind: str
+    size: int = 0
+    total: int = 0
+    entries: list[Listed] = []
+
+
+class SessionSummary(Part):
+    """One line about a session."""
+
+    session_id: int
+    name: str
+    persistent: bool
+    tasks: dict[str, int]
+    client: str | None = None
+
+
+class GovernorSummary(Part):
+    """One line about a governor, as `Client.get_server_info` shows it."""
+
+    governor_id: str
+    tasks: list[ID]
+    objects: list[ID]
+    objects_to_delete: list[ID]
+    resources: dict[str, float]
+    load: dict[str, float] = {}
+
+
+class GovernorBrief(Part):
+    """A governor in figures: as `GovernorSummary`, with how many tasks and objects it has instead of which."""
+
+    id: str
+    cpus: float
+    resources: dict[str, float]
+    tasks: int
+    objects: int
+    load: dict[str, float] = {}
+
+
+# -- opening a conversation -----------------------------------------------------------------------
+
+
+class Hello(Message):
+    """First message of whoever connected. `conversation` is a random name chosen by it; `received` the number of
+    packets it has had in this conversation. `resume` True: the peer knows this conversation, or it is over."""
+
+    role: str  # "client" or "governor"; data connections have no Hello
+    conversation: str
+    received: int = 0
+    host_id: str = ""
+    python: str = ""  # "3.11"
+    protocol: int = PROTOCOL_VERSION
+    resume: bool = False
+    process: str = ""  # `rain.net.peer_identity.own_identity`: a server on the same machine sees when it has ended
+
+
+class Welcome(Message):
+    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged packets means: the
+    conversation is over, start anew with nothing."""
+
+    conversation: str
+    resumed: bool
+    received: int
+    host_id: str
+    peer_id: str = ""
+    incoming: str = ""  # folder in which clients on this host may leave large constants
+    http: str = ""  # host:port of the HTTP listener
+    data: str = ""  # host:port of the data listener
+    data_key: bytes = b""  # the key of data connections, the same for all peers of a server
+    incoming_disk: str = ""  # ... and where they leave those for which there is no room; empty: there always is
+    incoming_max: int = 1 << 62  # bytes that one client may leave in `incoming`
+
+
+class Refused(Message):
+    """Instead of `Welcome`: why not."""
+
+    reason: str
+
+
+# -- client to server -----------------------------------------------------------------------------
+# `request` numbers what wants an answer: a `Done`, `Failed` or the named reply with the same number.
+
+
+class NewSession(Message):
+    """Answered by `SessionOpened`."""
+
+    request: int
+    name: str
+    on_failure: str  # "continue" or "stop"
+    persistent: bool
+    env: SessionEnv
+
+
+class Submit(Message):
+    """New tasks and objects, atomically, in an order in which inputs precede their users. Answered by `Done` or
+    `Failed` (then nothing of it was taken). `objects` lists constants and outputs; `keep` those to be kept. A submit
+    too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before.
+    Of persistent sessions `made` says for each task of the piece where its user made it: a number in `sites`, which are
+    pairs of a line and the frames as text. `env` comes when the client's paths have changed, `modules` are what its
+    tasks' arguments need on other hosts and the server does not hold yet (or in another version)."""
+
+    request: int
+    session_id: int
+    tasks: list[TaskSpec]
+    objects: list[ObjectSpec]
+    constants: list[Constant]
+    keep: list[ID]
+    more: bool = False
+    sites: list[tuple[str, str]] = []
+    made: list[int] = []
+    env: SessionEnv | None = None
+    modules: list[UserModule] = []
+
+
+class Keep(Message):
+    """Answered by `Done`, or `Failed` when an object's data are gone."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+
+
+class Unkeep(Message):
+    """Answered by `Done`."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+
+
+class Cancel(Message):
+    """Cancel unfinished tasks (None: all of the session). Answered by `Done`."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
+
+
+class Retry(Message):
+    """Run failed tasks (None: all) again, and what depends on them; cancelled ones where they are named or needed.
+    `functions` replaces functions (task -> constant object) of those that run again, which have the client's paths as
+    they are now: `env` and `modules` are as of `Submit`. Answered by `Done` or `Failed`."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
+    objects: list[ObjectSpec] = []
+    constants: list[Constant] = []
+    functions: list[tuple[ID, ID]] = []
+    env: SessionEnv | None = None
+    modules: list[UserModule] = []
+
+
+class Forget(Message):
+    """Failed and cancelled tasks (None: all), and what depends on them, will not be retried: what is held for that may
+    go. Answered by `Done` or `Failed`."""
+
+    request: int
+    session_id: int
+    tasks: list[ID] | None
+
+
+class Update(Message):
+    """A barrier: answered by `Updated` with the present state of the items."""
+
+    request: int
+    session_id: int
+    items: list[ID]
+
+
+class Locate(Message):
+    """Where are these finished objects now? With `refused`: what their task returned in their place, if it failed
+    because that was refused. Answered by `Located`."""
+
+    request: int
+    session_id: int
+    objects: list[ID]
+    refused: bool = False
+
+
+class GetOutput(Message):
+    """What the last attempts of these tasks wrote, of running ones so far: the tails, at most `TASK_OUTPUT_BYTES_MAX`
+    of each stream. `had`, if given, says of each task what is known already. At most `OUTPUT_TASKS_MAX` tasks. Answered
+    by `Output`."""
+
+    request: int
+    tasks: list[ID]
+    had: list[Had] = []
+
+
+class Explain(Message):
+    """Why is the task where it is? Answered by `Info` with ``{"text": …}``."""
+
+    request: int
+    task: ID
+
+
+class CloseSession(Message):
+    """Answered by `Done` when the session's cpus are free and its objects are gone."""
+
+    request: int
+    session_id: int
+
+
+class GetServerInfo(Message):
+    """Answered by `ServerInfo`, or if it shall be `brief` (for views, which ask again and again) by `ServerBrief`."""
+
+    request: int
+    brief: bool = False
+
+
+class Attach(Message):
+    """Take over a persistent session. Answered by `Attached`."""
+
+    request: int
+    session: int | str
+
+
+class ExpectGovernors(Message):
+    """Tasks that fit on no governor wait instead of failing while fewer than `count` governors are here. `Done`."""
+
+    request: int
+    count: int
+
+
+class Goodbye(Message):
+    """The client leaves on purpose: its sessions end at once."""
+
+
+# -- server to client -----------------------------------------------------------------------------
+
+
+class Done(Message):
+    """The request was carried out."""
+
+    request: int
+
+
+class Failed(Message):
+    """The request was refused, nothing of it was done. `kind` is ``"rain"`` or ``"session"`` (closed or unknown)."""
+
+    request: int
+    kind: str
+    message: str
+
+
+class SessionOpened(Message):
+    request: int
+    session_id: int
+
+
+class SessionNews(Message):
+    """What changed in a session since the last one; a task's objects precede the task. `stalled` says why nothing of
+    the session can go on, empty that something can again; None: as before."""
+
+    session_id: int
+    tasks: list[TaskUpdate]
+    objects: list[ObjectUpdate]
+    stalled: str | None = None
+
+
+class SessionStopped(Message):
+    """The session ended by itself: ``on_failure="stop"`` and the task that failed, or the server ended it."""
+
+    session_id: int
+    reason: str
+    task: ID | None = None
+    error: TaskError | None = None
+
+
+class Updated(Message):
+    """In the order of asking; in pieces if there is much to tell, all but the last with `more`."""
+
+    request: int
+    tasks: list[TaskUpdate]
+    objects: list[ObjectUpdate]
+    more: bool = False
+
+
+class Located(Message):
+    """Same order as asked; None for an object that is not finished (or not refused, if that was asked) or gone."""
+
+    request: int
+    objects: list[ObjectData | None]
+
+
+class Output(Message):
+    """In the order of asking."""
+
+    request: int
+    outputs: list[TaskOutput]
+
+
+class Info(Message):
+    request: int
+    values: dict[str, Any]
+
+
+class ServerInfo(Message):
+    request: int
+    version: str
+    address: str
+    http: str
+    governors: list[GovernorSummary]
+    sessions: list[SessionSummary]
+
+
+class ServerBrief(Message):
+    request: int
+    version: str
+    address: str
+    http: str
+    governors: list[GovernorBrief]
+    sessions: list[SessionSummary]
+
+
+class Attached(Message):
+    """All of a session, in pieces as a `Submit` (all but the last with `more`): tasks and objects in the order of their
+    submits. `hidden` are functions and arguments that the client made by itself; `released` counts finished tasks of
+    which nothing else is known any more, `last_number` is the greatest number that was used."""
+
+    request: int
+    session_id: int
+    name: str
+    tasks: list[TaskSpec]
+    objects: list[ObjectSpec]
+    keep: list[ID]
+    states: list[TaskUpdate]
+    object_states: list[ObjectUpdate]
+    more: bool = False
+    hidden: list[ID] = []
+    sites: list[tuple[str, str]] = []
+    made: list[int] = []
+    on_failure: str = "continue"
+    last_number: int = 0
+    released: int = 0
+
+
+class GovernorCount(Message):
+    """Pushed to every client when a governor comes or goes."""
+
+    count: int
+
+
+# -- governor to server ---------------------------------------------------------------------------
+
+
+class Register(Message):
+    """First message of a governor in a new conversation: it has nothing and runs nothing."""
+
+    governor_id: str  # host:port of its data listener, as peers reach it
+    host_id: str
+    resources: dict[str, float]
+    executors: list[str]  # executor types of its configuration, beside "py" and the builtin ones
+    python: str
+
+
+class Started(Message):
+    """Attempts seen running (sampled: short ones may finish unseen)."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class Finished(Message):
+    """Attempts that ended by themselves."""
+
+    results: list[TaskResult]
+
+
+class Stopped(Message):
+    """Attempts that were cancelled (`CancelTasks`): nothing of them runs any more. `outputs`: what they wrote, if
+    anything."""
+
+    tasks: list[tuple[ID, int]]
+    outputs: list[TaskOutput] = []
+
+
+class GaveBack(Message):
+    """Answer to `TakeBack`: these attempts will not be started here. Those left out are running or done."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class InputsMissing(Message):
+    """These attempts cannot start: the objects could not be had from any of the places named."""
+
+    tasks: list[tuple[ID, int]]
+    objects: list[ID]
+    reason: str
+
+
+class Fetched(Message):
+    """Copies that the governor now holds too."""
+
+    objects: list[ID]
+
+
+class Moved(Message):
+    """Objects whose file on this host is another one now (spilled from memory to disk)."""
+
+    objects: list[tuple[ID, FileRef]]
+
+
+class ObjectsLost(Message):
+    """Objects that this governor held and holds no longer (corrupt, file gone)."""
+
+    objects: list[ID]
+    reason: str
+
+
+class Dropped(Message):
+    """Answer to `DropObjects`."""
+
+    objects: list[ID]
+
+
+class SessionEnded(Message):
+    """Answer to `EndSession`: no process and no object of the session is left."""
+
+    session_id: int
+
+
+class OutputRead(Message):
+    """Answer to `ReadOutput`: what of it runs here. Tasks left out have not begun or have ended."""
+
+    request: int
+    outputs: list[TaskOutput]
+
+
+class Load(Message):
+    """Sent every `HEARTBEAT_S`; also the sign of life. Values that are not known (yet) are left out:
+
+    * `cpu_percent`, `memory_percent`: of all that the host has; `host_used_bytes`, `host_max_bytes`: the same memory;
+    * `load`: the host's load average of one minute; `own_cpus`: how many cpus the governor and its executors keep busy;
+    * `cpus_used`, and so on for each resource: what running tasks hold of what the governor has;
+    * `tasks`, `tasks_waiting`, `tasks_ready`: assigned here; `executors`, `executors_running`; `fetches` on their way;
+    * `objects` in the store; `inline_bytes` in small ones, `memory_bytes` of `memory_max_bytes` in memory files,
+      `disk_bytes` of `disk_max_bytes` (what is free there counts) on disk, `spilled_bytes` moved there so far.
+    """
+
+    values: dict[str, float]
+
+
+# -- server to governor ---------------------------------------------------------------------------
+
+
+class OpenSession(Message):
+    """Precedes the first `Assign` of a session, and that of a task with another `TaskSpec.environment`."""
+
+    session_id: int
+    env: SessionEnv
+    number: int = 0
+
+
+class Assign(Message):
+    """Tasks to be run, most urgent first, and what is needed to have their inputs (each object once per governor)."""
+
+    tasks: list[TaskAssignment]
+    objects: list[ObjectData]
+
+
+class TakeBack(Message):
+    """Give these back if they have not started. Answered by `GaveBack`."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class CancelTasks(Message):
+    """Kill or forget these attempts. Answered by `Stopped` once nothing of them runs."""
+
+    tasks: list[tuple[ID, int]]
+
+
+class DropObjects(Message):
+    """Nobody needs these any more. Answered by `Dropped`."""
+
+    objects: list[ID]
+
+
+class EndSession(Message):
+    """Kill all of a session's executors, drop its objects. Answered by `SessionEnded`."""
+
+    session_id: int
+
+
+class ReadOutput(Message):
+    """What have these attempts written so far? `had` as of `GetOutput`. Answered by one `OutputRead`."""
+
+    request: int
+    tasks: list[tuple[ID, int]]
+    had: list[Had] = []
+
+
+# -- data connections -----------------------------------------------------------------------------
+
+
+class DataGet(Message):
+    """Send an object's bytes from `offset` on (`length` None: to the end); a directory as a tar archive (offset 0), or
+    with `path` a file inside it. Answered by `DataHeader`, raw frames, `DataEnd`; or `DataError`."""
+
+    id: ID
+    offset: int = 0
+    length: int | None = None
+    path: bytes | None = None
+
+
+class DataList(Message):
+    """What is `path` inside a directory object, and which entries from `offset` on does it have, if it is a folder (at
+    most `LISTING_ENTRIES_MAX`)? Answered like `DataGet`, with the bytes of an encoded `Listing`."""
+
+    id: ID
+    path: bytes
+    offset: int = 0
+    count: int | None = None
+
+
+class DataPut(Message):
+    """Client to server: the bytes of a large constant follow as raw frames, then `DataEnd`; the file is known as
+    `name` until a `Submit` names it, or the client that holds `conversation` is gone. Answered by `DataEnd` or
+    `DataError`."""
+
+    name: str
+    size: int
+    conversation: str = ""
+
+
+class DataHeader(Message):
+    """`size` is None where it is not known beforehand (directories)."""
+
+    size: int | None
+    data_type: str = "blob"
+
+
+class DataEnd(Message):
+    """`checksum` is xxh3-64 of the bytes sent."""
+
+    checksum: int
+
+
+class DataError(Message):
+    """Why not. `missing`: another holder may have the object; `not_inside`: no other will answer otherwise, as there is
+    no such file or folder inside."""
+
+    message: str
+    missing: bool = False
+    not_inside: bool = False
+
+
+# -- modules of the user --------------------------------------------------------------------------
+
+
+class WantModule(Message):
+    """An executor on another host than the client's is to import a module that it does not have. Asked from executor to
+    governor to server, and by the server, if it does not hold it, of the client. Answered by `ModuleFound`."""
+
+    session_id: int
+    name: str
+
+
+class ModuleFound(Message):
+    """The way back of `WantModule`; None: nobody there knows such a module of the user's."""
+
+    session_id: int
+    name: str
+    module: UserModule | None = None
+
+
+# -- governor and executor ------------------------------------------------------------------------
+
+
+class ExecutorInput(Part):
+    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store.
+
+    `seen`: inode, size (of a directory the sum of its files) and mtime_ns of what is at `path`, to be compared."""
+
+    spec: ObjectSpec
+    info: ObjectInfo
+    label: str | None = None
+    data: bytes | None = None
+    path: str | None = None
+    seen: tuple[int, int, int] | None = None
+
+
+class ExecutorTask(Part):
+    """One attempt for an executor. `number` counts the tasks given to this executor, from 1: it is what the executor
+    writes into its shared word while the task runs. `function` comes only with the first task that uses it: the
+    executor keeps it."""
+
+    number: int
+    attempt: int
+    spec: TaskSpec
+    inputs: list[ExecutorInput]
+    outputs: list[ObjectSpec]
+    function: ExecutorInput | None = None
+
+
+class ExecutorSetup(Message):
+    """First message to a forked executor. `cwd` is where the client is: an empty entry of `sys_path` stands for it."""
+
+    executor_id: int
+    session_id: int
+    governor_id: str
+    work_dir: str  # its private folder; tasks run in an empty folder inside
+    store_dir: str  # where large outputs are written (tmpfs where there is one)
+    spill_dir: str  # where they go when `store_dir` is full
+    store_bytes_max: int
+    sys_path: list[str] | None  # None: the governor's own
+    cwd: str | None
+    env: dict[str, str]
+    resources: dict[str, float]
+
+
+class TaskInputs(Message):
+    """The first inputs of the task that `number` will be, which with all of them is too large for a frame. There may be
+    several of these; then comes the task, with the rest."""
+
+    number: int
+    inputs: list[ExecutorInput]
+
+
+class RunTasks(Message):
+    """Run these in order."""
+
+    tasks: list[ExecutorTask]
+
+
+class Recall(Message):
+    """Give back what has not started. Answered by `Recalled`."""
+
+    numbers: list[int]
+
+
+class Recalled(Message):
+    numbers: list[int]
+
+
+class Interrupt(Message):
+    """Raise KeyboardInterrupt in this task if it is running (SIGINT to the executor's process group); 0: in any."""
+
+    number: int = 0
+
+
+class Results(Message):
+    """Attempts that ended. `stale` is True when the executor should be replaced (a module changed on disk)."""
+
+    results: list[TaskResult]
+    stale: bool = False
+
+
+class Fork(Message):
+    """Governor to zygote, with the executor's descriptors as ancillary data."""
+
+    executor_id: int
+    slot: int
+
+
+class Forked(Message):
+    executor_id: int
+    pid: int
+
+
+class Kill(Message):
+    """Governor to zygote: SIGKILL to the executor's process group and to all that descends from it."""
+
+    executor_id: int
+
+
+class Ready(Message):
+    """Zygote to governor, once, when it has imported everything and can fork."""
+
+    pid: int
+
+
+class Exited(Message):
+    """Zygote to governor: the executor and all that it left behind is gone. `status` as of `os.waitpid`, `peak`
+    the most bytes that it had in memory."""
+
+    executor_id: int
+    pid: int
+    status: int
+    peak: int = 0
+
+
+ClientToServer: TypeAlias = (
+    NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
+    | GetServerInfo | Attach | ExpectGovernors | Goodbye | ModuleFound
+)  # fmt: skip
+ServerToClient: TypeAlias = (
+    Done | Failed | SessionOpened | SessionNews | SessionStopped | Updated | Located | Output | Info | ServerInfo
+    | ServerBrief | Attached | GovernorCount | WantModule
+)  # fmt: skip
+GovernorToServer: TypeAlias = (
+    Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
+    | SessionEnded | OutputRead | Load | WantModule
+)  # fmt: skip
+ServerToGovernor: TypeAlias = (
+    OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput | ModuleFound
+)
+DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
+GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
+ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule
+GovernorToZygote: TypeAlias = Fork | Kill
+ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
+Opening: TypeAlias = Hello | Welcome | Refused

@@ -1,0 +1,54 @@
+"""Messages that are too large for a frame, in parts that say the same.
+
+Most messages are lists of things that happened or are to be done; two of them, one after the other, say what one with
+both lists says. A message that is one answer to one question is not such a list: whoever makes it sees to its size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rain.common.protocol import messages as m
+
+_LISTS: dict[type, tuple[str, ...]] = {
+    m.Assign: ("objects", "tasks"),
+    m.CancelTasks: ("tasks",),
+    m.DropObjects: ("objects",),
+    m.Dropped: ("objects",),
+    m.Fetched: ("objects",),
+    m.Finished: ("results",),
+    m.GaveBack: ("tasks",),
+    m.InputsMissing: ("tasks",),
+    m.Moved: ("objects",),
+    m.ObjectsLost: ("objects",),
+    m.SessionNews: ("objects", "tasks"),
+    m.Started: ("tasks",),
+    m.Stopped: ("tasks",),
+}
+"""Fields that may be cut, in the order in which they have to arrive."""
+
+
+def halves(message: Any) -> tuple[Any, Any] | None:
+    """Two messages that together say what `message` says; None if it cannot be cut.
+
+    Examples
+    --------
+    >>> halves(m.Fetched([(1, 1), (1, 2), (1, 3)]))
+    (Fetched(objects=[(1, 1)]), Fetched(objects=[(1, 2), (1, 3)]))
+    >>> halves(m.Fetched([(1, 1)])), halves(m.Goodbye())
+    (None, None)
+    """
+    filled = [(name, part) for name in _LISTS.get(type(message), ()) if (part := getattr(message, name))]
+    if not filled:
+        return None
+    name, part = filled[0]
+    middle = len(part) if len(filled) > 1 else len(part) // 2
+    if not middle:
+        return None
+    first: dict[str, list[Any]] = {other: [] for other, _ in filled[1:]}
+    return (
+        msgspec.structs.replace(message, **{name: part[:middle]}, **first),
+        msgspec.structs.replace(message, **{name: part[middle:]}),
+    )

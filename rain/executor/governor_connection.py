@@ -1,0 +1,231 @@
+"""The executor's end of the socket to its governor: tasks that wait, results that are held, and who may touch them.
+
+Two threads use it. The main thread runs tasks; the control thread (`rain.executor.responder`) takes over reading and
+sending while a task takes long. Neither costs the other a system call per task.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, cast
+
+import msgspec
+
+from rain.common.limits import BATCH_BYTES_TARGET, KIB, MODULE_WAIT_S
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.framing import FrameDecoder, encode_prefix
+from rain.common.protocol.messages import (
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    GovernorToExecutor,
+    Interrupt,
+    ModuleFound,
+    Recall,
+    Recalled,
+    Results,
+    RunTasks,
+    TaskInputs,
+    TaskResult,
+    WantModule,
+)
+from rain.common.task_configs import UserModule
+
+_decode = msgspec.msgpack.Decoder(list[GovernorToExecutor]).decode
+_RECEIVE_BYTES = 64 * KIB
+_ASK_POLL_S = 0.05
+
+
+class _Answer:
+    """Of the governor, to whoever asked for a module."""
+
+    def __init__(self) -> None:
+        self.came = threading.Event()
+        self.module: UserModule | None = None
+
+
+class Line:
+    """What came from the governor and what goes to it.
+
+    Parameters
+    ----------
+    end : socket.socket
+        Blocking.
+    on_interrupt : callable
+        Called with an `Interrupt`'s number, in the thread that received it.
+    """
+
+    def __init__(self, end: socket.socket, on_interrupt: Callable[[int], None]) -> None:
+        self._socket = end
+        self._on_interrupt = on_interrupt
+        self._frames = FrameDecoder()
+        self._reading = threading.Lock()
+        self._sending = threading.Lock()
+        self._state = threading.Lock()  # of what follows; held for moments only
+        self._waiting: dict[int, ExecutorTask] = {}
+        self._inputs: dict[int, list[ExecutorInput]] = {}
+        """First inputs of tasks that are still to come, by number."""
+        self._held: list[msgspec.Raw] = []
+        self._held_bytes = 0
+        self._stale = False
+        self.setup: ExecutorSetup | None = None
+        self.functions: dict[Any, ExecutorInput] = {}
+        """Functions as they came, by id of their constant objects."""
+        self.arrived = False
+        """Whether tasks have come since this was set to False."""
+        self._asked: dict[str, _Answer] = {}
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    # -- incoming -----------------------------------------------------------------------------------
+
+    def next(self) -> ExecutorTask | None:
+        """Take the task that is to be run next; None if none waits."""
+        with self._state:
+            for number in self._waiting:
+                return self._waiting.pop(number)
+        return None
+
+    def receive(self) -> None:
+        """Wait for something from the governor, unless a task waits already. Ends the process group at end of file."""
+        with self._reading:
+            if not self._waiting:
+                self._take(self._socket.recv(_RECEIVE_BYTES))
+
+    def receive_now(self) -> None:
+        """Take what has arrived, if anything; leaves it to the other thread if that is reading."""
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            self._take(self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
+        finally:
+            self._reading.release()
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            die()
+        for header, _payload in self._frames.feed(data):
+            for message in _decode(header):
+                if isinstance(message, RunTasks):
+                    self._queue(message.tasks)
+                elif isinstance(message, TaskInputs):
+                    self._inputs.setdefault(message.number, []).extend(message.inputs)
+                elif isinstance(message, Recall):
+                    self._send_messages([Recalled(self._give_back(message.numbers))])
+                elif isinstance(message, Interrupt):
+                    self._on_interrupt(message.number)
+                elif isinstance(message, ModuleFound):
+                    answer = self._asked.pop(message.name, None)
+                    if answer is not None:
+                        answer.module = message.module
+                        answer.came.set()
+                else:
+                    self.setup = message
+
+    def _queue(self, tasks: Sequence[ExecutorTask]) -> None:
+        for task in tasks:
+            function = task.function
+            if function is not None:
+                self.functions[function.spec.id] = function
+            if self._inputs and (first := self._inputs.pop(task.number, None)) is not None:
+                task.inputs = first + task.inputs
+        with self._state:
+            if not self._stale:
+                self._waiting.update((task.number, task) for task in tasks)
+                self.arrived = True
+                return
+        self._send_messages([Recalled([task.number for task in tasks])])
+
+    def _give_back(self, numbers: Sequence[int]) -> list[int]:
+        with self._state:
+            return [number for number in numbers if self._waiting.pop(number, None) is not None]
+
+    def ask(self, name: str) -> UserModule | None:
+        """Ask the governor for a module of the client's; may be called by any thread of user code.
+
+        Raises
+        ------
+        ImportError
+            If no answer comes within `MODULE_WAIT_S`.
+        """
+        if self._socket.fileno() < 0 or self.setup is None:  # in a process that user code forked
+            return None
+        with self._state:
+            answer = self._asked.setdefault(name, _Answer())
+        # An interrupt raises in the main thread, wherever that is: what may not stop half way another one does.
+        threading.Thread(target=self._get, args=(name, answer), name="rain-import", daemon=True).start()
+        if not answer.came.wait(MODULE_WAIT_S):
+            raise ImportError(
+                f"the client did not answer within {MODULE_WAIT_S:g} s (MODULE_WAIT_S) whether it has a module {name!r}"
+            )
+        return answer.module
+
+    def _get(self, name: str, answer: _Answer) -> None:
+        self._send_messages([WantModule(self.setup.session_id if self.setup is not None else 0, name)])
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        deadline = time.monotonic() + MODULE_WAIT_S
+        while not answer.came.is_set() and time.monotonic() < deadline:
+            if poll.poll(_ASK_POLL_S * 1000):
+                self.receive_now()
+
+    # -- outgoing -----------------------------------------------------------------------------------
+
+    def hold(self, result: msgspec.Raw) -> bool:
+        """Keep an encoded `TaskResult` to be sent with others; True if they are so large by now that they should go."""
+        with self._state:
+            self._held.append(result)
+            self._held_bytes += len(memoryview(result))
+            return self._held_bytes > BATCH_BYTES_TARGET
+
+    def holds(self) -> bool:
+        """Whether results are held."""
+        return bool(self._held)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if not self._held:
+            return
+        with self._sending:
+            with self._state:
+                held, self._held, self._held_bytes = self._held, [], 0
+            if held:
+                self._send([Results(cast(list[TaskResult], held))])
+
+    def give_up(self, task: ExecutorTask) -> None:
+        """This executor must be replaced: give back `task` and all that waits, and accept nothing more."""
+        with self._state:
+            self._stale = True
+            numbers = [task.number, *self._waiting]
+            self._waiting.clear()
+        self.flush()
+        self._send_messages([Results([], stale=True), Recalled(numbers)])
+
+    def _send_messages(self, messages: Sequence[Any]) -> None:
+        with self._sending:
+            self._send(messages)
+
+    def _send(self, messages: Sequence[Any]) -> None:
+        try:
+            self._socket.sendall(encode_prefix(encode(messages)))
+        except OSError:  # the governor is gone
+            die()
+
+    def abandon(self) -> None:
+        """In a process that user code forked: this is not its line."""
+        self._socket.close()
+
+
+def die() -> NoReturn:
+    """End this executor and its whole process group at once."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Programs as tasks: the folder they run in, and their run."""

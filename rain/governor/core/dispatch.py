@@ -1,0 +1,363 @@
+"""Which ready task runs where: executors started, woken, filled, and relieved.
+
+Theory of operation
+-------------------
+Once per turn ready tasks are gone through by urgency, across all groups. A task goes to an idle executor of its group,
+else to a new one, if there are resources for it; else it is queued behind the running task of a busy one, if both are
+known to be short. A task that finds no place is *blocked*, and from there on nothing less urgent that competes for what
+it lacks is queued behind anything: those executors run dry and free their resources. Less urgent tasks may still start
+on what is free meanwhile, but only if they will probably be done by the time the blocked task could start.
+
+Queues are short by estimate, and estimates can be wrong: when the first task of a queue runs much longer than expected,
+or an executor could be had that has nothing to do, what is queued is recalled.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
+
+from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_S, PREFETCH_TASKS_MAX
+from rain.governor.core.effects import (
+    ExecutorItem,
+    Known,
+    RecallFromExecutor,
+    RunBuiltin,
+    RunOnExecutor,
+    StartExecutor,
+)
+from rain.governor.core.executor_lifecycle import end_idle, recall, recall_others
+from rain.governor.core.records import (
+    BUILTIN,
+    BUILTINS_MAX,
+    Builtin,
+    Entry,
+    Executor,
+    Group,
+    Phase,
+    State,
+    Task,
+)
+from rain.governor.resources import Lease, Shape
+
+SHORT_S = 4 * PREFETCH_S
+"""Tasks that are expected to take longer than this are neither queued nor queued behind."""
+REBALANCE_S = PREFETCH_S / 2
+"""Estimated work behind a running task that is worth being moved to an executor with nothing to do."""
+GUESS_S = 0.1
+"""How long a task is thought to take of which nothing is known."""
+
+
+class _Blocked:
+    """The most urgent task that finds no place, for some resources."""
+
+    __slots__ = ("fits_at", "lacking", "shape")
+
+    def __init__(self, shape: Shape, lacking: list[str]) -> None:
+        self.shape = shape
+        self.lacking = lacking
+        self.fits_at: float | None = None
+
+
+def dispatch(state: State, now: float) -> None:
+    """Give ready tasks to executors, most urgent first."""
+    if state.hungry:
+        heads: list[tuple[list[float], int, Group]] = []
+        for group in list(state.hungry):
+            entry = _head_of(group)
+            if entry is None:
+                del state.hungry[group]
+            else:
+                heads.append((entry[0], entry[1], group))
+        heapify(heads)
+        blocked: list[_Blocked] = []
+        while heads:
+            group = heappop(heads)[2]
+            limit = heads[0] if heads else None
+            if _place(state, group, limit, blocked, now):
+                entry = _head_of(group)
+                if entry is not None:
+                    heappush(heads, (entry[0], entry[1], group))
+    _relieve(state, now)
+    _send(state)
+
+
+def _head_of(group: Group) -> Entry | None:
+    """The entry of the most urgent ready task."""
+    heap = group.heap
+    while heap:
+        if heap[0][2].phase is Phase.READY:
+            return heap[0]
+        heappop(heap)
+    return None
+
+
+def _place(
+    state: State, group: Group, limit: tuple[list[float], int, Group] | None, blocked: list[_Blocked], now: float
+) -> bool:
+    """Place tasks of one group until another group is more urgent (True) or no more can be placed (False)."""
+    rivals = [other for other in blocked if any(name in group.shape.units for name in other.lacking)]
+    while True:
+        entry = _head_of(group)
+        if entry is None:
+            return False
+        if limit is not None and (limit[0], limit[1]) < (entry[0], entry[1]):
+            return True
+        task = entry[2]
+        if rivals and not _may_pass(state, task, rivals, now):
+            return False
+        if not (_run_builtin(state, task, now) if group.kind == BUILTIN else _widen(state, group, task, now)):
+            break
+        heappop(group.heap)
+        group.ready -= 1
+    if group.prefetches and not rivals:
+        _queue_up(state, group, limit, now)
+        entry = _head_of(group)
+        if entry is None:
+            return False
+        if limit is not None and (limit[0], limit[1]) < (entry[0], entry[1]):
+            return True
+    lacking = state.resources.lacking(group.shape)
+    if lacking:
+        blocked.append(_Blocked(group.shape, lacking))
+    return False
+
+
+# -- one executor more ----------------------------------------------------------------------------
+
+
+def _widen(state: State, group: Group, task: Task, now: float) -> bool:
+    """Run the task in an executor that has nothing to do, or in a new one."""
+    resources, shape = state.resources, group.shape
+    for executor in reversed(group.idle.values()):
+        lease = resources.acquire(shape, executor.devices)
+        if lease is not None:
+            del group.idle[executor.id]
+            del state.idle[executor.id]
+            executor.lease = lease
+            _make_room(state, lease)
+            break
+        if not executor.devices:
+            return False
+    else:
+        if not shape.units and len(group.busy) >= state.executors_max // 2:
+            return False
+        if len(state.executors) >= state.executors_max and not state.idle:
+            return False
+        lease = resources.acquire(shape)
+        if lease is None:
+            return False
+        executor = _start(state, group, lease, now)
+    group.busy[executor.id] = executor
+    executor.head_at = now
+    _enqueue(state, executor, task)
+    return True
+
+
+def _start(state: State, group: Group, lease: Lease, now: float) -> Executor:
+    state.executor_ids += 1
+    session = group.session
+    executor = Executor(state.executor_ids, group, lease, now)
+    state.executors[executor.id] = session.executors[executor.id] = executor
+    _make_room(state, lease)
+    surplus = max(len(state.idle) - state.idle_max, int(len(state.executors) > state.executors_max))
+    for idle in list(islice(state.idle.values(), max(surplus, 0))):
+        end_idle(state, idle)
+    env = session.envs.get(group.environment)
+    state.out.append(
+        StartExecutor(executor.id, group.kind, session.id, group.shape.amounts, lease.devices, dict(group.env), env)
+    )
+    return executor
+
+
+def _make_room(state: State, lease: Lease) -> None:
+    """End idle executors that sit on the devices or the memory that a lease was given."""
+    if lease.devices:
+        for executor in list(state.idle.values()):
+            if any(set(executor.devices.get(name, ())) & set(numbers) for name, numbers in lease.devices.items()):
+                end_idle(state, executor)
+    if "mem" in lease.shape.units:
+        holders = [executor for executor in state.idle.values() if "mem" in executor.group.shape.units]
+        free = state.resources.free_units()["mem"]
+        surplus = sum(executor.group.shape.units["mem"] for executor in holders) - free
+        for executor in holders:
+            if surplus <= 0:
+                break
+            surplus -= executor.group.shape.units["mem"]
+            end_idle(state, executor)
+
+
+def _run_builtin(state: State, task: Task, now: float) -> bool:
+    if len(state.builtins) >= BUILTINS_MAX:
+        return False
+    lease = state.resources.acquire(task.group.shape)
+    if lease is None:
+        return False
+    state.builtin_numbers += 1
+    number = state.builtin_numbers
+    builtin = Builtin(number, task, lease, now)
+    state.builtins[number] = task.session.builtins[number] = builtin
+    task.phase = Phase.BUILTIN
+    task.number = number
+    task.seen_at = now
+    state.started.append(task)
+    inputs = [_known(obj.known) for obj in task.inputs]
+    state.out.append(RunBuiltin(number, task.assignment, inputs))
+    return True
+
+
+# -- queues ---------------------------------------------------------------------------------------
+
+
+def _queue_up(state: State, group: Group, limit: tuple[list[float], int, Group] | None, now: float) -> None:
+    """Queue short tasks behind short tasks, in the executor with the least to do."""
+    rooms = [(executor.load, executor.id, executor) for executor in group.busy.values() if _has_room(executor, now)]
+    heapify(rooms)
+    heap = group.heap
+    while rooms:
+        entry = _head_of(group)
+        if entry is None or (limit is not None and (limit[0], limit[1]) < (entry[0], entry[1])):
+            return
+        task = entry[2]
+        if not 0 <= task.estimate.seconds <= SHORT_S or task.solo:
+            return
+        executor = rooms[0][2]
+        heappop(heap)
+        group.ready -= 1
+        _enqueue(state, executor, task)
+        head = executor.head
+        if len(executor.queue) < PREFETCH_TASKS_MAX and head is not None and executor.load - head.cost < PREFETCH_S:
+            heapreplace(rooms, (executor.load, executor.id, executor))
+        else:
+            heappop(rooms)
+
+
+def _has_room(executor: Executor, now: float) -> bool:
+    head = executor.head
+    return (
+        head is not None
+        and 0 <= head.cost <= SHORT_S
+        and len(executor.queue) < PREFETCH_TASKS_MAX
+        and executor.load - head.cost < PREFETCH_S
+        and not executor.recalls
+        and not _overdue(executor, head, now)
+    )
+
+
+def _overdue(executor: Executor, head: Task, now: float) -> bool:
+    """Whether the running task takes much longer than was expected."""
+    return executor.started and now - executor.head_at > SHORT_S + 3 * max(head.cost, 0.0)
+
+
+def _enqueue(state: State, executor: Executor, task: Task) -> None:
+    executor.number += 1
+    number = executor.number
+    task.phase = Phase.QUEUED
+    task.executor = executor
+    task.number = number
+    cost = task.estimate.seconds
+    task.cost = cost
+    executor.load += cost
+    executor.queue[number] = task
+    inputs = task.inputs
+    function = task.function
+    if function is None:
+        item = ExecutorItem(number, task.assignment, [_known(obj.known) for obj in inputs])
+    else:
+        cached = function.id in executor.functions
+        if not cached:
+            executor.functions.add(function.id)
+        item = ExecutorItem(number, task.assignment, [_known(obj.known) for obj in inputs[:-1]], function.known, cached)
+    items = state.runs.get(executor)
+    if items is None:
+        state.runs[executor] = [item]
+    else:
+        items.append(item)
+
+
+def _known(known: Known | None) -> Known:
+    assert known is not None
+    return known
+
+
+def _send(state: State) -> None:
+    """What executors are told this turn, one message each."""
+    out = state.out
+    if state.recalls:
+        for executor, numbers in state.recalls.items():
+            executor.recalls.append(numbers)
+            out.append(RecallFromExecutor(executor.id, numbers))
+        state.recalls = {}
+    if state.runs:
+        for executor, items in state.runs.items():
+            out.append(RunOnExecutor(executor.id, items))
+        state.runs = {}
+
+
+# -- passing a blocked task -----------------------------------------------------------------------
+
+
+def _may_pass(state: State, task: Task, rivals: list[_Blocked], now: float) -> bool:
+    """Whether a less urgent task can start without delaying the blocked ones, as far as can be told."""
+    seconds = task.estimate.seconds
+    end = now + (GUESS_S if seconds < 0 else seconds)
+    for rival in rivals:
+        if rival.fits_at is None:
+            rival.fits_at = _fits_at(state, rival.shape, now)
+        if end > rival.fits_at:
+            return False
+    return True
+
+
+def _fits_at(state: State, shape: Shape, now: float) -> float:
+    """When enough of what is held now will probably be free again."""
+    ends = [(_ends_at(executor, now), executor.lease) for executor in state.executors.values() if executor.lease]
+    ends += [(_expected(b.since, b.task.estimate.seconds, now), b.lease) for b in state.builtins.values()]
+    ends.sort(key=lambda end: end[0])
+    free = state.resources.free_units()
+    for at, lease in ends:
+        for name, units in lease.shape.units.items():
+            free[name] += units
+        if all(units <= free.get(name, 0) for name, units in shape.units.items()):
+            return at
+    return now
+
+
+def _ends_at(executor: Executor, now: float) -> float:
+    head = executor.head
+    if head is None or executor.killed:
+        return now
+    return _expected(executor.head_at, head.cost, now) + max(executor.load - head.cost, 0.0)
+
+
+def _expected(since: float, seconds: float, now: float) -> float:
+    """When something ends that began at `since`: what outlived its estimate will last as long again as it has."""
+    elapsed = now - since
+    return since + seconds if elapsed < seconds else now + elapsed
+
+
+# -- moving work, ending what is idle -------------------------------------------------------------
+
+
+def _relieve(state: State, now: float) -> None:
+    """Recall what is queued behind a task that takes too long, or where another executor has nothing to do."""
+    for executor in state.executors.values():
+        if len(executor.queue) < 2 or executor.end is not None or executor.recalls or not executor.started:
+            continue
+        head = executor.head
+        assert head is not None
+        if _overdue(executor, head, now):
+            recall_others(state, executor)
+        elif executor.load - head.cost > REBALANCE_S:
+            group = executor.group
+            if not group.ready and not state.resources.lacking(group.shape):
+                tasks = list(executor.queue.values())
+                recall(state, executor, tasks[(len(tasks) + 1) // 2 :])
+
+
+def end_idle_executors(state: State, now: float) -> None:
+    """End executors that have been idle for long."""
+    for executor in list(state.idle.values()):
+        if now - executor.idle_since < EXECUTOR_IDLE_S:
+            break
+        end_idle(state, executor)

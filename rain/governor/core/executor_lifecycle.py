@@ -1,0 +1,465 @@
+"""Executors and builtin tasks: what they report, how they are ended, what their ends mean for tasks.
+
+Theory of operation
+-------------------
+The first task in an executor's queue is taken for the running one; the truth is the shared word, which arrives as
+samples (`ExecutorSeen`), with the exit, and is compared once more before an interrupt is delivered. Ending a running
+task ends its executor, because only that also ends what the task has started: interrupt, recall everything else, and
+kill when the task's result has come or the grace is over. Tasks that were queued in an executor that ends go elsewhere
+and are charged nothing; only the task in the shared word of an executor that died by itself is.
+"""
+
+from __future__ import annotations
+
+from rain.common.ids import ID
+from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
+from rain.common.protocol.messages import Damage, TaskOutput, TaskResult
+from rain.common.spec import TaskError, TaskInfo
+from rain.governor.core import error_texts
+from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
+from rain.governor.core.events import (
+    BuiltinEnded,
+    ExecutorExited,
+    ExecutorRecalled,
+    ExecutorResults,
+    ExecutorSeen,
+    OverMemory,
+)
+from rain.governor.core.objects import discard
+from rain.governor.core.records import Builtin, End, Executor, Fate, Phase, State, Task
+from rain.governor.core.sessions import close_if_done
+from rain.governor.core.tasks import come_back, finish, forget, settle_back
+
+OVERHEAD_S = 50e-6
+"""What a task costs an executor beside its own code, where that cannot be measured."""
+REFUSALS_MAX = 5
+"""How often an attempt may find inputs damaged of which the store knows nothing; then the task fails."""
+FAILED_STARTS_MAX = 3
+"""Executors in a row that may end before they ran anything; then the task that waits for them fails."""
+
+
+# -- results --------------------------------------------------------------------------------------
+
+
+def executor_results(state: State, event: ExecutorResults, now: float) -> None:
+    """`ExecutorResults`."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or executor.session.ending:
+        for result in event.results:
+            discard(state, result)
+        return
+    results = event.results
+    last = len(results) - 1
+    for i, result in enumerate(results):
+        task = _take(executor, result)
+        if task is None:
+            discard(state, result)
+            continue
+        task.estimate.add(_cost(result, results[i + 1] if i < last else None))
+        if task.fate is not Fate.NONE:
+            discard(state, result)
+            if task.fate is Fate.STOP:
+                executor.stops.append((task.id, task.attempt))
+                _note_output(state, task, result)
+            forget(state, task)
+        elif executor.end is End.CANCEL and _interrupted(result):
+            # The interrupt was meant for the task before this one.
+            come_back(state, task)
+        elif result.damage is not None:
+            _damaged(state, task, result, result.damage)
+        else:
+            finish(state, task, result)
+    executor.ran += len(results)
+    executor.head_at = now
+    executor.group.failed_starts = 0
+    if event.stale:
+        replace_executor(state, executor)
+    settle(state, executor, now)
+
+
+def _damaged(state: State, task: Task, result: TaskResult, damage: Damage) -> None:
+    """Inputs of an attempt were not what was stored; the core has heard of those that are lost.
+
+    An attempt that cannot have done it goes again, uncharged. One that had them alone has done it, and fails. Else it
+    was one of several, and all of them are charged with a crash when they notice.
+    """
+    result.damage = None
+    if damage.suspect and damage.objects:
+        others = _holders(state, task, damage.objects)
+        if others:
+            task.suspected = error_texts.changed_inputs(state.governor_id, damage.objects, [task, *others])
+            for other in others:
+                other.suspected = other.suspected or task.suspected
+        if task.suspected:
+            result.error = TaskError("crash", task.suspected)
+            result.info.error = task.suspected
+    elif not (damage.ran and task.solo) and task.refusals < REFUSALS_MAX:
+        task.refusals += 1
+        come_back(state, task)
+        return
+    finish(state, task, result)
+
+
+def _holders(state: State, task: Task, ids: list[ID]) -> list[Task]:
+    """The tasks that run in other executors with one of these objects as an input."""
+    wanted = set(ids)
+    return [
+        other
+        for executor in state.executors.values()
+        if executor is not task.executor
+        for other in executor.queue.values()
+        if (other is executor.head or other.seen_at is not None) and any(obj.id in wanted for obj in other.inputs)
+    ]
+
+
+def _note_output(state: State, task: Task, wrote: TaskResult | ExecutorExited) -> None:
+    """What a cancelled attempt wrote until it ended goes with the answer."""
+    if wrote.stdout or wrote.stderr:
+        out, err = (
+            max(0, size - len(tail)) for size, tail in zip(wrote.written, (wrote.stdout, wrote.stderr), strict=True)
+        )
+        state.stopped_outputs[task.id, task.attempt] = TaskOutput(
+            task.id, task.attempt, wrote.stdout, wrote.stderr, out, err
+        )
+
+
+def _take(executor: Executor, result: TaskResult) -> Task | None:
+    """Remove the task of a result from the queue; results come in the order of the queue."""
+    queue = executor.queue
+    for number, task in queue.items():
+        if task.id == result.id and task.attempt == result.attempt:
+            del queue[number]
+            executor.load -= task.cost
+            return task
+    return None
+
+
+def _cost(result: TaskResult, following: TaskResult | None) -> float:
+    """Seconds that an attempt cost its executor.
+
+    Where the next one started right behind it, the distance of their starts holds everything, also what it took to
+    load inputs and to write outputs.
+    """
+    duration = result.info.duration or 0.0
+    start = result.info.start_time
+    if following is not None and start is not None and following.info.start_time is not None:
+        distance = following.info.start_time - start
+        if duration <= distance < 10 * duration + 1.0:
+            return distance
+    return duration + OVERHEAD_S
+
+
+def _interrupted(result: TaskResult) -> bool:
+    error = result.error
+    if error is None:
+        return False
+    return error.kind == "cancelled" or any(name.endswith("KeyboardInterrupt") for name in error.classes)
+
+
+def settle(state: State, executor: Executor, now: float) -> None:
+    """After tasks left its queue: an empty executor becomes idle, or is ended if that is due."""
+    if executor.queue:
+        if executor.end is End.CANCEL and executor.target not in executor.queue and not executor.killed:
+            # Others were too far along to be recalled: they may end in peace.
+            executor.kill_at = None
+            state.stopped.extend(executor.stops)
+            executor.stops = []
+        elif executor.end is None and executor.stops:
+            state.stopped.extend(executor.stops)
+            executor.stops = []
+        return
+    executor.load = 0.0
+    if executor.end is not None:
+        kill(state, executor)
+        return
+    if executor.stops:
+        state.stopped.extend(executor.stops)
+        executor.stops = []
+    _go_idle(state, executor, now)
+
+
+def _go_idle(state: State, executor: Executor, now: float) -> None:
+    if executor.lease is None:
+        return
+    state.resources.release(executor.lease)
+    executor.lease = None
+    group = executor.group
+    group.busy.pop(executor.id, None)
+    if group.fresh:
+        # It is fresh no longer, but as good as any other.
+        executor.group = group = group.successor()
+    group.idle[executor.id] = executor
+    state.idle[executor.id] = executor
+    executor.idle_since = now
+
+
+def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None:
+    """`ExecutorRecalled`: what came back goes where it is wanted, the rest is running or done."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or executor.session.ending:
+        return
+    given = set(event.numbers)
+    asked: list[int] = []
+    if executor.recalls and given.issubset(executor.recalls[0]):
+        asked = executor.recalls.popleft()
+    # An executor with outdated code also gives back what it was not asked for.
+    for number in dict.fromkeys([*asked, *event.numbers]):
+        task = executor.queue.get(number)
+        if task is None:
+            continue
+        task.recalled = False
+        if number in given:
+            del executor.queue[number]
+            executor.load -= task.cost
+            come_back(state, task)
+            continue
+        if task.back is not None:
+            settle_back(state, task, given=False)
+        if task.fate is not Fate.NONE:
+            interrupt(state, executor, task, now)
+    settle(state, executor, now)
+
+
+def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
+    """`ExecutorSeen`."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or not event.number:
+        return
+    executor.seen = event.number
+    task = executor.queue.get(event.number)
+    if task is not None and task.seen_at is None:
+        task.seen_at = now
+        state.started.append(task)
+
+
+# -- ending ---------------------------------------------------------------------------------------
+
+
+def recall(state: State, executor: Executor, tasks: list[Task]) -> None:
+    """Ask an executor, at the end of the turn, for tasks that it may not have started."""
+    if executor.killed:
+        return  # they come back when it is gone
+    numbers = [task.number for task in tasks if not task.recalled]
+    for task in tasks:
+        task.recalled = True
+    if numbers:
+        state.recalls.setdefault(executor, []).extend(numbers)
+
+
+def recall_others(state: State, executor: Executor) -> None:
+    """Recall all but the first task of the queue."""
+    recall(state, executor, list(executor.queue.values())[1:])
+
+
+def _retire(state: State, executor: Executor, end: End, target: int = 0) -> None:
+    """From now on it gets no tasks."""
+    executor.group.busy.pop(executor.id, None)
+    executor.group.idle.pop(executor.id, None)
+    state.idle.pop(executor.id, None)
+    executor.end = end
+    executor.target = target
+
+
+def kill(state: State, executor: Executor) -> None:
+    """SIGKILL, once."""
+    if not executor.killed:
+        executor.killed = True
+        executor.kill_at = None
+        state.recalls.pop(executor, None)
+        state.out.append(KillExecutor(executor.id))
+
+
+def end_idle(state: State, executor: Executor) -> None:
+    """End an executor that has nothing to do."""
+    _retire(state, executor, End.ROOM)
+    kill(state, executor)
+
+
+def replace_executor(state: State, executor: Executor) -> None:
+    """End an executor that runs outdated code, as soon as its running task has ended."""
+    if executor.end is None:
+        _retire(state, executor, End.STALE)
+        recall(state, executor, list(executor.queue.values()))
+
+
+def kill_for(state: State, executor: Executor, end: End, task: Task) -> None:
+    """Kill a running task that went over a limit."""
+    if executor.killed or task.fate is not Fate.NONE:
+        return
+    _retire(state, executor, end, task.number)
+    kill(state, executor)
+
+
+def interrupt(state: State, executor: Executor, task: Task, now: float) -> None:
+    """Ask a running task to end; it is killed when the grace is over."""
+    if executor.killed:
+        return
+    _retire(state, executor, End.CANCEL, task.number)
+    if not executor.started:
+        # It has not come up yet, as far as is known: nothing would hear the interrupt.
+        kill(state, executor)
+        return
+    executor.kill_at = now + CANCEL_GRACE_S
+    state.out.append(InterruptExecutor(executor.id, task.number))
+    recall(state, executor, [other for other in executor.queue.values() if other is not task])
+
+
+def over_memory(state: State, event: OverMemory, now: float) -> None:
+    """`OverMemory`: the task in the shared word is the one that goes."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or executor.session.ending:
+        return
+    task = executor.queue.get(executor.seen) or executor.head
+    if task is not None:
+        executor.over_bytes, executor.over_written_bytes = event.used_bytes, event.written_bytes
+        kill_for(state, executor, End.MEMORY, task)
+    elif not executor.killed and executor.id in state.idle:
+        end_idle(state, executor)
+
+
+# -- the end of an executor -----------------------------------------------------------------------
+
+
+def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
+    """`ExecutorExited`: its resources are free, and each of its tasks goes somewhere."""
+    executor = state.executors.pop(event.executor_id, None)
+    if executor is None:
+        return
+    session, group = executor.session, executor.group
+    if executor.lease is not None:
+        state.resources.release(executor.lease)
+        executor.lease = None
+    group.busy.pop(executor.id, None)
+    group.idle.pop(executor.id, None)
+    state.idle.pop(executor.id, None)
+    state.recalls.pop(executor, None)
+    session.executors.pop(executor.id, None)
+    if session.ending:
+        close_if_done(state, session.id)
+        return
+    state.stopped.extend(executor.stops)
+    tasks = list(executor.queue.values())
+    executor.queue.clear()
+    unlucky = _failed_start(executor, event)
+    for task in tasks:
+        if task.fate is Fate.STOP and task.number == event.number:
+            _note_output(state, task, event)
+        result = None if task.fate is not Fate.NONE else _verdict(state, executor, event, task, now)
+        if result is None and unlucky and task.fate is Fate.NONE and task.back is None:
+            result = _no_start(state, executor, task, event)
+            unlucky = False
+        if result is not None:
+            finish(state, task, result)
+        else:
+            come_back(state, task)
+
+
+def _verdict(state: State, executor: Executor, event: ExecutorExited, task: Task, now: float) -> TaskResult | None:
+    """How the attempt ended with its executor; None: it did not, it may run elsewhere."""
+    if executor.killed:
+        if task.number != executor.target:
+            return None
+        if executor.end is End.TIMEOUT:
+            return _killed(state, task, event, now, "timeout", error_texts.timeout(state.governor_id, task))
+        if executor.end is End.MEMORY:
+            text = error_texts.memory(state.governor_id, task, executor.over_bytes, executor.over_written_bytes)
+            return _killed(state, task, event, now, "memory", text)
+        return None
+    if task.number != event.number:
+        return None
+    text = error_texts.crash(state.governor_id, task, event.reason, event.stdout, event.stderr)
+    return _killed(state, task, event, now, "crash", text)
+
+
+def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: str, text: str) -> TaskResult:
+    duration = None if task.seen_at is None else now - task.seen_at
+    info = TaskInfo(error=text, duration=duration, governor=state.governor_id)
+    return TaskResult(task.id, task.attempt, info, [], TaskError(kind, text), event.stdout, event.stderr, event.written)
+
+
+def _failed_start(executor: Executor, event: ExecutorExited) -> bool:
+    """Count executors that die before they run anything; True when the waiting task should fail of it."""
+    if executor.started or event.number or (executor.killed and executor.end is not End.START):
+        return False
+    executor.group.failed_starts += 1
+    return executor.group.failed_starts >= FAILED_STARTS_MAX
+
+
+def _no_start(state: State, executor: Executor, task: Task, event: ExecutorExited) -> TaskResult:
+    times = task.group.failed_starts
+    reason = event.reason
+    if executor.end is End.START:
+        reason = f"did not come up within {EXECUTOR_START_S:g} s (EXECUTOR_START_S)"
+    text = error_texts.no_start(state.governor_id, task, times, reason, event.stdout, event.stderr)
+    info = TaskInfo(error=text, governor=state.governor_id)
+    return TaskResult(
+        task.id, task.attempt, info, [], TaskError("rain", text), event.stdout, event.stderr, event.written
+    )
+
+
+# -- builtin tasks --------------------------------------------------------------------------------
+
+
+def end_builtin(state: State, builtin: Builtin, end: End) -> None:
+    """Ask a builtin task to end, once."""
+    if builtin.end is None:
+        state.out.append(CancelBuiltin(builtin.number))
+        builtin.end = end
+
+
+def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
+    """`BuiltinEnded`."""
+    builtin = state.builtins.pop(event.number, None)
+    if builtin is None:
+        discard(state, event.result)
+        return
+    state.resources.release(builtin.lease)
+    task, result = builtin.task, event.result
+    session = task.session
+    session.builtins.pop(builtin.number, None)
+    if session.ending:
+        discard(state, result)
+        close_if_done(state, session.id)
+        return
+    task.estimate.add(now - builtin.since)
+    if result.damage is not None and task.fate is Fate.NONE and builtin.end is None:
+        _damaged(state, task, result, result.damage)
+        return
+    if task.fate is not Fate.NONE:
+        discard(state, result)
+        come_back(state, task)
+        return
+    if builtin.end is End.TIMEOUT and result.error is not None:
+        text = error_texts.timeout(state.governor_id, task)
+        result.error = TaskError("timeout", text)
+        result.info.error = text
+    finish(state, task, result)
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+def check_deadlines(state: State, now: float) -> None:
+    """Grace periods, timeouts and starts that took too long."""
+    for executor in list(state.executors.values()):
+        if executor.killed or not executor.queue:
+            continue
+        if executor.kill_at is not None and executor.kill_at <= now:
+            kill(state, executor)
+            continue
+        if not executor.started and executor.group.own and now - executor.born_at > EXECUTOR_START_S:
+            _retire(state, executor, End.START)
+            kill(state, executor)
+            continue
+        task = executor.queue.get(executor.seen)
+        if task is not None and _over_time(task, now):
+            kill_for(state, executor, End.TIMEOUT, task)
+    for builtin in list(state.builtins.values()):
+        task = builtin.task
+        if task.phase is Phase.BUILTIN and _over_time(task, now):
+            end_builtin(state, builtin, End.TIMEOUT)
+
+
+def _over_time(task: Task, now: float) -> bool:
+    timeout = task.timeout
+    return timeout is not None and task.seen_at is not None and now - task.seen_at > timeout

@@ -1,0 +1,1 @@
+"""What runs tasks on a governor: Python executors, foreign executors, threads for builtin tasks."""

@@ -1,0 +1,305 @@
+"""A conversation with one peer, carried by whichever connection there is at present.
+
+See `rain.net.transport` for how the parts work together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rain.common.errors import ProtocolError
+from rain.common.formatting import safe_text
+from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, Deadlines
+from rain.common.protocol.channel import Channel
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.framing import FrameDecoder, encode_prefix
+from rain.net.connection import Link
+from rain.net.guarded import guarded
+
+log = logging.getLogger("rain.transport")
+_PACKET_OVERHEAD_BYTES = 64
+_ACK_BYTES = 4 * BATCH_BYTES_TARGET
+_PARTING_S = 2.0
+
+Messages = list[Any]
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""What `Hello.python` says."""
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+class Conversation:
+    """An ordered exchange of messages with one peer, whatever becomes of the connection.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` of the peer, numeric.
+    peer : Hello or Welcome
+        What the peer said of itself.
+    ended : str
+        Empty while the conversation lives, then ``"closed"`` (by us), ``"left"`` (the peer said so),
+        ``"unreachable"``, ``"forgotten"`` (the peer does not know the conversation any more), ``"refused"`` or
+        ``"broken"`` (protocol error).
+    on_messages : callable
+        Called with a non-empty list of messages.
+    on_gone : callable
+        Called once with a reason when the conversation was given up, though not after our own `close`.
+    on_away, on_back : callable
+        Called (on_away with a reason) when the connection broke, and when another one carries on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        incoming: Any,
+        on_messages: Callable[[Messages], None] = _nothing,
+        on_gone: Callable[[str], None] = _nothing,
+        on_away: Callable[[str], None] | None = None,
+        on_back: Callable[[], None] | None = None,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = deadlines
+        self.name = name
+        self.address = "?"
+        self.peer: Any = None
+        self.ended = ""
+        self.on_messages = on_messages
+        self.on_gone = on_gone
+        self.on_away = on_away or _nothing
+        self.on_back = on_back or _nothing
+        self._channel: Channel[Any] = Channel(incoming)
+        self._link: Link | None = None
+        self._decoder = FrameDecoder()
+        self._outbox: list[msgspec.Raw] = []
+        self._outbox_bytes = 0
+        self._flush_due = False
+        self._unacked_bytes = 0
+        self._wrote = False
+        self._silence_s: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat_due = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Conversation with {self.address} {self.ended or ('away' if self._link is None else 'open')}>"
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def send(self, message: Any) -> None:
+        """Send `message` at the end of this turn of the loop. To a conversation that has ended nothing is sent.
+
+        Raises
+        ------
+        ProtocolError
+            If the message alone is larger than a frame may be.
+        """
+        if self.ended:
+            return
+        raw = encode(message)
+        if len(raw) > FRAME_BYTES_MAX - _PACKET_OVERHEAD_BYTES:
+            raise ProtocolError(
+                f"a {type(message).__name__} message of {len(raw)} bytes is over the limit FRAME_BYTES_MAX "
+                f"({FRAME_BYTES_MAX} bytes)"
+            )
+        if self._outbox and self._outbox_bytes + len(raw) > BATCH_BYTES_TARGET:
+            self._pack()
+        self._outbox.append(msgspec.Raw(raw))
+        self._outbox_bytes += len(raw)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._turn_ended)
+
+    @guarded("_broke")
+    def _turn_ended(self) -> None:
+        self._flush_due = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send now what was gathered."""
+        if self.ended:
+            return
+        if self._outbox:
+            self._pack()
+        elif self._link is not None and (self._channel.ack_due or self._unacked_bytes > _ACK_BYTES):
+            self._acknowledge(self._link)
+
+    def _pack(self) -> None:
+        outbox, self._outbox, self._outbox_bytes = self._outbox, [], 0
+        try:
+            packet = self._channel.send(outbox)
+        except ProtocolError as error:
+            self._give_up("broken", str(error))
+            return
+        self._unacked_bytes = 0
+        if self._link is not None:
+            self._wrote = True
+            self._link.write(encode_prefix(packet))
+
+    def _broke(self, error: Exception) -> None:
+        """A callback raised an error: what it should have sent or seen is not known."""
+        self._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
+
+    def _acknowledge(self, link: Link) -> None:
+        self._unacked_bytes = 0
+        self._wrote = True
+        link.write(encode_prefix(self._channel.acknowledge()))
+
+    # -- receiving ------------------------------------------------------------------------------
+
+    def _arrived(self, data: bytes) -> None:
+        channel = self._channel
+        messages: Messages = []
+        end: tuple[str, str] | None = None
+        try:
+            for header, payload in self._decoder.feed(data):
+                if not header:
+                    reason = payload[:1000].decode("utf-8", "replace")
+                    end = ("left", reason or f"{self.address} closed the conversation")
+                    break
+                self._unacked_bytes += len(header)
+                messages.extend(channel.receive(header))
+        except ProtocolError as error:
+            log.warning("conversation with %s is given up: %s", self.address, error)
+            end = ("broken", str(error))
+        if messages:
+            try:
+                self.on_messages(messages)
+            except Exception as error:
+                log.exception("conversation with %s is given up: its messages raised an error", self.address)
+                end = ("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
+        if end is not None:
+            self._give_up(*end)
+        elif channel.ack_due or self._unacked_bytes > _ACK_BYTES:
+            self._flush_soon()
+
+    # -- links ----------------------------------------------------------------------------------
+
+    def _carry_on(self, link: Link, received: int) -> None:
+        """Take `link`, whose peer has had `received` packets.
+
+        Raises
+        ------
+        ProtocolError
+            If the peer's place does not fit ours.
+        """
+        repeated = self._channel.resume(received)
+        if self._link is not None:
+            self._link.unbind()
+            self._link.abort()
+        self._link, self._decoder = link, FrameDecoder()
+        self.address = link.address
+        for packet in repeated:
+            link.write(encode_prefix(packet))
+        self._next_beat(self._beat)
+        link.bind(self._arrived, self._link_lost)
+
+    @guarded("_broke")
+    def _beat(self) -> None:
+        link, now = self._link, self._loop.time()
+        if link is None:
+            return
+        link.heard += self._stood_still()
+        silence = now - link.heard
+        if self._silence_s is not None and silence > self._silence_s:
+            self._silent(f"no sign of life from {self.address} for {silence:.0f} s")
+            return
+        objection = self._objection(link, silence)
+        if objection:
+            self._silent(objection)
+            return
+        if link.idle and (not self._wrote or self._channel.ack_wanted):
+            self._acknowledge(link)
+        self._wrote = False
+        self._next_beat(self._beat)
+
+    def _objection(self, link: Link, silence: float) -> str:
+        """Why `link` is of no use any more although it is not silent for too long; empty if it is."""
+        return ""
+
+    def _next_beat(self, beat: Callable[[], None]) -> None:
+        heartbeat = self._deadlines.heartbeat_s
+        self._beat_due = self._loop.time() + heartbeat
+        self._set_timer(heartbeat, beat)
+
+    def _stood_still(self) -> float:
+        """Seconds that our own loop stood still since the last beat, which are held against nobody."""
+        late = self._loop.time() - self._beat_due
+        return late if late > self._deadlines.heartbeat_s else 0.0
+
+    def _set_timer(self, delay_s: float, call: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay_s, call)
+
+    def _drop_link(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        link, self._link = self._link, None
+        if link is not None:
+            link.unbind()
+            link.abort()
+
+    def _silent(self, reason: str) -> None:
+        self._link_lost(reason)
+
+    def _link_lost(self, reason: str) -> None:
+        raise NotImplementedError
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def close(self, reason: str = "") -> None:
+        """Send what was gathered, tell the peer that this is the end, and why; idempotent. `on_gone` is not called."""
+        if self.ended:
+            return
+        self.flush()
+        if self.ended:
+            return
+        self._end("closed")
+        link = self._link
+        self._link = None
+        if link is not None:
+            self._part(link, reason)
+
+    def _part(self, link: Link, reason: str) -> None:
+        """Tell the peer that this is the end, and why."""
+        text = safe_text(reason).encode()[:1000]
+        link.unbind()
+        link.write(encode_prefix(b"", len(text)) + text)
+        link.close()
+        self._loop.call_later(_PARTING_S, link.abort)  # a peer that reads nothing holds it no longer
+
+    def _end(self, how: str) -> None:
+        self.ended = how
+        self._outbox.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, how: str, reason: str) -> None:
+        if self.ended:
+            return
+        self._end(how)
+        link = self._link
+        if how == "broken" and link is not None:  # else the peer would ask for a conversation that nobody knows
+            self._link = None
+            self._part(link, f"the conversation was given up: {reason}")
+        self._drop_link()
+        self.on_gone(reason)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that were sent and are not yet acknowledged. A sender of much should wait when this grows."""
+        return self._outbox_bytes + self._channel.kept_bytes

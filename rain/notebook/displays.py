@@ -1,0 +1,315 @@
+"""Showing things in a notebook, and leaving behind what can be read without a kernel.
+
+Theory of operation
+-------------------
+A display is an output with the last picture, its time and a line of text, and beside them the name of a widget under a
+MIME type of our own (`LiveWidget.bundle`). A page whose widgets work has a renderer for that type, added by
+``frontend/src/renderer.ts``, and shows the widget while its kernel lives; everything else (a page without kernel, a
+code host, nbconvert) shows the picture. So what is saved is right at every moment, whatever happens next. The page
+keeps the picture in the output up to date.
+
+When a session ends, all its displays are replaced by the final picture, without the widget. Where no browser has shown
+the widget yet (its server lacks anywidget, or nobody looks), the kernel brings the picture up to date after each cell.
+What runs a notebook without anybody who could answer a question (nbconvert, nbclient) gets no widgets at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from rain.client.report import failures
+from rain.common import display_hooks
+from rain.common.errors import RainException
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.client.task import Task
+    from rain.notebook.widget import SessionWidget
+    from rain.notebook.widget_base import LiveWidget
+    from rain.objects.data_instance import DataInstance
+
+DOT_S_MAX = 2.0
+"""How long the program ``dot`` may take for a final picture."""
+CLOSE_S = 10.0
+"""How long a widget stays after its display was replaced by the final picture."""
+FIRST_RECORDS_MAX = 2_000
+"""Sessions with more tasks and objects get their first picture when there is time."""
+
+_log = logging.getLogger(__name__)
+
+_HTML, _SVG, _TEXT = "text/html", "image/svg+xml", "text/plain"
+
+
+class Shown:
+    """The displays of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = weakref.ref(session)
+        self.widget: SessionWidget | None = None
+        self.given = False  # whether the widget is in the user's hands too
+        self._drawn: dict[str, tuple[Any, ...]] = {}  # id of a display -> what its picture shows
+        self._fresh: set[str] = set()  # displays of the cell that runs
+
+    def live(self, session: Session) -> SessionWidget:
+        """The session's widget, made when it is first needed."""
+        if self.widget is None:
+            from rain.notebook.widget import SessionWidget
+
+            self.widget = SessionWidget(session)
+        return self.widget
+
+    def show(self, session: Session) -> None:
+        """Display it once more."""
+        widget = self.live(session)
+        id = uuid.uuid4().hex
+        if not session.active:
+            _display(_final(widget), id)
+            return
+        self._fresh.add(id)
+        if len(session._mirror.records) > FIRST_RECORDS_MAX:
+            self._drawn[id] = ()
+            _display(_with_view(widget, {_TEXT: repr(session)}), id)
+        else:
+            self._drawn[id] = _stamp(widget)
+            _display(_present(widget), id)
+        if not session.active:  # it has ended meanwhile
+            _update(_final(widget), id)
+
+    def refresh(self) -> None:
+        """After a cell: bring the pictures of a session up to date that no browser shows.
+
+        What was displayed by this very cell is left alone where a browser may be about to show it.
+        """
+        headless = _is_headless()
+        fresh, self._fresh = set() if headless else self._fresh, set()
+        widget, session = self.widget, self.session()
+        if widget is None or session is None or widget.seen or not self._drawn.keys() - fresh or not session.active:
+            return
+        if headless or widget.behind <= FIRST_RECORDS_MAX:
+            self._redraw(widget, fresh)
+        else:  # the prompt does not wait for it
+            threading.Thread(target=self._redraw, args=(widget, fresh), name="rain-redraw", daemon=True).start()
+
+    def _redraw(self, widget: SessionWidget, fresh: set[str]) -> None:
+        stamp = _stamp(widget)
+        old = [id for id, drawn in self._drawn.items() if drawn != stamp and id not in fresh]
+        bundle = _present(widget) if old else {}
+        for id in old:
+            if id in self._drawn:  # it has not ended meanwhile
+                self._drawn[id] = stamp
+                _update(bundle, id)
+
+    def over(self) -> None:
+        """The session is over. Whoever closes it waits for its picture; the thread that hears of it has other work."""
+        if threading.current_thread() is threading.main_thread():
+            self.freeze()
+        else:
+            threading.Thread(target=self.freeze, name="rain-freeze").start()
+
+    def freeze(self) -> None:
+        """Leave the final picture of the session in all its displays."""
+        widget, ids = self.widget, list(self._drawn)
+        if widget is None or not ids:
+            return
+        self._drawn, self.widget = {}, None
+        try:
+            bundle = _final(widget)
+            for id in ids:
+                _update(bundle, id)
+            # A page that was loaded again knows no ids of displays any more.
+            widget.push("final", bundle)
+            if not self.given:
+                # A browser may be just about to show it, and complains if it goes meanwhile.
+                timer = threading.Timer(CLOSE_S, widget.close)
+                timer.daemon = True
+                timer.start()
+        except Exception:  # a picture is not worth that the session's end fails
+            _log.warning("the final picture of %r could not be made", self.session(), exc_info=True)
+
+
+def _stamp(widget: SessionWidget) -> tuple[Any, ...]:
+    """What a picture is drawn of."""
+    told, _ = widget.present()
+    return told["topology"]["number"], tuple(sorted(told["summary"]["tasks"].items()))
+
+
+_shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
+
+
+def shown_of(session: Session) -> Shown:
+    """The displays of `session`."""
+    found = _shown.get(session)
+    if found is None:
+        found = _shown[session] = Shown(session)
+        session._at_end.append(found.over)
+    return found
+
+
+def refresh_all() -> None:
+    """After a cell: bring pictures up to date that no browser shows."""
+    for shown in list(_shown.values()):
+        shown.refresh()
+
+
+# -- what IPython calls ----------------------------------------------------------------------------
+
+
+def show_session(session: Session) -> None:
+    """Display a session as its live graph."""
+    _check_kernel()
+    shown_of(session).show(session)
+
+
+def show_client(client: Client) -> None:
+    """Display a client as its card."""
+    _check_kernel()
+    from rain.notebook.widget import ClientWidget
+
+    _show_widget(ClientWidget(client))
+
+
+def show_instance(instance: DataInstance) -> None:
+    """Display a data instance as its inspector."""
+    _check_kernel()
+    from rain.notebook.inspectors import Inspection
+    from rain.notebook.widget import InspectorWidget
+
+    _show_widget(InspectorWidget(Inspection(lambda: instance), still_of(instance)))
+
+
+def show_object(obj: DataObject) -> None:
+    """Display a data object: as its inspector if one can look into it, else as text."""
+    from rain.notebook.details import why_not_open
+
+    _check_kernel()
+    if why_not_open(obj._session, obj._record) is not None:
+        raise NotImplementedError
+    from rain.notebook.widget import InspectorWidget, inspection_of
+
+    try:
+        still = still_of(obj._session._peek(obj))
+    except RainException:  # the inspector will say it
+        still = {_TEXT: repr(obj)}
+    _show_widget(InspectorWidget(inspection_of(obj), still))
+
+
+def still_of(instance: DataInstance) -> dict[str, Any]:
+    """How a data instance begins, as HTML and as text."""
+    from rain.notebook import stills
+    from rain.notebook.inspectors.static import first_page, text_of_page, title_of
+
+    title, (answer, pieces) = title_of(instance), first_page(instance)
+    text = text_of_page(title, answer)
+    return {_HTML: stills.instance(title, answer, pieces, text), _TEXT: text}
+
+
+def show_task(task: Task) -> None:
+    """Display a task: text with its state, times and error."""
+    _display({_TEXT: describe_task(task)}, None)
+
+
+def describe_task(task: Task) -> str:
+    """A task in some lines."""
+    lines = [repr(task)]
+    info = task.info
+    if info is not None:
+        parts = [
+            f"{info.duration:.3g} s" if info.duration is not None else "",
+            f"on {info.governor}" if info.governor else "",
+            f"{info.attempts} attempts" if info.attempts > 1 else "",
+        ]
+        if any(parts):
+            lines.append("    " + " ".join(part for part in parts if part))
+    for word, items in (("in: ", task.inputs), ("out:", task.outputs)):
+        lines += [f"    {word} {label or index}  {item!r}" for index, (label, item) in enumerate(items.items())]
+    error = task._record.error
+    if error is not None:
+        lines.append("    " + failures.reason(error).strip().replace("\n", "\n    "))
+    return "\n".join(lines)
+
+
+def _show_widget(widget: LiveWidget) -> None:
+    _display(_with_view(widget, widget.still(timed=not _is_headless())), None)
+
+
+def _present(widget: SessionWidget) -> dict[str, Any]:
+    """A session's bundle; where nobody looks it is what is read without a kernel, SVG included."""
+    if not _is_headless():
+        return widget.bundle()
+    svg, text = widget.drawn()
+    return {_SVG: svg, _TEXT: text}
+
+
+def _final(widget: SessionWidget) -> dict[str, Any]:
+    """What stays of a session that is over."""
+    bundle = widget.final(DOT_S_MAX)
+    if _is_headless():
+        del bundle[_HTML]
+    return bundle
+
+
+def _with_view(widget: LiveWidget, still: dict[str, Any]) -> dict[str, Any]:
+    """`still`, beside the widget unless nobody looks."""
+    return still if _is_headless() else widget.bundle(still)
+
+
+def _is_headless() -> bool:
+    shell = shell_with_kernel()
+    return shell is not None and is_headless(shell.kernel)
+
+
+def is_headless(kernel: Any) -> bool:
+    """Whether whoever asked for the newest cell is a program, such as nbconvert: nobody could answer a question."""
+    return not getattr(kernel, "_allow_stdin", True)
+
+
+def _check_kernel() -> None:
+    """Whether there is a front end that can show more than text.
+
+    Raises
+    ------
+    NotImplementedError
+        If this is a terminal.
+    """
+    if shell_with_kernel() is None:
+        raise NotImplementedError
+
+
+def shell_with_kernel() -> Any:
+    """The IPython shell if it belongs to a Jupyter kernel, else None."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if shell is not None and hasattr(shell, "kernel") else None
+
+
+def _display(bundle: dict[str, Any], id: str | None) -> None:
+    import IPython.display
+
+    show: Any = IPython.display.display
+    show(bundle, raw=True, **({} if id is None else {"display_id": id}))
+
+
+def _update(bundle: dict[str, Any], id: str) -> None:
+    import IPython.display
+
+    update: Any = IPython.display.update_display
+    update(bundle, raw=True, display_id=id)
+
+
+def register() -> None:
+    """Have IPython show sessions, clients, tasks and data in this way."""
+    shell = shell_with_kernel()
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda _result: refresh_all())
+    display_hooks.register("session", show_session)
+    display_hooks.register("client", show_client)
+    display_hooks.register("instance", show_instance)
+    display_hooks.register("object", show_object)
+    display_hooks.register("task", show_task)

@@ -1,0 +1,1 @@
+"""Pictures of graphs: layout, coordinates, SVG and DOT."""

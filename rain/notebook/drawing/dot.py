@@ -1,0 +1,178 @@
+"""A graph for Graphviz to lay out, in the browser or by the program ``dot`` where there is one."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from shutil import which
+from typing import Any
+
+from graphviz import Digraph
+
+from rain.notebook.drawing.geometry import CLUSTER, POINTS_PER_INCH, checked_geometry, geometry_of_json
+from rain.notebook.drawing.text_metrics import (
+    FONT_SIZE,
+    FRAME_LABEL_CHARS_MAX,
+    SMALL_SIZE,
+    arc_label,
+    node_label,
+    node_size,
+    shortened,
+)
+
+DOT_NODES_MAX = 2000
+"""Topologies with more nodes are not given to the program ``dot``."""
+ROW_PIECES_MAX = 8
+"""Pieces of the graph in one frame that are not connected: so many go into one row at least."""
+ROW_ASPECT = 3
+"""How many more of them than rows there are in a row."""
+FAST_SIZE_MIN = 600
+"""Nodes and arcs from which on Graphviz is told to take less care: a third of the time, hardly wider."""
+LABELLED_ARCS_MAX = 80
+"""Labels make rows of their own and graphs with more arcs up to four times as wide: they are put half way then."""
+
+_KEY = re.compile(r"[\w/.#-]+", re.ASCII)
+_SHAPES = {"task": "oval", "object": "box", "group": "folder"}
+_GRAPH = {
+    "rankdir": "TB",
+    "fontname": "Helvetica",  # Graphviz knows its metrics without asking the system
+    "fontsize": str(SMALL_SIZE + 1),
+    "labeljust": "l",
+    "nodesep": "0.3",
+    "ranksep": "0.42",
+}
+_FAST = {"nslimit": "0.2", "nslimit1": "5", "mclimit": "0.3"}
+
+
+def dot_source(topology: Mapping[str, Any]) -> str:
+    """The visible graph in the DOT language; colours are left to whoever draws it.
+
+    Parameters
+    ----------
+    topology : dict
+        As in ``docs/notebook.md``. Names of nodes are its keys, frames are clusters.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If a key has characters that could mean something in DOT.
+    """
+    large = len(topology["nodes"]) + len(topology["arcs"]) >= FAST_SIZE_MIN
+    graph = Digraph("rain", graph_attr={**_GRAPH, **(_FAST if large else {})})
+    graph.attr("node", fontname="Helvetica", fontsize=str(FONT_SIZE), fixedsize="true", margin="0")
+    graph.attr("edge", fontname="Helvetica", fontsize=str(SMALL_SIZE), arrowsize="0.6")
+    # Lines as `graph.node` and `graph.edge` write them, which take 50 and 15 µs for each.
+    lines: dict[str | None, list[str]] = {}
+    for node in topology["nodes"]:
+        width, height = (points / POINTS_PER_INCH for points in node_size(node))
+        lines.setdefault(node["in"], []).append(
+            f"\t{_name(node['key'])} [label={_quoted(node_label(node))} shape={_SHAPES[node['kind']]} "
+            f"width={width:.4g} height={height:.4g}]\n"
+        )
+    _put_frames(graph, topology["frames"], lines)
+    labelled = len(topology["arcs"]) <= LABELLED_ARCS_MAX
+    for tail, head, label, count in topology["arcs"]:
+        text = arc_label(label, count) if labelled else ""
+        graph.body.append(f"\t{_name(tail)} -> {_name(head)}{f' [label={_quoted(text)}]' if text else ''}\n")
+    for upper, lower in stacked(topology):
+        graph.body.append(f"\t{_name(upper)} -> {_name(lower)} [style=invis weight=0]\n")
+    source: str = graph.source
+    return source
+
+
+def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What goes below what although no arc says so: Graphviz would put much that is not connected beside each other,
+    in a row too wide to be read.
+
+    Yields
+    ------
+    (str, str)
+        The last node of a piece of the graph, and the first node of the piece below it.
+    """
+    frame_of = {node["key"]: node["in"] for node in topology["nodes"]}
+    piece: dict[str, str] = {}  # a node of the same piece, at last the piece's own
+
+    def find(key: str) -> str:
+        while (up := piece.get(key, key)) != key:
+            piece[key] = piece.get(up, up)
+            key = up
+        return key
+
+    for tail, head, _, _ in topology["arcs"]:
+        if frame_of[tail] == frame_of[head] and (one := find(tail)) != (other := find(head)):
+            piece[other] = one
+    pieces: dict[str | None, dict[str, list[str]]] = {}
+    for key, frame in frame_of.items():
+        pieces.setdefault(frame, {}).setdefault(find(key), []).append(key)
+    for found in pieces.values():
+        if len(found) > ROW_PIECES_MAX:
+            nodes = list(found.values())
+            row = max(ROW_PIECES_MAX, math.ceil(math.sqrt(ROW_ASPECT * len(nodes))))
+            yield from ((upper[-1], lower[0]) for upper, lower in zip(nodes, nodes[row:], strict=False))
+
+
+def _put_frames(graph: Any, frames: list[Mapping[str, Any]], lines: dict[str | None, list[str]]) -> None:
+    """Clusters with the nodes that are in them, each inside of the one around it."""
+    clusters = {}
+    for frame in frames:
+        cluster = clusters[frame["key"]] = Digraph(CLUSTER + _checked(frame["key"]))
+        cluster.body.append(f"\tlabel={_quoted(shortened(frame['label'], FRAME_LABEL_CHARS_MAX))}\n")
+        cluster.body += lines.pop(frame["key"], [])
+    around = {frame["key"]: frame["in"] for frame in frames}
+
+    def depth(key: str | None) -> int:
+        return 1 + depth(around[key]) if key in around else 0
+
+    for key in sorted(around, key=depth, reverse=True):  # bodies are copied: the innermost first
+        clusters.get(around[key], graph).subgraph(clusters[key])
+    for rest in lines.values():
+        graph.body += rest
+
+
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"{key!r} cannot be a name in DOT: keys have letters, digits and any of /.#-_ only")
+    return key
+
+
+def _name(key: str) -> str:
+    return f'"{_checked(key)}"'
+
+
+def _quoted(text: str) -> str:
+    r"""`visible` text that means itself: not ``\n``, nor ``&lt;``, nor ``<b>`` (in quotes that is text)."""
+    return '"' + text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def native_geometry(topology: Mapping[str, Any], timeout: float) -> dict[str, Any] | None:
+    """Where the program ``dot`` puts everything.
+
+    Parameters
+    ----------
+    topology : dict
+    timeout : float
+        Seconds after which ``dot`` is killed.
+
+    Returns
+    -------
+    dict or None
+        The geometry; None if there is no such program, it took too long or failed, or the topology is too large for it
+        (`DOT_NODES_MAX`).
+    """
+    program = which("dot")
+    if program is None or len(topology["nodes"]) > DOT_NODES_MAX:
+        return None
+    try:
+        source = dot_source(topology)
+        done = subprocess.run(
+            [program, "-Tjson0"], input=source.encode(), capture_output=True, timeout=timeout, check=True
+        )
+        return checked_geometry(geometry_of_json(done.stdout), topology)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

@@ -1,0 +1,322 @@
+"""Where everything in a picture of a graph is: a small layered layout, and the layouts that others made, checked.
+
+A geometry is a dictionary, as in ``docs/notebook.md``: ``width``, ``height``, ``nodes`` by key (``[x, y, w, h]``, the
+middle), ``arcs`` (``[tail, head, path, x, y]``, the point being where the label goes), ``frames`` by key (``[x, y, w,
+h]``, the upper left corner); points, y downwards, all integers. A path is ``M`` and a point, then ``C`` and three
+points as often as needed; it ends at the tip of the arrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from rain.notebook.drawing.coordinates import Places
+from rain.notebook.drawing.geometry import checked_geometry, geometry_of_json, path_of
+from rain.notebook.drawing.row_assignment import Net, nets, order_rows, put_in_rows
+from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, arc_label, text_width
+
+__all__ = ["checked_geometry", "geometry_of_json", "layered"]
+
+ROW_GAP = 30
+"""Points between rows at least."""
+LABEL_ROOM = 8
+"""... and more where arcs have labels."""
+ROW_GAP_MAX = 110
+FRAME_TOP = 18
+"""Points above what is in a frame, where its label is."""
+FRAME_BOTTOM = 10
+PART_GAP = 36
+"""Points between parts of the graph that are not connected."""
+ASPECT = 1.8
+"""Width to height that is aimed at when parts are put beside each other."""
+MARGIN = 8
+"""Points around everything."""
+PORT_GAP = 9
+"""Points between arcs at a node."""
+LABEL_SHARES = (0.36, 0.5, 0.64, 0.25, 0.75)
+"""Where labels may be on their arcs, the best place first; the other way round for those near to the end."""
+
+Point = tuple[float, float]
+
+
+def layered(topology: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay out a graph in rows, from the top down.
+
+    Parameters
+    ----------
+    topology : dict
+        As in ``docs/notebook.md``.
+
+    Returns
+    -------
+    dict
+        The geometry. The same topology gives the same geometry.
+
+    Examples
+    --------
+    >>> task = {"key": "t1", "kind": "task", "label": "split", "type": "py/", "in": None}
+    >>> layered({"number": 1, "nodes": [task], "arcs": [], "frames": []})["nodes"]
+    {'t1': [40, 21, 64, 26]}
+    """
+    labels = [arc_label(label, count) for _, _, label, count in topology["arcs"]]
+    parts = [_Part(net, labels) for net in nets(topology)]
+    return _assembled(topology, parts)
+
+
+class _Part:
+    """A connected part of the graph, laid out on its own with its upper left corner at 0, 0.
+
+    Attributes
+    ----------
+    nodes : list of (str, float, float, int, int)
+    arcs : dict of int to (list of points, point)
+        Points of the curve and place of the label, by number in the topology.
+    frames : list of (str, float, float, float, float)
+    width, height : float
+    """
+
+    def __init__(self, net: Net, labels: list[str]) -> None:
+        self.net = net
+        put_in_rows(net)
+        order_rows(net)
+        places = Places(net)
+        least = min(places.x[v] - net.widths[v] / 2 for v in range(len(net.row)))
+        least = min([least, *(left for left, _ in places.sides)])
+        self.x = [x - least for x in places.x]
+        self._put_frames([(left - least, right - least) for left, right in places.sides], labels)
+        self.nodes = [
+            (node["key"], self.x[v], self.y[net.row[v]], net.widths[v], net.heights[v])
+            for v, node in enumerate(net.nodes)
+        ]
+        self.labels: dict[int, list[tuple[float, float, float]]] = {}
+        self.arcs = self._curves(labels)
+        right = max(self.x[v] + net.widths[v] / 2 for v in range(len(net.row)))
+        self.width = max([right, *(x + w for _, x, _, w, _ in self.frames)])
+
+    def _put_frames(self, sides: list[tuple[float, float]], labels: list[str]) -> None:
+        """Rows' places, with room for the frames that begin and end between them; and the frames."""
+        net = self.net
+        spans = self._spans()
+        above, below = [0] * len(spans), [0] * len(spans)
+        inside: list[list[int]] = [[] for _ in spans]
+        for frame, (_, outer, _) in enumerate(net.frames):
+            if outer >= 0:
+                inside[outer].append(frame)
+        for frame in sorted(range(len(spans)), key=lambda f: -len(net.path(f))):
+            first, last = spans[frame]
+            above[frame] = FRAME_TOP + max((above[f] for f in inside[frame] if spans[f][0] == first), default=0)
+            below[frame] = FRAME_BOTTOM + max((below[f] for f in inside[frame] if spans[f][1] == last), default=0)
+        tops, bottoms = [0] * len(net.rows), [0] * len(net.rows)
+        for (first, last), top, bottom in zip(spans, above, below, strict=True):
+            tops[first] = max(tops[first], top)
+            bottoms[last] = max(bottoms[last], bottom)
+        self._put_rows(tops, bottoms, labels)
+        self.frames = []
+        for frame, (key, _, _) in enumerate(net.frames):
+            first, last = spans[frame]
+            y = self.y[first] - self.half[first] - above[frame]
+            end = self.y[last] + self.half[last] + below[frame]
+            left, right = sides[frame]
+            self.frames.append((key, left, y, right - left, end - y))
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """First and last row of each frame."""
+        net = self.net
+        spans = [(len(net.rows), -1)] * len(net.frames)
+        for v, row in enumerate(net.row):
+            for frame in net.path(net.frame[v]):
+                first, last = spans[frame]
+                spans[frame] = min(first, row), max(last, row)
+        return spans
+
+    def _put_rows(self, tops: list[int], bottoms: list[int], labels: list[str]) -> None:
+        net = self.net
+        self.half = [max((net.heights[v] for v in row), default=0) / 2 for row in net.rows]
+        reach = [0.0] * len(net.rows)  # how far arcs go to the side below each row
+        for v, row in enumerate(net.row):
+            for u in net.below[v]:
+                reach[row] = max(reach[row], abs(self.x[u] - self.x[v]))
+        room = ROW_GAP + (LABEL_ROOM if any(labels) else 0)
+        at = float(tops[0])
+        self.y = []
+        for row, half in enumerate(self.half):
+            self.y.append(at + half)
+            at += 2 * half + bottoms[row]
+            if row + 1 < len(net.rows):
+                # Arcs that go far to the side need height, or they lie on each other.
+                at += min(room + reach[row] / 16, ROW_GAP_MAX) + tops[row + 1]
+        self.height = at
+
+    def _curves(self, labels: list[str]) -> dict[int, tuple[list[Point], Point]]:
+        net = self.net
+        starts = self._ports([chain[:2] for chain in net.chains], -1)
+        ends = self._ports([chain[:-3:-1] for chain in net.chains], 1)
+        crowd_out, crowd_in = [0] * len(net.nodes), [0] * len(net.nodes)
+        for chain in net.chains:
+            crowd_out[chain[0]] += 1
+            crowd_in[chain[-1]] += 1
+        curves = {}
+        for place, (chain, (_, _, number)) in enumerate(zip(net.chains, net.arcs, strict=True)):
+            stops = [starts[place]]
+            for v in chain[1:-1]:
+                row = net.row[v]
+                stops.append((self.x[v], self.y[row] - self.half[row]))
+                stops.append((self.x[v], self.y[row] + self.half[row]))
+            stops.append(ends[place])
+            # Labels go where the arcs of a node are apart.
+            near_end = crowd_out[chain[0]] > crowd_in[chain[-1]]
+            label = self._label_place(stops, near_end, labels[number])
+            points = _curve(stops)
+            curves[number] = (points[::-1] if place in net.turned else points), label
+        return curves
+
+    def _label_place(self, stops: list[Point], near_end: bool, label: str) -> Point:
+        """A point of an arc where there is room for its label, or the best one if there is none."""
+        width = text_width(label, SMALL_SIZE) * ROOM + 4
+        a, b = stops[-2:] if near_end else stops[:2]
+        points = [_between(a, b, 1 - share if near_end else share) for share in LABEL_SHARES]
+        if not label:
+            return points[0]
+        for point in points:
+            if self._take(point, width):
+                return point
+        return points[0]
+
+    def _take(self, point: Point, width: float) -> bool:
+        """Take a place for a label, unless another label is there."""
+        x, y = point
+        line = round(y / SMALL_SIZE)
+        for near in (line - 1, line, line + 1):
+            for other_x, other_y, other in self.labels.get(near, ()):
+                if abs(other_x - x) < (width + other) / 2 and abs(other_y - y) < SMALL_SIZE + 1:
+                    return False
+        self.labels.setdefault(line, []).append((x, y, width))
+        return True
+
+    def _ports(self, steps: list[list[int]], side: int) -> list[Point]:
+        """Where arcs touch their nodes: spread along the side that they leave from, by where they go.
+
+        Parameters
+        ----------
+        steps : list of [int, int]
+            For each arc the node, and the vertex that the arc comes from or goes to.
+        side : int
+            1 for the upper, -1 for the lower side.
+        """
+        net = self.net
+        arcs: list[list[int]] = [[] for _ in net.nodes]
+        for place, (v, _) in enumerate(steps):
+            arcs[v].append(place)
+        ports: list[Point] = [(0, 0)] * len(steps)
+        for v, places in enumerate(arcs):
+            if not places:
+                continue
+            # Arcs that share a dummy share a port, arcs to the same node do not.
+            lines: dict[tuple[float, int, int], list[int]] = {}
+            for place in places:
+                u = steps[place][1]
+                lines.setdefault((self.x[u], u, place if net.widths[u] else -1), []).append(place)
+            oval = net.kinds[v] == "task"
+            limit = net.widths[v] * (0.32 if oval else 0.5) - (0 if oval else 8)
+            half = net.heights[v] / 2
+            wanted = [(x - self.x[v]) * 0.3 for x, _, _ in sorted(lines)]
+            for line, offset in zip(sorted(lines), _spaced(wanted, limit), strict=True):
+                height = half * math.sqrt(1 - (2 * offset / net.widths[v]) ** 2) if oval else half
+                for place in lines[line]:
+                    ports[place] = self.x[v] + offset, self.y[net.row[v]] - side * height
+        return ports
+
+
+def _spaced(wanted: list[float], limit: float) -> list[float]:
+    """Offsets near to those wanted, none beyond the limit, in the same order and apart if there is room."""
+    count = len(wanted)
+    if count == 1:
+        return [max(-limit, min(limit, wanted[0]))]
+    gap = min(PORT_GAP, 2 * limit / (count - 1))
+    right = [max(offset, -limit) for offset in wanted]
+    for n in range(1, count):
+        right[n] = max(right[n], right[n - 1] + gap)
+    left = [min(offset, limit) for offset in wanted]
+    for n in reversed(range(count - 1)):
+        left[n] = min(left[n], left[n + 1] - gap)
+    middle = [(a + b) / 2 for a, b in zip(left, right, strict=True)]
+    # Both ends within the limit: each offset has room for those before and behind it.
+    return [max(-limit + n * gap, min(limit - (count - 1 - n) * gap, offset)) for n, offset in enumerate(middle)]
+
+
+def _curve(stops: list[Point]) -> list[Point]:
+    """A smooth curve through points that go down, upright at each."""
+    turns = stops[:1]
+    for n in range(1, len(stops)):
+        if n + 1 < len(stops) and turns[-1][0] == stops[n][0] == stops[n + 1][0]:
+            continue  # straight on
+        turns.append(stops[n])
+    points = turns[:1]
+    for (x, y), (next_x, next_y) in pairwise(turns):
+        half = (y + next_y) / 2
+        points += [(x, half), (next_x, half), (next_x, next_y)]
+    return points
+
+
+def _between(a: Point, b: Point, t: float) -> Point:
+    """A point of the curve from one stop to the next."""
+    bend = 3 * t * t - 2 * t * t * t
+    rise = 1.5 * t * (1 - t) + t**3  # of a Bézier curve whose handles are at half height
+    return a[0] + (b[0] - a[0]) * bend, a[1] + (b[1] - a[1]) * rise + SMALL_SIZE / 3
+
+
+# -- parts beside each other ----------------------------------------------------------------------
+def _assembled(topology: Mapping[str, Any], parts: list[_Part]) -> dict[str, Any]:
+    """The geometry of all parts, put beside each other like words on a page."""
+    nodes: dict[str, list[int]] = {}
+    frames: dict[str, list[int]] = {}
+    arcs: list[tuple[int, list[Any]]] = []
+    right = bottom = float(MARGIN)
+    for part, at_x, at_y in _shelved(parts):
+        x, y = round(at_x + MARGIN), round(at_y + MARGIN)
+        for key, node_x, node_y, width, height in part.nodes:
+            nodes[key] = [round(node_x) + x, round(node_y) + y, width, height]
+        for key, left, top, *size in part.frames:
+            frames[key] = [round(left) + x, round(top) + y, *map(round, size)]
+        for number, (points, label) in part.arcs.items():
+            tail, head = topology["arcs"][number][:2]
+            path = path_of([(round(px) + x, round(py) + y) for px, py in points])
+            arcs.append((number, [tail, head, path, round(label[0]) + x, round(label[1]) + y]))
+        right, bottom = max(right, x + part.width), max(bottom, y + part.height)
+    for number, arc in enumerate(topology["arcs"]):
+        if arc[0] == arc[1] and arc[0] in nodes:
+            arcs.append((number, _loop(arc[0], nodes[arc[0]])))
+            right = max(right, float(arcs[-1][1][3]))
+    return {
+        "width": math.ceil(right) + MARGIN,
+        "height": math.ceil(bottom) + MARGIN,
+        "nodes": {node["key"]: nodes[node["key"]] for node in topology["nodes"]},
+        "arcs": [arc for _, arc in sorted(arcs, key=lambda item: item[0])],
+        "frames": {frame["key"]: frames[frame["key"]] for frame in topology["frames"] if frame["key"] in frames},
+    }
+
+
+def _shelved(parts: list[_Part]) -> list[tuple[_Part, float, float]]:
+    """Places of the parts, the largest first, in lines of about the same width."""
+    area = sum((part.width + PART_GAP) * (part.height + PART_GAP) for part in parts)
+    line = max([math.sqrt(area * ASPECT), *(part.width + PART_GAP for part in parts)])
+    x = y = tallest = 0.0
+    placed = []
+    for part in sorted(parts, key=lambda part: -len(part.nodes)):
+        if x and x + part.width > line:
+            x, y, tallest = 0.0, y + tallest + PART_GAP, 0.0
+        placed.append((part, x, y))
+        x += part.width + PART_GAP
+        tallest = max(tallest, part.height)
+    return placed
+
+
+def _loop(key: str, place: list[int]) -> list[Any]:
+    """An arc from a node to itself."""
+    x, y, width, height = place
+    side, reach = x + width // 2, x + width // 2 + 26
+    points = [(side, y - 4), (reach, y - height), (reach, y + height), (side, y + 4)]
+    return [key, key, path_of(points), reach, y]

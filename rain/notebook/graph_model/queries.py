@@ -1,0 +1,229 @@
+"""What is looked up in a view when somebody asks: a page of the table, the timeline, a search, the critical path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.notebook.graph_model.records import title
+from rain.notebook.graph_model.tree import TaskLeaf
+from rain.notebook.graph_model.view import View, first_line
+
+PATTERN_CHARS_MAX = 500
+ROWS_MAX = 1000
+PIXELS_MAX = 10_000
+HITS_MAX = 20
+_NEVER = float("inf")
+
+
+def pattern_of(text: Any) -> re.Pattern[str] | None:
+    """A regular expression in which case does not matter; None for an empty one.
+
+    Raises
+    ------
+    RainException
+        If it is none.
+    """
+    if not text:
+        return None
+    if not isinstance(text, str) or len(text) > PATTERN_CHARS_MAX:
+        raise RainException(f"a pattern is a text of at most PATTERN_CHARS_MAX ({PATTERN_CHARS_MAX}) characters")
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise RainException(f"{text!r} is not a regular expression: {error}") from None
+
+
+# -- table -----------------------------------------------------------------------------------------
+
+
+def _start(leaf: TaskLeaf) -> float:
+    info = leaf.record.info
+    if info is not None and info.start_time is not None:
+        return info.start_time
+    return leaf.began if leaf.began is not None else _NEVER
+
+
+_SORTS: dict[str, Callable[[TaskLeaf], Any]] = {
+    "id": lambda leaf: leaf.record.spec.id[1],
+    "name": lambda leaf: title(leaf.record),
+    "type": lambda leaf: leaf.record.spec.task_type,
+    "state": lambda leaf: leaf.state,
+    "start": _start,
+    "duration": lambda leaf: (leaf.record.info.duration if leaf.record.info is not None else None) or 0.0,
+    "governor": lambda leaf: (leaf.record.info.governor if leaf.record.info is not None else None) or "",
+    "attempts": lambda leaf: leaf.record.info.attempts if leaf.record.info is not None else 0,
+    "cpus": lambda leaf: leaf.record.spec.resources.get("cpus", 0),
+    "error": lambda leaf: leaf.record.error.message if leaf.record.error is not None else "",
+}
+
+
+def table(
+    view: View,
+    offset: int = 0,
+    count: int = 100,
+    sort: str = "id",
+    descending: bool = False,
+    pattern: re.Pattern[str] | None = None,
+    states: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """A page of the table of tasks.
+
+    Raises
+    ------
+    RainException
+        If there is no such column.
+    """
+    key = _SORTS.get(sort)
+    if key is None:
+        raise RainException(f"the table has no column {sort!r}; it has {', '.join(_SORTS)}")
+    leaves: list[TaskLeaf] = list(view.tree.tasks.values())
+    total = len(leaves)
+    if states is not None:
+        wanted = frozenset(states)
+        leaves = [leaf for leaf in leaves if leaf.state in wanted]
+    if pattern is not None:
+        leaves = [leaf for leaf in leaves if matches(leaf, pattern)]
+    if sort != "id" or descending:
+        leaves.sort(key=key, reverse=descending)
+    page = leaves[offset : offset + min(count, ROWS_MAX)]
+    return {"total": total, "matched": len(leaves), "rows": [_row(leaf) for leaf in page]}
+
+
+def _row(leaf: TaskLeaf) -> dict[str, Any]:
+    record = leaf.record
+    info, spec, start = record.info, record.spec, _start(leaf)
+    return {
+        "key": leaf.key,
+        "id": str(spec.id),
+        "name": spec.name or "",
+        "type": spec.task_type,
+        "state": leaf.state,
+        "start": None if start == _NEVER else start,
+        "duration": info.duration if info is not None else None,
+        "governor": info.governor if info is not None else None,
+        "attempts": info.attempts if info is not None else 0,
+        "cpus": spec.resources.get("cpus", 0),
+        "error": first_line(record.error.message) if record.error is not None else "",
+    }
+
+
+def matches(leaf: TaskLeaf, pattern: re.Pattern[str]) -> bool:
+    """Whether a task's name, type, id or error contains the pattern."""
+    record = leaf.record
+    return bool(
+        pattern.search(title(record))
+        or pattern.search(record.spec.task_type)
+        or pattern.search(str(record.spec.id))
+        or (record.error is not None and pattern.search(first_line(record.error.message)))
+    )
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+def search(view: View, pattern: re.Pattern[str] | None) -> dict[str, Any]:
+    """Which visible nodes are, or hold, tasks and objects that contain the pattern."""
+    keys: dict[str, None] = {}
+    first: list[dict[str, str]] = []
+    tasks = objects = 0
+    if pattern is not None:
+        for leaf in list(view.tree.tasks.values()):
+            if matches(leaf, pattern):
+                tasks += 1
+                keys[view.shown(leaf)] = None
+                if len(first) < HITS_MAX:
+                    first.append({"key": leaf.key, "title": title(leaf.record)})
+        for number, record in list(view.objects.items()):
+            if record.spec.label and pattern.search(record.spec.label):
+                objects += 1
+                shown = view.shown_object(number)
+                if shown is not None:
+                    keys[shown] = None
+                if len(first) < HITS_MAX:
+                    first.append({"key": f"o{number}", "title": record.spec.label})
+    return {"keys": list(keys), "tasks": tasks, "objects": objects, "first": first}
+
+
+# -- timeline --------------------------------------------------------------------------------------
+
+
+def timeline(view: View, begin: float | None, end: float | None, pixels: int, now: float) -> dict[str, Any]:
+    """What ran when, between two times (seconds since the epoch; None: all), for a picture so many pixels wide."""
+    lanes = view.lanes
+    running: dict[str, list[TaskLeaf]] = {}
+    for leaf in list(view.running.values()):
+        info = leaf.record.info
+        running.setdefault((info.governor if info is not None else None) or "", []).append(leaf)
+    starts = [_start(leaf) for group in running.values() for leaf in group]
+    first = min([*starts, lanes.begin if lanes.begin is not None else now])
+    last = now if running else (lanes.end if lanes.end is not None else now)
+    begin = first if begin is None else begin
+    end = max(last if end is None else end, begin + 1e-6)
+    shortest = (end - begin) / max(1, min(pixels, PIXELS_MAX))
+    told = []
+    for governor in sorted(lanes.of.keys() | running.keys()):
+        slots: dict[int, list[Any]] = {}
+        for slot, lane in enumerate(lanes.of.get(governor, ())):
+            slots[slot] = [
+                [start, seconds, state, f"t{number}", _name(view, number), count]
+                for start, seconds, state, number, count in lane.seen(begin, end, shortest)
+            ]
+        group = sorted(running.get(governor, ()), key=_start)
+        for leaf, slot in zip(group, lanes.free_slots(governor, map(_start, group)), strict=True):
+            start = _start(leaf)
+            slots.setdefault(slot, []).append(
+                [start, max(0.0, now - start), "running", leaf.key, title(leaf.record), 1]
+            )
+        told += [{"governor": governor, "slot": slot, "bars": bars} for slot, bars in sorted(slots.items())]
+    return {"begin": begin, "end": end, "now": now, "lanes": told}
+
+
+def _name(view: View, number: int) -> str:
+    leaf = view.tree.tasks.get(number)
+    return title(leaf.record) if leaf is not None else ""
+
+
+# -- critical path ---------------------------------------------------------------------------------
+
+
+def critical(view: View, now: float) -> dict[str, Any]:
+    """The chain of tasks, each needing the one before, that took longest so far.
+
+    Inputs have smaller numbers than the tasks that use them, so one pass in the order of numbers is enough.
+    """
+    best: dict[int, tuple[float, int | None]] = {}
+    last: int | None = None
+    for number in sorted(view.tree.tasks):
+        leaf = view.tree.tasks[number]
+        before, seconds = None, 0.0
+        for item in leaf.record.spec.inputs:
+            obj = view.objects.get(item.id[1])
+            maker = obj.task.spec.id[1] if obj is not None and obj.task is not None else None
+            if maker in best and (before is None or best[maker][0] > seconds):
+                before, seconds = maker, best[maker][0]
+        best[number] = (seconds + _seconds(leaf, now), before)
+        if last is None or best[number][0] > best[last][0]:
+            last = number
+    keys: dict[str, None] = {}
+    total = best[last][0] if last is not None else 0.0
+    while last is not None:
+        leaf = view.tree.tasks[last]
+        after, last = last, best[last][1]
+        if last is not None:
+            for item in leaf.record.spec.inputs:
+                obj = view.objects.get(item.id[1])
+                if obj is not None and obj.task is not None and obj.task.spec.id[1] == last:
+                    keys[view.shown_object(item.id[1]) or ""] = None
+        keys[view.shown(view.tree.tasks[after])] = None
+    keys.pop("", None)
+    return {"keys": list(keys), "seconds": total}
+
+
+def _seconds(leaf: TaskLeaf, now: float) -> float:
+    info = leaf.record.info
+    if info is not None and info.duration is not None:
+        return info.duration
+    return max(0.0, now - leaf.began) if leaf.state == "running" and leaf.began is not None else 0.0

@@ -1,0 +1,47 @@
+"""What the view needs of the client's records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.state_styles import NEW
+from rain.common.states import DataObjectState, TaskState
+
+
+class ObjectLike(Protocol):
+    """A data object, as `rain.client.core.session_mirror.ObjectRecord` is one."""
+
+    spec: ObjectSpec
+    state: DataObjectState | None
+    info: ObjectInfo | None
+    kept: bool
+    hidden: bool
+
+    @property
+    def task(self) -> TaskLike | None:
+        """Who makes it; None of constants."""
+
+
+class TaskLike(Protocol):
+    """A task, as `rain.client.core.session_mirror.TaskRecord` is one."""
+
+    spec: TaskSpec
+    state: TaskState | None
+    info: TaskInfo | None
+    error: TaskError | None
+
+    @property
+    def outputs(self) -> Sequence[ObjectLike]:
+        """What it makes."""
+
+
+TASK_WORDS: dict[TaskState | None, str] = {None: NEW, **{state: state.value for state in TaskState}}
+OBJECT_WORDS: dict[DataObjectState | None, str] = {None: NEW, **{state: state.value for state in DataObjectState}}
+
+
+def title(record: TaskLike) -> str:
+    """A task in a word or two."""
+    spec = record.spec
+    return spec.name if spec.name is not None else spec.task_type.rpartition("/")[2] or spec.task_type

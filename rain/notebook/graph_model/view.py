@@ -1,0 +1,555 @@
+"""`View`: what of a session is visible, and what has changed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from rain.common.state_styles import LOOKS, NEW
+from rain.notebook.graph_model.lanes import Lanes
+from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike, title
+from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
+
+NODES_MAX = 500
+"""Sessions with more tasks and objects are shown as groups."""
+OUTPUTS_MAX = 24
+"""Outputs of one task that are nodes of their own."""
+ERROR_CHARS_MAX = 300
+_SETTLED = frozenset(("finished", "failed", "cancelled"))
+_ESTIMATE_TASKS_MIN = 3
+
+_LOOKS = {name: msgspec.structs.asdict(look) for name, look in LOOKS.items()}
+
+
+class View:
+    """What one session looks like; see the package's text.
+
+    Parameters
+    ----------
+    session_id : int
+    name : str
+    nodes_max : int
+        More tasks and objects than this are shown as groups.
+    """
+
+    def __init__(self, session_id: int, name: str, nodes_max: int = NODES_MAX) -> None:
+        self.tree = Tree()
+        self._lanes = Lanes()
+        self._ran: list[TaskLeaf] = []  # in no lane yet
+        self.objects: dict[int, ObjectLike] = {}
+        """All objects that are seen, by number."""
+        self.running: dict[int, TaskLeaf] = {}
+        self.version = 0
+        self._session: dict[str, Any] = {"id": session_id, "name": name, "word": "open", "note": ""}
+        self._nodes_max = nodes_max
+        self._opened: set[str] = set()
+        self._closed: set[str] = set()
+        self._began: float | None = None
+        self._ended: float | None = None
+        self._busy: tuple[float, int] | None = None  # since when there is work, and how much was done by then
+        # what is visible
+        self._cut = 0  # raised whenever what is visible of something already there becomes another thing
+        self._cut_for: tuple[Any, ...] = ()
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._frames: list[dict[str, Any]] = []
+        self._arcs: dict[tuple[str, str], list[Any]] = {}
+        self._number = self._told = 0
+        self.outdated = False
+        """Whether groups and arcs stand for more than was told. That is told in a delta without growth, so that the
+        browser need not lay out anew each time that a group grows."""
+        # what is new since the last delta
+        self._fresh: list[TaskLeaf] = []  # tasks whose arcs are not drawn
+        self._grown = True
+        self._changed: set[str] = set()
+        self._session_changed = False
+        self._anything = True
+
+    # -- news -----------------------------------------------------------------------------------
+
+    def fold(self, tasks: Iterable[TaskLike], objects: Iterable[ObjectLike], now: float) -> None:
+        """Take in what was made or has changed.
+
+        Parameters
+        ----------
+        tasks, objects : iterable of records
+            Constants and functions go first, so that tasks find what they use.
+        now : float
+            Seconds since the epoch.
+        """
+        for obj in objects:
+            self._fold_object(obj)
+        for task in tasks:
+            self._fold_task(task, now)
+        self._changed |= self.tree.settle()
+        self._anything = True
+
+    def end(self, word: str, note: str) -> None:
+        """The session is over: `word` (``"closed"``, …) and why."""
+        self._session = {**self._session, "word": word, "note": note}
+        self._session_changed = self._anything = True
+
+    def note(self, text: str) -> None:
+        """What stands in the way of an open session; empty if nothing does."""
+        if text != self._session["note"] and self._session["word"] == "open":
+            self._session = {**self._session, "note": text}
+            self._session_changed = self._anything = True
+
+    def _fold_object(self, record: ObjectLike) -> None:
+        number = record.spec.id[1]
+        if record.task is not None:
+            key = f"o{number}"
+            if key in self._nodes:
+                self._changed.add(key)
+            return
+        if record.hidden:
+            if number not in self.tree.functions:
+                self.tree.functions[number] = (record.spec.label or "").rpartition(".")[2]
+            return
+        leaf = self.tree.constants.get(number)
+        if leaf is None:
+            leaf = self.tree.add_constant(record)
+            self.objects[number] = record
+            self._grown = True
+        state = OBJECT_WORDS[record.state]
+        if state != leaf.state:
+            self.tree.change_constant(leaf, state)
+        self._changed.add(leaf.key)
+
+    def _fold_task(self, record: TaskLike, now: float) -> None:
+        leaf = self.tree.tasks.get(record.spec.id[1])
+        state = TASK_WORDS[record.state]
+        if leaf is None:
+            leaf = self.tree.add_task(record)
+            for output in record.outputs:
+                self.objects[output.spec.id[1]] = output
+            self._fresh.append(leaf)
+            self._grown = True
+            self._moved(leaf, NEW, state, now)
+        elif state != leaf.state:
+            before = leaf.state
+            if before in _SETTLED:
+                self._line_up()  # before it has run again
+            self.tree.change_task(leaf, state)
+            self._moved(leaf, before, state, now)
+        if leaf.key in self._nodes:
+            self._changed.add(leaf.key)
+            self._changed.update([f"o{output.spec.id[1]}" for output in record.outputs[:OUTPUTS_MAX]])
+
+    def _moved(self, leaf: TaskLeaf, before: str, state: str, now: float) -> None:
+        """Keep clocks and lanes."""
+        number = leaf.record.spec.id[1]
+        if before == "running":
+            self.running.pop(number, None)
+        if state == NEW:
+            return
+        info = leaf.record.info
+        began = info.start_time if info is not None and state in _SETTLED else None
+        if before == NEW and began is not None and info is not None:  # over before anybody looked: its clock counts
+            now = began + (info.duration or 0.0)
+            self._began = began if self._began is None else min(began, self._began)
+        if self._began is None:
+            self._began = now
+        if state == "running":
+            leaf.began = now
+            self.running[number] = leaf
+        elif state in _SETTLED:
+            self._ended = now if self._ended is None else max(now, self._ended)
+            if info is not None and began is not None:
+                self._ran.append(leaf)
+
+    @property
+    def lanes(self) -> Lanes:
+        """When which task ran on which governor."""
+        self._line_up()
+        return self._lanes
+
+    def _line_up(self) -> None:
+        for leaf in self._ran:
+            info, number = leaf.record.info, leaf.record.spec.id[1]
+            if info is not None and info.start_time is not None and leaf.state in _SETTLED:
+                self._lanes.add(info.governor or "", info.start_time, info.duration or 0.0, leaf.state, number)
+        self._ran = []
+
+    # -- opening --------------------------------------------------------------------------------
+
+    def open(self, key: str) -> bool:
+        """Show what is inside a group or part; whether there is one with that key."""
+        return self._turn(key, self._opened, self._closed)
+
+    def close(self, key: str) -> bool:
+        """Show a group or part as one node."""
+        return self._turn(key, self._closed, self._opened)
+
+    def _turn(self, key: str, into: set[str], out_of: set[str]) -> bool:
+        if self.tree.find(key) is None or key == self.tree.root.key:
+            return False
+        into.add(key)
+        out_of.discard(key)
+        self._grown = self._anything = True
+        return True
+
+    @property
+    def grouped(self) -> bool:
+        """Whether there is too much to show all of it."""
+        return self.tree.size > self._nodes_max
+
+    def _is_open(self, node: Counted) -> bool:
+        if node is self.tree.root:
+            return True
+        if node.key in self._closed:
+            return False
+        return node.key in self._opened or not self.grouped or self._is_transparent(node)
+
+    def _is_transparent(self, node: Counted) -> bool:
+        """Whether an open group is not drawn as a frame: it says nothing, or there is no need for it."""
+        if isinstance(node, Group) and len(node.members) <= 1:
+            return True
+        return not self.grouped and not (isinstance(node, Group) and node.kind not in (FUNCTION, DATA))
+
+    # -- what is visible ------------------------------------------------------------------------
+
+    def shown(self, leaf: Leaf) -> str:
+        """The key of what is visible of a task or constant: itself, or the outermost closed group around it."""
+        above = leaf.above
+        return (above.shown if above.cut == self._cut else self._closed_around(above)) or leaf.key
+
+    def _closed_around(self, node: Counted) -> str | None:
+        """The key of the outermost closed group around the members of `node`; None if all are open."""
+        if node.cut != self._cut:
+            around = self._closed_around(node.above) if node.above is not None else None
+            node.shown = around or (None if self._is_open(node) else node.key)
+            node.cut = self._cut
+        return node.shown
+
+    def shown_object(self, number: int) -> str | None:
+        """The key of what is visible of an object; None if there is no such object."""
+        record = self.objects.get(number)
+        if record is None:
+            return None
+        if record.task is None:
+            return self.shown(self.tree.constants[number])
+        leaf = self.tree.tasks.get(record.task.spec.id[1])
+        if leaf is None:
+            return None
+        shown = self.shown(leaf)
+        return shown if shown != leaf.key else self._output_key(leaf.record, number)
+
+    def _output_key(self, task: TaskLike, number: int) -> str:
+        outputs = task.outputs
+        if len(outputs) > OUTPUTS_MAX and number not in [out.spec.id[1] for out in outputs[:OUTPUTS_MAX]]:
+            return f"t{task.spec.id[1]}.more"
+        return f"o{number}"
+
+    def _look_again(self) -> None:
+        """Bring nodes, frames and arcs up to date."""
+        cut_for = (self.grouped, frozenset(self._opened), frozenset(self._closed), self.tree.divisions, self._alone())
+        if cut_for != self._cut_for:
+            self._cut_for = cut_for
+            self._cut += 1
+            self._arcs = {}
+            self._fresh = list(self.tree.tasks.values())
+        before, frames, arcs = self._nodes, self._frames, len(self._arcs)
+        self._nodes, self._frames = {}, []
+        self._draw(self.tree.root, None)
+        drawn = 0
+        for leaf in self._fresh:
+            drawn += self._draw_arcs(leaf)
+        grown = bool(self._fresh)
+        self._fresh = []
+        self._grown = False
+        if drawn or arcs != len(self._arcs) or frames != self._frames or _shape(before) != _shape(self._nodes):
+            self._renumber()
+            self._changed.update(self._nodes.keys() - before.keys())
+        elif grown or before != self._nodes:
+            self.outdated = True
+
+    def _renumber(self) -> None:
+        """The topology is another one."""
+        self._number += 1
+        self.outdated = False
+
+    def _alone(self) -> int:
+        """How many groups have one member: when another comes, they are no longer transparent."""
+        return sum(len(group.members) <= 1 for group in self.tree.groups.values()) if self.grouped else 0
+
+    def _draw(self, around: Group | Part, frame: str | None) -> None:
+        group = around.group if isinstance(around, Part) else around
+        for inside in group.inside(around if isinstance(around, Part) else None):
+            if isinstance(inside, Leaf):
+                self._draw_leaf(inside, frame)
+            elif not self._is_open(inside):
+                self._nodes[inside.key] = {
+                    "key": inside.key,
+                    "kind": "group",
+                    "label": label_of(inside),
+                    "tasks": 0 if is_data(inside) else inside.total,
+                    "objects": inside.objects,
+                    "in": frame,
+                }
+            elif self._is_transparent(inside):
+                self._draw(inside, frame)
+            else:
+                self._frames.append({"key": inside.key, "label": label_of(inside), "in": frame})
+                self._draw(inside, inside.key)
+
+    def _draw_leaf(self, leaf: Leaf, frame: str | None) -> None:
+        if not isinstance(leaf, TaskLeaf):
+            self._draw_object(leaf.record, frame)  # type: ignore[arg-type]
+            return
+        record = leaf.record
+        name = title(record)
+        self._nodes[leaf.key] = {
+            "key": leaf.key,
+            "kind": "task",
+            "label": name.rpartition("/")[2] or name if frame is not None else name,
+            "type": record.spec.task_type,
+            "in": frame,
+        }
+        for output in record.outputs[:OUTPUTS_MAX]:
+            self._draw_object(output, frame)
+        more = len(record.outputs) - OUTPUTS_MAX
+        if more > 0:
+            key = f"{leaf.key}.more"
+            label = f"{more} more objects"
+            self._nodes[key] = {"key": key, "kind": "group", "label": label, "tasks": 0, "objects": more, "in": frame}
+
+    def _draw_object(self, record: ObjectLike, frame: str | None) -> None:
+        key = f"o{record.spec.id[1]}"
+        self._nodes[key] = {
+            "key": key,
+            "kind": "object",
+            "label": record.spec.label or "",
+            "directory": record.spec.data_type == "dir",
+            "in": frame,
+        }
+
+    def _draw_arcs(self, leaf: TaskLeaf) -> int:
+        """Add the arcs of a task; how many are new."""
+        arcs, before = self._arcs, len(self._arcs)
+        record = leaf.record
+        head = self.shown(leaf)
+        alone = head == leaf.key
+        for index, item in enumerate(record.spec.inputs):
+            tail = self.shown_object(item.id[1])
+            if tail is None or tail == head:
+                continue
+            arc = arcs.get((tail, head))
+            if arc is not None:
+                arc[3] += 1
+                arc[2] = ""
+            else:
+                arcs[tail, head] = [tail, head, _arc(index, item.label) if alone and tail[0] == "o" else "", 1]
+        if alone:
+            for index, output in enumerate(record.outputs):
+                key = self._output_key(record, output.spec.id[1])
+                arc = arcs.get((head, key))
+                if arc is not None:
+                    arc[3] += 1
+                    arc[2] = ""
+                else:
+                    arcs[head, key] = [head, key, _arc(index, output.spec.label), 1]
+        return len(arcs) - before
+
+    # -- what is told ---------------------------------------------------------------------------
+
+    def topology(self) -> dict[str, Any]:
+        """Nodes, arcs and frames as they were last told; a field ``dot`` is added by whoever sends it."""
+        return {
+            "number": self._number,
+            "nodes": list(self._nodes.values()),
+            "arcs": [list(arc) for arc in self._arcs.values()],
+            "frames": list(self._frames),
+        }
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """All that is visible now. The next delta tells again what changed since the last one, as others need it."""
+        if self._grown:
+            self._look_again()
+        return {
+            "version": self.version,
+            "session": self._session,
+            "looks": _LOOKS,
+            "topology": self.topology(),
+            "status": self._statuses(self._nodes),
+            "summary": self.summary(now),
+        }
+
+    def delta(self, now: float) -> dict[str, Any] | None:
+        """What has changed since the last delta; None if nothing has."""
+        if not self._anything:
+            return None
+        if self._grown:
+            self._look_again()
+        elif self.outdated:
+            self._renumber()
+        base, self.version = self.version, self.version + 1
+        told: dict[str, Any] = {"version": self.version, "base": base}
+        if self._number != self._told:
+            self._told = self._number
+            told["topology"] = self.topology()
+        visible = self._changed & self._nodes.keys() if len(self._changed) > len(self._nodes) else self._changed
+        told["status"] = self._statuses(visible)
+        told["summary"] = self.summary(now)
+        if self._session_changed:
+            told["session"] = self._session
+        self._changed.clear()
+        self._session_changed = False
+        self._anything = self.outdated
+        return told
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """Id, name, and whether it is open."""
+        return self._session
+
+    def summary(self, now: float) -> dict[str, Any]:
+        """Counts and clocks of the whole session."""
+        counts = self.tree.root.counts
+        done = sum(counts.get(state, 0) for state in _SETTLED)
+        left = sum(counts.values()) - done - counts.get(NEW, 0)
+        ticking = left > 0 and self._session["word"] == "open"
+        elapsed = remaining = None
+        if self._began is not None:
+            elapsed = max(0.0, (now if ticking else self._ended or self._began) - self._began)
+            remaining = self._remaining(done, left, now) if ticking else None
+        if not ticking:
+            self._busy = None
+        return {
+            "tasks": {state: count for state, count in counts.items() if count},
+            "objects": self.tree.objects,
+            "elapsed": elapsed,
+            "remaining": remaining,
+            "ticking": ticking,
+        }
+
+    def _remaining(self, done: int, left: int, now: float) -> float | None:
+        """Seconds until all is done, by the pace since there was last nothing to do."""
+        if self._busy is None:
+            self._busy = (self._began or now, 0) if self._ended is None else (now, done)
+        since, before = self._busy
+        return (now - since) * left / (done - before) if done - before >= _ESTIMATE_TASKS_MIN else None
+
+    def _statuses(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The status of each of these nodes that are visible."""
+        return {key: status for key in keys if key in self._nodes and (status := self._status(key)) is not None}
+
+    def _status(self, key: str) -> dict[str, Any] | None:
+        kind, number = key[0], key[1:]
+        if kind == "t" and number.isdigit():
+            return task_status(self.tree.tasks[int(number)])
+        if kind == "t":
+            task = self.tree.tasks[int(number.partition(".")[0])].record
+            return _objects_status(task.outputs[OUTPUTS_MAX:])
+        if kind == "o":
+            return object_status(self.objects[int(number)])
+        group = self.tree.find(key)
+        if group is None:
+            return None
+        counts = {state: count for state, count in group.counts.items() if count}
+        return {"s": group.state, "c": counts}
+
+    # -- looking things up ----------------------------------------------------------------------
+
+    def task(self, key: str) -> TaskLeaf | None:
+        """The task with that key, visible or not."""
+        return self.tree.tasks.get(int(key[1:])) if key[:1] == "t" and key[1:].isdigit() else None
+
+    def object(self, key: str) -> ObjectLike | None:
+        """The object with that key, visible or not."""
+        return self.objects.get(int(key[1:])) if key[:1] == "o" and key[1:].isdigit() else None
+
+    def tasks_in(self, key: str) -> Iterator[TaskLeaf]:
+        """The tasks of a group or part, or the task with that key."""
+        leaf = self.task(key)
+        if leaf is not None:
+            yield leaf
+            return
+        found = self.tree.find(key)
+        if found is None:
+            return
+        group, begin, end = (found.group, found.begin, found.end + 1) if isinstance(found, Part) else (found, 0, None)
+        waiting: list[Leaf | Group] = list(group.members[begin:end])
+        while waiting:
+            member = waiting.pop()
+            if isinstance(member, Group):
+                waiting.extend(member.members)
+            elif isinstance(member, TaskLeaf):
+                yield member
+
+
+def _shape(nodes: dict[str, dict[str, Any]]) -> list[tuple[str, str, str | None]]:
+    """What a layout depends on."""
+    return [(key, node["kind"], node["in"]) for key, node in nodes.items()]
+
+
+def task_status(leaf: TaskLeaf) -> dict[str, Any]:
+    """What a node of a task shows."""
+    record, status = leaf.record, {"s": leaf.state}
+    told: dict[str, Any] = status
+    info, error = record.info, record.error
+    if info is not None:
+        if info.duration is not None and leaf.state in _SETTLED:
+            told["d"] = round(info.duration, 6)
+        if info.governor:
+            told["g"] = info.governor
+        if info.attempts > 1:
+            told["n"] = info.attempts
+        if info.start_time is not None and leaf.state in _SETTLED:
+            told["t"] = info.start_time
+    if leaf.state == "running" and leaf.began is not None:
+        told["t"] = leaf.began
+    if error is not None and leaf.state in ("failed", "cancelled"):
+        told["e"] = first_line(error.message)
+    return told
+
+
+def object_status(record: ObjectLike) -> dict[str, Any]:
+    """What a node of an object shows."""
+    told: dict[str, Any] = {"s": OBJECT_WORDS[record.state]}
+    info = record.info
+    if info is not None and info.size is not None:
+        told["z"] = info.size
+    if record.kept:
+        told["k"] = True
+    kind = (info.content_type if info is not None else None) or record.spec.content_type
+    if kind:
+        told["c"] = kind
+    return told
+
+
+def _objects_status(records: Iterable[ObjectLike]) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for record in records:
+        word = OBJECT_WORDS[record.state]
+        counts[word] = counts.get(word, 0) + 1
+    return {"s": max(counts, key=lambda word: counts[word], default=NEW), "c": counts}
+
+
+def first_line(text: str) -> str:
+    """What an error says in one line: of a traceback its last line, which names the exception."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    traceback = lines[0].startswith("Traceback")
+    ends = [line for line in lines if not line[0].isspace() and not line.startswith("Traceback")]
+    line = (ends[-1] if ends else lines[-1]) if traceback else lines[0]
+    return line if len(line) <= ERROR_CHARS_MAX else line[: ERROR_CHARS_MAX - 1] + "…"
+
+
+def label_of(node: Counted) -> str:
+    """A group's or a part's name where it is drawn."""
+    if isinstance(node, Part):
+        return f"{node.group.label} {node.begin}-{min(node.end, len(node.group.members) - 1)}".strip()
+    return node.label if isinstance(node, Group) else node.key
+
+
+def is_data(node: Counted) -> bool:
+    """Whether it is a group of constants."""
+    group = node.group if isinstance(node, Part) else node
+    return isinstance(group, Group) and group.kind == DATA
+
+
+def _arc(index: int, label: str | None) -> str:
+    return str(index) if label is None else f"{index}: {label}"

@@ -1,0 +1,255 @@
+"""`Inspection`: answers what a browser asks of one data instance."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rain.common.errors import RainException
+from rain.notebook.inspectors.kinds import Views, guess_content_type, views_of
+from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES, OPENED_MAX
+from rain.notebook.inspectors.parameters import Parameters
+from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable
+from rain.notebook.inspectors.subject import Page, Subject, Viewer
+from rain.notebook.inspectors.viewers.directories import DirectoryViewer
+
+if TYPE_CHECKING:
+    from rain.objects.data_instance import DataInstance
+
+_BY_CLICK_ONLY = "value"
+_NAME_CHARS_MAX = 100
+_EXTENSIONS = {"json": "json", "cbor": "cbor", "arrow": "arrow", "text": "txt", "pickle": "pkl", "cloudpickle": "pkl"}
+_MIME_EXTENSIONS = {"text/csv": "csv", "text/plain": "txt", "image/jpeg": "jpg", "image/svg+xml": "svg"}
+
+
+class _Opened:
+    """A blob or a folder that is being looked at, with the viewers that were made for it."""
+
+    def __init__(self, instance: DataInstance, path: tuple[str, ...]) -> None:
+        self.lock = threading.Lock()
+        self.subject: Subject | None = None
+        self.views: Views = {}
+        self._folder: DirectoryViewer | None = None
+        self._viewers: dict[str, Viewer] = {}
+        if instance.source.is_dir:
+            from rain.objects.inside import NotInside
+
+            inside = "/".join(path)
+            try:
+                if not path:
+                    raise NotInside("the top is a folder")
+                self.subject = Subject(instance.source.file(inside), None, path[-1])
+            except NotInside as error:
+                self._folder = DirectoryViewer(instance.source, inside)
+                if path:
+                    _must_be_folder(instance, inside, error)
+        elif path:
+            raise RainException("this is a blob, not a directory: there is nothing inside")
+        else:
+            label = (instance.spec.label if instance.spec is not None else None) or ""
+            self.subject = Subject(instance.source, instance.content_type, label)
+        if self.subject is not None:
+            self.views = views_of(self.subject)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.views) if self.subject is not None else ["directory"]
+
+    def page(self, view: str, parameters: Parameters) -> Page:
+        if self._folder is not None:
+            return self._folder.page(parameters)
+        if view not in self._viewers:
+            assert self.subject is not None
+            self._viewers[view] = self.views[view](self.subject)
+        return self._viewers[view].page(parameters)
+
+
+def _must_be_folder(instance: DataInstance, inside: str, why: RainException) -> None:
+    """Raise what was wrong with opening a file, unless it is a folder."""
+    from rain.objects.inside import NotInside
+
+    try:
+        instance.source.entries(inside, 0, 1)
+    except NotInside:
+        raise why from None
+
+
+class Inspection:
+    """Looks into one data instance, in ranges: the kernel's side of an inspector.
+
+    Any thread may call; what is asked of the same file is answered one after the other.
+
+    Parameters
+    ----------
+    open : callable
+        ``open() -> DataInstance``; called when something is first asked for, and again when the data could not be had.
+    describe : callable, optional
+        ``describe() -> dict``: what only the client knows for the overview (title, id, holders, maker, digest …).
+
+    Examples
+    --------
+    >>> from rain.common import DataInstance
+    >>> from rain.objects.sources import BytesSource
+    >>> inspection = Inspection(lambda: DataInstance(BytesSource(b"hello"), None))
+    >>> answer, buffers = inspection.page({"view": "text"})
+    >>> answer["page"]["text"], answer["views"]
+    ('hello', ['text', 'hex'])
+    """
+
+    def __init__(self, open: Callable[[], DataInstance], describe: Callable[[], dict[str, Any]] = lambda: {}) -> None:
+        self._open = open
+        self._describe = describe
+        self._lock = threading.Lock()
+        self._instance: DataInstance | None = None
+        self._opened: OrderedDict[tuple[str, ...], _Opened] = OrderedDict()
+
+    def page(self, parameters: dict[str, Any]) -> Page:
+        """The answer to an ``inspect`` message: its data, and buffers.
+
+        Parameters
+        ----------
+        parameters : dict
+            As the browser sent them; anything is checked.
+
+        Raises
+        ------
+        RainException
+            If the parameters are wrong, or what they ask for cannot be shown.
+        """
+        wanted = Parameters.of(parameters)
+        try:
+            instance = self._data()
+            opened = self._at(wanted.path)
+            with opened.lock:
+                view, (page, buffers), note = self._shown(opened, wanted)
+            note = " ".join(filter(None, (note, page.pop("note", ""))))
+            answer = {"overview": self._overview(instance, opened, wanted.path), "views": opened.names, "view": view}
+            return {**answer, "page": page, **({"note": cut(note, 1000)} if note else {})}, buffers
+        except (OSError, MemoryError) as error:
+            self._forget()
+            raise RainException(f"the data cannot be read: {clean(str(error)) or type(error).__name__}") from error
+
+    @staticmethod
+    def _shown(opened: _Opened, wanted: Parameters) -> tuple[str, Page, str]:
+        """The view that is asked for, or the best one that works; then the note says why it is not a better one."""
+        if wanted.view is not None:
+            if wanted.view not in opened.names:
+                raise RainException(f"there is no view {wanted.view!r} of this, but {', '.join(opened.names)}")
+            return wanted.view, opened.page(wanted.view, wanted), ""
+        note = ""
+        names = [name for name in opened.names if name != _BY_CLICK_ONLY]
+        for name in names[:-1]:
+            try:
+                return name, opened.page(name, wanted), note
+            except RainException as error:
+                note = note or f"It is not shown as {name}: {error}"
+        return names[-1], opened.page(names[-1], wanted), note
+
+    def piece(self, parameters: dict[str, Any]) -> Page:
+        """The answer to a ``download`` message: name, size and end, and a buffer of at most 1 MiB.
+
+        Parameters
+        ----------
+        parameters : dict
+            As the browser sent them; anything is checked.
+
+        Raises
+        ------
+        RainException
+            If the parameters are wrong, it is a directory, or the data cannot be had.
+        """
+        wanted = Parameters.of(parameters)
+        try:
+            instance = self._data()
+            subject = self._at(wanted.path).subject
+            if subject is None:
+                raise RainException(
+                    "a directory cannot be downloaded as a whole: open one of its files, or use write(path) in Python"
+                )
+            size = subject.ranges.size
+            offset = min(wanted.offset, size)
+            data = subject.source.read(offset, min(DOWNLOAD_PIECE_BYTES, size - offset)) if offset < size else b""
+            if not data and offset < size:
+                raise RainException(f"the data end after {offset} bytes, though {size} were announced")
+            return {"name": _file_name(instance, wanted.path), "size": size, "end": offset + len(data)}, [data]
+        except OSError as error:
+            self._forget()
+            raise RainException(f"the data cannot be read: {clean(str(error))}") from error
+
+    # -- what is open ------------------------------------------------------------------------------
+
+    def _data(self) -> DataInstance:
+        with self._lock:
+            if self._instance is None:
+                self._instance = self._open()
+            return self._instance
+
+    def _forget(self) -> None:
+        """Open everything anew next time: the data may have gone elsewhere."""
+        with self._lock:
+            self._instance = None
+            self._opened.clear()
+
+    def _at(self, path: tuple[str, ...]) -> _Opened:
+        instance = self._data()
+        with self._lock:
+            found = self._opened.get(path)
+        if found is None:
+            try:
+                found = _Opened(instance, path)
+            except RainException:
+                self._forget()
+                raise
+        with self._lock:
+            found = self._opened.setdefault(path, found)
+            self._opened.move_to_end(path)
+            while len(self._opened) > OPENED_MAX:
+                self._opened.popitem(last=False)
+        return found
+
+    def _overview(self, instance: DataInstance, opened: _Opened, path: tuple[str, ...]) -> dict[str, Any]:
+        spec, info = instance.spec, instance.info
+        facts: dict[str, Any] = {
+            "title": (spec.label or str(spec.id)) if spec is not None else "data",
+            "id": str(spec.id) if spec is not None else None,
+            "content_type": instance.content_type,
+            "data_type": instance.data_type.value,
+            "size": instance.size,
+            "digest": None,
+            "holders": [],
+            "maker": None,
+            "spec_user": spec.user if spec is not None else {},
+            "info_user": info.user,
+        }
+        facts |= self._describe()
+        if path:
+            subject = opened.subject
+            facts["content_type"] = guess_content_type(subject) if subject is not None else None
+            facts["data_type"] = "blob" if subject is not None else "dir"
+            facts["size"] = subject.ranges.size if subject is not None else None
+        size = facts["size"]
+        checked: dict[str, Any] = jsonable(facts)
+        return {**checked, "size": size if isinstance(size, int) else None, "path": list(map(escape_name, path))}
+
+
+def _file_name(instance: DataInstance, path: tuple[str, ...]) -> str:
+    """The name that a download gets: of the file, or the object's label with an extension."""
+    if path:
+        return _plain_name(path[-1])
+    spec, content_type = instance.spec, instance.content_type or ""
+    name = _plain_name((spec.label or "").rpartition("/")[2] if spec is not None else "") or "data"
+    if content_type.startswith("mime/"):
+        mime = content_type[5:]
+        extension = _MIME_EXTENSIONS.get(mime, mime.rpartition("/")[2])
+        extension = extension if extension.isalnum() and len(extension) < 8 else ""
+    else:
+        extension = "txt" if content_type.startswith("text-") else _EXTENSIONS.get(content_type, "")
+    return name if "." in name or not extension else f"{name}.{extension}"
+
+
+def _plain_name(name: str) -> str:
+    """A name without what file systems, or people, are led astray by."""
+    kept = "".join(char if char.isprintable() and char not in '/\\:*?"<>|' else "_" for char in clean(name))
+    return kept.strip(". ")[-_NAME_CHARS_MAX:]

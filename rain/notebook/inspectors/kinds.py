@@ -1,0 +1,190 @@
+"""Which views there are of a blob, the best one first: by its content type, its name, and its first bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from rain.common.content_type import PICKLES
+from rain.notebook.inspectors.subject import Subject, Viewer
+from rain.notebook.inspectors.tree import TreeViewer
+from rain.notebook.inspectors.viewers import arrow_messages, npy_table
+from rain.notebook.inspectors.viewers.arrow_table import ArrowViewer
+from rain.notebook.inspectors.viewers.cbor_tree import CborDocument
+from rain.notebook.inspectors.viewers.csv_table import CsvViewer, looks_like_table
+from rain.notebook.inspectors.viewers.hex_viewer import HexViewer
+from rain.notebook.inspectors.viewers.images import ImageViewer, image_type
+from rain.notebook.inspectors.viewers.json_tree import JsonDocument
+from rain.notebook.inspectors.viewers.npy_table import NpyViewer
+from rain.notebook.inspectors.viewers.pickles import PickleViewer
+from rain.notebook.inspectors.viewers.text import TextViewer, guess_encoding
+from rain.notebook.inspectors.viewers.values import ValueViewer
+
+Maker = Callable[[Subject], Viewer]
+Views = dict[str, Maker]
+
+
+def _json(subject: Subject) -> Viewer:
+    return TreeViewer(JsonDocument(subject.ranges))
+
+
+def _lines(subject: Subject) -> Viewer:
+    return TreeViewer(JsonDocument(subject.ranges, lines=True))
+
+
+def _cbor(subject: Subject) -> Viewer:
+    return TreeViewer(CborDocument(subject.ranges))
+
+
+VIEWERS: dict[str, Views] = {
+    "text": {"text": TextViewer},
+    "json": {"tree": _json, "text": TextViewer},
+    "lines": {"tree": _lines, "text": TextViewer},
+    "csv": {"table": CsvViewer, "text": TextViewer},
+    "text that may be csv": {"text": TextViewer, "table": CsvViewer},
+    "cbor": {"tree": _cbor},
+    "arrow": {"table": ArrowViewer},
+    "npy": {"table": NpyViewer},
+    "image": {"image": ImageViewer},
+    "pickle": {"pickle": PickleViewer, "value": ValueViewer},
+    "bytes": {},
+}
+"""By kind; `hex`, and `text` where the bytes look like it, are there for all."""
+
+CONTENT_TYPES = {"json": "json", "cbor": "cbor", "arrow": "arrow", "text": "text", **dict.fromkeys(PICKLES, "pickle")}
+MIME_TYPES = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "csv",
+    "application/json": "json",
+    "application/x-ndjson": "lines",
+    "application/jsonl": "lines",
+    "application/cbor": "cbor",
+    "application/vnd.apache.arrow.file": "arrow",
+    "application/vnd.apache.arrow.stream": "arrow",
+}
+EXTENSIONS = {
+    "csv": "csv",
+    "tsv": "csv",
+    "tab": "csv",
+    "json": "json",
+    "geojson": "json",
+    "ipynb": "json",
+    "jsonl": "lines",
+    "ndjson": "lines",
+    "cbor": "cbor",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "npy": "npy",
+    "pkl": "pickle",
+    "pickle": "pickle",
+}
+_MIMES_OF_EXTENSIONS = {
+    "png": "mime/image/png",
+    "jpg": "mime/image/jpeg",
+    "jpeg": "mime/image/jpeg",
+    "gif": "mime/image/gif",
+    "webp": "mime/image/webp",
+    "bmp": "mime/image/bmp",
+    "svg": "mime/image/svg+xml",
+    "html": "mime/text/html",
+    "pdf": "mime/application/pdf",
+    "gz": "mime/application/gzip",
+    "zip": "mime/application/zip",
+}
+_TYPES_OF_KINDS = {
+    "csv": "mime/text/csv",
+    "json": "json",
+    "lines": "mime/application/x-ndjson",
+    "cbor": "cbor",
+    "arrow": "arrow",
+    "pickle": "pickle",
+    "text": "text",
+    "text that may be csv": "text",
+}
+_LINES_PARSED_MAX = 3
+_JSON_BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*["\[\]{}tfn\d-])')
+
+
+def guess_content_type(subject: Subject) -> str | None:
+    """The content type that a file inside a directory is likely to have."""
+    named = _MIMES_OF_EXTENSIONS.get(subject.extension)
+    found = image_type(subject.head)
+    return named if named else f"mime/{found}" if found else _TYPES_OF_KINDS.get(kind_of(subject))
+
+
+def kind_of(subject: Subject) -> str:
+    """The key in `VIEWERS`."""
+    declared = subject.content_type or ""
+    if declared in CONTENT_TYPES:
+        return CONTENT_TYPES[declared]
+    if declared.startswith("text-"):
+        return "csv" if EXTENSIONS.get(subject.extension) == "csv" else "text"
+    mime = declared.removeprefix("mime/").partition(";")[0].strip().lower() if declared.startswith("mime/") else ""
+    if mime in MIME_TYPES:
+        return MIME_TYPES[mime]
+    if mime.endswith("+json"):
+        return "json"
+    if mime.startswith("text/"):
+        return "text"
+    return _kind_of_bytes(subject, named=not declared)
+
+
+def _kind_of_bytes(subject: Subject, named: bool) -> str:
+    """By the first bytes, and by the extension where there is no content type that says something else."""
+    head, size = subject.head, subject.ranges.size
+    if image_type(head):
+        return "image"
+    if head.startswith(arrow_messages.MAGIC):
+        return "arrow"
+    if head.startswith(npy_table.MAGIC):
+        return "npy"
+    by_name = EXTENSIONS.get(subject.extension) if named else None
+    if by_name is not None and size:
+        return by_name
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") and (head[1] < 4 or size > 2):
+        return "pickle"
+    encoding = guess_encoding(head, len(head) == size)
+    if encoding is None:
+        return "bytes"
+    if _JSON_BEGINS.match(head) and encoding == "utf-8" and (kind := _kind_of_json(head, size)):
+        return kind
+    # Of 16 and 32 bits per character there are no tables here.
+    if encoding in ("utf-8", "iso8859-1", "cp1252") and looks_like_table(head.decode(encoding, "replace")):
+        return "text that may be csv"
+    return "text"
+
+
+def _kind_of_json(head: bytes, size: int) -> str | None:
+    """Small documents are parsed to know; of large ones the beginning has to do."""
+    whole = len(head) == size
+    lines = [line for line in head.splitlines() if line.strip()]
+    if whole and _parses(head):
+        return "json"
+    some = lines if whole else lines[:-1][:_LINES_PARSED_MAX]  # the last one may be cut off
+    if len(lines) > 1 and some and all(map(_parses, some)):
+        return "lines"
+    return None if whole else "json"
+
+
+def _parses(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def views_of(subject: Subject) -> Views:
+    """The views of a blob by name, the best one first."""
+    kind = kind_of(subject)
+    views = dict(VIEWERS[kind])
+    if "text" not in views and subject.ranges.size:
+        if guess_encoding(subject.head, len(subject.head) == subject.ranges.size) is not None:
+            views["text"] = TextViewer
+    elif not subject.ranges.size and kind in ("bytes", "text"):
+        views["text"] = TextViewer
+    views["hex"] = HexViewer
+    return views

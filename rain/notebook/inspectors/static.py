@@ -1,0 +1,120 @@
+"""What a saved notebook keeps of a data instance: a few lines of plain text, the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rain.common.errors import RainException
+from rain.common.formatting import size_text
+from rain.notebook.inspectors.inspection import Inspection
+from rain.notebook.inspectors.limits import STATIC_LINE_CHARS, STATIC_LINES
+from rain.notebook.inspectors.sanitize import cut, visible
+
+if TYPE_CHECKING:
+    from rain.objects.data_instance import DataInstance
+
+_COLUMNS = 8
+_WIDTH_CHARS = 16
+
+
+def static_text(instance: DataInstance) -> str:
+    """A data instance in some lines: what it is, and how it begins. Control characters are escaped.
+
+    Parameters
+    ----------
+    instance : DataInstance
+
+    Examples
+    --------
+    >>> from rain.common import DataInstance
+    >>> from rain.objects.sources import BytesSource
+    >>> print(static_text(DataInstance(BytesSource(b"one\\ntwo\\n"), None)))
+    data: no content type, 8 bytes
+      one
+      two
+    """
+    return text_of_page(title_of(instance), first_page(instance)[0])
+
+
+def title_of(instance: DataInstance) -> str:
+    """Name, kind and size of a data instance in a line."""
+    label = instance.spec.label if instance.spec is not None else None
+    kind = "directory" if instance.source.is_dir else instance.content_type or "no content type"
+    return f"{cut(label, 60) if label else 'data'}: {cut(kind, 60)}, {size_text(instance.size)}"
+
+
+def first_page(instance: DataInstance) -> tuple[dict[str, Any] | None, Sequence[bytes]]:
+    """What an inspector opens with, and its buffers; None if that cannot be shown."""
+    try:
+        return Inspection(lambda: instance).page({})
+    except RainException:
+        return None, ()
+
+
+def text_of_page(title: str, answer: dict[str, Any] | None) -> str:
+    """`title`, and below it the beginning of what `first_page` gave, in some lines."""
+    lines = [] if answer is None else _LINES[answer["view"]](answer["page"])
+    more = ["…"] if len(lines) > STATIC_LINES else []
+    shown = [cut(visible(line), STATIC_LINE_CHARS) for line in lines[:STATIC_LINES]]
+    return "\n".join([visible(title), *(f"  {line}".rstrip() for line in shown + more)])
+
+
+def _text(page: dict[str, Any]) -> list[str]:
+    return [line.expandtabs() for line in page["text"].splitlines()[: STATIC_LINES + 1]]
+
+
+def _hex(page: dict[str, Any]) -> list[str]:
+    return [f"{offset:08x}  {row:<47}  {text}" for offset, row, text in page["rows"][: STATIC_LINES + 1]]
+
+
+def _tree(page: dict[str, Any]) -> list[str]:
+    node = page["node"]
+    if node["children"] is None or (node["text"] and len(node["text"]) < STATIC_LINE_CHARS):
+        return [node["text"]]
+    lines = []
+    for child in node["children"][: STATIC_LINES + 1]:
+        size = "" if child["count"] is None else f" of {child['count']}"
+        lines.append(f"{cut(child['label'], 40)}: {child['text'] or child['kind'] + size}")
+    return lines
+
+
+def _table(page: dict[str, Any]) -> list[str]:
+    names = [column["name"] for column in page["columns"]]
+    grid = [["", *names[:_COLUMNS]]]
+    for label, row in zip(page["index"][:STATIC_LINES], page["rows"][:STATIC_LINES], strict=False):
+        grid.append([label, *row[:_COLUMNS]])
+    width = max(map(len, grid))
+    cells = [[cut(visible(value), _WIDTH_CHARS) for value in row] + [""] * (width - len(row)) for row in grid]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(value.rjust(size) for value, size in zip(row, widths, strict=True)) for row in cells]
+    return lines if len(names) <= _COLUMNS else [f"{line}  …" for line in lines]
+
+
+def _image(page: dict[str, Any]) -> list[str]:
+    return [f"{page['mime']}, {page['width']} x {page['height']} pixels" if "width" in page else page["mime"]]
+
+
+def _directory(page: dict[str, Any]) -> list[str]:
+    lines = []
+    for entry in page["entries"][: STATIC_LINES + 1]:
+        if entry["kind"] == "file":
+            lines.append(f"{entry['name']}  {size_text(entry['size'])}")
+        else:
+            lines.append(f"{entry['name']}/" if entry["kind"] == "dir" else f"{entry['name']} -> {entry['target']}")
+    return lines
+
+
+def _pickle(page: dict[str, Any]) -> list[str]:
+    return [f"{name}: {text}" for name, text in page["summary"]]
+
+
+_LINES = {
+    "text": _text,
+    "hex": _hex,
+    "tree": _tree,
+    "table": _table,
+    "image": _image,
+    "directory": _directory,
+    "pickle": _pickle,
+}

@@ -1,0 +1,193 @@
+"""Documents as trees that are opened node by node: where children begin is found out as far as they are shown.
+
+Theory of operation
+-------------------
+A document knows how its format is written; a `Box` is what is known of one container: where each child that was passed
+so far begins and ends, and how to go on from there. `advance` goes on until there are as many children as are to be
+shown, the container ends, or the allowance of the request is used up; the next request goes on from the same place. So
+nothing is read twice, and nothing beyond what is shown, whatever the size of the document.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections import OrderedDict
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.notebook.inspectors.limits import TREE_PAGE_CHILDREN
+from rain.notebook.inspectors.parameters import Parameters
+from rain.notebook.inspectors.ranges import Ranges
+from rain.notebook.inspectors.sanitize import cut
+from rain.notebook.inspectors.subject import Allowance, Page
+
+_CHILDREN_MAX = 2_000_000
+"""Children of one node whose places are remembered."""
+_BOXES_MAX = 1000
+
+
+class Box:
+    """What is known of a container.
+
+    Attributes
+    ----------
+    kind : str
+    keys, starts, ends : array of int
+        Positions of the children; the last one's end may not be known yet. Keys are there only where there are keys.
+    count : int or None
+        Where the format says it, or all children have been passed.
+    position : int
+        Where to go on.
+    state : Any
+        How to go on, the document's own.
+    done : bool
+    error : str
+        Why it cannot go on.
+    """
+
+    __slots__ = ("count", "done", "ends", "error", "keys", "kind", "position", "starts", "state")
+
+    def __init__(self, kind: str, position: int, count: int | None = None) -> None:
+        self.kind = kind
+        self.position = position
+        self.count = count
+        self.keys = array("Q")
+        self.starts = array("Q")
+        self.ends = array("Q")
+        self.state: Any = None
+        self.done = False
+        self.error = ""
+
+    def end(self, number: int) -> int | None:
+        """Where a child ends, where that is known."""
+        return self.ends[number] if number < len(self.ends) else None
+
+    def stop(self, error: str = "") -> None:
+        """All children that can be found have been."""
+        self.done = True
+        self.error = error
+        if not error:
+            self.count = len(self.starts)
+
+
+class Document(ABC):
+    """A format.
+
+    Parameters
+    ----------
+    ranges : Ranges
+    """
+
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges = ranges
+
+    @abstractmethod
+    def root(self) -> int:
+        """Where the outermost value begins."""
+
+    @abstractmethod
+    def open(self, start: int) -> Box | None:
+        """A new box for the container that begins there; None for other values."""
+
+    @abstractmethod
+    def advance(self, box: Box, count: int, allowance: Allowance) -> None:
+        """Find children until there are `count`, or there are no more, or the allowance is used up."""
+
+    @abstractmethod
+    def describe(self, start: int, end: int | None, long: bool) -> dict[str, Any]:
+        """``kind``, ``text`` and ``count`` of the value that begins there."""
+
+    @abstractmethod
+    def label(self, box: Box, number: int) -> str:
+        """The key or number of a child."""
+
+    @abstractmethod
+    def behind(self, position: int) -> str:
+        """What is behind the outermost value, which ends at `position`, in words; empty if nothing is."""
+
+    note = ""
+    """What is to be said of the document as a whole."""
+
+
+class TreeViewer:
+    """Pages of at most `TREE_PAGE_CHILDREN` children of a node.
+
+    Parameters
+    ----------
+    document : Document
+    """
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._boxes: OrderedDict[int, Box] = OrderedDict()
+        self._asked = False
+
+    def page(self, parameters: Parameters) -> Page:
+        allowance = Allowance(self._document.ranges, not self._asked)
+        self._asked = True
+        start, end, label = self._document.root(), None, ""
+        for step in parameters.at:
+            start, end, label = self._child(start, step, allowance)
+        node = self._node(label, start, end, True)
+        box = self._box(start)
+        if box is not None:
+            node |= self._children(box, parameters.offset, allowance, not parameters.at)
+        page = {"at": list(parameters.at), "node": node}
+        return {**page, **({"note": self._document.note} if self._document.note else {})}, []
+
+    def _box(self, start: int) -> Box | None:
+        box = self._boxes.get(start) or self._document.open(start)
+        if box is not None:
+            self._boxes[start] = box
+            self._boxes.move_to_end(start)
+            if len(self._boxes) > _BOXES_MAX:
+                self._boxes.popitem(last=False)
+        return box
+
+    def _node(self, label: str, start: int, end: int | None, long: bool) -> dict[str, Any]:
+        return {"label": label, **self._document.describe(start, end, long), "offset": 0, "children": None}
+
+    def _children(self, box: Box, offset: int, allowance: Allowance, outermost: bool) -> dict[str, Any]:
+        if offset > _CHILDREN_MAX:
+            raise RainException(f"of one node {_CHILDREN_MAX:,} children at most are shown; see the text or the bytes")
+        # One more than is shown, so that the end of the last one is known, and whether there is another.
+        self._document.advance(box, offset + TREE_PAGE_CHILDREN + 1, allowance)
+        if outermost and box.done and not box.error:
+            box.error = self._document.behind(box.position)
+        offset = min(offset, len(box.starts))
+        children = [
+            self._node(self._document.label(box, number), box.starts[number], box.end(number), False)
+            for number in range(offset, min(offset + TREE_PAGE_CHILDREN, len(box.starts)))
+        ]
+        count = box.count
+        if box.error and offset + len(children) == len(box.starts):
+            error = {"label": "", "kind": "error", "text": box.error, "count": 0, "offset": 0, "children": None}
+            children.append(error)
+            count = len(box.starts) + 1
+        return {"count": count, "offset": offset, "children": children}
+
+    def _child(self, start: int, step: int | str, allowance: Allowance) -> tuple[int, int | None, str]:
+        box = self._box(start)
+        if box is None:
+            raise RainException(f"there is nothing below the node that step {cut(repr(step), 60)} leads from")
+        number = step if isinstance(step, int) else self._find(box, step, allowance)
+        if number < _CHILDREN_MAX:
+            self._document.advance(box, number + 1, allowance)
+        if number >= len(box.starts):
+            why = "there is none" if box.done else "what is before it has not been read yet"
+            raise RainException(f"child {number} of this node cannot be shown: {box.error or why}")
+        return box.starts[number], box.end(number), self._document.label(box, number)
+
+    def _find(self, box: Box, key: str, allowance: Allowance) -> int:
+        """The position of the first child with this label."""
+        number = 0
+        while number < _CHILDREN_MAX:
+            if number == len(box.starts):
+                self._document.advance(box, number + TREE_PAGE_CHILDREN, allowance)
+            if number == len(box.starts):
+                break
+            if self._document.label(box, number) == key:
+                return number
+            number += 1
+        raise RainException(f"no child called {cut(repr(key), 80)} was found in this node as far as it was read")

@@ -1,0 +1,1 @@
+"""Viewers: what an inspector shows of one kind of content."""

@@ -1,0 +1,280 @@
+"""What the line magics do, as plain functions."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rain.client.active_session import get_active_session
+from rain.client.data import DataObject
+from rain.client.operations import session_operations
+from rain.client.report.progress import with_bar
+from rain.client.task import Task
+from rain.common import display_hooks
+from rain.common.errors import RainException
+from rain.notebook.magics.execution_namespace import current_shell
+from rain.notebook.magics.table import governors_text, tasks_text
+from rain.objects.data_instance import DataInstance
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.session import Session
+
+PATIENCE_S = 0.25
+"""Only longer waits show a progress bar."""
+_opened: Client | None = None  # what `connect` opened last
+
+
+def connect(address: str | None = None, *, local: int | bool = False, session: str | None = None) -> Session:
+    """Connect to a server, or start a private cluster, and open a default session; what ``%rain_connect`` does.
+
+    What an earlier call opened is closed, once the new connection stands.
+
+    Parameters
+    ----------
+    address : str, optional
+        ``host`` or ``host:port``. With neither this nor `local` it is the server that you started on this machine, or
+        a private cluster if there is none.
+    local : int or bool
+        Start a private cluster: with so many cpus, or (True) all of this machine's.
+    session : str, optional
+        Its name. A persistent session of that name at the server is gone on with.
+
+    Returns
+    -------
+    Session
+
+    Raises
+    ------
+    RainException
+        If that is impossible; what was open before stays so.
+
+    Examples
+    --------
+    >>> session = connect(local=2, session="words")
+    >>> session.name
+    'words'
+    >>> disconnect()
+    """
+    return open_session(address, local, session)[0]
+
+
+def open_session(address: str | None, local: int | bool, name: str | None) -> tuple[Session, str]:
+    """The new default session, and a line about it."""
+    global _opened
+    from rain.client.client import Client
+
+    if address is not None and local is not False:
+        raise RainException("give an address or ask for a private cluster, not both")
+    if local is False and address is None and not _has_own_server():
+        local = True
+    if local is False:
+        client = Client() if address is None else Client(address)
+        what = f"Connected to {client.address}"
+    else:
+        client = Client.local(None if local is True else local)
+        cpus = sum(int(governor["resources"].get("cpus", 0)) for governor in client.get_server_info()["governors"])
+        what = f"Started a private cluster with {cpus} {'cpu' if cpus == 1 else 'cpus'} at {client.address}"
+    try:
+        session, verb = _session(client, name)
+        session.set_as_default()
+    except BaseException:
+        client.close()
+        raise
+    text = f"{what}; {verb} session {session.session_id} {session.name!r}, the default now."
+    earlier, _opened = _opened, client
+    if earlier is not None and not earlier._over:
+        text += f" Closed {'the private cluster' if earlier._cluster is not None else 'the connection'} of before."
+        earlier.close()
+    return session, text
+
+
+def _has_own_server() -> bool:
+    from rain.common.protocol.address import SERVER_PORT, format_address
+    from rain.processes import connection_files
+
+    try:
+        connection_files.find(format_address("localhost", SERVER_PORT))
+    except RainException:
+        return False
+    return True
+
+
+def _session(client: Client, name: str | None) -> tuple[Session, str]:
+    if name is None:
+        return client.new_session("notebook"), "new"
+    if any(summary.persistent and summary.name == name for summary in client.sessions()):
+        return client.attach(name), "persistent"
+    return client.new_session(name), "new"
+
+
+def disconnect() -> None:
+    """Close what `connect` opened; nothing if that is closed."""
+    global _opened
+    earlier, _opened = _opened, None
+    if earlier is not None:
+        earlier.close()
+
+
+def opened() -> Client | None:
+    """The client that `connect` opened last."""
+    return _opened
+
+
+def submit() -> tuple[int, int]:
+    """Submit what is new in the active session; how many tasks and data objects that was, constants included."""
+    session = get_active_session()
+    tasks, objects = session.task_count, session.dataobj_count
+    session.submit()
+    return tasks, objects
+
+
+def wait() -> None:
+    """Wait for all that was submitted in the active session, with a progress bar if it takes more than a moment.
+
+    Raises
+    ------
+    TaskException
+        As soon as a task failed.
+    """
+    session = get_active_session()
+    with suppress(TimeoutError):
+        session.wait_all(timeout=PATIENCE_S)
+        return
+    session.wait_all(progress=True)
+
+
+def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list[DataInstance]:
+    """Wait for the data of a task or object, with a progress bar if it takes more than a moment, and give access to it.
+
+    Parameters
+    ----------
+    item : Task, DataObject or str
+        A text is an expression of the notebook, or a name in the active session.
+    names : dict, optional
+        Variables for such expressions; the notebook's if not given.
+
+    Returns
+    -------
+    DataInstance or list of DataInstance
+        A list for a task with several outputs, in order.
+    """
+    found = look_up(item, names)
+    if isinstance(found, DataInstance):
+        return found
+    session: Session = found._session
+    if not _soon(session, found):
+        session._block(with_bar(session, session_operations.wait(session, found)), None)
+    if isinstance(found, Task) and len(found.outputs) != 1:
+        return found.fetch_outputs()
+    instance: DataInstance = session.fetch(found)
+    return instance
+
+
+def _soon(session: Session, item: Task | DataObject) -> bool:
+    """Wait for it, for a moment; whether it is finished."""
+    try:
+        session.wait(item, timeout=PATIENCE_S)
+    except TimeoutError:
+        return False
+    return True
+
+
+def look_up(item: Any, names: dict[str, Any] | None = None) -> Task | DataObject | DataInstance:
+    """The task, object or data instance that `item` is, or that a text means.
+
+    Raises
+    ------
+    RainException
+        If it is none.
+    """
+    failed: Exception | None = None
+    found = item
+    if isinstance(item, str):
+        try:
+            found = eval(item.strip(), _notebook() if names is None else names)
+        except Exception as error:
+            failed, found = error, None
+    if isinstance(found, Task | DataObject | DataInstance):
+        return found
+    if not isinstance(item, str):
+        raise RainException(f"a task, a data object or a data instance is needed, not {type(item).__name__}")
+    name = found if isinstance(found, str) else item.strip()
+    try:
+        return get_active_session().find(name)
+    except RainException:
+        if failed is not None and not isinstance(failed, NameError | SyntaxError):
+            raise failed from None
+        if failed is None and not isinstance(found, str):
+            raise RainException(
+                f"{name} is {type(found).__name__}, not a task, a data object or a data instance"
+            ) from None
+        raise
+
+
+def _notebook() -> dict[str, Any]:
+    shell = current_shell()
+    return {} if shell is None else {**shell.user_global_ns, **shell.user_ns}
+
+
+def graph() -> None:
+    """Show the active session."""
+    show("session", get_active_session())
+
+
+def tasks(limit: int = 40) -> str:
+    """The tasks of the active session as a table.
+
+    Parameters
+    ----------
+    limit : int
+        Of more tasks than these, those are shown that failed or are not yet finished.
+    """
+    if limit < 0:
+        raise RainException(f"limit is not negative, as {limit} is")
+    return tasks_text(get_active_session(), limit)
+
+
+def status() -> None:
+    """Show the client of the active session, or the one that `connect` opened: address, governors, sessions."""
+    try:
+        client = get_active_session().client
+    except RainException:
+        client = _opened
+        if client is None or client._over:
+            raise
+    if client is None:
+        raise RainException("the active session is detached: it has no client")
+    try:
+        display_hooks.show("client", client)
+    except NotImplementedError:
+        _print(governors_text(client.address, client.get_server_info()))
+
+
+def inspect(item: Any, names: dict[str, Any] | None = None) -> None:
+    """Show a data instance, a data object, or the only output of a task.
+
+    Parameters
+    ----------
+    item : DataInstance, DataObject, Task or str
+        A text is an expression of the notebook, or a name in the active session.
+    names : dict, optional
+        Variables for such expressions; the notebook's if not given.
+    """
+    found = look_up(item, names)
+    if isinstance(found, Task):
+        found = found.output
+    show("instance" if isinstance(found, DataInstance) else "object", found)
+
+
+def show(kind: str, item: Any) -> None:
+    """Display `item`; its text where nothing else can be shown."""
+    try:
+        display_hooks.show(kind, item)
+    except NotImplementedError:
+        _print(repr(item))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")

@@ -1,0 +1,179 @@
+"""Widgets that talk with their part in the browser: requests, answers, news.
+
+Theory of operation
+-------------------
+The browser's requests arrive on a subshell's thread (or the main thread of older front ends), which must return at
+once: each is answered by a thread of its own, so that a slow one holds up nobody. News are sent by one thread for all
+widgets, the pump: 20 times a second at most, less often while news do not stop, and when there is so much of it that
+folding would take a noticeable share of the kernel's time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+
+from rain.common.errors import RainException
+from rain.common.protocol.encoding import sendable
+from rain.notebook import assets
+
+REQUESTS_MAX = 32
+"""Requests of one widget that are answered at the same time."""
+PERIOD_S = 0.05
+PERIOD_S_MAX = 0.2
+"""The pause while news do not stop: each of them costs the browser too, on what is perhaps the same machine."""
+SHARE_MAX = 0.05
+"""Of the kernel's time at most so much goes into news."""
+PAUSE_S_MAX = 1.0
+
+VIEW = "application/vnd.rain.view+json"
+HTML, SVG, TEXT = "text/html", "image/svg+xml", "text/plain"
+
+_log = logging.getLogger(__name__)
+
+Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A widget whose browser side is `rain/notebook/static/`; see ``docs/notebook.md``."""
+
+    # anywidget asks for its own minor version in the browser: a Jupyter server with an older or newer one would refuse.
+    _model_module_version = traitlets.Unicode("*").tag(sync=True)
+    _view_module_version = traitlets.Unicode("*").tag(sync=True)
+    kind = traitlets.Unicode().tag(sync=True)
+    build = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, kind: str) -> None:
+        self._esm = assets.loader()
+        self._requests: dict[str, Callable[..., Answer]] = {"asset": self._asset, "picture": self._picture}
+        self._places = threading.BoundedSemaphore(REQUESTS_MAX)
+        super().__init__(kind=kind, build=assets.build())
+        self.on_msg(self._received)
+        comm = self.comm
+        # ipykernel 7.4 routes messages of a comm to the thread of the cell that last sent something on it, which is
+        # busy; by default they go to the subshell that the front end named.
+        if hasattr(comm, "_reply_subshell_for"):
+            comm._reply_subshell_for = lambda data, default: default
+
+    def _asset(self, name: Any) -> Answer:
+        return {}, [assets.asset(name)]
+
+    def still(self, timed: bool = True) -> dict[str, Any]:
+        """What is to be seen of it where there is no kernel, by MIME type.
+
+        Parameters
+        ----------
+        timed : bool
+            Whether it says of what time it is; what is made for comparison does not.
+        """
+        return {TEXT: repr(self)}
+
+    def bundle(self, still: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What a cell's output is given to show it: live while page and kernel can, else as `still` says.
+
+        No type of ipywidgets is in it: Jupyter shows an error in the place of a widget whose kernel has gone. `VIEW` is
+        a type of our own. Who does not know it takes the next best; in pages that do the loader has added a renderer.
+        """
+        return {VIEW: {"model_id": self.model_id}, **(self.still() if still is None else still)}
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.bundle(), {}
+
+    def _picture(self) -> Answer:
+        return {"model": self.model_id, "data": self.still()}
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def _received(self, _widget: Any, content: Any, buffers: Any) -> None:
+        """A message of the browser: anything may come."""
+        number = content.get("request") if isinstance(content, dict) else None
+        if not isinstance(number, int):
+            return
+        if not self._places.acquire(blocking=False):
+            self._reply(number, error=f"too much is asked at once (REQUESTS_MAX is {REQUESTS_MAX}); try again")
+            return
+        threading.Thread(target=self._answer, args=(number, content), name="rain-answer", daemon=True).start()
+
+    def _answer(self, number: int, content: dict[str, Any]) -> None:
+        try:
+            parameters = {key: value for key, value in content.items() if key not in ("type", "request")}
+            handle = self._requests.get(str(content.get("type")))
+            if handle is None:
+                raise RainException(f"there is no request {content.get('type')!r}")
+            answer = handle(**parameters)
+            data, pieces = answer if isinstance(answer, tuple) else (answer or {}, ())
+            self._reply(number, data=data, buffers=pieces)
+        except (RainException, TimeoutError) as error:
+            self._reply(number, error=str(error))
+        except Exception as error:  # the browser must not wait for ever, whatever is wrong here
+            self._reply(number, error=f"{type(error).__name__}: {error}")
+        finally:
+            self._places.release()
+
+    def _reply(self, number: int, buffers: Sequence[bytes] = (), **what: Any) -> None:
+        self._tell({"type": "reply", "request": number, **what}, buffers)
+
+    def push(self, event: str, data: Any) -> None:
+        """Tell all views something."""
+        self._tell({"type": "push", "event": event, "data": data})
+
+    def _tell(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        if self.comm is not None:  # not closed meanwhile
+            self.send(sendable(content), list(buffers) or None)
+
+
+# -- the pump --------------------------------------------------------------------------------------
+
+
+class Pump:
+    """One thread that brings forward what has news.
+
+    `wake` takes a callable without arguments, kept weakly as a method of its object.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[weakref.WeakMethod[Any], None] = {}
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wake(self, advance: weakref.WeakMethod[Any]) -> None:
+        """Have `advance` called soon; returns at once, in any thread."""
+        with self._lock:
+            self._due[advance] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="rain-notebook", daemon=True)
+                self._thread.start()
+        self._event.set()
+
+    def _run(self) -> None:
+        period = PERIOD_S
+        while True:
+            if not self._event.is_set():
+                period = PERIOD_S
+            self._event.wait()
+            self._event.clear()
+            with self._lock:
+                due, self._due = list(self._due), {}
+            begin, used = time.monotonic(), time.thread_time()
+            for reference in due:
+                advance = reference()
+                if advance is not None:
+                    try:
+                        advance()
+                    except Exception:  # the other widgets have news too
+                        _log.exception("a widget could not be brought up to date")
+                del advance
+            spent, used = time.monotonic() - begin, time.thread_time() - used
+            time.sleep(min(PAUSE_S_MAX, max(period - spent, used / SHARE_MAX)))
+            period = min(PERIOD_S_MAX, 2 * period)
+
+
+pump = Pump()

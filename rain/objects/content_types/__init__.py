@@ -1,0 +1,1 @@
+"""Content types: Python values to bytes and back."""

@@ -1,0 +1,74 @@
+"""Whether a task's inputs are what was stored, before it runs and afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from rain.common.ids import ID
+from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorTask, TaskResult
+from rain.common.spec import TaskError, TaskInfo
+
+
+def damaged(inputs: Iterable[ExecutorInput]) -> dict[ID, str]:
+    """The inputs that are not what was stored, and what is wrong with each: what follows its name in a sentence.
+
+    Of a directory only the directory itself is compared, as by other readers.
+    """
+    found = {}
+    for value in inputs:
+        if value.data is None:
+            problem = _problem(value)
+            if problem:
+                found[value.spec.id] = problem
+    return found
+
+
+def _problem(value: ExecutorInput) -> str:
+    path = value.path
+    if path is None:
+        return "is no longer in the store of its governor"
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if value.seen is None:
+        return ""
+    inode, size, mtime_ns = value.seen
+    same = found.st_mtime_ns == mtime_ns and (value.spec.data_type == "dir" or found.st_size == size)
+    # What the store moves to disk keeps its time, and leaves a link.
+    if same and (found.st_ino == inode or os.path.islink(path)):
+        return ""
+    return "was changed in the store of its governor (inode, size or time differ)"
+
+
+def before(task: ExecutorTask, governor_id: str) -> TaskResult | None:
+    """The result of an attempt that cannot start because of its inputs; None if it can."""
+    inputs = task.inputs if task.function is None else [*task.inputs, task.function]
+    found = damaged(inputs)
+    if not found:
+        return None
+    info = TaskInfo(governor=governor_id, attempts=task.attempt)
+    result = TaskResult(task.spec.id, task.attempt, info)
+    spoil(result, inputs, found, Damage(list(found)))
+    return result
+
+
+def spoil(result: TaskResult, inputs: Iterable[ExecutorInput], found: Mapping[ID, str], damage: Damage) -> None:
+    """Make `result` that of an attempt whose inputs were damaged."""
+    problems = [f"input {_name(value)} {found[value.spec.id]}" for value in inputs if value.spec.id in found]
+    text = "; ".join(dict.fromkeys(problems))
+    if damage.suspect:
+        text = (
+            f"{text}. Nobody but the task had it, so that the task did this. Inputs are read by others too: change a "
+            "copy (write(path), or write=True for a program's input)"
+        )
+    result.outputs = []
+    result.error = TaskError("rain" if damage.suspect else "input", text)
+    result.info.error = text
+    result.damage = damage
+
+
+def _name(value: ExecutorInput) -> str:
+    label = value.label or value.spec.label
+    return f"{label!r} ({value.spec.id})" if label else str(value.spec.id)

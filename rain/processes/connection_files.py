@@ -1,0 +1,424 @@
+"""Connection files, by which clients and governors of one user find a server and its keys; private folders.
+
+Theory of operation
+-------------------
+A server writes ``PORT.json`` (with its host in front, if that is neither loopback nor a wildcard) into the user's
+runtime folder. The folder is 0700, the file is created exclusively with 0600, complete before it gets its name, and a
+reader refuses both if another user owns them or may read them. A server that finds a file of an earlier one in its way
+replaces it; one that was told to use a certain file and finds it there takes over the keys in it, so that after a
+restart by the guardian everybody can come back.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rain.common.errors import RainException, ResourceError
+from rain.common.limits import KIB, LOGS_KEPT_S
+from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
+from rain.net.auth import KEY_BYTES, Certificate, Credentials
+from rain.processes.scratch import LOGS, Scratch
+
+_FILE_BYTES_MAX = 64 * KIB
+_token: str | None = None
+
+
+class ConnectionFile(msgspec.Struct, kw_only=True):
+    """What a connection file says.
+
+    Attributes
+    ----------
+    version : str
+        Of Rain.
+    address, http : str
+        ``host:port`` of the server's listeners, as they were bound.
+    pid : int
+        The server's process, 0 if not yet known.
+    guardian : int
+        The guardian's process if `rain start` started the server, else 0.
+    guardian_start : str
+        When that process started, as the kernel counts; its number alone may be another's by now.
+    keys : dict of str to str
+        By role, base64.
+    certificate, certificate_key : str
+        PEM; empty if the server listens on loopback only.
+    fingerprint : str
+        Of the certificate, in hexadecimal digits.
+    logdir : str
+    folder : str
+        From which `rain start` was called.
+    """
+
+    version: str
+    address: str
+    keys: dict[str, str]
+    http: str = ""
+    pid: int = 0
+    guardian: int = 0
+    guardian_start: str = ""
+    certificate: str = ""
+    certificate_key: str = ""
+    fingerprint: str = ""
+    logdir: str = ""
+    folder: str = ""
+
+    def __repr__(self) -> str:
+        return f"<ConnectionFile of {self.address}>"
+
+    @property
+    def credentials(self) -> Credentials:
+        """All that the file's user may prove.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold keys.
+        """
+        certificate = None
+        if self.certificate:
+            certificate = Certificate(
+                self.certificate.encode(), self.certificate_key.encode(), bytes.fromhex(self.fingerprint)
+            )
+        keys = {role: base64.b64decode(key, validate=True) for role, key in self.keys.items()}
+        if any(len(key) != KEY_BYTES for key in keys.values()):
+            raise ValueError(f"a key is not {KEY_BYTES} bytes long")
+        return Credentials(keys, bytes.fromhex(self.fingerprint), certificate)
+
+    def reachable(self) -> str:
+        """``host:port`` at which the server can be reached from this machine."""
+        host, port = parse_address(self.address)
+        if is_wildcard(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        return format_address(host, port)
+
+
+def describe_server(address: str, credentials: Credentials, **values: Any) -> ConnectionFile:
+    """The connection file of a server listening at `address` with `credentials`; `values` are further attributes."""
+    from rain import __version__
+
+    certificate = credentials.certificate
+    if certificate is not None:
+        values |= {
+            "certificate": certificate.certificate.decode(),
+            "certificate_key": certificate.key.decode(),
+            "fingerprint": certificate.fingerprint.hex(),
+        }
+    keys = {role: base64.b64encode(key).decode() for role, key in credentials.keys.items()}
+    return ConnectionFile(version=__version__, address=address, keys=keys, **values)
+
+
+# -- folders --------------------------------------------------------------------------------------
+
+
+def _check_private(path: str, what: str, mode: int) -> None:
+    """Refuse `path` unless it is ours, not a link, and closed to everybody else."""
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        raise RainException(f"the {what} {path} is a link, which may lead to another user's; remove it")
+    if status.st_uid != os.geteuid():
+        raise RainException(f"the {what} {path} belongs to another user (uid {status.st_uid}); it is not used")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise RainException(
+            f"the {what} {path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}); it is not used. "
+            f"If nobody else could have read it, run: chmod {mode:o} {path}"
+        )
+
+
+def runtime_dir() -> Path:
+    """The user's runtime folder, made if it does not exist.
+
+    ``$XDG_RUNTIME_DIR/rain``, or ``rain-UID`` in the system's temporary folder.
+
+    Raises
+    ------
+    RainException
+        If it belongs to, or is open to, another user.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    path = Path(base, "rain") if base and os.path.isdir(base) else Path(tempfile.gettempdir(), f"rain-{os.geteuid()}")
+    for last in (False, True):
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            _check_private(str(path), "runtime folder", 0o700)
+            break
+        except OSError as error:  # once it may be the `tidy` of another process that came between
+            if last or not isinstance(error, FileNotFoundError):
+                raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
+    return path
+
+
+def here() -> str:
+    """The current folder, without links in its path; empty if it does not exist any more."""
+    try:
+        return os.path.realpath(os.getcwd())
+    except OSError:
+        return ""
+
+
+def tidy() -> None:
+    """Remove the user's runtime folder if nothing is in it any more; whoever needs it next makes it again."""
+    with contextlib.suppress(OSError, RainException):
+        os.rmdir(runtime_dir())
+
+
+def private_logs() -> Scratch:
+    """A new folder (0700) for logs that nobody named a place for; should its owner be killed they stay for a day.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be made.
+    """
+    parent = tempfile.gettempdir()
+    try:
+        return Scratch(parent, LOGS, kept_s=LOGS_KEPT_S)
+    except OSError as error:
+        raise ResourceError(f"cannot make a folder under {parent}: {error.strerror}") from None
+
+
+def made_dir(path: str | os.PathLike[str]) -> Path:
+    """A folder that the user named, made with its parents if it does not exist (0700).
+
+    Raises
+    ------
+    ResourceError
+        If that is impossible.
+    """
+    made = Path(path).absolute()
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"cannot make the folder {made}: {error.strerror}") from None
+    return made
+
+
+# -- connection files -----------------------------------------------------------------------------
+
+
+def default_path(address: str) -> Path:
+    """Where the connection file of a server bound to `address` lies."""
+    host, port = parse_address(address)
+    name = f"{port}.json" if is_loopback(host) or is_wildcard(host) else f"{host.replace(':', '_')}-{port}.json"
+    return runtime_dir() / name
+
+
+def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> Path:
+    """Write `file` to `path` (None: `default_path`); one that lies there is replaced in one step.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written.
+    """
+    target = Path(path) if path is not None else default_path(file.address)
+    data = msgspec.json.format(msgspec.json.encode(file)) + b"\n"
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        try:
+            descriptor = _new_private(partial)
+        except FileNotFoundError:  # the `tidy` of another process came between
+            descriptor = _new_private(partial)
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+        os.replace(partial, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ResourceError(f"cannot write the connection file {target}: {error.strerror}") from None
+    return target
+
+
+def _new_private(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def read(path: str | os.PathLike[str]) -> ConnectionFile:
+    """The connection file at `path`.
+
+    Raises
+    ------
+    RainException
+        If there is none, it belongs to or is open to another user, or it is not one.
+    """
+    name = os.fspath(path)
+    try:
+        _check_private(name, "connection file", 0o600)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)  # of what was opened: the name may lead elsewhere by now
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+                raise RainException(f"the connection file {name} changed while it was read")
+            data = file.read(_FILE_BYTES_MAX + 1)
+        found = msgspec.json.decode(data, type=ConnectionFile)
+        parse_address(found.address)
+        _ = found.credentials
+    except FileNotFoundError:
+        raise RainException(f"there is no connection file {name}") from None
+    except OSError as error:
+        raise RainException(f"cannot read the connection file {name}: {error.strerror}") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RainException(f"{name} is not a connection file of this version of Rain: {error}") from None
+    return found
+
+
+def find(address: str) -> ConnectionFile:
+    """The connection file of the server at `address` (``host:port``), if that is this user's and on this machine.
+
+    A server bound to loopback or to all addresses is found under any address of this machine.
+
+    Raises
+    ------
+    RainException
+        If there is none, with what to do instead.
+    """
+    return find_with_path(address)[1]
+
+
+def find_with_path(address: str) -> tuple[Path, ConnectionFile]:
+    """As `find`, with where it lies."""
+    host, port = parse_address(address)
+    folder = runtime_dir()
+    exact = folder / f"{host.replace(':', '_')}-{port}.json"
+    names = [exact, folder / f"{port}.json"] if is_own_address(host) else [exact]
+    for path in names:
+        if os.path.lexists(path):
+            return path, read(path)
+    raise RainException(
+        f"no server of this user is known at {address} (no connection file in {folder}): start one with `rain start`, "
+        "or give the token of a server elsewhere (RAIN_TOKEN, or --token-file)"
+    )
+
+
+def find_all() -> list[tuple[Path, ConnectionFile]]:
+    """All readable connection files of this user."""
+    found = []
+    for path in sorted(runtime_dir().glob("*.json")):
+        try:
+            found.append((path, read(path)))
+        except RainException:
+            continue
+    return found
+
+
+def is_own_address(host: str) -> bool:
+    """Whether `host` is this machine."""
+    if is_loopback(host) or is_wildcard(host) or host in (socket.gethostname(), socket.getfqdn()):
+        return True
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except socket.gaierror:
+        return False
+    for family, kind, protocol, _, address in found:
+        if is_loopback(str(address[0])):
+            return True
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.bind((address[0], 0))  # only an address of this machine can be bound
+            return True
+    return False
+
+
+# -- the server's side ----------------------------------------------------------------------------
+
+
+def server_credentials(host: str, path: str | os.PathLike[str] | None = None) -> Credentials:
+    """The keys of a server that is about to listen at `host`, and a certificate if that is beyond loopback.
+
+    They are taken over from the connection file at `path` where there is one: whoever starts a server with such a file
+    (a guardian, after the server died) wants its peers to come back.
+    """
+    credentials = read(path).credentials if path and os.path.lexists(path) else Credentials.generate()
+    if host != "fd" and not is_loopback(host):
+        credentials.certify()
+    return credentials
+
+
+class Published:
+    """The connection file of a running server, written when this is made.
+
+    Parameters
+    ----------
+    address, http : str
+        Where the server listens.
+    credentials : Credentials
+    path : path-like or None
+        None: where the server's users look for it.
+    logdir : str
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        http: str,
+        credentials: Credentials,
+        path: str | os.PathLike[str] | None = None,
+        logdir: str = "",
+    ) -> None:
+        self._pid = os.getpid()
+        file = describe_server(address, credentials, http=http, pid=self._pid, logdir=logdir)
+        with contextlib.suppress(RainException):
+            before = read(path) if path else file
+            file.guardian, file.guardian_start = before.guardian, before.guardian_start
+            file.folder = before.folder
+        self.path = write(file, path or None)
+
+    def remove(self) -> None:
+        """Remove the file, if it is still this server's and no guardian will start the server again."""
+        with contextlib.suppress(RainException, OSError):
+            found = read(self.path)
+            if found.pid == self._pid and not found.guardian:
+                os.unlink(self.path)
+
+
+# -- tokens ---------------------------------------------------------------------------------------
+
+
+def take_token() -> str | None:
+    """The value of ``RAIN_TOKEN``, which is taken out of the environment when first asked for."""
+    global _token
+    value = os.environ.pop("RAIN_TOKEN", None)
+    if value:
+        _token = value
+    return _token
+
+
+def credentials_for(
+    address: str, role: str, *, token: str | None = None, connection_file: str | os.PathLike[str] | None = None
+) -> Credentials:
+    """What to prove to the server at `address` as `role`.
+
+    The first of: `token`, `connection_file`, ``RAIN_TOKEN``, the connection file that the server wrote for this user.
+
+    Raises
+    ------
+    RainException
+        If there is none, or it holds no key of `role`.
+    """
+    if token is not None:
+        found = Credentials.from_token(token)
+    elif connection_file is not None:
+        found = read(connection_file).credentials
+    elif text := take_token():
+        found = Credentials.from_token(text)
+    else:
+        found = find(address).credentials
+    found.key(role)
+    return found

@@ -1,0 +1,514 @@
+"""The guardian: a small process above a server and its governors that leaves nothing behind when it ends.
+
+``python -m rain.processes.guardian`` reads a plan (JSON, one line on standard input)::
+
+    {"processes": [{"name": "server", "command": ["python", "-m", "rain"],
+                    "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
+                    "log": "/path/server.log", "restart": true, "keep": [5]}, …],
+     "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0,
+     "log": "/path/guardian.log", "log_bytes_max": 16777216, "look_at_logs_s": 10.0,
+     "preload": ["module", …], "entry": "module:function"}
+
+Theory of operation
+-------------------
+The guardian is the subreaper of all that its processes start, so whatever they leave behind, also in sessions of its
+own, becomes its child, to be killed when a process has died and at the end. It ends when its lifeline (a descriptor)
+closes, on SIGTERM, or when nothing is left to guard: it asks its processes to end, kills all descendants after
+`grace_s` seconds, and removes `folder`, whose lock (see `rain.processes.scratch`) it inherited. Should it be killed
+itself, its processes notice by *their* lifelines.
+
+A process says at the descriptor that stands for ``{folders}`` in its arguments which private folders it made
+(`rain.processes.keeper`). When it is dead they are removed, unless it is started anew: then the next one is told of
+them, and what it has not taken over when it is ready, or after a minute, is removed. `folder` stays when the guardian
+gave up, as the logs in it tell why. Logs are bounded (`rain.processes.logs`).
+
+A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
+the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
+
+A process that was ready once and has ``restart`` is started anew when it dies, after pauses that grow while it does not
+stay; listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
+Without what is ``vital`` the others are of no use: when that failed a few times in a row, all ends.
+
+What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
+"name": …, "pid": …, "text": …}``. Who listens may read it late or never: lines that have no room are left out.
+
+With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
+modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
+interpreters' start-up is saved, and their memory shared.
+
+Nothing is imported here that a few kilobytes of code cannot do without: this process stays as long as the cluster.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from rain.host.deaths import Death, OomKills, what_is_known
+from rain.host.process import become_subreaper, close_all_but, descendants, parents, signal_all, signal_name
+from rain.processes.keeper import PLACE, Folders
+from rain.processes.logs import bound_log, open_log
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+_RESTARTS_MAX = 5
+"""Starts in a row of what is vital that may fail before the guardian gives up."""
+_PAUSE_MIN_S = 0.05
+_PAUSE_MAX_S = 60.0
+_REMOVE_AGAIN_S = 0.5
+_TAKE_OVER_S = 60.0
+"""After a process died, how long what it left waits for the one that is started in its place."""
+_SETTLED_S = 30.0
+"""A process that was ready for this long did not fail to start."""
+
+
+class _Process:
+    """One process that is guarded."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.name: str = spec["name"]
+        self.command: list[str] = spec["command"]
+        self.arguments: list[str] = spec.get("arguments", [])
+        self.log: str = spec.get("log") or os.devnull
+        self.fork: bool = spec.get("fork", False)
+        self.restart: bool = spec.get("restart", False)
+        self.vital: bool = spec.get("vital", False)
+        self.keep: list[int] = spec.get("keep", [])
+        self.stdin: str | None = spec.get("stdin")
+        self.remote: bool = spec.get("remote", False)
+        self.folders = Folders()
+        self.left_until: float | None = None  # when what it left is removed in any case
+        self.removing_until = 0.0
+        self.hold: int | None = None  # writing end of its standard input
+        self.said = b""
+        self.pid = 0
+        self.ready: int | None = None  # reading end of the pipe at which it says that it is ready
+        self.was_ready = False
+        self.ready_at = 0.0
+        self.failures = 0
+        self.start_at: float | None = 0.0
+
+
+class Guardian:
+    """See the module."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._processes = [_Process(spec) for spec in plan["processes"]]
+        self._lifeline: int | None = plan.get("lifeline")
+        self._report_to: int | None = plan.get("report")
+        self._folder: str | None = plan.get("folder")
+        self._logs: list[str] = sorted({plan.get("log") or os.devnull, *(p.log for p in self._processes)})
+        self._log_bytes_max: int = plan["log_bytes_max"]
+        self._look_at_logs_s: float = plan["look_at_logs_s"]
+        self._look_at_logs_at = 0.0
+        self._grace_s: float = plan.get("grace_s", 5.0)
+        self._preload: list[str] = plan.get("preload", [])
+        self._entry: str = plan.get("entry", "")
+        inherited = [self._lifeline, self._report_to, plan.get("lock"), *(fd for p in self._processes for fd in p.keep)]
+        for descriptor in inherited:
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
+        if self._report_to is not None:
+            os.set_blocking(self._report_to, False)
+        self._below, self._hold = os.pipe()  # the lifeline of our own processes
+        self._wake, wake_write = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self._stopping = False
+        self._why = "nothing is left to guard"
+        self._gave_up = False
+        self._oom_kills = OomKills()
+        self._count_kills()
+        self._strangers: dict[int, int] = {}
+        self._nursery: tuple[int, int] | None = None  # pid, pipe
+        self._nursery_said = b""
+
+    def _count_kills(self) -> None:
+        self._oom_kills.mark()
+        self._counted_since = time.strftime(_TIME)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Guard until the end."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        become_subreaper()
+        try:
+            if self._preload:
+                self._start_nursery()
+            while not self._stopping:
+                self._start_due()
+                pending = self._nursery or any(p.pid or p.start_at is not None for p in self._processes)
+                if not pending:
+                    break
+                self._wait(self._next_start())
+        finally:
+            self._end()
+
+    def _stop(self, number: int, *_: Any) -> None:
+        self._why = f"it was asked to by signal {number}"
+        self._stopping = True
+
+    def _next_start(self) -> float:
+        due = [p.start_at for p in self._processes if p.start_at is not None and self._nursery is None]
+        due += [p.left_until for p in self._processes if p.left_until is not None]
+        return max(0.0, min([self._look_at_logs_at, *due]) - time.monotonic())
+
+    def _wait(self, timeout_s: float | None) -> None:
+        told = {p.folders.listen: p.folders for p in self._processes}
+        watched = [self._wake, *told, *(p.ready for p in self._processes if p.ready is not None)]
+        if self._lifeline is not None and not self._stopping:
+            watched.append(self._lifeline)
+        if self._nursery is not None:
+            watched.append(self._nursery[1])
+        for descriptor in select.select(watched, [], [], timeout_s)[0]:
+            if descriptor == self._wake:
+                _drain(descriptor)
+            elif descriptor in told:
+                told[descriptor].hear()
+            elif descriptor == self._lifeline:
+                if not os.read(descriptor, 4096):
+                    self._why = "the process that it belonged to has ended or let go of it"
+                    self._stopping = True
+            elif self._nursery is not None and descriptor == self._nursery[1]:
+                self._hear_nursery(descriptor)
+            else:
+                self._hear_ready(descriptor)
+        self._reap()
+        self._remove_left()
+        self._bound_logs()
+
+    def _report(self, event: str, process: _Process | None = None, text: str = "") -> None:
+        if self._report_to is None:
+            return
+        line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
+        try:
+            os.write(self._report_to, json.dumps(line | {"text": text}).encode() + b"\n")
+        except BlockingIOError:  # nobody reads; a pipe takes such a short line as a whole or not at all
+            pass
+        except OSError:  # nobody listens any more, which is no reason to stop guarding
+            self._report_to = None
+
+    # -- starting -------------------------------------------------------------------------------
+
+    def _start_due(self) -> None:
+        if self._nursery is not None:
+            return
+        now = time.monotonic()
+        for process in self._processes:
+            if process.start_at is not None and process.start_at <= now:
+                process.start_at = None
+                self._start(process)
+
+    def _start(self, process: _Process) -> None:
+        process.ready, ready = os.pipe()
+        given: int | None = None
+        if process.stdin is not None:
+            given, process.hold = os.pipe()
+            os.write(process.hold, process.stdin.encode() + b"\n")
+        pid = os.fork()
+        if pid == 0:
+            self._become(process, ready, given)
+        os.close(ready)
+        if given is not None:
+            os.close(given)
+        self._started(process, pid)
+
+    def _started(self, process: _Process, pid: int) -> None:
+        process.pid = pid
+        self._report("started", process)
+        if pid in self._strangers:
+            self._ended(process, self._strangers.pop(pid))
+
+    def _start_nursery(self) -> None:
+        pipes = {}
+        for process in self._processes:
+            if process.fork:
+                process.ready, pipes[process] = os.pipe()
+                process.start_at = None
+        listen, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._be_nursery(tell, pipes)
+        os.close(tell)
+        for ready in pipes.values():
+            os.close(ready)
+        self._nursery = (pid, listen)
+
+    def _be_nursery(self, tell: int, pipes: dict[_Process, int]) -> NoReturn:
+        """Import once, fork each process, tell its pid, exit: the guardian then inherits them."""
+        status = 1
+        try:
+            import gc
+            import importlib
+
+            _default_signals()
+            redirect_output(next(iter(pipes)).log)
+            for name in self._preload:
+                importlib.import_module(name)
+            module, _, function = self._entry.partition(":")
+            entry = getattr(importlib.import_module(module), function)
+            gc.freeze()  # so that no collection in a child touches, and thereby copies, what is shared
+            for process, ready in pipes.items():
+                pid = os.fork()
+                if pid == 0:
+                    self._become(process, ready, None, entry)
+                os.write(tell, f"{process.name} {pid}\n".encode())
+            status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _hear_nursery(self, descriptor: int) -> None:
+        data = os.read(descriptor, 65536)
+        self._nursery_said += data
+        if data:
+            return
+        os.close(descriptor)
+        self._nursery = None
+        pids = dict(line.rsplit(" ", 1) for line in self._nursery_said.decode().splitlines())
+        for process in self._processes:
+            if process.name in pids:
+                self._started(process, int(pids[process.name]))
+            elif process.fork:
+                self._ended(process, 1 << 8)
+
+    def _become(self, process: _Process, ready: int, given: int | None, entry: Any = None) -> NoReturn:
+        """In a fresh child: be `process`."""
+        status = 127
+        try:
+            _default_signals()
+            os.setsid()
+            redirect_output(process.log)
+            if given is not None:
+                os.dup2(given, 0)
+            if process.remote:
+                os.dup2(ready, 1)
+            keep = [ready, self._below, process.folders.tell, *process.keep]
+            values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below), PLACE: process.folders.argument()}
+            arguments = [values.get(word, word) for word in process.arguments]
+            if entry is None:
+                for descriptor in keep:
+                    os.set_inheritable(descriptor, True)
+                self._execute(process, arguments)
+            close_all_but(keep)
+            status = entry(arguments) or 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
+
+    @staticmethod
+    def _execute(process: _Process, arguments: list[str]) -> NoReturn:
+        try:
+            os.execvp(process.command[0], process.command + arguments)
+        except OSError as error:
+            sys.stderr.write(f"rain {process.name}: {process.command[0]} cannot be started: {error.strerror}\n")
+            raise SystemExit(127) from None
+
+    def _hear_ready(self, descriptor: int) -> None:
+        process = next(p for p in self._processes if p.ready == descriptor)
+        data = os.read(descriptor, 4096)
+        process.said = (process.said + data)[-8192:]
+        if b"ready\n" in process.said:
+            process.said = b""
+            process.was_ready = True
+            process.ready_at = time.monotonic()
+            process.folders.hear()
+            process.left_until = process.ready_at
+            self._report("ready", process)
+        if not data:
+            os.close(descriptor)
+            process.ready = None
+
+    # -- ending ---------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        died = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            process = next((p for p in self._processes if p.pid == pid), None)
+            if process is not None:
+                self._ended(process, status)
+                died = True
+            elif self._nursery is not None:
+                self._strangers[pid] = status
+        if died:
+            self._kill_orphans()
+
+    def _ended(self, process: _Process, status: int) -> None:
+        if process.ready is not None:  # what it said in its last moment
+            if select.select([process.ready], [], [], 0)[0]:
+                self._hear_ready(process.ready)
+            if process.ready is not None:
+                os.close(process.ready)
+                process.ready = None
+        if process.hold is not None:
+            os.close(process.hold)
+            process.hold = None
+        self._report("ended", process, describe_status(status))
+        pid, process.pid = process.pid, 0
+        process.folders.died()
+        process.left_until = time.monotonic()
+        process.removing_until = process.left_until + 2 * _TAKE_OVER_S
+        if self._stopping or not process.restart or not process.was_ready:
+            return
+        settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
+        process.ready_at = 0.0
+        process.failures = 1 if settled else process.failures + 1
+        kills = self._oom_kills
+        known = what_is_known(Death(status, "", kills.since(), kills.of_machine, self._counted_since))
+        self._count_kills()
+        how = f"{process.name} (process {pid}) ended ({' '.join(filter(None, (describe_status(status), known)))})"
+        if process.vital and process.failures > _RESTARTS_MAX:
+            self._gave_up = True
+            self._why = (
+                f"the {process.name} failed {process.failures} times in a row, the last time: {how}; its log is "
+                f"{process.log}"
+            )
+            self._stopping = True
+            return
+        pause = min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
+        _say(f"{how}; starting it again, its log is {process.log}")
+        process.start_at = time.monotonic() + pause
+        process.left_until = time.monotonic() + _TAKE_OVER_S
+
+    def _bound_logs(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at_logs_at:
+            return
+        self._look_at_logs_at = now + self._look_at_logs_s
+        for path in self._logs:
+            try:
+                bound_log(path, self._log_bytes_max)
+            except OSError:  # not there yet, or the disk is full; the next time it may be
+                continue
+
+    def _remove_left(self) -> None:
+        """Remove what dead processes left and none took over; what is in use is looked at again."""
+        now = time.monotonic()
+        for process in self._processes:
+            if process.left_until is not None and process.left_until <= now:
+                done = process.folders.remove() or now > process.removing_until
+                process.left_until = None if done else now + _REMOVE_AGAIN_S
+
+    def _kill_orphans(self) -> None:
+        """Kill what a dead process left behind: by now our own children, and theirs."""
+        known = {process.pid for process in self._processes}
+        if self._nursery is not None:
+            return
+        for pid, parent in parents().items():
+            if parent == os.getpid() and pid not in known:
+                signal_all([*descendants(pid), pid], signal.SIGKILL)
+
+    def _end(self) -> None:
+        _say(f"{'gave up' if self._gave_up else 'ended'}: {self._why}")
+        self._stopping = True
+        deadline = time.monotonic() + self._grace_s
+        if self._nursery is not None:
+            signal_all([self._nursery[0]], signal.SIGKILL)
+        while self._nursery is not None:
+            self._wait(1.0)
+        for process in self._processes:
+            if process.hold is not None:
+                os.close(process.hold)
+                process.hold = None
+        signal_all([p.pid for p in self._processes if p.pid], signal.SIGTERM)
+        while any(p.pid for p in self._processes) and time.monotonic() < deadline:
+            self._wait(max(0.0, deadline - time.monotonic()))
+        while True:
+            left = descendants(os.getpid())
+            signal_all(left, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0 if left else os.WNOHANG)
+            except ChildProcessError:
+                if not left:
+                    break
+        for process in self._processes:
+            process.folders.died()
+            process.folders.remove()
+        # After giving up its owner reads the logs, and removes them.
+        if self._folder is not None and not self._gave_up:
+            from rain.objects.dirtree import remove_tree
+
+            try:
+                remove_tree(self._folder)
+            except OSError as error:
+                _say(f"cannot remove {self._folder}: {error}")
+        self._report("over")
+
+
+def describe_status(status: int) -> str:
+    """What `os.waitpid` said, in words."""
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal_name(os.WTERMSIG(status))}"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def redirect_output(path: str) -> None:
+    """Let standard output and error go to the end of the file `path`, and read nothing from standard input."""
+    log = open_log(path)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.close(null)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime(_TIME)} guardian: {text}\n")
+    sys.stderr.flush()
+
+
+def _default_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except OSError as error:
+        if error.errno != errno.EAGAIN:
+            raise
+
+
+def main() -> None:
+    """Read the plan and carry it out."""
+    plan = json.loads(sys.stdin.readline())
+    if plan.get("log"):
+        redirect_output(plan["log"])
+    Guardian(plan).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Who removes the private folders of a process that is dead: its shared memory above all, which nothing else frees.
+
+A process tells its keeper of each folder that it makes (`rain.processes.scratch`). Below a guardian that is the keeper;
+a daemon that was started alone forks one of its own (`Keeper`). Like the guardian this imports next to nothing before
+it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from typing import NoReturn
+
+from rain.host.process import close_all_but
+
+PLACE = "{folders}"
+"""In a guarded process's arguments: what `told_to` takes goes there."""
+_REMOVING_S = 20.0
+_PAUSE_S = 0.1
+
+
+class Folders:
+    """The folders that one process, and those that are started anew in its place, told of.
+
+    Attributes
+    ----------
+    listen : int
+        Descriptor at which they are heard; it is never at its end while `tell`, which the processes inherit, is open.
+    tell : int
+    """
+
+    def __init__(self) -> None:
+        self.listen, self.tell = os.pipe()
+        os.set_blocking(self.listen, False)
+        self._said = b""
+        self._own: dict[str, None] = {}
+        self._left: dict[str, None] = {}
+
+    def hear(self) -> bool:
+        """Take in what was said; False when nobody can say anything any more."""
+        while True:
+            try:
+                data = os.read(self.listen, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            *lines, self._said = (self._said + data).split(b"\n")
+            for line in lines:
+                what, path = json.loads(line)
+                self._left.pop(path, None)
+                if what == "+":
+                    self._own[path] = None
+                else:
+                    self._own.pop(path, None)
+
+    def died(self) -> None:
+        """The process is dead; one that is started in its place may take over what it left."""
+        self.hear()
+        self._said = b""
+        self._left |= self._own
+        self._own.clear()
+
+    def argument(self) -> str:
+        """For the command line of the next process."""
+        return json.dumps({"tell": self.tell, "left": list(self._left)})
+
+    def remove(self) -> bool:
+        """Remove what was left and nobody took over; whether all of it is gone."""
+        if not self._left:
+            return True
+        from rain.processes.scratch import remove_left
+
+        # Those inside of others first, which then need not be looked for.
+        for path in sorted(self._left, key=len, reverse=True):
+            if remove_left(path):
+                del self._left[path]
+        return not self._left
+
+
+def told_to(argument: str) -> None:
+    """Below a guardian: tell it of this process's folders, and take over those of the process before."""
+    from rain.processes import scratch
+
+    values = json.loads(argument)
+    os.set_inheritable(values["tell"], False)
+    scratch.tell(values["tell"], values["left"])
+
+
+class Keeper:
+    """A child process that removes this process's folders should this process be killed.
+
+    To be made before there are threads.
+    """
+
+    def __init__(self) -> None:
+        from rain.processes import scratch
+
+        folders = Folders()
+        parent = os.pidfd_open(os.getpid())
+        self._pid = os.fork()
+        if self._pid == 0:
+            _keep(folders, parent)
+        os.close(parent)
+        os.close(folders.listen)
+        self._tell = folders.tell
+        scratch.tell(folders.tell, [])
+
+    def close(self) -> None:
+        """End it."""
+        from rain.processes import scratch
+
+        scratch.tell(-1, [])
+        os.close(self._tell)
+        os.waitpid(self._pid, 0)
+
+
+def _keep(folders: Folders, parent: int) -> NoReturn:
+    """In a fresh child: be the keeper of its parent."""
+    status = 1
+    try:
+        os.setsid()  # what is typed at its parent's terminal is not meant for it
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        with open("/proc/self/comm", "w") as comm:
+            comm.write("rain-keeper")
+        os.close(folders.tell)
+        _keep_only({folders.listen, parent})
+        os.chdir("/")
+        while parent not in select.select([folders.listen, parent], [], [])[0]:
+            if not folders.hear():
+                break  # it ends, having removed its folders itself
+        folders.died()
+        deadline = time.monotonic() + _REMOVING_S
+        # Its executors end because it did, and may write until then. What is locked is still used, or not its own.
+        while not folders.remove() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _keep_only(keep: set[int]) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    close_all_but(keep)

@@ -1,0 +1,295 @@
+"""Starting a guardian with a server and governors below it, and learning how that went.
+
+Used for clusters that a client owns (`rain.client.local_cluster`) and for those that `rain start` leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
+from rain.host.process import clean_environment, is_alive, start_time
+from rain.processes.keeper import PLACE
+from rain.processes.logs import open_log
+from rain.processes.scratch import Scratch
+
+RAIN = (sys.executable, "-m", "rain")
+_LOG_TAIL_BYTES = 4096
+_LOG_TAIL_LINES = 12
+READY = "{ready}"
+LIFELINE = "{lifeline}"
+UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE, "--folders", PLACE)
+"""Arguments of our own programs, with what the guardian puts in."""
+
+
+@dataclass(slots=True)
+class Program:
+    """One process for the guardian.
+
+    Attributes
+    ----------
+    name : str
+    arguments : list of str
+        Behind `command`; `READY` and `LIFELINE` are replaced by the guardian.
+    log : str
+        File for what it writes to standard output and error.
+    command : list of str
+    restart : bool
+        Whether it is started again when it died.
+    vital : bool
+        Whether all ends when it cannot be kept running.
+    keep : list of int
+        Descriptors that it inherits.
+    stdin : str or None
+        A line for its standard input, which then stays open as long as the guardian lives.
+    remote : bool
+        Whether it says that it is ready on standard output rather than at `READY`.
+    """
+
+    name: str
+    arguments: list[str]
+    log: str
+    command: list[str] = field(default_factory=lambda: list(RAIN))
+    restart: bool = False
+    vital: bool = False
+    keep: list[int] = field(default_factory=list)
+    stdin: str | None = None
+    remote: bool = False
+
+
+class Launch:
+    """A guardian and what it guards.
+
+    Parameters
+    ----------
+    programs : list of Program
+    folder : str
+        A folder for the guardian's log.
+    owned : Scratch or None
+        If given (it is `folder`), the guardian removes it at its end.
+    tied : bool
+        Whether the guardian ends with this process.
+    log_bytes_max, look_at_logs_s : int, float
+        How long logs may become, and how often that is looked at.
+    preload : bool
+        Whether what is Rain itself is forked from one process that imported it once (see `rain.processes.guardian`).
+
+    Attributes
+    ----------
+    pid : int
+        Of the guardian.
+    folder : str
+    """
+
+    def __init__(
+        self,
+        programs: list[Program],
+        folder: str,
+        *,
+        owned: Scratch | None = None,
+        tied: bool = True,
+        preload: bool = True,
+        log_bytes_max: int = LOG_BYTES_MAX,
+        look_at_logs_s: float = 10.0,
+    ) -> None:
+        self._programs = programs
+        self.folder = folder
+        self._log = os.path.join(folder, "guardian.log")
+        lifeline, self._hold = os.pipe() if tied else (-1, -1)
+        self._reports, report = os.pipe()
+        self._said = b""
+        plan: dict[str, Any] = {
+            "processes": [vars_of(program) for program in programs],
+            "report": report,
+            "log": self._log,
+            "lifeline": lifeline if tied else None,
+            "folder": folder if owned else None,
+            "lock": owned.lock if owned else None,
+            "log_bytes_max": log_bytes_max,
+            "look_at_logs_s": look_at_logs_s,
+        }
+        if preload:
+            plan |= {"preload": ["rain.cli.daemon"], "entry": "rain.cli.daemon:forked"}
+        keep = {report, *(descriptor for program in programs for descriptor in program.keep)}
+        if tied:
+            keep.add(lifeline)
+        if owned:
+            keep.add(owned.lock)
+        try:
+            # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
+            with open(self._log, "ab", opener=open_log) as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "rain.processes.guardian"],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=clean_environment(),
+                    pass_fds=tuple(keep),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._close(lifeline, report)
+            raise RainException(f"the guardian cannot be started: {error.strerror}") from None
+        os.close(report)
+        if tied:
+            os.close(lifeline)
+        if owned:
+            owned.hand_over(self._process.pid)
+        _launches.add(self)
+        self.pid = self._process.pid
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(plan).encode() + b"\n")
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # `wait` tells why
+
+    def _close(self, *descriptors: int) -> None:
+        for descriptor in (self._reports, self._hold, *descriptors):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def wait(self, timeout_s: float = EXECUTOR_START_S, on_ready: Callable[[str], None] | None = None) -> None:
+        """Return when all programs are ready; `on_ready` gets the name of each that is.
+
+        Raises
+        ------
+        RainException
+            If one cannot start, with the end of its log. Nothing that was started is left then.
+        """
+        awaited = {program.name for program in self._programs}
+        deadline = time.monotonic() + timeout_s
+        try:
+            while awaited:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([self._reports], [], [], left)[0]:
+                    names = ", ".join(sorted(awaited))
+                    raise RainException(
+                        f"{names}: not ready within {timeout_s:g} s (EXECUTOR_START_S); the log ends with:\n"
+                        + self._tail(sorted(awaited)[0])
+                    )
+                for report in self._hear():
+                    name = report["name"]
+                    if report["event"] == "ready":
+                        awaited.discard(name)
+                        if on_ready is not None:
+                            on_ready(name)
+                    elif report["event"] == "ended" and name in awaited:
+                        raise RainException(self._why(name, report["text"]))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _hear(self) -> list[dict[str, Any]]:
+        data = os.read(self._reports, 65536)
+        if not data:
+            raise RainException(f"the guardian ended; its log says:\n{tail_of(self._log)}")
+        *lines, self._said = (self._said + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def _tail(self, name: str) -> str:
+        return tail_of(next(program.log for program in self._programs if program.name == name))
+
+    def _why(self, name: str, status: str) -> str:
+        """One line if the program said one, else the end of its log."""
+        tail = self._tail(name)
+        said = [line for line in tail.splitlines() if line.startswith("rain ")]
+        if said:
+            return said[-1].partition(": ")[2]
+        return f"the {name} could not start ({status}); its log ends with:\n{tail}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the guardian is gone, and with it all that it guarded."""
+        return self._process.poll() is not None
+
+    def release(self) -> None:
+        """Leave all running and forget it; only where it is not tied."""
+        os.close(self._reports)
+        self._reports = -1
+        # The guardian outlives us; nobody here will wait for it.
+        self._process.returncode = 0
+
+    def stop(self, grace_s: float = 12.0) -> None:
+        """End all and wait for it; idempotent."""
+        if self._hold >= 0:
+            os.close(self._hold)
+            self._hold = -1
+        if self._process.returncode is None:
+            try:
+                self._process.send_signal(signal.SIGTERM)
+                self._process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # what it guards notices, and ends
+                self._process.wait()
+        if self._reports >= 0:
+            os.close(self._reports)
+            self._reports = -1
+
+
+_launches: weakref.WeakSet[Launch] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A forked child must not hold the lifeline open when its parent has died."""
+    for launch in _launches:
+        if launch._hold >= 0:
+            os.close(launch._hold)
+            launch._hold = -1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def vars_of(program: Program) -> dict[str, Any]:
+    """What the guardian's plan says of `program`."""
+    fork = program.command == list(RAIN) and program.stdin is None
+    return {name: getattr(program, name) for name in Program.__slots__} | {"fork": fork}
+
+
+def tail_of(path: str) -> str:
+    """The last lines of a log."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        return f"({path}: {error.strerror})"
+    return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(nothing)"
+
+
+def stop_guardian(pid: int, started: str, grace_s: float = 20.0) -> bool:
+    """End the guardian `pid` of another process and wait; False if it is not there any more.
+
+    Raises
+    ------
+    RainException
+        If it does not end.
+    """
+    if not pid or not is_alive(pid) or start_time(pid) != started:
+        return False
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        if not select.select([handle], [], [], grace_s)[0] and is_alive(pid):
+            raise RainException(f"the guardian (process {pid}) did not end within {grace_s:g} s")
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True

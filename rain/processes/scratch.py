@@ -1,0 +1,334 @@
+"""Private folders that do not outlive their owner by much, however it dies.
+
+Theory of operation
+-------------------
+A folder is removed only if Rain provably made it and nobody uses it any more, because its name proves nothing: it lies
+where users keep files of their own. A `Scratch` has a name with a random end, belongs to this user, is closed to
+others, and holds a file `MARK` that tells its name, its inode, its owner's process and when that started; a copy, a
+folder that was renamed and one that merely looks similar do not fit. The owner holds a lock for as long as it lives,
+and takes it before it writes the mark.
+
+Who removes what a dead owner left (`remove_left`) is told each folder by its owner: the guardian
+(`rain.processes.guardian`) or a keeper (`rain.processes.keeper`). A process that is started anew gets the folders of
+the one before it, and takes over those of its own kinds. What nobody was there to remove goes when the next folder of
+its kind is made (`clean`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import stat
+import tempfile
+import time
+import weakref
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from rain.host.process import is_alive, start_time
+from rain.objects.dirtree import remove_any, remove_tree
+
+log = logging.getLogger("rain.processes.scratch")
+
+MEMORY_FILES = "/dev/shm"
+MARK = ".rain-scratch"
+"""The file that tells whose a folder is."""
+CONSTANTS, GOVERNOR, LOCAL, LOGS = "rain-constants-", "rain-governor-", "rain-local-", "rain-logs-"
+SOCKETS, STORE, STORE_DISK, UPLOADS = "rain-sockets-", "rain-store-", "store-", "uploads-"
+_KINDS_ONCE = (CONSTANTS, GOVERNOR, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
+"""What folders of this version and older ones are called that lie beside users' folders."""
+_RANDOM = r"[a-z0-9_]{8}"  # what tempfile.mkdtemp makes up
+_MARK_BYTES_MAX = 4096
+_NAMED_MAX = 20
+_UNMARKED_S = 60.0
+"""A folder without a mark that is younger may be one that is just being made."""
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_keeper = -1
+_left: list[str] = []
+
+
+class Scratch:
+    """A new private folder (0700), locked for as long as its owner lives.
+
+    Folders of the same kind whose owners were killed are removed first, or taken over where this process follows one
+    that died: then the folder has the old name, and what was in it is gone.
+
+    Parameters
+    ----------
+    parent : str
+    prefix : str
+        Of the folder's name; tells the kind.
+    kept_s : float
+        For how many seconds a folder of this kind stays when its owner was killed (logs, which tell why).
+
+    Attributes
+    ----------
+    path : str
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made.
+    """
+
+    def __init__(self, parent: str, prefix: str, *, kept_s: float = 0.0) -> None:
+        found = _inherited(parent, prefix)
+        clean(parent, prefix, kept_s)
+        if found is None:
+            self.path, self._lock = _make(parent, prefix)
+        else:
+            self.path, self._lock = found
+            _empty(self.path)
+            _write_mark(self.path, self._lock, os.getpid())
+        self._told = kept_s == 0.0
+        if self._told:
+            _tell("+", self.path)
+        _scratches.add(self)
+
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock; a process that inherits it holds the folder too."""
+        return self._lock
+
+    def hand_over(self, pid: int) -> None:
+        """Let go of the folder, which now is process `pid`'s to remove."""
+        _write_mark(self.path, self._lock, pid)
+        self._let_go()
+
+    def close(self) -> None:
+        """Remove the folder with all that is in it; idempotent."""
+        if self._lock >= 0:
+            _remove(self.path)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._told:
+            _tell("-", self.path)
+        os.close(self._lock)
+        self._lock = -1
+
+
+_scratches: weakref.WeakSet[Scratch] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A forked child must not hold the folders of its parent."""
+    for scratch in _scratches:
+        if scratch._lock >= 0:
+            os.close(scratch._lock)
+            scratch._lock = -1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def tell(descriptor: int, left: list[str]) -> None:
+    """Tell who listens at `descriptor` which folders this process has; take over those of `left` that it needs."""
+    global _keeper
+    _keeper = descriptor
+    _left[:] = left
+
+
+def _tell(what: str, path: str) -> None:
+    if _keeper >= 0:
+        try:
+            os.write(_keeper, json.dumps([what, path]).encode() + b"\n")
+        except OSError as error:  # whoever removes what we leave is gone; the next start does it
+            log.warning("nobody is told of the folder %s: %s", path, error.strerror)
+
+
+def _make(parent: str, prefix: str) -> tuple[str, int]:
+    """A new folder, locked before it is marked."""
+    path = tempfile.mkdtemp(prefix=prefix, dir=parent)
+    lock = -1
+    try:
+        lock = os.open(path, _FOLDER_FLAGS)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _write_mark(path, lock, os.getpid())
+    except BaseException:
+        if lock >= 0:
+            os.close(lock)
+        remove_tree(path)
+        raise
+    return path, lock
+
+
+# -- whose a folder is ----------------------------------------------------------------------------
+
+
+@cache
+def _machine() -> tuple[str, str]:
+    """Which machine this is, and since when it runs."""
+    return f"{os.uname().nodename} {_line('/etc/machine-id')}", _line("/proc/sys/kernel/random/boot_id")
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _write_mark(path: str, folder: int, pid: int) -> None:
+    machine, boot = _machine()
+    values = {"name": os.path.basename(path), "inode": os.fstat(folder).st_ino, "uid": os.geteuid()}
+    values |= {"pid": pid, "started": start_time(pid), "machine": machine, "boot": boot}
+    part = f"{MARK}.{os.getpid()}"
+    mark = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        os.write(mark, json.dumps(values).encode() + b"\n")
+    finally:
+        os.close(mark)
+    os.rename(part, MARK, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _read_mark(folder: int) -> dict[str, Any] | None:
+    """What the mark says, if there is one that this user wrote."""
+    try:
+        mark = os.open(MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        seen = os.fstat(mark)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_size > _MARK_BYTES_MAX:
+            return None
+        values = json.loads(os.read(mark, _MARK_BYTES_MAX))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(mark)
+    return values if isinstance(values, dict) else None
+
+
+def _is_left(path: str, folder: int) -> bool:
+    """Whether the mark in the folder at `path` proves that Rain made it for this user, and that its owner is dead."""
+    seen = os.fstat(folder)
+    mark = _read_mark(folder)
+    if mark is None or seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
+        return False
+    if (mark.get("name"), mark.get("inode"), mark.get("uid")) != (os.path.basename(path), seen.st_ino, seen.st_uid):
+        return False
+    machine, boot = _machine()
+    if mark.get("boot") != boot or not boot:
+        return bool(machine) and mark.get("machine") == machine  # this machine was started anew since
+    pid, started = mark.get("pid"), mark.get("started")
+    return isinstance(pid, int) and (not is_alive(pid) or start_time(pid) != started)
+
+
+def _seize(path: str) -> int | None:
+    """A locked descriptor of the folder at `path`, if Rain provably made it and nobody uses it; else None."""
+    if not re.fullmatch(rf".*-{_RANDOM}", os.path.basename(path), re.DOTALL):
+        return None
+    try:
+        folder = os.open(path, _FOLDER_FLAGS)
+    except OSError:
+        return None
+    try:
+        if _is_left(path, folder):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Once more: until it was locked, somebody could remove it or take it over.
+            if _is_left(path, folder) and os.path.samestat(os.lstat(path), os.fstat(folder)):
+                return folder
+    except OSError:
+        pass
+    os.close(folder)
+    return None
+
+
+def _inherited(parent: str, prefix: str) -> tuple[str, int] | None:
+    """A folder of this kind that the process before this one left, and its lock."""
+    for path in _left:
+        if os.path.dirname(path) == parent and re.fullmatch(prefix + _RANDOM, os.path.basename(path)):
+            folder = _seize(path)
+            if folder is not None:
+                _left.remove(path)
+                return path, folder
+    return None
+
+
+# -- removing -------------------------------------------------------------------------------------
+
+
+def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
+    """Remove folders of a kind that owners who were killed left in `parent` more than `kept_s` seconds ago."""
+    try:
+        names = [name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name)]
+    except OSError:
+        return
+    for path in (os.path.join(parent, name) for name in names):
+        if path in _left:
+            continue  # another kind of this process's folders, or the guardian's to remove
+        folder = _seize(path)
+        if folder is None:
+            continue
+        try:
+            if not kept_s or time.time() - _used_at(path) > kept_s:
+                _remove(path)
+        finally:
+            os.close(folder)
+
+
+def remove_left(path: str) -> bool:
+    """Remove one folder if Rain provably made it and nobody uses it; whether it is gone now."""
+    folder = _seize(path)
+    if folder is not None:
+        try:
+            _remove(path)
+        finally:
+            os.close(folder)
+    return not os.path.lexists(path)
+
+
+def _used_at(path: str) -> float:
+    """When anything directly in the folder changed last."""
+    with os.scandir(path) as entries:
+        return max((entry.stat(follow_symlinks=False).st_mtime for entry in entries), default=0.0)
+
+
+def name_others(parents: Iterable[str]) -> None:
+    """Name in the log this user's folders that look like Rain's and are not touched: nothing in them proves it."""
+    others = []
+    for path in (os.path.join(parent, name) for parent in dict.fromkeys(parents) for name in _names(parent)):
+        try:
+            seen = os.lstat(path)
+        except OSError:
+            continue
+        ours = stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid()
+        if ours and time.time() - seen.st_mtime > _UNMARKED_S and not os.path.lexists(os.path.join(path, MARK)):
+            others.append(path)
+    if others:
+        shown = ", ".join(sorted(others)[:_NAMED_MAX]) + (", …" if len(others) > _NAMED_MAX else "")
+        log.info(
+            "not removed, because nothing in them says that this version of Rain made them: %s. If an older version "
+            "did, and does not run any more, remove them yourself",
+            shown,
+        )
+
+
+def _names(parent: str) -> list[str]:
+    kinds = "|".join(map(re.escape, _KINDS_ONCE))
+    try:
+        return [name for name in os.listdir(parent) if re.fullmatch(f"({kinds}){_RANDOM}", name)]
+    except OSError:
+        return []
+
+
+def _empty(path: str) -> None:
+    for name in os.listdir(path):
+        if name != MARK:
+            remove_any(os.path.join(path, name))
+
+
+def _remove(path: str) -> None:
+    """Remove a folder, its mark last: should this be interrupted, the rest can still be told from others' folders."""
+    try:
+        _empty(path)
+    except OSError:
+        pass
+    remove_tree(path)

@@ -1,0 +1,1 @@
+"""From submit to end: attempts, failures, losses, retries."""

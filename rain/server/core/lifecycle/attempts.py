@@ -1,0 +1,316 @@
+"""Attempts: assigned, started, ended; results become objects."""
+
+from __future__ import annotations
+
+from rain.common.ids import ID
+from rain.common.protocol.messages import (
+    Finished,
+    GaveBack,
+    ObjectData,
+    OutputResult,
+    Place,
+    Started,
+    Stopped,
+    TaskResult,
+)
+from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.server.core.events import AssignmentFailed
+from rain.server.core.lifecycle.recovery import crashed
+from rain.server.core.lifecycle.settle import back, fail
+from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
+from rain.server.core.reporting.output import attempt_ended, keep_output
+from rain.server.core.reporting.output import stopped as output_of_stopped
+from rain.server.core.state import State
+from rain.server.records import (
+    FINISHED,
+    OBJ_FAILED,
+    OBJ_FINISHED,
+    OBJ_REMOVED,
+    OBJ_UNFINISHED,
+    READY,
+    RUNNING,
+    WAITING,
+    Governor,
+    Object,
+    ReplicaState,
+    Task,
+)
+
+PLACES_MAX = 8
+RETRIED = ("exception", "exit")
+"""Kinds of errors that `retries` is meant for."""
+
+
+def schedule(state: State) -> dict[Governor, list[Task]]:
+    """Place what can be placed; returns what each governor gets."""
+    state.schedule_due = False
+    graph = state.graph
+    given: dict[Governor, list[Task]] = {}
+    for task, governor in state.scheduler.assignments(state.now):
+        graph.assign(task, governor)
+        for obj in task.outputs:
+            if obj.consumers is not None:
+                governor.frontier.append(task)
+                break
+        tasks = given.get(governor)
+        if tasks is None:
+            given[governor] = [task]
+        else:
+            tasks.append(task)
+    return given
+
+
+def object_data(state: State, obj: Object, with_data: bool = True) -> ObjectData:
+    """All that a reader needs to have a finished object."""
+    info = obj.info or ObjectInfo()
+    if obj.data is not None and with_data:
+        return ObjectData(obj.spec, info, obj.data, [], obj.checksum)
+    return ObjectData(obj.spec, info, None, places(state, obj), obj.checksum)
+
+
+def is_refused(obj: Object) -> bool:
+    """Whether there is what its task returned in its place."""
+    return obj.state is OBJ_FAILED and (obj.data is not None or bool(obj.holders()))
+
+
+def places(state: State, obj: Object) -> list[Place]:
+    """Where a finished object can be had."""
+    found = []
+    if obj.file is not None or obj.data is not None:
+        found.append(Place(state.address, state.host_id, obj.file))
+    for governor in obj.sites:
+        copy = governor.objects[obj]
+        if copy is ReplicaState.TOLD or copy is ReplicaState.STALE:
+            continue
+        found.append(Place(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
+        if len(found) == PLACES_MAX:
+            break
+    return found
+
+
+# -- what governors say ---------------------------------------------------------------------------
+
+
+def started(state: State, governor: Governor, message: Started) -> None:
+    """Attempts were seen running."""
+    graph = state.graph
+    for id, attempt in message.tasks:
+        task = graph.task(id)
+        if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
+            continue
+        if task.state is READY or task.state is WAITING:
+            task.info = TaskInfo(governor=governor.id, attempts=attempt)
+            state.set_task(task, RUNNING)
+            state.happened("TaskStarted", id[0], id[1], {"governor": governor.id, "attempt": attempt})
+
+
+def assignment_failed(state: State, event: AssignmentFailed) -> None:
+    """A governor could not be told of a task: it would be the same with any other."""
+    graph = state.graph
+    governor, task = graph.governors.get(event.governor_id), graph.task(event.task)
+    if task is None or task.governor is not governor or task.attempt != event.attempt or task.session.over:
+        return
+    graph.unassign(task)
+    state.schedule_due = True
+    fail(state, task, TaskError("rain", event.reason))
+
+
+def stopped(state: State, governor: Governor, message: Stopped) -> None:
+    """Attempts that were cancelled are gone."""
+    _ended_without_result(state, governor, message.tasks, False)
+    output_of_stopped(state, governor, message)
+
+
+def gave_back(state: State, governor: Governor, message: GaveBack) -> None:
+    """The answer to `TakeBack`."""
+    governor.recalling = False
+    _ended_without_result(state, governor, message.tasks, True)
+
+
+def _ended_without_result(
+    state: State, governor: Governor, attempts: list[tuple[ID, int]], never_started: bool
+) -> None:
+    graph = state.graph
+    state.schedule_due = True
+    for id, attempt in attempts:
+        if graph.stopped(governor, id, attempt):
+            if never_started:
+                attempt_ended(state, governor.id, id, attempt)
+            continue
+        task = graph.task(id)
+        if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
+            continue
+        graph.unassign(task)
+        if never_started:
+            # The number may be used again: nothing of this attempt is anywhere.
+            task.attempt -= 1
+        back(state, task, governor)
+
+
+def finished(state: State, governor: Governor, message: Finished) -> None:
+    """Attempts ended by themselves."""
+    graph = state.graph
+    sessions = graph.sessions
+    state.schedule_due = True
+    for result in message.results:
+        session_id, number = result.id
+        session = sessions.get(session_id)
+        if session is None or session.over:
+            continue
+        task = session.tasks.get(number)
+        if task is None or task.governor is not governor or task.attempt != result.attempt:
+            _stale(state, governor, result)
+            continue
+        graph.unassign(task)
+        info = result.info
+        info.governor = governor.id
+        info.attempts = result.attempt
+        if info.duration is not None:
+            task.kind.add(info.duration)
+        if result.stdout or result.stderr or number in session.outputs:
+            keep_output(session, number, result)
+        if task.state is not RUNNING:
+            state.happened("TaskStarted", session_id, number, {"governor": governor.id, "attempt": result.attempt})
+        error = result.error
+        if error is None and len(result.outputs) != len(task.outputs):
+            text = (
+                f"Governor {governor.id} returned {len(result.outputs)} outputs of task {task.title}, "
+                f"which has {len(task.outputs)}"
+            )
+            error = TaskError("rain", text)
+        task.info = info
+        if error is None:
+            _commit(state, task, governor, result)
+        else:
+            _failed(state, task, governor, error, result.outputs)
+
+
+def _commit(state: State, task: Task, governor: Governor, result: TaskResult) -> None:
+    task.again = False
+    task.error = None
+    state.set_task(task, FINISHED)
+    info = result.info
+    state.happened(
+        "TaskFinished",
+        task.id[0],
+        task.id[1],
+        {"state": "finished", "governor": governor.id, "start_time": info.start_time, "duration": info.duration},
+    )
+    for obj, output in zip(task.outputs, result.outputs, strict=True):
+        _made(state, obj, output, governor)
+    retain_or_release(state, task)
+    release_inputs(state, task)
+
+
+def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
+    """An output is there: it becomes the object, unless the object is there already or nobody wants it."""
+    if obj.state is not OBJ_UNFINISHED:
+        _made_twice(state, obj, output, governor)
+        return
+    info = output.info
+    data, checksum, size = output.data, output.checksum, info.size
+    if data is None and output.file is None and output.same_as is not None:
+        origin = state.graph.object(output.same_as)
+        if origin is not None:
+            data, checksum, size = origin.data, origin.checksum, origin.size
+    if size is None:
+        size = len(data) if data is not None else output.file.size if output.file is not None else 0
+        info.size = size
+    obj.info = info
+    obj.size = size
+    obj.checksum = checksum
+    state.set_object(obj, OBJ_FINISHED)
+    id = obj.id
+    state.happened("DataObjectFinished", id[0], id[1], {"size": size, "governor": governor.id})
+    if obj.kept or obj.needs:
+        obj.data = data
+        state.graph.add_site(
+            governor, obj, output.file if data is None and output.file is not None else ReplicaState.HELD
+        )
+        if obj.consumers is not None:
+            wake(state, obj)
+    else:
+        # Freed at once: the governor is told with the next batch.
+        if obj.sites:
+            state.graph.add_site(governor, obj, ReplicaState.HELD)
+            drop_copies(state, obj)
+        else:
+            _drop_at(governor, obj.id)
+        state.set_object(obj, OBJ_REMOVED)
+
+
+def _drop_at(governor: Governor, id: ID) -> None:
+    governor.drops.append(id)
+    governor.dropping[id] = governor.dropping.get(id, 0) + 1
+
+
+def _made_twice(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
+    """A task ran again for the sake of another output."""
+    present = governor.objects.get(obj)
+    if obj.state is OBJ_FINISHED and obj.data is None and output.file is not None and output.checksum == obj.checksum:
+        state.graph.add_site(governor, obj, output.file)
+    elif present is None:
+        _drop_at(governor, obj.id)
+
+
+def _stale(state: State, governor: Governor, result: TaskResult) -> None:
+    """A result that nobody waits for: what it left on the governor is dropped, unless it is the present copy."""
+    graph = state.graph
+    task = graph.task(result.id)
+    if graph.stopped(governor, result.id, result.attempt):
+        if (
+            task is not None and task.attempt == result.attempt and not task.session.over
+        ):  # it ended before it heard that it was cancelled
+            keep_output(task.session, result.id.id, result)
+        attempt_ended(state, governor.id, result.id, result.attempt)
+    else:
+        state.stale_results += 1
+    if task is not None and task.governor is governor:
+        return  # a newer attempt makes the same outputs there
+    for output in result.outputs:
+        obj = graph.object(output.id)
+        if obj is None or obj not in governor.objects:
+            _drop_at(governor, output.id)
+
+
+def _failed(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
+    """An attempt failed: another one, or the task fails."""
+    task.error = error
+    if error.kind == "crash":
+        if not crashed(state, task, error):
+            back(state, task, governor)
+        return
+    options = task.spec.options
+    if options is not None and options.retries and error.kind in RETRIED and not task.runs_once:
+        failures = task.session.failures
+        number = task.id[1]
+        count = failures[number] = failures.get(number, 0) + 1
+        if count <= options.retries and (not options.retry_on or _matches(options.retry_on, error.classes)):
+            back(state, task, governor)
+            return
+    fail(state, task, error)
+    if outputs:
+        _keep_refused(state, task, governor, error, outputs)
+
+
+def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
+    """What a task returned in place of its outputs stays with these until it runs again or is forgotten."""
+    own = {obj.id: obj for obj in task.outputs}
+    for output in outputs:
+        obj = own.get(output.id)
+        if obj is None or obj.state is not OBJ_FAILED or obj in governor.objects or output.id in governor.dropping:
+            if obj is None or obj not in governor.objects:
+                _drop_at(governor, output.id)
+            continue
+        obj.info = output.info
+        obj.info.error = error.message
+        obj.size = output.info.size or 0
+        obj.checksum = output.checksum
+        obj.data = output.data
+        state.graph.add_site(governor, obj, output.file if output.data is None and output.file else ReplicaState.HELD)
+
+
+def _matches(names: tuple[str, ...], classes: list[str]) -> bool:
+    """Whether a class is named by its qualified name or, as people write it, without its module."""
+    short = {name.rpartition(".")[2] for name in classes}
+    return any(name in classes or name in short or f"builtins.{name}" in classes for name in names)

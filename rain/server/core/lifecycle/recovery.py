@@ -1,0 +1,347 @@
+"""What is lost with a governor, and how it comes back: attempts go again, needed objects are made again.
+
+A lost object that is wanted becomes unfinished, and the finished task that made it waits to run `again`; where that
+task's inputs are gone too, so do the tasks behind it. Consumers that are assigned to other governors stay there: they
+may have their copy already. If they have not, the governor says so (`InputsMissing`) and they wait like all others.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from rain.common.limits import CRASHES_MAX
+from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
+from rain.common.spec import TaskError
+from rain.server.core.lifecycle.settle import back, dependency_error, fail, settle_as
+from rain.server.core.objects import drop_copies, drop_refused, fail_object, make_ready, used_at, wanted
+from rain.server.core.reporting.output import attempt_ended
+from rain.server.core.state import State
+from rain.server.records import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    OBJ_FAILED,
+    OBJ_FINISHED,
+    OBJ_REMOVED,
+    OBJ_UNFINISHED,
+    READY,
+    RUNNING,
+    WAITING,
+    Governor,
+    Object,
+    ReplicaState,
+    Task,
+)
+
+MISSES_BEFORE_REMAKE = 4
+"""Fetches of an object that may fail before its copies are given up and it is made again."""
+MISSES_MAX = 10
+"""Fetches of an object that may fail before the tasks that need it fail."""
+MISS_DELAY_S = 0.1
+MISS_DELAY_MAX_S = 5.0
+
+
+def remake(state: State, task: Task) -> None:
+    """Run a finished task again because an output of it is wanted and gone."""
+    stack = [task]
+    while stack:
+        task = stack.pop()
+        if task.state is not FINISHED:
+            continue
+        task.again = True
+        missing = _take_inputs_again(state, task)
+        state.set_task(task, WAITING)
+        if task.runs_once:
+            text = (
+                f"An output of task {task.title} was lost with the governor that held it, and the task may not "
+                'run a second time (rerun="never")'
+            )
+            fail(state, task, TaskError("lost", text))
+        elif _goes_on(state, task, missing):
+            stack.extend(obj.producer for obj in missing if obj.producer is not None)
+
+
+def revive(state: State, tasks: list[Task]) -> None:
+    """Run failed and cancelled tasks again, as if they had never been run; those that need each other's outputs go
+    together."""
+    held = {task for task in tasks if task.state is FAILED}
+    for task in tasks:
+        number = task.id[1]
+        task.session.crashes.pop(number, None)
+        task.session.failures.pop(number, None)
+        task.error = None
+        task.info = None
+        for obj in task.outputs:
+            if obj.state is OBJ_FAILED:
+                drop_refused(state, obj)
+                state.set_object(obj, OBJ_UNFINISHED)
+            else:
+                task.again = True  # it had finished once, and failed when it was to make others again
+        state.set_task(task, WAITING)
+    for task in tasks:
+        if task.state is not WAITING:
+            continue  # an input of it could not be made after all
+        for obj in task.inputs if task in held else ():
+            obj.needs -= 1  # it held them while it was failed; now it is counted as a user
+        missing = _take_inputs_again(state, task)
+        if _goes_on(state, task, missing):
+            for obj in missing:
+                if obj.producer is not None:
+                    remake(state, obj.producer)
+
+
+def _goes_on(state: State, task: Task, missing: list[Object]) -> bool:
+    """A task is to run again: it waits for its inputs, or fails if one of them cannot be made."""
+    broken = next((obj.producer for obj in task.inputs if _cannot_be_made(obj)), None)
+    if broken is not None:
+        settle_as(state, task, *dependency_error(task, broken))
+        return False
+    for obj in missing:
+        state.set_object(obj, OBJ_UNFINISHED)
+    task.pending = sum(obj.state is OBJ_UNFINISHED for obj in task.inputs)
+    if task.pending == 0:
+        make_ready(state, task)
+    return True
+
+
+def _cannot_be_made(obj: Object) -> bool:
+    if obj.state is OBJ_FAILED:
+        return True
+    producer = obj.producer
+    if producer is None or obj.state is not OBJ_REMOVED:
+        return False
+    return producer.state is FAILED or producer.state is CANCELLED
+
+
+def _take_inputs_again(state: State, task: Task) -> list[Object]:
+    """Count the task among its inputs' users; returns the inputs that have to be made again."""
+    missing = []
+    for obj in task.inputs:
+        obj.needs += 1
+        if task.retained and not obj.stays:
+            obj.lineage -= 1
+        if obj.constant:
+            continue
+        obj.add_consumer(task)
+        if obj.state is OBJ_REMOVED:
+            if obj.data is None:
+                missing.append(obj)
+            else:
+                state.set_object(obj, OBJ_UNFINISHED)
+                state.set_object(obj, OBJ_FINISHED)
+    task.retained = False
+    return missing
+
+
+def lose(state: State, obj: Object) -> None:
+    """No governor has a finished object any more, and the server has not either."""
+    if not wanted(obj):
+        drop_copies(state, obj)
+        state.set_object(obj, OBJ_REMOVED)
+        return
+    state.set_object(obj, OBJ_UNFINISHED)
+    for governor in obj.sites:
+        governor.objects[obj] = ReplicaState.STALE
+    for task in obj.waiting():
+        task.pending += 1
+        if task.governor is None:
+            if task.state is READY:
+                state.set_task(task, WAITING)
+        elif task.state is not RUNNING:
+            state.graph.demote(task)
+            state.schedule_due = True
+    producer = obj.producer
+    assert producer is not None
+    if producer.state is FAILED or producer.state is CANCELLED:
+        # It failed when it was to make another lost output again.
+        fail_object(state, obj)
+        for task in obj.waiting():
+            settle_as(state, task, *dependency_error(task, producer))
+    else:
+        remake(state, producer)
+
+
+def lose_copy(state: State, governor: Governor, obj: Object) -> None:
+    """A governor has no copy of an object any more."""
+    held = governor.objects[obj] not in (ReplicaState.TOLD, ReplicaState.STALE)
+    if used_at(governor, obj):
+        governor.objects[obj] = ReplicaState.STALE
+        governor.resends.append(obj)
+    else:
+        state.graph.remove_site(governor, obj)
+    if held and obj.state is OBJ_FINISHED and not obj.safe and not obj.holders():
+        lose(state, obj)
+
+
+# -- governors ------------------------------------------------------------------------------------
+
+
+def governor_lost(state: State, governor: Governor, reason: str) -> None:
+    """Nothing of a governor is left: its tasks go again, its objects are lost. Sessions are told by the caller."""
+    graph = state.graph
+    tasks = list(governor.assigned)
+    running = [task.state is RUNNING for task in tasks]
+    for task in tasks:
+        graph.unassign(task)
+    gone = []
+    for obj, copy in list(governor.objects.items()):
+        graph.remove_site(governor, obj)
+        if copy is not ReplicaState.TOLD and copy is not ReplicaState.STALE:
+            gone.append(obj)
+    for obj in gone:
+        if obj.state is OBJ_FINISHED and not obj.safe and not obj.session.over and not obj.holders():
+            lose(state, obj)
+    for task, was_running in zip(tasks, running, strict=True):
+        if task.session.over or not task.unsettled:
+            continue
+        if task.runs_once:
+            text = (
+                f"Governor {governor.id} was lost ({reason}) while task {task.title} was there, and the task may not "
+                'run a second time (rerun="never")'
+            )
+            fail(state, task, TaskError("lost", text))
+        elif not was_running or not crashed(
+            state,
+            task,
+            TaskError("crash", f"Task {task.title} was running on governor {governor.id}, which was lost ({reason})"),
+        ):
+            back(state, task, governor)
+
+
+def crashed(state: State, task: Task, error: TaskError) -> bool:
+    """Charge a task with a crash; True if that was one too many, and it failed."""
+    crashes = task.session.crashes
+    number = task.id[1]
+    count = crashes[number] = crashes.get(number, 0) + 1
+    if count < CRASHES_MAX and not task.runs_once:
+        return False
+    if task.runs_once:
+        note = 'The task may not run a second time (rerun="never").'
+    else:
+        note = f"This was its crash number {count}; after CRASHES_MAX ({CRASHES_MAX}) a task is not run again."
+    fail(state, task, TaskError(error.kind, f"{error.message}\n{note}", error.exception, error.classes))
+    return True
+
+
+# -- what governors say of objects ----------------------------------------------------------------
+
+
+def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> None:
+    """Attempts could not start because inputs cannot be had."""
+    graph = state.graph
+    tasks = []
+    for id, attempt in message.tasks:
+        task = graph.task(id)
+        if task is not None and task.governor is governor and task.attempt == attempt:
+            if not task.session.over:
+                graph.unassign(task)
+                task.attempt -= 1
+                tasks.append(task)
+        elif graph.stopped(governor, id, attempt):
+            attempt_ended(state, governor.id, id, attempt)
+    misses = 0
+    for id in message.objects:
+        obj = graph.object(id)
+        if obj is not None and not obj.session.over:
+            misses = max(misses, _missed(state, governor, obj))
+    delay = min(MISS_DELAY_S * 2**misses, MISS_DELAY_MAX_S) if misses > 1 else 0.0
+    for task in tasks:
+        if not task.unsettled:
+            continue
+        if misses >= MISSES_MAX:
+            text = f"An input of task {task.title} cannot be had on governor {governor.id}: {message.reason}"
+            fail(state, task, TaskError("input", text))
+            continue
+        if delay and not task.delayed:
+            task.delayed = True
+            heapq.heappush(state.delayed, (state.now + delay, task.order, task))
+        back(state, task, governor)
+
+
+def _missed(state: State, governor: Governor, obj: Object) -> int:
+    """Take note that a governor could not get an object; how often that has happened while it should be there."""
+    copy = governor.objects.get(obj)
+    if copy is ReplicaState.TOLD:
+        governor.objects[obj] = ReplicaState.STALE
+        if used_at(governor, obj):
+            # A task that was given to it meanwhile counts on what it had been told.
+            governor.resends.append(obj)
+    elif copy is not None and copy is not ReplicaState.STALE:
+        lose_copy(state, governor, obj)
+        return 0
+    if obj.state is not OBJ_FINISHED:
+        return 0
+    session, number = obj.session, obj.id[1]
+    count = session.misses[number] = session.misses.get(number, 0) + 1
+    if count == MISSES_BEFORE_REMAKE and not obj.safe:
+        drop_copies(state, obj)
+        lose(state, obj)
+    return count
+
+
+def wake_delayed(state: State) -> None:
+    """Queue what has waited long enough."""
+    delayed = state.delayed
+    while delayed and delayed[0][0] <= state.now:
+        task = heapq.heappop(delayed)[2]
+        if task.delayed:
+            task.delayed = False
+            if task.state is READY and task.governor is None:
+                make_ready(state, task)
+
+
+def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None:
+    """Copies are gone (corrupt, file deleted)."""
+    for id in message.objects:
+        obj = state.graph.object(id)
+        if obj is not None and obj in governor.objects:
+            lose_copy(state, governor, obj)
+            _give_up_if_often(state, governor, obj, message.reason)
+
+
+def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str) -> None:
+    """Something damages an object each time that it is made: do not go on for ever."""
+    producer = obj.producer
+    if obj.state is not OBJ_UNFINISHED or producer is None or not producer.again:
+        return
+    session, number = obj.session, obj.id[1]
+    count = session.misses[number] = session.misses.get(number, 0) + 1
+    if count >= MISSES_MAX and producer.state in (WAITING, READY):
+        text = (
+            f"Object {obj.title} was lost {count} times on governors that held it, the last time on {governor.id}: "
+            f"{reason}"
+        )
+        fail(state, producer, TaskError("lost", text))
+
+
+def fetched(state: State, governor: Governor, message: Fetched) -> None:
+    """A governor has copies now. What was said before it heard of a drop does not count."""
+    for id in message.objects:
+        obj = state.graph.object(id)
+        if (
+            obj is not None
+            and id not in governor.dropping
+            and governor.objects.get(obj) in (ReplicaState.TOLD, ReplicaState.STALE)
+        ):
+            governor.objects[obj] = ReplicaState.HELD
+
+
+def moved(state: State, governor: Governor, message: Moved) -> None:
+    """Objects lie in other files now."""
+    for id, file in message.objects:
+        obj = state.graph.object(id)
+        if obj is None or id in governor.dropping:
+            continue
+        if governor.objects.get(obj, ReplicaState.TOLD) not in (ReplicaState.TOLD, ReplicaState.STALE):
+            governor.objects[obj] = file
+
+
+def dropped(state: State, governor: Governor, message: Dropped) -> None:
+    """Drops are confirmed."""
+    dropping = governor.dropping
+    for id in message.objects:
+        count = dropping.get(id, 0)
+        if count > 1:
+            dropping[id] = count - 1
+        elif count:
+            del dropping[id]

@@ -1,0 +1,1 @@
+"""What clients are told: updates, explanations, output, stalls."""

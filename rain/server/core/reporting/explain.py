@@ -1,0 +1,120 @@
+"""Why a task is where it is, in words."""
+
+from __future__ import annotations
+
+from rain.server.core.state import State
+from rain.server.graph import Graph
+from rain.server.records import (
+    CANCELLED,
+    FAILED,
+    FINISHED,
+    OBJ_UNFINISHED,
+    RUNNING,
+    UNITS,
+    Governor,
+    ResourceRequest,
+    Task,
+)
+
+LISTED_MAX = 5
+
+
+def asked(shape: ResourceRequest) -> str:
+    """What a shape asks for, for people."""
+    parts = [f"{amount:g} {name}" for name, amount in sorted(shape.resources.items()) if amount > 0]
+    if shape.executor is not None:
+        parts.append(f"an executor of type {shape.executor!r}")
+    return ", ".join(parts) or "nothing"
+
+
+def cannot_hold(graph: Graph, task: Task) -> str:
+    """The text of a task that no governor can ever hold."""
+    shape = task.shape
+    governors = list(graph.governors.values())
+    text = f"Task {task.title} asks for {asked(shape)}, and no governor can ever hold it."
+    if shape.executor is not None and not any(f"executor {shape.executor}" in governor.total for governor in governors):
+        types = sorted({name[9:] for governor in governors for name in governor.total if name.startswith("executor ")})
+        offered = ", ".join(map(repr, types)) or "none beside the builtin ones"
+        return f"{text} Executor types that governors offer: {offered}."
+    largest = max(governors, key=lambda governor: (_fitting(governor, shape), governor.cpus))
+    has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(largest.resources.items()))
+    return f"{text} The largest of the {len(governors)} here, {largest.id}, has {has}."
+
+
+def _fitting(governor: Governor, shape: ResourceRequest) -> int:
+    return sum(units <= governor.total.get(name, -1) for name, units in shape.needs)
+
+
+def explain_task(state: State, task: Task) -> str:
+    """Why a task is where it is."""
+    if task.state is FINISHED:
+        return f"Task {task.title} finished{_where(task)}."
+    if task.state is FAILED or task.state is CANCELLED:
+        text = task.error.message if task.error is not None else ""
+        return f"Task {task.title} {'failed' if task.state is FAILED else 'was cancelled'}:\n{text}"
+    tries = f" This is attempt {task.attempt}." if task.attempt > 1 else ""
+    if task.state is RUNNING:
+        return f"Task {task.title} is running{_where(task)}.{tries}"
+    if not state.graph.governors:
+        return f"Task {task.title} is {task.state.value}. Nothing can run: {no_governor(state)}.{tries}"
+    if task.pending:
+        return f"{_waits(task)}{tries}"
+    if task.governor is not None:
+        others = len(task.governor.assigned) - 1
+        return (
+            f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
+            f"it starts there when its inputs have arrived and {asked(task.shape)} are free.{tries}"
+        )
+    if task.delayed:
+        return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
+    return f"Task {task.title} is ready: all its inputs are there. {_room(state.graph, task)}{tries}"
+
+
+def no_governor(state: State) -> str:
+    """That there is none, and what to do about it."""
+    graph = state.graph
+    last = ""
+    if graph.lost_at is not None:
+        last = (
+            f" (the last one, {graph.lost_name}, was lost {state.now - graph.lost_at:.0f} s ago: {graph.lost_reason})"
+        )
+    logs = f" (governor-*.log in {state.log_dir} on the server's host)" if state.log_dir else ""
+    return (
+        f"no governor is here{last}. One that `rain start` or Client.local started is started again by itself; if it "
+        f"does not come back, its log says why{logs}. Another one is started with `rain governor {state.address}`"
+    )
+
+
+def _where(task: Task) -> str:
+    governor = task.governor.id if task.governor is not None else task.info.governor if task.info is not None else None
+    return f" on governor {governor}" if governor else ""
+
+
+def _waits(task: Task) -> str:
+    missing = [obj for obj in task.inputs if obj.state is OBJ_UNFINISHED]
+    lines = [f"Task {task.title} waits for {len(missing)} of its {len(task.inputs)} inputs:"]
+    for obj in missing[:LISTED_MAX]:
+        producer = obj.producer
+        made = "" if producer is None else f", made by task {producer.title}, which is {producer.state.value}"
+        lines.append(f"  object {obj.title}{made}")
+    if len(missing) > LISTED_MAX:
+        lines.append(f"  and {len(missing) - LISTED_MAX} more")
+    if task.governor is not None:
+        lines.append(f"It was given to governor {task.governor.id} ahead of time.")
+    return "\n".join(lines)
+
+
+def _room(graph: Graph, task: Task) -> str:
+    governors = graph.governors.values()
+    able = [governor for governor in governors if governor.can_hold(task.shape)]
+    if not able:
+        return f"It asks for {asked(task.shape)}, which no governor here has; more governors are expected."
+    lines = [f"It asks for {asked(task.shape)}, and waits for room on a governor:"]
+    for governor in able[:LISTED_MAX]:
+        parts = [
+            f"{governor.demand[name] / UNITS:g} of {governor.total[name] / UNITS:g} {name} asked for"
+            for name, units in task.shape.needs
+            if units
+        ]
+        lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {len(governor.assigned)} tasks")
+    return "\n".join(lines)

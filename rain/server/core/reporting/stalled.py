@@ -1,0 +1,71 @@
+"""Sessions in which nothing can run: their clients are told why after a while, and when it is over."""
+
+from __future__ import annotations
+
+from rain.common.limits import STALLED_S
+from rain.common.protocol.messages import SessionNews
+from rain.server.core.reporting.explain import asked, no_governor
+from rain.server.core.state import State
+from rain.server.records import READY, RUNNING, WAITING, Session
+
+_LEFT = (WAITING, READY, RUNNING)
+
+
+def look(state: State) -> None:
+    """Look at each session; now and then."""
+    for session in state.graph.sessions.values():
+        if session.over or session.client is None:
+            continue
+        text = _why_stuck(state, session)
+        if not text:
+            session.stuck_since = None
+            if session.stalled:
+                _tell(state, session, "")
+        elif session.stuck_since is None:
+            session.stuck_since = state.now
+        elif not session.stalled and state.now - session.stuck_since >= STALLED_S:
+            _tell(state, session, text)
+
+
+def _tell(state: State, session: Session, text: str) -> None:
+    session.stalled = text
+    client_id = state.client_of(session)
+    if client_id is not None:
+        state.to_client(client_id, SessionNews(session.id, [], [], text))
+
+
+def _why_stuck(state: State, session: Session) -> str:
+    """Why nothing of a session can go on; empty if something can, or nothing is left to do."""
+    left = sum(session.counts[id(word)] for word in _LEFT)
+    if not left:
+        return ""
+    tasks = f"{left} task{'s' * (left != 1)} of session {session.id} {session.name!r} cannot go on: "
+    if not state.graph.governors:
+        return tasks + no_governor(state)
+    reason = _none_fits(state, session)
+    return tasks + reason if reason else ""
+
+
+def _none_fits(state: State, session: Session) -> str:
+    """No task of a session is with a governor, and none fits on one; where more are expected such tasks wait."""
+    graph = state.graph
+    here = graph.governors.values()
+    if len(here) >= graph.expected or session.counts[id(RUNNING)]:
+        return ""
+    if any(task.session is session for governor in here for task in governor.assigned):
+        return ""
+    example = None
+    for shape in session.shapes.values():
+        task = next((task for _, task in shape.heap if task.state is READY and task.governor is None), None)
+        if task is None:
+            continue
+        if any(governor.can_hold(shape) for governor in here):
+            return ""
+        example = task
+    if example is None:
+        return ""
+    return (
+        f"task {example.title}, for one, asks for {asked(example.shape)}, which none of the {len(here)} governors here "
+        f"has. {graph.expected} governors are expected (wait_for_governors), so it waits for another one: start it "
+        f"with `rain governor {state.address}`, or cancel the task"
+    )

@@ -1,0 +1,240 @@
+"""Batches: what clients and governors are told at the end of a turn.
+
+A batch is closed when it has grown past `BATCH_BYTES_TARGET` by estimate; what is too large for a frame all the same
+is cut by whoever sends it (`rain.common.protocol.parts`).
+"""
+
+from __future__ import annotations
+
+from rain.common.limits import BATCH_BYTES_TARGET, NEWS_TURN_BYTES_MAX
+from rain.common.protocol.messages import (
+    Assign,
+    CancelTasks,
+    DropObjects,
+    EndSession,
+    ObjectData,
+    ObjectUpdate,
+    SessionNews,
+    TakeBack,
+    TaskAssignment,
+    TaskUpdate,
+)
+from rain.server.core.lifecycle.attempts import object_data, places
+from rain.server.core.modules import tell
+from rain.server.core.objects import used_at
+from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
+from rain.server.core.state import State, task_update
+from rain.server.records import OBJ_FINISHED, Client, Governor, Object, ReplicaState, Session, Task
+
+BATCH_ITEMS_MAX = 20_000
+
+
+def flush_news(state: State) -> list[tuple[Session, Exception]]:
+    """Tell clients what changed in their sessions; for those that are behind it is gathered.
+
+    Returns
+    -------
+    list
+        Sessions of which that cannot be told, and why.
+    """
+    if state.holding:
+        for ready in [client for client in state.holding if not client.behind]:
+            release(state, ready)
+    tasks, objects = state.task_news, state.object_news
+    if not tasks and not objects:
+        return []
+    state.task_news, state.object_news = [], []
+    by_session: dict[Session, tuple[list[Task], list[Object]]] = {}
+    for task in tasks:
+        by_session.setdefault(task.session, ([], []))[0].append(task)
+        task.news = False
+    for obj in objects:
+        by_session.setdefault(obj.session, ([], []))[1].append(obj)
+        obj.news = False
+    left: dict[Client, float] = {}
+    broken = []
+    for session, (session_tasks, session_objects) in by_session.items():
+        client = session.client
+        if session.over or client is None:
+            continue
+        room = 0 if client.behind else left.get(client, NEWS_TURN_BYTES_MAX)
+        try:
+            left[client] = room - _tell(state, session, session_tasks, session_objects, room)
+        except Exception as error:  # the other sessions' news must leave
+            broken.append((session, error))
+    return broken
+
+
+def flush_session(state: State, session: Session) -> None:
+    """Tell a client at once what changed in one session."""
+    if session.client is not None:
+        release(state, session.client)
+    tasks = [task for task in state.task_news if task.session is session and task.news]
+    objects = [obj for obj in state.object_news if obj.session is session and obj.news]
+    _tell(state, session, tasks, objects)
+    state.task_news = [task for task in state.task_news if task.session is not session]
+    state.object_news = [obj for obj in state.object_news if obj.session is not session]
+    for task in tasks:
+        task.news = False
+    for obj in objects:
+        obj.news = False
+
+
+def release(state: State, client: Client) -> None:
+    """What was gathered for a client is news again, for whoever hears of these sessions at the next flush."""
+    if client in state.holding:
+        del state.holding[client]
+        state.task_news += client.held_tasks
+        state.object_news += client.held_objects
+        client.held_tasks, client.held_objects = [], []
+
+
+def _hold(state: State, client: Client, tasks: list[Task], objects: list[Object]) -> None:
+    for task in tasks:
+        task.news = True  # so that it is held once, however often it changes
+    for obj in objects:
+        obj.news = True
+    client.held_tasks += tasks
+    client.held_objects += objects
+    state.holding[client] = None
+
+
+def _tell(
+    state: State, session: Session, tasks: list[Task], objects: list[Object], room: float = float("inf")
+) -> float:
+    """Send these news, and hold what `room` bytes have no room for; how many bytes were sent, about."""
+    client = session.client
+    if client is None:
+        return 0
+    client_id = client.id
+    total = size = 0
+    told: list[ObjectUpdate] = []
+    for place, obj in enumerate(objects):
+        if total + size > room or not room:
+            _hold(state, client, tasks, objects[place:])
+            tasks = []
+            break
+        update = object_update(state, obj)
+        told.append(update)
+        size += ITEM_BYTES + (len(update.data) if update.data is not None else 0) + info_bytes(update.info)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client_id, SessionNews(session.id, [], told))
+            total += size
+            told, size = [], 0
+    updates: list[TaskUpdate] = []
+    for place, task in enumerate(tasks):
+        if total + size > room or not room:
+            _hold(state, client, tasks[place:], [])
+            break
+        updates.append(task_update(task))
+        size += update_bytes(task)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client_id, SessionNews(session.id, updates, told))
+            total += size
+            told, updates, size = [], [], 0
+    if told or updates:
+        state.to_client(client_id, SessionNews(session.id, updates, told))
+    return total + size
+
+
+def update_bytes(task: Task) -> int:
+    """About what the news of a task take."""
+    size = ITEM_BYTES
+    error, info = task.error, task.info
+    if error is not None:
+        size += 2 * len(error.message) + len(error.exception or b"")
+    return size + info_bytes(info)
+
+
+def object_update(state: State, obj: Object) -> ObjectUpdate:
+    """The present state of an object, for its client; where it is only if the client keeps it."""
+    if obj.kept and obj.state is OBJ_FINISHED:
+        if obj.data is not None:
+            return ObjectUpdate(obj.id, obj.state, obj.info, obj.data, [], obj.checksum)
+        return ObjectUpdate(obj.id, obj.state, obj.info, None, places(state, obj), obj.checksum)
+    return ObjectUpdate(obj.id, obj.state, obj.info)
+
+
+# -- governors ------------------------------------------------------------------------------------
+
+
+def flush_orders(state: State) -> None:
+    """Tell governors what to end and to drop. This precedes all assignments of the turn."""
+    for governor in state.graph.governors.values():
+        if governor.cancels:
+            state.to_governor(governor, CancelTasks(governor.cancels))
+            governor.cancels = []
+        if governor.drops:
+            state.to_governor(governor, DropObjects(governor.drops))
+            governor.drops = []
+        if governor.ends:
+            for session_id in governor.ends:
+                state.to_governor(governor, EndSession(session_id))
+            governor.ends = []
+
+
+def flush_resends(state: State) -> None:
+    """Tell governors of the present places of objects for which tasks there wait."""
+    for governor in state.graph.governors.values():
+        if not governor.resends:
+            continue
+        objects = []
+        size = 0
+        for obj in governor.resends:
+            # Whoever waited for it may have gone meanwhile, and the object with it.
+            stale = governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE
+            if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
+                state.graph.add_site(governor, obj, ReplicaState.TOLD)
+                objects.append(object_data(state, obj))
+                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
+                if size > BATCH_BYTES_TARGET:
+                    state.to_governor(governor, Assign([], objects))
+                    objects, size = [], 0
+        governor.resends = []
+        if objects:
+            state.to_governor(governor, Assign([], objects))
+
+
+def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
+    """Send a governor its new tasks, and the inputs that it has not been told of."""
+    known = governor.objects
+    sent: list[TaskAssignment] = []
+    objects: list[ObjectData] = []
+    size = 0
+    for task in tasks:
+        session = task.session
+        if session.id not in governor.sessions:
+            governor.sessions[session.id] = session
+            session.governors[governor.id] = governor
+            session.environments.told.pop(governor.id, None)
+            tell(state, session, governor, 0)
+        if task.spec.environment:
+            tell(state, session, governor, task.spec.environment)
+        for obj in task.inputs:
+            if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
+                state.graph.add_site(governor, obj, ReplicaState.TOLD)
+                objects.append(object_data(state, obj))
+                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
+                if size > BATCH_BYTES_TARGET:
+                    # Also within the inputs of one task, which may be many: they precede it.
+                    state.to_governor(governor, Assign(sent, objects))
+                    sent, objects, size = [], [], 0
+        spec = task.spec
+        options = spec.options
+        priority = 0 if options is None else -options.priority
+        sent.append(
+            TaskAssignment(spec, task.attempt, [obj.spec for obj in task.outputs], [priority, -task.rank, task.order])
+        )
+        size += ITEM_BYTES + spec_bytes(spec)
+        if size > BATCH_BYTES_TARGET or len(sent) >= BATCH_ITEMS_MAX:
+            state.to_governor(governor, Assign(sent, objects))
+            sent, objects, size = [], [], 0
+    if sent:
+        state.to_governor(governor, Assign(sent, objects))
+
+
+def take_back(state: State) -> None:
+    """Ask governors for work that others could do sooner."""
+    for governor, tasks in state.scheduler.take_back():
+        governor.recalling = True
+        state.to_governor(governor, TakeBack([(task.id, task.attempt) for task in tasks]))

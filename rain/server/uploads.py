@@ -1,0 +1,163 @@
+"""Files of large constants: what clients bring before the `Submit` that names it.
+
+A client on this host writes the file straight into a folder of its own in `incoming`, which it has locked; another one
+sends it over a data connection (`DataPut`) into `incoming` itself. `claim` takes a file over when its submit arrives:
+from then on it is the server's, read-only, and lives until the core says that nobody needs it (`DiscardUpload`). What
+was never claimed goes with its client (`sweep`, `abandon`) or the server.
+
+Files are in memory while there is room. Clients on this host know how much that is (`Welcome.incoming_max`) and write
+to disk beyond it, or when the memory file system is full; a mark tells all of them when what was claimed is too much.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+
+from rain.common.errors import RainException
+from rain.common.protocol.messages import Constant, FileRef
+from rain.objects.dirtree import remove_tree
+from rain.objects.files import FULL_MARK
+from rain.processes.scratch import UPLOADS, clean
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{8,80}")
+_OWN_NAME = re.compile(rf"(?:{UPLOADS}[a-z0-9_]{{8}}/)?{_NAME.pattern}")
+
+
+class ConstantFiles:
+    """The server's folder of large constants.
+
+    Parameters
+    ----------
+    folder : str
+        A private folder, made here; best on a tmpfs, so that readers on this host map memory.
+    disk : str, optional
+        Another one, on disk, for what is too much for `folder`; empty: nothing is.
+    bytes_max : int
+        How much that is.
+
+    Attributes
+    ----------
+    incoming, incoming_disk : str
+        Where clients on this host write.
+    bytes_max : int
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be made.
+    """
+
+    def __init__(self, folder: str, disk: str = "", bytes_max: int = 1 << 62) -> None:
+        self.folder = folder
+        self.disk = disk
+        self.bytes_max = bytes_max
+        self.incoming = os.path.join(folder, "incoming")
+        self.incoming_disk = os.path.join(disk, "incoming") if disk else ""
+        self._sizes: dict[str, int] = {}  # of claimed files in memory
+        self._bytes = 0
+        self._marked = False
+        for top in filter(None, (folder, disk)):
+            for path in (os.path.join(top, "incoming"), os.path.join(top, "constants")):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def incoming_path(self, name: str) -> str:
+        """Where an upload called `name` that is sent to the server is written; without room it goes on at `spill_path`.
+
+        Raises
+        ------
+        RainException
+            If the name is not of the form that clients make (it becomes a file's name).
+        """
+        if not _NAME.fullmatch(name):
+            raise RainException(f"{name!r} is not the name of an upload: 8 to 80 letters, digits, '-' and '_'")
+        return os.path.join(self.incoming, name)
+
+    def spill_path(self, name: str) -> str | None:
+        """Where the upload `name` is written that is too much for memory; None where there is no other place."""
+        return os.path.join(self.incoming_disk, name) if self.disk else None
+
+    def claim(self, constant: Constant) -> FileRef:
+        """Take over the file of a constant that is being submitted.
+
+        Raises
+        ------
+        RainException
+            If the file is not there, is not a regular file or has another size than announced.
+        """
+        name = constant.upload or ""
+        if not _OWN_NAME.fullmatch(name):
+            raise RainException(f"{name!r} is not the name of an upload of constant {constant.id}")
+        path, top = os.path.join(self.incoming, name), self.folder
+        if self.disk and not os.path.lexists(path):
+            path, top = os.path.join(self.incoming_disk, name), self.disk
+        name = os.path.basename(name)
+        kept = os.path.join(top, "constants", name)
+        try:
+            os.rename(path, kept)
+            found = os.lstat(kept)
+        except OSError as error:
+            raise RainException(
+                f"the bytes of constant {constant.id} did not arrive: {error.strerror or error}"
+            ) from None
+        if not stat.S_ISREG(found.st_mode) or found.st_size != constant.size:
+            os.unlink(kept)
+            raise RainException(
+                f"constant {constant.id} was announced with {constant.size} bytes and arrived with {found.st_size}"
+            )
+        os.chmod(kept, 0o400)
+        if top == self.folder:
+            self._sizes[name] = found.st_size
+            self._count(found.st_size)
+        return FileRef(kept, found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def discard(self, names: list[str]) -> None:
+        """Remove files that nobody needs; readers that mapped one keep what they mapped."""
+        for name in names:
+            if not _OWN_NAME.fullmatch(name):
+                continue
+            kept = os.path.basename(name)
+            self._count(-self._sizes.pop(kept, 0))
+            for top in self._tops:
+                _unlink(os.path.join(top, "constants", kept))
+                _unlink(os.path.join(top, "incoming", name))
+
+    def abandon(self, names: Iterable[str]) -> None:
+        """Remove those of these that were sent by a client that is gone, and were not claimed."""
+        for name in names:
+            for top in self._tops:
+                _unlink(os.path.join(top, "incoming", name))
+
+    def sweep(self) -> None:
+        """Remove what clients on this host wrote that are dead. In any thread."""
+        for top in self._tops:
+            clean(os.path.join(top, "incoming"), UPLOADS)
+
+    def _count(self, change: int) -> None:
+        self._bytes += change
+        full = bool(self.disk) and self._bytes >= self.bytes_max
+        if full != self._marked:
+            self._marked = full
+            mark = os.path.join(self.incoming, FULL_MARK)
+            if full:
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            else:
+                os.unlink(mark)
+
+    @property
+    def _tops(self) -> list[str]:
+        return [self.folder, self.disk] if self.disk else [self.folder]
+
+    def close(self) -> None:
+        """Remove the folders."""
+        for top in self._tops:
+            remove_tree(top)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
