@@ -17,7 +17,7 @@ from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, Executor
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
 from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
 from rain.objects.data_instance import BytesSource, DataInstance
-from rain.objects.files import file_ref
+from rain.objects.files import local_file
 from rain.objects.held import Held
 
 _SHOWN_CHARS_MAX = 2000
@@ -101,7 +101,7 @@ def _builtin(description: Description, folder: str, store: str) -> list[OutputRe
         is_dir = item.spec.data_type == "dir"
         if not os.path.exists(path):
             shutil.copytree(source, path, symlinks=True) if is_dir else shutil.copyfile(source, path)
-        inputs.append(Held(item.info.size or 0, None, file_ref(path), None, is_dir))
+        inputs.append(Held(item.info.size or 0, None, local_file(path), None, is_dir))
     known = [Known(item.spec, item.info) for item in description.inputs]
     assignment = TaskAssignment(description.spec, 1, description.outputs)
     result = run_builtin(assignment, inputs, known, Store(store, memory_bytes_max=0), threading.Event())
@@ -111,7 +111,7 @@ def _builtin(description: Description, folder: str, store: str) -> list[OutputRe
         if output.file is not None:  # the store goes with its folder
             target = os.path.join(store, f"made-{output.id.id}")
             os.rename(output.file.path, target)
-            output.file = file_ref(target)
+            output.file = local_file(target)
     return result.outputs
 
 

@@ -17,15 +17,8 @@ from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.protocol.messages import (
-    Damage,
-    ExecutorInput,
-    ExecutorSetup,
-    ExecutorTask,
-    FileRef,
-    OutputResult,
-    TaskResult,
-)
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
 from rain.executor.context import Context
@@ -38,7 +31,7 @@ from rain.objects import memory
 from rain.objects.content_types.codecs import resolving
 from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
 from rain.objects.dirtree import file_identities
-from rain.objects.files import file_ref
+from rain.objects.files import local_file
 from rain.objects.lent_inputs import damaged, spoil
 
 _CHAIN_MAX = 10
@@ -375,10 +368,10 @@ def _source(value: ExecutorInput) -> Source:
         return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
     name, id, path = value.label or value.spec.label, value.spec.id, value.path
 
-    def moved() -> FileRef | None:
+    def moved() -> LocalFile | None:
         # When the store moves an object to disk it leaves a link; it may do so at any time.
         try:
-            return file_ref(os.path.realpath(path)) if path is not None else None
+            return local_file(os.path.realpath(path)) if path is not None else None
         except OSError:
             return None
 

@@ -10,7 +10,8 @@ from rain.common.content_type import is_subtype, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
-from rain.common.protocol.messages import ExecutorInput, FileRef, OutputResult
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import ExecutorInput, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.staging import StagedDirectory, StagedFile, Staging
 from rain.objects.data_instance import DataInstance
@@ -235,7 +236,7 @@ class Returned:
         data, file, digest = self._bytes_of(value)
         return OutputResult(spec.id, info, data, file, digest)
 
-    def _bytes_of(self, value: DataInstance) -> tuple[bytes | None, FileRef | None, int | None]:
+    def _bytes_of(self, value: DataInstance) -> tuple[bytes | None, LocalFile | None, int | None]:
         source = value.source
         if isinstance(source, StagedFile) and self._staging.is_own(source):
             given, digest = self._staging.give_file(source)

@@ -8,12 +8,13 @@ from typing import Any
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
-from rain.common.protocol.messages import ExecutorSetup, FileRef
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectInfo
 from rain.objects import dirtree
 from rain.objects.content_types import codecs
 from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
-from rain.objects.files import Written, checksum, checksum_fd, file_ref
+from rain.objects.files import Written, checksum, checksum_fd, local_file
 
 
 class StagedFile(FileSource):
@@ -21,7 +22,7 @@ class StagedFile(FileSource):
 
     __slots__ = ("checksum", "ref")
 
-    def __init__(self, file: FileRef, checksum: int | None) -> None:
+    def __init__(self, file: LocalFile, checksum: int | None) -> None:
         super().__init__(file)
         self.ref = file
         self.checksum = checksum
@@ -32,7 +33,7 @@ class StagedDirectory(DirectorySource):
 
     __slots__ = ("ref",)
 
-    def __init__(self, file: FileRef) -> None:
+    def __init__(self, file: LocalFile) -> None:
         super().__init__(file)
         self.ref = file
 
@@ -117,7 +118,7 @@ class Staging:
         if shared:
             os.unlink(path)
         self._made[target] = False
-        source = StagedFile(file_ref(target), None)
+        source = StagedFile(local_file(target), None)
         return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
 
     def move_directory(self, path: str, lent: Sequence[str] = ()) -> DataInstance:
@@ -149,10 +150,10 @@ class Staging:
         target = self._bring(seen, lambda target: dirtree.move(seen, target))
         os.chmod(target, 0o755)
         self._made[target] = False
-        source = StagedDirectory(file_ref(target, size))
+        source = StagedDirectory(local_file(target, size))
         return DataInstance(source, None, ObjectInfo(size=size, content_type=None))
 
-    def give_file(self, source: StagedFile) -> tuple[bytes | FileRef, int]:
+    def give_file(self, source: StagedFile) -> tuple[bytes | LocalFile, int]:
         """A staged file for an output: its bytes if they are few, else a file; with the checksum."""
         file = source.ref
         if file.size <= self._inline_max():
@@ -169,7 +170,7 @@ class Staging:
             # The second output that is the same file: the store takes each file away.
             path, _ = self._paths(file.path)
             os.link(file.path, path)
-            file = file_ref(path)
+            file = local_file(path)
         self._made[file.path] = True
         return file, source.checksum
 
@@ -177,22 +178,22 @@ class Staging:
         """Note that the file at `path` became an output."""
         self._made[path] = True
 
-    def copy_directory(self, value: DataInstance) -> FileRef:
+    def copy_directory(self, value: DataInstance) -> LocalFile:
         """A directory that another task made, as a new one for an output."""
         target, _ = self._paths()
         value.source.save(target)
         size = dirtree.own_tree(target)
         self._made[target] = True
-        return file_ref(target, size)
+        return local_file(target, size)
 
-    def give_directory(self, source: StagedDirectory) -> FileRef:
+    def give_directory(self, source: StagedDirectory) -> LocalFile:
         """A staged directory for an output."""
         file = source.ref
         if self._made.get(file.path):
             path, _ = self._paths(file.path)
             dirtree.copy_tree(file.path, path)
             dirtree.own_tree(path)
-            file = file_ref(path, file.size)
+            file = local_file(path, file.size)
         self._made[file.path] = True
         return file
 

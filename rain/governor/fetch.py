@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
-from rain.common.protocol.messages import FileRef, ObjectData
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
 from rain.net.connection import DataConnection
 from rain.net.transfer import TransferError, get_directory, get_to_file, in_thread
 from rain.objects import archive
 from rain.objects.dirtree import copy_tree, remove_any
-from rain.objects.files import copy_checked, file_ref
+from rain.objects.files import copy_checked, local_file
 from rain.objects.held import Held
 
 log = logging.getLogger("rain.governor.fetch")
@@ -84,7 +85,7 @@ def _put(store: Store, data: ObjectData) -> Held:
     return store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=_is_dir(data))
 
 
-def _share(store: Store, data: ObjectData, file: FileRef) -> Held:
+def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
     """The object from a file or directory on this host."""
     id = data.spec.id
     packed = _is_dir(data) and os.path.isfile(file.path)
@@ -97,19 +98,19 @@ def _share(store: Store, data: ObjectData, file: FileRef) -> Held:
     try:
         if packed:
             size = archive.unpack(_pieces(file), path)
-            return store.take(id, file_ref(path, size), None)
+            return store.take(id, local_file(path, size), None)
         if _is_dir(data):
-            return store.take(id, file_ref(path, copy_tree(file.path, path)), None)
+            return store.take(id, local_file(path, copy_tree(file.path, path)), None)
         found = copy_checked(file, path)
         if data.checksum is not None and found != data.checksum:
             raise RainException(f"{file.path} was damaged (the checksum differs)")
-        return store.take(id, file_ref(path), found)
+        return store.take(id, local_file(path), found)
     except BaseException:
         remove_any(path)
         raise
 
 
-def _pieces(file: FileRef):  # type: ignore[no-untyped-def]
+def _pieces(file: LocalFile):  # type: ignore[no-untyped-def]
     with open(file.path, "rb", buffering=0) as source:
         while piece := source.read(CHUNK_BYTES):
             yield piece
@@ -121,7 +122,7 @@ async def _stream(store: Store, data: ObjectData, connection: DataConnection) ->
     try:
         if _is_dir(data):
             size = await get_directory(connection, id, path)
-            return await in_thread(store.take, id, file_ref(path, size), None)
+            return await in_thread(store.take, id, local_file(path, size), None)
         written = await get_to_file(connection, id, path, spill_path=store.spill_path(path))
         path = written.file.path
         if data.checksum is not None and written.checksum != data.checksum:

@@ -35,14 +35,14 @@ from collections.abc import Callable, Iterable
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
-from rain.common.protocol.messages import FileRef
+from rain.common.location import LocalFile
 from rain.objects import archive, dirtree
 from rain.objects.files import (
     FULL_MARK,
     StaleFile,
     checksum_fd,
     copy_checked,
-    file_ref,
+    local_file,
     no_room,
     open_checked,
     same_directory,
@@ -105,7 +105,7 @@ class Store:
         work_dir: str,
         *,
         memory_bytes_max: int | None = None,
-        on_moved: Callable[[ID, FileRef], None] | None = None,
+        on_moved: Callable[[ID, LocalFile], None] | None = None,
         on_lost: Callable[[ID, str], None] | None = None,
         memory_files: str = MEMORY_FILES,
     ) -> None:
@@ -214,7 +214,7 @@ class Store:
         if is_dir:
             path = self.new_path(len(data))
             size = archive.unpack([data], path)
-            return self.take(id, file_ref(path, size))
+            return self.take(id, local_file(path, size))
         if checksum is not None and checksum_of(data) != checksum:
             raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
         if len(data) <= INLINE_BYTES_MAX:
@@ -224,7 +224,7 @@ class Store:
         assert not isinstance(written, bytes)
         return self._hold_path(id, written.file.path, len(data), written.checksum)
 
-    def adopt(self, id: ID, file: FileRef, checksum: int | None = None) -> FileRef:
+    def adopt(self, id: ID, file: LocalFile, checksum: int | None = None) -> LocalFile:
         """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
 
         It must be the caller's alone: hard links between it and files that are not stored objects' are not looked for.
@@ -240,7 +240,7 @@ class Store:
         assert held.file is not None
         return held.file
 
-    def take(self, id: ID, file: FileRef, checksum: int | None = None) -> Held:
+    def take(self, id: ID, file: LocalFile, checksum: int | None = None) -> Held:
         """As `adopt`; gives all that is known."""
         try:
             return self._take(id, file, checksum)
@@ -249,7 +249,7 @@ class Store:
                 dirtree.remove_any(file.path)
             raise
 
-    def _take(self, id: ID, file: FileRef, checksum: int | None) -> Held:
+    def _take(self, id: ID, file: LocalFile, checksum: int | None) -> Held:
         try:
             seen = os.lstat(file.path)
             if stat.S_ISLNK(seen.st_mode):
@@ -283,7 +283,7 @@ class Store:
     def _is_fast(self, path: str) -> bool:
         return bool(self._fast) and os.path.realpath(path).startswith(os.path.realpath(self._fast) + os.sep)
 
-    def link(self, id: ID, file: FileRef, checksum: int | None = None, *, is_dir: bool = False) -> Held:
+    def link(self, id: ID, file: LocalFile, checksum: int | None = None, *, is_dir: bool = False) -> Held:
         """Share an object of another store on this host, without a copy.
 
         Raises
@@ -306,7 +306,7 @@ class Store:
                     os.close(fd)
                     os.link(file.path, path)
                     size = file.size
-                    os.close(open_checked(FileRef(path, file.inode, file.size, file.mtime_ns)))
+                    os.close(open_checked(LocalFile(path, file.inode, file.size, file.mtime_ns)))
             except StaleFile:
                 dirtree.remove_any(path)
                 raise
@@ -341,7 +341,7 @@ class Store:
         else:
             os.chmod(path, dirtree.read_only(os.stat(path).st_mode))
         dirtree.move(path, target)
-        return self._hold(id, Held(size, None, file_ref(target, size), checksum, is_dir), in_memory=fast)
+        return self._hold(id, Held(size, None, local_file(target, size), checksum, is_dir), in_memory=fast)
 
     def _hold(self, id: ID, held: Held, in_memory: bool) -> Held:
         entry = _Entry(held, in_memory)
@@ -604,7 +604,7 @@ class Store:
             for id in sorted(entry.ids):
                 self._tell(self._on_moved, id, entry.held.file)
 
-    def _moved(self, entry: _Entry, old: FileRef, target: str) -> None:
+    def _moved(self, entry: _Entry, old: LocalFile, target: str) -> None:
         held = entry.held
         link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
         os.symlink(target, link)
@@ -615,7 +615,7 @@ class Store:
             os.rename(link, old.path)
         entry.left_behind = old.path
         self._uncount(entry)
-        entry.held = Held(held.size, None, file_ref(target, held.size), held.checksum, held.is_dir)
+        entry.held = Held(held.size, None, local_file(target, held.size), held.checksum, held.is_dir)
         entry.in_memory = False
         self._disk_bytes += held.size
         self._spilled_bytes += held.size

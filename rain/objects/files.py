@@ -15,7 +15,7 @@ import xxhash
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
-from rain.common.protocol.messages import FileRef
+from rain.common.location import LocalFile
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ class Written(NamedTuple):
 
     Attributes
     ----------
-    file : FileRef
+    file : LocalFile
     checksum : int
         xxh3-64 of its bytes.
     """
 
-    file: FileRef
+    file: LocalFile
     checksum: int
 
 
@@ -49,10 +49,10 @@ class StaleFile(RainException):
     """A file is gone or is no longer the one that was meant."""
 
 
-def file_ref(path: str, size: int | None = None) -> FileRef:
+def local_file(path: str, size: int | None = None) -> LocalFile:
     """What readers on this host compare before they use `path`; of a directory, `size` is the sum of its files."""
     seen = os.stat(path)
-    return FileRef(path, seen.st_ino, seen.st_size if size is None else size, seen.st_mtime_ns)
+    return LocalFile(path, seen.st_ino, seen.st_size if size is None else size, seen.st_mtime_ns)
 
 
 def is_full(error: OSError) -> bool:
@@ -97,7 +97,7 @@ def disk_full(path: str, needed: int | None = None, quota: bool = False) -> Reso
     return ResourceError(f"no space left to write {path}{wanted}: {left}; free some space, or use another work folder")
 
 
-def open_checked(ref: FileRef) -> int:
+def open_checked(ref: LocalFile) -> int:
     """A descriptor for reading the very file that `ref` means.
 
     Raises
@@ -124,7 +124,7 @@ def open_checked(ref: FileRef) -> int:
     return fd
 
 
-def same_directory(ref: FileRef) -> bool:
+def same_directory(ref: LocalFile) -> bool:
     """Whether `ref` still means the directory at its path."""
     try:
         seen = os.lstat(ref.path)
@@ -244,7 +244,7 @@ class Sink:
         seen = os.fstat(self._fd)
         os.close(self._fd)
         self._fd = -1
-        return Written(FileRef(self._path, seen.st_ino, seen.st_size, seen.st_mtime_ns), self._hash.intdigest())
+        return Written(LocalFile(self._path, seen.st_ino, seen.st_size, seen.st_mtime_ns), self._hash.intdigest())
 
     def discard(self) -> None:
         """Remove the file, if one was made, and forget everything."""
@@ -292,7 +292,7 @@ def copy_bytes(source: int, target: int, length: int) -> int:
     return done
 
 
-def copy_checked(file: FileRef, path: str) -> int:
+def copy_checked(file: LocalFile, path: str) -> int:
     """Copy the very file that `file` means into the new file `path`; gives xxh3-64 of what was read.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rain.common.protocol.messages import FileRef
+from rain.common.location import LocalFile
 
 
 class Held(msgspec.Struct, gc=False):
@@ -15,7 +15,7 @@ class Held(msgspec.Struct, gc=False):
     size : int
         Bytes; of a directory the sum of its files.
     data : bytes or None
-    file : FileRef or None
+    file : LocalFile or None
         A read-only file. Of a directory object a directory, or a file that is its tar archive (large constants at the
         server).
     checksum : int or None
@@ -25,6 +25,6 @@ class Held(msgspec.Struct, gc=False):
 
     size: int
     data: bytes | None = None
-    file: FileRef | None = None
+    file: LocalFile | None = None
     checksum: int | None = None
     is_dir: bool = False

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_ENTRIES_MAX, LISTING_ENTRIES_MAX
-from rain.common.protocol.messages import FileRef, Listed, Listing
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Listed, Listing
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 from rain.objects import archive, dirtree
 from rain.objects.files import StaleFile
@@ -121,7 +122,7 @@ class Tree:
 
     Parameters
     ----------
-    ref : FileRef
+    ref : LocalFile
 
     Raises
     ------
@@ -129,7 +130,7 @@ class Tree:
         If it is gone, or another one.
     """
 
-    def __init__(self, ref: FileRef) -> None:
+    def __init__(self, ref: LocalFile) -> None:
         try:
             self._top = opened(os.open, ref.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
@@ -209,7 +210,7 @@ class Tree:
             return Listed(os.fsencode(name), DIR)
         return Listed(os.fsencode(name), FILE, seen.st_size)
 
-    def open(self, path: str) -> tuple[int, FileRef]:
+    def open(self, path: str) -> tuple[int, LocalFile]:
         """A descriptor of a file for reading, and what others on this host compare before they map it.
 
         Raises
@@ -221,7 +222,7 @@ class Tree:
         if not stat.S_ISREG(seen.st_mode):
             os.close(fd)
             size_of(Listing(DIR), path)
-        return fd, FileRef(os.path.join(self._path, real), seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        return fd, LocalFile(os.path.join(self._path, real), seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 class _Node(NamedTuple):
@@ -248,7 +249,7 @@ class Tar:
         self._names: dict[str, list[str]] = {"": []}
 
     @classmethod
-    def in_file(cls, ref: FileRef) -> Tar:
+    def in_file(cls, ref: LocalFile) -> Tar:
         """The archive in that very file, with its index made.
 
         Raises

@@ -9,7 +9,7 @@ from rain.common.limits import BATCH_BYTES_TARGET, CHUNK_BYTES, INLINE_BYTES_MAX
 from rain.common.protocol.messages import ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.objects.dirtree import copy_tree, own_tree, remove_any
-from rain.objects.files import Sink, Written, checksum, checksum_fd, file_ref
+from rain.objects.files import Sink, Written, checksum, checksum_fd, local_file
 
 
 class Outgoing:
@@ -57,7 +57,7 @@ class Outgoing:
                 os.close(fd)
             if _renamed(path, target):
                 self._made.append(target)
-                return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target), checksum=digest)
+                return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(target), checksum=digest)
         sink = self._sink(index)
         buffer = memoryview(bytearray(CHUNK_BYTES))
         try:
@@ -112,7 +112,7 @@ class Outgoing:
         if keep or not _renamed(root, target):
             copy_tree(root, target, follow=follow)
             size = own_tree(target)
-        return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(target, size))
+        return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(target, size))
 
     def discard(self) -> None:
         """Remove what was brought to the store; the attempt failed."""

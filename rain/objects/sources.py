@@ -20,11 +20,12 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rain.common.limits import CHUNK_BYTES, LISTING_ENTRIES_MAX
-from rain.common.protocol.messages import FileRef, Listing, ObjectData
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.states import DataType
 from rain.host.descriptors import opened
 from rain.objects import archive, dirtree, inside
-from rain.objects.files import StaleFile, file_ref, no_room, open_checked, same_directory
+from rain.objects.files import StaleFile, local_file, no_room, open_checked, same_directory
 from rain.objects.inside import Entry, NotInside, Tar, Tree
 from rain.objects.memory import map_fd, warn_read_only
 
@@ -225,13 +226,13 @@ class FileSource(_Blob):
 
     Parameters
     ----------
-    file : FileRef or str
+    file : LocalFile or str
         A plain path is taken as it is found at its first use.
     relocate : callable, optional
         ``relocate() -> Source``, asked once when the file is not the one that was meant (any more).
     moved : callable, optional
-        ``moved() -> FileRef | None``: where on this host the file is by now; asked when it was mapped already, so that
-        the bytes are here, and is gone.
+        ``moved() -> LocalFile | None``: where on this host the file is by now; asked when it was mapped already, so
+        that the bytes are here, and is gone.
     """
 
     __slots__ = ("_file", "_lock", "_moved", "_relocate", "_view", "size")
@@ -239,11 +240,11 @@ class FileSource(_Blob):
 
     def __init__(
         self,
-        file: FileRef | str,
+        file: LocalFile | str,
         relocate: Callable[[], Source] | None = None,
-        moved: Callable[[], FileRef | None] | None = None,
+        moved: Callable[[], LocalFile | None] | None = None,
     ) -> None:
-        self._file = file_ref(file) if isinstance(file, str) else file
+        self._file = local_file(file) if isinstance(file, str) else file
         self._relocate = relocate
         self._moved = moved
         self._view: memoryview | Source | None = None
@@ -373,9 +374,9 @@ class DirectorySource:
     __slots__ = ("_file", "_relocate", "_replaced", "_size")
     is_dir = True
 
-    def __init__(self, file: FileRef | str, relocate: Callable[[], Source] | None = None) -> None:
+    def __init__(self, file: LocalFile | str, relocate: Callable[[], Source] | None = None) -> None:
         self._size = None if isinstance(file, str) else file.size
-        self._file = file_ref(file, 0) if isinstance(file, str) else file
+        self._file = local_file(file, 0) if isinstance(file, str) else file
         self._relocate = relocate
         self._replaced: Source | None = None
 
@@ -549,7 +550,7 @@ def source_of(
     data: ObjectData,
     host_id: str,
     remote: Callable[[], Source],
-    moved: Callable[[], FileRef | None] | None = None,
+    moved: Callable[[], LocalFile | None] | None = None,
 ) -> Source:
     """The nearest source of a finished object.
 

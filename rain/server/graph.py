@@ -22,7 +22,7 @@ is kept for that reason (`Object.lineage` counts those). All else is released: i
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import FileRef
+from rain.common.location import LocalFile
 from rain.common.states import TRANSITIONS, DataObjectState, TaskState
 from rain.server.records import Client, Governor, Lease, Object, ReplicaState, ResourceRequest, Session, Task
 
@@ -170,7 +170,7 @@ class Graph:
 
     # -- sites ----------------------------------------------------------------------------------
 
-    def add_site(self, governor: Governor, obj: Object, copy: ReplicaState | FileRef) -> None:
+    def add_site(self, governor: Governor, obj: Object, copy: ReplicaState | LocalFile) -> None:
         """Record what a governor has of an object."""
         if obj not in governor.objects:
             obj.sites = (*obj.sites, governor)

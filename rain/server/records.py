@@ -13,7 +13,8 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import AHEAD_TASKS_MAX
-from rain.common.protocol.messages import FileRef, GetOutput, Register, SessionEnv, TaskOutput
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.server.environments import Environments
@@ -51,7 +52,7 @@ class Lease(enum.IntEnum):
 
 
 class ReplicaState(enum.IntEnum):
-    """What a governor has of an object; a `FileRef` instead means: it holds it, in this file."""
+    """What a governor has of an object; a `LocalFile` instead means: it holds it, in this file."""
 
     TOLD = 1  # it knows where to get it, and perhaps does
     STALE = 2  # as TOLD, but the places it knows are gone
@@ -240,7 +241,7 @@ class Object:
         How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
     data : bytes or None
         Its bytes, where the server has them in memory.
-    file : FileRef or None
+    file : LocalFile or None
         The server's own file of a large constant.
     size : int
         Bytes, 0 while unknown.
@@ -286,7 +287,7 @@ class Object:
         self.info: ObjectInfo | None = None
         self.size = 0
         self.data: bytes | None = None
-        self.file: FileRef | None = None
+        self.file: LocalFile | None = None
         self.checksum: int | None = None
         self.sites: tuple[Governor, ...] = ()
         self.news = False
@@ -525,7 +526,7 @@ class Governor:
         In the order of assignment.
     stopping : dict of (ID, int) to (ResourceRequest, Lease, int)
         Attempts that were told to end and have not yet; they use their resources until then.
-    objects : dict of Object to (ReplicaState or FileRef)
+    objects : dict of Object to (ReplicaState or LocalFile)
     dropping : dict of ID to int
         Drops that it has not confirmed.
     sessions : dict of int to Session
@@ -582,7 +583,7 @@ class Governor:
         self.follow_work = 0
         self.assigned: dict[Task, None] = {}
         self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Lease, int]] = {}
-        self.objects: dict[Object, ReplicaState | FileRef] = {}
+        self.objects: dict[Object, ReplicaState | LocalFile] = {}
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}
         self.recalling = False

@@ -17,7 +17,8 @@ import stat
 from collections.abc import Iterable
 
 from rain.common.errors import RainException
-from rain.common.protocol.messages import Constant, FileRef
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Constant
 from rain.objects.dirtree import remove_tree
 from rain.objects.files import FULL_MARK
 from rain.processes.scratch import UPLOADS, clean
@@ -79,7 +80,7 @@ class ConstantFiles:
         """Where the upload `name` is written that is too much for memory; None where there is no other place."""
         return os.path.join(self.incoming_disk, name) if self.disk else None
 
-    def claim(self, constant: Constant) -> FileRef:
+    def claim(self, constant: Constant) -> LocalFile:
         """Take over the file of a constant that is being submitted.
 
         Raises
@@ -111,7 +112,7 @@ class ConstantFiles:
         if top == self.folder:
             self._sizes[name] = found.st_size
             self._count(found.st_size)
-        return FileRef(kept, found.st_ino, found.st_size, found.st_mtime_ns)
+        return LocalFile(kept, found.st_ino, found.st_size, found.st_mtime_ns)
 
     def discard(self, names: list[str]) -> None:
         """Remove files that nobody needs; readers that mapped one keep what they mapped."""

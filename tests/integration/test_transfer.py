@@ -10,16 +10,8 @@ import xxhash
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, MIB
-from rain.common.protocol.messages import (
-    DataEnd,
-    DataError,
-    DataGet,
-    DataHeader,
-    DataPut,
-    FileRef,
-    ObjectData,
-    Place,
-)
+from rain.common.location import LocalFile, Replica
+from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataPut, ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
 from rain.governor.store import Store
@@ -38,7 +30,7 @@ from rain.net.transfer import (
     serve_put,
 )
 from rain.objects import archive
-from rain.objects.files import file_ref, write_file
+from rain.objects.files import local_file, write_file
 from rain.objects.held import Held
 from rain.objects.inside import NotInside
 
@@ -102,7 +94,7 @@ def run(main):
 
 def held_file(path, data, checksum=True):
     path.write_bytes(data)
-    return Held(len(data), None, file_ref(str(path)), xxhash.xxh3_64_intdigest(data) if checksum else None)
+    return Held(len(data), None, local_file(str(path)), xxhash.xxh3_64_intdigest(data) if checksum else None)
 
 
 @pytest.fixture
@@ -130,7 +122,7 @@ def test_blobs_arrive(tmp_path, size, kind):
         async with Peer({ONE: held}) as connection:
             written = await get_to_file(connection, ONE, str(tmp_path / "copy"))
             assert (tmp_path / "copy").read_bytes() == data
-            assert written.file == file_ref(str(tmp_path / "copy"))
+            assert written.file == local_file(str(tmp_path / "copy"))
             assert written.checksum == xxhash.xxh3_64_intdigest(data)
             buffer, checksum = await get_buffer(connection, ONE)
             assert buffer == data
@@ -157,9 +149,9 @@ def test_directories_arrive(tmp_path, folder):
 
     async def main():
         objects = {
-            ID(1, 1): Held(0, None, file_ref(str(folder), 0), None, True),
+            ID(1, 1): Held(0, None, local_file(str(folder), 0), None, True),
             ID(1, 2): Held(0, data, None, None, True),
-            ID(1, 3): Held(0, None, file_ref(str(tar)), None, True),
+            ID(1, 3): Held(0, None, local_file(str(tar)), None, True),
         }
         async with Peer(objects) as connection:
             for number in (1, 2, 3):
@@ -176,7 +168,7 @@ def test_directories_arrive(tmp_path, folder):
 
 def test_what_is_missing(tmp_path):
     async def main():
-        gone = FileRef(str(tmp_path / "gone"), 1, 5, 1)
+        gone = LocalFile(str(tmp_path / "gone"), 1, 5, 1)
         lost = []
         async with Peer({ONE: Held(5, None, gone)}, lost.append) as connection:
             with pytest.raises(TransferError, match="do not hold") as caught:
@@ -330,7 +322,7 @@ def test_memory_stays_bounded(tmp_path):
             nonlocal taken
             taken += len(piece)
 
-        async with Peer({ONE: Held(300 << 20, None, file_ref(str(path)))}) as connection:
+        async with Peer({ONE: Held(300 << 20, None, local_file(str(path)))}) as connection:
             size, _ = await transfer._get(connection, DataGet(ONE), lambda header: None, take)
         assert size == taken == 300 << 20
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10
@@ -433,9 +425,9 @@ def test_looking_into_a_directory(tmp_path, folder, kind):
     data = tar_of(folder)
     (tmp_path / "tar").write_bytes(data)
     held = {
-        "directory": Held(0, None, file_ref(str(folder), 0), None, True),
+        "directory": Held(0, None, local_file(str(folder), 0), None, True),
         "tar": Held(0, data, None, None, True),
-        "tar file": Held(0, None, file_ref(str(tmp_path / "tar")), None, True),
+        "tar file": Held(0, None, local_file(str(tmp_path / "tar")), None, True),
     }[kind]
     content = (folder / "sub" / "f").read_bytes()
 
@@ -464,7 +456,7 @@ def test_looking_into_a_directory(tmp_path, folder, kind):
 
 
 def test_a_directory_that_is_gone_is_lost(tmp_path, folder):
-    held = Held(0, None, file_ref(str(folder), 0), None, True)
+    held = Held(0, None, local_file(str(folder), 0), None, True)
     folder.rename(tmp_path / "away")
     lost = []
 
@@ -479,7 +471,7 @@ def test_a_directory_that_is_gone_is_lost(tmp_path, folder):
 
 
 def test_relaying_a_look(tmp_path, folder):
-    held = Held(0, None, file_ref(str(folder), 0), None, True)
+    held = Held(0, None, local_file(str(folder), 0), None, True)
 
     async def main():
         ours, theirs = await connected()
@@ -589,7 +581,7 @@ def test_fetching_links_on_the_same_host(tmp_path):
     async def main(governors):
         one, two = governors.store(), governors.store()
         held = stored(one, os.urandom(MIB))
-        got = await fetch(data_of(held, Place("a:1", HERE, held.file)), two, HERE, governors.open_data)
+        got = await fetch(data_of(held, Replica("a:1", HERE, held.file)), two, HERE, governors.open_data)
         assert got.file.inode == held.file.inode
         assert got.checksum == held.checksum
         assert governors.opened == []
@@ -606,15 +598,15 @@ def test_fetching_copies_where_links_are_impossible(tmp_path, folder, monkeypatc
         data = os.urandom(MIB)
         held = stored(one, data)
         monkeypatch.setattr(os, "link", refuse)
-        got = await fetch(data_of(held, Place("a:1", HERE, held.file)), two, HERE, governors.open_data)
+        got = await fetch(data_of(held, Replica("a:1", HERE, held.file)), two, HERE, governors.open_data)
         assert got.file.inode != held.file.inode
         with open(got.file.path, "rb") as file:
             assert file.read() == data
-        place = Place("a:1", HERE, file_ref(str(folder), 3 * CHUNK_BYTES))
+        place = Replica("a:1", HERE, local_file(str(folder), 3 * CHUNK_BYTES))
         got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert tar_of(got.file.path) == tar_of(folder)
         with pytest.raises(RainException, match="checksum differs"):
-            await fetch(data_of(held, Place("a:1", HERE, held.file), checksum=5), two, HERE, governors.open_data)
+            await fetch(data_of(held, Replica("a:1", HERE, held.file), checksum=5), two, HERE, governors.open_data)
         assert os.listdir(two.incoming) == os.listdir(two.incoming_disk) == []
 
     fetching(tmp_path, main)
@@ -624,7 +616,7 @@ def test_fetching_packed_directories(tmp_path, folder):
     async def main(governors):
         two = governors.store()
         held = held_file(tmp_path / "tar", tar_of(folder), checksum=False)
-        place = Place("server:1", HERE, held.file)
+        place = Replica("server:1", HERE, held.file)
         got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert (got.is_dir, got.size) == (True, 3 * CHUNK_BYTES)
         assert tar_of(got.file.path) == tar_of(folder)
@@ -641,14 +633,14 @@ def test_fetching_streams_from_other_hosts(tmp_path, folder):
         data = os.urandom(3 * MIB + 1)
         held = stored(one, data)
         governors.peers["a:1"] = Peer({ONE: held})
-        got = await fetch(data_of(held, Place("a:1", THERE, held.file)), two, HERE, governors.open_data)
+        got = await fetch(data_of(held, Replica("a:1", THERE, held.file)), two, HERE, governors.open_data)
         with open(got.file.path, "rb") as file:
             assert file.read() == data
         assert got.checksum == held.checksum
         assert two.check(ONE)
-        directory = Held(3 * CHUNK_BYTES, None, file_ref(str(folder), 0), None, True)
+        directory = Held(3 * CHUNK_BYTES, None, local_file(str(folder), 0), None, True)
         governors.peers["a:1"] = Peer({ONE: directory})
-        got = await fetch(data_of(directory, Place("a:1", THERE), data_type="dir"), two, HERE, governors.open_data)
+        got = await fetch(data_of(directory, Replica("a:1", THERE), data_type="dir"), two, HERE, governors.open_data)
         assert tar_of(got.file.path) == tar_of(folder)
         assert two.get(ONE) is got
 
@@ -660,13 +652,13 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         one, two = governors.store(), governors.store()
         data = os.urandom(MIB)
         held = stored(one, data)
-        moved = FileRef(held.file.path, held.file.inode + 1, held.size, 1)
+        moved = LocalFile(held.file.path, held.file.inode + 1, held.size, 1)
         wrong = held_file(tmp_path / "wrong", os.urandom(MIB))
         governors.peers["missing:1"] = Peer({})
         governors.peers["wrong:1"] = Peer({ONE: wrong})
         governors.peers["right:1"] = Peer({ONE: held})
-        places = [Place("here:1", HERE, moved)]
-        places += [Place(f"{name}:1", THERE) for name in ("down", "missing", "wrong", "right")]
+        places = [Replica("here:1", HERE, moved)]
+        places += [Replica(f"{name}:1", THERE) for name in ("down", "missing", "wrong", "right")]
         got = await fetch(data_of(held, *places), two, HERE, governors.open_data)
         assert got.checksum == held.checksum
         assert governors.opened == ["here:1", "down:1", "missing:1", "wrong:1", "right:1"]
@@ -687,7 +679,7 @@ def test_fetching_more_than_fits_into_memory_files(tmp_path):
         one, two = governors.store(), governors.store(memory_bytes_max=MIB)
         held = stored(one, os.urandom(2 * MIB))
         governors.peers["a:1"] = Peer({ONE: held})
-        got = await fetch(data_of(held, Place("a:1", THERE)), two, HERE, governors.open_data)
+        got = await fetch(data_of(held, Replica("a:1", THERE)), two, HERE, governors.open_data)
         assert got.file.path.startswith(two.objects_folders[1])
 
     fetching(tmp_path, main)
@@ -704,7 +696,7 @@ def test_a_cancelled_fetch_leaves_nothing(tmp_path):
             opened.set()
             return connection
 
-        task = asyncio.create_task(fetch(data_of(Held(3 * CHUNK_BYTES), Place("a:1", THERE)), two, HERE, open_data))
+        task = asyncio.create_task(fetch(data_of(Held(3 * CHUNK_BYTES), Replica("a:1", THERE)), two, HERE, open_data))
         await opened.wait()
         await liar._task
         task.cancel()

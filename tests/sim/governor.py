@@ -7,8 +7,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
+from rain.common.location import LocalFile
 from rain.common.protocol import messages as m
-from rain.common.protocol.messages import FileRef, ObjectData, OutputResult, TaskAssignment, TaskResult
+from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
@@ -46,7 +47,7 @@ class SimGovernor:
         self.resources = resources
         self.random: Random = world.random
         self.alive = True
-        self.store: dict[ID, tuple[bytes, FileRef | None]] = {}
+        self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
         self.side: Side | None = None
@@ -177,9 +178,9 @@ class SimGovernor:
                 return
         self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.places]}"))
 
-    def _file(self, id: ID, size: int) -> FileRef:
+    def _file(self, id: ID, size: int) -> LocalFile:
         self.files += 1
-        return FileRef(f"{self.host}/{id}/{self.files}", self.files, size, 0)
+        return LocalFile(f"{self.host}/{id}/{self.files}", self.files, size, 0)
 
     def _lose_an_input(self, message: m.Assign) -> None:
         """A file is lost while a task that needs it is on its way here."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
+from rain.common.location import LocalFile, Replica
 from rain.common.protocol import messages as m
-from rain.common.protocol.messages import FileRef, Place
 from rain.common.spec import TaskSpec
 from rain.common.states import SETTLED
 from rain.server.check import check, check_idle
@@ -244,7 +244,7 @@ class World:
             if isinstance(message, m.Submit | m.Retry):
                 for constant in message.constants:
                     if constant.upload:
-                        constant.file = FileRef(constant.upload, 1, constant.size, 0)
+                        constant.file = LocalFile(constant.upload, 1, constant.size, 0)
             self._step(ev.ClientSaid(name, message))
 
     def open_governor(self, governor: SimGovernor) -> Side:
@@ -272,7 +272,7 @@ class World:
         """Governors of one number stay on one machine; two of them share one."""
         return "shared" if host[:2] in ("g0", "g1") and self.seed % 3 == 0 else host.partition(":")[0]
 
-    def read(self, reader: str, place: Place, id: ID) -> bytes | None:
+    def read(self, reader: str, place: Replica, id: ID) -> bytes | None:
         """What a transfer from a place would bring."""
         if place.address == SERVER:
             found = self.core.object_data(id)

@@ -17,7 +17,8 @@ import xxhash
 from rain.common import task_configs
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.protocol.messages import FileRef, OutputResult, TaskAssignment, TaskResult
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.governor.core.effects import Known
 from rain.governor.pools.builtin_tasks import run_builtin
@@ -133,9 +134,9 @@ def read_tree(path: pathlib.Path) -> dict[str, bytes | None]:
     return found
 
 
-def ref(path: pathlib.Path) -> FileRef:
+def ref(path: pathlib.Path) -> LocalFile:
     seen = path.stat()
-    return FileRef(str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    return LocalFile(str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 @pytest.fixture(params=["memory", "disk"])

@@ -13,7 +13,7 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.objects.content_types import codecs
-from rain.objects.files import Sink, StaleFile, Written, checksum_fd, file_ref, open_checked, write_file
+from rain.objects.files import Sink, StaleFile, Written, checksum_fd, local_file, open_checked, write_file
 from rain.objects.memory import map_fd
 from rain.objects.pickling import buffers
 
@@ -388,7 +388,7 @@ def test_small_values_make_no_file(tmp_path):
 def test_large_values_are_written_once_with_their_checksum(tmp_path, value):
     path = tmp_path / "value"
     written = codecs.encode_to_file(value, "pickle", str(path), 1000)
-    assert written.file == file_ref(str(path))
+    assert written.file == local_file(str(path))
     assert written.checksum == xxhash.xxh3_64_intdigest(path.read_bytes())
     assert path.read_bytes() == codecs.encode_value(value, "pickle")
     assert path.stat().st_mode & 0o222 == 0
@@ -459,7 +459,7 @@ def test_disk_full_is_told_and_nothing_left(tmp_path, monkeypatch):
 def test_stale_files_are_not_opened(tmp_path):
     path = tmp_path / "value"
     path.write_bytes(b"abc")
-    ref = file_ref(str(path))
+    ref = local_file(str(path))
     os.close(open_checked(ref))
     os.utime(path, ns=(0, 5))
     with pytest.raises(StaleFile, match="not the file"):
@@ -469,7 +469,7 @@ def test_stale_files_are_not_opened(tmp_path):
         open_checked(ref)
     os.mkfifo(path)
     with pytest.raises(StaleFile):
-        open_checked(file_ref(str(path)))
+        open_checked(local_file(str(path)))
 
 
 def test_sink_forgets(tmp_path):

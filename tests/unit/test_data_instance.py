@@ -9,7 +9,8 @@ import pytest
 from rain.common import DataInstance, DataType
 from rain.common.errors import RainException, RainWarning, ResourceError
 from rain.common.ids import ID
-from rain.common.protocol.messages import FileRef, ObjectData, Place
+from rain.common.location import LocalFile, Replica
+from rain.common.protocol.messages import ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.objects import archive
 from rain.objects.content_types import codecs
@@ -22,7 +23,7 @@ from rain.objects.data_instance import (
     TarSource,
     source_of,
 )
-from rain.objects.files import file_ref
+from rain.objects.files import local_file
 from rain.objects.pickling import buffers
 
 HERE = "this host"
@@ -37,7 +38,7 @@ def file_of(tmp_path, data, name="stored"):
     path = tmp_path / name
     path.write_bytes(data)
     path.chmod(0o444)
-    return file_ref(str(path))
+    return local_file(str(path))
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
     path = tmp_path / "spilled"
-    blob = instance(FileSource(written.file, moved=lambda: file_ref(str(path))), "pickle")
+    blob = instance(FileSource(written.file, moved=lambda: local_file(str(path))), "pickle")
     blob.load()
     path.write_bytes(Path(written.file.path).read_bytes())
     os.unlink(written.file.path)
@@ -260,7 +261,7 @@ def test_files_that_moved_are_found_again(tmp_path, folder):
     with pytest.raises(RainException, match="first cannot be opened"):
         instance(FileSource(ref)).get_bytes()
 
-    gone = FileRef(str(tmp_path / "nothing"), 1, 10, 1)
+    gone = LocalFile(str(tmp_path / "nothing"), 1, 10, 1)
     found = instance(DirectorySource(gone, lambda: DirectorySource(str(folder))))
     assert found.get_bytes() == tar_of(folder)
     assert found.source.path() == str(folder)
@@ -279,12 +280,12 @@ def test_the_nearest_source(tmp_path, folder):
 
     assert type(nearest(data=b"x")) is BytesSource
     assert type(nearest("dir", data=tar_of(folder))) is TarSource
-    assert type(nearest(places=[Place("a:1", "other", ref)])) is RemoteSource
-    assert type(nearest(places=[Place("a:1", HERE)])) is RemoteSource
-    assert type(nearest(places=[Place("a:1", "other", ref), Place("b:1", HERE, ref)])) is FileSource
-    assert type(nearest("dir", places=[Place("b:1", HERE, file_ref(str(folder), 10))])) is DirectorySource
-    assert type(nearest("dir", places=[Place("b:1", HERE, tar)])) is TarSource
-    assert nearest("dir", places=[Place("b:1", HERE, tar)]).size == 10
+    assert type(nearest(places=[Replica("a:1", "other", ref)])) is RemoteSource
+    assert type(nearest(places=[Replica("a:1", HERE)])) is RemoteSource
+    assert type(nearest(places=[Replica("a:1", "other", ref), Replica("b:1", HERE, ref)])) is FileSource
+    assert type(nearest("dir", places=[Replica("b:1", HERE, local_file(str(folder), 10))])) is DirectorySource
+    assert type(nearest("dir", places=[Replica("b:1", HERE, tar)])) is TarSource
+    assert nearest("dir", places=[Replica("b:1", HERE, tar)]).size == 10
 
 
 def test_paths_that_are_taken(tmp_path):

@@ -9,10 +9,11 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.limits import LISTING_ENTRIES_MAX
-from rain.common.protocol.messages import FileRef, Listing
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Listing
 from rain.objects import archive, inside
 from rain.objects.data_instance import BytesSource, DirectorySource, FileSource, RemoteSource, TarSource
-from rain.objects.files import StaleFile, file_ref
+from rain.objects.files import StaleFile, local_file
 from rain.objects.held import Held
 from rain.objects.inside import Entry, NotInside, Tar, Tree
 
@@ -69,7 +70,7 @@ def never(*_):
 @pytest.fixture(params=["directory", "tar", "tar file", "remote", "remote without a look"])
 def source(request, folder, tmp_path):
     data = tar_of(folder)
-    ref = file_ref(str(folder), len(BYTES))
+    ref = local_file(str(folder), len(BYTES))
     if request.param == "directory":
         return DirectorySource(ref)
     if request.param == "tar":
@@ -156,7 +157,7 @@ def test_nothing_outside_is_read(folder, tmp_path):
     (tmp_path / "secret" / "f").write_bytes(b"secret")
     (folder / "out").symlink_to("../secret")
     (folder / "far").symlink_to(tmp_path / "secret" / "f")
-    with Tree(file_ref(str(folder), 0)) as found:
+    with Tree(local_file(str(folder), 0)) as found:
         for path in ("out", "out/f", "far"):
             with pytest.raises(NotInside, match="leads outside"):
                 found.look(path)
@@ -164,17 +165,17 @@ def test_nothing_outside_is_read(folder, tmp_path):
                 found.open(path)
     (tmp_path / "instead").symlink_to(folder)
     with pytest.raises(StaleFile):
-        Tree(FileRef(str(tmp_path / "instead"), folder.stat().st_ino, 0, folder.stat().st_mtime_ns))
+        Tree(LocalFile(str(tmp_path / "instead"), folder.stat().st_ino, 0, folder.stat().st_mtime_ns))
 
 
 def test_pipes_do_not_block(folder):
     os.mkfifo(folder / "pipe")
-    with Tree(file_ref(str(folder), 0)) as found, pytest.raises(NotInside, match="neither a file nor a folder"):
+    with Tree(local_file(str(folder), 0)) as found, pytest.raises(NotInside, match="neither a file nor a folder"):
         found.open("pipe")
 
 
 def test_another_directory_is_noticed(folder, tmp_path):
-    ref = file_ref(str(folder), 10)
+    ref = local_file(str(folder), 10)
     source = DirectorySource(ref, lambda: TarSource(data, 10))
     data = tar_of(folder)
     before = source.file("a")
@@ -206,7 +207,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
     count = LISTING_ENTRIES_MAX + 3
     for number in range(count):
         (many / f"{number:05}").touch()
-    held = Held(0, None, file_ref(str(many), 0), None, True)
+    held = Held(0, None, local_file(str(many), 0), None, True)
     source = RemoteSource(0, True, never, None, RemoteObject(held))
     found, total = source.entries()
     assert [entry.name for entry in found] == [f"{number:05}" for number in range(count)]
@@ -216,7 +217,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
 
 def test_names_that_are_not_text(folder):
     os.write(os.open(os.fsencode(folder) + b"/\xff", os.O_CREAT | os.O_WRONLY), b"raw")
-    held = Held(0, None, file_ref(str(folder), 0), None, True)
+    held = Held(0, None, local_file(str(folder), 0), None, True)
     source = RemoteSource(0, True, never, None, RemoteObject(held))
     name = source.entries()[0][-1].name
     assert os.fsencode(name) == b"\xff"

@@ -16,7 +16,7 @@ from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.objects import archive
 from rain.objects.data_instance import FileSource
-from rain.objects.files import FULL_MARK, StaleFile, Written, file_ref, write_file
+from rain.objects.files import FULL_MARK, StaleFile, Written, local_file, write_file
 from rain.objects.lent_inputs import damaged
 
 
@@ -110,7 +110,7 @@ def test_a_small_directory_is_unpacked(store, tmp_path):
 def test_adopting_a_file(rig, store):
     written = rig.file(b"x" * 100_000)
     file = store.adopt(ID(1, 1), written.file, written.checksum)
-    assert file == file_ref(file.path)
+    assert file == local_file(file.path)
     assert os.path.dirname(file.path) in store.objects_folders
     assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o444
     assert stat.S_IMODE(os.stat(os.path.dirname(file.path)).st_mode) == 0o755
@@ -128,7 +128,7 @@ def test_adopting_a_directory(store, tmp_path):
     (made / "sub" / "own").chmod(0o700)
     (made / "lent").symlink_to(inner.path)
     (made / "inside").symlink_to("sub/own")
-    file = store.adopt(ID(1, 2), file_ref(str(made), 3))
+    file = store.adopt(ID(1, 2), local_file(str(made), 3))
     held = store.get(ID(1, 2))
     assert (held.is_dir, held.size, held.file) == (True, 6, file)
     assert not os.path.islink(file.path + "/lent")
@@ -142,14 +142,14 @@ def test_adopting_a_directory(store, tmp_path):
 def test_adopting_a_link_to_an_object(store, tmp_path):
     first = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1).file)
     (tmp_path / "link").symlink_to(first.path)
-    second = store.adopt(ID(1, 2), file_ref(str(tmp_path / "link")), 77)
+    second = store.adopt(ID(1, 2), local_file(str(tmp_path / "link")), 77)
     assert second.inode == first.inode
     store.drop([ID(1, 1)])
     assert read(store.get(ID(1, 2))) == b"abc"
     assert store.get(ID(1, 2)).checksum == 77
     (tmp_path / "out").symlink_to("/etc/passwd")
     with pytest.raises(RainException, match="not an object of this governor"):
-        store.adopt(ID(1, 3), file_ref(str(tmp_path / "out")))
+        store.adopt(ID(1, 3), local_file(str(tmp_path / "out")))
 
 
 def test_what_is_not_adopted(rig, store, tmp_path):
@@ -164,11 +164,11 @@ def test_what_is_not_adopted(rig, store, tmp_path):
     assert os.listdir(store.incoming) == []
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RainException, match="neither a file nor a directory"):
-        store.adopt(ID(1, 1), file_ref(str(tmp_path / "pipe")))
+        store.adopt(ID(1, 1), local_file(str(tmp_path / "pipe")))
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "l").symlink_to("/etc")
     with pytest.raises(RainException, match="leads outside"):
-        store.adopt(ID(1, 1), file_ref(str(tmp_path / "d"), 0))
+        store.adopt(ID(1, 1), local_file(str(tmp_path / "d"), 0))
     assert ID(1, 1) not in store
 
 
@@ -187,12 +187,12 @@ def test_sharing_with_another_store(rig, store, tmp_path):
 
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "f").write_text("abc")
-        folder = store.adopt(ID(1, 3), file_ref(str(tmp_path / "d"), 3))
+        folder = store.adopt(ID(1, 3), local_file(str(tmp_path / "d"), 3))
         held = other.store.link(ID(1, 3), folder, is_dir=True)
         assert (held.is_dir, held.size) == (True, 3)
         assert os.stat(held.file.path + "/f").st_ino == os.stat(folder.path + "/f").st_ino
         with pytest.raises(StaleFile):
-            other.store.link(ID(1, 4), file_ref("/", 0), is_dir=False)
+            other.store.link(ID(1, 4), local_file("/", 0), is_dir=False)
         folder.mtime_ns += 1
         with pytest.raises(StaleFile):
             other.store.link(ID(1, 4), folder, is_dir=True)
@@ -245,7 +245,7 @@ def test_the_longest_unused_are_spilled(rig, store):
     store.wait_spilled()
     assert [id for id, _ in rig.moved] == [ID(1, 2)]
     held = store.get(ID(1, 2))
-    assert held.file == rig.moved[0][1] == file_ref(held.file.path)
+    assert held.file == rig.moved[0][1] == local_file(held.file.path)
     assert held.file.path.startswith(str(rig.disk))
     assert stat.S_IMODE(os.stat(held.file.path).st_mode) == 0o444
     assert store.check(ID(1, 2))
@@ -300,7 +300,7 @@ def test_directories_are_spilled_too(rig, store):
     os.mkdir(inside)
     with open(inside + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    old = store.adopt(ID(1, 2), file_ref(inside, 3 * MIB))
+    old = store.adopt(ID(1, 2), local_file(inside, 3 * MIB))
     assert old.path.startswith(str(rig.memory))
     rig.add(3, bytes(2 * MIB))
     store.wait_spilled()
@@ -324,7 +324,7 @@ def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
     os.mkdir(made)
     with open(made + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    tree = given(store.adopt(ID(1, 1), file_ref(made, 3 * MIB)), "dir")
+    tree = given(store.adopt(ID(1, 1), local_file(made, 3 * MIB)), "dir")
     blob = given(rig.add(2, bytes(3 * MIB)))
     rig.add(3, bytes(3 * MIB))
     store.wait_spilled()

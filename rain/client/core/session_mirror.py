@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from rain.common.protocol.messages import ObjectUpdate, Place, TaskUpdate
+from rain.common.location import Replica
+from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -71,7 +72,7 @@ class ObjectRecord:
         self.hidden = False
         self.passing = False
         self.data: bytes | None = None
-        self.places: list[Place] | None = None
+        self.places: list[Replica] | None = None
         self.checksum: int | None = None
         self.handle: Any = None
         self.gates: list[Gate] | None = None

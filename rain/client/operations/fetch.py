@@ -12,7 +12,8 @@ from rain.client.data import info_of, spec_of
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
-from rain.common.protocol.messages import FileRef, Listing, ObjectData, Place
+from rain.common.location import LocalFile, Replica
+from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class RemoteObject:
         data = self.read(0, None)
         return BytesSource(data) if isinstance(data, bytes) else ReceivedSource(data, remote)
 
-    def moved(self) -> FileRef | None:
+    def moved(self) -> LocalFile | None:
         """The object's file on this host, wherever the store has put it by now."""
         here = self._client._link.welcome.host_id
         try:
@@ -180,7 +181,7 @@ class RemoteObject:
 
         client = self._client
         trouble: dict[str, str] = {}
-        tried: list[Place] = []
+        tried: list[Replica] = []
         for attempt in range(FETCH_ATTEMPTS_MAX):
             if attempt:
                 if attempt > 1:

@@ -27,6 +27,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.limits import PROTOCOL_VERSION
+from rain.common.location import LocalFile, Replica
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.common.task_configs import UserModule
@@ -43,27 +44,6 @@ class Message(msgspec.Struct, array_like=True, tag=True):
 # -- parts ----------------------------------------------------------------------------------------
 
 
-class FileRef(Part):
-    """A file that holds an object, with what a reader on the same host compares before it maps it."""
-
-    path: str
-    inode: int
-    size: int
-    mtime_ns: int
-
-
-class Place(Part):
-    """Where an object can be had: a data listener, and a file for readers on the same host.
-
-    `address` is ``host:port``, of a governor equal to its id; `host_id` is `rain.host.process.host_id()` of that
-    machine. For a directory `file.path` is the directory itself.
-    """
-
-    address: str
-    host_id: str
-    file: FileRef | None = None
-
-
 class ObjectData(Part):
     """All that a reader needs to have a finished object: bytes if small, else places.
 
@@ -74,7 +54,7 @@ class ObjectData(Part):
     spec: ObjectSpec
     info: ObjectInfo
     data: bytes | None = None
-    places: list[Place] = []
+    places: list[Replica] = []
     checksum: int | None = None
 
 
@@ -84,7 +64,7 @@ class OutputResult(Part):
     id: ID
     info: ObjectInfo
     data: bytes | None = None
-    file: FileRef | None = None
+    file: LocalFile | None = None
     checksum: int | None = None
     same_as: ID | None = None
 
@@ -163,7 +143,7 @@ class Constant(Part):
     data: bytes | None = None
     upload: str | None = None
     checksum: int | None = None
-    file: FileRef | None = None
+    file: LocalFile | None = None
     content_size: int | None = None
     passing: bool = False
 
@@ -186,7 +166,7 @@ class ObjectUpdate(Part):
     state: DataObjectState
     info: ObjectInfo | None = None
     data: bytes | None = None
-    places: list[Place] = []
+    places: list[Replica] = []
     checksum: int | None = None
 
 
@@ -616,7 +596,7 @@ class Fetched(Message):
 class Moved(Message):
     """Objects whose file on this host is another one now (spilled from memory to disk)."""
 
-    objects: list[tuple[ID, FileRef]]
+    objects: list[tuple[ID, LocalFile]]
 
 
 class ObjectsLost(Message):

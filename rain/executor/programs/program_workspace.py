@@ -35,7 +35,7 @@ from rain.common.task_configs import ExecuteConfig, MappedInput
 from rain.executor.programs.mounts import Mounts
 from rain.executor.readonly import ReadOnly
 from rain.objects.dirtree import clone_file, copy_file, is_inside, is_within, read_only
-from rain.objects.files import checksum, checksum_fd, file_ref, no_room
+from rain.objects.files import checksum, checksum_fd, local_file, no_room
 from rain.objects.lent_inputs import damaged
 from rain.objects.outputs import Outgoing
 
@@ -427,7 +427,7 @@ class OutputFile:
             os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd)
         os.close(self.fd)
         self.fd = -1
-        return OutputResult(spec.id, ObjectInfo(size=size), file=file_ref(path), checksum=digest)
+        return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(path), checksum=digest)
 
     def discard(self) -> None:
         """Forget the file."""

@@ -19,7 +19,8 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import FileRef, ServerToGovernor, TaskOutput, TaskResult
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import ServerToGovernor, TaskOutput, TaskResult
 
 
 class Event(msgspec.Struct, gc=False):
@@ -128,7 +129,7 @@ class ObjectMoved(Event):
     """The store moved an object (spilled it): this is its file now."""
 
     id: ID
-    file: FileRef
+    file: LocalFile
 
 
 class ObjectLost(Event):

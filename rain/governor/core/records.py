@@ -10,7 +10,8 @@ from collections import deque
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import FileRef, ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
 from rain.governor.resources import Lease, Resources, Shape
 
@@ -523,7 +524,7 @@ class State:
         self.gave_back: list[list[tuple[ID, int]]] = []
         self.inputs_missing: list[tuple[list[tuple[ID, int]], list[ID], str]] = []
         self.fetched: dict[ID, None] = {}
-        self.moved: dict[ID, FileRef] = {}
+        self.moved: dict[ID, LocalFile] = {}
         self.lost: dict[ID, str] = {}
         self.dropped: dict[ID, None] = {}
         self.store_drops: list[ID] = []

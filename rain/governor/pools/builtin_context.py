@@ -14,7 +14,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
 from rain.objects.dirtree import Entry, link_or_copy, read_only, remove_any, walk
-from rain.objects.files import Written, checksum, file_ref, no_room, write_file
+from rain.objects.files import Written, checksum, local_file, no_room, write_file
 from rain.objects.held import Held
 
 _PIECE_BYTES = 16 * MIB
@@ -116,7 +116,7 @@ class Work:
         output = self.only_output()
         if output.data_type != "dir":
             raise RainException("the task makes a directory, but its output is declared a blob")
-        return OutputResult(output.id, ObjectInfo(size=size), file=file_ref(path, size))
+        return OutputResult(output.id, ObjectInfo(size=size), file=local_file(path, size))
 
     # -- bytes ----------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ from rain.governor.core.effects import Known
 from rain.governor.pools.builtin_context import Cancelled, Work, make_folder, make_free
 from rain.governor.store import Store
 from rain.objects.dirtree import link_or_copy, remove_any, walk
-from rain.objects.files import checksum_fd, file_ref, no_room
+from rain.objects.files import checksum_fd, local_file, no_room
 from rain.objects.held import Held
 
 
@@ -279,7 +279,7 @@ def _slice_file(work: Work, path: str, size: int) -> OutputResult:
         target = work.new_path(0, path)
         link_or_copy(path, target)
         info = ObjectInfo(size=size)
-        return OutputResult(work.only_output().id, info, file=file_ref(target), checksum=checksum_fd(fd, size))
+        return OutputResult(work.only_output().id, info, file=local_file(target), checksum=checksum_fd(fd, size))
     finally:
         os.close(fd)
 

@@ -140,7 +140,7 @@ def encode_to_file(
     Returns
     -------
     bytes or Written
-        `Written` is ``(file: FileRef, checksum: int)``.
+        `Written` is ``(file: LocalFile, checksum: int)``.
 
     Raises
     ------

@@ -6,7 +6,8 @@ import time
 
 from rain.client.core.session_mirror import AnyGate, Gate, ObjectRecord, QueueGate, SessionMirror, TaskRecord, target
 from rain.common.ids import ID
-from rain.common.protocol.messages import ObjectUpdate, Place, TaskUpdate
+from rain.common.location import Replica
+from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -54,7 +55,7 @@ def test_outputs_follow_their_task_without_news_of_their_own() -> None:
 
 def test_removed_objects_lose_their_data() -> None:
     mirror, (task,) = mirror_of(1)
-    place = Place("g:1", "h")
+    place = Replica("g:1", "h")
     mirror.fold([news(task, T.FINISHED)], [ObjectUpdate(ID(1, 2), O.FINISHED, None, None, [place])])
     assert task.outputs[0].places == [place]
     mirror.fold([], [ObjectUpdate(ID(1, 2), O.REMOVED)])

@@ -101,7 +101,7 @@ class Play:
         spec = ObjectSpec(ID(world.session, world.next_id - 1))
         if self.chance.random() < 0.5:
             return m.ObjectData(spec, ObjectInfo(), b"bytes")
-        return m.ObjectData(spec, ObjectInfo(), None, [m.Place("10.0.0.1:1", "host")])
+        return m.ObjectData(spec, ObjectInfo(), None, [m.Replica("10.0.0.1:1", "host")])
 
     def turn(self) -> None:
         self.world.turn()
@@ -110,7 +110,7 @@ class Play:
         held = [id for id in self.world.held if id.session_id == self.world.session]
         if held:
             id = self.chance.choice(sorted(held))
-            places = [m.Place("10.0.0.2:1", "host")]
+            places = [m.Replica("10.0.0.2:1", "host")]
             self.world.server(m.Assign([], [m.ObjectData(ObjectSpec(id), ObjectInfo(), None, places)]))
 
     def cancel(self) -> None:
@@ -200,7 +200,7 @@ class Play:
             return
         id = self.chance.choice(sorted(self.world.store))
         if self.chance.random() < 0.7:
-            self.world.step(ev.ObjectMoved(id, m.FileRef("/disk/x", 1, 1, 1)))
+            self.world.step(ev.ObjectMoved(id, m.LocalFile("/disk/x", 1, 1, 1)))
         elif id not in self.world.in_use():
             self.world.store.discard(id)
             self.world.step(ev.ObjectLost(id, "corrupt"))

@@ -127,7 +127,7 @@ class Rig:
 
 def blob(n: int, data: bytes | None = b"x", session: int = 1, *, places: int = 1) -> m.ObjectData:
     """An object as the server tells of it; with `data` None it is at `places` other governors."""
-    at = [m.Place(f"10.0.0.{i}:7211", "elsewhere") for i in range(places)] if data is None else []
+    at = [m.Replica(f"10.0.0.{i}:7211", "elsewhere") for i in range(places)] if data is None else []
     return m.ObjectData(ObjectSpec(ID(session, n)), ObjectInfo(size=1), data, at)
 
 

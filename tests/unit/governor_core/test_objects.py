@@ -198,6 +198,6 @@ def test_an_object_that_moved():
     rig = Rig()
     rig.assign(rig.task(1))
     rig.results(1, 1)
-    file = m.FileRef("/disk/10", 1, 2, 3)
+    file = m.LocalFile("/disk/10", 1, 2, 3)
     assert rig.step(ev.ObjectMoved(ID(1, 10), file), ev.ObjectMoved(ID(1, 99), file)) == ["> moved 1/10"]
     assert rig.said(m.Moved)[0].objects == [(ID(1, 10), file)]

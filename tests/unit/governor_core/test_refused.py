@@ -44,7 +44,7 @@ def test_it_is_dropped_before_the_task_runs_again() -> None:
 def test_it_moves_and_is_lost_like_any_object() -> None:
     rig = refused()
     rig.cancel(2)
-    file = m.FileRef("/disk/10", 1, 1, 1)
+    file = m.LocalFile("/disk/10", 1, 1, 1)
     assert rig.step(ev.ObjectMoved(ID(1, 10), file)) == ["> moved 1/10"]
     assert rig.step(ev.ObjectLost(ID(1, 10), "file is gone")) == ["> lost 1/10"]
     assert rig.drop(10) == ["> dropped 1/10"]

@@ -20,7 +20,7 @@ def python(code, *arguments):
 
 _TAKEN = """
 import os, resource, select, sys
-from rain.objects.files import file_ref, open_checked, write_file
+from rain.objects.files import local_file, open_checked, write_file
 from rain.objects.memory import map_fd
 from rain.host.descriptors import opened
 
@@ -33,7 +33,7 @@ def take(soft, hard):
     except OSError:
         return taken
 
-ref = file_ref(sys.argv[1])
+ref = local_file(sys.argv[1])
 """
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.ids import ID
+from rain.common.location import LocalFile
 from rain.common.protocol import messages as m
-from rain.common.protocol.messages import FileRef
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.check import check
 from rain.server.core import ServerCore
@@ -153,7 +153,7 @@ class Rig:
     def output(self, id: ID, name: str, large: bool, value: bytes) -> m.OutputResult:
         """An output as a governor reports it."""
         if large:
-            file = FileRef(f"/{name}/{id}", 7, LARGE, 0)
+            file = LocalFile(f"/{name}/{id}", 7, LARGE, 0)
             return m.OutputResult(id, ObjectInfo(size=LARGE), None, file, 99)
         return m.OutputResult(id, ObjectInfo(size=len(value)), value, None, 99)
 

@@ -334,7 +334,7 @@ def test_nothing_is_sent_for_those_that_have_gone() -> None:
     rig = Rig()
     rig.governor("g1")
     id = rig.id()
-    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.FileRef("/x", 1, 1 << 20, 0), None, True)
+    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.LocalFile("/x", 1, 1 << 20, 0), None, True)
     task = rig.task(id)
     rig.submit(task, more_objects=[m.ObjectSpec(id)], more_constants=[constant])
     rig.turn()

@@ -87,7 +87,7 @@ def test_it_goes_with_its_governor_or_file_and_nothing_is_made_again() -> None:
 
 def test_it_may_move_to_disk() -> None:
     rig, (bad, _after) = refused()
-    file = m.FileRef("/disk/1", 1, LARGE, 0)
+    file = m.LocalFile("/disk/1", 1, LARGE, 0)
     rig.says("g1", m.Moved([(bad.outputs[0], file)]))
     assert located(rig, bad)[0].places[0].file == file
 

@@ -99,7 +99,7 @@ def test_large_results_are_told_by_place() -> None:
     update = next(said for said in reversed(rig.to_client) if isinstance(said, m.SessionNews)).objects[0]
     assert update.data is None
     assert [place.address for place in update.places] == ["g1"]
-    rig.says("g1", m.Moved([(first.outputs[0], m.FileRef("/disk/1", 8, 1 << 20, 1))]))
+    rig.says("g1", m.Moved([(first.outputs[0], m.LocalFile("/disk/1", 8, 1 << 20, 1))]))
     located = rig.ask(m.Locate, rig.session, first.outputs)
     assert located.objects[0].places[0].file.path == "/disk/1"
     assert rig.core.object_data(first.outputs[0]) == located.objects[0]

@@ -178,7 +178,7 @@ def test_a_submit_in_pieces() -> None:
 
 def test_pieces_that_are_never_completed_leave_nothing() -> None:
     rig = Rig()
-    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.FileRef("/x", 1, 5, 0))
+    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.LocalFile("/x", 1, 5, 0))
     piece = m.Submit(9, rig.session, [], [ObjectSpec(ID(rig.session, 1))], [constant], [], True)
     rig.step(ev.ClientSaid("c", piece))
     rig.ask(m.CloseSession, rig.session)
@@ -189,7 +189,7 @@ def test_uploads_live_as_long_as_their_session() -> None:
     rig = Rig()
     rig.governor()
     id = rig.id()
-    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.FileRef("/server/upload-1", 1, 1 << 20, 0))
+    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.LocalFile("/server/upload-1", 1, 1 << 20, 0))
     task = rig.task(id)
     rig.submit(task, more_objects=[ObjectSpec(id)], more_constants=[constant])
     rig.turn()
@@ -206,7 +206,7 @@ def test_uploads_live_as_long_as_their_session() -> None:
 
 def test_a_refused_submit_discards_its_uploads() -> None:
     rig = Rig()
-    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.FileRef("/x", 1, 5, 0))
+    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.LocalFile("/x", 1, 5, 0))
     assert isinstance(rig.submit(more_constants=[constant]), m.Failed)
     assert rig.discarded == ["upload-1"]
 
@@ -230,7 +230,7 @@ def test_a_piece_whose_upload_cannot_be_taken_refuses_the_whole_submit_once() ->
     pieces.append(m.Submit(77, rig.session, [user], [ObjectSpec(user.outputs[0])], [], []))
     for number, piece in enumerate(pieces):
         if piece.constants and number != 1:
-            piece.constants[0].file = m.FileRef(f"/kept/{number}", 1, 1 << 20, 0)
+            piece.constants[0].file = m.LocalFile(f"/kept/{number}", 1, 1 << 20, 0)
         rig.step(ev.ClientSaid(rig.client, piece, "it arrived with 3 bytes" if number == 1 else ""))
     answers = [said for said in rig.to_client if getattr(said, "request", None) == 77]
     assert answers == [m.Failed(77, "rain", "it arrived with 3 bytes")]

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import (
-    Finished,
-    GaveBack,
-    ObjectData,
-    OutputResult,
-    Place,
-    Started,
-    Stopped,
-    TaskResult,
-)
+from rain.common.location import Replica
+from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
 from rain.server.core.lifecycle.recovery import crashed
@@ -73,16 +65,16 @@ def is_refused(obj: Object) -> bool:
     return obj.state is OBJ_FAILED and (obj.data is not None or bool(obj.holders()))
 
 
-def places(state: State, obj: Object) -> list[Place]:
+def places(state: State, obj: Object) -> list[Replica]:
     """Where a finished object can be had."""
     found = []
     if obj.file is not None or obj.data is not None:
-        found.append(Place(state.address, state.host_id, obj.file))
+        found.append(Replica(state.address, state.host_id, obj.file))
     for governor in obj.sites:
         copy = governor.objects[obj]
         if copy is ReplicaState.TOLD or copy is ReplicaState.STALE:
             continue
-        found.append(Place(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
+        found.append(Replica(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
         if len(found) == PLACES_MAX:
             break
     return found
