@@ -72,7 +72,7 @@ NAMED_BY_NOTHING_PURE = LOADED_BY_NOTHING_PURE | {
 }
 CALLED_BY_NOTHING_PURE = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
-LAZY = {ROOT / "rain/common" / name for name in ("__init__.py", "content_type.py", "display.py")}
+LAZY = {ROOT / "rain/common" / name for name in ("__init__.py", "content_type.py", "display_hooks.py")}
 """Offer names of other layers on demand, through importlib."""
 
 
