@@ -27,8 +27,8 @@ from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
-from rain.governor.pools import cbor1_wire as wire
 from rain.governor.pools import foreign_executors
+from rain.governor.pools.cbor1 import calls, frames, locations, results
 from rain.governor.pools.cbor1_outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.host.thread_limits import THREAD_VARIABLES
@@ -86,61 +86,69 @@ FRAMES = read_transcript()
 
 
 def item_of(name: str) -> tuple[str, dict[str, Any]]:
-    ((message, data),) = wire.FrameReader().feed(FRAMES[name])
+    ((message, data),) = frames.FrameReader().feed(FRAMES[name])
     return message, data
 
 
 def test_calls_are_the_bytes_of_the_transcript() -> None:
     task = example_task()
-    in_memory = [wire.Memory(b"world"), wire.Path("/store/11")]
-    assert wire.encode_call(task, in_memory, [False, False]) == FRAMES["call"]
-    assert wire.encode_call(task, [wire.Cached(), wire.Path("/store/11")], [True, False]) == FRAMES["call, cached"]
-    assert wire.encode_call(plain_task(), [], []) == FRAMES["call, empty"]
-    assert wire.encode_drop_cached([ID(3, 10), ID(3, 13)]) == FRAMES["drop_cached"]
+    in_memory = [locations.Memory(b"world"), locations.Path("/store/11")]
+    assert calls.encode_call(task, in_memory, [False, False]) == FRAMES["call"]
+    assert (
+        calls.encode_call(task, [locations.Cached(), locations.Path("/store/11")], [True, False])
+        == FRAMES["call, cached"]
+    )
+    assert calls.encode_call(plain_task(), [], []) == FRAMES["call, empty"]
+    assert calls.encode_drop_cached([ID(3, 10), ID(3, 13)]) == FRAMES["drop_cached"]
 
 
 def test_messages_of_executors_are_read() -> None:
-    wire.check_register(*item_of("register"), "example")
+    results.check_register(*item_of("register"), "example")
     message, data = item_of("result, memory")
     assert message == "result"
-    result = wire.decode_result(data, example_task())
+    result = results.decode_result(data, example_task())
     assert result.error is None
     assert result.task == ID(3, 12)
     assert result.info.start_time == pytest.approx(1577934245.678901)
     assert (result.info.duration, result.info.debug, result.info.user) == (0.25, "a line", {"key": [1, True]})
-    assert result.outputs == [(ObjectInfo(content_type="text-utf-8", user={"of": "object"}), wire.Memory(b"Hello"))]
+    assert result.outputs == [
+        (ObjectInfo(content_type="text-utf-8", user={"of": "object"}), locations.Memory(b"Hello"))
+    ]
     assert result.cached == [ID(3, 10), ID(3, 13)]
-    locations = {"result, path": wire.Path("/folder/made"), "result, other_object": wire.OtherObject(ID(3, 11))}
-    for name, location in locations.items():
-        result = wire.decode_result(item_of(name)[1], example_task())
+    expected = {
+        "result, path": locations.Path("/folder/made"),
+        "result, other_object": locations.OtherObject(ID(3, 11)),
+    }
+    for name, location in expected.items():
+        result = results.decode_result(item_of(name)[1], example_task())
         assert result.outputs == [(ObjectInfo(), location)]
-    failed = wire.decode_result(item_of("result, failed")[1], example_task())
+    failed = results.decode_result(item_of("result, failed")[1], example_task())
     assert failed.error == 'It said "no"'
     assert failed.outputs == []
-    assert wire.decode_result(item_of("result, empty")[1], plain_task()).outputs == []
+    assert results.decode_result(item_of("result, empty")[1], plain_task()).outputs == []
 
 
 def test_nothing_empty_is_sent() -> None:
     spec = TaskSpec(ID(1, 2), "x/y", config={}, name="", inputs=[TaskSpecInput(ID(1, 1), "")], resources={"cpus": 0.5})
-    assert wire.task_spec_fields(spec) == {
+    assert calls.task_spec_fields(spec) == {
         "id": [1, 2],
         "task_type": "x/y",
         "inputs": [{"id": [1, 1]}],
         "resources": {"cpus": 0.5},
     }
-    assert wire.task_spec_fields(TaskSpec(ID(1, 2), "x/y", config=0))["config"] == 0
-    assert wire.object_spec_fields(ObjectSpec(ID(1, 2), size_hint=0)) == {
+    assert calls.task_spec_fields(TaskSpec(ID(1, 2), "x/y", config=0))["config"] == 0
+    assert calls.object_spec_fields(ObjectSpec(ID(1, 2), size_hint=0)) == {
         "id": [1, 2],
         "data_type": "blob",
         "size_hint": 0,
     }
-    assert wire.object_info_fields(ObjectInfo()) == {}
+    assert calls.object_info_fields(ObjectInfo()) == {}
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 def test_frames_in_pieces(size: int) -> None:
     whole = b"".join(FRAMES.values())
-    reader = wire.FrameReader()
+    reader = frames.FrameReader()
     found = [item for start in range(0, len(whole), size) for item in reader.feed(whole[start : start + size])]
     assert found == [item_of(name) for name in FRAMES]
 
@@ -159,46 +167,52 @@ def good_result(**changes: Any) -> dict[str, Any]:
 def test_what_may_be_missing() -> None:
     task = example_task()
     for changes in ({"info": ...}, {"info": None}, {"cached_objects": None}, {"unknown": 1}):
-        assert wire.decode_result(good_result(**changes), task).error is None
-    assert wire.decode_result(good_result(success=False, outputs=...), task).error == "the executor gave no reason"
+        assert results.decode_result(good_result(**changes), task).error is None
+    assert results.decode_result(good_result(success=False, outputs=...), task).error == "the executor gave no reason"
     odd = {"start_time": "yesterday", "duration": -1, "governor": "x"}
-    info = wire.decode_result(good_result(info=odd), task).info
+    info = results.decode_result(good_result(info=odd), task).info
     assert (info.start_time, info.duration, info.governor) == (None, None, None)
-    zulu = wire.decode_result(good_result(info={"start_time": "1970-01-01T00:00:10Z"}), task).info
-    naive = wire.decode_result(good_result(info={"start_time": "1970-01-01T00:00:10"}), task).info
+    zulu = results.decode_result(good_result(info={"start_time": "1970-01-01T00:00:10Z"}), task).info
+    naive = results.decode_result(good_result(info={"start_time": "1970-01-01T00:00:10"}), task).info
     assert zulu.start_time == naive.start_time == 10.0
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"task": [3, 13]}, "a result of task [3, 13] while it ran task 3/12"),
-        ({"task": "3/12"}, "instead of an id"),
-        ({"task": [3, 1 << 31]}, "instead of an id"),
-        ({"task": [3, True]}, "instead of an id"),
-        ({"success": 1}, "success is 1 instead of true or false"),
-        ({"success": ...}, "success is None"),
-        ({"info": []}, "as 'info' instead of a map"),
-        ({"info": {"debug": 1}}, "as 'debug' instead of a string"),
-        ({"info": {"error": {}}}, "as 'error' instead of a string"),
+        ({"task": [3, 13]}, "a result of task 3/13 while it ran task 3/12"),
+        ({"task": "3/12"}, "sent '3/12' as 'task' of a result: expected an id [session, id]"),
+        ({"task": [3, 1 << 31]}, "a result of task 3/2147483648 while it ran task 3/12"),
+        ({"task": [3, True]}, "expected an id"),
+        ({"success": 1}, "sent 1 as 'success' of a result: expected `bool`, got `int`"),
+        ({"success": ...}, "as a result: map missing required field `success`"),
+        ({"info": []}, "sent [] as 'info' of a result: expected `map | null`, got `array`"),
+        ({"info": {"debug": 1}}, "sent 1 as 'info.debug' of a result: expected `str | null`, got `int`"),
+        ({"info": {"error": {}}}, "sent {} as 'info.error' of a result: expected `str | null`, got `map`"),
         ({"info": {"user": {1: 2}}}, "in 'user', which is not JSON"),
         ({"info": {"user": {"a": b"b"}}}, "1 bytes in 'user', which is not JSON"),
         ({"info": {"user": {"a": 1 << 70}}}, "in 'user', which is not JSON"),
         ({"outputs": []}, "sent 0 outputs of a task that has 1"),
         ({"outputs": ...}, "sent 0 outputs of a task that has 1"),
-        ({"outputs": {}}, "instead of an array"),
-        ({"outputs": [1]}, "instead of a map"),
-        ({"outputs": [{}]}, "an output with the location None"),
-        ({"outputs": [{"location": "cached"}]}, "an output with the location 'cached'"),
-        ({"outputs": [{"location": ["memory", "text"]}]}, "an output with the location"),
-        ({"outputs": [{"location": ["path", b"x"]}]}, "an output with the location"),
+        ({"outputs": {}}, "sent {} as 'outputs' of a result: expected `array`, got `map`"),
+        ({"outputs": 0}, "sent 0 as 'outputs' of a result: expected `array`, got `int`"),
+        ({"outputs": [1]}, "sent 1 as 'outputs[0]' of a result: expected `map`, got `int`"),
+        ({"outputs": [{}]}, "sent {} as 'outputs[0]' of a result: map missing required field `location`"),
+        (
+            {"outputs": [{"location": "cached"}]},
+            "sent 'cached' as 'outputs[0].location' of a result: expected [\"memory\", bytes]",
+        ),
+        ({"outputs": [{"location": ["memory", "text"]}]}, "sent ['memory', 'text'] as 'outputs[0].location'"),
+        ({"outputs": [{"location": ["path", b"x"]}]}, "sent ['path', 1 bytes] as 'outputs[0].location'"),
+        ({"outputs": [{"location": ["other_object", 1]}]}, "sent ['other_object', 1] as 'outputs[0].location'"),
+        ({"outputs": [{"location": ["elsewhere", "x"]}]}, "sent ['elsewhere', 'x'] as 'outputs[0].location'"),
         ({"outputs": [{"location": ["memory", b"x" * 10_000_000, 1]}]}, "10000000 bytes"),
-        ({"cached_objects": [1]}, "in 'cached_objects' instead of an id"),
+        ({"cached_objects": [1]}, "sent [1] as 'cached_objects' of a result: expected an array of ids [session, id]"),
     ],
 )
 def test_results_that_are_none(changes: dict[str, Any], text: str) -> None:
-    with pytest.raises(wire.Cbor1Error) as caught:
-        wire.decode_result(good_result(**changes), example_task())
+    with pytest.raises(frames.Cbor1Error) as caught:
+        results.decode_result(good_result(**changes), example_task())
     assert text in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -224,31 +238,31 @@ def test_results_that_are_none(changes: dict[str, Any], text: str) -> None:
     ],
 )
 def test_items_that_are_no_messages(item: bytes) -> None:
-    with pytest.raises(wire.Cbor1Error) as caught:
-        list(wire.FrameReader().feed(struct.pack("<I", len(item)) + item))
+    with pytest.raises(frames.Cbor1Error) as caught:
+        list(frames.FrameReader().feed(struct.pack("<I", len(item)) + item))
     assert len(str(caught.value)) < 300
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(wire.Cbor1Error, match="deeper than"):
-        wire.decode_result(good_result(info={"user": {"a": loop}}), example_task())
+    with pytest.raises(frames.Cbor1Error, match="deeper than"):
+        results.decode_result(good_result(info={"user": {"a": loop}}), example_task())
 
 
 def test_frames_are_bounded() -> None:
-    with pytest.raises(wire.Cbor1Error, match="CBOR_FRAME_BYTES_MAX"):
-        list(wire.FrameReader().feed(struct.pack("<I", CBOR_FRAME_BYTES_MAX + 1)))
-    reader = wire.FrameReader(bytes_max=10)
-    with pytest.raises(wire.Cbor1Error, match="11 bytes"):
+    with pytest.raises(frames.Cbor1Error, match="CBOR_FRAME_BYTES_MAX"):
+        list(frames.FrameReader().feed(struct.pack("<I", CBOR_FRAME_BYTES_MAX + 1)))
+    reader = frames.FrameReader(bytes_max=10)
+    with pytest.raises(frames.Cbor1Error, match="11 bytes"):
         list(reader.feed(struct.pack("<I", 11)))
 
 
 def test_a_config_that_has_no_cbor_form() -> None:
     task = plain_task()
     task.spec.config = object()
-    with pytest.raises(wire.Cbor1Error, match="cannot be sent the call"):
-        wire.encode_call(task, [], [])
+    with pytest.raises(frames.Cbor1Error, match="cannot be sent the call"):
+        calls.encode_call(task, [], [])
 
 
 @pytest.mark.parametrize(
@@ -261,8 +275,8 @@ def test_a_config_that_has_no_cbor_form() -> None:
     ],
 )
 def test_registrations_that_are_refused(message: str, fields: dict[str, Any], text: str) -> None:
-    with pytest.raises(wire.Cbor1Error, match=re.escape(text)):
-        wire.check_register(message, fields, "example")
+    with pytest.raises(frames.Cbor1Error, match=re.escape(text)):
+        results.check_register(message, fields, "example")
 
 
 # -- the executor in C -------------------------------------------------------------------------------------
@@ -533,10 +547,10 @@ async def test_inputs_beyond_what_a_call_takes_along(rig: Rig, monkeypatch: pyte
 
 
 def test_infos_that_could_not_be_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "RESULT_BYTES_MAX", 100)
-    wire.decode_result(good_result(info={"user": {"a": "x" * 50}}), example_task())
-    with pytest.raises(wire.Cbor1Error, match="RESULT_BYTES_MAX"):
-        wire.decode_result(good_result(info={"user": {"a": "x" * 200}}), example_task())
+    monkeypatch.setattr(results, "RESULT_BYTES_MAX", 100)
+    results.decode_result(good_result(info={"user": {"a": "x" * 50}}), example_task())
+    with pytest.raises(frames.Cbor1Error, match="RESULT_BYTES_MAX"):
+        results.decode_result(good_result(info={"user": {"a": "x" * 200}}), example_task())
 
 
 @with_rig
@@ -648,7 +662,7 @@ def test_outputs_that_have_other_names_are_copied(tmp_path: pathlib.Path, data_t
         1, 1, "g", str(tmp_path), f"{tmp_path}/store", f"{tmp_path}/spill", 1 << 30, None, None, {}, {}
     )
     task = ExecutorTask(1, 1, TaskSpec(ID(1, 1), "x/y"), [], [ObjectSpec(ID(1, 2), "made", None, data_type)])
-    result = wire.ForeignResult(ID(1, 1), None, TaskInfo(), [(ObjectInfo(), wire.Path(str(made)))], [])
+    result = results.ForeignResult(ID(1, 1), None, TaskInfo(), [(ObjectInfo(), locations.Path(str(made)))], [])
     (output,) = take_outputs(setup, f"{tmp_path}/folder", task, result, [])
     mine.write_bytes(b"later")
     assert mine.stat().st_mode & 0o777 == 0o600
@@ -904,7 +918,7 @@ async def test_broken_protocol(rig: Rig) -> None:
             ("garbage", "sent a frame of 3 bytes that is not CBOR"),
             ("huge", "announced a frame of 4294967295 bytes; CBOR_FRAME_BYTES_MAX is"),
             ("unknown", "sent the unknown message 'surprise'"),
-            ("wrong", "sent a result of task [77, 77] while it ran task"),
+            ("wrong", "sent a result of task 77/77 while it ran task"),
         ],
         start=1,
     ):
@@ -941,4 +955,4 @@ async def test_long_logs_are_cut_between_tasks(rig: Rig, monkeypatch: pytest.Mon
 
 
 def test_text_of_errors_is_a_rain_exception() -> None:
-    assert issubclass(wire.Cbor1Error, RainException)
+    assert issubclass(frames.Cbor1Error, RainException)

@@ -11,7 +11,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_MEMORY_BYTES_MAX
 from rain.common.protocol.messages import ExecutorInput
-from rain.governor.pools.cbor1_wire import Location, Memory, Path
+from rain.governor.pools.cbor1.locations import Location, Memory, Path
 
 
 class Watched(NamedTuple):

@@ -10,8 +10,9 @@ from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OutputResult
 from rain.common.spec import ObjectInfo
+from rain.governor.pools.cbor1.locations import Location, Memory, OtherObject, Path
+from rain.governor.pools.cbor1.results import ForeignResult
 from rain.governor.pools.cbor1_inputs import Watched, check_inputs
-from rain.governor.pools.cbor1_wire import ForeignResult, Location, Memory, OtherObject, Path
 from rain.objects.dirtree import remove_tree
 from rain.objects.outputs import Outgoing
 

@@ -8,7 +8,7 @@ quoted in errors. The life of an executor here::
 
     started --register--> ready --call--> busy --result--> ready …      and from each state --exit--> gone
 
-What comes from the executor is checked in `rain.governor.pools.cbor1_wire`; whatever breaks the protocol fails the task
+What comes from the executor is checked in `rain.governor.pools.cbor1`; whatever breaks the protocol fails the task
 that runs (or the first that waits) and ends the process. An executor is gone when its process has ended, its socket is
 read to the end and the outputs of its last result are in the store's incoming folder; then its whole group is killed,
 and `on_exited` is called, once.
@@ -53,21 +53,12 @@ from rain.common.protocol.messages import (
 from rain.common.spec import TaskError, TaskInfo
 from rain.governor.config import resolved
 from rain.governor.logs import NAMES, EndedLogs
+from rain.governor.pools.cbor1.calls import encode_call, encode_drop_cached
+from rain.governor.pools.cbor1.frames import Cbor1Error, FrameReader
+from rain.governor.pools.cbor1.locations import Cached, Location, Memory, Path
+from rain.governor.pools.cbor1.results import ForeignResult, check_register, decode_result
 from rain.governor.pools.cbor1_inputs import InputsChanged, Watched, check_inputs, lend
 from rain.governor.pools.cbor1_outputs import is_quick, take_outputs
-from rain.governor.pools.cbor1_wire import (
-    Cached,
-    Cbor1Error,
-    ForeignResult,
-    FrameReader,
-    Location,
-    Memory,
-    Path,
-    check_register,
-    decode_result,
-    encode_call,
-    encode_drop_cached,
-)
 from rain.governor.stdio_tails import read_new, read_tails, trim
 from rain.host.deaths import Death, OomKills, describe_exit, what_is_known
 from rain.host.descriptors import with_original_limit

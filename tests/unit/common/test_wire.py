@@ -7,11 +7,11 @@ import pytest
 
 from rain.common.ids import ID
 from rain.common.protocol.encoding import encode, encode_json, safe, sendable
-from rain.common.protocol.messages import Failed, SessionNews, TaskResult, TaskUpdate
+from rain.common.protocol.messages import ExecutorTask, Failed, SessionNews, TaskResult, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import TaskState
 from rain.executor.loop import encoded
-from rain.governor.pools import cbor1_wire
+from rain.governor.pools.cbor1 import calls, frames
 from rain.server.event_log import EventLog, Query
 
 BAD = "caf\udce9 \ud800"
@@ -55,11 +55,11 @@ def test_what_has_no_form_at_all_is_still_an_error() -> None:
 
 def test_calls_of_foreign_executors() -> None:
     spec = TaskSpec(ID(1, 1), "example/hello", {"greeting": BAD}, name=BAD)
-    task = cbor1_wire.ExecutorTask(1, 1, spec, [], [ObjectSpec(ID(1, 2), BAD)])
-    _, fields = cbor1_wire.decode_item(cbor1_wire.encode_call(task, [], [])[4:])
+    task = ExecutorTask(1, 1, spec, [], [ObjectSpec(ID(1, 2), BAD)])
+    _, fields = frames.decode_item(calls.encode_call(task, [], [])[4:])
     assert fields["spec"]["config"] == {"greeting": GOOD}
     assert fields["spec"]["name"] == fields["outputs"][0]["spec"]["label"] == GOOD
-    assert cbor1_wire.object_info_fields(ObjectInfo(error=BAD)) == {"error": BAD}
+    assert calls.object_info_fields(ObjectInfo(error=BAD)) == {"error": BAD}
 
 
 def test_events(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from rain.governor.pools import cbor1_wire as wire
+from rain.governor.pools.cbor1 import frames
 from rain.objects.content_types import cbor, codecs
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -83,7 +83,7 @@ def test_shared_and_circular_values() -> None:
 def test_views_are_byte_strings(view: memoryview) -> None:
     assert codecs.encode_value({"v": [view]}, "cbor") == cbor2.dumps({"v": [b"ab"]})
     assert codecs.encode_value(view, "cbor") == b"\x42ab"
-    assert wire.encode_frame("m", {"v": view})[4:] == cbor2.dumps(["m", {"v": b"ab"}])
+    assert frames.encode_frame("m", {"v": view})[4:] == cbor2.dumps(["m", {"v": b"ab"}])
 
 
 def test_values_without_a_form_are_refused() -> None:
@@ -95,10 +95,10 @@ def test_frames_of_executors_with_tags() -> None:
     """Behind the self-describing tag, and with tagged containers as values of the user's."""
     message = ["result", {"task": [3, 12], "success": True, "info": {"user": {"a": [1]}}, "outputs": []}]
     for item in (SELF + cbor2.dumps(message), SELF + SELF + cbor2.dumps(message), cbor2.dumps(message)):
-        ((name, data),) = wire.FrameReader().feed(struct.pack("<I", len(item)) + item)
+        ((name, data),) = frames.FrameReader().feed(struct.pack("<I", len(item)) + item)
         assert (name, plain(data)) == ("result", plain(message[1]))
     tagged = cbor2.dumps(["result", {"x": 0}])[:-1] + bytes.fromhex("d9d9f78201a10280")
-    ((_, data),) = wire.FrameReader().feed(struct.pack("<I", len(tagged)) + tagged)
+    ((_, data),) = frames.FrameReader().feed(struct.pack("<I", len(tagged)) + tagged)
     assert plain(data) == ("dict", ("x", ("list", 1, ("dict", (2, ("list",))))))
 
 

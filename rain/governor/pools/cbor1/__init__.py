@@ -1,0 +1,1 @@
+"""The executor protocol cbor-1, which foreign executors speak."""
