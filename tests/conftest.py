@@ -7,15 +7,19 @@ import signal
 
 import pytest
 
+from tests.arrows import Arrows
+
 DEBIAN_PACKAGE = {"dot": "graphviz", "gcc": "gcc", "git": "git", "svm-train": "libsvm-tools"}
 """Which package to install for a program that a test needs; `tools/debian.sh` installs the same ones."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--arrows", action="store_true", help="name the arrows of states that these tests do not take")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Arrows(config), "arrows")
     # A shell that starts the suite in the background (``nohup make test &``) makes it ignore interrupts, and with it
     # what it starts; tests interrupt themselves and others.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

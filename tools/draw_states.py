@@ -1,66 +1,65 @@
-"""Print ``docs/states.md``: the states of tasks and objects, drawn from `rain.common.states.TRANSITIONS`."""
+"""Print ``docs/states.md``: all states of Rain's records, drawn from their tables (`rain.common.state_tables`)."""
 
 from __future__ import annotations
 
-import enum
+import importlib
 import inspect
 import pathlib
 import re
 import sys
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from rain.common import states
+from rain.common.state_tables import StateTable
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 HEAD = """\
-# States of tasks and data objects
+# States
 
-Drawn from `TRANSITIONS` in `rain/common/states.py` by `python tools/draw_states.py > docs/states.md`. The server
-refuses any change that is not in that table.
+Drawn by `python tools/draw_states.py > docs/states.md` from the tables beside the enums. A change that its table lacks
+is an error wherever states are checked, which is in all tests; and every arrow is taken by some test.
 """
 
-NOTES = {
-    "TaskState": """\
-* `waiting` to `running` or `finished` is work ahead: a governor ran a task whose inputs it made itself, and both are
-  told in one batch.
-* From `running` back to `ready`: the attempt crashed, is retried, or its governor was lost; to `waiting` where an input
-  was lost too.
-* From `finished` back: an output was lost with a governor while somebody needs it, so it is made again.
-* From `failed` or `cancelled` back: `session.retry()`.""",
-    "DataObjectState": """\
-* `finished` to `removed`: nobody needs it and nobody keeps it.
-* `finished` or `removed` back to `unfinished`: it was lost, or it is an input of a task that has to run again.
-* `failed` back to `unfinished`: its task is retried.""",
-}
 
-
-def comments(kind: type[enum.Enum]) -> dict[str, str]:
+def comments(kind: type) -> dict[str, str]:
     """What the source says beside each member."""
     found = re.findall(r"^ +(\w+) = .*?# (.*)$", inspect.getsource(kind), re.MULTILINE)
     return dict(found)
 
 
-def draw(kind: type[enum.Enum]) -> str:
-    """A mermaid diagram and the meaning of each state."""
-    lines = ["```mermaid", "stateDiagram-v2"]
-    first = next(iter(kind))
-    lines.append(f"    [*] --> {first.value}")
-    for state in kind:
-        after = states.TRANSITIONS[state]  # type: ignore[index]
-        lines += [f"    {state.value} --> {other.value}" for other in kind if other in after]
-    lines.append("```")
-    meaning = comments(kind)
-    lines.append("")
-    lines += [f"* `{state.value}`: {meaning[state.name]}" for state in kind if state.name in meaning]
-    return "\n".join(lines)
+def word(state: Any) -> str:
+    """How the page names a state; None is the point where a record comes from, and where it goes to."""
+    return "[*]" if state is None else state.name.lower()
+
+
+def draw(table: StateTable[Any]) -> str:
+    """The part of the page about one table."""
+    meaning = comments(table.kind)
+    lines = [f"## {table.title}", "", f"`{table.kind.__module__}.{table.kind.__name__}`", ""]
+    lines += ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    {word(old)} --> {word(new)}" for old, new in table.arrows]
+    lines += ["```", ""]
+    lines += [f"* `{word(state)}`: {meaning[state.name]}" for state in table.kind if state.name in meaning]
+    lines += ["", "| from | to | when |", "|---|---|---|"]
+    lines += [f"| {word(old)} | {word(new)} | {when} |" for (old, new), when in table.arrows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def tables() -> list[StateTable[Any]]:
+    """All tables: what users see first, then module by module."""
+    files = [path for path in ROOT.joinpath("rain").rglob("*.py") if " = StateTable(" in path.read_text()]
+    found: list[StateTable[Any]] = []
+    for path in sorted(files, key=lambda path: ("common" not in path.parts, path)):
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        found += [value for value in vars(module).values() if isinstance(value, StateTable) and value not in found]
+    return found
 
 
 def main() -> None:
     """Write the page."""
-    parts = [HEAD]
-    for kind, title in ((states.TaskState, "Tasks"), (states.DataObjectState, "Data objects")):
-        parts.append(f"## {title}\n\n{draw(kind)}\n\nWhy a state goes back, or skips one:\n\n{NOTES[kind.__name__]}\n")
-    sys.stdout.write("\n".join(parts))
+    sys.stdout.write("\n".join([HEAD, *map(draw, tables())]))
 
 
 if __name__ == "__main__":

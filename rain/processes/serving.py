@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rain.processes.state_checks import check_states
+
 
 def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run ``serve(stop)`` in a loop of its own; `stop` is set on SIGTERM and SIGINT, and `serve` then returns.
@@ -20,4 +22,5 @@ def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]])
             loop.add_signal_handler(number, stop.set)
         await serve(stop)
 
+    check_states()
     asyncio.run(main())

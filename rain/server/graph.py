@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 `rain.server.core` is the only writer. The methods here are the smallest steps that keep the books: they move counters
-together with what they count, and refuse a change of state that is not in `rain.common.states.TRANSITIONS`. What a
+together with what they count, and refuse a change of state that the tables of `rain.common.states` lack. What a
 change leads to (news, messages, other tasks) is the core's business.
 
 **A task** is *unsettled* until it is finished, failed or cancelled. `pending` counts its distinct inputs that are not
@@ -21,12 +21,16 @@ is kept for that reason (`Object.lineage` counts those). All else is released: i
 
 from __future__ import annotations
 
+from typing import Any
+
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.states import TRANSITIONS, DataObjectState, TaskState
+from rain.common.state_tables import StateTable
+from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.records import Client, Governor, Lease, Object, ReplicaState, ResourceRequest, Session, Task
 
-_NEXT = {id(state): frozenset(map(id, after)) for state, after in TRANSITIONS.items()}
+_TABLES: tuple[StateTable[Any], ...] = (TASKS, DATA_OBJECTS)
+_NEXT = {id(state): frozenset(map(id, table.after(state))) for table in _TABLES for state in table.kind}
 # Enum members hash in Python code; their addresses do not.
 
 
@@ -87,7 +91,7 @@ class Graph:
         Raises
         ------
         AssertionError
-            If `TRANSITIONS` does not allow it.
+            If `TASKS` does not allow it.
         """
         old, new = id(task.state), id(state)
         if new not in _NEXT[old]:
@@ -103,7 +107,7 @@ class Graph:
         Raises
         ------
         AssertionError
-            If `TRANSITIONS` does not allow it.
+            If `DATA_OBJECTS` does not allow it.
         """
         if id(state) not in _NEXT[id(obj.state)]:
             raise AssertionError(f"object {obj.id} may not go from {obj.state} to {state}")

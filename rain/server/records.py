@@ -16,7 +16,8 @@ from rain.common.limits import AHEAD_TASKS_MAX
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
-from rain.common.states import DataObjectState, TaskState
+from rain.common.state_tables import states
+from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.environments import Environments
 
 WAITING, READY, RUNNING = TaskState.WAITING, TaskState.READY, TaskState.RUNNING
@@ -111,6 +112,7 @@ class DurationEstimate:
         self.us += (measured - self.us) // min(self.count, 8)
 
 
+@states(state=TASKS)
 class Task:
     """One submitted task.
 
@@ -222,6 +224,7 @@ class Task:
         return f"<Task {self.id} {self.state.value}>"
 
 
+@states(state=DATA_OBJECTS)
 class Object:
     """One submitted data object.
 

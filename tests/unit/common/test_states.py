@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from rain.common.states import SETTLED, TRANSITIONS, DataObjectState, TaskState
+from rain.common.states import DATA_OBJECTS, SETTLED, TASKS, DataObjectState, TaskState
 
 
-def test_every_state_has_its_row_and_every_row_leads_to_states() -> None:
-    assert set(TRANSITIONS) == {*TaskState, *DataObjectState}
-    for state, following in TRANSITIONS.items():
-        assert state not in following
-        assert all(type(next_state) is type(state) for next_state in following)
+def test_every_state_is_reached_and_left() -> None:
+    for table, kind in ((TASKS, TaskState), (DATA_OBJECTS, DataObjectState)):
+        assert {new for _, new in table.arrows} == set(kind)
+        assert {old for old, _ in table.arrows} == {None, *kind}
+        assert all(old is not new for old, new in table.arrows)
 
 
 def test_what_is_settled_moves_only_by_retry_or_loss() -> None:
     for state in SETTLED:
-        assert TRANSITIONS[state] <= {TaskState.WAITING, TaskState.READY}
+        assert TASKS.after(state) <= {TaskState.WAITING, TaskState.READY}
