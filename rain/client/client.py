@@ -15,8 +15,9 @@ from rain.client.core.session_mirror import TaskRecord
 from rain.client.operations import requests
 from rain.client.operations.attach import restore
 from rain.client.operations.constant_values import Room
-from rain.client.operations.operation import Operation, block, check_timeout, perform, reject, resolve
+from rain.client.operations.operation import Operation, block, check_timeout, reject, resolve
 from rain.client.operations.session_operations import End, Item, checked, update
+from rain.client.operations.twins import awaitable, blocking
 from rain.client.report import stall
 from rain.client.session import Session
 from rain.common import display_hooks
@@ -258,6 +259,7 @@ class Client:
 
     # -- sessions -------------------------------------------------------------------------------
 
+    @blocking
     def new_session(
         self,
         name: str = "Unnamed Session",
@@ -266,7 +268,7 @@ class Client:
         on_failure: str = "continue",
         persistent: bool = False,
         timeout: float | None = None,
-    ) -> Session:
+    ) -> Operation[Session]:
         """A new session.
 
         Parameters
@@ -287,32 +289,20 @@ class Client:
             If the client is closed or lost.
         """
         self._check()
-        return block(requests.new_session(self, name, default, on_failure, persistent), timeout)
+        return requests.new_session(self, name, default, on_failure, persistent)
 
-    async def new_session_async(
-        self,
-        name: str = "Unnamed Session",
-        default: bool = False,
-        *,
-        on_failure: str = "continue",
-        persistent: bool = False,
-        timeout: float | None = None,
-    ) -> Session:
-        """Awaitable `new_session`."""
-        self._check()
-        return await perform(requests.new_session(self, name, default, on_failure, persistent), timeout)
+    new_session_async = awaitable(new_session)
 
-    def sessions(self, timeout: float | None = None) -> list[SessionSummary]:
+    @blocking
+    def sessions(self, timeout: float | None = None) -> Operation[list[SessionSummary]]:
         """One line about each session at the server."""
         self._check()
-        return block(requests.session_list(self), timeout)
+        return requests.session_list(self)
 
-    async def sessions_async(self, timeout: float | None = None) -> list[SessionSummary]:
-        """Awaitable `sessions`."""
-        self._check()
-        return await perform(requests.session_list(self), timeout)
+    sessions_async = awaitable(sessions)
 
-    def attach(self, session: int | str, timeout: float | None = None) -> Session:
+    @blocking
+    def attach(self, session: int | str, timeout: float | None = None) -> Operation[Session]:
         """A persistent session of an earlier client (or of this one), with its tasks, objects and names.
 
         Parameters
@@ -328,12 +318,9 @@ class Client:
             If there is none, or several have that name; the text lists their ids.
         """
         self._check()
-        return block(requests.attach(self, session), timeout)
+        return requests.attach(self, session)
 
-    async def attach_async(self, session: int | str, timeout: float | None = None) -> Session:
-        """Awaitable `attach`."""
-        self._check()
-        return await perform(requests.attach(self, session), timeout)
+    attach_async = awaitable(attach)
 
     def _attached(self, pieces: list[Attached]) -> None:
         first = pieces[0]
@@ -346,7 +333,8 @@ class Client:
 
     # -- the server -----------------------------------------------------------------------------
 
-    def get_server_info(self, timeout: float | None = None) -> dict[str, Any]:
+    @blocking
+    def get_server_info(self, timeout: float | None = None) -> Operation[dict[str, Any]]:
         """The server's version and addresses, its governors and sessions.
 
         Returns
@@ -356,12 +344,9 @@ class Client:
             ``objects`` (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
         """
         self._check()
-        return block(requests.server_info(self), timeout)
+        return requests.server_info(self)
 
-    async def get_server_info_async(self, timeout: float | None = None) -> dict[str, Any]:
-        """Awaitable `get_server_info`."""
-        self._check()
-        return await perform(requests.server_info(self), timeout)
+    get_server_info_async = awaitable(get_server_info)
 
     def _brief_info(self, timeout: float | None = None) -> dict[str, Any]:
         """The server in figures, cheap enough to be asked for every second; any thread but the link's may call it.
@@ -376,7 +361,8 @@ class Client:
         self._check()
         return block(requests.brief_info(self), timeout)
 
-    def wait_for_governors(self, n: int, timeout: float | None = None) -> None:
+    @blocking
+    def wait_for_governors(self, n: int, timeout: float | None = None) -> Operation[None]:
         """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
 
         They wait as well when fewer are there later, but not once a wait was given up.
@@ -392,12 +378,9 @@ class Client:
         TimeoutError
         """
         self._check()
-        block(self._wait_for_governors(n), timeout)
+        return self._wait_for_governors(n)
 
-    async def wait_for_governors_async(self, n: int, timeout: float | None = None) -> None:
-        """Awaitable `wait_for_governors`."""
-        self._check()
-        await perform(self._wait_for_governors(n), timeout)
+    wait_for_governors_async = awaitable(wait_for_governors)
 
     def _wait_for_governors(self, n: int) -> Operation[None]:
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
@@ -427,15 +410,13 @@ class Client:
         if self._connected:
             self._post(lambda request: ExpectGovernors(request, expected))
 
-    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+    @blocking
+    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
         """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
         self._check()
-        block(self._update(items), timeout)
+        return self._update(items)
 
-    async def update_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
-        """Awaitable `update`."""
-        self._check()
-        await perform(self._update(items), timeout)
+    update_async = awaitable(update)
 
     def _update(self, items: Any) -> Operation[None]:
         by_session: dict[Session, list[Item]] = {}

@@ -12,6 +12,7 @@ from rain.client.core.session_mirror import ObjectRecord
 from rain.client.functions.pickling import collect
 from rain.client.io_spec import check_label
 from rain.client.operations.constant_values import Value, encoded, gathered
+from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.common import display_hooks
 from rain.common.attributes import check_size_hint, check_user
 from rain.common.content_type import check_content_type, text_encoding
@@ -21,6 +22,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataObjectState, DataType
 
 if TYPE_CHECKING:
+    from rain.client.operations.operation import Operation
     from rain.client.session import Session
     from rain.objects.data_instance import DataInstance
 
@@ -183,7 +185,8 @@ class DataObject:
 
     # -- keeping and getting --------------------------------------------------------------------
 
-    def keep(self, timeout: float | None = None) -> None:
+    @blocking
+    def keep(self, timeout: float | None = None) -> Operation[None]:
         """Keep the data until `unkeep`, the end of the session, or the drop of the last handle.
 
         Parameters
@@ -201,26 +204,24 @@ class DataObject:
             self._session._check_open()
             self._record.kept = True
             self._session._mirror.note([self._record])
-        else:
-            self._session.keep([self], timeout=timeout)
+            return DONE
+        return operation_of(self._session.keep)([self])
 
-    async def keep_async(self, timeout: float | None = None) -> None:
-        """Awaitable `keep`."""
-        await self._session.keep_async([self], timeout=timeout)
+    keep_async = awaitable(keep)
 
-    def unkeep(self, timeout: float | None = None) -> None:
+    @blocking
+    def unkeep(self, timeout: float | None = None) -> Operation[None]:
         """Let the data go when no task needs them."""
-        self._session.unkeep([self], timeout=timeout)
+        return operation_of(self._session.unkeep)([self])
 
-    async def unkeep_async(self, timeout: float | None = None) -> None:
-        """Awaitable `unkeep`."""
-        await self._session.unkeep_async([self], timeout=timeout)
+    unkeep_async = awaitable(unkeep)
 
     def is_kept(self) -> bool:
         """Whether it is kept."""
         return self._record.kept
 
-    def wait(self, timeout: float | None = None) -> None:
+    @blocking
+    def wait(self, timeout: float | None = None) -> Operation[None]:
         """Wait until it is finished.
 
         Parameters
@@ -236,17 +237,16 @@ class DataObject:
             If it cannot come because a task failed.
         TimeoutError
         """
-        self._session.wait([self], timeout=timeout)
+        return operation_of(self._session.wait)([self])
 
-    async def wait_async(self, timeout: float | None = None) -> None:
-        """Awaitable `wait`."""
-        await self._session.wait_async([self], timeout=timeout)
+    wait_async = awaitable(wait)
 
     def __await__(self) -> Generator[Any, Any, DataObject]:
         yield from self.wait_async().__await__()
         return self
 
-    def fetch(self, timeout: float | None = None) -> DataInstance:
+    @blocking
+    def fetch(self, timeout: float | None = None) -> Operation[DataInstance]:
         """Wait until it is finished, and give access to its data.
 
         Parameters
@@ -262,21 +262,16 @@ class DataObject:
             If it cannot come because a task failed.
         TimeoutError
         """
-        instance: DataInstance = self._session.fetch(self, timeout=timeout)
-        return instance
+        return operation_of(self._session.fetch)(self)
 
-    async def fetch_async(self, timeout: float | None = None) -> DataInstance:
-        """Awaitable `fetch`."""
-        instance: DataInstance = await self._session.fetch_async(self, timeout=timeout)
-        return instance
+    fetch_async = awaitable(fetch)
 
-    def update(self, timeout: float | None = None) -> None:
+    @blocking
+    def update(self, timeout: float | None = None) -> Operation[None]:
         """Bring `state` and `info` up to date."""
-        self._session.update([self], timeout=timeout)
+        return operation_of(self._session.update)([self])
 
-    async def update_async(self, timeout: float | None = None) -> None:
-        """Awaitable `update`."""
-        await self._session.update_async([self], timeout=timeout)
+    update_async = awaitable(update)
 
     # -- being a value --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from rain.client.data import DataObject
 from rain.client.functions.modules import Surroundings
 from rain.client.operations import retry, session_operations
 from rain.client.operations.as_completed import Completions
-from rain.client.operations.operation import Operation, T, block, perform, reject, resolve
+from rain.client.operations.operation import Operation, T, block, reject, resolve
 from rain.client.operations.session_operations import Item
+from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
 from rain.client.report.failures import failure
 from rain.client.report.progress import with_bar
@@ -252,7 +253,8 @@ class Session:
 
     # -- submitting -----------------------------------------------------------------------------
 
-    def submit(self, timeout: float | None = None) -> None:
+    @blocking
+    def submit(self, timeout: float | None = None) -> Operation[None]:
         """Send what is new to the server, all of it or nothing.
 
         Parameters
@@ -268,14 +270,16 @@ class Session:
             If the session is closed.
         TimeoutError
         """
-        self._block(session_operations.submit(self), timeout)
+        return self._checked(session_operations.submit(self))
 
-    async def submit_async(self, timeout: float | None = None) -> None:
-        """Awaitable `submit`."""
-        await self._perform(session_operations.submit(self), timeout)
+    submit_async = awaitable(submit)
 
-    def run(self, *items: Item, timeout: float | None = None) -> Any:
+    @blocking
+    def run(self, *items: Item, timeout: float | None = None) -> Operation[Any]:
         """Keep, submit, wait and load in one call.
+
+        What is not submitted yet is kept from the call on, also by `run_async`: of several that are awaited together
+        the first one submits what belongs to all.
 
         Parameters
         ----------
@@ -295,15 +299,14 @@ class Session:
             If a task failed.
         TimeoutError
         """
-        return self._block(echoed(self, session_operations.run(self, items)), timeout)
+        return self._checked(echoed(self, session_operations.run(self, items)))
 
-    def run_async(self, *items: Item, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
-        """Awaitable `run`; what is not submitted yet is kept from the call on."""
-        return self._perform(echoed(self, session_operations.run(self, items)), timeout)
+    run_async = awaitable(run, begin_at_call=True)
 
     # -- waiting --------------------------------------------------------------------------------
 
-    def wait(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+    @blocking
+    def wait(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
         """Wait until all of these are finished; they need not be kept.
 
         Parameters
@@ -320,27 +323,23 @@ class Session:
             As soon as one failed.
         TimeoutError
         """
-        self._block(echoed(self, session_operations.wait(self, items)), timeout)
+        return self._checked(echoed(self, session_operations.wait(self, items)))
 
-    async def wait_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
-        """Awaitable `wait`."""
-        await self._perform(echoed(self, session_operations.wait(self, items)), timeout)
+    wait_async = awaitable(wait)
 
+    @blocking
     def wait_some(
         self, items: Item | Iterable[Item], timeout: float | None = None
-    ) -> tuple[list[Task], list[DataObject]]:
+    ) -> Operation[tuple[list[Task], list[DataObject]]]:
         """Wait until at least one of these is finished; those that are, as tasks and objects; see `wait`."""
-        return self._block(echoed(self, session_operations.wait_some(self, items)), timeout)
+        return self._checked(echoed(self, session_operations.wait_some(self, items)))
 
-    async def wait_some_async(
-        self, items: Item | Iterable[Item], timeout: float | None = None
-    ) -> tuple[list[Task], list[DataObject]]:
-        """Awaitable `wait_some`."""
-        return await self._perform(echoed(self, session_operations.wait_some(self, items)), timeout)
+    wait_some_async = awaitable(wait_some)
 
+    @blocking
     def wait_all(
         self, raise_on_failure: bool = True, progress: bool = False, timeout: float | None = None
-    ) -> list[Task]:
+    ) -> Operation[list[Task]]:
         """Wait for all that was submitted.
 
         Parameters
@@ -364,12 +363,12 @@ class Session:
         TaskException
         TimeoutError
         """
+        if not isinstance(progress, bool):
+            raise RainException(f"wait_all(): progress is True or False, not {progress!r}; seconds are timeout=")
         operation = echoed(self, session_operations.wait_all(self, raise_on_failure))
-        return self._block(with_bar(self, operation) if progress else operation, timeout)
+        return self._checked(with_bar(self, operation) if progress else operation)
 
-    async def wait_all_async(self, raise_on_failure: bool = True, timeout: float | None = None) -> list[Task]:
-        """Awaitable `wait_all`."""
-        return await self._perform(echoed(self, session_operations.wait_all(self, raise_on_failure)), timeout)
+    wait_all_async = awaitable(wait_all)
 
     def as_completed(self, items: Item | Iterable[Item], timeout: float | None = None) -> Completions:
         """These items in the order in which they end, failed ones included; for ``for`` and ``async for``.
@@ -392,7 +391,8 @@ class Session:
 
     # -- data -----------------------------------------------------------------------------------
 
-    def fetch(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
+    @blocking
+    def fetch(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[Any]:
         """Wait until these are finished, and give access to their data.
 
         Parameters
@@ -413,37 +413,33 @@ class Session:
             If one cannot come because a task failed.
         TimeoutError
         """
-        return self._block(echoed(self, session_operations.fetch(self, items)), timeout)
+        return self._checked(echoed(self, session_operations.fetch(self, items)))
 
-    async def fetch_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> Any:
-        """Awaitable `fetch`."""
-        return await self._perform(echoed(self, session_operations.fetch(self, items)), timeout)
+    fetch_async = awaitable(fetch)
 
-    def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+    @blocking
+    def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
         """Keep these objects; see `DataObject.keep`."""
-        self._block(session_operations.keep(self, items), timeout)
+        return self._checked(session_operations.keep(self, items))
 
-    async def keep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
-        """Awaitable `keep`."""
-        await self._perform(session_operations.keep(self, items), timeout)
+    keep_async = awaitable(keep)
 
-    def keep_all(self, timeout: float | None = None) -> None:
+    @blocking
+    def keep_all(self, timeout: float | None = None) -> Operation[None]:
         """Keep all objects whose data still exist, submitted or not."""
-        self._block(session_operations.keep_all(self), timeout)
+        return self._checked(session_operations.keep_all(self))
 
-    async def keep_all_async(self, timeout: float | None = None) -> None:
-        """Awaitable `keep_all`."""
-        await self._perform(session_operations.keep_all(self), timeout)
+    keep_all_async = awaitable(keep_all)
 
-    def unkeep(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+    @blocking
+    def unkeep(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
         """Let these objects go when no task needs them."""
-        self._block(session_operations.unkeep(self, items), timeout)
+        return self._checked(session_operations.unkeep(self, items))
 
-    async def unkeep_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
-        """Awaitable `unkeep`."""
-        await self._perform(session_operations.unkeep(self, items), timeout)
+    unkeep_async = awaitable(unkeep)
 
-    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
+    @blocking
+    def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
         """Bring state and info of these up to date; a barrier: all that the server knew when asked is known here.
 
         Raises
@@ -451,23 +447,21 @@ class Session:
         RainException
             If one was not submitted.
         """
-        self._block(session_operations.update(self, items), timeout)
+        return self._checked(session_operations.update(self, items))
 
-    async def update_async(self, items: Item | Iterable[Item], timeout: float | None = None) -> None:
-        """Awaitable `update`."""
-        await self._perform(session_operations.update(self, items), timeout)
+    update_async = awaitable(update)
 
     # -- intervening ----------------------------------------------------------------------------
 
-    def cancel(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+    @blocking
+    def cancel(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> Operation[None]:
         """Cancel these tasks (those that make these objects; None: all), and what depends on them, if not ended."""
-        self._block(session_operations.cancel(self, items), timeout)
+        return self._checked(session_operations.cancel(self, items))
 
-    async def cancel_async(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
-        """Awaitable `cancel`."""
-        await self._perform(session_operations.cancel(self, items), timeout)
+    cancel_async = awaitable(cancel)
 
-    def retry(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+    @blocking
+    def retry(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> Operation[None]:
         """Run failed tasks again, under the same ids, with what depends on them; finished results stay.
 
         A task's function is taken as it is defined now: the one of the same module and qualified name, with all that it
@@ -486,13 +480,12 @@ class Session:
         RainException
             If one did not fail, was forgotten, or its function cannot be sent.
         """
-        self._block(retry.retry(self, tasks), timeout)
+        return self._checked(retry.retry(self, tasks))
 
-    async def retry_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
-        """Awaitable `retry`."""
-        await self._perform(retry.retry(self, tasks), timeout)
+    retry_async = awaitable(retry)
 
-    def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
+    @blocking
+    def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> Operation[None]:
         """Let go the inputs that are held for a retry of failed tasks; they cannot be retried afterwards.
 
         What failed because of them is forgotten too. `wait_all` goes by them; waiting for one still raises.
@@ -509,21 +502,18 @@ class Session:
         RainException
             If one did not fail, or was forgotten before.
         """
-        self._block(retry.forget(self, tasks), timeout)
+        return self._checked(retry.forget(self, tasks))
 
-    async def forget_async(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> None:
-        """Awaitable `forget`."""
-        await self._perform(retry.forget(self, tasks), timeout)
+    forget_async = awaitable(forget)
 
-    def close(self, timeout: float | None = None) -> None:
+    @blocking
+    def close(self, timeout: float | None = None) -> Operation[None]:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
         if self._client is not None:
             self._client._check_process()
-        block(session_operations.close(self), timeout)
+        return session_operations.close(self)
 
-    async def close_async(self, timeout: float | None = None) -> None:
-        """Awaitable `close`."""
-        await perform(session_operations.close(self), timeout)
+    close_async = awaitable(close)
 
     # -- showing --------------------------------------------------------------------------------
 
@@ -557,13 +547,16 @@ class Session:
 
     # -- for the rest of the client -------------------------------------------------------------
 
-    def _block(self, operation: Operation[T], timeout: float | None) -> T:
-        self._check_usable()
-        return block(operation, timeout)
+    def _checked(self, operation: Operation[T]) -> Operation[T]:
+        """`operation`, which the session can carry out.
 
-    async def _perform(self, operation: Operation[T], timeout: float | None) -> T:
+        Raises
+        ------
+        RainException
+            If it cannot: see `_check_usable`.
+        """
         self._check_usable()
-        return await perform(operation, timeout)
+        return operation
 
     def _check_open(self) -> None:
         """Whether it may be used.
@@ -662,22 +655,13 @@ class Session:
 
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
         """The data of a finished object, for who looks at a part of them: see `operations.peek`."""
-        return self._block(session_operations.peek(self, obj), timeout)
+        return block(self._checked(session_operations.peek(self, obj)), timeout)
 
-    def _fetch_refused(self, task: Task, timeout: float | None) -> LabeledList[DataInstance]:
-        return self._block(fetch_refused(self, task), timeout)
+    def _fetch_refused(self, task: Task) -> Operation[LabeledList[DataInstance]]:
+        return self._checked(fetch_refused(self, task))
 
-    async def _fetch_refused_async(self, task: Task, timeout: float | None) -> LabeledList[DataInstance]:
-        return await self._perform(fetch_refused(self, task), timeout)
+    def _output_of(self, task: Task) -> Operation[tuple[str, str]]:
+        return self._checked(session_operations.output_of(self, task))
 
-    def _output_of(self, task: Task, timeout: float | None) -> tuple[str, str]:
-        return self._block(session_operations.output_of(self, task), timeout)
-
-    async def _output_of_async(self, task: Task, timeout: float | None) -> tuple[str, str]:
-        return await self._perform(session_operations.output_of(self, task), timeout)
-
-    def _explain(self, task: Task, timeout: float | None) -> str:
-        return self._block(session_operations.explain(self, task), timeout)
-
-    async def _explain_async(self, task: Task, timeout: float | None) -> str:
-        return await self._perform(session_operations.explain(self, task), timeout)
+    def _explain(self, task: Task) -> Operation[str]:
+        return self._checked(session_operations.explain(self, task))

@@ -14,6 +14,7 @@ from rain.client.data import DataObject
 from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
 from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
+from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.client.options import Options
 from rain.common import display_hooks
 from rain.common.errors import RainException
@@ -25,6 +26,7 @@ from rain.common.states import TaskState
 if TYPE_CHECKING:
     import os
 
+    from rain.client.operations.operation import Operation
     from rain.client.session import Session
     from rain.objects.data_instance import DataInstance
 
@@ -294,39 +296,35 @@ class Task:
 
     # -- keeping, waiting, getting --------------------------------------------------------------
 
-    def keep_outputs(self, timeout: float | None = None) -> None:
+    @blocking
+    def keep_outputs(self, timeout: float | None = None) -> Operation[None]:
         """Keep all outputs; see `DataObject.keep`."""
         if self._record.state is None:
             self._session._check_open()
             for obj in self._held():
                 obj._record.kept = True
             self._session._mirror.note([self._record])
-        else:
-            self._session.keep(self._held(), timeout=timeout)
+            return DONE
+        return operation_of(self._session.keep)(self._held())
 
-    async def keep_outputs_async(self, timeout: float | None = None) -> None:
-        """Awaitable `keep_outputs`."""
-        await self._session.keep_async(self._held(), timeout=timeout)
+    keep_outputs_async = awaitable(keep_outputs)
 
-    def unkeep_outputs(self, timeout: float | None = None) -> None:
+    @blocking
+    def unkeep_outputs(self, timeout: float | None = None) -> Operation[None]:
         """Let all outputs go; see `DataObject.unkeep`."""
-        self._session.unkeep(self._held(), timeout=timeout)
+        return operation_of(self._session.unkeep)(self._held())
 
-    async def unkeep_outputs_async(self, timeout: float | None = None) -> None:
-        """Awaitable `unkeep_outputs`."""
-        await self._session.unkeep_async(self._held(), timeout=timeout)
+    unkeep_outputs_async = awaitable(unkeep_outputs)
 
-    def fetch_outputs(self, timeout: float | None = None) -> list[DataInstance]:
+    @blocking
+    def fetch_outputs(self, timeout: float | None = None) -> Operation[list[DataInstance]]:
         """Wait, and give access to the data of all outputs, in order; see `DataObject.fetch`."""
-        instances: list[DataInstance] = self._session.fetch(self._held(), timeout=timeout)
-        return instances
+        return operation_of(self._session.fetch)(self._held())
 
-    async def fetch_outputs_async(self, timeout: float | None = None) -> list[DataInstance]:
-        """Awaitable `fetch_outputs`."""
-        instances: list[DataInstance] = await self._session.fetch_async(self._held(), timeout=timeout)
-        return instances
+    fetch_outputs_async = awaitable(fetch_outputs)
 
-    def fetch_refused(self, timeout: float | None = None) -> LabeledList[DataInstance]:
+    @blocking
+    def fetch_refused(self, timeout: float | None = None) -> Operation[LabeledList[DataInstance]]:
         """What it returned, if it failed because that could not be taken as its outputs.
 
         A function whose result cannot be encoded as it was declared (a set as JSON, a mixed column as Arrow), or does
@@ -360,13 +358,12 @@ class Task:
         ...         print(error.task.fetch_refused()[0].load())
         {1, 2}
         """
-        return self._session._fetch_refused(self, timeout)
+        return self._session._fetch_refused(self)
 
-    async def fetch_refused_async(self, timeout: float | None = None) -> LabeledList[DataInstance]:
-        """Awaitable `fetch_refused`."""
-        return await self._session._fetch_refused_async(self, timeout)
+    fetch_refused_async = awaitable(fetch_refused)
 
-    def wait(self, timeout: float | None = None) -> None:
+    @blocking
+    def wait(self, timeout: float | None = None) -> Operation[None]:
         """Wait until it is finished.
 
         Parameters
@@ -382,57 +379,51 @@ class Task:
             If it failed (`TaskCancelled`: was cancelled).
         TimeoutError
         """
-        self._session.wait([self], timeout=timeout)
+        return operation_of(self._session.wait)([self])
 
-    async def wait_async(self, timeout: float | None = None) -> None:
-        """Awaitable `wait`."""
-        await self._session.wait_async([self], timeout=timeout)
+    wait_async = awaitable(wait)
 
     def __await__(self) -> Generator[Any, Any, Task]:
         yield from self.wait_async().__await__()
         return self
 
-    def update(self, timeout: float | None = None) -> None:
+    @blocking
+    def update(self, timeout: float | None = None) -> Operation[None]:
         """Bring `state` and `info` up to date."""
-        self._session.update([self], timeout=timeout)
+        return operation_of(self._session.update)([self])
 
-    async def update_async(self, timeout: float | None = None) -> None:
-        """Awaitable `update`."""
-        await self._session.update_async([self], timeout=timeout)
+    update_async = awaitable(update)
 
-    def cancel(self, timeout: float | None = None) -> None:
+    @blocking
+    def cancel(self, timeout: float | None = None) -> Operation[None]:
         """Cancel it, and what depends on it, if it has not ended."""
-        self._session.cancel([self], timeout=timeout)
+        return operation_of(self._session.cancel)([self])
 
-    async def cancel_async(self, timeout: float | None = None) -> None:
-        """Awaitable `cancel`."""
-        await self._session.cancel_async([self], timeout=timeout)
+    cancel_async = awaitable(cancel)
 
-    def stdout(self, timeout: float | None = None) -> str:
+    @blocking
+    def stdout(self, timeout: float | None = None) -> Operation[str]:
         """What its last attempt wrote to stdout (the tail of much); while it runs, what it wrote so far."""
-        return self._session._output_of(self, timeout)[0]
+        return (yield from self._session._output_of(self))[0]
 
-    async def stdout_async(self, timeout: float | None = None) -> str:
-        """Awaitable `stdout`."""
-        return (await self._session._output_of_async(self, timeout))[0]
+    stdout_async = awaitable(stdout)
 
-    def stderr(self, timeout: float | None = None) -> str:
+    @blocking
+    def stderr(self, timeout: float | None = None) -> Operation[str]:
         """What its last attempt wrote to stderr and `logging`; as `stdout`."""
-        return self._session._output_of(self, timeout)[1]
+        return (yield from self._session._output_of(self))[1]
 
-    async def stderr_async(self, timeout: float | None = None) -> str:
-        """Awaitable `stderr`."""
-        return (await self._session._output_of_async(self, timeout))[1]
+    stderr_async = awaitable(stderr)
 
-    def explain(self, timeout: float | None = None) -> str:
+    @blocking
+    def explain(self, timeout: float | None = None) -> Operation[str]:
         """Why it is where it is."""
-        return self._session._explain(self, timeout)
+        return self._session._explain(self)
 
-    async def explain_async(self, timeout: float | None = None) -> str:
-        """Awaitable `explain`."""
-        return await self._session._explain_async(self, timeout)
+    explain_async = awaitable(explain)
 
-    def capsule(self, path: str | os.PathLike[str], timeout: float | None = None) -> str:
+    @blocking
+    def capsule(self, path: str | os.PathLike[str], timeout: float | None = None) -> Operation[str]:
         """Write a folder with all that is needed to repeat the task on this machine.
 
         It holds the inputs' data, the code or the command line, how the task ended and what it wrote, and a script:
@@ -458,13 +449,9 @@ class Task:
         """
         from rain.capsule.writer import capsule
 
-        return self._session._block(capsule(self._session, self, path), timeout)
+        return self._session._checked(capsule(self._session, self, path))
 
-    async def capsule_async(self, path: str | os.PathLike[str], timeout: float | None = None) -> str:
-        """Awaitable `capsule`."""
-        from rain.capsule.writer import capsule
-
-        return await self._session._perform(capsule(self._session, self, path), timeout)
+    capsule_async = awaitable(capsule)
 
     # -- being a value --------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.session_mirror import ObjectRecord, Record, TaskRecord
+from rain.client.operations.operation import block
 from rain.common.errors import RainException
 from rain.notebook import request_schema as checked
 from rain.notebook import stills
@@ -217,7 +218,7 @@ class SessionWidget(LiveWidget):
 
     def _output(self, key: Any) -> Answer:
         task = self._task(key)
-        stdout, stderr = task._session._output_of(task, REQUEST_S)
+        stdout, stderr = block(task._session._output_of(task), REQUEST_S)
         return {"stdout": stdout, "stderr": stderr}
 
     def _search(self, pattern: Any) -> Answer:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.active_session import get_active_session
 from rain.client.data import DataObject
 from rain.client.operations import session_operations
+from rain.client.operations.operation import block
 from rain.client.report.progress import with_bar
 from rain.client.task import Task
 from rain.common import display_hooks
@@ -165,7 +166,7 @@ def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list
         return found
     session: Session = found._session
     if not _soon(session, found):
-        session._block(with_bar(session, session_operations.wait(session, found)), None)
+        block(session._checked(with_bar(session, session_operations.wait(session, found))))
     if isinstance(found, Task) and len(found.outputs) != 1:
         return found.fetch_outputs()
     instance: DataInstance = session.fetch(found)
