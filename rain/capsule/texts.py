@@ -84,7 +84,7 @@ class _Shown:
 
 def arguments_text(spec: TaskSpec, inputs: list[CapsuleInput]) -> str:
     """The arguments of a Python task, for reading."""
-    from rain.objects.content_types.codecs import resolving
+    from rain.objects.pickling.placeholders import resolving
 
     files = {item.spec.id: item.file for item in inputs}
 

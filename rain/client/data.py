@@ -15,11 +15,12 @@ from rain.client.operations.constant_values import Value, encoded, gathered
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.common import display_hooks
 from rain.common.attributes import check_size_hint, check_user
-from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataObjectState, DataType
+from rain.objects.content_types.registry import check_content_type
+from rain.objects.content_types.text import text_encoding
 
 if TYPE_CHECKING:
     from rain.client.operations.operation import Operation

@@ -11,10 +11,10 @@ import posixpath
 from typing import TYPE_CHECKING, Any
 
 from rain.common.attributes import check_size_hint
-from rain.common.content_type import check_content_type, merge_content_types
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.states import DataType
+from rain.objects.content_types.registry import check_content_type, merge_content_types
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject

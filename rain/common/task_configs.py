@@ -48,7 +48,7 @@ class PyConfig(Config):
     Attributes
     ----------
     args : bytes
-        Pickled ``(args, kwargs)``; data objects inside are `rain.objects.content_types.codecs.placeholder` calls.
+        Pickled ``(args, kwargs)``; data objects inside are `rain.objects.pickling.placeholders.placeholder` calls.
     load : list of ID as [session, id], or True
         Inputs that arrive as loaded values (True: all).
     encode : list of (str or None)
@@ -94,7 +94,7 @@ class FunctionPayload(Config):
     ----------
     code : bytes
         cloudpickle of the plain function (called as ``function(context, *args, **kwargs)``); data objects inside are
-        `rain.objects.content_types.codecs.placeholder` calls and are inputs of each task that uses the function.
+        `rain.objects.pickling.placeholders.placeholder` calls and are inputs of each task that uses the function.
     name : str
         Qualified name, for messages.
     sources : list of SourceText

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rain.common.content_type import check_content_type, text_encoding
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.executor.staging import Staging
+from rain.objects.content_types.registry import check_content_type
+from rain.objects.content_types.text import text_encoding
 from rain.objects.data_instance import DataInstance
 
 

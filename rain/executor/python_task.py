@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from rain.common.attributes import check_user
-from rain.common.content_type import merge_content_types
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
@@ -28,11 +27,12 @@ from rain.executor.readonly import ReadOnly
 from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
 from rain.objects import memory
-from rain.objects.content_types.codecs import resolving
+from rain.objects.content_types.registry import merge_content_types
 from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
 from rain.objects.dirtree import file_identities
 from rain.objects.files import local_file
 from rain.objects.lent_inputs import damaged, spoil
+from rain.objects.pickling.placeholders import resolving
 
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rain.common.attributes import check_user
-from rain.common.content_type import is_subtype, text_encoding
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
@@ -14,10 +13,11 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import ExecutorInput, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.staging import StagedDirectory, StagedFile, Staging
+from rain.objects.content_types.registry import content_type_of, is_subtype
+from rain.objects.content_types.text import text_encoding
 from rain.objects.data_instance import DataInstance
 from rain.objects.files import checksum
 
-_AS_TEXT = ("json", "mime/", "user/", "text")
 _KEPT_AS = ("pickle", "cloudpickle")
 
 
@@ -193,7 +193,7 @@ class Returned:
 
     def _text(self, value: str, spec: ObjectSpec) -> OutputResult:
         declared = spec.content_type
-        if declared is not None and not declared.startswith(_AS_TEXT):
+        if declared is not None and not content_type_of(declared).holds_text:
             raise self._wrong(value, spec, f"a str is no data of type {declared!r}; use encode={declared!r}")
         try:
             data = value.encode(text_encoding(declared))

@@ -36,7 +36,9 @@ from typing import NamedTuple, NoReturn
 import cloudpickle  # noqa: F401  every executor needs it
 import msgspec
 
-import rain.objects.content_types.codecs  # noqa: F401
+import rain.objects.content_types.codecs
+import rain.objects.content_types.json
+import rain.objects.content_types.pickle  # noqa: F401
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import Exited, Fork, Forked, GovernorToZygote, Kill, Ready
 from rain.executor import loop

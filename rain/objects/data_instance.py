@@ -8,12 +8,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rain.common import display_hooks
-from rain.common.content_type import text_encoding
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataType
 from rain.objects import dirtree, memory
 from rain.objects.content_types import codecs
+from rain.objects.content_types.text import text_encoding
 from rain.objects.files import no_room
 from rain.objects.sources import (
     BytesSource,

@@ -16,7 +16,8 @@ from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, Executor
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
 from rain.common.task_configs import PYTHON, FunctionPayload, PyConfig, encode_function
 from rain.governor.pools.python_executors import Executors
-from rain.objects.content_types.codecs import decode_value, encode_value, placeholder
+from rain.objects.content_types.codecs import decode_value, encode_value
+from rain.objects.pickling.placeholders import placeholder
 
 DEADLINE_S = 30.0
 

@@ -17,9 +17,9 @@ from rain.objects.data_instance import BytesSource, DataInstance
 
 MODULES = [
     *(module.name for module in pkgutil.iter_modules(rain.client.__path__, "rain.client.")),
-    "rain.objects.content_types.cbor",
+    "rain.objects.content_types.cbor_values",
     "rain.objects.data_instance",
-    "rain.objects.content_types.equality",
+    "rain.objects.content_types.arrow.equality",
     "rain.common.content_type",
     "rain.common.labeled_list",
     "rain.common.formatting",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rain.common.errors import RainException
 from rain.objects.content_types import codecs
-from rain.objects.content_types.equality import same
+from rain.objects.content_types.arrow.equality import same
 
 FEW = {"max_examples": 40, "deadline": None, "suppress_health_check": list(HealthCheck)}
 MANY = {**FEW, "max_examples": 4000}

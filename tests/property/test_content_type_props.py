@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rain.common.content_type import check_content_type, is_subtype, merge_content_types
 from rain.common.errors import RainException
+from rain.objects.content_types.registry import check_content_type, is_subtype, merge_content_types
 
 TYPES = [None, "", "pickle", "cloudpickle", "json", "cbor", "arrow", "text", "text-utf-8", "text-latin-1", "protobuf",
          "protobuf/a", "protobuf/b", "mime/x", "user/x", "dir"]  # fmt: skip

@@ -16,6 +16,7 @@ from rain.objects.content_types import codecs
 from rain.objects.files import Sink, StaleFile, Written, checksum_fd, local_file, open_checked, write_file
 from rain.objects.memory import map_fd
 from rain.objects.pickling import buffers
+from rain.objects.pickling.placeholders import placeholder, resolving
 
 LARGE = buffers.LARGE_BYTES
 
@@ -113,14 +114,14 @@ class Handle:
         self.id = id
 
     def __reduce__(self):
-        return (codecs.placeholder, tuple(self.id))
+        return (placeholder, tuple(self.id))
 
 
 def test_placeholders_are_resolved():
     data = pickle.dumps([Handle(ID(1, 2)), {"x": Handle(ID(1, 3))}])
-    with codecs.resolving(lambda id: f"value of {id}"):
+    with resolving(lambda id: f"value of {id}"):
         assert pickle.loads(data) == ["value of 1/2", {"x": "value of 1/3"}]
-        with codecs.resolving(lambda id: id.id):
+        with resolving(lambda id: id.id):
             assert pickle.loads(data) == [2, {"x": 3}]
         assert pickle.loads(data)[0] == "value of 1/2"
     with pytest.raises(RainException, match="1/2 was pickled into something"):
@@ -493,7 +494,7 @@ def test_mapping_nothing(tmp_path):
 def test_data_frames_in_arrow_are_writable_where_the_memory_is():
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    from rain.objects.content_types import arrow
+    from rain.objects.content_types.arrow import tables
 
     count = 10_000
     frame = pandas.DataFrame({
@@ -509,14 +510,14 @@ def test_data_frames_in_arrow_are_writable_where_the_memory_is():
     data = codecs.encode_value(frame, "arrow")
     memory = bytearray(data)
     begin = np.frombuffer(memory, np.uint8).ctypes.data
-    written = arrow.load(memory)
-    pandas.testing.assert_frame_equal(written, arrow.load(data))
+    written = tables.load(memory)
+    pandas.testing.assert_frame_equal(written, tables.load(data))
     for name in frame.columns:
         place = frame.columns.get_loc(name)
         written.iloc[0, place] = written.iloc[1, place]
         assert written[name].iloc[0] == written[name].iloc[1] == frame[name].iloc[1]
     # What NumPy can view was written where it lies, the rest is the frame's own.
-    again = arrow.load(bytes(memory))
+    again = tables.load(bytes(memory))
     changed = {name for name in frame.columns if again[name].iloc[0] == again[name].iloc[1]}
     assert changed == {"int", "float", "small", "time", "zone", "delta", "category"}
     assert begin <= written["float"].to_numpy().ctypes.data < begin + len(memory)

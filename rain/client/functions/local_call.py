@@ -78,7 +78,7 @@ def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
 
 def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
     """`value`; if it holds data objects, a copy that holds their data."""
-    from rain.objects.content_types.codecs import resolving
+    from rain.objects.pickling.placeholders import resolving
 
     try:
         with collecting() as found:

@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A handle that is pickled reports itself to the collector that is open at the time and is written as a call of
-`rain.objects.content_types.codecs.placeholder`; an executor's unpickler finds the data instead. Outside of a collector
+`rain.objects.pickling.placeholders.placeholder`; an executor's unpickler finds the data instead. Outside of a collector
 handles cannot be pickled: they would mean nothing elsewhere.
 
 Most arguments are a few plain values: those need no cloudpickle. `is_plain` decides, and plain `pickle` does the rest.
@@ -39,7 +39,7 @@ _open = threading.local()
 
 def placeholder_of(session_id: int, number: int) -> tuple[Callable[..., Any], tuple[int, int]]:
     """What stands for an object in a pickle."""
-    from rain.objects.content_types.codecs import placeholder
+    from rain.objects.pickling.placeholders import placeholder
 
     return placeholder, (session_id, number)
 

@@ -14,13 +14,13 @@ from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable
 from rain.notebook.inspectors.subject import Page, Subject, Viewer
 from rain.notebook.inspectors.viewers.directories import DirectoryViewer
+from rain.objects.content_types.registry import content_type_of
 
 if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance
 
 _BY_CLICK_ONLY = "value"
 _NAME_CHARS_MAX = 100
-_EXTENSIONS = {"json": "json", "cbor": "cbor", "arrow": "arrow", "text": "txt", "pickle": "pkl", "cloudpickle": "pkl"}
 _MIME_EXTENSIONS = {"text/csv": "csv", "text/plain": "txt", "image/jpeg": "jpg", "image/svg+xml": "svg"}
 
 
@@ -245,8 +245,15 @@ def _file_name(instance: DataInstance, path: tuple[str, ...]) -> str:
         extension = _MIME_EXTENSIONS.get(mime, mime.rpartition("/")[2])
         extension = extension if extension.isalnum() and len(extension) < 8 else ""
     else:
-        extension = "txt" if content_type.startswith("text-") else _EXTENSIONS.get(content_type, "")
+        extension = _extension_of(content_type)
     return name if "." in name or not extension else f"{name}.{extension}"
+
+
+def _extension_of(content_type: str) -> str:
+    try:
+        return next(iter(content_type_of(content_type).extensions), "")
+    except (RainException, ValueError):  # no such plug-in here, or no content type
+        return ""
 
 
 def _plain_name(name: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
 
-from rain.common.content_type import PICKLES
+from rain.common.errors import RainException
 from rain.notebook.inspectors.subject import Subject, Viewer
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers import arrow_messages, npy_table
@@ -20,6 +21,7 @@ from rain.notebook.inspectors.viewers.npy_table import NpyViewer
 from rain.notebook.inspectors.viewers.pickles import PickleViewer
 from rain.notebook.inspectors.viewers.text import TextViewer, guess_encoding
 from rain.notebook.inspectors.viewers.values import ValueViewer
+from rain.objects.content_types.registry import PLUGIN, all_types, content_type_of
 
 Maker = Callable[[Subject], Viewer]
 Views = dict[str, Maker]
@@ -52,33 +54,22 @@ VIEWERS: dict[str, Views] = {
 }
 """By kind; `hex`, and `text` where the bytes look like it, are there for all."""
 
-CONTENT_TYPES = {"json": "json", "cbor": "cbor", "arrow": "arrow", "text": "text", **dict.fromkeys(PICKLES, "pickle")}
 MIME_TYPES = {
     "text/csv": "csv",
     "text/tab-separated-values": "csv",
-    "application/json": "json",
     "application/x-ndjson": "lines",
     "application/jsonl": "lines",
-    "application/cbor": "cbor",
-    "application/vnd.apache.arrow.file": "arrow",
-    "application/vnd.apache.arrow.stream": "arrow",
 }
+"""Kinds of MIME types that are no content type's."""
 EXTENSIONS = {
     "csv": "csv",
     "tsv": "csv",
     "tab": "csv",
-    "json": "json",
-    "geojson": "json",
-    "ipynb": "json",
     "jsonl": "lines",
     "ndjson": "lines",
-    "cbor": "cbor",
-    "arrow": "arrow",
-    "feather": "arrow",
     "npy": "npy",
-    "pkl": "pickle",
-    "pickle": "pickle",
 }
+"""Kinds of extensions that are no content type's."""
 _MIMES_OF_EXTENSIONS = {
     "png": "mime/image/png",
     "jpg": "mime/image/jpeg",
@@ -110,19 +101,47 @@ def guess_content_type(subject: Subject) -> str | None:
     """The content type that a file inside a directory is likely to have."""
     named = _MIMES_OF_EXTENSIONS.get(subject.extension)
     found = image_type(subject.head)
-    return named if named else f"mime/{found}" if found else _TYPES_OF_KINDS.get(kind_of(subject))
+    if named or found:
+        return named or f"mime/{found}"
+    by_extension, _ = _types_by_extension().get(subject.extension, ("", ""))
+    return by_extension if by_extension.startswith(PLUGIN) else _TYPES_OF_KINDS.get(kind_of(subject))
+
+
+@functools.cache
+def _kinds_by_mime_type() -> dict[str, str]:
+    return {mime: kind.kind for _, kind in all_types() for mime in kind.mime_types} | MIME_TYPES
+
+
+@functools.cache
+def _types_by_extension() -> dict[str, tuple[str, str]]:
+    """Content type and kind."""
+    return {extension: (name, kind.kind) for name, kind in all_types() for extension in kind.extensions}
+
+
+def _kind_by_extension(extension: str) -> str | None:
+    return EXTENSIONS.get(extension) or _types_by_extension().get(extension, ("", None))[1]
+
+
+def _kind_of_type(name: str) -> str:
+    """The kind that the content type `name` asks for; ``"bytes"`` where nothing is known of it here."""
+    try:
+        kind = content_type_of(name).kind
+    except (RainException, ValueError):  # no such plug-in here, or the declared type is none
+        return "bytes"
+    return kind if kind in VIEWERS else "bytes"
 
 
 def kind_of(subject: Subject) -> str:
     """The key in `VIEWERS`."""
     declared = subject.content_type or ""
-    if declared in CONTENT_TYPES:
-        return CONTENT_TYPES[declared]
+    kind = _kind_of_type(declared) if declared else "bytes"
     if declared.startswith("text-"):
         return "csv" if EXTENSIONS.get(subject.extension) == "csv" else "text"
+    if kind != "bytes":
+        return kind
     mime = declared.removeprefix("mime/").partition(";")[0].strip().lower() if declared.startswith("mime/") else ""
-    if mime in MIME_TYPES:
-        return MIME_TYPES[mime]
+    if mime in _kinds_by_mime_type():
+        return _kinds_by_mime_type()[mime]
     if mime.endswith("+json"):
         return "json"
     if mime.startswith("text/"):
@@ -139,8 +158,8 @@ def _kind_of_bytes(subject: Subject, named: bool) -> str:
         return "arrow"
     if head.startswith(npy_table.MAGIC):
         return "npy"
-    by_name = EXTENSIONS.get(subject.extension) if named else None
-    if by_name is not None and size:
+    by_name = _kind_by_extension(subject.extension) if named else None
+    if by_name not in (None, "text", "bytes") and size:
         return by_name
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") and (head[1] < 4 or size > 2):
         return "pickle"

@@ -12,9 +12,9 @@ from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.notebook.magics import api
 from rain.notebook.magics.remote_line_parser import LOAD, OPTIONS
+from rain.objects.content_types.registry import names as names_of_types
 from rain.objects.data_instance import DataInstance
 
-CONTENT_TYPES = ("pickle", "cloudpickle", "json", "cbor", "arrow", "text", "text-", "mime/", "user/", "protobuf", "dir")
 _OPTIONS = {"rain_connect": ("--local", "--session"), "rain_remote": OPTIONS, "rain_tasks": ("--limit",)}
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*)?%{1,2}(rain_\w+)\s+(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[^\s:=,()]*$")
@@ -54,10 +54,10 @@ def _choices(magic: str, before: str, word: str, names: dict[str, Any]) -> Itera
     if before.rstrip(" =").endswith("--session"):
         return _sessions()
     if before.rstrip(" =").endswith("--auto-encode"):
-        return CONTENT_TYPES
+        return names_of_types()
     if magic == "rain_remote":
         if before.rstrip().endswith(":"):
-            return CONTENT_TYPES if "->" in before else (LOAD, *CONTENT_TYPES)
+            return names_of_types() if "->" in before else [LOAD, *names_of_types()]
         if "--run" in before and before.endswith("="):
             return _variables(names)
         if "(" in before:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from rain.common.content_type import check_content_type
 from rain.common.errors import RainException
+from rain.objects.content_types.registry import check_content_type
 
 USAGE = (
     "%%rain_remote [--cpus N] [--outputs A,B] [--name PATH] [--auto-load] [--auto-encode TYPE] [--echo] "

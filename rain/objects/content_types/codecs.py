@@ -1,4 +1,4 @@
-"""Python values to bytes and back, by content type; the only place of Rain that unpickles.
+"""Python values to bytes and back, by content type; with `rain.objects.pickling` all of Rain that unpickles.
 
 Executors and clients import this; servers and governors never do.
 
@@ -8,79 +8,39 @@ type                   takes                                       gives back
 ``pickle``             what `pickle` can do                        the value
 ``cloudpickle``        functions and local classes too             the value
 ``json``, ``cbor``     what those formats can say                  the value
-``arrow``              see `rain.objects.content_types.arrow`                        what it was
+``arrow``              see `rain.objects.content_types.arrow`      what it was
 ``text``, ``text-E``   str                                         str
 ``protobuf…``          bytes, or a message (SerializeToString)     bytes
 ``mime/…``, ``user/…`` bytes-like                                  bytes
+``plugin/…``           what the plug-in can do                     what the plug-in makes
 =====================  ==========================================  =========================
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from rain.common.content_type import PICKLES, check_content_type, text_encoding
 from rain.common.errors import RainException
-from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.objects.content_types.content_type import ContentType
+from rain.objects.content_types.registry import check_content_type, content_type_of
 from rain.objects.files import Sink, Written, write_file
-from rain.objects.pickling import buffers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from typing_extensions import Buffer
 
-__all__ = [
-    "Written",
-    "decode_value",
-    "encode_buffers",
-    "encode_to_file",
-    "encode_value",
-    "placeholder",
-    "resolving",
-    "write_file",
-]
-
-# -- data objects inside pickled arguments ---------------------------------------------------------
-
-_resolver: ContextVar[Callable[[ID], Any] | None] = ContextVar("rain_resolver", default=None)
-
-
-def placeholder(session_id: int, id: int) -> Any:
-    """Stands for a data object inside pickled arguments: unpickling calls it, and gets what the resolver says.
-
-    Raises
-    ------
-    RainException
-        If no resolver is installed: data objects only make sense in the arguments of a task.
-    """
-    resolver = _resolver.get()
-    if resolver is None:
-        raise RainException(
-            f"data object {session_id}/{id} was pickled into something that is not the argument of a task; "
-            "give the object itself to the task, as an argument or input"
-        )
-    return resolver(ID(session_id, id))
-
-
-@contextmanager
-def resolving(resolver: Callable[[ID], Any]) -> Iterator[None]:
-    """While this is open (in this thread), unpickled placeholders become ``resolver(id)``."""
-    token = _resolver.set(resolver)
-    try:
-        yield
-    finally:
-        _resolver.reset(token)
-
-
-# -- encoding ----------------------------------------------------------------------------------------
+__all__ = ["Written", "decode_value", "encode_buffers", "encode_to_file", "encode_value", "write_file"]
 
 
 def encode_buffers(value: Any, content_type: str | None) -> list[Buffer]:
     """`value` as pieces to be written one after the other; large pieces may be views of the value itself.
+
+    Parameters
+    ----------
+    value : object
+    content_type : str or None
 
     Raises
     ------
@@ -96,6 +56,11 @@ def encode_buffers(value: Any, content_type: str | None) -> list[Buffer]:
 
 def encode_value(value: Any, content_type: str | None) -> bytes:
     """`value` as bytes of that content type.
+
+    Parameters
+    ----------
+    value : object
+    content_type : str or None
 
     Raises
     ------
@@ -128,6 +93,8 @@ def encode_to_file(
 
     Parameters
     ----------
+    value : object
+    content_type : str or None
     path : str
         The file to be made; must not exist.
     inline_max : int
@@ -166,56 +133,16 @@ def encode_to_file(
 def _encode_into(value: Any, content_type: str | None, write: Callable[[Any], Any], restart: Callable[[], Any]) -> None:
     """Write `value`; after a `restart` everything comes again."""
     name = check_content_type(content_type)
-    try:
-        if name in PICKLES:
-            buffers.dump(value, write, restart, cloud=name == "cloudpickle")
-        elif name == "arrow":
-            from rain.objects.content_types import arrow
-
-            arrow.dump(value, write)
-        else:
-            write(_encode_small(value, name))
-    except RainException:
-        raise
-    except OSError:
-        raise
-    except Exception as error:
-        hint = ""
-        if name == "pickle":
-            hint = '; content type "cloudpickle" can do functions, lambdas and classes of a notebook'
-        elif name not in PICKLES:
-            hint = '; content type "pickle" can do more'
-        problem = f"{type(error).__name__}: {error}{hint}"
-        raise RainException(f"a {type(value).__name__} cannot be encoded as {name!r}: {problem}") from error
-
-
-def _encode_small(value: Any, name: str | None) -> Buffer:
-    if name == "json":
-        import json
-
-        return json.dumps(value).encode()
-    if name == "cbor":
-        from rain.objects.content_types import cbor
-
-        return cbor.dumps(value)
     if name is None:
         raise RainException("a value cannot be encoded without a content type")
-    if name == "dir":
-        raise RainException(
-            "a value cannot be encoded as a directory; use directory(path), or ctx.stage_directory(path)"
-        )
-    if name == "text" or name.startswith("text-"):
-        if not isinstance(value, str):
-            raise RainException(f"content type {name!r} takes str, not {type(value).__name__}")
-        return value.encode(text_encoding(name))
-    if isinstance(value, bytes | bytearray | memoryview):
-        return value
-    if name.startswith("protobuf") and hasattr(value, "SerializeToString"):
-        return bytes(value.SerializeToString())
-    raise RainException(f"content type {name!r} takes bytes, not {type(value).__name__}")
-
-
-# -- decoding ----------------------------------------------------------------------------------------
+    kind = content_type_of(name)
+    try:
+        kind.dump(value, name, write, restart)
+    except (RainException, OSError):
+        raise
+    except Exception as error:
+        problem = "; ".join(filter(None, (f"{type(error).__name__}: {error}", kind.advice)))
+        raise RainException(f"a {type(value).__name__} cannot be encoded as {name!r}: {problem}") from error
 
 
 def decode_value(data: Buffer, content_type: str | None) -> Any:
@@ -226,7 +153,7 @@ def decode_value(data: Buffer, content_type: str | None) -> Any:
     data : bytes-like
         May be a mapped file: arrays and tables in it are then views of the mapping, not copies, and may be written if
         it may (a copy-on-write mapping).
-    content_type : str
+    content_type : str or None
 
     Raises
     ------
@@ -245,34 +172,11 @@ def decode_value(data: Buffer, content_type: str | None) -> Any:
         raise RainException(
             "the data have no content type; use get_bytes(), or give a content type where they are made"
         )
-    if name == "dir":
-        raise RainException("a directory cannot be loaded; use write(path) or link(path)")
+    kind: ContentType = content_type_of(name)
     try:
-        if name in PICKLES:
-            return buffers.load(data)
-        if name == "arrow":
-            from rain.objects.content_types import arrow
-
-            return arrow.load(data)
-        if name == "json":
-            import json
-
-            return json.loads(bytes(data))
-        if name == "cbor":
-            from rain.objects.content_types import cbor
-
-            return cbor.loads(data)
-        if name == "text" or name.startswith("text-"):
-            return str(data, text_encoding(name))
+        return kind.decode(data, name)
     except RainException:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:  # what a class does when it is unpickled ends nobody
-        hint = ""
-        if name in PICKLES and isinstance(error, AttributeError) and "__main__" in str(error):
-            hint = (
-                "; a pickle only names the classes and functions of a script or notebook: encode such values as "
-                '"cloudpickle", for instance blob(value, encode="cloudpickle")'
-            )
-        text = f"the data cannot be loaded as {name!r}: {type(error).__name__}: {error}{hint}"
-        raise RainException(text) from error
-    return bytes(data)
+        problem = "; ".join(filter(None, (f"{type(error).__name__}: {error}", kind.why_not_decoded(error))))
+        raise RainException(f"the data cannot be loaded as {name!r}: {problem}") from error

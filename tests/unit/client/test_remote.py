@@ -29,7 +29,7 @@ from rain import (
 )
 from rain.common.ids import ID
 from rain.common.task_configs import PyConfig, decode_function
-from rain.objects.content_types.codecs import resolving
+from rain.objects.pickling.placeholders import resolving
 from tests.unit.client.fake import constant
 
 

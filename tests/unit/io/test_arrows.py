@@ -16,7 +16,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.objects.content_types import codecs
-from rain.objects.content_types.equality import same
+from rain.objects.content_types.arrow.equality import same
 
 
 def there_and_back(value: Any, writable: bool = False) -> Any:

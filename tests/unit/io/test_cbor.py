@@ -15,7 +15,7 @@ import cbor2
 import pytest
 
 from rain.governor.pools.cbor1 import frames
-from rain.objects.content_types import cbor, codecs
+from rain.objects.content_types import cbor_values, codecs
 
 ROOT = pathlib.Path(__file__).parents[3]
 OTHER = ROOT / ".venv" / "libraries" / "cbor2-5"
@@ -38,7 +38,7 @@ def plain(value: Any) -> Any:
 def test_what_the_self_describing_tag_stands_before(item: Any, tags: int) -> None:
     data = SELF * tags + cbor2.dumps(item)
     assert plain(codecs.decode_value(data, "cbor")) == plain(item)
-    assert plain(cbor.loads(memoryview(data))) == plain(item)
+    assert plain(cbor_values.loads(memoryview(data))) == plain(item)
 
 
 @pytest.mark.parametrize(("text", "value"), [
@@ -61,21 +61,21 @@ def test_containers_inside_tags_are_lists_and_dicts(text: str, value: Any) -> No
 
 def test_what_has_to_be_hashable_stays_so() -> None:
     for text in ("a1820102f5", "d9010281820102", "d903e8d9010281820102"):
-        value = cbor.loads(bytes.fromhex(text))
+        value = cbor_values.loads(bytes.fromhex(text))
         value = value.value if isinstance(value, cbor2.CBORTag) else value
         assert list(value) == [(1, 2)]
-    (key,) = cbor.loads(bytes.fromhex("a1a1010202"))
+    (key,) = cbor_values.loads(bytes.fromhex("a1a1010202"))
     assert key[1] == 2
 
 
 def test_shared_and_circular_values() -> None:
-    first, second = cbor.loads(bytes.fromhex("82d81c8101d81d00"))
+    first, second = cbor_values.loads(bytes.fromhex("82d81c8101d81d00"))
     assert first is second
-    loop = cbor.loads(bytes.fromhex("d81c82d81d00d903e881d81d00"))
+    loop = cbor_values.loads(bytes.fromhex("d81c82d81d00d903e881d81d00"))
     assert type(loop) is list
     assert loop[0] is loop
     assert loop[1].value[0] is loop
-    loop = cbor.loads(bytes.fromhex("d81ca16161d81d00"))
+    loop = cbor_values.loads(bytes.fromhex("d81ca16161d81d00"))
     assert loop["a"] is loop
 
 
@@ -88,7 +88,7 @@ def test_views_are_byte_strings(view: memoryview) -> None:
 
 def test_values_without_a_form_are_refused() -> None:
     with pytest.raises(cbor2.CBOREncodeError, match="object"):
-        cbor.dumps([object()])
+        cbor_values.dumps([object()])
 
 
 def test_frames_of_executors_with_tags() -> None:

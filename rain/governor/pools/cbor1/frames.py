@@ -12,7 +12,7 @@ import cbor2
 from rain.common.errors import RainException
 from rain.common.limits import CBOR_FRAME_BYTES_MAX
 from rain.common.protocol.encoding import safe
-from rain.objects.content_types import cbor
+from rain.objects.content_types import cbor_values
 
 _LENGTH = struct.Struct("<I")
 _SHOWN_CHARS = 80
@@ -32,9 +32,9 @@ def encode_frame(message: str, data: Mapping[str, Any]) -> bytes:
     """
     try:
         try:
-            item = cbor.dumps([message, data])
+            item = cbor_values.dumps([message, data])
         except UnicodeEncodeError:
-            item = cbor.dumps(safe([message, data]))
+            item = cbor_values.dumps(safe([message, data]))
     except (cbor2.CBOREncodeError, ValueError, TypeError, RecursionError) as error:
         raise Cbor1Error(f"cannot be sent the {message}: {error}") from None
     if len(item) > CBOR_FRAME_BYTES_MAX:
@@ -96,7 +96,7 @@ def decode_item(item: bytes) -> tuple[str, dict[str, Any]]:
         If it is not CBOR, or not of the form ``[message, data]``.
     """
     try:
-        value = cbor.loads(item)
+        value = cbor_values.loads(item)
     except Exception as error:  # beside its own errors the library lets those of the values' constructors through
         raise Cbor1Error(f"sent a frame of {len(item)} bytes that is not CBOR: {error}") from None
     if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import re
 
-from rain.common.content_type import text_encoding
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import TEXT_PAGE_BYTES
 from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.sanitize import clean, cut
 from rain.notebook.inspectors.subject import Page, Subject
+from rain.objects.content_types.text import text_encoding
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

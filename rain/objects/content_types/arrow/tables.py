@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rain.common.errors import RainException
-from rain.objects.content_types.arrow_views import WritableViews
-from rain.objects.content_types.equality import same
+from rain.objects.content_types.arrow.equality import same
+from rain.objects.content_types.arrow.views import WritableViews
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -155,9 +155,9 @@ def _to_table(pa: Any, value: Any) -> tuple[Any, bytes, Any]:
     # None of these is imported here: a value of such a type means that it is loaded.
     pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
     if pandas is not None and isinstance(value, pandas.DataFrame):
-        from rain.objects.content_types import arrow_frames
+        from rain.objects.content_types.arrow import frames
 
-        return arrow_frames.to_table(pa, pandas, value)
+        return frames.to_table(pa, pandas, value)
     if numpy is not None and type(value) is numpy.ndarray and value.ndim == 1:
         return _of_ndarray(pa, numpy, value)
     if type(value).__module__.partition(".")[0] == "polars" and hasattr(value, "__arrow_c_stream__"):
@@ -241,9 +241,9 @@ def _from_table(pa: Any, table: Any, kind: bytes, more: Any, memory: memoryview)
     if kind == b"dict":
         return table.to_pydict()
     if kind == b"frame":
-        from rain.objects.content_types import arrow_frames
+        from rain.objects.content_types.arrow import frames
 
-        return arrow_frames.from_table(table, more, WritableViews(memory))
+        return frames.from_table(table, more, WritableViews(memory))
     if kind == b"ndarray":
         return _to_ndarray(table.column(0), more, WritableViews(memory))
     if kind in (b"polars.DataFrame", b"polars.Series"):

@@ -15,9 +15,9 @@ import json
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.objects.content_types.arrow import dump, load, refuse
-from rain.objects.content_types.arrow_views import WritableViews
-from rain.objects.content_types.equality import same
+from rain.objects.content_types.arrow.equality import same
+from rain.objects.content_types.arrow.tables import dump, load, refuse
+from rain.objects.content_types.arrow.views import WritableViews
 
 _MISSING = ("none", "nan", "NA", "NaT")
 _LABELS = ("object", "int64", "uint64", "float64")

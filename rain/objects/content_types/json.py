@@ -1,0 +1,26 @@
+"""Content type ``json``: what JSON can say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rain.objects.content_types.content_type import ContentType
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Json(ContentType):
+    """Values as JSON in UTF-8."""
+
+    extensions = ("json", "geojson", "ipynb")
+    mime_types = ("application/json",)
+    kind = "json"
+    holds_text = True
+
+    def encode(self, value: Any, name: str) -> list[Buffer]:
+        return [json.dumps(value).encode()]
+
+    def decode(self, data: Buffer, name: str) -> Any:
+        return json.loads(bytes(data))
