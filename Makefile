@@ -4,6 +4,9 @@
 SHELL := /bin/sh
 VENV := .venv
 PYTHON_IN := $(VENV)/bin/python
+# Compiled modules are kept: tests start some thousand processes of Rain.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
+AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
 .PHONY: help demo test test-python lint bench soak lab notebooks screenshots frontend clean
@@ -12,10 +15,11 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it as HTML
+	@sh tools/debian.sh demo
 	@$(PYTHON_IN) tools/demo.py
 
 test: $(VENV)/.test debian  ## all tests and checks (as root it first installs the Debian packages that they need)
-	@$(PYTHON_IN) -m pytest $(ARGS)
+	$(PYTEST) $(AT_ONCE) $(ARGS)
 
 test-python:  ## all tests on another interpreter, in an environment of its own: make test-python PYTHON=python3.14
 	@version=$$('$(PYTHON)' -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2]); sys.exit(v < (3, 11))') || \
@@ -29,7 +33,7 @@ bench: $(VENV)/.test  ## the benchmarks beside concurrent.futures (and Dask and 
 	@$(PYTHON_IN) benchmarks/run.py $(ARGS)
 
 soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, kills and cycles (up to an hour)
-	@$(PYTHON_IN) -m pytest --soak -m soak $(ARGS)
+	$(PYTEST) --soak -m soak $(ARGS)
 
 lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
 	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(QUIET) $(ARGS)

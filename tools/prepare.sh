@@ -53,16 +53,17 @@ if ! new_enough "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/de
     make_venv "$python"
 fi
 echo "Installing Rain and what '$extra' needs into $venv (only the first time, and when pyproject.toml changes) ..."
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]" ||
+# -qq: errors are shown, warnings (of caches, of indexes that pip was told to look at) are not.
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[$extra]" ||
     fail "pip could not install Rain; its words are above. A network connection is needed the first time."
 # The browser tests run with this ipykernel too: it answers comms in another way than newer ones.
 if [ "$extra" = test ]; then
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
         --target "$venv/kernels/ipykernel-7.3" 'ipykernel==7.3.*' ||
         echo "pip could not install ipykernel 7.3 beside the newer one: its tests will be skipped and counted." >&2
     # Values have to come back the same with either major of cbor2.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
-        --target .venv/libraries/cbor2-5 'cbor2==5.6.*' ||
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
+        --target "$venv/libraries/cbor2-5" 'cbor2==5.6.*' ||
         echo "pip could not install cbor2 5.6 beside the newer one: its tests will be skipped and counted." >&2
 fi
 touch "$venv/.$extra"
