@@ -8,7 +8,7 @@ test("names show what is in them", () => {
 });
 
 test("sizes are written as in texts of the kernel", () => {
-  // The same values as of `size_text` in tests/unit/common/test_text.py.
+  // The same values as of `size_text` in tests/unit/common/test_formatting.py.
   const written: [number, string][] = [
     [0, "0 bytes"],
     [1, "1 byte"],

@@ -71,7 +71,7 @@ def test_rare_ones() -> None:
         {"fresh": "yes"},
         {"name": 7},
         {"session": "s"},
-        {"user_spec": {"a": object()}},
+        {"user_spec": {"a": ...}},
     ],
     ids=str,
 )

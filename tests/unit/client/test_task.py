@@ -80,7 +80,7 @@ def test_output_needs_exactly_one(detached: Session) -> None:
         ({"outputs": 1.5}, "float"),
         ({"outputs": ["a", "a"]}, "'a' is used twice"),
         ({"task_type": 7}, "executor/method"),
-        ({"config": {"a": object()}}, "config"),
+        ({"config": {"a": ...}}, "config"),
         ({"name": 7}, "name"),
     ],
     ids=str,

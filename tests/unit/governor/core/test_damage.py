@@ -6,7 +6,7 @@ from rain.common.ids import ID
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskError, TaskOptions
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import Rig, blob
+from tests.unit.governor.core.rig import Rig, blob
 
 
 def damaged(rig: Rig, n: int, *objects: int, ran: bool = False, suspect: bool = False) -> m.TaskResult:

@@ -7,7 +7,7 @@ from rain.common.limits import GOVERNOR_TRANSFERS_MAX
 from rain.common.protocol import messages as m
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import Rig, blob
+from tests.unit.governor.core.rig import Rig, blob
 
 
 def test_bytes_that_come_along_are_there_at_once():

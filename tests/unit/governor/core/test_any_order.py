@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.unit.governor_core.play import Play
+from tests.unit.governor.core.play import Play
 
 chances = st.randoms(use_true_random=False)
 MOVES = [move.__name__ for move, _ in Play(Random(0)).moves]

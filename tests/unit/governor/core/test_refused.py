@@ -6,7 +6,7 @@ from rain.common.ids import ID
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, TaskError
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import Rig
+from tests.unit.governor.core.rig import Rig
 
 
 def refused() -> Rig:

@@ -6,7 +6,7 @@ from rain.common.limits import PREFETCH_TASKS_MAX
 from rain.common.spec import TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import Rig
+from tests.unit.governor.core.rig import Rig
 
 
 def queued(rig: Rig) -> dict[int, int]:

@@ -10,7 +10,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import HERE, Rig, blob
+from tests.unit.governor.core.rig import HERE, Rig, blob
 
 SEGV = "was killed by signal SIGSEGV (Segmentation fault)"
 KILL = "was killed by signal SIGKILL (Killed)"

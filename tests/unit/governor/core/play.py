@@ -9,7 +9,7 @@ from rain.common.ids import ID
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskOptions
 from rain.governor.core import events as ev
-from tests.unit.governor_core.world import World
+from tests.unit.governor.core.world import World
 
 KINDS = ["py/", "py/", "py/", "builtin/execute", "builtin/concat", "cpp/run"]
 RESOURCES: list[dict[str, float]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rain.common.protocol import messages as m
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import Rig
+from tests.unit.governor.core.rig import Rig
 
 
 def test_tasks_of_another_environment_run_in_another_executor() -> None:

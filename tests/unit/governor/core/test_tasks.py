@@ -9,7 +9,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import TaskError, TaskInfo, TaskOptions
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
-from tests.unit.governor_core.rig import FUNCTION, HERE, Rig, blob
+from tests.unit.governor.core.rig import FUNCTION, HERE, Rig, blob
 
 
 def test_a_task_from_assignment_to_result():
