@@ -1,16 +1,30 @@
-"""What all tests share: the `--soak` switch and the `needs` marker."""
+"""What all tests share: the `--soak` switch, the `needs` marker, the order of a run, and what it leaves behind."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.arrows import Arrows
+from tests.support.isolation import isolate
+from tests.support.leftovers import Leftovers
+
+HERE = Path(__file__).parent
 
 DEBIAN_PACKAGE = {"dot": "graphviz", "gcc": "gcc", "git": "git", "svm-train": "libsvm-tools"}
 """Which package to install for a program that a test needs; `tools/debian.sh` installs the same ones."""
+
+LONG = ("browser", "notebooks", "integration")
+"""Folders whose tests are started first, so that no worker is left alone with them at the end."""
+
+# How long an example takes tells how busy the machine is, and nothing of Rain.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,15 +38,34 @@ def pytest_configure(config: pytest.Config) -> None:
     # what it starts; tests interrupt themselves and others.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(Leftovers())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _worker_is_isolated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if hasattr(request.config, "workerinput"):
+        isolate(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``: more than there are cpus, because many tests wait for other processes."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)
     if config.getoption("--soak"):
         return
     soak = [item for item in items if item.get_closest_marker("soak")]
     if soak:
         config.hook.pytest_deselected(items=soak)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+    return LONG.index(folder) if folder in LONG else len(LONG)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

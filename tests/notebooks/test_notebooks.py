@@ -6,8 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +17,27 @@ PARAMETERS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.needs("svm-train")] if "cross" in path.stem else [])
     for path in NOTEBOOKS
 ]
-AT_ONCE = 2
 SIZE_MAX = 200_000
 """In bytes; a code host shows larger files as text, or not at all."""
 
-Done = subprocess.CompletedProcess[str]
 
-
-def check(paths: list[Path]) -> Done:
-    """Run notebooks, and compare what they show; in one process, because nbval takes seconds to be imported."""
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_it_runs(path: Path) -> None:
+    """And shows what it is committed with, where that is marked."""
     command = [
         sys.executable,
         "-m",
         "pytest",
         "-q",
-        "-rfE",
+        "-p",
+        "nbval.plugin",
         "--nbval-lax",
         "-p",
         "no:cacheprovider",
-        "-p",
-        "no:asyncio",
+        path,
     ]
-    return subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def checked(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Done]]]:
-    """All notebooks that tests ask for, being run side by side."""
-    asked = [item.callspec.params["path"] for item in request.session.items if item.name.startswith("test_it_runs[")]
-    with ThreadPoolExecutor() as pool:
-        lanes = [asked[number::AT_ONCE] for number in range(AT_ONCE)]
-        yield {path: future for lane in lanes if lane for future in [pool.submit(check, lane)] for path in lane}
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("path", PARAMETERS)
-def test_it_runs(path: Path, checked: dict[Path, Future[Done]]) -> None:
-    done = checked[path].result()
-    failed = re.findall(r"^(?:FAILED|ERROR) \S*?([^/\s]+\.ipynb)", done.stdout, re.MULTILINE)
-    assert path.name not in failed, done.stdout[-5000:]
-    assert done.returncode == 0 or failed, done.stdout[-5000:] + done.stderr[-2000:]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
 def outputs(path: Path) -> list[dict[str, Any]]:

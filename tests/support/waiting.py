@@ -1,0 +1,37 @@
+"""Waiting for what another process or thread does, with a limit that only guards against hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+GUARD_S = 90.0
+"""How long tests wait for what should come at once; only a broken system takes that long, a loaded one does not."""
+
+
+def until(condition: Callable[[], T], what: str = "", guard_s: float = GUARD_S) -> T:
+    """Return what `condition()` gives as soon as that is true.
+
+    Raises
+    ------
+    AssertionError
+        If it is not within `guard_s` seconds.
+    """
+    deadline = time.monotonic() + guard_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {guard_s} s: {what or condition}"
+        time.sleep(0.01)
+    return value
+
+
+async def until_async(condition: Callable[[], T], what: str = "", guard_s: float = GUARD_S) -> T:
+    """`until` for a test whose own event loop has work to do meanwhile."""
+    deadline = time.monotonic() + guard_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {guard_s} s: {what or condition}"
+        await asyncio.sleep(0.005)
+    return value

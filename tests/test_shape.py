@@ -1,0 +1,108 @@
+"""The shape of the house: the lengths of its modules, functions and classes, and how many modules a folder has.
+
+A figure that does not fit is a question about the design; no module is made only to lower it.
+"""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "rain").rglob("*.py"))
+
+LINES_MEDIAN_MAX = 155
+LINES_MAX = 600
+FUNCTION_LINES_MAX = 70
+METHODS_MAX = 30
+FOLDER_MODULES_MAX = 14
+
+LONG = {
+    # One table of all messages is easier to read than its pieces.
+    "rain/common/protocol/messages.py",
+    # To be divided.
+    "rain/client/client.py",
+    "rain/client/operations/session_operations.py",
+    "rain/client/remote.py",
+    "rain/client/session.py",
+    "rain/client/task.py",
+    "rain/executor",
+    "rain/governor/pools/foreign_executors.py",
+    "rain/governor/shell.py",
+    "rain/governor/store.py",
+    "rain/objects/dirtree.py",
+    "rain/objects/dirtree.py walk",
+    "rain/server/records.py",
+}
+"""Modules, functions and folders that may be longer."""
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def length(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node
+
+
+def public_methods(node: ast.ClassDef) -> list[str]:
+    """Those that a reader has to learn: a property is a value, and an awaitable twin tells nothing new."""
+    return [
+        item.name
+        for item in node.body
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not item.name.startswith("_")
+        and not item.name.endswith("_async")
+        and not any(is_property(decorator) for decorator in item.decorator_list)
+    ]
+
+
+def is_property(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).endswith(("property", ".setter", ".deleter"))
+
+
+def test_the_median_module_is_short() -> None:
+    assert statistics.median(map(length, MODULES)) <= LINES_MEDIAN_MAX
+
+
+def test_no_module_is_long() -> None:
+    long = {name_of(path): length(path) for path in MODULES if length(path) > LINES_MAX}
+    assert long.keys() <= LONG, long
+
+
+def test_no_function_is_long() -> None:
+    long = {
+        f"{name_of(path)} {node.name}"
+        for path in MODULES
+        for node in definitions(path)
+        if not isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES_MAX
+    }
+    assert long <= LONG
+
+
+def test_no_class_has_many_public_methods() -> None:
+    many = {
+        f"{name_of(path)} {node.name}": len(public_methods(node))
+        for path in MODULES
+        for node in definitions(path)
+        if isinstance(node, ast.ClassDef) and len(public_methods(node)) > METHODS_MAX
+    }
+    assert many == {}
+
+
+def test_no_folder_is_full() -> None:
+    counts = {name_of(folder): len(list(folder.glob("*.py"))) for folder in {path.parent for path in MODULES}}
+    assert {folder for folder, count in counts.items() if count > FOLDER_MODULES_MAX} <= LONG, counts
+
+
+def test_each_module_says_what_it_is_for() -> None:
+    texts = {name_of(path): ast.get_docstring(ast.parse(path.read_text())) or "" for path in MODULES}
+    assert [name for name, text in texts.items() if not text] == []
