@@ -193,10 +193,12 @@ ARCHIVE_ENTRIES_MAX = 100_000
 """Files, folders and links in a directory object."""
 ARCHIVE_DEPTH_MAX = 200
 """Folders inside each other in a directory object."""
+OPEN_FOLDERS_MAX = 32
+"""Descriptors that a walk holds of the folders on its way down."""
 ARCHIVE_NAME_BYTES_MAX = 3000
 ARCHIVE_BYTES_MAX = 1024 * GIB
 LISTING_ENTRIES_MAX = 5000
-"""Entries of a folder in one answer; who wants more asks again."""
+"""Entries of a folder in one answer; a reader that wants more asks again."""
 
 CBOR_FRAME_BYTES_MAX = 256 * MIB
 """Largest frame that a cbor-1 executor may send; larger results come as a path."""

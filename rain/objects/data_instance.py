@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from rain.objects.sources import (
     RemoteSource,
     Source,
     TarSource,
-    remove_file,
     source_of,
 )
 
@@ -207,10 +205,10 @@ class DataInstance:
             make(beside)
             os.rename(beside, path)
         except RainException:
-            _clear(beside)
+            dirtree.remove_any(beside)
             raise
         except OSError as error:
-            _clear(beside)
+            dirtree.remove_any(beside)
             full = no_room(error, os.fspath(path), self.size)
             if full is not None:
                 raise full from None
@@ -230,10 +228,3 @@ class DataInstance:
         number = f" {self.spec.id}" if self.spec is not None and self.spec.id is not None else ""
         kind = "directory" if self.source.is_dir else self.content_type or "bytes"
         return f"<DataInstance{number}{label} {kind}, {self.size} bytes>"
-
-
-def _clear(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        remove_file(path)

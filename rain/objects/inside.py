@@ -12,20 +12,21 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from rain.common.errors import RainException
-from rain.common.limits import ARCHIVE_ENTRIES_MAX, LISTING_ENTRIES_MAX
+from rain.common.limits import LISTING_ENTRIES_MAX
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import Listed, Listing
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 from rain.objects import archive, dirtree
-from rain.objects.files import StaleFile
+from rain.objects.archive.index import Node
+from rain.objects.files import StaleFile, open_checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rain.objects.held import Held
 
 FILE, DIR, LINK = "file", "dir", "link"
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS = {"f": FILE, "d": DIR, "l": LINK}
 
 
 class Entry(NamedTuple):
@@ -66,7 +67,7 @@ def of(held: Held) -> Tree | Tar:
         raise NotInside("it is a blob, not a directory: there is nothing inside")
     if held.data is not None:
         data = held.data
-        return Tar(lambda offset, length: data[offset : offset + length], len(data))
+        return Tar(lambda offset, length: data[offset : offset + length])
     assert held.file is not None
     if os.path.isdir(held.file.path):
         return Tree(held.file)
@@ -164,25 +165,17 @@ class Tree:
     def _open(self, path: str) -> tuple[int, os.stat_result, str]:
         """A descriptor of a file or folder, its status, and where it is without links."""
         parts = _resolved(path, self._read_link)
-        fd = opened(os.dup, self._top)
         try:
-            for index, part in enumerate(parts):
-                last = index == len(parts) - 1
-                inner = opened(os.open, part, _READ_FLAGS if last else _READ_FLAGS | os.O_DIRECTORY, dir_fd=fd)
-                os.close(fd)
-                fd = inner
-            seen = os.fstat(fd)
-            if not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode)):
-                raise NotInside(f"{path!r} is neither a file nor a folder")
-            return fd, seen, "/".join(parts)
+            fd = dirtree.open_below(self._top, parts)
         except OSError as error:
-            os.close(fd)
             if isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise NotInside(f"there is no {path!r} inside") from None
             raise NotInside(f"{path!r} cannot be opened: {error.strerror}") from None
-        except BaseException:
+        seen = os.fstat(fd)
+        if not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode)):
             os.close(fd)
-            raise
+            raise NotInside(f"{path!r} is neither a file nor a folder")
+        return fd, seen, "/".join(parts)
 
     def look(self, path: str = "", offset: int = 0, count: int | None = None) -> Listing:
         """What `path` is, and of a folder its entries from `offset` on (at most `LISTING_ENTRIES_MAX`).
@@ -225,13 +218,6 @@ class Tree:
         return fd, LocalFile(os.path.join(self._path, real), seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
-class _Node(NamedTuple):
-    kind: str
-    offset: int = 0
-    size: int = 0
-    target: str = ""
-
-
 class Tar:
     """A directory as a tar archive, of which headers only are read.
 
@@ -239,14 +225,11 @@ class Tar:
     ----------
     read : callable
         ``read(offset, length) -> bytes``.
-    size : int
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
         self._read = read
-        self._size = size
-        self._nodes: dict[str, _Node] | None = None
-        self._names: dict[str, list[str]] = {"": []}
+        self._found: archive.TarIndex | None = None
 
     @classmethod
     def in_file(cls, ref: LocalFile) -> Tar:
@@ -259,11 +242,9 @@ class Tar:
         RainException
             If the archive is damaged.
         """
-        from rain.objects.files import open_checked
-
         fd = open_checked(ref)
         try:
-            found = cls(lambda offset, length: os.pread(fd, length, offset), ref.size)
+            found = cls(lambda offset, length: os.pread(fd, length, offset))
             found._index()
         finally:
             os.close(fd)
@@ -275,100 +256,16 @@ class Tar:
     def __exit__(self, *_: object) -> None:
         pass
 
-    # -- the index ------------------------------------------------------------------------------
+    def _index(self) -> archive.TarIndex:
+        if self._found is None:
+            self._found = archive.TarIndex(self._read)
+        return self._found
 
-    def _headers(self) -> Iterator[tuple[str, bytes, int, int, str]]:
-        """Name, type, size, offset of the content and target of each entry."""
-        at = 0
-        override: dict[bytes, bytes] = {}
-        while True:
-            block = self._take(at, archive.BLOCK)
-            at += archive.BLOCK
-            if not block.strip(b"\0"):
-                return
-            head = archive.read_header(block)
-            size = head.size
-            if head.kind in archive.META_TYPES:
-                if size > archive.META_BYTES_MAX:
-                    raise archive.ArchiveError(f"an extended header of {size} bytes is over {archive.META_BYTES_MAX}")
-                data = self._take(at, size)
-                if head.kind in b"LK":
-                    override[b"path" if head.kind == b"L" else b"linkpath"] = data.split(b"\0", 1)[0]
-                elif head.kind == b"x":
-                    override |= archive.read_pax(data)
-            else:
-                name = os.fsdecode(override.get(b"path", head.name))
-                target = os.fsdecode(override.get(b"linkpath", head.target))
-                if override.get(b"size", b"0").isdigit():
-                    size = int(override.get(b"size", size))
-                override = {}
-                if head.kind not in archive.FILE_TYPES or name.endswith("/"):
-                    size = 0
-                yield name, head.kind, size, at, target
-            at += size + -size % archive.BLOCK
-
-    def _take(self, offset: int, length: int) -> bytes:
-        data = self._read(offset, length)
-        if len(data) < length:
-            raise archive.ArchiveError("the archive is cut off")
-        return data
-
-    def _index(self) -> dict[str, _Node]:
-        if self._nodes is not None:
-            return self._nodes
-        nodes: dict[str, _Node] = {"": _Node(DIR)}
-        for name, kind, size, offset, target in self._headers():
-            path = "/".join(self._parts(name))
-            if kind == archive.FOLDER or name.endswith("/"):
-                node = _Node(DIR)
-            elif kind in archive.FILE_TYPES:
-                node = _Node(FILE, offset, size)
-            elif kind == archive.SYMLINK:
-                node = _Node(LINK, target=target)
-            else:
-                found = nodes.get("/".join(self._parts(target))) if kind == archive.HARD_LINK else None
-                if found is None:
-                    continue
-                node = found
-            self._add(nodes, path, node)
-            if len(nodes) > ARCHIVE_ENTRIES_MAX:
-                raise archive.ArchiveError(f"the archive has more than {ARCHIVE_ENTRIES_MAX} entries")
-        for names in self._names.values():
-            names.sort()
-        self._nodes = nodes
-        return nodes
-
-    @staticmethod
-    def _parts(name: str) -> list[str]:
-        parts = [part for part in name.split("/") if part and part != "."]
-        if name.startswith("/") or ".." in parts:
-            raise archive.ArchiveError(f"{name[:200]!r} in the archive leads outside")
-        return parts
-
-    def _add(self, nodes: dict[str, _Node], path: str, node: _Node) -> None:
-        while path not in nodes:
-            nodes[path] = node
-            if node.kind == DIR:
-                self._names.setdefault(path, [])
-            folder, _, name = path.rpartition("/")
-            if folder in self._names:
-                self._names[folder].append(name)
-                return
-            self._names[folder] = [name]
-            path, node = folder, _Node(DIR)
-
-    # -- looking --------------------------------------------------------------------------------
-
-    def _find(self, path: str) -> tuple[str, _Node]:
+    def _find(self, path: str) -> tuple[str, Node]:
         """Where `path` leads without links, and what is there."""
-        nodes = self._index()
-
-        def read_link(at: str) -> str | None:
-            node = nodes.get(at)
-            return node.target if node is not None and node.kind == LINK else None
-
-        real = "/".join(_resolved(path, read_link))
-        node = nodes.get(real)
+        index = self._index()
+        real = "/".join(_resolved(path, index.read_link))
+        node = index.nodes.get(real)
         if node is None:
             raise NotInside(f"there is no {path!r} inside")
         return real, node
@@ -376,16 +273,17 @@ class Tar:
     def look(self, path: str = "", offset: int = 0, count: int | None = None) -> Listing:
         """As `Tree.look`."""
         real, node = self._find(path)
-        if node.kind == FILE:
+        if node.kind == "f":
             return Listing(FILE, node.size)
         prefix = real + "/" if real else ""
-        nodes, names = self._index(), self._names[real]
-        found = [(name, nodes[prefix + name]) for name in _page(names, offset, count)]
+        index = self._index()
+        names = index.names[real]
+        found = [(name, index.nodes[prefix + name]) for name in _page(names, offset, count)]
         return Listing(
             DIR,
             0,
             len(names),
-            [Listed(os.fsencode(name), one.kind, one.size, os.fsencode(one.target)) for name, one in found],
+            [Listed(os.fsencode(name), _KINDS[one.kind], one.size, os.fsencode(one.target)) for name, one in found],
         )
 
     def place(self, path: str) -> tuple[int, int]:
@@ -397,4 +295,4 @@ class Tar:
             If there is no such file inside.
         """
         _, node = self._find(path)
-        return node.offset, size_of(Listing(node.kind, node.size), path)
+        return node.offset, size_of(Listing(_KINDS[node.kind], node.size), path)

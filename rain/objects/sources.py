@@ -197,7 +197,7 @@ class TarSource:
 
     def __init__(self, data: bytes | Source, size: int | None = None) -> None:
         self._archive: Source = BytesSource(data) if isinstance(data, bytes) else data
-        self._tar = Tar(self._archive.read, self._archive.size)
+        self._tar = Tar(self._archive.read)
         self.size = self._archive.size if size is None else size
 
     def read(self, offset: int = 0, length: int | None = None) -> bytes:
@@ -531,19 +531,11 @@ def _write_new(path: str, pieces: Iterable[Buffer]) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        remove_file(path)
+        dirtree.remove_file(path)
         raise (no_room(error, path) or error) from None
     except BaseException:
-        remove_file(path)
+        dirtree.remove_file(path)
         raise
-
-
-def remove_file(path: str) -> None:
-    """Remove a file, if it is there and that is possible."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
 
 
 def source_of(

@@ -143,7 +143,7 @@ class RemoteObject:
 
         found = self._from_somewhere(lambda connection, id: get_listing(connection, id, path, offset, count))
         if isinstance(found, bytes):
-            return Tar(_slicer(found), len(found)).look(path, offset, count)
+            return Tar(_slicer(found)).look(path, offset, count)
         listing: Listing = found
         return listing
 
@@ -154,7 +154,7 @@ class RemoteObject:
 
         found = self._from_somewhere(lambda connection, id: get_buffer(connection, id, offset, length, path=path))
         if isinstance(found, bytes):
-            start, size = Tar(_slicer(found), len(found)).place(path)
+            start, size = Tar(_slicer(found)).place(path)
             return found[start + offset : start + min(offset + length, size)]
         return found[0]
 

@@ -34,7 +34,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.task_configs import ExecuteConfig, MappedInput
 from rain.executor.programs.mounts import Mounts
 from rain.executor.readonly import ReadOnly
-from rain.objects.dirtree import clone_file, copy_file, is_inside, is_within, read_only
+from rain.objects.dirtree import Entry, clone_file, copy_file, is_inside, is_within, read_only, same_tree, walk
 from rain.objects.files import checksum, checksum_fd, local_file, no_room
 from rain.objects.lent_inputs import damaged
 from rain.objects.outputs import Outgoing
@@ -240,25 +240,26 @@ class Workspace:
         os.makedirs(path, exist_ok=True)
         id = value.spec.id
         for entry in entries:
-            here = path + entry.path[len(root) :]
-            if entry.is_symlink():
-                os.symlink(os.readlink(entry.path), here)
-            elif entry.is_dir(follow_symlinks=False):
+            here = f"{path}/{entry.path}"
+            there = f"{root}/{entry.path}"
+            if entry.kind == "l":
+                os.symlink(entry.target, here)
+            elif entry.kind == "d":
                 os.mkdir(here)
             elif mapped.write:
-                copy_file(entry.path, here, 0o755 if entry.stat().st_mode & 0o100 else 0o644)
+                copy_file(there, here, 0o755 if entry.stat.st_mode & 0o100 else 0o644)
             else:
-                self._show(entry.path, here, id)
+                self._show(there, here, id)
 
-    def _entries(self, root: str) -> list[os.DirEntry[str]]:
+    def _entries(self, root: str) -> list[Entry]:
         """All that is below `root`, folders before what is in them."""
         folder = os.path.dirname(root)
         try:
-            return list(_below(root, self._read_only.hides(folder)))
+            return _readable(root, self._read_only.hides(folder))
         except PermissionError:
             if not self._read_only.release(folder):
                 raise
-            return list(_below(root, False))
+            return _readable(root, False)
 
     def changed_inputs(self) -> dict[ID, str]:
         """The inputs that are not what they were when they were laid out (`damaged`)."""
@@ -361,27 +362,11 @@ class Workspace:
         """Whether `path` still is what was laid out for the directory `root`."""
         if os.path.islink(path):
             return os.readlink(path) == root
-        folders = [(root, path)]
-        while folders:
-            there, here = folders.pop()
-            found = set(os.listdir(here))
-            for entry in os.scandir(there):
-                if entry.name not in found:
-                    return False
-                found.remove(entry.name)
-                other = f"{here}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    if os.path.islink(other) or not os.path.isdir(other):
-                        return False
-                    folders.append((entry.path, other))
-                elif entry.is_symlink():
-                    if not os.path.islink(other) or os.readlink(other) != os.readlink(entry.path):
-                        return False
-                elif not self._is_same(entry.path, other):
-                    return False
-            if found:
-                return False
-        return True
+
+        def same_file(one: Entry, other: Entry) -> bool:
+            return self._is_same(f"{root}/{one.path}", f"{path}/{other.path}")
+
+        return same_tree(root, path, same_file)
 
     def discard(self) -> None:
         """Remove the outputs that were brought to the store; the attempt failed."""
@@ -473,18 +458,13 @@ def _write_new(path: str, data: bytes, mode: int, dir_fd: int | None = None) -> 
         os.close(fd)
 
 
-def _below(root: str, by_others: bool) -> Iterator[os.DirEntry[str]]:
-    """All that is below `root`, folders first; with `by_others` a file that others may not read is an error."""
-    folders = [root]
-    while folders:
-        for entry in os.scandir(folders.pop()):
-            yield entry
-            if entry.is_symlink():
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            elif by_others and not entry.stat().st_mode & stat.S_IROTH:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), entry.path)
+def _readable(root: str, by_others: bool) -> list[Entry]:
+    """All that is below `root`; with `by_others` a file that others may not read is an error."""
+    entries = list(walk(root, check_links=False))
+    for entry in entries if by_others else ():
+        if entry.kind == "f" and not entry.stat.st_mode & stat.S_IROTH:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{root}/{entry.path}")
+    return entries
 
 
 def _present_path(path: str) -> str:

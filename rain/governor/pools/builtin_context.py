@@ -13,7 +13,7 @@ from rain.common.protocol.messages import OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
-from rain.objects.dirtree import Entry, link_or_copy, read_only, remove_any, walk
+from rain.objects.dirtree import Entry, link_or_copy, open_entry, read_only, remove_any, walk
 from rain.objects.files import Written, checksum, local_file, no_room, write_file
 from rain.objects.held import Held
 
@@ -211,8 +211,7 @@ class Work:
         return self._copy_entry(entry, path, 0o777 if entry.stat.st_mode & 0o100 else 0o666)
 
     def _copy_entry(self, entry: Entry, path: str, mode: int) -> int:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(entry.name, flags, dir_fd=entry.folder)
+        fd = open_entry(entry)
         try:
             return self.copy(fd, path, mode)
         finally:

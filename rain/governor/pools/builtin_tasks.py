@@ -39,7 +39,7 @@ from rain.common.task_configs import (
 from rain.governor.core.effects import Known
 from rain.governor.pools.builtin_context import Cancelled, Work, make_folder, make_free
 from rain.governor.store import Store
-from rain.objects.dirtree import link_or_copy, remove_any, walk
+from rain.objects.dirtree import Entry, link_or_copy, open_entry, remove_any, same_tree, tree_size
 from rain.objects.files import checksum_fd, local_file, no_room
 from rain.objects.held import Held
 
@@ -143,7 +143,7 @@ def _load_dir(work: Work) -> list[OutputResult]:
     for folder in (work.store.incoming, work.store.incoming_disk):
         if os.path.realpath(folder).startswith(inside):
             raise RainException(f"LoadDir: {path} cannot be loaded: the governor's own files are in it")
-    target = _new_folder(work, sum(entry.stat.st_size for entry in walk(path) if entry.kind == "f"))
+    target = _new_folder(work, tree_size(path))
     return [work.directory(target, work.plant(path, target, work.copy_entry))]
 
 
@@ -225,7 +225,7 @@ def _make_directory(work: Work) -> list[OutputResult]:
         else:
             _put_blob(held, f"{path}/{place[-1]}")
     # What was replaced does not count.
-    size = sum(entry.stat.st_size for entry in walk(target) if entry.kind == "f")
+    size = tree_size(target)
     return [work.directory(target, size)]
 
 
@@ -335,32 +335,21 @@ def _new_folder(work: Work, size: int, near: str = "") -> str:
 
 def _same_content(one: str, other: str) -> bool:
     """Whether two directories hold the same files, folders and links."""
-    if os.path.islink(other) or not os.path.isdir(other):
-        return False
-    with os.scandir(one) as mine, os.scandir(other) as theirs:
-        entries = {entry.name: entry for entry in mine}
-        others = {entry.name: entry for entry in theirs}
-    if entries.keys() != others.keys():
-        return False
-    for name, entry in entries.items():
-        twin = others[name]
-        if entry.is_symlink() or twin.is_symlink():
-            same = entry.is_symlink() and twin.is_symlink() and os.readlink(entry.path) == os.readlink(twin.path)
-        elif entry.is_dir():
-            same = twin.is_dir() and _same_content(entry.path, twin.path)
-        else:
-            same = twin.is_file() and _same_bytes(entry.path, twin.path)
-        if not same:
-            return False
-    return True
+    return not os.path.islink(other) and os.path.isdir(other) and same_tree(one, other, _same_bytes)
 
 
-def _same_bytes(one: str, other: str) -> bool:
-    with open(one, "rb", buffering=0) as first, open(other, "rb", buffering=0) as second:
-        size = os.fstat(first.fileno()).st_size
-        if size != os.fstat(second.fileno()).st_size:
-            return False
-        return checksum_fd(first.fileno(), size) == checksum_fd(second.fileno(), size)
+def _same_bytes(one: Entry, other: Entry) -> bool:
+    if other.kind != "f" or one.stat.st_size != other.stat.st_size:
+        return False
+    return _checksum(one) == _checksum(other)
+
+
+def _checksum(entry: Entry) -> int:
+    fd = open_entry(entry)
+    try:
+        return checksum_fd(fd, entry.stat.st_size)
+    finally:
+        os.close(fd)
 
 
 def _content(root: str, place: Sequence[str]) -> str:

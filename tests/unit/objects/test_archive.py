@@ -13,8 +13,9 @@ import pytest
 
 from rain.common import limits
 from rain.common.errors import RainException, ResourceError
-from rain.objects import archive, dirtree
+from rain.objects import dirtree
 from rain.objects.archive import Limits, Unpacker, pack, packed_size, unpack
+from rain.objects.archive.headers import header, header_block, read_header
 
 
 def packed(path):
@@ -132,9 +133,20 @@ def test_others_read_it_and_we_read_theirs(source, tmp_path):
         assert snapshot(tmp_path / f"from-{form}") == snapshot(source)
 
 
+@pytest.mark.parametrize("name", ["f", "a/b c", "n" * 100, "n" * 101, "ü" * 200, os.fsdecode(b"\xff\xfe")])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_headers_are_those_of_the_standard_library(name, kind):
+    for size in (0, 512, 8**11 - 1, 8**11) if kind == tarfile.REGTYPE else (0,):
+        info = tarfile.TarInfo(name)
+        info.type, info.size, info.mode = kind, size, 0o755
+        info.linkname = name if kind == tarfile.SYMTYPE else ""
+        ours = header(name, 0o755, size, kind, info.linkname)
+        assert ours == info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
 def test_large_sizes_are_written_as_numbers():
-    block = archive._block(b"x", 0o644, 1 << 40, b"0")
-    assert archive.read_header(block).size == 1 << 40
+    block = header_block(b"x", 0o644, 1 << 40, b"0")
+    assert read_header(block).size == 1 << 40
     assert tarfile.TarInfo.frombuf(block, "utf-8", "strict").size == 1 << 40
 
 
@@ -251,11 +263,11 @@ def test_broken_archives(source, tmp_path):
 
 def test_a_damaged_pax_header(tmp_path):
     for body in (b"9999 path=x\n", b"0 path=x\n", b"x path=y\n", b"11 path=y", b"9 path x\n", b"-5 a=b\n", b"5 a=b"):
-        block = archive._block(b"h", 0, len(body), b"x") + body + bytes(-len(body) % 512)
+        block = header_block(b"h", 0, len(body), b"x") + body + bytes(-len(body) % 512)
         with pytest.raises(RainException, match="damaged"):
             unpack([block], str(tmp_path / "t"))
     body = b"9 size=x\n"
-    block = archive._block(b"h", 0, len(body), b"x") + body + bytes(512 - len(body)) + archive._block(b"f", 0, 0, b"0")
+    block = header_block(b"h", 0, len(body), b"x") + body + bytes(512 - len(body)) + header_block(b"f", 0, 0, b"0")
     with pytest.raises(RainException, match="damaged"):
         unpack([block], str(tmp_path / "t"))
 
@@ -289,7 +301,7 @@ def test_announced_bytes_are_not_believed(tmp_path):
     began = time.monotonic()
     for size in (10 << 30, 1 << 50, (1 << 87) - 1):
         with pytest.raises(RainException, match=r"cut off|ARCHIVE_BYTES_MAX|no space left"):
-            unpack([archive._block(b"bomb", 0o644, size, b"0"), bytes(10_000)], str(tmp_path / "t"))
+            unpack([header_block(b"bomb", 0o644, size, b"0"), bytes(10_000)], str(tmp_path / "t"))
     assert time.monotonic() - began < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
     assert os.listdir(tmp_path) == []
@@ -297,16 +309,16 @@ def test_announced_bytes_are_not_believed(tmp_path):
 
 def test_more_than_the_disk_holds_is_refused_at_once(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr("rain.objects.archive.shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1 << 20))
     with pytest.raises(ResourceError, match=r"no space left to write .*bomb \(17825792 bytes\)"):
-        unpack([archive._block(b"bomb", 0o644, 17 << 20, b"0"), bytes(10_000)], str(tmp_path / "t"))
+        unpack([header_block(b"bomb", 0o644, 17 << 20, b"0"), bytes(10_000)], str(tmp_path / "t"))
 
 
 def test_many_entries_are_refused_without_much_memory(tmp_path):
     def endless():
         number = 0
         while True:
-            yield b"".join(archive._block(b"%d/" % at, 0o755, 0, b"5") for at in range(number, number + 1000))
+            yield b"".join(header_block(b"%d/" % at, 0o755, 0, b"5") for at in range(number, number + 1000))
             number += 1000
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -381,6 +393,83 @@ def test_descriptors_are_closed(source, tmp_path):
 # -- trees ----------------------------------------------------------------------------------------
 
 
+def test_a_deep_walk_holds_few_descriptors(tmp_path):
+    names = ["a"] + ["d"] * 150
+    (tmp_path / "root").joinpath(*names).mkdir(parents=True)
+    for depth in (0, 1, 75, 150):
+        (tmp_path / "root").joinpath(*names[:depth], "z").touch()
+    before = set(os.listdir("/proc/self/fd"))
+    seen, most = [], 0
+    for entry in dirtree.walk(str(tmp_path / "root")):
+        seen.append(entry.path)
+        most = max(most, len(os.listdir("/proc/self/fd")) - len(before))
+    assert len(seen) == 155
+    assert [path for path in seen if path.endswith("z")][-1] == "z"  # it found its way up
+    assert limits.OPEN_FOLDERS_MAX < most <= limits.OPEN_FOLDERS_MAX + 4
+    assert set(os.listdir("/proc/self/fd")) == before
+    dirtree.copy_tree(str(tmp_path / "root"), str(tmp_path / "copy"))
+    assert dirtree.same_tree(str(tmp_path / "root"), str(tmp_path / "copy"), lambda one, other: other.kind == "f")
+    dirtree.remove_tree(str(tmp_path / "copy"))
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_folder_that_is_moved_meanwhile_ends_the_walk(tmp_path):
+    deep = tmp_path / "root" / "/".join("d" * (limits.OPEN_FOLDERS_MAX + 5))
+    deep.mkdir(parents=True)
+    (deep / "last").touch()
+    entries = dirtree.walk(str(tmp_path / "root"))
+    while next(entries).name != "last":
+        pass
+    # What lies above the moved folder now is not below the root.
+    (tmp_path / "root/d/d/d").rename(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="moved while"):
+        list(entries)
+
+
+def test_removing_stops_where_a_folder_is_moved_meanwhile(tmp_path, monkeypatch):
+    deep = tmp_path / "root" / "/".join("d" * (limits.OPEN_FOLDERS_MAX + 5))
+    deep.mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine").touch()
+    leave = dirtree.Descent.leave
+
+    def move_first(descent):
+        if (tmp_path / "root/d/d").exists():
+            (tmp_path / "root/d/d").rename(tmp_path / "other/d")
+        leave(descent)
+
+    monkeypatch.setattr(dirtree.Descent, "leave", move_first)
+    dirtree.remove_tree(str(tmp_path / "root"))
+    assert (tmp_path / "other/mine").exists()
+    assert (tmp_path / "other/d").exists()
+
+
+def test_trees_are_compared(source, tmp_path):
+    def same_size(one, other):
+        return other.kind == "f" and one.stat.st_size == other.stat.st_size
+
+    copy = tmp_path / "copy"
+
+    def same():
+        return dirtree.same_tree(str(source), str(copy), same_size)
+
+    dirtree.copy_tree(str(source), str(copy))
+    assert same()
+    for change in (
+        lambda: (copy / "more").touch(),
+        lambda: (copy / "big").unlink(),
+        lambda: (copy / "a/x").write_text("something else"),
+        lambda: ((copy / "a/up").unlink(), (copy / "a/up").symlink_to("x")),
+        lambda: ((copy / "big").unlink(), (copy / "big").mkdir()),
+        lambda: os.mkfifo(copy / "pipe"),
+    ):
+        change()
+        assert not same()
+        dirtree.remove_tree(str(copy))
+        dirtree.copy_tree(str(source), str(copy))
+    assert same()
+
+
 def test_copy_and_link_trees(source, tmp_path):
     size = dirtree.tree_size(str(source))
     assert dirtree.copy_tree(str(source), str(tmp_path / "copy")) == size
@@ -398,7 +487,7 @@ def test_linking_across_file_systems_makes_symbolic_links(source, tmp_path, monk
     def refuse(*args, **kwargs):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr("rain.objects.dirtree.os.link", refuse)
+    monkeypatch.setattr("os.link", refuse)
     dirtree.link_tree(str(source), str(tmp_path / "links"))
     assert (tmp_path / "links/a/x").readlink() == source / "a/x"
     assert not (tmp_path / "links/a").is_symlink()
@@ -438,7 +527,7 @@ def test_move(source, tmp_path, monkeypatch):
     def refuse(*args):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr("rain.objects.dirtree.os.rename", refuse)
+    monkeypatch.setattr("os.rename", refuse)
     (tmp_path / "moved/out").symlink_to("/etc/passwd")
     dirtree.move(str(tmp_path / "moved"), str(source))
     assert os.readlink(source / "out") == "/etc/passwd"

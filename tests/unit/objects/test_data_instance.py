@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rain.objects.dirtree.os.sendfile", full)
+    monkeypatch.setattr("os.sendfile", full)
     with pytest.raises(ResourceError, match="no space left to write"):
         instance(FileSource(file_of(tmp_path, b"abc"))).write(tmp_path / "out")
     assert os.listdir(tmp_path) == ["stored"]

@@ -271,7 +271,7 @@ def test_archives_of_other_tools(format):
 )
 def test_bad_archives(data):
     with pytest.raises(RainException, match="archive"):
-        Tar(lambda offset, length: data[offset : offset + length], len(data)).look()
+        Tar(lambda offset, length: data[offset : offset + length]).look()
 
 
 def test_only_headers_are_read(folder):
@@ -282,7 +282,7 @@ def test_only_headers_are_read(folder):
         read.append(length)
         return data[offset : offset + length]
 
-    found = Tar(part, len(data))
+    found = Tar(part)
     found.look("sub")
     found.look("")
     assert sum(read) < len(BYTES)
