@@ -9,10 +9,11 @@ import * as esbuild from "esbuild";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = process.argv[2] ?? join(HERE, "..", "rain", "notebook", "static");
 const GRAPHVIZ = join(HERE, "node_modules", "@hpcc-js", "wasm-graphviz");
+const PREACT = join(HERE, "node_modules", "preact");
 
-// Ways by which data could become markup or a program.
+// Ways by which data could become markup or a program; the last one is an attribute in JSX.
 const NEVER =
-  /\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|eval\(|new Function)|\.(href|src|srcdoc)\s*=[^=]/;
+  /\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|dangerouslySetInnerHTML=|eval\(|new Function)|\.(href|src|srcdoc)\s*=[^=]|\s(href|src|srcdoc|action|formAction)=[{"]/;
 
 function files(folder) {
   return readdirSync(folder, { withFileTypes: true })
@@ -34,7 +35,7 @@ function digest() {
 
 function check() {
   for (const path of files(join(HERE, "src"))) {
-    if (!path.endsWith(".ts")) continue;
+    if (!/\.tsx?$/.test(path) || path.endsWith(".test.ts")) continue;
     const lines = readFileSync(path, "utf8").split("\n");
     lines.forEach((line, i) => {
       if (NEVER.test(line)) throw new Error(`${name(path)}:${i + 1}: markup from text is not made here: ${line.trim()}`);
@@ -43,12 +44,28 @@ function check() {
 }
 
 function licences() {
-  const licence = readFileSync(join(GRAPHVIZ, "LICENSE"), "utf8");
-  const version = JSON.parse(readFileSync(join(GRAPHVIZ, "package.json"), "utf8")).version;
+  const licence = (folder) => readFileSync(join(folder, "LICENSE"), "utf8").trimEnd();
+  const version = (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version;
   return readFileSync(join(HERE, "licenses.txt"), "utf8")
-    .replace("{VERSION}", version)
-    .replace("{APACHE}", () => licence.trimEnd());
+    .replace("{PREACT_VERSION}", version(PREACT))
+    .replace("{GRAPHVIZ_VERSION}", version(GRAPHVIZ))
+    .replace("{APACHE}", () => licence(GRAPHVIZ))
+    .replace("{PREACT}", () => licence(PREACT));
 }
+
+// Preact can make markup of a text where a component asks for it (`dangerouslySetInnerHTML`). None here does, and it
+// shall not be possible: the property that Preact sets becomes one that means nothing to a browser.
+const withoutMarkup = {
+  name: "without-markup",
+  setup(build) {
+    build.onLoad({ filter: /[\\/]preact[\\/]dist[\\/]preact\.mjs$/ }, ({ path }) => {
+      const whole = readFileSync(path, "utf8");
+      const contents = whole.replace(/\.innerHTML\b/g, ".rainMarkup");
+      if (contents === whole || contents.includes("innerHTML")) throw new Error(`${path} makes markup in a way that is not known here`);
+      return { contents, loader: "js" };
+    });
+  },
+};
 
 // The module "rain:styles" is the text of all style sheets below src.
 const styles = {
@@ -72,7 +89,9 @@ const common = {
   minify: true,
   legalComments: "none",
   target: ["chrome109", "firefox115", "safari16.4"],
-  plugins: [styles],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  plugins: [styles, withoutMarkup],
   banner: { js: `/* rain.notebook, built from sources ${sources} */` },
   logLevel: "warning",
 };

@@ -13,7 +13,16 @@ const tests = readdirSync(SRC, { recursive: true })
   .map((path) => join(SRC, path));
 const out = mkdtempSync(join(tmpdir(), "rain-frontend-"));
 try {
-  await esbuild.build({ entryPoints: tests, bundle: true, platform: "node", format: "esm", outdir: out, outExtension: { ".js": ".mjs" } });
+  await esbuild.build({
+    entryPoints: tests,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outdir: out,
+    outExtension: { ".js": ".mjs" },
+    jsx: "automatic",
+    jsxImportSource: "preact",
+  });
   const built = readdirSync(out, { recursive: true }).filter((path) => path.endsWith(".mjs"));
   process.exitCode = spawnSync(process.execPath, ["--test", ...built.map((path) => join(out, path))], { stdio: "inherit" }).status;
 } finally {

@@ -178,7 +178,7 @@ export class FakeModel {
       kind: "task", key, id, title: node.label, state: status.s, type: node.type, made: "Cell In[3], line 4", stack: null,
       source: { text: "@remote()\ndef count(ctx, text):\n    words = text.load().split()\n    return len(words)\n", where: "Cell In[3]", first_line: 4 },
       inputs, outputs, resources: { cpus: 1 }, options: {}, user: { colour: "blue" },
-      info: { start: status.t, duration: status.d, governor: status.g, attempts: status.n ?? 1, debug: "", user: null },
+      info: { start: status.t ?? null, duration: status.d ?? null, governor: status.g ?? null, attempts: status.n ?? 1, debug: "", user: null },
       error, hints: error ? ["Fix the function and retry the task.", "t.explain() tells more."] : [],
       can_cancel: ["running", "waiting", "ready"].includes(status.s), can_retry: status.s === "failed",
     };

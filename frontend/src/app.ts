@@ -2,13 +2,13 @@
 
 import { attachCard } from "./card/index.js";
 import { attachInspector } from "./inspector/index.js";
-import { Keepsake } from "./keepsake.js";
+import { OrphanPicture } from "./orphan-picture.js";
 import type { Attached, Port } from "./port.js";
-import { attachSession } from "./session.js";
+import { attachSession } from "./session/index.js";
 
 export function attach(port: Port): Attached {
-  const keepsake = new Keepsake(port);
+  const picture = new OrphanPicture(port);
   if (port.kind === "inspector") return attachInspector(port);
-  if (port.kind === "client") return attachCard(port, keepsake);
-  return attachSession(port, keepsake);
+  if (port.kind === "client") return attachCard(port, picture);
+  return attachSession(port, picture);
 }

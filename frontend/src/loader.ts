@@ -1,7 +1,7 @@
 // All that a widget carries in its `_esm`: the way to the kernel, and how the app comes over it, once per page.
 
 import type { Answer, Attached, Parameters, Port } from "./port.js";
-import { addRenderer, type Manager } from "./renderer.js";
+import { addRenderer, type Manager } from "./jupyter-quirks.js";
 
 interface Model {
   get(name: string): unknown;

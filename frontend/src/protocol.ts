@@ -108,6 +108,10 @@ export interface Link {
   state: string;
   label?: string;
 }
+export interface Text { text: string }
+export interface Output { stdout: string; stderr: string }
+export interface Source { text: string; where: string; first_line: number }
+export interface TaskDetailsInfo { start: number | null; duration: number | null; governor: string | null; attempts: number; debug: unknown; user: unknown }
 
 export interface TaskDetails {
   kind: "task";
@@ -118,13 +122,13 @@ export interface TaskDetails {
   type: string;
   made: string | null;
   stack: unknown;
-  source: { text: string; where: string; first_line: number } | null;
+  source: Source | null;
   inputs: Link[];
   outputs: Link[];
   resources: unknown;
   options: unknown;
   user: unknown;
-  info: Record<string, unknown> | null;
+  info: TaskDetailsInfo | null;
   error: string | null;
   hints: string[];
   can_cancel: boolean;
@@ -184,19 +188,135 @@ export interface Geometry {
   frames: Record<string, [x: number, y: number, w: number, h: number]>;
 }
 
-// The tabs of a session view (src/tabs/): made once, shown and hidden often; they ask nothing while hidden.
-export interface Tab {
-  element: HTMLElement;
-  show(): void;
-  hide(): void;
-  dispose(): void;
+export interface Governor {
+  id: string;
+  cpus: number;
+  resources: Record<string, number>;
+  tasks: number;
+  objects: number;
+  load: Record<string, number>;
+}
+export interface Governors { address: string; version: string; governors: Governor[] }
+export interface SessionLine {
+  id: number;
+  name: string;
+  persistent: boolean;
+  client: string | null;
+  tasks: Record<string, number>;
 }
 
-export interface TabHost {
-  // Selects and opens the details panel.
-  open(key: string): void;
-  // Says it to those who listen rather than look.
-  announce(text: string): void;
-  // The hover card of something, near a point of the window; null hides it.
-  tooltip(key: string | null, clientX?: number, clientY?: number): void;
+export interface Card {
+  address: string;
+  http: string | null;
+  version: string;
+  state: string; // "connected", "closed", or why the server is lost
+  governors: Governor[];
+  sessions: SessionLine[];
 }
+export interface TableRow {
+  key: string;
+  id: string;
+  name: string;
+  type: string;
+  state: string;
+  start: number | null;
+  duration: number | null;
+  governor: string | null;
+  attempts: number;
+  cpus: number;
+  error: string;
+}
+
+export interface Table {
+  total: number;
+  matched: number;
+  rows: TableRow[];
+}
+export interface Overview {
+  title: string;
+  id: string | null;
+  content_type: string | null;
+  data_type: string | null;
+  size: number | null;
+  digest: string | null;
+  holders: string[];
+  maker: Link | null;
+  spec_user: unknown;
+  info_user: unknown;
+  path: string[];
+}
+
+export interface Inspection {
+  overview: Overview;
+  views: string[];
+  view: string;
+  page: unknown;
+  note?: string | null;
+}
+export interface Piece { name: string; size: number; end: number }
+export interface TextPage {
+  encoding: string;
+  offset: number;
+  end: number;
+  size: number;
+  text: string;
+}
+
+export interface HexPage {
+  offset: number;
+  end: number;
+  size: number;
+  rows: [number, string, string][];
+}
+
+export interface TreeNode {
+  label: string;
+  kind: string;
+  text: string;
+  count: number | null;
+  offset: number;
+  children: TreeNode[] | null;
+}
+
+export interface TreePage {
+  at: number[];
+  node: TreeNode;
+}
+
+export interface TablePage {
+  columns: { name: string; dtype: string }[];
+  column: number; // the first one's number
+  width: number; // columns in all
+  index: string[];
+  rows: string[][];
+  offset: number;
+  total: number | null;
+  summary: [string, string][];
+}
+
+export interface ImagePage {
+  mime: string;
+  width: number;
+  height: number;
+}
+
+export interface DirectoryEntry {
+  name: string;
+  kind: "file" | "dir" | "link";
+  size: number | null;
+  target: string | null;
+}
+
+export interface DirectoryPage {
+  entries: DirectoryEntry[];
+  offset: number;
+  total: number;
+}
+
+export interface PicklePage {
+  summary: [string, string][];
+  opcodes: [string, number][];
+  globals: string[];
+}
+
+export interface ValuePage { type: string; text?: string; table?: TablePage }

@@ -1,6 +1,7 @@
 // What the browser knows of one session: a copy of the kernel's truth, brought forward by deltas. All views of a model
 // share one store; a view that opens late draws from it at once.
 
+import type { Inspected } from "./inspector/viewing.js";
 import type { Answer, Parameters, Port } from "./port.js";
 import type { Arc, Delta, Look, Looks, Node, Session, Snapshot, Status, Summary, Topology } from "./protocol.js";
 
@@ -74,6 +75,14 @@ export class SessionStore {
 
   request<T = unknown>(type: string, parameters: Parameters = {}): Promise<Answer<T>> {
     return this.port.request<T>(type, parameters);
+  }
+
+  // The way to the data of an object.
+  inspected(key: string): Inspected {
+    return {
+      inspect: (parameters) => this.request("inspect", { ...parameters, key }),
+      download: (parameters) => this.request("download", { ...parameters, key }),
+    };
   }
 
   // Also tells the kernel (`widget.selected`).

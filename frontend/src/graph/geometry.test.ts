@@ -4,7 +4,7 @@ import { Graphviz } from "@hpcc-js/wasm-graphviz";
 import { curve, type DotOutput, geometry } from "./geometry.js";
 import { shortened } from "./labels.js";
 import { arrowHead } from "./scene.js";
-import { reach, toward } from "./walk.js";
+import { reach, toward } from "./reachability.js";
 
 const DOT = `digraph {
   node [label="" fixedsize=true height=0.5 width=1]

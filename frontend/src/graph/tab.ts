@@ -2,13 +2,15 @@
 
 import { button, h, replace, s, setText } from "../dom.js";
 import { seconds } from "../format.js";
-import type { Critical, Tab, TabHost } from "../protocol.js";
+import { type ImperativeTab, imperativePane } from "../components/imperative.js";
+import type { Critical } from "../protocol.js";
+import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
 import type { Layouts } from "./layouts.js";
 import { LIVELY_NODES, Scene } from "./scene.js";
 import { Search } from "./search.js";
 import { reducedMotion, Viewport } from "./viewport.js";
-import { type Direction, reach, toward } from "./walk.js";
+import { type Direction, reach, toward } from "./reachability.js";
 
 const CALM_MS = 1500;
 const HEIGHT_MIN = 180;
@@ -17,7 +19,9 @@ const HEIGHT_MAX = 520;
 const ARC_LABELS_SCALE = 0.5;
 const LABELS_SCALE = 0.22;
 
-export class GraphTab implements Tab {
+export const GraphPane = imperativePane((store, host) => new GraphTab(store, host));
+
+class GraphTab implements ImperativeTab {
   readonly element: HTMLElement;
   private readonly scene: Scene;
   private readonly viewport: Viewport;
@@ -35,15 +39,15 @@ export class GraphTab implements Tab {
   private drawn = -1;
   private drawnAt = -Infinity; // performance.now()
   private selectedElement: Element | null = null;
+  private readonly layouts: Layouts;
   private readonly offs: (() => void)[];
   private readonly observer: ResizeObserver;
 
   constructor(
     private readonly store: SessionStore,
-    private readonly layouts: Layouts,
     private readonly host: TabHost,
-    private readonly ready: () => void,
   ) {
+    this.layouts = host.layouts;
     this.scene = new Scene(store);
     this.svg.append(this.scene.world);
     this.viewport = new Viewport(this.svg, this.scene.world, (scale) => this.scaled(scale));
@@ -60,7 +64,7 @@ export class GraphTab implements Tab {
     this.canvas.append(zoom);
     this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend);
     this.listen();
-    this.offs = [store.subscribe((change) => this.changed(change)), layouts.subscribe(() => this.laidOut())];
+    this.offs = [store.subscribe((change) => this.changed(change)), this.layouts.subscribe(() => this.laidOut())];
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.svg);
     if (store.ready) this.drawLegend();
@@ -110,7 +114,7 @@ export class GraphTab implements Tab {
 
   private laidOut(): void {
     this.tell();
-    if (this.layouts.trouble) this.ready();
+    if (this.layouts.trouble) this.host.ready();
     const { layout } = this.layouts;
     if (!layout || layout.topology.number === this.drawn) return;
     const { topology } = layout;
@@ -126,7 +130,7 @@ export class GraphTab implements Tab {
     void this.scene.draw(topology, layout.geometry).then((whole) => {
       if (!whole) return;
       this.selectionChanged();
-      this.ready();
+      this.host.ready();
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DOWNLOAD_BYTES_MAX, fetchAll, TooLarge } from "./download.js";
-import type { Ask } from "./page.js";
+import type { Ask } from "./viewing.js";
 
 function kernel(size: number, piece = 4): Ask {
   return async ({ offset }) => {

@@ -1,18 +1,12 @@
 // Fetching the whole of something in pieces, to hand it to the browser's own download.
 
-import { button, h, save, setText } from "../dom.js";
 import { bytes } from "../format.js";
-import type { Ask } from "./page.js";
+import type { Piece } from "../protocol.js";
 import { safeName } from "./paths.js";
+import type { Ask } from "./viewing.js";
 
 // It is all kept in the browser's memory until it is saved.
 export const DOWNLOAD_BYTES_MAX = 2 ** 30;
-
-interface Piece {
-  name: string;
-  size: number;
-  end: number;
-}
 
 export class TooLarge extends Error {
   constructor(size: number) {
@@ -42,37 +36,4 @@ export async function fetchAll(
     if (end <= done) throw new Error(`The kernel sent nothing after ${bytes(done)} of ${bytes(size)}.`);
     done = end;
   }
-}
-
-// The button, which while it works shows how far it is, and stops when pressed again.
-export function downloadButton(ask: Ask, path: () => string[], trouble: (error: unknown) => void): { element: HTMLElement; stop(): void } {
-  let stopped = true;
-  const bar = h("progress", { class: "rain-saving", max: 1, value: 0, "aria-label": "Downloaded", hidden: true });
-  const handle = button("Download", "Save the whole of it as a file", () => {
-    if (stopped) void run();
-    else stopped = true;
-  });
-
-  async function run(): Promise<void> {
-    stopped = false;
-    bar.value = 0;
-    bar.hidden = false;
-    try {
-      const whole = await fetchAll(ask, path(), (done, size) => {
-        bar.value = size ? done / size : 1;
-        setText(handle, `Stop (${bytes(done)} of ${bytes(size)})`);
-        return !stopped;
-      });
-      trouble(null);
-      if (whole) save(whole.parts, whole.name);
-    } catch (error) {
-      trouble(error);
-    } finally {
-      stopped = true;
-      bar.hidden = true;
-      setText(handle, "Download");
-    }
-  }
-
-  return { element: h("span", { class: "rain-download" }, bar, handle), stop: () => (stopped = true) };
 }

@@ -16,10 +16,6 @@ export function parent(path: string[]): string[] {
   return path.slice(0, -1);
 }
 
-export function samePath(a: string[], b: string[]): boolean {
-  return a.length === b.length && a.every((name, i) => name === b[i]);
-}
-
 // A name that every system takes: no folders, no control or direction characters, no leading dot, not too long.
 export function safeName(name: string, otherwise = "data"): string {
   const plain = [...name.normalize("NFC")]

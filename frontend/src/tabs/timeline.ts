@@ -2,11 +2,12 @@
 
 import { button, h, replace, setAttribute, setText } from "../dom.js";
 import { clock, many, seconds } from "../format.js";
-import type { Tab, TabHost } from "../protocol.js";
+import { imperativePane } from "../components/imperative.js";
+import { Refresher } from "../components/refresher.js";
+import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
 import { type Bar, barAt, height, type Line, lineAt, lines, type TimelineAnswer, uses } from "./lanes.js";
-import { AXIS_PX, paint } from "./painter.js";
-import { Refresher } from "./refresher.js";
+import { AXIS_PX, paint } from "./timeline-canvas.js";
 import { around, pan, type Span, timeOf, zoom } from "./time.js";
 
 const PAUSE_MS = 500;
@@ -16,15 +17,7 @@ const NEAR_PX = 4;
 const CLICK_PX = 4;
 const STEP = 1.5;
 
-export function timelineTab(store: SessionStore, host: TabHost): Tab {
-  const timeline = new Timeline(store, host);
-  return {
-    element: timeline.element,
-    show: () => timeline.show(),
-    hide: () => timeline.hide(),
-    dispose: () => timeline.dispose(),
-  };
-}
+export const TimelinePane = imperativePane((store, host) => new Timeline(store, host));
 
 class Timeline {
   readonly element: HTMLElement;

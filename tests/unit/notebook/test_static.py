@@ -18,7 +18,7 @@ FRONTEND = Path(rain.__file__).parent.parent / "frontend"
 BUILT = ("app.js", "graphviz.js", "loader.js")
 
 LOADER_BYTES_MAX = 4_000
-APP_BYTES_MAX = 150_000
+APP_BYTES_MAX = 160_000
 STATIC_BYTES_MAX = 1_500_000
 
 

@@ -43,7 +43,7 @@ class ValueViewer:
             raise
         except BaseException as error:
             raise RainException(f"the {name} cannot be shown: {cut(_what(error))}") from None
-        return {"type": name, **(page if page is not None else {"text": text_of(value)})}, []
+        return {"type": name, **({"table": page} if page is not None else {"text": text_of(value)})}, []
 
     def _load(self) -> Any:
         from rain.objects.content_types import codecs

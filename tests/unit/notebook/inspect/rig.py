@@ -37,7 +37,9 @@ class Look:
         return answer
 
     def page(self, **parameters):
-        return self.answer(**parameters)["page"]
+        """The page; of a value that is a table, that table with the value's type."""
+        page = self.answer(**parameters)["page"]
+        return {**page["table"], "type": page["type"]} if page.get("table") else page
 
     def node(self, **parameters):
         return self.page(view="tree", **parameters)["node"]

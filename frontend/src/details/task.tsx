@@ -1,0 +1,124 @@
+// The details of a task.
+
+import { useState } from "preact/hooks";
+import { Button, errorText } from "../components/parts.js";
+import { clock, seconds } from "../format.js";
+import type { Source, TaskDetails, Text } from "../protocol.js";
+import { useDetails } from "./context.js";
+import { OutputSection } from "./output.js";
+import { Act, Facts, hasContent, Links, Section, Values, written } from "./pieces.js";
+
+export const NOT_STARTED = ["waiting", "ready"];
+
+export function TaskBody({ task }: { task: TaskDetails }) {
+  const { store } = useDetails();
+  const info = task.info;
+  const started = info?.start ?? store.status.get(task.key)?.t ?? null;
+  const waits = NOT_STARTED.includes(task.state);
+  return (
+    <>
+      {(task.can_cancel || task.can_retry || waits) && (
+        <div class="rain-row">
+          {task.can_cancel && <Act text="cancel" title="cancel this task" type="cancel" of={task.key} kind="rain-danger" />}
+          {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
+          {waits && <Explanation of={task.key} />}
+        </div>
+      )}
+      {task.error !== null && (
+        <Section title="error">
+          <pre class="rain-pre rain-bad">{task.error}</pre>
+        </Section>
+      )}
+      {task.hints.length > 0 && (
+        <ul class="rain-hints">
+          {task.hints.map((hint) => (
+            <li>{hint}</li>
+          ))}
+        </ul>
+      )}
+      <Facts
+        facts={{
+          state: store.look(task.state).word,
+          took: seconds(info?.duration),
+          started: started === null ? null : clock(started),
+          governor: info?.governor,
+          attempts: info?.attempts,
+          made: task.made,
+        }}
+      />
+      <Links title="inputs" links={task.inputs} />
+      <Links title="outputs" links={task.outputs} />
+      {task.state !== "new" && !waits && <OutputSection task={task} />}
+      {task.source && (
+        <Section title="source">
+          <SourceLines source={task.source} />
+        </Section>
+      )}
+      {hasContent(info?.debug) && (
+        <Section title="debug">
+          <pre class="rain-pre">{written(info?.debug)}</pre>
+        </Section>
+      )}
+      <More task={task} />
+    </>
+  );
+}
+
+function More({ task }: { task: TaskDetails }) {
+  const values: [string, unknown][] = [
+    ["resources", task.resources],
+    ["options", task.options],
+    ["spec.user", task.user],
+    ["info.user", task.info?.user],
+  ];
+  const stack = hasContent(task.stack);
+  if (!stack && !values.some(([, value]) => hasContent(value))) return null;
+  return (
+    <Section title="more">
+      {values.map(([title, value]) => (
+        <Values key={title} title={title} value={value} />
+      ))}
+      {stack && <pre class="rain-pre">{written(task.stack)}</pre>}
+    </Section>
+  );
+}
+
+function SourceLines({ source }: { source: Source }) {
+  const lines = source.text.replace(/\n$/, "").split("\n");
+  return (
+    <div>
+      <div class="rain-muted">{source.where}</div>
+      <pre class="rain-pre rain-source">
+        {lines.map((line, i) => (
+          <>
+            <span class="rain-line" data-n={source.first_line + i}>
+              {line}
+            </span>
+            {"\n"}
+          </>
+        ))}
+      </pre>
+    </div>
+  );
+}
+
+function Explanation({ of }: { of: string }) {
+  const { store } = useDetails();
+  const [answer, setAnswer] = useState("");
+  const ask = () => {
+    store.request<Text>("explain", { key: of }).then(
+      ({ data }) => setAnswer(data.text),
+      (error: unknown) => setAnswer(errorText(error)),
+    );
+  };
+  return (
+    <span class="rain-row">
+      <Button title="ask the server what it waits for" click={ask}>
+        why not yet?
+      </Button>
+      <span class="rain-muted" role="status">
+        {answer}
+      </span>
+    </span>
+  );
+}

@@ -1,0 +1,134 @@
+// A folder: its entries with sizes. Folders open in place, a file opens instead of it.
+
+import { useState } from "preact/hooks";
+import { bytes, count, many, visible } from "../format.js";
+import type { DirectoryEntry, DirectoryPage } from "../protocol.js";
+import type { Scope, ViewProps } from "./viewing.js";
+
+export function DirectoryView({ scope, page }: ViewProps<DirectoryPage>) {
+  return (
+    <div class="rain-view">
+      <div class="rain-view-bar">
+        <span class="rain-muted rain-push">{many(page.total, "entry", "entries")}</span>
+      </div>
+      <div class="rain-files-box">
+        {page.total ? <Files scope={scope} path={scope.path} first={page} /> : <div class="rain-empty">The folder is empty.</div>}
+      </div>
+    </div>
+  );
+}
+
+async function listing(scope: Scope, path: string[], offset: number): Promise<DirectoryPage | null> {
+  try {
+    const page = await scope.list<DirectoryPage>(path, offset);
+    scope.trouble(null);
+    return page;
+  } catch (error) {
+    scope.trouble(error);
+    return null;
+  }
+}
+
+// The entries of a folder as far as they were asked for, and a way to the next page.
+function Files({ scope, path, first }: { scope: Scope; path: string[]; first: DirectoryPage }) {
+  const [pages, setPages] = useState([first]);
+  const last = pages.at(-1) ?? first;
+  const end = last.offset + last.entries.length;
+  const more = async () => {
+    const next = await listing(scope, path, end);
+    if (next) setPages((before) => (before.includes(last) && before.at(-1) === last ? [...before, next] : before));
+  };
+  return (
+    <ul class="rain-files">
+      {pages.flatMap(({ entries }) => entries).map((entry) => (
+        <Line key={entry.name} scope={scope} path={[...path, entry.name]} entry={entry} />
+      ))}
+      {!first.total && <li class="rain-muted rain-file">empty</li>}
+      {end < last.total && last.entries.length > 0 && (
+        <li>
+          <button type="button" class="rain-file rain-more" onClick={() => void more()}>
+            {`${count(last.total - end)} more…`}
+          </button>
+        </li>
+      )}
+    </ul>
+  );
+}
+
+interface LineProps {
+  scope: Scope;
+  path: string[];
+  entry: DirectoryEntry;
+}
+
+function Line({ scope, path, entry }: LineProps) {
+  if (entry.kind === "dir") return <Folder scope={scope} path={path} entry={entry} />;
+  if (entry.kind === "link") {
+    return (
+      <li>
+        <div class="rain-file">
+          <Twisty mark="↪" />
+          <Name name={entry.name} />
+          <span class="rain-muted">{`→ ${visible(entry.target ?? "?")}`}</span>
+          <Size size={entry.size} />
+        </div>
+      </li>
+    );
+  }
+  return (
+    <li>
+      <button type="button" class="rain-file" onClick={() => scope.open(path)}>
+        <Twisty mark="" />
+        <Name name={entry.name} />
+        <Size size={entry.size} />
+      </button>
+    </li>
+  );
+}
+
+function Folder({ scope, path, entry }: LineProps) {
+  const [open, setOpen] = useState(false);
+  const [first, setFirst] = useState<DirectoryPage | null>(null);
+  const toggle = async () => {
+    if (!open && !first) {
+      const page = await listing(scope, path, 0);
+      if (!page) return;
+      setFirst(page);
+    }
+    setOpen(!open);
+  };
+  return (
+    <li>
+      <button type="button" class="rain-file" aria-expanded={open} onClick={() => void toggle()}>
+        <Twisty mark={open ? "▾" : "▸"} />
+        <Name name={`${entry.name}/`} />
+        <Size size={entry.size} />
+      </button>
+      {first && (
+        <div hidden={!open}>
+          <Files scope={scope} path={path} first={first} />
+        </div>
+      )}
+    </li>
+  );
+}
+
+function Twisty({ mark }: { mark: string }) {
+  return (
+    <span class="rain-twisty" aria-hidden="true">
+      {mark}
+    </span>
+  );
+}
+
+function Name({ name }: { name: string }) {
+  return <span class="rain-file-name">{visible(name)}</span>;
+}
+
+function Size({ size }: { size: number | null }) {
+  return (
+    <span class="rain-muted rain-num" title={size === null ? undefined : `${count(size)} bytes`}>
+      {size === null ? "" : bytes(size)}
+    </span>
+  );
+}

@@ -1,0 +1,100 @@
+// Above the pages of an inspector: what it is of, the way to what is open, and the views that there are.
+
+import type { ComponentChildren } from "preact";
+import { Button } from "../components/parts.js";
+import { bytes, count, visible } from "../format.js";
+import type { Inspection, Overview } from "../protocol.js";
+import { items, Pairs, words } from "./pairs.js";
+import { crumbs, parent } from "./paths.js";
+
+export function Head({ overview, children }: { overview: Overview | null; children: ComponentChildren }) {
+  return (
+    <>
+      <div class="rain-insp-head">
+        <span class="rain-insp-title" title={overview?.id ? `object ${overview.id}` : undefined}>
+          {overview?.title}
+        </span>
+        <span class="rain-insp-kind">{overview && (overview.content_type ?? overview.data_type ?? "no content type")}</span>
+        {children}
+      </div>
+      <div class="rain-insp-facts">
+        {overview && (
+          <>
+            <Pairs list={facts(overview)} flow />
+            <Attached name="spec.user" value={overview.spec_user} />
+            <Attached name="info.user" value={overview.info_user} />
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+function facts({ id, size, digest, holders, maker }: Overview): [string, string][] {
+  const list: [string, string][] = [];
+  if (id) list.push(["id", id]);
+  if (size !== null) list.push(["size", sizeText(size)]);
+  if (digest) list.push(["digest", digest]);
+  if (holders.length) list.push(["held by", holders.join(", ")]);
+  if (maker) list.push(["made by", words(maker.title)]);
+  return list;
+}
+
+export function sizeText(size: number): string {
+  return size < 1024 ? bytes(size) : `${bytes(size)} (${count(size)} bytes)`;
+}
+
+// What the user attached to an object.
+function Attached({ name, value }: { name: string; value: unknown }) {
+  const list = items(value);
+  if (!list) return null;
+  return (
+    <details class="rain-insp-user">
+      <summary>{name}</summary>
+      <Pairs list={list} />
+    </details>
+  );
+}
+
+export function Way({ title, path, go }: { title: string; path: string[]; go: (path: string[]) => void }) {
+  const steps = crumbs(title, path);
+  return (
+    <nav class="rain-crumbs" aria-label="Path" hidden={!path.length}>
+      {path.length > 0 && (
+        <>
+          <Button title="To the folder that this is in" click={() => go(parent(path))}>
+            ↑
+          </Button>
+          <ol>
+            {steps.slice(0, -1).map((step) => (
+              <li>
+                <button type="button" class="rain-crumb" onClick={() => go(step.path)}>
+                  {visible(step.name)}
+                </button>
+              </li>
+            ))}
+            <li aria-current="page">{visible(steps.at(-1)?.name ?? "")}</li>
+          </ol>
+        </>
+      )}
+    </nav>
+  );
+}
+
+// The view of this name has a button of its own where it is offered, since it runs code.
+const BY_CLICK_ONLY = "value";
+
+export function Switches({ inspection, turn }: { inspection: Inspection | null; turn: (view: string) => void }) {
+  const { view, views } = inspection ?? { view: "", views: [] };
+  const offered = views.filter((name) => name !== BY_CLICK_ONLY || name === view);
+  if (!offered.includes(view)) offered.push(view);
+  return (
+    <div class="rain-switch" role="group" aria-label="View" hidden={offered.length < 2}>
+      {offered.map((name) => (
+        <button key={name} type="button" class="rain-button" aria-pressed={name === view} onClick={() => turn(name)}>
+          {name}
+        </button>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,143 @@
+// The inspector: what a piece of data is, and pages of it in the view that suits it.
+
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Button, errorText } from "../components/parts.js";
+import type { Attached, Port } from "../port.js";
+import type { Inspection } from "../protocol.js";
+import { mountShell } from "../shell.js";
+import { DownloadButton } from "./download-button.js";
+import { Head, Switches, Way } from "./head.js";
+import { viewerOf } from "./viewers.js";
+import type { Inspected, Scope } from "./viewing.js";
+
+export function attachInspector(port: Port): Attached {
+  const kernel: Inspected = {
+    inspect: (parameters) => port.request("inspect", parameters),
+    download: (parameters) => port.request("download", parameters),
+  };
+  return {
+    mount: (host) => mountShell(host, { kind: "rain-inspector-shell", view: () => <Inspector kernel={kernel} /> }),
+  };
+}
+
+interface Shown {
+  inspection: Inspection;
+  buffers: DataView[];
+  scope: Scope;
+}
+
+interface Standing {
+  number: number; // of the request that this is the answer to
+  path: string[];
+  shown: Shown | null;
+  again: (() => void) | null; // asks once more for what could not be had
+}
+
+export function Inspector({ kernel }: { kernel: Inspected }) {
+  const root = useRef<HTMLDivElement>(null);
+  const asked = useRef(0);
+  const [standing, setStanding] = useState<Standing>({ number: 0, path: [], shown: null, again: null });
+  const [note, setNote] = useState("");
+  const [trouble, setTrouble] = useState("");
+  const tell = (error: unknown) => setTrouble(error === null ? "" : errorText(error));
+  const show = useMemo(() => {
+    const ask = async (path: string[], view: string | null): Promise<void> => {
+      const number = ++asked.current;
+      // At once, not with the next drawing: from now on what is shown is not what was asked for.
+      root.current?.setAttribute("aria-busy", "true");
+      try {
+        const { data, buffers } = await kernel.inspect({ path, view });
+        if (number !== asked.current) return;
+        const inspection = data as Inspection;
+        const scope = scopeOf(kernel, path, inspection, { ask, tell, say: setNote });
+        setStanding({ number, path, shown: { inspection, buffers, scope }, again: null });
+        setNote(inspection.note ?? "");
+        tell(null);
+      } catch (error) {
+        if (number !== asked.current) return;
+        tell(error);
+        setStanding((before) => ({ ...before, number, again: () => void ask(path, view) }));
+      }
+    };
+    return ask;
+  }, [kernel]);
+  useLayoutEffect(() => {
+    void show([], null);
+    return () => {
+      asked.current = NaN;
+    };
+  }, [show]);
+  useLayoutEffect(() => {
+    if (standing.number === asked.current) root.current?.removeAttribute("aria-busy");
+  }, [standing.number]);
+  const { path, shown, again } = standing;
+  const go = (to: string[], view: string | null) => void show(to, view);
+  return (
+    <div class="rain-inspector" data-lm-suppress-shortcuts="true" ref={root}>
+      <Head overview={shown?.inspection.overview ?? null}>
+        {/* Only files have bytes of their own. */}
+        {shown && shown.inspection.view !== "directory" && (
+          <DownloadButton key={path.join("/")} ask={kernel.download} path={path} trouble={tell} />
+        )}
+      </Head>
+      <Way title={shown?.inspection.overview.title ?? ""} path={path} go={(to) => go(to, null)} />
+      <Switches inspection={shown?.inspection ?? null} turn={(view) => go(path, view)} />
+      <div class="rain-insp-error" role="alert" hidden={!trouble}>
+        {trouble}
+      </div>
+      <div class="rain-insp-note" role="status" hidden={!note}>
+        {note}
+      </div>
+      <div class="rain-insp-body" data-view={shown?.inspection.view}>
+        {shown ? <ViewOf key={standing.number} shown={shown} /> : <Waiting again={again} />}
+      </div>
+    </div>
+  );
+}
+
+function Waiting({ again }: { again: (() => void) | null }) {
+  return (
+    <div class="rain-empty">
+      {again ? (
+        <Button title="Ask the kernel once more" click={again}>
+          Ask again
+        </Button>
+      ) : (
+        "…"
+      )}
+    </div>
+  );
+}
+
+function ViewOf({ shown: { inspection, buffers, scope } }: { shown: Shown }) {
+  const viewer = viewerOf(inspection.view);
+  if (!viewer) return <div class="rain-empty">{`This page cannot show the view “${inspection.view}”.`}</div>;
+  return <viewer.View scope={scope} page={inspection.page as never} buffers={buffers} />;
+}
+
+interface Ways {
+  ask(path: string[], view: string | null): Promise<void>;
+  tell(error: unknown): void;
+  say(note: string): void;
+}
+
+function scopeOf(kernel: Inspected, path: string[], { overview, view }: Inspection, { ask, tell, say }: Ways): Scope {
+  return {
+    path,
+    view,
+    overview,
+    ask: async <P,>(parameters: Record<string, unknown>) => {
+      const { data, buffers } = await kernel.inspect({ path, view, ...parameters });
+      const { page, note } = data as Inspection;
+      if (note) say(note);
+      return { page: page as P, buffers };
+    },
+    list: async <P,>(inside: string[], offset: number) => {
+      const { data } = await kernel.inspect({ path: inside, view: "directory", offset });
+      return (data as Inspection).page as P;
+    },
+    open: (inside) => void ask(inside, null),
+    turn: (other) => void ask(path, other),
+    trouble: tell,
+  };
+}

@@ -1,0 +1,89 @@
+// The picture that is saved of a widget. The page keeps the last one and puts it into the widget's outputs whenever the
+// notebook is saved, when the kernel goes (which cannot do it any more then: Lab forgets its outputs' displays at once)
+// and when a session ends. Elsewhere than in JupyterLab and Notebook nothing happens.
+
+import type { Port } from "./port.js";
+import { type Bundle, displays, type Manager, VIEW } from "./jupyter-quirks.js";
+
+// What has happened to a kernel in this state.
+const FATES: Record<string, string> = { restarting: "restarted", autorestarting: "restarted", dead: "closed" };
+const QUIET_MS = 400;
+const LATEST_MS = 3000;
+const END = "</figcaption>";
+
+export class OrphanPicture {
+  private model = "";
+  private data: Bundle = {};
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private since = 0;
+  private gone = false;
+  private readonly manager: Manager;
+
+  constructor(private readonly port: Port) {
+    this.manager = (port.manager ?? {}) as Manager;
+    const { context, kernel } = this.manager;
+    kernel?.statusChanged?.connect((_, status) => {
+      if (FATES[status]) this.leave(FATES[status]);
+    });
+    context?.sessionContext?.kernelChanged?.connect((_, { newValue }) => {
+      if (newValue === null) this.leave("closed");
+    });
+    context?.saveState?.connect((_, state) => {
+      if (state === "started") this.put();
+    });
+    port.on("final", (data) => {
+      this.data = data as Bundle;
+      this.put(true);
+    });
+    void this.ask();
+  }
+
+  // The picture is another one now: ask for it when things have calmed down, or have not for a while. What is worth to be
+  // saved by itself makes the notebook one with changes.
+  renew(worthSaving = true): void {
+    const now = performance.now();
+    if (this.timer === undefined) this.since = now;
+    else if (now - this.since > LATEST_MS) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.ask(worthSaving);
+    }, QUIET_MS);
+  }
+
+  private async ask(worthSaving = false): Promise<void> {
+    try {
+      const { data } = await this.port.request<{ model: string; data: Bundle }>("picture");
+      this.model = data.model;
+      this.data = data.data;
+      const model = this.manager.context?.model;
+      if (worthSaving && model && this.present().length) model.dirty = true; // so that it is saved
+    } catch {
+      // The one before is better than none.
+    }
+  }
+
+  private present() {
+    return [...displays(this.manager)].filter(({ id }) => id === this.model);
+  }
+
+  // Puts the last picture into the outputs; for good if the widget has gone.
+  private put(final = false): void {
+    if (this.gone || !this.model) return;
+    this.gone = final;
+    for (const { output, put } of this.present()) {
+      const { [VIEW]: view, ...rest } = { ...output.data, ...this.data };
+      put(final ? rest : { [VIEW]: view, ...rest });
+    }
+  }
+
+  private leave(fate: string): void {
+    clearTimeout(this.timer);
+    const html = this.data["text/html"];
+    if (!this.gone && typeof html === "string" && html.includes(END)) {
+      const at = html.lastIndexOf(END);
+      this.data = { ...this.data, "text/html": `${html.slice(0, at)}, then the kernel was ${fate}${html.slice(at)}` };
+    }
+    this.put(true);
+  }
+}

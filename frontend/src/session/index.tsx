@@ -1,0 +1,131 @@
+// One view of a session: header, tabs, details. Views of one model share the store and its layouts.
+
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Mounted } from "../components/parts.js";
+import { DetailsPanel } from "../details/index.js";
+import { Layouts } from "../graph/layouts.js";
+import type { OrphanPicture } from "../orphan-picture.js";
+import type { Attached, Port } from "../port.js";
+import { mountShell } from "../shell.js";
+import { SessionStore } from "../store.js";
+import { injectLooks } from "../theme.js";
+import { Announcer } from "./announcer.js";
+import { Header } from "./header.js";
+import { TABS, type TabHost } from "./tabs.js";
+import { Tooltip } from "./tooltip.js";
+
+export function attachSession(port: Port, picture: OrphanPicture): Attached {
+  const store = new SessionStore(port);
+  store.subscribe((change) => {
+    if (change.everything || change.topology || change.status.size > 0) picture.renew();
+  });
+  const layouts = new Layouts(store);
+  return {
+    mount(host) {
+      const ready = () => (host.dataset["ready"] = "true");
+      let redress: () => void = () => undefined;
+      const off = store.subscribe((change) => {
+        if (change.everything) redress();
+      });
+      const unmount = mountShell(host, {
+        kind: "rain-session",
+        dress: (root) => {
+          redress = () => injectLooks(root, store.looks);
+          redress();
+        },
+        view: (root) => <SessionView store={store} layouts={layouts} root={root} ready={ready} />,
+      });
+      return () => {
+        off();
+        unmount();
+      };
+    },
+  };
+}
+
+interface ViewProps {
+  store: SessionStore;
+  layouts: Layouts;
+  root: HTMLElement;
+  ready: () => void;
+}
+
+let views = 0;
+
+function SessionView({ store, layouts, root, ready }: ViewProps) {
+  const [present, setPresent] = useState(TABS[0].name);
+  const number = useMemo(() => ++views, []);
+  const handles = useRef<HTMLDivElement>(null);
+  const tooltip = useMemo(() => new Tooltip(store, root), []);
+  const announcer = useMemo(() => new Announcer(store), []);
+  useLayoutEffect(
+    () => () => {
+      tooltip.dispose();
+      announcer.dispose();
+    },
+    [],
+  );
+  const host = useMemo<TabHost>(
+    () => ({
+      layouts,
+      open: (key) => {
+        tooltip.show(null);
+        store.select(key);
+      },
+      announce: (text) => announcer.announce(text),
+      tooltip: (key, x, y) => tooltip.show(key, x, y),
+      ready,
+    }),
+    [],
+  );
+  const pressed = (event: KeyboardEvent) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step === undefined) return;
+    const at = (TABS.findIndex(({ name }) => name === present) + step + TABS.length) % TABS.length;
+    setPresent(TABS[at]?.name ?? present);
+    (handles.current?.children[at] as HTMLElement | undefined)?.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const id = (name: string) => `rain-${number}-${name}`;
+  return (
+    <>
+      <Header store={store} />
+      <div class="rain-tabs" role="tablist" ref={handles} onKeyDown={pressed}>
+        {TABS.map(({ name }) => (
+          <button
+            key={name}
+            type="button"
+            class="rain-tab"
+            role="tab"
+            id={`${id(name)}-tab`}
+            aria-controls={id(name)}
+            aria-selected={name === present}
+            tabIndex={name === present ? 0 : -1}
+            onClick={() => setPresent(name)}
+          >
+            {name}
+          </button>
+        ))}
+      </div>
+      <div class="rain-body">
+        <div class="rain-panes">
+          {TABS.map(({ name, Pane }) => (
+            <div
+              key={name}
+              class={name === present ? "rain-pane" : "rain-pane rain-hidden"}
+              role="tabpanel"
+              id={id(name)}
+              aria-labelledby={`${id(name)}-tab`}
+            >
+              <Pane store={store} host={host} shown={name === present} />
+            </div>
+          ))}
+        </div>
+        <DetailsPanel store={store} open={host.open} />
+      </div>
+      <Mounted element={tooltip.element} />
+      <Mounted element={announcer.element} />
+    </>
+  );
+}

@@ -1,0 +1,68 @@
+// The hover card, from what the browser already knows.
+
+import { append, h, replace } from "../dom.js";
+import { facts } from "../graph/labels.js";
+import type { SessionStore } from "../store.js";
+
+const GAP = 14;
+
+export class Tooltip {
+  readonly element = h("div", { class: "rain-tooltip rain-hidden", "aria-hidden": "true" });
+  private key: string | null = null;
+  private at: [number, number] = [0, 0];
+  private readonly off: () => void;
+
+  constructor(
+    private readonly store: SessionStore,
+    private readonly home: HTMLElement,
+  ) {
+    this.off = store.subscribe((change) => {
+      if (this.key === null) return;
+      if (!store.nodes.has(this.key)) this.show(null);
+      else if (change.status.has(this.key)) this.draw();
+    });
+  }
+
+  show(key: string | null, clientX = 0, clientY = 0): void {
+    this.key = key !== null && this.store.nodes.has(key) ? key : null;
+    this.at = [clientX, clientY];
+    this.element.classList.toggle("rain-hidden", this.key === null);
+    if (this.key !== null) this.draw();
+  }
+
+  dispose(): void {
+    this.off();
+  }
+
+  private draw(): void {
+    const node = this.store.nodes.get(this.key as string);
+    if (!node) return;
+    const status = this.store.status.get(node.key);
+    const look = this.store.look(status?.s ?? "new");
+    replace(
+      this.element,
+      h(
+        "div",
+        { class: "rain-tooltip-title" },
+        h("span", { class: "rain-swatch", "data-s": status?.s ?? "new" }, look.mark),
+        h("b", null, node.label.slice(0, 300)),
+        h("span", { class: "rain-muted" }, look.word),
+      ),
+    );
+    for (const [name, value] of facts(this.store, node, status)) {
+      const kind = name === "error" ? "rain-fact rain-bad" : "rain-fact";
+      append(this.element, h("div", { class: kind }, h("span", { class: "rain-muted" }, name), h("span", null, value)));
+    }
+    this.place();
+  }
+
+  private place(): void {
+    const home = this.home.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = this.element;
+    const [x, y] = [this.at[0] - home.left, this.at[1] - home.top];
+    const left = x + GAP + width > home.width ? Math.max(4, x - GAP - width) : x + GAP;
+    const top = y + GAP + height > home.height ? Math.max(4, y - GAP - height) : y + GAP;
+    this.element.style.left = `${left}px`;
+    this.element.style.top = `${top}px`;
+  }
+}
