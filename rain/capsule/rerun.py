@@ -75,7 +75,7 @@ def _python(description: Description, folder: str, work: str, store: str) -> lis
 
 
 def _show_cells(function: bytes, config: PyConfig) -> None:
-    """Let an exception that nobody catches be shown as a failed task shows it."""
+    """Show an uncaught exception as a failed task shows it."""
     from rain.executor.exception_report import traceback_text
 
     sources = [*decode_function(function).sources, *config.sources]

@@ -1,6 +1,6 @@
 """The `rain` command.
 
-Its daemons (`rain server`, `rain governor`) start without the library that the commands for people are made with.
+Its daemons (`rain server`, `rain governor`) start without the library (typer) that the other commands are made with.
 """
 
 from __future__ import annotations

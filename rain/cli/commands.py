@@ -1,4 +1,4 @@
-"""The commands for people: they read arguments, call `rain.deploy`, and print."""
+"""The commands that users type: they read arguments, call `rain.deploy`, and print."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rain import __version__
 from rain.common.errors import RainException
 from rain.common.protocol.address import format_address, http_url, parse_address
 from rain.common.protocol.messages import ServerInfo
+from rain.deploy.engines import ENGINES, engine_of
 
 app = typer.Typer(
     name="rain",
@@ -78,7 +79,8 @@ def start(
         str | None, typer.Option(metavar="FILE", help="one governor, started over ssh, on each host in FILE")
     ] = None,
     autoconf: Annotated[
-        str | None, typer.Option(metavar="pbs|slurm", help="one governor on each host of this batch job")
+        str | None,
+        typer.Option(metavar="ENGINE", help=f"one governor on each host of this batch job: {' or '.join(ENGINES)}"),
     ] = None,
     listen: Annotated[str, typer.Option(metavar="ADDR", help="of the server (default: 127.0.0.1:7210)")] = "",
     http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
@@ -116,7 +118,7 @@ def start(
     elif governor_host_file is not None:
         options.hosts = nodes.parse_host_file(_text_of(governor_host_file))
     elif autoconf is not None:
-        options.hosts = nodes.batch_hosts(autoconf, os.environ)
+        options.hosts = engine_of(autoconf).hosts(os.environ)
     else:
         options.cpus = ["detect"]
     started = start_cluster(options)

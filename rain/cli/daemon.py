@@ -141,7 +141,7 @@ def _settle(name: str) -> None:
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
-    """A log that nobody else may read."""
+    """A log that no other user may read."""
 
     def _open(self) -> io.TextIOWrapper:
         return open(self.baseFilename, "a", encoding="utf-8", errors="backslashreplace", opener=open_log)

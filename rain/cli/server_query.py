@@ -1,4 +1,4 @@
-"""Asking a running server something, once, for the commands of people."""
+"""One question to a running server, for the commands that users type."""
 
 from __future__ import annotations
 

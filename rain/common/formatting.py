@@ -90,7 +90,7 @@ def parse_bytes(text: str | int) -> int:
 
 
 def size_text(size: float) -> str:
-    """A number of bytes for people.
+    """A number of bytes for users to read.
 
     Examples
     --------

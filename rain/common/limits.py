@@ -32,8 +32,8 @@ INLINE_BYTES_MAX = 64 * KIB
 """Objects up to this size travel inside messages; larger ones stay where they are, as files."""
 
 # -- how long peers wait for each other -----------------------------------------------------------
-# Chosen together: whoever holds something for a peer waits longer than the longest silence that the peer allows itself
-# (`Deadlines.check` says which these are). Time in which a process itself stood still it holds against nobody.
+# Chosen together: a process that holds something for a peer waits longer than the longest silence that the peer allows
+# itself (see `Deadlines.check`). It does not hold time in which it stood still itself against its peers.
 HANDSHAKE_S = 5.0
 HEARTBEAT_S = 1.0
 LINK_SILENT_S = 5.0
@@ -47,7 +47,7 @@ INTERRUPTION_S = 60.0
 """The longest pause between a client and its server that is an interruption and nothing else."""
 SERVER_AWAY_S = 75.0
 """How long a client waits for a server that is away, and with it the client's blocked calls; also how long a governor
-waits for a server whose machine accepts connections that nobody answers (it is stopped, or being started anew)."""
+waits for a server whose machine accepts connections that no process answers (it is stopped, or being started anew)."""
 CLIENT_GRACE_S = 90.0
 """How long a client that went without a goodbye may come back before its sessions end; a client of which the server can
 see that its process has ended (the same machine) has none."""
@@ -124,7 +124,7 @@ DEADLINES = Deadlines()
 
 # -- time -----------------------------------------------------------------------------------------
 STALLED_S = 8.0
-"""After this long in which nothing of a session could run, or the server was away, whoever waits is told."""
+"""After this long in which nothing of a session could run, or the server was away, the user is told."""
 CANCEL_GRACE_S = 1.0
 """From SIGINT to SIGKILL when a running task is cancelled."""
 FETCH_DELAY_S = 0.05
@@ -230,8 +230,8 @@ FAST_BYTES_MIN = 16 * MIB
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB
-"""About what a persistent session keeps of finished tasks that nobody needs any more, so that `attach` shows them; the
-oldest are let go beyond it."""
+"""About what a persistent session keeps of finished tasks whose objects are not needed any more, so that `attach` shows
+them; the oldest are let go beyond it."""
 ENDED_EXECUTORS_KEPT_MAX = 20
 """Executors that ended before they registered whose stdout and stderr a governor keeps."""
 ENVIRONMENTS_MAX = 1000
@@ -240,5 +240,7 @@ MODULE_BYTES_MAX = 4 * MIB
 """Largest source of a module that is sent to other hosts."""
 MODULES_BYTES_MAX = 64 * MIB
 """Sources of a client's modules that the server holds for a session."""
+NODES_MAX = 10_000
+"""Hosts that a batch system's list may name."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""

@@ -131,7 +131,7 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
         ``"resources"`` (no governor can ever hold it), ``"dependency"`` (a task that it needs failed), ``"refused"``
         (what a function returned could not be taken as the declared outputs; it is kept with the result, pickled).
     message : str
-        The whole plain text for people: for Python the remote traceback, for programs the exit status or signal by
+        The whole plain text for users: for Python the remote traceback, for programs the exit status or signal by
         name with the tail of stderr.
     exception : bytes or None
         The pickled exception, opaque to server and governor; the client tries to rebuild it as ``__cause__``.

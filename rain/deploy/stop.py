@@ -33,7 +33,7 @@ class WhichServer(RainException):
 
 
 def meant(servers: Sequence[Known], folder: str) -> Known:
-    """The server that whoever stands in `folder` means without naming one: the only one, started from there.
+    """The server that is meant in `folder` where none is named: the only one that was started from there.
 
     Raises
     ------

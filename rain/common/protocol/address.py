@@ -1,4 +1,4 @@
-"""Addresses as people write them: ``PORT``, ``HOST`` or ``HOST:PORT``."""
+"""Addresses as users write them: ``PORT``, ``HOST`` or ``HOST:PORT``."""
 
 from __future__ import annotations
 

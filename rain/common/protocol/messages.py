@@ -239,7 +239,7 @@ class GovernorBrief(Part):
 
 
 class Hello(Message):
-    """First message of whoever connected. `conversation` is a random name chosen by it; `received` the number of
+    """First message of the connecting process. `conversation` is a random name that it chose; `received` the number of
     packets it has had in this conversation. `resume` True: the peer knows this conversation, or it is over."""
 
     role: str  # "client" or "governor"; data connections have no Hello
@@ -756,7 +756,7 @@ class WantModule(Message):
 
 
 class ModuleFound(Message):
-    """The way back of `WantModule`; None: nobody there knows such a module of the user's."""
+    """The way back of `WantModule`; None: the client has no such module of the user's."""
 
     session_id: int
     name: str

@@ -1,7 +1,8 @@
 """Messages that are too large for a frame, in parts that say the same.
 
 Most messages are lists of things that happened or are to be done; two of them, one after the other, say what one with
-both lists says. A message that is one answer to one question is not such a list: whoever makes it sees to its size.
+both lists says. A message that is one answer to one question is not such a list: the code that makes it sees to its
+size.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ _PADDING = _SHORT_HEAD.size + 1  # bytes of a padding without content: opcode, l
 
 _ENTRY = struct.Struct("<QQQcB6x")  # start of padding, start of payload, length, kind, whether it was a view:
 _VIEW = 1  # … of memory …
-_LIVE_VIEW = 2  # … that may be written whatever its owner says: nobody may see it read-only
+_LIVE_VIEW = 2  # … that may be written whatever its owner says: no reader may see it read-only
 _FOOTER = struct.Struct("<QQ16s")  # where the index begins, number of entries, magic
 _MAGIC = b"rain\x00aligned\x00v1\n"
 
@@ -125,7 +125,7 @@ class _Aligner:
 
     def __init__(self, write: Callable[[Any], Any], live: Container[int] = ()) -> None:
         self._write = write
-        self._live = live  # ids of buffers that nobody may see read-only
+        self._live = live  # ids of buffers that no reader may see read-only
         self._offset = 0
         self._entries: list[bytes] = []
         self._held: bytes | None = None  # the last chunk: only the next one tells whether it ends with a head
@@ -285,7 +285,7 @@ class _Nowhere:
 
 
 def load(data: Buffer) -> Any:
-    """The value of a pickle that `dump` or anybody else wrote.
+    """The value of a pickle, by `dump` or any other pickler.
 
     Arrays in an aligned pickle are views of `data`: writable if `data` is and they were when they were pickled.
     """

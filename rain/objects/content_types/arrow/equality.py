@@ -1,4 +1,4 @@
-"""Whether two plain values are the same to whoever uses them: equal, and of the same types all the way down."""
+"""Whether two plain values are the same to code that uses them: equal, and of the same types all the way down."""
 
 from __future__ import annotations
 

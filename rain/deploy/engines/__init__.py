@@ -1,0 +1,33 @@
+"""Engines: batch systems that supply the hosts on which governors run, one class each."""
+
+from __future__ import annotations
+
+from rain.common.errors import RainException
+from rain.deploy.engines.engine import Engine
+from rain.deploy.engines.pbs import Pbs
+from rain.deploy.engines.slurm import Slurm
+
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Pbs(), Slurm())}
+"""All engines by name."""
+
+
+def engine_of(name: str) -> Engine:
+    """The engine called `name`.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    RainException
+        If there is none.
+
+    Examples
+    --------
+    >>> engine_of("slurm").hosts({"SLURM_JOB_NODELIST": "n[1-2]"})
+    ['n1', 'n2']
+    """
+    if name not in ENGINES:
+        raise RainException(f"there is no engine {name!r}; known are {', '.join(ENGINES)}")
+    return ENGINES[name]

@@ -1,0 +1,33 @@
+"""`Engine`: what Rain asks of a batch system, or of another system that supplies hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Engine(Protocol):
+    """A batch system.
+
+    Attributes
+    ----------
+    name : str
+        What users call it, as in ``rain start --autoconf NAME``.
+    """
+
+    name: str
+
+    def hosts(self, environment: Mapping[str, str]) -> list[str]:
+        """The hosts that the engine gave to the job in which this process runs, each once, in the engine's order.
+
+        Parameters
+        ----------
+        environment : mapping of str to str
+            The process's environment variables.
+
+        Raises
+        ------
+        RainException
+            If this is not a job of that engine, or what it says cannot be read; names the variable or file.
+        """
+        ...
