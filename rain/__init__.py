@@ -12,64 +12,11 @@ b'Hello world!'
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rain.lazy_names import offered
 
 __version__ = "0.1.0"
-
-_WHERE = {
-    "Client": "rain.client.client",
-    "Session": "rain.client.session",
-    "get_active_session": "rain.client.active_session",
-    "Task": "rain.client.task",
-    "DataObject": "rain.client.data",
-    "blob": "rain.client.data",
-    "pickled": "rain.client.data",
-    "directory": "rain.client.data",
-    "Input": "rain.client.io_spec",
-    "InputBase": "rain.client.io_spec",
-    "InputDir": "rain.client.io_spec",
-    "Output": "rain.client.io_spec",
-    "OutputBase": "rain.client.io_spec",
-    "OutputDir": "rain.client.io_spec",
-    "Program": "rain.client.program",
-    "Remote": "rain.client.remote",
-    "remote": "rain.client.remote",
-    "Context": "rain.executor.context",
-    "DataInstance": "rain.objects.data_instance",
-    "LabeledList": "rain.common.labeled_list",
-    "ID": "rain.common.ids",
-    "DataType": "rain.common.states",
-    "TaskState": "rain.common.states",
-    "DataObjectState": "rain.common.states",
-    "RainException": "rain.common.errors",
-    "TaskException": "rain.common.errors",
-    "TaskCancelled": "rain.common.errors",
-    "SessionException": "rain.common.errors",
-    "ProtocolError": "rain.common.errors",
-    "ResourceError": "rain.common.errors",
-    "RainWarning": "rain.common.errors",
-}
-_MODULES = {"tasks": "rain.client.tasks"}
-
-__all__ = ["__version__", *_WHERE, *_MODULES]
-
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is not None:
-        value: Any = importlib.import_module(module)
-    elif name in _WHERE:
-        value = getattr(importlib.import_module(_WHERE[name]), name)
-    else:
-        raise AttributeError(f"module 'rain' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
 
 if TYPE_CHECKING:
     from rain.client import tasks as tasks
@@ -104,3 +51,6 @@ if TYPE_CHECKING:
     from rain.common.states import TaskState as TaskState
     from rain.executor.context import Context as Context
     from rain.objects.data_instance import DataInstance as DataInstance
+else:
+    __getattr__, __dir__, __all__ = offered(__name__)
+    __all__ += ["__version__"]

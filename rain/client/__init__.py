@@ -5,58 +5,14 @@ Its names are loaded when they are first used, but `remote`: that is the name of
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rain.client.remote import Remote, remote
-
-_WHERE = {
-    "Client": "rain.client.client",
-    "Session": "rain.client.session",
-    "get_active_session": "rain.client.active_session",
-    "Task": "rain.client.task",
-    "DataObject": "rain.client.data",
-    "blob": "rain.client.data",
-    "pickled": "rain.client.data",
-    "directory": "rain.client.data",
-    "Input": "rain.client.io_spec",
-    "InputBase": "rain.client.io_spec",
-    "InputDir": "rain.client.io_spec",
-    "Output": "rain.client.io_spec",
-    "OutputBase": "rain.client.io_spec",
-    "OutputDir": "rain.client.io_spec",
-    "Program": "rain.client.program",
-    "DataInstance": "rain.objects.data_instance",
-    "LabeledList": "rain.common.labeled_list",
-    "ID": "rain.common.ids",
-    "DataType": "rain.common.states",
-    "TaskState": "rain.common.states",
-    "DataObjectState": "rain.common.states",
-    "RainException": "rain.common.errors",
-    "TaskException": "rain.common.errors",
-    "TaskCancelled": "rain.common.errors",
-    "SessionException": "rain.common.errors",
-    "RainWarning": "rain.common.errors",
-}
-
-__all__ = [*_WHERE, "Remote", "remote", "tasks"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "tasks":
-        return importlib.import_module("rain.client.tasks")
-    if name not in _WHERE:
-        raise AttributeError(f"module 'rain.client' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+from rain.client.remote import Remote as Remote
+from rain.client.remote import remote as remote
+from rain.lazy_names import offered
 
 if TYPE_CHECKING:
+    from rain.client import tasks as tasks
     from rain.client.active_session import get_active_session as get_active_session
     from rain.client.client import Client as Client
     from rain.client.data import DataObject as DataObject
@@ -83,3 +39,6 @@ if TYPE_CHECKING:
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
     from rain.objects.data_instance import DataInstance as DataInstance
+else:
+    __getattr__, __dir__, __all__ = offered(__name__)
+    __all__ += ["Remote", "remote"]

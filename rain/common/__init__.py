@@ -6,44 +6,9 @@ else.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-_WHERE = {
-    "ID": "rain.common.ids",
-    "LabeledList": "rain.common.labeled_list",
-    "DataType": "rain.common.states",
-    "TaskState": "rain.common.states",
-    "DataObjectState": "rain.common.states",
-    "DataInstance": "rain.objects.data_instance",
-    "RainException": "rain.common.errors",
-    "TaskException": "rain.common.errors",
-    "TaskCancelled": "rain.common.errors",
-    "SessionException": "rain.common.errors",
-    "ProtocolError": "rain.common.errors",
-    "ResourceError": "rain.common.errors",
-    "RainWarning": "rain.common.errors",
-    "TaskSpec": "rain.common.spec",
-    "TaskSpecInput": "rain.common.spec",
-    "TaskInfo": "rain.common.spec",
-    "ObjectSpec": "rain.common.spec",
-    "ObjectInfo": "rain.common.spec",
-}
-
-__all__ = [*_WHERE]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'rain.common' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
+from rain.lazy_names import offered
 
 if TYPE_CHECKING:
     from rain.common.errors import ProtocolError as ProtocolError
@@ -63,3 +28,6 @@ if TYPE_CHECKING:
     from rain.common.states import DataObjectState as DataObjectState
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
+    from rain.objects.data_instance import DataInstance as DataInstance
+else:
+    __getattr__, __dir__, __all__ = offered(__name__)
