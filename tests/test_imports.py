@@ -22,6 +22,7 @@ PURE = (
     "rain.server.environments",
     "rain.server.graph",
     "rain.server.records",
+    "rain.server.states",
     "rain.server.scheduler",
     "rain.governor.core",
     "rain.notebook.graph_model",

@@ -14,18 +14,27 @@ from rain.server.core.objects import required
 from rain.server.graph import Graph
 from rain.server.records import (
     CANCELLED,
+    DELAYED,
+    DEMAND,
     FAILED,
     FINISHED,
+    FIRST_RUN,
+    FOLLOWER,
+    FORGOTTEN,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
+    QUEUED,
     READY,
+    RECOMPUTING,
+    RELEASED,
     RELEASED_TASK,
+    RETAINED,
     RUNNING,
+    UNPLACED,
     WAITING,
     Governor,
-    Lease,
     Object,
     ReplicaState,
     Session,
@@ -33,6 +42,14 @@ from rain.server.records import (
 )
 
 _RUNNABLE = (WAITING, READY, RUNNING)
+_RETENTIONS = {
+    WAITING: (FIRST_RUN, RECOMPUTING),
+    READY: (FIRST_RUN, RECOMPUTING),
+    RUNNING: (FIRST_RUN, RECOMPUTING),
+    FINISHED: (RETAINED, RELEASED),
+    FAILED: (FIRST_RUN, FORGOTTEN),
+    CANCELLED: (FIRST_RUN, FORGOTTEN),
+}
 
 
 def check(core: ServerCore) -> None:
@@ -52,7 +69,8 @@ def check(core: ServerCore) -> None:
         users: dict[Object, _Users] = {obj: _Users() for obj in session.objects.values()}
         for task in session.tasks.values():
             _check_task(graph, task, queued)
-            if task.retained or (task.state is FAILED and not task.forgotten) or task.state in _RUNNABLE:
+            failed = task.state is FAILED and task.retention is not FORGOTTEN
+            if failed or task.retention is RETAINED or task.state in _RUNNABLE:
                 for obj in task.inputs:
                     users[obj].add(task)
         for obj in session.objects.values():
@@ -122,7 +140,7 @@ def _check_session(graph: Graph, session: Session) -> None:
     assert session.history_bytes == sum(size for _, size in session.history), session
     if not session.over:
         for task, _ in session.history:
-            assert session.tasks.get(task.id[1]) is task and task.state is FINISHED and not task.retained, task
+            assert session.tasks.get(task.id[1]) is task and task.retention is RELEASED, task
         assert session.orphans <= session.objects.keys(), session
         assert session.made.keys() <= session.tasks.keys(), session
     for governor_id, governor in session.governors.items():
@@ -134,13 +152,15 @@ def _check_session(graph: Graph, session: Session) -> None:
 def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
     governor = task.governor
     assert len(set(task.inputs)) == len(task.inputs), task
-    assert queued[task] == task.queued, (task, "queued", queued[task])
+    assert task.placement is not QUEUED or queued[task], (task, "is in no queue")
+    assert task.retention in _RETENTIONS[task.state], task
     if governor is None:
-        assert task.lease is Lease.NONE and task.load == 0, task
+        assert task.placement in (UNPLACED, DELAYED, QUEUED) and task.load == 0, task
         assert task.state is not RUNNING, task
+        assert (task.state is READY) == (task.placement is not UNPLACED), (task, task.placement)
     else:
         assert graph.governors.get(governor.id) is governor and task in governor.assigned, task
-        assert task.state in _RUNNABLE and task.lease is not Lease.NONE, task
+        assert task.state in _RUNNABLE and task.placement in (FOLLOWER, DEMAND), task
         assert governor.sessions.get(task.session.id) is task.session, task
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and task.state is not RUNNING:
@@ -156,28 +176,24 @@ def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
             assert obj.state in (OBJ_UNFINISHED, OBJ_FINISHED), (task, obj)
             assert obj.constant or task in obj.waiting(), (task, "is no consumer of", obj)
         assert task.pending == pending, (task, "pending", task.pending, pending)
-        assert not task.retained, task
         if governor is None:
             assert (task.state is WAITING) == (pending > 0), task
-            assert task.state is not READY or task.queued or task.delayed, (task, "is ready and nobody knows")
-        elif task.lease is Lease.FOLLOWER:
+        elif task.placement is FOLLOWER:
             _check_follower(task, governor)
         else:
             assert not pending or task.state is RUNNING, (task, "takes room and cannot run")
         for output in task.outputs:
             assert output.producer is task, (task, output)
-            assert task.again or output.state is OBJ_UNFINISHED, (task, output)
-    else:
-        assert not task.again, task
+            assert task.retention is RECOMPUTING or output.state is OBJ_UNFINISHED, (task, output)
     if task.state is FINISHED:
-        assert task.retained == any(required(obj) and obj.producer is task for obj in task.outputs), (task, "retained")
-        if not task.retained:
+        assert (task.retention is RETAINED) == any(required(obj) and obj.producer is task for obj in task.outputs), (
+            task,
+            "retained",
+        )
+        if task.retention is RELEASED:
             assert task.session.persistent, (task, "should be released")
     if task.state is FAILED or task.state is CANCELLED:
-        assert task.error is not None and not task.retained, task
-    else:
-        assert not task.forgotten, task
-    if task.state is FAILED or task.state is CANCELLED:
+        assert task.error is not None, task
         assert all(obj.state is not OBJ_UNFINISHED for obj in task.outputs), task
 
 
@@ -226,9 +242,9 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
 def _check_governor(graph: Graph, governor: Governor) -> None:
     demand = dict.fromkeys(governor.total, 0)
     work = follow_work = 0
-    books = [(task.shape, task.lease, task.load) for task in governor.assigned]
-    for shape, lease, load in [*books, *governor.stopping.values()]:
-        if lease is Lease.FOLLOWER:
+    books = [(task.shape, task.placement, task.load) for task in governor.assigned]
+    for shape, placement, load in [*books, *governor.stopping.values()]:
+        if placement is FOLLOWER:
             follow_work += load
         else:
             work += load
@@ -269,7 +285,7 @@ def check_idle(core: ServerCore) -> None:
         assert not governor.objects and not governor.sessions, governor
         assert not governor.dropping, (governor, governor.dropping)
         assert governor.work == governor.follow_work == 0 and not any(governor.demand.values()), governor
-        assert not any(task.queued for _, task in governor.parked), governor
+        assert not any(task.placement is QUEUED for _, task in governor.parked), governor
     for client in graph.clients.values():
         assert not client.sessions and not client.gathering, client
     assert not state.stops

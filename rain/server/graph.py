@@ -7,8 +7,8 @@ together with what they count, and refuse a change of state that the tables of `
 change leads to (news, messages, other tasks) is the core's business.
 
 **A task** is *unsettled* until it is finished, failed or cancelled. `pending` counts its distinct inputs that are not
-finished. It is assigned to at most one governor, where it either counts as demand (`Lease.DEMAND`: it could run) or
-follows tasks of the same governor whose outputs it waits for (`Lease.FOLLOWER`).
+finished. It is assigned to at most one governor, where it either counts as demand (`Placement.DEMAND`: it could run)
+or follows tasks of the same governor whose outputs it waits for (`Placement.FOLLOWER`).
 
 **An object** is *needed* while it is kept or an unsettled task has it as an input; failed tasks hold their inputs too,
 so that they can be run again. A finished object that is not needed is removed at once (constants stay: they can be
@@ -27,7 +27,19 @@ from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.state_tables import StateTable
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
-from rain.server.records import Client, Governor, Lease, Object, ReplicaState, ResourceRequest, Session, Task
+from rain.server.records import (
+    DEMAND,
+    FOLLOWER,
+    UNPLACED,
+    Client,
+    Governor,
+    Object,
+    ReplicaState,
+    ResourceRequest,
+    Session,
+    Task,
+)
+from rain.server.states import Placement
 
 _TABLES: tuple[StateTable[Any], ...] = (TASKS, DATA_OBJECTS)
 _NEXT = {id(state): frozenset(map(id, table.after(state))) for table in _TABLES for state in table.kind}
@@ -122,46 +134,46 @@ class Graph:
         task.load = governor.load_of(task.shape, task.kind.us)
         governor.assigned[task] = None
         if task.pending:
-            task.lease = Lease.FOLLOWER
+            task.placement = FOLLOWER
             governor.follow_work += task.load
         else:
-            task.lease = Lease.DEMAND
+            task.placement = DEMAND
             _book(governor, task.shape, task.load, 1)
 
     def promote(self, task: Task) -> None:
         """A follower's inputs are all there."""
         governor = task.governor
-        if governor is not None and task.lease is Lease.FOLLOWER:
+        if governor is not None and task.placement is FOLLOWER:
             governor.follow_work -= task.load
-            task.lease = Lease.DEMAND
+            task.placement = DEMAND
             _book(governor, task.shape, task.load, 1)
 
     def demote(self, task: Task) -> None:
         """An input of an assigned task is gone: it takes no room from those that make it again."""
         governor = task.governor
-        if governor is not None and task.lease is Lease.DEMAND:
+        if governor is not None and task.placement is DEMAND:
             _book(governor, task.shape, task.load, -1)
-            task.lease = Lease.FOLLOWER
+            task.placement = FOLLOWER
             governor.follow_work += task.load
 
     def unassign(self, task: Task) -> None:
         """Take a task out of its governor's books: nothing of it runs there."""
         governor = task.governor
         assert governor is not None
-        _unbook(governor, task.shape, task.lease, task.load)
+        _unbook(governor, task.shape, task.placement, task.load)
         self._leave(task, governor)
 
     def stop(self, task: Task) -> None:
         """A task is told to end: it is assigned no more, but uses its resources until `stopped`."""
         governor = task.governor
         assert governor is not None
-        governor.stopping[(task.id, task.attempt)] = (task.shape, task.lease, task.load)
+        governor.stopping[(task.id, task.attempt)] = (task.shape, task.placement, task.load)
         self._leave(task, governor)
 
     def _leave(self, task: Task, governor: Governor) -> None:
         del governor.assigned[task]
         task.governor = None
-        task.lease = Lease.NONE
+        task.placement = UNPLACED
         task.load = 0
 
     def stopped(self, governor: Governor, id: ID, attempt: int) -> bool:
@@ -193,8 +205,8 @@ def _book(governor: Governor, shape: ResourceRequest, load: int, sign: int) -> N
     governor.work += sign * load
 
 
-def _unbook(governor: Governor, shape: ResourceRequest, lease: Lease, load: int) -> None:
-    if lease is Lease.FOLLOWER:
+def _unbook(governor: Governor, shape: ResourceRequest, placement: Placement, load: int) -> None:
+    if placement is FOLLOWER:
         governor.follow_work -= load
     else:
         _book(governor, shape, load, -1)

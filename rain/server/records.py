@@ -19,7 +19,12 @@ from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSp
 from rain.common.state_tables import states
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.environments import Environments
+from rain.server.states import PLACEMENTS, RETENTIONS, Placement, Retention
 
+UNPLACED, DELAYED, QUEUED = Placement.UNPLACED, Placement.DELAYED, Placement.QUEUED
+FOLLOWER, DEMAND = Placement.FOLLOWER, Placement.DEMAND
+FIRST_RUN, RETAINED, RECOMPUTING = Retention.FIRST_RUN, Retention.RETAINED, Retention.RECOMPUTING
+RELEASED, FORGOTTEN = Retention.RELEASED, Retention.FORGOTTEN
 WAITING, READY, RUNNING = TaskState.WAITING, TaskState.READY, TaskState.RUNNING
 FINISHED, FAILED, CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
 OBJ_UNFINISHED, OBJ_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
@@ -42,14 +47,6 @@ SHARES_MAX = 1024
 def to_units(amount: float) -> int:
     """A resource's amount in whole units; what is asked for is never rounded to nothing."""
     return max(1, round(min(amount, AMOUNT_MAX) * UNITS)) if amount > 0 else 0
-
-
-class Lease(enum.IntEnum):
-    """What an assigned task is for its governor's books."""
-
-    NONE = 0
-    FOLLOWER = 1  # waits for tasks of the same governor
-    DEMAND = 2  # could run, or runs
 
 
 class ReplicaState(enum.IntEnum):
@@ -112,7 +109,7 @@ class DurationEstimate:
         self.us += (measured - self.us) // min(self.count, 8)
 
 
-@states(state=TASKS)
+@states(state=TASKS, placement=PLACEMENTS, retention=RETENTIONS)
 class Task:
     """One submitted task.
 
@@ -132,40 +129,30 @@ class Task:
         What it adds to its governor's `work` (microseconds of one cpu).
     governor : Governor or None
         Where it is assigned.
-    queued : bool
-        Whether the scheduler has it in a heap (perhaps in vain: entries of tasks that are not ready are skipped).
-    delayed : bool
-        Whether the core waits a while before it queues it.
-    forgotten : bool
-        Failed or cancelled, and not to be retried: it holds its inputs no more.
-    again : bool
-        Finished once, and runs only to make lost outputs again.
-    retained : bool
-        Finished, and kept for lineage.
+    placement : Placement
+        Where it is on its way to a governor.
+    retention : Retention
+        What this record is kept for.
     news : bool
         Whether the client is to be told of it at the end of the turn.
     """
 
     __slots__ = (
-        "again",
         "attempt",
-        "delayed",
         "error",
-        "forgotten",
         "governor",
         "id",
         "info",
         "inputs",
         "kind",
-        "lease",
         "load",
         "news",
         "order",
         "outputs",
         "pending",
-        "queued",
+        "placement",
         "rank",
-        "retained",
+        "retention",
         "session",
         "shape",
         "spec",
@@ -193,15 +180,11 @@ class Task:
         self.order = 0
         self.attempt = 0
         self.governor: Governor | None = None
-        self.lease = Lease.NONE
+        self.placement = UNPLACED
+        self.retention = FIRST_RUN
         self.load = 0
         self.info: TaskInfo | None = None
         self.error: TaskError | None = None
-        self.queued = False
-        self.delayed = False
-        self.forgotten = False
-        self.again = False
-        self.retained = False
         self.news = False
 
     @property
@@ -520,14 +503,15 @@ class Governor:
     Attributes
     ----------
     total, demand : dict of str to int
-        Units that it has, and that tasks with `Lease.DEMAND` or in `stopping` ask for (more than it has: work ahead).
+        Units that it has, and that tasks of `Placement.DEMAND` or in `stopping` ask for (more than it has: work
+        ahead).
     cpus : float
         At least 1, to measure work by.
     work, follow_work : int
-        Estimated microseconds of one cpu that its tasks of `Lease.DEMAND` and of `Lease.FOLLOWER` take.
+        Estimated microseconds of one cpu that its tasks of `Placement.DEMAND` and of `Placement.FOLLOWER` take.
     assigned : dict of Task to None
         In the order of assignment.
-    stopping : dict of (ID, int) to (ResourceRequest, Lease, int)
+    stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
         Attempts that were told to end and have not yet; they use their resources until then.
     objects : dict of Object to (ReplicaState or LocalFile)
     dropping : dict of ID to int
@@ -585,7 +569,7 @@ class Governor:
         self.work = 0
         self.follow_work = 0
         self.assigned: dict[Task, None] = {}
-        self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Lease, int]] = {}
+        self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Placement, int]] = {}
         self.objects: dict[Object, ReplicaState | LocalFile] = {}
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}

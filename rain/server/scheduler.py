@@ -38,12 +38,13 @@ from collections.abc import Iterator
 from rain.common.limits import AHEAD_S
 from rain.server.graph import Graph
 from rain.server.records import (
+    DEMAND,
     OBJ_FINISHED,
     OBJ_UNFINISHED,
+    QUEUED,
     READY,
     WAITING,
     Governor,
-    Lease,
     Object,
     ReplicaState,
     ResourceRequest,
@@ -139,13 +140,11 @@ class Scheduler:
     # -- queues ---------------------------------------------------------------------------------
 
     def push(self, task: Task) -> None:
-        """Queue a ready task, unless it is queued."""
-        if not task.queued:
-            task.queued = True
-            shape = task.shape
-            if not shape.heap:
-                self._active[shape] = None
-            heapq.heappush(shape.heap, (urgency(task), task))
+        """Queue a ready task. Entries of tasks that leave the queue otherwise are skipped later."""
+        shape = task.shape
+        if not shape.heap:
+            self._active[shape] = None
+        heapq.heappush(shape.heap, (urgency(task), task))
 
     def forget_shape(self, shape: ResourceRequest) -> None:
         """Its session ended."""
@@ -155,8 +154,7 @@ class Scheduler:
     def forget_governor(self, governor: Governor) -> None:
         """It is lost: what was parked there is queued again."""
         for _, task in governor.parked:
-            task.queued = False
-            if task.state is READY and task.governor is None:
+            if task.placement is QUEUED:
                 self.push(task)
         governor.parked.clear()
 
@@ -171,8 +169,7 @@ class Scheduler:
                 shape.placeable = any(governor.can_hold(shape) for governor in governors)
             if not shape.placeable:
                 for _, task in sorted(shape.heap, key=_key):
-                    task.queued = False
-                    if task.state is READY and task.governor is None:
+                    if task.placement is QUEUED:
                         found.append(task)
                 self.forget_shape(shape)
         return found
@@ -200,9 +197,7 @@ class Scheduler:
             key, index, shape = heads[0]
             heap = shape.heap
             task = heap[0][1]
-            if task.state is not READY or task.governor is not None:
-                task.queued = False
-            else:
+            if task.placement is QUEUED:
                 governor, has_room = self._place(task, key)
                 if governor is None:
                     heapq.heappop(heads)
@@ -211,7 +206,6 @@ class Scheduler:
                     continue
                 shape.blocked_since = None
                 if has_room:
-                    task.queued = False
                     for other_key, other in blocked:
                         if other_key < key and other.blocked_since is None:
                             other.blocked_since = now
@@ -315,14 +309,12 @@ class Scheduler:
         while parked and len(aside) < PARKED_LOOK:
             entry = heapq.heappop(parked)
             key, task = entry
-            if task.state is not READY or task.governor is not None:
-                task.queued = False
+            if task.placement is not QUEUED:
                 continue
             chosen = self._unpark(task, key, governor)
             if chosen is None:
                 aside.append(entry)
             else:
-                task.queued = False
                 yield task, chosen
         for entry in aside:
             heapq.heappush(parked, entry)
@@ -439,7 +431,7 @@ def _takeable(victim: Governor, thief: Governor) -> list[Task]:
     enough = demand - (demand - total[scarce]) / 2
     tasks: list[Task] = []
     for task, _ in zip(reversed(victim.assigned), range(victim.tasks_max), strict=False):
-        if task.state is not READY or task.pending or task.lease is not Lease.DEMAND:
+        if task.state is not READY or task.pending or task.placement is not DEMAND:
             continue
         units = next((units for name, units in task.shape.needs if name == scarce), 0)
         # What is left must keep the victim busy; and the task must not be drawn back there by its inputs.

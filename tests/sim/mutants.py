@@ -65,14 +65,14 @@ MUTANTS = [
     _server(
         "followers stay where nothing is made",
         "lifecycle.settle",
-        "if consumer.governor is governor and consumer.lease is Lease.FOLLOWER:",
+        "if consumer.governor is governor and consumer.placement is FOLLOWER:",
         "if False:",
     ),
     _server(
         "lineage is forgotten",
         "objects",
-        "    if any(map(required, task.outputs)):\n        task.retained",
-        "    if False:\n        task.retained",
+        "    if any(map(required, task.outputs)):\n        task.retention",
+        "    if False:\n        task.retention",
     ),
     _server(
         "consumers of a lost object are not held back",

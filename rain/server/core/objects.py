@@ -9,19 +9,27 @@ Chains of tasks may be as long as memory allows, so nothing here recurses.
 
 from __future__ import annotations
 
+import heapq
+
 from rain.common.limits import HISTORY_BYTES_MAX
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.sizes import spec_bytes
 from rain.server.core.state import State
 from rain.server.records import (
+    DELAYED,
     FINISHED,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
+    QUEUED,
     READY,
+    RECOMPUTING,
+    RELEASED,
     RELEASED_OBJECT,
     RELEASED_TASK,
+    RETAINED,
+    UNPLACED,
     WAITING,
     Governor,
     Object,
@@ -52,13 +60,23 @@ def wake(state: State, obj: Object) -> None:
             make_ready(state, task)
 
 
-def make_ready(state: State, task: Task) -> None:
-    """All inputs of an unassigned task are finished: queue it."""
+def make_ready(state: State, task: Task, delay: float = 0.0) -> None:
+    """All inputs of an unassigned task are finished: queue it, now or `delay` seconds later."""
     if task.state is not READY:
         state.set_task(task, READY)
-    if not task.delayed:
+    if delay:
+        task.placement = DELAYED
+        heapq.heappush(state.delayed, (state.now + delay, task.order, task))
+    else:
+        task.placement = QUEUED
         state.scheduler.push(task)
     state.schedule_due = True
+
+
+def leave_queue(task: Task) -> None:
+    """An unassigned task cannot run now: if it was queued or delayed, it is so no more."""
+    if task.placement is QUEUED or task.placement is DELAYED:
+        task.placement = UNPLACED
 
 
 def drop_copies(state: State, obj: Object) -> None:
@@ -106,7 +124,7 @@ def not_needed(state: State, obj: Object) -> None:
             _remove(state, obj)
     elif obj.state is OBJ_UNFINISHED:
         producer = obj.producer
-        if producer is not None and producer.again:
+        if producer is not None and producer.retention is RECOMPUTING:
             abandon(state, producer)
 
 
@@ -186,11 +204,12 @@ def required(obj: Object) -> bool:
 def retain_or_release(state: State, task: Task) -> None:
     """Judge a task that just finished, before its inputs are released."""
     if any(map(required, task.outputs)):
-        task.retained = True
+        task.retention = RETAINED
         for obj in task.inputs:
             if not obj.stays:
                 obj.lineage += 1
     else:
+        task.retention = RELEASED
         _forget(task)
 
 
@@ -199,9 +218,9 @@ def review(state: State, task: Task) -> None:
     stack = [task]
     while stack:
         task = stack.pop()
-        if not task.retained or any(map(required, task.outputs)):
+        if task.retention is not RETAINED or any(map(required, task.outputs)):
             continue
-        task.retained = False
+        task.retention = RELEASED
         _forget(task)
         for obj in task.inputs:
             if obj.stays:
@@ -262,11 +281,11 @@ def abandon(state: State, task: Task) -> None:
     stack = [task]
     while stack:
         task = stack.pop()
-        if not task.again or task.governor is not None:
+        if task.retention is not RECOMPUTING or task.governor is not None:
             continue
         if any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
             continue
-        task.again = False
+        leave_queue(task)
         state.set_task(task, FINISHED)
         for obj in task.outputs:
             if obj.state is OBJ_UNFINISHED:
@@ -278,7 +297,7 @@ def abandon(state: State, task: Task) -> None:
             obj.needs -= 1
             obj.remove_consumer(task)
             if obj.state is OBJ_UNFINISHED:
-                if obj.producer is not None and obj.producer.again:
+                if obj.producer is not None and obj.producer.retention is RECOMPUTING:
                     stack.append(obj.producer)
             elif not obj.needed:
                 not_needed(state, obj)

@@ -14,6 +14,7 @@ from rain.common.protocol.messages import (
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
+from rain.server.core.objects import leave_queue
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
@@ -140,6 +141,7 @@ def _wind_up(state: State, session: Session) -> None:
         if task.unsettled:
             # Those that are assigned stay in their governor's books until it confirms the end of the session.
             graph.set_task_state(task, CANCELLED)
+            leave_queue(task)
     for obj in session.objects.values():
         for governor in obj.sites:
             del governor.objects[obj]

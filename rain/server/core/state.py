@@ -8,7 +8,7 @@ from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovern
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
-from rain.server.records import Client, Governor, Object, Reading, Session, Task
+from rain.server.records import FORGOTTEN, Client, Governor, Object, Reading, Session, Task
 from rain.server.scheduler import Scheduler
 
 NO_VALUES: dict[str, Any] = {}
@@ -167,4 +167,4 @@ def internal(error: Exception) -> str:
 
 def task_update(task: Task) -> TaskUpdate:
     """The present state of a task, for its client."""
-    return TaskUpdate(task.id, task.state, task.info, task.error, task.forgotten)
+    return TaskUpdate(task.id, task.state, task.info, task.error, task.retention is FORGOTTEN)

@@ -6,6 +6,7 @@ import pytest
 
 from rain.common.ids import ID
 from rain.common.protocol import messages as m
+from rain.common.spec import TaskInfo
 from tests.unit.server.rig import Rig
 
 
@@ -190,3 +191,26 @@ def test_passing_arguments_of_a_cancelled_task_are_gone() -> None:
     )
     rig.ask(m.Cancel, rig.session, [task.id])
     assert "is gone" in rig.ask(m.Retry, rig.session, [task.id]).message
+
+
+def test_a_task_that_failed_when_it_made_a_lost_output_again_makes_it_again_when_retried() -> None:
+    rig = Rig()
+    rig.governor("g1")
+    two = rig.task(outputs=2)
+    small, large = two.outputs
+    rig.submit(two, keep=[small, large])
+    rig.turn()
+    outputs = [rig.output(small, "g1", False, b"result"), rig.output(large, "g1", True, b"")]
+    rig.says("g1", m.Finished([m.TaskResult(two.id, 1, TaskInfo(duration=0.01), outputs)]))
+    rig.turn()
+    rig.governor("g2")
+    rig.gone("g1")
+    rig.turn()
+    assert states(rig, two, small, large) == ["ready", "finished", "unfinished"]
+    rig.fail(two)
+    rig.turn()
+    assert states(rig, two, small, large) == ["failed", "finished", "failed"]
+    assert isinstance(rig.ask(m.Retry, rig.session, [two.id]), m.Done)
+    rig.turn()
+    rig.finish(two, large=True)
+    assert states(rig, two, small, large) == ["finished"] * 3

@@ -178,7 +178,6 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
 
 
 def _commit(state: State, task: Task, governor: Governor, result: TaskResult) -> None:
-    task.again = False
     task.error = None
     state.set_task(task, FINISHED)
     info = result.info

@@ -1,6 +1,6 @@
 """What is lost with a governor, and how it comes back: attempts go again, needed objects are made again.
 
-A lost object that is wanted becomes unfinished, and the finished task that made it waits to run `again`; where that
+A lost object that is wanted becomes unfinished, and the finished task that made it waits to run again; where that
 task's inputs are gone too, so do the tasks behind it. Consumers that are assigned to other governors stay there: they
 may have their copy already. If they have not, the governor says so (`InputsMissing`) and they wait like all others.
 """
@@ -13,11 +13,12 @@ from rain.common.limits import CRASHES_MAX
 from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
 from rain.server.core.lifecycle.settle import back, dependency_error, fail, settle_as
-from rain.server.core.objects import drop_copies, drop_refused, fail_object, make_ready, used_at, wanted
+from rain.server.core.objects import drop_copies, drop_refused, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
 from rain.server.records import (
     CANCELLED,
+    DELAYED,
     FAILED,
     FINISHED,
     OBJ_FAILED,
@@ -25,6 +26,7 @@ from rain.server.records import (
     OBJ_REMOVED,
     OBJ_UNFINISHED,
     READY,
+    RECOMPUTING,
     RUNNING,
     WAITING,
     Governor,
@@ -48,8 +50,8 @@ def remake(state: State, task: Task) -> None:
         task = stack.pop()
         if task.state is not FINISHED:
             continue
-        task.again = True
-        missing = _take_inputs_again(state, task)
+        task.retention = RECOMPUTING
+        missing = _take_inputs_again(state, task, True)
         state.set_task(task, WAITING)
         if task.runs_once:
             text = (
@@ -76,14 +78,14 @@ def revive(state: State, tasks: list[Task]) -> None:
                 drop_refused(state, obj)
                 state.set_object(obj, OBJ_UNFINISHED)
             else:
-                task.again = True  # it had finished once, and failed when it was to make others again
+                task.retention = RECOMPUTING  # it had finished once, and failed when it was to make others again
         state.set_task(task, WAITING)
     for task in tasks:
         if task.state is not WAITING:
             continue  # an input of it could not be made after all
         for obj in task.inputs if task in held else ():
             obj.needs -= 1  # it held them while it was failed; now it is counted as a user
-        missing = _take_inputs_again(state, task)
+        missing = _take_inputs_again(state, task, False)
         if _goes_on(state, task, missing):
             for obj in missing:
                 if obj.producer is not None:
@@ -113,12 +115,12 @@ def _cannot_be_made(obj: Object) -> bool:
     return producer.state is FAILED or producer.state is CANCELLED
 
 
-def _take_inputs_again(state: State, task: Task) -> list[Object]:
+def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Object]:
     """Count the task among its inputs' users; returns the inputs that have to be made again."""
     missing = []
     for obj in task.inputs:
         obj.needs += 1
-        if task.retained and not obj.stays:
+        if was_retained and not obj.stays:
             obj.lineage -= 1
         if obj.constant:
             continue
@@ -129,7 +131,6 @@ def _take_inputs_again(state: State, task: Task) -> list[Object]:
             else:
                 state.set_object(obj, OBJ_UNFINISHED)
                 state.set_object(obj, OBJ_FINISHED)
-    task.retained = False
     return missing
 
 
@@ -146,6 +147,7 @@ def lose(state: State, obj: Object) -> None:
         task.pending += 1
         if task.governor is None:
             if task.state is READY:
+                leave_queue(task)
                 state.set_task(task, WAITING)
         elif task.state is not RUNNING:
             state.graph.demote(task)
@@ -252,10 +254,7 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
             text = f"An input of task {task.title} cannot be had on governor {governor.id}: {message.reason}"
             fail(state, task, TaskError("input", text))
             continue
-        if delay and not task.delayed:
-            task.delayed = True
-            heapq.heappush(state.delayed, (state.now + delay, task.order, task))
-        back(state, task, governor)
+        back(state, task, governor, delay)
 
 
 def _missed(state: State, governor: Governor, obj: Object) -> int:
@@ -284,10 +283,8 @@ def wake_delayed(state: State) -> None:
     delayed = state.delayed
     while delayed and delayed[0][0] <= state.now:
         task = heapq.heappop(delayed)[2]
-        if task.delayed:
-            task.delayed = False
-            if task.state is READY and task.governor is None:
-                make_ready(state, task)
+        if task.placement is DELAYED:
+            make_ready(state, task)
 
 
 def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None:
@@ -302,7 +299,7 @@ def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None
 def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str) -> None:
     """Something damages an object each time that it is made: do not go on for ever."""
     producer = obj.producer
-    if obj.state is not OBJ_UNFINISHED or producer is None or not producer.again:
+    if obj.state is not OBJ_UNFINISHED or producer is None or producer.retention is not RECOMPUTING:
         return
     session, number = obj.session, obj.id[1]
     count = session.misses[number] = session.misses.get(number, 0) + 1

@@ -13,7 +13,7 @@ from rain.server.core.lifecycle.submit import Cut, Refused, check_objects, disca
 from rain.server.core.modules import renew
 from rain.server.core.objects import drop_refused, gone, let_go
 from rain.server.core.state import State
-from rain.server.records import CANCELLED, FAILED, OBJ_FAILED, Client, Object, Session, Task
+from rain.server.records import CANCELLED, FAILED, FORGOTTEN, OBJ_FAILED, Client, Object, Session, Task
 
 
 def retry(state: State, client: Client, session: Session, message: Retry, trouble: str = "") -> None:
@@ -57,8 +57,8 @@ def forget(state: State, client: Client, session: Session, message: Forget) -> N
         ):
             chosen[task] = None
     for task in chosen:
-        if not task.forgotten:
-            task.forgotten = True
+        if task.retention is not FORGOTTEN:
+            task.retention = FORGOTTEN
             if task.state is FAILED:
                 let_go(state, task)
                 for obj in task.outputs:
@@ -101,7 +101,7 @@ def _chosen(session: Session, ids: list[ID] | None) -> dict[Task, None]:
 
 def _follows(task: Task) -> bool:
     """Whether it runs again when what it needs does: not what somebody cancelled by its name."""
-    if task.forgotten:
+    if task.retention is FORGOTTEN:
         return False
     if task.state is CANCELLED:
         return task.error is not None and task.error.cause is not None and not any(map(gone, task.inputs))
@@ -110,7 +110,7 @@ def _follows(task: Task) -> bool:
 
 def _check_retried(task: Task) -> None:
     advice = "make and submit it anew"
-    if task.forgotten:
+    if task.retention is FORGOTTEN:
         raise Refused(
             f"task {task.title} cannot be retried: it was forgotten, and what was held for it was let go; {advice}"
         )

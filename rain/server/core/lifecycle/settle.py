@@ -9,16 +9,18 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.states import TaskState
-from rain.server.core.objects import abandon, fail_object, make_ready, not_needed, release_inputs, wanted
+from rain.server.core.objects import abandon, fail_object, leave_queue, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
 from rain.server.records import (
     CANCELLED,
     FAILED,
     FINISHED,
+    FIRST_RUN,
+    FOLLOWER,
     OBJ_UNFINISHED,
+    RECOMPUTING,
     WAITING,
     Governor,
-    Lease,
     Task,
 )
 
@@ -43,22 +45,22 @@ def withdraw_followers(state: State, task: Task, governor: Governor) -> None:
             if obj.state is not OBJ_UNFINISHED:
                 continue
             for consumer in obj.waiting():
-                if consumer.governor is governor and consumer.lease is Lease.FOLLOWER:
+                if consumer.governor is governor and consumer.placement is FOLLOWER:
                     withdraw(state, consumer)
                     if consumer.state is not WAITING:
                         state.set_task(consumer, WAITING)
                     stack.append(consumer)
 
 
-def back(state: State, task: Task, governor: Governor) -> None:
-    """A task that is no longer assigned to `governor` waits again, or is ready again."""
+def back(state: State, task: Task, governor: Governor, delay: float = 0.0) -> None:
+    """A task that is no longer assigned to `governor` waits again, or is ready again (after `delay` seconds)."""
     withdraw_followers(state, task, governor)
-    if task.again:
+    if task.retention is RECOMPUTING:
         abandon(state, task)
         if task.state is FINISHED:
             return
     if not task.pending:
-        make_ready(state, task)
+        make_ready(state, task, delay)
     elif task.state is not WAITING:
         state.set_task(task, WAITING)
 
@@ -120,8 +122,9 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         task.info = TaskInfo(error=error.message, attempts=attempts)
     else:
         task.info = msgspec.structs.replace(task.info, error=error.message)
-    task.again = False
-    task.delayed = False
+    leave_queue(task)
+    if task.retention is RECOMPUTING:
+        task.retention = FIRST_RUN
     state.set_task(task, to)
     state.happened(
         "TaskFinished", task.id[0], task.id[1], {"state": to.value, "error": error.message[:QUOTED_CHARS_MAX]}

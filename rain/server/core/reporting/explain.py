@@ -6,6 +6,7 @@ from rain.server.core.state import State
 from rain.server.graph import Graph
 from rain.server.records import (
     CANCELLED,
+    DELAYED,
     FAILED,
     FINISHED,
     OBJ_UNFINISHED,
@@ -65,7 +66,7 @@ def explain_task(state: State, task: Task) -> str:
             f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
             f"it starts there when its inputs have arrived and {asked(task.shape)} are free.{tries}"
         )
-    if task.delayed:
+    if task.placement is DELAYED:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
     return f"Task {task.title} is ready: all its inputs are there. {_room(state.graph, task)}{tries}"
 

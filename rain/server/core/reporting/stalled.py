@@ -6,7 +6,7 @@ from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionNews
 from rain.server.core.reporting.explain import asked, no_governor
 from rain.server.core.state import State
-from rain.server.records import READY, RUNNING, WAITING, Session
+from rain.server.records import QUEUED, READY, RUNNING, WAITING, Session
 
 _LEFT = (WAITING, READY, RUNNING)
 
@@ -56,7 +56,7 @@ def _none_fits(state: State, session: Session) -> str:
         return ""
     example = None
     for shape in session.shapes.values():
-        task = next((task for _, task in shape.heap if task.state is READY and task.governor is None), None)
+        task = next((task for _, task in shape.heap if task.placement is QUEUED), None)
         if task is None:
             continue
         if any(governor.can_hold(shape) for governor in here):
