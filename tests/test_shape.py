@@ -23,7 +23,6 @@ LONG = {
     # One table of all messages is easier to read than its pieces.
     "rain/common/protocol/messages.py",
     # To be divided.
-    "rain/common",
     "rain/client/client.py",
     "rain/client/operations/session_operations.py",
     "rain/client/remote.py",

@@ -20,9 +20,9 @@ from rain.client.operations.session_operations import End, Item, checked, update
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.report import stall
 from rain.client.session import Session
-from rain.common import display_hooks
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
+from rain.common.jupyter import display_hooks
 from rain.common.limits import ECHO_FLUSH_S
 from rain.common.protocol.address import SERVER_PORT, format_address, http_url, is_loopback, parse_address
 from rain.common.protocol.messages import (

@@ -13,10 +13,10 @@ from rain.client.functions.pickling import collect
 from rain.client.io_spec import check_label
 from rain.client.operations.constant_values import Value, encoded, gathered
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
-from rain.common import display_hooks
 from rain.common.attributes import check_size_hint, check_user
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.jupyter import display_hooks
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataObjectState, DataType
 from rain.objects.content_types.registry import check_content_type

@@ -32,10 +32,10 @@ from rain.client.operations.constant_values import encoded
 from rain.client.options import NAMES, Options
 from rain.client.task import Task, as_object, check_labels
 from rain.common.errors import RainException
+from rain.common.jupyter.tracebacks import shorten
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
 from rain.common.states import DataType
 from rain.common.task_configs import PYTHON, PyConfig, SourceText
-from rain.common.tracebacks import shorten
 from rain.objects.content_types.registry import check_content_type, merge_content_types
 
 if TYPE_CHECKING:

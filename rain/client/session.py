@@ -26,8 +26,8 @@ from rain.client.report.progress import with_bar
 from rain.client.report.refused import fetch_refused
 from rain.client.report.stall import Stall
 from rain.client.task import Task
-from rain.common import display_hooks
 from rain.common.errors import RainException, SessionException
+from rain.common.jupyter import display_hooks
 
 if TYPE_CHECKING:
     from rain.client.client import Client

@@ -16,9 +16,9 @@ from rain.client.functions.pickling import collect
 from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.client.options import Options
-from rain.common import display_hooks
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.jupyter import display_hooks
 from rain.common.labeled_list import LabeledList
 from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec, TaskSpecInput
 from rain.common.states import TaskState

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rain.common.tracebacks import rendered
+from rain.common.jupyter.tracebacks import rendered
 
 
 class RainException(Exception):

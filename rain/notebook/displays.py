@@ -23,8 +23,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from rain.client.report import failures
-from rain.common import display_hooks
 from rain.common.errors import RainException
+from rain.common.jupyter import display_hooks
 
 if TYPE_CHECKING:
     from rain.client.client import Client

@@ -6,8 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from rain.common import display_hooks
 from rain.common.errors import RainException
+from rain.common.jupyter import display_hooks
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataType
 from rain.objects import dirtree, memory

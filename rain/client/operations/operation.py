@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from rain.common.errors import RainException
-from rain.common.tracebacks import shorten
+from rain.common.jupyter.tracebacks import shorten
 
 T = TypeVar("T")
 Operation: TypeAlias = Generator["Future[Any]", Any, T]

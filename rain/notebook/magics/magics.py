@@ -20,7 +20,7 @@ from IPython.core.magic import (
 
 from rain.client.active_session import get_active_session
 from rain.common.errors import RainException
-from rain.common.tracebacks import shorten
+from rain.common.jupyter.tracebacks import shorten
 from rain.notebook.magics import api
 from rain.notebook.magics.cell import run_cell, run_cell_async
 from rain.notebook.magics.cell_source import Cell
