@@ -1,0 +1,1 @@
+"""Executors: the processes that run user code, Python tasks and programs."""

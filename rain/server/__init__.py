@@ -1,0 +1,1 @@
+"""The server: holds the graph, and decides which task runs where."""
