@@ -2,71 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from rain import Client, Session
-
-GUARD_S = 20.0
-"""How long tests wait for what should come at once; only a broken system takes that long."""
-
-
-def until(condition: Callable[[], object], what: str, guard_s: float = GUARD_S) -> None:
-    """Return as soon as `condition()` holds.
-
-    Raises
-    ------
-    AssertionError
-        If it does not within `guard_s` seconds.
-    """
-    deadline = time.monotonic() + guard_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {guard_s} s: {what}"
-        time.sleep(0.01)
-
-
-@dataclass
-class Marked:
-    """Finds all processes that descend from this one, wherever they have gone, by a mark in their environment."""
-
-    mark: str = field(default_factory=lambda: f"TEST_MARK_{uuid.uuid4().hex}")
-
-    def processes(self) -> list[psutil.Process]:
-        """Those that live."""
-        needle = self.mark.encode() + b"="
-        found = []
-        for pid in psutil.pids():
-            try:
-                if needle in Path(f"/proc/{pid}/environ").read_bytes() and pid != os.getpid():
-                    process = psutil.Process(pid)
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
-            except (OSError, psutil.Error):
-                continue
-        return found
-
-    def named(self, name: str) -> list[psutil.Process]:
-        """Those called `name` (``rain-server``, ``rain-governor``, ``sleep``), oldest first."""
-        found = []
-        for process in self.processes():
-            try:
-                if process.name() == name:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return sorted(found, key=lambda process: process.pid)
-
-    def guardian(self) -> psutil.Process:
-        """The process that this one's cluster is started and ended by."""
-        (found,) = (process for process in self.processes() if process.ppid() == os.getpid())
-        return found
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 
 @pytest.fixture

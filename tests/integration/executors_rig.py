@@ -18,8 +18,7 @@ from rain.common.task_configs import PYTHON, FunctionPayload, PyConfig, encode_f
 from rain.governor.pools.python_executors import Executors
 from rain.objects.content_types.codecs import decode_value, encode_value
 from rain.objects.pickling.placeholders import placeholder
-
-DEADLINE_S = 30.0
+from tests.support.waiting import Changes, until_async
 
 
 class Obj:
@@ -45,7 +44,7 @@ class Rig:
         self.batches: list[tuple[int, Results]] = []
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
-        self._news = asyncio.Event()
+        self._changes = Changes()
         self.executors = Executors(
             on_results=self._on_results, on_recalled=self._on_recalled, on_exited=self._on_exited, work_dir=str(folder)
         )
@@ -58,32 +57,21 @@ class Rig:
         self.batches.append((executor_id, message))
         for result in message.results:
             self.results[executor_id, result.id.id] = result
-        self._news.set()
+        self._changes.tell()
 
     def _on_recalled(self, executor_id: int, numbers: list[int]) -> None:
         self.recalled.append((executor_id, numbers))
-        self._news.set()
+        self._changes.tell()
 
     def _on_exited(
         self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
     ) -> None:
         self.exited[executor_id] = (reason, number, stdout, stderr)
-        self._news.set()
+        self._changes.tell()
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         """Wait until something told makes `condition` true; its value."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not (value := condition()):
-                self._news.clear()
-                await self._news.wait()
-        return value
-
-    async def until_polled(self, condition: Callable[[], Any]) -> Any:
-        """Wait for what nobody tells: a shared word, a file, a process."""
-        async with asyncio.timeout(DEADLINE_S):
-            while not (value := condition()):  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-        return value
+        return await self._changes.until(condition)
 
     def start(self, executor_id: int = 1, python: str | None = None, **changes: Any) -> int:
         values: dict[str, Any] = {
@@ -156,7 +144,7 @@ class Rig:
 
     async def running(self, number: int, executor_id: int = 1) -> None:
         """Wait until the executor is on task `number`."""
-        await self.until_polled(lambda: self.executors.seen().get(executor_id) == number)
+        await until_async(lambda: self.executors.seen().get(executor_id) == number)
 
 
 def with_rig(test: Callable[..., Awaitable[None]]) -> Callable[[Path], None]:

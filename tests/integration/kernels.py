@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
-GUARD_S = 60.0
+from tests.support.waiting import GUARD_S
 
 
 @dataclass

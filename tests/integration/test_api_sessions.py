@@ -29,7 +29,7 @@ from rain import (
     remote,
     tasks,
 )
-from tests.integration.conftest import GUARD_S, until
+from tests.support.waiting import GUARD_S, until
 
 CONFIG = """
 [resources]

@@ -37,8 +37,8 @@ from rain import (
     tasks,
 )
 from rain.common.limits import TASK_OUTPUT_BYTES_MAX
-from tests.integration.conftest import until
 from tests.privileges import LENT_IS_SAFE
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 import rain
 from rain import Client, RainException, RainWarning, Session, TaskCancelled, TaskException, TaskState, blob, remote
 from tests.integration.cells import Shell
-from tests.integration.conftest import GUARD_S, until
+from tests.support.waiting import GUARD_S, until
 
 ROOT = str(Path(rain.__file__).parent.parent)
 

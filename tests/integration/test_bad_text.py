@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from rain import Client, OutputDir, RainException, Session, Task, directory, remote, tasks
+from tests.support.waiting import GUARD_S
 
 BAD = "caf\udce9 \ud800"
 GOOD = "caf\\udce9 \\ud800"
-GUARD_S = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rain import Client, RainException, remote
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 
 def test_the_server_in_figures(marked: Marked, tmp_path: Path) -> None:

@@ -43,8 +43,7 @@ from rain.server.core import ServerCore
 from rain.server.core import effects as server_effects
 from rain.server.core import events as server_events
 from rain.server.shell import Server, ServerOptions
-
-GUARD_S = 20.0
+from tests.support.waiting import GUARD_S, until_async
 
 FOREIGN = textwrap.dedent(
     """
@@ -202,12 +201,6 @@ class Cluster:
         except RainException as error:
             return [str(error)]
 
-    async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until something is so."""
-        async with asyncio.timeout(GUARD_S):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-
     async def _transfer(self, id: ID) -> None:
         """Read an object over a data connection."""
         async with asyncio.timeout(GUARD_S):
@@ -239,7 +232,7 @@ class Cluster:
         self.do(self._all_free())
 
     async def _all_free(self) -> None:
-        await self.until(lambda: not any(self.held().values()))
+        await until_async(lambda: not any(self.held().values()))
 
     def held(self) -> dict[str, float]:
         """What is there of tasks."""
@@ -534,7 +527,7 @@ def test_work_without_errors(cluster: Cluster) -> None:
 def test_an_error_in_a_callback(cluster: Cluster, name: str) -> None:
     cluster.plant(name)
     said = cluster.work(foreign_too="foreign_executors" in name)
-    cluster.do(cluster.until(lambda: cluster.raised))  # some callbacks follow the client's departure
+    cluster.do(until_async(lambda: cluster.raised))  # some callbacks follow the client's departure
     cluster.check()
     for text in said:
         assert any(known in text for known in KNOWN), text
@@ -557,7 +550,7 @@ def test_an_error_in_a_callback_that_is_seldom_called(cluster: Cluster, name: st
             if not round_:  # the executors of both kinds are there, and idle
                 cluster.plant(name)
                 cluster.do(lambda: SELDOM[name](cluster) and None)
-                cluster.do(cluster.until(lambda: cluster.raised))
+                cluster.do(until_async(lambda: cluster.raised))
     cluster.check()
 
 
@@ -592,5 +585,5 @@ NOT_MET = {
 def test_an_error_inside(cluster: Cluster, name: str) -> None:
     cluster.plant(name)
     cluster.work(foreign_too=True)
-    cluster.do(cluster.until(lambda: cluster.raised))
+    cluster.do(until_async(lambda: cluster.raised))
     cluster.check()

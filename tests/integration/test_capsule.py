@@ -14,7 +14,7 @@ import rain
 from rain import Client, Input, Output, RainException, Session, blob, directory, remote, tasks
 from rain.capsule.writer import harmless
 from tests.integration.cells import Shell, shell
-from tests.integration.conftest import GUARD_S
+from tests.support.waiting import GUARD_S
 
 __all__ = ["shell"]
 
@@ -94,7 +94,7 @@ def test_a_finished_function_with_its_modules(session: Session, tmp_path: Path) 
     def make(ctx: Any, source: dict, name: str) -> Any:
         import os
 
-        from tests.integration.conftest import GUARD_S
+        from tests.support.waiting import GUARD_S
 
         os.mkdir("tree")
         with open("tree/file", "w") as file:

@@ -32,9 +32,9 @@ from rain.governor.pools.cbor1 import calls, frames, locations, results
 from rain.governor.pools.cbor1_outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.host.thread_limits import THREAD_VARIABLES
+from tests.support.waiting import GUARD_S, Changes
 
 FOLDER = pathlib.Path(__file__).parent.parent / "cbor1_executor"
-GUARD_S = 30.0
 BIG = bytes(range(256)) * (CBOR_MEMORY_BYTES_MAX // 256 + 1)
 
 
@@ -343,7 +343,7 @@ class Rig:
         self.results: dict[ID, TaskResult] = {}
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
-        self._news = asyncio.Event()
+        self._changes = Changes()
         self._number = 0
         self.executors = self.make()
 
@@ -362,23 +362,19 @@ class Rig:
         for result in message.results:
             assert result.id not in self.results
             self.results[result.id] = result
-        self._news.set()
+        self._changes.tell()
 
     def _on_exited(self, executor_id: int, *news: Any) -> None:
         assert executor_id not in self.exited
         self.exited[executor_id] = news[:4]
-        self._news.set()
+        self._changes.tell()
 
     def _tell(self, take: Callable[[Any], None], news: Any) -> None:
         take(news)
-        self._news.set()
+        self._changes.tell()
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(GUARD_S):
-            while not (value := condition()):
-                self._news.clear()
-                await self._news.wait()
-        return value
+        return await self._changes.until(condition)
 
     def start(self, executor_id: int = 1, kind: str = "example", **env: str) -> ExecutorSetup:
         folder = self.folder

@@ -13,10 +13,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +26,8 @@ from rain.common.protocol.messages import ServerInfo
 from rain.host.process import descendants, is_alive
 from rain.net.auth import Credentials
 from rain.processes import connection_files
+from tests.support.waiting import GUARD_S, until
 
-GUARD_S = 30.0
 RAIN = [sys.executable, "-m", "rain"]
 
 
@@ -106,14 +105,6 @@ class Shell:
         address = re.search(r"^server +(\S+),", started.stdout, re.MULTILINE)
         assert address is not None
         return address[1].replace("0.0.0.0", "127.0.0.1")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Poll what gives no event."""
-    deadline = time.monotonic() + GUARD_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ends(pid_or_process: int | subprocess.Popen[str], number: int | None = None) -> None:

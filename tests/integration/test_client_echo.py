@@ -9,7 +9,7 @@ import pytest
 
 from rain import Client, Session, TaskException, remote, tasks
 from rain.client.report import echo
-from tests.integration.conftest import until
+from tests.support.waiting import until
 
 
 class Shown(list[tuple[str, str, str]]):

@@ -21,7 +21,8 @@ from rain.deploy.start import StartOptions, start
 from rain.host.process import is_alive
 from rain.processes import connection_files
 from rain.processes.launching import stop_guardian
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 LIMIT_BYTES = 400 << 20
 

@@ -14,7 +14,8 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 DEMO = Path(__file__).resolve().parents[2] / "tools" / "demo.py"
 

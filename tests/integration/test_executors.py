@@ -29,6 +29,7 @@ from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.content_types.codecs import decode_value
 from rain.objects.files import checksum
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
+from tests.support.waiting import until_async
 
 # Functions of this module are pickled by value: executors need not import it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -57,7 +58,7 @@ async def test_many_tasks_in_few_frames(rig: Rig) -> None:
     assert len(rig.batches) - before < 100
     order = [result.id for _, batch in rig.batches for result in batch.results]
     assert order == sorted(order)
-    await rig.until_polled(lambda: rig.executors.seen() == {1: 0})
+    await until_async(lambda: rig.executors.seen() == {1: 0})
 
 
 @with_rig
@@ -444,8 +445,8 @@ async def test_endless_output_does_not_fill_the_memory(rig: Rig) -> None:
     rig.executors.run(1, [task])
     await rig.running(task.number)
     pid = rig.executors.pid(1)
-    await rig.until_polled(lambda: os.stat(f"/proc/{pid}/fd/1").st_size > 100_000_000)
-    await rig.until_polled(lambda: os.stat(f"/proc/{pid}/fd/1").st_blocks * 512 < 5_000_000)
+    await until_async(lambda: os.stat(f"/proc/{pid}/fd/1").st_size > 100_000_000)
+    await until_async(lambda: os.stat(f"/proc/{pid}/fd/1").st_blocks * 512 < 5_000_000)
     (tail, before), (nothing, _) = rig.executors.read(1, task.number, (0, 0)) or []
     assert len(tail) == TASK_OUTPUT_BYTES_MAX
     assert before > 90_000_000
@@ -470,7 +471,7 @@ async def test_output_is_read_while_the_task_runs(rig: Rig) -> None:
     rig.executors.run(1, [task, following])
     await rig.running(task.number)
     read = rig.executors.read
-    await rig.until_polled(lambda: read(1, task.number, (0, 0)) == [(b"first\n", 0), (b"", 0)])
+    await until_async(lambda: read(1, task.number, (0, 0)) == [(b"first\n", 0), (b"", 0)])
     assert read(1, task.number, (2, 0)) == [(b"rst\n", 2), (b"", 0)]
     assert read(1, task.number, (6, 3)) == [(b"", 6), (b"", 3)]
     assert read(1, following.number, (0, 0)) is None
@@ -789,8 +790,8 @@ async def test_kill_takes_the_whole_family(rig: Rig) -> None:
     rig.start()
     task = rig.task(breed, str(path))
     rig.executors.run(1, [task])
-    await rig.until_polled(lambda: path.exists() and len(path.read_text().split()) == 2)
-    await rig.until_polled(lambda: len(psutil.Process(rig.executors.pid(1)).children(recursive=True)) == 3)
+    await until_async(lambda: path.exists() and len(path.read_text().split()) == 2)
+    await until_async(lambda: len(psutil.Process(rig.executors.pid(1)).children(recursive=True)) == 3)
     family = psutil.Process(rig.executors.pid(1)).children(recursive=True)
     rig.executors.kill(1)
     reason, number, _, _ = await rig.until(lambda: rig.exited.get(1))
@@ -798,7 +799,7 @@ async def test_kill_takes_the_whole_family(rig: Rig) -> None:
     assert "memory" not in reason
     assert number == task.number
     assert not any(process.is_running() for process in family)
-    assert not (rig.folder / "executor-1").exists() or await rig.until_polled(
+    assert not (rig.folder / "executor-1").exists() or await until_async(
         lambda: not (rig.folder / "executor-1").exists()
     )
 
@@ -873,7 +874,7 @@ async def test_memory(rig: Rig) -> None:
     rig.start()
     task = rig.task(hold, str(gate))
     rig.executors.run(1, [task])
-    await rig.until_polled(lambda: rig.executors.memory(1) > 100_000_000)
+    await until_async(lambda: rig.executors.memory(1) > 100_000_000)
     gate.touch()
     await rig.result(task)
     assert rig.executors.memory(99) == 0
@@ -916,7 +917,7 @@ async def test_lost_zygote(rig: Rig) -> None:
     reason, number, _, _ = await rig.until(lambda: rig.exited.get(1))
     assert "forked from" in reason
     assert number == task.number
-    await rig.until_polled(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await until_async(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     rig.start(2)
     assert (await rig.run(noop, executor_id=2)).error is None
 
@@ -959,6 +960,7 @@ def test_nothing_is_left_when_the_governor_dies(tmp_path: Path) -> None:
         "import asyncio, os, pathlib, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.integration.executors_rig import Rig\n"
+        "from tests.support.waiting import until_async\n"
         "def spin(ctx):\n"
         "    while True: pass\n"
         "async def main():\n"
@@ -968,7 +970,7 @@ def test_nothing_is_left_when_the_governor_dies(tmp_path: Path) -> None:
         "    task = rig.task(spin)\n"
         "    rig.executors.run(1, [task])\n"
         "    await rig.running(task.number)\n"
-        "    await rig.until_polled(lambda: rig.executors.pid(2))\n"
+        "    await until_async(lambda: rig.executors.pid(2))\n"
         "    print(rig.executors.pid(1), rig.executors.pid(2), flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"

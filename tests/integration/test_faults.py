@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from rain import Client, RainException, SessionException, TaskException, blob, remote, tasks
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 
 @remote(auto_load=True, auto_encode="json")

@@ -16,8 +16,7 @@ from rain.common.errors import RainException
 from rain.host.process import descendants, start_time
 from rain.processes.launching import LIFELINE, READY, Launch, Program, stop_guardian
 from rain.processes.scratch import Scratch
-
-GUARD_S = 20.0
+from tests.support.waiting import GUARD_S
 
 SLEEPER = """
 import os, sys, time

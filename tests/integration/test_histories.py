@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from rain import Client, Session, Task, TaskCancelled, TaskException, TaskState, blob, remote, tasks
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 
 @remote(auto_load=True, auto_encode="json")

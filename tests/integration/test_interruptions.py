@@ -24,8 +24,8 @@ import rain.client.operations.connection
 from rain import Client, RainWarning, blob, remote, tasks
 from rain.common.limits import DEADLINES, Deadlines
 from rain.net.peer_identity import has_ended, is_known, is_stopped, own_identity
-from tests.integration.conftest import until
 from tests.integration.test_transport import Peer, Server, Word, in_loop, open_client
+from tests.support.waiting import until
 
 TENTH = 0.1
 

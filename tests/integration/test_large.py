@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from rain import Client, InputDir, Output, Session, blob, remote, tasks
-from tests.integration.conftest import Marked
+from tests.support.processes import Marked
 
 MIB = 1 << 20
 

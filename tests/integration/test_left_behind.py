@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,10 @@ from rain.host.process import descendants, parents
 from rain.processes import connection_files
 from rain.processes.launching import Launch, Program
 from tests.integration.test_cli import Shell, ends, runtime_path, shell  # noqa: F401
+from tests.support.waiting import GUARD_S, until
 
-GUARD_S = 20.0
 MEMORY = Path("/dev/shm")
 LARGE = 1 << 20
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Poll what gives no event."""
-    deadline = time.monotonic() + GUARD_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def in_memory(kind: str = "rain-") -> set[Path]:

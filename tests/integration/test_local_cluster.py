@@ -18,8 +18,7 @@ from rain.client.local_cluster import LocalCluster, split_cpus
 from rain.common.errors import RainException
 from rain.host.process import descendants, is_alive
 from rain.processes import connection_files
-
-GUARD_S = 30.0
+from tests.support.waiting import GUARD_S
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("ipykernel")
 
 from tests import snippets
-from tests.integration.conftest import Marked
 from tests.integration.kernels import Kernel, kernel
+from tests.support.processes import Marked
 
 TOUR = Path(__file__).parents[1] / "tour.md"
 

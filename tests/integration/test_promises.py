@@ -16,7 +16,8 @@ import pytest
 
 from rain import Client, blob, remote, tasks
 from rain.common.protocol.address import is_loopback
-from tests.integration.conftest import Marked, until
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 
 @remote(auto_encode="json")

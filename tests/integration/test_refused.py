@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from rain import Output, RainException, Session, TaskException, remote
-from tests.integration.conftest import until
+from tests.support.waiting import until
 
 
 def returned(task, number: int = 0):

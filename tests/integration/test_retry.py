@@ -11,7 +11,7 @@ import pytest
 
 from rain import Client, RainException, Session, TaskCancelled, TaskException, TaskState, remote, tasks
 from tests.integration.cells import Shell, shell
-from tests.integration.conftest import GUARD_S, until
+from tests.support.waiting import GUARD_S, until
 
 __all__ = ["shell"]
 

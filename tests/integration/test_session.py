@@ -39,7 +39,7 @@ from rain import (
     remote,
     tasks,
 )
-from tests.integration.conftest import GUARD_S, until
+from tests.support.waiting import GUARD_S, until
 
 
 @remote(auto_load=True, auto_encode="pickle")

@@ -26,6 +26,7 @@ from rain.net import auth, listener, transport
 from rain.net import connection as connections
 from rain.net.auth import Credentials
 from rain.net.transport import Listener, converse, listen, open_data
+from tests.support.waiting import Changes
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -53,11 +54,12 @@ class Peer:
         self.events: list[str] = []
         self.gone: list[str] = []
         self.conversation: Any = None
-        self._changed = asyncio.Event()
+        self._changes = Changes()
+        self.until = self._changes.until
 
     def messages(self, messages: list[Word]) -> None:
         self.words += [message.number for message in messages]
-        self._changed.set()
+        self._changes.tell()
 
     def is_gone(self, reason: str) -> None:
         self.gone.append(reason)
@@ -65,12 +67,7 @@ class Peer:
 
     def event(self, name: str, *_: object) -> None:
         self.events.append(name)
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
+        self._changes.tell()
 
 
 class Server:
@@ -85,7 +82,6 @@ class Server:
     ) -> None:
         self.credentials = credentials or Credentials.generate()
         self.peers: list[Peer] = []
-        self.changed = asyncio.Event()
         self.refusal = ""
         self.listener = Listener(
             host,
@@ -112,7 +108,6 @@ class Server:
         conversation.on_away = lambda reason: peer.event("away")
         conversation.on_back = lambda: peer.event("back")
         self.peers.append(peer)
-        self.changed.set()
 
     async def data(self, connection: Any) -> None:
         """Answers DataGet(length=n) with n bytes in chunks; ends what else it gets."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rain import Client, DataObject, Session, Task, TaskCancelled, TaskException, TaskState, blob, remote, tasks
-from tests.integration.conftest import GUARD_S
+from tests.support.waiting import GUARD_S
 
 T = GUARD_S
 

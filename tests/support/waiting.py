@@ -35,3 +35,28 @@ async def until_async(condition: Callable[[], T], what: str = "", guard_s: float
         assert time.monotonic() < deadline, f"not within {guard_s} s: {what or condition}"
         await asyncio.sleep(0.005)
     return value
+
+
+class Changes:
+    """Wakes coroutines that wait for what callbacks make true."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self, *_: object) -> None:
+        """Something has changed."""
+        self._event.set()
+
+    async def until(self, condition: Callable[[], T]) -> T:
+        """What `condition()` gives as soon as a change made it true.
+
+        Raises
+        ------
+        TimeoutError
+            If it is not true within `GUARD_S` seconds.
+        """
+        async with asyncio.timeout(GUARD_S):
+            while not (value := condition()):
+                self._event.clear()
+                await self._event.wait()
+        return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
@@ -138,14 +137,6 @@ class FakeLink:
         self.say(
             SessionStopped(session.session_id, "a task failed", task.id, TaskError("exception", "ValueError: wrong"))
         )
-
-
-def until(condition: Callable[[], object], what: str, guard_s: float = 20.0) -> None:
-    """Return as soon as `condition()` holds."""
-    deadline = time.monotonic() + guard_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {guard_s} s: {what}"
-        time.sleep(0.001)
 
 
 def constant(obj: DataObject) -> bytes:

@@ -64,7 +64,8 @@ from rain.common.protocol.messages import (
     Updated,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec, TaskSpecInput
-from tests.unit.client.fake import FakeLink, until
+from tests.support.waiting import until
+from tests.unit.client.fake import FakeLink
 
 
 @remote()

@@ -14,6 +14,7 @@ from rain.net import conversation as conversations
 from rain.net import sending
 from rain.net.conversation import Conversation
 from rain.net.sending import Sender
+from tests.support.waiting import until_async
 
 
 class Away(Conversation):
@@ -31,12 +32,6 @@ class Away(Conversation):
         return came
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  acknowledging is this test's
-            await asyncio.sleep(0)
-
-
 def test_what_a_peer_does_not_take_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "BACKLOG_BYTES_MAX", 1000)
 
@@ -52,7 +47,7 @@ def test_what_a_peer_does_not_take_waits(monkeypatch: pytest.MonkeyPatch) -> Non
             numbers.extend(message[1] for message in conversation.take())
             return len(numbers) == 1000
 
-        await until(took)
+        await until_async(took)
         assert numbers == list(range(1000))
 
     asyncio.run(main())

@@ -13,7 +13,8 @@ from rain.common.limits import ECHO_BYTES_PER_S, OUTPUT_TASKS_MAX
 from rain.common.protocol.messages import Failed, GetOutput, Output, SessionNews, TaskOutput, TaskUpdate
 from rain.common.spec import TaskInfo
 from rain.common.states import TaskState
-from tests.unit.client.fake import FakeLink, until
+from tests.support.waiting import until
+from tests.unit.client.fake import FakeLink
 
 
 class Talk:

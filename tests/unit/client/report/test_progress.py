@@ -9,7 +9,8 @@ import pytest
 import tqdm.auto
 
 from rain import Session, TaskException, TaskState, blob, tasks
-from tests.unit.client.fake import FakeLink, until
+from tests.support.waiting import until
+from tests.unit.client.fake import FakeLink
 
 
 class Bar:

@@ -12,7 +12,8 @@ from rain import Client, RainWarning, Session, blob, tasks
 from rain.client.report import stall
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionNews
-from tests.unit.client.fake import FakeLink, until
+from tests.support.waiting import until
+from tests.unit.client.fake import FakeLink
 
 TEXT = "1 task of session 1 'test' cannot go on: no governor is here"
 
