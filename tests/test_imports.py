@@ -75,7 +75,7 @@ CALLED_BY_NOTHING_PURE = {"open", "print", "input", "exec", "eval", "__import__"
 
 LAZY = {
     ROOT / "rain/common/__init__.py": {"rain.objects"},
-    ROOT / "rain/common/content_type.py": {"importlib"},
+    ROOT / "rain/common/content_type.py": {"rain.objects"},
     ROOT / "rain/common/jupyter/display_hooks.py": {"importlib"},
 }
 """What these name in order to offer names of other layers on demand."""

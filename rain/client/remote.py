@@ -549,6 +549,18 @@ class Remote:
         return [(obj.id.session_id, obj.id.id) for obj in loaded]
 
 
+@typing.overload
+def remote(outputs: Callable[..., Any], /) -> Remote: ...
+@typing.overload
+def remote(
+    outputs: int | str | OutputBase | Iterable[str | OutputBase] | None = None,
+    inputs: Mapping[str, InputBase] | Sequence[InputBase] = (),
+    auto_load: bool = False,
+    auto_encode: str | None = None,
+    name: str | None = None,
+    cpus: float = 1,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], Remote]: ...
 def remote(
     outputs: Any = None,
     inputs: Mapping[str, InputBase] | Sequence[InputBase] = (),

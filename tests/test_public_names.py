@@ -1,0 +1,46 @@
+"""What users can import: all of it stays, looks as it is written down, and is known to type checkers."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import public_names
+
+HERE = Path(__file__).resolve().parent
+SNAPSHOT = HERE / "public_names.txt"
+SCRIPT = HERE / "typing" / "user_script.py"
+
+
+def test_public_names_and_signatures_are_as_written_down() -> None:
+    """What changes on purpose is renewed by ``python -m tests.support.public_names > tests/public_names.txt``."""
+    assert [*public_names.lines()] == SNAPSHOT.read_text().splitlines()
+
+
+def test_the_users_script_uses_every_public_name() -> None:
+    used = set()
+    for node in ast.walk(ast.parse(SCRIPT.read_text())):
+        if isinstance(node, ast.Attribute):
+            used.add(node.attr)
+        elif isinstance(node, ast.alias | ast.keyword):
+            used |= {str(getattr(node, "name", "") or getattr(node, "arg", "")).rpartition(".")[2]}
+        elif isinstance(node, ast.Name):
+            used.add(node.id)
+    wanted = {path.rpartition(".")[2] for path in (*public_names.functions(), *public_names.classes())}
+    for kind in public_names.classes().values():
+        wanted |= {name for name in public_names.members(kind) if name[0] != "_"}
+    assert wanted - used == set()
+
+
+def test_mypy_is_content_with_the_users_script(tmp_path: Path) -> None:
+    """With Rain as it is installed, and its strictest rules; without the settings of this repository."""
+    script = tmp_path / SCRIPT.name
+    script.write_text(SCRIPT.read_text())
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", sys.executable]
+    command += [f"--cache-dir={HERE.parent / '.mypy_cache' / 'user'}", str(script)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
