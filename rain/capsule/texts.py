@@ -1,4 +1,4 @@
-"""The texts and scripts of a capsule; see `rain.capsule.writer`."""
+"""Texts and scripts in a capsule: the error, the environment, the function's source, how to repeat the task."""
 
 from __future__ import annotations
 

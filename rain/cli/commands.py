@@ -206,7 +206,7 @@ def _choose(servers: list[Any]) -> list[Any]:
 
 
 def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, str]:
-    """The server's own words, the credentials that opened it, and its HTTP address."""
+    """What the server says of itself, the credentials that opened it, and its HTTP address."""
     from rain.cli.server_query import server_info
     from rain.deploy.start import known_server
     from rain.net.auth import Credentials
@@ -282,7 +282,7 @@ def _table(head: list[str], rows: list[list[str]], nothing: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Names come from users: nothing in them may move the cursor of who looks."""
+    """Names come from users: no character in them may move the cursor of the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -100,7 +100,7 @@ def stop(server: Known) -> str:
 
 
 def _remove_left(file: connection_files.ConnectionFile) -> None:
-    """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of the dead."""
+    """Remove what a killed guardian could not: logs, unless they were asked for, and the folders of dead daemons."""
     if file.logdir:
         remove_left(file.logdir)
     temporary = tempfile.gettempdir()

@@ -31,7 +31,7 @@ _NOT_OF_CLASSES = frozenset(
 
 
 def reduced(value: Any) -> Any:
-    """How `value` is pickled, as of `__reduce__`; NotImplemented for what others can do."""
+    """How `value` is pickled, as of `__reduce__`; NotImplemented for what pickle and cloudpickle can do."""
     kind = type(value)
     reducer = _REDUCERS.get(kind)
     if reducer is not None:

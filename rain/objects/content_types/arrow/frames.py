@@ -108,7 +108,7 @@ def _labels(pandas: Any, columns: Any) -> Any:
     else:
         found = {"labels": columns.tolist(), "dtype": str(columns.dtype), "name": columns.name}
         if all(type(label) is str for label in columns) and columns.dtype == pandas.Index(["a"]).dtype:
-            return None  # pyarrow remembers that
+            return None  # pyarrow writes that down itself
     return found if same(_json(found), found) else None
 
 
@@ -170,7 +170,7 @@ def _special(pa: Any, pandas: Any, column: Any) -> tuple[Any, Any] | None:
         if missing == "NA":
             return pa.chunked_array(column.array.__arrow_array__()), ["string[pyarrow]", missing]
     if isinstance(dtype, pandas.CategoricalDtype) and _unknown_there(pandas, dtype.categories):
-        # Their own frame carries the categories; who does not know of it sees their names.
+        # Their own frame carries the categories; readers that do not know of it see their names.
         names = pa.array(map(str, dtype.categories), type=pa.string())
         codes = pa.array(column.array.codes, mask=column.array.codes < 0)
         pieces: list[bytes] = []

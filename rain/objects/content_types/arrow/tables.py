@@ -72,7 +72,7 @@ class _Output:
 
 
 def refuse(reason: str) -> NoReturn:
-    """Raise what says that a value would not come back as it is."""
+    """Raise the error that says that a value would not come back as it is."""
     raise RainException(f'content type "arrow" would not give this value back as it is: {reason}; use "pickle"')
 
 

@@ -83,7 +83,7 @@ class Reduction:
     used : bool
         Whether a reducer changed anything.
     live : dict of int to object
-        By id: buffers of values that have no way to be read-only. Whoever loads them gives them memory of their own.
+        By id: buffers of values that have no way to be read-only. They get memory of their own when they are loaded.
     parts : dict
         The reducers' own notes. What is in them stays alive until the value is written.
     """

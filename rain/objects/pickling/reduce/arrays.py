@@ -65,7 +65,7 @@ def _span(array: Any) -> tuple[Any, int, tuple[int, ...]]:
 
 
 class _Memory:
-    """Bytes at an address, for NumPy; keeps whose they are alive."""
+    """Bytes at an address, for NumPy; keeps their owner alive."""
 
     def __init__(self, owner: Any, address: int, size: int) -> None:
         self.owner = owner

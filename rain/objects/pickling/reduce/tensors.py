@@ -4,7 +4,7 @@ Memory that tensors of the value show is written once, in segments: tensors that
 views of one storage again when they are loaded. What no tensor shows is left out. For that all tensors of the value are
 collected before the first is written.
 
-Tensors cannot be read-only: who loads them has to give them memory that may be written.
+Tensors cannot be read-only: they need memory that may be written when they are loaded.
 """
 
 from __future__ import annotations
