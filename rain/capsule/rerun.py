@@ -13,6 +13,7 @@ from typing import Any
 from rain.capsule.description import FUNCTION_FILE, INPUTS, MODULES, OUTPUTS, WORK, Description, read_description
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
 from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
@@ -64,11 +65,11 @@ def _python(description: Description, folder: str, work: str, store: str) -> lis
         function = file.read()
     _show_cells(function, read_config(spec.config, PyConfig))
     setup = ExecutorSetup(0, 0, "local", store, store, store, sys.maxsize, [], work, {}, spec.resources)
-    came = {spec.function: ExecutorInput(ObjectSpec(spec.function), ObjectInfo(), None, function)}
+    came = {spec.function: ExecutorInput(ObjectSpec(spec.function), ObjectInfo(), None, Inline(function))}
     inputs = []
     for item in description.inputs:
         path = os.path.join(folder, item.file)
-        inputs.append(ExecutorInput(item.spec, item.info, item.label, None, path))
+        inputs.append(ExecutorInput(item.spec, item.info, item.label, local_file(path, item.info.size)))
     task = ExecutorTask(1, 1, spec, inputs, description.outputs)
     runner = PythonTasks(setup, came, protect=False)
     return runner.attempt(task, TaskInfo(governor="local", attempts=1), Staging(setup, "capsule"))
@@ -101,17 +102,17 @@ def _builtin(description: Description, folder: str, store: str) -> list[OutputRe
         is_dir = item.spec.data_type == "dir"
         if not os.path.exists(path):
             shutil.copytree(source, path, symlinks=True) if is_dir else shutil.copyfile(source, path)
-        inputs.append(Held(item.info.size or 0, None, local_file(path), None, is_dir))
+        inputs.append(Held(local_file(path, item.info.size), is_dir))
     known = [Known(item.spec, item.info) for item in description.inputs]
     assignment = TaskAssignment(description.spec, 1, description.outputs)
     result = run_builtin(assignment, inputs, known, Store(store, memory_bytes_max=0), threading.Event())
     if result.error is not None:
         raise RainException(result.error.message)
     for output in result.outputs:
-        if output.file is not None:  # the store goes with its folder
+        if isinstance(output.location, LocalFile):  # the store goes with its folder
             target = os.path.join(store, f"made-{output.id.id}")
-            os.rename(output.file.path, target)
-            output.file = local_file(target)
+            os.rename(output.location.path, target)
+            output.location = local_file(target)
     return result.outputs
 
 
@@ -119,19 +120,20 @@ def _show(description: Description, folder: str, number: int, result: OutputResu
     """Put an output into its place, and print what it is."""
     name = spec.label or str(number)
     kind = result.info.content_type or spec.content_type
-    if result.same_as is not None:
-        _say(f"output {name!r}: the same as {_file_of(description, result.same_as)}")
+    location = result.location
+    if isinstance(location, SameAs):
+        _say(f"output {name!r}: the same as {_file_of(description, location.id)}")
         return
     place = f"{OUTPUTS}/{number:02d}"
     path = os.path.join(folder, place)
-    if result.data is not None:
+    if isinstance(location, Inline):
         with open(path, "wb") as file:
-            file.write(result.data)
-    elif result.file is not None:
-        shutil.move(result.file.path, path)
+            file.write(location.data)
+    else:
+        shutil.move(location.path, path)
     _say(f"output {name!r}: {place}, {kind or 'no content type'}, {result.info.size} bytes")
-    if result.data is not None and spec.data_type != "dir":
-        _say(f"    {_value(result.data, kind)}")
+    if isinstance(location, Inline) and spec.data_type != "dir":
+        _say(f"    {_value(location.data, kind)}")
 
 
 def _say(text: str) -> None:

@@ -2,14 +2,33 @@
 
 It is here and not in `rain.objects` because the messages and the pure cores of server and governor are made of it;
 `rain.objects.files` compares a `LocalFile` with the file system, `rain.objects.intake` makes new ones.
+
+Each alternative is tagged by a small integer and carries the checksum, xxh3-64 of a blob's bytes where it is known;
+directories have none, as their transfers carry their own. In a message the bytes of a directory are its tar archive.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
+from rain.common.ids import ID
 
-class LocalFile(msgspec.Struct, array_like=True, gc=False):
+
+class Inline(msgspec.Struct, array_like=True, gc=False, tag=0):
+    """Few bytes, held in memory (up to `INLINE_BYTES_MAX`)."""
+
+    data: bytes
+    checksum: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+
+class LocalFile(msgspec.Struct, array_like=True, gc=False, tag=1):
     """A read-only file or directory on this host, and what its readers compare before they map it: its identity.
 
     Attributes
@@ -20,7 +39,6 @@ class LocalFile(msgspec.Struct, array_like=True, gc=False):
         Bytes; of a directory the sum of its files.
     mtime_ns : int
     checksum : int or None
-        xxh3-64 of a file's bytes, where known.
     """
 
     path: str
@@ -45,3 +63,21 @@ class Replica(msgspec.Struct, array_like=True, gc=False):
     address: str
     host_id: str
     file: LocalFile | None = None
+
+
+class Replicas(msgspec.Struct, array_like=True, gc=False, tag=2):
+    """Large data, as they are told to other processes: who holds them, the nearest to try first."""
+
+    replicas: list[Replica]
+    checksum: int | None = None
+
+
+class SameAs(msgspec.Struct, array_like=True, gc=False, tag=3):
+    """In a result: the data of an input that was passed through."""
+
+    id: ID
+
+
+Stored: TypeAlias = Inline | LocalFile
+"""What a process holds itself."""
+Location: TypeAlias = Inline | LocalFile | Replicas

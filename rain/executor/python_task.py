@@ -16,7 +16,7 @@ from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import ObjectSpec, TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
@@ -282,11 +282,13 @@ class PythonTasks:
         came = self._came.get(id)
         if came is None:
             raise _Misuse(f"the function (object {id}) did not come to the executor")
-        data = came.data
-        if data is None:
-            if came.path is None:
-                raise _Misuse(f"the function (object {id}) came without its bytes")
-            with open(came.path, "rb") as file:
+        location = came.location
+        if location is None:
+            raise _Misuse(f"the function (object {id}) came without its bytes")
+        if isinstance(location, Inline):
+            data = location.data
+        else:
+            with open(location.path, "rb") as file:
                 data = file.read()
         try:
             return decode_function(data)
@@ -364,8 +366,9 @@ def _loaded(instance: DataInstance, writable: bool) -> Any:
 
 def _source(value: ExecutorInput) -> Source:
     is_dir = value.spec.data_type == "dir"
-    if value.data is not None:
-        return TarSource(value.data, value.info.size) if is_dir else BytesSource(value.data)
+    if isinstance(value.location, Inline):
+        data = value.location.data
+        return TarSource(data, value.info.size) if is_dir else BytesSource(data)
     name, id, path = value.label or value.spec.label, value.spec.id, value.path
 
     def moved() -> LocalFile | None:

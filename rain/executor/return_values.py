@@ -9,14 +9,13 @@ from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
-from rain.common.location import LocalFile
+from rain.common.location import SameAs, Stored
 from rain.common.protocol.messages import ExecutorInput, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.staging import StagedDirectory, StagedFile, Staging
 from rain.objects.content_types.registry import content_type_of, is_subtype
 from rain.objects.content_types.text import text_encoding
 from rain.objects.data_instance import DataInstance
-from rain.objects.files import checksum
 
 _KEPT_AS = ("pickle", "cloudpickle")
 
@@ -114,9 +113,8 @@ class Returned:
         if isinstance(value, DataInstance):
             if value.source.is_dir:
                 return None
-            data, file, digest = self._bytes_of(value)
             info = ObjectInfo(size=value.source.size, content_type=value.content_type)
-            return OutputResult(spec.id, info, data, file, digest)
+            return OutputResult(spec.id, info, self._location_of(value))
         for content_type in _KEPT_AS:
             try:
                 stored = self._staging.store(value, content_type)
@@ -203,16 +201,12 @@ class Returned:
             ) from None
         return self._stored(self._staging.store_bytes(data), spec, None if declared else "text")
 
-    def _stored(self, stored: Any, spec: ObjectSpec, content_type: str | None) -> OutputResult:
+    def _stored(self, stored: Stored, spec: ObjectSpec, content_type: str | None) -> OutputResult:
         """A new value; `content_type` is its dynamic type."""
         if content_type == spec.content_type:
             content_type = None
-        if isinstance(stored, bytes):
-            info = ObjectInfo(size=len(stored), content_type=content_type)
-            return OutputResult(spec.id, info, stored, None, checksum(stored))
-        self._staging.give(stored.file.path)
-        info = ObjectInfo(size=stored.file.size, content_type=content_type)
-        return OutputResult(spec.id, info, None, stored.file, stored.checksum)
+        self._staging.give(stored)
+        return OutputResult(spec.id, ObjectInfo(size=stored.size, content_type=content_type), stored)
 
     def _instance(self, value: DataInstance, spec: ObjectSpec, encode: str | None) -> OutputResult:
         if value.data_type.value != spec.data_type:
@@ -232,24 +226,20 @@ class Returned:
             check_user(user, f"info.user of what {self._name} returned")
         info = ObjectInfo(size=value.source.size, content_type=dynamic, user=dict(user) if user else {})
         if value.spec is not None and value.spec.id in self._inputs:
-            return OutputResult(spec.id, info, same_as=value.spec.id)
-        data, file, digest = self._bytes_of(value)
-        return OutputResult(spec.id, info, data, file, digest)
+            return OutputResult(spec.id, info, SameAs(value.spec.id))
+        return OutputResult(spec.id, info, self._location_of(value))
 
-    def _bytes_of(self, value: DataInstance) -> tuple[bytes | None, LocalFile | None, int | None]:
+    def _location_of(self, value: DataInstance) -> Stored:
         source = value.source
         if isinstance(source, StagedFile) and self._staging.is_own(source):
-            given, digest = self._staging.give_file(source)
-            return (given, None, digest) if isinstance(given, bytes) else (None, given, digest)
+            return self._staging.give_file(source)
         if isinstance(source, StagedDirectory) and self._staging.is_own(source):
-            return None, self._staging.give_directory(source), None
+            return self._staging.give_directory(source)
         if source.is_dir:
-            return None, self._staging.copy_directory(value), None
+            return self._staging.copy_directory(value)
         stored = self._staging.store_bytes(source.buffer())
-        if isinstance(stored, bytes):
-            return stored, None, checksum(stored)
-        self._staging.give(stored.file.path)
-        return None, stored.file, stored.checksum
+        self._staging.give(stored)
+        return stored
 
     def _wrong(self, value: Any, spec: ObjectSpec, why: str) -> RainException:
         declared = f"content type {spec.content_type!r}" if spec.content_type else "no content type"

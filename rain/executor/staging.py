@@ -8,24 +8,23 @@ from typing import Any
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile, Stored
 from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectInfo
 from rain.objects import dirtree
 from rain.objects.content_types import codecs
 from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
-from rain.objects.files import Written, checksum, checksum_fd, local_file
+from rain.objects.files import checksum_fd, inline, local_file
 
 
 class StagedFile(FileSource):
     """A file of the running task that can be given to the store as it is."""
 
-    __slots__ = ("checksum", "ref")
+    __slots__ = ("ref",)
 
-    def __init__(self, file: LocalFile, checksum: int | None) -> None:
+    def __init__(self, file: LocalFile) -> None:
         super().__init__(file)
         self.ref = file
-        self.checksum = checksum
 
 
 class StagedDirectory(DirectorySource):
@@ -57,7 +56,7 @@ class Staging:
         self._inline_left = BATCH_BYTES_TARGET
         self._made: dict[str, bool] = {}  # path -> whether it was given away
 
-    def store(self, value: Any, content_type: str | None) -> bytes | Written:
+    def store(self, value: Any, content_type: str | None) -> Stored:
         """`value` encoded: as bytes if they are few, else as a file.
 
         Raises
@@ -72,22 +71,20 @@ class Staging:
             )
         )
 
-    def store_bytes(self, data: Any) -> bytes | Written:
+    def store_bytes(self, data: Any) -> Stored:
         """Bytes-like `data` as they are; like `store`."""
         if type(data) is bytes and len(data) <= self._inline_max():
             self._inline_left -= len(data)
-            return data
+            return inline(data)
         path, spill = self._paths()
         return self._count_in(
             codecs.write_file([data], path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max)
         )
 
-    def instance(self, stored: bytes | Written, content_type: str | None) -> DataInstance:
+    def instance(self, stored: Stored, content_type: str | None) -> DataInstance:
         """What `store` gave, as a value that the task can return."""
-        if isinstance(stored, bytes):
-            return DataInstance(BytesSource(stored), None, ObjectInfo(size=len(stored), content_type=content_type))
-        source = StagedFile(stored.file, stored.checksum)
-        return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
+        source = BytesSource(stored.data) if isinstance(stored, Inline) else StagedFile(stored)
+        return DataInstance(source, None, ObjectInfo(size=stored.size, content_type=content_type))
 
     def move_file(self, path: str, content_type: str | None, lent: Sequence[str] = ()) -> DataInstance:
         """The file at the relative `path` as a value; it is gone from there.
@@ -118,7 +115,7 @@ class Staging:
         if shared:
             os.unlink(path)
         self._made[target] = False
-        source = StagedFile(local_file(target), None)
+        source = StagedFile(local_file(target))
         return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
 
     def move_directory(self, path: str, lent: Sequence[str] = ()) -> DataInstance:
@@ -153,30 +150,31 @@ class Staging:
         source = StagedDirectory(local_file(target, size))
         return DataInstance(source, None, ObjectInfo(size=size, content_type=None))
 
-    def give_file(self, source: StagedFile) -> tuple[bytes | LocalFile, int]:
-        """A staged file for an output: its bytes if they are few, else a file; with the checksum."""
+    def give_file(self, source: StagedFile) -> Stored:
+        """A staged file for an output: its bytes if they are few, else a file."""
         file = source.ref
         if file.size <= self._inline_max():
             data = source.read()
             self._inline_left -= len(data)
-            return data, checksum(data)
-        if source.checksum is None:
+            return inline(data)
+        if file.checksum is None:
             fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                source.checksum = checksum_fd(fd, file.size)
+                file.checksum = checksum_fd(fd, file.size)
             finally:
                 os.close(fd)
         if self._made.get(file.path):
             # The second output that is the same file: the store takes each file away.
             path, _ = self._paths(file.path)
             os.link(file.path, path)
-            file = local_file(path)
+            file = local_file(path, checksum=file.checksum)
         self._made[file.path] = True
-        return file, source.checksum
+        return file
 
-    def give(self, path: str) -> None:
-        """Note that the file at `path` became an output."""
-        self._made[path] = True
+    def give(self, stored: Stored) -> None:
+        """Note that what `store` gave became an output."""
+        if isinstance(stored, LocalFile):
+            self._made[stored.path] = True
 
     def copy_directory(self, value: DataInstance) -> LocalFile:
         """A directory that another task made, as a new one for an output."""
@@ -233,11 +231,11 @@ class Staging:
     def _inline_max(self) -> int:
         return min(INLINE_BYTES_MAX, self._inline_left)
 
-    def _count_in(self, stored: bytes | Written) -> bytes | Written:
-        if isinstance(stored, bytes):
-            self._inline_left -= len(stored)
+    def _count_in(self, stored: Stored) -> Stored:
+        if isinstance(stored, Inline):
+            self._inline_left -= stored.size
         else:
-            self._made[stored.file.path] = False
+            self._made[stored.path] = False
         return stored
 
     def _paths(self, source: str | None = None) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from rain.common.ids import ID
+from rain.common.location import LocalFile
 from rain.common.protocol.messages import Damage, TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.governor.core.effects import Known
@@ -45,8 +46,8 @@ def run_builtin_checked(
     found = _damaged(store, ids)
     if found:
         for output in result.outputs:
-            if output.file is not None:
-                remove_any(output.file.path)
+            if isinstance(output.location, LocalFile):
+                remove_any(output.location.path)
         return _spoiled(result, found, ran=True)
     return result
 

@@ -6,6 +6,8 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
 from rain.common.location import LocalFile
@@ -91,20 +93,20 @@ def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
     packed = _is_dir(data) and os.path.isfile(file.path)
     if not packed:
         try:
-            return store.link(id, file, data.checksum, is_dir=_is_dir(data))
+            return store.link(id, msgspec.structs.replace(file, checksum=data.checksum), is_dir=_is_dir(data))
         except OSError as error:
             log.debug("object %s cannot be linked, it is copied: %s", id, error)
     path = store.new_path(file.size)
     try:
         if packed:
             size = archive.unpack(_pieces(file), path)
-            return store.take(id, local_file(path, size), None)
+            return store.take(id, local_file(path, size))
         if _is_dir(data):
-            return store.take(id, local_file(path, copy_tree(file.path, path)), None)
+            return store.take(id, local_file(path, copy_tree(file.path, path)))
         found = copy_checked(file, path)
         if data.checksum is not None and found != data.checksum:
             raise RainException(f"{file.path} was damaged (the checksum differs)")
-        return store.take(id, local_file(path), found)
+        return store.take(id, local_file(path, checksum=found))
     except BaseException:
         remove_any(path)
         raise
@@ -122,12 +124,12 @@ async def _stream(store: Store, data: ObjectData, connection: DataConnection) ->
     try:
         if _is_dir(data):
             size = await get_directory(connection, id, path)
-            return await in_thread(store.take, id, local_file(path, size), None)
+            return await in_thread(store.take, id, local_file(path, size))
         written = await get_to_file(connection, id, path, spill_path=store.spill_path(path))
-        path = written.file.path
+        path = written.path
         if data.checksum is not None and written.checksum != data.checksum:
             raise TransferError(f"{connection.address} holds something else than was stored (the checksum differs)")
-        return await in_thread(store.take, id, written.file, written.checksum)
+        return await in_thread(store.take, id, written)
     except BaseException:
         remove_any(path)
         raise

@@ -568,13 +568,8 @@ class Governor:
 
     def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
         held = self._store.get(known.spec.id)
-        if held is None:
-            # The executor reports that as damage; the core hears of the loss by itself.
-            return ExecutorInput(known.spec, known.info, label)
-        if held.file is None:
-            return ExecutorInput(known.spec, known.info, label, held.data)
-        file = held.file
-        return ExecutorInput(known.spec, known.info, label, None, file.path, (file.inode, file.size, file.mtime_ns))
+        # What is gone the executor reports as damage; the core hears of the loss by itself.
+        return ExecutorInput(known.spec, known.info, label, None if held is None else held.location)
 
     def _results(self, executor_id: int, message: Results) -> None:
         for result in message.results:
@@ -596,13 +591,7 @@ class Governor:
         result.info.governor = self.governor_id
         try:
             for output in result.outputs:
-                if output.same_as is not None:
-                    held = store.alias(output.id, output.same_as)
-                    output.data, output.file, output.checksum = held.data, held.file, held.checksum
-                elif output.data is not None:
-                    store.put_bytes(output.id, output.data, output.checksum)
-                elif output.file is not None:
-                    output.file = store.adopt(output.id, output.file, output.checksum)
+                output.location = store.put(output.id, output.location)
         except Exception as error:
             if not isinstance(error, RainException | OSError):
                 log.exception("outputs of task %s cannot be stored", result.id)

@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterable
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile, SameAs, Stored
 from rain.objects import archive, dirtree
 from rain.objects.files import (
     FULL_MARK,
@@ -203,6 +203,14 @@ class Store:
 
     # -- taking ---------------------------------------------------------------------------------
 
+    def put(self, id: ID, location: Stored | SameAs) -> Stored:
+        """Take an output of an attempt; gives where it is in the store. What is raised is of the methods below."""
+        if isinstance(location, SameAs):
+            return self.alias(id, location.id).location
+        if isinstance(location, Inline):
+            return self.put_bytes(id, location.data, location.checksum).location
+        return self.take(id, location).location
+
     def put_bytes(self, id: ID, data: bytes, checksum: int | None = None, *, is_dir: bool = False) -> Held:
         """Hold `data`: in memory if it is small, else in a file; a directory's tar archive is unpacked.
 
@@ -218,13 +226,13 @@ class Store:
         if checksum is not None and checksum_of(data) != checksum:
             raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
         if len(data) <= INLINE_BYTES_MAX:
-            return self._hold(id, Held(len(data), bytes(data), None, checksum), in_memory=False)
+            return self._hold(id, Held(Inline(bytes(data), checksum)), in_memory=False)
         path = self.new_path(len(data))
-        written = write_file([data], path, spill_path=self.spill_path(path))
-        assert not isinstance(written, bytes)
-        return self._hold_path(id, written.file.path, len(data), written.checksum)
+        stored = write_file([data], path, spill_path=self.spill_path(path))
+        assert isinstance(stored, LocalFile)
+        return self._hold_path(id, stored.path, stored.size, stored.checksum)
 
-    def adopt(self, id: ID, file: LocalFile, checksum: int | None = None) -> LocalFile:
+    def adopt(self, id: ID, file: LocalFile) -> LocalFile:
         """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
 
         It must be the caller's alone: hard links between it and files that are not stored objects' are not looked for.
@@ -236,24 +244,24 @@ class Store:
         RainException
             If it is not there, is neither a file nor a directory that Rain takes, or the disk is full.
         """
-        held = self.take(id, file, checksum)
+        held = self.take(id, file)
         assert held.file is not None
         return held.file
 
-    def take(self, id: ID, file: LocalFile, checksum: int | None = None) -> Held:
+    def take(self, id: ID, file: LocalFile) -> Held:
         """As `adopt`; gives all that is known."""
         try:
-            return self._take(id, file, checksum)
+            return self._take(id, file)
         except BaseException:
             if os.path.dirname(file.path) in (self.incoming, self.incoming_disk):
                 dirtree.remove_any(file.path)
             raise
 
-    def _take(self, id: ID, file: LocalFile, checksum: int | None) -> Held:
+    def _take(self, id: ID, file: LocalFile) -> Held:
         try:
             seen = os.lstat(file.path)
             if stat.S_ISLNK(seen.st_mode):
-                return self._take_link(id, file.path, checksum)
+                return self._take_link(id, file.path, file.checksum)
             if stat.S_ISDIR(seen.st_mode):
                 size = dirtree.own_tree(file.path, self._real_folders, trusted=True)
                 return self._hold_path(id, file.path, size, None, is_dir=True)
@@ -261,7 +269,7 @@ class Store:
                 raise RainException(f"{file.path} is neither a file nor a directory")
             if (seen.st_ino, seen.st_size) != (file.inode, file.size):
                 raise StaleFile(f"{file.path} is not the file that was written as object {id}")
-            return self._hold_path(id, file.path, seen.st_size, checksum)
+            return self._hold_path(id, file.path, seen.st_size, file.checksum)
         except OSError as error:
             full = no_room(error, error.filename2 or file.path, file.size)
             text = f"{file.path} cannot be stored as object {id}: {error.strerror or error}"
@@ -283,7 +291,7 @@ class Store:
     def _is_fast(self, path: str) -> bool:
         return bool(self._fast) and os.path.realpath(path).startswith(os.path.realpath(self._fast) + os.sep)
 
-    def link(self, id: ID, file: LocalFile, checksum: int | None = None, *, is_dir: bool = False) -> Held:
+    def link(self, id: ID, file: LocalFile, *, is_dir: bool = False) -> Held:
         """Share an object of another store on this host, without a copy.
 
         Raises
@@ -313,7 +321,7 @@ class Store:
             except OSError as error:
                 last = error
                 continue
-            return self._hold_path(id, path, size, checksum, is_dir=is_dir)
+            return self._hold_path(id, path, size, file.checksum, is_dir=is_dir)
         assert last is not None
         raise last
 
@@ -341,7 +349,7 @@ class Store:
         else:
             os.chmod(path, dirtree.read_only(os.stat(path).st_mode))
         dirtree.move(path, target)
-        return self._hold(id, Held(size, None, local_file(target, size), checksum, is_dir), in_memory=fast)
+        return self._hold(id, Held(local_file(target, size, checksum), is_dir), in_memory=fast)
 
     def _hold(self, id: ID, held: Held, in_memory: bool) -> Held:
         entry = _Entry(held, in_memory)
@@ -615,7 +623,7 @@ class Store:
             os.rename(link, old.path)
         entry.left_behind = old.path
         self._uncount(entry)
-        entry.held = Held(held.size, None, local_file(target, held.size), held.checksum, held.is_dir)
+        entry.held = Held(local_file(target, held.size, held.checksum), held.is_dir)
         entry.in_memory = False
         self._disk_bytes += held.size
         self._spilled_bytes += held.size

@@ -25,10 +25,11 @@ import xxhash
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, TRANSFER_STALL_S
+from rain.common.location import LocalFile
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataList, DataPut, Listing
 from rain.objects import archive, inside
-from rain.objects.files import NEVER_INLINE, Sink, StaleFile, Written, open_checked, same_directory
+from rain.objects.files import NEVER_INLINE, Sink, StaleFile, open_checked, same_directory
 from rain.objects.held import Held
 from rain.objects.inside import NotInside, Tree
 
@@ -383,7 +384,7 @@ async def _receive(connection: DataConnection, size: int | None, take: Callable[
     return total, answer.checksum
 
 
-async def get_to_file(connection: DataConnection, id: ID, path: str, *, spill_path: str | None = None) -> Written:
+async def get_to_file(connection: DataConnection, id: ID, path: str, *, spill_path: str | None = None) -> LocalFile:
     """Bring a blob into the new file `path`, or `spill_path` if `path` is on a full file system.
 
     Raises
@@ -400,7 +401,7 @@ async def get_to_file(connection: DataConnection, id: ID, path: str, *, spill_pa
     except BaseException:
         sink.discard()
         raise
-    assert isinstance(written, Written)
+    assert isinstance(written, LocalFile)
     return written
 
 

@@ -9,13 +9,13 @@ import errno
 import os
 import resource
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import CHUNK_BYTES
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile, Stored
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
 
 if TYPE_CHECKING:
@@ -31,28 +31,19 @@ _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class Written(NamedTuple):
-    """A file that was written here.
-
-    Attributes
-    ----------
-    file : LocalFile
-    checksum : int
-        xxh3-64 of its bytes.
-    """
-
-    file: LocalFile
-    checksum: int
-
-
 class StaleFile(RainException):
     """A file is gone or is no longer the one that was meant."""
 
 
-def local_file(path: str, size: int | None = None) -> LocalFile:
-    """What readers on this host compare before they use `path`; of a directory, `size` is the sum of its files."""
+def local_file(path: str, size: int | None = None, checksum: int | None = None) -> LocalFile:
+    """What is at `path`, as readers on this host compare it; of a directory, `size` is the sum of its files."""
     seen = os.stat(path)
-    return LocalFile(path, seen.st_ino, seen.st_size if size is None else size, seen.st_mtime_ns)
+    return LocalFile(path, seen.st_ino, seen.st_size if size is None else size, seen.st_mtime_ns, checksum)
+
+
+def inline(data: bytes) -> Inline:
+    """Few bytes, with their checksum."""
+    return Inline(data, xxhash.xxh3_64_intdigest(data))
 
 
 def is_full(error: OSError) -> bool:
@@ -234,17 +225,17 @@ class Sink:
         if copied != self.size:
             raise RainException(f"{old_path} lost bytes while it was written")
 
-    def finish(self, mode: int = 0o400) -> bytes | Written:
+    def finish(self, mode: int = 0o400) -> Stored:
         """The bytes, or the file that holds them, which then has permissions `mode`."""
         if self._few is not None:
             if self._inline_max >= 0:
-                return b"".join(self._few)
+                return inline(b"".join(self._few))
             self.write(b"")
         os.fchmod(self._fd, mode)
         seen = os.fstat(self._fd)
         os.close(self._fd)
         self._fd = -1
-        return Written(LocalFile(self._path, seen.st_ino, seen.st_size, seen.st_mtime_ns), self._hash.intdigest())
+        return LocalFile(self._path, seen.st_ino, seen.st_size, seen.st_mtime_ns, self._hash.intdigest())
 
     def discard(self) -> None:
         """Remove the file, if one was made, and forget everything."""
@@ -261,7 +252,7 @@ def write_file(
     *,
     spill_path: str | None = None,
     bytes_max: int | None = None,
-) -> bytes | Written:
+) -> Stored:
     """Write `pieces` one after the other into a new file; the parameters are those of `Sink`.
 
     Raises

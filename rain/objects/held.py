@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import msgspec
 
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile, Stored
 
 
 class Held(msgspec.Struct, gc=False):
-    """An object that this process can give to others; either `data` or `file` is set.
+    """An object that this process can give to others.
 
     Attributes
     ----------
-    size : int
-        Bytes; of a directory the sum of its files.
-    data : bytes or None
-    file : LocalFile or None
-        A read-only file. Of a directory object a directory, or a file that is its tar archive (large constants at the
-        server).
-    checksum : int or None
-        xxh3-64 of a blob's bytes.
+    location : Inline or LocalFile
+        Of a directory object a directory, or its tar archive (as messages and large constants have it).
     is_dir : bool
     """
 
-    size: int
-    data: bytes | None = None
-    file: LocalFile | None = None
-    checksum: int | None = None
+    location: Stored
     is_dir: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes; of a directory the sum of its files."""
+        return self.location.size
+
+    @property
+    def data(self) -> bytes | None:
+        return self.location.data if isinstance(self.location, Inline) else None
+
+    @property
+    def file(self) -> LocalFile | None:
+        return self.location if isinstance(self.location, LocalFile) else None
+
+    @property
+    def checksum(self) -> int | None:
+        return self.location.checksum

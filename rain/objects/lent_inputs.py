@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 
@@ -17,27 +18,25 @@ def damaged(inputs: Iterable[ExecutorInput]) -> dict[ID, str]:
     """
     found = {}
     for value in inputs:
-        if value.data is None:
-            problem = _problem(value)
-            if problem:
-                found[value.spec.id] = problem
+        problem = _problem(value)
+        if problem:
+            found[value.spec.id] = problem
     return found
 
 
 def _problem(value: ExecutorInput) -> str:
-    path = value.path
-    if path is None:
+    file = value.location
+    if file is None:
         return "is no longer in the store of its governor"
+    if isinstance(file, Inline):
+        return ""
     try:
-        found = os.stat(path)
+        found = os.stat(file.path)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if value.seen is None:
-        return ""
-    inode, size, mtime_ns = value.seen
-    same = found.st_mtime_ns == mtime_ns and (value.spec.data_type == "dir" or found.st_size == size)
+    same = found.st_mtime_ns == file.mtime_ns and (value.spec.data_type == "dir" or found.st_size == file.size)
     # What the store moves to disk keeps its time, and leaves a link.
-    if same and (found.st_ino == inode or os.path.islink(path)):
+    if same and (found.st_ino == file.inode or os.path.islink(file.path)):
         return ""
     return "was changed in the store of its governor (inode, size or time differ)"
 

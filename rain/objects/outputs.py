@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 
 from rain.common.limits import BATCH_BYTES_TARGET, CHUNK_BYTES, INLINE_BYTES_MAX
+from rain.common.location import LocalFile
 from rain.common.protocol.messages import ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.objects.dirtree import copy_tree, own_tree, remove_any
-from rain.objects.files import Sink, Written, checksum, checksum_fd, local_file
+from rain.objects.files import Sink, checksum_fd, local_file
 
 
 class Outgoing:
@@ -57,7 +58,7 @@ class Outgoing:
                 os.close(fd)
             if _renamed(path, target):
                 self._made.append(target)
-                return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(target), checksum=digest)
+                return OutputResult(spec.id, ObjectInfo(size=size), local_file(target, checksum=digest))
         sink = self._sink(index)
         buffer = memoryview(bytearray(CHUNK_BYTES))
         try:
@@ -112,7 +113,7 @@ class Outgoing:
         if keep or not _renamed(root, target):
             copy_tree(root, target, follow=follow)
             size = own_tree(target)
-        return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(target, size))
+        return OutputResult(spec.id, ObjectInfo(size=size), local_file(target, size))
 
     def discard(self) -> None:
         """Remove what was brought to the store; the attempt failed."""
@@ -142,13 +143,12 @@ class Outgoing:
         )
 
     def _finish(self, sink: Sink, spec: ObjectSpec) -> OutputResult:
-        result = sink.finish(0o444)
-        if isinstance(result, Written):
-            self._made.append(result.file.path)
-            info = ObjectInfo(size=result.file.size)
-            return OutputResult(spec.id, info, file=result.file, checksum=result.checksum)
-        self._inline_left -= len(result)
-        return OutputResult(spec.id, ObjectInfo(size=len(result)), data=result, checksum=checksum(result))
+        stored = sink.finish(0o444)
+        if isinstance(stored, LocalFile):
+            self._made.append(stored.path)
+        else:
+            self._inline_left -= stored.size
+        return OutputResult(spec.id, ObjectInfo(size=stored.size), stored)
 
 
 def _renamed(source: str, target: str) -> bool:

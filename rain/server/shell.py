@@ -24,6 +24,7 @@ from rain import __version__
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
+from rain.common.location import Inline
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.protocol.messages import (
     Assign,
@@ -524,9 +525,9 @@ class Server:
     async def _send_object(self, connection: DataConnection, request: DataGet | DataList, found: ObjectData) -> None:
         own = next((place.file for place in found.places if place.address == self.address), None)
         if found.data is not None or own is not None:
-            size = len(found.data) if found.data is not None else own.size if own else 0
-            is_dir = found.spec.data_type == "dir"
-            await serve_get(connection, request, Held(size, found.data, own, found.checksum, is_dir))
+            location = Inline(found.data, found.checksum) if found.data is not None else own
+            assert location is not None
+            await serve_get(connection, request, Held(location, found.spec.data_type == "dir"))
             return
         trouble = []
         for place in found.places:

@@ -12,6 +12,7 @@ from typing import Any
 
 from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
 from rain.common.task_configs import PYTHON, FunctionPayload, PyConfig, encode_function
@@ -108,7 +109,7 @@ class Rig:
         data = encode_function(payload)
         function_id = self._functions.setdefault(data, ID(1, len(self._functions) + 1))
         sent = self._sent.setdefault(executor_id, set())
-        came = None if function_id in sent else ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, data)
+        came = None if function_id in sent else ExecutorInput(ObjectSpec(function_id), ObjectInfo(), None, Inline(data))
         sent.add(function_id)
         self._id += 100
         if isinstance(outputs, int):
@@ -140,7 +141,7 @@ class Rig:
         """What a function that returns any value returned."""
         result = await self.run(function, *args, encode="pickle", **options)
         assert result.error is None, result.error.message
-        return decode_value(result.outputs[0].data, "pickle")
+        return decode_value(result.outputs[0].location.data, "pickle")
 
     async def running(self, number: int, executor_id: int = 1) -> None:
         """Wait until the executor is on task `number`."""
@@ -169,4 +170,4 @@ def blob(number: int, value: Any, content_type: str | None = None, **info: Any) 
     """An input that came as bytes."""
     data = value if isinstance(value, bytes) else encode_value(value, content_type or "pickle")
     spec = ObjectSpec(ID(1, number), f"in{number}", content_type)
-    return ExecutorInput(spec, ObjectInfo(size=len(data), **info), f"in{number}", data)
+    return ExecutorInput(spec, ObjectInfo(size=len(data), **info), f"in{number}", Inline(data))

@@ -25,13 +25,23 @@ import xxhash
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_FRAME_BYTES_MAX, CBOR_MEMORY_BYTES_MAX, INLINE_BYTES_MAX, MIB
-from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.location import Inline, LocalFile, SameAs
+from rain.common.protocol.messages import (
+    Damage,
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    OutputResult,
+    Results,
+    TaskResult,
+)
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.pools import foreign_executors
 from rain.governor.pools.cbor1 import calls, frames, locations, results
 from rain.governor.pools.cbor1_outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.host.thread_limits import THREAD_VARIABLES
+from rain.objects.files import local_file
 from tests.support.waiting import GUARD_S, Changes
 
 FOLDER = pathlib.Path(__file__).parent.parent / "cbor1_executor"
@@ -57,9 +67,11 @@ def example_task() -> ExecutorTask:
     )
     inputs = [
         ExecutorInput(
-            ObjectSpec(ID(3, 10), "who", "text", "blob", 5, {"a": 1}), ObjectInfo(size=5), "who", data=b"world"
+            ObjectSpec(ID(3, 10), "who", "text", "blob", 5, {"a": 1}), ObjectInfo(size=5), "who", Inline(b"world")
         ),
-        ExecutorInput(ObjectSpec(ID(3, 11), data_type="dir"), ObjectInfo(size=0), path="/store/11"),
+        ExecutorInput(
+            ObjectSpec(ID(3, 11), data_type="dir"), ObjectInfo(size=0), None, LocalFile("/store/11", 1, 0, 1)
+        ),
     ]
     return ExecutorTask(1, 1, spec, inputs, [ObjectSpec(ID(3, 13), "out", "text")])
 
@@ -390,14 +402,14 @@ class Rig:
         self._number += 1
         spec = ObjectSpec(ID(1, self._number), data_type="dir" if data is None else "blob")
         if data is not None and not (len(data) > INLINE_BYTES_MAX if stored is None else stored):
-            return ExecutorInput(spec, ObjectInfo(size=len(data)), data=data)
+            return ExecutorInput(spec, ObjectInfo(size=len(data)), None, Inline(data))
         path = self.folder / "store" / str(self._number)
         if data is None:
             path.mkdir()
         else:
             path.write_bytes(data)
             path.chmod(0o444)
-        return ExecutorInput(spec, ObjectInfo(size=len(data or b"")), path=str(path))
+        return ExecutorInput(spec, ObjectInfo(size=len(data or b"")), None, local_file(str(path)))
 
     def task(self, method: str, *inputs: ExecutorInput, config: Any = None, outputs: str | None = "blob") -> Any:
         self._number += 1
@@ -474,9 +486,9 @@ async def test_tasks_one_after_the_other(rig: Rig) -> None:
     rig.executors.run(1, tasks[10:])
     for number, task in enumerate(tasks):
         result = await rig.result(task)
-        assert result.outputs[0].data == b"Hello %d" % number
-        assert result.outputs[0].checksum == xxhash.xxh3_64_intdigest(b"Hello %d" % number)
-        assert result.outputs[0].info.size == len(result.outputs[0].data)
+        assert result.outputs[0].location.data == b"Hello %d" % number
+        assert result.outputs[0].location.checksum == xxhash.xxh3_64_intdigest(b"Hello %d" % number)
+        assert result.outputs[0].info.size == len(result.outputs[0].location.data)
     assert rig.executors.seen() == {1: 0}
     assert list(rig.results) == [task.spec.id for task in tasks]
     assert (await rig.run("nothing", outputs=None)).outputs == []
@@ -486,7 +498,7 @@ async def test_tasks_one_after_the_other(rig: Rig) -> None:
 async def test_environment_and_folder(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAIN_TOKEN", "secret")
     setup = rig.start(41)
-    text = (await rig.output("where", executor_id=41)).data.decode()
+    text = (await rig.output("where", executor_id=41)).location.data.decode()
     number, path, folder, empty, token = text.splitlines()
     assert number == "41"
     assert len(os.fsencode(path)) < 108
@@ -504,11 +516,17 @@ async def test_a_long_path_does_not_matter(rig: Rig) -> None:
         (rig.folder / name).mkdir(parents=True)
     rig.executors = rig.make()
     setup = rig.start()
-    path = (await rig.output("where")).data.decode().splitlines()[1]
+    path = (await rig.output("where")).location.data.decode().splitlines()[1]
     assert len(os.fsencode(path)) < 108
     await rig.executors.close()
     assert not os.path.exists(os.path.dirname(path))
     assert not os.path.exists(setup.work_dir)
+
+
+def bytes_of(output: OutputResult) -> bytes:
+    location = output.location
+    assert not isinstance(location, SameAs)
+    return location.data if isinstance(location, Inline) else pathlib.Path(location.path).read_bytes()
 
 
 @with_rig
@@ -516,17 +534,15 @@ async def test_inputs_of_all_sizes(rig: Rig) -> None:
     rig.start()
     for data in (b"", b"few", b"x" * CBOR_MEMORY_BYTES_MAX, BIG, 4 * BIG):
         output = await rig.output("file", rig.input(data))
-        found = pathlib.Path(output.file.path).read_bytes() if output.file else output.data
-        assert found == data
-        assert output.checksum == xxhash.xxh3_64_intdigest(data)
-        assert (output.file is None) == (len(data) <= INLINE_BYTES_MAX)
-        if output.file:
-            seen = os.stat(output.file.path)
-            assert (seen.st_ino, seen.st_size, seen.st_mtime_ns) == (output.file.inode, len(data), output.file.mtime_ns)
-            assert os.path.dirname(output.file.path) == f"{rig.folder}/incoming"
-            assert seen.st_mode & 0o777 == 0o444
+        assert bytes_of(output) == data
+        assert output.location.checksum == xxhash.xxh3_64_intdigest(data)
+        assert isinstance(output.location, Inline) == (len(data) <= INLINE_BYTES_MAX)
+        if isinstance(output.location, LocalFile):
+            assert output.location == local_file(output.location.path, len(data), output.location.checksum)
+            assert os.path.dirname(output.location.path) == f"{rig.folder}/incoming"
+            assert os.stat(output.location.path).st_mode & 0o777 == 0o444
         assert not list(rig.folder.rglob("made"))  # moved out, so that the next task finds the folder empty
-    assert b"empty\n" in (await rig.output("where")).data
+    assert b"empty\n" in (await rig.output("where")).location.data
 
 
 @with_rig
@@ -536,10 +552,10 @@ async def test_inputs_beyond_what_a_call_takes_along(rig: Rig, monkeypatch: pyte
     lent = pathlib.Path(setup.work_dir) / "inputs"
     for data in (b"few", b"more than ten", b"y" * (INLINE_BYTES_MAX + 1), b"few"):
         output = await rig.output("file", rig.input(data))
-        assert (pathlib.Path(output.file.path).read_bytes() if output.file else output.data) == data
+        assert bytes_of(output) == data
         assert not lent.exists()  # lent for the call only
     cached = rig.input(b"more than ten")
-    assert (await rig.output("hello", cached)).data == b"Hello more than ten"
+    assert (await rig.output("hello", cached)).location.data == b"Hello more than ten"
 
 
 def test_infos_that_could_not_be_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -553,7 +569,7 @@ def test_infos_that_could_not_be_passed_on(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_large_result_in_memory(rig: Rig) -> None:
     rig.start()
     output = await rig.output("hello", rig.input(BIG))
-    assert pathlib.Path(output.file.path).read_bytes() == b"Hello " + BIG
+    assert pathlib.Path(output.location.path).read_bytes() == b"Hello " + BIG
     large = bytes(8 * MIB)
     output = await rig.output("hello", rig.input(large))
     assert output.info.size == len(large) + 6
@@ -563,12 +579,12 @@ async def test_large_result_in_memory(rig: Rig) -> None:
 async def test_directories(rig: Rig) -> None:
     rig.start()
     output = await rig.output("folder", outputs="dir")
-    root = pathlib.Path(output.file.path)
+    root = pathlib.Path(output.location.path)
     assert (root / "link").read_bytes() == b"content"
-    assert output.info.size == output.file.size == 7
+    assert output.info.size == output.location.size == 7
     assert (root / "inner" / "file").stat().st_mode & 0o777 == 0o444
     tree = rig.input(None)
-    assert (await rig.output("same", tree, outputs="dir")).same_as == tree.spec.id
+    assert (await rig.output("same", tree, outputs="dir")).location == SameAs(tree.spec.id)
 
 
 @with_rig
@@ -576,11 +592,11 @@ async def test_inputs_that_pass_through(rig: Rig) -> None:
     rig.start()
     for value in (rig.input(b"few"), rig.input(BIG)):
         output = await rig.output("same", value)
-        assert output.same_as == value.spec.id
+        assert output.location == SameAs(value.spec.id)
         assert output.info.size == value.info.size
     assert "which is not one of the inputs" in await rig.error("other")
     assert "another data type" in await rig.error("same", rig.input(b""), outputs="dir")
-    assert (await rig.output("hello")).data == b"Hello "  # it lives
+    assert (await rig.output("hello")).location.data == b"Hello "  # it lives
 
 
 @with_rig
@@ -597,13 +613,13 @@ async def test_infos(rig: Rig) -> None:
 async def test_cached_objects(rig: Rig) -> None:
     rig.start()
     value = rig.input(b"kept")
-    assert (await rig.output("cache", value)).data == b"sent"
-    assert (await rig.output("cache", value)).data == b"cached, hinted"
-    assert (await rig.output("hello", value)).data == b"Hello kept"
+    assert (await rig.output("cache", value)).location.data == b"sent"
+    assert (await rig.output("cache", value)).location.data == b"cached, hinted"
+    assert (await rig.output("hello", value)).location.data == b"Hello kept"
     rig.executors.drop([value.spec.id, ID(9, 9)])
     rig.executors.drop([value.spec.id])
-    assert (await rig.output("holds")).data == b"no"
-    assert (await rig.output("cache", value)).data == b"sent"
+    assert (await rig.output("holds")).location.data == b"no"
+    assert (await rig.output("cache", value)).location.data == b"sent"
 
 
 @with_rig
@@ -623,7 +639,7 @@ async def test_outputs_only_from_its_own_folder(rig: Rig) -> None:
         assert text in await rig.error("path", config=config, executor_id=executor_id)
     assert outside.read_bytes() == b"x"
     rig.start()
-    assert (await rig.output("path", config="made")).data == b"x"
+    assert (await rig.output("path", config="made")).location.data == b"x"
 
 
 @with_rig
@@ -662,7 +678,7 @@ def test_outputs_that_have_other_names_are_copied(tmp_path: pathlib.Path, data_t
     (output,) = take_outputs(setup, f"{tmp_path}/folder", task, result, [])
     mine.write_bytes(b"later")
     assert mine.stat().st_mode & 0o777 == 0o600
-    kept = pathlib.Path(output.file.path)
+    kept = pathlib.Path(output.location.path)
     assert (kept / "f" if data_type == "dir" else kept).read_bytes() == BIG
     assert not made.exists()
 
@@ -673,10 +689,10 @@ async def test_input_that_is_gone(rig: Rig) -> None:
     value = rig.input(BIG)
     os.unlink(value.path)
     assert "No such file" in await rig.error("hello", value, kind="input")
-    value.path = None
+    value.location = None
     assert "no longer in the store" in await rig.error("hello", value, kind="input")
     assert (await rig.run("hello", value)).damage == Damage([value.spec.id])
-    assert (await rig.output("hello")).data == b"Hello "
+    assert (await rig.output("hello")).location.data == b"Hello "
 
 
 # -- failures ----------------------------------------------------------------------------------------------
@@ -690,7 +706,7 @@ async def test_failed_tasks(rig: Rig) -> None:
     result = await rig.run("fail", config="Again")
     assert result.stdout == b"told Again\n"
     assert (await rig.error("nonsense", kind="exception")).startswith('Method "nonsense" is not known')
-    assert (await rig.output("hello")).data == b"Hello "
+    assert (await rig.output("hello")).location.data == b"Hello "
 
 
 @with_rig
@@ -937,7 +953,7 @@ async def test_result_without_a_task(rig: Rig) -> None:
 async def test_config_that_cannot_be_sent(rig: Rig) -> None:
     rig.start()
     assert "cannot be sent the call" in await rig.error("hello", config=object())
-    assert (await rig.output("hello")).data == b"Hello "
+    assert (await rig.output("hello")).location.data == b"Hello "
 
 
 @with_rig

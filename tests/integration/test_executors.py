@@ -20,6 +20,7 @@ import pytest
 from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, TASK_OUTPUT_BYTES_MAX
+from rain.common.location import LocalFile, SameAs
 from rain.common.protocol import framing
 from rain.common.protocol.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
@@ -27,7 +28,7 @@ from rain.common.task_configs import EXECUTE, ExecuteConfig, FunctionPayload, So
 from rain.governor.pools import python_executors as executors_module
 from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.content_types.codecs import decode_value
-from rain.objects.files import checksum
+from rain.objects.files import checksum, local_file
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
 from tests.support.waiting import until_async
 
@@ -52,7 +53,7 @@ async def test_many_tasks_in_few_frames(rig: Rig) -> None:
     for task in tasks:
         result = await rig.result(task)
         assert result.error is None
-        assert result.outputs[0].data == b""
+        assert result.outputs[0].location.data == b""
         assert result.info.governor == "127.0.0.1:7"
         assert result.info.duration >= 0
     assert len(rig.batches) - before < 100
@@ -138,7 +139,7 @@ async def test_info_and_debug(rig: Rig) -> None:
     result = await rig.run(tell)
     assert result.info.debug == "1 of 2\nbraces {} stay"
     assert result.info.user == {"key": [1, {"a": None}]}
-    assert result.outputs[0].data == b"127.0.0.1:7"
+    assert result.outputs[0].location.data == b"127.0.0.1:7"
 
     def fails(ctx):
         ctx.debug("so far")
@@ -172,19 +173,19 @@ async def test_large_outputs_are_files(rig: Rig) -> None:
 
     rig.start()
     output = (await rig.run(large, 3_000_000)).outputs[0]
-    assert output.data is None
-    path = Path(output.file.path)
+    assert isinstance(output.location, LocalFile)
+    path = Path(output.location.path)
     assert path.parent == rig.store
     assert path.read_bytes() == bytes(3_000_000)
     seen = path.stat()
     assert (seen.st_ino, seen.st_size, seen.st_mtime_ns) == (
-        output.file.inode,
-        output.file.size,
-        output.file.mtime_ns,
+        output.location.inode,
+        output.location.size,
+        output.location.mtime_ns,
     )
-    assert output.checksum == checksum(bytes(3_000_000))
-    assert (await rig.run(large, INLINE_BYTES_MAX)).outputs[0].data == bytes(INLINE_BYTES_MAX)
-    assert (await rig.run(large, INLINE_BYTES_MAX + 1)).outputs[0].file.size == INLINE_BYTES_MAX + 1
+    assert output.location.checksum == checksum(bytes(3_000_000))
+    assert (await rig.run(large, INLINE_BYTES_MAX)).outputs[0].location.data == bytes(INLINE_BYTES_MAX)
+    assert (await rig.run(large, INLINE_BYTES_MAX + 1)).outputs[0].location.size == INLINE_BYTES_MAX + 1
 
 
 @with_rig
@@ -196,12 +197,14 @@ async def test_large_output_spills_and_input_file_is_mapped(rig: Rig) -> None:
         return value.get_bytes()[-3:] + str(value.source.path()).encode()
 
     rig.start(store_bytes_max=100_000)
-    file = (await rig.run(large)).outputs[0].file
+    file = (await rig.run(large)).outputs[0].location
     assert Path(file.path).parent == rig.spill
     assert list(rig.store.iterdir()) == []
     os.chmod(file.path, 0o444)  # as the store does: root's tasks see its files as others see them
-    value = ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=file.size), None, None, file.path)
-    assert (await rig.run(read, Obj(3), inputs=(value,))).outputs[0].data == b"\xfd\xfe\xff" + file.path.encode()
+    value = ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=file.size), None, local_file(file.path))
+    assert (await rig.run(read, Obj(3), inputs=(value,))).outputs[
+        0
+    ].location.data == b"\xfd\xfe\xff" + file.path.encode()
 
 
 @with_rig
@@ -218,10 +221,12 @@ async def test_inputs_that_the_store_moved(rig: Rig) -> None:
     for name in ("b", "d"):
         (rig.store / name).symlink_to(disk / name)
     inputs = (
-        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(rig.store / "b")),
-        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), "tree", None, str(rig.store / "d")),
+        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, local_file(str(rig.store / "b"))),
+        ExecutorInput(
+            ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), "tree", local_file(str(rig.store / "d"))
+        ),
     )
-    assert (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).outputs[0].data == b"blinner"
+    assert (await rig.run(read, Obj(3), Obj(4), inputs=inputs)).outputs[0].location.data == b"blinner"
     (disk / "d" / "f").unlink()
     (disk / "d").rmdir()
     result = await rig.run(read, Obj(3), Obj(4), inputs=inputs)
@@ -244,7 +249,9 @@ async def test_failed_task_leaves_no_file(rig: Rig) -> None:
     assert refused.error is not None
     assert (await rig.run(unused, outputs=2)).error is None
     # What was returned is kept; what was not, is gone.
-    assert [str(path) for path in rig.store.iterdir()] == [out.file.path for out in refused.outputs if out.file]
+    assert [str(path) for path in rig.store.iterdir()] == [
+        out.location.path for out in refused.outputs if isinstance(out.location, LocalFile)
+    ]
 
 
 @with_rig
@@ -261,12 +268,12 @@ async def test_staged_files_and_directories(rig: Rig) -> None:
     result = await rig.run(stage, outputs=outputs)
     assert result.error is None, result.error.message
     tree, big, small = result.outputs
-    assert Path(tree.file.path, "a.txt").read_text() == "a"
-    assert Path(tree.file.path, "empty").is_dir()
-    assert tree.file.size == 1
-    assert big.file.size == 200_000
-    assert big.checksum == checksum(bytes(200_000))
-    assert (small.data, small.info.content_type) == (b"s", "text")
+    assert Path(tree.location.path, "a.txt").read_text() == "a"
+    assert Path(tree.location.path, "empty").is_dir()
+    assert tree.location.size == 1
+    assert big.location.size == 200_000
+    assert big.location.checksum == checksum(bytes(200_000))
+    assert (small.location.data, small.info.content_type) == (b"s", "text")
 
     def escape(ctx):
         Path("link").symlink_to("/etc")
@@ -316,8 +323,8 @@ async def test_staging_leaves_alone_what_has_other_names(rig: Rig) -> None:
     for name in "abc":
         assert (mine / name).stat().st_mode & 0o777 == 0o600
         (mine / name).write_bytes(b"later")
-    assert Path(result.outputs[0].file.path).read_bytes() == bytes(200_000)
-    assert Path(result.outputs[1].file.path, "b").read_bytes() == bytes(200_000)
+    assert Path(result.outputs[0].location.path).read_bytes() == bytes(200_000)
+    assert Path(result.outputs[1].location.path, "b").read_bytes() == bytes(200_000)
 
 
 @with_rig
@@ -334,12 +341,14 @@ async def test_staged_directory_with_linked_inputs(rig: Rig) -> None:
     (objects / "b").write_bytes(b"blob")
     (objects / "t" / "f").write_text("inner")
     inputs = (
-        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, None, str(objects / "b")),
-        ExecutorInput(ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), None, None, str(objects / "t")),
+        ExecutorInput(ObjectSpec(ID(1, 3)), ObjectInfo(size=4), None, local_file(str(objects / "b"))),
+        ExecutorInput(
+            ObjectSpec(ID(1, 4), None, None, "dir"), ObjectInfo(size=5), None, local_file(str(objects / "t"))
+        ),
     )
     result = await rig.run(stage, Obj(3), Obj(4), inputs=inputs, outputs=[ObjectSpec(ID(0, 0), "d", None, "dir")])
     assert result.error is None, result.error.message
-    tree = Path(result.outputs[0].file.path)
+    tree = Path(result.outputs[0].location.path)
     assert (tree / "blob").read_bytes() == b"blob"
     assert (tree / "tree" / "f").read_text() == "inner"
     assert not (tree / "blob").is_symlink()
@@ -353,7 +362,7 @@ async def test_input_passes_through(rig: Rig) -> None:
 
     rig.start()
     output = (await rig.run(same, Obj(4), inputs=(blob(4, {"a": 1}, "json", user={"u": 1}),))).outputs[0]
-    assert output.same_as == ID(1, 4)
+    assert output.location == SameAs(ID(1, 4))
     assert output.info.user == {"u": 1, "seen": True}
     assert output.info.content_type == "json"
 
@@ -705,7 +714,7 @@ def test_a_task_that_is_larger_than_a_frame(
         rig.executors.run(1, tasks)
         results = [await rig.result(task, 1) for task in tasks]
         assert [result.error for result in results] == [None] * 3
-        assert decode_value(results[1].outputs[0].data, "pickle") == 500_000
+        assert decode_value(results[1].outputs[0].location.data, "pickle") == 500_000
 
     test(tmp_path)
 
@@ -731,7 +740,7 @@ async def test_programs_and_unknown_tasks(rig: Rig) -> None:
     rig.executors.run(1, [task])
     result = await rig.result(task)
     assert result.error is None, result.error.message
-    assert result.outputs[0].data == b"out\n"
+    assert result.outputs[0].location.data == b"out\n"
     assert result.stderr == b"err\n"
     strange = rig.task(noop)
     strange.spec.task_type = "strange/method"
@@ -896,7 +905,7 @@ async def test_task_that_forks(rig: Rig) -> None:
             return sum(pool.map(abs, range(10)))
 
     rig.start()
-    assert (await rig.run(fork)).outputs[0].data == b"parent"
+    assert (await rig.run(fork)).outputs[0].location.data == b"parent"
     assert await rig.value(pool) == 45
     assert (await rig.run(noop)).error is None
 

@@ -10,7 +10,7 @@ import xxhash
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, MIB
-from rain.common.location import LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataPut, ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
@@ -94,7 +94,7 @@ def run(main):
 
 def held_file(path, data, checksum=True):
     path.write_bytes(data)
-    return Held(len(data), None, local_file(str(path)), xxhash.xxh3_64_intdigest(data) if checksum else None)
+    return Held(local_file(str(path), checksum=xxhash.xxh3_64_intdigest(data) if checksum else None))
 
 
 @pytest.fixture
@@ -118,11 +118,11 @@ def test_blobs_arrive(tmp_path, size, kind):
     async def main():
         held = held_file(tmp_path / "stored", data)
         if kind == "bytes":
-            held = Held(size, data)
+            held = Held(Inline(data))
         async with Peer({ONE: held}) as connection:
             written = await get_to_file(connection, ONE, str(tmp_path / "copy"))
             assert (tmp_path / "copy").read_bytes() == data
-            assert written.file == local_file(str(tmp_path / "copy"))
+            assert written == local_file(str(tmp_path / "copy"), checksum=written.checksum)
             assert written.checksum == xxhash.xxh3_64_intdigest(data)
             buffer, checksum = await get_buffer(connection, ONE)
             assert buffer == data
@@ -149,9 +149,9 @@ def test_directories_arrive(tmp_path, folder):
 
     async def main():
         objects = {
-            ID(1, 1): Held(0, None, local_file(str(folder), 0), None, True),
-            ID(1, 2): Held(0, data, None, None, True),
-            ID(1, 3): Held(0, None, local_file(str(tar)), None, True),
+            ID(1, 1): Held(local_file(str(folder), 0), True),
+            ID(1, 2): Held(Inline(data), True),
+            ID(1, 3): Held(local_file(str(tar)), True),
         }
         async with Peer(objects) as connection:
             for number in (1, 2, 3):
@@ -170,7 +170,7 @@ def test_what_is_missing(tmp_path):
     async def main():
         gone = LocalFile(str(tmp_path / "gone"), 1, 5, 1)
         lost = []
-        async with Peer({ONE: Held(5, None, gone)}, lost.append) as connection:
+        async with Peer({ONE: Held(gone)}, lost.append) as connection:
             with pytest.raises(TransferError, match="do not hold") as caught:
                 await get_to_file(connection, ID(1, 9), str(tmp_path / "copy"))
             assert caught.value.missing
@@ -179,7 +179,7 @@ def test_what_is_missing(tmp_path):
             assert caught.value.missing
             assert len(lost) == 1
         newer = held_file(tmp_path / "new", b"moved")
-        async with Peer({ONE: Held(5, None, gone)}, lambda reason: newer) as connection:
+        async with Peer({ONE: Held(gone)}, lambda reason: newer) as connection:
             assert (await get_buffer(connection, ONE))[0] == b"moved"
         assert os.listdir(tmp_path) == ["new"]
 
@@ -189,7 +189,7 @@ def test_what_is_missing(tmp_path):
 def test_damage_at_the_holder(tmp_path):
     async def main():
         held = held_file(tmp_path / "stored", os.urandom(3 * CHUNK_BYTES))
-        held.checksum ^= 1
+        held.location.checksum ^= 1
         lost = []
         async with Peer({ONE: held}, lost.append) as connection:
             with pytest.raises(TransferError, match=r"lost here: .*damaged"):
@@ -322,7 +322,7 @@ def test_memory_stays_bounded(tmp_path):
             nonlocal taken
             taken += len(piece)
 
-        async with Peer({ONE: Held(300 << 20, None, local_file(str(path)))}) as connection:
+        async with Peer({ONE: Held(local_file(str(path)))}) as connection:
             size, _ = await transfer._get(connection, DataGet(ONE), lambda header: None, take)
         assert size == taken == 300 << 20
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10
@@ -425,14 +425,14 @@ def test_looking_into_a_directory(tmp_path, folder, kind):
     data = tar_of(folder)
     (tmp_path / "tar").write_bytes(data)
     held = {
-        "directory": Held(0, None, local_file(str(folder), 0), None, True),
-        "tar": Held(0, data, None, None, True),
-        "tar file": Held(0, None, local_file(str(tmp_path / "tar")), None, True),
+        "directory": Held(local_file(str(folder), 0), True),
+        "tar": Held(Inline(data), True),
+        "tar file": Held(local_file(str(tmp_path / "tar")), True),
     }[kind]
     content = (folder / "sub" / "f").read_bytes()
 
     async def main():
-        async with Peer({ONE: held, ID(1, 2): Held(1, b"x")}) as connection:
+        async with Peer({ONE: held, ID(1, 2): Held(Inline(b"x"))}) as connection:
             top = await get_listing(connection, ONE, "")
             assert [(one.name, one.kind, one.size, one.target) for one in top.entries] == [
                 (b"l", "link", 0, b"sub/f"),
@@ -456,7 +456,7 @@ def test_looking_into_a_directory(tmp_path, folder, kind):
 
 
 def test_a_directory_that_is_gone_is_lost(tmp_path, folder):
-    held = Held(0, None, local_file(str(folder), 0), None, True)
+    held = Held(local_file(str(folder), 0), True)
     folder.rename(tmp_path / "away")
     lost = []
 
@@ -471,7 +471,7 @@ def test_a_directory_that_is_gone_is_lost(tmp_path, folder):
 
 
 def test_relaying_a_look(tmp_path, folder):
-    held = Held(0, None, local_file(str(folder), 0), None, True)
+    held = Held(local_file(str(folder), 0), True)
 
     async def main():
         ours, theirs = await connected()
@@ -573,7 +573,7 @@ def fetching(tmp_path, main):
 
 def stored(store, data):
     written = write_file([data], store.new_path(len(data)))
-    store.adopt(ONE, written.file, written.checksum)
+    store.adopt(ONE, written)
     return store.get(ONE)
 
 
@@ -638,7 +638,7 @@ def test_fetching_streams_from_other_hosts(tmp_path, folder):
             assert file.read() == data
         assert got.checksum == held.checksum
         assert two.check(ONE)
-        directory = Held(3 * CHUNK_BYTES, None, local_file(str(folder), 0), None, True)
+        directory = Held(local_file(str(folder), 0), True)
         governors.peers["a:1"] = Peer({ONE: directory})
         got = await fetch(data_of(directory, Replica("a:1", THERE), data_type="dir"), two, HERE, governors.open_data)
         assert tar_of(got.file.path) == tar_of(folder)
@@ -696,7 +696,8 @@ def test_a_cancelled_fetch_leaves_nothing(tmp_path):
             opened.set()
             return connection
 
-        task = asyncio.create_task(fetch(data_of(Held(3 * CHUNK_BYTES), Replica("a:1", THERE)), two, HERE, open_data))
+        held = Held(LocalFile("", 0, 3 * CHUNK_BYTES, 0))
+        task = asyncio.create_task(fetch(data_of(held, Replica("a:1", THERE)), two, HERE, open_data))
         await opened.wait()
         await liar._task
         task.cancel()

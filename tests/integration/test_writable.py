@@ -135,7 +135,7 @@ def there_and_back(value: Any, path: Path) -> Any:
     """`value` as it is loaded where its file is mapped."""
     written: Any = encode_to_file(value, "pickle", str(path), 0)
     assert large_buffers(path.read_bytes())
-    return DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle")).load()
+    return DataInstance(FileSource(written), None, ObjectInfo(written.size, content_type="pickle")).load()
 
 
 def test_data_frames_can_be_changed_in_place(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol import messages as m
 from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
@@ -178,9 +178,9 @@ class SimGovernor:
                 return
         self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.places]}"))
 
-    def _file(self, id: ID, size: int) -> LocalFile:
+    def _file(self, id: ID, size: int, checksum: int | None = None) -> LocalFile:
         self.files += 1
-        return LocalFile(f"{self.host}/{id}/{self.files}", self.files, size, 0)
+        return LocalFile(f"{self.host}/{id}/{self.files}", self.files, size, 0, checksum)
 
     def _lose_an_input(self, message: m.Assign) -> None:
         """A file is lost while a task that needs it is on its way here."""
@@ -212,7 +212,7 @@ class SimGovernor:
             id = self.random.choice(files)
             value, old = self.store[id]
             assert old is not None
-            file = self._file(id, old.size)
+            file = self._file(id, old.size, old.checksum)
             self.store[id] = (value, file)
             self.step(ev.ObjectMoved(id, file))
 
@@ -293,16 +293,20 @@ class SimGovernor:
             checksum = int.from_bytes(value[:7], "little")
             size = spec.config[2]
             if size:
-                file = self._file(output, size)
-                outputs.append(OutputResult(output, ObjectInfo(size=size), None, file, checksum))
+                file = self._file(output, size, checksum)
+                outputs.append(OutputResult(output, ObjectInfo(size=size), file))
             else:
-                outputs.append(OutputResult(output, ObjectInfo(size=len(value)), value, None, checksum))
+                outputs.append(OutputResult(output, ObjectInfo(size=len(value)), Inline(value, checksum)))
             self.world.produced[output] = value
         return TaskResult(spec.id, assignment.attempt, info, outputs)
 
     def _adopt(self, result: TaskResult) -> None:
         for output in result.outputs:
-            self.store[output.id] = (self.world.produced[output.id], output.file)
+            location = output.location
+            self.store[output.id] = (
+                self.world.produced[output.id],
+                location if isinstance(location, LocalFile) else None,
+            )
 
     def _recall(self, effect: do.RecallFromExecutor) -> None:
         self.world.clock.after(

@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import Inline, LocalFile
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
-    from rain.objects.files import Written
     from rain.processes.scratch import Scratch
 
 
@@ -84,13 +84,13 @@ class Value:
         ResourceError
             If the disk is full.
         """
-        from rain.objects.files import NEVER_INLINE, Written, write_file
+        from rain.objects.files import NEVER_INLINE, write_file
 
         name = new_name()
         room = client._room
         written = write_file([self.view()], room.path(name), NEVER_INLINE, **room.options(name))
-        assert isinstance(written, Written)
-        self.name, self.path, self.checksum = _upload_name(written.file.path), written.file.path, written.checksum
+        assert isinstance(written, LocalFile)
+        self.name, self.path, self.checksum = _upload_name(written.path), written.path, written.checksum
         room.count(self)
 
     def hand_over(self) -> None:
@@ -98,13 +98,13 @@ class Value:
         self.path = ""
 
     @classmethod
-    def from_file(cls, room: Room, name: str, written: Written) -> Value:
+    def from_file(cls, room: Room, name: str, written: LocalFile) -> Value:
         """The value that was written as `name` into one of the incoming folders."""
         from rain.host.descriptors import opened
         from rain.objects.memory import map_fd
 
-        value = cls(None, written.file.size)
-        value.name, value.path, value.checksum = _upload_name(written.file.path), written.file.path, written.checksum
+        value = cls(None, written.size)
+        value.name, value.path, value.checksum = _upload_name(written.path), written.path, written.checksum
         fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             value._map = map_fd(fd, value.size)
@@ -235,8 +235,8 @@ def encoded(obj: Any, content_type: str, client: Client | None) -> Value:
         return Value(data, len(data))
     name, room = new_name(), client._room
     written = encode_to_file(obj, content_type, room.path(name), INLINE_BYTES_MAX, **room.options(name))
-    if isinstance(written, bytes):
-        return Value(written, len(written))
+    if isinstance(written, Inline):
+        return Value(written.data, written.size)
     return Value.from_file(room, name, written)
 
 
@@ -249,8 +249,8 @@ def gathered(pieces: Iterable[Any], client: Client | None) -> Value:
         return Value(data, len(data))
     name, room = new_name(), client._room
     written = write_file(pieces, room.path(name), INLINE_BYTES_MAX, **room.options(name))
-    if isinstance(written, bytes):
-        return Value(written, len(written))
+    if isinstance(written, Inline):
+        return Value(written.data, written.size)
     return Value.from_file(room, name, written)
 
 

@@ -27,7 +27,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.limits import PROTOCOL_VERSION
-from rain.common.location import LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica, SameAs
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.common.task_configs import UserModule
@@ -59,14 +59,11 @@ class ObjectData(Part):
 
 
 class OutputResult(Part):
-    """One output of a finished attempt. Either `data` or `file` is set; `same_as` names an input passed through."""
+    """One output of a finished attempt."""
 
     id: ID
     info: ObjectInfo
-    data: bytes | None = None
-    file: LocalFile | None = None
-    checksum: int | None = None
-    same_as: ID | None = None
+    location: Inline | LocalFile | SameAs
 
 
 class Damage(Part):
@@ -767,16 +764,17 @@ class ModuleFound(Message):
 
 
 class ExecutorInput(Part):
-    """An input as an executor gets it: bytes, or the path of a read-only file or directory in the store.
-
-    `seen`: inode, size (of a directory the sum of its files) and mtime_ns of what is at `path`, to be compared."""
+    """An input as an executor gets it. `location` None: the store does not hold it any more."""
 
     spec: ObjectSpec
     info: ObjectInfo
-    label: str | None = None
-    data: bytes | None = None
-    path: str | None = None
-    seen: tuple[int, int, int] | None = None
+    label: str | None
+    location: Inline | LocalFile | None
+
+    @property
+    def path(self) -> str | None:
+        """Of the read-only file or directory in the store; None if there is none."""
+        return self.location.path if isinstance(self.location, LocalFile) else None
 
 
 class ExecutorTask(Part):

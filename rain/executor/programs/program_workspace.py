@@ -29,13 +29,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX, PROGRAM_COPY_BYTES_MAX
+from rain.common.location import Inline, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.task_configs import ExecuteConfig, MappedInput
 from rain.executor.programs.mounts import Mounts
 from rain.executor.readonly import ReadOnly
 from rain.objects.dirtree import Entry, clone_file, copy_file, is_inside, is_within, read_only, same_tree, walk
-from rain.objects.files import checksum, checksum_fd, local_file, no_room
+from rain.objects.files import checksum_fd, inline, local_file, no_room
 from rain.objects.lent_inputs import damaged
 from rain.objects.outputs import Outgoing
 
@@ -158,8 +159,8 @@ class Workspace:
             os.makedirs(parent, exist_ok=True)
         if value.spec.data_type == "dir":
             self._map_tree(path, mapped, value)
-        elif value.data is not None and (mapped.write or self._may_be_own(path)):
-            _write_new(path, value.data, 0o644 if mapped.write else 0o444)
+        elif isinstance(value.location, Inline) and (mapped.write or self._may_be_own(path)):
+            _write_new(path, value.location.data, 0o644 if mapped.write else 0o444)
         elif mapped.write:
             copy_file(self._lend(value), path)
         else:
@@ -194,17 +195,22 @@ class Workspace:
 
     def _lend(self, value: ExecutorInput) -> str:
         """The path of a file with the blob's bytes that the program cannot write."""
-        if value.path is None:
-            if value.data is None:
-                raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
-            return self._lent.write(value.data)
-        path = _present_path(value.path)
+        if isinstance(value.location, Inline):
+            return self._lent.write(value.location.data)
+        path = self._stored_at(value)
         self._borrow(path)
         seen = os.stat(path)
         if not seen.st_mode & stat.S_IROTH:
             self._read_only.release(os.path.dirname(path))
         self._watch(path, seen, value.spec.id)
         return path
+
+    @staticmethod
+    def _stored_at(value: ExecutorInput) -> str:
+        """Where the store has it; when the store moves an object to disk it leaves a link."""
+        if value.path is None:
+            raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
+        return os.path.realpath(value.path) if os.path.islink(value.path) else value.path
 
     def _watch(self, path: str, seen: os.stat_result, id: ID) -> None:
         self._watched.append((path, seen.st_size, seen.st_mtime_ns, id))
@@ -217,17 +223,15 @@ class Workspace:
 
     def open_input(self, value: ExecutorInput) -> int:
         """A descriptor for reading the blob's bytes."""
-        if value.data is None:
+        if not isinstance(value.location, Inline):
             return os.open(self._lend(value), os.O_RDONLY | os.O_CLOEXEC)
         fd = os.memfd_create("input", os.MFD_CLOEXEC)
-        os.write(fd, value.data)
+        os.write(fd, value.location.data)
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
 
     def _map_tree(self, path: str, mapped: MappedInput, value: ExecutorInput) -> None:
-        if value.path is None:
-            raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
-        root = self._roots[path] = _present_path(value.path)
+        root = self._roots[path] = self._stored_at(value)
         self._borrow(root)
         mounted = not mapped.write and not os.path.exists(path) and self._can_mount(root, path)
         if mounted and not self._read_only.hides(os.path.dirname(root)):
@@ -324,7 +328,7 @@ class Workspace:
             raise RainException(f"output {_name(spec)} should be a {wanted}, but {path!r} is {_kind(seen.st_mode)}")
         same = self._whole_input(path, is_dir)
         if same is not None:
-            return OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=same.spec.id)
+            return OutputResult(spec.id, ObjectInfo(size=same.info.size), SameAs(same.spec.id))
         real = os.path.realpath(path)
         here = os.path.realpath(self._cwd)
         if not is_within(real, here) and not is_inside(real, self._follow):
@@ -402,7 +406,7 @@ class OutputFile:
         if size <= INLINE_BYTES_MAX:
             data = os.pread(self.fd, size, 0)
             self.discard()
-            return OutputResult(spec.id, ObjectInfo(size=len(data)), data=data, checksum=checksum(data))
+            return OutputResult(spec.id, ObjectInfo(size=size), inline(data))
         os.fchmod(self.fd, 0o444)
         digest = checksum_fd(self.fd, size)
         path = self._path
@@ -412,7 +416,7 @@ class OutputFile:
             os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd)
         os.close(self.fd)
         self.fd = -1
-        return OutputResult(spec.id, ObjectInfo(size=size), file=local_file(path), checksum=digest)
+        return OutputResult(spec.id, ObjectInfo(size=size), local_file(path, checksum=digest))
 
     def discard(self) -> None:
         """Forget the file."""
@@ -465,11 +469,6 @@ def _readable(root: str, by_others: bool) -> list[Entry]:
         if entry.kind == "f" and not entry.stat.st_mode & stat.S_IROTH:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{root}/{entry.path}")
     return entries
-
-
-def _present_path(path: str) -> str:
-    """Where the store has what it had at `path`; when it moves an object to disk it leaves a link."""
-    return os.path.realpath(path) if os.path.islink(path) else path
 
 
 def _identity(path: str) -> tuple[int, int, int]:

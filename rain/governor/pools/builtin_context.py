@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rain.common.errors import RainException
 from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX, MIB
+from rain.common.location import SameAs
 from rain.common.protocol.messages import OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
 from rain.objects.dirtree import Entry, link_or_copy, open_entry, read_only, remove_any, walk
-from rain.objects.files import Written, checksum, local_file, no_room, write_file
+from rain.objects.files import local_file, no_room, write_file
 from rain.objects.held import Held
 
 _PIECE_BYTES = 16 * MIB
@@ -92,11 +93,8 @@ class Work:
         if os.path.dirname(path) != self.store.incoming_disk:
             spill = os.path.join(self.store.incoming_disk, os.path.basename(path))
             self._made.append(spill)
-        result = write_file(pieces, path, INLINE_BYTES_MAX, spill_path=spill, bytes_max=self.store.incoming_bytes_max)
-        if isinstance(result, Written):
-            info = ObjectInfo(size=result.file.size)
-            return OutputResult(output.id, info, file=result.file, checksum=result.checksum)
-        return OutputResult(output.id, ObjectInfo(size=len(result)), data=result, checksum=checksum(result))
+        stored = write_file(pieces, path, INLINE_BYTES_MAX, spill_path=spill, bytes_max=self.store.incoming_bytes_max)
+        return OutputResult(output.id, ObjectInfo(size=stored.size), stored)
 
     def same(self, number: int, keep_info: bool = False) -> OutputResult:
         """An output that is input `number`, with its content type and user's values if `keep_info`."""
@@ -109,14 +107,14 @@ class Work:
             content_type = known.info.content_type or known.spec.content_type
             info.content_type = content_type if content_type != output.content_type else None
             info.user = dict(known.info.user)
-        return OutputResult(output.id, info, same_as=known.spec.id)
+        return OutputResult(output.id, info, SameAs(known.spec.id))
 
     def directory(self, path: str, size: int) -> OutputResult:
         """An output that was made as the directory `path`."""
         output = self.only_output()
         if output.data_type != "dir":
             raise RainException("the task makes a directory, but its output is declared a blob")
-        return OutputResult(output.id, ObjectInfo(size=size), file=local_file(path, size))
+        return OutputResult(output.id, ObjectInfo(size=size), local_file(path, size))
 
     # -- bytes ----------------------------------------------------------------------------------------
 

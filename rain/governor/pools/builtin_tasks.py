@@ -279,7 +279,7 @@ def _slice_file(work: Work, path: str, size: int) -> OutputResult:
         target = work.new_path(0, path)
         link_or_copy(path, target)
         info = ObjectInfo(size=size)
-        return OutputResult(work.only_output().id, info, file=local_file(target), checksum=checksum_fd(fd, size))
+        return OutputResult(work.only_output().id, info, local_file(target, checksum=checksum_fd(fd, size)))
     finally:
         os.close(fd)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_MEMORY_BYTES_MAX
+from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorInput
 from rain.governor.pools.cbor1.locations import Location, Memory, Path
 
@@ -42,8 +43,8 @@ def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, Watched | No
     """How an input is given: its bytes if they are few, and no more than `memory_left` if they lie in a file, else its
     path, to be watched if it is a file's.
     """
-    if value.data is not None:
-        return Memory(value.data), None
+    if isinstance(value.location, Inline):
+        return Memory(value.location.data), None
     assert value.path is not None
     path = os.path.realpath(value.path)
     if value.spec.data_type != "blob":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import SameAs
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OutputResult
 from rain.common.spec import ObjectInfo
 from rain.governor.pools.cbor1.locations import Location, Memory, OtherObject, Path
@@ -70,7 +71,7 @@ def _take_output(
             raise RainException(f"returned object {location.id} as output {index}, which is not one of the inputs")
         if (same.spec.data_type == "dir") != is_dir:
             raise RainException(f"returned an input as output {index}, which is declared another data type")
-        output = OutputResult(spec.id, ObjectInfo(size=same.info.size), same_as=location.id)
+        output = OutputResult(spec.id, ObjectInfo(size=same.info.size), SameAs(location.id))
     elif isinstance(location, Memory):
         if is_dir:
             raise RainException(f"returned output {index}, a directory, in memory; a directory is always a path")

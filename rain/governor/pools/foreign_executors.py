@@ -41,6 +41,7 @@ from rain.common.limits import (
     EXECUTOR_START_S,
     KIB,
 )
+from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Damage,
     ExecutorInput,
@@ -461,9 +462,10 @@ class ForeignExecutors:
     def _location(self, executor: _Executor, value: ExecutorInput) -> Location:
         if value.spec.id in executor.cached:
             return Cached()
-        if value.data is not None:
-            executor.memory_left -= len(value.data)
-            return Memory(value.data) if executor.memory_left >= 0 else Path(_lend(executor, value.data))
+        if isinstance(value.location, Inline):
+            data = value.location.data
+            executor.memory_left -= len(data)
+            return Memory(data) if executor.memory_left >= 0 else Path(_lend(executor, data))
         location, watched = lend(value, executor.memory_left)
         if isinstance(location, Memory):
             executor.memory_left -= len(location.data)

@@ -22,16 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import Stored
 from rain.objects.content_types.content_type import ContentType
 from rain.objects.content_types.registry import check_content_type, content_type_of
-from rain.objects.files import Sink, Written, write_file
+from rain.objects.files import Sink, inline, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Buffer
 
-__all__ = ["Written", "decode_value", "encode_buffers", "encode_to_file", "encode_value", "write_file"]
+__all__ = ["decode_value", "encode_buffers", "encode_to_file", "encode_value", "write_file"]
 
 
 def encode_buffers(value: Any, content_type: str | None) -> list[Buffer]:
@@ -86,7 +87,7 @@ def encode_to_file(
     *,
     spill_path: str | None = None,
     bytes_max: int | None = None,
-) -> bytes | Written:
+) -> Stored:
     """`value` as bytes, or in a new file if it has more than `inline_max` bytes.
 
     Large buffers are written from where they lie, in one pass with the checksum.
@@ -106,8 +107,8 @@ def encode_to_file(
 
     Returns
     -------
-    bytes or Written
-        `Written` is ``(file: LocalFile, checksum: int)``.
+    Inline or LocalFile
+        With the checksum.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def encode_to_file(
     if content_type == "json":  # the most frequent small results need no more than this
         data = encode_value(value, content_type)
         if len(data) <= inline_max:
-            return data
+            return inline(data)
         return write_file([data], path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
     sink = Sink(path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
     try:

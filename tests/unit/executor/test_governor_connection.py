@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
 from rain.common.protocol.messages import (
     ExecutorInput,
@@ -91,10 +92,10 @@ def test_results_travel_together(peer: Peer) -> None:
 
 
 def test_functions_are_kept_as_they_came(peer: Peer) -> None:
-    function = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, b"code")
+    function = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, Inline(b"code"))
     peer.say(RunTasks([task(1, function), task(2)]))
     peer.line.receive()
-    assert peer.line.functions[ID(1, 5)].data == b"code"
+    assert peer.line.functions[ID(1, 5)].location == Inline(b"code")
 
 
 def test_a_stale_executor_gives_everything_back(peer: Peer) -> None:

@@ -13,6 +13,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
 from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.return_values import Returned, ReturnRefused
@@ -61,7 +62,8 @@ def complaint(staging: Staging, value: Any, *specs: ObjectSpec, **options: Any) 
 )
 def test_one_output(staging: Staging, value: Any, declared: Any, encode: Any, data: bytes, dynamic: Any) -> None:
     (output,) = take(staging, value, spec(content_type=declared), encode=[encode])
-    assert (output.id, output.data, output.info.content_type, output.info.size) == (ID(1, 5), data, dynamic, len(data))
+    assert (output.id, output.location.data) == (ID(1, 5), data)
+    assert (output.info.content_type, output.info.size) == (dynamic, len(data))
 
 
 def test_no_output(staging: Staging) -> None:
@@ -83,7 +85,7 @@ def test_no_output(staging: Staging) -> None:
 )
 def test_several_outputs(staging: Staging, value: Any) -> None:
     outputs = take(staging, value, spec("a", id=5), spec("b", id=6))
-    assert [(output.id.id, output.data) for output in outputs] == [(5, b"1"), (6, b"2")]
+    assert [(output.id.id, output.location.data) for output in outputs] == [(5, b"1"), (6, b"2")]
 
 
 def test_wrong_several(staging: Staging) -> None:
@@ -111,7 +113,7 @@ def test_wrong_values(staging: Staging) -> None:
 def test_instances(staging: Staging) -> None:
     made = DataInstance(BytesSource(b"[1]"), None, ObjectInfo(size=3, content_type="json", user={"k": 1}))
     (output,) = take(staging, made, spec())
-    assert (output.data, output.info.content_type, output.info.user, output.same_as) == (b"[1]", "json", {"k": 1}, None)
+    assert (output.location.data, output.info.content_type, output.info.user) == (b"[1]", "json", {"k": 1})
     (output,) = take(staging, made, spec(content_type="json"), encode=["json"])
     assert output.info.content_type is None
     assert "no subtype of the declared 'text'" in complaint(staging, made, spec(content_type="text"))
@@ -121,22 +123,22 @@ def test_instances(staging: Staging) -> None:
 
 
 def test_an_input_passes_through(staging: Staging) -> None:
-    came = ExecutorInput(ObjectSpec(ID(1, 2), "in"), ObjectInfo(size=1), "in", b"x")
+    came = ExecutorInput(ObjectSpec(ID(1, 2), "in"), ObjectInfo(size=1), "in", Inline(b"x"))
     instance = DataInstance(BytesSource(b"x"), came.spec, came.info)
     (output,) = take(staging, instance, spec(content_type="json"), inputs={ID(1, 2): came})
-    assert (output.same_as, output.data, output.info.content_type) == (ID(1, 2), None, None)
+    assert (output.location, output.info.content_type) == (SameAs(ID(1, 2)), None)
     # One that was kept from an earlier task is data like any other.
     (output,) = take(staging, instance, spec())
-    assert (output.same_as, output.data) == (None, b"x")
+    assert output.location.data == b"x"
 
 
 def test_the_same_staged_file_twice(staging: Staging, tmp_path: Path) -> None:
     made = staging.instance(staging.store(list(range(100_000)), "json"), "json")
     outputs = take(staging, [made, made], spec("a"), spec("b"))
-    files = [output.file for output in outputs]
+    files = [output.location for output in outputs]
     assert files[0].path != files[1].path
     assert all(json.loads(Path(file.path).read_text())[-1] == 99_999 for file in files)
-    assert outputs[0].checksum == outputs[1].checksum
+    assert outputs[0].location.checksum == outputs[1].location.checksum
     staging.discard(everything=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -144,9 +146,9 @@ def test_the_same_staged_file_twice(staging: Staging, tmp_path: Path) -> None:
 def test_many_small_outputs_do_not_make_one_huge_message(staging: Staging) -> None:
     specs = [spec(str(number), id=number) for number in range(100)]
     outputs = take(staging, [bytes(60_000)] * 100, *specs)
-    inline = sum(len(output.data) for output in outputs if output.data is not None)
+    inline = sum(output.location.size for output in outputs if isinstance(output.location, Inline))
     assert BATCH_BYTES_TARGET - 60_000 < inline <= BATCH_BYTES_TARGET
-    assert sum(output.file is not None for output in outputs) > 20
+    assert sum(isinstance(output.location, LocalFile) for output in outputs) > 20
 
 
 # -- what is refused is kept -----------------------------------------------------------------------------
@@ -163,9 +165,9 @@ def test_what_cannot_be_encoded_is_kept(staging: Staging, tmp_path: Path) -> Non
     assert "set cannot be encoded as 'json'" in str(error)
     assert str(error).endswith(". But what it returned is not lost: task.fetch_refused() gets it")
     (kept,) = error.outputs
-    assert (kept.id, kept.info.content_type, kept.info.size) == (ID(1, 5), "pickle", len(kept.data))
-    assert pickle.loads(kept.data) == {1, 2}
-    assert kept.checksum == checksum(kept.data)
+    assert (kept.id, kept.info.content_type, kept.info.size) == (ID(1, 5), "pickle", len(kept.location.data))
+    assert pickle.loads(kept.location.data) == {1, 2}
+    assert kept.location.checksum == checksum(kept.location.data)
 
 
 def test_of_several_all_are_kept_and_large_ones_once(staging: Staging, tmp_path: Path) -> None:
@@ -175,11 +177,11 @@ def test_of_several_all_are_kept_and_large_ones_once(staging: Staging, tmp_path:
     a, b, c = error.outputs
     assert [output.id.id for output in error.outputs] == [5, 6, 7]
     assert [output.info.content_type for output in error.outputs] == ["pickle", "pickle", "cloudpickle"]
-    assert pickle.loads(Path(a.file.path).read_bytes()) == large
-    assert pickle.loads(b.data) == {1}
-    assert pickle.loads(c.data)() == 7
+    assert pickle.loads(Path(a.location.path).read_bytes()) == large
+    assert pickle.loads(b.location.data) == {1}
+    assert pickle.loads(c.location.data)() == 7
     staging.discard(everything=False)
-    assert [str(path) for path in tmp_path.iterdir()] == [a.file.path]
+    assert [str(path) for path in tmp_path.iterdir()] == [a.location.path]
 
 
 def test_what_does_not_fit_the_outputs_is_kept_as_one(staging: Staging) -> None:
@@ -188,8 +190,8 @@ def test_what_does_not_fit_the_outputs_is_kept_as_one(staging: Staging) -> None:
     assert "returned 3 values (list), but the task has 2 outputs" in str(error)
     assert str(error).endswith(". But all that it returned is not lost: task.fetch_refused() gets it")
     (kept,) = error.outputs
-    assert (kept.id.id, pickle.loads(kept.data)) == (5, [1, 2, 3])
-    assert pickle.loads(refused(staging, {"a": 1}, spec()).outputs[0].data) == {"a": 1}
+    assert (kept.id.id, pickle.loads(kept.location.data)) == (5, [1, 2, 3])
+    assert pickle.loads(refused(staging, {"a": 1}, spec()).outputs[0].location.data) == {"a": 1}
 
 
 def test_staged_files_are_kept_as_they_are(staging: Staging, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_staged_files_are_kept_as_they_are(staging: Staging, tmp_path: Path) -> 
     (kept,) = refused(staging, made, spec(content_type="text")).outputs
     assert kept.info.content_type == "json"
     staging.discard(everything=False)
-    assert json.loads(Path(kept.file.path).read_text())[-1] == 99_999
+    assert json.loads(Path(kept.location.path).read_text())[-1] == 99_999
 
 
 def test_what_cannot_be_pickled_either_is_said_to_be_lost(staging: Staging, tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
+from rain.common.location import LocalFile
 from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.objects import archive
 from rain.objects.data_instance import FileSource
-from rain.objects.files import FULL_MARK, StaleFile, Written, local_file, write_file
+from rain.objects.files import FULL_MARK, StaleFile, local_file, write_file
 from rain.objects.lent_inputs import damaged
 
 
@@ -41,12 +42,11 @@ class Rig:
         """As an executor writes one."""
         self.count += 1
         written = write_file([data], f"{self.store.incoming}/task-{self.count}")
-        assert isinstance(written, Written)
+        assert isinstance(written, LocalFile)
         return written
 
     def add(self, number, data):
-        file, checksum = self.file(data)
-        return self.store.adopt(ID(1, number), file, checksum)
+        return self.store.adopt(ID(1, number), self.file(data))
 
     def files(self):
         return sorted(path for root in (self.memory, self.disk) for path in root.glob("*/*/**/*") if not path.is_dir())
@@ -109,19 +109,19 @@ def test_a_small_directory_is_unpacked(store, tmp_path):
 
 def test_adopting_a_file(rig, store):
     written = rig.file(b"x" * 100_000)
-    file = store.adopt(ID(1, 1), written.file, written.checksum)
-    assert file == local_file(file.path)
+    file = store.adopt(ID(1, 1), written)
+    assert file == local_file(file.path, checksum=file.checksum)
     assert os.path.dirname(file.path) in store.objects_folders
     assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o444
     assert stat.S_IMODE(os.stat(os.path.dirname(file.path)).st_mode) == 0o755
     assert stat.S_IMODE(os.stat(os.path.dirname(os.path.dirname(file.path))).st_mode) == 0o700
-    assert not os.path.exists(written.file.path)
-    assert os.stat(file.path).st_ino == written.file.inode
+    assert not os.path.exists(written.path)
+    assert os.stat(file.path).st_ino == written.inode
     assert store.check(ID(1, 1))
 
 
 def test_adopting_a_directory(store, tmp_path):
-    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1).file)
+    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1))
     made = tmp_path / "made"
     (made / "sub").mkdir(parents=True)
     (made / "sub" / "own").write_text("own")
@@ -140,9 +140,9 @@ def test_adopting_a_directory(store, tmp_path):
 
 
 def test_adopting_a_link_to_an_object(store, tmp_path):
-    first = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1).file)
+    first = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1))
     (tmp_path / "link").symlink_to(first.path)
-    second = store.adopt(ID(1, 2), local_file(str(tmp_path / "link")), 77)
+    second = store.adopt(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77))
     assert second.inode == first.inode
     store.drop([ID(1, 1)])
     assert read(store.get(ID(1, 2))) == b"abc"
@@ -154,13 +154,13 @@ def test_adopting_a_link_to_an_object(store, tmp_path):
 
 def test_what_is_not_adopted(rig, store, tmp_path):
     written = rig.file(b"abc" * 1000)
-    os.unlink(written.file.path)
+    os.unlink(written.path)
     with pytest.raises(RainException, match="cannot be stored as object 1/1: No such file"):
-        store.adopt(ID(1, 1), written.file)
+        store.adopt(ID(1, 1), written)
     other = rig.file(b"abc" * 1000)
-    other.file.size += 1
+    other.size += 1
     with pytest.raises(StaleFile):
-        store.adopt(ID(1, 1), other.file)
+        store.adopt(ID(1, 1), other)
     assert os.listdir(store.incoming) == []
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RainException, match="neither a file nor a directory"):
@@ -177,8 +177,8 @@ def test_sharing_with_another_store(rig, store, tmp_path):
     try:
         data = os.urandom(100_000)
         file = rig.add(1, data)
-        held = other.store.link(ID(1, 1), file, 5)
-        assert (held.file.inode, held.checksum) == (file.inode, 5)
+        held = other.store.link(ID(1, 1), file)
+        assert (held.file.inode, held.checksum) == (file.inode, file.checksum)
         assert held.file.path != file.path
         store.drop([ID(1, 1)])
         assert read(held) == data
@@ -245,7 +245,7 @@ def test_the_longest_unused_are_spilled(rig, store):
     store.wait_spilled()
     assert [id for id, _ in rig.moved] == [ID(1, 2)]
     held = store.get(ID(1, 2))
-    assert held.file == rig.moved[0][1] == local_file(held.file.path)
+    assert held.file == rig.moved[0][1] == local_file(held.file.path, checksum=held.checksum)
     assert held.file.path.startswith(str(rig.disk))
     assert stat.S_IMODE(os.stat(held.file.path).st_mode) == 0o444
     assert store.check(ID(1, 2))
@@ -273,7 +273,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 
     def write():
         path = f"{store.incoming}/task-{len(os.listdir(store.incoming))}"
-        return write_file([bytes(100_000)], path, spill_path=store.spill_path(path)).file.path
+        return write_file([bytes(100_000)], path, spill_path=store.spill_path(path)).path
 
     monkeypatch.setattr(store_module, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
@@ -290,7 +290,7 @@ def test_one_object_larger_than_memory(rig, store):
     path = store.new_path(5 * MIB)
     assert path.startswith(str(rig.disk))
     written = write_file([bytes(5 * MIB)], os.path.join(store.incoming, "big"))
-    store.adopt(ID(1, 1), written.file, written.checksum)
+    store.adopt(ID(1, 1), written)
     store.wait_spilled()
     assert store.get(ID(1, 1)).file.path.startswith(str(rig.disk))
 
@@ -315,8 +315,7 @@ def test_directories_are_spilled_too(rig, store):
 
 def given(file, data_type="blob"):
     """An input as an executor was given it when it was `file`."""
-    seen = (file.inode, file.size, file.mtime_ns)
-    return ExecutorInput(ObjectSpec(ID(1, 1), None, None, data_type), ObjectInfo(), path=file.path, seen=seen)
+    return ExecutorInput(ObjectSpec(ID(1, 1), None, None, data_type), ObjectInfo(), None, file)
 
 
 def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
@@ -497,7 +496,7 @@ def test_a_small_memory_file_system_spills(small_disk, tmp_path):
     data = os.urandom(25 * MIB)
     path = f"{store.incoming}/task-1"
     written = write_file([data], path, spill_path=store.spill_path(path))
-    file = store.adopt(ID(1, 1), written.file, written.checksum)
+    file = store.adopt(ID(1, 1), written)
     assert not file.path.startswith(str(small_disk) + "/")
     assert read(store.get(ID(1, 1))) == data
     store.close()

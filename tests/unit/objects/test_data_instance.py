@@ -154,7 +154,7 @@ def test_loading_needs_a_content_type():
 def test_arrays_are_mapped(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
-    blob = instance(FileSource(written.file), "pickle")
+    blob = instance(FileSource(written), "pickle")
     first, second = blob.load(writable=False), blob.load(writable=False)
     assert not first.flags.writeable
     assert first.ctypes.data == second.ctypes.data
@@ -174,9 +174,9 @@ def test_arrays_are_mapped(tmp_path):
 def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
-    blob = instance(FileSource(written.file, moved=lambda: None), "pickle")
+    blob = instance(FileSource(written, moved=lambda: None), "pickle")
     own = blob.load()
-    os.unlink(written.file.path)
+    os.unlink(written.path)
     with pytest.warns(RainWarning, match=r"read-only, because the file .*array is gone since it was first mapped"):
         late = blob.load()
     own[0] = 5
@@ -188,10 +188,10 @@ def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
     path = tmp_path / "spilled"
-    blob = instance(FileSource(written.file, moved=lambda: local_file(str(path))), "pickle")
+    blob = instance(FileSource(written, moved=lambda: local_file(str(path))), "pickle")
     blob.load()
-    path.write_bytes(Path(written.file.path).read_bytes())
-    os.unlink(written.file.path)
+    path.write_bytes(Path(written.path).read_bytes())
+    os.unlink(written.path)
     late = blob.load()
     late[0] = 5
     np.testing.assert_equal(blob.load(), array)

@@ -9,7 +9,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.limits import LISTING_ENTRIES_MAX
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import Listing
 from rain.objects import archive, inside
 from rain.objects.data_instance import BytesSource, DirectorySource, FileSource, RemoteSource, TarSource
@@ -79,7 +79,7 @@ def source(request, folder, tmp_path):
         (tmp_path / "tar").write_bytes(data)
         return TarSource(FileSource(str(tmp_path / "tar")), 10)
     if request.param == "remote":
-        return RemoteSource(10, True, never, None, RemoteObject(Held(10, None, ref, None, True)))
+        return RemoteSource(10, True, never, None, RemoteObject(Held(ref, True)))
     return RemoteSource(10, True, lambda offset, length: data)
 
 
@@ -148,7 +148,7 @@ def test_blobs_have_nothing_inside(tmp_path):
             with pytest.raises(NotInside, match="not a directory"):
                 call("a")
     with pytest.raises(NotInside, match="not a directory"):
-        inside.of(Held(1, b"x"))
+        inside.of(Held(Inline(b"x")))
 
 
 def test_nothing_outside_is_read(folder, tmp_path):
@@ -207,7 +207,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
     count = LISTING_ENTRIES_MAX + 3
     for number in range(count):
         (many / f"{number:05}").touch()
-    held = Held(0, None, local_file(str(many), 0), None, True)
+    held = Held(local_file(str(many), 0), True)
     source = RemoteSource(0, True, never, None, RemoteObject(held))
     found, total = source.entries()
     assert [entry.name for entry in found] == [f"{number:05}" for number in range(count)]
@@ -217,7 +217,7 @@ def test_many_entries_come_in_several_answers(tmp_path):
 
 def test_names_that_are_not_text(folder):
     os.write(os.open(os.fsencode(folder) + b"/\xff", os.O_CREAT | os.O_WRONLY), b"raw")
-    held = Held(0, None, local_file(str(folder), 0), None, True)
+    held = Held(local_file(str(folder), 0), True)
     source = RemoteSource(0, True, never, None, RemoteObject(held))
     name = source.entries()[0][-1].name
     assert os.fsencode(name) == b"\xff"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
+from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectSpec
 from rain.objects.outputs import Outgoing
@@ -26,7 +27,10 @@ def test_many_small_outputs_do_not_all_travel_with_the_result(tmp_path: Path) ->
             made.write_bytes(value)
             results.append(outgoing.file(str(made), index, spec))
             made.unlink(missing_ok=True)
-    assert sum(len(result.data or b"") for result in results) <= BATCH_BYTES_TARGET
-    assert sum(result.data is not None for result in results) >= 10
-    found = [Path(result.file.path).read_bytes() if result.file else result.data for result in results]
+    assert sum(result.location.size for result in results if isinstance(result.location, Inline)) <= BATCH_BYTES_TARGET
+    assert sum(isinstance(result.location, Inline) for result in results) >= 10
+    found = [
+        one.data if isinstance(one, Inline) else Path(one.path).read_bytes()
+        for one in (result.location for result in results)
+    ]
     assert found == values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.check import check
@@ -153,9 +153,9 @@ class Rig:
     def output(self, id: ID, name: str, large: bool, value: bytes) -> m.OutputResult:
         """An output as a governor reports it."""
         if large:
-            file = LocalFile(f"/{name}/{id}", 7, LARGE, 0)
-            return m.OutputResult(id, ObjectInfo(size=LARGE), None, file, 99)
-        return m.OutputResult(id, ObjectInfo(size=len(value)), value, None, 99)
+            file = LocalFile(f"/{name}/{id}", 7, LARGE, 0, 99)
+            return m.OutputResult(id, ObjectInfo(size=LARGE), file)
+        return m.OutputResult(id, ObjectInfo(size=len(value)), Inline(value, 99))
 
     def fail(self, task: TaskSpec, kind: str = "exception", text: str = "it broke", *classes: str) -> None:
         """An attempt fails."""

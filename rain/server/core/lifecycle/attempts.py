@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.location import Replica
+from rain.common.location import Inline, LocalFile, Replica, SameAs
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
@@ -199,25 +199,25 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
         _made_twice(state, obj, output, governor)
         return
     info = output.info
-    data, checksum, size = output.data, output.checksum, info.size
-    if data is None and output.file is None and output.same_as is not None:
-        origin = state.graph.object(output.same_as)
+    location, size = output.location, info.size
+    data = location.data if isinstance(location, Inline) else None
+    if isinstance(location, SameAs):
+        origin = state.graph.object(location.id)
         if origin is not None:
-            data, checksum, size = origin.data, origin.checksum, origin.size
-    if size is None:
-        size = len(data) if data is not None else output.file.size if output.file is not None else 0
-        info.size = size
+            data, size = origin.data, origin.size
+            obj.checksum = origin.checksum
+    else:
+        obj.checksum = location.checksum
+        if size is None:
+            info.size = size = location.size
     obj.info = info
-    obj.size = size
-    obj.checksum = checksum
+    obj.size = size or 0
     state.set_object(obj, OBJ_FINISHED)
     id = obj.id
     state.happened("DataObjectFinished", id[0], id[1], {"size": size, "governor": governor.id})
     if obj.kept or obj.needs:
         obj.data = data
-        state.graph.add_site(
-            governor, obj, output.file if data is None and output.file is not None else ReplicaState.HELD
-        )
+        state.graph.add_site(governor, obj, location if isinstance(location, LocalFile) else ReplicaState.HELD)
         if obj.consumers is not None:
             wake(state, obj)
     else:
@@ -238,8 +238,9 @@ def _drop_at(governor: Governor, id: ID) -> None:
 def _made_twice(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
     """A task ran again for the sake of another output."""
     present = governor.objects.get(obj)
-    if obj.state is OBJ_FINISHED and obj.data is None and output.file is not None and output.checksum == obj.checksum:
-        state.graph.add_site(governor, obj, output.file)
+    file = output.location
+    if obj.state is OBJ_FINISHED and obj.data is None and isinstance(file, LocalFile) and file.checksum == obj.checksum:
+        state.graph.add_site(governor, obj, file)
     elif present is None:
         _drop_at(governor, obj.id)
 
@@ -296,9 +297,10 @@ def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError
         obj.info = output.info
         obj.info.error = error.message
         obj.size = output.info.size or 0
-        obj.checksum = output.checksum
-        obj.data = output.data
-        state.graph.add_site(governor, obj, output.file if output.data is None and output.file else ReplicaState.HELD)
+        location = output.location
+        obj.data = location.data if isinstance(location, Inline) else None
+        obj.checksum = None if isinstance(location, SameAs) else location.checksum
+        state.graph.add_site(governor, obj, location if isinstance(location, LocalFile) else ReplicaState.HELD)
 
 
 def _matches(names: tuple[str, ...], classes: list[str]) -> bool:

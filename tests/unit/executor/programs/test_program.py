@@ -18,11 +18,13 @@ import xxhash
 
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
-from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, TaskResult
+from rain.common.location import Inline, LocalFile, SameAs
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec
 from rain.common.task_configs import EXECUTE, ExecuteConfig, MappedInput, MappedOutput
 from rain.executor.programs.program import ProgramRunner
 from rain.executor.readonly import ReadOnly
+from rain.objects.files import local_file
 from tests.privileges import MAY_MOUNT
 
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
@@ -50,11 +52,11 @@ class Executor:
         if stored is None:
             stored = len(data) > INLINE_BYTES_MAX
         if not stored:
-            return ExecutorInput(spec, info, label, data=data)
+            return ExecutorInput(spec, info, label, Inline(data))
         path = self.store / f"{self._number}"
         path.write_bytes(data)
         path.chmod(0o444)
-        return ExecutorInput(spec, info, label, path=str(path))
+        return ExecutorInput(spec, info, label, local_file(str(path)))
 
     def directory(self, files: dict[str, bytes]) -> ExecutorInput:
         self._number += 1
@@ -69,7 +71,7 @@ class Executor:
             path.write_bytes(data)
             path.chmod(0o444)
         spec = ObjectSpec(ID(1, self._number), "dir", data_type="dir")
-        return ExecutorInput(spec, ObjectInfo(size=sum(map(len, files.values()))), "dir", path=str(root))
+        return ExecutorInput(spec, ObjectInfo(size=sum(map(len, files.values()))), "dir", local_file(str(root)))
 
     def start(self, tasks: list[ExecutorTask]) -> int:
         """Start the child; returns where its pickled results can be read."""
@@ -147,7 +149,7 @@ def executor(tmp_path: pathlib.Path) -> Executor:
 
 def data_of(result: TaskResult) -> list[Any]:
     assert result.error is None, result.error
-    return [output.data for output in result.outputs]
+    return [output.location.data for output in result.outputs]
 
 
 # -- what comes in and goes out --------------------------------------------------------------------------
@@ -157,20 +159,25 @@ def test_arguments_input_and_stdout(executor: Executor) -> None:
     text = executor.blob(b"rain\nsun\nrain\n")
     result = executor.result("grep", "-c", "rain", "text", inputs=[("text", text)], stdout=True)
     assert data_of(result) == [b"2\n"]
-    assert result.outputs[0].checksum == xxhash.xxh3_64_intdigest(b"2\n")
+    assert result.outputs[0].location.checksum == xxhash.xxh3_64_intdigest(b"2\n")
     assert result.outputs[0].info.size == 2
     assert result.info.duration > 0
     assert result.info.governor == "host:1"
+
+
+def bytes_of(output: OutputResult) -> bytes:
+    location = output.location
+    assert not isinstance(location, SameAs)
+    return location.data if isinstance(location, Inline) else pathlib.Path(location.path).read_bytes()
 
 
 @pytest.mark.parametrize("data", [b"", b"few", BIG])
 def test_stdin_to_stdout(executor: Executor, data: bytes) -> None:
     result = executor.result("cat", stdin=executor.blob(data), stdout=True)
     (output,) = result.outputs
-    found = pathlib.Path(output.file.path).read_bytes() if output.file else output.data
-    assert found == data
-    assert (output.file is None) == (len(data) <= INLINE_BYTES_MAX)
-    assert output.checksum == xxhash.xxh3_64_intdigest(data)
+    assert bytes_of(output) == data
+    assert isinstance(output.location, Inline) == (len(data) <= INLINE_BYTES_MAX)
+    assert output.location.checksum == xxhash.xxh3_64_intdigest(data)
 
 
 def test_no_stdin_is_empty(executor: Executor) -> None:
@@ -179,12 +186,12 @@ def test_no_stdin_is_empty(executor: Executor) -> None:
 
 def test_large_output_is_moved_to_the_store(executor: Executor) -> None:
     result = executor.result("cp", "in", "out", inputs=[("in", executor.blob(BIG))], outputs=[("out", "blob")])
-    file = result.outputs[0].file
+    file = result.outputs[0].location
     seen = os.stat(file.path)
     assert os.path.dirname(file.path) == executor.setup.store_dir
     assert (file.inode, file.size, file.mtime_ns) == (seen.st_ino, len(BIG), seen.st_mtime_ns)
     assert seen.st_mode & 0o777 == 0o444
-    assert result.outputs[0].checksum == xxhash.xxh3_64_intdigest(BIG)
+    assert result.outputs[0].location.checksum == xxhash.xxh3_64_intdigest(BIG)
     assert not list((executor.root / "work").rglob("out"))
 
 
@@ -200,10 +207,10 @@ def test_large_output_from_another_file_system_is_copied(executor: Executor) -> 
         result = executor.result(made, shell=True, outputs=[("out", "blob"), ("d", "dir")])
         assert result.error is None
         blob, tree = result.outputs
-        assert pathlib.Path(blob.file.path).read_bytes() == bytes(100000)
+        assert pathlib.Path(blob.location.path).read_bytes() == bytes(100000)
         assert tree.info.size == 100000
-        assert os.readlink(f"{tree.file.path}/b") == "a"
-        assert os.stat(f"{tree.file.path}/a").st_mode & 0o777 == 0o444
+        assert os.readlink(f"{tree.location.path}/b") == "a"
+        assert os.stat(f"{tree.location.path}/a").st_mode & 0o777 == 0o444
     finally:
         executor.run(executor.task("rm", "-r", str(folder)))
 
@@ -215,7 +222,7 @@ def test_output_is_not_kept_in_memory_beyond_the_limit(executor: Executor) -> No
     outputs = [("x", "blob"), ("x", "blob")]
     result = executor.result("cp d/a x", shell=True, inputs=[("d", source)], outputs=outputs)
     assert result.error is None
-    assert os.path.dirname(result.outputs[0].file.path) == executor.setup.spill_dir
+    assert os.path.dirname(result.outputs[0].location.path) == executor.setup.spill_dir
 
 
 def test_outputs_come_in_their_order(executor: Executor) -> None:
@@ -316,10 +323,10 @@ def test_writable_copies(executor: Executor) -> None:
     script = "echo -n x >> d/a/b; echo -n y >> f; echo -n z >> g; echo new > d/c; cat d/a/b f"
     result = executor.result(script, shell=True, inputs=inputs, stdout=True, outputs=[("d", "dir"), ("g", "blob")])
     assert result.error is None
-    assert result.outputs[2].data == b"1x2y"
-    assert result.outputs[0].same_as is None
-    assert sorted(os.listdir(result.outputs[0].file.path)) == ["a", "c"]
-    assert pathlib.Path(result.outputs[1].file.path).read_bytes() == BIG + b"z"
+    assert result.outputs[2].location.data == b"1x2y"
+    assert isinstance(result.outputs[0].location, LocalFile)
+    assert sorted(os.listdir(result.outputs[0].location.path)) == ["a", "c"]
+    assert pathlib.Path(result.outputs[1].location.path).read_bytes() == BIG + b"z"
     assert pathlib.Path(large.path).read_bytes() == BIG
     assert pathlib.Path(tree.path, "a/b").read_bytes() == b"1"
 
@@ -333,10 +340,10 @@ def test_directory_output(executor: Executor) -> None:
     result = executor.result(script, shell=True, inputs=[("in", tree)], outputs=[("out", "dir")])
     assert result.error is None, result.error
     (output,) = result.outputs
-    root = pathlib.Path(output.file.path)
+    root = pathlib.Path(output.location.path)
     assert os.path.dirname(root) == executor.setup.store_dir
-    assert output.file.inode == root.stat().st_ino
-    assert output.file.size == output.info.size == 7
+    assert output.location.inode == root.stat().st_ino
+    assert output.location.size == output.info.size == 7
     assert (root / "lent").read_bytes() == b"12"
     assert not (root / "lent").is_symlink()
     assert os.readlink(root / "sub" / "inner") == "f"
@@ -352,22 +359,22 @@ def test_output_that_is_an_input(executor: Executor) -> None:
     result = executor.result("true", inputs=inputs, outputs=outputs)
     assert result.error is None, result.error
     whole, file, inner, few, folder = result.outputs
-    assert whole.same_as == tree.spec.id
-    assert few.same_as in (None, small.spec.id)
+    assert whole.location == SameAs(tree.spec.id)
+    assert few.location == SameAs(small.spec.id) or bytes_of(few) == b"s"
     assert whole.info.size == 2
-    assert file.same_as == blob.spec.id
-    assert inner.data == b"2"
+    assert file.location == SameAs(blob.spec.id)
+    assert inner.location.data == b"2"
     assert few.info.size == 1
     assert folder.info.size == 1
-    assert pathlib.Path(folder.file.path, "b").read_bytes() == b"2"
+    assert pathlib.Path(folder.location.path, "b").read_bytes() == b"2"
 
 
 @pytest.mark.parametrize("change", ["touch d/new", "rm d/a", "rm d/a; echo 1 > d/a", "rm -r d/s", "mv d/s d/t"])
 def test_changed_input_directory_is_a_new_one(executor: Executor, change: str) -> None:
     tree = executor.directory({"a": b"1", "s/b": b"2"})
     result = executor.result(change, shell=True, inputs=[("d", tree)], outputs=[("d", "dir")])
-    assert result.outputs[0].same_as is None
-    assert all(not path.is_symlink() for path in pathlib.Path(result.outputs[0].file.path).rglob("*"))
+    assert isinstance(result.outputs[0].location, LocalFile)
+    assert all(not path.is_symlink() for path in pathlib.Path(result.outputs[0].location.path).rglob("*"))
 
 
 def test_outputs_inside_each_other(executor: Executor) -> None:
@@ -386,8 +393,8 @@ def test_output_through_links(executor: Executor) -> None:
     script = "echo real > a; ln -s a b; ln -s in c"
     result = executor.result(script, shell=True, inputs=inputs, outputs=[("b", "blob"), ("c", "blob")])
     assert result.error is None, result.error
-    assert result.outputs[0].data == b"real\n"
-    assert pathlib.Path(result.outputs[1].file.path).read_bytes() == BIG
+    assert result.outputs[0].location.data == b"real\n"
+    assert pathlib.Path(result.outputs[1].location.path).read_bytes() == BIG
 
 
 @pytest.mark.parametrize(
@@ -425,8 +432,8 @@ def test_outputs_that_are_hard_links(executor: Executor, size: int) -> None:
         (mine / name).write_bytes(b"later")  # through the same inode
         assert (mine / name).stat().st_mode & 0o777 == 0o600
     blob, tree = result.outputs
-    assert (blob.data or pathlib.Path(blob.file.path).read_bytes()) == BIG[:size]
-    root = pathlib.Path(tree.file.path)
+    assert bytes_of(blob) == BIG[:size]
+    root = pathlib.Path(tree.location.path)
     found = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     assert found == {"b": BIG[:size], "s/c": BIG[:size], "s/a": BIG[:size], "x": b"own\n", "y": b"own\n"}
     assert all(path.stat().st_mode & 0o777 == 0o444 for path in root.rglob("*") if path.is_file())
@@ -439,7 +446,7 @@ def test_hard_links_to_inputs_stay_without_a_copy(executor: Executor) -> None:
     script = f"mkdir d; ln {blob.path} d/f; ln {tree.path}/s/a d/a"
     result = executor.result(script, shell=True, inputs=[("f", blob), ("in", tree)], outputs=[("d", "dir")])
     assert result.error is None, result.error
-    root = pathlib.Path(result.outputs[0].file.path)
+    root = pathlib.Path(result.outputs[0].location.path)
     assert (root / "f").samefile(blob.path)
     assert (root / "a").samefile(pathlib.Path(tree.path, "s", "a"))
 
@@ -457,7 +464,7 @@ def seen_by_program(executor: Executor, **options: Any) -> tuple[TaskResult, lis
     """
     result = executor.result(script, shell=True, inputs=inputs, stdout=True, **options)
     assert result.error is None, result.error
-    return result, result.outputs[-1].data.decode().splitlines()
+    return result, result.outputs[-1].location.data.decode().splitlines()
 
 
 def test_inputs_are_regular_files(executor: Executor) -> None:
@@ -482,9 +489,9 @@ def test_directories_in_which_outputs_lie_are_laid_out(executor: Executor) -> No
     )
     assert lines[:4] == ["./large", "./small", "./sub/d/a", "./sub/d/s/b"]
     tree, large, new, _ = result.outputs
-    assert sorted(path.name for path in pathlib.Path(tree.file.path).rglob("*")) == ["a", "b", "new", "s", "t"]
-    assert large.same_as is not None
-    assert new.data == b"new\n"
+    assert sorted(path.name for path in pathlib.Path(tree.location.path).rglob("*")) == ["a", "b", "new", "s", "t"]
+    assert isinstance(large.location, SameAs)
+    assert new.location.data == b"new\n"
 
 
 def test_a_changed_copy_of_an_input_is_noticed(executor: Executor) -> None:
@@ -494,9 +501,9 @@ def test_a_changed_copy_of_an_input_is_noticed(executor: Executor) -> None:
         change, shell=True, inputs=[("f", blob), ("d", tree)], outputs=[("f", "blob"), ("d", "dir")]
     )
     assert result.error is None, result.error
-    assert [output.same_as for output in result.outputs] == [None, None]
-    assert pathlib.Path(result.outputs[0].file.path).read_bytes() == b"2" + BIG[1:]
-    assert pathlib.Path(result.outputs[1].file.path, "a").read_bytes() == b"2"
+    assert not any(isinstance(output.location, SameAs) for output in result.outputs)
+    assert pathlib.Path(result.outputs[0].location.path).read_bytes() == b"2" + BIG[1:]
+    assert pathlib.Path(result.outputs[1].location.path, "a").read_bytes() == b"2"
     assert pathlib.Path(blob.path).read_bytes() == BIG
 
 
@@ -596,8 +603,8 @@ def test_inputs_that_the_store_moved_to_disk(executor: Executor) -> None:
     outputs = [("f", "blob"), ("d", "dir"), ("d/a", "blob")]
     result = executor.result("cat", "d/s/b", inputs=inputs, stdout=True, outputs=outputs)
     assert result.error is None
-    assert [output.same_as for output in result.outputs] == [blob.spec.id, tree.spec.id, None, None]
-    assert [output.data for output in result.outputs[2:]] == [b"1", b"2"]
+    assert [output.location for output in result.outputs[:2]] == [SameAs(blob.spec.id), SameAs(tree.spec.id)]
+    assert [output.location.data for output in result.outputs[2:]] == [b"1", b"2"]
     script = f'for file in f d/a; do {sys.executable} -c "$WRITE" $file; done; cat d/s/b'
     result = executor.result(script, shell=True, inputs=inputs, env={"WRITE": WRITE_TO_INPUT}, stdout=True)
     assert data_of(result) == [b"PermissionError\n" * 2 + b"2"]
@@ -606,7 +613,9 @@ def test_inputs_that_the_store_moved_to_disk(executor: Executor) -> None:
 def test_input_that_is_moved_to_disk_meanwhile(executor: Executor) -> None:
     blob = executor.blob(BIG)
     executor.before = lambda runner: setattr(runner.read_only, "needed", False)
-    script = f"cp in {executor.root}/moved; rm -f {blob.path}; ln -s {executor.root}/moved {blob.path}; cat in"
+    script = (
+        f"cp -p {blob.path} {executor.root}/moved; rm -f {blob.path}; ln -s {executor.root}/moved {blob.path}; cat in"
+    )
     result = executor.result(script, shell=True, inputs=[("in", blob)], stdout=True)
     assert result.error is None, result.error
     assert result.outputs[0].info.size == len(BIG)

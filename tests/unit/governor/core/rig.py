@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
@@ -83,7 +84,7 @@ class Rig:
     ) -> m.TaskResult:
         """What an executor reports of task n."""
         id = ID(session, n)
-        outputs = [] if error else [m.OutputResult(o, ObjectInfo(size=1), b"x") for o in self.outputs[id]]
+        outputs = [] if error else [m.OutputResult(o, ObjectInfo(size=1), Inline(b"x")) for o in self.outputs[id]]
         info = TaskInfo(start_time=start, duration=took)
         return m.TaskResult(id, self.attempts[id], info, outputs, error)
 

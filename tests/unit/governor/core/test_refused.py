@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, TaskError
 from rain.governor.core import events as ev
@@ -19,7 +20,7 @@ def refused() -> Rig:
 
 def refuse(rig: Rig) -> list[str]:
     result = rig.result(1, error=TaskError("refused", "not that"))
-    result.outputs = [m.OutputResult(ID(1, 10), ObjectInfo(size=1), b"x")]
+    result.outputs = [m.OutputResult(ID(1, 10), ObjectInfo(size=1), Inline(b"x"))]
     lines = rig.step(ev.ExecutorResults(1, [result], False))
     for said in rig.said(m.Finished):
         assert said.results[0].outputs == result.outputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskError, TaskInfo, TaskOptions
 from rain.governor.core import effects as fx
@@ -115,7 +116,9 @@ def test_a_newer_attempt_ends_the_older_one():
 def test_a_stale_result_is_dropped():
     rig = Rig()
     rig.assign(rig.task(1, attempt=2))
-    stale = m.TaskResult(ID(1, 1), 1, TaskInfo(), [m.OutputResult(ID(1, 10), rig.result(1).outputs[0].info, b"x")])
+    stale = m.TaskResult(
+        ID(1, 1), 1, TaskInfo(), [m.OutputResult(ID(1, 10), rig.result(1).outputs[0].info, Inline(b"x"))]
+    )
     assert rig.step(ev.ExecutorResults(1, [stale])) == ["delete 1/10"]
     assert rig.results(1, 1) == ["> finished 1/1@2"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
@@ -358,7 +359,7 @@ class World:
 
     def result_of(self, assignment: m.TaskAssignment, error: TaskError | None = None) -> m.TaskResult:
         """What an attempt gives."""
-        outputs = [] if error else [m.OutputResult(o.id, ObjectInfo(size=1), b"x") for o in assignment.outputs]
+        outputs = [] if error else [m.OutputResult(o.id, ObjectInfo(size=1), Inline(b"x")) for o in assignment.outputs]
         self.executed[(assignment.spec.id, assignment.attempt)] += 1
         return m.TaskResult(assignment.spec.id, assignment.attempt, TaskInfo(duration=1e-4), outputs, error)
 

@@ -17,7 +17,7 @@ import xxhash
 from rain.common import task_configs
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.location import LocalFile
+from rain.common.location import LocalFile, SameAs
 from rain.common.protocol.messages import OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.governor.core.effects import Known
@@ -80,12 +80,7 @@ class Bench:
 
     def take(self, output: OutputResult) -> Held:
         """What the store holds once it has adopted the output."""
-        if output.same_as is not None:
-            return self.store.alias(output.id, output.same_as)
-        if output.data is not None:
-            self.store.put_bytes(output.id, output.data, output.checksum)
-        else:
-            self.store.adopt(output.id, output.file, output.checksum)
+        self.store.put(output.id, output.location)
         held = self.store.get(output.id)
         assert held.size == output.info.size
         return held
@@ -161,7 +156,7 @@ def test_concat(bench: Bench) -> None:
 def test_concat_of_one_copies_nothing(bench: Bench) -> None:
     big = bench.blob(BIG, content_type="text")
     output = bench.output(task_configs.CONCAT, None, bench.blob(b""), big)
-    assert output.same_as == big.spec.id
+    assert output.location == SameAs(big.spec.id)
     assert output.info == ObjectInfo(size=len(BIG))
 
 
@@ -193,7 +188,7 @@ def test_memory_stays_small(bench: Bench) -> None:
 def test_sleep_passes_its_input_through(bench: Bench) -> None:
     blob = bench.blob(b"x", content_type="json", user={"a": 1})
     output = bench.output(task_configs.SLEEP, [0.01], blob)
-    assert output.same_as == blob.spec.id
+    assert output.location == SameAs(blob.spec.id)
     assert output.info == ObjectInfo(size=1, content_type="json", user={"a": 1})
     dynamic = bench.blob(b"x", content_type="text", dynamic="text-latin1")
     assert bench.output(task_configs.SLEEP, [0], dynamic).info.content_type == "text-latin1"
@@ -348,7 +343,7 @@ def test_store_into_an_empty_directory(bench: Bench) -> None:
 def test_store_passes_its_input_through(bench: Bench) -> None:
     blob = bench.blob(b"x", content_type="text")
     output = bench.output(task_configs.STORE, [str(bench.root / "x")], blob)
-    assert (output.same_as, output.info.content_type) == (blob.spec.id, "text")
+    assert (output.location, output.info.content_type) == (SameAs(blob.spec.id), "text")
 
 
 def test_stores_that_cannot_be(bench: Bench) -> None:
@@ -453,8 +448,8 @@ def test_slice_of_a_directory(bench: Bench) -> None:
         "l": b"->t/y",
     }
     assert bench.tree_of(task_configs.SLICE_DIRECTORY, ["s/t"], tree) == {"y": b"2"}
-    assert bench.output(task_configs.SLICE_DIRECTORY, ["/"[:0]], tree, outputs="dir").same_as == tree.spec.id
-    assert bench.output(task_configs.SLICE_DIRECTORY, ["./"], tree, outputs="dir").same_as == tree.spec.id
+    assert bench.output(task_configs.SLICE_DIRECTORY, ["/"[:0]], tree, outputs="dir").location == SameAs(tree.spec.id)
+    assert bench.output(task_configs.SLICE_DIRECTORY, ["./"], tree, outputs="dir").location == SameAs(tree.spec.id)
 
 
 @pytest.mark.parametrize(

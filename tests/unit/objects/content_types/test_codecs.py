@@ -12,8 +12,9 @@ import xxhash
 
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
+from rain.common.location import LocalFile
 from rain.objects.content_types import codecs
-from rain.objects.files import Sink, StaleFile, Written, checksum_fd, local_file, open_checked, write_file
+from rain.objects.files import Sink, StaleFile, checksum_fd, inline, local_file, open_checked, write_file
 from rain.objects.memory import map_fd
 from rain.objects.pickling import buffers
 from rain.objects.pickling.placeholders import placeholder, resolving
@@ -213,7 +214,7 @@ def test_loaded_arrays_are_views_of_the_mapping(tmp_path):
     frozen.flags.writeable = False
     path = str(tmp_path / "value")
     written = codecs.encode_to_file({"a": array, "f": frozen}, "pickle", path, 1000)
-    assert isinstance(written, Written)
+    assert isinstance(written, LocalFile)
 
     view = mapped(path)
     loaded = codecs.decode_value(view, "pickle")
@@ -379,7 +380,7 @@ def test_arrow_tables_are_mapped(tmp_path):
 
 def test_small_values_make_no_file(tmp_path):
     path = tmp_path / "value"
-    assert codecs.encode_to_file([1, 2], "json", str(path), 1000) == b"[1, 2]"
+    assert codecs.encode_to_file([1, 2], "json", str(path), 1000) == inline(b"[1, 2]")
     assert not path.exists()
 
 
@@ -389,12 +390,12 @@ def test_small_values_make_no_file(tmp_path):
 def test_large_values_are_written_once_with_their_checksum(tmp_path, value):
     path = tmp_path / "value"
     written = codecs.encode_to_file(value, "pickle", str(path), 1000)
-    assert written.file == local_file(str(path))
+    assert written == local_file(str(path), checksum=written.checksum)
     assert written.checksum == xxhash.xxh3_64_intdigest(path.read_bytes())
     assert path.read_bytes() == codecs.encode_value(value, "pickle")
     assert path.stat().st_mode & 0o222 == 0
-    fd = open_checked(written.file)
-    assert checksum_fd(fd, written.file.size) == written.checksum
+    fd = open_checked(written)
+    assert checksum_fd(fd, written.size) == written.checksum
     os.close(fd)
 
 
@@ -419,7 +420,7 @@ def test_spilling_past_bytes_max(tmp_path):
     data = os.urandom(3_000_000)
     first, second = str(tmp_path / "first"), str(tmp_path / "second")
     written = write_file([data[:10], data[10:]], first, 5, spill_path=second, bytes_max=2_000_000)
-    assert written.file.path == second
+    assert written.path == second
     assert os.listdir(tmp_path) == ["second"]
     with open(second, "rb") as file:
         assert file.read() == data
@@ -453,7 +454,7 @@ def test_disk_full_is_told_and_nothing_left(tmp_path, monkeypatch):
     )
     written = codecs.encode_to_file(b"x" * 3_000_000, "user/x", str(path), 0, spill_path=str(spill))
     assert spill.read_bytes() == b"x" * 3_000_000
-    assert written.file.path == str(spill)
+    assert written.path == str(spill)
     assert not path.exists()
 
 
@@ -479,7 +480,7 @@ def test_sink_forgets(tmp_path):
     sink.discard()
     assert list(tmp_path.iterdir()) == []
     sink.write(b"xy")
-    assert sink.finish() == b"xy"
+    assert sink.finish() == inline(b"xy")
 
 
 def test_mapping_nothing(tmp_path):
