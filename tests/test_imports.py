@@ -23,7 +23,7 @@ PURE = (
     "rain.server.graph",
     "rain.server.records",
     "rain.server.states",
-    "rain.server.scheduler",
+    "rain.server.scheduling",
     "rain.governor.core",
     "rain.notebook.graph_model",
     "rain.notebook.drawing.layout",

@@ -206,6 +206,8 @@ CBOR_LOG_BYTES_MAX = 16 * MIB
 """Size of a cbor-1 executor's log files above which they are cut between tasks."""
 
 # -- work ahead -----------------------------------------------------------------------------------
+POLICY_FAILURES_MAX = 3
+"""Passes in a row in which the scheduling policy may raise before the sessions with ready tasks are ended."""
 AHEAD_S = 0.1
 """Estimated work that the server gives a governor beyond what it can run at once, per cpu."""
 AHEAD_TASKS_MAX = 512

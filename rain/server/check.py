@@ -7,8 +7,6 @@ The tests and the simulator call `check` after every step. It costs the size of 
 
 from __future__ import annotations
 
-from collections import Counter
-
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
 from rain.server.graph import Graph
@@ -61,14 +59,13 @@ def check(core: ServerCore) -> None:
         Naming the record that does not fit.
     """
     graph = core.state.graph
-    queued = _queued(graph)
     for session in graph.sessions.values():
         _check_session(graph, session)
         if session.over:
             continue
         users: dict[Object, _Users] = {obj: _Users() for obj in session.objects.values()}
         for task in session.tasks.values():
-            _check_task(graph, task, queued)
+            _check_task(graph, task)
             failed = task.state is FAILED and task.retention is not FORGOTTEN
             if failed or task.retention is RETAINED or task.state in _RUNNABLE:
                 for obj in task.inputs:
@@ -112,17 +109,6 @@ class _Users:
             self.retained += 1
 
 
-def _queued(graph: Graph) -> Counter[Task]:
-    """How often each task stands in a heap."""
-    found: Counter[Task] = Counter()
-    for session in graph.sessions.values():
-        for shape in session.shapes.values():
-            found.update(task for _, task in shape.heap)
-    for governor in graph.governors.values():
-        found.update(task for _, task in governor.parked)
-    return found
-
-
 def _check_session(graph: Graph, session: Session) -> None:
     counts = dict.fromkeys(session.counts, 0)
     released = session.released
@@ -149,10 +135,9 @@ def _check_session(graph: Graph, session: Session) -> None:
     assert session.closing is None or session.governors, f"{session} should be gone"
 
 
-def _check_task(graph: Graph, task: Task, queued: Counter[Task]) -> None:
+def _check_task(graph: Graph, task: Task) -> None:
     governor = task.governor
     assert len(set(task.inputs)) == len(task.inputs), task
-    assert task.placement is not QUEUED or queued[task], (task, "is in no queue")
     assert task.retention in _RETENTIONS[task.state], task
     if governor is None:
         assert task.placement in (UNPLACED, DELAYED, QUEUED) and task.load == 0, task
@@ -242,19 +227,19 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
 def _check_governor(graph: Graph, governor: Governor) -> None:
     demand = dict.fromkeys(governor.total, 0)
     work = follow_work = 0
-    books = [(task.shape, task.placement, task.load) for task in governor.assigned]
-    for shape, placement, load in [*books, *governor.stopping.values()]:
+    books = [(task.request, task.placement, task.load) for task in governor.assigned]
+    for request, placement, load in [*books, *governor.stopping.values()]:
         if placement is FOLLOWER:
             follow_work += load
         else:
             work += load
-            for name, units in shape.needs:
+            for name, units in request.needs:
                 demand[name] += units
     assert governor.demand == demand, (governor, governor.demand, demand)
     assert (governor.work, governor.follow_work) == (work, follow_work), governor
     for task in governor.assigned:
         assert task.governor is governor, (governor, task)
-        assert governor.can_hold(task.shape), (governor, task, "does not fit")
+        assert governor.can_hold(task.request), (governor, task, "does not fit")
         assert graph.sessions.get(task.session.id) is task.session, (governor, task)
     for obj, copy in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
@@ -285,7 +270,6 @@ def check_idle(core: ServerCore) -> None:
         assert not governor.objects and not governor.sessions, governor
         assert not governor.dropping, (governor, governor.dropping)
         assert governor.work == governor.follow_work == 0 and not any(governor.demand.values()), governor
-        assert not any(task.placement is QUEUED for _, task in governor.parked), governor
     for client in graph.clients.values():
         assert not client.sessions and not client.gathering, client
     assert not state.stops

@@ -131,14 +131,14 @@ class Graph:
         """Book a task on a governor as its next attempt."""
         task.attempt += 1
         task.governor = governor
-        task.load = governor.load_of(task.shape, task.kind.us)
+        task.load = governor.load_of(task.request, task.estimate.us)
         governor.assigned[task] = None
         if task.pending:
             task.placement = FOLLOWER
             governor.follow_work += task.load
         else:
             task.placement = DEMAND
-            _book(governor, task.shape, task.load, 1)
+            _book(governor, task.request, task.load, 1)
 
     def promote(self, task: Task) -> None:
         """A follower's inputs are all there."""
@@ -146,13 +146,13 @@ class Graph:
         if governor is not None and task.placement is FOLLOWER:
             governor.follow_work -= task.load
             task.placement = DEMAND
-            _book(governor, task.shape, task.load, 1)
+            _book(governor, task.request, task.load, 1)
 
     def demote(self, task: Task) -> None:
         """An input of an assigned task is gone: it takes no room from those that make it again."""
         governor = task.governor
         if governor is not None and task.placement is DEMAND:
-            _book(governor, task.shape, task.load, -1)
+            _book(governor, task.request, task.load, -1)
             task.placement = FOLLOWER
             governor.follow_work += task.load
 
@@ -160,14 +160,14 @@ class Graph:
         """Take a task out of its governor's books: nothing of it runs there."""
         governor = task.governor
         assert governor is not None
-        _unbook(governor, task.shape, task.placement, task.load)
+        _unbook(governor, task.request, task.placement, task.load)
         self._leave(task, governor)
 
     def stop(self, task: Task) -> None:
         """A task is told to end: it is assigned no more, but uses its resources until `stopped`."""
         governor = task.governor
         assert governor is not None
-        governor.stopping[(task.id, task.attempt)] = (task.shape, task.placement, task.load)
+        governor.stopping[(task.id, task.attempt)] = (task.request, task.placement, task.load)
         self._leave(task, governor)
 
     def _leave(self, task: Task, governor: Governor) -> None:
@@ -198,15 +198,15 @@ class Graph:
         obj.sites = tuple(site for site in obj.sites if site is not governor)
 
 
-def _book(governor: Governor, shape: ResourceRequest, load: int, sign: int) -> None:
+def _book(governor: Governor, request: ResourceRequest, load: int, sign: int) -> None:
     demand = governor.demand
-    for name, units in shape.needs:
+    for name, units in request.needs:
         demand[name] += sign * units
     governor.work += sign * load
 
 
-def _unbook(governor: Governor, shape: ResourceRequest, placement: Placement, load: int) -> None:
+def _unbook(governor: Governor, request: ResourceRequest, placement: Placement, load: int) -> None:
     if placement is FOLLOWER:
         governor.follow_work -= load
     else:
-        _book(governor, shape, load, -1)
+        _book(governor, request, load, -1)

@@ -68,17 +68,15 @@ class ResourceRequest:
         Names and units; an executor type of governors' configurations is a name with 0 units.
     executor : str or None
         That type.
-    heap : list of (int, Task)
-        Ready tasks, most urgent first; see `rain.server.scheduler`.
-    placeable, version : bool, int
-        Whether some governor could hold it, as of `Graph.version`.
-    blocked_since : float or None
-        When its most urgent task first found no room, while others did.
+    session : Session
+    version : int
+        The `Graph.version` at which a governor was here that could hold it.
     """
 
-    __slots__ = ("blocked_since", "cpus", "executor", "heap", "needs", "placeable", "resources", "version")
+    __slots__ = ("cpus", "executor", "needs", "resources", "session", "version")
 
-    def __init__(self, resources: dict[str, float], executor: str | None) -> None:
+    def __init__(self, resources: dict[str, float], executor: str | None, session: Session) -> None:
+        self.session = session
         self.resources = resources
         self.executor = executor
         needs = [(name, to_units(amount)) for name, amount in sorted(resources.items()) if amount > 0]
@@ -86,10 +84,7 @@ class ResourceRequest:
             needs.append((f"executor {executor}", 0))
         self.needs = tuple(needs)
         self.cpus = resources.get("cpus", 0.0)
-        self.heap: list[tuple[int, Task]] = []
-        self.placeable = False
         self.version = -1
-        self.blocked_since: float | None = None
 
 
 class DurationEstimate:
@@ -140,11 +135,11 @@ class Task:
     __slots__ = (
         "attempt",
         "error",
+        "estimate",
         "governor",
         "id",
         "info",
         "inputs",
-        "kind",
         "load",
         "news",
         "order",
@@ -152,9 +147,9 @@ class Task:
         "pending",
         "placement",
         "rank",
+        "request",
         "retention",
         "session",
-        "shape",
         "spec",
         "state",
     )
@@ -163,15 +158,15 @@ class Task:
         self,
         spec: TaskSpec,
         session: Session,
-        shape: ResourceRequest,
-        kind: DurationEstimate,
+        request: ResourceRequest,
+        estimate: DurationEstimate,
         inputs: tuple[Object, ...],
     ) -> None:
         self.id = spec.id
         self.spec = spec
         self.session = session
-        self.shape = shape
-        self.kind = kind
+        self.request = request
+        self.estimate = estimate
         self.inputs = inputs
         self.outputs: tuple[Object, ...] = ()
         self.state = WAITING
@@ -381,12 +376,12 @@ class Session:
         "counts",
         "crashes",
         "environments",
+        "estimates",
         "failures",
         "governors",
         "history",
         "history_bytes",
         "id",
-        "kinds",
         "last_number",
         "made",
         "misses",
@@ -398,7 +393,7 @@ class Session:
         "outputs_bytes",
         "persistent",
         "released",
-        "shapes",
+        "requests",
         "sites",
         "stalled",
         "stopped",
@@ -421,8 +416,8 @@ class Session:
         self.released = bytearray()
         self.last_number = 0
         self.counts = dict.fromkeys(map(_id, TaskState), 0)
-        self.shapes: dict[Any, ResourceRequest] = {}
-        self.kinds: dict[Any, DurationEstimate] = {}
+        self.requests: dict[Any, ResourceRequest] = {}
+        self.estimates: dict[Any, DurationEstimate] = {}
         self.governors: dict[str, Governor] = {}
         self.outputs: dict[int, TaskOutput] = {}
         self.outputs_bytes = 0
@@ -520,10 +515,6 @@ class Governor:
         Sessions opened there.
     recalling : bool
         Whether it was asked to give tasks back and has not answered.
-    frontier : deque of Task
-        Tasks assigned here whose consumers could follow them.
-    parked : list of (int, Task)
-        Heap of ready tasks that had better wait for this governor, because it holds their inputs.
     drops, cancels, ends, resends : list
         What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
         places changed while tasks there wait for them.
@@ -539,13 +530,11 @@ class Governor:
         "drops",
         "ends",
         "follow_work",
-        "frontier",
         "host_id",
         "id",
         "load",
         "objects",
         "order",
-        "parked",
         "recalling",
         "resends",
         "resources",
@@ -574,8 +563,6 @@ class Governor:
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}
         self.recalling = False
-        self.frontier: deque[Task] = deque()
-        self.parked: list[tuple[int, Task]] = []
         self.drops: list[ID] = []
         self.cancels: list[tuple[ID, int]] = []
         self.ends: list[int] = []
@@ -583,21 +570,29 @@ class Governor:
         self.load: dict[str, float] = {}
         self._shares: dict[ResourceRequest, float] = {}
 
-    def can_hold(self, shape: ResourceRequest) -> bool:
+    def can_hold(self, request: ResourceRequest) -> bool:
         """Whether it could run such a task if it were empty."""
         total = self.total
-        return all(units <= total.get(name, -1) for name, units in shape.needs)
+        return all(units <= total.get(name, -1) for name, units in request.needs)
 
-    def load_of(self, shape: ResourceRequest, us: int) -> int:
+    def holds(self, request: ResourceRequest) -> bool:
+        """As `can_hold`, remembered."""
+        return self._share(request) >= 0.0
+
+    def load_of(self, request: ResourceRequest, us: int) -> int:
         """What a task of `us` microseconds adds to `work`: the greatest share of it that it takes, in cpus."""
-        share = self._shares.get(shape)
+        return int(us * self._share(request)) + 1
+
+    def _share(self, request: ResourceRequest) -> float:
+        share = self._shares.get(request)
         if share is None:
-            total = self.total
-            share = self.cpus * max((units / total[name] for name, units in shape.needs if units), default=0.0)
+            share, total = -1.0, self.total
+            if self.can_hold(request):
+                share = self.cpus * max((units / total[name] for name, units in request.needs if units), default=0.0)
             if len(self._shares) >= SHARES_MAX:
                 self._shares.clear()
-            self._shares[shape] = share
-        return int(us * share) + 1
+            self._shares[request] = share
+        return share
 
     def __repr__(self) -> str:
         return f"<Governor {self.id}>"

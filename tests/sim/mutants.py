@@ -109,19 +109,19 @@ MUTANTS = [
     _server("ids are used twice", "lifecycle.submit", "        or number in session.tasks\n", ""),
     Mutant(
         "governors get what they cannot hold",
-        "rain.server.scheduler",
-        "        if units > have:\n            return _NO_ROOM\n",
+        "rain.server.scheduling.estimates",
+        "        if units > have:\n            return Room.NONE\n",
         "",
     ),
     Mutant(
         "what is parked and finds no room is forgotten",
-        "rain.server.scheduler",
+        "rain.server.scheduling.locality",
         "        for entry in aside:\n            heapq.heappush(parked, entry)\n",
         "",
     ),
     Mutant(
         "followers follow anybody",
-        "rain.server.scheduler",
+        "rain.server.scheduling.estimates",
         "obj.producer is None or obj.producer.governor is not governor):",
         "obj.producer is None or obj.producer.governor is None):",
     ),

@@ -21,18 +21,16 @@ from collections.abc import Callable
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_LOST_S
 from rain.common.protocol import messages as m
-from rain.common.spec import TaskError
 from rain.server.core import commands, modules, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
-from rain.server.core.lifecycle import attempts, recovery, retry, submit
-from rain.server.core.lifecycle.settle import fail
+from rain.server.core.lifecycle import attempts, placing, recovery, retry, submit
 from rain.server.core.reporting import output, stalled, updates
-from rain.server.core.reporting.explain import cannot_hold
 from rain.server.core.state import State, internal
 from rain.server.records import OBJ_FINISHED, Client, Governor
+from rain.server.scheduling.locality import LocalityPolicy
+from rain.server.scheduling.policy import DEFAULT_POLICY, SchedulingPolicy
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,
@@ -84,6 +82,10 @@ class ServerCore:
     version : str
     log_dir : str
         Where logs are, for people.
+    policy : callable
+        Makes the scheduling policy.
+    policy_name : str
+        How error texts name it.
 
     Examples
     --------
@@ -95,8 +97,17 @@ class ServerCore:
 
     __slots__ = ("_handlers", "state")
 
-    def __init__(self, address: str, host_id: str, http: str = "", version: str = "", log_dir: str = "") -> None:
-        self.state = State(address, host_id, http, version, log_dir)
+    def __init__(
+        self,
+        address: str,
+        host_id: str,
+        http: str = "",
+        version: str = "",
+        log_dir: str = "",
+        policy: Callable[[], SchedulingPolicy] = LocalityPolicy,
+        policy_name: str = DEFAULT_POLICY,
+    ) -> None:
+        self.state = State(address, host_id, http, version, log_dir, policy, policy_name)
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.ClientJoined: lambda event: sessions.client_joined(self.state, event.client_id),
             ev.ClientGone: self._client_gone,
@@ -218,7 +229,8 @@ class ServerCore:
         graph.version += 1
         graph.lost_at, graph.lost_name, graph.lost_reason = state.now, governor.id, reason
         state.schedule_due = True
-        state.scheduler.forget_governor(governor)
+        state.recheck = True
+        state.tell_policy(state.policy.governor_lost, governor)
         state.happened("GovernorRemoved", values={"governor": governor.id, "reason": reason})
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
@@ -252,43 +264,38 @@ class ServerCore:
     def _tick(self, event: ev.Tick) -> None:
         recovery.wake_delayed(self.state)
         stalled.look(self.state)
-        # Reservations and hopeless tasks are judged by time.
+        # Reservations and infeasible tasks are judged by time.
         self.state.schedule_due = True
 
     def _turn_ended(self, event: ev.TurnEnded) -> None:
         state = self.state
         if state.schedule_due:
-            self._fail_hopeless()
+            placing.fail_infeasible(state)
             if state.stops:
                 sessions.stop_sessions(state)
         updates.flush_orders(state)
         updates.flush_resends(state)
         if state.schedule_due:
-            for governor, tasks in attempts.schedule(state).items():
-                try:
-                    updates.assign(state, governor, tasks)
-                except Exception as error:  # else tasks would be taken for assigned that no governor knows of
-                    state.broke(f"what governor {governor.id} should do", error)
-                    state.out.append(DropGovernor(governor.id, internal(error)))
-            updates.take_back(state)
+            self._place()
         for session, problem in updates.flush_news(state):
             state.broke(f"the news of session {session.id}", problem)
             sessions.break_session(state, session, internal(problem))
+
+    def _place(self) -> None:
+        state = self.state
+        failures = state.policy_failures
+        for governor, tasks in placing.schedule(state).items():
+            try:
+                updates.assign(state, governor, tasks)
+            except Exception as error:  # else tasks would be taken for assigned that no governor knows of
+                state.broke(f"what governor {governor.id} should do", error)
+                state.out.append(DropGovernor(governor.id, internal(error)))
+        placing.steal(state)
+        if state.policy_failures == failures:
+            state.policy_failures = 0
 
     def _session_broken(self, event: ev.SessionBroken) -> None:
         client = self.state.graph.clients.get(event.client_id)
         session = None if client is None else client.sessions.get(event.session_id)
         if session is not None and not session.over:
             sessions.break_session(self.state, session, event.reason)
-
-    def _fail_hopeless(self) -> None:
-        """Tasks that fit nowhere fail, unless more governors are expected or one may come back."""
-        state = self.state
-        graph = state.graph
-        if not graph.governors or len(graph.governors) < graph.expected:
-            return
-        if graph.lost_at is not None and state.now - graph.lost_at < GOVERNOR_LOST_S:
-            return
-        for task in state.scheduler.hopeless():
-            if task.unsettled:
-                fail(state, task, TaskError("resources", cannot_hold(graph, task)))

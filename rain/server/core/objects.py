@@ -68,14 +68,15 @@ def make_ready(state: State, task: Task, delay: float = 0.0) -> None:
         task.placement = DELAYED
         heapq.heappush(state.delayed, (state.now + delay, task.order, task))
     else:
-        task.placement = QUEUED
-        state.scheduler.push(task)
+        state.offer(task)
     state.schedule_due = True
 
 
-def leave_queue(task: Task) -> None:
+def leave_queue(state: State, task: Task) -> None:
     """An unassigned task cannot run now: if it was queued or delayed, it is so no more."""
-    if task.placement is QUEUED or task.placement is DELAYED:
+    if task.placement is QUEUED:
+        state.withdraw_offer(task)
+    elif task.placement is DELAYED:
         task.placement = UNPLACED
 
 
@@ -285,7 +286,7 @@ def abandon(state: State, task: Task) -> None:
             continue
         if any(obj.state is OBJ_UNFINISHED and wanted(obj) for obj in task.outputs):
             continue
-        leave_queue(task)
+        leave_queue(state, task)
         state.set_task(task, FINISHED)
         for obj in task.outputs:
             if obj.state is OBJ_UNFINISHED:

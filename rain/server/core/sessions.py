@@ -135,13 +135,12 @@ def break_session(state: State, session: Session, reason: str) -> None:
 
 def _wind_up(state: State, session: Session) -> None:
     graph = state.graph
-    for shape in session.shapes.values():
-        state.scheduler.forget_shape(shape)
     for task in session.tasks.values():
         if task.unsettled:
             # Those that are assigned stay in their governor's books until it confirms the end of the session.
             graph.set_task_state(task, CANCELLED)
-            leave_queue(task)
+            leave_queue(state, task)
+    state.tell_policy(state.policy.session_ended, session)
     for obj in session.objects.values():
         for governor in obj.sites:
             del governor.objects[obj]

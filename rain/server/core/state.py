@@ -1,15 +1,28 @@
-"""What all parts of the core share: the graph, the scheduler, the effects of the present step, and the news."""
+"""What all parts of the core share: the graph, the policy, the effects of the present step, and the news."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
-from rain.server.records import FORGOTTEN, Client, Governor, Object, Reading, Session, Task
-from rain.server.scheduler import Scheduler
+from rain.server.records import (
+    FORGOTTEN,
+    QUEUED,
+    UNPLACED,
+    Client,
+    Governor,
+    Object,
+    Reading,
+    ResourceRequest,
+    Session,
+    Task,
+)
+from rain.server.scheduling.policy import SchedulingPolicy
+from rain.server.scheduling.view import ClusterView
 
 NO_VALUES: dict[str, Any] = {}
 
@@ -38,7 +51,15 @@ class State:
     readings : dict of int to Reading
         Questions about running tasks that governors have not answered, by number.
     schedule_due : bool
-        Whether anything changed that the scheduler could act on.
+        Whether anything changed that the policy could act on.
+    policy, make_policy, policy_name : SchedulingPolicy, callable, str
+        What decides where ready tasks go; how it is made anew after an error; how texts name it.
+    policy_error, policy_failures : Exception or None, int
+        What it raised since the last pass, and how many passes in a row that happened.
+    unchecked : dict of ResourceRequest to None
+        Requests of ready tasks of which it is not known yet that a governor could hold them.
+    recheck : bool
+        Whether that is not known of any request, because a governor was lost.
     stops : dict of Session to Task
         Sessions to be stopped at the end of the step, and the failure that does it.
     stale_results : int
@@ -54,28 +75,51 @@ class State:
         "host_id",
         "http",
         "log_dir",
+        "make_policy",
         "now",
         "object_news",
         "out",
+        "policy",
+        "policy_error",
+        "policy_failures",
+        "policy_name",
         "readings",
         "readings_made",
+        "recheck",
         "schedule_due",
-        "scheduler",
         "sessions_made",
         "stale_results",
         "stops",
         "task_news",
+        "unchecked",
         "version",
+        "view",
     )
 
-    def __init__(self, address: str, host_id: str, http: str, version: str, log_dir: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        host_id: str,
+        http: str,
+        version: str,
+        log_dir: str,
+        make_policy: Callable[[], SchedulingPolicy],
+        policy_name: str,
+    ) -> None:
         self.address = address
         self.host_id = host_id
         self.http = http
         self.version = version
         self.log_dir = log_dir
         self.graph = Graph()
-        self.scheduler = Scheduler(self.graph)
+        self.view = ClusterView(self.graph)
+        self.make_policy = make_policy
+        self.policy_name = policy_name
+        self.policy = make_policy()
+        self.policy_error: Exception | None = None
+        self.policy_failures = 0
+        self.unchecked: dict[ResourceRequest, None] = {}
+        self.recheck = False
         self.now = 0.0
         self.out: list[Effect] = []
         self.sessions_made = 0
@@ -114,6 +158,30 @@ class State:
     def broke(self, about: str, error: Exception) -> None:
         """Put an error of this code into the server's log."""
         self.out.append(InternalError(about, error))
+
+    # -- the policy -----------------------------------------------------------------------------
+
+    def offer(self, task: Task) -> None:
+        """Offer a ready task to the policy."""
+        task.placement = QUEUED
+        if task.request.version != self.graph.version:
+            self.unchecked[task.request] = None
+        try:
+            self.policy.task_ready(task)
+        except Exception as error:
+            self.policy_error = error
+
+    def withdraw_offer(self, task: Task) -> None:
+        """A queued task cannot run now."""
+        task.placement = UNPLACED
+        self.tell_policy(self.policy.task_withdrawn, task)
+
+    def tell_policy(self, method: Callable[[Any], None], record: Any) -> None:
+        """Call a method of the policy; what it raises is dealt with in the next pass."""
+        try:
+            method(record)
+        except Exception as error:
+            self.policy_error = error
 
     # -- states, with news ----------------------------------------------------------------------
 

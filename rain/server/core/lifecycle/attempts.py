@@ -33,25 +33,6 @@ RETRIED = ("exception", "exit")
 """Kinds of errors that `retries` is meant for."""
 
 
-def schedule(state: State) -> dict[Governor, list[Task]]:
-    """Place what can be placed; returns what each governor gets."""
-    state.schedule_due = False
-    graph = state.graph
-    given: dict[Governor, list[Task]] = {}
-    for task, governor in state.scheduler.assignments(state.now):
-        graph.assign(task, governor)
-        for obj in task.outputs:
-            if obj.consumers is not None:
-                governor.frontier.append(task)
-                break
-        tasks = given.get(governor)
-        if tasks is None:
-            given[governor] = [task]
-        else:
-            tasks.append(task)
-    return given
-
-
 def object_data(state: State, obj: Object, with_data: bool = True) -> ObjectData:
     """All that a reader needs to have a finished object."""
     info = obj.info or ObjectInfo()
@@ -158,7 +139,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         info.governor = governor.id
         info.attempts = result.attempt
         if info.duration is not None:
-            task.kind.add(info.duration)
+            task.estimate.add(info.duration)
         if result.stdout or result.stderr or number in session.outputs:
             keep_output(session, number, result)
         if task.state is not RUNNING:

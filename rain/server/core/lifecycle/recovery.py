@@ -147,7 +147,7 @@ def lose(state: State, obj: Object) -> None:
         task.pending += 1
         if task.governor is None:
             if task.state is READY:
-                leave_queue(task)
+                leave_queue(state, task)
                 state.set_task(task, WAITING)
         elif task.state is not RUNNING:
             state.graph.demote(task)

@@ -122,7 +122,7 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         task.info = TaskInfo(error=error.message, attempts=attempts)
     else:
         task.info = msgspec.structs.replace(task.info, error=error.message)
-    leave_queue(task)
+    leave_queue(state, task)
     if task.retention is RECOMPUTING:
         task.retention = FIRST_RUN
     state.set_task(task, to)

@@ -42,7 +42,7 @@ SITE_CHARS_MAX = 10_000
 SITES_MAX = 10_000
 """Different such places that a session remembers for good; more live as long as their tasks are known."""
 RESOURCES_MAX = 64
-SHAPES_MAX = 10_000
+REQUESTS_MAX = 10_000
 """Different requests for resources, and different kinds of code, that a session remembers."""
 RETRIES_MAX = 1_000_000
 PRIORITY_MAX = 1 << 30
@@ -300,7 +300,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
     if type(spec.config) is list:
         spec.config = [_NO_PARTS if part == [] else part for part in spec.config]
     foreign = None if executor in ("py", BUILTIN) else executor
-    task = Task(spec, session, _shape(session, spec, foreign), _kind(session, spec), inputs)
+    task = Task(spec, session, _request(session, spec, foreign), _estimate(session, spec), inputs)
     if spec.outputs:
         outputs = []
         for output in spec.outputs:
@@ -332,12 +332,12 @@ def _check_options(id: ID, options: TaskOptions) -> None:
             raise Refused(f"task {id} has an environment variable that cannot be set: {name!r}")
 
 
-def _shape(session: Session, spec: TaskSpec, executor: str | None) -> ResourceRequest:
+def _request(session: Session, spec: TaskSpec, executor: str | None) -> ResourceRequest:
     """The record that all tasks share which ask for the same."""
     resources = spec.resources
     key = (executor, *resources.items())
-    shape = session.shapes.get(key)
-    if shape is None:
+    request = session.requests.get(key)
+    if request is None:
         if len(resources) > RESOURCES_MAX:
             raise Refused(f"task {spec.id} asks for {len(resources)} resources; RESOURCES_MAX is {RESOURCES_MAX}")
         for name, amount in resources.items():
@@ -347,15 +347,14 @@ def _shape(session: Session, spec: TaskSpec, executor: str | None) -> ResourceRe
                 raise Refused(
                     f"task {spec.id} asks for {amount} {name}; it has to be a number from 0 to {AMOUNT_MAX:g}"
                 )
-        if len(session.shapes) >= SHAPES_MAX:
-            # Tasks that ask for what is forgotten here have their record still.
-            session.shapes = {known: shape for known, shape in session.shapes.items() if shape.heap}
-        shape = session.shapes[key] = ResourceRequest(resources, executor)
-    spec.resources = shape.resources
-    return shape
+        if len(session.requests) >= REQUESTS_MAX:
+            session.requests.clear()  # tasks that ask for what is forgotten here have their record still
+        request = session.requests[key] = ResourceRequest(resources, executor, session)
+    spec.resources = request.resources
+    return request
 
 
-def _kind(session: Session, spec: TaskSpec) -> DurationEstimate:
+def _estimate(session: Session, spec: TaskSpec) -> DurationEstimate:
     """The record of what the same code took: of a function, a program, a builtin task."""
     key: Any
     if spec.function is not None:
@@ -366,12 +365,12 @@ def _kind(session: Session, spec: TaskSpec) -> DurationEstimate:
         key = str(args[0])[:200] if isinstance(args, list) and args else EXECUTE
     else:
         key = spec.task_type
-    kind = session.kinds.get(key)
-    if kind is None:
-        if len(session.kinds) >= SHAPES_MAX:
-            session.kinds.clear()
-        kind = session.kinds[key] = DurationEstimate()
-    return kind
+    estimate = session.estimates.get(key)
+    if estimate is None:
+        if len(session.estimates) >= REQUESTS_MAX:
+            session.estimates.clear()
+        estimate = session.estimates[key] = DurationEstimate()
+    return estimate
 
 
 def _kept(cut: Cut, id: ID) -> Object:

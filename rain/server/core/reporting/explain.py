@@ -20,30 +20,32 @@ from rain.server.records import (
 LISTED_MAX = 5
 
 
-def asked(shape: ResourceRequest) -> str:
-    """What a shape asks for, for people."""
-    parts = [f"{amount:g} {name}" for name, amount in sorted(shape.resources.items()) if amount > 0]
-    if shape.executor is not None:
-        parts.append(f"an executor of type {shape.executor!r}")
+def asked(request: ResourceRequest) -> str:
+    """What a request asks for, for people."""
+    parts = [f"{amount:g} {name}" for name, amount in sorted(request.resources.items()) if amount > 0]
+    if request.executor is not None:
+        parts.append(f"an executor of type {request.executor!r}")
     return ", ".join(parts) or "nothing"
 
 
 def cannot_hold(graph: Graph, task: Task) -> str:
     """The text of a task that no governor can ever hold."""
-    shape = task.shape
+    request = task.request
     governors = list(graph.governors.values())
-    text = f"Task {task.title} asks for {asked(shape)}, and no governor can ever hold it."
-    if shape.executor is not None and not any(f"executor {shape.executor}" in governor.total for governor in governors):
+    text = f"Task {task.title} asks for {asked(request)}, and no governor can ever hold it."
+    if request.executor is not None and not any(
+        f"executor {request.executor}" in governor.total for governor in governors
+    ):
         types = sorted({name[9:] for governor in governors for name in governor.total if name.startswith("executor ")})
         offered = ", ".join(map(repr, types)) or "none beside the builtin ones"
         return f"{text} Executor types that governors offer: {offered}."
-    largest = max(governors, key=lambda governor: (_fitting(governor, shape), governor.cpus))
+    largest = max(governors, key=lambda governor: (_fitting(governor, request), governor.cpus))
     has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(largest.resources.items()))
     return f"{text} The largest of the {len(governors)} here, {largest.id}, has {has}."
 
 
-def _fitting(governor: Governor, shape: ResourceRequest) -> int:
-    return sum(units <= governor.total.get(name, -1) for name, units in shape.needs)
+def _fitting(governor: Governor, request: ResourceRequest) -> int:
+    return sum(units <= governor.total.get(name, -1) for name, units in request.needs)
 
 
 def explain_task(state: State, task: Task) -> str:
@@ -64,7 +66,7 @@ def explain_task(state: State, task: Task) -> str:
         others = len(task.governor.assigned) - 1
         return (
             f"Task {task.title} was given to governor {task.governor.id}, where {others} other tasks are; "
-            f"it starts there when its inputs have arrived and {asked(task.shape)} are free.{tries}"
+            f"it starts there when its inputs have arrived and {asked(task.request)} are free.{tries}"
         )
     if task.placement is DELAYED:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
@@ -107,14 +109,14 @@ def _waits(task: Task) -> str:
 
 def _room(graph: Graph, task: Task) -> str:
     governors = graph.governors.values()
-    able = [governor for governor in governors if governor.can_hold(task.shape)]
+    able = [governor for governor in governors if governor.can_hold(task.request)]
     if not able:
-        return f"It asks for {asked(task.shape)}, which no governor here has; more governors are expected."
-    lines = [f"It asks for {asked(task.shape)}, and waits for room on a governor:"]
+        return f"It asks for {asked(task.request)}, which no governor here has; more governors are expected."
+    lines = [f"It asks for {asked(task.request)}, and waits for room on a governor:"]
     for governor in able[:LISTED_MAX]:
         parts = [
             f"{governor.demand[name] / UNITS:g} of {governor.total[name] / UNITS:g} {name} asked for"
-            for name, units in task.shape.needs
+            for name, units in task.request.needs
             if units
         ]
         lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {len(governor.assigned)} tasks")

@@ -6,7 +6,7 @@ from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionNews
 from rain.server.core.reporting.explain import asked, no_governor
 from rain.server.core.state import State
-from rain.server.records import QUEUED, READY, RUNNING, WAITING, Session
+from rain.server.records import QUEUED, READY, RUNNING, WAITING, ResourceRequest, Session, Task
 
 _LEFT = (WAITING, READY, RUNNING)
 
@@ -50,22 +50,37 @@ def _none_fits(state: State, session: Session) -> str:
     """No task of a session is with a governor, and none fits on one; where more are expected such tasks wait."""
     graph = state.graph
     here = graph.governors.values()
-    if len(here) >= graph.expected or session.counts[id(RUNNING)]:
+    if session.counts[id(RUNNING)] or any(task.session is session for governor in here for task in governor.assigned):
         return ""
-    if any(task.session is session for governor in here for task in governor.assigned):
+    if len(here) >= graph.expected:
+        return _policy_idles(state, session)
+    if not any(request.session is session for request in state.unchecked):
         return ""
-    example = None
-    for shape in session.shapes.values():
-        task = next((task for _, task in shape.heap if task.placement is QUEUED), None)
-        if task is None:
-            continue
-        if any(governor.can_hold(shape) for governor in here):
-            return ""
-        example = task
-    if example is None:
+    queued: dict[ResourceRequest, Task] = {}
+    for task in session.tasks.values():
+        if task.placement is QUEUED:
+            queued.setdefault(task.request, task)
+    if not queued or any(governor.can_hold(request) for request in queued for governor in here):
         return ""
+    example = next(iter(queued.values()))
     return (
-        f"task {example.title}, for one, asks for {asked(example.shape)}, which none of the {len(here)} governors here "
-        f"has. {graph.expected} governors are expected (wait_for_governors), so it waits for another one: start it "
-        f"with `rain governor {state.address}`, or cancel the task"
+        f"task {example.title}, for one, asks for {asked(example.request)}, which none of the {len(here)} governors "
+        f"here has. {graph.expected} governors are expected (wait_for_governors), so it waits for another one: start "
+        f"it with `rain governor {state.address}`, or cancel the task"
     )
+
+
+def _policy_idles(state: State, session: Session) -> str:
+    """All governors are idle and a task is ready that one of them could hold: the policy does not give it."""
+    here = state.graph.governors.values()
+    if state.schedule_due or any(governor.assigned or governor.stopping for governor in here):
+        return ""
+    for task in session.tasks.values():
+        if task.placement is QUEUED:
+            able = next((governor for governor in here if governor.can_hold(task.request)), None)
+            if able is not None:
+                return (
+                    f'the server\'s scheduling policy "{state.policy_name}" gives the {len(here)} governors nothing to '
+                    f"do, although task {task.title} is ready and would fit on {able.id}"
+                )
+    return ""

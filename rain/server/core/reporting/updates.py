@@ -15,7 +15,6 @@ from rain.common.protocol.messages import (
     ObjectData,
     ObjectUpdate,
     SessionNews,
-    TakeBack,
     TaskAssignment,
     TaskUpdate,
 )
@@ -231,10 +230,3 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
             sent, objects, size = [], [], 0
     if sent:
         state.to_governor(governor, Assign(sent, objects))
-
-
-def take_back(state: State) -> None:
-    """Ask governors for work that others could do sooner."""
-    for governor, tasks in state.scheduler.take_back():
-        governor.recalling = True
-        state.to_governor(governor, TakeBack([(task.id, task.attempt) for task in tasks]))

@@ -1,0 +1,45 @@
+"""What a scheduling policy sees of the cluster: governors, and estimates about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from rain.server.graph import Graph
+from rain.server.records import Governor, Task
+from rain.server.scheduling import estimates
+from rain.server.scheduling.estimates import Room as Room
+
+
+class ClusterView:
+    """The governors that are here, and what can be said of them; to be read only.
+
+    Parameters
+    ----------
+    graph : Graph
+        Not for policies: its layout is the core's business.
+    """
+
+    __slots__ = ("_graph",)
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def governors(self) -> Collection[Governor]:
+        """Those that are registered, in the order in which they came."""
+        return self._graph.governors.values()
+
+    def room(self, governor: Governor, task: Task) -> Room:
+        """Whether a task fits on a governor beside what is assigned there, or ahead of time, or not."""
+        return estimates.room(governor, task.request, task.estimate.us)
+
+    def wait_us(self, governor: Governor, task: Task) -> float:
+        """Estimated microseconds until a task could start on a governor; 0 if it fits beside what is assigned."""
+        return estimates.wait_us(governor, task.request, task.estimate.us)
+
+    def transfer_us(self, governor: Governor, task: Task) -> float:
+        """Estimated microseconds to bring a task's inputs to a governor's host."""
+        return estimates.transfer_us(governor, estimates.heavy_inputs(task))
+
+    def may_follow(self, task: Task, governor: Governor) -> bool:
+        """Whether a waiting task may be given to the governor where its missing inputs are made."""
+        return estimates.may_follow(task, governor)
