@@ -106,7 +106,7 @@ def saw():
             stamps.setdefault(f"t{record.spec.id.id}", time.time() * 1000)
             more.set()
 
-watch = ChangeFeed(session, lambda: None)
+watch = ChangeFeed(session._inside.mirror, lambda: None)
 watch._notify = saw
 saw()
 for i in range(PROBES):
@@ -196,7 +196,7 @@ FOR = "answer(spin(lambda passed: passed > 3))"
 WHILE_RUNNING = """
 made = list(noop.map(range({n})))
 session.submit()
-answer(spin(lambda passed: passed > 1 and session._mirror.unfinished == 0))
+answer(spin(lambda passed: passed > 1 and session._inside.mirror.unfinished == 0))
 """
 
 
@@ -354,7 +354,7 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
         for turn in range(repeat):
             for watched in (False, True) if turn % 2 else (True, False):
                 kernel.run("new()")
-                kernel.run("watch = ChangeFeed(session, lambda: None)" if watched else "watch = None")
+                kernel.run("watch = ChangeFeed(session._inside.mirror, lambda: None)" if watched else "watch = None")
                 measured = kernel.run(WATCHED.format(n=n))
                 for name, value in zip(("make_cpu", "submit_cpu", "all_cpu", "all"), measured, strict=True):
                     found[watched].setdefault(name, []).append(value)

@@ -22,7 +22,7 @@ from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.task_configs import IN_GOVERNOR, ExecuteConfig, FunctionPayload, PyConfig, read_config
 
 if TYPE_CHECKING:
-    from rain.client.core.session_mirror import TaskRecord
+    from rain.client.core.records import TaskRecord
     from rain.client.functions.function import Source
 
 _VALUE_CHARS_MAX = 2000

@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from rain.capsule import texts
 from rain.capsule.description import FUNCTION_FILE, INPUTS, MODULES, CapsuleInput, Description, write_description
-from rain.client.operations.fetch import RemoteObject
+from rain.client.core.records import Record
+from rain.client.core.waits import not_submitted
+from rain.client.handles import handle_of, inside, record_of
+from rain.client.operations.fetch import RemoteObject, host_of
 from rain.client.operations.operation import Operation
-from rain.client.operations.session_operations import client_of, not_submitted, output_of
+from rain.client.operations.session_operations import connected, locations, output_of
 from rain.client.report.failures import text_of, title
 from rain.common.errors import RainException
-from rain.common.protocol.messages import Locate, ObjectData
+from rain.common.protocol.messages import ObjectData
 from rain.common.states import DataObjectState
 from rain.common.task_configs import (
     EXECUTE,
@@ -36,7 +39,6 @@ from rain.common.task_configs import (
 )
 
 if TYPE_CHECKING:
-    from rain.client.client import Client
     from rain.client.session import Session
     from rain.client.task import Task
     from rain.objects.data_instance import DataInstance
@@ -47,26 +49,26 @@ _NAME_CHARS_MAX = 60
 
 def capsule(session: Session, task: Task, path: Any) -> Operation[str]:
     """Write the capsule of `task`; gives its absolute path."""
-    record = task._record
-    client = client_of(session)
+    record = record_of(task)
+    _, mirror = connected(session)
     if record.state is None:
-        raise not_submitted(session, task)
+        raise not_submitted(mirror, record)
     target = _target(path)
     ids = list(dict.fromkeys(item.id for item in record.spec.inputs))
     if record.spec.function is not None:
         ids.append(record.spec.function)
     found: dict[Any, ObjectData] = {}
     if ids:
-        located = yield client._ask(lambda request: Locate(request, session.session_id, ids))
-        for id, data in zip(ids, located.objects, strict=True):
+        located = yield from locations(session, ids)
+        for id, data in zip(ids, located, strict=True):
             if data is None:
-                raise _gone(session, task, id.id)
+                raise _gone(task, mirror.records[id.id])
             found[id] = data
     stdout, stderr = yield from output_of(session, task)
     story = text_of(session, record) if record.failed else f"{title(record)} is {record.state.value}."
-    writer = _Writer(client, task, found, texts.error_text(story, stdout, stderr))
+    writer = _Writer(session, task, found, texts.error_text(story, stdout, stderr))
     try:
-        yield client._link.in_thread(lambda: writer.write(target))
+        yield inside(session).connection.link.in_thread(lambda: writer.write(target))
     except BaseException:
         writer.given_up = True
         raise
@@ -92,9 +94,8 @@ def _target(path: Any) -> str:
     return str(target)
 
 
-def _gone(session: Session, task: Task, number: int) -> RainException:
-    obj = session._object(number)
-    if obj._record.state is DataObjectState.UNFINISHED:
+def _gone(task: Task, obj: Record) -> RainException:
+    if obj.state is DataObjectState.UNFINISHED:
         return RainException(f"{task!r} has no capsule yet: its input {obj!r} is not finished")
     return RainException(
         f"the capsule of {task!r} cannot be made: its input {obj!r} is gone, because nothing needed it any more. Call "
@@ -105,11 +106,11 @@ def _gone(session: Session, task: Task, number: int) -> RainException:
 class _Writer:
     """Fills the folder; in a thread."""
 
-    def __init__(self, client: Client, task: Task, found: dict[Any, ObjectData], error: str) -> None:
-        self._client = client
+    def __init__(self, session: Session, task: Task, found: dict[Any, ObjectData], error: str) -> None:
+        self._session = session
         self._task = task
-        self._record = task._record
-        self._spec = task._record.spec
+        self._record = record_of(task)
+        self._spec = self._record.spec
         self._found = found
         self._error = error
         self.given_up = False
@@ -164,8 +165,8 @@ class _Writer:
     def _instance(self, data: ObjectData) -> DataInstance:
         from rain.objects.data_instance import DataInstance, source_of
 
-        client, handle = self._client, self._task._session._object(data.spec.id.id)
-        source = source_of(data, client._link.welcome.host_id, lambda: RemoteObject(client, data, handle).source())
+        handle = handle_of(self._session, inside(self._session).mirror.records[data.spec.id.id])
+        source = source_of(data, host_of(self._session), lambda: RemoteObject(data, handle).source())
         return DataInstance(source, data.spec, data.info)
 
     def _python(self, folder: str, inputs: list[CapsuleInput]) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
-from rain.client.core.session_mirror import ObjectRecord
+from rain.client.core.records import ObjectRecord
 from rain.client.functions.pickling import collect
+from rain.client.handles import Handle, handle_of, inside
 from rain.client.io_spec import check_label
 from rain.client.operations.constant_values import Value, encoded, gathered
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
@@ -19,8 +20,10 @@ from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.states import DataObjectState, DataType
+from rain.objects.archive import pack
 from rain.objects.content_types.registry import check_content_type
 from rain.objects.content_types.text import text_encoding
+from rain.objects.dirtree import tree_size
 
 if TYPE_CHECKING:
     from rain.client.operations.operation import Operation
@@ -56,7 +59,12 @@ def info_of(record: ObjectRecord) -> ObjectInfo | None:
     return None
 
 
-class DataObject:
+def value_of(obj: DataObject) -> Value | None:
+    """The value of a constant that was made here, as long as its handle lives."""
+    return obj._value
+
+
+class DataObject(Handle, of=ObjectRecord):
     """A data object of a session: a promise of data, or a constant.
 
     Usually made by tasks, `blob`, `pickled` or `directory`. One that is made by itself must be given to a task as an
@@ -75,9 +83,8 @@ class DataObject:
         JSON-serialisable values of your own.
     """
 
-    __slots__ = ("__weakref__", "_record", "_session", "_value")
+    __slots__ = ("__weakref__", "_value")
     _record: ObjectRecord
-    _session: Session
     _value: Value | None
 
     def __init__(
@@ -93,7 +100,7 @@ class DataObject:
         session = get_active_session() if session is None else session
         session._check_open()
         spec = ObjectSpec(
-            ID(session.session_id, session._next()),
+            ID(session.session_id, inside(session).mirror.next_number()),
             check_label(label, "a data object"),
             check_content_type(content_type),
             DataType(data_type).value,
@@ -101,25 +108,17 @@ class DataObject:
             check_user(user_spec),
         )
         record = ObjectRecord(spec)
-        session._mirror.records[spec.id.id] = record
-        self._attach(session, record, None)
+        inside(session).mirror.records[spec.id.id] = record
+        self._attach(session, record)
 
-    def _attach(self, session: Session, record: ObjectRecord, value: Value | None) -> None:
+    def _attach(self, session: Session, record: ObjectRecord) -> None:
         self._session = session
         self._record = record
-        self._value = value
+        self._value = record.value
         record.handle = weakref.ref(self)
 
-    @classmethod
-    def _of(cls, session: Session, record: ObjectRecord) -> DataObject:
-        """The handle of `record`."""
-        if record.handle is not None:
-            living: DataObject | None = record.handle()
-            if living is not None:
-                return living
-        handle = cls.__new__(cls)
-        handle._attach(session, record, record.value)
-        return handle
+    def _held(self) -> tuple[DataObject, ...]:
+        return (self,)
 
     def __del__(self) -> None:
         # May run anywhere, in any thread: only notes that the handle is gone.
@@ -128,7 +127,7 @@ class DataObject:
         except AttributeError:
             return
         if record.kept:
-            self._session._dropped.append(record)
+            inside(self._session).mirror.dropped.append(record)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -204,7 +203,7 @@ class DataObject:
         if self._record.state is None:
             self._session._check_open()
             self._record.kept = True
-            self._session._mirror.note([self._record])
+            inside(self._session).mirror.note([self._record])
             return DONE
         return operation_of(self._session.keep)([self])
 
@@ -279,7 +278,7 @@ class DataObject:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DataObject):
             return NotImplemented
-        return self._record is other._record or self._record.spec.id == other._record.spec.id
+        return self.id == other.id
 
     def __hash__(self) -> int:
         return hash(self._record.spec.id)
@@ -297,18 +296,7 @@ class DataObject:
         display_hooks.show("object", self)
 
     def __repr__(self) -> str:
-        record = self._record
-        parts = [f"DataObject {record.spec.id}"]
-        if record.spec.label is not None:
-            parts.append(repr(record.spec.label))
-        if record.spec.data_type == "dir":
-            parts.append("directory")
-        elif self.content_type is not None:
-            parts.append(self.content_type)
-        parts.append("not submitted" if record.state is None else record.state.value)
-        if record.kept:
-            parts.append("kept")
-        return f"<{' '.join(parts)}>"
+        return repr(self._record)
 
 
 def make_constant(
@@ -323,11 +311,11 @@ def make_constant(
     """A constant object of `session` (None: the active one) with that value."""
     session = get_active_session() if session is None else session
     session._check_open()
-    spec = ObjectSpec(ID(session.session_id, session._next()), label, content_type, data_type, None, user or {})
+    mirror = inside(session).mirror
+    spec = ObjectSpec(ID(mirror.session_id, mirror.next_number()), label, content_type, data_type, None, user or {})
     record = ObjectRecord(spec, None, value)
-    obj = DataObject.__new__(DataObject)
-    obj._attach(session, record, value)
-    session._add(record)
+    obj: DataObject = handle_of(session, record)
+    mirror.add(record)
     return obj
 
 
@@ -372,7 +360,7 @@ def blob(
         kind = check_content_type(encode)
         if kind is None:
             raise RainException("blob(): encode= needs the name of a content type")
-        return make_constant(owner, label, kind, encoded(value, kind, owner.client))
+        return make_constant(owner, label, kind, encoded(value, kind, inside(owner).connection.room))
     kind = check_content_type(content_type)
     if kind == "dir":
         raise RainException("blob(): a directory is made by directory(path)")
@@ -414,15 +402,12 @@ def directory(
     RainException
         If `path` is not a directory or holds what cannot travel.
     """
-    from rain.objects.archive import pack
-    from rain.objects.dirtree import tree_size
-
     check_label(label, "a directory")
     text = os.fspath(path)
     owner = get_active_session() if session is None else session
     if not os.path.isdir(text):
         what = "is not a directory" if os.path.exists(text) else "does not exist"
         raise RainException(f"directory(): {text!r} {what}")
-    value = gathered(pack(text), owner.client)
+    value = gathered(pack(text), inside(owner).connection.room)
     value.content_size = tree_size(text)
     return make_constant(owner, label, "dir", value, data_type="dir")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
+from rain.client.handles import record_of
 from rain.client.io_spec import (
     Input,
     InputBase,
@@ -249,7 +250,7 @@ class Plan:
                 slot.spec.check(obj)
             declared = slot.spec.content_type
             if declared is not None and obj.content_type is None and obj.state is None:
-                obj._record.spec.content_type = declared
+                record_of(obj).spec.content_type = declared
             objects.append((obj, slot.label))
         made = merge_outputs(self.outputs, output, outputs, self.owner)
         check_labels([item.label for item in made], f"outputs of {self.owner}")

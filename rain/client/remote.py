@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
-from rain.client.data import DataObject, make_constant
+from rain.client.data import DataObject, make_constant, value_of
 from rain.client.functions.annotations import annotations_of, signature_of
 from rain.client.functions.call_sites import warn
 from rain.client.functions.function import Source, function_constant, has_other_hosts, sources_of
@@ -27,6 +27,7 @@ from rain.client.functions.pickling import (
     scan,
     why_not,
 )
+from rain.client.handles import inside, record_of
 from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
 from rain.client.operations.constant_values import encoded
 from rain.client.options import NAMES, Options
@@ -266,7 +267,7 @@ class Remote:
             options,
             function_constant(session, payload),
         )
-        task._record.source = self._source
+        record_of(task).source = self._source
         return task
 
     def _split(self, args: Any, kwargs: dict[str, Any], output: Any, outputs: Any) -> tuple[Any, Any, Any, Any, Any]:
@@ -434,9 +435,9 @@ class Remote:
         if files:
             sources += sources_of(files, has_other_hosts(session))
         if names and has_other_hosts(session):
-            session._surroundings.need(names)
+            inside(session).surroundings.need(names)
         for obj in large:
-            for inner in obj._value.inside if obj._value is not None else ():
+            for inner in value.inside if (value := value_of(obj)) is not None else ():
                 found.setdefault(inner, None)
         labels = self._labels(args, kwargs, found)
         return data, labels, self._load_list(args, kwargs, found, large, types, read_only)
@@ -474,15 +475,16 @@ class Remote:
                 value = iter(list(value))
             if (guessed_bytes(value) if by_guess else _pickled_bytes(value)) <= _LARGE:
                 return value
-            with collecting() as inside:
-                content = encoded(value, "cloudpickle", session.client)
-            content.inside = tuple(inside)
+            with collecting() as found:
+                content = encoded(value, "cloudpickle", inside(session).connection.room)
+            content.inside = tuple(found)
             warn(
                 f"Pickled object {name} length {content.size} > PICKLED_ARGUMENT_WARN_BYTES ({_LARGE}): it travels as "
                 f"a blob for this call of {self._label} only; make it one with pickled(...) to use it in several calls"
             )
             obj = make_constant(session, name, "cloudpickle", content)
-            obj._record.hidden = obj._record.passing = True
+            record = record_of(obj)
+            record.hidden = record.passing = True
             large.append(obj)
             return obj
 
@@ -519,19 +521,19 @@ class Remote:
         chosen: dict[DataObject, tuple[bool, bool]] = {}
         for name, value in self._arguments(args, kwargs):
             config = self._config_of(name)
-            inside: Iterator[DataObject] | tuple[DataObject, ...]
+            within: Iterator[DataObject] | tuple[DataObject, ...]
             if isinstance(value, DataObject):
-                inside = (value,)
+                within = (value,)
             elif type(value) in PLAIN or is_plain(value):
                 continue
             else:
-                inside = tuple(scan(value))
-            for obj in inside:
+                within = tuple(scan(value))
+            for obj in within:
                 if config is not None and obj not in large:
                     config.check(obj)
                     if config.content_type is not None and obj.content_type is None:
                         if obj.state is None:
-                            obj._record.spec.content_type = config.content_type
+                            record_of(obj).spec.content_type = config.content_type
                         else:
                             types.append((*obj.id, config.content_type))
                 want = (self._is_loaded(name) or obj in large, self._is_writable(name))

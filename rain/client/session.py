@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rain.client import active_session
 from rain.client.active_session import get_active_session
-from rain.client.core.session_mirror import Gate, ObjectRecord, Record, SessionMirror, TaskRecord
-from rain.client.data import DataObject
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
-from rain.client.operations import retry, session_operations
+from rain.client.handles import Inside, handle_of
+from rain.client.operations import session_operations
 from rain.client.operations.as_completed import Completions
-from rain.client.operations.operation import Operation, T, block, reject, resolve
+from rain.client.operations.connection import Connection
+from rain.client.operations.encoding import SessionEncoder
+from rain.client.operations.operation import Operation, T, block
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
-from rain.client.report.failures import failure
+from rain.client.report.failures import ended
 from rain.client.report.progress import with_bar
 from rain.client.report.refused import fetch_refused
-from rain.client.report.stall import Stall
-from rain.client.task import Task
-from rain.common.errors import RainException, SessionException
+from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 
 if TYPE_CHECKING:
     from rain.client.client import Client
+    from rain.client.data import DataObject
     from rain.client.report.graphviz_export import Graph
+    from rain.client.task import Task
     from rain.common.labeled_list import LabeledList
     from rain.objects.data_instance import DataInstance
 
 
 __all__ = ["Session", "get_active_session"]
-
-_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -71,25 +68,22 @@ class Session:
         on_failure: str = "continue",
         persistent: bool = False,
     ) -> None:
+        mirror = SessionMirror(session_id, name, on_failure, persistent)
+        self._begin(client, mirror, Surroundings())
+
+    @classmethod
+    def _of(cls, client: Client, mirror: SessionMirror, surroundings: Surroundings) -> Session:
+        """What the user holds of a session that the server has opened, or that was attached."""
+        session = cls.__new__(cls)
+        session._begin(client, mirror, surroundings)
+        return session
+
+    def _begin(self, client: Client | None, mirror: SessionMirror, surroundings: Surroundings) -> None:
         self._client = client
-        self._session_id = session_id
-        self._name = name
-        self._on_failure = on_failure
-        self._persistent = persistent
-        self._lock = threading.RLock()
-        self._mirror = SessionMirror()
-        self._numbers = itertools.count(1)
-        self._next = self._numbers.__next__
-        self._closing_blocks = 0  # open `with session:` blocks
-        self._adopted = False  # whether a task took over objects made before it
-        self._dropped: deque[ObjectRecord] = deque()  # kept ones whose handle is gone
-        self._functions: dict[bytes, ObjectRecord] = {}
-        self._refused: dict[int, str] = {}
-        self._surroundings = Surroundings()
-        self._ended: session_operations.End | None = None
-        self._stall = Stall()
-        self._echo: Echo | None = None
-        self._at_end: list[Callable[[], None]] = []  # called once it has ended, in the thread that ends it
+        connection = Connection() if client is None else client._connection
+        encoder = SessionEncoder(surroundings, connection.has_other_hosts)
+        self._inside = Inside(connection, mirror, surroundings, encoder)
+        mirror.handle = self
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -101,73 +95,70 @@ class Session:
     @property
     def session_id(self) -> int:
         """Its number at the server."""
-        return self._session_id
+        return self._inside.mirror.session_id
 
     @property
     def name(self) -> str:
         """Its name."""
-        return self._name
+        return self._inside.mirror.name
 
     @property
     def persistent(self) -> bool:
         """Whether it lives on without its client."""
-        return self._persistent
+        return self._inside.mirror.persistent
 
     @property
     def active(self) -> bool:
         """Whether it can be used: neither closed nor lost nor stopped by a failure."""
-        return self._ended is None
+        return self._inside.mirror.ended is None
 
     @property
     def echo(self) -> bool:
         """Whether what tasks print also appears here, while they run; may be set at any time."""
-        return self._echo is not None and self._echo.every
+        return self._inside.echo is not None and self._inside.echo.every
 
     @echo.setter
     def echo(self, wanted: bool) -> None:
         if wanted:
             self._echoing(True)
-        elif self._echo is not None:
-            self._echo.close()
-            self._echo = None
+        elif self._inside.echo is not None:
+            self._inside.echo.close()
+            self._inside.echo = None
 
     def _echoing(self, every: bool) -> None:
         """What all tasks print, or those do that ask for it, appears here."""
-        if self._echo is None:
+        own = self._inside
+        if own.echo is None:
             self._check_open()
-            session_operations.client_of(self)
-            self._echo = Echo(self, every)
-        elif every and not self._echo.every:
-            self._echo.widen()
+            session_operations.connected(self)
+            own.echo = Echo(self, every)
+        elif every and not own.echo.every:
+            own.echo.widen()
 
     @property
     def tasks(self) -> list[Task]:
         """All its tasks, submitted or not."""
-        with self._lock:
-            records = [r for r in self._mirror.records.values() if isinstance(r, TaskRecord)]
-        return [Task._of(self, record) for record in records]
+        records = list(self._inside.mirror.records.values())
+        return [handle_of(self, record) for record in records if isinstance(record, TaskRecord)]
 
     @property
     def objects(self) -> list[DataObject]:
         """All its data objects, submitted or not."""
-        with self._lock:
-            records = [r for r in self._mirror.records.values() if isinstance(r, ObjectRecord) and not r.hidden]
-        return [DataObject._of(self, record) for record in records]
+        records = list(self._inside.mirror.records.values())
+        return [handle_of(self, r) for r in records if isinstance(r, ObjectRecord) and not r.hidden]
 
     @property
     def task_count(self) -> int:
         """Tasks that are not yet submitted."""
-        with self._lock:
-            return sum(isinstance(record, TaskRecord) for record in self._mirror.pending)
+        return sum(isinstance(record, TaskRecord) for record in list(self._inside.mirror.pending))
 
     @property
     def dataobj_count(self) -> int:
         """Data objects that are not yet submitted."""
-        with self._lock:
-            return sum(
-                len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
-                for record in self._mirror.pending
-            )
+        return sum(
+            len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
+            for record in list(self._inside.mirror.pending)
+        )
 
     def find(self, name: str) -> Task | DataObject:
         """The task with that name, else the object with that label.
@@ -192,16 +183,17 @@ class Session:
     def __enter__(self) -> Session:
         self._check_open()
         active_session.push(self)
-        with self._lock:
-            self._closing_blocks += 1
+        with self._inside.connection.lock:
+            self._inside.closing_blocks += 1
         return self
 
     def _leave(self) -> bool:
         """Whether the block that is left is the last one of this session."""
         active_session.pop(self)
-        with self._lock:
-            self._closing_blocks -= 1
-            return self._closing_blocks == 0
+        own = self._inside
+        with own.connection.lock:
+            own.closing_blocks -= 1
+            return own.closing_blocks == 0
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if not self._leave():
@@ -480,7 +472,7 @@ class Session:
         RainException
             If one did not fail, was forgotten, or its function cannot be sent.
         """
-        return self._checked(retry.retry(self, tasks))
+        return self._checked(session_operations.retry(self, tasks))
 
     retry_async = awaitable(retry)
 
@@ -502,15 +494,14 @@ class Session:
         RainException
             If one did not fail, or was forgotten before.
         """
-        return self._checked(retry.forget(self, tasks))
+        return self._checked(session_operations.forget(self, tasks))
 
     forget_async = awaitable(forget)
 
     @blocking
     def close(self, timeout: float | None = None) -> Operation[None]:
         """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
-        if self._client is not None:
-            self._client._check_process()
+        self._inside.connection.check_process()
         return session_operations.close(self)
 
     close_async = awaitable(close)
@@ -533,11 +524,8 @@ class Session:
         display_hooks.show("session", self)
 
     def __repr__(self) -> str:
-        state = "open" if self._ended is None else self._ended.word
-        mirror = self._mirror
-        with self._lock:
-            counts = mirror.counts()
-        return f"<Session {self._session_id} {self._name!r} {state}, {counts}>"
+        with self._inside.connection.lock:
+            return repr(self._inside.mirror)
 
     def __reduce__(self) -> Any:
         raise RainException(
@@ -566,92 +554,21 @@ class Session:
         SessionException, TaskException
             If it is closed, lost, or stopped by a failure.
         """
-        if self._ended is not None:
-            raise self._ended_error()
+        if self._inside.mirror.ended is not None:
+            raise ended(self)
 
     def _check_usable(self) -> None:
         self._check_open()
         if self._client is not None:
-            self._client._check()
-        if self._dropped:
-            self._release()
-
-    def _ended_error(self) -> RainException:
-        end = self._ended
-        assert end is not None
-        if end.task is not None:
-            return failure(self, end.task)
-        return SessionException(end.text)
-
-    def _end(self, end: session_operations.End) -> None:
-        """Nothing is possible any more; whoever waits is told."""
-        with self._lock:
-            if self._ended is not None and end.word != "closed":
-                return
-            self._ended = end
-            gates, self._mirror.gates = self._mirror.gates, set()
-        active_session.unset_default(self)
-        for gate in gates:
-            reject(gate.future, self._ended_error())
-        for watch in self._mirror.watches:
-            watch.poke()
-        at_end, self._at_end = self._at_end, []
-        for call in at_end:
-            try:
-                call()
-            except Exception:  # whoever shows the session; it has ended all the same
-                _log.exception("what was to follow the end of %r failed", self)
-
-    def _add(self, record: Record) -> None:
-        """Take in a new constant."""
-        self._mirror.records[record.spec.id.id] = record
-        self._mirror.pending.append(record)
-        if self._mirror.watches:
-            self._mirror.note([record])
-
-    def _add_task(self, record: TaskRecord) -> None:
-        """Take in a new task and its outputs."""
-        records = self._mirror.records
-        records[record.spec.id.id] = record
-        for output in record.outputs:
-            records[output.spec.id.id] = output
-        self._mirror.pending.append(record)
-        if self._mirror.watches:
-            self._mirror.note([record])
+            self._inside.connection.check(self._inside.mirror)
 
     def _object(self, number: int) -> DataObject:
-        record: Any = self._mirror.records[number]
-        return DataObject._of(self, record)
+        found: DataObject = handle_of(self, self._inside.mirror.records[number])
+        return found
 
     def _task(self, record: TaskRecord) -> Task:
-        return Task._of(self, record)
-
-    def _fold(self, tasks: Any, objects: Any) -> None:
-        """News from the server; in the connection's thread."""
-        with self._lock:
-            opened = self._mirror.fold(tasks, objects)
-        self._wake(opened)
-
-    def _wake(self, opened: Iterable[Gate]) -> None:
-        for gate in opened:
-            resolve(gate.future, None)
-
-    def _release(self) -> None:
-        """Let objects go whose last handle was dropped."""
-        dropped = self._dropped
-        ids = []
-        with self._lock:
-            while dropped:
-                record = dropped.popleft()
-                if self._persistent or not record.kept or (record.handle is not None and record.handle() is not None):
-                    continue
-                record.kept = False
-                self._mirror.note([record])
-                if record.state is not None:
-                    record.data = record.places = None
-                    ids.append(record.spec.id)
-        if ids and self._client is not None and self._ended is None:
-            self._client._post_unkeep(self._session_id, ids)
+        found: Task = handle_of(self, record)
+        return found
 
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
         """The data of a finished object, for who looks at a part of them: see `operations.peek`."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from rain.client.active_session import get_active_session
-from rain.client.core.session_mirror import ObjectRecord, TaskRecord
-from rain.client.data import DataObject
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.client.data import DataObject, value_of
 from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
+from rain.client.handles import Handle, handle_of, inside, only_object, record_of, session_of, several
 from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.client.options import Options
@@ -43,7 +44,7 @@ class FrozenTaskInfo(TaskInfo, frozen=True):  # type: ignore[misc]
     """Info of a task, which is the governor's and the executor's to set."""
 
 
-class Task:
+class Task(Handle, of=TaskRecord):
     """A task of a session.
 
     Parameters
@@ -78,9 +79,8 @@ class Task:
     ...     doubled = Double([blob(b"2")], ["result"])
     """
 
-    __slots__ = ("__weakref__", "_handles", "_inputs", "_outputs", "_record", "_session")
+    __slots__ = ("__weakref__", "_handles", "_inputs", "_outputs")
     TASK_TYPE: ClassVar[str | None] = None
-    _session: Session
     _record: TaskRecord
     _inputs: LabeledList[DataObject] | None
     _outputs: LabeledList[DataObject] | None
@@ -151,7 +151,8 @@ class Task:
     ) -> None:
         """Make the records; everything was checked but whether the objects belong to the session."""
         session._check_open()
-        number = session._next
+        mirror = inside(session).mirror
+        number = mirror.next_number
         session_id = session.session_id
         spec = TaskSpec(
             ID(session_id, number()),
@@ -188,24 +189,13 @@ class Task:
         record.outputs = tuple(made)
         spec.outputs = [item.spec.id for item in made]
         self._attach(session, record)
-        session._add_task(record)
+        mirror.add_task(record)
 
     def _attach(self, session: Session, record: TaskRecord) -> None:
         self._session = session
         self._record = record
         self._inputs = self._outputs = self._handles = None
         record.handle = weakref.ref(self)
-
-    @classmethod
-    def _of(cls, session: Session, record: TaskRecord) -> Task:
-        """The handle of `record`."""
-        if record.handle is not None:
-            living: Task | None = record.handle()
-            if living is not None:
-                return living
-        handle = Task.__new__(Task)
-        handle._attach(session, record)
-        return handle
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -273,7 +263,7 @@ class Task:
         """Handles of the outputs; from now on they live as long as this one."""
         if self._handles is None:
             session = self._session
-            self._handles = tuple([DataObject._of(session, output) for output in self._record.outputs])
+            self._handles = tuple([handle_of(session, output) for output in self._record.outputs])
         return self._handles
 
     @property
@@ -286,7 +276,7 @@ class Task:
             If it has none or several.
         """
         if len(self._record.outputs) != 1:
-            raise RainException(f"{self!r} has {_several(self._record.outputs)}; use task.outputs[label or number]")
+            raise RainException(f"{self!r} has {several(self._record.outputs)}; use task.outputs[label or number]")
         return self._held()[0]
 
     @property
@@ -302,8 +292,8 @@ class Task:
         if self._record.state is None:
             self._session._check_open()
             for obj in self._held():
-                obj._record.kept = True
-            self._session._mirror.note([self._record])
+                record_of(obj).kept = True
+            inside(self._session).mirror.note([self._record])
             return DONE
         return operation_of(self._session.keep)(self._held())
 
@@ -458,7 +448,7 @@ class Task:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Task):
             return NotImplemented
-        return self._record is other._record or self._record.spec.id == other._record.spec.id
+        return self.id == other.id
 
     def __hash__(self) -> int:
         return hash(self._record.spec.id)
@@ -476,9 +466,7 @@ class Task:
         display_hooks.show("task", self)
 
     def __repr__(self) -> str:
-        spec, state = self._record.spec, self._record.state
-        name = f" {spec.name!r}" if spec.name is not None else ""
-        return f"<Task {spec.id}{name} {spec.task_type} {'not submitted' if state is None else state.value}>"
+        return repr(self._record)
 
 
 class Configured:
@@ -522,13 +510,7 @@ def as_object(item: Any, of: str) -> DataObject:
     if isinstance(item, DataObject):
         return item
     if isinstance(item, Task):
-        outputs = item._record.outputs
-        if len(outputs) == 1:
-            return item.output
-        raise RainException(
-            f"{of}: {item!r} has {_several(outputs)}, so it cannot stand for one object; "
-            "use task.outputs[label or number]"
-        )
+        return only_object(item, of)
     if isinstance(item, str | bytes | bytearray | memoryview):
         raise RainException(
             f"{of} is {type(item).__name__} ({_short(item)}); wrap it as blob(...) to make it a data object"
@@ -564,12 +546,14 @@ def own_id(obj: DataObject, session: Session) -> ID:
     RainException
         If it belongs to another session.
     """
-    if obj._session is not session and obj._session._mirror is not session._mirror:
+    other = session_of(obj)
+    if other is not session and inside(other).mirror is not inside(session).mirror:
         raise RainException(
-            f"{obj!r} belongs to session {obj._session.name!r} and cannot be used in session {session.name!r}; "
+            f"{obj!r} belongs to session {other.name!r} and cannot be used in session {session.name!r}; "
             "fetch it there and make a blob of it here"
         )
-    return obj._record.spec.id
+    spec_id: ID = record_of(obj).spec.id
+    return spec_id
 
 
 def check_labels(labels: Iterable[str | None], of: str) -> None:
@@ -597,13 +581,13 @@ def adopt_output(obj: DataObject, session: Session, task: TaskRecord) -> ObjectR
         If it is a constant or another task's output.
     """
     own_id(obj, session)
-    record = obj._record
+    record: ObjectRecord = record_of(obj)
     if record.task is not None:
         raise RainException(f"{obj!r} is already an output of task {record.task.spec.id}")
-    if obj._value is not None or record.state is not None:
+    if value_of(obj) is not None or record.state is not None:
         raise RainException(f"{obj!r} is a constant and cannot be the output of a task")
     record.task = task
-    session._adopted = True
+    inside(session).mirror.adopted = True
     return record
 
 
@@ -673,13 +657,6 @@ def _outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
     if len({id(item) for item in made if isinstance(item, DataObject)}) < sum(isinstance(i, DataObject) for i in made):
         raise RainException(f"{owner}: the same object is given as an output twice")
     return made
-
-
-def _several(outputs: Sequence[ObjectRecord]) -> str:
-    if not outputs:
-        return "no outputs"
-    labels = ", ".join(repr(output.spec.label) for output in outputs[:8])
-    return f"{len(outputs)} outputs ({labels}{', …' if len(outputs) > 8 else ''})"
 
 
 def _short(item: Any) -> str:

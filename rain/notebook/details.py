@@ -6,7 +6,7 @@ import inspect
 import linecache
 from typing import TYPE_CHECKING, Any
 
-from rain.client.core.session_mirror import ObjectRecord, TaskRecord
+from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
 from rain.client.report import failures
 from rain.common.errors import RainException

@@ -22,6 +22,7 @@ import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
@@ -73,7 +74,7 @@ class Shown:
             _display(_final(widget), id)
             return
         self._fresh.add(id)
-        if len(session._mirror.records) > FIRST_RECORDS_MAX:
+        if len(inside(session).mirror.records) > FIRST_RECORDS_MAX:
             self._drawn[id] = ()
             _display(_with_view(widget, {_TEXT: repr(session)}), id)
         else:
@@ -148,7 +149,7 @@ def shown_of(session: Session) -> Shown:
     found = _shown.get(session)
     if found is None:
         found = _shown[session] = Shown(session)
-        session._at_end.append(found.over)
+        inside(session).at_end.append(found.over)
     return found
 
 
@@ -189,7 +190,7 @@ def show_object(obj: DataObject) -> None:
     from rain.notebook.details import why_not_open
 
     _check_kernel()
-    if why_not_open(obj._session, obj._record) is not None:
+    if why_not_open(session_of(obj), record_of(obj)) is not None:
         raise NotImplementedError
     from rain.notebook.widget import InspectorWidget, inspection_of
 
@@ -229,7 +230,7 @@ def describe_task(task: Task) -> str:
             lines.append("    " + " ".join(part for part in parts if part))
     for word, items in (("in: ", task.inputs), ("out:", task.outputs)):
         lines += [f"    {word} {label or index}  {item!r}" for index, (label, item) in enumerate(items.items())]
-    error = task._record.error
+    error = record_of(task).error
     if error is not None:
         lines.append("    " + failures.reason(error).strip().replace("\n", "\n    "))
     return "\n".join(lines)

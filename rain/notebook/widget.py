@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.change_feed import ChangeFeed
-from rain.client.core.session_mirror import ObjectRecord, Record, TaskRecord
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
 from rain.common.errors import RainException
 from rain.notebook import request_schema as checked
@@ -87,7 +88,7 @@ class SessionWidget(LiveWidget):
             "download": self._download,
         }
         self._advance = advance = weakref.WeakMethod(self.advance)
-        self._watch = ChangeFeed(session, lambda: pump.wake(advance))
+        self._watch = ChangeFeed(inside(session).mirror, lambda: pump.wake(advance))
 
     def __repr__(self) -> str:
         return f"<SessionWidget of {self.session!r}>"
@@ -140,8 +141,9 @@ class SessionWidget(LiveWidget):
                     objects.append(record)
             if tasks or objects:
                 self._view.fold(tasks, objects, time.time())
-            self._view.note(self.session._stall.text)
-            end = self.session._ended
+            mirror = inside(self.session).mirror
+            self._view.note(mirror.stall.text)
+            end = mirror.ended
             if end is not None and not self._over:
                 self._over = True
                 self._view.end(end.word, end.text)
@@ -336,7 +338,7 @@ def _laid_out(topology: dict[str, Any], dot_seconds: float | None) -> Any:
 
 def inspection_of(obj: DataObject, view: View | None = None) -> Inspection:
     """An inspection of a finished data object, kept or not, as long as its data exist."""
-    record = obj._record
+    record = record_of(obj)
 
     def open_instance() -> DataInstance:
         return obj._session._peek(obj, REQUEST_S)
@@ -389,7 +391,8 @@ class ClientWidget(LiveWidget):
 
     def _card(self) -> Answer:
         client = self._client
-        if not client._connected:
-            return {"address": client.address, "http": "", "version": "", "state": client._over or "closed",
+        core = core_of(client)
+        if not core.connected:
+            return {"address": client.address, "http": "", "version": "", "state": core.over_because or "closed",
                     "governors": [], "sessions": []}  # fmt: skip
         return {"state": "connected", **_brief(client)}

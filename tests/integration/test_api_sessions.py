@@ -132,7 +132,7 @@ def outcomes(session: Session, task: Any, event: Callable[[], object]) -> list[A
     threads = [threading.Thread(target=wait, args=(way,)) for way in ways]
     for thread in threads:
         thread.start()
-    until(lambda: len(session._mirror.gates) == len(ways), "all wait")
+    until(lambda: len(session._inside.mirror.gates) == len(ways), "all wait")
     event()
     for thread in threads:
         thread.join(GUARD_S)

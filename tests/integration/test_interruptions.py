@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-import rain.client.operations.connection
+import rain.client.operations.link
 from rain import Client, RainWarning, blob, remote, tasks
 from rain.common.limits import DEADLINES, Deadlines
 from rain.net.peer_identity import has_ended, is_known, is_stopped, own_identity
@@ -415,7 +415,7 @@ def _pause(process: subprocess.Popen[Any], seconds: float) -> None:
 
 
 def _server_pauses(folder: Path, factor: float, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rain.client.operations.connection, "DEADLINES", scaled(factor))
+    monkeypatch.setattr(rain.client.operations.link, "DEADLINES", scaled(factor))
     mark = folder / "mark"
     with (
         cluster(folder, factor) as (server, file),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rain import Client, blob, pickled, tasks
-from rain.client.operations.submit import _put
+from rain.client.operations.uploads import put
 from rain.host.process import descendants, parents
 from rain.processes import connection_files
 from rain.processes.launching import Launch, Program
@@ -91,7 +91,7 @@ with client.new_session("s"):
 
 
 def test_what_a_killed_client_was_about_to_submit_goes(client: Client) -> None:
-    incoming = Path(client._link.welcome.incoming)
+    incoming = Path(client._connection.link.welcome.incoming)
     until(lambda: files_below(incoming) == [])
     before = set(os.listdir(incoming))
     words = [sys.executable, "-c", UPLOADER, client.address, client._cluster.connection_file]
@@ -106,20 +106,22 @@ def test_what_a_killed_client_was_about_to_submit_goes(client: Client) -> None:
 
 
 def test_what_a_client_elsewhere_sent_and_did_not_submit_goes_with_it(client: Client) -> None:
-    incoming = Path(client._link.welcome.incoming)
+    incoming = Path(client._connection.link.welcome.incoming)
     with Client(client.address, connection_file=client._cluster.connection_file) as other:
-        other._room._memory.incoming = other._room._disk.incoming = ""  # as on another host
+        room = other._connection.room
+        assert room is not None
+        room._memory.incoming = room._disk.incoming = ""  # as on another host
         with other.new_session("s") as session:
             both = tasks.Concat([blob(bytes(LARGE)), blob(b"!")])
             assert len(session.run(both)) == LARGE + 1
             value = blob(bytes(LARGE))._record.value
-            other._link.call(_put(other, value)).result(GUARD_S)
+            other._connection.link.call(put(other._connection, value)).result(GUARD_S)
             assert [os.path.basename(path) for path in files_below(incoming)] == [value.name]
     until(lambda: files_below(incoming) == [])
 
 
 def test_a_client_that_is_closed_leaves_nothing_with_the_server(client: Client) -> None:
-    incoming = Path(client._link.welcome.incoming)
+    incoming = Path(client._connection.link.welcome.incoming)
     before = set(os.listdir(incoming))
     with Client(client.address, connection_file=client._cluster.connection_file) as other, other.new_session("s"):
         held = pickled(bytes(LARGE))

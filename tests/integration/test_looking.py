@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("marked")
 @pytest.fixture
 def client(marked):
     with Client.local(cpus=1) as client:
-        client._link.welcome.host_id = "another host"  # so that no file of this one is used
+        client._connection.link.welcome.host_id = "another host"  # so that no file of this one is used
         yield client
 
 

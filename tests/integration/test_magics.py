@@ -415,7 +415,7 @@ def test_connecting_again_closes_what_was_before(started: Kernel) -> None:
     shown = started.good("%rain_connect --local 1 --session second")
     assert shown.text().startswith("Started a private cluster with 1 cpu at ")
     assert shown.text().endswith("the default now. Closed the private cluster of before.\n")
-    assert started.good("before._over, before._cluster").result == "('closed', None)"
+    assert started.good("before._connection.core.over_because, before._cluster").result == "('closed', None)"
     port = started.good("second = rain.get_active_session()\nsecond.client.address").result
     assert started.run("%rain_connect 127.0.0.1:1").error_name == "RainException"
     assert started.good("rain.get_active_session() is second").result == "True"

@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def far(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The cluster, whose governor takes the client's files for those of another host."""
     monkeypatch.setattr("rain.client.functions.modules.host_id", lambda: "another-host")
-    monkeypatch.setattr(client, "_has_other_hosts", True)
+    monkeypatch.setattr(client._connection, "has_other_hosts", True)
     return client
 
 
@@ -214,7 +214,7 @@ def test_what_tasks_write_is_their_own(client: Client, home: Path) -> None:
 def test_other_hosts_are_sent_nothing_that_is_installed(far: Client, home: Path) -> None:
     asked: list[str] = []
     with far.new_session("installed") as session:
-        surroundings = session._surroundings
+        surroundings = session._inside.surroundings
         real = surroundings.asked
 
         def note(name: str) -> Any:
@@ -236,5 +236,5 @@ def test_a_session_that_lives_on_has_the_modules_of_its_arguments(far: Client, h
     import mod_held
 
     with far.new_session("held") as session:
-        session._surroundings.asked = lambda name: None  # type: ignore[method-assign]
+        session._inside.surroundings.asked = lambda name: None  # type: ignore[method-assign]
         assert session.run(F.call(mod_held.give)) == 9

@@ -1,1 +1,1 @@
-"""What a client knows of its sessions, pure."""
+"""The client's decisions, pure: `rain.client.core.core.ClientCore`."""

@@ -1,4 +1,4 @@
-"""Seeing what changes in a session, for whoever shows it: views are folds over what the client already got."""
+"""Seeing what changes in a session: a view is a fold over what the client already got."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from rain.client.core.session_mirror import Record
+from rain.client.core.records import Record
 
 if TYPE_CHECKING:
-    from rain.client.session import Session
+    from rain.client.core.session_mirror import SessionMirror
 
 
 class ChangeFeed:
     """Collects the records of a session that were made or changed since it was last asked.
 
-    Costs whoever changes records one append each; all else is done by `take`, in the thread of whoever watches.
+    It costs the thread that changes records one append each; all else is done by `take`, in the thread of the view.
 
     Parameters
     ----------
-    session : Session
+    mirror : SessionMirror
     notify : callable
         Called without arguments when there is something to take after there was nothing; in any thread, perhaps with
-        the session's lock held: it must return at once.
+        the connection's lock held: it must return at once.
     """
 
-    __slots__ = ("_changed", "_notify", "_pending", "session")
+    __slots__ = ("_changed", "_mirror", "_notify", "_pending")
 
-    def __init__(self, session: Session, notify: Callable[[], None]) -> None:
-        self.session = session
+    def __init__(self, mirror: SessionMirror, notify: Callable[[], None]) -> None:
+        self._mirror = mirror
         self._notify = notify
         self._changed: deque[Record] = deque()
         self._pending = False
-        with session._lock:
-            session._mirror.watches = (*session._mirror.watches, self)
-            self._changed.extend(list(session._mirror.records.values()))
+        mirror.feeds[self] = None  # first: what changes from now on is noted, at worst twice
+        self._changed.extend(list(mirror.records.values()))
         self.poke()
 
     def poke(self) -> None:
@@ -44,7 +43,7 @@ class ChangeFeed:
             self._notify()
 
     def note(self, records: Iterable[Record]) -> None:
-        """These were made or have changed. Any thread may call it, with the session's lock or without."""
+        """These were made or have changed. Any thread may call it."""
         self._changed.extend(records)
         if not self._pending:
             self._pending = True
@@ -63,7 +62,5 @@ class ChangeFeed:
         return list(dict.fromkeys([changed.popleft() for _ in range(len(changed))]))
 
     def close(self) -> None:
-        """ChangeFeed no longer."""
-        with self.session._lock:
-            mirror = self.session._mirror
-            mirror.watches = tuple(watch for watch in mirror.watches if watch is not self)
+        """Collect no longer."""
+        self._mirror.feeds.pop(self, None)

@@ -1,235 +1,179 @@
-"""What a client knows of a session: records of tasks and objects, and how news change them.
+"""What a client knows of one session: its records, the gates at them, how it ended, and how updates change all that.
 
-Theory of operation
--------------------
-`SessionMirror` holds one record per task and object of a session, by number. Handles (`Task`, `DataObject`) only point
-to records, so they can be dropped and made anew. News from the server are folded in by the connection's thread, under
-the session's lock; user threads wait at *gates*. A gate stands at the records that it waits for; folding counts it down
-and returns it when it opens, and the session then wakes whoever waits (outside of the lock).
-
-An object is finished when its task is, so gates stand at tasks, and at constants, which have none.
+A `SessionMirror` holds one record per task and object of a session, by number. Updates from the server are folded in
+under the lock of the connection, in whole batches; what is declared is put in by the threads of users, without it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rain.common.location import Replica
+from rain.client.core.errors import SessionEnded
+from rain.client.core.gates import Gate
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.spec import ObjectInfo
 from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
     from rain.client.core.change_feed import ChangeFeed
-    from rain.client.functions.call_sites import Site
-    from rain.client.functions.function import Source
-    from rain.client.operations.constant_values import Value
 
 _FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
-_O_UNFINISHED, _O_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
-_O_REMOVED, _O_FAILED = DataObjectState.REMOVED, DataObjectState.FAILED
+_O_UNFINISHED, _O_FINISHED, _O_FAILED = DataObjectState.UNFINISHED, DataObjectState.FINISHED, DataObjectState.FAILED
+_CHAIN_MAX = 1000
 
 
-class ObjectRecord:
-    """One data object.
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a session cannot be used any more: `task` failed and stopped it, or `text` says why.
 
-    Attributes
-    ----------
-    spec : ObjectSpec
-    state : DataObjectState or None
-        None before submit.
-    info : ObjectInfo or None
-    kept : bool
-    hidden : bool
-        Whether it is a function or an argument that Rain made, which nobody sees.
-    passing : bool
-        An argument of one call: the server drops it with its task.
-    task : TaskRecord or None
-        Who makes it; None for constants.
-    value : Value or None
-        A constant that was not sent yet.
-    data, places, checksum
-        How to have it, once it is kept and finished, as far as the server said.
-    handle : weakref or None
-    gates : list of Gate or None
+    `word` is ``"closed"``, ``"lost"`` or ``"stopped"``.
     """
 
-    __slots__ = (
-        "checksum", "data", "gates", "handle", "hidden", "info", "kept", "passing", "places", "spec", "state", "task",
-        "value",
-    )  # fmt: skip
+    word: str
+    text: str
+    task: TaskRecord | None = None
 
-    def __init__(self, spec: ObjectSpec, task: TaskRecord | None = None, value: Value | None = None) -> None:
-        self.spec = spec
-        self.task = task
-        self.value = value
-        self.state: DataObjectState | None = None
-        self.info: ObjectInfo | None = None
-        self.kept = False
-        self.hidden = False
-        self.passing = False
-        self.data: bytes | None = None
-        self.places: list[Replica] | None = None
-        self.checksum: int | None = None
-        self.handle: Any = None
-        self.gates: list[Gate] | None = None
+
+class Stall:
+    """What stands in the way of a session: what its server says, or that the server is away."""
+
+    __slots__ = ("away", "said", "server")
+
+    def __init__(self) -> None:
+        self.server = ""
+        self.away = ""
+        self.said = ""
+        """The text that a waiting thread has already been warned of."""
 
     @property
-    def settled(self) -> bool:
-        """Whether it no longer changes by itself."""
-        return self.task.settled if self.task is not None else self.state not in (None, _O_UNFINISHED)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it will not come."""
-        return self.state is _O_FAILED
-
-
-class TaskRecord:
-    """One task.
-
-    Attributes
-    ----------
-    spec : TaskSpec
-    outputs : tuple of ObjectRecord
-    made : Site
-        Where in the user's code it was made.
-    origin : any
-        What `rain.client.functions.call_sites.origin` gave when it was made.
-    echo : bool
-        Whether it asked for its output to be shown (`rain.client.report.echo`).
-    state : TaskState or None
-        None before submit.
-    info : TaskInfo or None
-    error : TaskError or None
-    forgotten : bool
-        Whether it failed, and will not be retried: what was held for that was let go.
-    pins : tuple
-        What must not be released before the task is submitted: handles of its inputs.
-    source : Source or None
-        The function that it runs, if it was made here by a `Remote`.
-    handle : weakref or None
-    gates : list of Gate or None
-    """
-
-    __slots__ = (
-        "echo",
-        "error",
-        "forgotten",
-        "gates",
-        "handle",
-        "info",
-        "made",
-        "origin",
-        "outputs",
-        "pins",
-        "source",
-        "spec",
-        "state",
-    )
-
-    def __init__(self, spec: TaskSpec, made: Site, pins: Any) -> None:
-        self.spec = spec
-        self.made = made
-        self.pins = pins
-        self.outputs: tuple[ObjectRecord, ...] = ()
-        self.state: TaskState | None = None
-        self.info: TaskInfo | None = None
-        self.error: TaskError | None = None
-        self.source: Source | None = None
-        self.forgotten = False
-        self.handle: Any = None
-        self.origin: Any = None
-        self.echo = False
-        self.gates: list[Gate] | None = None
-
-    @property
-    def settled(self) -> bool:
-        """Whether it no longer changes by itself."""
-        state = self.state
-        return state is _FINISHED or state is _FAILED or state is _CANCELLED
-
-    @property
-    def failed(self) -> bool:
-        """Whether it failed or was cancelled."""
-        return self.state is _FAILED or self.state is _CANCELLED
-
-
-Record = TaskRecord | ObjectRecord
-
-
-def target(record: Record) -> Record:
-    """Where a gate for `record` stands."""
-    return record.task if isinstance(record, ObjectRecord) and record.task is not None else record
-
-
-class Gate:
-    """Opens when all of some records are settled, or one of them failed."""
-
-    __slots__ = ("future", "missing", "records")
-
-    def __init__(self, records: list[Record]) -> None:
-        self.future: Future[None] = Future()
-        self.records = records
-        self.missing = len(records)
-
-    def passed(self, record: Record) -> bool:
-        """A record settled: does the gate open now?"""
-        self.missing -= 1
-        return self.missing <= 0 or record.failed
-
-
-class AnyGate(Gate):
-    """Opens when one of some records is settled."""
-
-    __slots__ = ()
-
-    def passed(self, record: Record) -> bool:
-        return True
-
-
-class QueueGate(Gate):
-    """Never opens by itself; lines up records as they settle, and opens when one is asked for."""
-
-    __slots__ = ("done",)
-
-    def __init__(self, records: list[Record]) -> None:
-        super().__init__(records)
-        self.done: deque[Record] = deque()
-
-    def passed(self, record: Record) -> bool:
-        self.done.append(record)
-        return True
+    def text(self) -> str:
+        """Why nothing can go on; empty if something can."""
+        return self.away or self.server
 
 
 class SessionMirror:
-    """The records of one session, and the gates at them."""
+    """The records of one session, and the gates at them.
+
+    Parameters
+    ----------
+    session_id : int
+    name : str
+    on_failure : {"continue", "stop"}
+    persistent : bool
+
+    Attributes
+    ----------
+    records : dict of int to Record
+    pending : deque of Record
+        Not yet submitted: tasks and constants in the order in which they were made.
+    submitted, unfinished, finished : int
+        Submitted tasks; those of them that are not settled, and those that are.
+    failed : dict of int to TaskRecord
+        Failed and cancelled tasks that were not forgotten, in the order in which that became known.
+    untold : dict of int to TaskRecord
+        Those of them that no call has told the user of.
+    broken : int
+        Failed and cancelled tasks, forgotten ones too.
+    gates : set of Gate
+    idle_gates : list of (Gate, bool)
+        Those that open when nothing is unfinished, or (True) when a task has failed that no call has told of.
+    feeds : dict of ChangeFeed to None
+    ended : End or None
+    refusals : dict of int to str
+        Why items that were to be submitted never will be.
+    adopted : bool
+        Whether a task took over objects made before it, so that a cut must be sorted.
+    dropped : deque of ObjectRecord
+        Kept ones whose handle is gone; appended by any thread.
+    functions : dict of bytes to ObjectRecord
+        The hidden constants that hold functions, by digest.
+    stall : Stall
+    next_number : callable
+        Numbers for new tasks and objects.
+    handle : any
+        What the user holds: a `Session`; None if there is none (any more).
+    """
 
     __slots__ = (
-        "broken", "failed", "finished", "gates", "idle_gates", "pending", "records", "submitted", "unfinished",
-        "unheard", "watches",
+        "adopted", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates", "handle",
+        "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals", "session_id",
+        "stall", "submitted", "unfinished", "untold",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(
+        self, session_id: int = 0, name: str = "", on_failure: str = "continue", persistent: bool = False
+    ) -> None:
+        self.session_id = session_id
+        self.name = name
+        self.on_failure = on_failure
+        self.persistent = persistent
         self.records: dict[int, Record] = {}
-        self.watches: tuple[ChangeFeed, ...] = ()
         self.pending: deque[Record] = deque()
-        """Not yet submitted: tasks and constants in the order in which they were made."""
-        self.submitted = 0
-        self.unfinished = 0
-        """Submitted tasks that are not settled."""
-        self.finished = 0
+        self.submitted = self.unfinished = self.finished = self.broken = 0
         self.failed: dict[int, TaskRecord] = {}
-        """Failed and cancelled tasks that were not forgotten, in the order in which that became known."""
-        self.unheard: dict[int, TaskRecord] = {}
-        """Those of them that no call has told the user of."""
-        self.broken = 0
-        """Failed and cancelled tasks, forgotten ones too."""
+        self.untold: dict[int, TaskRecord] = {}
         self.gates: set[Gate] = set()
         self.idle_gates: list[tuple[Gate, bool]] = []
+        self.feeds: dict[ChangeFeed, None] = {}
+        self.ended: End | None = None
+        self.refusals: dict[int, str] = {}
+        self.adopted = False
+        self.dropped: deque[ObjectRecord] = deque()
+        self.functions: dict[bytes, ObjectRecord] = {}
+        self.stall = Stall()
+        self.next_number: Callable[[], int] = itertools.count(1).__next__
+        self.handle: Any = None
+
+    def __repr__(self) -> str:
+        state = "open" if self.ended is None else self.ended.word
+        return f"<Session {self.session_id} {self.name!r} {state}, {self.counts()}>"
+
+    def check_open(self) -> None:
+        """Whether it may be used.
+
+        Raises
+        ------
+        SessionEnded
+            If it is closed, lost, or stopped by a failure.
+        """
+        if self.ended is not None:
+            raise SessionEnded(self, self.ended)
+
+    # -- what is declared (in the threads of users) ---------------------------------------------
+
+    def add(self, record: ObjectRecord) -> None:
+        """Take in a new constant."""
+        self.records[record.spec.id.id] = record
+        self.pending.append(record)
+        if self.feeds:
+            self.note([record])
+
+    def add_task(self, record: TaskRecord) -> None:
+        """Take in a new task and its outputs."""
+        records = self.records
+        records[record.spec.id.id] = record
+        for output in record.outputs:
+            records[output.spec.id.id] = output
+        self.pending.append(record)
+        if self.feeds:
+            self.note([record])
+
+    def root_of(self, record: TaskRecord) -> TaskRecord:
+        """The task that failed first, because of which `record` failed; often `record` itself."""
+        for _ in range(_CHAIN_MAX):
+            error = record.error
+            if error is None or error.cause is None:
+                break
+            cause: Any = self.records.get(error.cause.id)
+            if cause is None or cause is record or cause.error is None:
+                break
+            record = cause
+        return record
 
     def counts(self) -> str:
         """How many tasks came to which end: ``"13/24 tasks finished, 9 failed, 2 cancelled"``."""
@@ -241,12 +185,17 @@ class SessionMirror:
         parts = [f"{self.finished - self.broken}/{self.submitted} tasks finished"]
         return ", ".join(parts + [f"{number} {end}" for end, number in ends.items() if number])
 
-    # -- who watches ----------------------------------------------------------------------------
+    # -- change feeds ---------------------------------------------------------------------------
 
     def note(self, records: Sequence[Record]) -> None:
-        """Tell whoever watches that these have changed; of a task its outputs with it."""
-        for watch in self.watches:
-            watch.note(records)
+        """Tell the change feeds that these have changed; of a task its outputs with it."""
+        for feed in tuple(self.feeds):
+            feed.note(records)
+
+    def poke(self) -> None:
+        """Tell the change feeds that something has changed which is no record's."""
+        for feed in tuple(self.feeds):
+            feed.poke()
 
     # -- submit ---------------------------------------------------------------------------------
 
@@ -291,22 +240,22 @@ class SessionMirror:
         self.note(constants)
         return opened
 
-    # -- news -----------------------------------------------------------------------------------
+    # -- updates ---------------------------------------------------------------------------------
 
     def fold(self, tasks: list[TaskUpdate], objects: list[ObjectUpdate]) -> list[Gate]:
-        """Take in news; the gates that open by them."""
+        """Take in updates; the gates that open by them."""
         records = self.records
         opened: list[Gate] = []
-        for news in objects:
-            record: Any = records.get(news.id[1])
+        for changed in objects:
+            record: Any = records.get(changed.id[1])
             if record is None:
                 continue
-            state = record.state = news.state
-            if news.info is not None:
-                record.info = news.info
+            state = record.state = changed.state
+            if changed.info is not None:
+                record.info = changed.info
             if state is _O_FINISHED:
-                if news.data is not None or news.places:
-                    record.data, record.places, record.checksum = news.data, news.places, news.checksum
+                if changed.data is not None or changed.places:
+                    record.data, record.places, record.checksum = changed.data, changed.places, changed.checksum
             else:
                 record.data = record.places = None
             if record.task is None and record.gates and state is not _O_UNFINISHED:
@@ -317,7 +266,7 @@ class SessionMirror:
                 self._fold_task(task, update, opened)
         if self.idle_gates and tasks:
             self._open_idle(opened)
-        if self.watches:
+        if self.feeds:
             for updates in (objects, tasks):
                 self.note([records[number] for update in updates if (number := update.id[1]) in records])
         return opened
@@ -339,11 +288,11 @@ class SessionMirror:
             self.broken += not was_failed
             if update.forgotten:
                 self.failed.pop(update.id[1], None)
-                self.unheard.pop(update.id[1], None)
+                self.untold.pop(update.id[1], None)
             else:
                 self.failed[update.id[1]] = task
                 if not was_failed:
-                    self.unheard[update.id[1]] = task
+                    self.untold[update.id[1]] = task
             for output in task.outputs:
                 output.state = _O_FAILED
         else:
@@ -364,7 +313,7 @@ class SessionMirror:
         if before is not _FINISHED:
             self.broken -= 1
             self.failed.pop(task.spec.id[1], None)
-            self.unheard.pop(task.spec.id[1], None)
+            self.untold.pop(task.spec.id[1], None)
             task.error = None
             for output in task.outputs:
                 output.state = _O_UNFINISHED
@@ -381,7 +330,7 @@ class SessionMirror:
                 record.gates.append(gate)
 
     def arm_idle(self, gate: Gate, until_failure: bool) -> None:
-        """Let `gate` open when nothing is unfinished, or (`until_failure`) a task has failed of which nobody heard."""
+        """Let `gate` open when nothing is unfinished, or (`until_failure`) a task failed that no call has told of."""
         self.gates.add(gate)
         self.idle_gates.append((gate, until_failure))
 
@@ -403,7 +352,7 @@ class SessionMirror:
     def _open_idle(self, opened: list[Gate]) -> None:
         still = []
         for gate, until_failure in self.idle_gates:
-            if self.unfinished == 0 or (until_failure and self.unheard):
+            if self.unfinished == 0 or (until_failure and self.untold):
                 opened.append(gate)
             else:
                 still.append((gate, until_failure))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
+from rain.client.core.records import ToldSite
 from rain.common.errors import RainWarning
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -76,12 +77,6 @@ def name_of_file(filename: str) -> str:
     return f'File "{filename}"'
 
 
-class Told(tuple[str, str]):
-    """A site as text, the line and the frames: of a task that an earlier client made."""
-
-    __slots__ = ()
-
-
 def told(site: Site) -> tuple[str, str]:
     """A site as text, as it travels."""
     return (describe(site), stack(site)) if site else ("", "")
@@ -97,14 +92,14 @@ def describe(site: Site) -> str:
     """
     if not site:
         return "in an unknown place"
-    if type(site) is Told:
+    if type(site) is ToldSite:
         return site[0]
     return f"{name_of_file(site[0].co_filename)}, line {line_of(site[0], site[1])}"
 
 
 def stack(site: Site) -> str:
     """The frames of a site, outermost first, with their source lines, as a traceback shows them."""
-    if type(site) is Told:
+    if type(site) is ToldSite:
         return site[1]
     lines = []
     for index in range(len(site) - 2, -1, -2):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from rain.client.core.session_mirror import ObjectRecord
+from rain.client.core.records import ObjectRecord
 from rain.client.functions.call_sites import name_of_file, warn
 from rain.client.functions.function_snapshot import Examined, examine
 from rain.client.functions.modules import read
 from rain.client.functions.pickling import code_files, collecting, dumps, module_names, why_not
+from rain.client.handles import inside
 from rain.client.operations.constant_values import Value
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -155,15 +156,17 @@ class Source:
 
 def has_other_hosts(session: Session) -> bool:
     """Whether governors of this session may be on other hosts than its client."""
-    return session._client is not None and session._client._has_other_hosts
+    return inside(session).connection.has_other_hosts
 
 
 def function_constant(session: Session, payload: Payload) -> ID:
     """The id of the hidden object of `session` that holds the function; made when it is first needed."""
-    record = session._functions.get(payload.digest)
+    own = inside(session)
+    mirror = own.mirror
+    record = mirror.functions.get(payload.digest)
     if record is None:
-        with session._lock:
-            record = session._functions.get(payload.digest)
+        with own.connection.lock:
+            record = mirror.functions.get(payload.digest)
             if record is None:
                 if len(payload.data) > PICKLED_ARGUMENT_WARN_BYTES:
                     warn(
@@ -171,14 +174,14 @@ def function_constant(session: Session, payload: Payload) -> ID:
                         f"({PICKLED_ARGUMENT_WARN_BYTES}): the function takes large data along by its closure, globals "
                         "or defaults; give them as an argument made with pickled(...) or blob(...)"
                     )
-                id = ID(session.session_id, session._next())
+                id = ID(mirror.session_id, mirror.next_number())
                 spec = ObjectSpec(id, payload.name, user={FUNCTION: payload.path})
                 record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
                 record.hidden = True
-                session._add(record)
-                session._functions[payload.digest] = record
+                mirror.add(record)
+                mirror.functions[payload.digest] = record
                 if payload.modules:
-                    session._surroundings.give(payload.modules)
+                    own.surroundings.give(payload.modules)
     return record.spec.id
 
 

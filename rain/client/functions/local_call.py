@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rain.client.data import DataObject
+from rain.client.data import DataObject, value_of
 from rain.client.functions.pickling import collecting, dumps, generators_ran, is_plain
+from rain.client.handles import record_of
 from rain.client.operations.fetch import constant_instance
 from rain.client.task import Task, as_object
 from rain.common.errors import RainException
@@ -68,9 +69,9 @@ def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
 
 
 def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
-    constant = obj._value
+    constant = value_of(obj)
     if constant is not None and (constant.data is not None or constant.path):
-        instance = constant_instance(obj._record, constant)
+        instance = constant_instance(record_of(obj), constant)
     else:
         instance = obj.fetch()
     return instance.load(writable=writable) if load and obj.data_type is DataType.BLOB else instance

@@ -23,6 +23,7 @@ from types import CodeType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rain.client.functions.annotations import settling
+from rain.client.handles import record_of
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def collect(obj: DataObject) -> Any:
             "or fetch() it and use the data"
         )
     found.setdefault(obj, None)
-    return placeholder_of(*obj._record.spec.id)
+    return placeholder_of(*record_of(obj).spec.id)
 
 
 def open_collector(found: dict[DataObject, Any]) -> Any:

@@ -1,216 +1,280 @@
-"""The one thread in which a client talks to its server.
+"""The shell of the client's core: one lock, through which events reach it, operations go on, and effects are done.
 
-`Link` is all that the rest of the client needs; `ServerLink` is a link over a conversation, with a background thread
-that runs an asyncio loop. Tests put something else in its place.
+Theory of operation
+-------------------
+The link's thread and the threads of users step the core (`ClientCore`) one at a time. What it wants sent is given to
+the link while the lock is held, so that the order of messages is that of decisions; all else is done without the lock.
+An operation of the core is driven by `Connection.drive`, an operation in the sense of `operation` that yields futures:
+each of its steps is made in the thread that waits for it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import logging
+import os
 import threading
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, TypeVar
 
-from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
-from rain.common.protocol.messages import Goodbye, Hello, ServerToClient, Welcome
+from rain.client import active_session
+from rain.client.core import effects as do
+from rain.client.core import events as ev
+from rain.client.core import stalls
+from rain.client.core.core import ClientCore
+from rain.client.core.errors import SessionEnded, TaskFailed
+from rain.client.core.gates import Gate
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.waiting import Operation as CoreOperation
+from rain.client.core.waiting import Upload, Waiting
+from rain.client.functions.call_sites import warn
+from rain.client.handles import inside
+from rain.client.operations.constant_values import Room
+from rain.client.operations.link import Link
+from rain.client.operations.operation import Operation, reject, resolve, uninterrupted
+from rain.client.operations.uploads import upload
+from rain.client.report.failures import ended, failure
+from rain.common.errors import RainException
+from rain.common.protocol.address import is_loopback, parse_address
+from rain.common.protocol.messages import ModuleFound
 
-if TYPE_CHECKING:
-    from rain.net.auth import Credentials
-
-_BACKLOG_WAIT_S = 0.005
-_TICK_S = 0.25
-_JOIN_S = 5.0
-
-
-class Link(Protocol):
-    """How a client reaches its server. All methods may be called in any thread."""
-
-    address: str
-    welcome: Welcome
-
-    def send(self, messages: Iterable[Any]) -> None:
-        """Send these in order; returns at once."""
-
-    def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine in the link's loop."""
-
-    def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
-        """Run blocking work beside it."""
-
-    def close(self) -> None:
-        """Say goodbye and end; idempotent."""
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
-class Owner(Protocol):
-    """Who hears from a link, in its thread."""
-
-    def _arrived(self, messages: list[Any]) -> None:
-        """Messages from the server."""
-
-    def _gone(self, reason: str) -> None:
-        """The server will not come back."""
-
-    def _away(self) -> None:
-        """The connection to the server broke; it is dialled again."""
-
-    def _back(self) -> None:
-        """Another connection carries on."""
-
-    def _unsendable(self, message: Any, error: Exception) -> None:
-        """A message could not be encoded, and was not sent."""
-
-    def _tick(self) -> None:
-        """Now and then."""
-
-
-class ServerLink:
-    """A link to the server at an address.
+class Connection:
+    """A client's core with its lock, its link, and what the link brings.
 
     Parameters
     ----------
     address : str
-        ``host:port``.
-    credentials : Credentials
-    owner : Owner
-    timeout : float
-        Seconds for connecting.
+        ``host:port`` of the server; empty of a detached session, whose connection has no link.
 
-    Raises
-    ------
-    RainException
-        If the server cannot be reached or refuses.
+    Attributes
+    ----------
+    core : ClientCore
+    lock : threading.RLock
+    link : Link
+    room : Room or None
+        Where large constants are put on the server's host.
+    has_other_hosts : bool
+        Whether governors may be on other hosts than this process.
+    told_fate : callable
+        Adds to a reason what is known of the server's death.
+    cluster_ended : callable
+        Whether the private cluster that the server belongs to is gone for good.
     """
 
-    def __init__(self, address: str, credentials: Credentials, owner: Owner, timeout: float) -> None:
-        self.address = address
-        self.credentials = credentials
-        self._owner = owner
-        self._outbox: deque[Any] = deque()
-        self._pump_due = False
-        self._closed = False
-        self._conversation: Any = None
-        self._ticker: asyncio.TimerHandle | None = None
-        from rain.host.descriptors import opened
+    link: Link
 
-        self._loop = opened(asyncio.new_event_loop)
-        self._thread = threading.Thread(target=self._run, name="rain-client", daemon=True)
-        self._thread.start()
-        try:
-            self.call(self._open(timeout)).result()
-        except BaseException:
-            self._stop()
-            raise
-        conversation: Any = self._conversation
-        self.welcome: Welcome = conversation.peer
+    def __init__(self, address: str = "") -> None:
+        self.core = ClientCore(address, connected=bool(address))
+        self.lock = threading.RLock()
+        self._pid = os.getpid()
+        self.room: Room | None = None
+        self.has_other_hosts = False
+        self.told_fate: Callable[[str], str] = str
+        self.cluster_ended: Callable[[], bool] = bool
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def bind(self, link: Link) -> None:
+        """Take the link: from now on the server can be asked."""
+        self.link = link
+        welcome = link.welcome
+        self.room = Room(welcome.incoming, welcome.incoming_disk, welcome.incoming_max)
+        # A server that listens on loopback only has all its governors on this host.
+        self.has_other_hosts = not is_loopback(parse_address(welcome.data or self.core.address)[0])
+
+    def close(self, name: str) -> None:
+        """Leave the server: the client called `name` was closed."""
+        self.step(ev.Left(name))
+        self.link.close()
+        if self.room is not None:
+            self.room.close()
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether this is the process that made it, no forked child."""
+        return os.getpid() == self._pid
+
+    def check_process(self) -> None:
+        """Whether this is the process that made it.
+
+        Raises
+        ------
+        RainException
+            If it is a forked child.
+        """
+        if not self.is_of_this_process:
+            raise RainException(
+                f"this client was made in process {self._pid} and cannot be used in the forked process {os.getpid()}: "
+                "make a new Client there"
+            )
+
+    def check(self, mirror: SessionMirror | None = None) -> None:
+        """Whether the client, and this session of it, may be used; lets objects go whose handles are gone.
+
+        Raises
+        ------
+        RainException
+            If the client is closed or lost, or this is a forked child.
+        SessionException, TaskException
+            If the session is closed, lost, or stopped by a failure.
+        """
+        if mirror is not None and mirror.ended is not None:
+            raise ended(mirror.handle)
+        self.check_process()
+        self.core.check()
+        if mirror is not None and mirror.dropped:
+            self.step(ev.Released(mirror))
+
+    # -- the core -------------------------------------------------------------------------------
+
+    def step(self, event: ev.Event) -> None:
+        """Let this happen."""
+        with self.lock:
+            rest = self._sent(self.core.step(event, time.monotonic()))
+        self._do(rest)
+
+    def resume(self, operation: CoreOperation[Any], value: Any, error: BaseException | None) -> Waiting:
+        """Make the next step of an operation of the core; what it waits for then has a future as its `waiter`.
+
+        Raises
+        ------
+        StopIteration
+            When it has ended.
+        """
+        rest: list[do.Effect] = []
         try:
-            self._loop.run_forever()
+            with self.lock:
+                try:
+                    waiting = self.core.resume(operation, value, error)
+                    if waiting.waiter is None:
+                        waiting.waiter = Future()
+                        if waiting.over:
+                            _tell(waiting)
+                finally:
+                    rest = self._sent(self.core.take_effects())
         finally:
-            self._loop.close()
+            self._do(rest)
+        return waiting
 
-    async def _open(self, timeout: float) -> None:
-        from rain.common.errors import RainException
-        from rain.host.process import host_id
-        from rain.net.transport import converse
+    def drive(
+        self, operation: CoreOperation[T], mirror: SessionMirror | None = None, whole: bool = False
+    ) -> Operation[T]:
+        """An operation of the core as one that can be waited for; failures become the exceptions that users get.
 
-        owner = self._owner
+        Parameters
+        ----------
+        mirror : SessionMirror, optional
+            Where it waits: if something stands in the way there, the waiting thread is warned.
+        whole : bool
+            Whether Ctrl-C is put off during each step, because what a step marks as sent must be sent.
+        """
+        value, error = None, None
         try:
-            async with asyncio.timeout(timeout):
-                self._conversation = await converse(
-                    self.address,
-                    self.credentials,
-                    Hello("client", "", host_id=host_id()),
-                    ServerToClient,
-                    owner._arrived,
-                    owner._gone,
-                    on_away=lambda reason: owner._away(),
-                    on_back=owner._back,
-                    deadlines=DEADLINES,
-                )
-        except TimeoutError:
-            raise RainException(f"the server at {self.address} did not answer within {timeout:g} s") from None
-        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+            while True:
+                with uninterrupted() if whole else contextlib.nullcontext():
+                    waiting = self.resume(operation, value, error)
+                value = error = None
+                try:
+                    if type(waiting) is Upload:
+                        yield from upload(self, waiting.values)
+                        continue
+                    if mirror is not None and isinstance(waiting, Gate):
+                        self._warn(mirror)
+                    value = yield waiting.waiter
+                except BaseException as caught:
+                    error = caught
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except TaskFailed as failed:
+            raised: RainException = failure(failed.mirror.handle, failed.record, failed.others)
+        except SessionEnded as over:
+            raised = ended(over.mirror.handle)
+        raise raised
 
-    def _tick(self) -> None:
-        self._ticker = self._loop.call_later(_TICK_S, self._tick)
-        self._owner._tick()
+    def _warn(self, mirror: SessionMirror) -> None:
+        with self.lock:
+            text = stalls.warning(mirror)
+        if text:
+            warn(text)
 
-    # -- sending --------------------------------------------------------------------------------
+    # -- effects --------------------------------------------------------------------------------
 
-    def send(self, messages: Iterable[Any]) -> None:
-        """Send these in order; returns at once."""
-        self._outbox.extend(messages)
-        if not self._pump_due:
-            self._pump_due = True
-            self._soon(self._pump)
+    def _sent(self, effects: list[do.Effect]) -> list[do.Effect]:
+        """Give messages to the link, with the lock held; the effects that are left."""
+        rest = []
+        for effect in effects:
+            if type(effect) is do.Send:
+                self.link.send(effect.messages)
+            else:
+                rest.append(effect)
+        return rest
 
-    def _pump(self) -> None:
-        self._pump_due = False
-        outbox, conversation = self._outbox, self._conversation
-        while outbox:
-            if conversation.backlog_bytes > BACKLOG_BYTES_MAX and not conversation.ended:
-                self._pump_due = True
-                self._loop.call_later(_BACKLOG_WAIT_S, self._pump)
-                return
-            message = outbox.popleft()
-            try:
-                conversation.send(message)
-            except Exception as error:
-                self._owner._unsendable(message, error)
+    def _do(self, effects: list[do.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, do.WaitOver):
+                _tell(effect.waiting)
+            elif isinstance(effect, do.FindModule):
+                self._find_module(effect)
+            elif isinstance(effect, do.SessionOver):
+                _follow_the_end(effect.mirror)
 
-    def _soon(self, work: Callable[[], Any]) -> None:
+    def _find_module(self, effect: do.FindModule) -> None:
+        handle = None if effect.mirror is None else effect.mirror.handle
+        module = None if handle is None else inside(handle).surroundings.asked(effect.name)
+        self.link.send([ModuleFound(effect.session_id, effect.name, module)])
+
+    # -- what the link tells --------------------------------------------------------------------
+
+    def arrived(self, messages: list[Any]) -> None:
+        """Messages from the server."""
+        self.step(ev.Said(messages))
+
+    def gone(self, reason: str) -> None:
+        """The server will not come back."""
+        if not self.core.over_because:
+            self.step(ev.Gone(self.told_fate(reason)))
+
+    def away(self) -> None:
+        """The connection to the server broke; it is dialled again."""
+        self.step(ev.Away())
+
+    def back(self) -> None:
+        """Another connection carries on."""
+        self.step(ev.Back())
+
+    def unsendable(self, message: Any, error: Exception) -> None:
+        """A message could not be encoded, and was not sent."""
+        self.step(ev.Unsendable(message, str(error)))
+
+    def tick(self) -> None:
+        """Now and then."""
+        if self.core.away_since is not None and self.cluster_ended():
+            self.gone("the server is gone")
+        self.step(ev.Tick())
+
+
+def _tell(waiting: Waiting) -> None:
+    """Wake the thread that waits."""
+    if waiting.error is not None:
+        reject(waiting.waiter, waiting.error)
+    else:
+        resolve(waiting.waiter, waiting.value)
+
+
+def _follow_the_end(mirror: SessionMirror) -> None:
+    session = mirror.handle
+    if session is None:
+        return
+    active_session.unset_default(session)
+    own = inside(session)
+    calls, own.at_end = own.at_end, []
+    for call in calls:
         try:
-            self._loop.call_soon_threadsafe(work)
-        except RuntimeError:  # closed meanwhile
-            pass
-
-    # -- other work -----------------------------------------------------------------------------
-
-    def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine in the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
-        """Run blocking work in a thread of the loop's pool."""
-
-        async def run() -> Any:
-            return await self._loop.run_in_executor(None, work)
-
-        return self.call(run())
-
-    # -- the end --------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Say goodbye and end the thread; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self.call(self._leave()).result(_JOIN_S)
-        except (RuntimeError, TimeoutError):
-            pass  # the loop has ended or is stuck: nothing is left to be told
-        self._stop()
-
-    async def _leave(self) -> None:
-        if self._ticker is not None:
-            self._ticker.cancel()
-        self._pump()
-        self._conversation.send(Goodbye())
-        self._conversation.close("the client was closed")
-        await self._loop.shutdown_default_executor()
-
-    def _stop(self) -> None:
-        self._closed = True
-        self._soon(self._end)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_S)
-
-    def _end(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        # One more turn, for what was cancelled and for transports that close.
-        self._loop.call_soon(self._loop.call_soon, self._loop.stop)
+            call()
+        except Exception:  # of a view of the session, which has ended all the same
+            _log.exception("what was to follow the end of %r failed", session)

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, LocalFile
+from rain.host.descriptors import opened
+from rain.objects.content_types.codecs import encode_to_file, encode_value
+from rain.objects.files import FULL_MARK, NEVER_INLINE, write_file
+from rain.objects.memory import map_fd
+from rain.processes.scratch import UPLOADS, Scratch
 
 if TYPE_CHECKING:
-    from rain.client.client import Client
     from rain.client.data import DataObject
-    from rain.processes.scratch import Scratch
 
 
 class Value:
@@ -76,7 +79,7 @@ class Value:
         assert self._map is not None
         return self._map
 
-    def put_down(self, client: Client) -> None:
+    def put_down(self, room: Room) -> None:
         """Write bytes that are in memory as a file into the incoming folder.
 
         Raises
@@ -84,10 +87,7 @@ class Value:
         ResourceError
             If the disk is full.
         """
-        from rain.objects.files import NEVER_INLINE, write_file
-
         name = new_name()
-        room = client._room
         written = write_file([self.view()], room.path(name), NEVER_INLINE, **room.options(name))
         assert isinstance(written, LocalFile)
         self.name, self.path, self.checksum = _upload_name(written.path), written.path, written.checksum
@@ -100,9 +100,6 @@ class Value:
     @classmethod
     def from_file(cls, room: Room, name: str, written: LocalFile) -> Value:
         """The value that was written as `name` into one of the incoming folders."""
-        from rain.host.descriptors import opened
-        from rain.objects.memory import map_fd
-
         value = cls(None, written.size)
         value.name, value.path, value.checksum = _upload_name(written.path), written.path, written.checksum
         fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -136,8 +133,6 @@ class Uploads:
             return ""
         with self._lock:
             if self._scratch is None:
-                from rain.processes.scratch import UPLOADS, Scratch
-
                 try:
                     self._scratch = Scratch(self.incoming, UPLOADS)
                 except OSError:  # another user's server, or its memory is full
@@ -192,8 +187,6 @@ class Room:
 
     def options(self, name: str) -> dict[str, Any]:
         """When and where it goes on otherwise: parameters of `rain.objects.files.Sink`."""
-        from rain.objects.files import FULL_MARK
-
         memory, disk = self._memory.folder(), self._disk.folder()
         if not (memory and disk):
             return {}
@@ -218,8 +211,8 @@ def new_name() -> str:
     return secrets.token_hex(16)
 
 
-def encoded(obj: Any, content_type: str, client: Client | None) -> Value:
-    """`obj` encoded as `content_type`; as it is now, whatever becomes of it later.
+def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
+    """`obj` encoded as `content_type`, into `room` if it is large; as it is now, whatever becomes of it later.
 
     Raises
     ------
@@ -228,26 +221,22 @@ def encoded(obj: Any, content_type: str, client: Client | None) -> Value:
     ValueError
         If there is no such content type.
     """
-    from rain.objects.content_types.codecs import encode_to_file, encode_value
-
-    if client is None or not client._incoming:
+    if room is None or not room.folder():
         data = encode_value(obj, content_type)
         return Value(data, len(data))
-    name, room = new_name(), client._room
+    name = new_name()
     written = encode_to_file(obj, content_type, room.path(name), INLINE_BYTES_MAX, **room.options(name))
     if isinstance(written, Inline):
         return Value(written.data, written.size)
     return Value.from_file(room, name, written)
 
 
-def gathered(pieces: Iterable[Any], client: Client | None) -> Value:
-    """What `pieces` (buffers) are together."""
-    from rain.objects.files import write_file
-
-    if client is None or not client._incoming:
+def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
+    """What `pieces` (buffers) are together, in `room` if they are much."""
+    if room is None or not room.folder():
         data = b"".join(pieces)
         return Value(data, len(data))
-    name, room = new_name(), client._room
+    name = new_name()
     written = write_file(pieces, room.path(name), INLINE_BYTES_MAX, **room.options(name))
     if isinstance(written, Inline):
         return Value(written.data, written.size)

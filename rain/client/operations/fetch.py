@@ -1,4 +1,4 @@
-"""Getting at the data of finished objects: from news, from files of this host, from governors, from the server."""
+"""Getting at the data of finished objects: from updates, from files of this host, from governors, from the server."""
 
 from __future__ import annotations
 
@@ -8,25 +8,47 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rain.client.data import info_of, spec_of
+from rain.client.core import locating
+from rain.client.core.records import ObjectRecord
+from rain.client.data import info_of, spec_of, value_of
+from rain.client.handles import inside, record_of, session_of
+from rain.client.operations.operation import block
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
 from rain.common.location import LocalFile, Replica
 from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
+from rain.net.transfer import get_buffer, get_directory, get_listing, get_to_file
+from rain.net.transport import open_data
+from rain.objects.data_instance import (
+    BytesSource,
+    DataInstance,
+    FileSource,
+    ReceivedSource,
+    RemoteSource,
+    Source,
+    TarSource,
+    source_of,
+)
+from rain.objects.inside import NotInside, Tar
 
 if TYPE_CHECKING:
-    from rain.client.client import Client
-    from rain.client.core.session_mirror import ObjectRecord
     from rain.client.data import DataObject
-    from rain.objects.data_instance import DataInstance, Source
+    from rain.client.operations.constant_values import Value
+    from rain.client.session import Session
 
 EAGER_BYTES_MAX = 16 * MIB
 """Objects elsewhere up to this size are fetched at once; of larger ones only what is read."""
 
 
-def instance(client: Client, obj: DataObject, lazy: bool = False) -> DataInstance:
+def value_here(obj: DataObject) -> Value | None:
+    """The value of a small constant that was made here."""
+    value = value_of(obj)
+    return value if value is not None and value.data is not None else None
+
+
+def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInstance:
     """The value of a finished object whose data or places are known.
 
     While there are data elsewhere that may still be read, it holds `obj`, so that they are not released.
@@ -41,31 +63,30 @@ def instance(client: Client, obj: DataObject, lazy: bool = False) -> DataInstanc
     RainException
         If the data cannot be had.
     """
-    from rain.objects.data_instance import DataInstance, source_of
-
-    record = obj._record
+    record = record_of(obj)
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
-    elsewhere = RemoteObject(client, data, obj, lazy)
-    source = source_of(data, client._link.welcome.host_id, elsewhere.source, elsewhere.moved)
+    elsewhere = RemoteObject(data, obj, lazy)
+    source = source_of(data, host_of(session), elsewhere.source, elsewhere.moved)
     return DataInstance(source, spec_of(record), info_of(record))
 
 
-def refused_instance(client: Client, obj: DataObject, data: ObjectData) -> DataInstance:
+def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> DataInstance:
     """What the task of `obj`, which failed for it, returned in its place."""
-    from rain.objects.data_instance import DataInstance, source_of
-
     spec = msgspec.structs.replace(data.spec, data_type="blob", content_type=None)
     info = msgspec.structs.replace(data.info, error=None)
     found = ObjectData(spec, info, data.data, data.places, data.checksum)
-    there = RemoteObject(client, found, obj, refused=True)
-    return DataInstance(source_of(found, client._link.welcome.host_id, there.source, there.moved), spec, info)
+    there = RemoteObject(found, obj, refused=True)
+    return DataInstance(source_of(found, host_of(session), there.source, there.moved), spec, info)
+
+
+def host_of(session: Session) -> str:
+    """The host that this client is on, as its server sees it."""
+    return inside(session).connection.link.welcome.host_id
 
 
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
     """The value of a constant whose bytes are this process's, in memory or in a file that it has not handed over."""
-    from rain.objects.data_instance import BytesSource, DataInstance, FileSource, TarSource
-
     source = FileSource(value.path) if value.data is None else BytesSource(value.data)
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
@@ -76,10 +97,9 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 class RemoteObject:
     """An object on another host, or one that is no longer where it was said to be."""
 
-    def __init__(
-        self, client: Client, data: ObjectData, handle: DataObject, lazy: bool = False, refused: bool = False
-    ) -> None:
-        self._client = client
+    def __init__(self, data: ObjectData, handle: DataObject, lazy: bool = False, refused: bool = False) -> None:
+        self._session = session_of(handle)
+        self._connection = inside(self._session).connection
         self._refused = refused
         self._data = data
         self._handle = handle
@@ -91,9 +111,7 @@ class RemoteObject:
         Where a file of this host was not what it should be, the store has moved it, or it was damaged and is made
         again: the new one is used.
         """
-        from rain.objects.data_instance import BytesSource, ReceivedSource, RemoteSource, source_of
-
-        client, here = self._client, self._client._link.welcome.host_id
+        here = host_of(self._session)
         is_dir = self._data.spec.data_type == "dir"
         if any(place.file is not None and place.host_id == here for place in self._data.places):
             before = self._data.places
@@ -102,7 +120,7 @@ class RemoteObject:
                 # Its governor may not know: to ask for a little makes it look.
                 self.look("", 0, 1) if is_dir else self.read(0, 1)
             if self._data.places != before:
-                other = RemoteObject(client, self._data, self._handle, self._lazy, self._refused)
+                other = RemoteObject(self._data, self._handle, self._lazy, self._refused)
                 return source_of(self._data, here, other.source, other.moved)
         size = self._data.info.size or 0
         remote = RemoteSource(size, is_dir, self.read, self.save, self)
@@ -113,7 +131,7 @@ class RemoteObject:
 
     def moved(self) -> LocalFile | None:
         """The object's file on this host, wherever the store has put it by now."""
-        here = self._client._link.welcome.host_id
+        here = host_of(self._session)
         try:
             places = self._find_again().places
         except RainException:  # the session or the connection is gone
@@ -122,7 +140,6 @@ class RemoteObject:
 
     def read(self, offset: int, length: int | None) -> Any:
         """Bytes from `offset` on."""
-        from rain.net.transfer import get_buffer
 
         async def get(connection: Any, id: ID) -> Any:
             data, checksum = await get_buffer(connection, id, offset, length)
@@ -138,9 +155,6 @@ class RemoteObject:
 
     def look(self, path: str, offset: int = 0, count: int | None = None) -> Listing:
         """What `path` is inside the directory, with its entries from `offset` on."""
-        from rain.net.transfer import get_listing
-        from rain.objects.inside import Tar
-
         found = self._from_somewhere(lambda connection, id: get_listing(connection, id, path, offset, count))
         if isinstance(found, bytes):
             return Tar(_slicer(found)).look(path, offset, count)
@@ -149,9 +163,6 @@ class RemoteObject:
 
     def read_file(self, path: str, offset: int, length: int) -> Any:
         """Bytes of a file inside the directory."""
-        from rain.net.transfer import get_buffer
-        from rain.objects.inside import Tar
-
         found = self._from_somewhere(lambda connection, id: get_buffer(connection, id, offset, length, path=path))
         if isinstance(found, bytes):
             start, size = Tar(_slicer(found)).place(path)
@@ -160,14 +171,10 @@ class RemoteObject:
 
     def save(self, path: str) -> None:
         """Stream all of it into the new file or directory `path`."""
-        from rain.net.transfer import get_directory, get_to_file
-
         is_dir = self._data.spec.data_type == "dir"
         get: Any = get_directory if is_dir else get_to_file
         found = self._from_somewhere(lambda connection, id: get(connection, id, path))
         if isinstance(found, bytes):
-            from rain.objects.data_instance import BytesSource, TarSource
-
             (TarSource(found) if is_dir else BytesSource(found)).save(path)
 
     def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
@@ -177,9 +184,7 @@ class RemoteObject:
 
         Gives what `get` gives, or the bytes themselves if the server told them.
         """
-        from rain.objects.inside import NotInside
-
-        client = self._client
+        link = self._connection.link
         trouble: dict[str, str] = {}
         tried: list[Replica] = []
         for attempt in range(FETCH_ATTEMPTS_MAX):
@@ -196,7 +201,7 @@ class RemoteObject:
                 addresses.append("")
             for address in addresses:
                 try:
-                    return self._get(address or client._link.welcome.data or client.address, get)
+                    return self._get(address or link.welcome.data or link.address, get)
                 except NotInside:
                     raise
                 except (RainException, OSError) as error:
@@ -205,7 +210,7 @@ class RemoteObject:
         raise RainException(f"the data of {self._name} cannot be had ({told})")
 
     def _get(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
-        return self._client._link.call(self._ask(address, get)).result()
+        return self._connection.link.call(self._ask(address, get)).result()
 
     def _find_again(self) -> ObjectData:
         """Where it is now; waits while it is made again.
@@ -217,10 +222,9 @@ class RemoteObject:
         TaskException
             If it cannot be made again.
         """
-        from rain.client.operations.operation import block
-        from rain.client.operations.session_operations import find_again
-
-        return block(find_again(self._handle._session, self._handle, self._refused))
+        connection, mirror = self._connection, inside(self._session).mirror
+        operation = locating.find_again(connection.core, mirror, record_of(self._handle), self._refused)
+        return block(connection.drive(operation, mirror))
 
     @property
     def _name(self) -> str:
@@ -228,9 +232,7 @@ class RemoteObject:
         return f"object {self._data.spec.id}{label}"
 
     async def _ask(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
-        from rain.net.transport import open_data
-
-        connection = await open_data(address, self._client._link.credentials)  # type: ignore[attr-defined]
+        connection = await open_data(address, self._connection.link.credentials)
         try:
             return await get(connection, self._data.spec.id)
         finally:

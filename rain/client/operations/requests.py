@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rain.client.core import events as ev
+from rain.client.core import governors, questions, sessions
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.sessions import Opening
 from rain.client.functions.call_sites import warn
 from rain.client.functions.modules import Surroundings
-from rain.client.operations.operation import Operation, shielded, uninterrupted
-from rain.client.operations.session_operations import End
-from rain.client.session import Session
+from rain.client.handles import inside, session_of
+from rain.client.operations.connection import Connection
+from rain.client.operations.operation import Operation, uninterrupted
+from rain.client.operations.session_operations import Item, checked, update
 from rain.common.errors import RainException
 from rain.common.limits import HISTORY_BYTES_MAX
-from rain.common.protocol.messages import (
-    Attach,
-    Attached,
-    CloseSession,
-    GetServerInfo,
-    NewSession,
-    ServerBrief,
-    ServerInfo,
-    SessionOpened,
-    SessionSummary,
-)
+from rain.common.protocol.messages import ServerBrief, ServerInfo, SessionSummary
 
 if TYPE_CHECKING:
-    from rain.client.client import Client
+    from rain.client.session import Session
+
+Made = Callable[[SessionMirror, Surroundings], "Session"]
+"""Makes what the user holds of a session."""
 
 
-def new_session(client: Client, name: str, default: bool, on_failure: str, persistent: bool) -> Operation[Session]:
+def new_session(
+    connection: Connection, made: Made, name: str, default: bool, on_failure: str, persistent: bool
+) -> Operation[Session]:
     """Open a session."""
     if not isinstance(name, str):
         raise RainException(f"a session's name is a str, not {type(name).__name__} ({name!r})")
@@ -39,69 +39,51 @@ def new_session(client: Client, name: str, default: bool, on_failure: str, persi
     surroundings = Surroundings()
     env = surroundings.environment()
     assert env is not None
-    with uninterrupted():  # what was asked for must be known here, to be given back
-        asked = client._ask(lambda request: NewSession(request, name, on_failure, bool(persistent), env))
+    opening = Opening()
+    operation = sessions.open_session(connection.core, opening, name, on_failure, bool(persistent), env)
     try:
-        opened = yield shielded(asked)
+        mirror = yield from connection.drive(operation, whole=True)
         with uninterrupted():
-            session = Session(client, opened.session_id, name, on_failure=on_failure, persistent=bool(persistent))
-            session._surroundings = surroundings
-            client._sessions[opened.session_id] = session
+            session = made(mirror, surroundings)
             if default:
                 session.set_as_default()
     except BaseException:
-        # The server may open it none the less, and nobody would ever close it.
-        asked.add_done_callback(lambda asked: _give_back(client, asked))
+        connection.step(ev.GivenUp(opening))
         raise
     return session
 
 
-def _give_back(client: Client, asked: Future[SessionOpened]) -> None:
-    """Close a session whose maker does not wait for it any more."""
-    if asked.cancelled() or asked.exception() is not None:
-        return
-    number = asked.result().session_id
-    session = client._sessions.pop(number, None)
-    if session is not None:
-        session._end(End("closed", f"session {number} {session.name!r} is closed: making it was interrupted"))
-    if client._connected:
-        client._post(lambda request: CloseSession(request, number))
-
-
-def session_list(client: Client) -> Operation[list[SessionSummary]]:
+def session_list(connection: Connection) -> Operation[list[SessionSummary]]:
     """One line about each session."""
-    info: ServerInfo = yield client._ask(GetServerInfo)
+    info: ServerInfo = yield from connection.drive(questions.server_info(connection.core))
     return info.sessions
 
 
-def attach(client: Client, wanted: int | str) -> Operation[Session]:
+def attach(connection: Connection, made: Made, wanted: int | str) -> Operation[Session]:
     """Go on with a persistent session."""
     if isinstance(wanted, bool) or not isinstance(wanted, int | str):
         raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
-    for session in list(client._sessions.values()):
-        if session.active and session.persistent and wanted == session.session_id:
-            return session
-    attached: Attached = yield client._ask(lambda request: Attach(request, wanted))
-    session = client._sessions[attached.session_id]
-    if attached.released:
+    mirror, released = yield from connection.drive(sessions.attach(connection.core, wanted))
+    session: Session = mirror.handle if mirror.handle is not None else made(mirror, Surroundings())
+    if released:
         warn(
-            f"{session!r} has {attached.released} more finished tasks, which are not listed: the server keeps "
+            f"{session!r} has {released} more finished tasks, which are not listed: the server keeps "
             f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks that nobody needs"
         )
     return session
 
 
-def server_info(client: Client) -> Operation[dict[str, Any]]:
+def server_info(connection: Connection) -> Operation[dict[str, Any]]:
     """All about the server; see `Client.get_server_info`."""
-    info: ServerInfo = yield client._ask(GetServerInfo)
+    info: ServerInfo = yield from connection.drive(questions.server_info(connection.core))
     values = {"version": info.version, "address": info.address, "http": info.http}
     governors = [msgspec.structs.asdict(governor) for governor in info.governors]
     return {**values, "governors": governors, "sessions": [msgspec.structs.asdict(s) for s in info.sessions]}
 
 
-def brief_info(client: Client) -> Operation[dict[str, Any]]:
+def brief_info(connection: Connection) -> Operation[dict[str, Any]]:
     """The server in figures; see `Client._brief_info`."""
-    info: ServerBrief = yield client._ask(lambda request: GetServerInfo(request, True))
+    info: ServerBrief = yield from connection.drive(questions.server_info(connection.core, brief=True))
     governors = [msgspec.structs.asdict(governor) for governor in info.governors]
     listed = [
         {"id": one.session_id, "name": one.name, "persistent": one.persistent, "client": one.client,
@@ -110,3 +92,21 @@ def brief_info(client: Client) -> Operation[dict[str, Any]]:
     ]  # fmt: skip
     values = {"address": info.address, "version": info.version, "http": info.http}
     return {**values, "governors": governors, "sessions": listed}
+
+
+def wait_for_governors(connection: Connection, count: Any) -> Operation[None]:
+    """Until so many governors are there."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise RainException(f"the number of governors is an integer that is not negative, not {count!r}")
+    yield from connection.drive(governors.wait_for_governors(connection.core, count))
+
+
+def update_all(connection: Connection, items: Any) -> Operation[None]:
+    """Ask for the present state of items of several sessions."""
+    by_session: dict[Session, list[Item]] = {}
+    for item in checked(items):
+        by_session.setdefault(session_of(item), []).append(item)  # type: ignore[arg-type]
+    for session, group in by_session.items():
+        own = inside(session)
+        own.connection.check(own.mirror)
+        yield from update(session, group)

@@ -1,57 +1,40 @@
-"""What a session does over time, as operations (see `operation`): submit, wait, fetch, keep, close."""
+"""What a session does over time, as operations (see `operation`): checks what a user gave, has the core do it, and
+makes of its results what the user gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from rain.client.core.session_mirror import AnyGate, Gate, ObjectRecord, Record, TaskRecord, target
-from rain.client.data import DataObject
+from rain.client.core import keeps, locating, questions, retries, sessions, submits, waits
+from rain.client.core.core import ClientCore
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.waiting import Operation as CoreOperation
 from rain.client.functions.call_sites import warn
-from rain.client.operations import submit as submitting
-from rain.client.operations.fetch import constant_instance, instance
-from rain.client.operations.operation import Operation, reject, uninterrupted
-from rain.client.report import stall
+from rain.client.functions.renewal import present_functions
+from rain.client.handles import Handle, handle_of, held, inside, only_object, record_of, session_of
+from rain.client.operations.fetch import constant_instance, instance, value_here
+from rain.client.operations.operation import Operation
 from rain.client.report.echo import flushed
-from rain.client.report.failures import failure, root_of
-from rain.client.task import Task, as_object
-from rain.common.errors import RainException, SessionException
-from rain.common.protocol.messages import (
-    Cancel,
-    CloseSession,
-    Explain,
-    GetOutput,
-    Keep,
-    Locate,
-    ObjectData,
-    Unkeep,
-    Update,
-)
-from rain.common.states import DataObjectState
+from rain.common.errors import RainException
 
 if TYPE_CHECKING:
-    from rain.client.client import Client
+    from rain.client.data import DataObject
     from rain.client.session import Session
+    from rain.client.task import Task
+    from rain.common.ids import ID
+    from rain.common.protocol.messages import ObjectData
     from rain.objects.data_instance import DataInstance
 
 Item: TypeAlias = "Task | DataObject"
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Why a session cannot be used any more: `task` failed and stopped it, or `text` says why."""
-
-    word: str
-    text: str
-    task: TaskRecord | None = None
+T = TypeVar("T")
 
 
 # -- what was given --------------------------------------------------------------------------------
 
 
-def checked(items: Any) -> list[Item]:
+def checked(items: Any) -> list[Handle]:
     """Tasks and objects as they may be given.
 
     Raises
@@ -59,19 +42,19 @@ def checked(items: Any) -> list[Item]:
     RainException
         If something else is among them.
     """
-    if isinstance(items, Task | DataObject):
+    if isinstance(items, Handle):
         return [items]
     try:
         found = list(items)
     except TypeError:
         raise RainException(f"tasks and data objects are expected, not {type(items).__name__} ({items!r})") from None
     for item in found:
-        if not isinstance(item, Task | DataObject):
+        if not isinstance(item, Handle):
             raise RainException(f"tasks and data objects are expected, not {type(item).__name__} ({item!r})")
     return found
 
 
-def items_of(session: Session, items: Any) -> list[Item]:
+def items_of(session: Session, items: Any) -> list[Handle]:
     """Items like `checked`, all of `session`.
 
     Raises
@@ -81,35 +64,53 @@ def items_of(session: Session, items: Any) -> list[Item]:
     """
     found = checked(items)
     for item in found:
-        if item._session is not session and item._session._mirror is not session._mirror:
-            raise RainException(f"{item!r} belongs to session {item._session.name!r}, not to {session.name!r}")
+        other = session_of(item)
+        if other is not session and inside(other).mirror is not inside(session).mirror:
+            raise RainException(f"{item!r} belongs to session {other.name!r}, not to {session.name!r}")
     return found
 
 
-def objects_of(session: Session, items: Any) -> list[DataObject]:
-    """Like `items_of`, with tasks standing for their only output."""
-    return [as_object(item, "an item") for item in items_of(session, items)]
-
-
-def not_submitted(session: Session, item: Item) -> RainException:
-    """The error for an item that the server does not know."""
-    reason = session._refused.get(item.id.id)
-    if reason is not None:
-        return RainException(f"{item!r} was not taken by the server: {reason}")
-    return RainException(f"{item!r} was not submitted: call session.submit() first")
-
-
-def client_of(session: Session) -> Client:
-    """The session's client.
+def records_of(session: Session, items: Any) -> list[Record]:
+    """The records of items like `items_of`.
 
     Raises
     ------
     RainException
-        If it is detached.
+        If something else is among them, or an item of another session.
     """
-    if session._client is None:
+    return [record_of(item) for item in items_of(session, items)]
+
+
+def objects_of(session: Session, items: Any) -> list[DataObject]:
+    """Like `items_of`, with tasks standing for their only output."""
+    return [only_object(item, "an item") for item in items_of(session, items)]
+
+
+def _object_records(session: Session, items: Any) -> list[ObjectRecord]:
+    return [record_of(obj) for obj in objects_of(session, items)]
+
+
+def connected(session: Session) -> tuple[ClientCore, SessionMirror]:
+    """The core of the session's client, and the session's records.
+
+    Raises
+    ------
+    RainException
+        If the session is detached.
+    """
+    if session.client is None:
         raise RainException(f"{session!r} is detached: graphs can be built in it, but nothing runs")
-    return session._client
+    return _parts(session)
+
+
+def _parts(session: Session) -> tuple[ClientCore, SessionMirror]:
+    own = inside(session)
+    return own.connection.core, own.mirror
+
+
+def _drive(session: Session, operation: CoreOperation[T], whole: bool = False) -> Operation[T]:
+    own = inside(session)
+    return own.connection.drive(operation, own.mirror, whole)
 
 
 # -- submit ----------------------------------------------------------------------------------------
@@ -117,122 +118,34 @@ def client_of(session: Session) -> Client:
 
 def submit(session: Session) -> Operation[None]:
     """Send what is new and wait until the server took it."""
-    sent = yield from send(session)
-    if sent is not None:
-        yield sent
-
-
-def send(session: Session) -> Operation[Future[Any] | None]:
-    """Send what is new; the future of the server's answer, None if nothing was new."""
-    client = client_of(session)
-    pending = session._mirror.pending
-    while True:
-        with session._lock:
-            session._check_open()
-            uploads = submitting.to_upload(pending)
-            if not uploads:
-                return _send_cut(session, client)
-        yield from submitting.upload(client, [record.value for record in uploads if record.value is not None])
-
-
-def _send_cut(session: Session, client: Client) -> Future[Any] | None:
-    """Take all that is pending and send it; under the session's lock."""
-    mirror = session._mirror
-    cut: Sequence[Record] = list(mirror.pending)
-    if not cut:
-        return None
-    try:
-        cut = submitting.check(session, cut)
-    except RainException as error:
-        mirror.pending.clear()
-        _give_up(session, cut, str(error))
-        raise
-    constants = [record for record in cut if isinstance(record, ObjectRecord)]
-
-    def answered(error: RainException | None) -> None:
-        if error is None:
-            with session._lock:
-                opened = mirror.accepted(constants)
-            session._wake(opened)
-        else:
-            session._surroundings.refused()
-            refused(session, cut, error)
-
-    pieces: list[Any] = []
-    env, modules = submitting.surroundings(session)
-
-    def encode(request: int) -> Any:
-        pieces.extend(submitting.encode(request, session.session_id, cut, session.persistent, env, modules))
-        return pieces
-
-    future = client._request(encode, answered)
-    with uninterrupted():  # what is marked as sent must be sent
-        mirror.pending.clear()
-        mirror.submitting(cut)
-        for record in cut:
-            if isinstance(record, TaskRecord):
-                record.pins = None
-            elif record.value is not None:
-                record.value.hand_over()
-        client._link.send(pieces)
-    return future
-
-
-def _give_up(session: Session, cut: Iterable[Record], reason: str) -> None:
-    """These will never be submitted."""
-    for record in cut:
-        session._refused[record.spec.id.id] = reason
-        if isinstance(record, TaskRecord):
-            for output in record.outputs:
-                session._refused[output.spec.id.id] = reason
-            record.pins = None
-        elif record.hidden:
-            for digest, function in list(session._functions.items()):
-                if function is record:
-                    del session._functions[digest]
-
-
-def refused(session: Session, cut: Sequence[Record], error: RainException) -> None:
-    """The server did not take these: whoever waits for them learns why."""
-    gates: set[Gate] = set()
-    with session._lock:
-        session._mirror.refused(cut)
-        for record in cut:
-            gates.update(record.gates or ())
-        if session._mirror.unfinished == 0:
-            gates.update(gate for gate, _ in session._mirror.idle_gates)
-        _give_up(session, cut, str(error))
-    for gate in gates:
-        reject(gate.future, type(error)(str(error)))
+    core, mirror = connected(session)
+    yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
 
 def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
     """Keep, submit, wait and load.
 
     What is not submitted yet is kept at once, before the operation is begun: of several that are gathered the first one
-    submits what belongs to all, and results that nobody keeps may be gone before the others begin.
+    submits what belongs to all, and results that are not kept may be gone before the others begin.
     """
     listed = items_of(session, items)
-    wanted = [list(item.outputs) if isinstance(item, Task) else [item] for item in listed]
-    objects = [obj for group in wanted for obj in group]
-    with session._lock:
-        for obj in objects:
-            obj._record.kept = obj._record.kept or obj._record.state is None
-    return _run(session, listed, wanted, objects)
+    for item in listed:
+        for record in map(record_of, held(item)):
+            record.kept = record.kept or record.state is None
+    return _run(session, listed)
 
 
-def _run(
-    session: Session, listed: list[Item], wanted: list[list[DataObject]], objects: list[DataObject]
-) -> Operation[Any]:
-    yield from keep(session, objects)
-    yield from send(session)
-    yield from wait(session, listed)
-    found = yield from fetch(session, objects)
-    values = iter([_loaded(one) for one in found])
+def _run(session: Session, items: list[Handle]) -> Operation[Any]:
+    core, mirror = connected(session)
+    objects = [obj for item in items for obj in held(item)]
+    yield from _drive(session, keeps.keep(core, mirror, [record_of(obj) for obj in objects]))
+    yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
+    yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
+    values = iter([_loaded(one) for one in (yield from _fetched(session, objects))])
     results = []
-    for item, group in zip(listed, wanted, strict=True):
-        loaded = [next(values) for _ in group]
-        if isinstance(item, Task) and len(loaded) != 1:
+    for item in items:
+        loaded = [next(values) for _ in held(item)]
+        if isinstance(record_of(item), TaskRecord) and len(loaded) != 1:
             results.append(loaded or None)
         else:
             results.append(loaded[0])
@@ -248,103 +161,23 @@ def _loaded(found: DataInstance) -> Any:
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def _raise_failed(session: Session, record: Record) -> None:
-    """Raise if that item failed."""
-    if isinstance(record, ObjectRecord):
-        if not record.failed:
-            return
-        if record.task is None:
-            raise RainException(f"{session._object(record.spec.id.id)!r} is lost")
-        record = record.task
-    if record.failed:
-        root = root_of(session, record)
-        for heard in (record, root):
-            session._mirror.unheard.pop(heard.spec.id.id, None)
-        raise failure(session, record)
-
-
 def wait(session: Session, items: Any) -> Operation[None]:
     """Until all are finished, or one failed."""
-    listed = items_of(session, items)
-    while True:
-        stall.say(session)
-        with session._lock:
-            session._check_open()
-            missing: dict[Record, None] = {}
-            for item in listed:
-                record = item._record
-                if record.state is None:
-                    raise not_submitted(session, item)
-                if not record.settled:
-                    missing[target(record)] = None
-                else:
-                    _raise_failed(session, record)
-            if not missing:
-                return
-            gate = Gate(list(missing))
-            session._mirror.arm(gate)
-        try:
-            yield gate.future
-        except TimeoutError as error:
-            left = sum(not record.settled for record in gate.records)
-            raise TimeoutError(f"{left} of {len(listed)} items are not finished: {error}") from None
-        finally:
-            with session._lock:
-                session._mirror.disarm(gate)
+    yield from _drive(session, waits.wait(inside(session).mirror, records_of(session, items)))
 
 
 def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[DataObject]]]:
     """Until at least one is finished."""
-    listed = items_of(session, items)
-    while True:
-        stall.say(session)
-        with session._lock:
-            session._check_open()
-            done = []
-            for item in listed:
-                if item._record.state is None:
-                    raise not_submitted(session, item)
-                if item._record.settled:
-                    _raise_failed(session, item._record)
-                    done.append(item)
-            if done or not listed:
-                return [t for t in done if isinstance(t, Task)], [o for o in done if isinstance(o, DataObject)]
-            gate = AnyGate(list(dict.fromkeys(target(item._record) for item in listed)))
-            session._mirror.arm(gate)
-        try:
-            yield gate.future
-        except TimeoutError as error:
-            raise TimeoutError(f"none of {len(listed)} items is finished: {error}") from None
-        finally:
-            with session._lock:
-                session._mirror.disarm(gate)
+    records = records_of(session, items)
+    done = yield from _drive(session, waits.wait_some(inside(session).mirror, records))
+    tasks = [handle_of(session, record) for record in done if isinstance(record, TaskRecord)]
+    return tasks, [handle_of(session, record) for record in done if isinstance(record, ObjectRecord)]
 
 
 def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
-    """Until all that was submitted is settled, or one failed of which nobody was told."""
-    mirror = session._mirror
-    while True:
-        stall.say(session)
-        with session._lock:
-            session._check_open()
-            news = _unheard(session) if raise_on_failure else []
-            if news:
-                mirror.unheard.clear()
-                root = root_of(session, news[0])
-                raise failure(session, root, others=sum(root_of(session, record) is not root for record in news))
-            if mirror.unfinished == 0:
-                mirror.unheard.clear()
-                failed = [session._task(record) for record in mirror.failed.values()]
-                break
-            gate = Gate([])
-            mirror.arm_idle(gate, raise_on_failure)
-        try:
-            yield gate.future
-        except TimeoutError as error:
-            raise TimeoutError(f"{mirror.unfinished} of {mirror.submitted} tasks are not finished: {error}") from None
-        finally:
-            with session._lock:
-                mirror.disarm(gate)
+    """Until all that was submitted is settled, or one failed that no call has told of."""
+    records = yield from _drive(session, waits.wait_all(inside(session).mirror, raise_on_failure))
+    failed = [handle_of(session, record) for record in records]
     if failed and raise_on_failure:
         count, was, them = (f"{len(failed)} tasks", "were", "them") if len(failed) > 1 else ("1 task", "was", "it")
         warn(
@@ -354,44 +187,21 @@ def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
     return failed
 
 
-def _unheard(session: Session) -> list[TaskRecord]:
-    """Tasks that failed without anybody being told of them, or of the task because of which they did."""
-    unheard = session._mirror.unheard
-    for record in list(unheard.values()):
-        root = root_of(session, record)
-        if root is not record and root.failed and root.spec.id.id not in unheard:
-            del unheard[record.spec.id.id]
-    return list(unheard.values())
-
-
 # -- data ------------------------------------------------------------------------------------------
 
 
 def fetch(session: Session, items: Any) -> Operation[Any]:
     """Wait, then find the data."""
-    single = isinstance(items, Task | DataObject)
-    objects = objects_of(session, items)
-    client = client_of(session)
-    for obj in objects:
-        if obj._record.state is None:
-            raise not_submitted(session, obj)
-        if not obj._record.kept:
-            raise RainException(
-                f"{obj!r} cannot be fetched because it is not kept: call its keep() (best before submit) "
-                "so that its data stay until you have them"
-            )
-    yield from wait(session, objects)
-    unknown = [obj for obj in objects if obj._record.data is None and not obj._record.places and _local(obj) is None]
-    if unknown:
-        yield from locate(session, client, unknown)
-    found = []
-    for obj in objects:
-        value = _local(obj)
-        if value is not None:
-            found.append(constant_instance(obj._record, value))
-        else:
-            found.append(instance(client, obj))
-    return found[0] if single else found
+    found = yield from _fetched(session, objects_of(session, items))
+    return found[0] if isinstance(items, Handle) else found
+
+
+def _fetched(session: Session, objects: list[DataObject]) -> Operation[list[DataInstance]]:
+    core, mirror = connected(session)
+    here = {record_of(obj): value_here(obj) for obj in objects}
+    records = [record_of(obj) for obj in objects]
+    yield from _drive(session, locating.fetch(core, mirror, records, lambda record: here[record] is not None))
+    return [_instance(session, obj) for obj in objects]
 
 
 def peek(session: Session, obj: DataObject) -> Operation[DataInstance]:
@@ -402,157 +212,48 @@ def peek(session: Session, obj: DataObject) -> Operation[DataInstance]:
     RainException
         If it is not finished, or gone.
     """
-    client = client_of(session)
-    value = _local(obj)
-    if value is not None:
-        return constant_instance(obj._record, value)
-    if obj._record.state is not DataObjectState.FINISHED:
-        state = "not submitted" if obj._record.state is None else obj._record.state.value
-        raise RainException(f"the data of {obj!r} cannot be looked at: it is {state}")
-    if obj._record.data is None and not obj._record.places:
-        yield from locate(session, client, [obj])
-    return instance(client, obj, lazy=True)
+    core, mirror = connected(session)
+    if value_here(obj) is None:
+        yield from _drive(session, locating.peek(core, mirror, record_of(obj)))
+    return _instance(session, obj, lazy=True)
 
 
-def _local(obj: DataObject) -> Any:
-    """The value of a small constant that was made here."""
-    value = obj._value
-    return value if value is not None and value.data is not None else None
+def _instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInstance:
+    value = value_here(obj)
+    return constant_instance(record_of(obj), value) if value is not None else instance(session, obj, lazy)
 
 
-def locate(session: Session, client: Client, objects: list[DataObject]) -> Operation[None]:
-    """Ask the server where these finished objects are; lost ones are waited for.
-
-    Raises
-    ------
-    RainException
-        If one is gone.
-    TaskException
-        If one cannot be made again.
-    """
-    ids = [obj.id for obj in objects]
-    located = yield client._ask(lambda request: Locate(request, session.session_id, ids))
-    for obj, found in zip(objects, located.objects, strict=True):
-        data = found if found is not None else (yield from find_again(session, obj))
-        record = obj._record
-        record.info = data.info
-        record.data, record.places, record.checksum = data.data, data.places, data.checksum
+def locations(session: Session, ids: list[ID], refused: bool = False) -> Operation[list[ObjectData | None]]:
+    """Where these objects are; None for those that are not finished, or gone."""
+    core, mirror = connected(session)
+    return (yield from _drive(session, locating.locations(core, mirror, ids, refused)))
 
 
-def find_again(session: Session, obj: DataObject, refused: bool = False) -> Operation[ObjectData]:
-    """Where an object that was finished is now; one that was lost is waited for while it is made again.
-
-    With `refused`, where that is which its task returned and which was refused; it is not made again.
-
-    Raises
-    ------
-    RainException
-        If it is gone.
-    TaskException
-        If it cannot be made again.
-    """
-    client = client_of(session)
-    while True:
-        located = yield client._ask(lambda request: Locate(request, session.session_id, [obj.id], refused))
-        if located.objects[0] is not None:
-            found: ObjectData = located.objects[0]
-            return found
-        if refused:
-            raise RainException(f"what was returned for {obj!r} is gone with its governor, or its task was run again")
-        state = None
-        if session.active:
-            yield from update(session, [obj])
-            state = obj._record.state
-        if state is DataObjectState.REMOVED or state is None:
-            raise RainException(f"the data of {obj!r} are gone: it is not kept any more")
-        if state is not DataObjectState.FINISHED:
-            yield from wait(session, [obj])
+def find_again(session: Session, record: ObjectRecord, refused: bool = False) -> Operation[ObjectData]:
+    """Where an object that was finished is now; one that was lost is waited for while it is made again."""
+    core, mirror = connected(session)
+    return (yield from _drive(session, locating.find_again(core, mirror, record, refused)))
 
 
 def keep(session: Session, items: Any) -> Operation[None]:
     """Keep objects, submitted or not."""
-    objects = objects_of(session, items)
-    fresh = []
-    with session._lock:
-        for obj in objects:
-            record = obj._record
-            if record.kept:
-                continue
-            if record.state is not None:
-                if record.state is DataObjectState.REMOVED:
-                    raise RainException(
-                        f"{obj!r} cannot be kept any more: its data were removed when nothing needed them; "
-                        "keep() before submit"
-                    )
-                fresh.append(record)
-            record.kept = True
-        session._mirror.note([obj._record for obj in objects])
-    yield from _keep_submitted(session, fresh)
+    yield from _drive(session, keeps.keep(*_parts(session), _object_records(session, items)))
 
 
 def keep_all(session: Session) -> Operation[None]:
     """Keep all objects that are not gone."""
-    with session._lock:
-        records = [
-            record
-            for record in session._mirror.records.values()
-            if isinstance(record, ObjectRecord) and not (record.hidden or record.kept)
-        ]
-    doubtful = [record for record in records if record.state is DataObjectState.FINISHED and record.task is not None]
-    yield from update(session, [session._object(record.spec.id.id) for record in doubtful])
-    fresh = []
-    with session._lock:
-        for record in records:
-            if record.state not in (DataObjectState.REMOVED, DataObjectState.FAILED):
-                record.kept = True
-                if record.state is not None:
-                    fresh.append(record)
-        session._mirror.note(records)
-    yield from _keep_submitted(session, fresh)
-
-
-def _keep_submitted(session: Session, records: list[ObjectRecord]) -> Operation[None]:
-    if not records:
-        return
-    client = client_of(session)
-    ids = [record.spec.id for record in records]
-    try:
-        yield client._ask(lambda request: Keep(request, session.session_id, ids))
-    except RainException:
-        for record in records:
-            record.kept = False
-        raise
+    yield from _drive(session, keeps.keep_all(*_parts(session)))
 
 
 def unkeep(session: Session, items: Any) -> Operation[None]:
     """Let objects go."""
-    ids = []
-    with session._lock:
-        for obj in objects_of(session, items):
-            record = obj._record
-            if record.kept:
-                record.kept = False
-                record.data = record.places = None
-                if record.state is not None:
-                    ids.append(record.spec.id)
-                session._mirror.note([record])
-    if ids:
-        yield client_of(session)._ask(lambda request: Unkeep(request, session.session_id, ids))
+    yield from _drive(session, keeps.unkeep(*_parts(session), _object_records(session, items)))
 
 
 def update(session: Session, items: Any) -> Operation[None]:
     """Ask for the present state of items."""
-    listed = items_of(session, items)
-    for item in listed:
-        if item._record.state is None:
-            raise not_submitted(session, item)
-    if not listed:
-        return
-    client = client_of(session)
-    ids = [item.id for item in listed]
-    # The answer is folded in by the client, in order with the news.
-    yield client._ask(lambda request: Update(request, session.session_id, ids))
-    session._check_open()
+    records = records_of(session, items)
+    yield from _drive(session, keeps.update(*_parts(session), records))
 
 
 # -- intervening -----------------------------------------------------------------------------------
@@ -560,57 +261,42 @@ def update(session: Session, items: Any) -> Operation[None]:
 
 def cancel(session: Session, items: Any) -> Operation[None]:
     """Cancel tasks."""
-    ids = None
+    records = None if items is None else records_of(session, items)
+    yield from _drive(session, questions.cancel(*connected(session), records))
+
+
+def retry(session: Session, items: Any) -> Operation[None]:
+    """Run failed tasks again, with their functions as they are now."""
+    core, mirror = connected(session)
+    named = None
     if items is not None:
-        ids = []
-        for item in items_of(session, items):
-            record = item._record
-            if record.state is None:
-                raise not_submitted(session, item)
-            task = record.task if isinstance(record, ObjectRecord) else record
-            if task is None:
-                raise RainException(f"{item!r} is a constant: there is no task to cancel")
-            ids.append(task.spec.id)
-    yield client_of(session)._ask(lambda request: Cancel(request, session.session_id, ids))
+        named = yield from _drive(session, retries.named_failed(core, mirror, records_of(session, items), "retried"))
+    failed = list(mirror.failed.values())
+    if failed:
+        renewed = present_functions(session, failed, named)
+        operation = retries.retry(core, mirror, named, failed, renewed, inside(session).encoder)
+        yield from _drive(session, operation, whole=True)
+
+
+def forget(session: Session, items: Any) -> Operation[None]:
+    """Let go what is held for a retry."""
+    records = None if items is None else records_of(session, items)
+    yield from _drive(session, retries.forget(*connected(session), records))
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:
     """What a task wrote, a running one so far."""
-    if task.state is None:
-        raise not_submitted(session, task)
-    answer = yield client_of(session)._ask(lambda request: GetOutput(request, [task.id]))
-    (output,) = answer.outputs
-    return output.stdout.decode("utf-8", "replace"), output.stderr.decode("utf-8", "replace")
+    return (yield from _drive(session, questions.output_of(*connected(session), record_of(task))))
 
 
 def explain(session: Session, task: Task) -> Operation[str]:
     """Why a task is where it is."""
-    if task.state is None:
-        return f"{task!r} was not submitted: call session.submit()"
-    info = yield client_of(session)._ask(lambda request: Explain(request, task.id))
-    text: str = info.values["text"]
-    return text
+    return (yield from _drive(session, questions.explain(_parts(session)[0], record_of(task))))
 
 
 def close(session: Session) -> Operation[None]:
     """End the session."""
-    before = session._ended
-    if before is not None and before.word == "closed":
-        return
-    yield from flushed(session, running=True)
-    session._end(
-        End(
-            "closed",
-            f"session {session.session_id} {session.name!r} is closed (a `with session:` block closes it at its end; "
-            "`with session.bind_only():` leaves it open)",
-        )
-    )
-    session._mirror.pending.clear()
-    client = session._client
-    if client is None or not client._connected or (before is not None and before.word == "lost"):
-        return
-    try:
-        yield client._ask(lambda request: CloseSession(request, session.session_id))
-    except SessionException:
-        pass  # it had ended by itself
-    client._forget(session)
+    end = inside(session).mirror.ended
+    if end is None or end.word != "closed":
+        yield from flushed(session, running=True)
+        yield from _drive(session, sessions.close(*_parts(session)))

@@ -22,12 +22,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from rain.client.core import questions
 from rain.client.core.change_feed import ChangeFeed
-from rain.client.core.session_mirror import TaskRecord
+from rain.client.core.records import TaskRecord
+from rain.client.handles import inside
 from rain.client.operations.operation import Operation, T, block, resolve
 from rain.common.errors import RainException
 from rain.common.limits import ECHO_BYTES_PER_S, ECHO_EVERY_S, ECHO_FLUSH_S, ECHO_LINE_CHARS_MAX, OUTPUT_TASKS_MAX
-from rain.common.protocol.messages import GetOutput, Had, TaskOutput
+from rain.common.protocol.messages import Had, TaskOutput
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Echo:
         self._budget = float(ECHO_BYTES_PER_S)
         self._budget_at = time.monotonic()
         self._silent = (0, 0)  # bytes, and pieces of them, of which even the note was left out
-        self._watch = ChangeFeed(session, self._notify)
+        self._watch = ChangeFeed(inside(session).mirror, self._notify)
         self._begin()
         self._thread = threading.Thread(target=self._run, name="rain-echo", daemon=True)
         self._thread.start()
@@ -164,8 +166,9 @@ class Echo:
 
     def widen(self) -> None:
         """Show from now on what all tasks print."""
-        with self._session._lock:
-            records = [record for record in self._session._mirror.records.values() if isinstance(record, TaskRecord)]
+        own = inside(self._session)
+        with own.connection.lock:
+            records = [record for record in list(own.mirror.records.values()) if isinstance(record, TaskRecord)]
             late = [(record, record.state is TaskState.RUNNING, _attempt(record)) for record in records]
         with self._condition:
             self._late = [(record, runs, attempt) for record, runs, attempt in late if runs or record.settled]
@@ -185,7 +188,7 @@ class Echo:
         try:
             while True:
                 flushes = self._next()
-                over = self._closed or self._session._ended is not None
+                over = self._closed or not self._session.active
                 self._round(flushes)
                 for _, _, future in flushes:
                     resolve(future, None)
@@ -224,7 +227,7 @@ class Echo:
         self._budget_at = now
         self._look()
         wanted = list(self._settled)
-        self._ending = self._closed or self._session._ended is not None or any(running for _, running, _ in flushes)
+        self._ending = self._closed or not self._session.active or any(running for _, running, _ in flushes)
         if not flushes or self._ending:
             wanted += self._running
         for start in range(0, len(wanted), OUTPUT_TASKS_MAX):
@@ -265,19 +268,14 @@ class Echo:
 
     def _ask(self, records: list[TaskRecord]) -> bool:
         """Ask for these and show the answer; False if there is none."""
-        client = self._session._client
-        if client is None or not client._connected:
+        if not inside(self._session).connection.core.connected:
             return False
         shown = [self._settled.get(record) or self._running[record] for record in records]
         ids, had = [record.spec.id for record in records], [one.had() for one in shown]
 
-        def operation() -> Operation[list[TaskOutput]]:
-            answer = yield client._ask(lambda request: GetOutput(request, ids, had))
-            outputs: list[TaskOutput] = answer.outputs
-            return outputs
-
+        connection = inside(self._session).connection
         try:
-            outputs = block(operation(), ECHO_FLUSH_S)
+            outputs = block(connection.drive(questions.outputs_of(connection.core, ids, had)), ECHO_FLUSH_S)
         except TimeoutError:
             return False
         except RainException:
@@ -288,7 +286,8 @@ class Echo:
 
     def _ask_fewer(self, records: list[TaskRecord]) -> bool:
         """The server refused: the session has gone, or it knows one of these no more, which is left out then."""
-        if self._session._ended is not None and self._session._ended.word != "stopped":
+        end = inside(self._session).mirror.ended
+        if end is not None and end.word != "stopped":
             return False
         if len(records) == 1:
             self._drop(records[0])
@@ -376,7 +375,7 @@ def echoed(session: Session, operation: Operation[T]) -> Operation[T]:
 
 def flushed(session: Session, running: bool = False) -> Operation[None]:
     """What tasks have printed is shown, if the session echoes."""
-    echo = session._echo
+    echo = inside(session).echo
     if echo is not None:
         try:
             yield echo.flush(running)

@@ -6,19 +6,19 @@ what can be done next. What failed because of another task carries that one's wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import pickle
+from typing import TYPE_CHECKING
 
 from rain.client.functions import call_sites
+from rain.client.handles import handle_of, inside
 from rain.client.report import faulthandler_text
-from rain.common.errors import TaskCancelled, TaskException
+from rain.common.errors import RainException, SessionException, TaskCancelled, TaskException
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
-    from rain.client.core.session_mirror import TaskRecord
+    from rain.client.core.records import TaskRecord
     from rain.client.session import Session
     from rain.common.spec import TaskError
-
-_CHAIN_MAX = 1000
 
 
 def title(record: TaskRecord) -> str:
@@ -28,22 +28,9 @@ def title(record: TaskRecord) -> str:
     return f"Task {name}({spec.id}, {spec.task_type})"
 
 
-def root_of(session: Session, record: TaskRecord) -> TaskRecord:
-    """The task that failed first, because of which `record` failed; often `record` itself."""
-    for _ in range(_CHAIN_MAX):
-        error = record.error
-        if error is None or error.cause is None:
-            break
-        cause: Any = session._mirror.records.get(error.cause.id)
-        if cause is None or cause is record or cause.error is None:
-            break
-        record = cause
-    return record
-
-
 def text_of(session: Session, record: TaskRecord) -> str:
     """All there is to say about the failure of `record`, and what to do next."""
-    root = root_of(session, record)
+    root = inside(session).mirror.root_of(record)
     story = _story(record) if root is record else _caused(record, root, text_of(session, root))
     advice = hints(session, record) if root is record else []
     return "\n".join([story, "", *advice]) if advice else story
@@ -51,7 +38,7 @@ def text_of(session: Session, record: TaskRecord) -> str:
 
 def story_of(session: Session, record: TaskRecord) -> str:
     """`text_of` without what to do next."""
-    root = root_of(session, record)
+    root = inside(session).mirror.root_of(record)
     return _story(record) if root is record else _caused(record, root, _story(root))
 
 
@@ -75,14 +62,15 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
     """What can be done about the failure of `record`: sentences, none if it did not fail."""
     if not record.failed:
         return []
-    root = root_of(session, record)
+    root = inside(session).mirror.root_of(record)
     kind = root.error.kind if root.error is not None else ""
     if kind == "rain" and root.spec.function is not None:
         kind = "exception"
     if root.state is TaskState.CANCELLED:
         kind = "cancelled"
-    if session._ended is not None:
-        stopped = session._ended.word == "stopped"
+    own = inside(session)
+    if own.mirror.ended is not None:
+        stopped = own.mirror.ended.word == "stopped"
         return ['To look closer, run it in a session with on_failure="continue".'] if stopped else []
     look, repair = _LOOK.get(kind, _LOOK[""]), _REPAIR.get(kind, _REPAIR[""])
     if root is not record:
@@ -94,7 +82,7 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
     elif repair:
         repair = f"{repair} session.forget() lets it go."
     found = [part for part in (look, repair) if part]
-    if found and session._closing_blocks:
+    if found and own.closing_blocks:
         found.append(
             "The `with session:` block closes the session when it is left: `with session.bind_only():` does not."
         )
@@ -142,17 +130,22 @@ def failure(session: Session, record: TaskRecord, others: int = 0) -> TaskExcept
     if others:
         plural = "s" * (others > 1)
         text = f"{text}\n\n{others} more task{plural} failed: session.wait_all(raise_on_failure=False) lists all."
-    exception = kind(text, session._task(record), attempts)
-    exception.__cause__ = original(root_of(session, record).error)
+    exception = kind(text, handle_of(session, record), attempts)
+    exception.__cause__ = original(inside(session).mirror.root_of(record).error)
     return exception
+
+
+def ended(session: Session) -> RainException:
+    """The exception for a session that cannot be used any more."""
+    end = inside(session).mirror.ended
+    assert end is not None
+    return SessionException(end.text) if end.task is None else failure(session, end.task)
 
 
 def original(error: TaskError | None) -> BaseException | None:
     """The exception that the task raised, where it can be rebuilt here."""
     if error is None or error.exception is None:
         return None
-    import pickle
-
     try:
         rebuilt = pickle.loads(error.exception)
     except BaseException:  # a class that is not importable here, a __reduce__ that does not fit, one that calls exit()

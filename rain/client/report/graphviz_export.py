@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rain.client.core.session_mirror import ObjectRecord, TaskRecord
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.client.handles import inside
 from rain.common.state_styles import LOOKS, NEW
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ class Graph:
         self._show_ids = show_ids
         self._nodes: list[tuple[str, str, dict[str, str]]] = []
         self._arcs: list[tuple[str, str, str]] = []
-        with session._lock:
-            records = list(session._mirror.records.values())
-            hidden = {record.spec.id for record in records if isinstance(record, ObjectRecord) and record.hidden}
-            for record in records:
-                if isinstance(record, TaskRecord):
-                    self._add_task(record, hidden)
-                elif not record.hidden:
-                    self._add_object(record)
+        records = list(inside(session).mirror.records.values())
+        hidden = {record.spec.id for record in records if isinstance(record, ObjectRecord) and record.hidden}
+        for record in records:
+            if isinstance(record, TaskRecord):
+                self._add_task(record, hidden)
+            elif not record.hidden:
+                self._add_object(record)
 
     def _add_task(self, record: TaskRecord, hidden: Any) -> None:
         spec = record.spec

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.change_feed import ChangeFeed
+from rain.client.handles import inside
 from rain.client.operations.operation import Operation, T, resolve
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def with_bar(session: Session, operation: Operation[T]) -> Operation[T]:
     """`operation`, with a bar of the session's tasks until it ends, however it ends."""
     import tqdm.auto
 
-    with tqdm.auto.tqdm(total=session._mirror.submitted, desc=session.name, unit="task") as bar:
+    with tqdm.auto.tqdm(total=inside(session).mirror.submitted, desc=session.name, unit="task") as bar:
         try:
             return (yield from _watched(session, operation, bar))
         finally:
@@ -33,7 +34,7 @@ def _watched(session: Session, operation: Operation[T], bar: Any) -> Operation[T
     def wake(_: Any = None) -> None:
         resolve(woken, None)
 
-    watch = ChangeFeed(session, wake)
+    watch = ChangeFeed(inside(session).mirror, wake)
     shown = 0.0
     try:
         future = operation.send(None)
@@ -63,8 +64,9 @@ def _watched(session: Session, operation: Operation[T], bar: Any) -> Operation[T
 
 
 def _show(session: Session, bar: Any) -> None:
-    with session._lock:
-        mirror = session._mirror
+    own = inside(session)
+    mirror = own.mirror
+    with own.connection.lock:
         total, done = mirror.submitted, mirror.finished
         ended = Counter(record.state.value for record in mirror.failed.values() if record.state is not None)
     bar.total = total

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rain.client.core import locating
+from rain.client.handles import inside, record_of
 from rain.client.operations.fetch import refused_instance
 from rain.common.errors import RainException
 from rain.common.labeled_list import LabeledList
-from rain.common.protocol.messages import Locate
 
 if TYPE_CHECKING:
     from rain.client.operations.operation import Operation
@@ -24,18 +25,17 @@ def fetch_refused(session: Session, task: Task) -> Operation[LabeledList[DataIns
     RainException
         If nothing of the task's was refused, or it is gone.
     """
-    session._check_open()
-    client = session._client
-    error = task._record.error
-    if client is None or error is None or error.kind != "refused":
+    error = record_of(task).error
+    if session.client is None or error is None or error.kind != "refused":
         raise RainException(f"{task!r} did not fail because what it returned was refused: there is nothing to fetch")
     objects = list(task.outputs)
     ids = [obj.id for obj in objects]
-    located = yield client._ask(lambda request: Locate(request, session.session_id, ids, True))
-    found = [(obj, data) for obj, data in zip(objects, located.objects, strict=True) if data is not None]
+    own = inside(session)
+    located = yield from own.connection.drive(locating.locations(own.connection.core, own.mirror, ids, refused=True))
+    found = [(obj, data) for obj, data in zip(objects, located, strict=True) if data is not None]
     if not found:
         raise RainException(
             f"what {task!r} returned is gone: it stays until the task is retried or forgotten, or its governor is lost"
         )
-    instances = [refused_instance(client, obj, data) for obj, data in found]
+    instances = [refused_instance(session, obj, data) for obj, data in found]
     return LabeledList(instances, [obj.label for obj, _ in found])

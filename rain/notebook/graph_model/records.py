@@ -11,7 +11,7 @@ from rain.common.states import DataObjectState, TaskState
 
 
 class ObjectLike(Protocol):
-    """A data object, as `rain.client.core.session_mirror.ObjectRecord` is one."""
+    """A data object, as `rain.client.core.records.ObjectRecord` is one."""
 
     spec: ObjectSpec
     state: DataObjectState | None
@@ -25,7 +25,7 @@ class ObjectLike(Protocol):
 
 
 class TaskLike(Protocol):
-    """A task, as `rain.client.core.session_mirror.TaskRecord` is one."""
+    """A task, as `rain.client.core.records.TaskRecord` is one."""
 
     spec: TaskSpec
     state: TaskState | None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
 from rain.client.data import DataObject
+from rain.client.handles import is_over
 from rain.client.operations import session_operations
 from rain.client.operations.operation import block
 from rain.client.report.progress import with_bar
@@ -85,7 +86,7 @@ def open_session(address: str | None, local: int | bool, name: str | None) -> tu
         raise
     text = f"{what}; {verb} session {session.session_id} {session.name!r}, the default now."
     earlier, _opened = _opened, client
-    if earlier is not None and not earlier._over:
+    if earlier is not None and not is_over(earlier):
         text += f" Closed {'the private cluster' if earlier._cluster is not None else 'the connection'} of before."
         earlier.close()
     return session, text
@@ -243,7 +244,7 @@ def status() -> None:
         client = get_active_session().client
     except RainException:
         client = _opened
-        if client is None or client._over:
+        if client is None or is_over(client):
             raise
     if client is None:
         raise RainException("the active session is detached: it has no client")

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import CodeType
 from typing import Any
 
+from rain.client.handles import record_of
 from rain.client.io_spec import Input, InputBase, InputDir, Output, OutputBase, OutputDir
 from rain.client.remote import Remote
 from rain.client.task import Task
@@ -89,7 +90,7 @@ class Echoing(Remote):
         task = super().__call__(*args, **kwargs)
         session = task._session
         if session.client is not None:
-            task._record.echo = True
+            record_of(task).echo = True
             session._echoing(False)
         return task
 

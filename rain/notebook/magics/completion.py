@@ -8,6 +8,7 @@ from typing import Any
 
 from rain.client.active_session import get_active_session
 from rain.client.data import DataObject
+from rain.client.handles import inside
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.notebook.magics import api
@@ -80,8 +81,9 @@ def _names_in_session() -> list[str]:
         session = get_active_session()
     except RainException:
         return []
-    with session._lock:
-        records = [record for record in session._mirror.records.values() if not getattr(record, "hidden", False)]
+    records = [
+        record for record in list(inside(session).mirror.records.values()) if not getattr(record, "hidden", False)
+    ]
     found: dict[str, None] = {}
     for record in reversed(records):  # the newest ones first
         name = getattr(record.spec, "name", None) or getattr(record.spec, "label", None)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rain.client.core.session_mirror import TaskRecord
+from rain.client.core.records import TaskRecord
+from rain.client.handles import inside
 from rain.common.state_styles import LOOKS, NEW, SEVERITY
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 def tasks_text(session: Session, limit: int) -> str:
     """The tasks of `session` as a table, with counts by state; `limit` rows at most, the most interesting ones."""
-    with session._lock:
-        records = [record for record in session._mirror.records.values() if isinstance(record, TaskRecord)]
+    records = [record for record in list(inside(session).mirror.records.values()) if isinstance(record, TaskRecord)]
     counts = Counter(map(_state, records))
     words = [f"{counts[state]} {LOOKS[state].word}" for state in SEVERITY if counts[state]]
     total = f"{len(records)} {'task' if len(records) == 1 else 'tasks'} in session {session.name!r}"

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from rain import Client, DataObject, Session, Task
+from rain.client.core import events as ev
 from rain.common.errors import RainException
 from rain.common.protocol.messages import (
     CloseSession,
@@ -55,7 +56,7 @@ class FakeLink:
         self.governors = 1
         self.sessions = 0
         self.closed = False
-        self.client = Client._through(self)
+        self.client = Client._through(lambda connection: self)
 
     # -- what a client needs --------------------------------------------------------------------
 
@@ -97,7 +98,11 @@ class FakeLink:
 
     def say(self, *messages: Any) -> None:
         """Let these arrive."""
-        self.client._arrived(list(messages))
+        self.happens(ev.Said(list(messages)))
+
+    def happens(self, event: ev.Event) -> None:
+        """Let the client's core hear of this."""
+        self.client._connection.step(event)
 
     def of(self, kind: type) -> list[Any]:
         """The messages of a kind that were sent."""

@@ -48,7 +48,7 @@ def arguments(task: Task) -> Any:
 def function_of(task: Task) -> Callable[..., Any]:
     """The function as an executor would have it."""
     assert task.spec.function is not None
-    record: Any = task._session._mirror.records[task.spec.function.id]
+    record: Any = task._session._inside.mirror.records[task.spec.function.id]
     with resolving(lambda id: ("object", id.id)):
         return pickle.loads(decode_function(record.value.data).code)  # type: ignore[no-any-return]
 
@@ -306,7 +306,7 @@ def test_a_function_is_sent_once(detached: Session) -> None:
     assert first.spec.function == second.spec.function
     other = remote(lambda ctx: 1)()
     assert other.spec.function != first.spec.function
-    hidden = [record for record in detached._mirror.records.values() if getattr(record, "hidden", False)]
+    hidden = [record for record in detached._inside.mirror.records.values() if getattr(record, "hidden", False)]
     assert len(hidden) == 2
     assert all(obj.label != "same" for obj in detached.objects)
 

@@ -29,6 +29,7 @@ from rain import (
     remote,
     tasks,
 )
+from rain.client.core import events as ev
 from rain.client.operations import requests
 from rain.common.errors import RainWarning
 from rain.common.ids import ID
@@ -135,7 +136,7 @@ def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
 
 
 def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.client.operations.submit.INLINE_TOTAL_BYTES", 100_000)
+    monkeypatch.setattr("rain.client.core.submits.INLINE_TOTAL_BYTES", 100_000)
     link = FakeLink(str(tmp_path))
     with link.client.new_session() as session:
         for _ in range(40):
@@ -259,7 +260,7 @@ def test_timeouts(link: FakeLink, session: Session) -> None:
             one.wait(timeout=wrong)  # type: ignore[arg-type]
     link.finish(two)
     assert session.wait_all(timeout=1) == []
-    assert not session._mirror.gates
+    assert not session._inside.mirror.gates
 
 
 def test_wait_some(link: FakeLink, session: Session) -> None:
@@ -280,7 +281,7 @@ def test_as_completed(link: FakeLink, session: Session) -> None:
     thread = later(lambda: link.fail(three), lambda: link.finish(one))
     assert list(iterator) == [three.output, one, one.output]
     thread.join()
-    assert not session._mirror.gates
+    assert not session._inside.mirror.gates
 
 
 def test_as_completed_asynchronously(link: FakeLink, session: Session) -> None:
@@ -311,7 +312,7 @@ def test_awaiting(link: FakeLink, session: Session) -> None:
             await asyncio.sleep(0)
             waiting.cancel()
             await waiting
-        assert not session._mirror.gates
+        assert not session._inside.mirror.gates
 
     asyncio.run(main())
 
@@ -323,7 +324,7 @@ def test_ctrl_c_interrupts_and_leaves_the_session_usable(link: FakeLink, session
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         task.wait(timeout=20)
-    assert not session._mirror.gates
+    assert not session._inside.mirror.gates
     link.finish(task)
     task.wait()
 
@@ -515,7 +516,7 @@ def test_what_fails_after_a_retry_is_told_again(link: FakeLink, session: Session
         with pytest.raises(TaskException):
             session.wait_all()
         link.move(task, TaskState.WAITING)
-        assert session._mirror.counts() == "0/1 tasks finished"
+        assert session._inside.mirror.counts() == "0/1 tasks finished"
 
 
 def test_cancel_names_tasks(link: FakeLink, session: Session) -> None:
@@ -672,12 +673,12 @@ def test_the_last_handle_of_a_kept_object_releases_it(link: FakeLink, session: S
     del kept
     gc.collect()
     assert not link.of(Unkeep)  # never from inside a finalizer
-    link.client._tick()
+    link.happens(ev.Tick())
     assert [message.objects for message in link.of(Unkeep)] == [[released]]
     output = held.output
     del held
     gc.collect()
-    link.client._tick()
+    link.happens(ev.Tick())
     assert len(link.of(Unkeep)) == 1
     assert output.is_kept()
 
@@ -690,7 +691,7 @@ def test_a_handle_that_was_made_anew_saves_its_object(link: FakeLink, session: S
     del task
     gc.collect()
     again = next(obj for obj in session.objects if obj.id == number)
-    link.client._tick()
+    link.happens(ev.Tick())
     assert not link.of(Unkeep)
     assert again.is_kept()
 
@@ -702,10 +703,10 @@ def test_inputs_of_waiting_tasks_are_not_released(link: FakeLink, session: Sessi
     same(first.output)
     del first
     gc.collect()
-    link.client._tick()
+    link.happens(ev.Tick())
     assert not link.of(Unkeep)
     session.submit()
-    link.client._tick()
+    link.happens(ev.Tick())
     assert len(link.of(Unkeep)) == 1
 
 
@@ -717,7 +718,7 @@ def test_persistent_sessions_release_nothing(link: FakeLink) -> None:
         session.submit()
         del task
         gc.collect()
-        link.client._tick()
+        link.happens(ev.Tick())
     assert not link.of(Unkeep)
     assert session.persistent
 
@@ -833,7 +834,7 @@ def test_ctrl_c_while_retrying_sends_the_function_all_the_same(
     link.fail(bad)
     monkeypatch.setitem(globals(), "changing", remote()(renewed.function))
     renewed.function.__qualname__ = "changing"
-    mirror = session._mirror
+    mirror = session._inside.mirror
     submitting = type(mirror).submitting
     locked: list[bool] = []
 
@@ -846,7 +847,7 @@ def test_ctrl_c_while_retrying_sends_the_function_all_the_same(
     def seen(messages: Any) -> None:
         messages = list(messages)
         if any(type(message) is Retry for message in messages):
-            locked.append(session._lock._is_owned())  # type: ignore[attr-defined]
+            locked.append(session._inside.connection.lock._is_owned())  # type: ignore[attr-defined]
         send(messages)
 
     monkeypatch.setattr(type(mirror), "submitting", interrupted)
@@ -954,7 +955,7 @@ def test_closing(link: FakeLink, session: Session) -> None:
 def test_a_lost_server(link: FakeLink, session: Session) -> None:
     task = same(1)
     session.submit()
-    thread = later(lambda: link.client._gone("it was away for 10 s"))
+    thread = later(lambda: link.happens(ev.Gone("it was away for 10 s")))
     with pytest.raises((SessionException, RainException), match="10 s"):
         task.wait(timeout=20)
     thread.join()
@@ -968,7 +969,7 @@ def test_a_lost_server(link: FakeLink, session: Session) -> None:
 
 def test_requests_end_with_the_server(link: FakeLink) -> None:
     link.held.add(NewSession)
-    timer = threading.Timer(0.05, lambda: link.client._gone("away"))
+    timer = threading.Timer(0.05, lambda: link.happens(ev.Gone("away")))
     timer.start()
     with pytest.raises(RainException, match="away"):
         link.client.new_session(timeout=20)
@@ -1147,7 +1148,7 @@ def test_ctrl_c_while_submitting_sends_all_or_nothing(
     link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tasks.Concat([blob("a")])
-    mirror = session._mirror
+    mirror = session._inside.mirror
     submitting = type(mirror).submitting
 
     def interrupted(self: Any, records: Any) -> None:
@@ -1170,7 +1171,7 @@ def test_a_session_whose_making_was_interrupted_is_given_back(
     link: FakeLink, error: type[BaseException], answered: str
 ) -> None:
     link.held.add(NewSession)
-    operation = requests.new_session(link.client, "s", False, "continue", False)
+    operation = requests.new_session(link.client._connection, link.client._session, "s", False, "continue", False)
     waiting = operation.send(None)
     if answered == "before":
         link.answer(NewSession, lambda request: SessionOpened(request, 7))
@@ -1184,7 +1185,7 @@ def test_a_session_whose_making_was_interrupted_is_given_back(
         assert link.of(CloseSession) == []
         link.answer(NewSession, lambda request: SessionOpened(request, 7))
     assert [message.session_id for message in link.of(CloseSession)] == [7] * (answered in ("before", "after"))
-    assert link.client._sessions == {}
+    assert link.client._connection.core.sessions == {}
 
 
 def test_a_session_that_was_not_waited_for_long_enough_is_given_back(link: FakeLink) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session
-from rain.client.operations.session_operations import End
+from rain.client.core import events as ev
+from rain.client.core import sessions
 from rain.notebook import displays
 from rain.notebook.widget_base import LiveWidget, Pump
 
@@ -72,15 +73,20 @@ def test_a_session_that_ends_while_it_is_displayed(displayed: list[Any], monkeyp
     assert displayed[-1][2] == STILL
 
 
+def end(session: Session, word: str, text: str) -> None:
+    own = session._inside
+    own.connection.step(ev.Happened(lambda core: sessions.end(core, own.mirror, word, text)))
+
+
 def test_trouble_at_the_end_of_a_session_is_not_its_own(caplog: pytest.LogCaptureFixture) -> None:
     session, called = Session(None, 1), []
 
     def trouble() -> None:
         raise RuntimeError("no comm")
 
-    session._at_end += [trouble, lambda: called.append(1)]
+    session._inside.at_end += [trouble, lambda: called.append(1)]
     with caplog.at_level(logging.CRITICAL, "rain"):
-        session._end(End("closed", "closed"))
+        end(session, "closed", "closed")
     assert called == [1]
 
 
@@ -98,7 +104,7 @@ def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypat
         frozen.set()
 
     monkeypatch.setattr(found, "freeze", slowly)
-    link = threading.Thread(target=lambda: session._end(End("stopped", "a task failed")))
+    link = threading.Thread(target=lambda: end(session, "stopped", "a task failed"))
     link.start()
     link.join(20)
     assert not link.is_alive()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
-from rain.client.core.session_mirror import ObjectRecord, TaskRecord
+from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.states import DataObjectState
@@ -36,7 +36,7 @@ class Shown:
         self.view = View(7, "shown", nodes_max)
 
     def fold(self, now: float = 100.0) -> None:
-        records = list(self.session._mirror.records.values())
+        records = list(self.session._inside.mirror.records.values())
         self.view.fold(
             [r for r in records if isinstance(r, TaskRecord)],
             [r for r in records if isinstance(r, ObjectRecord)],
@@ -44,14 +44,14 @@ class Shown:
         )
 
     def news(self, now: float, *updates: TaskUpdate | ObjectUpdate) -> None:
-        self.session._fold(
+        self.session._inside.mirror.fold(
             [u for u in updates if isinstance(u, TaskUpdate)], [u for u in updates if isinstance(u, ObjectUpdate)]
         )
         self.fold(now)
 
     def submit(self) -> None:
-        self.session._mirror.submitting(list(self.session._mirror.pending))
-        self.session._mirror.pending.clear()
+        self.session._inside.mirror.submitting(list(self.session._inside.mirror.pending))
+        self.session._inside.mirror.pending.clear()
 
 
 def nodes(told: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
-from rain.client.report import stall
+from rain.client.core import stalls
 from rain.common.protocol.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import widget_base, widget_of
@@ -38,8 +38,8 @@ def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
         task = double(1)
     grown = page.wait_for(lambda told: f"t{task.id.id}" in told["status"])
     assert {node["key"] for node in grown["topology"]["nodes"]} == {f"t{task.id.id}", f"o{task.output.id.id}"}
-    session._mirror.submitting(list(session._mirror.pending))
-    session._fold([TaskUpdate(task.id, TaskState.RUNNING)], [])
+    session._inside.mirror.submitting(list(session._inside.mirror.pending))
+    session._inside.mirror.fold([TaskUpdate(task.id, TaskState.RUNNING)], [])
     page.wait_for(lambda told: told["status"].get(f"t{task.id.id}", {}).get("s") == "running")
     versions = [(message["data"]["base"], message["data"]["version"]) for message in page.news]
     assert all(base + 1 == version for base, version in versions)
@@ -49,10 +49,10 @@ def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
 def test_an_open_session_shows_why_nothing_can_go_on(session: Session, browser: Any) -> None:
     page = browser(widget_of(session))
     page.ask("snapshot")
-    stall.tell(session, server="no governor is here")
+    stalls.tell(session._inside.connection.core, session._inside.mirror, server="no governor is here")
     told = page.wait_for(lambda told: told.get("session", {}).get("note") == "no governor is here")
     assert told["session"]["word"] == "open"
-    stall.tell(session, server="")
+    stalls.tell(session._inside.connection.core, session._inside.mirror, server="")
     page.wait_for(lambda told: told.get("session", {}).get("note") == "")
 
 
@@ -103,9 +103,9 @@ def test_details_of_tasks_objects_and_groups(session: Session, browser: Any) -> 
 def test_the_reason_of_a_failure_and_what_to_do(session: Session, browser: Any) -> None:
     with session.bind_only():
         task = double(0)
-    session._mirror.submitting(list(session._mirror.pending))
+    session._inside.mirror.submitting(list(session._inside.mirror.pending))
     error = TaskError("exception", "Traceback (most recent call last):\nValueError: no")
-    session._fold([TaskUpdate(task.id, TaskState.FAILED, TaskInfo(attempts=1), error)], [])
+    session._inside.mirror.fold([TaskUpdate(task.id, TaskState.FAILED, TaskInfo(attempts=1), error)], [])
     page = browser(widget_of(session))
     page.ask("snapshot")
     found = page.ask("details", key=f"t{task.id.id}")
@@ -245,7 +245,7 @@ def test_the_end_of_the_session_is_told_and_watched_no_longer(session: Session, 
     session.close()
     told = page.wait_for(lambda told: "session" in told)
     assert told["session"]["word"] == "closed"
-    assert session._mirror.watches == ()
+    assert session._inside.mirror.feeds == {}
 
 
 def test_a_closed_widget_keeps_nothing_alive(session: Session) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rain import Session, TaskState, blob, tasks
 from rain.client.core.change_feed import ChangeFeed
-from rain.client.core.session_mirror import TaskRecord
+from rain.client.core.records import TaskRecord
 from rain.common.protocol.messages import TaskUpdate
 
 
 def watched(session: Session) -> tuple[ChangeFeed, list[int]]:
     told: list[int] = []
-    return ChangeFeed(session, lambda: told.append(1)), told
+    return ChangeFeed(session._inside.mirror, lambda: told.append(1)), told
 
 
 def test_what_was_there_before_comes_first() -> None:
@@ -36,8 +36,8 @@ def test_new_and_changed_records_are_noted_once_and_told_once() -> None:
     changed = watch.take()
     assert len(changed) == len(set(changed)) == 3
     task = next(record for record in changed if isinstance(record, TaskRecord))
-    session._mirror.submitting([task])
-    session._fold([TaskUpdate(joined.id, TaskState.RUNNING)], [])
+    session._inside.mirror.submitting([task])
+    session._inside.mirror.fold([TaskUpdate(joined.id, TaskState.RUNNING)], [])
     assert told == [1, 1, 1]
     assert task in watch.take()
 
@@ -58,4 +58,4 @@ def test_a_closed_watch_sees_nothing() -> None:
     with session.bind_only():
         blob("a")
     assert told == [1]
-    assert session._mirror.watches == ()
+    assert session._inside.mirror.feeds == {}

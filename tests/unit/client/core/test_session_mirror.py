@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rain.client.core.session_mirror import AnyGate, Gate, ObjectRecord, QueueGate, SessionMirror, TaskRecord, target
+from rain.client.core.gates import AnyGate, Gate, QueueGate
+from rain.client.core.records import ObjectRecord, TaskRecord, target
+from rain.client.core.session_mirror import SessionMirror
 from rain.common.ids import ID
 from rain.common.location import Replica
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate

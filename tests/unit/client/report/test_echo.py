@@ -206,7 +206,7 @@ def test_closing_shows_the_rest_and_ends_the_thread(link: FakeLink, talk: Talk) 
         task = some_task(session)
         talk.prints(task, b"a line\nso far")
         talk.runs(task)
-        pump = session._echo
+        pump = session._inside.echo
         assert pump is not None
     assert talk.text(task) == "a line\nso far"
     pump._thread.join(20)

@@ -58,7 +58,7 @@ def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(session.wait_all(False, progress=True)))
     thread.start()
-    until(lambda: Bar.made is not None and session._mirror.watches, "the bar")
+    until(lambda: Bar.made is not None and session._inside.mirror.feeds, "the bar")
     link.finish(made[0])
     link.fail(made[1])
     link.fail(made[2], state=TaskState.CANCELLED)
@@ -67,7 +67,7 @@ def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
     assert found == [[made[1], made[2]]]
     bar = Bar.made
     assert (bar.total, bar.n, bar.postfix, bar.open) == (4, 4, {"failed": 1, "cancelled": 1}, False)
-    assert session._mirror.watches == ()
+    assert session._inside.mirror.feeds == {}
 
 
 def test_it_is_closed_when_the_wait_is_given_up(session: Session, link: FakeLink) -> None:
@@ -79,5 +79,5 @@ def test_it_is_closed_when_the_wait_is_given_up(session: Session, link: FakeLink
     with pytest.raises(TaskException):
         session.wait_all(progress=True)
     assert (Bar.made.n, Bar.made.open) == (1, False)
-    assert session._mirror.watches == ()
-    assert not session._mirror.gates
+    assert session._inside.mirror.feeds == {}
+    assert not session._inside.mirror.gates

@@ -8,8 +8,9 @@ import warnings
 
 import pytest
 
-from rain import Client, RainWarning, Session, blob, tasks
-from rain.client.report import stall
+from rain import RainWarning, Session, blob, tasks
+from rain.client.core import events as ev
+from rain.client.core import stalls
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionNews
 from tests.support.waiting import until
@@ -48,10 +49,10 @@ def test_a_wait_says_once_that_nothing_can_run(link: FakeLink, session: Session,
     task = tasks.Concat([blob("a")])
     session.submit()
     thread, found = _wait_in_a_thread(session, wait)
-    until(lambda: session._mirror.gates, "it waits")
+    until(lambda: session._inside.mirror.gates, "it waits")
     link.say(SessionNews(session.session_id, [], [], TEXT))
     link.say(SessionNews(session.session_id, [], [], TEXT))
-    until(lambda: session._stall._said and session._mirror.gates, "it has said it, and waits on")
+    until(lambda: session._inside.mirror.stall.said and session._inside.mirror.gates, "it has said it, and waits on")
     link.finish(task)
     thread.join(20)
     (warning,) = found
@@ -80,27 +81,27 @@ def test_a_wait_that_begins_later_says_it_too_and_again_the_next_time(link: Fake
 def test_a_server_that_is_away_is_waited_for_aloud(
     link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client: Client = link.client
+    core = link.client._connection.core
     tasks.Concat([blob("a")])
     session.submit()
-    client._away()
-    client._tick()
+    link.happens(ev.Away())
+    link.happens(ev.Tick())
     with pytest.raises(TimeoutError):
         session.wait_all(timeout=0.01)
-    assert client._away_since is not None
-    client._away_since -= STALLED_S + 1
-    client._tick()
+    assert core.away_since is not None
+    core.away_since -= STALLED_S + 1
+    link.happens(ev.Tick())
     with (
         pytest.warns(RainWarning, match=r"has not been heard for 8 s; .*SERVER_AWAY_S \(75 s\)"),
         pytest.raises(TimeoutError),
     ):
         session.wait_all(timeout=0.01)
-    client._back()
-    client._tick()
+    link.happens(ev.Back())
+    link.happens(ev.Tick())
     with pytest.raises(TimeoutError):
         session.wait_all(timeout=0.01)
     # What the server had said before still holds then.
-    stall.tell(session, server=TEXT, away="away")
-    assert session._stall.text == "away"
-    client._back()
-    assert session._stall.text == TEXT
+    link.happens(ev.Happened(lambda core: stalls.tell(core, session._inside.mirror, server=TEXT, away="away")))
+    assert session._inside.mirror.stall.text == "away"
+    link.happens(ev.Back())
+    assert session._inside.mirror.stall.text == TEXT

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from rain.client.core.session_mirror import ObjectRecord, TaskRecord
-from rain.client.functions.call_sites import Told
+from rain.client.core.records import ObjectRecord, TaskRecord, ToldSite
+from rain.client.core.session_mirror import SessionMirror
 from rain.common.ids import ID
 from rain.common.protocol.messages import Attached
 from rain.common.spec import ObjectSpec
 from rain.common.states import DataObjectState
 
-if TYPE_CHECKING:
-    from rain.client.session import Session
 
-
-def restore(session: Session, pieces: list[Attached]) -> None:
+def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
     """Take in all that the server tells of a session that goes on here."""
-    mirror = session._mirror
     hidden = {id.id for piece in pieces for id in piece.hidden}
     kept = {id.id for piece in pieces for id in piece.keep}
     for piece in pieces:
@@ -30,14 +26,14 @@ def restore(session: Session, pieces: list[Attached]) -> None:
             mirror.records[object_spec.id.id] = record
     tasks = []
     for piece in pieces:
-        sites = [Told(site) if site[0] else () for site in piece.sites]
+        sites = [ToldSite(site) if site[0] else () for site in piece.sites]
         for spec, place in zip(piece.tasks, piece.made, strict=True):
             task = TaskRecord(spec, sites[place], None)
-            task.outputs = tuple([_record(session, id) for id in spec.outputs])
+            task.outputs = tuple([_record(mirror, id) for id in spec.outputs])
             for output in task.outputs:
                 output.task = task
             for item in spec.inputs:
-                _record(session, item.id, item.label)
+                _record(mirror, item.id, item.label)
             mirror.records[spec.id.id] = task
             tasks.append(task)
     mirror.records = dict(sorted(mirror.records.items()))
@@ -45,15 +41,14 @@ def restore(session: Session, pieces: list[Attached]) -> None:
     for piece in pieces:
         mirror.fold(piece.states, piece.object_states)
     last = max(pieces[-1].last_number, max(mirror.records, default=0))
-    session._numbers = itertools.count(last + 1)
-    session._next = session._numbers.__next__
+    mirror.next_number = itertools.count(last + 1).__next__
 
 
-def _record(session: Session, id: ID, label: str | None = None) -> ObjectRecord:
+def _record(mirror: SessionMirror, id: ID, label: str | None = None) -> ObjectRecord:
     """The record of an object; of one that the server has forgotten a hidden stand-in."""
-    record: Any = session._mirror.records.get(id.id)
+    record: Any = mirror.records.get(id.id)
     if record is None:
-        record = session._mirror.records[id.id] = ObjectRecord(ObjectSpec(id, label))
+        record = mirror.records[id.id] = ObjectRecord(ObjectSpec(id, label))
         record.hidden = True
         record.state = DataObjectState.REMOVED
     return cast(ObjectRecord, record)

@@ -1,0 +1,42 @@
+"""Failures as the core sees them: the shell makes the exceptions and texts that users get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rain.client.core.records import TaskRecord
+    from rain.client.core.session_mirror import End, SessionMirror
+
+
+class TaskFailed(Exception):
+    """A task failed or was cancelled, and with it what was waited for.
+
+    Attributes
+    ----------
+    mirror : SessionMirror
+    record : TaskRecord
+    others : int
+        How many more tasks have failed that will not be raised.
+    """
+
+    def __init__(self, mirror: SessionMirror, record: TaskRecord, others: int = 0) -> None:
+        super().__init__(record.spec.id)
+        self.mirror = mirror
+        self.record = record
+        self.others = others
+
+
+class SessionEnded(Exception):
+    """The session cannot be used any more.
+
+    Attributes
+    ----------
+    mirror : SessionMirror
+    end : End
+    """
+
+    def __init__(self, mirror: SessionMirror, end: End) -> None:
+        super().__init__(end.text)
+        self.mirror = mirror
+        self.end = end

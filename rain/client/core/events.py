@@ -1,0 +1,76 @@
+"""What can happen to a client: everything that `ClientCore.step` takes.
+
+The shell turns IO and what users ask for into these. It steps one at a time, under one lock; the messages of a server
+come in order, each once (`rain.common.protocol.channel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from rain.common.protocol.messages import ServerToClient
+
+if TYPE_CHECKING:
+    from rain.client.core.session_mirror import SessionMirror
+    from rain.client.core.sessions import Opening
+
+
+class Said(msgspec.Struct):
+    """The next messages of the server."""
+
+    messages: list[ServerToClient]
+
+
+class Away(msgspec.Struct):
+    """The connection to the server broke; it is dialled again."""
+
+
+class Back(msgspec.Struct):
+    """Another connection carries the conversation on."""
+
+
+class Gone(msgspec.Struct):
+    """The server will not come back, or it is a new one that does not know this client."""
+
+    reason: str
+
+
+class Left(msgspec.Struct):
+    """The client was closed by its user. `name`: what it is called in texts."""
+
+    name: str
+
+
+class Unsendable(msgspec.Struct):
+    """A message could not be encoded, and was not sent."""
+
+    message: Any
+    reason: str
+
+
+class Tick(msgspec.Struct):
+    """Time went by."""
+
+
+class Released(msgspec.Struct):
+    """Handles of kept objects of a session are gone (`SessionMirror.dropped`)."""
+
+    mirror: SessionMirror
+
+
+class GivenUp(msgspec.Struct):
+    """The thread that asked for a new session does not want it any more."""
+
+    opening: Opening
+
+
+class Happened(msgspec.Struct):
+    """A short decision that needs no wait; `decide` is called with the core."""
+
+    decide: Callable[[Any], None]
+
+
+Event: TypeAlias = Said | Away | Back | Gone | Left | Unsendable | Tick | Released | GivenUp | Happened

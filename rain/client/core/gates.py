@@ -1,0 +1,57 @@
+"""Gates: what stands between an operation and records that are not settled yet.
+
+A gate stands at the records that it waits for; an update that settles one of them counts the gate down, and it opens
+when its condition holds, when the session ends, or when the operation behind it has something to say. That a gate is
+open says nothing yet: the operation looks at the records again. An object is finished when its task is, so gates stand
+at tasks, and at constants, which have none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rain.client.core.records import Record
+from rain.client.core.waiting import Waiting
+
+
+class Gate(Waiting):
+    """Opens when all of some records are settled, or one of them failed."""
+
+    __slots__ = ("missing", "records")
+
+    def __init__(self, records: list[Record]) -> None:
+        super().__init__()
+        self.records = records
+        self.missing = len(records)
+
+    def passed(self, record: Record) -> bool:
+        """A record settled: does the gate open now?"""
+        self.missing -= 1
+        return self.missing <= 0 or record.failed
+
+
+class AnyGate(Gate):
+    """Opens when one of some records is settled."""
+
+    __slots__ = ()
+
+    def passed(self, record: Record) -> bool:
+        return True
+
+
+class QueueGate(Gate):
+    """Never opens by itself; lines up records as they settle, and opens when one is asked for."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, records: list[Record]) -> None:
+        super().__init__(records)
+        self.done: deque[Record] = deque()
+
+    def passed(self, record: Record) -> bool:
+        self.done.append(record)
+        return True
+
+    def reopen(self) -> None:
+        """Stand there for another wait."""
+        self.over, self.value, self.error, self.waiter = False, None, None, None

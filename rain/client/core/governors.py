@@ -1,0 +1,64 @@
+"""How many governors are there, and operations that wait until there are enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rain.client.core.requests import ask, ask_in_pieces
+from rain.client.core.waiting import Operation, Waiting
+from rain.common.errors import RainException
+from rain.common.protocol.messages import ExpectGovernors, GetServerInfo
+
+if TYPE_CHECKING:
+    from rain.client.core.core import ClientCore
+
+
+class GovernorWait(Waiting):
+    """Over when as many governors are there."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+
+def wait_for_governors(core: ClientCore, count: int) -> Operation[None]:
+    """Until at least `count` governors are there; tasks that fit nowhere wait until then."""
+    waiting = GovernorWait(count)
+    try:
+        yield ask(core, ExpectGovernors(0, count))
+        yield ask(core, GetServerInfo(0))  # the reply is counted where it arrives, in order with later counts
+        if core.governor_count < count:
+            core.governor_waits.append(waiting)
+            yield waiting
+    except BaseException as error:
+        _expect_no_more(core, waiting)
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"{core.governor_count} of {count} governors are there: {error}") from None
+        raise
+    core.governors_met = max(core.governors_met, count)
+
+
+def _expect_no_more(core: ClientCore, waiting: GovernorWait) -> None:
+    """A wait was given up: tasks that fit nowhere shall fail now instead of waiting for ever."""
+    core.governor_waits = [other for other in core.governor_waits if other is not waiting]
+    expected = max([core.governors_met, *(other.count for other in core.governor_waits)])
+    if core.connected:
+        ask_in_pieces(core, [ExpectGovernors(0, expected)])
+
+
+def counted(core: ClientCore, count: int) -> None:
+    """So many are there."""
+    core.governor_count = count
+    ready = [waiting for waiting in core.governor_waits if count >= waiting.count]
+    core.governor_waits = [waiting for waiting in core.governor_waits if count < waiting.count]
+    for waiting in ready:
+        core.over(waiting)
+
+
+def reject_all(core: ClientCore, error: RainException) -> None:
+    """None will come any more."""
+    waits, core.governor_waits = core.governor_waits, []
+    for waiting in waits:
+        core.over(waiting, None, error)

@@ -1,0 +1,127 @@
+"""Which objects are kept: as the user asks, and as handles come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rain.client.core.records import ObjectRecord, Record
+from rain.client.core.requests import ask, ask_in_pieces
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.waiting import Operation
+from rain.client.core.waits import not_submitted
+from rain.common.errors import RainException
+from rain.common.protocol.messages import Keep, Unkeep, Update
+from rain.common.states import DataObjectState
+
+if TYPE_CHECKING:
+    from rain.client.core.core import ClientCore
+
+
+def keep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecord]) -> Operation[None]:
+    """Keep objects, submitted or not.
+
+    Raises
+    ------
+    RainException
+        If the data of one are gone.
+    """
+    fresh = []
+    for record in records:
+        if record.kept:
+            continue
+        if record.state is not None:
+            if record.state is DataObjectState.REMOVED:
+                raise RainException(
+                    f"{record!r} cannot be kept any more: its data were removed when nothing needed them; "
+                    "keep() before submit"
+                )
+            fresh.append(record)
+        record.kept = True
+    mirror.note(records)
+    yield from _keep_submitted(core, mirror, fresh)
+
+
+def keep_all(core: ClientCore, mirror: SessionMirror) -> Operation[None]:
+    """Keep all objects that are not gone."""
+    records = [
+        record
+        for record in list(mirror.records.values())
+        if isinstance(record, ObjectRecord) and not (record.hidden or record.kept)
+    ]
+    doubtful = [record for record in records if record.state is DataObjectState.FINISHED and record.task is not None]
+    yield from update(core, mirror, doubtful)
+    fresh = []
+    for record in records:
+        if record.state not in (DataObjectState.REMOVED, DataObjectState.FAILED):
+            record.kept = True
+            if record.state is not None:
+                fresh.append(record)
+    mirror.note(records)
+    yield from _keep_submitted(core, mirror, fresh)
+
+
+def _keep_submitted(core: ClientCore, mirror: SessionMirror, records: list[ObjectRecord]) -> Operation[None]:
+    if not records:
+        return
+
+    def replied(reply: object, error: RainException | None) -> None:
+        if error is not None:
+            for record in records:
+                record.kept = False
+            mirror.note(records)
+
+    try:
+        request = ask(core, Keep(0, mirror.session_id, [record.spec.id for record in records]), replied)
+    except RainException as error:
+        replied(None, error)
+        raise
+    yield request
+
+
+def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecord]) -> Operation[None]:
+    """Let objects go."""
+    ids = []
+    for record in records:
+        if record.kept:
+            record.kept = False
+            record.data = record.places = None
+            if record.state is not None:
+                ids.append(record.spec.id)
+            mirror.note([record])
+    if ids:
+        yield ask(core, Unkeep(0, mirror.session_id, ids))
+
+
+def release(core: ClientCore, mirror: SessionMirror) -> None:
+    """Let objects go whose last handle was dropped; the reply is not waited for."""
+    dropped = mirror.dropped
+    ids = []
+    while dropped:
+        record = dropped.popleft()
+        if mirror.persistent or not record.kept or (record.handle is not None and record.handle() is not None):
+            continue
+        record.kept = False
+        mirror.note([record])
+        if record.state is not None:
+            record.data = record.places = None
+            ids.append(record.spec.id)
+    if ids and core.connected and mirror.ended is None:
+        ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids)])
+
+
+def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
+    """A barrier: what the server knew of these records when it was asked is known here then.
+
+    Raises
+    ------
+    RainException
+        If one was not submitted.
+    """
+    for record in records:
+        if record.state is None:
+            raise not_submitted(mirror, record)
+    if records:
+        # The reply is folded in where it arrives, in order with the updates.
+        yield ask(core, Update(0, mirror.session_id, [record.spec.id for record in records]))
+        mirror.check_open()

@@ -1,0 +1,182 @@
+"""Records of tasks and data objects: what a client knows of them, and what was declared.
+
+Handles (`Task`, `DataObject`) only point to records, so they can be dropped and made anew. Until a record is submitted
+the thread that made it sets its fields; from then on the core does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rain.common.location import Replica
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.states import DataObjectState, TaskState
+
+if TYPE_CHECKING:
+    from rain.client.core.gates import Gate
+    from rain.client.functions.call_sites import Site
+    from rain.client.functions.function import Source
+    from rain.client.operations.constant_values import Value
+
+_FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
+_O_UNFINISHED, _O_FAILED = DataObjectState.UNFINISHED, DataObjectState.FAILED
+
+
+class ToldSite(tuple[str, str]):
+    """Where a task was made, as text: the line and the frames. Of a task that an earlier client made."""
+
+    __slots__ = ()
+
+
+class ObjectRecord:
+    """One data object.
+
+    Attributes
+    ----------
+    spec : ObjectSpec
+    state : DataObjectState or None
+        None before submit.
+    info : ObjectInfo or None
+    kept : bool
+    hidden : bool
+        Whether it is a function or an argument that Rain made, which users do not see.
+    passing : bool
+        An argument of one call: the server drops it with its task.
+    task : TaskRecord or None
+        The task that makes it; None for constants.
+    value : Value or None
+        A constant that was not sent yet.
+    data, places, checksum
+        How to have it, once it is kept and finished, as far as the server said.
+    handle : weakref or None
+    gates : list of Gate or None
+    """
+
+    __slots__ = (
+        "checksum", "data", "gates", "handle", "hidden", "info", "kept", "passing", "places", "spec", "state", "task",
+        "value",
+    )  # fmt: skip
+
+    def __init__(self, spec: ObjectSpec, task: TaskRecord | None = None, value: Value | None = None) -> None:
+        self.spec = spec
+        self.task = task
+        self.value = value
+        self.state: DataObjectState | None = None
+        self.info: ObjectInfo | None = None
+        self.kept = False
+        self.hidden = False
+        self.passing = False
+        self.data: bytes | None = None
+        self.places: list[Replica] | None = None
+        self.checksum: int | None = None
+        self.handle: Any = None
+        self.gates: list[Gate] | None = None
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        parts = [f"DataObject {spec.id}"]
+        if spec.label is not None:
+            parts.append(repr(spec.label))
+        info = self.info
+        content_type = (info.content_type if info is not None else None) or spec.content_type
+        if spec.data_type == "dir":
+            parts.append("directory")
+        elif content_type is not None:
+            parts.append(content_type)
+        parts.append("not submitted" if self.state is None else self.state.value)
+        if self.kept:
+            parts.append("kept")
+        return f"<{' '.join(parts)}>"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it no longer changes by itself."""
+        return self.task.settled if self.task is not None else self.state not in (None, _O_UNFINISHED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it will not come."""
+        return self.state is _O_FAILED
+
+
+class TaskRecord:
+    """One task.
+
+    Attributes
+    ----------
+    spec : TaskSpec
+    outputs : tuple of ObjectRecord
+    made : Site
+        Where in the user's code it was made.
+    origin : any
+        What `rain.client.functions.call_sites.origin` gave when it was made.
+    echo : bool
+        Whether it asked for its output to be shown (`rain.client.report.echo`).
+    state : TaskState or None
+        None before submit.
+    info : TaskInfo or None
+    error : TaskError or None
+    forgotten : bool
+        Whether it failed, and will not be retried: what was held for that was let go.
+    pins : tuple
+        Handles of its inputs: what must not be released before the task is submitted.
+    source : Source or None
+        The function that it runs, if it was made here by a `Remote`.
+    handle : weakref or None
+    gates : list of Gate or None
+    """
+
+    __slots__ = (
+        "echo",
+        "error",
+        "forgotten",
+        "gates",
+        "handle",
+        "info",
+        "made",
+        "origin",
+        "outputs",
+        "pins",
+        "source",
+        "spec",
+        "state",
+    )
+
+    def __init__(self, spec: TaskSpec, made: Site, pins: Any) -> None:
+        self.spec = spec
+        self.made = made
+        self.pins = pins
+        self.outputs: tuple[ObjectRecord, ...] = ()
+        self.state: TaskState | None = None
+        self.info: TaskInfo | None = None
+        self.error: TaskError | None = None
+        self.source: Source | None = None
+        self.forgotten = False
+        self.handle: Any = None
+        self.origin: Any = None
+        self.echo = False
+        self.gates: list[Gate] | None = None
+
+    def __repr__(self) -> str:
+        spec, state = self.spec, self.state
+        name = f" {spec.name!r}" if spec.name is not None else ""
+        return f"<Task {spec.id}{name} {spec.task_type} {'not submitted' if state is None else state.value}>"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it no longer changes by itself."""
+        state = self.state
+        return state is _FINISHED or state is _FAILED or state is _CANCELLED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed or was cancelled."""
+        return self.state is _FAILED or self.state is _CANCELLED
+
+
+Record: TypeAlias = TaskRecord | ObjectRecord
+
+
+def target(record: Record) -> Record:
+    """Where a gate for `record` stands."""
+    return record.task if isinstance(record, ObjectRecord) and record.task is not None else record

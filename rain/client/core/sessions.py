@@ -1,0 +1,175 @@
+"""Sessions of a client: asked for, opened, attached, stopped, closed, lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.client.core import effects as do
+from rain.client.core import stalls
+from rain.client.core.records import TaskRecord
+from rain.client.core.requests import Request, ask, ask_in_pieces
+from rain.client.core.restoring import restore
+from rain.client.core.session_mirror import End, SessionMirror
+from rain.client.core.waiting import Operation
+from rain.common.errors import RainException, SessionException
+from rain.common.protocol.messages import (
+    Attach,
+    Attached,
+    CloseSession,
+    NewSession,
+    SessionEnv,
+    SessionNews,
+    SessionOpened,
+    SessionStopped,
+    Updated,
+)
+from rain.common.states import TaskState
+
+if TYPE_CHECKING:
+    from rain.client.core.core import ClientCore
+
+
+class Opening:
+    """A new session on its way.
+
+    Attributes
+    ----------
+    mirror : SessionMirror or None
+        None until the server has opened it.
+    given_up : bool
+        Whether it is to be closed as soon as it is open.
+    """
+
+    __slots__ = ("given_up", "mirror")
+
+    def __init__(self) -> None:
+        self.mirror: SessionMirror | None = None
+        self.given_up = False
+
+
+def open_session(
+    core: ClientCore, opening: Opening, name: str, on_failure: str, persistent: bool, env: SessionEnv
+) -> Operation[SessionMirror]:
+    """Have the server open a session. If that is not waited for, `give_up` must follow."""
+
+    def opened(reply: SessionOpened | None, error: RainException | None) -> None:
+        if reply is not None:
+            opening.mirror = SessionMirror(reply.session_id, name, on_failure, persistent)
+            core.sessions[reply.session_id] = opening.mirror
+            if opening.given_up:
+                give_up(core, opening)
+
+    yield ask(core, NewSession(0, name, on_failure, persistent, env), opened)
+    assert opening.mirror is not None
+    return opening.mirror
+
+
+def give_up(core: ClientCore, opening: Opening) -> None:
+    """Close the session, now or when it is open: nothing would ever do that otherwise."""
+    opening.given_up = True
+    mirror = opening.mirror
+    if mirror is None:
+        return
+    name = f"session {mirror.session_id} {mirror.name!r}"
+    end(core, mirror, "closed", f"{name} is closed: making it was interrupted")
+    core.sessions.pop(mirror.session_id, None)
+    if core.connected:
+        ask_in_pieces(core, [CloseSession(0, mirror.session_id)])
+
+
+def attach(core: ClientCore, wanted: int | str) -> Operation[tuple[SessionMirror, int]]:
+    """Go on with a persistent session; gives it, and how many of its finished tasks are known no more."""
+    for mirror in core.sessions.values():
+        if mirror.ended is None and mirror.persistent and wanted == mirror.session_id:
+            return mirror, 0
+    reply: Attached = yield ask(core, Attach(0, wanted))
+    return core.sessions[reply.session_id], reply.released
+
+
+def attached(core: ClientCore, pieces: list[Attached]) -> None:
+    """The server told all of a session; taken in at once, because updates may follow."""
+    first = pieces[0]
+    present = core.sessions.get(first.session_id)
+    if present is not None and present.ended is None:
+        return  # it is attached already, by its name
+    mirror = SessionMirror(first.session_id, first.name, first.on_failure, True)
+    restore(mirror, pieces)
+    core.sessions[first.session_id] = mirror
+
+
+def take_updates(core: ClientCore, message: SessionNews) -> None:
+    """What changed in a session, and what stands in its way."""
+    mirror = core.sessions.get(message.session_id)
+    if mirror is None:
+        return
+    for gate in mirror.fold(message.tasks, message.objects):
+        core.over(gate)
+    if message.stalled is not None:
+        stalls.tell(core, mirror, server=message.stalled)
+
+
+def updated(core: ClientCore, message: Updated) -> None:
+    """The present state of items that was asked for; in order with other updates."""
+    changed: list[Any] = [*message.tasks, *message.objects]
+    mirror = core.sessions.get(changed[0].id.session_id) if changed else None
+    if mirror is not None:
+        for gate in mirror.fold(message.tasks, message.objects):
+            core.over(gate)
+
+
+def stopped(core: ClientCore, message: SessionStopped) -> None:
+    """A session ended by itself."""
+    mirror = core.sessions.get(message.session_id)
+    if mirror is None:
+        return
+    record = None if message.task is None else mirror.records.get(message.task[1])
+    if isinstance(record, TaskRecord):
+        if message.error is not None and record.error is None:
+            record.error = message.error
+        if not record.failed:
+            record.state = TaskState.FAILED
+        end(core, mirror, "stopped", message.reason, record)
+    else:
+        name = f"session {mirror.session_id} {mirror.name!r}"
+        end(core, mirror, "lost", f"{name} has ended: {message.reason}")
+
+
+def end(core: ClientCore, mirror: SessionMirror, word: str, text: str, task: TaskRecord | None = None) -> None:
+    """Nothing is possible any more: all gates open, and the operations behind them see why."""
+    if mirror.ended is not None and word != "closed":
+        return
+    mirror.ended = End(word, text, task)
+    gates, mirror.gates = mirror.gates, set()
+    for gate in gates:
+        core.over(gate)
+    mirror.poke()
+    core.emit(do.SessionOver(mirror))
+
+
+def end_all(core: ClientCore, word: str, how: str) -> None:
+    """The server is lost, or the client was closed."""
+    for mirror in list(core.sessions.values()):
+        end(core, mirror, word, f"session {mirror.session_id} {mirror.name!r} is {how}")
+
+
+def close(core: ClientCore, mirror: SessionMirror) -> Operation[None]:
+    """End a session; over when the server has freed what it held."""
+    before = mirror.ended
+    if before is not None and before.word == "closed":
+        return
+    end(
+        core,
+        mirror,
+        "closed",
+        f"session {mirror.session_id} {mirror.name!r} is closed (a `with session:` block closes it at its end; "
+        "`with session.bind_only():` leaves it open)",
+    )
+    mirror.pending.clear()
+    if not core.connected or (before is not None and before.word == "lost"):
+        return
+    request: Request = ask(core, CloseSession(0, mirror.session_id))
+    try:
+        yield request
+    except SessionException:
+        pass  # it had ended by itself
+    core.sessions.pop(mirror.session_id, None)

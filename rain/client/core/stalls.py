@@ -1,0 +1,54 @@
+"""What stands in the way of a session, and that the operations which wait in it are told: once, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rain.client.core.session_mirror import SessionMirror
+from rain.common.limits import SERVER_AWAY_S, STALLED_S
+
+if TYPE_CHECKING:
+    from rain.client.core.core import ClientCore
+
+
+def tell(core: ClientCore, mirror: SessionMirror, *, server: str | None = None, away: str | None = None) -> None:
+    """Take note of what stands in the way (empty: nothing does any more), and wake the operations that wait."""
+    stall = mirror.stall
+    before = stall.text
+    stall.server = stall.server if server is None else server
+    stall.away = stall.away if away is None else away
+    if stall.text == before:
+        return
+    if stall.text:
+        for gate in list(mirror.gates):
+            core.over(gate)  # its operation looks again, sees that nothing has changed for it, and says so
+    else:
+        stall.said = ""
+    mirror.poke()
+
+
+def server_is_away(core: ClientCore, seconds: float) -> None:
+    """The server was not heard for so long; told only once it has been a while."""
+    if seconds > STALLED_S:
+        text = (
+            f"the server at {core.address} has not been heard for {STALLED_S:g} s; it is waited for up to "
+            f"SERVER_AWAY_S ({SERVER_AWAY_S:g} s), and then its sessions are lost"
+        )
+        for mirror in list(core.sessions.values()):
+            tell(core, mirror, away=text)
+
+
+def server_is_back(core: ClientCore) -> None:
+    """The server was heard again."""
+    for mirror in list(core.sessions.values()):
+        tell(core, mirror, away="")
+
+
+def warning(mirror: SessionMirror) -> str:
+    """What a thread that is about to wait is to be warned of; once for each time that something stands in the way."""
+    stall = mirror.stall
+    text = stall.text
+    if not text or stall.said:
+        return ""
+    stall.said = text
+    return f"{text}. What waits here goes on waiting; interrupting the wait does no harm"

@@ -1,0 +1,129 @@
+"""Operations that wait for records: until all are settled, until one is, until nothing is left to do.
+
+Each looks at the records, and if there is something to wait for arms a gate; when the gate opens it looks again. So a
+wait ends with what the records say then, whatever opened the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rain.client.core.errors import TaskFailed
+from rain.client.core.gates import AnyGate, Gate
+from rain.client.core.records import ObjectRecord, Record, TaskRecord, target
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.waiting import Operation
+from rain.common.errors import RainException
+
+
+def not_submitted(mirror: SessionMirror, record: Record) -> RainException:
+    """The error for an item that the server does not know."""
+    reason = mirror.refusals.get(record.spec.id.id)
+    if reason is not None:
+        return RainException(f"{record!r} was not taken by the server: {reason}")
+    return RainException(f"{record!r} was not submitted: call session.submit() first")
+
+
+def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
+    """Until all are finished, or one failed.
+
+    Raises
+    ------
+    TaskFailed
+    SessionEnded
+    RainException
+        If one was not submitted, or is lost.
+    TimeoutError
+        When that is thrown in: with how many are not finished.
+    """
+    while True:
+        mirror.check_open()
+        missing: dict[Record, None] = {}
+        for record in records:
+            if record.state is None:
+                raise not_submitted(mirror, record)
+            if not record.settled:
+                missing[target(record)] = None
+            else:
+                _raise_failed(mirror, record)
+        if not missing:
+            return
+        gate = Gate(list(missing))
+        mirror.arm(gate)
+        try:
+            yield gate
+        except TimeoutError as error:
+            left = sum(not record.settled for record in gate.records)
+            raise TimeoutError(f"{left} of {len(records)} items are not finished: {error}") from None
+        finally:
+            mirror.disarm(gate)
+
+
+def wait_some(mirror: SessionMirror, records: Sequence[Record]) -> Operation[list[Record]]:
+    """Until at least one is finished; gives those that are. Raises like `wait`."""
+    while True:
+        mirror.check_open()
+        done = []
+        for record in records:
+            if record.state is None:
+                raise not_submitted(mirror, record)
+            if record.settled:
+                _raise_failed(mirror, record)
+                done.append(record)
+        if done or not records:
+            return done
+        gate = AnyGate(list(dict.fromkeys(map(target, records))))
+        mirror.arm(gate)
+        try:
+            yield gate
+        except TimeoutError as error:
+            raise TimeoutError(f"none of {len(records)} items is finished: {error}") from None
+        finally:
+            mirror.disarm(gate)
+
+
+def wait_all(mirror: SessionMirror, raise_on_failure: bool) -> Operation[list[TaskRecord]]:
+    """Until all that was submitted is settled, or (`raise_on_failure`) one failed that no call has told of; gives the
+    tasks that failed or were cancelled. Raises like `wait`."""
+    while True:
+        mirror.check_open()
+        untold = _untold(mirror) if raise_on_failure else []
+        if untold:
+            mirror.untold.clear()
+            root = mirror.root_of(untold[0])
+            raise TaskFailed(mirror, root, sum(mirror.root_of(record) is not root for record in untold))
+        if mirror.unfinished == 0:
+            mirror.untold.clear()
+            return list(mirror.failed.values())
+        gate = Gate([])
+        mirror.arm_idle(gate, raise_on_failure)
+        try:
+            yield gate
+        except TimeoutError as error:
+            raise TimeoutError(f"{mirror.unfinished} of {mirror.submitted} tasks are not finished: {error}") from None
+        finally:
+            mirror.disarm(gate)
+
+
+def _raise_failed(mirror: SessionMirror, record: Record) -> None:
+    """Raise if that item failed."""
+    if isinstance(record, ObjectRecord):
+        if not record.failed:
+            return
+        if record.task is None:
+            raise RainException(f"{record!r} is lost")
+        record = record.task
+    if record.failed:
+        for told in (record, mirror.root_of(record)):
+            mirror.untold.pop(told.spec.id.id, None)
+        raise TaskFailed(mirror, record)
+
+
+def _untold(mirror: SessionMirror) -> list[TaskRecord]:
+    """Tasks that failed, where no call has told of them, or of the task because of which they did."""
+    untold = mirror.untold
+    for record in list(untold.values()):
+        root = mirror.root_of(record)
+        if root is not record and root.failed and root.spec.id.id not in untold:
+            del untold[record.spec.id.id]
+    return list(untold.values())

@@ -1,0 +1,47 @@
+"""Which functions failed tasks would run now, for a retry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.client.core.records import TaskRecord
+from rain.client.functions.function import FUNCTION, function_constant, present
+from rain.client.handles import inside
+from rain.common.errors import RainException
+from rain.common.ids import ID
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+
+def present_functions(
+    session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None
+) -> list[tuple[TaskRecord, ID]]:
+    """Tasks whose function is another one now, and the object that holds it."""
+    mirror = inside(session).mirror
+    payloads: dict[tuple[str, Any], Any] = {}
+    renewed = []
+    for record in failed:
+        if record.spec.function is None:
+            continue
+        holder: Any = mirror.records.get(record.spec.function.id)
+        path = holder.spec.user.get(FUNCTION, "") if holder is not None else ""
+        key = (path, record.source)
+        if key not in payloads:
+            source = present(path, record.source)
+            payloads[key] = None if source is None else source.payload(session)
+        payload = payloads[key]
+        if payload is None:
+            continue
+        inputs = {item.id for item in record.spec.inputs}
+        strange = [obj for obj in payload.objects if obj.id not in inputs]
+        if not strange:
+            id = function_constant(session, payload)
+            if id != record.spec.function:
+                renewed.append((record, id))
+        elif named is None or record in named:
+            raise RainException(
+                f"{record!r} cannot be retried: its function now uses {strange[0]!r}, which is not "
+                "among its inputs; submit it as a new task"
+            )
+    return renewed

@@ -1,0 +1,157 @@
+"""From records to messages: a cut of a session's graph as `Submit`s, new functions as a `Retry`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.functions.call_sites import describe, told
+from rain.client.functions.modules import Surroundings
+from rain.common.limits import MIB
+from rain.common.protocol.messages import Constant, Retry, Submit
+from rain.common.task_configs import ExecuteConfig, PyConfig
+
+if TYPE_CHECKING:
+    from rain.client.functions.call_sites import Site
+    from rain.common.ids import ID
+    from rain.common.protocol.messages import SessionEnv
+    from rain.common.task_configs import UserModule
+
+PIECE_BYTES = 1 * MIB
+"""About how much goes into one `Submit`; the server decodes one while the next is encoded."""
+_TASK_BYTES = 160
+_OBJECT_BYTES = 60
+
+
+class SessionEncoder:
+    """The encoder of one session: adds what the server is to know of this process.
+
+    Parameters
+    ----------
+    surroundings : Surroundings
+    has_other_hosts : bool
+        Whether governors may be on other hosts, which need the sources of modules.
+    """
+
+    def __init__(self, surroundings: Surroundings, has_other_hosts: bool) -> None:
+        self._surroundings = surroundings
+        self._has_other_hosts = has_other_hosts
+
+    def _around(self) -> tuple[SessionEnv | None, list[UserModule]]:
+        """The client's paths if they have changed, and the modules that the server does not hold."""
+        found = self._surroundings
+        return found.environment(), found.modules() if self._has_other_hosts else []
+
+    def encode(self, mirror: SessionMirror, cut: Sequence[Record]) -> list[Submit]:
+        """The messages that submit these records."""
+        env, modules = self._around()
+        return encode(0, mirror.session_id, cut, mirror.persistent, env, modules)
+
+    def encode_retry(
+        self,
+        mirror: SessionMirror,
+        tasks: list[ID] | None,
+        new: list[ObjectRecord],
+        functions: list[tuple[ID, ID]],
+    ) -> Retry:
+        """The message that runs failed tasks again."""
+        env, modules = self._around()
+        specs, constants = [record.spec for record in new], [constant_of(record) for record in new]
+        return Retry(0, mirror.session_id, tasks, specs, constants, functions, env, modules)
+
+    def refused(self) -> None:
+        """The server did not take what was encoded last."""
+        self._surroundings.refused()
+
+    def describe(self, record: TaskRecord) -> str:
+        """Where a task was made."""
+        return describe(record.made)
+
+
+def encode(
+    request: int,
+    session_id: int,
+    records: Sequence[Record],
+    with_sites: bool = False,
+    env: SessionEnv | None = None,
+    modules: Sequence[UserModule] = (),
+) -> list[Submit]:
+    """The messages that submit `records`; all but the last say that more comes. `with_sites`: and where tasks were
+    made."""
+    pieces: list[Submit] = []
+    for module in modules:
+        pieces.append(Submit(request, session_id, [], [], [], [], True, [], [], None, [module]))
+    piece = Submit(request, session_id, [], [], [], [], False, [], [], env)
+    tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
+    size = 0
+    for record in records:
+        if size > PIECE_BYTES:
+            piece.more = True
+            pieces.append(piece)
+            piece = Submit(request, session_id, [], [], [], [], False, [], [])
+            tasks, objects, constants, keep = piece.tasks, piece.objects, piece.constants, piece.keep
+            size = 0
+        if isinstance(record, TaskRecord):
+            spec = record.spec
+            config = spec.config
+            tasks.append(spec)
+            size += _TASK_BYTES + (len(config.args) if type(config) is PyConfig else _config_bytes(config))
+            for output in record.outputs:
+                objects.append(output.spec)
+                size += _OBJECT_BYTES
+                if output.kept:
+                    keep.append(output.spec.id)
+        else:
+            objects.append(record.spec)
+            constant = constant_of(record)
+            constants.append(constant)
+            size += _OBJECT_BYTES + len(constant.data or b"")
+            if record.kept:
+                keep.append(record.spec.id)
+    pieces.append(piece)
+    if with_sites:
+        _add_sites(pieces, {record.spec.id: record.made for record in records if isinstance(record, TaskRecord)})
+    return pieces
+
+
+def _add_sites(pieces: list[Submit], made: dict[ID, Site]) -> None:
+    texts: dict[int, tuple[str, str]] = {}  # tasks of one loop share one site
+    for piece in pieces:
+        places: dict[tuple[str, str], int] = {}
+        for spec in piece.tasks:
+            site = made[spec.id]
+            text = texts.get(id(site))
+            if text is None:
+                text = texts[id(site)] = told(site)
+            piece.made.append(places.setdefault(text, len(places)))
+        piece.sites.extend(places)
+
+
+def constant_of(record: ObjectRecord) -> Constant:
+    """What a constant's value is in a message."""
+    value = record.value
+    assert value is not None
+    content_size = None if value.content_size == value.size else value.content_size
+    if value.name:
+        return Constant(
+            record.spec.id,
+            value.size,
+            None,
+            value.name,
+            value.checksum,
+            content_size=content_size,
+            passing=record.passing,
+        )
+    return Constant(record.spec.id, value.size, value.data, content_size=content_size, passing=record.passing)
+
+
+def _config_bytes(config: Any) -> int:
+    if config is None:
+        return 0
+    if type(config) is ExecuteConfig:
+        return sum(map(len, config.args)) + 40 * (len(config.inputs) + len(config.outputs))
+    return len(msgspec.msgpack.encode(config))

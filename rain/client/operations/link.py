@@ -1,0 +1,213 @@
+"""The one thread in which a client talks to its server.
+
+`Link` is all that the rest of the client needs; `ServerLink` is a link over a conversation, with a background thread
+that runs an asyncio loop. Tests put another `Link` in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from rain.common.errors import RainException
+from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
+from rain.common.protocol.messages import Goodbye, Hello, ServerToClient, Welcome
+from rain.host.descriptors import opened
+from rain.host.process import host_id
+from rain.net.auth import Credentials
+from rain.net.transport import converse
+
+_BACKLOG_WAIT_S = 0.005
+_TICK_S = 0.25
+_JOIN_S = 5.0
+
+
+class Link(Protocol):
+    """How a client reaches its server. All methods may be called in any thread."""
+
+    address: str
+    credentials: Credentials
+    welcome: Welcome
+
+    def send(self, messages: Iterable[Any]) -> None:
+        """Send these in order; returns at once."""
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine in the link's loop."""
+
+    def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run blocking work beside it."""
+
+    def close(self) -> None:
+        """Say goodbye and end; idempotent."""
+
+
+class Owner(Protocol):
+    """What a link tells of the server; in the link's thread."""
+
+    def arrived(self, messages: list[Any]) -> None:
+        """Messages from the server."""
+
+    def gone(self, reason: str) -> None:
+        """The server will not come back."""
+
+    def away(self) -> None:
+        """The connection to the server broke; it is dialled again."""
+
+    def back(self) -> None:
+        """Another connection carries on."""
+
+    def unsendable(self, message: Any, error: Exception) -> None:
+        """A message could not be encoded, and was not sent."""
+
+    def tick(self) -> None:
+        """Now and then."""
+
+
+class ServerLink:
+    """A link to the server at an address.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    credentials : Credentials
+    owner : Owner
+    timeout : float
+        Seconds for connecting.
+
+    Raises
+    ------
+    RainException
+        If the server cannot be reached or refuses.
+    """
+
+    def __init__(self, address: str, credentials: Credentials, owner: Owner, timeout: float) -> None:
+        self.address = address
+        self.credentials = credentials
+        self._owner = owner
+        self._outbox: deque[Any] = deque()
+        self._pump_due = False
+        self._closed = False
+        self._conversation: Any = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._loop = opened(asyncio.new_event_loop)
+        self._thread = threading.Thread(target=self._run, name="rain-client", daemon=True)
+        self._thread.start()
+        try:
+            self.call(self._open(timeout)).result()
+        except BaseException:
+            self._stop()
+            raise
+        conversation: Any = self._conversation
+        self.welcome: Welcome = conversation.peer
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    async def _open(self, timeout: float) -> None:
+        owner = self._owner
+        try:
+            async with asyncio.timeout(timeout):
+                self._conversation = await converse(
+                    self.address,
+                    self.credentials,
+                    Hello("client", "", host_id=host_id()),
+                    ServerToClient,
+                    owner.arrived,
+                    owner.gone,
+                    on_away=lambda reason: owner.away(),
+                    on_back=owner.back,
+                    deadlines=DEADLINES,
+                )
+        except TimeoutError:
+            raise RainException(f"the server at {self.address} did not answer within {timeout:g} s") from None
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        self._owner.tick()
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def send(self, messages: Iterable[Any]) -> None:
+        """Send these in order; returns at once."""
+        self._outbox.extend(messages)
+        if not self._pump_due:
+            self._pump_due = True
+            self._soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        outbox, conversation = self._outbox, self._conversation
+        while outbox:
+            if conversation.backlog_bytes > BACKLOG_BYTES_MAX and not conversation.ended:
+                self._pump_due = True
+                self._loop.call_later(_BACKLOG_WAIT_S, self._pump)
+                return
+            message = outbox.popleft()
+            try:
+                conversation.send(message)
+            except Exception as error:
+                self._owner.unsendable(message, error)
+
+    def _soon(self, work: Callable[[], Any]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(work)
+        except RuntimeError:  # closed meanwhile
+            pass
+
+    # -- other work -----------------------------------------------------------------------------
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run blocking work in a thread of the loop's pool."""
+
+        async def run() -> Any:
+            return await self._loop.run_in_executor(None, work)
+
+        return self.call(run())
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Say goodbye and end the thread; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.call(self._leave()).result(_JOIN_S)
+        except (RuntimeError, TimeoutError):
+            pass  # the loop has ended or is stuck: nothing is left to be told
+        self._stop()
+
+    async def _leave(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._pump()
+        self._conversation.send(Goodbye())
+        self._conversation.close("the client was closed")
+        await self._loop.shutdown_default_executor()
+
+    def _stop(self) -> None:
+        self._closed = True
+        self._soon(self._end)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_S)
+
+    def _end(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        # One more turn, for what was cancelled and for transports that close.
+        self._loop.call_soon(self._loop.call_soon, self._loop.stop)
