@@ -29,7 +29,6 @@ LONG = {
     "rain/client/session.py",
     "rain/client/task.py",
     "rain/executor",
-    "rain/governor/pools/foreign_executors.py",
     "rain/governor/shell.py",
     "rain/governor/store.py",
     "rain/objects/dirtree.py",

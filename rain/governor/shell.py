@@ -44,12 +44,14 @@ from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
+from rain.governor.core.records import PROGRAM, PY
 from rain.governor.damage import lose_damaged
 from rain.governor.fetch import fetch
 from rain.governor.host_load import Meter
 from rain.governor.pools.builtin_threads import Builtins
 from rain.governor.pools.foreign_executors import ForeignExecutors
-from rain.governor.pools.python_executors import Executors
+from rain.governor.pools.pool import PoolEvents, Pools
+from rain.governor.pools.python_executors import PythonExecutors
 from rain.governor.results import failed, failure
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
@@ -153,10 +155,10 @@ class Governor:
             do.EndSessionStore: lambda effect: self._store.drop_session(effect.session_id),
             do.StartExecutor: self._start_executor,
             do.RunOnExecutor: self._run_on_executor,
-            do.RecallFromExecutor: lambda effect: self._pool(effect).recall(effect.executor_id, effect.numbers),
-            do.InterruptExecutor: lambda effect: self._pool(effect).interrupt(effect.executor_id, effect.number),
-            do.KillExecutor: lambda effect: self._pool(effect).kill(effect.executor_id),
-            do.GiveModule: lambda effect: self._python.give(effect.executor_id, effect.found),
+            do.RecallFromExecutor: self._recall_from_executor,
+            do.InterruptExecutor: self._interrupt_executor,
+            do.KillExecutor: self._kill_executor,
+            do.GiveModule: self._give_module,
             do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: lambda effect: self._builtins.run(effect),
             do.CancelBuiltin: lambda effect: self._builtins.cancel(effect.number),
@@ -211,22 +213,16 @@ class Governor:
             self._store,
             on_ended=self._builtin_ended,
         )
-        self._python = Executors(
-            on_results=self._results,
-            on_recalled=self._recalled,
-            on_exited=self._exited,
-            on_module=lambda executor_id, name: self._step(ev.ModuleWanted(executor_id, name)),
-            work_dir=options.work_dir,
+        events = PoolEvents(
+            results=self._results,
+            recalled=lambda executor_id, numbers: self._step(ev.ExecutorRecalled(executor_id, numbers)),
+            exited=self._exited,
+            module_wanted=lambda executor_id, name: self._step(ev.ModuleWanted(executor_id, name)),
         )
-        self._python.warm()  # its interpreter starts while we connect
-        self._foreign = ForeignExecutors(
-            options.config.executors,
-            on_results=self._results,
-            on_recalled=self._recalled,
-            on_exited=self._exited,
-            work_dir=options.work_dir,
-        )
-        self._foreign_ids: set[int] = set()
+        python = PythonExecutors(events, options.work_dir)
+        python.warm()  # its interpreter starts while we connect
+        foreign = ForeignExecutors(options.config.executors, events, options.work_dir)
+        self._pools = Pools({PY: python, PROGRAM: python, **dict.fromkeys(options.config.executors, foreign)})
         self.resources = {"cpus": options.cpus, **options.config.resources}
         self._turns = Turns(
             GovernorCore(self.governor_id, self.resources, sorted(options.config.executors)),
@@ -327,9 +323,8 @@ class Governor:
             self._timer.cancel()
         for task in self._fetches.values():
             task.cancel()
-        if hasattr(self, "_python"):
-            await self._foreign.close()
-            await self._python.close()
+        if hasattr(self, "_pools"):
+            await self._pools.close()
         if hasattr(self, "_listener"):
             self._listener.close()
         if hasattr(self, "_builtins"):
@@ -387,10 +382,8 @@ class Governor:
         for task in self._fetches.values():
             task.cancel()
         self._builtins.cancel_all()
-        for pool in (self._python, self._foreign):
-            for executor_id in pool.seen():
-                pool.kill(executor_id)
-        while self._python.seen() or self._foreign.seen() or self._builtins.running or self._fetches:  # noqa: ASYNC110
+        self._pools.kill_all()
+        while self._pools.seen() or self._builtins.running or self._fetches:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
         self._store.clear()
         self._turns.renew()
@@ -404,12 +397,12 @@ class Governor:
 
     @guarded("_tick_failed")
     def _ticked(self) -> None:
-        for executor_id, number in (self._python.seen() | self._foreign.seen()).items():
+        for executor_id, number in self._pools.seen().items():
             if self._seen.get(executor_id) != number:
                 self._seen[executor_id] = number
                 self._step(ev.ExecutorSeen(executor_id, number))
         for executor_id, allowed in self._memory_max.items():
-            pool = self._foreign if executor_id in self._foreign_ids else self._python
+            pool = self._pools.of(executor_id)
             used = pool.memory(executor_id)
             if used > allowed:
                 if executor_id not in self._written:
@@ -421,8 +414,7 @@ class Governor:
             self._load_age_s = 0.0
             self._sender.send(Load({**self._turns.core.load(), **self._store.statistics(), **self._measured}))
             self._loop.run_in_executor(None, self._measure)
-            for pool in (self._python, self._foreign):
-                pool.oom_kills.look()
+            self._pools.note_oom_kills()
 
     def _tick_failed(self, error: Exception) -> None:
         """The next tick comes soon."""
@@ -478,7 +470,7 @@ class Governor:
 
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)
-        self._foreign.drop(effect.ids)
+        self._pools.drop(effect.ids)
 
     def _no_conversation(self, conversation: Conversation, hello: Hello) -> None:
         raise AssertionError("a governor's listener takes data connections only")
@@ -501,9 +493,6 @@ class Governor:
 
     # -- executors ------------------------------------------------------------------------------
 
-    def _pool(self, effect: Any) -> Executors | ForeignExecutors:
-        return self._foreign if effect.executor_id in self._foreign_ids else self._python
-
     def _start_executor(self, effect: do.StartExecutor) -> None:
         here = effect.session_env
         if here is not None and here.host_id != self._host_id:
@@ -524,26 +513,34 @@ class Governor:
             env=env,
             resources=effect.resources,
         )
-        if effect.kind in ("py", "program"):
-            python = here.python if here and effect.kind == "py" else None
-            self._python.start(effect.executor_id, setup, python)
-        else:
-            self._foreign_ids.add(effect.executor_id)
-            self._foreign.start(effect.executor_id, setup, effect.kind)
+        self._pools.start(effect.executor_id, effect.kind, setup, here)
         if effect.resources.get("mem"):
             self._memory_max[effect.executor_id] = effect.resources["mem"]
 
+    def _recall_from_executor(self, effect: do.RecallFromExecutor) -> None:
+        self._pools.of(effect.executor_id).recall(effect.executor_id, effect.numbers)
+
+    def _interrupt_executor(self, effect: do.InterruptExecutor) -> None:
+        self._pools.of(effect.executor_id).interrupt(effect.executor_id, effect.number)
+
+    def _kill_executor(self, effect: do.KillExecutor | do.RunOnExecutor) -> None:
+        self._pools.of(effect.executor_id).kill(effect.executor_id)
+
+    def _give_module(self, effect: do.GiveModule) -> None:
+        self._pools.of(effect.executor_id).give(effect.executor_id, effect.found)
+
     def _not_started(self, effect: do.StartExecutor, why: str) -> ev.AnyEvent | None:
-        pool = self._pool(effect)
+        pool = self._pools.of(effect.executor_id)
         if effect.executor_id in pool.seen():  # it is there all the same: its end is told when it is gone
             pool.kill(effect.executor_id)
             return None
+        self._pools.forget(effect.executor_id)
         return ev.ExecutorExited(effect.executor_id, f"could not be started: {why}")
 
     def _not_run(self, effect: do.RunOnExecutor, why: str) -> ev.AnyEvent:
         tasks = [item.assignment for item in effect.items]
         results = [failed(task.spec.id, task.attempt, why, self.governor_id) for task in tasks]
-        self._pool(effect).kill(effect.executor_id)  # it may lack functions that later tasks count on
+        self._kill_executor(effect)  # it may lack functions that later tasks count on
         return ev.ExecutorResults(effect.executor_id, results)
 
     def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
@@ -564,7 +561,7 @@ class Governor:
                     function,
                 )
             )
-        self._pool(effect).run(effect.executor_id, tasks)
+        self._pools.of(effect.executor_id).run(effect.executor_id, tasks)
 
     def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
         held = self._store.get(known.spec.id)
@@ -607,27 +604,22 @@ class Governor:
             self._lose_damaged(result.damage)
         self._step(ev.BuiltinEnded(number, self._adopt(result)))
 
-    def _recalled(self, executor_id: int, numbers: list[int]) -> None:
-        self._step(ev.ExecutorRecalled(executor_id, numbers))
-
     def _read_outputs(self, effect: do.ReadOutputs) -> None:
         found = []
         for item in effect.items:
             had = item.had
-            streams = self._pool(item).read(item.executor_id, item.number, (had.stdout, had.stderr))
+            streams = self._pools.of(item.executor_id).read(item.executor_id, item.number, (had.stdout, had.stderr))
             if streams is not None:
                 (stdout, out), (stderr, err) = streams
                 found.append(TaskOutput(item.id, item.attempt, stdout, stderr, out, err, True))
         self._turns.step_later(ev.OutputsRead(effect.request, found))
 
-    def _exited(
-        self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
-    ) -> None:
-        self._memory_max.pop(executor_id, None)
-        self._written.pop(executor_id, None)
-        self._seen.pop(executor_id, None)
-        self._step(ev.ExecutorExited(executor_id, reason, number, stdout, stderr, written))
-        self._foreign_ids.discard(executor_id)
+    def _exited(self, event: ev.ExecutorExited) -> None:
+        self._memory_max.pop(event.executor_id, None)
+        self._written.pop(event.executor_id, None)
+        self._seen.pop(event.executor_id, None)
+        self._step(event)
+        self._pools.forget(event.executor_id)
 
 
 def _no_peer(hello: Hello) -> Any:

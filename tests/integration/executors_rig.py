@@ -1,4 +1,4 @@
-"""Drives `rain.governor.pools.python_executors.Executors` with real processes, without a governor."""
+"""Drives `rain.governor.pools.python_executors.PythonExecutors` with real processes, without a governor."""
 
 from __future__ import annotations
 
@@ -13,10 +13,21 @@ from typing import Any
 from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, Results, TaskResult
+from rain.common.protocol.messages import (
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    ModuleFound,
+    Results,
+    SessionEnv,
+    TaskResult,
+)
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
 from rain.common.task_configs import PYTHON, FunctionPayload, PyConfig, encode_function
-from rain.governor.pools.python_executors import Executors
+from rain.governor.core.events import ExecutorExited
+from rain.governor.core.records import PY
+from rain.governor.pools.pool import PoolEvents
+from rain.governor.pools.python_executors import PythonExecutors
 from rain.objects.content_types.codecs import decode_value, encode_value
 from rain.objects.pickling.placeholders import placeholder
 from tests.support.waiting import Changes, until_async
@@ -46,9 +57,8 @@ class Rig:
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
         self._changes = Changes()
-        self.executors = Executors(
-            on_results=self._on_results, on_recalled=self._on_recalled, on_exited=self._on_exited, work_dir=str(folder)
-        )
+        events = PoolEvents(self._on_results, self._on_recalled, self._on_exited, self._on_module_wanted)
+        self.executors = PythonExecutors(events, str(folder))
         self._numbers: dict[int, int] = {}
         self._sent: dict[int, set[ID]] = {}
         self._functions: dict[bytes, ID] = {}
@@ -64,11 +74,12 @@ class Rig:
         self.recalled.append((executor_id, numbers))
         self._changes.tell()
 
-    def _on_exited(
-        self, executor_id: int, reason: str, number: int, stdout: bytes, stderr: bytes, written: tuple[int, int]
-    ) -> None:
-        self.exited[executor_id] = (reason, number, stdout, stderr)
+    def _on_exited(self, event: ExecutorExited) -> None:
+        self.exited[event.executor_id] = (event.reason, event.number, event.stdout, event.stderr)
         self._changes.tell()
+
+    def _on_module_wanted(self, executor_id: int, name: str) -> None:
+        self.executors.give(executor_id, ModuleFound(0, name))
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         """Wait until something told makes `condition` true; its value."""
@@ -88,7 +99,8 @@ class Rig:
             "env": {},
             "resources": {"cpus": 1.0},
         }
-        self.executors.start(executor_id, ExecutorSetup(**(values | changes)), python)
+        here = None if python is None else SessionEnv("here", python, "3", [], "/")
+        self.executors.start(executor_id, PY, ExecutorSetup(**(values | changes)), here)
         return executor_id
 
     def task(

@@ -243,7 +243,7 @@ class Cluster:
             "sessions": len(graph.sessions),
             "clients": len(graph.clients),
             "builtins": governor._builtins.running,
-            "processes": len(governor._python.seen()) + len(governor._foreign.seen()),
+            "processes": len(governor._pools.seen()),
         }
 
 
@@ -344,12 +344,11 @@ NOT_GUARDED = {
         "self._bring(effect.data)": "catches everything itself: a fetch is always answered",
     },
     "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},
-    "rain.governor.pools.python_executors": {"_removed": "catches everything itself"},
-    "rain.governor.pools.foreign_executors": {
-        "take_outputs": "its error is the task's, in `_on_taken`",
-        "remove_tree": "awaited by `close`; what is left goes with the governor's folder",
+    "rain.governor.pools.process_pool": {
+        "_removed": "catches everything itself",
         "self._removals.discard": "of a set",
     },
+    "rain.governor.pools.foreign_executors": {"take_outputs": "its error is the task's, in `_on_taken`"},
     "rain.governor.store": {"callback": "methods of `Governor`, which step the core"},
     "rain.net.conversation": {
         "link.abort": "of a transport",
@@ -416,17 +415,14 @@ IN_THREADS = ("_measure", "_sweep_constants")
 
 ALWAYS = [
     "rain.governor.pools.builtin_threads.Builtins._ended",
+    "rain.governor.pools.executor_listener.ExecutorListener._accept",
+    "rain.governor.pools.executor_socket.ExecutorSocket._readable",
+    "rain.governor.pools.executor_socket.ExecutorSocket._writable",
     "rain.governor.pools.foreign_executors.ForeignExecutors._bury_if_gone",
-    "rain.governor.pools.foreign_executors.ForeignExecutors._end",
     "rain.governor.pools.foreign_executors.ForeignExecutors._next",
-    "rain.governor.pools.foreign_executors.ForeignExecutors._on_connection",
     "rain.governor.pools.foreign_executors.ForeignExecutors._on_exit",
-    "rain.governor.pools.foreign_executors.ForeignExecutors._on_readable",
     "rain.governor.pools.foreign_executors.ForeignExecutors._on_taken",
-    "rain.governor.pools.foreign_executors.ForeignExecutors._on_writable",
-    "rain.governor.pools.python_executors.Executors._on_zygote",
-    "rain.governor.pools.python_executors.Executors._readable",
-    "rain.governor.pools.python_executors.Executors._writable",
+    "rain.governor.pools.python_executors.PythonExecutors._on_zygote",
     "rain.governor.turns.Turns._end",
     "rain.governor.pools.zygotes.Zygote._readable",
     "rain.governor.pools.zygotes.Zygote._writable",
@@ -447,9 +443,17 @@ def a_task() -> ExecutorTask:
     return ExecutorTask(1, 1, TaskSpec(ID(99, 1), "py/"), [], [])
 
 
+def python(cluster: Cluster) -> Any:
+    return cluster.governor._pools._by_kind["py"]
+
+
+def foreign(cluster: Cluster) -> Any:
+    return cluster.governor._pools._by_kind["foreign"]
+
+
 def late(cluster: Cluster) -> None:
     """An executor is too slow to register."""
-    pool = cluster.governor._foreign
+    pool = foreign(cluster)
     for executor in list(pool._executors.values()):
         pool._on_late(executor)
 
@@ -469,27 +473,26 @@ def clog(cluster: Cluster) -> None:
 SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.governor.pools.foreign_executors.ForeignExecutors._fail": late,
     "rain.governor.pools.foreign_executors.ForeignExecutors._on_late": late,
-    "rain.governor.pools.foreign_executors.ForeignExecutors._trim": lambda c: c.loop.call_soon(
-        c.governor._foreign._trim
-    ),
-    "rain.governor.pools.python_executors.Executors._deaf": lambda c: [
-        c.loop.call_soon(c.governor._python._deaf, executor)
-        for executor in list(c.governor._python._executors.values())[:1]
+    "rain.governor.pools.foreign_executors.ForeignExecutors._lives_on": lambda c: [
+        c.loop.call_soon(foreign(c)._lives_on, executor) for executor in foreign(c)._executors.values()
+    ],
+    "rain.governor.pools.foreign_executors.ForeignExecutors._trim": lambda c: c.loop.call_soon(foreign(c)._trim),
+    "rain.governor.pools.python_executors.PythonExecutors._deaf": lambda c: [
+        c.loop.call_soon(python(c)._deaf, executor) for executor in list(python(c)._executors.values())[:1]
     ],
     "rain.server.shell.Server._sweep_constants": lambda c: None,
     "rain.governor.pools.foreign_executors.ForeignExecutors._recalled": lambda c: [
-        c.loop.call_soon(c.governor._foreign._recalled, executor, [])
-        for executor in c.governor._foreign._executors.values()
+        c.loop.call_soon(foreign(c)._recalled, executor, []) for executor in foreign(c)._executors.values()
     ],
-    "rain.governor.pools.python_executors.Executors._on_zygote_gone": lambda c: [
-        zygote._process.kill() for zygote in c.governor._python._zygotes.values()
+    "rain.governor.pools.python_executors.PythonExecutors._on_zygote_gone": lambda c: [
+        zygote._process.kill() for zygote in python(c)._zygotes.values()
     ],
-    "rain.governor.pools.python_executors.Executors._start_failed": lambda c: c.loop.call_soon(
-        c.governor._python._start_failed, 999, "could not be started"
+    "rain.governor.pools.python_executors.PythonExecutors._start_failed": lambda c: c.loop.call_soon(
+        python(c)._start_failed, 999, "could not be started"
     ),
-    "rain.governor.pools.python_executors.Executors._unsent": lambda c: [
-        c.loop.call_soon(c.governor._python._unsent, executor, a_task(), Planted("too large"))
-        for executor in list(c.governor._python._executors.values())[:1]
+    "rain.governor.pools.python_executors.PythonExecutors._unsent": lambda c: [
+        c.loop.call_soon(python(c)._unsent, executor, a_task(), Planted("too large"))
+        for executor in list(python(c)._executors.values())[:1]
     ],
     "rain.governor.shell.Governor._ticked": lambda c: None,
     "rain.server.shell.Server._ticked": lambda c: None,
@@ -509,6 +512,10 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
 """What leads to a callback that a usual work does not meet."""
 
 
+def is_foreign(name: str) -> bool:
+    return "foreign_executors" in name or "pools.executor_" in name
+
+
 def test_all_callbacks_are_tried() -> None:
     list(modules())
     assert set(ALWAYS) | set(SELDOM) == set(guarded.GUARDED)
@@ -526,7 +533,7 @@ def test_work_without_errors(cluster: Cluster) -> None:
 @pytest.mark.parametrize("name", ALWAYS)
 def test_an_error_in_a_callback(cluster: Cluster, name: str) -> None:
     cluster.plant(name)
-    said = cluster.work(foreign_too="foreign_executors" in name)
+    said = cluster.work(foreign_too=is_foreign(name))
     cluster.do(until_async(lambda: cluster.raised))  # some callbacks follow the client's departure
     cluster.check()
     for text in said:
@@ -542,7 +549,7 @@ def test_an_error_in_a_callback_that_is_seldom_called(cluster: Cluster, name: st
         client.wait_for_governors(1, timeout=GUARD_S)
         for round_ in range(2):
             tasks = [square(round_)]
-            if "foreign_executors" in name:
+            if is_foreign(name):
                 tasks.append(Task(task_type="foreign/make", outputs=[Output("made")]))
             session.submit()
             for task in tasks:

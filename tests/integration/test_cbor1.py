@@ -36,13 +36,16 @@ from rain.common.protocol.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
+from rain.governor.core.events import ExecutorExited
 from rain.governor.pools import foreign_executors
-from rain.governor.pools.cbor1 import calls, frames, locations, results
+from rain.governor.pools.cbor1 import call, calls, frames, locations, results
 from rain.governor.pools.cbor1_outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
+from rain.governor.pools.foreign_states import ForeignState
+from rain.governor.pools.pool import PoolEvents
 from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.files import local_file
-from tests.support.waiting import GUARD_S, Changes
+from tests.support.waiting import GUARD_S, Changes, until_async
 
 FOLDER = pathlib.Path(__file__).parent.parent / "cbor1_executor"
 BIG = bytes(range(256)) * (CBOR_MEMORY_BYTES_MAX // 256 + 1)
@@ -360,14 +363,10 @@ class Rig:
         self.executors = self.make()
 
     def make(self, **options: Any) -> ForeignExecutors:
-        return ForeignExecutors(
-            self.commands,
-            on_results=self._on_results,
-            on_recalled=lambda *news: self._tell(self.recalled.append, news),
-            on_exited=self._on_exited,
-            work_dir=str(self.folder),
-            **options,
+        events = PoolEvents(
+            self._on_results, lambda *news: self._tell(self.recalled.append, news), self._on_exited, lambda *_: None
         )
+        return ForeignExecutors(self.commands, events, str(self.folder), **options)
 
     def _on_results(self, executor_id: int, message: Results) -> None:
         assert executor_id not in self.exited
@@ -376,9 +375,9 @@ class Rig:
             self.results[result.id] = result
         self._changes.tell()
 
-    def _on_exited(self, executor_id: int, *news: Any) -> None:
-        assert executor_id not in self.exited
-        self.exited[executor_id] = news[:4]
+    def _on_exited(self, event: ExecutorExited) -> None:
+        assert event.executor_id not in self.exited
+        self.exited[event.executor_id] = (event.reason, event.number, event.stdout, event.stderr)
         self._changes.tell()
 
     def _tell(self, take: Callable[[Any], None], news: Any) -> None:
@@ -394,7 +393,7 @@ class Rig:
             executor_id, 1, "host:1", f"{folder}/executor-{executor_id}", f"{folder}/incoming", f"{folder}/spill",
             64 * MIB, None, None, env, {"cpus": 2.0},
         )  # fmt: skip
-        self.executors.start(executor_id, setup, kind)
+        self.executors.start(executor_id, kind, setup)
         return setup
 
     def input(self, data: bytes | None, *, stored: bool | None = None) -> ExecutorInput:
@@ -449,6 +448,10 @@ class Rig:
         assert result.outputs == []
         assert os.listdir(self.folder / "incoming") == os.listdir(self.folder / "spill") == []
         return result.error.message
+
+    async def until_state(self, executor_id: int, state: ForeignState) -> None:
+        """Wait for what no event tells."""
+        await until_async(lambda: self.executors._executors[executor_id].state is state)
 
     async def gone(self, executor_id: int = 1) -> tuple[str, int, bytes, bytes]:
         return await self.until(lambda: self.exited.get(executor_id))
@@ -547,7 +550,7 @@ async def test_inputs_of_all_sizes(rig: Rig) -> None:
 
 @with_rig
 async def test_inputs_beyond_what_a_call_takes_along(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign_executors, "CBOR_CALL_BYTES_MAX", 10)
+    monkeypatch.setattr(call, "CBOR_CALL_BYTES_MAX", 10)
     setup = rig.start()
     lent = pathlib.Path(setup.work_dir) / "inputs"
     for data in (b"few", b"more than ten", b"y" * (INLINE_BYTES_MAX + 1), b"few"):
@@ -744,6 +747,39 @@ async def test_death_while_idle(rig: Rig) -> None:
     reason, number, _, _ = await rig.gone()
     assert reason.startswith("was killed by signal SIGTERM")
     assert number == 0
+
+
+PLAY = """
+import os, signal, socket, struct, sys, cbor2
+line = socket.socket(socket.AF_UNIX)
+line.connect(os.environ["RAIN_EXECUTOR_SOCKET"])
+if sys.argv[1] != "silent":
+    item = cbor2.dumps(["register", {"protocol": "cbor-1", "executor_type": sys.argv[1]}])
+    line.sendall(struct.pack("<I", len(item)) + item)
+if sys.argv[1] != "parent":
+    line.close()
+elif os.fork():
+    os._exit(6)
+signal.pause()
+"""
+
+
+@with_rig
+async def test_exit_while_a_child_holds_the_connection(rig: Rig) -> None:
+    rig.commands["parent"] = [sys.executable, "-c", PLAY, "parent"]
+    rig.start(1, "parent")
+    assert (await rig.gone())[0].startswith("exited with status 6")
+
+
+@pytest.mark.parametrize("kind", ["silent", "registered"])
+@with_rig
+async def test_kill_of_one_that_closed_its_connection(rig: Rig, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(foreign_executors, "_EXIT_GRACE_S", GUARD_S)
+    rig.commands[kind] = [sys.executable, "-c", PLAY, kind]
+    rig.start(1, kind)
+    await rig.until_state(1, ForeignState.CLOSED)
+    rig.executors.kill(1)
+    assert (await rig.gone())[0].startswith("was killed by signal SIGKILL")
 
 
 @with_rig
