@@ -19,7 +19,8 @@ import numpy as np
 
 from rain.common.spec import ObjectInfo
 from rain.objects.content_types.codecs import encode_to_file
-from rain.objects.data_instance import DataInstance, FileSource
+from rain.objects.data_instance import DataInstance
+from rain.objects.readers import FileReader
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
         written: Any = encode_to_file(np.ones(options.mib << 17), "pickle", path, 0)
 
         def load(writable: bool) -> Any:
-            blob = DataInstance(FileSource(written.file), None, ObjectInfo(written.file.size, content_type="pickle"))
+            blob = DataInstance(FileReader(written.file), None, ObjectInfo(written.file.size, content_type="pickle"))
             return blob.load(writable=writable)
 
         parts: dict[str, Callable[[], Any]] = {

@@ -31,8 +31,6 @@ LONG = {
     "rain/executor",
     "rain/governor/shell.py",
     "rain/governor/store.py",
-    "rain/objects/dirtree.py",
-    "rain/objects/dirtree.py walk",
     "rain/server/records.py",
 }
 """Modules, functions and folders that may be longer."""

@@ -17,9 +17,10 @@ from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
 from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
-from rain.objects.data_instance import BytesSource, DataInstance
+from rain.objects.data_instance import DataInstance
 from rain.objects.files import local_file
 from rain.objects.held import Held
+from rain.objects.readers import BytesReader
 
 _SHOWN_CHARS_MAX = 2000
 
@@ -141,7 +142,7 @@ def _say(text: str) -> None:
 
 
 def _value(data: bytes, kind: str | None) -> str:
-    instance = DataInstance(BytesSource(data), None, ObjectInfo(size=len(data), content_type=kind))
+    instance = DataInstance(BytesReader(data), None, ObjectInfo(size=len(data), content_type=kind))
     value: Any = data if kind is None else instance.load()
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]} …"

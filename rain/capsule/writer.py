@@ -163,11 +163,12 @@ class _Writer:
         return made
 
     def _instance(self, data: ObjectData) -> DataInstance:
-        from rain.objects.data_instance import DataInstance, source_of
+        from rain.objects.data_instance import DataInstance
+        from rain.objects.readers import open_nearest
 
         handle = handle_of(self._session, inside(self._session).mirror.records[data.spec.id.id])
-        source = source_of(data, host_of(self._session), lambda: RemoteObject(data, handle).source())
-        return DataInstance(source, data.spec, data.info)
+        reader = open_nearest(data, host_of(self._session), lambda: RemoteObject(data, handle).reader())
+        return DataInstance(reader, data.spec, data.info)
 
     def _python(self, folder: str, inputs: list[CapsuleInput]) -> str:
         """The function, its source, the user's modules; gives the arguments as text."""

@@ -28,11 +28,12 @@ from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
 from rain.objects import memory
 from rain.objects.content_types.registry import merge_content_types
-from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource, Source, TarSource
+from rain.objects.data_instance import DataInstance
 from rain.objects.dirtree import file_identities
 from rain.objects.files import local_file
 from rain.objects.lent_inputs import damaged, spoil
 from rain.objects.pickling.placeholders import resolving
+from rain.objects.readers import FileReader, ObjectReader, TreeReader, reader_of
 
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""
@@ -91,7 +92,7 @@ class _Inputs:
                 self._read_only.protect(os.path.dirname(value.path))
                 if value.spec.data_type == "dir" and not self._read_only.guards(value.path):
                     self._inside[id] = value.path, file_identities(value.path)
-            instance = DataInstance(_source(value), self._spec(value), value.info)
+            instance = DataInstance(_reader(value), self._spec(value), value.info)
             self._values[id] = _loaded(instance, id not in self._not_writable) if loaded else instance
         return self._values[id]
 
@@ -364,11 +365,10 @@ def _loaded(instance: DataInstance, writable: bool) -> Any:
         raise RainException(f"an input of the task cannot be loaded: {error}") from error
 
 
-def _source(value: ExecutorInput) -> Source:
+def _reader(value: ExecutorInput) -> ObjectReader:
     is_dir = value.spec.data_type == "dir"
     if isinstance(value.location, Inline):
-        data = value.location.data
-        return TarSource(data, value.info.size) if is_dir else BytesSource(data)
+        return reader_of(value.location, is_dir, value.info.size)
     name, id, path = value.label or value.spec.label, value.spec.id, value.path
 
     def moved() -> LocalFile | None:
@@ -378,11 +378,11 @@ def _source(value: ExecutorInput) -> Source:
         except OSError:
             return None
 
-    def look() -> Source:
+    def look() -> ObjectReader:
         if path is not None:
             try:
                 real = os.path.realpath(path)
-                return DirectorySource(real, look) if is_dir else FileSource(real, look, moved)
+                return TreeReader(real, look) if is_dir else FileReader(real, look, moved)
             except OSError:
                 pass
         raise RainException(

@@ -111,9 +111,9 @@ class Returned:
         if value is None:
             return None
         if isinstance(value, DataInstance):
-            if value.source.is_dir:
+            if value.reader.is_dir:
                 return None
-            info = ObjectInfo(size=value.source.size, content_type=value.content_type)
+            info = ObjectInfo(size=value.reader.size, content_type=value.content_type)
             return OutputResult(spec.id, info, self._location_of(value))
         for content_type in _KEPT_AS:
             try:
@@ -224,20 +224,20 @@ class Returned:
         user = value.info.user
         if user:
             check_user(user, f"info.user of what {self._name} returned")
-        info = ObjectInfo(size=value.source.size, content_type=dynamic, user=dict(user) if user else {})
+        info = ObjectInfo(size=value.reader.size, content_type=dynamic, user=dict(user) if user else {})
         if value.spec is not None and value.spec.id in self._inputs:
             return OutputResult(spec.id, info, SameAs(value.spec.id))
         return OutputResult(spec.id, info, self._location_of(value))
 
     def _location_of(self, value: DataInstance) -> Stored:
-        source = value.source
-        if isinstance(source, StagedFile) and self._staging.is_own(source):
-            return self._staging.give_file(source)
-        if isinstance(source, StagedDirectory) and self._staging.is_own(source):
-            return self._staging.give_directory(source)
-        if source.is_dir:
+        reader = value.reader
+        if isinstance(reader, StagedFile) and self._staging.is_own(reader):
+            return self._staging.give_file(reader)
+        if isinstance(reader, StagedDirectory) and self._staging.is_own(reader):
+            return self._staging.give_directory(reader)
+        if reader.is_dir:
             return self._staging.copy_directory(value)
-        stored = self._staging.store_bytes(source.buffer())
+        stored = self._staging.store_bytes(reader.buffer())
         self._staging.give(stored)
         return stored
 

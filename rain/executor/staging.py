@@ -13,11 +13,12 @@ from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectInfo
 from rain.objects import dirtree
 from rain.objects.content_types import codecs
-from rain.objects.data_instance import BytesSource, DataInstance, DirectorySource, FileSource
+from rain.objects.data_instance import DataInstance
 from rain.objects.files import checksum_fd, inline, local_file
+from rain.objects.readers import BytesReader, FileReader, TreeReader
 
 
-class StagedFile(FileSource):
+class StagedFile(FileReader):
     """A file of the running task that can be given to the store as it is."""
 
     __slots__ = ("ref",)
@@ -27,7 +28,7 @@ class StagedFile(FileSource):
         self.ref = file
 
 
-class StagedDirectory(DirectorySource):
+class StagedDirectory(TreeReader):
     """A directory of the running task that can be given to the store as it is."""
 
     __slots__ = ("ref",)
@@ -83,8 +84,8 @@ class Staging:
 
     def instance(self, stored: Stored, content_type: str | None) -> DataInstance:
         """What `store` gave, as a value that the task can return."""
-        source = BytesSource(stored.data) if isinstance(stored, Inline) else StagedFile(stored)
-        return DataInstance(source, None, ObjectInfo(size=stored.size, content_type=content_type))
+        reader = BytesReader(stored.data) if isinstance(stored, Inline) else StagedFile(stored)
+        return DataInstance(reader, None, ObjectInfo(size=stored.size, content_type=content_type))
 
     def move_file(self, path: str, content_type: str | None, lent: Sequence[str] = ()) -> DataInstance:
         """The file at the relative `path` as a value; it is gone from there.
@@ -115,8 +116,8 @@ class Staging:
         if shared:
             os.unlink(path)
         self._made[target] = False
-        source = StagedFile(local_file(target))
-        return DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
+        reader = StagedFile(local_file(target))
+        return DataInstance(reader, None, ObjectInfo(size=reader.size, content_type=content_type))
 
     def move_directory(self, path: str, lent: Sequence[str] = ()) -> DataInstance:
         """The directory at the relative `path` as a value; it is gone from there.
@@ -147,14 +148,14 @@ class Staging:
         target = self._bring(seen, lambda target: dirtree.move(seen, target))
         os.chmod(target, 0o755)
         self._made[target] = False
-        source = StagedDirectory(local_file(target, size))
-        return DataInstance(source, None, ObjectInfo(size=size, content_type=None))
+        reader = StagedDirectory(local_file(target, size))
+        return DataInstance(reader, None, ObjectInfo(size=size, content_type=None))
 
-    def give_file(self, source: StagedFile) -> Stored:
+    def give_file(self, reader: StagedFile) -> Stored:
         """A staged file for an output: its bytes if they are few, else a file."""
-        file = source.ref
+        file = reader.ref
         if file.size <= self._inline_max():
-            data = source.read()
+            data = reader.read()
             self._inline_left -= len(data)
             return inline(data)
         if file.checksum is None:
@@ -179,14 +180,14 @@ class Staging:
     def copy_directory(self, value: DataInstance) -> LocalFile:
         """A directory that another task made, as a new one for an output."""
         target, _ = self._paths()
-        value.source.save(target)
+        value.reader.save(target)
         size = dirtree.own_tree(target)
         self._made[target] = True
         return local_file(target, size)
 
-    def give_directory(self, source: StagedDirectory) -> LocalFile:
+    def give_directory(self, reader: StagedDirectory) -> LocalFile:
         """A staged directory for an output."""
-        file = source.ref
+        file = reader.ref
         if self._made.get(file.path):
             path, _ = self._paths(file.path)
             dirtree.copy_tree(file.path, path)
@@ -195,9 +196,9 @@ class Staging:
         self._made[file.path] = True
         return file
 
-    def is_own(self, source: object) -> bool:
-        """Whether `source` was staged by this task (not by one before it)."""
-        return isinstance(source, StagedFile | StagedDirectory) and source.ref.path in self._made
+    def is_own(self, reader: object) -> bool:
+        """Whether `reader` was staged by this task (not by one before it)."""
+        return isinstance(reader, StagedFile | StagedDirectory) and reader.ref.path in self._made
 
     def take_back(self) -> None:
         """Nothing became an output after all: what is not given once more will be discarded."""

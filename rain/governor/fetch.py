@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 import msgspec
 
 from rain.common.errors import RainException, ResourceError
-from rain.common.limits import CHUNK_BYTES
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
@@ -19,6 +19,7 @@ from rain.objects import archive
 from rain.objects.dirtree import copy_tree, remove_any
 from rain.objects.files import copy_checked, local_file
 from rain.objects.held import Held
+from rain.objects.readers import FileReader, NoReplica, try_replicas
 
 log = logging.getLogger("rain.governor.fetch")
 
@@ -32,7 +33,7 @@ async def fetch(
     """Bring an object into `store`.
 
     A file on the same host is linked (copied, if it is on another file system), else the object is streamed from one
-    place after the other until one has it whole.
+    replica after the other until one has it whole.
 
     Parameters
     ----------
@@ -47,36 +48,24 @@ async def fetch(
     RainException
         If none of the places has it; the text names them all. `ResourceError` if there is no space for it.
     """
-    id = data.spec.id
     if data.data is not None:
         return await in_thread(_put, store, data)
-    trouble: list[str] = []
-    for place in data.places:
-        if place.host_id == host_id and place.file is not None:
+
+    async def share(file: LocalFile) -> Held:
+        return await in_thread(_share, store, data, file)
+
+    async def stream(address: str) -> Held:
+        with closing(await open_data(address)) as connection:
             try:
-                return await in_thread(_share, store, data, place.file)
-            except ResourceError:
-                raise
+                return await _stream(store, data, connection)
             except (RainException, OSError) as error:
-                trouble.append(f"{place.address} on this host: {error}")
-    for place in data.places:
-        try:
-            connection = await open_data(place.address)
-        except (RainException, OSError) as error:
-            trouble.append(str(error))
-            continue
-        try:
-            return await _stream(store, data, connection)
-        except ResourceError:
-            raise
-        except (RainException, OSError) as error:
-            log.warning("object %s could not be fetched from %s: %s", id, place.address, error)
-            trouble.append(f"{place.address}: {error}")
-        finally:
-            connection.close()
-    raise RainException(
-        f"object {id} could not be fetched from any of its places: {'; '.join(trouble) or 'there is none'}"
-    )
+                log.warning("object %s could not be fetched from %s: %s", data.spec.id, address, error)
+                raise
+
+    try:
+        return await try_replicas(data.places, stream, here=share, host_id=host_id, final=(ResourceError,))
+    except NoReplica as error:
+        raise RainException(f"object {data.spec.id} could not be fetched from any of its places: {error}") from None
 
 
 def _is_dir(data: ObjectData) -> bool:
@@ -99,7 +88,7 @@ def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
     path = store.new_path(file.size)
     try:
         if packed:
-            size = archive.unpack(_pieces(file), path)
+            size = archive.unpack(FileReader(file).pieces(), path)
             return store.take(id, local_file(path, size))
         if _is_dir(data):
             return store.take(id, local_file(path, copy_tree(file.path, path)))
@@ -110,12 +99,6 @@ def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
     except BaseException:
         remove_any(path)
         raise
-
-
-def _pieces(file: LocalFile):  # type: ignore[no-untyped-def]
-    with open(file.path, "rb", buffering=0) as source:
-        while piece := source.read(CHUNK_BYTES):
-            yield piece
 
 
 async def _stream(store: Store, data: ObjectData, connection: DataConnection) -> Held:

@@ -1,4 +1,4 @@
-"""`DataInstance`: the value of one finished data object, wherever its bytes are (see `rain.objects.sources`)."""
+"""`DataInstance`: the value of one finished data object, wherever its bytes are (see `rain.objects.readers`)."""
 
 from __future__ import annotations
 
@@ -14,31 +14,11 @@ from rain.objects import dirtree, memory
 from rain.objects.content_types import codecs
 from rain.objects.content_types.text import text_encoding
 from rain.objects.files import no_room
-from rain.objects.sources import (
-    BytesSource,
-    DirectorySource,
-    FileSource,
-    ReceivedSource,
-    RemoteSource,
-    Source,
-    TarSource,
-    source_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "BytesSource",
-    "DataInstance",
-    "DirectorySource",
-    "FileSource",
-    "ReceivedSource",
-    "RemoteSource",
-    "Source",
-    "TarSource",
-    "source_of",
-]
+    from rain.objects.readers import ObjectReader
 
 
 class DataInstance:
@@ -49,31 +29,32 @@ class DataInstance:
 
     Parameters
     ----------
-    source : Source
+    reader : ObjectReader
+        Reads its bytes.
     spec : ObjectSpec or None
         None for what was made by the running task and is not an output yet.
     info : ObjectInfo, optional
 
     Examples
     --------
-    >>> instance = DataInstance(BytesSource(b'[1, 2]'), None, ObjectInfo(content_type="json"))
+    >>> instance = DataInstance(BytesReader(b'[1, 2]'), None, ObjectInfo(content_type="json"))
     >>> instance.load(), instance.size, instance.content_type
     ([1, 2], 6, 'json')
     """
 
-    __slots__ = ("__weakref__", "_cache", "_lock", "info", "source", "spec")
+    __slots__ = ("__weakref__", "_cache", "_lock", "info", "reader", "spec")
 
-    def __init__(self, source: Source, spec: ObjectSpec | None, info: ObjectInfo | None = None) -> None:
-        self.source = source
+    def __init__(self, reader: ObjectReader, spec: ObjectSpec | None, info: ObjectInfo | None = None) -> None:
+        self.reader = reader
         self.spec = spec
-        self.info = info if info is not None else ObjectInfo(size=source.size)
+        self.info = info if info is not None else ObjectInfo(size=reader.size)
         self._cache: dict[bool, Any] | None = None
         self._lock = threading.Lock()
 
     @property
     def data_type(self) -> DataType:
         """`DataType.BLOB` or `DataType.DIRECTORY`."""
-        return DataType.DIRECTORY if self.source.is_dir else DataType.BLOB
+        return DataType.DIRECTORY if self.reader.is_dir else DataType.BLOB
 
     @property
     def content_type(self) -> str | None:
@@ -83,7 +64,7 @@ class DataInstance:
     @property
     def size(self) -> int:
         """Bytes; of a directory the sum of its files."""
-        return self.source.size if self.info.size is None else self.info.size
+        return self.reader.size if self.info.size is None else self.info.size
 
     def get_bytes(self) -> bytes:
         """All bytes; of a directory a tar archive.
@@ -93,7 +74,7 @@ class DataInstance:
         RainException
             If the data cannot be had any more.
         """
-        return self.source.read()
+        return self.reader.read()
 
     def get_str(self) -> str:
         """All bytes as text, decoded as the content type ``text-<ENCODING>`` says, else as UTF-8.
@@ -103,11 +84,11 @@ class DataInstance:
         RainException
             If it is a directory, or the bytes are not text in this encoding.
         """
-        if self.source.is_dir:
+        if self.reader.is_dir:
             raise RainException(f"{self!r} is a directory, not text")
         encoding = text_encoding(self.content_type)
         try:
-            return str(self.source.buffer(), encoding)
+            return str(self.reader.buffer(), encoding)
         except UnicodeDecodeError as error:
             raise RainException(f"{self!r} is not text in {encoding}: {error}") from None
 
@@ -148,9 +129,9 @@ class DataInstance:
                 f"{self!r} has no content type, so load() does not know how to decode it; use get_bytes(), or give a "
                 "content type where the object is made"
             )
-        if self.source.is_dir:
+        if self.reader.is_dir:
             raise RainException(f"{self!r} is a directory and cannot be loaded; use write(path) or link(path)")
-        data = self.source.buffer(writable)
+        data = self.reader.buffer(writable)
         if not writable:
             memory.why_read_only = "they were loaded with writable=False"
         return codecs.decode_value(data, self.content_type)
@@ -164,7 +145,7 @@ class DataInstance:
         RainException
             If the path is taken, the disk is full or the data cannot be had any more.
         """
-        self._place(os.fspath(path), self.source.save)
+        self._place(os.fspath(path), self.reader.save)
 
     def link(self, path: str | os.PathLike[str]) -> None:
         """Make the data appear, read-only, at the new path `path`: without a copy where this host holds them.
@@ -179,14 +160,14 @@ class DataInstance:
         self._place(os.fspath(path), self._link)
 
     def _link(self, path: str) -> None:
-        here = self.source.path()
+        here = self.reader.path()
         if here is None:
-            self.source.save(path)
-            if self.source.is_dir:
+            self.reader.save(path)
+            if self.reader.is_dir:
                 dirtree.own_tree(path)
             else:
                 os.chmod(path, 0o444)
-        elif self.source.is_dir:
+        elif self.reader.is_dir:
             dirtree.link_tree(here, path)
         else:
             dirtree.link_file(here, path)
@@ -194,11 +175,11 @@ class DataInstance:
     def _place(self, path: str, make: Callable[[str], None]) -> None:
         """Run `make` on a path beside `path` and rename, so that nothing half-made is ever seen there."""
         folder, name = os.path.split(os.path.abspath(path))
-        if os.path.isdir(path) and not (self.source.is_dir and not os.listdir(path)):
+        if os.path.isdir(path) and not (self.reader.is_dir and not os.listdir(path)):
             raise RainException(
-                f"{path} exists already and is a directory" + (" with something in it" * self.source.is_dir)
+                f"{path} exists already and is a directory" + (" with something in it" * self.reader.is_dir)
             )
-        if self.source.is_dir and os.path.lexists(path) and not os.path.isdir(path):
+        if self.reader.is_dir and os.path.lexists(path) and not os.path.isdir(path):
             raise RainException(f"{path} exists already and is not a directory")
         beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}-{id(self):x}.part")
         try:
@@ -226,5 +207,5 @@ class DataInstance:
     def __repr__(self) -> str:
         label = f" {self.spec.label!r}" if self.spec is not None and self.spec.label else ""
         number = f" {self.spec.id}" if self.spec is not None and self.spec.id is not None else ""
-        kind = "directory" if self.source.is_dir else self.content_type or "bytes"
+        kind = "directory" if self.reader.is_dir else self.content_type or "bytes"
         return f"<DataInstance{number}{label} {kind}, {self.size} bytes>"

@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +52,10 @@ from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
 from rain.net.sending import Sender
-from rain.net.transfer import relay, serve_get, serve_put
+from rain.net.transfer import TransferError, relay, serve_get, serve_put
 from rain.net.transport import Conversation, DataConnection, Listener, listen, open_data
 from rain.objects.held import Held
+from rain.objects.readers import NoReplica, try_replicas
 from rain.processes.connection_files import Published, server_credentials
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
 from rain.processes.memory_folders import constants_memory, fast_folder
@@ -529,21 +531,16 @@ class Server:
             assert location is not None
             await serve_get(connection, request, Held(location, found.spec.data_type == "dir"))
             return
-        trouble = []
-        for place in found.places:
-            try:
-                source = await open_data(place.address, self._credentials)
-            except RainException as error:
-                trouble.append(str(error))
-                continue
-            try:
-                if await relay(source, connection, request):
-                    return
-                trouble.append(f"{place.address} does not hold it")
-            finally:
-                source.close()
-        why = "; ".join(trouble) or "nobody holds it"
-        await connection.send(DataError(f"object {request.id} cannot be had: {why}", missing=True))
+
+        async def pass_on(address: str) -> None:
+            with closing(await open_data(address, self._credentials)) as source:
+                if not await relay(source, connection, request):
+                    raise TransferError("it is not there")
+
+        try:
+            await try_replicas(found.places, pass_on, final=(ConnectionError,))
+        except NoReplica as error:
+            await connection.send(DataError(f"object {request.id} cannot be had: {error}", missing=True))
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:

@@ -361,7 +361,7 @@ NOT_GUARDED = {
         "self._serving.discard": "of a set",
     },
     "rain.processes.serving": {"stop.set": "of an event"},
-    "rain.net.transfer": {"function": "awaited by whoever called `in_thread`"},
+    "rain.net.transfer.exchange": {"function": "awaited by the caller of `in_thread`"},
     "rain.net.transport": {"self._dial_again(reason)": "catches everything itself"},
 }
 """Callbacks that need no guard, by module, and why."""

@@ -13,7 +13,8 @@ import rain
 import rain.client
 from rain import Client, remote
 from rain.common.spec import ObjectInfo
-from rain.objects.data_instance import BytesSource, DataInstance
+from rain.objects.data_instance import DataInstance
+from rain.objects.readers import BytesReader
 
 MODULES = [
     *(module.name for module in pkgutil.iter_modules(rain.client.__path__, "rain.client.")),
@@ -43,7 +44,7 @@ def test_example(client: Client, test: doctest.DocTest) -> None:
     def square(ctx, n: int) -> int:
         return n * n
 
-    known = {"client": client, "square": square, "ObjectInfo": ObjectInfo, "BytesSource": BytesSource}
+    known = {"client": client, "square": square, "ObjectInfo": ObjectInfo, "BytesReader": BytesReader}
     public = {name: getattr(rain, name) for name in rain.__all__}
     test.globs = {**test.globs, **public, "DataInstance": DataInstance, **known}
     problems: list[str] = []

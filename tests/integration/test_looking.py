@@ -4,8 +4,7 @@ import pytest
 
 from rain import Client, OutputDir, RainException, blob, remote, tasks
 from rain.client.data import directory
-from rain.objects.inside import Entry, NotInside
-from rain.objects.sources import RemoteSource
+from rain.objects.readers import Entry, NotInside, RemoteReader
 
 pytestmark = pytest.mark.usefixtures("marked")
 
@@ -24,8 +23,8 @@ def test_parts_of_large_objects(client):
         made.output.keep()
         session.submit()
         session.wait_all()
-        source = session._peek(made.output).source
-        assert isinstance(source, RemoteSource)
+        source = session._peek(made.output).reader
+        assert isinstance(source, RemoteReader)
         assert source.size == len(data) + 3
         assert source.read(len(data), 10) == b"end"
         assert source.read(256, 4) == b"\0\1\2\3"
@@ -56,18 +55,18 @@ def test_directories(client, tmp_path):
         session.submit()
         session.wait_all()
 
-        source = session._peek(constant).source
+        source = session._peek(constant).reader
         assert source.entries() == ([Entry("l", "link", 0, "sub/f"), Entry("sub", "dir")], 2)
         assert source.file("l").read(199_995) == b"56789"
-        source = session._peek(made.output).source
-        assert isinstance(source, RemoteSource)
+        source = session._peek(made.output).reader
+        assert isinstance(source, RemoteReader)
         assert source.entries() == ([Entry("f", "file", 200_000)], 1)
         assert source.file("f").read(100_001, 3) == b"123"
         with pytest.raises(NotInside, match="leads outside"):
             source.file("../f")
-        source = session._peek(small).source
+        source = session._peek(small).reader
         assert source.file("f").read(8) == b"89"
-        assert made.output.fetch().source.file("f").size == 200_000
+        assert made.output.fetch().reader.file("f").size == 200_000
 
 
 def test_what_cannot_be_looked_at(client):

@@ -15,10 +15,10 @@ from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeade
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
 from rain.governor.store import Store
-from rain.net import transfer
 from rain.net.connection import DataConnection, Link
 from rain.net.transfer import (
     TransferError,
+    exchange,
     get_buffer,
     get_directory,
     get_listing,
@@ -29,10 +29,11 @@ from rain.net.transfer import (
     serve_get,
     serve_put,
 )
+from rain.net.transfer.getting import get_pieces
 from rain.objects import archive
 from rain.objects.files import local_file, write_file
 from rain.objects.held import Held
-from rain.objects.inside import NotInside
+from rain.objects.readers import NotInside
 
 ONE = ID(1, 1)
 HERE, THERE = "this host", "another host"
@@ -276,7 +277,7 @@ def test_an_announced_size_is_not_allocated(tmp_path):
 
 
 def test_a_stalled_peer_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "TRANSFER_STALL_S", 0.05)
+    monkeypatch.setattr(exchange, "TRANSFER_STALL_S", 0.05)
 
     async def main():
         async with Liar(DataHeader(3), b"a") as connection:
@@ -323,7 +324,7 @@ def test_memory_stays_bounded(tmp_path):
             taken += len(piece)
 
         async with Peer({ONE: Held(local_file(str(path)))}) as connection:
-            size, _ = await transfer._get(connection, DataGet(ONE), lambda header: None, take)
+            size, _ = await get_pieces(connection, DataGet(ONE), lambda header: None, take)
         assert size == taken == 300 << 20
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 << 10
 

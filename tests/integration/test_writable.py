@@ -15,8 +15,8 @@ from rain.common.spec import ObjectInfo
 from rain.executor.python_task import _explain_read_only
 from rain.objects import memory
 from rain.objects.content_types.codecs import encode_to_file
-from rain.objects.data_instance import FileSource
 from rain.objects.pickling.buffers import large_buffers
+from rain.objects.readers import FileReader
 
 COUNT = 4 * MIB  # of float64
 
@@ -135,7 +135,7 @@ def there_and_back(value: Any, path: Path) -> Any:
     """`value` as it is loaded where its file is mapped."""
     written: Any = encode_to_file(value, "pickle", str(path), 0)
     assert large_buffers(path.read_bytes())
-    return DataInstance(FileSource(written), None, ObjectInfo(written.size, content_type="pickle")).load()
+    return DataInstance(FileReader(written), None, ObjectInfo(written.size, content_type="pickle")).load()
 
 
 def test_data_frames_can_be_changed_in_place(tmp_path: Path) -> None:

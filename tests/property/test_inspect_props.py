@@ -19,7 +19,7 @@ from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument
-from rain.objects.sources import BytesSource
+from rain.objects.readers import BytesReader
 
 PAGE_BYTES_MAX = 2 << 20
 # `value` is left out: it runs what the pickle says, and these say anything.
@@ -92,7 +92,7 @@ wild = st.dictionaries(st.sampled_from(["view", "offset", "encoding", "at", "pat
 
 
 def inspection_of(data, content_type):
-    source = BytesSource(data)
+    source = BytesReader(data)
     instance = DataInstance(source, None, ObjectInfo(size=source.size, content_type=content_type))
     return Inspection(lambda: instance), instance
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,22 +18,25 @@ from rain.client.operations.operation import block
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
-from rain.common.location import LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica
 from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
 from rain.net.transfer import get_buffer, get_directory, get_listing, get_to_file
 from rain.net.transport import open_data
-from rain.objects.data_instance import (
-    BytesSource,
-    DataInstance,
-    FileSource,
-    ReceivedSource,
-    RemoteSource,
-    Source,
-    TarSource,
-    source_of,
+from rain.objects.data_instance import DataInstance
+from rain.objects.readers import (
+    BytesReader,
+    FileReader,
+    NoReplica,
+    NotInside,
+    ObjectReader,
+    ReceivedReader,
+    RemoteReader,
+    TarReader,
+    open_nearest,
+    reader_of,
+    try_replicas,
 )
-from rain.objects.inside import NotInside, Tar
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -67,8 +72,8 @@ def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInsta
     info = record.info if record.info is not None else ObjectInfo()
     data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
     elsewhere = RemoteObject(data, obj, lazy)
-    source = source_of(data, host_of(session), elsewhere.source, elsewhere.moved)
-    return DataInstance(source, spec_of(record), info_of(record))
+    reader = open_nearest(data, host_of(session), elsewhere.reader, elsewhere.moved)
+    return DataInstance(reader, spec_of(record), info_of(record))
 
 
 def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> DataInstance:
@@ -77,7 +82,7 @@ def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> Dat
     info = msgspec.structs.replace(data.info, error=None)
     found = ObjectData(spec, info, data.data, data.places, data.checksum)
     there = RemoteObject(found, obj, refused=True)
-    return DataInstance(source_of(found, host_of(session), there.source, there.moved), spec, info)
+    return DataInstance(open_nearest(found, host_of(session), there.reader, there.moved), spec, info)
 
 
 def host_of(session: Session) -> str:
@@ -87,11 +92,11 @@ def host_of(session: Session) -> str:
 
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
     """The value of a constant whose bytes are this process's, in memory or in a file that it has not handed over."""
-    source = FileSource(value.path) if value.data is None else BytesSource(value.data)
+    reader = FileReader(value.path) if value.data is None else BytesReader(value.data)
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
-        return DataInstance(TarSource(source, size), spec_of(record), info_of(record))
-    return DataInstance(source, spec_of(record), info_of(record))
+        return DataInstance(TarReader(reader, size), spec_of(record), info_of(record))
+    return DataInstance(reader, spec_of(record), info_of(record))
 
 
 class RemoteObject:
@@ -105,8 +110,8 @@ class RemoteObject:
         self._handle = handle
         self._lazy = lazy
 
-    def source(self) -> Source:
-        """A source that asks for the bytes over the network; small blobs come at once.
+    def reader(self) -> ObjectReader:
+        """A reader that asks for the bytes over the network; small blobs come at once.
 
         Where a file of this host was not what it should be, the store has moved it, or it was damaged and is made
         again: the new one is used.
@@ -121,13 +126,13 @@ class RemoteObject:
                 self.look("", 0, 1) if is_dir else self.read(0, 1)
             if self._data.places != before:
                 other = RemoteObject(self._data, self._handle, self._lazy, self._refused)
-                return source_of(self._data, here, other.source, other.moved)
+                return open_nearest(self._data, here, other.reader, other.moved)
         size = self._data.info.size or 0
-        remote = RemoteSource(size, is_dir, self.read, self.save, self)
+        remote = RemoteReader(self, size, is_dir)
         if is_dir or self._lazy or size > EAGER_BYTES_MAX:
             return remote
         data = self.read(0, None)
-        return BytesSource(data) if isinstance(data, bytes) else ReceivedSource(data, remote)
+        return BytesReader(data) if isinstance(data, bytes) else ReceivedReader(data, remote)
 
     def moved(self) -> LocalFile | None:
         """The object's file on this host, wherever the store has put it by now."""
@@ -138,54 +143,52 @@ class RemoteObject:
             return None
         return next((place.file for place in places if place.file is not None and place.host_id == here), None)
 
-    def read(self, offset: int, length: int | None) -> Any:
-        """Bytes from `offset` on."""
+    def read(self, offset: int, length: int | None, path: str | None = None) -> Any:
+        """Bytes from `offset` on: of the object, or of the file `path` inside it."""
+        whole = offset == 0 and length is None and path is None
 
         async def get(connection: Any, id: ID) -> Any:
-            data, checksum = await get_buffer(connection, id, offset, length)
-            expected = self._data.checksum
-            if offset == 0 and length is None and expected is not None and checksum != expected:
+            data, checksum = await get_buffer(connection, id, offset, length, path=path)
+            if whole and self._data.checksum is not None and checksum != self._data.checksum:
                 raise RainException("what came is not what was stored (checksums differ)")
             return data
 
         found = self._from_somewhere(get)
-        if isinstance(found, bytes):
-            return found[offset : None if length is None else offset + length]
-        return found
+        if not isinstance(found, bytes):
+            return found
+        reader = self._inline(found)
+        return (reader if path is None else reader.file(path)).read(offset, length)
 
     def look(self, path: str, offset: int = 0, count: int | None = None) -> Listing:
         """What `path` is inside the directory, with its entries from `offset` on."""
         found = self._from_somewhere(lambda connection, id: get_listing(connection, id, path, offset, count))
         if isinstance(found, bytes):
-            return Tar(_slicer(found)).look(path, offset, count)
+            return self._inline(found).look(path, offset, count)
         listing: Listing = found
         return listing
 
-    def read_file(self, path: str, offset: int, length: int) -> Any:
-        """Bytes of a file inside the directory."""
-        found = self._from_somewhere(lambda connection, id: get_buffer(connection, id, offset, length, path=path))
-        if isinstance(found, bytes):
-            start, size = Tar(_slicer(found)).place(path)
-            return found[start + offset : start + min(offset + length, size)]
-        return found[0]
-
     def save(self, path: str) -> None:
         """Stream all of it into the new file or directory `path`."""
-        is_dir = self._data.spec.data_type == "dir"
-        get: Any = get_directory if is_dir else get_to_file
+        get: Any = get_directory if self._data.spec.data_type == "dir" else get_to_file
         found = self._from_somewhere(lambda connection, id: get(connection, id, path))
         if isinstance(found, bytes):
-            (TarSource(found) if is_dir else BytesSource(found)).save(path)
+            self._inline(found).save(path)
+
+    def _inline(self, data: bytes) -> ObjectReader:
+        """A reader of bytes that the server told."""
+        return reader_of(Inline(data), self._data.spec.data_type == "dir", self._data.info.size)
 
     def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
-        """Try the places that are known, then ask where it is now, then have the server pass it on.
+        """Try the replicas that are known, then ask where it is now, then have the server pass it on.
 
         What turned out to be lost is waited for, if it is made again; a loss may take a moment to become known.
 
         Gives what `get` gives, or the bytes themselves if the server told them.
         """
         link = self._connection.link
-        trouble: dict[str, str] = {}
+        server = Replica(link.welcome.data or link.address, "")
+        ask = partial(self._ask, get)
+        reasons: dict[str, str] = {}
         tried: list[Replica] = []
         for attempt in range(FETCH_ATTEMPTS_MAX):
             if attempt:
@@ -195,22 +198,17 @@ class RemoteObject:
                 self._data = self._find_again()
                 if self._data.data is not None:
                     return self._data.data
-            addresses = [place.address for place in self._data.places if place not in tried]
-            tried += self._data.places
+            replicas = [replica for replica in self._data.places if replica not in tried]
+            tried += replicas
             if attempt:
-                addresses.append("")
-            for address in addresses:
-                try:
-                    return self._get(address or link.welcome.data or link.address, get)
-                except NotInside:
-                    raise
-                except (RainException, OSError) as error:
-                    trouble[address or "the server"] = str(error)
-        told = "; ".join(f"{address}: {text}" for address, text in trouble.items())
-        raise RainException(f"the data of {self._name} cannot be had ({told})")
-
-    def _get(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
-        return self._connection.link.call(self._ask(address, get)).result()
+                replicas.append(server)
+            try:
+                return link.call(try_replicas(replicas, ask, final=(NotInside,))).result()
+            except NoReplica as error:
+                reasons |= error.reasons
+        if server.address in reasons:
+            reasons["the server"] = reasons.pop(server.address)
+        raise RainException(f"the data of {self._name} cannot be had ({NoReplica(reasons)})")
 
     def _find_again(self) -> ObjectData:
         """Where it is now; waits while it is made again.
@@ -231,13 +229,6 @@ class RemoteObject:
         label = f" {self._data.spec.label!r}" if self._data.spec.label else ""
         return f"object {self._data.spec.id}{label}"
 
-    async def _ask(self, address: str, get: Callable[[Any, ID], Any]) -> Any:
-        connection = await open_data(address, self._connection.link.credentials)
-        try:
+    async def _ask(self, get: Callable[[Any, ID], Any], address: str) -> Any:
+        with closing(await open_data(address, self._connection.link.credentials)) as connection:
             return await get(connection, self._data.spec.id)
-        finally:
-            connection.close()
-
-
-def _slicer(data: bytes) -> Callable[[int, int], bytes]:
-    return lambda offset, length: data[offset : offset + length]

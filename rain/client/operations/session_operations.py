@@ -153,7 +153,7 @@ def _run(session: Session, items: list[Handle]) -> Operation[Any]:
 
 
 def _loaded(found: DataInstance) -> Any:
-    if found.source.is_dir:
+    if found.reader.is_dir:
         return found
     return found.get_bytes() if found.content_type is None else found.load()
 

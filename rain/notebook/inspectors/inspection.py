@@ -33,23 +33,23 @@ class _Opened:
         self.views: Views = {}
         self._folder: DirectoryViewer | None = None
         self._viewers: dict[str, Viewer] = {}
-        if instance.source.is_dir:
-            from rain.objects.inside import NotInside
+        if instance.reader.is_dir:
+            from rain.objects.readers import NotInside
 
             inside = "/".join(path)
             try:
                 if not path:
                     raise NotInside("the top is a folder")
-                self.subject = Subject(instance.source.file(inside), None, path[-1])
+                self.subject = Subject(instance.reader.file(inside), None, path[-1])
             except NotInside as error:
-                self._folder = DirectoryViewer(instance.source, inside)
+                self._folder = DirectoryViewer(instance.reader, inside)
                 if path:
                     _must_be_folder(instance, inside, error)
         elif path:
             raise RainException("this is a blob, not a directory: there is nothing inside")
         else:
             label = (instance.spec.label if instance.spec is not None else None) or ""
-            self.subject = Subject(instance.source, instance.content_type, label)
+            self.subject = Subject(instance.reader, instance.content_type, label)
         if self.subject is not None:
             self.views = views_of(self.subject)
 
@@ -68,10 +68,10 @@ class _Opened:
 
 def _must_be_folder(instance: DataInstance, inside: str, why: RainException) -> None:
     """Raise what was wrong with opening a file, unless it is a folder."""
-    from rain.objects.inside import NotInside
+    from rain.objects.readers import NotInside
 
     try:
-        instance.source.entries(inside, 0, 1)
+        instance.reader.entries(inside, 0, 1)
     except NotInside:
         raise why from None
 
@@ -91,8 +91,8 @@ class Inspection:
     Examples
     --------
     >>> from rain.common import DataInstance
-    >>> from rain.objects.sources import BytesSource
-    >>> inspection = Inspection(lambda: DataInstance(BytesSource(b"hello"), None))
+    >>> from rain.objects.readers import BytesReader
+    >>> inspection = Inspection(lambda: DataInstance(BytesReader(b"hello"), None))
     >>> answer, buffers = inspection.page({"view": "text"})
     >>> answer["page"]["text"], answer["views"]
     ('hello', ['text', 'hex'])
@@ -170,7 +170,7 @@ class Inspection:
                 )
             size = subject.ranges.size
             offset = min(wanted.offset, size)
-            data = subject.source.read(offset, min(DOWNLOAD_PIECE_BYTES, size - offset)) if offset < size else b""
+            data = subject.reader.read(offset, min(DOWNLOAD_PIECE_BYTES, size - offset)) if offset < size else b""
             if not data and offset < size:
                 raise RainException(f"the data end after {offset} bytes, though {size} were announced")
             return {"name": _file_name(instance, wanted.path), "size": size, "end": offset + len(data)}, [data]

@@ -28,8 +28,8 @@ def static_text(instance: DataInstance) -> str:
     Examples
     --------
     >>> from rain.common import DataInstance
-    >>> from rain.objects.sources import BytesSource
-    >>> print(static_text(DataInstance(BytesSource(b"one\\ntwo\\n"), None)))
+    >>> from rain.objects.readers import BytesReader
+    >>> print(static_text(DataInstance(BytesReader(b"one\\ntwo\\n"), None)))
     data: no content type, 8 bytes
       one
       two
@@ -40,7 +40,7 @@ def static_text(instance: DataInstance) -> str:
 def title_of(instance: DataInstance) -> str:
     """Name, kind and size of a data instance in a line."""
     label = instance.spec.label if instance.spec is not None else None
-    kind = "directory" if instance.source.is_dir else instance.content_type or "no content type"
+    kind = "directory" if instance.reader.is_dir else instance.content_type or "no content type"
     return f"{cut(label, 60) if label else 'data'}: {cut(kind, 60)}, {size_text(instance.size)}"
 
 

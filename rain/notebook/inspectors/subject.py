@@ -10,7 +10,7 @@ from rain.notebook.inspectors.ranges import Ranges
 
 if TYPE_CHECKING:
     from rain.notebook.inspectors.parameters import Parameters
-    from rain.objects.data_instance import Source
+    from rain.objects.readers import ObjectReader
 
 Page = tuple[dict[str, Any], list[bytes]]
 """What a viewer answers: JSON, and buffers."""
@@ -21,17 +21,17 @@ class Subject:
 
     Parameters
     ----------
-    source : Source
+    reader : ObjectReader
     content_type : str or None
     name : str
         Of the file, or the label of the object; its extension may tell what is in it.
     """
 
-    def __init__(self, source: Source, content_type: str | None = None, name: str = "") -> None:
-        self.source = source
+    def __init__(self, reader: ObjectReader, content_type: str | None = None, name: str = "") -> None:
+        self.reader = reader
         self.content_type = content_type
         self.name = name
-        self.ranges = Ranges(source.read, source.size)
+        self.ranges = Ranges(reader.read, reader.size)
 
     @cached_property
     def head(self) -> bytes:

@@ -10,24 +10,24 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.python_task import _source
+from rain.executor.python_task import _reader
 from rain.objects.files import local_file
 
 
 def test_an_instance_that_outlives_its_task_says_why_it_is_empty(tmp_path: Path) -> None:
     file = tmp_path / "object"
     file.write_bytes(b"data")
-    source = _source(ExecutorInput(ObjectSpec(ID(1, 2), "given"), ObjectInfo(size=4), None, local_file(str(file))))
+    reader = _reader(ExecutorInput(ObjectSpec(ID(1, 2), "given"), ObjectInfo(size=4), None, local_file(str(file))))
     file.unlink()
     with pytest.raises(RainException, match=r"'given' \(1/2\) is no longer on this governor; .*ctx\.cache"):
-        source.read()
+        reader.read()
 
 
 def test_an_input_that_was_spilled_is_found_where_it_is_now(tmp_path: Path) -> None:
     file = tmp_path / "object"
     file.write_bytes(b"data")
-    source = _source(ExecutorInput(ObjectSpec(ID(1, 2), "given"), ObjectInfo(size=4), None, local_file(str(file))))
+    reader = _reader(ExecutorInput(ObjectSpec(ID(1, 2), "given"), ObjectInfo(size=4), None, local_file(str(file))))
     (tmp_path / "spilled").write_bytes(b"data")
     file.unlink()
     file.symlink_to(tmp_path / "spilled")
-    assert source.read() == b"data"
+    assert reader.read() == b"data"

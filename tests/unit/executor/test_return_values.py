@@ -18,8 +18,9 @@ from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputRe
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
-from rain.objects.data_instance import BytesSource, DataInstance
+from rain.objects.data_instance import DataInstance
 from rain.objects.files import checksum
+from rain.objects.readers import BytesReader
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_wrong_values(staging: Staging) -> None:
 
 
 def test_instances(staging: Staging) -> None:
-    made = DataInstance(BytesSource(b"[1]"), None, ObjectInfo(size=3, content_type="json", user={"k": 1}))
+    made = DataInstance(BytesReader(b"[1]"), None, ObjectInfo(size=3, content_type="json", user={"k": 1}))
     (output,) = take(staging, made, spec())
     assert (output.location.data, output.info.content_type, output.info.user) == (b"[1]", "json", {"k": 1})
     (output,) = take(staging, made, spec(content_type="json"), encode=["json"])
@@ -124,7 +125,7 @@ def test_instances(staging: Staging) -> None:
 
 def test_an_input_passes_through(staging: Staging) -> None:
     came = ExecutorInput(ObjectSpec(ID(1, 2), "in"), ObjectInfo(size=1), "in", Inline(b"x"))
-    instance = DataInstance(BytesSource(b"x"), came.spec, came.info)
+    instance = DataInstance(BytesReader(b"x"), came.spec, came.info)
     (output,) = take(staging, instance, spec(content_type="json"), inputs={ID(1, 2): came})
     assert (output.location, output.info.content_type) == (SameAs(ID(1, 2)), None)
     # One that was kept from an earlier task is data like any other.

@@ -16,9 +16,9 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.objects import archive
-from rain.objects.data_instance import FileSource
 from rain.objects.files import FULL_MARK, StaleFile, local_file, write_file
 from rain.objects.lent_inputs import damaged
+from rain.objects.readers import FileReader
 
 
 class Rig:
@@ -65,7 +65,7 @@ def store(rig):
 
 
 def read(held):
-    return held.data if held.data is not None else bytes(FileSource(held.file).buffer())
+    return held.data if held.data is not None else bytes(FileReader(held.file).buffer())
 
 
 # -- taking ---------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_the_longest_unused_are_spilled(rig, store):
     with open(before[2].path, "rb") as file:
         assert file.read() == data[2]
     with pytest.raises(RainException):
-        FileSource(before[2]).read()
+        FileReader(before[2]).read()
     assert store.statistics()["memory_bytes"] == 3 * MIB
     assert store.statistics()["disk_bytes"] == store.statistics()["spilled_bytes"] == MIB + MIB // 2
     store.drop_session(1)

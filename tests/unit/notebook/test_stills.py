@@ -12,7 +12,7 @@ import pytest
 from rain.common import DataInstance
 from rain.common.spec import ObjectSpec
 from rain.notebook import displays, stills
-from rain.objects.sources import BytesSource
+from rain.objects.readers import BytesReader
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\n<b>'
 ALLOWED = {"figure", "figcaption", "img", "div", "strong", "pre", "table", "thead", "tbody", "tr", "th", "td"}
@@ -67,7 +67,7 @@ def test_a_card_of_hostile_names() -> None:
 def still(data: bytes, content_type: str | None) -> Seen:
     """How a blob with a hostile name is shown."""
     spec = ObjectSpec((1, 2), HOSTILE, content_type)  # type: ignore[arg-type]
-    bundle = displays.still_of(DataInstance(BytesSource(data), spec))
+    bundle = displays.still_of(DataInstance(BytesReader(data), spec))
     assert set(bundle) == {"text/html", "text/plain"}
     return harmless(bundle["text/html"])
 

@@ -14,24 +14,25 @@ from rain.common.protocol.messages import ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.objects import archive
 from rain.objects.content_types import codecs
-from rain.objects.data_instance import (
-    BytesSource,
-    DirectorySource,
-    FileSource,
-    ReceivedSource,
-    RemoteSource,
-    TarSource,
-    source_of,
-)
 from rain.objects.files import local_file
 from rain.objects.pickling import buffers
+from rain.objects.readers import (
+    BytesReader,
+    FileReader,
+    ObjectReader,
+    ReceivedReader,
+    RemoteReader,
+    TarReader,
+    TreeReader,
+    open_nearest,
+)
 
 HERE = "this host"
 
 
-def instance(source, content_type=None, dynamic=None):
-    info = ObjectInfo(size=source.size, content_type=dynamic)
-    return DataInstance(source, ObjectSpec(ID(1, 2), "label", content_type), info)
+def instance(reader, content_type=None, dynamic=None):
+    info = ObjectInfo(size=reader.size, content_type=dynamic)
+    return DataInstance(reader, ObjectSpec(ID(1, 2), "label", content_type), info)
 
 
 def file_of(tmp_path, data, name="stored"):
@@ -54,33 +55,35 @@ def tar_of(folder):
     return b"".join(bytes(piece) for piece in archive.pack(str(folder)))
 
 
-def remote_of(data, is_dir=False, size=None):
-    reads = []
+class Elsewhere(ObjectReader):
+    """All that a further place for bytes has to bring along."""
 
-    def read(offset, length):
-        reads.append((offset, length))
-        return data[offset : None if length is None else offset + length]
+    def __init__(self, data):
+        self.data = data
+        self.size = len(data)
+        self.reads = []
 
-    source = RemoteSource(len(data) if size is None else size, is_dir, read)
-    return source, reads
+    def _read(self, offset, length):
+        self.reads.append((offset, length))
+        return self.data[offset : None if length is None else offset + length]
 
 
-@pytest.fixture(params=["bytes", "file", "remote"])
-def source(request, tmp_path):
+@pytest.fixture(params=["bytes", "file", "elsewhere"])
+def reader(request, tmp_path):
     data = b'{"a": [1, 2]}'
     if request.param == "bytes":
-        return BytesSource(data)
+        return BytesReader(data)
     if request.param == "file":
-        return FileSource(file_of(tmp_path, data))
-    return remote_of(data)[0]
+        return FileReader(file_of(tmp_path, data))
+    return Elsewhere(data)
 
 
-def test_a_blob_from_anywhere(source, tmp_path):
-    blob = instance(source, "json")
+def test_a_blob_from_anywhere(reader, tmp_path):
+    blob = instance(reader, "json")
     assert blob.data_type is DataType.BLOB
     assert blob.size == 13
     assert blob.get_bytes() == b'{"a": [1, 2]}'
-    assert source.read(2, 3) == b'a":'
+    assert reader.read(2, 3) == b'a":'
     assert blob.get_str() == '{"a": [1, 2]}'
     assert blob.load() == {"a": [1, 2]}
     assert blob.load() is not blob.load()
@@ -96,16 +99,16 @@ def test_a_blob_from_anywhere(source, tmp_path):
     assert stat.S_IMODE((tmp_path / "linked").stat().st_mode) & 0o222 == 0
 
 
-@pytest.mark.parametrize("kind", ["directory", "tar", "tar file", "remote"])
+@pytest.mark.parametrize("kind", ["directory", "tar", "tar file", "elsewhere"])
 def test_a_directory_from_anywhere(kind, folder, tmp_path):
     data = tar_of(folder)
-    source = {
-        "directory": lambda: DirectorySource(str(folder)),
-        "tar": lambda: TarSource(data, 10),
-        "tar file": lambda: TarSource(FileSource(file_of(tmp_path, data)), 10),
-        "remote": lambda: remote_of(data, is_dir=True, size=10)[0],
+    reader = {
+        "directory": lambda: TreeReader(str(folder)),
+        "tar": lambda: TarReader(data, 10),
+        "tar file": lambda: TarReader(FileReader(file_of(tmp_path, data)), 10),
+        "elsewhere": lambda: TarReader(Elsewhere(data), 10),
     }[kind]()
-    found = instance(source)
+    found = instance(reader)
     assert found.data_type is DataType.DIRECTORY
     assert found.size == 10
     assert found.get_bytes() == data
@@ -129,32 +132,32 @@ def test_a_directory_from_anywhere(kind, folder, tmp_path):
 
 
 def test_the_dynamic_content_type_wins():
-    assert instance(BytesSource(b"1"), "text").content_type == "text"
-    assert instance(BytesSource(b"1"), "text", "text-latin-1").content_type == "text-latin-1"
-    assert instance(BytesSource(b"1")).content_type is None
-    assert instance(BytesSource(b"1"), "").content_type is None
-    assert DataInstance(BytesSource(b"1"), None, ObjectInfo(content_type="json")).load() == 1
-    assert DataInstance(BytesSource(b"1"), None).size == 1
+    assert instance(BytesReader(b"1"), "text").content_type == "text"
+    assert instance(BytesReader(b"1"), "text", "text-latin-1").content_type == "text-latin-1"
+    assert instance(BytesReader(b"1")).content_type is None
+    assert instance(BytesReader(b"1"), "").content_type is None
+    assert DataInstance(BytesReader(b"1"), None, ObjectInfo(content_type="json")).load() == 1
+    assert DataInstance(BytesReader(b"1"), None).size == 1
 
 
 def test_text_follows_the_content_type():
-    assert instance(BytesSource("é".encode("latin-1")), "text-latin-1").get_str() == "é"
-    assert instance(BytesSource("é".encode()), "json").get_str() == "é"
+    assert instance(BytesReader("é".encode("latin-1")), "text-latin-1").get_str() == "é"
+    assert instance(BytesReader("é".encode()), "json").get_str() == "é"
     with pytest.raises(RainException, match="not text in utf-8"):
-        instance(BytesSource(b"\xff")).get_str()
+        instance(BytesReader(b"\xff")).get_str()
 
 
 def test_loading_needs_a_content_type():
     with pytest.raises(RainException, match=r"'label' bytes, 1 bytes.* has no content type.*get_bytes"):
-        instance(BytesSource(b"1")).load()
+        instance(BytesReader(b"1")).load()
     with pytest.raises(RainException, match="cannot be loaded as 'json'"):
-        instance(BytesSource(b"{"), "json").load()
+        instance(BytesReader(b"{"), "json").load()
 
 
 def test_arrays_are_mapped(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
-    blob = instance(FileSource(written), "pickle")
+    blob = instance(FileReader(written), "pickle")
     first, second = blob.load(writable=False), blob.load(writable=False)
     assert not first.flags.writeable
     assert first.ctypes.data == second.ctypes.data
@@ -174,7 +177,7 @@ def test_arrays_are_mapped(tmp_path):
 def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
-    blob = instance(FileSource(written, moved=lambda: None), "pickle")
+    blob = instance(FileReader(written, moved=lambda: None), "pickle")
     own = blob.load()
     os.unlink(written.path)
     with pytest.warns(RainWarning, match=r"read-only, because the file .*array is gone since it was first mapped"):
@@ -188,7 +191,7 @@ def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
     array = np.arange(100_000.0)
     written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
     path = tmp_path / "spilled"
-    blob = instance(FileSource(written, moved=lambda: local_file(str(path))), "pickle")
+    blob = instance(FileReader(written, moved=lambda: local_file(str(path))), "pickle")
     blob.load()
     path.write_bytes(Path(written.path).read_bytes())
     os.unlink(written.path)
@@ -199,29 +202,29 @@ def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
 
 def test_arrays_from_elsewhere(tmp_path):
     array = np.arange(100_000.0)
-    source, reads = remote_of(buffers.dumps(array))
-    np.testing.assert_equal(instance(source, "pickle").load(), array)
-    own = instance(source, "pickle").load()
+    reader = Elsewhere(buffers.dumps(array))
+    np.testing.assert_equal(instance(reader, "pickle").load(), array)
+    own = instance(reader, "pickle").load()
     own[0] = 1
-    assert reads == [(0, None), (0, None)]
+    assert reader.reads == [(0, None), (0, None)]
 
 
 def test_what_was_received_is_handed_to_its_first_loader():
     array = np.arange(100_000.0)
     memory = bytearray(buffers.dumps(array))
-    source, reads = remote_of(bytes(memory))
-    blob = instance(ReceivedSource(memoryview(memory), source), "pickle")
+    reader = Elsewhere(bytes(memory))
+    blob = instance(ReceivedReader(memoryview(memory), reader), "pickle")
     assert blob.get_bytes() == memory
     first = blob.load()
     start = np.frombuffer(memory, dtype="uint8").ctypes.data
     assert start < first.ctypes.data < start + len(memory)
-    assert reads == []
+    assert reader.reads == []
     first[0] = 5
     np.testing.assert_equal(blob.load(), array)
     assert pickle.loads(blob.get_bytes())[0] == 0
-    assert reads == [(0, None)] * 2
+    assert reader.reads == [(0, None)] * 2
 
-    blob = instance(ReceivedSource(memoryview(bytearray(buffers.dumps(array))), source), "pickle")
+    blob = instance(ReceivedReader(memoryview(bytearray(buffers.dumps(array))), reader), "pickle")
     lent = blob.load(writable=False)
     own = blob.load()
     own[0] = 5
@@ -230,15 +233,18 @@ def test_what_was_received_is_handed_to_its_first_loader():
 
 def test_large_remote_blobs_are_written_in_pieces(tmp_path):
     data = os.urandom(20 << 20)
-    source, reads = remote_of(data)
-    instance(source).write(tmp_path / "out")
+    reader = Elsewhere(data)
+    instance(reader).write(tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == data
-    assert [length for _, length in reads] == [8 << 20, 8 << 20, 4 << 20]
+    assert [length for _, length in reader.reads] == [8 << 20, 8 << 20, 4 << 20]
 
 
 def test_remote_saving_is_preferred(tmp_path):
-    source = RemoteSource(3, False, lambda offset, length: b"no", lambda path: Path(path).write_text("yes"))
-    instance(source).write(tmp_path / "out")
+    class Remote:
+        def save(self, path):
+            Path(path).write_text("yes")
+
+    instance(RemoteReader(Remote(), 3, False)).write(tmp_path / "out")
     assert (tmp_path / "out").read_text() == "yes"
 
 
@@ -250,46 +256,46 @@ def test_files_that_moved_are_found_again(tmp_path, folder):
 
     def relocate():
         asked.append(1)
-        return FileSource(moved)
+        return FileReader(moved)
 
-    blob = instance(FileSource(ref, relocate))
+    blob = instance(FileReader(ref, relocate))
     assert blob.get_bytes() == b"abc"
-    assert bytes(blob.source.buffer(writable=True)) == b"abc"
-    assert blob.source.path() == moved.path
+    assert bytes(blob.reader.buffer(writable=True)) == b"abc"
+    assert blob.reader.path() == moved.path
     blob.write(tmp_path / "out")
     assert asked == [1]
     with pytest.raises(RainException, match="first cannot be opened"):
-        instance(FileSource(ref)).get_bytes()
+        instance(FileReader(ref)).get_bytes()
 
     gone = LocalFile(str(tmp_path / "nothing"), 1, 10, 1)
-    found = instance(DirectorySource(gone, lambda: DirectorySource(str(folder))))
+    found = instance(TreeReader(gone, lambda: TreeReader(str(folder))))
     assert found.get_bytes() == tar_of(folder)
-    assert found.source.path() == str(folder)
+    assert found.reader.path() == str(folder)
     found.write(tmp_path / "out-dir")
-    with pytest.raises(RainException, match="nothing is gone"):
-        instance(DirectorySource(gone)).get_bytes()
+    with pytest.raises(RainException, match="nothing cannot be opened"):
+        instance(TreeReader(gone)).get_bytes()
 
 
-def test_the_nearest_source(tmp_path, folder):
+def test_the_nearest_reader(tmp_path, folder):
     ref = file_of(tmp_path, b"abc")
     tar = file_of(tmp_path, tar_of(folder), "tar")
 
     def nearest(data_type="blob", data=None, places=()):
         spec, info = ObjectSpec(ID(1, 1), data_type=data_type), ObjectInfo(size=10)
-        return source_of(ObjectData(spec, info, data, list(places)), HERE, lambda: remote_of(b"abc")[0])
+        return open_nearest(ObjectData(spec, info, data, list(places)), HERE, lambda: Elsewhere(b"abc"))
 
-    assert type(nearest(data=b"x")) is BytesSource
-    assert type(nearest("dir", data=tar_of(folder))) is TarSource
-    assert type(nearest(places=[Replica("a:1", "other", ref)])) is RemoteSource
-    assert type(nearest(places=[Replica("a:1", HERE)])) is RemoteSource
-    assert type(nearest(places=[Replica("a:1", "other", ref), Replica("b:1", HERE, ref)])) is FileSource
-    assert type(nearest("dir", places=[Replica("b:1", HERE, local_file(str(folder), 10))])) is DirectorySource
-    assert type(nearest("dir", places=[Replica("b:1", HERE, tar)])) is TarSource
+    assert type(nearest(data=b"x")) is BytesReader
+    assert type(nearest("dir", data=tar_of(folder))) is TarReader
+    assert type(nearest(places=[Replica("a:1", "other", ref)])) is Elsewhere
+    assert type(nearest(places=[Replica("a:1", HERE)])) is Elsewhere
+    assert type(nearest(places=[Replica("a:1", "other", ref), Replica("b:1", HERE, ref)])) is FileReader
+    assert type(nearest("dir", places=[Replica("b:1", HERE, local_file(str(folder), 10))])) is TreeReader
+    assert type(nearest("dir", places=[Replica("b:1", HERE, tar)])) is TarReader
     assert nearest("dir", places=[Replica("b:1", HERE, tar)]).size == 10
 
 
 def test_paths_that_are_taken(tmp_path):
-    blob = instance(BytesSource(b"abc"))
+    blob = instance(BytesReader(b"abc"))
     (tmp_path / "d").mkdir()
     with pytest.raises(RainException, match="is a directory"):
         blob.write(tmp_path / "d")
@@ -304,13 +310,13 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.sendfile", full)
     with pytest.raises(ResourceError, match="no space left to write"):
-        instance(FileSource(file_of(tmp_path, b"abc"))).write(tmp_path / "out")
+        instance(FileReader(file_of(tmp_path, b"abc"))).write(tmp_path / "out")
     assert os.listdir(tmp_path) == ["stored"]
 
 
 def test_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blob = instance(FileSource(file_of(tmp_path, b"abc")))
+    blob = instance(FileReader(file_of(tmp_path, b"abc")))
     blob.write("x")
     blob.link("y")
     assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes() == b"abc"
@@ -318,9 +324,9 @@ def test_relative_paths(tmp_path, monkeypatch):
 
 def test_instances_are_not_pickled():
     with pytest.raises(RainException, match="cannot be pickled: return it"):
-        pickle.dumps([instance(BytesSource(b""))])
+        pickle.dumps([instance(BytesReader(b""))])
 
 
 def test_repr():
-    assert repr(instance(BytesSource(b"abc"), "json")) == "<DataInstance 1/2 'label' json, 3 bytes>"
-    assert repr(DataInstance(BytesSource(b""), None)) == "<DataInstance bytes, 0 bytes>"
+    assert repr(instance(BytesReader(b"abc"), "json")) == "<DataInstance 1/2 'label' json, 3 bytes>"
+    assert repr(DataInstance(BytesReader(b""), None)) == "<DataInstance bytes, 0 bytes>"

@@ -10,7 +10,7 @@ from rain.notebook.inspectors.sanitize import escape_name
 from rain.notebook.inspectors.subject import Page
 
 if TYPE_CHECKING:
-    from rain.objects.sources import Source
+    from rain.objects.readers import ObjectReader
 
 
 class DirectoryViewer:
@@ -18,18 +18,18 @@ class DirectoryViewer:
 
     Parameters
     ----------
-    source : Source
+    reader : ObjectReader
         Of the whole directory.
     path : str
         Of the folder inside; ``""`` is the top.
     """
 
-    def __init__(self, source: Source, path: str) -> None:
-        self._source = source
+    def __init__(self, reader: ObjectReader, path: str) -> None:
+        self._reader = reader
         self._path = path
 
     def page(self, parameters: Parameters) -> Page:
-        entries, total = self._source.entries(self._path, parameters.offset, DIRECTORY_PAGE_ENTRIES)
+        entries, total = self._reader.entries(self._path, parameters.offset, DIRECTORY_PAGE_ENTRIES)
         shown = [
             {
                 "name": escape_name(entry.name),

@@ -52,7 +52,7 @@ class ValueViewer:
         subject = self._subject
         size = subject.ranges.size
         if size > VALUE_BYTES_MAX:
-            mapped = buffers.large_buffers(subject.source.buffer()) if subject.source.path() is not None else 0
+            mapped = buffers.large_buffers(subject.reader.buffer()) if subject.reader.path() is not None else 0
             if not mapped:
                 limit = f"VALUE_BYTES_MAX, {size_text(VALUE_BYTES_MAX)}"
                 raise RainException(
@@ -60,7 +60,7 @@ class ValueViewer:
                 )
         content_type = subject.content_type if subject.content_type == "cloudpickle" else "pickle"
         try:
-            return codecs.decode_value(subject.source.buffer(), content_type)
+            return codecs.decode_value(subject.reader.buffer(), content_type)
         except (RainException, KeyboardInterrupt):
             raise
         except BaseException as error:  # a pickle can call anything, sys.exit too

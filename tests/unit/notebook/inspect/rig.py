@@ -8,14 +8,14 @@ from rain.common import DataInstance
 from rain.common.ids import ID
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.notebook.inspectors import Inspection
-from rain.objects.sources import BytesSource, FileSource, RemoteSource
+from rain.objects.readers import BytesReader, FileReader, ObjectReader
 
 PAGE_BYTES_MAX = 2 << 20
 GIB = 1 << 30
 
 
 def instance(data, content_type=None, label="it"):
-    source = BytesSource(data) if isinstance(data, bytes) else data
+    source = BytesReader(data) if isinstance(data, bytes) else data
     info = ObjectInfo(size=source.size, content_type=content_type, user={"seen": 1})
     return DataInstance(source, ObjectSpec(ID(3, 5), label, user={"note": "x"}), info)
 
@@ -57,16 +57,24 @@ def sparse(tmp_path, head=b"", size=10 * GIB, tail=b"", name="sparse"):
         if tail:
             file.seek(size - len(tail))
             file.write(tail)
-    return FileSource(str(path))
+    return FileReader(str(path))
+
+
+class Elsewhere(ObjectReader):
+    """Reads over some network, piece by piece."""
+
+    def __init__(self, data, size=None):
+        self.data = data
+        self.size = len(data) if size is None else size
+        self.reads = []
+
+    def _read(self, offset, length):
+        assert length is not None, "all of it was asked for"
+        self.reads.append((offset, length))
+        return self.data[offset : offset + length]
 
 
 def elsewhere(data, size=None):
-    """A source that is read over some network, and what was read of it."""
-    reads = []
-
-    def read(offset, length):
-        assert length is not None, "all of it was asked for"
-        reads.append((offset, length))
-        return data[offset : offset + length]
-
-    return RemoteSource(len(data) if size is None else size, False, read), reads
+    """A reader that reads over some network, and what was read of it."""
+    reader = Elsewhere(data, size)
+    return reader, reader.reads

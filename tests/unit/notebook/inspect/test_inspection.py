@@ -15,7 +15,7 @@ from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.viewers.images import image_size, image_type
 from rain.objects import archive
-from rain.objects.sources import BytesSource, DirectorySource, TarSource
+from rain.objects.readers import BytesReader, TarReader, TreeReader
 from tests.unit.notebook.inspect.rig import Look, elsewhere, instance
 
 
@@ -228,7 +228,7 @@ def test_data_that_are_gone_are_opened_anew():
 
     def open():
         opened.append(1)
-        source = Gone() if len(opened) == 1 else BytesSource(b"there")
+        source = Gone() if len(opened) == 1 else BytesReader(b"there")
         return DataInstance(source, None, ObjectInfo(size=5, content_type="text"))
 
     inspection = Inspection(open)
@@ -320,7 +320,7 @@ def test_downloads_of_nothing_and_of_directories(tmp_path):
     assert Look(b"").inspection.piece({"offset": 9}) == ({"name": "it", "size": 0, "end": 0}, [b""])
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "f.bin").write_bytes(b"abc")
-    look = Look(DirectorySource(str(tmp_path / "d")), "dir")
+    look = Look(TreeReader(str(tmp_path / "d")), "dir")
     with pytest.raises(RainException, match="write"):
         look.inspection.piece({})
     assert look.inspection.piece({"path": ["f.bin"], "offset": 1}) == ({"name": "f.bin", "size": 3, "end": 3}, [b"bc"])
@@ -343,8 +343,8 @@ def folder(request, tmp_path):
         file.write(b"not UTF-8")
     (root / "da\\xdf").write_bytes(b"backslash")
     if request.param == "here":
-        return DirectorySource(str(root))
-    return TarSource(b"".join(bytes(piece) for piece in archive.pack(str(root))), 5)
+        return TreeReader(str(root))
+    return TarReader(b"".join(bytes(piece) for piece in archive.pack(str(root))), 5)
 
 
 def test_a_directory_is_a_list_of_names(folder):
@@ -394,7 +394,7 @@ def test_what_is_not_there_is_told(folder, path):
 def look_at_folder(root):
     """Without adding up the sizes of what is in it, as for an object whose size is known."""
     look = Look(b"")
-    look.inspection = Inspection(lambda: DataInstance(DirectorySource(str(root)), None, ObjectInfo(size=0)))
+    look.inspection = Inspection(lambda: DataInstance(TreeReader(str(root)), None, ObjectInfo(size=0)))
     return look
 
 

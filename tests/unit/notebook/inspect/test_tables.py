@@ -443,8 +443,8 @@ def test_all_else_works_without_any_of_them():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'pandas', 'pyarrow'))); "
         "from rain.common import DataInstance; from rain.common.spec import ObjectInfo; "
-        "from rain.objects.sources import BytesSource; from rain.notebook.inspectors import static_text; "
-        "[print(static_text(DataInstance(BytesSource(data), None, ObjectInfo(content_type=kind)))) for data, kind in "
+        "from rain.objects.readers import BytesReader; from rain.notebook.inspectors import static_text; "
+        "[print(static_text(DataInstance(BytesReader(data), None, ObjectInfo(content_type=kind)))) for data, kind in "
         "((b'a,b\\n1,2\\n', 'mime/text/csv'), (b'[1]', 'json'), (b'\\x81\\x01', 'cbor'), (b'\\x80\\x04N.', 'pickle'))]"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
