@@ -15,6 +15,11 @@ def main(arguments: list[str] | None = None) -> None:
         from rain.cli.daemon import main as daemon
 
         sys.exit(daemon(words))
+    if words == ["guardian"]:  # started by `rain start` and by clients, with a plan on its standard input
+        from rain.processes.guardian import main as guardian
+
+        guardian()
+        return
     if words == ["--version"]:
         from rain import __version__
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from rain.processes.scratch import Scratch
 
 REMOTE_START_S = 2 * EXECUTOR_START_S
 """How long governors started over ssh may take."""
+_REMOTE_RAIN = (sys.executable, "-P", "-m", "rain")
+"""On another host: the same interpreter, which may find Rain elsewhere."""
 _SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 
 
@@ -236,7 +239,7 @@ def _remote(
     options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials, memory: int | None
 ) -> Program:
     """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
-    command = [*shlex.split(options.runprefix), *(("rain",) if options.remote_init else RAIN)]
+    command = [*shlex.split(options.runprefix), *(("rain",) if options.remote_init else _REMOTE_RAIN)]
     arguments = ["governor", _address_for(host, address), "--cpus", "detect", "--token-file", "-"]
     arguments += ["--ready-file", "fd:1", *_common(options, memory)]
     if options.logdir:

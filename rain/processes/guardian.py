@@ -1,8 +1,8 @@
 """The guardian: a small process above a server and its governors that leaves nothing behind when it ends.
 
-``python -m rain.processes.guardian`` reads a plan (JSON, one line on standard input)::
+``rain guardian``, which only Rain itself calls, reads a plan (JSON, one line on standard input)::
 
-    {"processes": [{"name": "server", "command": ["python", "-m", "rain"],
+    {"processes": [{"name": "server", "command": ["python", "-P", "rain/__main__.py"],
                     "arguments": ["server", "--ready-file", "{ready}", "--lifeline", "{lifeline}", …],
                     "log": "/path/server.log", "restart": true, "keep": [5]}, …],
      "lifeline": 3, "report": 4, "lock": 6, "folder": "/tmp/rain-local-…", "grace_s": 5.0,
@@ -508,7 +508,3 @@ def main() -> None:
     if plan.get("log"):
         redirect_output(plan["log"])
     Guardian(plan).run()
-
-
-if __name__ == "__main__":
-    main()

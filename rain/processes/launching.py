@@ -24,7 +24,10 @@ from rain.processes.keeper import PLACE
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch
 
-RAIN = (sys.executable, "-m", "rain")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RAIN = (sys.executable, "-P", os.path.join(_PACKAGE, "__main__.py"))
+"""The command `rain` of this very package, on this host; with ``-P`` nothing in the current folder stands in for it or
+for a library."""
 _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 12
 READY = "{ready}"
@@ -130,7 +133,7 @@ class Launch:
             # The log takes what is said before the guardian opens it itself: that it cannot be imported, say.
             with open(self._log, "ab", opener=open_log) as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "rain.processes.guardian"],
+                    [*RAIN, "guardian"],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,

@@ -115,7 +115,7 @@ def _guardian_of(folder: Path) -> int:
             links = [os.readlink(fd) for fd in (entry / "fd").iterdir()] if entry.name.isdigit() else []
         except OSError:
             continue
-        if str(folder) in links and b"rain.processes.guardian" in (entry / "cmdline").read_bytes():
+        if str(folder) in links and b"\0guardian\0" in (entry / "cmdline").read_bytes():
             return os.pidfd_open(int(entry.name))
     raise AssertionError("no guardian holds the folder")
 
