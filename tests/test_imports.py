@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from rain.server.policy_loading import CALLED_BY_NOTHING_PURE, LOADED_BY_NOTHING_PURE, NAMED_BY_NOTHING_PURE
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PURE = (
@@ -35,44 +37,6 @@ PURE = (
     "rain.notebook.drawing.svg",
 )
 """Packages and modules that touch no world."""
-
-LOADED_BY_NOTHING_PURE = {
-    "asyncio",
-    "cloudpickle",
-    "concurrent.futures",
-    "cryptography",
-    "multiprocessing",
-    "numpy",
-    "pandas",
-    "pickle",
-    "psutil",
-    "random",
-    "select",
-    "socket",
-    "ssl",
-    "subprocess",
-    "tempfile",
-    "threading",
-    "tornado",
-    "rain.client",
-    "rain.host",
-    "rain.net",
-    "rain.objects",
-    "rain.processes",
-}
-NAMED_BY_NOTHING_PURE = LOADED_BY_NOTHING_PURE | {
-    "importlib",
-    "io",
-    "logging",
-    "os",
-    "pathlib",
-    "secrets",
-    "shutil",
-    "signal",
-    "time",
-    "uuid",
-}
-CALLED_BY_NOTHING_PURE = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
 LAZY = {
     ROOT / "rain/common/__init__.py": {"rain.objects"},

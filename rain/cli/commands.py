@@ -89,6 +89,10 @@ def start(
     store_memory: Annotated[
         str, typer.Option(metavar="SIZE", help="of each governor's objects in memory, as 4G (default: a share of it)")
     ] = "",
+    policy: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="the server's scheduling policy: an entry point, or package.module:Class"),
+    ] = "",
     governor_config: Annotated[str, typer.Option(metavar="FILE", help="configuration of the governors (TOML)")] = "",
     runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before each process's command")] = "",
     remote_init: Annotated[str, typer.Option(metavar="CMD", help="run first in each remote shell")] = "",
@@ -108,6 +112,7 @@ def start(
         logdir=logdir,
         workdir=workdir,
         store_memory=store_memory,
+        policy=policy,
         config=governor_config,
         runprefix=runprefix,
         remote_init=remote_init,

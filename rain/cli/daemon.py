@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: 7210)")
     server.add_argument("--http-listen", metavar="ADDR", default="", help=f"{address} (default port: 7222)")
 
+    server.add_argument(
+        "--policy", metavar="NAME", default="", help="scheduling policy: an entry point, or package.module:Class"
+    )
+
     governor = commands.add_parser("governor", help="run a governor in the foreground")
     governor.add_argument("server", metavar="SERVER[:PORT]", help="the server's address")
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
@@ -191,6 +195,7 @@ def _serve(options: argparse.Namespace) -> None:
             _deadlines(options),
             work_dir=str(connection_files.made_dir(options.workdir)) if options.workdir else "",
             constants_bytes_max=chosen_memory(options.store_memory),
+            policy=options.policy,
         )
     )
 

@@ -120,7 +120,7 @@ class Client:
             How many.
         **options
             Further ones of `rain.client.local_cluster.LocalCluster`: `memory` that objects and constants may take
-            before they go to disk, and `workdir`, the folder on disk.
+            before they go to disk, `workdir`, the folder on disk, and `policy`, the server's scheduling policy.
 
         Raises
         ------

@@ -44,6 +44,10 @@ class LocalCluster:
         Where the cluster's folder is made: tasks run there, and what does not fit into memory lies there. None: the
         folder for temporary files.
 
+    policy : str
+        The server's scheduling policy: the name of an entry point of the group ``rain.scheduling_policies``, or
+        ``package.module:Class``. Empty: Rain's own.
+
     Attributes
     ----------
     address : str
@@ -74,12 +78,14 @@ class LocalCluster:
         config: str | os.PathLike[str] | None = None,
         memory: int | str | None = None,
         workdir: str | os.PathLike[str] | None = None,
+        policy: str = "",
     ) -> None:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
         shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
         self.governor_count = governors
         self._memory = _shares(memory, governors)
+        self._policy = policy
         try:
             scratch = Scratch(os.path.abspath(workdir or tempfile.gettempdir()), LOCAL)
         except OSError as error:
@@ -112,6 +118,7 @@ class LocalCluster:
         arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
         arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
+        arguments += ["--policy", self._policy] if self._policy else []
         return Program(
             "server", arguments, os.path.join(self.folder, "server.log"), restart=True, vital=True, keep=sockets
         )

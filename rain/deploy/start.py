@@ -51,6 +51,8 @@ class StartOptions:
     store_memory : str
         What each governor's objects may take of memory, as ``--store-memory`` takes it; empty: what RAIN_STORE_MEMORY
         says here, else a share of each host's, which governors on one host divide among them.
+    policy : str
+        The server's scheduling policy; empty: Rain's own.
     config : str
         The governors' configuration file.
     runprefix : str
@@ -68,6 +70,7 @@ class StartOptions:
     logdir: str = ""
     workdir: str = ""
     store_memory: str = ""
+    policy: str = ""
     config: str = ""
     runprefix: str = ""
     remote_init: str = ""
@@ -232,6 +235,8 @@ def _server(
     if options.workdir:
         arguments += ["--workdir", os.path.abspath(options.workdir)]
     arguments += ["--store-memory", str(constants_memory() if memory is None else min(memory, constants_memory()))]
+    if options.policy:
+        arguments += ["--policy", options.policy]
     return Program("server", arguments, f"{logdir}/server.log", command, restart=True, vital=True, keep=descriptors)
 
 

@@ -67,6 +67,7 @@ from rain.server.core import events as ev
 from rain.server.core.state import internal
 from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.http import Http
+from rain.server.policy_loading import choose_policy
 from rain.server.uploads import ConstantFiles
 
 log = logging.getLogger("rain.server")
@@ -97,6 +98,8 @@ class ServerOptions:
         Where large constants go that are too much for memory; empty: the folder for temporary files.
     constants_bytes_max : int or None
         Bytes of large constants kept in memory; None: a share of the memory that this process may count on.
+    policy : str
+        The scheduling policy, as `rain.server.policy_loading.choose_policy` takes it; empty: Rain's own.
     """
 
     host: str = LOOPBACK
@@ -109,6 +112,7 @@ class ServerOptions:
     deadlines: Deadlines = DEADLINES
     work_dir: str = ""
     constants_bytes_max: int | None = None
+    policy: str = ""
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -174,9 +178,10 @@ class Server:
         Raises
         ------
         RainException
-            If a port is taken or a folder cannot be written.
+            If a port is taken, a folder cannot be written, or the scheduling policy cannot be used.
         """
         options = self.options
+        policy = choose_policy(options.policy)
         self._credentials = server_credentials(options.host, options.connection_file)
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
@@ -200,7 +205,9 @@ class Server:
         http = listen(options.http_host, options.http_port)
         certificate = None if is_loopback(http.getsockname()[0]) else self._credentials.certify()
         self._http = Http(http, bearers, self._log, self.info, certificate)
-        self._core = ServerCore(self.address, self._host_id, self._http.address, __version__, self._log_dir)
+        self._core = ServerCore(
+            self.address, self._host_id, self._http.address, __version__, self._log_dir, policy.make, policy.name
+        )
         self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )

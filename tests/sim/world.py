@@ -18,6 +18,7 @@ from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.core.reporting.explain import explain_task
+from rain.server.policy_loading import ChosenPolicy, choose_policy
 from tests.sim.client import SimClient, SimSession
 from tests.sim.governor import SimGovernor
 from tests.sim.network import Clock, Conversation, Network, Side
@@ -26,6 +27,7 @@ SERVER = "server:1"
 HEAL_S = 5.0
 END_S = 200.0
 CALLS_MAX = 100_000
+RAINS_OWN = choose_policy()
 
 
 class Armed:
@@ -52,7 +54,14 @@ ARMED = Armed()
 class World:
     """Everything in one run."""
 
-    def __init__(self, seed: int, *, tasks_max: int = 10, checks: bool = True) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        tasks_max: int = 10,
+        checks: bool = True,
+        policy: ChosenPolicy = RAINS_OWN,
+    ) -> None:
         self.seed = seed
         self.random = random = Random(seed)
         self.armed = ARMED
@@ -85,7 +94,7 @@ class World:
         self.produced: dict[ID, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.steps = 0
-        self.core = ServerCore(SERVER, "server-machine")
+        self.core = ServerCore(SERVER, "server-machine", policy=policy.make, policy_name=policy.name)
         self.step_core = self.core.step
         self.turn_due = False
         self.peers: dict[str, Side] = {}

@@ -1,7 +1,7 @@
 """What a scheduling policy is: the server's core says what is ready, the policy says where it goes.
 
 A policy is pure, as the core is: it reads records and the time that it is given, and touches nothing of the world.
-`rain.server.policy_loading` refuses one that imports more. `docs/scheduling.md` walks through writing one.
+`rain.server.policy_loading` refuses one that imports more. `CONTRIBUTING.md` says how to bring one.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from rain.server.check import check
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
+from rain.server.scheduling.locality import LocalityPolicy
+from rain.server.scheduling.policy import SchedulingPolicy
 
 ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
 LARGE = 1 << 20
@@ -20,8 +22,15 @@ LARGE = 1 << 20
 class Rig:
     """One core, one client ``c`` with one session, and governors as they are asked for."""
 
-    def __init__(self, *, on_failure: str = "continue", persistent: bool = False, client: str = "c") -> None:
-        self.core = ServerCore("server:1", "server-host", "server:2", "0.1")
+    def __init__(
+        self,
+        *,
+        on_failure: str = "continue",
+        persistent: bool = False,
+        client: str = "c",
+        policy: type[SchedulingPolicy] = LocalityPolicy,
+    ) -> None:
+        self.core = ServerCore("server:1", "server-host", "server:2", "0.1", policy=policy, policy_name="own")
         self.now = 100.0
         self.requests = 0
         self.to_client: list[Any] = []
