@@ -21,12 +21,22 @@ _default: Session | None = None
 def get_active_session() -> Session:
     """The session that new tasks and objects go to: of the innermost ``with`` block, else the default one.
 
+    Returns
+    -------
+    Session
+
     Raises
     ------
     RainException
         If there is neither.
     SessionException, TaskException
         If that session is closed, lost, or stopped by a failure.
+
+    Examples
+    --------
+    >>> with client.new_session("first"):
+    ...     get_active_session().name
+    'first'
     """
     stack = _stack.get()
     session = stack[-1] if stack else _default

@@ -31,9 +31,22 @@ class Concat(Task):
     Parameters
     ----------
     inputs : sequence of blobs
+        Each may be a pair of label and blob.
     output : Output or str, optional
+        The output, or its label.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("concat") as session:
+    ...     session.run(tasks.Concat([blob("Hello "), blob("world!")]))
+    b'Hello world!'
     """
 
     __slots__ = ()
@@ -58,8 +71,21 @@ class Sleep(Task):
     input : data object
     timeout : float
         Seconds.
+    output : Output or str, optional
+        The output, or its label.
     **options
-        Of every task; the option `timeout` is given by ``Sleep.options(timeout=...)``.
+        Options of every task: see `Task`; the option `timeout` is given by ``Sleep.options(timeout=...)``.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("sleep") as session:
+    ...     session.run(tasks.Sleep(blob("later"), 0.01))
+    'later'
     """
 
     __slots__ = ()
@@ -84,10 +110,24 @@ class Load(Task):
     Parameters
     ----------
     path : str or os.PathLike
-        Absolute, on the governor.
+        Absolute, on the governor that runs the task.
     output : Output or str, optional
+        The output, or its label.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with client.new_session("load") as session, tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "a.txt").write_text("alpha")
+    ...     session.run(tasks.Load(f"{folder}/a.txt"))
+    b'alpha'
     """
 
     __slots__ = ()
@@ -99,7 +139,30 @@ class Load(Task):
 
 
 class LoadDir(Task):
-    """A directory of the governor as a directory object; see `Load`."""
+    """A directory of the governor as a directory object.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Absolute, on the governor that runs the task.
+    output : OutputDir or str, optional
+        The output, or its label.
+    **options
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with client.new_session("load") as session, tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "a.txt").write_text("alpha")
+    ...     session.run(tasks.SliceDirectory(tasks.LoadDir(folder), "a.txt"))
+    b'alpha'
+    """
 
     __slots__ = ()
     TASK_TYPE = task_configs.LOAD_DIR
@@ -117,9 +180,22 @@ class Store(Task):
     ----------
     input : data object
     path : str or os.PathLike
-        Absolute, on the governor.
+        Absolute, on the governor that runs the task.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with client.new_session("store") as session, tempfile.TemporaryDirectory() as folder:
+    ...     session.run(tasks.Store(blob("alpha"), f"{folder}/a.txt"))
+    ...     pathlib.Path(folder, "a.txt").read_text()
+    'alpha'
     """
 
     __slots__ = ()
@@ -139,8 +215,21 @@ class MakeDirectory(Task):
     paths_objects : dict or sequence of pairs
         Relative path -> data object. Later entries win; ``""`` and ``"."`` are the directory itself.
     output : OutputDir or str, optional
+        The output, or its label.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("folders") as session:
+    ...     folder = tasks.MakeDirectory({"a/b.txt": blob("beta")})
+    ...     session.run(tasks.SliceDirectory(folder, "a/b.txt"))
+    b'beta'
     """
 
     __slots__ = ()
@@ -174,8 +263,21 @@ class SliceDirectory(Task):
     path : str or os.PathLike
         Relative; a trailing ``/`` asks for a directory.
     output : Output, OutputDir or str, optional
+        The output, or its label.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an input, a path or an option is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("folders") as session:
+    ...     folder = tasks.MakeDirectory({"a/b.txt": blob("beta")})
+    ...     session.run(tasks.SliceDirectory(folder, "a/b.txt"))
+    b'beta'
     """
 
     __slots__ = ()
@@ -213,10 +315,19 @@ class Execute(Task):
         What lies there in the end becomes outputs.
     shell : bool
         Whether ``/bin/sh -c`` runs it: a str as it is, a sequence joined by spaces.
-    exit_codes : sequence of int
+    exit_codes : int or sequence of int
         Those that mean success.
+    output : Output or str, optional
+        To be merged with the only output.
+    outputs : sequence of (Output, str or None), optional
+        To be merged with the outputs, one by one.
     **options
-        Of every task.
+        Options of every task: see `Task`.
+
+    Raises
+    ------
+    RainException
+        If an argument, a path or an option is not what it should be, or no session is active.
 
     Examples
     --------

@@ -122,6 +122,11 @@ class Client:
             Further ones of `rain.client.local_cluster.LocalCluster`: `memory` that objects and constants may take
             before they go to disk, `workdir`, the folder on disk, and `policy`, the server's scheduling policy.
 
+        Returns
+        -------
+        Client
+            It owns the cluster: `close` ends both.
+
         Raises
         ------
         RainException
@@ -168,6 +173,10 @@ class Client:
 
     def http_context(self) -> ssl.SSLContext | None:
         """For HTTPS with the server, which is spoken beyond loopback: accepts its certificate only. None: no HTTPS.
+
+        Returns
+        -------
+        ssl.SSLContext or None
 
         Raises
         ------
@@ -237,6 +246,10 @@ class Client:
         timeout : float, optional
             Seconds.
 
+        Returns
+        -------
+        Session
+
         Raises
         ------
         RainException
@@ -249,7 +262,25 @@ class Client:
 
     @blocking
     def sessions(self, timeout: float | None = None) -> Operation[list[SessionSummary]]:
-        """One line about each session at the server."""
+        """All sessions at the server, in short.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        list of SessionSummary
+            Each has `session_id`, `name`, `persistent`, and how many tasks it has.
+
+        Raises
+        ------
+        RainException
+            If the client is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         self._check()
         return requests.session_list(self._connection)
 
@@ -266,10 +297,16 @@ class Client:
         timeout : float, optional
             Seconds.
 
+        Returns
+        -------
+        Session
+
         Raises
         ------
         RainException
             If there is none, or several have that name; the text lists their ids.
+        TimeoutError
+            If the server has not answered within `timeout`.
         """
         self._check()
         return requests.attach(self._connection, self._session, session)
@@ -282,11 +319,23 @@ class Client:
     def get_server_info(self, timeout: float | None = None) -> Operation[dict[str, Any]]:
         """The server's version and addresses, its governors and sessions.
 
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
         Returns
         -------
         dict
             ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished),
             ``objects`` (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
+
+        Raises
+        ------
+        RainException
+            If the client is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
         """
         self._check()
         return requests.server_info(self._connection)
@@ -315,12 +364,16 @@ class Client:
         Parameters
         ----------
         n : int
+            How many governors.
         timeout : float, optional
             Seconds.
 
         Raises
         ------
+        RainException
+            If the client is closed or lost, or `n` is negative.
         TimeoutError
+            If fewer are there after `timeout`.
         """
         self._check()
         return requests.wait_for_governors(self._connection, n)
@@ -329,7 +382,23 @@ class Client:
 
     @blocking
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
-        """Bring state and info of these up to date, whichever sessions they belong to; see `Session.update`."""
+        """Bring state and info of tasks and objects of any sessions up to date; see `Session.update`.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         self._check()
         return requests.update_all(self._connection, items)
 

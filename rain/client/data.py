@@ -81,6 +81,19 @@ class DataObject(Handle, of=ObjectRecord):
         Bytes expected.
     user_spec : dict, optional
         JSON-serialisable values of your own.
+
+    Raises
+    ------
+    RainException
+        If a parameter is not what it should be, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("objects") as session:
+    ...     merged = DataObject("merged", content_type="text")
+    ...     task = Task([blob("a")], [merged], task_type="mine/merge")
+    ...     task.output is merged
+    True
     """
 
     __slots__ = ("__weakref__", "_value")
@@ -211,13 +224,31 @@ class DataObject(Handle, of=ObjectRecord):
 
     @blocking
     def unkeep(self, timeout: float | None = None) -> Operation[None]:
-        """Let the data go when no task needs them."""
+        """Let the data go when no task needs them.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return operation_of(self._session.unkeep)([self])
 
     unkeep_async = awaitable(unkeep)
 
     def is_kept(self) -> bool:
-        """Whether it is kept."""
+        """Whether it is kept.
+
+        Returns
+        -------
+        bool
+        """
         return self._record.kept
 
     @blocking
@@ -254,6 +285,10 @@ class DataObject(Handle, of=ObjectRecord):
         timeout : float, optional
             Seconds.
 
+        Returns
+        -------
+        DataInstance
+
         Raises
         ------
         RainException
@@ -268,7 +303,22 @@ class DataObject(Handle, of=ObjectRecord):
 
     @blocking
     def update(self, timeout: float | None = None) -> Operation[None]:
-        """Bring `state` and `info` up to date."""
+        """Bring `state` and `info` up to date; see `Session.update`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the object was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return operation_of(self._session.update)([self])
 
     update_async = awaitable(update)
@@ -341,6 +391,10 @@ def blob(
     session : Session, optional
         The active one if not given.
 
+    Returns
+    -------
+    DataObject
+
     Raises
     ------
     RainException
@@ -381,7 +435,31 @@ def blob(
 
 
 def pickled(value: Any, label: str | None = "pickle", *, session: Session | None = None) -> DataObject:
-    """A constant object that holds a pickled value: ``blob(value, encode="pickle")``."""
+    """A constant object that holds a pickled value: ``blob(value, encode="pickle")``.
+
+    Parameters
+    ----------
+    value : any
+        What `pickle` or cloudpickle can take. Large arrays in it are stored so that readers can map them.
+    label : str, optional
+    session : Session, optional
+        The active one if not given.
+
+    Returns
+    -------
+    DataObject
+
+    Raises
+    ------
+    RainException
+        If `value` cannot be pickled, or no session is active.
+
+    Examples
+    --------
+    >>> with client.new_session("pickled") as session:
+    ...     session.run(remote(auto_load=True, auto_encode="json")(lambda ctx, n: sorted(n))(pickled({2, 1})))
+    [1, 2]
+    """
     return blob(value, label, encode="pickle", session=session)
 
 
@@ -393,14 +471,27 @@ def directory(
     Parameters
     ----------
     path : str or os.PathLike
+        Of a directory on this host.
     label : str, optional
     session : Session, optional
         The active one if not given.
+
+    Returns
+    -------
+    DataObject
 
     Raises
     ------
     RainException
         If `path` is not a directory or holds what cannot travel.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with client.new_session("folders") as session, tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "a.txt").write_text("alpha")
+    ...     session.run(tasks.SliceDirectory(directory(folder), "a.txt"))
+    b'alpha'
     """
     check_label(label, "a directory")
     text = os.fspath(path)

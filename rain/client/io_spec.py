@@ -78,8 +78,18 @@ class InputBase:
     write : bool
         Whether a program gets a private writable copy instead of a read-only file.
     writable : bool
-        Whether a function may change the loaded value: its own pages of it, which nobody else sees. False makes large
+        Whether a function may change the loaded value: its own pages of it, which no other task sees. False makes large
         arrays read-only, so that changing them is an error.
+
+    Attributes
+    ----------
+    data_type : DataType
+        What kind of object this is.
+
+    Raises
+    ------
+    RainException
+        If label, path or content type cannot be one, or `dataobj` does not fit.
     """
 
     __slots__ = ("content_type", "dataobj", "label", "load", "path", "writable", "write")
@@ -112,7 +122,11 @@ class InputBase:
             self.check(self.dataobj)
 
     def check(self, obj: DataObject) -> None:
-        """Whether `obj` can be this input.
+        """Make sure that an object can be this input.
+
+        Parameters
+        ----------
+        obj : DataObject
 
         Raises
         ------
@@ -138,7 +152,35 @@ class InputBase:
 
 
 class Input(InputBase):
-    """A blob as an input; see `InputBase`.
+    """A blob as an input.
+
+    Parameters
+    ----------
+    label : str, optional
+        Name of the input.
+    path : str or os.PathLike, optional
+        Where a program finds it, relative to its directory.
+    dataobj : DataObject or single-output Task, optional
+        The object itself; without one this is a placeholder.
+    load : bool, optional
+        Whether a remote function gets the loaded value instead of a `DataInstance`.
+    content_type : str, optional
+        Given to an object without one; an object that has one must fit.
+    write : bool
+        Whether a program gets a private writable copy instead of a read-only file.
+    writable : bool
+        Whether a function may change the loaded value: its own pages of it, which no other task sees. False makes large
+        arrays read-only, so that changing them is an error.
+
+    Attributes
+    ----------
+    data_type : DataType
+        `DataType.BLOB`.
+
+    Raises
+    ------
+    RainException
+        If label, path or content type cannot be one, or `dataobj` does not fit.
 
     Examples
     --------
@@ -150,7 +192,38 @@ class Input(InputBase):
 
 
 class InputDir(InputBase):
-    """A directory as an input; see `InputBase`."""
+    """A directory as an input.
+
+    Parameters
+    ----------
+    label : str, optional
+        Name of the input.
+    path : str or os.PathLike, optional
+        Where a program finds it, relative to its directory.
+    dataobj : DataObject or single-output Task, optional
+        The directory object itself; without one this is a placeholder.
+    load : bool, optional
+        False or None: a directory cannot be loaded, a remote function gets a `DataInstance`.
+    content_type : str, optional
+        ``"dir"`` or None.
+    write : bool
+        Whether a program gets a private writable copy instead of read-only files.
+
+    Attributes
+    ----------
+    data_type : DataType
+        `DataType.DIRECTORY`.
+
+    Raises
+    ------
+    RainException
+        If label or path cannot be one, `load` is True, or `dataobj` is a blob.
+
+    Examples
+    --------
+    >>> InputDir("data", path="training/data")
+    InputDir('data', path='training/data')
+    """
 
     __slots__ = ()
     data_type = DataType.DIRECTORY
@@ -183,10 +256,21 @@ class OutputBase:
     size_hint : float, optional
         Bytes expected, for the scheduler.
     content_type : str, optional
+        What the output is; what the task sets must be a subtype of it.
     encode : str, optional
-        How a remote function's returned value becomes bytes.
+        Content type in which a remote function's returned value is encoded.
     path : str or os.PathLike, optional
         Where a program leaves it, relative to its directory.
+
+    Attributes
+    ----------
+    data_type : DataType
+        What kind of object this is.
+
+    Raises
+    ------
+    RainException
+        If label, path or content type cannot be one, or `encode` and `content_type` contradict each other.
     """
 
     __slots__ = ("content_type", "encode", "label", "path", "size_hint")
@@ -234,6 +318,10 @@ class OutputBase:
         given : OutputBase, str or None
             None takes the prototype as it is; a str, or an output's label, replaces the label.
 
+        Returns
+        -------
+        OutputBase
+
         Raises
         ------
         RainException
@@ -273,7 +361,30 @@ class OutputBase:
 
 
 class Output(OutputBase):
-    """A blob as an output; see `OutputBase`.
+    """A blob as an output.
+
+    Parameters
+    ----------
+    label : str, optional
+        Name of the output.
+    size_hint : float, optional
+        Bytes expected, for the scheduler.
+    content_type : str, optional
+        What the output is; what the task sets must be a subtype of it.
+    encode : str, optional
+        Content type in which a remote function's returned value is encoded.
+    path : str or os.PathLike, optional
+        Where a program leaves it, relative to its directory.
+
+    Attributes
+    ----------
+    data_type : DataType
+        `DataType.BLOB`.
+
+    Raises
+    ------
+    RainException
+        If label, path or content type cannot be one, or `encode` and `content_type` contradict each other.
 
     Examples
     --------
@@ -285,7 +396,34 @@ class Output(OutputBase):
 
 
 class OutputDir(OutputBase):
-    """A directory as an output; see `OutputBase`."""
+    """A directory as an output.
+
+    Parameters
+    ----------
+    label : str, optional
+        Name of the output.
+    size_hint : float, optional
+        Bytes expected, for the scheduler.
+    content_type, encode : str, optional
+        ``"dir"`` or None.
+    path : str or os.PathLike, optional
+        Where a program leaves it, relative to its directory.
+
+    Attributes
+    ----------
+    data_type : DataType
+        `DataType.DIRECTORY`.
+
+    Raises
+    ------
+    RainException
+        If label or path cannot be one, or a content type is asked for.
+
+    Examples
+    --------
+    >>> OutputDir("model", path="out")
+    OutputDir('model', path='out')
+    """
 
     __slots__ = ()
     data_type = DataType.DIRECTORY

@@ -289,13 +289,26 @@ class Program:
 
     Parameters
     ----------
-    args, stdout, stdin, input_paths, output_paths, shell, stderr, exit_codes
-        As of `Execute`. An `Input` without object is a placeholder; so is a str as `stdin` or in `input_paths`.
+    args : str, or sequence of str, data objects, Input, Output
+        As of `tasks.Execute`; an `Input` without object is a placeholder.
+    stdout, stderr : True, str or Output, optional
+        Make what is written there an output.
+    stdin : data object, Input or str, optional
+        A str is the label of a placeholder.
+    input_paths : sequence of Input, InputDir or str
+        Mapped without touching the arguments; a str is the label of a placeholder.
+    output_paths : sequence of str, Output or OutputDir
+        What lies there in the end becomes outputs.
+    shell : bool
+        Whether ``/bin/sh -c`` runs it: a str as it is, a sequence joined by spaces.
     name : str, optional
         Of the tasks.
     cpus : float
+        How many cpus each task takes; 0 and fractions are allowed.
+    exit_codes : int or sequence of int
+        Those that mean success.
     **options
-        Further options of the tasks.
+        Options of every task: see `Task`.
 
     Raises
     ------
@@ -340,12 +353,28 @@ class Program:
         self._options = Options({"name": name, **options}, owner)
 
     def options(self, **options: Any) -> Program:
-        """The same program with other options: ``grep.options(cpus=2)(text=...)``.
+        """The same program with other options.
+
+        Parameters
+        ----------
+        **options
+            Options of every task, and `cpus`, `name`, `session`, `user_spec`.
+
+        Returns
+        -------
+        Program
 
         Raises
         ------
         TypeError
             If there is no such option.
+
+        Examples
+        --------
+        >>> upper = Program(["tr", "a-z", "A-Z"], stdin="text", stdout="loud")
+        >>> with client.new_session("options") as session:
+        ...     session.run(upper.options(cpus=0)(text=blob("loud")))
+        b'LOUD'
         """
         other = Program.__new__(Program)
         other._plan = self._plan
@@ -357,10 +386,16 @@ class Program:
 
         Parameters
         ----------
-        output, outputs
-            To be merged with the program's.
+        output : Output or str, optional
+            To be merged with the program's only output.
+        outputs : sequence of (Output, str or None), optional
+            To be merged with the program's outputs, one by one.
         **given
-            The placeholders' objects by label; other keywords are options.
+            A data object or single-output task for each placeholder, by label; other keywords are options.
+
+        Returns
+        -------
+        Task
 
         Raises
         ------

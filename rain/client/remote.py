@@ -61,14 +61,17 @@ class Remote:
         One output if not given here or as return annotation.
     inputs : dict of str to Input, or sequence of Input labelled with parameters' names
     auto_load : bool
-        Whether objects arrive as loaded values.
+        Whether objects arrive as loaded values instead of `DataInstance`.
     auto_encode : str, optional
         Content type in which returned values are encoded.
     name : str, optional
         Of the tasks; the function's if not given.
     cpus : float
+        How many cpus each task takes; 0 and fractions are allowed.
+    autoload : bool, optional
+        Another name of `auto_load`.
     **options
-        Further options of the tasks.
+        Options of every task: see `Task`.
 
     Raises
     ------
@@ -206,12 +209,27 @@ class Remote:
         return made, encode if any(encode) else []
 
     def options(self, **options: Any) -> Remote:
-        """The same function with other options: ``fn.options(name="a", cpus=2)(...)``.
+        """The same function with other options.
+
+        Parameters
+        ----------
+        **options
+            Options of every task, and `cpus`, `name`, `session`, `user_spec`.
+
+        Returns
+        -------
+        Remote
 
         Raises
         ------
         TypeError
             If there is no such option.
+
+        Examples
+        --------
+        >>> with client.new_session("options") as session:
+        ...     square.options(name="first", cpus=0)(2).name
+        'first'
         """
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -227,8 +245,14 @@ class Remote:
         ----------
         *args, **kwargs
             The function's; keywords that are no parameters of it may be options.
-        output, outputs
-            To be merged with the declared outputs.
+        output : Output or str, optional
+            To be merged with the declared only output.
+        outputs : sequence of (Output, str or None), optional
+            To be merged with the declared outputs, one by one.
+
+        Returns
+        -------
+        Task
 
         Raises
         ------
@@ -301,8 +325,20 @@ class Remote:
         Parameters
         ----------
         *iterables
+            One for each positional argument; the shortest says how many tasks are made.
         **kwargs
             The same for each call.
+
+        Returns
+        -------
+        list of Task
+
+        Raises
+        ------
+        TypeError
+            If no iterable is given, or arguments do not fit the function's signature.
+        RainException
+            If arguments cannot be used.
 
         Examples
         --------
@@ -317,7 +353,29 @@ class Remote:
     def local(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function here, with a context of its own, for trying and debugging.
 
-        Data objects among the arguments are fetched (constants are just taken); outputs are not encoded.
+        Data objects among the arguments are fetched (constants are just taken). Results are not encoded.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            The function's, without the context.
+
+        Returns
+        -------
+        any
+            What the function returns.
+
+        Raises
+        ------
+        TypeError
+            If the arguments do not fit the function's signature.
+        RainException
+            If a data object among them is not kept, or not finished.
+
+        Examples
+        --------
+        >>> square.local(3)
+        9
         """
         from rain.client.functions.local_call import call
 
@@ -572,13 +630,42 @@ def remote(
     cpus: float = 1,
     **options: Any,
 ) -> Any:
-    """Decorator that makes a function a `Remote`; see there for the parameters. Also works bare.
+    """Decorator that makes a function a `Remote`, whose calls become tasks. Also works bare.
+
+    Parameters
+    ----------
+    outputs : int, str, Output or sequence of (str or Output), optional
+        One output if not given here or as return annotation.
+    inputs : dict of str to Input, or sequence of Input labelled with parameters' names
+    auto_load : bool
+        Whether objects arrive as loaded values instead of `DataInstance`.
+    auto_encode : str, optional
+        Content type in which returned values are encoded.
+    name : str, optional
+        Of the tasks; the function's if not given.
+    cpus : float
+        How many cpus each task takes; 0 and fractions are allowed.
+    **options
+        Options of every task: see `Task`.
+
+    Returns
+    -------
+    Remote, or callable
+        The decorator, if it was called with options.
+
+    Raises
+    ------
+    RainException
+        If function or declarations are not what they should be.
 
     Examples
     --------
     >>> @remote(auto_load=True, auto_encode="json")
     ... def total(ctx, *parts):
     ...     return sum(map(sum, parts))
+    >>> with client.new_session("total") as session:
+    ...     session.run(total(pickled([1, 2]), pickled([3])))
+    6
     """
     if callable(outputs) and not isinstance(outputs, OutputBase | type):
         return Remote(outputs)

@@ -49,8 +49,12 @@ class Session:
     ----------
     client : Client or None
     session_id : int
+        Its number at the server.
     name : str
+    on_failure : {"continue", "stop"}
+        Whether a failed task leaves all else running, or stops the session.
     persistent : bool
+        Whether it lives until it is closed, without its client.
 
     Examples
     --------
@@ -163,6 +167,15 @@ class Session:
     def find(self, name: str) -> Task | DataObject:
         """The task with that name, else the object with that label.
 
+        Parameters
+        ----------
+        name : str
+            The name of a task, or the label of an object.
+
+        Returns
+        -------
+        Task or DataObject
+
         Raises
         ------
         RainException
@@ -219,6 +232,11 @@ class Session:
     @contextmanager
     def bind_only(self) -> Iterator[Session]:
         """Make this session the active one for a ``with`` block that does not close it.
+
+        Yields
+        ------
+        Session
+            This one.
 
         Raises
         ------
@@ -323,7 +341,28 @@ class Session:
     def wait_some(
         self, items: Item | Iterable[Item], timeout: float | None = None
     ) -> Operation[tuple[list[Task], list[DataObject]]]:
-        """Wait until at least one of these is finished; those that are, as tasks and objects; see `wait`."""
+        """Wait until at least one of these is finished.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        tuple of (list of Task, list of DataObject)
+            Those that are finished, in the order of `items`; both are empty if no items were given.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted.
+        TaskException
+            As soon as one failed.
+        TimeoutError
+            If none is finished after `timeout`.
+        """
         return self._checked(echoed(self, session_operations.wait_some(self, items)))
 
     wait_some_async = awaitable(wait_some)
@@ -371,6 +410,11 @@ class Session:
         timeout : float, optional
             Seconds from now on for all of them.
 
+        Returns
+        -------
+        Completions
+            An iterator, and an asynchronous one.
+
         Raises
         ------
         RainException
@@ -411,33 +455,86 @@ class Session:
 
     @blocking
     def keep(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
-        """Keep these objects; see `DataObject.keep`."""
+        """Keep these objects (of tasks the outputs); see `DataObject.keep`.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the data of one are already gone.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return self._checked(session_operations.keep(self, items))
 
     keep_async = awaitable(keep)
 
     @blocking
     def keep_all(self, timeout: float | None = None) -> Operation[None]:
-        """Keep all objects whose data still exist, submitted or not."""
+        """Keep all objects whose data still exist, submitted or not.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return self._checked(session_operations.keep_all(self))
 
     keep_all_async = awaitable(keep_all)
 
     @blocking
     def unkeep(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
-        """Let these objects go when no task needs them."""
+        """Let these objects (of tasks the outputs) go when no task needs them.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return self._checked(session_operations.unkeep(self, items))
 
     unkeep_async = awaitable(unkeep)
 
     @blocking
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:
-        """Bring state and info of these up to date; a barrier: all that the server knew when asked is known here.
+        """Bring state and info of these up to date: what the server knew when it was asked is known here afterwards.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them
+        timeout : float, optional
+            Seconds.
 
         Raises
         ------
         RainException
             If one was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
         """
         return self._checked(session_operations.update(self, items))
 
@@ -447,7 +544,24 @@ class Session:
 
     @blocking
     def cancel(self, items: Item | Iterable[Item] | None = None, timeout: float | None = None) -> Operation[None]:
-        """Cancel these tasks (those that make these objects; None: all), and what depends on them, if not ended."""
+        """Cancel tasks that have not ended, and all tasks that depend on them.
+
+        Parameters
+        ----------
+        items : Task, DataObject or a sequence of them, optional
+            Which tasks; of an object the one that makes it. All tasks of the session if not given.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If one was not submitted, or is a constant.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return self._checked(session_operations.cancel(self, items))
 
     cancel_async = awaitable(cancel)
@@ -500,7 +614,22 @@ class Session:
 
     @blocking
     def close(self, timeout: float | None = None) -> Operation[None]:
-        """End the session: what runs is killed, all objects go. Returns when that is done; idempotent."""
+        """End the session: what runs is killed, all objects go. Returns when that is done.
+
+        Closing a closed session does nothing.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the client belongs to another process, from which this one was forked.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         self._inside.connection.check_process()
         return session_operations.close(self)
 
@@ -515,6 +644,11 @@ class Session:
         ----------
         show_ids : bool
             Whether labels hold the ids.
+
+        Returns
+        -------
+        Graph
+            Its methods are `make_dot`, `write` and `show`.
         """
         from rain.client.report.graphviz_export import Graph
 

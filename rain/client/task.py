@@ -112,12 +112,28 @@ class Task(Handle, of=TaskRecord):
 
     @classmethod
     def options(cls, **options: Any) -> Configured:
-        """This kind of task with other options: ``Concat.options(name="all", cpus=0)(parts)``.
+        """This kind of task with other options.
+
+        Parameters
+        ----------
+        **options
+            Options of every task, and `cpus`, `name`, `session`, `user_spec`.
+
+        Returns
+        -------
+        callable
+            Takes what the class takes, and makes the task.
 
         Raises
         ------
         TypeError
             If there is no such option.
+
+        Examples
+        --------
+        >>> with client.new_session("options") as session:
+        ...     tasks.Concat.options(name="all", cpus=0)([blob("a")]).name
+        'all'
         """
         return Configured(cls, Options(options, f"{cls.__name__}.options()").given)
 
@@ -288,7 +304,23 @@ class Task(Handle, of=TaskRecord):
 
     @blocking
     def keep_outputs(self, timeout: float | None = None) -> Operation[None]:
-        """Keep all outputs; see `DataObject.keep`."""
+        """Keep all outputs; see `DataObject.keep`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+            Needed once the task was submitted.
+
+        Raises
+        ------
+        RainException
+            If the data of an output are already gone.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         if self._record.state is None:
             self._session._check_open()
             for obj in self._held():
@@ -301,14 +333,47 @@ class Task(Handle, of=TaskRecord):
 
     @blocking
     def unkeep_outputs(self, timeout: float | None = None) -> Operation[None]:
-        """Let all outputs go; see `DataObject.unkeep`."""
+        """Let all outputs go; see `DataObject.unkeep`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return operation_of(self._session.unkeep)(self._held())
 
     unkeep_outputs_async = awaitable(unkeep_outputs)
 
     @blocking
     def fetch_outputs(self, timeout: float | None = None) -> Operation[list[DataInstance]]:
-        """Wait, and give access to the data of all outputs, in order; see `DataObject.fetch`."""
+        """Wait until the task is finished, and give access to the data of its outputs; see `DataObject.fetch`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        list of DataInstance
+            In the order of the outputs.
+
+        Raises
+        ------
+        RainException
+            If an output is not kept, or the task was not submitted.
+        TaskException
+            If it failed (`TaskCancelled`: was cancelled).
+        TimeoutError
+            If it is not finished after `timeout`.
+        """
         return operation_of(self._session.fetch)(self._held())
 
     fetch_outputs_async = awaitable(fetch_outputs)
@@ -379,35 +444,120 @@ class Task(Handle, of=TaskRecord):
 
     @blocking
     def update(self, timeout: float | None = None) -> Operation[None]:
-        """Bring `state` and `info` up to date."""
+        """Bring `state` and `info` up to date; see `Session.update`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the task was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return operation_of(self._session.update)([self])
 
     update_async = awaitable(update)
 
     @blocking
     def cancel(self, timeout: float | None = None) -> Operation[None]:
-        """Cancel it, and what depends on it, if it has not ended."""
+        """Cancel the task if it has not ended, and all tasks that depend on it.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If the task was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return operation_of(self._session.cancel)([self])
 
     cancel_async = awaitable(cancel)
 
     @blocking
     def stdout(self, timeout: float | None = None) -> Operation[str]:
-        """What its last attempt wrote to stdout (the tail of much); while it runs, what it wrote so far."""
+        """What the task's last attempt wrote to stdout, or a running one wrote so far; of much the last part.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        RainException
+            If the task was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return (yield from self._session._output_of(self))[0]
 
     stdout_async = awaitable(stdout)
 
     @blocking
     def stderr(self, timeout: float | None = None) -> Operation[str]:
-        """What its last attempt wrote to stderr and `logging`; as `stdout`."""
+        """What the task's last attempt wrote to stderr and by `logging`; as `stdout`.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        RainException
+            If the task was not submitted.
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return (yield from self._session._output_of(self))[1]
 
     stderr_async = awaitable(stderr)
 
     @blocking
     def explain(self, timeout: float | None = None) -> Operation[str]:
-        """Why it is where it is."""
+        """Why the task is in its state: what it waits for, where it runs, or why it failed.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        SessionException
+            If the session is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+        """
         return self._session._explain(self)
 
     explain_async = awaitable(explain)

@@ -36,6 +36,15 @@ class ID(NamedTuple):
     def parse(cls, text: str) -> ID:
         """The id that `repr` wrote.
 
+        Parameters
+        ----------
+        text : str
+            Of the form ``session/id``.
+
+        Returns
+        -------
+        ID
+
         Raises
         ------
         ValueError

@@ -140,12 +140,21 @@ class LabeledList(MutableSequence[T], Generic[T]):
         self._reindex()
 
     def insert(self, index: int, value: T, label: Hashable | None = None) -> None:
-        """Insert before `index`.
+        """Insert an item.
+
+        Parameters
+        ----------
+        index : int
+            Before which item.
+        value : any
+        label : hashable, optional
 
         Raises
         ------
         KeyError
             If the label is taken.
+        TypeError
+            If the label cannot be one.
         """
         if label is not None:
             _check_label(label)
@@ -160,10 +169,17 @@ class LabeledList(MutableSequence[T], Generic[T]):
     def append(self, value: T, label: Hashable | None = None) -> None:
         """Add at the end.
 
+        Parameters
+        ----------
+        value : any
+        label : hashable, optional
+
         Raises
         ------
         KeyError
             If the label is taken.
+        TypeError
+            If the label cannot be one.
         """
         if label is not None:
             self._claim(label, len(self.data))
@@ -194,26 +210,60 @@ class LabeledList(MutableSequence[T], Generic[T]):
     def set(self, index: Any, value: T, label: Hashable | None = None) -> None:
         """Replace an item and its label.
 
+        Parameters
+        ----------
+        index : int or label
+            Of the item.
+        value : any
+        label : hashable, optional
+            The new one; None for no label.
+
         Raises
         ------
         KeyError
-            If another item has the label.
+            If another item has the label, or there is none with the label `index`.
+        IndexError
+            If there is no such item.
         """
         position = self._position(index)
         self.set_label(position, label)
         self.data[position] = value
 
     def get_label(self, index: Any) -> Any:
-        """The label of an item, None if it has none."""
+        """The label of an item, None if it has none.
+
+        Parameters
+        ----------
+        index : int or label
+            Of the item.
+
+        Returns
+        -------
+        hashable or None
+
+        Raises
+        ------
+        IndexError, KeyError
+            If there is no such item.
+        """
         return self.labels[self._position(index)]
 
     def set_label(self, index: Any, label: Hashable | None) -> None:
         """Give an item another label, or with None none.
 
+        Parameters
+        ----------
+        index : int or label
+            Of the item.
+        label : hashable or None
+            None for no label.
+
         Raises
         ------
         KeyError
-            If another item has the label.
+            If another item has the label, or there is none with the label `index`.
+        IndexError
+            If there is no such item.
         """
         position = self._position(index)
         if label is not None:
@@ -232,7 +282,12 @@ class LabeledList(MutableSequence[T], Generic[T]):
             self.labels[position] = None
 
     def items(self) -> Iterator[tuple[Any, T]]:
-        """Pairs of label and value, as the parameter `pairs` takes them."""
+        """Pairs of label and value, as the parameter `pairs` takes them.
+
+        Returns
+        -------
+        iterator of (label, value)
+        """
         return zip(self.labels, self.data, strict=True)
 
     # -- the rest -------------------------------------------------------------------------------

@@ -50,7 +50,15 @@ DEFAULT_OPTIONS = TaskOptions()
 
 
 class TaskSpecInput(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One input of a task: the object's id and the label under which the task sees it."""
+    """One input of a task.
+
+    Attributes
+    ----------
+    id : ID
+        Of the object.
+    label : str or None
+        Under which the task sees it.
+    """
 
     id: ID
     label: str | None = None

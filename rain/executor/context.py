@@ -60,9 +60,16 @@ class Context:
         self._debug_bytes = 0
 
     def debug(self, fmt: Any, *args: Any, **kwargs: Any) -> None:
-        """Add a line to ``task.info.debug``: `fmt` with `args` and `kwargs` filled in as `str.format` does.
+        """Add a line to ``task.info.debug``.
 
-        Without arguments `fmt` is taken as it is. More than `DEBUG_BYTES_MAX` characters in all are dropped.
+        More than `DEBUG_BYTES_MAX` characters in all are dropped.
+
+        Parameters
+        ----------
+        fmt : any
+            Taken as it is (as text) without further arguments.
+        *args, **kwargs
+            Filled in as `str.format` does.
         """
         if self._debug_bytes > DEBUG_BYTES_MAX:
             return
@@ -87,6 +94,10 @@ class Context:
         encode : str, optional
             Content type as which `value` is encoded.
 
+        Returns
+        -------
+        DataInstance
+
         Raises
         ------
         RainException
@@ -109,7 +120,23 @@ class Context:
         return self._staging.instance(self._staging.store_bytes(value), content_type)
 
     def pickled(self, value: Any, label: str | None = None) -> DataInstance:
-        """`value` pickled, as data that the task can return; as ``blob(value, encode="pickle")``."""
+        """`value` pickled, as data that the task can return.
+
+        Parameters
+        ----------
+        value : any
+        label : str, optional
+            Ignored; here so that calls look like those of `rain.pickled`.
+
+        Returns
+        -------
+        DataInstance
+
+        Raises
+        ------
+        RainException
+            If `value` cannot be pickled.
+        """
         return self.blob(value, label, encode="pickle")
 
     def stage_file(self, path: str | os.PathLike[str], content_type: str | None = None) -> DataInstance:
@@ -120,6 +147,11 @@ class Context:
         path : str or os.PathLike
             Relative, inside the task's directory.
         content_type : str, optional
+            What the file holds.
+
+        Returns
+        -------
+        DataInstance
 
         Raises
         ------
@@ -131,6 +163,15 @@ class Context:
     def stage_directory(self, path: str | os.PathLike[str]) -> DataInstance:
         """Move a directory out of the current directory into data that the task can return as a directory output.
 
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Relative, inside the task's directory.
+
+        Returns
+        -------
+        DataInstance
+
         Raises
         ------
         RainException
@@ -139,7 +180,12 @@ class Context:
         return self._staging.move_directory(os.fspath(path), self._lent)
 
     def debug_text(self) -> str:
-        """All lines of `debug`."""
+        """All lines of `debug`.
+
+        Returns
+        -------
+        str
+        """
         return "\n".join(self._debug)
 
 

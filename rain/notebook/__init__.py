@@ -39,8 +39,8 @@ def widget_of(session: Session) -> SessionWidget:
 
     Examples
     --------
-    >>> widget = widget_of(session)
-    >>> widget.selected is None
+    >>> with client.new_session("widget") as session:
+    ...     widget_of(session).selected is None
     True
     """
     from rain.client.session import Session
@@ -53,14 +53,24 @@ def widget_of(session: Session) -> SessionWidget:
 
 
 def load_ipython_extension(ip: Any) -> None:
-    """What ``%load_ext rain.notebook`` calls."""
+    """What ``%load_ext rain.notebook`` calls.
+
+    Parameters
+    ----------
+    ip : IPython.InteractiveShell
+    """
     from rain.notebook import magics
 
     magics.load(ip)
 
 
 def unload_ipython_extension(ip: Any) -> None:
-    """What ``%unload_ext rain.notebook`` calls."""
+    """What ``%unload_ext rain.notebook`` calls.
+
+    Parameters
+    ----------
+    ip : IPython.InteractiveShell
+    """
     from rain.notebook import magics
 
     magics.unload(ip)

@@ -69,6 +69,10 @@ class DataInstance:
     def get_bytes(self) -> bytes:
         """All bytes; of a directory a tar archive.
 
+        Returns
+        -------
+        bytes
+
         Raises
         ------
         RainException
@@ -78,6 +82,10 @@ class DataInstance:
 
     def get_str(self) -> str:
         """All bytes as text, decoded as the content type ``text-<ENCODING>`` says, else as UTF-8.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -105,9 +113,13 @@ class DataInstance:
         Parameters
         ----------
         cache : bool
-            Decode once and give the same object each time: whoever writes to it changes it for all.
+            Decode once and give the same object each time; what is written to it is seen by all who loaded it so.
         writable : bool
             False: what is mapped (values from 64 KiB on) cannot be written.
+
+        Returns
+        -------
+        any
 
         Raises
         ------
@@ -137,8 +149,12 @@ class DataInstance:
         return codecs.decode_value(data, self.content_type)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Make a fresh writable copy at `path`: a file (replaced if it exists), or a directory for a directory object
-        (which must not exist, or be empty).
+        """Make a fresh writable copy: a file, or of a directory object a directory.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            A file there is replaced; a directory there must be empty.
 
         Raises
         ------
@@ -148,9 +164,14 @@ class DataInstance:
         self._place(os.fspath(path), self.reader.save)
 
     def link(self, path: str | os.PathLike[str]) -> None:
-        """Make the data appear, read-only, at the new path `path`: without a copy where this host holds them.
+        """Make the data appear, read-only, at a new path: without a copy where this host holds them.
 
         A directory becomes a real directory whose files are links.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            A file there is replaced; a directory there must be empty.
 
         Raises
         ------

@@ -99,7 +99,9 @@ def described(path: str, value: Any) -> Iterator[str]:
 
 
 def _class(path: str, kind: type) -> Iterator[str]:
-    bases = ", ".join(base.__name__ for base in kind.__bases__ if base is not object)
+    public_ones = classes().values()
+    shown = [base for base in kind.__bases__ if base in public_ones or base.__module__.partition(".")[0] != "rain"]
+    bases = ", ".join(base.__name__ for base in shown if base is not object)
     yield f"class {path}({bases})" if bases else f"class {path}"
     if issubclass(kind, enum.Enum):
         yield from (f"{path}.{member.name} = {member.value!r}" for member in kind)

@@ -40,7 +40,12 @@ __all__ = [
 
 
 def load(shell: Any) -> None:
-    """Add the magics to an IPython shell."""
+    """Add the magics to an IPython shell.
+
+    Parameters
+    ----------
+    shell : IPython.InteractiveShell
+    """
     from rain.notebook.magics import completion, echo, input_transform
     from rain.notebook.magics.magics import RainMagics
 
@@ -51,7 +56,12 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take away what `load` added; connections stay."""
+    """Take away what `load` added; connections stay.
+
+    Parameters
+    ----------
+    shell : IPython.InteractiveShell
+    """
     from rain.notebook.magics import completion, echo, input_transform
     from rain.notebook.magics.magics import NAMES
 

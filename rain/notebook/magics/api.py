@@ -112,7 +112,13 @@ def _session(client: Client, name: str | None) -> tuple[Session, str]:
 
 
 def disconnect() -> None:
-    """Close what `connect` opened; nothing if that is closed."""
+    """Close what `connect` opened; nothing if that is closed.
+
+    Examples
+    --------
+    >>> _ = magics.connect(local=1)
+    >>> magics.disconnect()
+    """
     global _opened
     earlier, _opened = _opened, None
     if earlier is not None:
@@ -125,7 +131,26 @@ def opened() -> Client | None:
 
 
 def submit() -> tuple[int, int]:
-    """Submit what is new in the active session; how many tasks and data objects that was, constants included."""
+    """Submit what is new in the active session.
+
+    Returns
+    -------
+    tuple of (int, int)
+        How many tasks and data objects that was, constants included.
+
+    Raises
+    ------
+    RainException
+        If no session is active, or the graph is wrong.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> _ = tasks.Concat([blob("a")])
+    >>> magics.submit()
+    (1, 2)
+    >>> magics.disconnect()
+    """
     session = get_active_session()
     tasks, objects = session.task_count, session.dataobj_count
     session.submit()
@@ -137,8 +162,20 @@ def wait() -> None:
 
     Raises
     ------
+    RainException
+        If no session is active.
     TaskException
         As soon as a task failed.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> task = tasks.Concat([blob("a")])
+    >>> _ = magics.submit()
+    >>> magics.wait()
+    >>> task.state
+    <TaskState.FINISHED: 'finished'>
+    >>> magics.disconnect()
     """
     session = get_active_session()
     with suppress(TimeoutError):
@@ -161,6 +198,23 @@ def fetch(item: Any, names: dict[str, Any] | None = None) -> DataInstance | list
     -------
     DataInstance or list of DataInstance
         A list for a task with several outputs, in order.
+
+    Raises
+    ------
+    RainException
+        If `item` means no task or data object, is not kept, or was not submitted.
+    TaskException
+        If its data cannot come because a task failed.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> text = tasks.Concat([blob("a")], output="text")
+    >>> text.keep_outputs()
+    >>> _ = magics.submit()
+    >>> magics.fetch("text").get_str()
+    'a'
+    >>> magics.disconnect()
     """
     found = look_up(item, names)
     if isinstance(found, DataInstance):
@@ -221,7 +275,20 @@ def _notebook() -> dict[str, Any]:
 
 
 def graph() -> None:
-    """Show the active session."""
+    """Show the active session.
+
+    Raises
+    ------
+    RainException
+        If no session is active.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1, session="first")
+    >>> magics.graph()  # outside of a notebook its text
+    <Session 1 'first' open, nothing submitted>
+    >>> magics.disconnect()
+    """
     show("session", get_active_session())
 
 
@@ -232,6 +299,22 @@ def tasks(limit: int = 40) -> str:
     ----------
     limit : int
         Of more tasks than these, those are shown that failed or are not yet finished.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    RainException
+        If no session is active, or `limit` is negative.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> print(magics.tasks())
+    0 tasks in session 'notebook'
+    >>> magics.disconnect()
     """
     if limit < 0:
         raise RainException(f"limit is not negative, as {limit} is")
@@ -239,7 +322,20 @@ def tasks(limit: int = 40) -> str:
 
 
 def status() -> None:
-    """Show the client of the active session, or the one that `connect` opened: address, governors, sessions."""
+    """Show the client of the active session, or the one that `connect` opened: address, governors, sessions.
+
+    Raises
+    ------
+    RainException
+        If there is no client: neither a session nor `connect` has one.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> magics.status()  # doctest: +ELLIPSIS
+    Server 127.0.0.1:...
+    >>> magics.disconnect()
+    """
     try:
         client = get_active_session().client
     except RainException:
@@ -263,6 +359,19 @@ def inspect(item: Any, names: dict[str, Any] | None = None) -> None:
         A text is an expression of the notebook, or a name in the active session.
     names : dict, optional
         Variables for such expressions; the notebook's if not given.
+
+    Raises
+    ------
+    RainException
+        If `item` means no data, or a task with several outputs.
+
+    Examples
+    --------
+    >>> session = magics.connect(local=1)
+    >>> text = blob("a")
+    >>> magics.inspect(text)  # outside of a notebook its text
+    <DataObject 1/1 'const' text not submitted>
+    >>> magics.disconnect()
     """
     found = look_up(item, names)
     if isinstance(found, Task):

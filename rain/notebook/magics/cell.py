@@ -59,7 +59,29 @@ def remote_cell(line: str, cell: str, names: dict[str, Any] | None = None) -> An
 
 
 async def remote_cell_async(line: str, cell: str, names: dict[str, Any] | None = None) -> Any:
-    """Awaitable `remote_cell`, for a cell with functions whose other statements await something."""
+    """Awaitable `remote_cell`, for a cell with functions whose other statements await something.
+
+    Parameters
+    ----------
+    line : str
+        What stands on the line of the magic: options, perhaps a signature.
+    cell : str
+        The lines below.
+    names : dict, optional
+        The namespace in which the functions are defined; the notebook's if not given.
+
+    Returns
+    -------
+    Remote or any
+        As `remote_cell`.
+
+    Raises
+    ------
+    SyntaxError
+        If the signature or the cell cannot be parsed; with the line in the cell.
+    RainException
+        If an option is wrong; the text holds the usage.
+    """
     home = Home(names)
     return await run_cell_async(home.read(line, cell), home)
 

@@ -60,8 +60,13 @@ def encode_value(value: Any, content_type: str | None) -> bytes:
 
     Parameters
     ----------
-    value : object
+    value : any
     content_type : str or None
+        None takes bytes as they are.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
@@ -155,6 +160,10 @@ def decode_value(data: Buffer, content_type: str | None) -> Any:
         May be a mapped file: arrays and tables in it are then views of the mapping, not copies, and may be written if
         it may (a copy-on-write mapping).
     content_type : str or None
+
+    Returns
+    -------
+    any
 
     Raises
     ------

@@ -61,6 +61,10 @@ def check_content_type(name: str | None) -> str | None:
     ----------
     name : str or None
 
+    Returns
+    -------
+    str or None
+
     Raises
     ------
     ValueError
@@ -205,6 +209,10 @@ def is_subtype(a: str | None, b: str | None) -> bool:
     a, b : str or None
         None is asked for where any type will do.
 
+    Returns
+    -------
+    bool
+
     Raises
     ------
     ValueError
@@ -227,6 +235,11 @@ def merge_content_types(a: str | None, b: str | None) -> str | None:
     Parameters
     ----------
     a, b : str or None
+
+    Returns
+    -------
+    str or None
+        The more specific one of both.
 
     Raises
     ------

@@ -19,6 +19,11 @@ def text_encoding(name: str | None) -> str:
     name : str or None
         A content type.
 
+    Returns
+    -------
+    str
+        The name of a codec of Python.
+
     Examples
     --------
     >>> text_encoding("text-latin-1"), text_encoding("text"), text_encoding(None)
