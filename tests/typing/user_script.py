@@ -292,7 +292,7 @@ def told(task: Task, obj: DataObject, data: DataInstance) -> None:
         print(obj.info.error, obj.info.size, obj.info.content_type, obj.info.debug, obj.info.user)
     assert_type((data.data_type, data.content_type), tuple[DataType, str | None])
     assert_type((data.size, data.get_bytes(), data.get_str()), tuple[int, bytes, str])
-    print(data.spec, data.info, data.source, data.load(cache=True, writable=False))
+    print(data.spec, data.info, data.reader, data.load(cache=True, writable=False))
     data.write("copy")
     data.link(Path("link"))
     assert_type(ID.parse("1/2"), ID)
