@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from tests.arrows import Arrows
 from tests.support.isolation import isolate
 from tests.support.leftovers import Leftovers
+from tests.support.processes import Marked
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 
@@ -45,6 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def _worker_is_isolated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     if hasattr(request.config, "workerinput"):
         isolate(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
+    """Marks what the test starts; at the end of the test nothing of it may live."""
+    found = Marked()
+    monkeypatch.setenv(found.mark, "1")
+    yield found
+    until(lambda: not found.processes(), f"all processes gone; there are {found.processes()}")
 
 
 @pytest.hookimpl(optionalhook=True)

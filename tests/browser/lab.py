@@ -17,7 +17,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, sync_playwright
 
+from tests.support.waiting import GUARD_S
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WAIT_MS = 60_000
+WAIT_MS = int(GUARD_S * 1000)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 _KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 
@@ -72,23 +74,28 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
         }
-        self._log = (folder / "lab.log").open("w")
-        self._server = subprocess.Popen(
-            [
-                sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.port=0",
-                "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0",
-                f"--ServerApp.root_dir={folder / 'notebooks'}", "--LabApp.extension_manager=readonly",
-                "--LabApp.expose_app_in_browser=True",
-            ],
-            env=environment, stdout=self._log, stderr=self._log,
-        )  # fmt: skip
-        self.url = self._address()
-        self._playwright = sync_playwright().start()
-        self.browser: Browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        with ExitStack() as stack:  # what has been started ends also if the next step fails
+            log = stack.enter_context((folder / "lab.log").open("w"))
+            self._server = subprocess.Popen(
+                [
+                    sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.port=0",
+                    "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0",
+                    f"--ServerApp.root_dir={folder / 'notebooks'}", "--LabApp.extension_manager=readonly",
+                    "--LabApp.expose_app_in_browser=True",
+                ],
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+            stack.callback(self._end_server)
+            playwright = sync_playwright().start()
+            stack.callback(playwright.stop)
+            self.browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            stack.callback(self.browser.close)
+            self.url = self._address()
+            self._started = stack.pop_all()
 
     def _address(self) -> str:
         """Where the server listens, from its runtime file, once it answers."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + GUARD_S
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
                 break
@@ -141,15 +148,15 @@ class Lab:
 
     def close(self) -> None:
         """End browser and server."""
-        self.browser.close()
-        self._playwright.stop()
+        self._started.close()
+
+    def _end_server(self) -> None:
         self._server.terminate()
         try:
             self._server.wait(15)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
-        self._log.close()
 
 
 class Notebook:

@@ -1,4 +1,4 @@
-"""Clusters for tests with real processes, and a look at what they leave behind."""
+"""Clusters for tests with real processes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from rain import Client, Session
-from tests.support.processes import Marked
-from tests.support.waiting import until
-
-
-@pytest.fixture
-def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
-    """Marks what the test starts; at the end of the test nothing of it may live."""
-    found = Marked()
-    monkeypatch.setenv(found.mark, "1")
-    yield found
-    until(lambda: not found.processes(), f"all processes gone; there are {found.processes()}")
 
 
 @pytest.fixture(scope="module")

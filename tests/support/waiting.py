@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-GUARD_S = 90.0
+GUARD_S = 180.0
 """How long tests wait for what should come at once; only a broken system takes that long, a loaded one does not."""
 
 
