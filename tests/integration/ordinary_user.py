@@ -28,7 +28,7 @@ def make(ctx: Any) -> bytes:
 
 @remote()
 def spoil(ctx: Any, data: Any) -> bytes:
-    path = data.source.path()
+    path = data.reader.path()
     os.chmod(path, 0o644)
     with open(path, "r+b") as file:
         file.write(b"spoilt")
@@ -38,7 +38,7 @@ def spoil(ctx: Any, data: Any) -> bytes:
 @remote()
 def spoil_beside(ctx: Any, data: Any, started: str, done: str) -> bytes:
     until(started)
-    path = data.source.path()
+    path = data.reader.path()
     os.chmod(path, 0o644)
     with open(path, "r+b") as file:
         file.write(b"spoilt")

@@ -76,7 +76,7 @@ def test_the_first_fetch_waits_for_the_remake(
         for turn in (2, 3):
             harm(stored(obj))
             found = obj.fetch()
-            if found.source.is_dir:
+            if found.reader.is_dir:
                 found.write(tmp_path / f"copy{turn}")
                 assert (tmp_path / f"copy{turn}" / "a").read_bytes() == b"x" * SIZE
             else:
@@ -100,7 +100,7 @@ def test_what_cannot_be_made_again_says_why(cluster: Client, tmp_path: Path) -> 
 
 @remote(auto_encode="json")
 def size_of(ctx: Any, data: Any) -> int:
-    if data.source.is_dir:
+    if data.reader.is_dir:
         data.link("copy")
         return sum(path.stat().st_size for path in Path("copy").rglob("*"))
     return len(data.get_bytes())

@@ -194,7 +194,7 @@ async def test_large_output_spills_and_input_file_is_mapped(rig: Rig) -> None:
         return bytes(range(256)) * 4000
 
     def read(ctx, value):
-        return value.get_bytes()[-3:] + str(value.source.path()).encode()
+        return value.get_bytes()[-3:] + str(value.reader.path()).encode()
 
     rig.start(store_bytes_max=100_000)
     file = (await rig.run(large)).outputs[0].location
