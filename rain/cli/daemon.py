@@ -24,7 +24,8 @@ from rain.common.protocol.address import HTTP_PORT, format_address, parse_addres
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.host.descriptors import raise_limit
-from rain.host.process import end_with_lifeline, parse_cpus
+from rain.host.lifeline import end_with_lifeline
+from rain.host.machine import parse_cpus
 from rain.net.auth import Credentials
 from rain.processes import connection_files
 from rain.processes.keeper import Keeper, told_to

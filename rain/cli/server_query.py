@@ -10,7 +10,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.protocol.address import http_url
 from rain.common.protocol.messages import GetServerInfo, Goodbye, Hello, ServerInfo, ServerToClient
-from rain.host.process import host_id
+from rain.host.machine import host_id
 from rain.net.auth import Credentials, http_bearer
 from rain.net.https import pinned_context
 from rain.net.transport import converse

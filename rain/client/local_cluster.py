@@ -14,7 +14,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
 from rain.common.protocol.address import format_address
-from rain.host.process import available_cpus, parse_cpus
+from rain.host.machine import available_cpus, parse_cpus
 from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree

@@ -56,7 +56,7 @@ class Replica(msgspec.Struct, array_like=True, gc=False):
     address : str
         ``host:port``, of a governor equal to its id.
     host_id : str
-        `rain.host.process.host_id()` of that machine.
+        `rain.host.machine.host_id()` of that machine.
     file : LocalFile or None
     """
 

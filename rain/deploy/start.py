@@ -20,7 +20,8 @@ from rain.common.protocol.address import (
     is_wildcard,
     parse_address,
 )
-from rain.host.process import is_alive, parse_cpus, start_time
+from rain.host.machine import parse_cpus
+from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.processes import connection_files

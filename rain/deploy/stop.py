@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rain.common.errors import RainException
 from rain.deploy.start import known_server
-from rain.host.process import is_alive, start_time
+from rain.host.process_table import is_alive, start_time
 from rain.processes import connection_files
 from rain.processes.launching import stop_guardian
 from rain.processes.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left

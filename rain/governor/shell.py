@@ -56,7 +56,9 @@ from rain.governor.results import failed, failure
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
 from rain.host.cgroup import memory_left, memory_limit
-from rain.host.process import family, host_id, write_ready_file
+from rain.host.lifeline import write_ready_file
+from rain.host.machine import host_id
+from rain.host.process_table import family
 from rain.net.auth import Credentials
 from rain.net.guarded import guarded
 from rain.net.sending import Sender

@@ -12,7 +12,7 @@ import signal
 from typing import NamedTuple
 
 from rain.common.formatting import size_text
-from rain.host.process import signal_name
+from rain.host.signals import signal_name
 
 _V2, _V1 = "memory.events", "memory.oom_control"
 

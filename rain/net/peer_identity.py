@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from rain.host.process import host_id
+from rain.host.machine import host_id
+from rain.host.process_table import start_time, state
 
 
 def own_identity() -> str:
@@ -14,7 +15,7 @@ def own_identity() -> str:
     """
     try:
         pid = os.getpid()
-        return f"{host_id()}/{_namespace()}/{pid}/{_state(pid)[1]}"
+        return f"{host_id()}/{_namespace()}/{pid}/{start_time(pid)}"
     except OSError:
         return ""
 
@@ -31,27 +32,18 @@ def has_ended(identity: str) -> bool:
         return True
     except OSError:  # another user's: it lives
         pass
-    try:
-        state, start = _state(pid)
-    except OSError:  # not shown to everybody
-        return False
-    return start != started or state in "ZX"
+    now = start_time(pid)  # empty where processes of others are hidden
+    return bool(now) and (now != started or state(pid) in ("Z", "X"))
 
 
 def is_stopped(identity: str) -> bool:
     """Whether the process is known to stand still, by a signal or in a debugger."""
     found = _here(identity)
-    if found is None:
-        return False
-    try:
-        state, start = _state(found[0])
-    except OSError:
-        return False
-    return start == found[1] and state in "Tt"
+    return found is not None and state(found[0]) in ("T", "t") and start_time(found[0]) == found[1]
 
 
 def is_known(identity: str) -> bool:
-    """Whether the two above can answer for it."""
+    """Whether `has_ended` and `is_stopped` can answer for it."""
     return _here(identity) is not None
 
 
@@ -68,10 +60,3 @@ def _here(identity: str) -> tuple[int, str] | None:
 
 def _namespace() -> str:
     return os.readlink("/proc/self/ns/pid")
-
-
-def _state(pid: int) -> tuple[str, str]:
-    """What a process does, and when it was started."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    return fields[0].decode(), fields[19].decode()

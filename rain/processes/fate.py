@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from rain.common.errors import RainException
-from rain.host.process import is_alive, start_time
+from rain.host.process_table import is_alive, start_time
 from rain.processes import connection_files
 
 GUARDIAN_LOG = "guardian.log"

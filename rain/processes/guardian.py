@@ -51,7 +51,9 @@ import time
 from typing import Any, NoReturn
 
 from rain.host.deaths import Death, OomKills, what_is_known
-from rain.host.process import become_subreaper, close_all_but, descendants, parents, signal_all, signal_name
+from rain.host.process_table import descendants, parents
+from rain.host.signals import signal_all, signal_name
+from rain.host.starting import become_subreaper, close_all_but
 from rain.processes.keeper import PLACE, Folders
 from rain.processes.logs import bound_log, open_log
 

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import NoReturn
 
-from rain.host.process import close_all_but
+from rain.host.starting import close_all_but
 
 PLACE = "{folders}"
 """In a guarded process's arguments: what `told_to` takes goes there."""

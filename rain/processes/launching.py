@@ -19,7 +19,8 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
-from rain.host.process import clean_environment, is_alive, start_time
+from rain.host.process_table import is_alive, start_time
+from rain.host.starting import clean_environment
 from rain.processes.keeper import PLACE
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch

@@ -29,7 +29,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from rain.host.process import is_alive, start_time
+from rain.host.process_table import is_alive, start_time
 from rain.objects.dirtree import remove_any, remove_tree
 
 log = logging.getLogger("rain.processes.scratch")

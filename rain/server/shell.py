@@ -47,7 +47,8 @@ from rain.common.protocol.messages import (
     Submit,
     Welcome,
 )
-from rain.host.process import host_id, lifeline_is_lost, write_ready_file
+from rain.host.lifeline import lifeline_is_lost, write_ready_file
+from rain.host.machine import host_id
 from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text

@@ -23,7 +23,7 @@ import pytest
 from rain import Client
 from rain.client.local_cluster import LocalCluster
 from rain.common.protocol.messages import ServerInfo
-from rain.host.process import descendants, is_alive
+from rain.host.process_table import descendants, is_alive
 from rain.net.auth import Credentials
 from rain.processes import connection_files
 from tests.support.waiting import GUARD_S, until

@@ -18,7 +18,7 @@ import pytest
 from rain import Client, RainException, SessionException, blob, tasks
 from rain.cli import commands
 from rain.deploy.start import StartOptions, start
-from rain.host.process import is_alive
+from rain.host.process_table import is_alive
 from rain.processes import connection_files
 from rain.processes.launching import stop_guardian
 from tests.support.processes import Marked

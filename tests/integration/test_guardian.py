@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rain.common.errors import RainException
-from rain.host.process import descendants, start_time
+from rain.host.process_table import descendants, start_time
 from rain.processes.launching import LIFELINE, READY, Launch, Program, stop_guardian
 from rain.processes.scratch import Scratch
 from tests.support.waiting import GUARD_S
@@ -21,7 +21,7 @@ from tests.support.waiting import GUARD_S
 SLEEPER = """
 import os, sys, time
 sys.path[:0] = {path!r}
-from rain.host.process import end_with_lifeline, write_ready_file
+from rain.host.lifeline import end_with_lifeline, write_ready_file
 lifeline, ready, said = sys.argv[1:4]
 end_with_lifeline(int(lifeline))
 if os.fork() == 0:              # a grandchild in a session of its own, deaf to SIGTERM

@@ -13,7 +13,7 @@ import pytest
 
 from rain import Client, blob, pickled, tasks
 from rain.client.operations.uploads import put
-from rain.host.process import descendants, parents
+from rain.host.process_table import descendants, parents
 from rain.processes import connection_files
 from rain.processes.launching import Launch, Program
 from tests.integration.test_cli import Shell, ends, runtime_path, shell  # noqa: F401
@@ -201,7 +201,7 @@ FAILING = """
 import os, sys
 sys.path[:0] = {path!r}
 from rain.processes.keeper import told_to
-from rain.host.process import write_ready_file
+from rain.host.lifeline import write_ready_file
 from rain.processes.scratch import Scratch
 told_to(sys.argv[2])
 begun = os.path.exists(sys.argv[3] + "/begun")

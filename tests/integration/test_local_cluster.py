@@ -16,7 +16,7 @@ import pytest
 from rain.cli.server_query import server_info
 from rain.client.local_cluster import LocalCluster, split_cpus
 from rain.common.errors import RainException
-from rain.host.process import descendants, is_alive
+from rain.host.process_table import descendants, is_alive
 from rain.processes import connection_files
 from tests.support.waiting import GUARD_S
 

@@ -20,7 +20,7 @@ from rain.common.limits import MODULE_BYTES_MAX
 from rain.common.protocol.messages import SessionEnv
 from rain.common.task_configs import UserModule
 from rain.host.installed import is_installed, stamp
-from rain.host.process import host_id
+from rain.host.machine import host_id
 
 _BY_NAME = ("import_module", "__import__")
 _SKIPPED = frozenset({"EXTENDED_ARG", "CACHE", "NOP"})

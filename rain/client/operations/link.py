@@ -17,7 +17,7 @@ from rain.common.errors import RainException
 from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
 from rain.common.protocol.messages import Goodbye, Hello, ServerToClient, Welcome
 from rain.host.descriptors import opened
-from rain.host.process import host_id
+from rain.host.machine import host_id
 from rain.net.auth import Credentials
 from rain.net.transport import converse
 

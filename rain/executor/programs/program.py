@@ -32,7 +32,8 @@ from rain.common.task_configs import ExecuteConfig, read_config
 from rain.executor.programs.program_workspace import LentFiles, OutputFile, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
 from rain.host.deaths import Death, OomKills, what_is_known
-from rain.host.process import family, signal_all, signal_name
+from rain.host.process_table import family
+from rain.host.signals import signal_all, signal_name
 from rain.objects.files import disk_full, file_limit, no_room
 from rain.objects.lent_inputs import spoil
 

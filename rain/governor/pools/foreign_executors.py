@@ -57,7 +57,9 @@ from rain.governor.pools.pool import PoolEvents
 from rain.governor.pools.process_pool import NO_TAILS, ExecutorProcess, ProcessPool
 from rain.governor.stdio_tails import trim
 from rain.host.descriptors import with_original_limit
-from rain.host.process import family, signal_all, spawn
+from rain.host.process_table import family
+from rain.host.signals import signal_all
+from rain.host.starting import spawn
 from rain.host.thread_limits import thread_environment
 from rain.net.guarded import guarded
 from rain.objects.files import no_room

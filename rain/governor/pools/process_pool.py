@@ -17,7 +17,7 @@ from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.stdio_tails import read_new, read_tails
 from rain.host.deaths import Death, OomKills, describe_exit, what_is_known
-from rain.host.process import family, own_memory
+from rain.host.process_table import family, own_memory
 from rain.objects.dirtree import remove_tree
 
 log = logging.getLogger("rain.governor.pools")

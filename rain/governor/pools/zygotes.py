@@ -17,7 +17,8 @@ from rain.common.protocol.messages import Exited, Fork, Forked, Kill, Ready, Zyg
 from rain.governor.logs import NAMES, EndedLogs
 from rain.governor.stdio_tails import read_tails
 from rain.host.descriptors import original_limit
-from rain.host.process import kill_tree, spawn
+from rain.host.signals import kill_tree
+from rain.host.starting import spawn
 from rain.net.guarded import guarded
 
 _PACKET_BYTES = 4096

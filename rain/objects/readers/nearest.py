@@ -60,7 +60,7 @@ def open_nearest(
     ----------
     data : ObjectData
     host_id : str
-        `rain.host.process.host_id()` of this process: files of replicas on the same host are used as they are.
+        `rain.host.machine.host_id()` of this process: files of replicas on the same host are used as they are.
     remote : callable
         ``remote() -> ObjectReader`` for an object that is not on this host, or no longer where `data` says.
     moved : callable, optional

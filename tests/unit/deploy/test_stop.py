@@ -9,7 +9,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.deploy.stop import WhichServer, find, meant, stop, to_stop
-from rain.host.process import start_time
+from rain.host.process_table import start_time
 from rain.net.auth import Credentials
 from rain.processes import connection_files
 from tests.unit.deploy.test_known_server import dead_pid

@@ -1,0 +1,58 @@
+"""Signals: their names, and ending processes with all that they started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+from rain.host.process_table import descendants, is_alive
+
+
+def signal_name(number: int) -> str:
+    """A signal's name; real-time signals have none in `signal.Signals`.
+
+    Examples
+    --------
+    >>> signal_name(9), signal_name(signal.SIGRTMIN), signal_name(signal.SIGRTMIN + 6)
+    ('SIGKILL', 'SIGRTMIN', 'SIGRTMIN+6')
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        first = int(signal.SIGRTMIN)
+        return f"SIGRTMIN+{number - first}" if first < number < signal.SIGRTMAX else f"SIG{number}"
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def kill_tree(pid: int, grace_s: float = 0.0) -> None:
+    """End `pid`, its process group if it leads one, and all descendants.
+
+    With `grace_s`, `pid` alone gets SIGTERM first, and that many seconds to end what it started. The caller reaps.
+    """
+    if grace_s > 0:
+        signal_all([pid], signal.SIGTERM)
+        deadline = time.monotonic() + grace_s
+        while is_alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    for _ in range(10):  # a process that forks while it is being killed needs another round
+        found = descendants(pid)
+        if is_alive(pid):
+            try:
+                if os.getpgid(pid) == pid:
+                    os.killpg(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+            found.append(pid)
+        if not found:
+            return
+        signal_all(found, signal.SIGKILL)
