@@ -44,11 +44,11 @@ notebooks: $(VENV)/.test  ## runs the example notebooks and renews the outputs t
 screenshots: $(VENV)/.test debian  ## take the pictures in docs/images
 	@$(PYTHON_IN) tools/screenshots.py
 
-frontend:  ## build the browser part of the notebook (needs node and npm; its result is committed)
-	@cd frontend && npm ci --no-audit --no-fund && npm run build
+frontend: $(VENV)/.test  ## build the browser part of the notebook (needs node and npm; its result is committed)
+	@PYTHONPATH=. $(PYTHON_IN) tools/protocol_ts.py && cd frontend && npm ci --no-audit --no-fund && npm run build
 
 clean:  ## remove the environment and what tools left behind
-	rm -rf .venv .venv-* demo-out build frontend/node_modules frontend/dev/out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-* demo-out build frontend/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 # Neither news nor updates are looked for; root may run it, for instance in a container.
 QUIET := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \

@@ -1,24 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, visible } from "./format.js";
+import { seconds } from "./format.js";
 
-test("names show what is in them", () => {
-  assert.equal(visible("plain ß 日本 🙂"), "plain ß 日本 🙂");
-  assert.equal(visible("a\u202egnp.exe\u2066\n\x1b\u2028"), "a\\u202egnp.exe\\u2066\\x0a\\x1b\\u2028");
-});
+// tests/unit/notebook/test_protocol.py reads this table and compares it with what the kernel writes.
+const WRITTEN: [number, string][] = [
+  [0, "0 s"],
+  [0.0004, "< 1 ms"],
+  [0.001, "1 ms"],
+  [0.2504, "250 ms"],
+  [0.9994, "999 ms"],
+  [0.9996, "1.0 s"],
+  [9.94, "9.9 s"],
+  [9.96, "10 s"],
+  [59.7, "60 s"],
+  [119.4, "119 s"],
+  [119.6, "2 min 0 s"],
+  [179.7, "3 min 0 s"],
+  [7199.4, "119 min 59 s"],
+  [7199.6, "2 h 0 min"],
+  [90061, "25 h 1 min"],
+];
 
-test("sizes are written as in texts of the kernel", () => {
-  // The same values as of `size_text` in tests/unit/common/test_formatting.py.
-  const written: [number, string][] = [
-    [0, "0 bytes"],
-    [1, "1 byte"],
-    [1023, "1023 bytes"],
-    [1024, "1.0 KiB"],
-    [1536, "1.5 KiB"],
-    [10 * 2 ** 30, "10.0 GiB"],
-    [3 * 2 ** 40, "3.0 TiB"],
-    [5000 * 2 ** 40, "5000.0 TiB"],
-  ];
-  for (const [size, text] of written) assert.equal(bytes(size), text);
-  assert.equal(bytes(null), "");
+test("durations are written as the kernel writes them", () => {
+  for (const [value, text] of WRITTEN) assert.equal(seconds(value), text);
+  assert.equal(seconds(null), "");
 });

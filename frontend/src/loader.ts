@@ -1,6 +1,7 @@
 // All that a widget carries in its `_esm`: the way to the kernel, and how the app comes over it, once per page.
 
-import type { Answer, Attached, Parameters, Port } from "./port.js";
+import type { Answer, Attached, Events, Port, RequestName } from "./port.js";
+import type { Answers } from "./protocol.js";
 import { addRenderer, type Manager } from "./jupyter-quirks.js";
 
 interface Model {
@@ -60,8 +61,8 @@ function makePort(model: Model): Port {
   return {
     kind: String(model.get("kind")),
     manager: model.widget_manager,
-    request: <T>(type: string, parameters?: Parameters) =>
-      new Promise<Answer<T>>((resolve, reject) => {
+    request: <K extends RequestName>(type: K, parameters?: object) =>
+      new Promise<Answer<Answers[K]>>((resolve, reject) => {
         if (gone) return reject(gone);
         const request = ++number;
         waiting.set(request, { resolve, reject });
@@ -73,10 +74,11 @@ function makePort(model: Model): Port {
         }
         if (waiting.size === 1) watch();
       }),
-    on(event, handler) {
+    on<E extends keyof Events>(event: E, handler: (data: Events[E]) => void) {
+      const known = handler as (data: unknown) => void;
       if (!handlers.has(event)) handlers.set(event, new Set());
-      handlers.get(event)?.add(handler);
-      return () => handlers.get(event)?.delete(handler);
+      handlers.get(event)?.add(known);
+      return () => handlers.get(event)?.delete(known);
     },
   };
 }

@@ -32,7 +32,7 @@ export class OrphanPicture {
       if (state === "started") this.put();
     });
     port.on("final", (data) => {
-      this.data = data as Bundle;
+      this.data = data;
       this.put(true);
     });
     void this.ask();
@@ -53,7 +53,7 @@ export class OrphanPicture {
 
   private async ask(worthSaving = false): Promise<void> {
     try {
-      const { data } = await this.port.request<{ model: string; data: Bundle }>("picture");
+      const { data } = await this.port.request("picture");
       this.model = data.model;
       this.data = data.data;
       const model = this.manager.context?.model;

@@ -1,20 +1,29 @@
 // The way to the kernel, as the loader makes it and the app uses it.
 
+import type { Answers, News, Requests } from "./protocol.js";
+
 export interface Answer<T> {
   data: T;
   buffers: DataView[];
 }
 
-export type Parameters = Record<string, unknown>;
+export type RequestName = keyof Requests;
 
-// Events are those that the kernel pushes ("delta") and two of the loader's own: "busy" (true when a request has had no
-// answer for a while, false when something came) and "lost" (the widget has no kernel any more).
+// What the kernel pushes, and two events of the loader's own: "busy" (true when a request has had no answer for a while,
+// false when something came) and "lost" (the widget has no kernel any more).
+export interface Events extends News {
+  busy: boolean;
+  lost: boolean;
+}
+
+export type Parameters<K extends RequestName> = Requests[K] extends Record<string, never> ? [] : [parameters: Requests[K]];
+
 export interface Port {
   readonly kind: string;
-  // Who manages the widgets of the page, whatever that is.
+  // What manages the widgets of the page; only jupyter-quirks knows more of it.
   readonly manager?: unknown;
-  request<T = unknown>(type: string, parameters?: Parameters): Promise<Answer<T>>;
-  on(event: string, handler: (data: unknown) => void): () => void;
+  request<K extends RequestName>(type: K, ...parameters: Parameters<K>): Promise<Answer<Answers[K]>>;
+  on<E extends keyof Events>(event: E, handler: (data: Events[E]) => void): () => void;
 }
 
 export interface Attached {

@@ -1,118 +1,243 @@
-// What kernel and browser say to each other; docs/notebook.md explains it.
+// Everything that kernel and browser send each other.
+//
+// Written by tools/protocol_ts.py from rain/notebook/protocol (`make frontend`): change it there.
 
-export interface Look {
+// What a browser may ask for: parameters by the name of the request.
+export interface Requests {
+  asset: GetAsset;
+  picture: GetPicture;
+  snapshot: GetSnapshot;
+  open: OpenGroup;
+  close: CloseGroup;
+  details: GetDetails;
+  output: GetOutput;
+  explain: Explain;
+  search: Search;
+  critical: GetCriticalPath;
+  cancel: Cancel;
+  retry: Retry;
+  select: Select;
+  geometry: PlaceGraph;
+  table: GetTable;
+  timeline: GetTimeline;
+  governors: GetGovernors;
+  inspect: Inspect;
+  download: Download;
+  card: GetCard;
+}
+
+// What each request gets.
+export interface Answers {
+  asset: Done;
+  picture: Picture;
+  snapshot: Snapshot;
+  open: Done;
+  close: Done;
+  details: Details;
+  output: Output;
+  explain: Explanation;
+  search: Found;
+  critical: CriticalPath;
+  cancel: Done;
+  retry: Done;
+  select: Done;
+  geometry: Geometry;
+  table: TaskTable;
+  timeline: Timeline;
+  governors: Governors;
+  inspect: Inspection;
+  download: Piece;
+  card: Card;
+}
+
+// What the kernel tells unasked, by the name of the event.
+export interface News {
+  delta: Delta;
+  final: Record<string, unknown>;
+}
+
+// A file of the browser part; it comes beside the answer.
+export interface GetAsset {
+  name: string;
+}
+
+// What was asked for has been done; there is nothing to tell.
+export type Done = Record<string, never>;
+
+// What is saved of the widget.
+export type GetPicture = Record<string, never>;
+
+// What is saved of a widget.
+export interface Picture {
+  // The widget's id.
+  model: string;
+  // By MIME type.
+  data: Record<string, unknown>;
+}
+
+// All that is visible.
+export type GetSnapshot = Record<string, never>;
+
+// All that is visible of a session.
+export interface Snapshot {
+  version: number;
+  session: SessionInfo;
+  // By state.
+  looks: Record<string, Look>;
+  topology: Topology;
+  // By the key of a node.
+  status: Record<string, Status>;
+  summary: Summary;
+}
+
+// A session's name, and whether it is open.
+export interface SessionInfo {
+  id: number;
+  name: string;
+  // `"open"`, `"closed"`, `"lost"` or `"stopped"`.
   word: string;
+  // Why it ended; of an open session why nothing of it can go on. Empty if there is nothing to say.
+  note: string;
+}
+
+// How a task or an object in some state is drawn.
+export interface Look {
+  // For legends.
+  word: string;
+  // One character.
   mark: string;
+  // Colours (`#rrggbb`) on a light ground.
   fill: string;
+  // Colours (`#rrggbb`) on a light ground.
   line: string;
+  // The same on a dark ground.
   dark_fill: string;
+  // The same on a dark ground.
   dark_line: string;
 }
 
-export type Looks = Record<string, Look>;
-export type Counts = Record<string, number>;
-
-export interface Session {
-  id: number | null;
-  name: string;
-  word: string;
-  note?: string | null;
-}
-
-export interface TaskNode {
-  key: string;
-  kind: "task";
-  label: string;
-  type: string;
-  in: string | null;
-}
-
-export interface ObjectNode {
-  key: string;
-  kind: "object";
-  label: string;
-  directory: boolean;
-  in: string | null;
-}
-
-export interface GroupNode {
-  key: string;
-  kind: "group";
-  label: string;
-  tasks: number;
-  objects: number;
-  in: string | null;
+// The visible graph, without states.
+export interface Topology {
+  // Another number: nodes or arcs are others, to be laid out anew.
+  number: number;
+  nodes: Node[];
+  arcs: Arc[];
+  // Frames inside of others come after them.
+  frames: Frame[];
+  // What Graphviz is to lay out; its names of nodes are the keys, clusters are called `cluster` and the key.
+  dot: string;
 }
 
 export type Node = TaskNode | ObjectNode | GroupNode;
 
-// Tail, head, label, and how many arcs of the whole graph it stands for.
-export type Arc = [tail: string, head: string, label: string, count: number];
+// A task.
+export interface TaskNode {
+  kind: "task";
+  key: string;
+  // Its whole name.
+  label: string;
+  // What is written in it, if that is not the label.
+  text?: string | null;
+  // Key of the frame around it.
+  frame?: string | null;
+  // The task type.
+  type: string;
+}
 
+// An object.
+export interface ObjectNode {
+  kind: "object";
+  key: string;
+  // Its whole name.
+  label: string;
+  // What is written in it, if that is not the label.
+  text?: string | null;
+  // Key of the frame around it.
+  frame?: string | null;
+  directory?: boolean;
+}
+
+// A closed group.
+export interface GroupNode {
+  kind: "group";
+  key: string;
+  // Its whole name.
+  label: string;
+  // What is written in it, if that is not the label.
+  text?: string | null;
+  // Key of the frame around it.
+  frame?: string | null;
+  // How many are inside.
+  tasks: number;
+  // How many are inside.
+  objects: number;
+}
+
+// An arc of the visible graph; there may be several between the same nodes.
+export type Arc = [tail: string, head: string, text: string];
+
+// A group that is open: a box around nodes.
 export interface Frame {
   key: string;
   label: string;
-  in: string | null;
+  // What is written at it, if that is not the label.
+  text?: string | null;
+  // Key of the frame around it.
+  frame?: string | null;
 }
 
-export interface Topology {
-  number: number;
-  nodes: Node[];
-  arcs: Arc[];
-  frames: Frame[];
-  dot: string;
-}
-
-// Only what is known is there; docs/notebook.md has the meaning of the letters.
+// What is known of a node now; only what is known is sent.
 export interface Status {
-  s: string;
-  d?: number;
-  t?: number;
-  g?: string;
-  n?: number;
-  e?: string;
-  z?: number;
-  k?: boolean;
-  c?: string | Counts;
+  // A state's name; `"new"` before submit.
+  state: string;
+  // How long a task took, once it is over.
+  took?: string | null;
+  // When it started, in seconds since the epoch.
+  start?: number | null;
+  governor?: string | null;
+  // If more than one.
+  attempts?: number | null;
+  // Its first line.
+  error?: string | null;
+  // Of an object.
+  size?: string | null;
+  kept?: boolean;
+  content_type?: string | null;
+  // Of a group: how many tasks are in each state.
+  counts?: Record<string, number> | null;
 }
 
+// Counts and clocks of the whole session.
 export interface Summary {
-  tasks: Counts;
+  // By state.
+  tasks: Record<string, number>;
   objects: number;
+  // Seconds since it began to run; None before.
   elapsed: number | null;
+  // Seconds that are estimated to be left.
   remaining: number | null;
+  // Whether the clocks go on.
   ticking: boolean;
 }
 
-export interface Snapshot {
-  version: number;
-  session: Session;
-  looks: Looks;
-  topology: Topology;
-  status: Record<string, Status>;
-  summary: Summary;
-}
-
-export interface Delta {
-  version: number;
-  base: number;
-  status: Record<string, Status>;
-  summary: Summary;
-  topology?: Topology;
-  session?: Session;
-}
-
-export interface Link {
+// Show what is in a group; a delta follows.
+export interface OpenGroup {
   key: string;
-  title: string;
-  state: string;
-  label?: string;
 }
-export interface Text { text: string }
-export interface Output { stdout: string; stderr: string }
-export interface Source { text: string; where: string; first_line: number }
-export interface TaskDetailsInfo { start: number | null; duration: number | null; governor: string | null; attempts: number; debug: unknown; user: unknown }
 
+// Show a group as one node; a delta follows.
+export interface CloseGroup {
+  key: string;
+}
+
+// All that is known of a task, an object or a group.
+export interface GetDetails {
+  key: string;
+}
+
+export type Details = TaskDetails | ObjectDetails | GroupDetails;
+
+// All that is known of a task.
 export interface TaskDetails {
   kind: "task";
   key: string;
@@ -120,6 +245,7 @@ export interface TaskDetails {
   title: string;
   state: string;
   type: string;
+  // Where in the user's code.
   made: string | null;
   stack: unknown;
   source: Source | null;
@@ -128,13 +254,45 @@ export interface TaskDetails {
   resources: unknown;
   options: unknown;
   user: unknown;
-  info: TaskDetailsInfo | null;
+  info: Run | null;
   error: string | null;
+  // What to do next.
   hints: string[];
   can_cancel: boolean;
   can_retry: boolean;
 }
 
+// The text of a task's function.
+export interface Source {
+  text: string;
+  // The file or cell.
+  where: string;
+  // The number there of the text's first line.
+  first_line: number;
+}
+
+// Something in the session that one can go to.
+export interface Link {
+  key: string;
+  title: string;
+  state: string;
+  // Which input or output it is.
+  label?: string;
+}
+
+// How a task ran.
+export interface Run {
+  // Seconds since the epoch.
+  start: number | null;
+  // Empty if it is not over.
+  took: string;
+  governor: string | null;
+  attempts: number;
+  debug: unknown;
+  user: unknown;
+}
+
+// All that is known of an object without looking into it.
 export interface ObjectDetails {
   kind: "object";
   key: string;
@@ -144,8 +302,10 @@ export interface ObjectDetails {
   kept: boolean;
   content_type: string | null;
   data_type: string | null;
-  size: number | null;
+  // Empty if it is not known.
+  size: string;
   digest: string | null;
+  // Governors.
   holders: string[];
   spec_user: unknown;
   info_user: unknown;
@@ -155,168 +315,495 @@ export interface ObjectDetails {
   why_not: string | null;
 }
 
+// What a group adds up to.
 export interface GroupDetails {
   kind: "group";
   key: string;
   title: string;
-  counts: Counts;
+  counts: Record<string, number>;
   objects: number;
-  seconds: number | null;
-  failed: { key: string; title: string; error: string | null }[];
+  // All its tasks together.
+  took: string;
+  // The first of them.
+  failed: FailedTask[];
 }
 
-export type Details = TaskDetails | ObjectDetails | GroupDetails;
+// One of a group's failed tasks.
+export interface FailedTask {
+  key: string;
+  title: string;
+  error: string;
+}
 
+// What a task has written.
+export interface GetOutput {
+  key: string;
+}
+
+// The end of what a task wrote; of a running task what it wrote so far.
+export interface Output {
+  stdout: string;
+  stderr: string;
+}
+
+// Why a task has not started.
+export interface Explain {
+  key: string;
+}
+
+// Why a task has not started.
+export interface Explanation {
+  text: string;
+}
+
+// Tasks and objects.
+export interface Search {
+  // A regular expression, in which case does not matter.
+  pattern: string;
+}
+
+// What a search found.
 export interface Found {
+  // Of visible nodes that are, or hold, what was found.
   keys: string[];
   tasks: number;
   objects: number;
-  first: { key: string; title: string }[];
+  first: Hit[];
 }
 
-export interface Critical {
+// A task or object that a search found.
+export interface Hit {
+  key: string;
+  title: string;
+}
+
+// The chain of tasks that took longest.
+export type GetCriticalPath = Record<string, never>;
+
+// The chain of tasks, each needing the one before, that took longest so far.
+export interface CriticalPath {
+  // Of visible nodes.
   keys: string[];
-  seconds: number;
+  // Empty if no task has run.
+  took: string;
 }
 
-// In points, y downwards.
+// Cancel a task or the tasks of a group; without a key all.
+export interface Cancel {
+  key?: string | null;
+}
+
+// Run a failed task or those of a group once more; without a key all.
+export interface Retry {
+  key?: string | null;
+}
+
+// Sets `widget.selected`.
+export interface Select {
+  key?: string | null;
+}
+
+// Where everything is to be drawn, by what Graphviz says of a topology's `dot`.
+export interface PlaceGraph {
+  // Of the topology.
+  number: number;
+  layout: DotLayout;
+}
+
+// What of the JSON that Graphviz writes tells where everything is (`dot -Tjson0`).
+export interface DotLayout {
+  bb: string;
+  objects: DotObject[];
+  edges: DotEdge[];
+}
+
+// A node or a cluster in the JSON that Graphviz writes, with the names that it gives them.
+export interface DotObject {
+  _gvid: number;
+  name: string;
+  pos: string | null;
+  width: string | null;
+  height: string | null;
+  bb: string | null;
+}
+
+// An edge in the JSON that Graphviz writes.
+export interface DotEdge {
+  tail: number;
+  head: number;
+  _gvid: number;
+  pos: string | null;
+  lp: string | null;
+  style: string;
+}
+
+// Where everything of a topology is, in points.
 export interface Geometry {
   width: number;
   height: number;
-  nodes: Record<string, [cx: number, cy: number, w: number, h: number]>;
-  arcs: [tail: string, head: string, path: string, labelX: number, labelY: number][];
-  frames: Record<string, [x: number, y: number, w: number, h: number]>;
+  nodes: Record<string, Box>;
+  arcs: Curve[];
+  frames: Record<string, Box>;
 }
 
-export interface Governor {
-  id: string;
-  cpus: number;
-  resources: Record<string, number>;
-  tasks: number;
-  objects: number;
-  load: Record<string, number>;
-}
-export interface Governors { address: string; version: string; governors: Governor[] }
-export interface SessionLine {
-  id: number;
-  name: string;
-  persistent: boolean;
-  client: string | null;
-  tasks: Record<string, number>;
+// A place, in points, y downwards: of a node x and y are the middle, of a frame the upper left corner.
+export type Box = [x: number, y: number, width: number, height: number];
+
+// The place of an arc; those between the same nodes are in the topology's order.
+export type Curve = [tail: string, head: string, path: string, x: number, y: number];
+
+// A page of the table of tasks.
+export interface GetTable {
+  // Rows.
+  offset?: number;
+  // Rows.
+  count?: number;
+  // A column.
+  sort?: "attempts" | "cpus" | "error" | "governor" | "id" | "name" | "start" | "state" | "took" | "type";
+  descending?: boolean;
+  // A regular expression.
+  filter?: string;
+  // None: tasks in any state.
+  states?: string[] | null;
 }
 
-export interface Card {
-  address: string;
-  http: string | null;
-  version: string;
-  state: string; // "connected", "closed", or why the server is lost
-  governors: Governor[];
-  sessions: SessionLine[];
+// A page of the table of tasks.
+export interface TaskTable {
+  // Tasks of the session.
+  total: number;
+  // Those that the filters let through.
+  matched: number;
+  rows: TaskRow[];
 }
-export interface TableRow {
+
+// A row of the table of tasks.
+export interface TaskRow {
   key: string;
   id: string;
   name: string;
   type: string;
   state: string;
+  // Seconds since the epoch.
   start: number | null;
-  duration: number | null;
-  governor: string | null;
+  took: string;
+  governor: string;
   attempts: number;
   cpus: number;
+  // Its first line.
   error: string;
 }
 
-export interface Table {
-  total: number;
-  matched: number;
-  rows: TableRow[];
+// What ran when.
+export interface GetTimeline {
+  // Seconds since the epoch; None: from the beginning, to the end.
+  begin?: number | null;
+  // Seconds since the epoch; None: from the beginning, to the end.
+  end?: number | null;
+  // How wide the picture is.
+  pixels?: number;
 }
+
+// What ran when; times are seconds since the epoch.
+export interface Timeline {
+  // What is described.
+  begin: number;
+  // What is described.
+  end: number;
+  now: number;
+  lanes: TimelineLane[];
+}
+
+// What one cpu of a governor did.
+export interface TimelineLane {
+  governor: string;
+  slot: number;
+  bars: Bar[];
+}
+
+// A bar of the timeline: a task, or several too short to be seen apart.
+export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number];
+
+// The server's governors.
+export type GetGovernors = Record<string, never>;
+
+// The server's governors.
+export interface Governors {
+  // Of the server.
+  address: string;
+  // Of the server.
+  version: string;
+  governors: Governor[];
+}
+
+// A governor and its load.
+export interface Governor {
+  id: string;
+  cpus: number;
+  tasks: number;
+  objects: number;
+  // How busy its processors are, from 0 to 1.
+  processor: number;
+  // How much of its host's memory is used, from 0 to 1.
+  memory: number | null;
+  // The most important, in a line.
+  brief: Measure;
+  measures: Measure[];
+}
+
+// How much there is of something.
+export interface Measure {
+  key: string;
+  label: string;
+  text: string;
+  // From 0 to 1, where there is a whole.
+  share: number | null;
+}
+
+// A page of data.
+export interface Inspect {
+  // Of an object of a session; an inspector of its own needs none.
+  key?: string;
+  // Names inside a directory.
+  path?: string[];
+  // None: the best one.
+  view?: string | null;
+  // Bytes of `text` and `hex`, children of `tree`, rows of `table` and `value`, entries of `directory`.
+  offset?: number;
+  // The first one of a table that is shown.
+  column?: number;
+  // Of text.
+  encoding?: string | null;
+  // Steps to a node of a tree: positions among siblings, or keys.
+  at?: (number | string)[];
+}
+
+// A look into data.
+export interface Inspection {
+  overview: Overview;
+  // All that there are, the best one first.
+  views: string[];
+  page: Page;
+}
+
+// What is looked at.
 export interface Overview {
   title: string;
   id: string | null;
+  // Inside a directory those of what `path` names; the content type is guessed then.
   content_type: string | null;
+  // Inside a directory those of what `path` names; the content type is guessed then.
   data_type: string | null;
-  size: number | null;
+  // In words; empty if it is not known.
+  size: string;
   digest: string | null;
   holders: string[];
   maker: Link | null;
   spec_user: unknown;
   info_user: unknown;
+  // Names inside a directory, as a request has them.
   path: string[];
+  // The same to be shown: control characters and those that turn the direction of text are escaped.
+  steps: string[];
 }
 
-export interface Inspection {
-  overview: Overview;
-  views: string[];
-  view: string;
-  page: unknown;
-  note?: string | null;
-}
-export interface Piece { name: string; size: number; end: number }
+export type Page = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage;
+
+// Text; it never begins inside a character.
 export interface TextPage {
+  view: "text";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
   encoding: string;
+  // Bytes; all that there is, in `size`.
   offset: number;
+  // Bytes; all that there is, in `size`.
   end: number;
+  // Bytes; all that there is, in `size`.
   size: number;
+  size_text: string;
   text: string;
 }
 
+// Any bytes.
 export interface HexPage {
+  view: "hex";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  // Bytes.
   offset: number;
+  // Bytes.
   end: number;
+  // Bytes.
   size: number;
-  rows: [number, string, string][];
+  size_text: string;
+  rows: HexRow[];
 }
 
-export interface TreeNode {
-  label: string;
-  kind: string;
-  text: string;
-  count: number | null;
-  offset: number;
-  children: TreeNode[] | null;
-}
+// Some bytes: where they are, in hexadecimal, and what of them is ASCII.
+export type HexRow = [offset: number, hex: string, text: string];
 
+// A node of JSON or CBOR, and some of its children.
 export interface TreePage {
-  at: number[];
+  view: "tree";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  // The steps that lead to it.
+  at: (number | string)[];
   node: TreeNode;
 }
 
+// A node of a tree.
+export interface TreeNode {
+  // Its key or number; to be shown as it is.
+  label: string;
+  // `object`, `array`, `lines` (JSON lines), `sequence` (CBOR items) and `tag` have children; `string`, `bytes`, `number`, `bool`, `null`, `other` and `error` have none.
+  kind: string;
+  text: string;
+  // Children; None: not known yet, more are asked for from where those that are known end.
+  count: number | null;
+  // The position of the first of `children` among all children.
+  offset: number;
+  // None if they were not asked for.
+  children: TreeNode[] | null;
+}
+
+// Some rows and columns of a table.
 export interface TablePage {
-  columns: { name: string; dtype: string }[];
-  column: number; // the first one's number
-  width: number; // columns in all
+  view: "table";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  columns: Column[];
+  // The number of the first of them.
+  column: number;
+  // Columns in all.
+  width: number;
+  // Labels of the rows.
   index: string[];
   rows: string[][];
+  // The number of the first row; smaller than what was asked for if the table is not known so far yet.
   offset: number;
+  // Rows in all; None if that is not known yet.
   total: number | null;
   summary: [string, string][];
 }
 
+// A column of a table; its name has control characters escaped.
+export interface Column {
+  name: string;
+  dtype: string;
+}
+
+// A picture, whose bytes come beside the answer.
 export interface ImagePage {
+  view: "image";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
   mime: string;
+  // Pixels.
   width: number;
+  // Pixels.
   height: number;
 }
 
-export interface DirectoryEntry {
-  name: string;
-  kind: "file" | "dir" | "link";
-  size: number | null;
-  target: string | null;
-}
-
+// Some entries of a directory.
 export interface DirectoryPage {
-  entries: DirectoryEntry[];
+  view: "directory";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  entries: Entry[];
   offset: number;
   total: number;
 }
 
+// Something in a directory.
+export interface Entry {
+  // As a request has it: bytes that are not UTF-8 are written `\xNN`.
+  name: string;
+  kind: "dir" | "file" | "link";
+  // The name to be shown, if that is another.
+  text?: string | null;
+  // Bytes of a file.
+  size?: number | null;
+  size_text?: string;
+  // Of a link; to be shown.
+  target?: string | null;
+}
+
+// What a pickle tells without being loaded.
 export interface PicklePage {
+  view: "pickle";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
   summary: [string, string][];
+  // How often each occurs.
   opcodes: [string, number][];
+  // What it refers to.
   globals: string[];
 }
 
-export interface ValuePage { type: string; text?: string; table?: TablePage }
+// The value of a pickle that was loaded because its reader asked for that.
+export interface ValuePage {
+  view: "value";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  type: string;
+  text?: string;
+  // Instead of the text, if the value is one.
+  table?: TablePage | null;
+}
+
+// A piece of the bytes of data.
+export interface Download {
+  key?: string;
+  path?: string[];
+  // Bytes.
+  offset?: number;
+}
+
+// A piece of a download, whose bytes come beside the answer.
+export interface Piece {
+  // To save it under.
+  name: string;
+  // Bytes in all.
+  size: number;
+  // Bytes up to the end of this piece.
+  end: number;
+  size_text: string;
+  end_text: string;
+}
+
+// Where the client is connected, and what it finds there.
+export type GetCard = Record<string, never>;
+
+// A client: where it is connected, and what it finds there.
+export interface Card {
+  address: string;
+  http: string;
+  version: string;
+  // `"connected"`, `"closed"`, or why the server is lost.
+  state: string;
+  governors: Governor[];
+  sessions: SessionLine[];
+}
+
+// A session on a client's card.
+export interface SessionLine {
+  id: number;
+  name: string;
+  persistent: boolean;
+  // By state.
+  tasks: Record<string, number>;
+}
+
+// What has changed since the version `base`. A browser that has another version asks for a snapshot.
+export interface Delta {
+  version: number;
+  base: number;
+  // Of nodes whose status is another.
+  status: Record<string, Status>;
+  summary: Summary;
+  // If it is another.
+  topology?: Topology;
+  // If it is another.
+  session?: SessionInfo;
+}

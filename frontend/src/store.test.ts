@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Port } from "./port.js";
-import type { Delta, Snapshot, Status, Summary } from "./protocol.js";
+import type { Answer, Events, Parameters, Port, RequestName } from "./port.js";
+import type { Answers, Delta, Snapshot, Status, Summary } from "./protocol.js";
 import { type Change, SessionStore } from "./store.js";
 
 const SUMMARY: Summary = { tasks: { running: 1 }, objects: 1, elapsed: 2, remaining: null, ticking: false };
 
-function snapshot(version: number, status: Record<string, Status> = { t1: { s: "waiting" } }): Snapshot {
+function snapshot(version: number, status: Record<string, Status> = { t1: { state: "waiting" } }): Snapshot {
   return {
     version,
-    session: { id: 1, name: "s", word: "open" },
+    session: { id: 1, name: "s", word: "open", note: "" },
     looks: {},
     topology: {
       number: 1,
-      nodes: [{ key: "t1", kind: "task", label: "a", type: "py/", in: null }],
-      arcs: [["t1", "o2", "0", 1]],
+      nodes: [{ key: "t1", kind: "task", label: "a", type: "py/"}],
+      arcs: [["t1", "o2", "0"]],
       frames: [],
       dot: "digraph {}",
     },
@@ -24,23 +24,23 @@ function snapshot(version: number, status: Record<string, Status> = { t1: { s: "
 }
 
 function delta(base: number, state: string, more: Partial<Delta> = {}): Delta {
-  return { version: base + 1, base, status: { t1: { s: state } }, summary: SUMMARY, ...more };
+  return { version: base + 1, base, status: { t1: { state } }, summary: SUMMARY, ...more };
 }
 
 // A port whose requests are answered by hand.
 class HandPort implements Port {
   readonly kind = "session";
   readonly asked: { type: string; answer(data: unknown): void; fail(error: Error): void }[] = [];
-  push: (data: unknown) => void = () => undefined;
+  push: (data: Delta) => void = () => undefined;
 
-  request<T>(type: string) {
-    return new Promise<{ data: T; buffers: DataView[] }>((resolve, reject) => {
-      this.asked.push({ type, answer: (data) => resolve({ data: data as T, buffers: [] }), fail: reject });
+  request<K extends RequestName>(type: K, ..._: Parameters<K>) {
+    return new Promise<Answer<Answers[K]>>((resolve, reject) => {
+      this.asked.push({ type, answer: (data) => resolve({ data: data as Answers[K], buffers: [] }), fail: reject });
     });
   }
 
-  on(event: string, handler: (data: unknown) => void) {
-    if (event === "delta") this.push = handler;
+  on<E extends keyof Events>(event: E, handler: (data: Events[E]) => void) {
+    if (event === "delta") this.push = handler as (data: Delta) => void;
     return () => undefined;
   }
 
@@ -74,7 +74,7 @@ test("a delta on the present version is applied and told", async () => {
   const { port, store, changes } = await begun();
   port.push(delta(5, "running"));
   assert.equal(store.version, 6);
-  assert.equal(store.status.get("t1")?.s, "running");
+  assert.equal(store.status.get("t1")?.state, "running");
   assert.deepEqual([...(changes.at(-1)?.status ?? [])], ["t1"]);
   assert.equal(changes.at(-1)?.topology, false);
 });
@@ -82,7 +82,7 @@ test("a delta on the present version is applied and told", async () => {
 test("an old delta is dropped", async () => {
   const { port, store } = await begun();
   port.push(delta(3, "failed"));
-  assert.equal(store.status.get("t1")?.s, "waiting");
+  assert.equal(store.status.get("t1")?.state, "waiting");
   assert.equal(port.count("snapshot"), 1);
 });
 
@@ -91,11 +91,11 @@ test("a gap asks for a snapshot once, and news meanwhile is kept", async () => {
   port.push(delta(7, "running"));
   port.push(delta(8, "finished"));
   assert.equal(port.count("snapshot"), 2);
-  assert.equal(store.status.get("t1")?.s, "waiting");
-  port.asked.at(-1)?.answer(snapshot(8, { t1: { s: "running" } }));
+  assert.equal(store.status.get("t1")?.state, "waiting");
+  port.asked.at(-1)?.answer(snapshot(8, { t1: { state: "running" } }));
   await turn();
   assert.equal(store.version, 9);
-  assert.equal(store.status.get("t1")?.s, "finished");
+  assert.equal(store.status.get("t1")?.state, "finished");
 });
 
 test("a snapshot that cannot be had is told, and asked for again with the next news", async () => {
@@ -114,7 +114,7 @@ test("a snapshot that cannot be had is told, and asked for again with the next n
 test("statuses of what is no longer visible go with the topology", async () => {
   const { port, store } = await begun();
   const topology = { number: 2, nodes: [], arcs: [], frames: [], dot: "digraph {}" };
-  port.push(delta(5, "running", { topology, status: { "g/a": { s: "running" } } }));
+  port.push(delta(5, "running", { topology, status: { "g/a": { state: "running" } } }));
   assert.equal(store.status.has("t1"), false);
   assert.equal(store.nodes.size, 0);
 });

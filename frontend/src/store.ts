@@ -2,8 +2,8 @@
 // share one store; a view that opens late draws from it at once.
 
 import type { Inspected } from "./inspector/viewing.js";
-import type { Answer, Parameters, Port } from "./port.js";
-import type { Arc, Delta, Look, Looks, Node, Session, Snapshot, Status, Summary, Topology } from "./protocol.js";
+import type { Answer, Parameters, Port, RequestName } from "./port.js";
+import type { Answers, Delta, Look, Node, SessionInfo, Snapshot, Status, Summary, Topology } from "./protocol.js";
 
 // What is other than it was when listeners were last told. `everything` comes with a snapshot.
 export interface Change {
@@ -32,8 +32,8 @@ const PLAIN: Look = { word: "?", mark: "?", fill: "#eceff1", line: "#78909c", da
 
 export class SessionStore {
   version = -1;
-  session: Session = { id: null, name: "", word: "" };
-  looks: Looks = {};
+  session: SessionInfo = { id: 0, name: "", word: "", note: "" };
+  looks: Record<string, Look> = {};
   topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "" };
   summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false };
   // When the summary came, in performance.now() milliseconds.
@@ -51,7 +51,7 @@ export class SessionStore {
   private readonly off: () => void;
 
   constructor(readonly port: Port) {
-    this.off = port.on("delta", (data) => this.delta(data as Delta));
+    this.off = port.on("delta", (data) => this.delta(data));
     void this.refresh();
   }
 
@@ -73,8 +73,8 @@ export class SessionStore {
     return () => this.listeners.delete(listener);
   }
 
-  request<T = unknown>(type: string, parameters: Parameters = {}): Promise<Answer<T>> {
-    return this.port.request<T>(type, parameters);
+  request<K extends RequestName>(type: K, ...parameters: Parameters<K>): Promise<Answer<Answers[K]>> {
+    return this.port.request(type, ...parameters);
   }
 
   // The way to the data of an object.
@@ -111,7 +111,7 @@ export class SessionStore {
     if (this.asking) return;
     this.asking = true;
     try {
-      const { data } = await this.request<Snapshot>("snapshot");
+      const { data } = await this.request("snapshot");
       this.asking = false;
       this.trouble = null;
       this.replace(data);
@@ -177,7 +177,7 @@ export class SessionStore {
       if (list) list.push(other);
       else map.set(key, [other]);
     };
-    for (const [tail, head] of this.topology.arcs as Arc[]) {
+    for (const [tail, head] of this.topology.arcs) {
       put(after, tail, head);
       put(before, head, tail);
     }

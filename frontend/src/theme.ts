@@ -1,7 +1,7 @@
 // Light or dark, as the page is; the colours of states; and the one style sheet.
 
 import css from "rain:styles";
-import type { Looks } from "./protocol.js";
+import type { Look } from "./protocol.js";
 
 const COLOUR = /^#[0-9a-f]{3,8}$/i;
 const WORD = /^[a-z_-]+$/;
@@ -47,7 +47,7 @@ export function injectStyle(element: Element): void {
 }
 
 // Inside elements of class `rain`, what has data-s="running" has its colours in --rain-f (fill) and --rain-l (line).
-export function injectLooks(element: Element, looks: Looks): void {
+export function injectLooks(element: Element, looks: Record<string, Look>): void {
   let text = "";
   for (const [state, look] of Object.entries(looks)) {
     const colours = [look.fill, look.line, look.dark_fill, look.dark_line];

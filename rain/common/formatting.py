@@ -104,3 +104,40 @@ def size_text(size: float) -> str:
         if size < 1024 or unit == "TiB":
             break
     return f"{size:.1f} {unit}"
+
+
+def exact_size_text(size: int) -> str:
+    """A number of bytes for people, and how many they are exactly.
+
+    Examples
+    --------
+    >>> exact_size_text(17), exact_size_text(1536)
+    ('17 bytes', '1.5 KiB (1,536 bytes)')
+    """
+    return size_text(size) if size < 1024 else f"{size_text(size)} ({size:,} bytes)"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people; clocks in the browser are written in the same way.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Examples
+    --------
+    >>> [duration_text(seconds) for seconds in (0, 0.0004, 0.25, 2.5, 61, 3 * 60 + 7, 2 * 3600 + 5 * 60)]
+    ['0 s', '< 1 ms', '250 ms', '2.5 s', '61 s', '3 min 7 s', '2 h 5 min']
+    """
+    seconds = max(0.0, seconds)
+    if seconds < 0.001:
+        return "< 1 ms" if seconds else "0 s"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    return f"{minutes} min {whole % 60} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -10,10 +10,22 @@ from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
 from rain.client.report import failures
 from rain.common.errors import RainException
+from rain.common.formatting import duration_text, exact_size_text, size_text
 from rain.notebook.graph_model import View
 from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import first_line, label_of
+from rain.notebook.protocol.data import Overview
+from rain.notebook.protocol.details import (
+    Details,
+    FailedTask,
+    GroupDetails,
+    Link,
+    ObjectDetails,
+    Run,
+    Source,
+    TaskDetails,
+)
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -24,7 +36,7 @@ SOURCE_CHARS_MAX = 100_000
 FAILED_MAX = 20
 
 
-def details(session: Session, view: View, key: str) -> dict[str, Any]:
+def details(session: Session, view: View, key: str) -> Details:
     """All there is to say about what has that key.
 
     Raises
@@ -50,47 +62,44 @@ def details(session: Session, view: View, key: str) -> dict[str, Any]:
 # -- tasks -----------------------------------------------------------------------------------------
 
 
-def task_details(session: Session, view: View, leaf: TaskLeaf) -> dict[str, Any]:
+def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
     """All there is to say about a task."""
     record: Any = leaf.record
     assert isinstance(record, TaskRecord)
-    spec, info = record.spec, record.info
-    failed = record.failed
+    spec = record.spec
     options = spec.options
-    return {
-        "kind": "task",
-        "key": leaf.key,
-        "id": str(spec.id),
-        "title": title(record),
-        "state": leaf.state,
-        "type": spec.task_type,
-        "made": call_sites.describe(record.made),
-        "stack": call_sites.stack(record.made),
-        "source": source_of(record),
-        "inputs": [
+    return TaskDetails(
+        key=leaf.key,
+        id=str(spec.id),
+        title=title(record),
+        state=leaf.state,
+        type=spec.task_type,
+        made=call_sites.describe(record.made),
+        stack=call_sites.stack(record.made),
+        source=source_of(record),
+        inputs=[
             _object_link(view, item.id[1], item.label)
             for item in spec.inputs[:LINKS_MAX]
             if view.objects.get(item.id[1]) is not None
         ],
-        "outputs": [_object_link(view, out.spec.id[1], out.spec.label) for out in record.outputs[:LINKS_MAX]],
-        "resources": dict(spec.resources),
-        "options": {} if options is None else _set_options(options),
-        "user": dict(spec.user),
-        "info": None
-        if info is None
-        else {
-            "start": info.start_time,
-            "duration": info.duration,
-            "governor": info.governor,
-            "attempts": info.attempts,
-            "debug": info.debug,
-            "user": dict(info.user),
-        },
-        "error": failures.story_of(session, record) if failed else None,
-        "hints": failures.hints(session, record) if failed else [],
-        "can_cancel": leaf.state in ("waiting", "ready", "running") and session.active,
-        "can_retry": leaf.state in ("failed", "cancelled") and session.active,
-    }
+        outputs=[_object_link(view, out.spec.id[1], out.spec.label) for out in record.outputs[:LINKS_MAX]],
+        resources=dict(spec.resources),
+        options={} if options is None else _set_options(options),
+        user=dict(spec.user),
+        info=_run(record),
+        error=failures.story_of(session, record) if record.failed else None,
+        hints=failures.hints(session, record) if record.failed else [],
+        can_cancel=leaf.state in ("waiting", "ready", "running") and session.active,
+        can_retry=leaf.state in ("failed", "cancelled") and session.active,
+    )
+
+
+def _run(record: TaskRecord) -> Run | None:
+    info = record.info
+    if info is None:
+        return None
+    took = duration_text(info.duration) if info.duration is not None else ""
+    return Run(info.start_time, took, info.governor, info.attempts, info.debug, dict(info.user))
 
 
 def _set_options(options: Any) -> dict[str, Any]:
@@ -100,7 +109,7 @@ def _set_options(options: Any) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) != getattr(default, name)}
 
 
-def source_of(record: TaskRecord) -> dict[str, Any] | None:
+def source_of(record: TaskRecord) -> Source | None:
     """The text of a task's function, and where it stands."""
     if record.source is None:
         return None
@@ -113,56 +122,64 @@ def source_of(record: TaskRecord) -> dict[str, Any] | None:
         lines, first = inspect.getsourcelines(code)
     except (OSError, TypeError):
         return None
-    text = "".join(lines)[:SOURCE_CHARS_MAX]
-    return {"text": text, "where": call_sites.name_of_file(code.co_filename), "first_line": max(1, first)}
+    return Source("".join(lines)[:SOURCE_CHARS_MAX], call_sites.name_of_file(code.co_filename), max(1, first))
 
 
-def _object_link(view: View, number: int, label: str | None) -> dict[str, Any]:
+def _object_link(view: View, number: int, label: str | None) -> Link:
     record = view.objects[number]
-    return {
-        "key": f"o{number}",
-        "label": label or "",
-        "title": record.spec.label or str(record.spec.id),
-        "state": OBJECT_WORDS[record.state],
-    }
+    return Link(f"o{number}", record.spec.label or str(record.spec.id), OBJECT_WORDS[record.state], label or "")
 
 
-def _task_link(record: Any) -> dict[str, Any]:
-    return {"key": f"t{record.spec.id[1]}", "title": title(record), "state": TASK_WORDS[record.state]}
+def _task_link(record: Any) -> Link:
+    return Link(f"t{record.spec.id[1]}", title(record), TASK_WORDS[record.state])
 
 
 # -- objects ---------------------------------------------------------------------------------------
 
 
-def object_details(session: Session, view: View, record: ObjectLike) -> dict[str, Any]:
+def object_details(session: Session, view: View, record: ObjectLike) -> ObjectDetails:
     """All there is to say about an object."""
     assert isinstance(record, ObjectRecord)
+    facts = object_facts(record)
     why_not = why_not_open(session, record)
-    return {"kind": "object", "key": f"o{record.spec.id[1]}", **object_facts(view, record), **{
-        "state": OBJECT_WORDS[record.state],
-        "kept": record.kept,
-        "users": _users(view, record),
-        "can_inspect": why_not is None,
-        "why_not": why_not,
-    }}  # fmt: skip
+    return ObjectDetails(
+        key=f"o{record.spec.id[1]}",
+        id=facts.id or "",
+        title=facts.title,
+        state=OBJECT_WORDS[record.state],
+        kept=record.kept,
+        content_type=facts.content_type,
+        data_type=facts.data_type,
+        size=size_text(record.info.size) if record.info is not None and record.info.size is not None else "",
+        digest=facts.digest,
+        holders=facts.holders,
+        spec_user=facts.spec_user,
+        info_user=facts.info_user,
+        maker=facts.maker,
+        users=_users(view, record),
+        can_inspect=why_not is None,
+        why_not=why_not,
+    )
 
 
-def object_facts(view: View | None, record: ObjectRecord) -> dict[str, Any]:
-    """What is known of an object without looking into it; the overview of its inspector."""
+def object_facts(record: ObjectRecord) -> Overview:
+    """What is known of an object without looking into it: the overview of its inspector."""
     spec, info, maker = record.spec, record.info, record.task
     size = info.size if info is not None else None
-    return {
-        "id": str(spec.id),
-        "title": spec.label or str(spec.id),
-        "content_type": (info.content_type if info is not None else None) or spec.content_type,
-        "data_type": spec.data_type,
-        "size": size,
-        "digest": f"xxh3-64 {record.checksum:016x}" if record.checksum is not None else None,
-        "holders": [place.address for place in record.places or ()],
-        "spec_user": dict(spec.user),
-        "info_user": dict(info.user) if info is not None else {},
-        "maker": _task_link(maker) if maker is not None else None,
-    }
+    return Overview(
+        title=spec.label or str(spec.id),
+        id=str(spec.id),
+        content_type=(info.content_type if info is not None else None) or spec.content_type,
+        data_type=spec.data_type,
+        size="" if size is None else exact_size_text(size),
+        digest=f"xxh3-64 {record.checksum:016x}" if record.checksum is not None else None,
+        holders=[place.address for place in record.places or ()],
+        maker=_task_link(maker) if maker is not None else None,
+        spec_user=dict(spec.user),
+        info_user=dict(info.user) if info is not None else {},
+        path=[],
+        steps=[],
+    )
 
 
 def why_not_open(session: Session, record: ObjectRecord) -> str | None:
@@ -181,7 +198,7 @@ def why_not_open(session: Session, record: ObjectRecord) -> str | None:
     return None
 
 
-def _users(view: View, record: ObjectRecord) -> list[dict[str, Any]]:
+def _users(view: View, record: ObjectRecord) -> list[Link]:
     wanted = record.spec.id
     users = []
     for leaf in list(view.tree.tasks.values()):
@@ -195,32 +212,23 @@ def _users(view: View, record: ObjectRecord) -> list[dict[str, Any]]:
 # -- groups ----------------------------------------------------------------------------------------
 
 
-def group_details(view: View, group: Counted) -> dict[str, Any]:
+def group_details(view: View, group: Counted) -> GroupDetails:
     """What a group of tasks adds up to."""
     seconds = 0.0
-    failed: list[dict[str, str]] = []
+    failed: list[FailedTask] = []
     for leaf in view.tasks_in(group.key):
         info, error = leaf.record.info, leaf.record.error
         if info is not None and info.duration is not None:
             seconds += info.duration
         if leaf.state == "failed" and error is not None and error.cause is None and len(failed) < FAILED_MAX:
-            failed.append({"key": leaf.key, "title": title(leaf.record), "error": first_line(error.message)})
-    return {
-        "kind": "group",
-        "key": group.key,
-        "title": label_of(group),
-        "counts": {state: count for state, count in group.counts.items() if count},
-        "objects": group.objects,
-        "seconds": seconds,
-        "failed": failed,
-    }
+            failed.append(FailedTask(leaf.key, title(leaf.record), first_line(error.message)))
+    counts = {state: count for state, count in group.counts.items() if count}
+    return GroupDetails(group.key, label_of(group), counts, group.objects, duration_text(seconds), failed)
 
 
-def _rest_of_outputs(leaf: TaskLeaf, key: str) -> dict[str, Any]:
+def _rest_of_outputs(leaf: TaskLeaf, key: str) -> GroupDetails:
     counts: dict[str, int] = {}
     for output in leaf.record.outputs:
         word = OBJECT_WORDS[output.state]
         counts[word] = counts.get(word, 0) + 1
-    name = f"all outputs of {title(leaf.record)}"
-    return {"kind": "group", "key": key, "title": name, "counts": counts, "objects": len(leaf.record.outputs),
-            "seconds": 0.0, "failed": []}  # fmt: skip
+    return GroupDetails(key, f"all outputs of {title(leaf.record)}", counts, len(leaf.record.outputs), "", [])

@@ -16,7 +16,6 @@ What runs a notebook without anybody who could answer a question (nbconvert, nbc
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import uuid
 import weakref
@@ -26,6 +25,7 @@ from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
+from rain.notebook.jupyter_quirks import is_headless, shell_with_kernel
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -138,7 +138,7 @@ class Shown:
 def _stamp(widget: SessionWidget) -> tuple[Any, ...]:
     """What a picture is drawn of."""
     told, _ = widget.present()
-    return told["topology"]["number"], tuple(sorted(told["summary"]["tasks"].items()))
+    return told.topology.number, tuple(sorted(told.summary.tasks.items()))
 
 
 _shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
@@ -206,9 +206,9 @@ def still_of(instance: DataInstance) -> dict[str, Any]:
     from rain.notebook import stills
     from rain.notebook.inspectors.static import first_page, text_of_page, title_of
 
-    title, (answer, pieces) = title_of(instance), first_page(instance)
-    text = text_of_page(title, answer)
-    return {_HTML: stills.instance(title, answer, pieces, text), _TEXT: text}
+    title, (page, pieces) = title_of(instance), first_page(instance)
+    text = text_of_page(title, page)
+    return {_HTML: stills.instance(title, page, pieces, text), _TEXT: text}
 
 
 def show_task(task: Task) -> None:
@@ -266,11 +266,6 @@ def _is_headless() -> bool:
     return shell is not None and is_headless(shell.kernel)
 
 
-def is_headless(kernel: Any) -> bool:
-    """Whether whoever asked for the newest cell is a program, such as nbconvert: nobody could answer a question."""
-    return not getattr(kernel, "_allow_stdin", True)
-
-
 def _check_kernel() -> None:
     """Whether there is a front end that can show more than text.
 
@@ -281,13 +276,6 @@ def _check_kernel() -> None:
     """
     if shell_with_kernel() is None:
         raise NotImplementedError
-
-
-def shell_with_kernel() -> Any:
-    """The IPython shell if it belongs to a Jupyter kernel, else None."""
-    ipython: Any = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell if shell is not None and hasattr(shell, "kernel") else None
 
 
 def _display(bundle: dict[str, Any], id: str | None) -> None:

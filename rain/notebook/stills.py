@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
 from rain.notebook.inspectors.limits import STATIC_LINES
 from rain.notebook.inspectors.sanitize import cut, visible
+from rain.notebook.protocol.data import ImagePage, Page, TablePage
+from rain.notebook.protocol.lookups import Card
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
 IMAGE_BYTES_MAX = 48 * 1024
@@ -56,57 +57,53 @@ def picture(svg: str, text: str, caption: str = "") -> str:
     return _figure(image, caption)
 
 
-def card(info: Mapping[str, Any], caption: str) -> str:
+def card(info: Card, caption: str) -> str:
     """A client's card: where it is connected, its governors and sessions."""
-    lines = [f"<strong>Rain</strong> {_text(info['state'])} · {_text(info['address'])}"]
-    governors = info.get("governors", ())
+    lines = [f"<strong>Rain</strong> {_text(info.state)} · {_text(info.address)}"]
+    governors = info.governors
     if governors:
         head = ("governor", "cpus", "tasks", "objects")
-        rows = ([g["id"], f"{g['cpus']:g}", str(g["tasks"]), str(g["objects"])] for g in governors[:ROWS_MAX])
+        rows = ([one.id, f"{one.cpus:g}", str(one.tasks), str(one.objects)] for one in governors[:ROWS_MAX])
         lines.append(_grid(head, rows) + _more(len(governors)))
-    sessions = info.get("sessions", ())
+    sessions = info.sessions
     if sessions:
         rows = (
-            [str(s["id"]), s["name"], ", ".join(f"{n} {state}" for state, n in s["tasks"].items() if n)]
-            for s in sessions[:ROWS_MAX]
+            [str(one.id), one.name, ", ".join(f"{n} {state}" for state, n in one.tasks.items() if n)]
+            for one in sessions[:ROWS_MAX]
         )
         lines.append(_grid(("session", "name", "tasks"), rows) + _more(len(sessions)))
     return _figure("".join(f"<div>{line}</div>" for line in lines), caption)
 
 
-def instance(title: str, answer: Mapping[str, Any] | None, pieces: Sequence[bytes], text: str) -> str:
+def instance(title: str, page: Page | None, pieces: Sequence[bytes], text: str) -> str:
     """The first page of a data instance, as its inspector opens with it.
 
     Parameters
     ----------
     title : str
-    answer : dict or None
-        What `Inspection.page` gave; None if there is nothing to be seen.
+    page : Page or None
+        None if there is nothing to be seen.
     pieces : sequence of bytes
         What came beside it.
     text : str
         The lines that are shown of what is neither a table nor an image.
     """
     inside = f'<pre style="{_PLAIN}">{_text(text)}</pre>'
-    if answer is not None:
-        page = answer["page"]
-        if answer["view"] == "table":
-            inside = f"<div><strong>{_text(title)}</strong></div>{_table(page)}"
-        elif answer["view"] == "image" and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
-            data = base64.b64encode(pieces[0]).decode("ascii")
-            source = f"data:{escape(page['mime'])};base64,{data}"
-            image = f'<img src="{source}" alt="{escape(visible(title))}" style="max-width:100%">'
-            inside = f"<div><strong>{_text(title)}</strong></div>{image}"
+    if isinstance(page, TablePage):
+        inside = f"<div><strong>{_text(title)}</strong></div>{_table(page)}"
+    elif isinstance(page, ImagePage) and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
+        data = base64.b64encode(pieces[0]).decode("ascii")
+        source = f"data:{escape(page.mime)};base64,{data}"
+        image = f'<img src="{source}" alt="{escape(visible(title))}" style="max-width:100%">'
+        inside = f"<div><strong>{_text(title)}</strong></div>{image}"
     return _figure(inside, "")
 
 
-def _table(page: Mapping[str, Any]) -> str:
-    names = [column["name"] for column in page["columns"]]
+def _table(page: TablePage) -> str:
+    names = [column.name for column in page.columns]
     shown = min(ROWS_MAX, STATIC_LINES)
-    rows = [
-        [label, *row[:COLUMNS_MAX]] for label, row in zip(page["index"][:shown], page["rows"][:shown], strict=False)
-    ]
-    told = [f"{page['total']} rows" if page.get("total") is not None else "", f"{len(names)} columns"]
+    rows = [[label, *row[:COLUMNS_MAX]] for label, row in zip(page.index[:shown], page.rows[:shown], strict=False)]
+    told = [f"{page.total} rows" if page.total is not None else "", f"{len(names)} columns"]
     return _grid(["", *names[:COLUMNS_MAX]], rows) + f'<div style="{_CAPTION}">{", ".join(filter(None, told))}</div>'
 
 

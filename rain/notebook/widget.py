@@ -7,25 +7,33 @@ import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
 from rain.common.errors import RainException
-from rain.notebook import request_schema as checked
 from rain.notebook import stills
 from rain.notebook.details import details, object_facts, why_not_open
 from rain.notebook.displays import show_session
 from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
-from rain.notebook.drawing.geometry import checked_geometry
+from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
+from rain.notebook.governor_loads import governor_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.inspectors import Inspection
-from rain.notebook.widget_base import HTML, SVG, TEXT, Answer, LiveWidget, pump
+from rain.notebook.protocol import requests
+from rain.notebook.protocol.details import Details, Explanation, Output
+from rain.notebook.protocol.graph import Delta, Snapshot, Status, Topology
+from rain.notebook.protocol.layout import Geometry
+from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, SessionLine, TaskTable, Timeline
+from rain.notebook.widget_base import HTML, SVG, TEXT, LiveWidget, pump
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -41,6 +49,8 @@ SLICE = 500
 BREATH_S = 0.0005
 REQUEST_S = 20.0
 """How long a request of the browser may wait for the server."""
+
+_Told = TypeVar("_Told", Snapshot, Delta)
 
 
 class SessionWidget(LiveWidget):
@@ -62,30 +72,30 @@ class SessionWidget(LiveWidget):
         self._view = View(session.session_id, session.name)
         self._lock = threading.RLock()
         self._news: deque[Record] = deque()
-        self._geometry: tuple[int, Any] | None = None
+        self._geometry: tuple[int, Geometry] | None = None
         self._selected: str | None = None
         self._inspections: OrderedDict[int, Inspection] = OrderedDict()
         self.seen = False  # whether a browser shows it
         self._over = False
         super().__init__("session")
-        self._requests |= {
-            "snapshot": self._snapshot,
-            "open": lambda key: self._turn(self._view.open, key),
-            "close": lambda key: self._turn(self._view.close, key),
-            "details": self._details,
-            "output": self._output,
-            "explain": lambda key: {"text": self._task(key).explain(timeout=REQUEST_S)},
-            "search": self._search,
-            "critical": self._critical,
-            "cancel": self._cancel,
-            "retry": self._retry,
-            "select": self._select,
-            "geometry": self._take_geometry,
-            "table": self._table,
-            "timeline": self._timeline,
-            "governors": lambda: _brief(self._client()),
-            "inspect": self._inspect,
-            "download": self._download,
+        self._handlers |= {
+            requests.GetSnapshot: self._snapshot,
+            requests.OpenGroup: lambda asked: self._turn(self._view.open, asked.key),
+            requests.CloseGroup: lambda asked: self._turn(self._view.close, asked.key),
+            requests.GetDetails: self._details,
+            requests.GetOutput: self._output,
+            requests.Explain: lambda asked: Explanation(self._task(asked.key).explain(timeout=REQUEST_S)),
+            requests.Search: self._search,
+            requests.GetCriticalPath: self._critical,
+            requests.Cancel: self._cancel,
+            requests.Retry: self._retry,
+            requests.Select: self._select,
+            requests.PlaceGraph: self._place_graph,
+            requests.GetTable: self._table,
+            requests.GetTimeline: self._timeline,
+            requests.GetGovernors: lambda _: governors_of(self._client()),
+            requests.Inspect: lambda asked: self._inspection(asked.key).page(asked),
+            requests.Download: lambda asked: self._inspection(asked.key).piece(asked),
         }
         self._advance = advance = weakref.WeakMethod(self.advance)
         self._watch = ChangeFeed(inside(session).mirror, lambda: pump.wake(advance))
@@ -105,7 +115,7 @@ class SessionWidget(LiveWidget):
             if self.seen:
                 told = self._view.delta(time.time())
                 if told is not None:
-                    self.push("delta", self._with_dot(told))
+                    self.push("delta", _with_dot(told))
                 if self._view.outdated:
                     pump.wake(self._advance)
 
@@ -150,19 +160,13 @@ class SessionWidget(LiveWidget):
                 self._watch.close()
             return bool(news)
 
-    def _with_dot(self, told: dict[str, Any]) -> dict[str, Any]:
-        topology = told.get("topology")
-        if topology is not None:
-            topology["dot"] = dot_source(topology)
-        return told
-
-    def present(self) -> tuple[dict[str, Any], Any]:
+    def present(self) -> tuple[Snapshot, Geometry | None]:
         """A snapshot, and where the browser drew its nodes (None if that is not known, or not of this snapshot)."""
         with self._lock:
             self.catch_up()
             told = self._view.snapshot(time.time())
             number, geometry = self._geometry or (-1, None)
-            return told, geometry if number == told["topology"]["number"] else None
+            return told, geometry if number == told.topology.number else None
 
     def still(self, timed: bool = True) -> dict[str, Any]:
         """The present picture, drawn as the browser did, and a line of text."""
@@ -183,99 +187,93 @@ class SessionWidget(LiveWidget):
     def drawn(self, dot_seconds: float | None = None) -> tuple[str, str]:
         """The present picture as SVG, and a line of text that says the same."""
         told, geometry = self.present()
-        geometry = geometry or _laid_out(told["topology"], dot_seconds)
+        topology, status = told.topology, told.status
+        geometry = geometry or _laid_out(topology, dot_seconds)
         if svg.scale_of(geometry) < svg.SCALE_MIN and not self._view.grouped:
-            told |= self._grouped()
-            geometry = _laid_out(told["topology"], dot_seconds)
-        picture = svg.picture(told["topology"], told["status"], told["summary"], told["session"], geometry)
-        return picture, svg.text_line(told["session"], told["summary"])
+            topology, status = self._grouped()
+            geometry = _laid_out(topology, dot_seconds)
+        picture = svg.picture(topology, status, told.summary, told.session, geometry)
+        return picture, svg.text_line(told.session, told.summary)
 
-    def _grouped(self) -> dict[str, Any]:
+    def _grouped(self) -> tuple[Topology, dict[str, Status]]:
         """Topology and status with the groups closed that are open because there is not much in them."""
         with self._lock:
             records = [leaf.record for leaf in self._view.tree.tasks.values()]
             view = View(self.session.session_id, self.session.name, 0)
             view.fold(records, self._view.objects.values(), time.time())
         told = view.snapshot(time.time())
-        return {"topology": told["topology"], "status": told["status"]}
+        return told.topology, told.status
 
     # -- what is asked --------------------------------------------------------------------------
 
-    def _snapshot(self) -> Answer:
+    def _snapshot(self, _: requests.GetSnapshot) -> Snapshot:
         self.seen = True
         self._catch_up_slowly()
-        told, _ = self.present()
-        return self._with_dot(told)
+        told, _geometry = self.present()
+        return _with_dot(told)
 
-    def _turn(self, turn: Callable[[str], bool], key: Any) -> Answer:
+    def _turn(self, turn: Callable[[str], bool], key: str) -> None:
         with self._lock:
-            if not turn(checked.key(key)):
+            if not turn(key):
                 raise RainException(f"there is no group {key!r}")
         self._watch.poke()
-        return None
 
-    def _details(self, key: Any) -> Answer:
+    def _details(self, asked: requests.GetDetails) -> Details:
         with self._lock:
-            return details(self.session, self._view, checked.key(key))
+            return details(self.session, self._view, asked.key)
 
-    def _output(self, key: Any) -> Answer:
-        task = self._task(key)
+    def _output(self, asked: requests.GetOutput) -> Output:
+        task = self._task(asked.key)
         stdout, stderr = block(task._session._output_of(task), REQUEST_S)
-        return {"stdout": stdout, "stderr": stderr}
+        return Output(stdout, stderr)
 
-    def _search(self, pattern: Any) -> Answer:
-        compiled = queries.pattern_of(pattern)
+    def _search(self, asked: requests.Search) -> Found:
+        pattern = queries.pattern_of(asked.pattern)
         with self._lock:
-            return queries.search(self._view, compiled)
+            return queries.search(self._view, pattern)
 
-    def _critical(self) -> Answer:
+    def _critical(self, _: requests.GetCriticalPath) -> CriticalPath:
         with self._lock:
             return queries.critical(self._view, time.time())
 
-    def _cancel(self, key: Any = None) -> Answer:
-        tasks = None if key is None else self._tasks(key, ("waiting", "ready", "running"))
+    def _cancel(self, asked: requests.Cancel) -> None:
+        tasks = None if asked.key is None else self._tasks(asked.key, ("waiting", "ready", "running"))
         self.session.cancel(tasks, timeout=REQUEST_S)
-        return None
 
-    def _retry(self, key: Any = None) -> Answer:
-        tasks = None if key is None else self._tasks(key, ("failed", "cancelled"))
+    def _retry(self, asked: requests.Retry) -> None:
+        tasks = None if asked.key is None else self._tasks(asked.key, ("failed", "cancelled"))
         self.session.retry(tasks, timeout=REQUEST_S)
-        return None
 
-    def _select(self, key: Any) -> Answer:
-        self._selected = None if key is None else checked.key(key)
-        return None
+    def _select(self, asked: requests.Select) -> None:
+        self._selected = asked.key
 
-    def _take_geometry(self, number: Any, geometry: Any) -> Answer:
+    def _place_graph(self, asked: requests.PlaceGraph) -> Geometry:
+        try:
+            geometry = geometry_of(asked.layout)
+        except ValueError as error:
+            raise RainException(f"this is no layout by Graphviz: {error}") from None
         with self._lock:
             topology = self._view.topology()
-            if number == topology["number"]:
-                good = checked_geometry(geometry, topology)
-                if good is not None:
-                    self._geometry = (number, good)
-        return None
+            if asked.number == topology.number and fits(geometry, topology):
+                self._geometry = (asked.number, geometry)
+        return geometry
 
-    def _table(self, **parameters: Any) -> Answer:
-        asked = checked.table(**parameters)
+    def _table(self, asked: requests.GetTable) -> TaskTable:
+        pattern = queries.pattern_of(asked.filter)
         with self._lock:
-            return queries.table(self._view, **asked)
+            return queries.table(
+                self._view, asked.offset, asked.count, asked.sort, asked.descending, pattern, asked.states
+            )
 
-    def _timeline(self, begin: Any = None, end: Any = None, pixels: Any = 1000) -> Answer:
-        times = checked.seconds(begin), checked.seconds(end)
+    def _timeline(self, asked: requests.GetTimeline) -> Timeline:
         with self._lock:
-            return queries.timeline(self._view, *times, checked.number(pixels, 1), time.time())
+            return queries.timeline(self._view, asked.begin, asked.end, asked.pixels, time.time())
 
     # -- looking into objects -------------------------------------------------------------------
 
-    def _inspect(self, key: Any, **parameters: Any) -> Answer:
-        return self._inspection(key).page(parameters)
-
-    def _download(self, key: Any, **parameters: Any) -> Answer:
-        return self._inspection(key).piece(parameters)
-
-    def _inspection(self, key: Any) -> Inspection:
+    def _inspection(self, key: str) -> Inspection:
         with self._lock:
-            record: Any = self._view.object(checked.key(key))
+            record: Any = self._view.object(key)
         if record is None:
             raise RainException(f"there is no object {key!r}")
         why_not = why_not_open(self.session, record)
@@ -285,7 +283,7 @@ class SessionWidget(LiveWidget):
         with self._lock:
             found = self._inspections.pop(number, None)
             if found is None:
-                found = inspection_of(self.session._object(number), self._view)
+                found = inspection_of(self.session._object(number))
             self._inspections[number] = found
             while len(self._inspections) > INSPECTIONS_MAX:
                 self._inspections.popitem(last=False)
@@ -309,16 +307,16 @@ class SessionWidget(LiveWidget):
         record: Any = leaf.record
         return self.session._task(record)
 
-    def _task(self, key: Any) -> Task:
+    def _task(self, key: str) -> Task:
         with self._lock:
-            leaf = self._view.task(checked.key(key))
+            leaf = self._view.task(key)
         if leaf is None:
             raise RainException(f"there is no task {key!r}")
         return self._handle(leaf)
 
-    def _tasks(self, key: Any, states: tuple[str, ...]) -> list[Task]:
+    def _tasks(self, key: str, states: tuple[str, ...]) -> list[Task]:
         with self._lock:
-            found = [leaf for leaf in self._view.tasks_in(checked.key(key)) if leaf.state in states]
+            found = [leaf for leaf in self._view.tasks_in(key) if leaf.state in states]
         if not found:
             raise RainException(f"no task there is {' or '.join(states)}")
         return [self._handle(leaf) for leaf in found]
@@ -330,24 +328,49 @@ class SessionWidget(LiveWidget):
         return client
 
 
-def _laid_out(topology: dict[str, Any], dot_seconds: float | None) -> Any:
+def _laid_out(topology: Topology, dot_seconds: float | None) -> Geometry:
     """Geometry by ``dot`` if it may take so long and is there, else our own."""
     found = None if dot_seconds is None else native_geometry(topology, dot_seconds)
     return layered(topology) if found is None else found
 
 
-def inspection_of(obj: DataObject, view: View | None = None) -> Inspection:
+def _with_dot(told: _Told) -> _Told:
+    """`told`, its topology with what the browser's Graphviz is to lay out."""
+    if told.topology is UNSET:
+        return told
+    return replace(told, topology=replace(told.topology, dot=dot_source(told.topology)))
+
+
+def inspection_of(obj: DataObject) -> Inspection:
     """An inspection of a finished data object, kept or not, as long as its data exist."""
     record = record_of(obj)
 
     def open_instance() -> DataInstance:
         return obj._session._peek(obj, REQUEST_S)
 
-    return Inspection(open_instance, lambda: object_facts(view, record))
+    return Inspection(open_instance, lambda: object_facts(record))
 
 
-def _brief(client: Client) -> dict[str, Any]:
-    return client._brief_info(timeout=REQUEST_S)
+def governors_of(client: Client) -> Governors:
+    """The governors of the server that a client is connected to."""
+    info = client._brief_info(timeout=REQUEST_S)
+    return Governors(info["address"], info["version"], list(map(governor_of, info["governors"])))
+
+
+def card_of(client: Client) -> Card:
+    """What the card of a client shows."""
+    core = core_of(client)
+    if not core.connected:
+        return Card(client.address, "", "", core.over_because or "closed")
+    info = client._brief_info(timeout=REQUEST_S)
+    return Card(
+        address=info["address"],
+        http=info["http"] or "",
+        version=info["version"],
+        state="connected",
+        governors=list(map(governor_of, info["governors"])),
+        sessions=[SessionLine(one["id"], one["name"], one["persistent"], one["tasks"]) for one in info["sessions"]],
+    )
 
 
 class InspectorWidget(LiveWidget):
@@ -363,9 +386,9 @@ class InspectorWidget(LiveWidget):
     def __init__(self, inspection: Inspection, still: dict[str, Any]) -> None:
         self._still = still
         super().__init__("inspector")
-        self._requests |= {
-            "inspect": lambda **parameters: inspection.page(parameters),
-            "download": lambda **parameters: inspection.piece(parameters),
+        self._handlers |= {
+            requests.Inspect: lambda asked: inspection.page(asked),
+            requests.Download: lambda asked: inspection.piece(asked),
         }
 
     def still(self, timed: bool = True) -> dict[str, Any]:
@@ -379,20 +402,12 @@ class ClientWidget(LiveWidget):
     def __init__(self, client: Client) -> None:
         super().__init__("client")
         self._client = client
-        self._requests["card"] = self._card
+        self._handlers[requests.GetCard] = lambda _: card_of(client)
 
     def still(self, timed: bool = True) -> dict[str, Any]:
         """See `LiveWidget`."""
         try:
-            info: Any = self._card()
+            info = card_of(self._client)
         except (RainException, TimeoutError) as error:
-            info = {"state": str(error), "address": self._client.address}
+            info = Card(self._client.address, "", "", str(error))
         return {HTML: stills.card(info, stills.as_of(time.time()) if timed else ""), TEXT: repr(self._client)}
-
-    def _card(self) -> Answer:
-        client = self._client
-        core = core_of(client)
-        if not core.connected:
-            return {"address": client.address, "http": "", "version": "", "state": core.over_because or "closed",
-                    "governors": [], "sessions": []}  # fmt: skip
-        return {"state": "connected", **_brief(client)}

@@ -18,11 +18,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
+import msgspec
 import traitlets
 
 from rain.common.errors import RainException
 from rain.common.protocol.encoding import sendable
-from rain.notebook import assets
+from rain.notebook import assets, jupyter_quirks
+from rain.notebook.protocol.requests import Done, GetAsset, GetPicture, Picture, Request, request_of
 
 REQUESTS_MAX = 32
 """Requests of one widget that are answered at the same time."""
@@ -38,32 +40,29 @@ HTML, SVG, TEXT = "text/html", "image/svg+xml", "text/plain"
 
 _log = logging.getLogger(__name__)
 
-Answer = tuple[Any, Sequence[bytes]] | dict[str, Any] | None
+Answer = tuple[msgspec.Struct, Sequence[bytes]] | msgspec.Struct | None
+"""What a request gets, with what comes beside it; None: it has been done."""
+Handler = Callable[[Any], Answer]
 
 
 class LiveWidget(anywidget.AnyWidget):
     """A widget whose browser side is `rain/notebook/static/`; see ``docs/notebook.md``."""
 
-    # anywidget asks for its own minor version in the browser: a Jupyter server with an older or newer one would refuse.
-    _model_module_version = traitlets.Unicode("*").tag(sync=True)
-    _view_module_version = traitlets.Unicode("*").tag(sync=True)
+    _model_module_version = traitlets.Unicode(jupyter_quirks.ANY_VERSION).tag(sync=True)
+    _view_module_version = traitlets.Unicode(jupyter_quirks.ANY_VERSION).tag(sync=True)
     kind = traitlets.Unicode().tag(sync=True)
     build = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, kind: str) -> None:
         self._esm = assets.loader()
-        self._requests: dict[str, Callable[..., Answer]] = {"asset": self._asset, "picture": self._picture}
+        self._handlers: dict[type[Request], Handler] = {
+            GetAsset: lambda asked: (Done(), [assets.asset(asked.name)]),
+            GetPicture: lambda _: Picture(self.model_id, self.still()),
+        }
         self._places = threading.BoundedSemaphore(REQUESTS_MAX)
         super().__init__(kind=kind, build=assets.build())
         self.on_msg(self._received)
-        comm = self.comm
-        # ipykernel 7.4 routes messages of a comm to the thread of the cell that last sent something on it, which is
-        # busy; by default they go to the subshell that the front end named.
-        if hasattr(comm, "_reply_subshell_for"):
-            comm._reply_subshell_for = lambda data, default: default
-
-    def _asset(self, name: Any) -> Answer:
-        return {}, [assets.asset(name)]
+        jupyter_quirks.answer_on_the_named_subshell(self.comm)
 
     def still(self, timed: bool = True) -> dict[str, Any]:
         """What is to be seen of it where there is no kernel, by MIME type.
@@ -86,9 +85,6 @@ class LiveWidget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return self.bundle(), {}
 
-    def _picture(self) -> Answer:
-        return {"model": self.model_id, "data": self.still()}
-
     # -- requests -------------------------------------------------------------------------------
 
     def _received(self, _widget: Any, content: Any, buffers: Any) -> None:
@@ -103,12 +99,12 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _answer(self, number: int, content: dict[str, Any]) -> None:
         try:
-            parameters = {key: value for key, value in content.items() if key not in ("type", "request")}
-            handle = self._requests.get(str(content.get("type")))
+            asked = request_of(content)
+            handle = self._handlers.get(type(asked))
             if handle is None:
-                raise RainException(f"there is no request {content.get('type')!r}")
-            answer = handle(**parameters)
-            data, pieces = answer if isinstance(answer, tuple) else (answer or {}, ())
+                raise RainException(f"a widget of the kind {self.kind!r} has no request {content['type']!r}")
+            answer = handle(asked)
+            data, pieces = answer if isinstance(answer, tuple) else (answer or Done(), ())
             self._reply(number, data=data, buffers=pieces)
         except (RainException, TimeoutError) as error:
             self._reply(number, error=str(error))
@@ -121,12 +117,12 @@ class LiveWidget(anywidget.AnyWidget):
         self._tell({"type": "reply", "request": number, **what}, buffers)
 
     def push(self, event: str, data: Any) -> None:
-        """Tell all views something."""
+        """Tell all views something: one of `rain.notebook.protocol.requests.NEWS`."""
         self._tell({"type": "push", "event": event, "data": data})
 
     def _tell(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         if self.comm is not None:  # not closed meanwhile
-            self.send(sendable(content), list(buffers) or None)
+            self.send(sendable(msgspec.to_builtins(content)), list(buffers) or None)
 
 
 # -- the pump --------------------------------------------------------------------------------------

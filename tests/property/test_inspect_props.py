@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rain.notebook.inspectors.parameters import Parameters
 
 from rain.common import DataInstance
 from rain.common.errors import RainException
 from rain.common.spec import ObjectInfo
 from rain.notebook.inspectors import Inspection, sanitize, static_text
 from rain.notebook.inspectors.limits import BLOCK_BYTES
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument

@@ -2,7 +2,6 @@
 
 import { useLayoutEffect, useState } from "preact/hooks";
 import { Gauges } from "../components/gauge.js";
-import { type Measure, percent, processor } from "../components/loads.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
 import { count, many } from "../format.js";
@@ -77,7 +76,7 @@ function facts(card: Card): [string, string][] {
   const cpus = card.governors.reduce((sum, { cpus: some }) => sum + some, 0);
   const known: [string, string][] = [
     ["address", card.address],
-    ["dashboard", card.http ?? ""],
+    ["dashboard", card.http],
     ["version", card.version],
     ["cpus", cpus ? count(cpus) : ""],
   ];
@@ -93,16 +92,10 @@ function Governors({ governors }: { governors: Governor[] }) {
   return (
     <section class="rain-card-part">
       <h4>{many(governors.length, "governor")}</h4>
-      <Gauges measures={shown.map(measure)} />
+      <Gauges measures={shown.map(({ brief }) => brief)} />
       <More hidden={governors.length - shown.length} />
     </section>
   );
-}
-
-function measure(governor: Governor): Measure {
-  const share = processor(governor);
-  const text = `${percent(share)} of ${many(governor.cpus, "cpu")} · ${many(governor.tasks, "task")}`;
-  return { key: governor.id, label: governor.id, text, share };
 }
 
 function Sessions({ sessions }: { sessions: SessionLine[] }) {
@@ -152,7 +145,7 @@ function useCard(port: Port, picture: OrphanPicture, root: HTMLElement): { card:
     const refresher: Refresher = new Refresher(async () => {
       if (ended) return;
       try {
-        const { data } = await port.request<Card>("card");
+        const { data } = await port.request("card");
         setCard(data);
         setStanding(standingOf(data));
         ended = data.state !== "connected";

@@ -1,6 +1,7 @@
 // Bars and small lines that show how much of something is used.
 
-import { type Measure, percent, sparkline } from "./loads.js";
+import type { Measure } from "../protocol.js";
+import { sparkline } from "./sparkline.js";
 
 const HIGH_MEMORY = 0.9;
 
@@ -28,6 +29,8 @@ export function Gauges({ measures }: { measures: Measure[] }) {
   );
 }
 
+const percent = (share: number) => Math.round(share * 100);
+
 const SPARK_WIDTH = 240;
 const SPARK_HEIGHT = 36;
 
@@ -35,7 +38,7 @@ const SPARK_HEIGHT = 36;
 export function Spark({ series, slots }: { series: { name: string; values: number[] }[]; slots: number }) {
   const words = series
     .filter(({ values }) => values.length)
-    .map(({ name, values }) => `${name} ${percent(values.at(-1) ?? 0)}, at most ${percent(Math.max(...values))}`);
+    .map(({ name, values }) => `${name} ${percent(values.at(-1) ?? 0)} %, at most ${percent(Math.max(...values))} %`);
   return (
     <svg
       class="rain-spark"

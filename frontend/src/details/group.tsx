@@ -1,6 +1,6 @@
 // The details of a group of tasks.
 
-import { count, many, seconds } from "../format.js";
+import { count, many } from "../format.js";
 import { sortedCounts } from "../graph/labels.js";
 import type { GroupDetails } from "../protocol.js";
 import { useDetails } from "./context.js";
@@ -26,7 +26,7 @@ export function GroupBody({ group }: { group: GroupDetails }) {
           <Act text="cancel" title="cancel its unfinished tasks" type="cancel" of={key} kind="rain-danger" />
         )}
       </div>
-      <Facts facts={{ tasks: many(total, "task"), objects: many(group.objects, "object"), "all took": seconds(group.seconds) }} />
+      <Facts facts={{ tasks: many(total, "task"), objects: many(group.objects, "object"), "all took": group.took }} />
       <Facts facts={Object.fromEntries(sortedCounts(counts).map(([state, n]) => [store.look(state).word, count(n)]))} />
       {group.failed.length > 0 && (
         <div>

@@ -61,7 +61,7 @@ function Body({ details }: { details: Details }) {
 }
 
 function Head({ store, of, details }: { store: SessionStore; of: string; details: Details | null }) {
-  const state = details && details.kind !== "group" ? details.state : (store.status.get(of)?.s ?? "");
+  const state = details && details.kind !== "group" ? details.state : (store.status.get(of)?.state ?? "");
   return (
     <>
       {state && <Swatch store={store} state={state} titled />}
@@ -111,7 +111,7 @@ function useKnown(store: SessionStore, key: string | null): { known: Known; refr
     const ask = async () => {
       const number = ++asked;
       try {
-        const { data } = await store.request<Details>("details", { key });
+        const { data } = await store.request("details", { key });
         if (number !== asked) return;
         kind = data.kind;
         setKnown({ key, details: data, trouble: "" });

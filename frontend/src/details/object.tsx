@@ -1,7 +1,6 @@
 // The details of an object, with its inspector.
 
 import { useMemo } from "preact/hooks";
-import { bytes } from "../format.js";
 import { Inspector } from "../inspector/index.js";
 import type { ObjectDetails } from "../protocol.js";
 import { useDetails } from "./context.js";
@@ -18,7 +17,7 @@ export function ObjectBody({ object }: { object: ObjectDetails }) {
           state: store.look(object.state).word + (object.kept ? ", kept" : ""),
           content: object.content_type,
           data: object.data_type,
-          size: bytes(object.size),
+          size: object.size,
           "held by": object.holders.join(", "),
           digest: object.digest,
         }}

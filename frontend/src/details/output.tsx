@@ -37,7 +37,7 @@ function OutputText({ task, open }: { task: TaskDetails; open: boolean }) {
     };
     const ask = async () => {
       try {
-        put((await store.request<Output>("output", { key })).data);
+        put((await store.request("output", { key })).data);
       } catch (error) {
         put(errorText(error));
       }

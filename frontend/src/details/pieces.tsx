@@ -84,7 +84,7 @@ export function LinkButton({ link }: { link: Pick<Link, "key" | "title" | "state
 }
 
 // A button that has the kernel do something to a task or group.
-export function Act({ text, title, type, of, kind }: { text: string; title: string; type: string; of: string; kind?: string }) {
+export function Act({ text, title, type, of, kind }: { text: string; title: string; type: "open" | "close" | "cancel" | "retry"; of: string; kind?: string }) {
   const { store, refresh } = useDetails();
   const [asked, setAsked] = useState(false);
   const [trouble, setTrouble] = useState("");

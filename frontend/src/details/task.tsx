@@ -2,8 +2,8 @@
 
 import { useState } from "preact/hooks";
 import { Button, errorText } from "../components/parts.js";
-import { clock, seconds } from "../format.js";
-import type { Source, TaskDetails, Text } from "../protocol.js";
+import { clock } from "../format.js";
+import type { Source, TaskDetails } from "../protocol.js";
 import { useDetails } from "./context.js";
 import { OutputSection } from "./output.js";
 import { Act, Facts, hasContent, Links, Section, Values, written } from "./pieces.js";
@@ -13,7 +13,7 @@ export const NOT_STARTED = ["waiting", "ready"];
 export function TaskBody({ task }: { task: TaskDetails }) {
   const { store } = useDetails();
   const info = task.info;
-  const started = info?.start ?? store.status.get(task.key)?.t ?? null;
+  const started = info?.start ?? store.status.get(task.key)?.start ?? null;
   const waits = NOT_STARTED.includes(task.state);
   return (
     <>
@@ -39,7 +39,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
       <Facts
         facts={{
           state: store.look(task.state).word,
-          took: seconds(info?.duration),
+          took: info?.took,
           started: started === null ? null : clock(started),
           governor: info?.governor,
           attempts: info?.attempts,
@@ -106,7 +106,7 @@ function Explanation({ of }: { of: string }) {
   const { store } = useDetails();
   const [answer, setAnswer] = useState("");
   const ask = () => {
-    store.request<Text>("explain", { key: of }).then(
+    store.request("explain", { key: of }).then(
       ({ data }) => setAnswer(data.text),
       (error: unknown) => setAnswer(errorText(error)),
     );

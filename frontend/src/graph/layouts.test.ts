@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Geometry, Topology } from "../protocol.js";
+import type { DotLayout, Geometry, Topology } from "../protocol.js";
 import type { Change, SessionStore } from "../store.js";
 import { Layouts } from "./layouts.js";
 
-const EMPTY: Geometry = { width: 0, height: 0, nodes: {}, arcs: [], frames: {} };
+const EMPTY: DotLayout = { bb: "0,0,0,0", objects: [], edges: [] };
+const GEOMETRY: Geometry = { width: 0, height: 0, nodes: {}, arcs: [], frames: {} };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 // A store whose topology is set by hand, and an engine that is answered by hand.
@@ -22,7 +23,10 @@ function setting() {
     ready: false,
     topology: null as Topology | null,
     subscribe: (listener: (change: Change) => void) => (tell = listener),
-    request: async (type: string, parameters: { number: number }) => void sent.push([type, parameters.number]),
+    request: async (type: string, parameters: { number: number }) => {
+      sent.push([type, parameters.number]);
+      return { data: GEOMETRY, buffers: [] };
+    },
   };
   const grow = (number: number) => {
     store.topology = { number, nodes: [], arcs: [], frames: [], dot: `dot ${number}` };

@@ -1,13 +1,13 @@
 // Layouts are made by one worker per page, one at a time. A store has one layout under way at most: the newest
 // topology waits, those between are dropped.
 
-import type { Geometry, Topology } from "../protocol.js";
+import type { DotLayout, Geometry, Topology } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
 interface Job {
   id: number;
   dot: string;
-  resolve(geometry: Geometry): void;
+  resolve(layout: DotLayout): void;
   reject(error: Error): void;
 }
 
@@ -29,7 +29,7 @@ export class Engine {
     this.worker.catch(() => (this.worker = null));
   }
 
-  layout(dot: string, ask: Ask): Promise<Geometry> {
+  layout(dot: string, ask: Ask): Promise<DotLayout> {
     return new Promise((resolve, reject) => {
       this.queue.push({ id: ++this.number, dot, resolve, reject });
       void this.next(ask);
@@ -52,10 +52,10 @@ export class Engine {
     void this.next(ask);
   }
 
-  private run(worker: Worker, job: Job): Promise<Geometry> {
+  private run(worker: Worker, job: Job): Promise<DotLayout> {
     return new Promise((resolve, reject) => {
-      worker.onmessage = (event: MessageEvent<{ id: number; geometry?: Geometry; error?: string }>) => {
-        if (event.data.geometry) resolve(event.data.geometry);
+      worker.onmessage = (event: MessageEvent<{ id: number; layout?: DotLayout; error?: string }>) => {
+        if (event.data.layout) resolve(event.data.layout);
         else reject(new Error(event.data.error));
       };
       worker.onerror = (event) => reject(new Error(event.message || "the layout worker stopped"));
@@ -127,8 +127,8 @@ export class Layouts {
   };
 
   private async make(topology: Topology): Promise<void> {
-    const geometry = await this.engine.layout(topology.dot, this.ask);
+    const layout = await this.engine.layout(topology.dot, this.ask);
+    const { data: geometry } = await this.store.request("geometry", { number: topology.number, layout });
     this.layout = { topology, geometry };
-    this.store.request("geometry", { number: topology.number, geometry }).catch(() => undefined);
   }
 }

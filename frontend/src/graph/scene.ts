@@ -3,9 +3,9 @@
 
 import { s, setAttribute, setText } from "../dom.js";
 import { count } from "../format.js";
-import type { Geometry, Node, Status, Topology } from "../protocol.js";
+import type { Frame, Geometry, Node, Status, Topology } from "../protocol.js";
 import type { SessionStore } from "../store.js";
-import { arcLabel, countsOf, frameLabel, nodeLabel, sortedCounts, spoken } from "./labels.js";
+import { sortedCounts, spoken } from "./labels.js";
 
 const SLICE_MS = 10;
 // Above this many nodes nothing moves by itself.
@@ -149,7 +149,7 @@ export class Scene {
     for (const [key, view] of this.nodes) if (!keys.has(key)) this.remove(this.nodes, key, view.element);
     for (const [key, view] of this.frames) if (!names.has(key)) this.remove(this.frames, key, view.element);
     for (const frame of topology.frames) {
-      this.drawFrame(frame.key, frame.label, geometry);
+      this.drawFrame(frame, geometry);
       yield;
     }
     for (const node of topology.nodes) {
@@ -166,9 +166,9 @@ export class Scene {
 
   private *drawArcs(topology: Topology, geometry: Geometry): Generator<void> {
     const labels = new Map<string, string[]>();
-    for (const [tail, head, label, times] of topology.arcs) {
+    for (const [tail, head, text] of topology.arcs) {
       const pair = `${tail}\n${head}`;
-      labels.set(pair, [...(labels.get(pair) ?? []), arcLabel(label, times)]);
+      labels.set(pair, [...(labels.get(pair) ?? []), text]);
     }
     const seen = new Map<string, number>();
     const present = new Set<string>();
@@ -204,7 +204,7 @@ export class Scene {
     view.element.classList.toggle("rain-lit", this.lit?.arc(view.tail, view.head) ?? false);
   }
 
-  private drawFrame(key: string, label: string, geometry: Geometry): void {
+  private drawFrame({ key, label, text }: Frame, geometry: Geometry): void {
     const place = geometry.frames[key];
     if (!place) return;
     const [x, y, width, height] = place;
@@ -222,7 +222,7 @@ export class Scene {
       "g",
       { class: "rain-frame", "data-frame": key },
       s("rect", { x, y, width, height, rx: 8 }),
-      s("text", { x: x + 10, y: y + 15 }, frameLabel(label)),
+      s("text", { x: x + 10, y: y + 15 }, text ?? label),
       close,
     );
     this.frames.set(key, { element, drawn });
@@ -258,7 +258,7 @@ export class Scene {
     if (node.kind === "group") {
       view.counts = s("text", { class: "rain-counts", y: 5 });
       view.bar = s("g", { "data-w": w - 24, transform: `translate(${-w / 2 + 10},${h / 2 - 13})` });
-      element.append(s("text", { class: "rain-label", x: -2, y: -9 }, nodeLabel(node)), view.counts, view.bar);
+      element.append(s("text", { class: "rain-label", x: -2, y: -9 }, node.text ?? node.label), view.counts, view.bar);
       element.append(
         s(
           "g",
@@ -270,7 +270,7 @@ export class Scene {
       );
     } else {
       view.mark = s("tspan", { class: "rain-mark" });
-      element.append(s("text", { class: "rain-label", y: 4 }, view.mark, s("tspan", { class: "rain-words" }, ` ${nodeLabel(node)}`)));
+      element.append(s("text", { class: "rain-label", y: 4 }, view.mark, s("tspan", { class: "rain-words" }, ` ${node.text ?? node.label}`)));
     }
     return view;
   }
@@ -292,16 +292,16 @@ export class Scene {
     const { element, node } = view;
     // Gone already, while the picture is still of a moment ago.
     if (!status && element.hasAttribute("data-s") && !this.store.nodes.has(node.key)) return;
-    const state = status?.s ?? "new";
+    const state = status?.state ?? "new";
     setAttribute(element, "data-s", state);
     setAttribute(element, "aria-label", spoken(this.store, node, status));
     if (view.mark) setText(view.mark, this.store.look(state).mark);
-    if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, countsOf(status));
+    if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, status?.counts ?? {});
     const kept = element.querySelector(".rain-ring");
-    if (status?.k && !kept && this.geometry?.nodes[node.key]) {
+    if (status?.kept && !kept && this.geometry?.nodes[node.key]) {
       const [, , w, h] = this.geometry.nodes[node.key] as [number, number, number, number];
       element.prepend(ring(node, w, h));
-    } else if (!status?.k) kept?.remove();
+    } else if (!status?.kept) kept?.remove();
   }
 
   private paintCounts(bar: SVGGElement, text: SVGTextElement, counts: Record<string, number>): void {

@@ -82,7 +82,7 @@ export class Search {
       return;
     }
     try {
-      const { data } = await this.store.request<Found>("search", { pattern });
+      const { data } = await this.store.request("search", { pattern });
       if (asked === this.asked) this.show(data);
     } catch (error) {
       if (asked !== this.asked) return;

@@ -1,9 +1,7 @@
 // The graph tab: the picture in its viewport, its tools, the keyboard, and what is highlighted.
 
 import { button, h, replace, s, setText } from "../dom.js";
-import { seconds } from "../format.js";
 import { type ImperativeTab, imperativePane } from "../components/imperative.js";
-import type { Critical } from "../protocol.js";
 import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
 import type { Layouts } from "./layouts.js";
@@ -209,10 +207,10 @@ class GraphTab implements ImperativeTab {
     else {
       for (const other of [this.up, this.down]) this.release(other);
       try {
-        const { data } = await this.store.request<Critical>("critical");
+        const { data } = await this.store.request("critical");
         if (!this.pressed(element)) return;
         this.criticalKeys = new Set(data.keys);
-        setText(this.criticalNote, data.keys.length ? `takes ${seconds(data.seconds) || "no time"}` : "no task has run yet");
+        setText(this.criticalNote, data.keys.length ? `takes ${data.took || "no time"}` : "no task has run yet");
       } catch (error) {
         this.release(element);
         setText(this.criticalNote, error instanceof Error ? error.message : String(error));

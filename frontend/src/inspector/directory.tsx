@@ -1,8 +1,8 @@
 // A folder: its entries with sizes. Folders open in place, a file opens instead of it.
 
 import { useState } from "preact/hooks";
-import { bytes, count, many, visible } from "../format.js";
-import type { DirectoryEntry, DirectoryPage } from "../protocol.js";
+import { count, many } from "../format.js";
+import type { Entry, DirectoryPage } from "../protocol.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
 export function DirectoryView({ scope, page }: ViewProps<DirectoryPage>) {
@@ -20,7 +20,7 @@ export function DirectoryView({ scope, page }: ViewProps<DirectoryPage>) {
 
 async function listing(scope: Scope, path: string[], offset: number): Promise<DirectoryPage | null> {
   try {
-    const page = await scope.list<DirectoryPage>(path, offset);
+    const page = await scope.list(path, offset);
     scope.trouble(null);
     return page;
   } catch (error) {
@@ -58,7 +58,7 @@ function Files({ scope, path, first }: { scope: Scope; path: string[]; first: Di
 interface LineProps {
   scope: Scope;
   path: string[];
-  entry: DirectoryEntry;
+  entry: Entry;
 }
 
 function Line({ scope, path, entry }: LineProps) {
@@ -68,9 +68,9 @@ function Line({ scope, path, entry }: LineProps) {
       <li>
         <div class="rain-file">
           <Twisty mark="↪" />
-          <Name name={entry.name} />
-          <span class="rain-muted">{`→ ${visible(entry.target ?? "?")}`}</span>
-          <Size size={entry.size} />
+          <Name entry={entry} />
+          <span class="rain-muted">{`→ ${entry.target ?? "?"}`}</span>
+          <Size entry={entry} />
         </div>
       </li>
     );
@@ -79,8 +79,8 @@ function Line({ scope, path, entry }: LineProps) {
     <li>
       <button type="button" class="rain-file" onClick={() => scope.open(path)}>
         <Twisty mark="" />
-        <Name name={entry.name} />
-        <Size size={entry.size} />
+        <Name entry={entry} />
+        <Size entry={entry} />
       </button>
     </li>
   );
@@ -101,8 +101,8 @@ function Folder({ scope, path, entry }: LineProps) {
     <li>
       <button type="button" class="rain-file" aria-expanded={open} onClick={() => void toggle()}>
         <Twisty mark={open ? "▾" : "▸"} />
-        <Name name={`${entry.name}/`} />
-        <Size size={entry.size} />
+        <Name entry={entry} />
+        <Size entry={entry} />
       </button>
       {first && (
         <div hidden={!open}>
@@ -121,14 +121,14 @@ function Twisty({ mark }: { mark: string }) {
   );
 }
 
-function Name({ name }: { name: string }) {
-  return <span class="rain-file-name">{visible(name)}</span>;
+function Name({ entry: { kind, name, text } }: { entry: Entry }) {
+  return <span class="rain-file-name">{`${text ?? name}${kind === "dir" ? "/" : ""}`}</span>;
 }
 
-function Size({ size }: { size: number | null }) {
+function Size({ entry: { size, size_text } }: { entry: Entry }) {
   return (
-    <span class="rain-muted rain-num" title={size === null ? undefined : `${count(size)} bytes`}>
-      {size === null ? "" : bytes(size)}
+    <span class="rain-muted rain-num" title={typeof size === "number" ? `${count(size)} bytes` : undefined}>
+      {size_text}
     </span>
   );
 }

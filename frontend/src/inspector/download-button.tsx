@@ -3,17 +3,12 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../components/parts.js";
 import { save } from "../dom.js";
-import { bytes } from "../format.js";
+import type { Piece } from "../protocol.js";
 import { fetchAll } from "./download.js";
-import type { Ask } from "./viewing.js";
+import type { Inspected } from "./viewing.js";
 
-interface Progress {
-  done: number;
-  size: number;
-}
-
-export function DownloadButton({ ask, path, trouble }: { ask: Ask; path: string[]; trouble: (error: unknown) => void }) {
-  const [progress, setProgress] = useState<Progress | null>(null);
+export function DownloadButton({ ask, path, trouble }: { ask: Inspected["download"]; path: string[]; trouble: (error: unknown) => void }) {
+  const [progress, setProgress] = useState<Piece | null>(null);
   const going = useRef(false);
   useLayoutEffect(
     () => () => {
@@ -23,10 +18,9 @@ export function DownloadButton({ ask, path, trouble }: { ask: Ask; path: string[
   );
   const run = async () => {
     going.current = true;
-    setProgress({ done: 0, size: 0 });
     try {
-      const whole = await fetchAll(ask, path, (done, size) => {
-        setProgress({ done, size });
+      const whole = await fetchAll(ask, path, (piece) => {
+        setProgress(piece);
         return going.current;
       });
       trouble(null);
@@ -47,12 +41,12 @@ export function DownloadButton({ ask, path, trouble }: { ask: Ask; path: string[
       <progress
         class="rain-saving"
         max={1}
-        value={progress?.size ? progress.done / progress.size : 0}
+        value={progress?.size ? progress.end / progress.size : 0}
         aria-label="Downloaded"
         hidden={!progress}
       />
       <Button title="Save the whole of it as a file" click={press}>
-        {progress?.size ? `Stop (${bytes(progress.done)} of ${bytes(progress.size)})` : "Download"}
+        {progress ? `Stop (${progress.end_text} of ${progress.size_text})` : "Download"}
       </Button>
     </span>
   );

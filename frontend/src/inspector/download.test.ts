@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DOWNLOAD_BYTES_MAX, fetchAll, TooLarge } from "./download.js";
-import type { Ask } from "./viewing.js";
+import type { Piece } from "../protocol.js";
+import type { Inspected } from "./viewing.js";
 
-function kernel(size: number, piece = 4): Ask {
-  return async ({ offset }) => {
-    const end = Math.min(size, (offset as number) + piece);
-    const bytes = new Uint8Array(end - (offset as number)).map((_, i) => (offset as number) + i);
-    return { data: { name: "a/b", size, end }, buffers: [new DataView(bytes.buffer)] };
+function kernel(size: number, piece = 4): Inspected["download"] {
+  return async ({ offset = 0 }) => {
+    const end = Math.min(size, offset + piece);
+    const bytes = new Uint8Array(end - offset).map((_, i) => offset + i);
+    const data: Piece = { name: "a/b", size, end, size_text: `${size} bytes`, end_text: `${end} bytes` };
+    return { data, buffers: [new DataView(bytes.buffer)] };
   };
 }
 
 test("pieces are put together in order", async () => {
   const seen: number[] = [];
-  const whole = await fetchAll(kernel(10), [], (done) => seen.push(done) > 0);
+  const whole = await fetchAll(kernel(10), [], ({ end }) => seen.push(end) > 0);
   assert.equal(whole?.name, "a_b");
   assert.deepEqual(seen, [4, 8, 10]);
   const bytes = new Uint8Array(await new Blob(whole?.parts).arrayBuffer());

@@ -1,39 +1,38 @@
 // Fetching the whole of something in pieces, to hand it to the browser's own download.
 
-import { bytes } from "../format.js";
 import type { Piece } from "../protocol.js";
 import { safeName } from "./paths.js";
-import type { Ask } from "./viewing.js";
+import type { Inspected } from "./viewing.js";
 
 // It is all kept in the browser's memory until it is saved.
 export const DOWNLOAD_BYTES_MAX = 2 ** 30;
 
 export class TooLarge extends Error {
-  constructor(size: number) {
+  constructor(size: string) {
     super(
-      `It has ${bytes(size)}, and the browser keeps a download in memory until it is whole: at most 1 GiB. ` +
+      `It has ${size}, and the browser keeps a download in memory until it is whole: at most 1 GiB. ` +
         "In Python, DataInstance.write(path) writes it to a file, whatever its size.",
     );
   }
 }
 
-// All pieces, in order. `progress` gets bytes so far and in all, and stops it by returning false.
+// All pieces, in order. `progress` gets each piece, and stops it by returning false.
 export async function fetchAll(
-  ask: Ask,
+  ask: Inspected["download"],
   path: string[],
-  progress: (done: number, size: number) => boolean,
+  progress: (piece: Piece) => boolean,
 ): Promise<{ name: string; parts: ArrayBuffer[] } | null> {
   const parts: ArrayBuffer[] = [];
   let done = 0;
   for (;;) {
     const { data, buffers } = await ask({ path, offset: done });
-    const { name, size, end } = data as Piece;
-    if (size > DOWNLOAD_BYTES_MAX) throw new TooLarge(size);
+    const { name, size, end } = data;
+    if (size > DOWNLOAD_BYTES_MAX) throw new TooLarge(data.size_text);
     const piece = buffers[0];
     if (piece) parts.push(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength).slice().buffer);
-    if (!progress(end, size)) return null;
+    if (!progress(data)) return null;
     if (end >= size) return { name: safeName(name), parts };
-    if (end <= done) throw new Error(`The kernel sent nothing after ${bytes(done)} of ${bytes(size)}.`);
+    if (end <= done) throw new Error(`The kernel sent nothing after ${data.end_text} of ${data.size_text}.`);
     done = end;
   }
 }

@@ -2,7 +2,6 @@
 
 import type { ComponentChildren } from "preact";
 import { Button } from "../components/parts.js";
-import { bytes, count, visible } from "../format.js";
 import type { Inspection, Overview } from "../protocol.js";
 import { items, Pairs, words } from "./pairs.js";
 import { crumbs, parent } from "./paths.js";
@@ -33,15 +32,11 @@ export function Head({ overview, children }: { overview: Overview | null; childr
 function facts({ id, size, digest, holders, maker }: Overview): [string, string][] {
   const list: [string, string][] = [];
   if (id) list.push(["id", id]);
-  if (size !== null) list.push(["size", sizeText(size)]);
+  if (size) list.push(["size", size]);
   if (digest) list.push(["digest", digest]);
   if (holders.length) list.push(["held by", holders.join(", ")]);
   if (maker) list.push(["made by", words(maker.title)]);
   return list;
-}
-
-export function sizeText(size: number): string {
-  return size < 1024 ? bytes(size) : `${bytes(size)} (${count(size)} bytes)`;
 }
 
 // What the user attached to an object.
@@ -56,8 +51,9 @@ function Attached({ name, value }: { name: string; value: unknown }) {
   );
 }
 
-export function Way({ title, path, go }: { title: string; path: string[]; go: (path: string[]) => void }) {
-  const steps = crumbs(title, path);
+export function Way({ overview, go }: { overview: Overview | null; go: (path: string[]) => void }) {
+  const path = overview?.path ?? [];
+  const steps = crumbs(overview?.title ?? "", path, overview?.steps ?? []);
   return (
     <nav class="rain-crumbs" aria-label="Path" hidden={!path.length}>
       {path.length > 0 && (
@@ -69,11 +65,11 @@ export function Way({ title, path, go }: { title: string; path: string[]; go: (p
             {steps.slice(0, -1).map((step) => (
               <li>
                 <button type="button" class="rain-crumb" onClick={() => go(step.path)}>
-                  {visible(step.name)}
+                  {step.name}
                 </button>
               </li>
             ))}
-            <li aria-current="page">{visible(steps.at(-1)?.name ?? "")}</li>
+            <li aria-current="page">{steps.at(-1)?.name}</li>
           </ol>
         </>
       )}
@@ -85,7 +81,8 @@ export function Way({ title, path, go }: { title: string; path: string[]; go: (p
 const BY_CLICK_ONLY = "value";
 
 export function Switches({ inspection, turn }: { inspection: Inspection | null; turn: (view: string) => void }) {
-  const { view, views } = inspection ?? { view: "", views: [] };
+  const { page, views } = inspection ?? { page: null, views: [] };
+  const view: string = page?.view ?? "";
   const offered = views.filter((name) => name !== BY_CLICK_ONLY || name === view);
   if (!offered.includes(view)) offered.push(view);
   return (

@@ -5,8 +5,7 @@ import { h, setText } from "../dom.js";
 import { Pages } from "../lists/pages.js";
 import type { VirtualList } from "../lists/virtual-list.js";
 import { VirtualRows } from "../lists/virtual-rows.js";
-import type { HexPage } from "../protocol.js";
-import { sizeText } from "./head.js";
+import type { HexPage, HexRow } from "../protocol.js";
 import { Jump } from "./jump.js";
 import type { ViewProps } from "./viewing.js";
 
@@ -14,8 +13,6 @@ const ROW_PX = 20;
 const ROW_BYTES = 16;
 const PAGE_ROWS = 256;
 const OFFSET_DIGITS_MIN = 8;
-
-type Row = HexPage["rows"][number];
 
 function makeRow(): HTMLElement {
   return h(
@@ -33,9 +30,9 @@ export function HexView({ scope, page: first }: ViewProps<HexPage>) {
   const rowBytes = first.rows.length > 1 ? (first.rows[1]?.[0] ?? ROW_BYTES) - (first.rows[0]?.[0] ?? 0) : ROW_BYTES;
   const digits = Math.max(OFFSET_DIGITS_MIN, size.toString(16).length);
   const pages = useMemo(() => {
-    const found = new Pages<Row>(
+    const found = new Pages<HexRow>(
       first.end < size ? first.rows.length : PAGE_ROWS,
-      async (offset) => (await scope.ask<HexPage>({ offset: offset * rowBytes })).page.rows,
+      async (offset) => (await scope.ask<HexPage>({ offset: offset * rowBytes })).rows,
       (error) => {
         scope.trouble(error);
         list.current?.draw();
@@ -55,7 +52,7 @@ export function HexView({ scope, page: first }: ViewProps<HexPage>) {
     <div class="rain-view">
       <div class="rain-view-bar">
         <Jump size={size} placeholder="offset, 0x… or %" go={(to) => list.current?.toTop(Math.floor(to / rowBytes))} />
-        <span class="rain-muted rain-push">{sizeText(size)}</span>
+        <span class="rain-muted rain-push">{first.size_text}</span>
       </div>
       <VirtualRows
         kind="rain-hex"

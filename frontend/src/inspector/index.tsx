@@ -1,14 +1,15 @@
 // The inspector: what a piece of data is, and pages of it in the view that suits it.
 
+import type { ComponentType } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button, errorText } from "../components/parts.js";
 import type { Attached, Port } from "../port.js";
-import type { Inspection } from "../protocol.js";
+import type { Inspect, Inspection, Page } from "../protocol.js";
 import { mountShell } from "../shell.js";
 import { DownloadButton } from "./download-button.js";
 import { Head, Switches, Way } from "./head.js";
-import { viewerOf } from "./viewers.js";
-import type { Inspected, Scope } from "./viewing.js";
+import { VIEWERS } from "./viewers.js";
+import type { Inspected, Scope, ViewProps } from "./viewing.js";
 
 export function attachInspector(port: Port): Attached {
   const kernel: Inspected = {
@@ -46,12 +47,11 @@ export function Inspector({ kernel }: { kernel: Inspected }) {
       // At once, not with the next drawing: from now on what is shown is not what was asked for.
       root.current?.setAttribute("aria-busy", "true");
       try {
-        const { data, buffers } = await kernel.inspect({ path, view });
+        const { data: inspection, buffers } = await kernel.inspect({ path, view });
         if (number !== asked.current) return;
-        const inspection = data as Inspection;
         const scope = scopeOf(kernel, path, inspection, { ask, tell, say: setNote });
         setStanding({ number, path, shown: { inspection, buffers, scope }, again: null });
-        setNote(inspection.note ?? "");
+        setNote(inspection.page.note ?? "");
         tell(null);
       } catch (error) {
         if (number !== asked.current) return;
@@ -76,11 +76,11 @@ export function Inspector({ kernel }: { kernel: Inspected }) {
     <div class="rain-inspector" data-lm-suppress-shortcuts="true" ref={root}>
       <Head overview={shown?.inspection.overview ?? null}>
         {/* Only files have bytes of their own. */}
-        {shown && shown.inspection.view !== "directory" && (
+        {shown && shown.inspection.page.view !== "directory" && (
           <DownloadButton key={path.join("/")} ask={kernel.download} path={path} trouble={tell} />
         )}
       </Head>
-      <Way title={shown?.inspection.overview.title ?? ""} path={path} go={(to) => go(to, null)} />
+      <Way overview={shown?.inspection.overview ?? null} go={(to) => go(to, null)} />
       <Switches inspection={shown?.inspection ?? null} turn={(view) => go(path, view)} />
       <div class="rain-insp-error" role="alert" hidden={!trouble}>
         {trouble}
@@ -88,7 +88,7 @@ export function Inspector({ kernel }: { kernel: Inspected }) {
       <div class="rain-insp-note" role="status" hidden={!note}>
         {note}
       </div>
-      <div class="rain-insp-body" data-view={shown?.inspection.view}>
+      <div class="rain-insp-body" data-view={shown?.inspection.page.view}>
         {shown ? <ViewOf key={standing.number} shown={shown} /> : <Waiting again={again} />}
       </div>
     </div>
@@ -110,9 +110,9 @@ function Waiting({ again }: { again: (() => void) | null }) {
 }
 
 function ViewOf({ shown: { inspection, buffers, scope } }: { shown: Shown }) {
-  const viewer = viewerOf(inspection.view);
-  if (!viewer) return <div class="rain-empty">{`This page cannot show the view “${inspection.view}”.`}</div>;
-  return <viewer.View scope={scope} page={inspection.page as never} buffers={buffers} />;
+  const { page } = inspection;
+  const View = VIEWERS[page.view] as ComponentType<ViewProps<Page>>;
+  return <View scope={scope} page={page} buffers={buffers} />;
 }
 
 interface Ways {
@@ -121,20 +121,20 @@ interface Ways {
   say(note: string): void;
 }
 
-function scopeOf(kernel: Inspected, path: string[], { overview, view }: Inspection, { ask, tell, say }: Ways): Scope {
+function scopeOf(kernel: Inspected, path: string[], { overview, page: { view } }: Inspection, { ask, tell, say }: Ways): Scope {
   return {
     path,
-    view,
     overview,
-    ask: async <P,>(parameters: Record<string, unknown>) => {
-      const { data, buffers } = await kernel.inspect({ path, view, ...parameters });
-      const { page, note } = data as Inspection;
-      if (note) say(note);
-      return { page: page as P, buffers };
+    ask: async <P extends Page>(asked: Inspect) => {
+      const { page } = (await kernel.inspect({ path, view, ...asked })).data;
+      if (page.view !== view) throw new Error(`The kernel answered with a page of ${page.view}.`);
+      if (page.note) say(page.note);
+      return page as P;
     },
-    list: async <P,>(inside: string[], offset: number) => {
-      const { data } = await kernel.inspect({ path: inside, view: "directory", offset });
-      return (data as Inspection).page as P;
+    list: async (inside, offset) => {
+      const { page } = (await kernel.inspect({ path: inside, view: "directory", offset })).data;
+      if (page.view !== "directory") throw new Error("It is no folder any more.");
+      return page;
     },
     open: (inside) => void ask(inside, null),
     turn: (other) => void ask(path, other),

@@ -4,9 +4,9 @@ import { crumbs, parent, safeName } from "./paths.js";
 import { target } from "./jump.js";
 
 test("the way to what is inside", () => {
-  assert.deepEqual(crumbs("out", ["a", "b"]), [
+  assert.deepEqual(crumbs("out", ["a", "b"], ["A", "b"]), [
     { name: "out", path: [] },
-    { name: "a", path: ["a"] },
+    { name: "A", path: ["a"] },
     { name: "b", path: ["a", "b"] },
   ]);
   assert.deepEqual(parent(["a", "b"]), ["a"]);

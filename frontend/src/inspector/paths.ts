@@ -7,9 +7,9 @@ export interface Crumb {
   path: string[];
 }
 
-// The steps from the object itself to what `path` names.
-export function crumbs(title: string, path: string[]): Crumb[] {
-  return [{ name: title, path: [] }, ...path.map((name, i) => ({ name, path: path.slice(0, i + 1) }))];
+// The steps from the object itself to what `path` names; `names` are those of the path as they are shown.
+export function crumbs(title: string, path: string[], names: string[]): Crumb[] {
+  return [{ name: title, path: [] }, ...names.map((name, i) => ({ name, path: path.slice(0, i + 1) }))];
 }
 
 export function parent(path: string[]): string[] {

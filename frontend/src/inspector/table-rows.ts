@@ -88,7 +88,7 @@ export class TableRows {
 
   private async load(offset: number): Promise<Line[]> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const { page } = await this.scope.ask<TablePage>({ offset, column: this.first.column });
+      const page = await this.scope.ask<TablePage>({ offset, column: this.first.column });
       // A table that is not known so far yet begins its page earlier, and is read on a piece further each time.
       const lines = this.take(page).slice(Math.max(0, offset - page.offset));
       if (lines.length || page.total !== null) return lines;

@@ -55,7 +55,7 @@ function useColumns(scope: Scope, first: TablePage) {
     if (busy.current) return;
     busy.current = true;
     try {
-      const next = (await scope.ask<TablePage>({ offset: 0, column })).page;
+      const next = await scope.ask<TablePage>({ offset: 0, column });
       if (keep) starts.current.push(page.column);
       scope.trouble(null);
       kept.current = { known: rows.known, top: rows.list?.top ?? 0 };

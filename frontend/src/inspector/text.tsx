@@ -2,7 +2,7 @@
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../components/parts.js";
-import { bytes, count } from "../format.js";
+import { count } from "../format.js";
 import type { TextPage } from "../protocol.js";
 import { Jump } from "./jump.js";
 import type { Scope, ViewProps } from "./viewing.js";
@@ -49,7 +49,7 @@ export function TextView({ scope, page: first }: ViewProps<TextPage>) {
           wrap lines
         </label>
         <span class="rain-muted rain-push" role="status">
-          {whole ? bytes(page.size) : `bytes ${count(page.offset)} – ${count(page.end)} of ${count(page.size)}`}
+          {whole ? page.size_text : `bytes ${count(page.offset)} – ${count(page.end)} of ${count(page.size)}`}
         </span>
       </div>
       <pre class={wrapped ? "rain-text rain-wrap" : "rain-text"} tabIndex={0} aria-label="Text" ref={text}>
@@ -76,7 +76,7 @@ function useTextPages(scope: Scope, first: TextPage): TextPages {
     if (busy.current) return;
     busy.current = true;
     try {
-      const next = (await scope.ask<TextPage>({ offset, encoding: encoding.current })).page;
+      const next = await scope.ask<TextPage>({ offset, encoding: encoding.current });
       if (keep) before.current.push(page.offset);
       scope.trouble(null);
       setPage(next);

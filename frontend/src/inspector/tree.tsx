@@ -2,7 +2,7 @@
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { setAttribute } from "../dom.js";
-import { count, many, visible } from "../format.js";
+import { count, many } from "../format.js";
 import type { TreeNode, TreePage } from "../protocol.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
@@ -70,7 +70,7 @@ function Item({ scope, node, at, openAtFirst }: ItemProps) {
     >
       <div class={line.filter(Boolean).join(" ")} onClick={click}>
         <span class="rain-twisty" aria-hidden="true" />
-        {node.label !== "" && <span class="rain-tree-label">{visible(node.label)}</span>}
+        {node.label !== "" && <span class="rain-tree-label">{node.label}</span>}
         <span class={`rain-tree-value rain-kind-${CONTAINERS.has(node.kind) ? "container" : node.kind}`}>
           {whole ?? words(node, total, children.length)}
         </span>
@@ -146,7 +146,7 @@ function useChildren(scope: Scope, node: TreeNode, at: number[]): Children {
     asking.current = true;
     setBusy(true);
     try {
-      const { page } = await scope.ask<TreePage>({ at, offset });
+      const page = await scope.ask<TreePage>({ at, offset });
       scope.trouble(null);
       const leaf = !CONTAINERS.has(node.kind);
       setKnown(({ children }) => ({

@@ -1,6 +1,6 @@
 // The value of a pickle, once its reader has asked for it to be loaded.
 
-import type { ValuePage } from "../protocol.js";
+import type { Inspect, Page, ValuePage } from "../protocol.js";
 import { TableView } from "./table.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
@@ -26,10 +26,10 @@ export function ValueView({ scope, page, buffers }: ViewProps<ValuePage>) {
 function tableScope(scope: Scope): Scope {
   return {
     ...scope,
-    ask: async <P,>(parameters: Record<string, unknown>) => {
-      const { page, buffers } = await scope.ask<ValuePage>(parameters);
-      if (!page.table) throw new Error("The value is not a table any more.");
-      return { page: page.table as P, buffers };
+    ask: async <P extends Page>(asked: Inspect) => {
+      const { table } = await scope.ask<ValuePage>(asked);
+      if (!table) throw new Error("The value is not a table any more.");
+      return table as Page as P;
     },
   };
 }

@@ -1,4 +1,5 @@
-// All views that this page can draw. To add one: its component, a line here, and its viewer in rain/notebook/inspectors.
+// A component for each view. To add one: its page in rain/notebook/protocol/data.py, its viewer in
+// rain/notebook/inspectors, its component, and a line here, without which the types do not fit any more.
 
 import { DirectoryView } from "./directory.js";
 import { HexView } from "./hex.js";
@@ -8,19 +9,15 @@ import { TableView } from "./table.js";
 import { TextView } from "./text.js";
 import { TreeView } from "./tree.js";
 import { ValueView } from "./value.js";
-import type { Viewer } from "./viewing.js";
+import type { Viewers } from "./viewing.js";
 
-const VIEWERS: readonly Viewer[] = [
-  { name: "text", View: TextView },
-  { name: "hex", View: HexView },
-  { name: "tree", View: TreeView },
-  { name: "table", View: TableView },
-  { name: "image", View: ImageView },
-  { name: "directory", View: DirectoryView },
-  { name: "pickle", View: PickleView },
-  { name: "value", View: ValueView },
-];
-
-export function viewerOf(name: string): Viewer | undefined {
-  return VIEWERS.find((viewer) => viewer.name === name);
-}
+export const VIEWERS: Viewers = {
+  text: TextView,
+  hex: HexView,
+  tree: TreeView,
+  table: TableView,
+  image: ImageView,
+  directory: DirectoryView,
+  pickle: PickleView,
+  value: ValueView,
+};

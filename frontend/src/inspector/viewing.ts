@@ -1,25 +1,25 @@
 // What the views of an inspector are given, and what they are.
 
 import type { ComponentType } from "preact";
-import type { Answer, Parameters } from "../port.js";
-import type { Overview } from "../protocol.js";
-
-export type Ask = (parameters: Parameters) => Promise<Answer<unknown>>;
+import type { Answer } from "../port.js";
+import type { Download, Inspect, Inspection, Overview, Page, Piece } from "../protocol.js";
 
 // The kernel's side of an inspector.
 export interface Inspected {
-  inspect: Ask;
-  download: Ask;
+  inspect(asked: Inspect): Promise<Answer<Inspection>>;
+  download(asked: Download): Promise<Answer<Piece>>;
 }
+
+type View = Page["view"];
+type PageOf<V extends View> = Extract<Page, { view: V }>;
 
 // What a view may do: ask for more of the same thing in the same view, and say what went wrong.
 export interface Scope {
   readonly path: string[];
-  readonly view: string;
   readonly overview: Overview;
-  ask<P>(parameters: Parameters): Promise<{ page: P; buffers: DataView[] }>;
+  ask<P extends Page>(asked: Inspect): Promise<P>;
   // A folder's listing, whatever is open.
-  list<P>(path: string[], offset: number): Promise<P>;
+  list(path: string[], offset: number): Promise<PageOf<"directory">>;
   open(path: string[]): void;
   turn(view: string): void;
   // Shows or (with null) takes away a sentence about trouble.
@@ -33,8 +33,5 @@ export interface ViewProps<P> {
   buffers: DataView[];
 }
 
-export interface Viewer {
-  // As rain/notebook/inspectors names it.
-  name: string;
-  View: ComponentType<ViewProps<never>>;
-}
+// A component for each view that the kernel knows.
+export type Viewers = { [V in View]: ComponentType<ViewProps<PageOf<V>>> };

@@ -1,7 +1,6 @@
 // What a screen reader is told without being asked: tasks that failed, and what tabs announce.
 
 import { h, setText } from "../dom.js";
-import { firstLine } from "../format.js";
 import type { Change, SessionStore } from "../store.js";
 
 const PAUSE_MS = 1500;
@@ -15,7 +14,7 @@ export class Announcer {
   private readonly off: () => void;
 
   constructor(private readonly store: SessionStore) {
-    for (const [key, status] of store.status) if (status.s === "failed") this.failed.add(key);
+    for (const [key, status] of store.status) if (status.state === "failed") this.failed.add(key);
     this.off = store.subscribe((change) => this.changed(change));
   }
 
@@ -38,10 +37,10 @@ export class Announcer {
   private changed(change: Change): void {
     for (const key of change.status) {
       const status = this.store.status.get(key);
-      if (status?.s !== "failed") this.failed.delete(key);
+      if (status?.state !== "failed") this.failed.delete(key);
       else if (!this.failed.has(key)) {
         this.failed.add(key);
-        if (!change.everything) this.announce(`${this.store.label(key)} failed: ${firstLine(status.e ?? "")}`);
+        if (!change.everything) this.announce(`${this.store.label(key)} failed: ${status.error ?? ""}`);
       }
     }
   }

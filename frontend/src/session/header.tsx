@@ -28,8 +28,8 @@ export function Header({ store }: StoreProps) {
   return (
     <div class="rain-header">
       <div class="rain-title">
-        <span class="rain-name rain-ellipsis">{session.name || (session.id === null ? "session" : `session ${session.id}`)}</span>
-        <span class="rain-word" data-word={trouble ? "lost" : session.word} title={session.note ?? ""}>
+        <span class="rain-name rain-ellipsis">{session.name || (session.id ? `session ${session.id}` : "session")}</span>
+        <span class="rain-word" data-word={trouble ? "lost" : session.word} title={session.note}>
           {trouble ?? session.word}
         </span>
         <Chips store={store} />

@@ -38,13 +38,13 @@ export class Tooltip {
     const node = this.store.nodes.get(this.key as string);
     if (!node) return;
     const status = this.store.status.get(node.key);
-    const look = this.store.look(status?.s ?? "new");
+    const look = this.store.look(status?.state ?? "new");
     replace(
       this.element,
       h(
         "div",
         { class: "rain-tooltip-title" },
-        h("span", { class: "rain-swatch", "data-s": status?.s ?? "new" }, look.mark),
+        h("span", { class: "rain-swatch", "data-s": status?.state ?? "new" }, look.mark),
         h("b", null, node.label.slice(0, 300)),
         h("span", { class: "rain-muted" }, look.word),
       ),

@@ -2,7 +2,6 @@
 
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { Gauges, Spark } from "../components/gauge.js";
-import { measures, memory, processor } from "../components/loads.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
 import { many } from "../format.js";
@@ -67,7 +66,7 @@ function Tile({ governor, history }: { governor: Governor; history: History | un
         </span>
         <span class="rain-muted">{`${many(tasks, "task")} · ${many(objects, "object")}`}</span>
       </div>
-      <Gauges measures={measures(governor)} />
+      <Gauges measures={governor.measures} />
       <div class="rain-spark-box">
         <Spark
           slots={KEPT}
@@ -78,7 +77,7 @@ function Tile({ governor, history }: { governor: Governor; history: History | un
         />
         <div class="rain-spark-legend rain-muted" aria-hidden="true">
           <span class="rain-spark-key-0">processor</span>
-          <span class="rain-spark-key-1" hidden={memory(governor) === null}>
+          <span class="rain-spark-key-1" hidden={governor.memory === null}>
             memory
           </span>
           <span class="rain-push">last minute</span>
@@ -94,7 +93,7 @@ function useGovernors(store: SessionStore, shown: boolean, histories: Map<string
   const refresher = useMemo(() => {
     const found: Refresher = new Refresher(async () => {
       try {
-        const { data } = await store.request<Governors>("governors");
+        const { data } = await store.request("governors");
         remember(histories, data.governors);
         setKnown({ answer: data, trouble: "" });
       } catch (error) {
@@ -130,8 +129,8 @@ function remember(histories: Map<string, History>, governors: Governor[]): void 
   for (const governor of governors) {
     const history = histories.get(governor.id) ?? { processor: [], memory: [] };
     histories.set(governor.id, history);
-    put(history.processor, processor(governor));
-    put(history.memory, memory(governor));
+    put(history.processor, governor.processor);
+    put(history.memory, governor.memory);
   }
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Bar, barAt, barEnd, HEAD_PX, height, LANE_PX, type Lane, lineAt, lines, uses } from "./lanes.js";
+import { barAt, barEnd, HEAD_PX, height, LANE_PX, lineAt, lines, uses } from "./lanes.js";
+import type { Bar, TimelineLane } from "../protocol.js";
 
 const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count];
-const LANES: Lane[] = [
+const LANES: TimelineLane[] = [
   { governor: "a", slot: 0, bars: [bar(0, 5), bar(5, 5)] },
   { governor: "a", slot: 1, bars: [bar(2, 2, "running")] },
   { governor: "b", slot: 0, bars: [bar(0, 10, "finished", 7)] },

@@ -1,27 +1,13 @@
 // The rows of the timeline: a line for each governor, then its cpus. Pure.
 
-// Start (epoch), seconds, state, key, name, how many tasks it stands for.
-export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number];
-
-export interface Lane {
-  governor: string;
-  slot: number;
-  bars: Bar[];
-}
-
-export interface TimelineAnswer {
-  begin: number;
-  end: number;
-  now: number;
-  lanes: Lane[];
-}
+import type { Bar, TimelineLane } from "../protocol.js";
 
 export const HEAD_PX = 24;
 export const LANE_PX = 20;
 
-export type Line = { top: number; height: number; governor: string; lane: Lane | null };
+export type Line = { top: number; height: number; governor: string; lane: TimelineLane | null };
 
-export function lines(lanes: Lane[]): Line[] {
+export function lines(lanes: TimelineLane[]): Line[] {
   const found: Line[] = [];
   let top = 0;
   let last: string | null = null;
@@ -83,7 +69,7 @@ export interface Use {
   busy: number; // share of the slots' time between two moments, 0 to 1
 }
 
-export function uses(lanes: Lane[], begin: number, end: number, now: number): Use[] {
+export function uses(lanes: TimelineLane[], begin: number, end: number, now: number): Use[] {
   const found = new Map<string, Use>();
   for (const lane of lanes) {
     const use = found.get(lane.governor) ?? { governor: lane.governor, slots: 0, tasks: 0, busy: 0 };

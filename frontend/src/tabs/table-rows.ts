@@ -1,19 +1,19 @@
 // The columns of the table of tasks, and its rows as elements.
 
 import { h, setAttribute, setText } from "../dom.js";
-import { clock, seconds } from "../format.js";
-import type { TableRow } from "../protocol.js";
+import { clock } from "../format.js";
+import type { TaskRow } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
-export type ColumnId = Exclude<keyof TableRow, "key">;
+export type ColumnId = Exclude<keyof TaskRow, "key">;
 
-export const COLUMNS: { id: ColumnId; numeric?: boolean; long?: boolean }[] = [
+export const COLUMNS: { id: ColumnId; title?: string; numeric?: boolean; long?: boolean }[] = [
   { id: "name", long: true },
   { id: "id", numeric: true },
   { id: "type", long: true },
   { id: "state" },
   { id: "start", numeric: true },
-  { id: "duration", numeric: true },
+  { id: "took", title: "duration", numeric: true },
   { id: "governor", long: true },
   { id: "attempts", numeric: true },
   { id: "cpus", numeric: true },
@@ -30,7 +30,7 @@ export function makeRow(): HTMLElement {
 }
 
 // Fills the element with a task; undefined is one that has not come yet.
-export function fillRow(element: HTMLElement, store: SessionStore, row: TableRow | undefined, index: number, active: boolean): void {
+export function fillRow(element: HTMLElement, store: SessionStore, row: TaskRow | undefined, index: number, active: boolean): void {
   element.dataset["index"] = String(index);
   element.classList.toggle("rain-active", active);
   element.classList.toggle("rain-odd", index % 2 === 1);
@@ -47,7 +47,7 @@ export function fillRow(element: HTMLElement, store: SessionStore, row: TableRow
   });
 }
 
-function textsOf(store: SessionStore, row: TableRow): Record<ColumnId, string> {
+function textsOf(store: SessionStore, row: TaskRow): Record<ColumnId, string> {
   const look = store.look(row.state);
   return {
     name: row.name || row.type,
@@ -55,8 +55,8 @@ function textsOf(store: SessionStore, row: TableRow): Record<ColumnId, string> {
     type: row.type,
     state: `${look.mark} ${look.word}`,
     start: row.start === null ? "" : clock(row.start),
-    duration: seconds(row.duration),
-    governor: row.governor ?? "",
+    took: row.took,
+    governor: row.governor,
     attempts: row.attempts ? String(row.attempts) : "",
     cpus: String(row.cpus),
     error: row.error,

@@ -8,7 +8,7 @@ import { count } from "../format.js";
 import { Pages } from "../lists/pages.js";
 import type { VirtualList } from "../lists/virtual-list.js";
 import { VirtualRows } from "../lists/virtual-rows.js";
-import type { Table, TableRow } from "../protocol.js";
+import type { TaskRow, TaskTable } from "../protocol.js";
 import type { TabHost, TabProps } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
 import { type ColumnId, COLUMNS, fillRow, makeRow } from "./table-rows.js";
@@ -21,7 +21,7 @@ const TYPING_MS = 250;
 let tables = 0;
 
 // What is asked for, what came of it, and which row is the active one.
-class TaskTable {
+class TableModel {
   readonly id = `rain-grid-${++tables}`;
   readonly refresher: Refresher;
   readonly states = new Set<string>();
@@ -29,8 +29,8 @@ class TaskTable {
   sort: ColumnId = "id";
   descending = false;
   trouble = "";
-  known: Pick<Table, "total" | "matched"> | null = null;
-  private readonly pages: Pages<TableRow>;
+  known: Pick<TaskTable, "total" | "matched"> | null = null;
+  private readonly pages: Pages<TaskRow>;
   private list: VirtualList | null = null;
   private active = 0;
   private window: [number, number] = [0, PAGE_ROWS];
@@ -76,8 +76,8 @@ class TaskTable {
 
   // -- what is asked -----------------------------------------------------------------------------
 
-  private async load(offset: number, rows: number): Promise<TableRow[]> {
-    const { data } = await this.store.request<Table>("table", {
+  private async load(offset: number, rows: number): Promise<TaskRow[]> {
+    const { data } = await this.store.request("table", {
       offset,
       count: rows,
       sort: this.sort,
@@ -123,10 +123,10 @@ class TaskTable {
     this.typing = setTimeout(() => this.anew(), TYPING_MS);
   }
 
-  sortBy(column: ColumnId): void {
+  sortBy(column: ColumnId, title: string): void {
     this.descending = column === this.sort ? !this.descending : false;
     this.sort = column;
-    this.host.announce(`sorted by ${column}, ${this.descending ? "largest first" : "smallest first"}`);
+    this.host.announce(`sorted by ${title}, ${this.descending ? "largest first" : "smallest first"}`);
     this.anew();
   }
 
@@ -173,7 +173,7 @@ class TaskTable {
 
 export function TablePane({ store, host, shown }: TabProps) {
   const redraw = useRedraw();
-  const table = useMemo(() => new TaskTable(store, host, redraw), []);
+  const table = useMemo(() => new TableModel(store, host, redraw), []);
   useLayoutEffect(() => () => table.dispose(), []);
   useLayoutEffect(() => {
     if (shown) table.show();
@@ -222,15 +222,15 @@ export function TablePane({ store, host, shown }: TabProps) {
   );
 }
 
-function Heads({ table }: { table: TaskTable }) {
+function Heads({ table }: { table: TableModel }) {
   const order = table.descending ? "descending" : "ascending";
   return (
     <div role="rowgroup" class="rain-grid-head">
       <div role="row" class="rain-grid-row rain-task-row" aria-rowindex={1}>
-        {COLUMNS.map(({ id, numeric }) => (
+        {COLUMNS.map(({ id, title = id, numeric }) => (
           <div key={id} role="columnheader" class={numeric ? "rain-cell rain-num" : "rain-cell"} aria-sort={id === table.sort ? order : "none"}>
-            <button type="button" title={`Sort by ${id}`} onClick={() => table.sortBy(id)}>
-              {id}
+            <button type="button" title={`Sort by ${title}`} onClick={() => table.sortBy(id, title)}>
+              {title}
             </button>
           </div>
         ))}
@@ -240,7 +240,7 @@ function Heads({ table }: { table: TaskTable }) {
 }
 
 // A button for each state that tasks are in; while any is pressed only tasks in these states are listed.
-function Filters({ store, table }: { store: SessionStore; table: TaskTable }) {
+function Filters({ store, table }: { store: SessionStore; table: TableModel }) {
   const { tasks } = store.summary;
   return (
     <div class="rain-filters" role="group" aria-label="Show only tasks in these states">

@@ -1,7 +1,7 @@
 // Draws the timeline's window onto a canvas.
 
-import type { Look } from "../protocol.js";
-import { type Bar, barEnd, HEAD_PX, type Line, lineAt } from "./lanes.js";
+import type { Bar, Look } from "../protocol.js";
+import { barEnd, HEAD_PX, type Line, lineAt } from "./lanes.js";
 import { type Span, tickStep, ticks, tickText, xOf } from "./time.js";
 
 export const AXIS_PX = 24;

@@ -2,11 +2,12 @@
 
 import { button, h, replace, setAttribute, setText } from "../dom.js";
 import { clock, many, seconds } from "../format.js";
-import { imperativePane } from "../components/imperative.js";
+import { type ImperativeTab, imperativePane } from "../components/imperative.js";
 import { Refresher } from "../components/refresher.js";
+import type { Bar, Timeline } from "../protocol.js";
 import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
-import { type Bar, barAt, height, type Line, lineAt, lines, type TimelineAnswer, uses } from "./lanes.js";
+import { barAt, height, type Line, lineAt, lines, uses } from "./lanes.js";
 import { AXIS_PX, paint } from "./timeline-canvas.js";
 import { around, pan, type Span, timeOf, zoom } from "./time.js";
 
@@ -17,9 +18,9 @@ const NEAR_PX = 4;
 const CLICK_PX = 4;
 const STEP = 1.5;
 
-export const TimelinePane = imperativePane((store, host) => new Timeline(store, host));
+export const TimelinePane = imperativePane((store, host) => new TimelineTab(store, host));
 
-class Timeline {
+class TimelineTab implements ImperativeTab {
   readonly element: HTMLElement;
   private readonly canvas = h("canvas", { class: "rain-lanes-canvas", "aria-hidden": "true" });
   private readonly spacer = h("div", { class: "rain-lanes-spacer" }, this.canvas);
@@ -38,7 +39,7 @@ class Timeline {
   private readonly refresher: Refresher;
   private readonly observer: ResizeObserver;
   private readonly off: () => void;
-  private data: TimelineAnswer | null = null;
+  private data: Timeline | null = null;
   private dataAt = 0;
   private lines: Line[] = [];
   // null: all there is, as it grows.
@@ -132,7 +133,7 @@ class Timeline {
     const width = Math.max(100, Math.round(this.scroll.clientWidth));
     const margin = view ? (view.end - view.begin) / 2 : 0;
     try {
-      const { data } = await this.store.request<TimelineAnswer>("timeline", {
+      const { data } = await this.store.request("timeline", {
         begin: view ? view.begin - margin : null,
         end: view ? view.end + margin : null,
         pixels: view ? width * 2 : width,
@@ -145,7 +146,7 @@ class Timeline {
     }
   }
 
-  private take(data: TimelineAnswer): void {
+  private take(data: Timeline): void {
     this.data = data;
     this.dataAt = performance.now();
     this.lines = lines(data.lanes);
@@ -201,7 +202,7 @@ class Timeline {
   }
 
   // Times are counted from the first start that was ever seen.
-  private origin(data: TimelineAnswer): number {
+  private origin(data: Timeline): number {
     for (const lane of data.lanes) for (const bar of lane.bars.slice(0, 1)) this.first = Math.min(this.first, bar[0]);
     return Number.isFinite(this.first) ? this.first : data.begin;
   }

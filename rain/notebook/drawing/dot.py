@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from shutil import which
 from typing import Any
 
 from graphviz import Digraph
 
-from rain.notebook.drawing.geometry import CLUSTER, POINTS_PER_INCH, checked_geometry, geometry_of_json
-from rain.notebook.drawing.text_metrics import (
-    FONT_SIZE,
-    FRAME_LABEL_CHARS_MAX,
-    SMALL_SIZE,
-    arc_label,
-    node_label,
-    node_size,
-    shortened,
-)
+from rain.notebook.drawing.geometry import CLUSTER, POINTS_PER_INCH, fits, geometry_of, layout_of_json
+from rain.notebook.drawing.text_metrics import FONT_SIZE, SMALL_SIZE, node_size
+from rain.notebook.protocol.graph import Frame, Topology
+from rain.notebook.protocol.layout import Geometry
 
 DOT_NODES_MAX = 2000
 """Topologies with more nodes are not given to the program ``dot``."""
@@ -46,13 +40,13 @@ _GRAPH = {
 _FAST = {"nslimit": "0.2", "nslimit1": "5", "mclimit": "0.3"}
 
 
-def dot_source(topology: Mapping[str, Any]) -> str:
-    """The visible graph in the DOT language; colours are left to whoever draws it.
+def dot_source(topology: Topology) -> str:
+    """The visible graph in the DOT language; colours are left to what draws it.
 
     Parameters
     ----------
-    topology : dict
-        As in ``docs/notebook.md``. Names of nodes are its keys, frames are clusters.
+    topology : Topology
+        Names of nodes are its keys, frames are clusters.
 
     Returns
     -------
@@ -63,30 +57,30 @@ def dot_source(topology: Mapping[str, Any]) -> str:
     ValueError
         If a key has characters that could mean something in DOT.
     """
-    large = len(topology["nodes"]) + len(topology["arcs"]) >= FAST_SIZE_MIN
+    large = len(topology.nodes) + len(topology.arcs) >= FAST_SIZE_MIN
     graph = Digraph("rain", graph_attr={**_GRAPH, **(_FAST if large else {})})
     graph.attr("node", fontname="Helvetica", fontsize=str(FONT_SIZE), fixedsize="true", margin="0")
     graph.attr("edge", fontname="Helvetica", fontsize=str(SMALL_SIZE), arrowsize="0.6")
     # Lines as `graph.node` and `graph.edge` write them, which take 50 and 15 µs for each.
     lines: dict[str | None, list[str]] = {}
-    for node in topology["nodes"]:
+    for node in topology.nodes:
         width, height = (points / POINTS_PER_INCH for points in node_size(node))
-        lines.setdefault(node["in"], []).append(
-            f"\t{_name(node['key'])} [label={_quoted(node_label(node))} shape={_SHAPES[node['kind']]} "
+        lines.setdefault(node.frame, []).append(
+            f"\t{_name(node.key)} [label={_quoted(node.written)} shape={_SHAPES[node.kind]} "
             f"width={width:.4g} height={height:.4g}]\n"
         )
-    _put_frames(graph, topology["frames"], lines)
-    labelled = len(topology["arcs"]) <= LABELLED_ARCS_MAX
-    for tail, head, label, count in topology["arcs"]:
-        text = arc_label(label, count) if labelled else ""
-        graph.body.append(f"\t{_name(tail)} -> {_name(head)}{f' [label={_quoted(text)}]' if text else ''}\n")
+    _put_frames(graph, topology.frames, lines)
+    labelled = len(topology.arcs) <= LABELLED_ARCS_MAX
+    for arc in topology.arcs:
+        label = f" [label={_quoted(arc.text)}]" if arc.text and labelled else ""
+        graph.body.append(f"\t{_name(arc.tail)} -> {_name(arc.head)}{label}\n")
     for upper, lower in stacked(topology):
         graph.body.append(f"\t{_name(upper)} -> {_name(lower)} [style=invis weight=0]\n")
     source: str = graph.source
     return source
 
 
-def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def stacked(topology: Topology) -> Iterator[tuple[str, str]]:
     """What goes below what although no arc says so: Graphviz would put much that is not connected beside each other,
     in a row too wide to be read.
 
@@ -95,7 +89,7 @@ def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     (str, str)
         The last node of a piece of the graph, and the first node of the piece below it.
     """
-    frame_of = {node["key"]: node["in"] for node in topology["nodes"]}
+    frame_of = {node.key: node.frame for node in topology.nodes}
     piece: dict[str, str] = {}  # a node of the same piece, at last the piece's own
 
     def find(key: str) -> str:
@@ -104,8 +98,8 @@ def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             key = up
         return key
 
-    for tail, head, _, _ in topology["arcs"]:
-        if frame_of[tail] == frame_of[head] and (one := find(tail)) != (other := find(head)):
+    for arc in topology.arcs:
+        if frame_of[arc.tail] == frame_of[arc.head] and (one := find(arc.tail)) != (other := find(arc.head)):
             piece[other] = one
     pieces: dict[str | None, dict[str, list[str]]] = {}
     for key, frame in frame_of.items():
@@ -117,14 +111,14 @@ def stacked(topology: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from ((upper[-1], lower[0]) for upper, lower in zip(nodes, nodes[row:], strict=False))
 
 
-def _put_frames(graph: Any, frames: list[Mapping[str, Any]], lines: dict[str | None, list[str]]) -> None:
+def _put_frames(graph: Any, frames: list[Frame], lines: dict[str | None, list[str]]) -> None:
     """Clusters with the nodes that are in them, each inside of the one around it."""
-    clusters = {}
+    clusters: dict[str | None, Any] = {}
     for frame in frames:
-        cluster = clusters[frame["key"]] = Digraph(CLUSTER + _checked(frame["key"]))
-        cluster.body.append(f"\tlabel={_quoted(shortened(frame['label'], FRAME_LABEL_CHARS_MAX))}\n")
-        cluster.body += lines.pop(frame["key"], [])
-    around = {frame["key"]: frame["in"] for frame in frames}
+        cluster = clusters[frame.key] = Digraph(CLUSTER + _checked(frame.key))
+        cluster.body.append(f"\tlabel={_quoted(frame.written)}\n")
+        cluster.body += lines.pop(frame.key, [])
+    around = {frame.key: frame.frame for frame in frames}
 
     def depth(key: str | None) -> int:
         return 1 + depth(around[key]) if key in around else 0
@@ -150,29 +144,30 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def native_geometry(topology: Mapping[str, Any], timeout: float) -> dict[str, Any] | None:
+def native_geometry(topology: Topology, timeout: float) -> Geometry | None:
     """Where the program ``dot`` puts everything.
 
     Parameters
     ----------
-    topology : dict
+    topology : Topology
     timeout : float
         Seconds after which ``dot`` is killed.
 
     Returns
     -------
-    dict or None
-        The geometry; None if there is no such program, it took too long or failed, or the topology is too large for it
+    Geometry or None
+        None if there is no such program, it took too long or failed, or the topology is too large for it
         (`DOT_NODES_MAX`).
     """
     program = which("dot")
-    if program is None or len(topology["nodes"]) > DOT_NODES_MAX:
+    if program is None or len(topology.nodes) > DOT_NODES_MAX:
         return None
     try:
         source = dot_source(topology)
         done = subprocess.run(
             [program, "-Tjson0"], input=source.encode(), capture_output=True, timeout=timeout, check=True
         )
-        return checked_geometry(geometry_of_json(done.stdout), topology)
+        geometry = geometry_of(layout_of_json(done.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
+    return geometry if fits(geometry, topology) else None

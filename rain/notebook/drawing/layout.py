@@ -1,24 +1,16 @@
-"""Where everything in a picture of a graph is: a small layered layout, and the layouts that others made, checked.
-
-A geometry is a dictionary, as in ``docs/notebook.md``: ``width``, ``height``, ``nodes`` by key (``[x, y, w, h]``, the
-middle), ``arcs`` (``[tail, head, path, x, y]``, the point being where the label goes), ``frames`` by key (``[x, y, w,
-h]``, the upper left corner); points, y downwards, all integers. A path is ``M`` and a point, then ``C`` and three
-points as often as needed; it ends at the tip of the arrow.
-"""
+"""Where everything in a picture of a graph is: a small layered layout."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 from rain.notebook.drawing.coordinates import Places
-from rain.notebook.drawing.geometry import checked_geometry, geometry_of_json, path_of
+from rain.notebook.drawing.geometry import path_of
 from rain.notebook.drawing.row_assignment import Net, nets, order_rows, put_in_rows
-from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, arc_label, text_width
-
-__all__ = ["checked_geometry", "geometry_of_json", "layered"]
+from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, text_width
+from rain.notebook.protocol.graph import Topology
+from rain.notebook.protocol.layout import Box, Curve, Geometry
 
 ROW_GAP = 30
 """Points between rows at least."""
@@ -42,26 +34,25 @@ LABEL_SHARES = (0.36, 0.5, 0.64, 0.25, 0.75)
 Point = tuple[float, float]
 
 
-def layered(topology: Mapping[str, Any]) -> dict[str, Any]:
+def layered(topology: Topology) -> Geometry:
     """Lay out a graph in rows, from the top down.
 
     Parameters
     ----------
-    topology : dict
-        As in ``docs/notebook.md``.
+    topology : Topology
 
     Returns
     -------
-    dict
-        The geometry. The same topology gives the same geometry.
+    Geometry
+        The same topology gives the same geometry.
 
     Examples
     --------
-    >>> task = {"key": "t1", "kind": "task", "label": "split", "type": "py/", "in": None}
-    >>> layered({"number": 1, "nodes": [task], "arcs": [], "frames": []})["nodes"]
-    {'t1': [40, 21, 64, 26]}
+    >>> from rain.notebook.protocol.graph import TaskNode
+    >>> layered(Topology(1, [TaskNode("t1", "split", type="py/")], [], [])).nodes
+    {'t1': Box(x=40, y=21, width=64, height=26)}
     """
-    labels = [arc_label(label, count) for _, _, label, count in topology["arcs"]]
+    labels = [arc.text for arc in topology.arcs]
     parts = [_Part(net, labels) for net in nets(topology)]
     return _assembled(topology, parts)
 
@@ -88,8 +79,7 @@ class _Part:
         self.x = [x - least for x in places.x]
         self._put_frames([(left - least, right - least) for left, right in places.sides], labels)
         self.nodes = [
-            (node["key"], self.x[v], self.y[net.row[v]], net.widths[v], net.heights[v])
-            for v, node in enumerate(net.nodes)
+            (node.key, self.x[v], self.y[net.row[v]], net.widths[v], net.heights[v]) for v, node in enumerate(net.nodes)
         ]
         self.labels: dict[int, list[tuple[float, float, float]]] = {}
         self.arcs = self._curves(labels)
@@ -269,34 +259,34 @@ def _between(a: Point, b: Point, t: float) -> Point:
 
 
 # -- parts beside each other ----------------------------------------------------------------------
-def _assembled(topology: Mapping[str, Any], parts: list[_Part]) -> dict[str, Any]:
+def _assembled(topology: Topology, parts: list[_Part]) -> Geometry:
     """The geometry of all parts, put beside each other like words on a page."""
-    nodes: dict[str, list[int]] = {}
-    frames: dict[str, list[int]] = {}
-    arcs: list[tuple[int, list[Any]]] = []
+    nodes: dict[str, Box] = {}
+    frames: dict[str, Box] = {}
+    arcs: dict[int, Curve] = {}
     right = bottom = float(MARGIN)
     for part, at_x, at_y in _shelved(parts):
         x, y = round(at_x + MARGIN), round(at_y + MARGIN)
         for key, node_x, node_y, width, height in part.nodes:
-            nodes[key] = [round(node_x) + x, round(node_y) + y, width, height]
+            nodes[key] = Box(round(node_x) + x, round(node_y) + y, width, height)
         for key, left, top, *size in part.frames:
-            frames[key] = [round(left) + x, round(top) + y, *map(round, size)]
+            frames[key] = Box(round(left) + x, round(top) + y, *map(round, size))
         for number, (points, label) in part.arcs.items():
-            tail, head = topology["arcs"][number][:2]
+            arc = topology.arcs[number]
             path = path_of([(round(px) + x, round(py) + y) for px, py in points])
-            arcs.append((number, [tail, head, path, round(label[0]) + x, round(label[1]) + y]))
+            arcs[number] = Curve(arc.tail, arc.head, path, round(label[0]) + x, round(label[1]) + y)
         right, bottom = max(right, x + part.width), max(bottom, y + part.height)
-    for number, arc in enumerate(topology["arcs"]):
-        if arc[0] == arc[1] and arc[0] in nodes:
-            arcs.append((number, _loop(arc[0], nodes[arc[0]])))
-            right = max(right, float(arcs[-1][1][3]))
-    return {
-        "width": math.ceil(right) + MARGIN,
-        "height": math.ceil(bottom) + MARGIN,
-        "nodes": {node["key"]: nodes[node["key"]] for node in topology["nodes"]},
-        "arcs": [arc for _, arc in sorted(arcs, key=lambda item: item[0])],
-        "frames": {frame["key"]: frames[frame["key"]] for frame in topology["frames"] if frame["key"] in frames},
-    }
+    for number, arc in enumerate(topology.arcs):
+        if arc.tail == arc.head and arc.tail in nodes:
+            arcs[number] = loop = _loop(arc.tail, nodes[arc.tail])
+            right = max(right, float(loop.x))
+    return Geometry(
+        width=math.ceil(right) + MARGIN,
+        height=math.ceil(bottom) + MARGIN,
+        nodes={node.key: nodes[node.key] for node in topology.nodes},
+        arcs=[arcs[number] for number in sorted(arcs)],
+        frames={frame.key: frames[frame.key] for frame in topology.frames if frame.key in frames},
+    )
 
 
 def _shelved(parts: list[_Part]) -> list[tuple[_Part, float, float]]:
@@ -314,9 +304,8 @@ def _shelved(parts: list[_Part]) -> list[tuple[_Part, float, float]]:
     return placed
 
 
-def _loop(key: str, place: list[int]) -> list[Any]:
+def _loop(key: str, box: Box) -> Curve:
     """An arc from a node to itself."""
-    x, y, width, height = place
-    side, reach = x + width // 2, x + width // 2 + 26
-    points = [(side, y - 4), (reach, y - height), (reach, y + height), (side, y + 4)]
-    return [key, key, path_of(points), reach, y]
+    side, reach = box.x + box.width // 2, box.x + box.width // 2 + 26
+    points = [(side, box.y - 4), (reach, box.y - box.height), (reach, box.y + box.height), (side, box.y + 4)]
+    return Curve(key, key, path_of(points), reach, box.y)

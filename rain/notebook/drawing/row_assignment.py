@@ -15,11 +15,12 @@ therefore draw every frame as a box.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rain.notebook.drawing.text_metrics import FRAME_LABEL_CHARS_MAX, SMALL_SIZE, node_size, shortened, text_width
+from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, node_size, text_width
+from rain.notebook.protocol.graph import AnyNode, Frame, Topology
 
 DUMMIES_MAX = 5000
 """Longest arcs beyond so many dummies take no part in the layout and are drawn straight."""
@@ -40,7 +41,7 @@ class Net:
 
     Attributes
     ----------
-    nodes : list of dict
+    nodes : list of node
         Of the topology.
     kinds : list of str
         Of the nodes.
@@ -64,10 +65,10 @@ class Net:
         Neighbours one row away.
     """
 
-    def __init__(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, nodes: Sequence[AnyNode]) -> None:
         self.nodes = nodes
         sizes = [node_size(node) for node in nodes]
-        self.kinds = [node["kind"] for node in nodes]
+        self.kinds = [node.kind for node in nodes]
         self.widths = [width for width, _ in sizes]
         self.heights = [height for _, height in sizes]
         self.frame = [-1] * len(nodes)
@@ -89,11 +90,11 @@ class Net:
         return tuple(reversed(path))
 
 
-def nets(topology: Mapping[str, Any]) -> list[Net]:
+def nets(topology: Topology) -> list[Net]:
     """The connected parts of a topology, in its order; a frame connects what is in it."""
-    nodes = topology["nodes"]
-    number = {node["key"]: n for n, node in enumerate(nodes)}
-    around = {frame["key"]: frame["in"] for frame in topology["frames"]}
+    nodes = topology.nodes
+    number = {node.key: n for n, node in enumerate(nodes)}
+    around = {frame.key: frame.frame for frame in topology.frames}
     leader: dict[Any, Any] = {}
 
     def find(item: Any) -> Any:
@@ -102,15 +103,15 @@ def nets(topology: Mapping[str, Any]) -> list[Net]:
         return item
 
     arcs = [
-        (number[tail], number[head], n)
-        for n, (tail, head, *_) in enumerate(topology["arcs"])
-        if tail in number and head in number
+        (number[arc.tail], number[arc.head], n)
+        for n, arc in enumerate(topology.arcs)
+        if arc.tail in number and arc.head in number
     ]
     for tail, head, _ in arcs:
         leader[find(tail)] = find(head)
     for n, node in enumerate(nodes):
-        if node["in"] in around:
-            leader[find(n)] = find(node["in"])
+        if node.frame in around:
+            leader[find(n)] = find(node.frame)
     for frame, outer in around.items():
         if outer in around:
             leader[find(frame)] = find(outer)
@@ -120,7 +121,7 @@ def nets(topology: Mapping[str, Any]) -> list[Net]:
     found = {}
     for root, members in parts.items():
         found[root] = net = Net([nodes[n] for n in members])
-        _put_frames(net, topology["frames"])
+        _put_frames(net, topology.frames)
     place = {n: local for members in parts.values() for local, n in enumerate(members)}
     for tail, head, n in arcs:
         if tail != head:
@@ -128,20 +129,21 @@ def nets(topology: Mapping[str, Any]) -> list[Net]:
     return list(found.values())
 
 
-def _put_frames(net: Net, frames: Sequence[Mapping[str, Any]]) -> None:
+def _put_frames(net: Net, frames: Sequence[Frame]) -> None:
     """Number the frames that have nodes, directly or in frames inside."""
-    by_key = {frame["key"]: frame for frame in frames}
+    by_key: dict[str | None, Frame] = {frame.key: frame for frame in frames}
     used: set[str] = set()
     for node in net.nodes:
-        key = node["in"]
-        while key in by_key and key not in used:
-            used.add(key)
-            key = by_key[key]["in"]
-    number = {key: n for n, key in enumerate(key for key in by_key if key in used)}
-    for key in number:
-        label = shortened(by_key[key]["label"], FRAME_LABEL_CHARS_MAX)
-        net.frames.append((key, number.get(by_key[key]["in"], -1), text_width(label, SMALL_SIZE + 1) * 1.1 + 20))
-    net.frame = [number.get(node["in"], -1) for node in net.nodes]
+        frame = by_key.get(node.frame)
+        while frame is not None and frame.key not in used:
+            used.add(frame.key)
+            frame = by_key.get(frame.frame)
+    shown = [frame for frame in frames if frame.key in used]
+    number: dict[str | None, int] = {frame.key: n for n, frame in enumerate(shown)}
+    for frame in shown:
+        width = text_width(frame.written, SMALL_SIZE + 1) * ROOM + 20
+        net.frames.append((frame.key, number.get(frame.frame, -1), width))
+    net.frame = [number.get(node.frame, -1) for node in net.nodes]
 
 
 def put_in_rows(net: Net) -> None:

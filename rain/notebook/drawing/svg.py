@@ -9,22 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any
 
-from rain.common.formatting import size_text
+from rain.common.formatting import duration_text
 from rain.common.state_styles import LOOKS, NEW, Look
 from rain.notebook.drawing.text_metrics import (
     FONT,
     FONT_SIZE,
-    FRAME_LABEL_CHARS_MAX,
     ROOM,
     SMALL_SIZE,
-    arc_label,
     markup,
-    node_label,
     shortened,
     text_width,
 )
+from rain.notebook.protocol.graph import AnyNode, SessionInfo, Status, Summary, Topology
+from rain.notebook.protocol.layout import Box, Curve, Geometry
 
 PICTURE_BYTES_MAX = 180_000
 """Larger pictures leave out labels of arcs, then what is shown on hovering, then arcs."""
@@ -62,22 +60,23 @@ _OMISSIONS: tuple[tuple[frozenset[str], str], ...] = (
 )
 _ORDER = ("finished", "failed", "cancelled", "running", "ready", "waiting", "unfinished", NEW, "removed")
 """States as they are told, and drawn, one after the other."""
+_UNKNOWN = Status(NEW)
 _NUMBER = re.compile(r"-?\d+")
 
 
 def picture(
-    topology: Mapping[str, Any],
-    status: Mapping[str, Mapping[str, Any]],
-    summary: Mapping[str, Any],
-    session: Mapping[str, Any],
-    geometry: Mapping[str, Any],
+    topology: Topology, status: Mapping[str, Status], summary: Summary, session: SessionInfo, geometry: Geometry
 ) -> str:
     """The graph of a session as SVG.
 
     Parameters
     ----------
-    topology, status, summary, session, geometry : dict
-        As in ``docs/notebook.md``. What has no place in `geometry` is not drawn.
+    topology : Topology
+    status : dict of str to Status
+    summary : Summary
+    session : SessionInfo
+    geometry : Geometry
+        What has no place in it is not drawn.
 
     Returns
     -------
@@ -92,30 +91,30 @@ def picture(
     return svg
 
 
-def text_line(session: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+def text_line(session: SessionInfo, summary: Summary) -> str:
     """A session on one line, for what shows text only: the same for the same run.
 
     Examples
     --------
-    >>> text_line({"name": "words", "word": "closed"}, {"tasks": {"finished": 7, "failed": 1, "new": 0}, "objects": 9})
+    >>> summary = Summary({"finished": 7, "failed": 1}, 9, elapsed=1.5, remaining=None, ticking=False)
+    >>> text_line(SessionInfo(3, "words", "closed"), summary)
     "<Session 'words' closed, 8 tasks: 7 finished, 1 failed; 9 objects>"
     """
-    counts = {state: summary["tasks"].get(state, 0) for state in _ORDER}
+    counts = {state: summary.tasks.get(state, 0) for state in _ORDER}
     total = sum(counts.values())
     states = ", ".join(f"{count} {LOOKS[state].word}" for state, count in counts.items() if count)
     tasks = f"{_many(total, 'task')}: {states}" if total else "no tasks"
-    name = shortened(str(session["name"]), TITLE_CHARS_MAX)
-    return f"<Session {name!r} {session['word']}, {tasks}; {_many(summary['objects'], 'object')}>"
+    name = shortened(session.name, TITLE_CHARS_MAX)
+    return f"<Session {name!r} {session.word}, {tasks}; {_many(summary.objects, 'object')}>"
 
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def scale_of(geometry: Mapping[str, Any]) -> float:
+def scale_of(geometry: Geometry) -> float:
     """How much smaller a graph of this size is drawn."""
-    wide, high = int(geometry["width"]), int(geometry["height"])
-    return min(1.0, (WIDTH_MAX - 2 * MARGIN) / max(wide, 1), HEIGHT_MAX / max(high, 1))
+    return min(1.0, (WIDTH_MAX - 2 * MARGIN) / max(geometry.width, 1), HEIGHT_MAX / max(geometry.height, 1))
 
 
 class _Drawing:
@@ -123,20 +122,20 @@ class _Drawing:
 
     def __init__(
         self,
-        topology: Mapping[str, Any],
-        status: Mapping[str, Mapping[str, Any]],
-        summary: Mapping[str, Any],
-        session: Mapping[str, Any],
-        geometry: Mapping[str, Any],
+        topology: Topology,
+        status: Mapping[str, Status],
+        summary: Summary,
+        session: SessionInfo,
+        geometry: Geometry,
     ) -> None:
         self.topology, self.status, self.summary, self.session = topology, status, summary, session
         self.geometry = geometry
-        places = geometry["nodes"]
-        self.nodes = [(node, places[node["key"]]) for node in topology["nodes"] if node["key"] in places]
+        boxes = geometry.nodes
+        self.nodes = [(node, boxes[node.key]) for node in topology.nodes if node.key in boxes]
 
     def svg(self, left_out: frozenset[str], note: str) -> str:
         """The picture, without some of its parts."""
-        wide, high = self.geometry["width"], self.geometry["height"]
+        wide, high = self.geometry.width, self.geometry.height
         drawn = bool(self.nodes) and "nodes" not in left_out
         scale = scale_of(self.geometry)
         width = round(max(WIDTH_MIN, wide * scale + 2 * MARGIN)) if drawn else WIDTH_MIN
@@ -160,29 +159,29 @@ class _Drawing:
 
     # -- above and below the graph ----------------------------------------------------------------
     def _title(self) -> str:
-        return f"Session {shortened(str(self.session['name']), TITLE_CHARS_MAX)}: {self.session['word']}"
+        return f"Session {shortened(self.session.name, TITLE_CHARS_MAX)}: {self.session.word}"
 
     def _head(self, width: int, note: str) -> Iterator[str]:
         """Name, state, time; how many tasks are in which state; a bar of the same."""
         room = (width - 2 * MARGIN - HEAD_ROOM) / BOLD
-        name = _fitting(shortened(str(self.session["name"]), TITLE_CHARS_MAX), 14, room)
+        name = _fitting(shortened(self.session.name, TITLE_CHARS_MAX), 14, room)
         # One text, because nobody knows how wide the name is in the reader's font.
         yield (
             f'<text x="{MARGIN}" y="24" font-size="14"><tspan font-weight="bold">{markup(name)}</tspan>'
-            f'<tspan font-size="11" fill="{QUIET}"> &#160; {markup(str(self.session["word"]))}</tspan></text>'
+            f'<tspan font-size="11" fill="{QUIET}"> &#160; {markup(self.session.word)}</tspan></text>'
         )
-        if self.summary.get("elapsed") is not None:
+        if self.summary.elapsed is not None:
             yield (
                 f'<text x="{width - MARGIN}" y="24" fill="{QUIET}" text-anchor="end">'
-                f"{_seconds(self.summary['elapsed'])}</text>"
+                f"{markup(duration_text(self.summary.elapsed))}</text>"
             )
         yield from self._counts(width, note)
 
     def _counts(self, width: int, note: str) -> Iterator[str]:
-        counts = [(state, self.summary["tasks"].get(state, 0)) for state in _ORDER]
+        counts = [(state, self.summary.tasks.get(state, 0)) for state in _ORDER]
         counts = [(state, count) for state, count in counts if count]
         total = sum(count for _, count in counts)
-        parts = [f"{_many(total, 'task')}, {_many(self.summary['objects'], 'object')}"]
+        parts = [f"{_many(total, 'task')}, {_many(self.summary.objects, 'object')}"]
         parts += [note] if note else []
         yield f'<text x="{MARGIN}" y="42" fill="{QUIET}">{markup(" · ".join(parts))}</text>'
         words = [f"{_mark(LOOKS[state])} {count} {LOOKS[state].word}" for state, count in counts]
@@ -212,12 +211,12 @@ class _Drawing:
 
     def _shapes(self) -> Iterator[tuple[str, str]]:
         line = f'fill="{GROUND}" stroke="{QUIET}"'
-        kinds = {node["kind"] for node, _ in self.nodes}
+        kinds = {node.kind for node, _ in self.nodes}
         if "task" in kinds:
             yield f'<ellipse cx="11" rx="11" ry="6" {line}/>', "task"
         if "object" in kinds:
             yield f'<rect y="-6" width="22" height="12" {line}/>', "object"
-        if any(self.status.get(node["key"], {}).get("k") for node, _ in self.nodes):
+        if any(self._status(node).kept for node, _ in self.nodes):
             yield (
                 f'<rect y="-7" width="22" height="14" {line}/><rect x="2.5" y="-4.5" width="17" height="9" {line}/>',
                 "kept",
@@ -228,8 +227,8 @@ class _Drawing:
     def _states(self) -> Iterator[tuple[str, str]]:
         seen = set()
         for node, _ in self.nodes:
-            status = self.status.get(node["key"], {})
-            seen |= {state for state, _ in _shown_counts(status)} if node["kind"] == "group" else {_state(status)}
+            status = self._status(node)
+            seen |= {state for state, _ in _shown_counts(status)} if node.kind == "group" else {_state(status)}
         alike: dict[tuple[str, str, str], list[str]] = {}
         for state in _ORDER:
             if state in seen:
@@ -247,13 +246,13 @@ class _Drawing:
         yield from self._frames()
         if "arcs" not in left_out:
             yield from self._arcs("labels" not in left_out)
-        shapes = sorted(self.nodes, key=lambda item: _ORDER.index(_state(self.status.get(item[0]["key"], {}))))
-        for state, items in groupby(shapes, lambda item: _state(self.status.get(item[0]["key"], {}))):
+        shapes = sorted(self.nodes, key=lambda item: _ORDER.index(_state(self._status(item[0]))))
+        for state, items in groupby(shapes, lambda item: _state(self._status(item[0]))):
             look = LOOKS[state]
             bold = ' stroke-width="2"' if state == "failed" else ""
             yield f'<g fill="{look.fill}" stroke="{look.line}"{bold}>'
-            for node, place in items:
-                yield self._shape(node, place, "tips" not in left_out)
+            for node, box in items:
+                yield self._shape(node, box, "tips" not in left_out)
             yield "</g>"
         if "texts" not in left_out:
             yield '<g text-anchor="middle" pointer-events="none">'
@@ -262,27 +261,27 @@ class _Drawing:
         yield from self._group_counts("texts" not in left_out)
 
     def _frames(self) -> Iterator[str]:
-        places = self.geometry["frames"]
-        frames = [(frame, places[frame["key"]]) for frame in self.topology["frames"] if frame["key"] in places]
+        boxes = self.geometry.frames
+        frames = [(frame, boxes[frame.key]) for frame in self.topology.frames if frame.key in boxes]
         if not frames:
             return
-        frames.sort(key=lambda item: -item[1][2] * item[1][3])  # outer ones first
+        frames.sort(key=lambda item: -item[1].width * item[1].height)  # outer ones first
         yield f'<g fill="{FRAME_FILL}" stroke="{FRAME_LINE}">'
-        for _, (x, y, width, height) in frames:
-            yield f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6"/>'
+        for _, box in frames:
+            yield f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="6"/>'
         yield f'</g><g font-size="{SMALL_SIZE + 1}" font-weight="bold" fill="{QUIET}">'
-        for frame, (x, y, width, _) in frames:
-            label = _fitting(shortened(frame["label"], FRAME_LABEL_CHARS_MAX), SMALL_SIZE + 1, width - 12)
-            yield f'<text x="{x + 8}" y="{y + 13}">{markup(label)}</text>'
+        for frame, box in frames:
+            label = _fitting(frame.written, SMALL_SIZE + 1, box.width - 12)
+            yield f'<text x="{box.x + 8}" y="{box.y + 13}">{markup(label)}</text>'
         yield "</g>"
 
     def _arcs(self, labels: bool) -> Iterator[str]:
-        drawn = [arc for arc in self.geometry["arcs"] if self._has(arc[0]) and self._has(arc[1])]
+        drawn = [curve for curve in self.geometry.arcs if self._has(curve.tail) and self._has(curve.head)]
         if not drawn:
             return
         lines, heads = [], []
-        for arc in drawn:
-            points = [int(number) for number in _NUMBER.findall(arc[2])]
+        for curve in drawn:
+            points = [int(number) for number in _NUMBER.findall(curve.path)]
             lines.append(_short_path(points))
             heads.append(_arrow(*points[-4:]))
         yield f'<path d="{"".join(lines)}" fill="none" stroke="{ARC}"/><path d="{"".join(heads)}" fill="{ARC}"/>'
@@ -294,71 +293,66 @@ class _Drawing:
             yield from self._arc_labels(drawn)
             yield "</g>"
 
+    def _status(self, node: AnyNode) -> Status:
+        return self.status.get(node.key, _UNKNOWN)
+
     def _has(self, key: str) -> bool:
-        return key in self.geometry["nodes"]
+        return key in self.geometry.nodes
 
-    def _arc_labels(self, drawn: Iterable[list[Any]]) -> Iterator[str]:
+    def _arc_labels(self, drawn: Iterable[Curve]) -> Iterator[str]:
         """Labels of the arcs; between the same nodes in the order of the topology."""
-        waiting: dict[tuple[str, str], list[tuple[str, int]]] = {}
-        for tail, head, label, count in reversed(self.topology["arcs"]):
-            waiting.setdefault((tail, head), []).append((label, count))
-        for tail, head, _, x, y in drawn:
-            labels = waiting.get((tail, head))
-            if not labels:
-                continue
-            label, count = labels.pop()
-            if text := arc_label(label, count):
-                yield f'<text x="{x}" y="{y}">{markup(text)}</text>'
+        waiting: dict[tuple[str, str], list[str]] = {}
+        for arc in reversed(self.topology.arcs):
+            waiting.setdefault((arc.tail, arc.head), []).append(arc.text)
+        for curve in drawn:
+            texts = waiting.get((curve.tail, curve.head))
+            if texts and (text := texts.pop()):
+                yield f'<text x="{curve.x}" y="{curve.y}">{markup(text)}</text>'
 
-    def _shape(self, node: Mapping[str, Any], place: list[int], tips: bool) -> str:
-        x, y, width, height = place
-        status = self.status.get(node["key"], {})
+    def _shape(self, node: AnyNode, box: Box, tips: bool) -> str:
+        x, y, width, height = box.x, box.y, box.width, box.height
+        status = self._status(node)
         tip = f"<title>{markup(self._tip(node, status))}</title>" if tips else ""
-        if node["kind"] == "task":
+        if node.kind == "task":
             shape, more = f'ellipse cx="{x}" cy="{y}" rx="{width // 2}" ry="{height // 2}"', ""
         else:
             left, top = x - width // 2, y - height // 2
             rx, more = "", ""
-            if node["kind"] == "group":
+            if node.kind == "group":
                 rx = ' rx="5"'
                 more = f'<rect x="{left + STACK}" y="{top}" width="{width - STACK}" height="{height - STACK}"{rx}/>'
                 top, width, height = top + STACK, width - STACK, height - STACK
-            elif status.get("k"):
+            elif status.kept:
                 more = _outline(left - 3, top - 3, width + 6, height + 6)
             shape = f'rect x="{left}" y="{top}" width="{width}" height="{height}"{rx}'
         return more + (f"<{shape}>{tip}</{shape.partition(' ')[0]}>" if tip else f"<{shape}/>")
 
-    def _tip(self, node: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    def _tip(self, node: AnyNode, status: Status) -> str:
         """What is shown on hovering: in full what the label only has room to shorten."""
-        words = [shortened(node["label"], ERROR_CHARS_MAX)]
-        if node["kind"] == "group":
+        words = [shortened(node.label, ERROR_CHARS_MAX)]
+        if node.kind == "group":
             words += [f"{count} {LOOKS[state].word}" for state, count in _shown_counts(status)]
         else:
             words.append(LOOKS[_state(status)].word)
-        if status.get("d") is not None:
-            words.append(_seconds(status["d"]))
-        if status.get("z") is not None:
-            words.append(size_text(status["z"]))
-        if status.get("e"):
-            words.append(shortened(str(status["e"]), ERROR_CHARS_MAX))
+        words += [status.took or "", status.size or "", shortened(status.error or "", ERROR_CHARS_MAX)]
         return ", ".join(word for word in words if word)
 
     def _texts(self) -> Iterator[str]:
-        for node, (x, y, width, _) in self.nodes:
-            label = _fitting(node_label(node), FONT_SIZE, width - 24)
-            if node["kind"] == "group":
-                yield f'<text x="{x - STACK // 2}" y="{y - 6}" font-weight="bold">{markup(label)}</text>'
+        for node, box in self.nodes:
+            label = _fitting(node.written, FONT_SIZE, box.width - 24)
+            if node.kind == "group":
+                yield f'<text x="{box.x - STACK // 2}" y="{box.y - 6}" font-weight="bold">{markup(label)}</text>'
                 continue
-            look = LOOKS[_state(self.status.get(node["key"], {}))]
+            look = LOOKS[_state(self._status(node))]
             mark = f'<tspan fill="{look.line}">{_mark(look)}</tspan>'
-            yield f'<text x="{x}" y="{y + 4}">{mark} {markup(label)}</text>'
+            yield f'<text x="{box.x}" y="{box.y + 4}">{mark} {markup(label)}</text>'
 
     def _group_counts(self, texts: bool) -> Iterator[str]:
-        for node, (x, y, width, height) in self.nodes:
-            if node["kind"] != "group":
+        for node, box in self.nodes:
+            if node.kind != "group":
                 continue
-            x, y, width, height = x - STACK // 2, y + STACK // 2, width - STACK, height - STACK
-            shown = _shown_counts(self.status.get(node["key"], {}))
+            x, y, width, height = box.x - STACK // 2, box.y + STACK // 2, box.width - STACK, box.height - STACK
+            shown = _shown_counts(self._status(node))
             yield from _bar(shown, x - width // 2 + 10, y + height // 2 - 11, width - 20)
             if texts:
                 words = [
@@ -369,14 +363,13 @@ class _Drawing:
 
 
 # -- pieces ---------------------------------------------------------------------------------------
-def _state(status: Mapping[str, Any]) -> str:
-    state = status.get("s", NEW)
-    return state if state in LOOKS else NEW
+def _state(status: Status) -> str:
+    return status.state if status.state in LOOKS else NEW
 
 
-def _shown_counts(status: Mapping[str, Any]) -> list[tuple[str, int]]:
+def _shown_counts(status: Status) -> list[tuple[str, int]]:
     """How many of a group are in which state."""
-    counts = status.get("c", {})
+    counts = status.counts or {}
     return [(state, counts[state]) for state in _ORDER if counts.get(state)]
 
 
@@ -432,11 +425,3 @@ def _arrow(from_x: int, from_y: int, x: int, y: int) -> str:
     if not dx and dy > 0:
         return f"M{x},{y}l-3-6h6z"
     return f"M{x},{y}l{back_x + side_x:.1f},{back_y + side_y:.1f} {-2 * side_x:.1f},{-2 * side_y:.1f}z"
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

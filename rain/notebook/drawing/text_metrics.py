@@ -6,9 +6,9 @@ Every layout takes the sizes of nodes from here, so that a graph looks the same 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 from unicodedata import east_asian_width
+
+from rain.notebook.protocol.graph import Node
 
 FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
 FONT_SIZE = 11
@@ -107,22 +107,29 @@ def text_width(text: str, size: float = FONT_SIZE) -> float:
     return total * size / 1000
 
 
-def node_label(node: Mapping[str, Any]) -> str:
-    """What is written in a node of a topology."""
-    return shortened(node["label"], NODE_LABEL_CHARS_MAX)
+def node_text(label: str) -> str | None:
+    """What is written in a node, if that is not its label."""
+    text = shortened(label, NODE_LABEL_CHARS_MAX)
+    return None if text == label else text
 
 
-def arc_label(label: str, count: int) -> str:
-    """What is written on an arc of a topology that stands for `count` arcs."""
-    return shortened(label, ARC_LABEL_CHARS_MAX) if label else f"\u00d7{count}" if count > 1 else ""
+def frame_text(label: str) -> str | None:
+    """What is written at a frame, if that is not its label."""
+    text = shortened(label, FRAME_LABEL_CHARS_MAX)
+    return None if text == label else text
 
 
-def node_size(node: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height of a node of a topology, in points: its label, a mark before it, and some room."""
-    wide = text_width(node_label(node)) * ROOM
-    if node["kind"] == "group":
+def arc_text(label: str, count: int) -> str:
+    """What is written on an arc that stands for `count` arcs of the whole graph."""
+    return shortened(label, ARC_LABEL_CHARS_MAX) if label else f"\u00d7{count:,}" if count > 1 else ""
+
+
+def node_size(node: Node) -> tuple[int, int]:
+    """Width and height of a node, in points: its text, a mark before it, and some room."""
+    wide = text_width(node.written) * ROOM
+    if node.kind == "group":
         return _even(max(wide * ROOM + 24, GROUP_WIDTH_MIN)), GROUP_HEIGHT  # bold
-    return (_even(max(wide + 42, 64)) if node["kind"] == "task" else _even(max(wide + 34, 52))), NODE_HEIGHT
+    return (_even(max(wide + 42, 64)) if node.kind == "task" else _even(max(wide + 34, 52))), NODE_HEIGHT
 
 
 def _even(width: float) -> int:

@@ -7,18 +7,29 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.formatting import duration_text
 from rain.notebook.graph_model.records import title
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.graph_model.view import View, first_line
+from rain.notebook.protocol.lookups import (
+    Bar,
+    CriticalPath,
+    Found,
+    Hit,
+    TaskRow,
+    TaskTable,
+    Timeline,
+    TimelineLane,
+)
+from rain.notebook.protocol.requests import ColumnId
 
-PATTERN_CHARS_MAX = 500
 ROWS_MAX = 1000
 PIXELS_MAX = 10_000
 HITS_MAX = 20
 _NEVER = float("inf")
 
 
-def pattern_of(text: Any) -> re.Pattern[str] | None:
+def pattern_of(text: str) -> re.Pattern[str] | None:
     """A regular expression in which case does not matter; None for an empty one.
 
     Raises
@@ -28,8 +39,6 @@ def pattern_of(text: Any) -> re.Pattern[str] | None:
     """
     if not text:
         return None
-    if not isinstance(text, str) or len(text) > PATTERN_CHARS_MAX:
-        raise RainException(f"a pattern is a text of at most PATTERN_CHARS_MAX ({PATTERN_CHARS_MAX}) characters")
     try:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
@@ -52,7 +61,7 @@ _SORTS: dict[str, Callable[[TaskLeaf], Any]] = {
     "type": lambda leaf: leaf.record.spec.task_type,
     "state": lambda leaf: leaf.state,
     "start": _start,
-    "duration": lambda leaf: (leaf.record.info.duration if leaf.record.info is not None else None) or 0.0,
+    "took": lambda leaf: (leaf.record.info.duration if leaf.record.info is not None else None) or 0.0,
     "governor": lambda leaf: (leaf.record.info.governor if leaf.record.info is not None else None) or "",
     "attempts": lambda leaf: leaf.record.info.attempts if leaf.record.info is not None else 0,
     "cpus": lambda leaf: leaf.record.spec.resources.get("cpus", 0),
@@ -64,21 +73,12 @@ def table(
     view: View,
     offset: int = 0,
     count: int = 100,
-    sort: str = "id",
+    sort: ColumnId = "id",
     descending: bool = False,
     pattern: re.Pattern[str] | None = None,
     states: Iterable[str] | None = None,
-) -> dict[str, Any]:
-    """A page of the table of tasks.
-
-    Raises
-    ------
-    RainException
-        If there is no such column.
-    """
-    key = _SORTS.get(sort)
-    if key is None:
-        raise RainException(f"the table has no column {sort!r}; it has {', '.join(_SORTS)}")
+) -> TaskTable:
+    """A page of the table of tasks."""
     leaves: list[TaskLeaf] = list(view.tree.tasks.values())
     total = len(leaves)
     if states is not None:
@@ -87,27 +87,27 @@ def table(
     if pattern is not None:
         leaves = [leaf for leaf in leaves if matches(leaf, pattern)]
     if sort != "id" or descending:
-        leaves.sort(key=key, reverse=descending)
+        leaves.sort(key=_SORTS[sort], reverse=descending)
     page = leaves[offset : offset + min(count, ROWS_MAX)]
-    return {"total": total, "matched": len(leaves), "rows": [_row(leaf) for leaf in page]}
+    return TaskTable(total, len(leaves), [_row(leaf) for leaf in page])
 
 
-def _row(leaf: TaskLeaf) -> dict[str, Any]:
+def _row(leaf: TaskLeaf) -> TaskRow:
     record = leaf.record
     info, spec, start = record.info, record.spec, _start(leaf)
-    return {
-        "key": leaf.key,
-        "id": str(spec.id),
-        "name": spec.name or "",
-        "type": spec.task_type,
-        "state": leaf.state,
-        "start": None if start == _NEVER else start,
-        "duration": info.duration if info is not None else None,
-        "governor": info.governor if info is not None else None,
-        "attempts": info.attempts if info is not None else 0,
-        "cpus": spec.resources.get("cpus", 0),
-        "error": first_line(record.error.message) if record.error is not None else "",
-    }
+    return TaskRow(
+        key=leaf.key,
+        id=str(spec.id),
+        name=spec.name or "",
+        type=spec.task_type,
+        state=leaf.state,
+        start=None if start == _NEVER else start,
+        took=duration_text(info.duration) if info is not None and info.duration is not None else "",
+        governor=(info.governor if info is not None else None) or "",
+        attempts=info.attempts if info is not None else 0,
+        cpus=spec.resources.get("cpus", 0),
+        error=first_line(record.error.message) if record.error is not None else "",
+    )
 
 
 def matches(leaf: TaskLeaf, pattern: re.Pattern[str]) -> bool:
@@ -124,10 +124,10 @@ def matches(leaf: TaskLeaf, pattern: re.Pattern[str]) -> bool:
 # -- search ----------------------------------------------------------------------------------------
 
 
-def search(view: View, pattern: re.Pattern[str] | None) -> dict[str, Any]:
+def search(view: View, pattern: re.Pattern[str] | None) -> Found:
     """Which visible nodes are, or hold, tasks and objects that contain the pattern."""
     keys: dict[str, None] = {}
-    first: list[dict[str, str]] = []
+    first: list[Hit] = []
     tasks = objects = 0
     if pattern is not None:
         for leaf in list(view.tree.tasks.values()):
@@ -135,7 +135,7 @@ def search(view: View, pattern: re.Pattern[str] | None) -> dict[str, Any]:
                 tasks += 1
                 keys[view.shown(leaf)] = None
                 if len(first) < HITS_MAX:
-                    first.append({"key": leaf.key, "title": title(leaf.record)})
+                    first.append(Hit(leaf.key, title(leaf.record)))
         for number, record in list(view.objects.items()):
             if record.spec.label and pattern.search(record.spec.label):
                 objects += 1
@@ -143,14 +143,14 @@ def search(view: View, pattern: re.Pattern[str] | None) -> dict[str, Any]:
                 if shown is not None:
                     keys[shown] = None
                 if len(first) < HITS_MAX:
-                    first.append({"key": f"o{number}", "title": record.spec.label})
-    return {"keys": list(keys), "tasks": tasks, "objects": objects, "first": first}
+                    first.append(Hit(f"o{number}", record.spec.label))
+    return Found(list(keys), tasks, objects, first)
 
 
 # -- timeline --------------------------------------------------------------------------------------
 
 
-def timeline(view: View, begin: float | None, end: float | None, pixels: int, now: float) -> dict[str, Any]:
+def timeline(view: View, begin: float | None, end: float | None, pixels: int, now: float) -> Timeline:
     """What ran when, between two times (seconds since the epoch; None: all), for a picture so many pixels wide."""
     lanes = view.lanes
     running: dict[str, list[TaskLeaf]] = {}
@@ -165,20 +165,19 @@ def timeline(view: View, begin: float | None, end: float | None, pixels: int, no
     shortest = (end - begin) / max(1, min(pixels, PIXELS_MAX))
     told = []
     for governor in sorted(lanes.of.keys() | running.keys()):
-        slots: dict[int, list[Any]] = {}
+        slots: dict[int, list[Bar]] = {}
         for slot, lane in enumerate(lanes.of.get(governor, ())):
             slots[slot] = [
-                [start, seconds, state, f"t{number}", _name(view, number), count]
+                Bar(start, seconds, state, f"t{number}", _name(view, number), count)
                 for start, seconds, state, number, count in lane.seen(begin, end, shortest)
             ]
         group = sorted(running.get(governor, ()), key=_start)
         for leaf, slot in zip(group, lanes.free_slots(governor, map(_start, group)), strict=True):
             start = _start(leaf)
-            slots.setdefault(slot, []).append(
-                [start, max(0.0, now - start), "running", leaf.key, title(leaf.record), 1]
-            )
-        told += [{"governor": governor, "slot": slot, "bars": bars} for slot, bars in sorted(slots.items())]
-    return {"begin": begin, "end": end, "now": now, "lanes": told}
+            bar = Bar(start, max(0.0, now - start), "running", leaf.key, title(leaf.record), 1)
+            slots.setdefault(slot, []).append(bar)
+        told += [TimelineLane(governor, slot, bars) for slot, bars in sorted(slots.items())]
+    return Timeline(begin, end, now, told)
 
 
 def _name(view: View, number: int) -> str:
@@ -189,7 +188,7 @@ def _name(view: View, number: int) -> str:
 # -- critical path ---------------------------------------------------------------------------------
 
 
-def critical(view: View, now: float) -> dict[str, Any]:
+def critical(view: View, now: float) -> CriticalPath:
     """The chain of tasks, each needing the one before, that took longest so far.
 
     Inputs have smaller numbers than the tasks that use them, so one pass in the order of numbers is enough.
@@ -219,7 +218,7 @@ def critical(view: View, now: float) -> dict[str, Any]:
                     keys[view.shown_object(item.id[1]) or ""] = None
         keys[view.shown(view.tree.tasks[after])] = None
     keys.pop("", None)
-    return {"keys": list(keys), "seconds": total}
+    return CriticalPath(list(keys), duration_text(total) if total else "")
 
 
 def _seconds(leaf: TaskLeaf, now: float) -> float:

@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
+from rain.common.formatting import duration_text, size_text
 from rain.common.state_styles import LOOKS, NEW
+from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
 from rain.notebook.graph_model.lanes import Lanes
 from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike, title
 from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
+from rain.notebook.protocol.graph import (
+    AnyNode,
+    Arc,
+    Delta,
+    Frame,
+    GroupNode,
+    ObjectNode,
+    SessionInfo,
+    Snapshot,
+    Status,
+    Summary,
+    TaskNode,
+    Topology,
+)
 
 NODES_MAX = 500
 """Sessions with more tasks and objects are shown as groups."""
@@ -20,7 +37,27 @@ ERROR_CHARS_MAX = 300
 _SETTLED = frozenset(("finished", "failed", "cancelled"))
 _ESTIMATE_TASKS_MIN = 3
 
-_LOOKS = {name: msgspec.structs.asdict(look) for name, look in LOOKS.items()}
+
+class _Arcs:
+    """The arcs of the whole graph that lead from what is in one visible node to what is in another one.
+
+    Attributes
+    ----------
+    label : str
+        Empty if there are several.
+    count : int
+    """
+
+    __slots__ = ("count", "label")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.count = 1
+
+    def add(self) -> None:
+        """There is one more."""
+        self.count += 1
+        self.label = ""
 
 
 class View:
@@ -42,7 +79,7 @@ class View:
         """All objects that are seen, by number."""
         self.running: dict[int, TaskLeaf] = {}
         self.version = 0
-        self._session: dict[str, Any] = {"id": session_id, "name": name, "word": "open", "note": ""}
+        self._session = SessionInfo(session_id, name, "open")
         self._nodes_max = nodes_max
         self._opened: set[str] = set()
         self._closed: set[str] = set()
@@ -52,9 +89,9 @@ class View:
         # what is visible
         self._cut = 0  # raised whenever what is visible of something already there becomes another thing
         self._cut_for: tuple[Any, ...] = ()
-        self._nodes: dict[str, dict[str, Any]] = {}
-        self._frames: list[dict[str, Any]] = []
-        self._arcs: dict[tuple[str, str], list[Any]] = {}
+        self._nodes: dict[str, AnyNode] = {}
+        self._frames: list[Frame] = []
+        self._arcs: dict[tuple[str, str], _Arcs] = {}
         self._number = self._told = 0
         self.outdated = False
         """Whether groups and arcs stand for more than was told. That is told in a delta without growth, so that the
@@ -87,13 +124,13 @@ class View:
 
     def end(self, word: str, note: str) -> None:
         """The session is over: `word` (``"closed"``, …) and why."""
-        self._session = {**self._session, "word": word, "note": note}
+        self._session = replace(self._session, word=word, note=note)
         self._session_changed = self._anything = True
 
     def note(self, text: str) -> None:
         """What stands in the way of an open session; empty if nothing does."""
-        if text != self._session["note"] and self._session["word"] == "open":
-            self._session = {**self._session, "note": text}
+        if text != self._session.note and self._session.word == "open":
+            self._session = replace(self._session, note=text)
             self._session_changed = self._anything = True
 
     def _fold_object(self, record: ObjectLike) -> None:
@@ -280,18 +317,15 @@ class View:
             if isinstance(inside, Leaf):
                 self._draw_leaf(inside, frame)
             elif not self._is_open(inside):
-                self._nodes[inside.key] = {
-                    "key": inside.key,
-                    "kind": "group",
-                    "label": label_of(inside),
-                    "tasks": 0 if is_data(inside) else inside.total,
-                    "objects": inside.objects,
-                    "in": frame,
-                }
+                label, tasks = label_of(inside), 0 if is_data(inside) else inside.total
+                self._nodes[inside.key] = GroupNode(
+                    inside.key, label, node_text(label), frame, tasks=tasks, objects=inside.objects
+                )
             elif self._is_transparent(inside):
                 self._draw(inside, frame)
             else:
-                self._frames.append({"key": inside.key, "label": label_of(inside), "in": frame})
+                label = label_of(inside)
+                self._frames.append(Frame(inside.key, label, frame_text(label), frame))
                 self._draw(inside, inside.key)
 
     def _draw_leaf(self, leaf: Leaf, frame: str | None) -> None:
@@ -300,30 +334,18 @@ class View:
             return
         record = leaf.record
         name = title(record)
-        self._nodes[leaf.key] = {
-            "key": leaf.key,
-            "kind": "task",
-            "label": name.rpartition("/")[2] or name if frame is not None else name,
-            "type": record.spec.task_type,
-            "in": frame,
-        }
+        label = name.rpartition("/")[2] or name if frame is not None else name
+        self._nodes[leaf.key] = TaskNode(leaf.key, label, node_text(label), frame, type=record.spec.task_type)
         for output in record.outputs[:OUTPUTS_MAX]:
             self._draw_object(output, frame)
         more = len(record.outputs) - OUTPUTS_MAX
         if more > 0:
             key = f"{leaf.key}.more"
-            label = f"{more} more objects"
-            self._nodes[key] = {"key": key, "kind": "group", "label": label, "tasks": 0, "objects": more, "in": frame}
+            self._nodes[key] = GroupNode(key, f"{more} more objects", None, frame, tasks=0, objects=more)
 
     def _draw_object(self, record: ObjectLike, frame: str | None) -> None:
-        key = f"o{record.spec.id[1]}"
-        self._nodes[key] = {
-            "key": key,
-            "kind": "object",
-            "label": record.spec.label or "",
-            "directory": record.spec.data_type == "dir",
-            "in": frame,
-        }
+        key, label = f"o{record.spec.id[1]}", record.spec.label or ""
+        self._nodes[key] = ObjectNode(key, label, node_text(label), frame, directory=record.spec.data_type == "dir")
 
     def _draw_arcs(self, leaf: TaskLeaf) -> int:
         """Add the arcs of a task; how many are new."""
@@ -337,46 +359,40 @@ class View:
                 continue
             arc = arcs.get((tail, head))
             if arc is not None:
-                arc[3] += 1
-                arc[2] = ""
+                arc.add()
             else:
-                arcs[tail, head] = [tail, head, _arc(index, item.label) if alone and tail[0] == "o" else "", 1]
+                arcs[tail, head] = _Arcs(_arc_label(index, item.label) if alone and tail[0] == "o" else "")
         if alone:
             for index, output in enumerate(record.outputs):
                 key = self._output_key(record, output.spec.id[1])
                 arc = arcs.get((head, key))
                 if arc is not None:
-                    arc[3] += 1
-                    arc[2] = ""
+                    arc.add()
                 else:
-                    arcs[head, key] = [head, key, _arc(index, output.spec.label), 1]
+                    arcs[head, key] = _Arcs(_arc_label(index, output.spec.label))
         return len(arcs) - before
 
     # -- what is told ---------------------------------------------------------------------------
 
-    def topology(self) -> dict[str, Any]:
-        """Nodes, arcs and frames as they were last told; a field ``dot`` is added by whoever sends it."""
-        return {
-            "number": self._number,
-            "nodes": list(self._nodes.values()),
-            "arcs": [list(arc) for arc in self._arcs.values()],
-            "frames": list(self._frames),
-        }
+    def topology(self) -> Topology:
+        """Nodes, arcs and frames as they were last told, without the text in the DOT language."""
+        arcs = [Arc(tail, head, arc_text(arc.label, arc.count)) for (tail, head), arc in self._arcs.items()]
+        return Topology(self._number, list(self._nodes.values()), arcs, list(self._frames))
 
-    def snapshot(self, now: float) -> dict[str, Any]:
+    def snapshot(self, now: float) -> Snapshot:
         """All that is visible now. The next delta tells again what changed since the last one, as others need it."""
         if self._grown:
             self._look_again()
-        return {
-            "version": self.version,
-            "session": self._session,
-            "looks": _LOOKS,
-            "topology": self.topology(),
-            "status": self._statuses(self._nodes),
-            "summary": self.summary(now),
-        }
+        return Snapshot(
+            version=self.version,
+            session=self._session,
+            looks=LOOKS,
+            topology=self.topology(),
+            status=self._statuses(self._nodes),
+            summary=self.summary(now),
+        )
 
-    def delta(self, now: float) -> dict[str, Any] | None:
+    def delta(self, now: float) -> Delta | None:
         """What has changed since the last delta; None if nothing has."""
         if not self._anything:
             return None
@@ -385,44 +401,45 @@ class View:
         elif self.outdated:
             self._renumber()
         base, self.version = self.version, self.version + 1
-        told: dict[str, Any] = {"version": self.version, "base": base}
-        if self._number != self._told:
-            self._told = self._number
-            told["topology"] = self.topology()
+        grown, self._told = self._number != self._told, self._number
         visible = self._changed & self._nodes.keys() if len(self._changed) > len(self._nodes) else self._changed
-        told["status"] = self._statuses(visible)
-        told["summary"] = self.summary(now)
-        if self._session_changed:
-            told["session"] = self._session
+        told = Delta(
+            version=self.version,
+            base=base,
+            status=self._statuses(visible),
+            summary=self.summary(now),
+            topology=self.topology() if grown else UNSET,
+            session=self._session if self._session_changed else UNSET,
+        )
         self._changed.clear()
         self._session_changed = False
         self._anything = self.outdated
         return told
 
     @property
-    def session(self) -> dict[str, Any]:
+    def session(self) -> SessionInfo:
         """Id, name, and whether it is open."""
         return self._session
 
-    def summary(self, now: float) -> dict[str, Any]:
+    def summary(self, now: float) -> Summary:
         """Counts and clocks of the whole session."""
         counts = self.tree.root.counts
         done = sum(counts.get(state, 0) for state in _SETTLED)
         left = sum(counts.values()) - done - counts.get(NEW, 0)
-        ticking = left > 0 and self._session["word"] == "open"
+        ticking = left > 0 and self._session.word == "open"
         elapsed = remaining = None
         if self._began is not None:
             elapsed = max(0.0, (now if ticking else self._ended or self._began) - self._began)
             remaining = self._remaining(done, left, now) if ticking else None
         if not ticking:
             self._busy = None
-        return {
-            "tasks": {state: count for state, count in counts.items() if count},
-            "objects": self.tree.objects,
-            "elapsed": elapsed,
-            "remaining": remaining,
-            "ticking": ticking,
-        }
+        return Summary(
+            tasks={state: count for state, count in counts.items() if count},
+            objects=self.tree.objects,
+            elapsed=elapsed,
+            remaining=remaining,
+            ticking=ticking,
+        )
 
     def _remaining(self, done: int, left: int, now: float) -> float | None:
         """Seconds until all is done, by the pace since there was last nothing to do."""
@@ -431,11 +448,11 @@ class View:
         since, before = self._busy
         return (now - since) * left / (done - before) if done - before >= _ESTIMATE_TASKS_MIN else None
 
-    def _statuses(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def _statuses(self, keys: Iterable[str]) -> dict[str, Status]:
         """The status of each of these nodes that are visible."""
         return {key: status for key in keys if key in self._nodes and (status := self._status(key)) is not None}
 
-    def _status(self, key: str) -> dict[str, Any] | None:
+    def _status(self, key: str) -> Status | None:
         kind, number = key[0], key[1:]
         if kind == "t" and number.isdigit():
             return task_status(self.tree.tasks[int(number)])
@@ -448,7 +465,7 @@ class View:
         if group is None:
             return None
         counts = {state: count for state, count in group.counts.items() if count}
-        return {"s": group.state, "c": counts}
+        return Status(group.state, counts=counts)
 
     # -- looking things up ----------------------------------------------------------------------
 
@@ -479,52 +496,44 @@ class View:
                 yield member
 
 
-def _shape(nodes: dict[str, dict[str, Any]]) -> list[tuple[str, str, str | None]]:
+def _shape(nodes: dict[str, AnyNode]) -> list[tuple[str, str | None]]:
     """What a layout depends on."""
-    return [(key, node["kind"], node["in"]) for key, node in nodes.items()]
+    return [(key, node.frame) for key, node in nodes.items()]
 
 
-def task_status(leaf: TaskLeaf) -> dict[str, Any]:
+def task_status(leaf: TaskLeaf) -> Status:
     """What a node of a task shows."""
-    record, status = leaf.record, {"s": leaf.state}
-    told: dict[str, Any] = status
+    record, state = leaf.record, leaf.state
     info, error = record.info, record.error
-    if info is not None:
-        if info.duration is not None and leaf.state in _SETTLED:
-            told["d"] = round(info.duration, 6)
-        if info.governor:
-            told["g"] = info.governor
-        if info.attempts > 1:
-            told["n"] = info.attempts
-        if info.start_time is not None and leaf.state in _SETTLED:
-            told["t"] = info.start_time
-    if leaf.state == "running" and leaf.began is not None:
-        told["t"] = leaf.began
-    if error is not None and leaf.state in ("failed", "cancelled"):
-        told["e"] = first_line(error.message)
-    return told
+    over = state in _SETTLED
+    start = leaf.began if state == "running" else None
+    if info is None:
+        took = governor = attempts = None
+    else:
+        took = duration_text(info.duration) if info.duration is not None and over else None
+        governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
+        start = info.start_time if over else start
+    said = first_line(error.message) if error is not None and state in ("failed", "cancelled") else None
+    return Status(state, took, start, governor, attempts, said)
 
 
-def object_status(record: ObjectLike) -> dict[str, Any]:
+def object_status(record: ObjectLike) -> Status:
     """What a node of an object shows."""
-    told: dict[str, Any] = {"s": OBJECT_WORDS[record.state]}
     info = record.info
-    if info is not None and info.size is not None:
-        told["z"] = info.size
-    if record.kept:
-        told["k"] = True
-    kind = (info.content_type if info is not None else None) or record.spec.content_type
-    if kind:
-        told["c"] = kind
-    return told
+    return Status(
+        OBJECT_WORDS[record.state],
+        size=size_text(info.size) if info is not None and info.size is not None else None,
+        kept=record.kept,
+        content_type=(info.content_type if info is not None else None) or record.spec.content_type,
+    )
 
 
-def _objects_status(records: Iterable[ObjectLike]) -> dict[str, Any]:
+def _objects_status(records: Iterable[ObjectLike]) -> Status:
     counts: dict[str, int] = {}
     for record in records:
         word = OBJECT_WORDS[record.state]
         counts[word] = counts.get(word, 0) + 1
-    return {"s": max(counts, key=lambda word: counts[word], default=NEW), "c": counts}
+    return Status(max(counts, key=lambda word: counts[word], default=NEW), counts=counts)
 
 
 def first_line(text: str) -> str:
@@ -551,5 +560,5 @@ def is_data(node: Counted) -> bool:
     return isinstance(group, Group) and group.kind == DATA
 
 
-def _arc(index: int, label: str | None) -> str:
+def _arc_label(index: int, label: str | None) -> str:
     return str(index) if label is None else f"{index}: {label}"

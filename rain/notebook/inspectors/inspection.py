@@ -7,19 +7,25 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from rain.common.errors import RainException
+from rain.common.formatting import exact_size_text, size_text
 from rain.notebook.inspectors.kinds import Views, guess_content_type, views_of
 from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES, OPENED_MAX
-from rain.notebook.inspectors.parameters import Parameters
-from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable
-from rain.notebook.inspectors.subject import Page, Subject, Viewer
+from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable, unescape_name, visible
+from rain.notebook.inspectors.subject import Answer, Subject, Viewer
 from rain.notebook.inspectors.viewers.directories import DirectoryViewer
+from rain.notebook.protocol.data import Inspection as Looked
+from rain.notebook.protocol.data import Overview, Piece
+from rain.notebook.protocol.requests import Download, Inspect
 from rain.objects.content_types.registry import content_type_of
 
 if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance
 
 _BY_CLICK_ONLY = "value"
+NOTE_CHARS_MAX = 1000
 _NAME_CHARS_MAX = 100
 _MIME_EXTENSIONS = {"text/csv": "csv", "text/plain": "txt", "image/jpeg": "jpg", "image/svg+xml": "svg"}
 
@@ -57,13 +63,13 @@ class _Opened:
     def names(self) -> list[str]:
         return list(self.views) if self.subject is not None else ["directory"]
 
-    def page(self, view: str, parameters: Parameters) -> Page:
+    def page(self, view: str, asked: Inspect) -> Answer:
         if self._folder is not None:
-            return self._folder.page(parameters)
+            return self._folder.page(asked)
         if view not in self._viewers:
             assert self.subject is not None
             self._viewers[view] = self.views[view](self.subject)
-        return self._viewers[view].page(parameters)
+        return self._viewers[view].page(asked)
 
 
 def _must_be_folder(instance: DataInstance, inside: str, why: RainException) -> None:
@@ -86,68 +92,66 @@ class Inspection:
     open : callable
         ``open() -> DataInstance``; called when something is first asked for, and again when the data could not be had.
     describe : callable, optional
-        ``describe() -> dict``: what only the client knows for the overview (title, id, holders, maker, digest …).
+        ``describe() -> Overview``: what the client knows of the object (title, id, holders, maker, digest …).
 
     Examples
     --------
     >>> from rain.common import DataInstance
     >>> from rain.objects.readers import BytesReader
     >>> inspection = Inspection(lambda: DataInstance(BytesReader(b"hello"), None))
-    >>> answer, buffers = inspection.page({"view": "text"})
-    >>> answer["page"]["text"], answer["views"]
+    >>> answer, buffers = inspection.page(Inspect(view="text"))
+    >>> answer.page.text, answer.views
     ('hello', ['text', 'hex'])
     """
 
-    def __init__(self, open: Callable[[], DataInstance], describe: Callable[[], dict[str, Any]] = lambda: {}) -> None:
+    def __init__(self, open: Callable[[], DataInstance], describe: Callable[[], Overview] | None = None) -> None:
         self._open = open
         self._describe = describe
         self._lock = threading.Lock()
         self._instance: DataInstance | None = None
         self._opened: OrderedDict[tuple[str, ...], _Opened] = OrderedDict()
 
-    def page(self, parameters: dict[str, Any]) -> Page:
-        """The answer to an ``inspect`` message: its data, and buffers.
+    def page(self, asked: Inspect) -> tuple[Looked, list[bytes]]:
+        """A page of the data, and what comes beside it.
 
         Parameters
         ----------
-        parameters : dict
-            As the browser sent them; anything is checked.
+        asked : Inspect
 
         Raises
         ------
         RainException
-            If the parameters are wrong, or what they ask for cannot be shown.
+            If what is asked for cannot be shown.
         """
-        wanted = Parameters.of(parameters)
+        path = path_of(asked)
         try:
             instance = self._data()
-            opened = self._at(wanted.path)
+            opened = self._at(path)
             with opened.lock:
-                view, (page, buffers), note = self._shown(opened, wanted)
-            note = " ".join(filter(None, (note, page.pop("note", ""))))
-            answer = {"overview": self._overview(instance, opened, wanted.path), "views": opened.names, "view": view}
-            return {**answer, "page": page, **({"note": cut(note, 1000)} if note else {})}, buffers
+                (page, buffers), note = self._shown(opened, asked)
+            page.note = cut(" ".join(filter(None, (note, page.note))), NOTE_CHARS_MAX)
+            return Looked(self._overview(instance, opened, path), opened.names, page), buffers
         except (OSError, MemoryError) as error:
             self._forget()
             raise RainException(f"the data cannot be read: {clean(str(error)) or type(error).__name__}") from error
 
     @staticmethod
-    def _shown(opened: _Opened, wanted: Parameters) -> tuple[str, Page, str]:
-        """The view that is asked for, or the best one that works; then the note says why it is not a better one."""
-        if wanted.view is not None:
-            if wanted.view not in opened.names:
-                raise RainException(f"there is no view {wanted.view!r} of this, but {', '.join(opened.names)}")
-            return wanted.view, opened.page(wanted.view, wanted), ""
+    def _shown(opened: _Opened, asked: Inspect) -> tuple[Answer, str]:
+        """The view that is asked for, or the best one that works; then the text says why it is not a better one."""
+        if asked.view is not None:
+            if asked.view not in opened.names:
+                raise RainException(f"there is no view {asked.view!r} of this, but {', '.join(opened.names)}")
+            return opened.page(asked.view, asked), ""
         note = ""
         names = [name for name in opened.names if name != _BY_CLICK_ONLY]
         for name in names[:-1]:
             try:
-                return name, opened.page(name, wanted), note
+                return opened.page(name, asked), note
             except RainException as error:
                 note = note or f"It is not shown as {name}: {error}"
-        return names[-1], opened.page(names[-1], wanted), note
+        return opened.page(names[-1], asked), note
 
-    def piece(self, parameters: dict[str, Any]) -> Page:
+    def piece(self, asked: Download) -> tuple[Piece, list[bytes]]:
         """The answer to a ``download`` message: name, size and end, and a buffer of at most 1 MiB.
 
         Parameters
@@ -160,20 +164,21 @@ class Inspection:
         RainException
             If the parameters are wrong, it is a directory, or the data cannot be had.
         """
-        wanted = Parameters.of(parameters)
+        path = path_of(asked)
         try:
             instance = self._data()
-            subject = self._at(wanted.path).subject
+            subject = self._at(path).subject
             if subject is None:
                 raise RainException(
                     "a directory cannot be downloaded as a whole: open one of its files, or use write(path) in Python"
                 )
             size = subject.ranges.size
-            offset = min(wanted.offset, size)
+            offset = min(asked.offset, size)
             data = subject.reader.read(offset, min(DOWNLOAD_PIECE_BYTES, size - offset)) if offset < size else b""
             if not data and offset < size:
                 raise RainException(f"the data end after {offset} bytes, though {size} were announced")
-            return {"name": _file_name(instance, wanted.path), "size": size, "end": offset + len(data)}, [data]
+            end = offset + len(data)
+            return Piece(_file_name(instance, path), size, end, size_text(size), size_text(end)), [data]
         except OSError as error:
             self._forget()
             raise RainException(f"the data cannot be read: {clean(str(error))}") from error
@@ -209,29 +214,50 @@ class Inspection:
                 self._opened.popitem(last=False)
         return found
 
-    def _overview(self, instance: DataInstance, opened: _Opened, path: tuple[str, ...]) -> dict[str, Any]:
-        spec, info = instance.spec, instance.info
-        facts: dict[str, Any] = {
-            "title": (spec.label or str(spec.id)) if spec is not None else "data",
-            "id": str(spec.id) if spec is not None else None,
-            "content_type": instance.content_type,
-            "data_type": instance.data_type.value,
-            "size": instance.size,
-            "digest": None,
-            "holders": [],
-            "maker": None,
-            "spec_user": spec.user if spec is not None else {},
-            "info_user": info.user,
-        }
-        facts |= self._describe()
-        if path:
-            subject = opened.subject
-            facts["content_type"] = guess_content_type(subject) if subject is not None else None
-            facts["data_type"] = "blob" if subject is not None else "dir"
-            facts["size"] = subject.ranges.size if subject is not None else None
-        size = facts["size"]
-        checked: dict[str, Any] = jsonable(facts)
-        return {**checked, "size": size if isinstance(size, int) else None, "path": list(map(escape_name, path))}
+    def _overview(self, instance: DataInstance, opened: _Opened, path: tuple[str, ...]) -> Overview:
+        known = self._describe() if self._describe is not None else _described(instance)
+        names = list(map(escape_name, path))
+        found = replace(known, path=names, steps=list(map(visible, names)), **_plain_facts(known))
+        if not path:
+            return found
+        subject = opened.subject
+        if subject is None:
+            return replace(found, content_type=None, data_type="dir", size="")
+        kind, size = guess_content_type(subject), subject.ranges.size
+        return replace(found, content_type=kind, data_type="blob", size=exact_size_text(size))
+
+
+def path_of(asked: Inspect | Download) -> tuple[str, ...]:
+    """The names inside a directory that are asked for, as the file system has them."""
+    if any(name in (".", "..") for name in asked.path):
+        raise RainException('"." and ".." are no names of something inside a directory')
+    return tuple(map(unescape_name, asked.path))
+
+
+def _described(instance: DataInstance) -> Overview:
+    """What a data instance itself knows."""
+    spec, info = instance.spec, instance.info
+    return Overview(
+        title=(spec.label or str(spec.id)) if spec is not None else "data",
+        id=str(spec.id) if spec is not None else None,
+        content_type=instance.content_type,
+        data_type=instance.data_type.value,
+        size=exact_size_text(instance.size),
+        digest=None,
+        holders=[],
+        maker=None,
+        spec_user=spec.user if spec is not None else {},
+        info_user=info.user,
+        path=[],
+        steps=[],
+    )
+
+
+def _plain_facts(known: Overview) -> dict[str, Any]:
+    """What users wrote in an overview, as what JSON can say, of bounded size."""
+    names = ("title", "content_type", "spec_user", "info_user", "holders")
+    maker = known.maker and replace(known.maker, title=jsonable(known.maker.title))
+    return {"maker": maker, **{name: jsonable(getattr(known, name)) for name in names}}
 
 
 def _file_name(instance: DataInstance, path: tuple[str, ...]) -> str:

@@ -25,8 +25,6 @@ TREE_PAGE_CHILDREN = 100
 TREE_TEXT_CHARS = 200
 TREE_VALUE_CHARS = 8 * KIB
 """Of a string that was itself asked for, rather than seen among others."""
-TREE_DEPTH_MAX = 1000
-"""Steps of the way to a node."""
 TABLE_PAGE_ROWS = 100
 TABLE_COLUMNS_MAX = 64
 CELL_CHARS = 200

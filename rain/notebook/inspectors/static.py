@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.inspection import Inspection
 from rain.notebook.inspectors.limits import STATIC_LINE_CHARS, STATIC_LINES
 from rain.notebook.inspectors.sanitize import cut, visible
+from rain.notebook.protocol.data import (
+    DirectoryPage,
+    HexPage,
+    ImagePage,
+    Page,
+    PicklePage,
+    TablePage,
+    TextPage,
+    TreePage,
+)
+from rain.notebook.protocol.requests import Inspect
 
 if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance
@@ -44,45 +56,55 @@ def title_of(instance: DataInstance) -> str:
     return f"{cut(label, 60) if label else 'data'}: {cut(kind, 60)}, {size_text(instance.size)}"
 
 
-def first_page(instance: DataInstance) -> tuple[dict[str, Any] | None, Sequence[bytes]]:
+def first_page(instance: DataInstance) -> tuple[Page | None, Sequence[bytes]]:
     """What an inspector opens with, and its buffers; None if that cannot be shown."""
     try:
-        return Inspection(lambda: instance).page({})
+        answer, buffers = Inspection(lambda: instance).page(Inspect())
     except RainException:
         return None, ()
+    return answer.page, buffers
 
 
-def text_of_page(title: str, answer: dict[str, Any] | None) -> str:
+def text_of_page(title: str, page: Page | None) -> str:
     """`title`, and below it the beginning of what `first_page` gave, in some lines."""
-    lines = [] if answer is None else _LINES[answer["view"]](answer["page"])
+    lines = [] if page is None else _lines_of(page)
     more = ["…"] if len(lines) > STATIC_LINES else []
     shown = [cut(visible(line), STATIC_LINE_CHARS) for line in lines[:STATIC_LINES]]
     return "\n".join([visible(title), *(f"  {line}".rstrip() for line in shown + more)])
 
 
-def _text(page: dict[str, Any]) -> list[str]:
-    return [line.expandtabs() for line in page["text"].splitlines()[: STATIC_LINES + 1]]
+@singledispatch
+def _lines_of(page: Page) -> list[str]:
+    return []
 
 
-def _hex(page: dict[str, Any]) -> list[str]:
-    return [f"{offset:08x}  {row:<47}  {text}" for offset, row, text in page["rows"][: STATIC_LINES + 1]]
+@_lines_of.register
+def _(page: TextPage) -> list[str]:
+    return [line.expandtabs() for line in page.text.splitlines()[: STATIC_LINES + 1]]
 
 
-def _tree(page: dict[str, Any]) -> list[str]:
-    node = page["node"]
-    if node["children"] is None or (node["text"] and len(node["text"]) < STATIC_LINE_CHARS):
-        return [node["text"]]
+@_lines_of.register
+def _(page: HexPage) -> list[str]:
+    return [f"{row.offset:08x}  {row.hex:<47}  {row.text}" for row in page.rows[: STATIC_LINES + 1]]
+
+
+@_lines_of.register
+def _(page: TreePage) -> list[str]:
+    node = page.node
+    if node.children is None or (node.text and len(node.text) < STATIC_LINE_CHARS):
+        return [node.text]
     lines = []
-    for child in node["children"][: STATIC_LINES + 1]:
-        size = "" if child["count"] is None else f" of {child['count']}"
-        lines.append(f"{cut(child['label'], 40)}: {child['text'] or child['kind'] + size}")
+    for child in node.children[: STATIC_LINES + 1]:
+        size = "" if child.count is None else f" of {child.count}"
+        lines.append(f"{cut(child.label, 40)}: {child.text or child.kind + size}")
     return lines
 
 
-def _table(page: dict[str, Any]) -> list[str]:
-    names = [column["name"] for column in page["columns"]]
+@_lines_of.register
+def _(page: TablePage) -> list[str]:
+    names = [column.name for column in page.columns]
     grid = [["", *names[:_COLUMNS]]]
-    for label, row in zip(page["index"][:STATIC_LINES], page["rows"][:STATIC_LINES], strict=False):
+    for label, row in zip(page.index[:STATIC_LINES], page.rows[:STATIC_LINES], strict=False):
         grid.append([label, *row[:_COLUMNS]])
     width = max(map(len, grid))
     cells = [[cut(visible(value), _WIDTH_CHARS) for value in row] + [""] * (width - len(row)) for row in grid]
@@ -91,30 +113,22 @@ def _table(page: dict[str, Any]) -> list[str]:
     return lines if len(names) <= _COLUMNS else [f"{line}  …" for line in lines]
 
 
-def _image(page: dict[str, Any]) -> list[str]:
-    return [f"{page['mime']}, {page['width']} x {page['height']} pixels" if "width" in page else page["mime"]]
+@_lines_of.register
+def _(page: ImagePage) -> list[str]:
+    return [f"{page.mime}, {page.width} x {page.height} pixels"]
 
 
-def _directory(page: dict[str, Any]) -> list[str]:
+@_lines_of.register
+def _(page: DirectoryPage) -> list[str]:
     lines = []
-    for entry in page["entries"][: STATIC_LINES + 1]:
-        if entry["kind"] == "file":
-            lines.append(f"{entry['name']}  {size_text(entry['size'])}")
+    for entry in page.entries[: STATIC_LINES + 1]:
+        if entry.kind == "file":
+            lines.append(f"{entry.name}  {entry.size_text}")
         else:
-            lines.append(f"{entry['name']}/" if entry["kind"] == "dir" else f"{entry['name']} -> {entry['target']}")
+            lines.append(f"{entry.name}/" if entry.kind == "dir" else f"{entry.name} -> {entry.target}")
     return lines
 
 
-def _pickle(page: dict[str, Any]) -> list[str]:
-    return [f"{name}: {text}" for name, text in page["summary"]]
-
-
-_LINES = {
-    "text": _text,
-    "hex": _hex,
-    "tree": _tree,
-    "table": _table,
-    "image": _image,
-    "directory": _directory,
-    "pickle": _pickle,
-}
+@_lines_of.register
+def _(page: PicklePage) -> list[str]:
+    return [f"{name}: {text}" for name, text in page.summary]

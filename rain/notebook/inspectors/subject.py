@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rain.notebook.inspectors.limits import BLOCK_BYTES, MORE_READ_BYTES_MAX, OPEN_READ_BYTES_MAX
 from rain.notebook.inspectors.ranges import Ranges
+from rain.notebook.protocol.data import AnyPage
 
 if TYPE_CHECKING:
-    from rain.notebook.inspectors.parameters import Parameters
+    from rain.notebook.protocol.requests import Inspect
     from rain.objects.readers import ObjectReader
 
-Page = tuple[dict[str, Any], list[bytes]]
-"""What a viewer answers: JSON, and buffers."""
+Answer = tuple[AnyPage, list[bytes]]
+"""What a viewer answers: a page, and what comes beside it."""
 
 
 class Subject:
@@ -52,7 +53,7 @@ class Viewer(Protocol):
 
     def __init__(self, subject: Subject) -> None: ...
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         """One page."""
 
 

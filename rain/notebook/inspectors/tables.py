@@ -8,6 +8,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import CELL_CHARS, TABLE_COLUMNS_MAX
 from rain.notebook.inspectors.sanitize import cut, number_text, visible
+from rain.notebook.protocol.data import Column, TablePage
 
 _BYTES_SHOWN_MAX = CELL_CHARS // 2
 
@@ -63,7 +64,7 @@ def table(
     width: int | None = None,
     index: Sequence[Any] | None = None,
     summary: Iterable[tuple[str, Any]] = (),
-) -> dict[str, Any]:
+) -> TablePage:
     """The page of a table.
 
     Parameters
@@ -84,15 +85,16 @@ def table(
         The rows' labels; their numbers by default.
     summary : iterable of (name, value)
     """
-    named = [{"name": cut(visible(name)), "dtype": cut(visible(dtype))} for name, dtype in columns]
+    named = [Column(cut(visible(name)), cut(visible(dtype))) for name, dtype in columns]
     assert len(named) <= TABLE_COLUMNS_MAX
-    return {
-        "columns": named,
-        "column": column,
-        "width": len(named) if width is None else width,
-        "index": [visible(cell(label)) for label in (range(offset, offset + len(rows)) if index is None else index)],
-        "rows": [[cell(value) for value in row] for row in rows],
-        "offset": offset,
-        "total": total,
-        "summary": [[name, visible(cell(value))] for name, value in summary],
-    }
+    labels = range(offset, offset + len(rows)) if index is None else index
+    return TablePage(
+        columns=named,
+        column=column,
+        width=len(named) if width is None else width,
+        index=[visible(cell(label)) for label in labels],
+        rows=[[cell(value) for value in row] for row in rows],
+        offset=offset,
+        total=total,
+        summary=[(name, visible(cell(value))) for name, value in summary],
+    )

@@ -15,12 +15,15 @@ from array import array
 from collections import OrderedDict
 from typing import Any
 
+import msgspec
+
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import TREE_PAGE_CHILDREN
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
-from rain.notebook.inspectors.sanitize import cut
-from rain.notebook.inspectors.subject import Allowance, Page
+from rain.notebook.inspectors.sanitize import cut, visible
+from rain.notebook.inspectors.subject import Allowance, Answer
+from rain.notebook.protocol.data import TreeNode, TreePage
+from rain.notebook.protocol.requests import Inspect
 
 _CHILDREN_MAX = 2_000_000
 """Children of one node whose places are remembered."""
@@ -71,6 +74,14 @@ class Box:
             self.count = len(self.starts)
 
 
+class Description(msgspec.Struct, frozen=True):
+    """What is said of a value: see `rain.notebook.protocol.data.TreeNode`."""
+
+    kind: str
+    text: str
+    count: int | None
+
+
 class Document(ABC):
     """A format.
 
@@ -95,8 +106,8 @@ class Document(ABC):
         """Find children until there are `count`, or there are no more, or the allowance is used up."""
 
     @abstractmethod
-    def describe(self, start: int, end: int | None, long: bool) -> dict[str, Any]:
-        """``kind``, ``text`` and ``count`` of the value that begins there."""
+    def describe(self, start: int, end: int | None, long: bool) -> Description:
+        """What is said of the value that begins there."""
 
     @abstractmethod
     def label(self, box: Box, number: int) -> str:
@@ -123,18 +134,17 @@ class TreeViewer:
         self._boxes: OrderedDict[int, Box] = OrderedDict()
         self._asked = False
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         allowance = Allowance(self._document.ranges, not self._asked)
         self._asked = True
         start, end, label = self._document.root(), None, ""
-        for step in parameters.at:
+        for step in asked.at:
             start, end, label = self._child(start, step, allowance)
         node = self._node(label, start, end, True)
         box = self._box(start)
         if box is not None:
-            node |= self._children(box, parameters.offset, allowance, not parameters.at)
-        page = {"at": list(parameters.at), "node": node}
-        return {**page, **({"note": self._document.note} if self._document.note else {})}, []
+            self._add_children(node, box, asked.offset, allowance, not asked.at)
+        return TreePage(at=asked.at, node=node, note=self._document.note), []
 
     def _box(self, start: int) -> Box | None:
         box = self._boxes.get(start) or self._document.open(start)
@@ -145,10 +155,11 @@ class TreeViewer:
                 self._boxes.popitem(last=False)
         return box
 
-    def _node(self, label: str, start: int, end: int | None, long: bool) -> dict[str, Any]:
-        return {"label": label, **self._document.describe(start, end, long), "offset": 0, "children": None}
+    def _node(self, label: str, start: int, end: int | None, long: bool) -> TreeNode:
+        found = self._document.describe(start, end, long)
+        return TreeNode(visible(label), found.kind, found.text, found.count)
 
-    def _children(self, box: Box, offset: int, allowance: Allowance, outermost: bool) -> dict[str, Any]:
+    def _add_children(self, node: TreeNode, box: Box, offset: int, allowance: Allowance, outermost: bool) -> None:
         if offset > _CHILDREN_MAX:
             raise RainException(f"of one node {_CHILDREN_MAX:,} children at most are shown; see the text or the bytes")
         # One more than is shown, so that the end of the last one is known, and whether there is another.
@@ -162,10 +173,9 @@ class TreeViewer:
         ]
         count = box.count
         if box.error and offset + len(children) == len(box.starts):
-            error = {"label": "", "kind": "error", "text": box.error, "count": 0, "offset": 0, "children": None}
-            children.append(error)
+            children.append(TreeNode("", "error", box.error, 0))
             count = len(box.starts) + 1
-        return {"count": count, "offset": offset, "children": children}
+        node.count, node.offset, node.children = count, offset, children
 
     def _child(self, start: int, step: int | str, allowance: Allowance) -> tuple[int, int | None, str]:
         box = self._box(start)

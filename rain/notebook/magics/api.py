@@ -15,7 +15,7 @@ from rain.client.report.progress import with_bar
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
-from rain.notebook.magics.execution_namespace import current_shell
+from rain.notebook.jupyter_quirks import current_shell
 from rain.notebook.magics.table import governors_text, tasks_text
 from rain.objects.data_instance import DataInstance
 

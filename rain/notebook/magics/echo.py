@@ -22,13 +22,12 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from concurrent.futures import thread as pools
 from typing import Any
 
 from rain.client.functions import call_sites
 from rain.client.report import echo
 from rain.common.limits import ECHO_HELD_CHARS_MAX
-from rain.notebook.displays import is_headless
+from rain.notebook import jupyter_quirks
 
 FLUSH_S = 0.1
 """Text is sent that often at most."""
@@ -60,8 +59,7 @@ class _Echo:
         That is the cell that runs; of a context that was copied, the cell it comes from; of a thread, the cell that
         started it. The kernel itself knows of a thread only which cell is the newest.
         """
-        context = getattr(self._kernel, "_shell_parent", None)
-        if context is not None and context.get(None) is None:  # a thread that began without a context
+        if not jupyter_quirks.knows_cell_of_context(self._kernel):
             known = self._threads.get(threading.current_thread())
             if known:
                 return known
@@ -76,9 +74,8 @@ class _Echo:
 
         Those of a pool do not: what they do now may have been asked for by any cell, the newest one most likely.
         """
-        workers = getattr(pools, "_threads_queues", {})
         for thread in threading.enumerate():
-            if thread not in workers:
+            if not jupyter_quirks.is_pool_thread(thread):
                 self._threads.setdefault(thread, header)
 
     def cell_begins(self, *_: Any) -> None:
@@ -112,7 +109,7 @@ class _Echo:
         if not text:
             return
         with self._lock:
-            if is_headless(self._kernel):
+            if jupyter_quirks.is_headless(self._kernel):
                 self._hold(stream, text)
             else:
                 header = record.origin or self._newest  # a task that an earlier client made is of no cell
@@ -122,7 +119,7 @@ class _Echo:
             if self._scheduled:
                 return
             self._scheduled = True
-        self._kernel.iopub_thread.schedule(self._flush_later)
+        jupyter_quirks.schedule_on_io_thread(self._kernel, FLUSH_S, self._flush_now)
 
     def _hold(self, stream: str, text: str) -> None:
         """For the cell that runs, or the next one; of too much the end is kept."""
@@ -145,28 +142,19 @@ class _Echo:
                 else:
                     held, left_out = [], 0
             for (_, name), (header, parts) in waiting.items():
-                self._send(header, name, "".join(parts))
+                jupyter_quirks.send_stream(self._kernel, header, name, "".join(parts))
             if left_out:
-                self._send(cell, "stdout", f"… {left_out} characters left out: no cell was running\n")
+                jupyter_quirks.send_stream(
+                    self._kernel, cell, "stdout", f"… {left_out} characters left out: no cell was running\n"
+                )
             for name in dict.fromkeys(name for name, _ in held):
-                self._send(cell, name, "".join(text for stream, text in held if stream == name))
-
-    def _flush_later(self) -> None:
-        self._kernel.iopub_thread.io_loop.call_later(FLUSH_S, self._flush_now)
+                jupyter_quirks.send_stream(
+                    self._kernel, cell, name, "".join(text for stream, text in held if stream == name)
+                )
 
     def _flush_now(self) -> None:
         self._scheduled = False
         self.flush()
-
-    def _send(self, header: Any, name: str, text: str) -> None:
-        kernel = self._kernel
-        kernel.session.send(
-            kernel.iopub_socket,
-            "stream",
-            {"name": name, "text": text},
-            parent={"header": header},
-            ident=f"stream.{name}".encode(),  # the topic
-        )
 
 
 _installed: tuple[_Echo, Any, Any] | None = None  # ours, and the hooks that were there before

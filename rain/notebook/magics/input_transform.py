@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.notebook import jupyter_quirks
 from rain.notebook.magics.cell import awaits
 from rain.notebook.magics.cell_source import MAGIC, Cell, compile_body
-from rain.notebook.magics.execution_namespace import future_flags
 
 CALL = "get_ipython().magics_manager.registry['RainMagics'].run_remote"
 
@@ -49,12 +49,12 @@ class Rewriter:
         try:
             cell = Cell(line, body, skipped, "<unknown>")
             if cell.line.name:
-                compile_body(cell, future_flags(shell.compile))
+                compile_body(cell, jupyter_quirks.future_flags(shell.compile))
                 return False
         except RainException:  # the magic will say it
             return False
         except SyntaxError as error:
-            error.filename = shell.compile.cache(text, shell.execution_count, raw_code=text)
+            error.filename = jupyter_quirks.file_of_cell(shell, text, shell.execution_count)
             raise
         return awaits(shell.transform_cell(body))
 
@@ -66,7 +66,7 @@ def _is_ours(line: str) -> bool:
 def install(shell: Any) -> None:
     """Let `shell` rewrite cells."""
     remove(shell)
-    shell.input_transformer_manager.cleanup_transforms.insert(0, Rewriter(shell))
+    jupyter_quirks.put_first(shell, Rewriter(shell))
 
 
 def remove(shell: Any) -> None:

@@ -6,28 +6,46 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-
-def topology(nodes: list[Any], arcs: list[Any], frames: Iterable[Any] = ()) -> dict[str, Any]:
-    return {"number": 1, "nodes": nodes, "arcs": arcs, "frames": list(frames)}
-
-
-def task(number: int, label: str, inside: str | None = None) -> dict[str, Any]:
-    return {"key": f"t{number}", "kind": "task", "label": label, "type": "py/", "in": inside}
-
-
-def data(number: int, label: str, inside: str | None = None) -> dict[str, Any]:
-    return {"key": f"o{number}", "kind": "object", "label": label, "directory": False, "in": inside}
-
-
-def group(number: int, label: str, tasks: int, inside: str | None = None) -> dict[str, Any]:
-    return {"key": f"g{number}", "kind": "group", "label": label, "tasks": tasks, "objects": tasks, "in": inside}
+from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
+from rain.notebook.protocol.graph import (
+    Arc,
+    Frame,
+    GroupNode,
+    ObjectNode,
+    Status,
+    Summary,
+    TaskNode,
+    Topology,
+)
 
 
-def frame(number: int, label: str, inside: str | None = None) -> dict[str, Any]:
-    return {"key": f"g{number}", "label": label, "in": inside}
+def topology(nodes: list[Any], arcs: list[Any], frames: Iterable[Any] = ()) -> Topology:
+    """`arcs` are lists of tail, head, label, and how many arcs of the whole graph it stands for."""
+    return Topology(1, nodes, [Arc(tail, head, arc_text(label, n)) for tail, head, label, n in arcs], list(frames))
 
 
-def small() -> dict[str, Any]:
+def size_of(graph: Topology) -> str:
+    """The name of a test with this graph."""
+    return f"{len(graph.nodes)} nodes"
+
+
+def task(number: int, label: str, inside: str | None = None) -> TaskNode:
+    return TaskNode(f"t{number}", label, node_text(label), inside, type="py/")
+
+
+def data(number: int, label: str, inside: str | None = None) -> ObjectNode:
+    return ObjectNode(f"o{number}", label, node_text(label), inside)
+
+
+def group(number: int, label: str, tasks: int, inside: str | None = None) -> GroupNode:
+    return GroupNode(f"g{number}", label, node_text(label), inside, tasks=tasks, objects=tasks)
+
+
+def frame(number: int, label: str, inside: str | None = None) -> Frame:
+    return Frame(f"g{number}", label, frame_text(label), inside)
+
+
+def small() -> Topology:
     """An object is split in two, one of which is counted."""
     return topology(
         [data(1, "numbers"), task(1, "split"), data(2, "even"), data(3, "odd"), task(2, "count")],
@@ -35,7 +53,7 @@ def small() -> dict[str, Any]:
     )
 
 
-def mixed() -> dict[str, Any]:
+def mixed() -> Topology:
     """Groups, a frame, a cycle between groups, an arc to itself, arcs that stand for many, twins."""
     return topology(
         [
@@ -58,11 +76,11 @@ def mixed() -> dict[str, Any]:
     )
 
 
-def scattered(nodes: int, arcs: int, frames: int = 0, seed: int = 1) -> dict[str, Any]:
+def scattered(nodes: int, arcs: int, frames: int = 0, seed: int = 1) -> Topology:
     """A random graph without cycles, four of five nodes in frames."""
     draw = random.Random(seed)
     boxes = [frame(n, f"group {n}", f"g{n // 2}" if n > 1 and draw.random() < 0.5 else None) for n in range(frames)]
-    made = []
+    made: list[Any] = []
     for n in range(nodes):
         inside = f"g{n * frames // nodes}" if frames and draw.random() < 0.8 else None
         made.append(task(n, f"task {n}", inside) if n % 2 else data(n, f"object {n}", inside))
@@ -70,31 +88,32 @@ def scattered(nodes: int, arcs: int, frames: int = 0, seed: int = 1) -> dict[str
     for _ in range(arcs):
         tail = draw.randrange(nodes - 1)
         head = min(nodes - 1, tail + 1 + int(draw.expovariate(1 / 12)))
-        lines.append([made[tail]["key"], made[head]["key"], "0: a", 1])
+        lines.append([made[tail].key, made[head].key, "0: a", 1])
     return topology(made, lines, boxes)
 
 
-def status_of(graph: dict[str, Any], seed: int = 1) -> dict[str, Any]:
+def status_of(graph: Topology, seed: int = 1) -> dict[str, Status]:
     draw = random.Random(seed)
-    found: dict[str, Any] = {}
-    for node in graph["nodes"]:
-        if node["kind"] == "group":
-            found[node["key"]] = {"s": "running", "c": {"finished": node["tasks"] - 2, "running": 2}}
-        elif node["kind"] == "task":
+    found: dict[str, Status] = {}
+    for node in graph.nodes:
+        if isinstance(node, GroupNode):
+            found[node.key] = Status("running", counts={"finished": node.tasks - 2, "running": 2})
+        elif isinstance(node, TaskNode):
             state = draw.choice(["finished", "running", "failed", "ready", "waiting", "new", "cancelled"])
-            found[node["key"]] = {"s": state, "d": draw.random() * 100, "g": "127.0.0.1:41000"}
-            if state == "failed":
-                found[node["key"]]["e"] = "ValueError: not a number"
+            error = "ValueError: not a number" if state == "failed" else None
+            took = f"{draw.random() * 100:.1f} s"
+            found[node.key] = Status(state, took, governor="127.0.0.1:41000", error=error)
         else:
             state = draw.choice(["finished", "unfinished", "removed", "new"])
-            found[node["key"]] = {"s": state, "z": draw.randrange(10**7), "c": "json", "k": draw.random() < 0.2}
+            size = f"{draw.randrange(10**3)} KiB"
+            found[node.key] = Status(state, size=size, content_type="json", kept=draw.random() < 0.2)
     return found
 
 
-def summary_of(graph: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+def summary_of(graph: Topology, status: dict[str, Status]) -> Summary:
     tasks: dict[str, int] = {}
-    for node in graph["nodes"]:
-        counts = {status[node["key"]]["s"]: 1} if node["kind"] == "task" else {}
-        for state, count in (status[node["key"]]["c"] if node["kind"] == "group" else counts).items():
+    for node in graph.nodes:
+        counts = {status[node.key].state: 1} if isinstance(node, TaskNode) else {}
+        for state, count in (status[node.key].counts or counts).items():
             tasks[state] = tasks.get(state, 0) + count
-    return {"tasks": tasks, "objects": len(graph["nodes"]), "elapsed": 83.4, "remaining": None, "ticking": False}
+    return Summary(tasks, len(graph.nodes), elapsed=83.4, remaining=None, ticking=False)

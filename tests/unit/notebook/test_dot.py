@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rain.notebook.drawing import dot
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.text_metrics import node_size
-from tests.unit.notebook.graphs import data, frame, mixed, scattered, small, task, topology
+from rain.notebook.protocol.graph import Arc, Topology
+from tests.unit.notebook.graphs import data, frame, group, mixed, scattered, size_of, small, task, topology
 
 SLOW = 6
 """How many times slower than the machine that figures were taken on a test may be."""
@@ -62,10 +64,10 @@ def test_frames_are_clusters_inside_each_other() -> None:
 @pytest.mark.parametrize("key", ["", 'a"', "a:b", "a b", "a\\", "<a>", "g/ä"])
 def test_keys_that_could_mean_something_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match="cannot be a name in DOT"):
-        dot_source(topology([{**task(1, "a"), "key": key}], []))
+        dot_source(topology([replace(task(1, "a"), key=key)], []))
     with pytest.raises(ValueError, match="cannot be a name in DOT"):
         dot_source(topology([task(1, "a")], [["t1", key, "", 1]]))
-    assert native_geometry(topology([{**task(1, "a"), "key": key}], []), 30) is None
+    assert native_geometry(topology([replace(task(1, "a"), key=key)], []), 30) is None
 
 
 def test_labels_of_many_arcs_are_left_out() -> None:
@@ -84,14 +86,18 @@ def test_source_of_many_nodes_takes_no_time() -> None:
 
 # -- the program ----------------------------------------------------------------------------------
 @pytest.mark.needs("dot")
-@pytest.mark.parametrize("graph", [small(), mixed(), scattered(60, 90, frames=3), scattered(500, 700)], ids=len)
-def test_native_geometry(graph: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "graph",
+    [small(), mixed(), scattered(60, 90, frames=3), scattered(500, 700)],
+    ids=size_of,
+)
+def test_native_geometry(graph: Topology) -> None:
     geometry = native_geometry(graph, 60)
     assert geometry is not None
-    for node in graph["nodes"]:  # type: ignore[attr-defined]
-        assert tuple(geometry["nodes"][node["key"]][2:]) == node_size(node)
-    assert len(geometry["arcs"]) == len(graph["arcs"])  # type: ignore[arg-type]
-    assert len(geometry["frames"]) == len(graph["frames"])  # type: ignore[arg-type]
+    for node in graph.nodes:
+        assert (geometry.nodes[node.key].width, geometry.nodes[node.key].height) == node_size(node)
+    assert len(geometry.arcs) == len(graph.arcs)
+    assert len(geometry.frames) == len(graph.frames)
 
 
 @pytest.mark.needs("dot")
@@ -101,8 +107,8 @@ def test_native_labels_stay_text() -> None:
     for label in HOSTILE:
         geometry = native_geometry(topology(nodes, arcs, [frame(7, label)]), 30)
         assert geometry is not None
-        assert len(geometry["nodes"]) == len(HOSTILE) + 1
-        assert len(geometry["arcs"]) == len(HOSTILE)
+        assert len(geometry.nodes) == len(HOSTILE) + 1
+        assert len(geometry.arcs) == len(HOSTILE)
 
 
 def program(folder: Path, text: str) -> None:
@@ -139,14 +145,12 @@ def test_no_program_and_too_many_nodes(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_is_not_connected_is_stacked_in_rows() -> None:
-    nodes = [{"key": f"g1.{i}", "kind": "group", "label": "x", "tasks": 1, "objects": 1, "in": "g1"} for i in range(30)]
-    frames = [{"key": "g1", "label": "x", "in": None}]
-    wide = {"number": 1, "nodes": nodes, "arcs": [], "frames": frames}
+    wide = topology([replace(group(1, "x", 1, "g1"), key=f"g1.{i}") for i in range(30)], [], [frame(1, "x")])
     below = list(dot.stacked(wide))
     assert below[0] == ("g1.0", "g1.10")
     assert len(below) == 20
     assert dot.dot_source(wide).count("style=invis") == 20
-    chain = [[f"g1.{i}", f"g1.{i + 1}", "", 1] for i in range(29)]
-    assert list(dot.stacked({**wide, "arcs": chain})) == []
-    pairs = [[f"g1.{i}", f"g1.{i + 1}", "", 1] for i in range(0, 30, 2)]
-    assert next(iter(dot.stacked({**wide, "arcs": pairs}))) == ("g1.1", "g1.16")
+    chain = [Arc(f"g1.{i}", f"g1.{i + 1}", "") for i in range(29)]
+    assert list(dot.stacked(replace(wide, arcs=chain))) == []
+    pairs = [Arc(f"g1.{i}", f"g1.{i + 1}", "") for i in range(0, 30, 2)]
+    assert next(iter(dot.stacked(replace(wide, arcs=pairs)))) == ("g1.1", "g1.16")

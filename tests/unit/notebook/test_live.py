@@ -14,6 +14,7 @@ from rain import RainException, Session
 from rain.client.core import events as ev
 from rain.client.core import sessions
 from rain.notebook import displays
+from rain.notebook.protocol.requests import GetCard, Picture
 from rain.notebook.widget_base import LiveWidget, Pump
 
 
@@ -115,7 +116,7 @@ def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypat
 
 def test_an_answer_that_cannot_be_sent_is_an_error(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     widget = LiveWidget("session")
-    widget._requests["odd"] = lambda: {"value": object()}
+    widget._handlers[GetCard] = lambda _: Picture("x", {"value": object()})
     send = widget.send
 
     def as_json(content: Any, buffers: Any = None) -> None:
@@ -123,15 +124,15 @@ def test_an_answer_that_cannot_be_sent_is_an_error(browser: Any, monkeypatch: py
         send(content, buffers)
 
     monkeypatch.setattr(widget, "send", as_json)
-    assert "not JSON serializable" in browser(widget).refused("odd")
+    assert "objects of type object is unsupported" in browser(widget).refused("card")
 
 
 def test_text_that_is_not_unicode_reaches_the_browser(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails() -> None:
+    def fails(_: Any) -> None:
         raise RainException("no file caf\udce9")
 
     widget = LiveWidget("session")
-    widget._requests["odd"] = fails
+    widget._handlers[GetCard] = fails
     send = widget.send
 
     def as_text(content: Any, buffers: Any = None) -> None:
@@ -139,4 +140,4 @@ def test_text_that_is_not_unicode_reaches_the_browser(browser: Any, monkeypatch:
         send(content, buffers)
 
     monkeypatch.setattr(widget, "send", as_text)
-    assert browser(widget).refused("odd") == "no file caf\\udce9"
+    assert browser(widget).refused("card") == "no file caf\\udce9"

@@ -7,13 +7,29 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from rain.common.formatting import duration_text
 from rain.common.state_styles import LOOKS
 from rain.notebook.drawing import svg as pictures
 from rain.notebook.drawing.layout import layered
 from rain.notebook.drawing.svg import PICTURE_BYTES_MAX, picture, text_line
 from rain.notebook.drawing.text_metrics import visible
-from tests.unit.notebook.graphs import data, group, mixed, scattered, small, status_of, summary_of, task, topology
+from rain.notebook.protocol.graph import SessionInfo, Status, Summary, Topology
+from rain.notebook.protocol.layout import Box
+from tests.unit.notebook.graphs import (
+    data,
+    frame,
+    group,
+    mixed,
+    scattered,
+    size_of,
+    small,
+    status_of,
+    summary_of,
+    task,
+    topology,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 TAGS = {"svg", "g", "title", "desc", "rect", "ellipse", "path", "text", "tspan"}
@@ -22,10 +38,10 @@ ATTRIBUTES = {
     *("stroke-width", "stroke-linejoin", "paint-order", "pointer-events"),
     *("font-family", "font-size", "font-weight", "text-anchor"),
 }
-SESSION = {"id": 3, "name": "words", "word": "closed", "note": ""}
+SESSION = SessionInfo(3, "words", "closed")
 
 
-def drawn(graph: dict[str, Any], session: dict[str, Any] = SESSION, **changes: Any) -> str:
+def drawn(graph: Topology, session: SessionInfo = SESSION, **changes: Any) -> str:
     status = {**status_of(graph), **changes}
     return picture(graph, status, summary_of(graph, status), session, layered(graph))
 
@@ -46,8 +62,12 @@ def texts(root: ET.Element, tag: str = "text") -> list[str]:
     return ["".join(element.itertext()) for element in root.iter(SVG + tag)]
 
 
-@pytest.mark.parametrize("graph", [topology([], []), small(), mixed(), scattered(60, 90, frames=4)], ids=len)
-def test_self_contained(graph: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "graph",
+    [topology([], []), small(), mixed(), scattered(60, 90, frames=4)],
+    ids=size_of,
+)
+def test_self_contained(graph: Topology) -> None:
     svg = drawn(graph)
     root = parsed(svg)
     assert root.attrib["role"] == "img"
@@ -63,18 +83,26 @@ def test_self_contained(graph: dict[str, Any]) -> None:
 
 def test_tells_names_states_and_labels() -> None:
     root = parsed(
-        drawn(small(), t1={"s": "failed", "d": 61.0, "e": "ValueError: seven"}, o2={"s": "finished", "z": 2048})
+        drawn(small(), t1=Status("failed", "61 s", error="ValueError: seven"), o2=Status("finished", size="2.0 KiB"))
     )
-    assert {"✗ split", "✓ even", "0: numbers", "words \xa0 closed", "1 min 23 s"} <= set(texts(root))
-    assert "split, failed, 1 min 1 s, ValueError: seven" in texts(root, "title")
+    assert {"✗ split", "✓ even", "0: numbers", "words \xa0 closed", "83 s"} <= set(texts(root))
+    assert "split, failed, 61 s, ValueError: seven" in texts(root, "title")
     assert "even, finished, 2.0 KiB" in texts(root, "title")
     assert texts(root, "title")[0] == "Session words: closed"
     assert texts(root, "desc")[0].startswith("<Session 'words' closed, 2 tasks: ")
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.0001, 0.2, 3.0, 1e6])
+def test_however_long_it_took(seconds: float) -> None:
+    graph = small()
+    status = {"t1": Status("finished", duration_text(seconds))}
+    svg = picture(graph, status, replace(summary_of(graph, status_of(graph)), elapsed=seconds), SESSION, layered(graph))
+    assert duration_text(seconds) in texts(parsed(svg))
+
+
 def test_the_state_follows_the_name_however_wide_that_is() -> None:
     for name in ("cross-validation", "MMMMMMMMMM", "i" * 50, "W" * 50):
-        root = parsed(drawn(small(), {**SESSION, "name": name}))
+        root = parsed(drawn(small(), replace(SESSION, name=name)))
         (head,) = [text for text in root.iter(SVG + "text") if "closed" in "".join(text.itertext())]
         assert [part.attrib.get("x") for part in head] == [None, None], "placed by whoever knows the font"
         wide = pictures.text_width((head[0].text or ""), 14) * pictures.BOLD
@@ -102,19 +130,19 @@ def test_groups_tell_counts() -> None:
     assert "load, 398 finished, 2 running" in texts(root, "title")
     legend = set(texts(root))
     assert {"task", "object", "group", "finished", "running"} <= legend
-    assert "kept" not in legend or any(status.get("k") for status in status_of(mixed()).values())
+    assert "kept" not in legend or any(status.kept for status in status_of(mixed()).values())
 
 
 def test_kept_objects_have_a_double_outline() -> None:
     graph = topology([data(1, "x")], [])
-    once, twice = (drawn(graph, o1={"s": "finished", "k": kept}).count("<rect") for kept in (False, True))
+    once, twice = (drawn(graph, o1=Status("finished", kept=kept)).count("<rect") for kept in (False, True))
     assert twice == once + 1 + 2  # around the object, and in the legend
-    assert ">kept<" in drawn(graph, o1={"s": "finished", "k": True})
+    assert ">kept<" in drawn(graph, o1=Status("finished", kept=True))
 
 
 @pytest.mark.parametrize("state", LOOKS)
 def test_states_have_marks_and_colours(state: str) -> None:
-    root = parsed(drawn(topology([task(1, "x")], []), t1={"s": state}))
+    root = parsed(drawn(topology([task(1, "x")], []), t1=Status(state)))
     look = LOOKS[state]
     (node,) = (element for element in root.iter(SVG + "g") if element.find(f"{SVG}ellipse/{SVG}title") is not None)
     assert (node.attrib["fill"], node.attrib["stroke"]) == (look.fill, look.line)
@@ -124,10 +152,10 @@ def test_states_have_marks_and_colours(state: str) -> None:
 
 def test_unknown_states_and_missing_statuses_are_drawn() -> None:
     graph = small()
-    tasks = {"tasks": {}, "objects": 3, "elapsed": None}
-    root = parsed(picture(graph, {"t1": {"s": "purring"}}, tasks, SESSION, layered(graph)))
+    tasks = Summary({}, 3, None, None, False)
+    root = parsed(picture(graph, {"t1": Status("purring")}, tasks, SESSION, layered(graph)))
     assert "· split" in texts(root)
-    missing = {**layered(graph), "nodes": {"t1": [20, 20, 60, 26]}}
+    missing = replace(layered(graph), nodes={"t1": Box(20, 20, 60, 26)})
     assert len(texts(parsed(picture(graph, {}, tasks, SESSION, missing)), "ellipse")) == 2  # one in the legend
 
 
@@ -164,20 +192,18 @@ def test_hostile_labels_stay_text(start: int) -> None:
         graph = topology(
             [task(1, label), data(1, label, "g9"), group(2, label, 7)],
             [["t1", "o1", label, 1], ["o1", "g2", bad[-n], 1]],
-            [{"key": "g9", "label": label, "in": None}],
+            [frame(9, label)],
         )
-        session = {"id": 1, "name": label, "word": "lost", "note": label}
-        root = parsed(drawn(graph, session, t1={"s": "failed", "e": label}))
-        plain = parsed(
-            drawn(topology([{**node, "label": "x"} for node in graph["nodes"]], graph["arcs"], graph["frames"]))
-        )
+        session = SessionInfo(1, label, "lost", label)
+        root = parsed(drawn(graph, session, t1=Status("failed", error=label)))
+        plain = parsed(drawn(replace(graph, nodes=[replace(node, label="x", text=None) for node in graph.nodes])))
         assert len(list(root.iter(SVG + "rect"))) >= len(list(plain.iter(SVG + "rect"))) - 2
         for text in texts(root) + texts(root, "title") + texts(root, "desc"):
             assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", text)
             assert len(text) < 1000
         if len(label) < 20 and label.strip():
             assert any(visible(label) in text for text in texts(root))
-        line = text_line(session, {"tasks": {}, "objects": 0})
+        line = text_line(session, Summary({}, 0, None, None, False))
         assert line.encode().decode() == line
         assert "\n" not in line
 
@@ -185,8 +211,8 @@ def test_hostile_labels_stay_text(start: int) -> None:
 def test_what_is_known_of_the_wire_only_is_harmless_elsewhere() -> None:
     graph = small()
     bad = "<script>"
-    status = {"t1": {"s": bad, "g": bad, "d": 1.0, "n": 2}, "o2": {"s": bad, "z": 5, "c": bad}}
-    svg = picture(graph, status, {"tasks": {bad: 3}, "objects": 1, "elapsed": 1.0}, SESSION, layered(graph))
+    status = {"t1": Status(bad, "1.0 s", governor=bad, attempts=2), "o2": Status(bad, size="5 bytes", content_type=bad)}
+    svg = picture(graph, status, Summary({bad: 3}, 1, 1.0, None, False), SESSION, layered(graph))
     parsed(svg)
     assert "script" not in svg
 
@@ -236,13 +262,6 @@ def test_enormous_graphs_are_said_to_be() -> None:
 
 # -- text -----------------------------------------------------------------------------------------
 def test_text_line() -> None:
-    summary = {"tasks": {"new": 0, "waiting": 3, "finished": 1}, "objects": 1, "elapsed": 1.5, "remaining": 3.2}
+    summary = Summary({"new": 0, "waiting": 3, "finished": 1}, 1, 1.5, 3.2, True)
     assert text_line(SESSION, summary) == "<Session 'words' closed, 4 tasks: 1 finished, 3 waiting; 1 object>"
-    assert text_line(SESSION, {"tasks": {}, "objects": 0}) == "<Session 'words' closed, no tasks; 0 objects>"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0.00 s"), (9.994, "9.99 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (7300, "2 h 1 min")]
-)
-def test_times(seconds: float, text: str) -> None:
-    assert pictures._seconds(seconds) == text
+    assert text_line(SESSION, Summary({}, 0, None, None, False)) == "<Session 'words' closed, no tasks; 0 objects>"

@@ -12,6 +12,7 @@ import pytest
 from rain.common import DataInstance
 from rain.common.spec import ObjectSpec
 from rain.notebook import displays, stills
+from rain.notebook.protocol.lookups import Card, Governor, Measure, SessionLine
 from rain.objects.readers import BytesReader
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\n<b>'
@@ -54,9 +55,9 @@ def test_a_picture_is_an_image_with_words_beside_it() -> None:
 
 
 def test_a_card_of_hostile_names() -> None:
-    governor = {"id": HOSTILE, "cpus": 2.5, "tasks": 1, "objects": 0}
-    session = {"id": 1, "name": HOSTILE, "tasks": {"finished": 3, "failed": 0}}
-    info = {"state": HOSTILE, "address": "host:1", "governors": [governor] * 12, "sessions": [session]}
+    governor = Governor(HOSTILE, 2.5, 1, 0, 0.5, None, Measure("x", "x", "x", None), [])
+    session = SessionLine(1, HOSTILE, False, {"finished": 3, "failed": 0})
+    info = Card("host:1", "", "", HOSTILE, [governor] * 12, [session])
     seen = harmless(stills.card(info, "as of now"))
     assert "and 2 more" in seen.text
     assert "3 finished" in seen.text

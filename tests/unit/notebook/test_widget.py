@@ -14,6 +14,8 @@ from rain.client.core import stalls
 from rain.common.protocol.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import widget_base, widget_of
+from rain.notebook.protocol.layout import Box
+from rain.notebook.protocol.requests import GetCard
 from rain.notebook.widget import SessionWidget
 from rain.notebook.widget_base import LiveWidget
 
@@ -40,7 +42,7 @@ def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
     assert {node["key"] for node in grown["topology"]["nodes"]} == {f"t{task.id.id}", f"o{task.output.id.id}"}
     session._inside.mirror.submitting(list(session._inside.mirror.pending))
     session._inside.mirror.fold([TaskUpdate(task.id, TaskState.RUNNING)], [])
-    page.wait_for(lambda told: told["status"].get(f"t{task.id.id}", {}).get("s") == "running")
+    page.wait_for(lambda told: told["status"].get(f"t{task.id.id}", {}).get("state") == "running")
     versions = [(message["data"]["base"], message["data"]["version"]) for message in page.news]
     assert all(base + 1 == version for base, version in versions)
     assert [base for base, _ in versions[1:]] == [version for _, version in versions[:-1]]
@@ -147,12 +149,18 @@ def test_geometry_of_the_browser_is_kept_for_the_picture(session: Session, brows
     widget = widget_of(session)
     page = browser(widget)
     number = page.ask("snapshot")["topology"]["number"]
-    nodes = {f"t{task.id.id}": [50, 20, 80, 30], f"o{task.output.id.id}": [50, 90, 80, 30]}
-    geometry = {"width": 100, "height": 120, "nodes": nodes, "arcs": [], "frames": {}}
-    page.ask("geometry", number=number, geometry=geometry)
-    assert widget.present()[1]["nodes"][f"t{task.id.id}"] == [50, 20, 80, 30]
-    page.ask("geometry", number=number, geometry={"nodes": "nonsense"})
-    assert widget.present()[1] is not None
+    size = {"width": "1", "height": "0.5"}
+    objects = [
+        {"_gvid": 0, "name": f"t{task.id.id}", "pos": "50,100", **size},
+        {"_gvid": 1, "name": f"o{task.output.id.id}", "pos": "50,30", **size},
+    ]
+    layout = {"bb": "0,0,100,120", "objects": objects, "edges": []}
+    told = page.ask("geometry", number=number, layout=layout)
+    assert told["nodes"][f"t{task.id.id}"] == [50, 20, 72, 36]
+    assert widget.present()[1].nodes[f"t{task.id.id}"] == Box(50, 20, 72, 36)
+    assert "no layout by Graphviz" in page.refused("geometry", number=number, layout={**layout, "bb": "x"})
+    page.ask("geometry", number=number, layout={**layout, "objects": []})
+    assert widget.present()[1].nodes, "that is no layout of this graph"
     with session.bind_only():
         tasks.Concat([])
     assert widget.present()[1] is None  # it was another graph
@@ -163,22 +171,25 @@ def test_geometry_of_the_browser_is_kept_for_the_picture(session: Session, brows
     [
         ("nonsense", {}, "no request 'nonsense'"),
         ("details", {"key": "t99"}, "nothing in this session"),
-        ("details", {"key": 5}, "a key is a text"),
-        ("details", {"key": "x" * 1000}, "KEY_CHARS_MAX"),
+        ("details", {"key": 5}, "Expected `str`, got `int` - at `$.key`"),
+        ("details", {"key": "x" * 1000}, "length <= 100 - at `$.key`"),
         ("details", {}, "missing"),
-        ("details", {"key": "t1", "more": 1}, "unexpected"),
+        ("details", {"key": "t1", "more": 1}, "unknown field `more`"),
         ("open", {"key": "g77"}, "no group"),
         ("output", {"key": "o1"}, "no task"),
         ("search", {"pattern": "("}, "not a regular expression"),
-        ("table", {"offset": -1}, "whole number"),
-        ("table", {"sort": "x"}, "no column"),
-        ("table", {"states": "x"}, "list of texts"),
-        ("timeline", {"begin": "x"}, "number of seconds"),
+        ("table", {"offset": -1}, "`int` >= 0 - at `$.offset`"),
+        ("table", {"sort": "x"}, "'x' - at `$.sort`"),
+        ("table", {"states": "x"}, "`$.states`"),
+        ("timeline", {"begin": "x"}, "`$.begin`"),
+        ("timeline", {"begin": float("nan")}, "`$.begin`"),
+        ("search", {"pattern": "x" * 1000}, "length <= 500 - at `$.pattern`"),
+        ("card", {}, "no request 'card'"),
         ("cancel", {"key": "t99"}, "no task there"),
         ("governors", {}, "detached"),
         ("inspect", {"key": "o99"}, "no object"),
         ("asset", {"name": "../live.py"}, "no file"),
-        ("asset", {"name": None}, "no file"),
+        ("asset", {"name": None}, "`$.name`"),
     ],
 )
 def test_what_cannot_be_answered_gets_an_error(
@@ -206,15 +217,15 @@ def test_too_many_requests_at_once_are_refused(browser: Any) -> None:
     class Slow(LiveWidget):
         def __init__(self) -> None:
             super().__init__("session")
-            self._requests["slow"] = lambda: {"done": release.wait(30)}
+            self._handlers[GetCard] = lambda _: release.wait(30) and None
 
     page = browser(Slow())
     for number in range(1000, 1000 + widget_base.REQUESTS_MAX):
-        page.say({"type": "slow", "request": number})
-    assert "REQUESTS_MAX" in page.refused("slow")
+        page.say({"type": "card", "request": number})
+    assert "REQUESTS_MAX" in page.refused("card")
     release.set()
     answers = [page.messages.get(timeout=30) for _ in range(widget_base.REQUESTS_MAX)]
-    assert all(answer["data"] == {"done": True} for answer in answers)
+    assert all(answer["data"] == {} for answer in answers)
 
 
 def test_what_would_be_too_small_to_read_is_drawn_as_groups(session: Session) -> None:
@@ -226,7 +237,7 @@ def test_what_would_be_too_small_to_read_is_drawn_as_groups(session: Session) ->
     assert "first" in small
     assert "scale(" not in small
     told, _ = widget_of(session).present()
-    assert len(told["topology"]["nodes"]) == 240, "the live graph is as it was"
+    assert len(told.topology.nodes) == 240, "the live graph is as it was"
     assert "60" in small
 
 

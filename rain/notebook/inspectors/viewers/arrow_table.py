@@ -27,13 +27,13 @@ from rain.notebook.inspectors.limits import (
     ARROW_INFLATED_BYTES_MAX,
     TABLE_PAGE_ROWS,
 )
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut
-from rain.notebook.inspectors.subject import Allowance, Page, Subject
+from rain.notebook.inspectors.subject import Allowance, Answer, Subject
 from rain.notebook.inspectors.tables import cell, needs, shown_columns, table
 from rain.notebook.inspectors.viewers import arrow_messages as messages
 from rain.notebook.inspectors.viewers.arrow_messages import Damaged, Message
+from rain.notebook.protocol.requests import Inspect
 
 _FIRST_HEADS_MAX = 32
 _KIND = b"rain:kind"
@@ -339,13 +339,13 @@ class ArrowViewer:
                 self._batches.append((message, len(self._dictionaries)))
                 self._starts.append(self._starts[-1] + message.rows)
 
-    def page(self, parameters: Parameters) -> Page:
-        self._look(parameters.offset + TABLE_PAGE_ROWS, _FIRST_HEADS_MAX if not self._asked else ARROW_HEADS_MAX)
+    def page(self, asked: Inspect) -> Answer:
+        self._look(asked.offset + TABLE_PAGE_ROWS, _FIRST_HEADS_MAX if not self._asked else ARROW_HEADS_MAX)
         self._asked = True
         known = self._starts[-1]
-        offset = min(parameters.offset, known if self._whole else max(known - TABLE_PAGE_ROWS, 0))
+        offset = min(asked.offset, known if self._whole else max(known - TABLE_PAGE_ROWS, 0))
         labels, all_columns = self._columns()
-        part = shown_columns(parameters.column, len(all_columns))
+        part = shown_columns(asked.column, len(all_columns))
         columns = all_columns[part]
         shown = [*columns, *([] if labels is None else [labels])]
         cells = {column: list[str]() for column in shown}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import BLOCK_BYTES, SCAN_ITEMS_MAX, TREE_TEXT_CHARS, TREE_VALUE_CHARS
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import CUT, clean, cut, number_text
 from rain.notebook.inspectors.subject import Allowance
-from rain.notebook.inspectors.tree import Box, Document
+from rain.notebook.inspectors.tree import Box, Description, Document
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _KINDS = {_ARRAY: "array", _MAP: "object", _TAG: "tag"}
@@ -205,19 +205,19 @@ class CborDocument(Document):
                 raise _Damaged(f"what is here is nested deeper than {_DEPTH_MAX} levels")
         return items
 
-    def describe(self, start: int, end: int | None, long: bool) -> dict[str, Any]:
+    def describe(self, start: int, end: int | None, long: bool) -> Description:
         if start == _ALL_ITEMS:
-            return {"kind": "sequence", "text": "", "count": None}
+            return Description("sequence", "", None)
         chars = TREE_VALUE_CHARS if long else TREE_TEXT_CHARS
         try:
             head = self._head(start)
             if head.major in _KINDS:
                 text = f"{head.value} {_TAGS.get(head.value, '')}".strip() if head.major == _TAG else ""
-                return {"kind": _KINDS[head.major], "text": text, "count": self._count(head)}
+                return Description(_KINDS[head.major], text, self._count(head))
             kind, text = self._scalar(head, chars)
         except _Damaged as error:
             kind, text = "error", str(error)
-        return {"kind": kind, "text": cut(text, chars), "count": 0}
+        return Description(kind, cut(text, chars), 0)
 
     def _scalar(self, head: _Head, chars: int) -> tuple[str, str]:
         if head.major in (_UNSIGNED, _NEGATIVE):
@@ -258,4 +258,4 @@ class CborDocument(Document):
         if box.kind != "object":
             return "" if box.kind == "tag" else str(number)
         key = self.describe(box.keys[number], None, False)
-        return key["text"] if key["kind"] not in _KINDS.values() else f"({key['kind']}) {key['text']}".strip()
+        return key.text if key.kind not in _KINDS.values() else f"({key.kind}) {key.text}".strip()

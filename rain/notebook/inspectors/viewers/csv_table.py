@@ -14,10 +14,10 @@ from itertools import pairwise
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import CELL_CHARS, OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
-from rain.notebook.inspectors.parameters import Parameters
-from rain.notebook.inspectors.subject import Allowance, Page, Subject
+from rain.notebook.inspectors.subject import Allowance, Answer, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
 from rain.notebook.inspectors.viewers.text import guess_encoding, mark_length, other_encoding
+from rain.notebook.protocol.requests import Inspect
 
 DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
@@ -301,16 +301,16 @@ class CsvViewer:
             pass
         self._frontier = (number, position)
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         if self._asked:  # the first page is made with what finding the columns left of the first allowance
             self._allowance = Allowance(self._ranges, False)
         self._asked = True
-        if self._frontier[0] < parameters.offset + TABLE_PAGE_ROWS:
+        if self._frontier[0] < asked.offset + TABLE_PAGE_ROWS:
             # One row more, so that the end is seen on the last page; all rows of a small file.
             small = self._ranges.size <= OPEN_READ_BYTES_MAX
-            self._pass_rows(parameters.offset + (self._ranges.size if small else TABLE_PAGE_ROWS) + 1)
+            self._pass_rows(asked.offset + (self._ranges.size if small else TABLE_PAGE_ROWS) + 1)
         known = self._frontier[0]
-        offset = min(parameters.offset, max(known - TABLE_PAGE_ROWS, 0) if parameters.offset >= known else known)
+        offset = min(asked.offset, max(known - TABLE_PAGE_ROWS, 0) if asked.offset >= known else known)
         rows = self._rows(offset, min(offset + TABLE_PAGE_ROWS, known))
         if not known and self._total is None and self._frontier[1] in self._long_ends:
             rows = [[self._decoded(self._ranges.read(self._frontier[1], 4 * CELL_CHARS))]]
@@ -325,7 +325,7 @@ class CsvViewer:
         if self._total is None:
             summary.append(("rows", f"more than {max(known - 1, 0):,}: they are counted as they are shown"))
         names = [name if name else f"column {number + 1}" for number, name in enumerate(names)]
-        part = shown_columns(parameters.column, width)
+        part = shown_columns(asked.column, width)
         page = table(
             list(zip(names, dtypes, strict=False))[part],
             [row[part] for row in rows],

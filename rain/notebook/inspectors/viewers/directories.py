@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES
-from rain.notebook.inspectors.parameters import Parameters
-from rain.notebook.inspectors.sanitize import escape_name
-from rain.notebook.inspectors.subject import Page
+from rain.notebook.inspectors.sanitize import escape_name, visible
+from rain.notebook.inspectors.subject import Answer
+from rain.notebook.protocol.data import DirectoryPage, Entry
+from rain.notebook.protocol.requests import Inspect
 
 if TYPE_CHECKING:
     from rain.objects.readers import ObjectReader
@@ -28,15 +30,21 @@ class DirectoryViewer:
         self._reader = reader
         self._path = path
 
-    def page(self, parameters: Parameters) -> Page:
-        entries, total = self._reader.entries(self._path, parameters.offset, DIRECTORY_PAGE_ENTRIES)
-        shown = [
-            {
-                "name": escape_name(entry.name),
-                "kind": entry.kind,
-                "size": entry.size if entry.kind == "file" else None,
-                "target": escape_name(entry.target) if entry.kind == "link" else None,
-            }
-            for entry in entries
-        ]
-        return {"entries": shown, "offset": min(parameters.offset, total), "total": total}, []
+    def page(self, asked: Inspect) -> Answer:
+        entries, total = self._reader.entries(self._path, asked.offset, DIRECTORY_PAGE_ENTRIES)
+        offset = min(asked.offset, total)
+        return DirectoryPage(entries=list(map(_shown, entries)), offset=offset, total=total), []
+
+
+def _shown(entry: Any) -> Entry:
+    name = escape_name(entry.name)
+    text = visible(name)
+    size = entry.size if entry.kind == "file" else None
+    return Entry(
+        name=name,
+        kind=entry.kind,
+        text=None if text == name else text,
+        size=size,
+        size_text="" if size is None else size_text(size),
+        target=visible(escape_name(entry.target)) if entry.kind == "link" else None,
+    )

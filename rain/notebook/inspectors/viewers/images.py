@@ -5,9 +5,10 @@ from __future__ import annotations
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import IMAGE_BYTES_MAX, IMAGE_PARTS_MAX, IMAGE_PIXELS_MAX
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
-from rain.notebook.inspectors.subject import Page, Subject
+from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.protocol.data import ImagePage
+from rain.notebook.protocol.requests import Inspect
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -127,6 +128,7 @@ class ImageViewer:
         self._extent = extent
         self._ranges = subject.ranges
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         width, height = self._extent
-        return {"mime": self._type, "width": width, "height": height}, [self._ranges.read(0, self._ranges.size)]
+        page = ImagePage(mime=self._type, width=width, height=height)
+        return page, [self._ranges.read(0, self._ranges.size)]

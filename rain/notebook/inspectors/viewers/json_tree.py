@@ -5,14 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import BLOCK_BYTES, TREE_TEXT_CHARS, TREE_VALUE_CHARS
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import CUT, clean, cut
 from rain.notebook.inspectors.subject import Allowance
-from rain.notebook.inspectors.tree import Box, Document
+from rain.notebook.inspectors.tree import Box, Description, Document
 
 _SPACE = b" \t\r\n"
 _NO_SPACE = re.compile(rb"[^ \t\r\n]")
@@ -244,24 +243,24 @@ class JsonDocument(Document):
         found = self.ranges.read(position, 20)
         return f"from byte {position} on this is not JSON: {cut(found.decode('utf-8', 'replace'), 20)!r}"
 
-    def describe(self, start: int, end: int | None, long: bool) -> dict[str, Any]:
+    def describe(self, start: int, end: int | None, long: bool) -> Description:
         if start == _ALL_LINES:
-            return {"kind": "lines", "text": "", "count": None}
+            return Description("lines", "", None)
         first = self.ranges.read(start, 1)
         chars = TREE_VALUE_CHARS if long else TREE_TEXT_CHARS
         if first in (b"[", b"{"):
             kind = "array" if first == b"[" else "object"
             if end is None or end - start > BLOCK_BYTES:
-                return {"kind": kind, "text": "", "count": None}
+                return Description(kind, "", None)
             raw = self.ranges.read(start, end - start)
             text = raw.decode("utf-8", "replace") if len(raw) <= TREE_TEXT_CHARS else ""
-            return {"kind": kind, "text": clean(" ".join(text.split())), "count": _count(raw)}
+            return Description(kind, clean(" ".join(text.split())), _count(raw))
         if first == b'"':
-            return {"kind": "string", "text": self._string(start, chars), "count": 0}
+            return Description("string", self._string(start, chars), 0)
         raw = self._scalar(start)
         kind = self._scalar_kind(raw)
         text = raw.decode("utf-8", "replace") if kind != "error" else self._not_json(start)
-        return {"kind": kind, "text": cut(text, chars), "count": 0}
+        return Description(kind, cut(text, chars), 0)
 
     def _string(self, start: int, chars: int) -> str:
         """The beginning of a string, decoded."""

@@ -9,11 +9,11 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import BLOCK_BYTES, OPEN_READ_BYTES_MAX, TABLE_PAGE_ROWS
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut
-from rain.notebook.inspectors.subject import Page, Subject
+from rain.notebook.inspectors.subject import Answer, Subject
 from rain.notebook.inspectors.tables import needs, shown_columns, table
+from rain.notebook.protocol.requests import Inspect
 
 MAGIC = b"\x93NUMPY"
 _HEADER_BYTES_MAX = 10_000
@@ -52,12 +52,12 @@ class NpyViewer:
             raise RainException(f"the array's values ({cut(str(dtype))}) have no bytes")
         return dtype
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         total = self._shape[0] if self._shape else 1
-        offset = min(parameters.offset, total)
+        offset = min(asked.offset, total)
         wide = math.prod(self._shape[1:]) if total else 0
         fields = self._dtype.names if len(self._shape) < 2 else None
-        part = shown_columns(parameters.column, len(fields) if fields else wide)
+        part = shown_columns(asked.column, len(fields) if fields else wide)
         first, width = (0, wide) if fields else (part.start, part.stop - part.start)
         count = min(TABLE_PAGE_ROWS, total - offset)
         if not wide:

@@ -7,10 +7,11 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import CELL_CHARS, PICKLE_GLOBALS_MAX
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.sanitize import cut, number_text
-from rain.notebook.inspectors.subject import Allowance, Page, Subject
+from rain.notebook.inspectors.subject import Allowance, Answer, Subject
 from rain.notebook.inspectors.viewers.pickle_machine import Items, Long, Made, Named, Opaque, Story, read_story
+from rain.notebook.protocol.data import PicklePage
+from rain.notebook.protocol.requests import Inspect
 
 _DEPTH_MAX = 4
 _ITEMS_SHOWN = 5
@@ -27,7 +28,7 @@ class PickleViewer:
         self._ranges = subject.ranges
         self._story: Story | None = None
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         if self._story is None:
             self._story = read_story(self._ranges, Allowance(self._ranges, True))
         story = self._story
@@ -35,11 +36,11 @@ class PickleViewer:
             raise RainException(story.problem)
         names = list(story.globals)
         more = [f"… {len(names) - PICKLE_GLOBALS_MAX} more"] if len(names) > PICKLE_GLOBALS_MAX else []
-        return {
-            "summary": [[name, cut(text)] for name, text in summary(story)],
-            "opcodes": [[name, count] for name, count in story.opcodes.most_common()],
-            "globals": [cut(name) for name in names[:PICKLE_GLOBALS_MAX]] + more,
-        }, []
+        return PicklePage(
+            summary=[(name, cut(text)) for name, text in summary(story)],
+            opcodes=story.opcodes.most_common(),
+            globals=[cut(name) for name in names[:PICKLE_GLOBALS_MAX]] + more,
+        ), []
 
 
 def summary(story: Story) -> list[tuple[str, str]]:

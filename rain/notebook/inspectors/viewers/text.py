@@ -6,10 +6,12 @@ import codecs
 import re
 
 from rain.common.errors import RainException
+from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import TEXT_PAGE_BYTES
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.sanitize import clean, cut
-from rain.notebook.inspectors.subject import Page, Subject
+from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.protocol.data import TextPage
+from rain.notebook.protocol.requests import Inspect
 from rain.objects.content_types.text import text_encoding
 
 _BOMS = (
@@ -126,10 +128,10 @@ class TextViewer:
             self._encoding = guess_encoding(subject.head, whole) or "utf-8"
         self._states: dict[tuple[str, int], int] = {}  # of encodings whose bytes mean other things after a shift
 
-    def page(self, parameters: Parameters) -> Page:
-        encoding = self._resolved(check_encoding(parameters.encoding or self._encoding))
+    def page(self, asked: Inspect) -> Answer:
+        encoding = self._resolved(check_encoding(asked.encoding or self._encoding))
         size = self._ranges.size
-        offset = min(parameters.offset, size)
+        offset = min(asked.offset, size)
         mark = mark_length(self._head, encoding)
         if offset < mark:
             offset = mark
@@ -140,7 +142,7 @@ class TextViewer:
         if data and pending == len(data) and not last:  # one unit fills the page: cut it rather than stay here
             text, pending, state = self._decoded(data, offset, encoding, True)
         note = ""
-        if encoding == "utf-8" and not parameters.encoding and (other := other_encoding(data, text)) is not None:
+        if encoding == "utf-8" and not asked.encoding and (other := other_encoding(data, text)) is not None:
             said = "the content type says" if self._declared else "the beginning is"
             note = f"This is not utf-8, which {said}: it is shown as {other}."
             encoding = other
@@ -150,8 +152,15 @@ class TextViewer:
             self._states[encoding, end] = state
         if offset == mark:
             offset = 0  # the mark is of this page, though it is not shown
-        page = {"encoding": encoding, "offset": offset, "end": end, "size": size, "text": clean(text)}
-        return {**page, **({"note": note} if note else {})}, []
+        return TextPage(
+            encoding=encoding,
+            offset=offset,
+            end=end,
+            size=size,
+            size_text=size_text(size),
+            text=clean(text),
+            note=note,
+        ), []
 
     def _decoded(self, data: bytes, offset: int, encoding: str, last: bool) -> tuple[str, int, int]:
         """The text, how many bytes at the end are only the beginning of a character, and the decoder's state."""

@@ -14,10 +14,11 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import TABLE_PAGE_ROWS, VALUE_BYTES_MAX, VALUE_TEXT_CHARS
-from rain.notebook.inspectors.parameters import Parameters
 from rain.notebook.inspectors.sanitize import CUT, clean, cut
-from rain.notebook.inspectors.subject import Page, Subject
+from rain.notebook.inspectors.subject import Answer, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
+from rain.notebook.protocol.data import TablePage, ValuePage
+from rain.notebook.protocol.requests import Inspect
 
 _PRETTY_ITEMS_MAX = 1000
 """Containers with more items are not laid out over lines, which takes long."""
@@ -31,19 +32,19 @@ class ValueViewer:
         self._subject = subject
         self._loaded: list[Any] = []
 
-    def page(self, parameters: Parameters) -> Page:
+    def page(self, asked: Inspect) -> Answer:
         if not self._loaded:
             self._loaded.append(self._load())
         value = self._loaded[0]
         kind = type(value)
         name = cut(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
         try:
-            page = _as_table(value, parameters.offset, parameters.column)
+            page = _as_table(value, asked.offset, asked.column)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise RainException(f"the {name} cannot be shown: {cut(_what(error))}") from None
-        return {"type": name, **({"table": page} if page is not None else {"text": text_of(value)})}, []
+        return ValuePage(type=name, table=page, text=text_of(value) if page is None else ""), []
 
     def _load(self) -> Any:
         from rain.objects.content_types import codecs
@@ -94,7 +95,7 @@ def text_of(value: Any) -> str:
         return cut(f"its repr raises {_what(error)}")
 
 
-def _as_table(value: Any, offset: int, column: int) -> dict[str, Any] | None:
+def _as_table(value: Any, offset: int, column: int) -> TablePage | None:
     """The page of a value that is a table. Types are only known if their package was loaded, as by unpickling."""
     pandas, numpy, arrow = (sys.modules.get(name) for name in ("pandas", "numpy", "pyarrow"))
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
@@ -108,13 +109,13 @@ def _as_table(value: Any, offset: int, column: int) -> dict[str, Any] | None:
 
 def _page(
     names: Sequence[tuple[str, str]], columns: Sequence[Sequence[Any]], count: int, part: slice, **facts: Any
-) -> dict[str, Any]:
+) -> TablePage:
     """The page of a table that is there by columns, `count` rows of it."""
     rows = [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(count)]
     return table(names, rows, column=part.start, **facts)
 
 
-def _frame(frame: Any, offset: int, column: int) -> dict[str, Any]:
+def _frame(frame: Any, offset: int, column: int) -> TablePage:
     offset = min(offset, len(frame))
     part = shown_columns(column, frame.shape[1])
     shown = frame.iloc[offset : offset + TABLE_PAGE_ROWS, part]
@@ -129,7 +130,7 @@ def _frame(frame: Any, offset: int, column: int) -> dict[str, Any]:
     return _page(names, columns, len(shown), part, index=shown.index.tolist(), summary=summary, **facts)
 
 
-def _array(array: Any, offset: int, column: int) -> dict[str, Any]:
+def _array(array: Any, offset: int, column: int) -> TablePage:
     summary: list[tuple[str, Any]] = [
         ("shape", " x ".join(map(str, array.shape)) or "a single value"),
         ("dtype", array.dtype),
@@ -150,7 +151,7 @@ def _array(array: Any, offset: int, column: int) -> dict[str, Any]:
     return table(names, values, offset=offset, total=len(rows), column=part.start, width=width, summary=summary)
 
 
-def _arrow(value: Any, offset: int, column: int) -> dict[str, Any]:
+def _arrow(value: Any, offset: int, column: int) -> TablePage:
     offset = min(offset, value.num_rows)
     part = shown_columns(column, value.num_columns)
     shown = value.slice(offset, TABLE_PAGE_ROWS)

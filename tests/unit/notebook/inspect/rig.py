@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from rain.common import DataInstance
 from rain.common.ids import ID
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.notebook.inspectors import Inspection
+from rain.notebook.protocol.requests import request_of
 from rain.objects.readers import BytesReader, FileReader, ObjectReader
 
 PAGE_BYTES_MAX = 2 << 20
@@ -28,10 +31,13 @@ class Look:
         self.inspection = Inspection(lambda: self.instance)
 
     def answer(self, **parameters):
-        answer, self.buffers = self.inspection.page(parameters)
+        asked = request_of({"type": "inspect", **parameters})
+        looked, self.buffers = self.inspection.page(asked)
         # As ipykernel does: lone surrogates and NaN would not get through.
-        text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(msgspec.to_builtins(looked), ensure_ascii=False, allow_nan=False)
         assert len(text.encode()) < PAGE_BYTES_MAX
+        answer = json.loads(text)
+        answer |= {name: answer["page"].pop(name) for name in ("view", "note") if name in answer["page"]}
         assert answer["view"] in answer["views"]
         assert all(isinstance(buffer, bytes) for buffer in self.buffers)
         return answer
@@ -40,6 +46,11 @@ class Look:
         """The page; of a value that is a table, that table with the value's type."""
         page = self.answer(**parameters)["page"]
         return {**page["table"], "type": page["type"]} if page.get("table") else page
+
+    def piece(self, **parameters):
+        """The facts of a piece of a download, and its bytes."""
+        piece, (data,) = self.inspection.piece(request_of({"type": "download", **parameters}))
+        return piece, data
 
     def node(self, **parameters):
         return self.page(view="tree", **parameters)["node"]

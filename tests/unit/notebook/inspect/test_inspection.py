@@ -5,7 +5,9 @@ import struct
 import threading
 import zlib
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from rain.common import DataInstance
 from rain.common.errors import RainException
@@ -14,6 +16,9 @@ from rain.notebook.inspectors import Inspection, static_text
 from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.viewers.images import image_size, image_type
+from rain.notebook.protocol.data import Overview, Piece
+from rain.notebook.protocol.details import Link
+from rain.notebook.protocol.requests import Inspect
 from rain.objects import archive
 from rain.objects.readers import BytesReader, TarReader, TreeReader
 from tests.unit.notebook.inspect.rig import Look, elsewhere, instance
@@ -168,34 +173,38 @@ def test_wrong_parameters_are_told(parameters):
     with pytest.raises(RainException) as caught:
         look.page(**parameters)
     assert len(str(caught.value)) < 500
-    with pytest.raises(RainException):
-        look.inspection.page("x")
 
 
-def test_more_parameters_do_not_matter():
+def test_what_else_is_asked_for_is_refused():
     look = Look(b"text", "text")
-    assert look.page(key="o5", type="inspect", request=7, offset=2.0, path=None, view=None)["text"] == "xt"
+    assert look.page(key="o5", request=7, offset=2, path=[], view=None)["text"] == "xt"
+    with pytest.raises(RainException, match="unknown field `more`"):
+        look.page(more=1)
 
 
-def test_the_overview_has_what_both_know():
-    def describe():
-        return {"holders": ["host:1"], "maker": {"key": "t1"}, "digest": "00ff", "spec_user": {"nan": float("nan")}}
+def overview_of(**facts):
+    """What is known of an object of two bytes."""
+    plain = {"digest": None, "holders": [], "maker": None, "spec_user": {}, "info_user": {}, "path": [], "steps": []}
+    return Overview(
+        **{
+            "title": "label",
+            "id": "3/5",
+            "content_type": "json",
+            "data_type": "blob",
+            "size": "2 bytes",
+            **plain,
+            **facts,
+        }
+    )
 
-    it = instance(b"12", "json", "label")
-    overview = Inspection(lambda: it, describe).page({})[0]["overview"]
-    assert overview == {
-        "title": "label",
-        "id": "3/5",
-        "content_type": "json",
-        "data_type": "blob",
-        "size": 2,
-        "digest": "00ff",
-        "holders": ["host:1"],
-        "maker": {"key": "t1"},
-        "spec_user": {"nan": "nan"},
-        "info_user": {"seen": 1},
-        "path": [],
-    }
+
+def test_the_overview_is_what_the_client_knows_or_the_instance_itself():
+    known = overview_of(digest="00ff", holders=["host:1"], spec_user={"nan": float("nan")})
+    assert Inspection(lambda: instance(b"12", "json"), lambda: known).page(Inspect())[0].overview == replace(
+        known, spec_user={"nan": "nan"}
+    )
+    itself = Inspection(lambda: instance(b"12", "json", "label")).page(Inspect())[0].overview
+    assert itself == overview_of(spec_user={"note": "x"}, info_user={"seen": 1})
 
 
 def test_hostile_facts_are_made_fit_to_be_sent():
@@ -210,8 +219,9 @@ def test_hostile_facts_are_made_fit_to_be_sent():
         "big": 1 << 10**6,
         3: {1},
     }
-    answer, _ = Inspection(lambda: instance(b"x"), lambda: {"spec_user": user}).page({})
-    assert len(json.dumps(answer, allow_nan=False, ensure_ascii=False).encode()) < 50_000
+    known = overview_of(spec_user=user, title="\udcff" * 10**6, maker=Link("t1", "x" * 10**6, "new"))
+    answer, _ = Inspection(lambda: instance(b"x"), lambda: known).page(Inspect())
+    assert len(json.dumps(msgspec.to_builtins(answer), allow_nan=False, ensure_ascii=False).encode()) < 50_000
 
 
 # -- failures ---------------------------------------------------------------------------------------
@@ -233,9 +243,9 @@ def test_data_that_are_gone_are_opened_anew():
 
     inspection = Inspection(open)
     with pytest.raises(RainException, match="connection reset"):
-        inspection.page({})
-    assert inspection.page({})[0]["page"]["text"] == "there"
-    inspection.page({"view": "hex"})
+        inspection.page(Inspect())
+    assert inspection.page(Inspect())[0].page.text == "there"
+    inspection.page(Inspect(view="hex"))
     assert len(opened) == 2
 
 
@@ -244,7 +254,7 @@ def test_what_open_raises_passes():
         raise RainException("it is not kept any more")
 
     with pytest.raises(RainException, match="not kept"):
-        Inspection(open).page({})
+        Inspection(open).page(Inspect())
 
 
 def test_a_source_that_ends_early():
@@ -258,7 +268,7 @@ def test_a_source_that_ends_early():
             except RainException:
                 pass
     with pytest.raises(RainException, match="announced"):
-        look.inspection.piece({"offset": 500})
+        look.piece(offset=500)
 
 
 def test_many_threads_may_ask():
@@ -268,7 +278,7 @@ def test_many_threads_may_ask():
     def ask(start):
         try:
             for number in range(start, 3000, 97):
-                assert look.inspection.page({"at": [number], "view": "tree"})[0]["page"]["node"]["count"] == 50
+                assert look.inspection.page(Inspect(at=[number], view="tree"))[0].page.node.count == 50
         except BaseException as error:
             failures.append(error)
 
@@ -288,14 +298,14 @@ def test_downloading_in_pieces():
     look = Look(data, "user/x", "../a\u202e/b:c")
     got, end = b"", 0
     while True:
-        facts, buffers = look.inspection.piece({"offset": end})
-        assert len(buffers[0]) <= DOWNLOAD_PIECE_BYTES
-        got += buffers[0]
-        end = facts["end"]
-        if end >= facts["size"]:
+        piece, data_of_piece = look.piece(offset=end)
+        assert len(data_of_piece) <= DOWNLOAD_PIECE_BYTES
+        got += data_of_piece
+        end = piece.end
+        if end >= piece.size:
             break
     assert got == data
-    assert facts == {"name": "b_c", "size": len(data), "end": len(data)}
+    assert piece == Piece("b_c", len(data), len(data), "2.4 MiB", "2.4 MiB")
 
 
 @pytest.mark.parametrize(
@@ -313,17 +323,17 @@ def test_downloading_in_pieces():
     ],
 )
 def test_names_of_downloads(label, content_type, name):
-    assert Look(b"1", content_type, label).inspection.piece({})[0]["name"] == name
+    assert Look(b"1", content_type, label).piece()[0].name == name
 
 
 def test_downloads_of_nothing_and_of_directories(tmp_path):
-    assert Look(b"").inspection.piece({"offset": 9}) == ({"name": "it", "size": 0, "end": 0}, [b""])
+    assert Look(b"").piece(offset=9) == (Piece("it", 0, 0, "0 bytes", "0 bytes"), b"")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "f.bin").write_bytes(b"abc")
     look = Look(TreeReader(str(tmp_path / "d")), "dir")
     with pytest.raises(RainException, match="write"):
-        look.inspection.piece({})
-    assert look.inspection.piece({"path": ["f.bin"], "offset": 1}) == ({"name": "f.bin", "size": 3, "end": 3}, [b"bc"])
+        look.piece()
+    assert look.piece(path=["f.bin"], offset=1) == (Piece("f.bin", 3, 3, "3 bytes", "3 bytes"), b"bc")
 
 
 # -- directories ------------------------------------------------------------------------------------
@@ -351,9 +361,9 @@ def test_a_directory_is_a_list_of_names(folder):
     answer = Look(folder, "dir").answer()
     assert (answer["view"], answer["views"]) == ("directory", ["directory"])
     entries = {entry["name"]: entry for entry in answer["page"]["entries"]}
-    assert entries["table.csv"] == {"name": "table.csv", "kind": "file", "size": 8, "target": None}
-    assert entries["sub"] == {"name": "sub", "kind": "dir", "size": None, "target": None}
-    assert entries["link"] == {"name": "link", "kind": "link", "size": None, "target": "sub/data.json"}
+    assert entries["table.csv"] == {"name": "table.csv", "kind": "file", "size": 8, "size_text": "8 bytes"}
+    assert entries["sub"] == {"name": "sub", "kind": "dir"}
+    assert entries["link"] == {"name": "link", "kind": "link", "target": "sub/data.json"}
     assert answer["page"]["total"] == len(entries) == 8
 
 
@@ -368,7 +378,7 @@ def test_each_file_opens_by_its_name_and_bytes(folder):
         assert (answer["view"], answer["overview"]["content_type"]) == (view, content_type)
         assert answer["overview"]["path"] == [name]
         assert answer["overview"]["data_type"] == "blob"
-    assert look.answer(path=["sub", "data.json"])["overview"]["size"] == 13
+    assert look.answer(path=["sub", "data.json"])["overview"]["size"] == "13 bytes"
     assert look.page(path=["to-sub"])["total"] == 2
     assert look.page(path=["to-sub", "data.json"])["node"]["children"][0]["label"] == "a"
     assert look.page(path=["sub", "empty"]) == {"entries": [], "offset": 0, "total": 0}
@@ -378,7 +388,7 @@ def test_odd_names_are_sent_and_understood(folder):
     look = Look(folder, "dir")
     for entry in look.page()["entries"]:
         if entry["kind"] == "file":
-            assert look.answer(path=[entry["name"]])["overview"]["size"] == entry["size"]
+            assert look.answer(path=[entry["name"]])["overview"]["size"] == entry["size_text"]
     assert look.page(path=["da\\xdf"])["text"] == "not UTF-8"
     assert look.page(path=["da\\\\xdf"])["text"] == "backslash"
 
@@ -411,7 +421,7 @@ def test_links_that_lead_outside_are_not_followed(tmp_path):
         with pytest.raises(RainException):
             look.page(path=[name])
         with pytest.raises(RainException):
-            look.inspection.piece({"path": [name]})
+            look.piece(path=[name])
 
 
 def test_a_hundred_thousand_entries_come_in_pages(tmp_path):

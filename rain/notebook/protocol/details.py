@@ -1,0 +1,193 @@
+"""What the details panel shows of a task, an object or a group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rain.notebook.protocol.graph import Counts
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something in the session that one can go to.
+
+    Attributes
+    ----------
+    key, title, state : str
+    label : str
+        Which input or output it is.
+    """
+
+    key: str
+    title: str
+    state: str
+    label: str = ""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The text of a task's function.
+
+    Attributes
+    ----------
+    text : str
+    where : str
+        The file or cell.
+    first_line : int
+        The number there of the text's first line.
+    """
+
+    text: str
+    where: str
+    first_line: int
+
+
+class Run(msgspec.Struct, frozen=True):
+    """How a task ran.
+
+    Attributes
+    ----------
+    start : float or None
+        Seconds since the epoch.
+    took : str
+        Empty if it is not over.
+    governor : str or None
+    attempts : int
+    debug : Any
+    user : Any
+    """
+
+    start: float | None
+    took: str
+    governor: str | None
+    attempts: int
+    debug: Any
+    user: Any
+
+
+class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
+    """All that is known of a task.
+
+    Attributes
+    ----------
+    key, id, title, state, type : str
+    made : str or None
+        Where in the user's code.
+    stack : Any
+    source : Source or None
+    inputs, outputs : list of Link
+    resources, options, user : Any
+    info : Run or None
+    error : str or None
+    hints : list of str
+        What to do next.
+    can_cancel, can_retry : bool
+    """
+
+    key: str
+    id: str
+    title: str
+    state: str
+    type: str
+    made: str | None
+    stack: Any
+    source: Source | None
+    inputs: list[Link]
+    outputs: list[Link]
+    resources: Any
+    options: Any
+    user: Any
+    info: Run | None
+    error: str | None
+    hints: list[str]
+    can_cancel: bool
+    can_retry: bool
+
+
+class ObjectDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="object"):
+    """All that is known of an object without looking into it.
+
+    Attributes
+    ----------
+    key, id, title, state : str
+    kept : bool
+    content_type, data_type : str or None
+    size : str
+        Empty if it is not known.
+    digest : str or None
+    holders : list of str
+        Governors.
+    spec_user, info_user : Any
+    maker : Link or None
+    users : list of Link
+    can_inspect : bool
+    why_not : str or None
+    """
+
+    key: str
+    id: str
+    title: str
+    state: str
+    kept: bool
+    content_type: str | None
+    data_type: str | None
+    size: str
+    digest: str | None
+    holders: list[str]
+    spec_user: Any
+    info_user: Any
+    maker: Link | None
+    users: list[Link]
+    can_inspect: bool
+    why_not: str | None
+
+
+class FailedTask(msgspec.Struct, frozen=True):
+    """One of a group's failed tasks.
+
+    Attributes
+    ----------
+    key, title, error : str
+    """
+
+    key: str
+    title: str
+    error: str
+
+
+class GroupDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="group"):
+    """What a group adds up to.
+
+    Attributes
+    ----------
+    key, title : str
+    counts : dict of str to int
+    objects : int
+    took : str
+        All its tasks together.
+    failed : list of FailedTask
+        The first of them.
+    """
+
+    key: str
+    title: str
+    counts: Counts
+    objects: int
+    took: str
+    failed: list[FailedTask]
+
+
+Details = TaskDetails | ObjectDetails | GroupDetails
+
+
+class Output(msgspec.Struct, frozen=True):
+    """The end of what a task wrote; of a running task what it wrote so far."""
+
+    stdout: str
+    stderr: str
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a task has not started."""
+
+    text: str

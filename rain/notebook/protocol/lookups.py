@@ -1,0 +1,243 @@
+"""What is looked up when a browser asks: searches, the tabs other than the graph, a client's card."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rain.notebook.protocol.graph import Counts
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A task or object that a search found."""
+
+    key: str
+    title: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a search found.
+
+    Attributes
+    ----------
+    keys : list of str
+        Of visible nodes that are, or hold, what was found.
+    tasks, objects : int
+    first : list of Hit
+    """
+
+    keys: list[str]
+    tasks: int
+    objects: int
+    first: list[Hit]
+
+
+class CriticalPath(msgspec.Struct, frozen=True):
+    """The chain of tasks, each needing the one before, that took longest so far.
+
+    Attributes
+    ----------
+    keys : list of str
+        Of visible nodes.
+    took : str
+        Empty if no task has run.
+    """
+
+    keys: list[str]
+    took: str
+
+
+class TaskRow(msgspec.Struct, frozen=True):
+    """A row of the table of tasks.
+
+    Attributes
+    ----------
+    key, id, name, type, state : str
+    start : float or None
+        Seconds since the epoch.
+    took : str
+    governor : str
+    attempts : int
+    cpus : float
+    error : str
+        Its first line.
+    """
+
+    key: str
+    id: str
+    name: str
+    type: str
+    state: str
+    start: float | None
+    took: str
+    governor: str
+    attempts: int
+    cpus: float
+    error: str
+
+
+class TaskTable(msgspec.Struct, frozen=True):
+    """A page of the table of tasks.
+
+    Attributes
+    ----------
+    total : int
+        Tasks of the session.
+    matched : int
+        Those that the filters let through.
+    rows : list of TaskRow
+    """
+
+    total: int
+    matched: int
+    rows: list[TaskRow]
+
+
+class Bar(msgspec.Struct, frozen=True, array_like=True):
+    """A bar of the timeline: a task, or several too short to be seen apart.
+
+    Attributes
+    ----------
+    start : float
+        Seconds since the epoch.
+    seconds : float
+    state : str
+        Of several the worst.
+    key, name : str
+        Of several those of the first.
+    count : int
+    """
+
+    start: float
+    seconds: float
+    state: str
+    key: str
+    name: str
+    count: int
+
+
+class TimelineLane(msgspec.Struct, frozen=True):
+    """What one cpu of a governor did.
+
+    Attributes
+    ----------
+    governor : str
+    slot : int
+    bars : list of Bar
+    """
+
+    governor: str
+    slot: int
+    bars: list[Bar]
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """What ran when; times are seconds since the epoch.
+
+    Attributes
+    ----------
+    begin, end : float
+        What is described.
+    now : float
+    lanes : list of TimelineLane
+    """
+
+    begin: float
+    end: float
+    now: float
+    lanes: list[TimelineLane]
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """How much there is of something.
+
+    Attributes
+    ----------
+    key, label, text : str
+    share : float or None
+        From 0 to 1, where there is a whole.
+    """
+
+    key: str
+    label: str
+    text: str
+    share: float | None
+
+
+class Governor(msgspec.Struct, frozen=True):
+    """A governor and its load.
+
+    Attributes
+    ----------
+    id : str
+    cpus : float
+    tasks, objects : int
+    processor : float
+        How busy its processors are, from 0 to 1.
+    memory : float or None
+        How much of its host's memory is used, from 0 to 1.
+    brief : Measure
+        The most important, in a line.
+    measures : list of Measure
+    """
+
+    id: str
+    cpus: float
+    tasks: int
+    objects: int
+    processor: float
+    memory: float | None
+    brief: Measure
+    measures: list[Measure]
+
+
+class Governors(msgspec.Struct, frozen=True):
+    """The server's governors.
+
+    Attributes
+    ----------
+    address, version : str
+        Of the server.
+    governors : list of Governor
+    """
+
+    address: str
+    version: str
+    governors: list[Governor]
+
+
+class SessionLine(msgspec.Struct, frozen=True):
+    """A session on a client's card.
+
+    Attributes
+    ----------
+    id : int
+    name : str
+    persistent : bool
+    tasks : dict of str to int
+        By state.
+    """
+
+    id: int
+    name: str
+    persistent: bool
+    tasks: Counts
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A client: where it is connected, and what it finds there.
+
+    Attributes
+    ----------
+    address, http, version : str
+    state : str
+        ``"connected"``, ``"closed"``, or why the server is lost.
+    governors : list of Governor
+    sessions : list of SessionLine
+    """
+
+    address: str
+    http: str
+    version: str
+    state: str
+    governors: list[Governor] = []
+    sessions: list[SessionLine] = []

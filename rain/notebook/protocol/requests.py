@@ -1,0 +1,329 @@
+"""What a browser may ask for, and what it gets: one type for each request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+from msgspec import Meta
+
+from rain.common.errors import RainException
+from rain.common.limits import ARCHIVE_DEPTH_MAX, ARCHIVE_NAME_BYTES_MAX
+from rain.notebook.protocol.data import Inspection, Piece
+from rain.notebook.protocol.details import Details, Explanation, Output
+from rain.notebook.protocol.graph import Delta, Snapshot
+from rain.notebook.protocol.layout import DotLayout, Geometry
+from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, TaskTable, Timeline
+
+KEY_CHARS_MAX = 100
+NAME_CHARS_MAX = 100
+"""Characters of the name of a view or an encoding."""
+PATTERN_CHARS_MAX = 500
+NUMBER_MAX = 1 << 53
+OFFSET_MAX = 1 << 62
+TIME_S_MAX = 1e12
+STATES_MAX = 100
+TREE_DEPTH_MAX = 1000
+"""Steps of the way to a node of a tree."""
+
+Key = Annotated[str, Meta(max_length=KEY_CHARS_MAX, pattern="^[!-~]*$")]
+Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+Offset = Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
+Epoch = Annotated[float, Meta(ge=-TIME_S_MAX, le=TIME_S_MAX)]
+Name = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+FileName = Annotated[str, Meta(min_length=1, max_length=4 * ARCHIVE_NAME_BYTES_MAX, pattern="^[^/\0]*$")]
+Path = Annotated[list[FileName], Meta(max_length=ARCHIVE_DEPTH_MAX + 1)]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+    """Something that a browser asks for.
+
+    Attributes
+    ----------
+    request : int
+        The number that the answer bears.
+    """
+
+    request: int = 0
+
+
+# -- of all widgets --------------------------------------------------------------------------------
+
+
+class GetAsset(Request, frozen=True, kw_only=True, tag="asset"):
+    """A file of the browser part; it comes beside the answer."""
+
+    name: Name
+
+
+class GetPicture(Request, frozen=True, kw_only=True, tag="picture"):
+    """What is saved of the widget."""
+
+
+# -- of sessions -----------------------------------------------------------------------------------
+
+
+class GetSnapshot(Request, frozen=True, kw_only=True, tag="snapshot"):
+    """All that is visible."""
+
+
+class OpenGroup(Request, frozen=True, kw_only=True, tag="open"):
+    """Show what is in a group; a delta follows."""
+
+    key: Key
+
+
+class CloseGroup(Request, frozen=True, kw_only=True, tag="close"):
+    """Show a group as one node; a delta follows."""
+
+    key: Key
+
+
+class GetDetails(Request, frozen=True, kw_only=True, tag="details"):
+    """All that is known of a task, an object or a group."""
+
+    key: Key
+
+
+class GetOutput(Request, frozen=True, kw_only=True, tag="output"):
+    """What a task has written."""
+
+    key: Key
+
+
+class Explain(Request, frozen=True, kw_only=True, tag="explain"):
+    """Why a task has not started."""
+
+    key: Key
+
+
+class Search(Request, frozen=True, kw_only=True, tag="search"):
+    """Tasks and objects.
+
+    Attributes
+    ----------
+    pattern : str
+        A regular expression, in which case does not matter.
+    """
+
+    pattern: Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)]
+
+
+class GetCriticalPath(Request, frozen=True, kw_only=True, tag="critical"):
+    """The chain of tasks that took longest."""
+
+
+class Cancel(Request, frozen=True, kw_only=True, tag="cancel"):
+    """Cancel a task or the tasks of a group; without a key all."""
+
+    key: Key | None = None
+
+
+class Retry(Request, frozen=True, kw_only=True, tag="retry"):
+    """Run a failed task or those of a group once more; without a key all."""
+
+    key: Key | None = None
+
+
+class Select(Request, frozen=True, kw_only=True, tag="select"):
+    """Sets `widget.selected`."""
+
+    key: Key | None = None
+
+
+class PlaceGraph(Request, frozen=True, kw_only=True, tag="geometry"):
+    """Where everything is to be drawn, by what Graphviz says of a topology's `dot`.
+
+    Attributes
+    ----------
+    number : int
+        Of the topology.
+    layout : DotLayout
+    """
+
+    number: Number
+    layout: DotLayout
+
+
+ColumnId = Literal["name", "id", "type", "state", "start", "took", "governor", "attempts", "cpus", "error"]
+
+
+class GetTable(Request, frozen=True, kw_only=True, tag="table"):
+    """A page of the table of tasks.
+
+    Attributes
+    ----------
+    offset, count : int
+        Rows.
+    sort : str
+        A column.
+    descending : bool
+    filter : str
+        A regular expression.
+    states : list of str or None
+        None: tasks in any state.
+    """
+
+    offset: Number = 0
+    count: Number = 100
+    sort: ColumnId = "id"
+    descending: bool = False
+    filter: Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)] = ""
+    states: Annotated[list[Name], Meta(max_length=STATES_MAX)] | None = None
+
+
+class GetTimeline(Request, frozen=True, kw_only=True, tag="timeline"):
+    """What ran when.
+
+    Attributes
+    ----------
+    begin, end : float or None
+        Seconds since the epoch; None: from the beginning, to the end.
+    pixels : int
+        How wide the picture is.
+    """
+
+    begin: Epoch | None = None
+    end: Epoch | None = None
+    pixels: Annotated[int, Meta(ge=1, le=NUMBER_MAX)] = 1000
+
+
+class GetGovernors(Request, frozen=True, kw_only=True, tag="governors"):
+    """The server's governors."""
+
+
+# -- of data ---------------------------------------------------------------------------------------
+
+
+class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
+    """A page of data.
+
+    Attributes
+    ----------
+    key : str
+        Of an object of a session; an inspector of its own needs none.
+    path : list of str
+        Names inside a directory.
+    view : str or None
+        None: the best one.
+    offset : int
+        Bytes of ``text`` and ``hex``, children of ``tree``, rows of ``table`` and ``value``, entries of ``directory``.
+    column : int
+        The first one of a table that is shown.
+    encoding : str or None
+        Of text.
+    at : list of int or str
+        Steps to a node of a tree: positions among siblings, or keys.
+    """
+
+    key: Key = ""
+    path: Path = []
+    view: Name | None = None
+    offset: Offset = 0
+    column: Offset = 0
+    encoding: Name | None = None
+    at: Annotated[list[Offset | str], Meta(max_length=TREE_DEPTH_MAX)] = []
+
+
+class Download(Request, frozen=True, kw_only=True, tag="download"):
+    """A piece of the bytes of data.
+
+    Attributes
+    ----------
+    key, path
+        As of `Inspect`.
+    offset : int
+        Bytes.
+    """
+
+    key: Key = ""
+    path: Path = []
+    offset: Offset = 0
+
+
+# -- of clients ------------------------------------------------------------------------------------
+
+
+class GetCard(Request, frozen=True, kw_only=True, tag="card"):
+    """Where the client is connected, and what it finds there."""
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What is saved of a widget.
+
+    Attributes
+    ----------
+    model : str
+        The widget's id.
+    data : dict of str to Any
+        By MIME type.
+    """
+
+    model: str
+    data: dict[str, Any]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What was asked for has been done; there is nothing to tell."""
+
+
+ANSWERS: dict[type[Request], Any] = {
+    GetAsset: Done,
+    GetPicture: Picture,
+    GetSnapshot: Snapshot,
+    OpenGroup: Done,
+    CloseGroup: Done,
+    GetDetails: Details,
+    GetOutput: Output,
+    Explain: Explanation,
+    Search: Found,
+    GetCriticalPath: CriticalPath,
+    Cancel: Done,
+    Retry: Done,
+    Select: Done,
+    PlaceGraph: Geometry,
+    GetTable: TaskTable,
+    GetTimeline: Timeline,
+    GetGovernors: Governors,
+    Inspect: Inspection,
+    Download: Piece,
+    GetCard: Card,
+}
+"""What each request gets."""
+
+NEWS: dict[str, Any] = {"delta": Delta, "final": dict[str, Any]}
+"""What the kernel tells unasked, by the name of the event: changes of a session; what stays of one that is over."""
+
+_AnyRequest: Any = Union[tuple(ANSWERS)]  # noqa: UP007
+_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in ANSWERS)
+
+
+def request_of(content: object) -> Request:
+    """What a browser asks for; anything may have come.
+
+    Parameters
+    ----------
+    content : object
+        What was in the message's JSON.
+
+    Raises
+    ------
+    RainException
+        If there is no such request, or something in it is not as its type says.
+
+    Examples
+    --------
+    >>> request_of({"type": "open", "request": 3, "key": "g1"})
+    OpenGroup(request=3, key='g1')
+    """
+    try:
+        found: Request = msgspec.convert(content, _AnyRequest)
+    except msgspec.ValidationError as error:
+        type = content.get("type") if isinstance(content, dict) else None
+        if not isinstance(type, str) or type not in _TYPES:
+            raise RainException(f"there is no request {repr(type)[:NAME_CHARS_MAX]}") from None
+        raise RainException(f"the request {type!r} is not understood: {error}") from None
+    return found
