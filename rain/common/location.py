@@ -72,10 +72,41 @@ class Replicas(msgspec.Struct, array_like=True, gc=False, tag=2):
     checksum: int | None = None
 
 
+class Upload(msgspec.Struct, array_like=True, gc=False, tag=4):
+    """A large constant on its way: brought by `DataPut`, or left by a client on this host, in the server's incoming
+    folder.
+
+    Attributes
+    ----------
+    name : str
+        Of the file there.
+    size : int
+    checksum : int or None
+    file : LocalFile or None
+        Set by the server's shell when it took the file over; what a client says there is ignored.
+    """
+
+    name: str
+    size: int
+    checksum: int | None = None
+    file: LocalFile | None = None
+
+
 class SameAs(msgspec.Struct, array_like=True, gc=False, tag=3):
     """In a result: the data of an input that was passed through."""
 
     id: ID
+
+
+def replicas_of(location: Inline | Replicas) -> list[Replica]:
+    """Where the object can be had; empty where its bytes came along."""
+    return location.replicas if isinstance(location, Replicas) else []
+
+
+def file_on(host_id: str, location: Inline | Replicas) -> LocalFile | None:
+    """The object's file on a host, if there is one."""
+    found = (one.file for one in replicas_of(location) if one.file is not None and one.host_id == host_id)
+    return next(found, None)
 
 
 Stored: TypeAlias = Inline | LocalFile

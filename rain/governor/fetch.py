@@ -7,10 +7,8 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 
-import msgspec
-
 from rain.common.errors import RainException, ResourceError
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
 from rain.net.connection import DataConnection
@@ -48,8 +46,9 @@ async def fetch(
     RainException
         If none of the places has it; the text names them all. `ResourceError` if there is no space for it.
     """
-    if data.data is not None:
-        return await in_thread(_put, store, data)
+    location = data.location
+    if isinstance(location, Inline):
+        return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data)))
 
     async def share(file: LocalFile) -> Held:
         return await in_thread(_share, store, data, file)
@@ -63,7 +62,7 @@ async def fetch(
                 raise
 
     try:
-        return await try_replicas(data.places, stream, here=share, host_id=host_id, final=(ResourceError,))
+        return await try_replicas(location.replicas, stream, here=share, host_id=host_id, final=(ResourceError,))
     except NoReplica as error:
         raise RainException(f"object {data.spec.id} could not be fetched from any of its places: {error}") from None
 
@@ -72,17 +71,13 @@ def _is_dir(data: ObjectData) -> bool:
     return data.spec.data_type == "dir"
 
 
-def _put(store: Store, data: ObjectData) -> Held:
-    return store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=_is_dir(data))
-
-
 def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
     """The object from a file or directory on this host."""
     id = data.spec.id
     packed = _is_dir(data) and os.path.isfile(file.path)
     if not packed:
         try:
-            return store.link(id, msgspec.structs.replace(file, checksum=data.checksum), is_dir=_is_dir(data))
+            return store.link(id, file, is_dir=_is_dir(data))
         except OSError as error:
             log.debug("object %s cannot be linked, it is copied: %s", id, error)
     path = store.new_path(file.size)
@@ -93,7 +88,7 @@ def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
         if _is_dir(data):
             return store.take(id, local_file(path, copy_tree(file.path, path)))
         found = copy_checked(file, path)
-        if data.checksum is not None and found != data.checksum:
+        if data.location.checksum is not None and found != data.location.checksum:
             raise RainException(f"{file.path} was damaged (the checksum differs)")
         return store.take(id, local_file(path, checksum=found))
     except BaseException:
@@ -110,7 +105,7 @@ async def _stream(store: Store, data: ObjectData, connection: DataConnection) ->
             return await in_thread(store.take, id, local_file(path, size))
         written = await get_to_file(connection, id, path, spill_path=store.spill_path(path))
         path = written.path
-        if data.checksum is not None and written.checksum != data.checksum:
+        if data.location.checksum is not None and written.checksum != data.location.checksum:
             raise TransferError(f"{connection.address} holds something else than was stored (the checksum differs)")
         return await in_thread(store.take, id, written)
     except BaseException:

@@ -464,11 +464,10 @@ class Governor:
             task.cancel()
 
     def _put_in_store(self, effect: do.PutInStore) -> None:
-        data = effect.data
         try:
-            self._store.put_bytes(data.spec.id, data.data or b"", data.checksum, is_dir=data.spec.data_type == "dir")
+            self._store.put_bytes(effect.spec.id, effect.location, is_dir=effect.spec.data_type == "dir")
         except (RainException, OSError) as error:
-            self._turns.step_later(ev.ObjectLost(data.spec.id, str(error)))
+            self._turns.step_later(ev.ObjectLost(effect.spec.id, str(error)))
 
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)

@@ -208,17 +208,19 @@ class Store:
         if isinstance(location, SameAs):
             return self.alias(id, location.id).location
         if isinstance(location, Inline):
-            return self.put_bytes(id, location.data, location.checksum).location
+            return self.put_bytes(id, location).location
         return self.take(id, location).location
 
-    def put_bytes(self, id: ID, data: bytes, checksum: int | None = None, *, is_dir: bool = False) -> Held:
-        """Hold `data`: in memory if it is small, else in a file; a directory's tar archive is unpacked.
+    def put_bytes(self, id: ID, location: Inline, *, is_dir: bool = False) -> Held:
+        """Hold bytes that came with a message: in memory if they are few, else in a file; a directory's tar archive is
+        unpacked.
 
         Raises
         ------
         RainException
             If the bytes do not have this checksum, the archive is refused or the disk is full.
         """
+        data, checksum = location.data, location.checksum
         if is_dir:
             path = self.new_path(len(data))
             size = archive.unpack([data], path)
@@ -226,7 +228,7 @@ class Store:
         if checksum is not None and checksum_of(data) != checksum:
             raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
         if len(data) <= INLINE_BYTES_MAX:
-            return self._hold(id, Held(Inline(bytes(data), checksum)), in_memory=False)
+            return self._hold(id, Held(location), in_memory=False)
         path = self.new_path(len(data))
         stored = write_file([data], path, spill_path=self.spill_path(path))
         assert isinstance(stored, LocalFile)

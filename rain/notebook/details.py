@@ -11,6 +11,7 @@ from rain.client.functions import call_sites
 from rain.client.report import failures
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text, exact_size_text, size_text
+from rain.common.location import replicas_of
 from rain.notebook.graph_model import View
 from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
@@ -164,7 +165,7 @@ def object_details(session: Session, view: View, record: ObjectLike) -> ObjectDe
 
 def object_facts(record: ObjectRecord) -> Overview:
     """What is known of an object without looking into it: the overview of its inspector."""
-    spec, info, maker = record.spec, record.info, record.task
+    spec, info, maker, location = record.spec, record.info, record.task, record.location
     size = info.size if info is not None else None
     return Overview(
         title=spec.label or str(spec.id),
@@ -172,8 +173,8 @@ def object_facts(record: ObjectRecord) -> Overview:
         content_type=(info.content_type if info is not None else None) or spec.content_type,
         data_type=spec.data_type,
         size="" if size is None else exact_size_text(size),
-        digest=f"xxh3-64 {record.checksum:016x}" if record.checksum is not None else None,
-        holders=[place.address for place in record.places or ()],
+        digest=f"xxh3-64 {location.checksum:016x}" if location and location.checksum is not None else None,
+        holders=[replica.address for replica in replicas_of(location)] if location else [],
         maker=_task_link(maker) if maker is not None else None,
         spec_user=dict(spec.user),
         info_user=dict(info.user) if info is not None else {},

@@ -202,26 +202,26 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
         assert obj.lineage == (users.retained if obj.passing else 0), (obj, "lineage", obj.lineage, users.retained)
         assert not obj.passing or obj.lineage or obj.needed, (obj, "should be released")
-        assert (obj.data is None) != (obj.file is None), obj
+        assert obj.location is not None, obj
         return
     assert len(obj.waiting()) == len(unsettled), (obj, "consumers")
     assert obj.lineage == users.retained, (obj, "lineage", obj.lineage, users.retained)
     producer = obj.producer
     if obj.state is OBJ_FINISHED:
         assert obj.needed, (obj, "should be removed")
-        assert obj.data is not None or obj.holders(), (obj, "is nowhere")
+        assert obj.location is not None or obj.holders(), (obj, "is nowhere")
         assert obj.info is not None, obj
-        assert obj.data is not None or producer is not None, (obj, "could not be made again")
+        assert obj.location is not None or producer is not None, (obj, "could not be made again")
     elif obj.state is OBJ_UNFINISHED:
-        assert obj.data is None, obj
+        assert obj.location is None, obj
         assert producer is not None and producer.unsettled, (obj, "is made by nobody")
     elif obj.state is OBJ_REMOVED:
         assert not obj.kept and not unsettled and not obj.sites, obj
-        assert obj.data is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
+        assert obj.location is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
         assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
     else:
         assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
-        assert obj.info is not None or not (obj.sites or obj.data), obj
+        assert obj.info is not None or not (obj.sites or obj.location), obj
 
 
 def _check_governor(graph: Graph, governor: Governor) -> None:

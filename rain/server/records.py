@@ -13,7 +13,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import AHEAD_TASKS_MAX
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile, Stored
 from rain.common.protocol.messages import GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.state_tables import states
@@ -220,10 +220,10 @@ class Object:
         How many unsettled and failed tasks have it as an input (those that were forgotten left out).
     lineage : int
         How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
-    data : bytes or None
-        Its bytes, where the server has them in memory.
-    file : LocalFile or None
-        The server's own file of a large constant.
+    location : Inline or LocalFile or None
+        What the server itself has of it: bytes in memory, or its own file of a large constant.
+    checksum : int or None
+        xxh3-64 of a blob's bytes, whoever holds them.
     size : int
         Bytes, 0 while unknown.
     sites : tuple of Governor
@@ -234,13 +234,12 @@ class Object:
         "checksum",
         "constant",
         "consumers",
-        "data",
-        "file",
         "id",
         "info",
         "is_function",
         "kept",
         "lineage",
+        "location",
         "needs",
         "news",
         "passing",
@@ -267,8 +266,7 @@ class Object:
         self.state = OBJ_UNFINISHED
         self.info: ObjectInfo | None = None
         self.size = 0
-        self.data: bytes | None = None
-        self.file: LocalFile | None = None
+        self.location: Stored | None = None
         self.checksum: int | None = None
         self.sites: tuple[Governor, ...] = ()
         self.news = False
@@ -279,9 +277,15 @@ class Object:
         return self.kept or self.needs > 0
 
     @property
+    def inline_bytes(self) -> int:
+        """Bytes of it that the server has in memory."""
+        location = self.location
+        return len(location.data) if type(location) is Inline else 0
+
+    @property
     def safe(self) -> bool:
         """Whether no governor's loss can take its data."""
-        return self.data is not None or self.constant
+        return self.location is not None or self.constant
 
     @property
     def stays(self) -> bool:

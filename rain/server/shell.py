@@ -25,7 +25,7 @@ from rain import __version__
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
-from rain.common.location import Inline
+from rain.common.location import Inline, replicas_of
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.protocol.messages import (
     Assign,
@@ -308,16 +308,19 @@ class Server:
         one piece of several."""
         trouble = ""
         for constant in constants:
-            constant.file = None  # whatever the client says
-            if constant.upload and not trouble:
+            upload = constant.location
+            if isinstance(upload, Inline):
+                continue
+            upload.file = None  # whatever the client says
+            if not trouble:
                 try:
-                    constant.file = self._constants.claim(constant)
+                    upload.file = self._constants.claim(constant.id, upload)
                 except Exception as error:
                     if not isinstance(error, RainException):
                         log.exception("constant %s cannot be taken over", constant.id)
                     trouble = str(error) or type(error).__name__
             for names in self._sent.values():
-                names.discard(constant.upload or "")
+                names.discard(upload.name)
         return trouble
 
     def _client_gone(self, name: str, conversation: Conversation) -> None:
@@ -533,11 +536,12 @@ class Server:
         await self._send_object(connection, request, found)
 
     async def _send_object(self, connection: DataConnection, request: DataGet | DataList, found: ObjectData) -> None:
-        own = next((place.file for place in found.places if place.address == self.address), None)
-        if found.data is not None or own is not None:
-            location = Inline(found.data, found.checksum) if found.data is not None else own
-            assert location is not None
-            await serve_get(connection, request, Held(location, found.spec.data_type == "dir"))
+        location = found.location
+        replicas = replicas_of(location)
+        own = next((replica.file for replica in replicas if replica.address == self.address), None)
+        here = location if isinstance(location, Inline) else own
+        if here is not None:
+            await serve_get(connection, request, Held(here, found.spec.data_type == "dir"))
             return
 
         async def pass_on(address: str) -> None:
@@ -546,7 +550,7 @@ class Server:
                     raise TransferError("it is not there")
 
         try:
-            await try_replicas(found.places, pass_on, final=(ConnectionError,))
+            await try_replicas(replicas, pass_on, final=(ConnectionError,))
         except NoReplica as error:
             await connection.send(DataError(f"object {request.id} cannot be had: {error}", missing=True))
 

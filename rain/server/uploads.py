@@ -17,8 +17,8 @@ import stat
 from collections.abc import Iterable
 
 from rain.common.errors import RainException
-from rain.common.location import LocalFile
-from rain.common.protocol.messages import Constant
+from rain.common.ids import ID
+from rain.common.location import LocalFile, Upload
 from rain.objects.dirtree import remove_tree
 from rain.objects.files import FULL_MARK
 from rain.processes.scratch import UPLOADS, clean
@@ -80,17 +80,17 @@ class ConstantFiles:
         """Where the upload `name` is written that is too much for memory; None where there is no other place."""
         return os.path.join(self.incoming_disk, name) if self.disk else None
 
-    def claim(self, constant: Constant) -> LocalFile:
-        """Take over the file of a constant that is being submitted.
+    def claim(self, id: ID, upload: Upload) -> LocalFile:
+        """Take over the file of the constant `id`, which is being submitted.
 
         Raises
         ------
         RainException
             If the file is not there, is not a regular file or has another size than announced.
         """
-        name = constant.upload or ""
+        name = upload.name
         if not _OWN_NAME.fullmatch(name):
-            raise RainException(f"{name!r} is not the name of an upload of constant {constant.id}")
+            raise RainException(f"{name!r} is not the name of an upload of constant {id}")
         path, top = os.path.join(self.incoming, name), self.folder
         if self.disk and not os.path.lexists(path):
             path, top = os.path.join(self.incoming_disk, name), self.disk
@@ -100,19 +100,17 @@ class ConstantFiles:
             os.rename(path, kept)
             found = os.lstat(kept)
         except OSError as error:
-            raise RainException(
-                f"the bytes of constant {constant.id} did not arrive: {error.strerror or error}"
-            ) from None
-        if not stat.S_ISREG(found.st_mode) or found.st_size != constant.size:
+            raise RainException(f"the bytes of constant {id} did not arrive: {error.strerror or error}") from None
+        if not stat.S_ISREG(found.st_mode) or found.st_size != upload.size:
             os.unlink(kept)
             raise RainException(
-                f"constant {constant.id} was announced with {constant.size} bytes and arrived with {found.st_size}"
+                f"constant {id} was announced with {upload.size} bytes and arrived with {found.st_size}"
             )
         os.chmod(kept, 0o400)
         if top == self.folder:
             self._sizes[name] = found.st_size
             self._count(found.st_size)
-        return LocalFile(kept, found.st_ino, found.st_size, found.st_mtime_ns)
+        return LocalFile(kept, found.st_ino, found.st_size, found.st_mtime_ns, upload.checksum)
 
     def discard(self, names: list[str]) -> None:
         """Remove files that nobody needs; readers that mapped one keep what they mapped."""

@@ -59,7 +59,7 @@ def times(mark: Path) -> int:
 
 def stored(obj: Any) -> Path:
     """Where the governor has it."""
-    return Path(obj._record.places[0].file.path)
+    return Path(obj._record.location.replicas[0].file.path)
 
 
 @pytest.mark.parametrize("harm", [overwrite, remove])

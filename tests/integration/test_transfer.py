@@ -10,7 +10,7 @@ import xxhash
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, MIB
-from rain.common.location import Inline, LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica, Replicas
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataPut, ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
@@ -558,7 +558,8 @@ class Governors:
 
 def data_of(held, *places, data_type="blob", data=None, checksum=None):
     spec, info = ObjectSpec(ONE, data_type=data_type), ObjectInfo(size=held.size)
-    return ObjectData(spec, info, data, list(places), checksum if checksum is not None else held.checksum)
+    checksum = checksum if checksum is not None else held.checksum
+    return ObjectData(spec, info, Replicas(list(places), checksum) if data is None else Inline(data, checksum))
 
 
 def fetching(tmp_path, main):

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
@@ -373,13 +374,15 @@ class SimClient:
 
     def _judge_value(self, session: SimSession, id: ID, news: m.ObjectUpdate) -> list[str]:
         expected = session.graph.values[id]
-        if news.data is not None:
-            assert news.data == expected, f"{id} has a wrong value"
+        location = news.location
+        if isinstance(location, Inline):
+            assert location.data == expected, f"{id} has a wrong value"
             return []
-        assert news.places, f"{id} is finished and nowhere"
-        found = [self.world.read(self.host, place, id) for place in news.places]
-        assert all(value in (None, expected) for value in found), f"{id} has a wrong value at one of {news.places}"
-        return [] if expected in found else [f"{id} cannot be had at {news.places}"]
+        assert location is not None, f"{id} is finished and nowhere"
+        assert location.replicas, f"{id} is finished and nowhere"
+        found = [self.world.read(self.host, replica, id) for replica in location.replicas]
+        assert all(value in (None, expected) for value in found), f"{id} has a wrong value at one of {location}"
+        return [] if expected in found else [f"{id} cannot be had at {location}"]
 
     def _judge_states(self, session: SimSession) -> None:
         graph, states, world = session.graph, session.states, self.world

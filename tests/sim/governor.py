@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rain.common.ids import ID
-from rain.common.location import Inline, LocalFile
+from rain.common.location import Inline, LocalFile, Replicas
 from rain.common.protocol import messages as m
 from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
@@ -150,9 +150,7 @@ class SimGovernor:
     # -- store ----------------------------------------------------------------------------------
 
     def _put(self, effect: do.PutInStore) -> None:
-        data = effect.data
-        assert data.data is not None
-        self.store[data.spec.id] = (data.data, None)
+        self.store[effect.spec.id] = (effect.location.data, None)
 
     def _drop(self, effect: do.DropFromStore) -> None:
         for id in effect.ids:
@@ -170,13 +168,14 @@ class SimGovernor:
             return
         id = data.spec.id
         broken = self.world.faulty and self.random.random() < 0.1
-        for place in () if broken else data.places:
+        assert isinstance(data.location, Replicas)
+        for place in () if broken else data.location.replicas:
             value = self.world.read(self.host, place, id)
-            if value is not None and int.from_bytes(value[:7], "little") == data.checksum:
+            if value is not None and int.from_bytes(value[:7], "little") == data.location.checksum:
                 self.store[id] = (value, self._file(id, data.info.size or 0))
                 self.step(ev.FetchDone(id))
                 return
-        self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.places]}"))
+        self.step(ev.FetchFailed(id, f"tried {[place.address for place in data.location.replicas]}"))
 
     def _file(self, id: ID, size: int, checksum: int | None = None) -> LocalFile:
         self.files += 1

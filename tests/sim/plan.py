@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol.messages import Constant
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.task_configs import CONCAT
@@ -64,7 +65,7 @@ class Graph:
         id = self._id()
         value = digest(b"constant", str(id).encode())
         spec = ObjectSpec(id, label="const")
-        constants.append(Constant(id, len(value), value, None, int.from_bytes(value[:7], "little")))
+        constants.append(Constant(id, Inline(value, int.from_bytes(value[:7], "little"))))
         objects.append(spec)
         self.objects[id] = spec
         self.values[id] = value

@@ -9,7 +9,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
-from rain.common.location import LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica, Upload
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec
 from rain.common.states import SETTLED
@@ -252,8 +252,9 @@ class World:
         for message in messages:
             if isinstance(message, m.Submit | m.Retry):
                 for constant in message.constants:
-                    if constant.upload:
-                        constant.file = LocalFile(constant.upload, 1, constant.size, 0)
+                    upload = constant.location
+                    if isinstance(upload, Upload):
+                        upload.file = LocalFile(upload.name, 1, upload.size, 0, upload.checksum)
             self._step(ev.ClientSaid(name, message))
 
     def open_governor(self, governor: SimGovernor) -> Side:
@@ -287,9 +288,9 @@ class World:
             found = self.core.object_data(id)
             if found is None:
                 return None
-            if found.data is not None:
-                return found.data
-            file = next((held.file for held in found.places if held.address == SERVER), None)
+            if isinstance(found.location, Inline):
+                return found.location.data
+            file = next((held.file for held in found.location.replicas if held.address == SERVER), None)
             return None if file is None else self.uploads.get(file.path)
         governor = next((one for one in self.governors if one.alive and one.host == place.address), None)
         if governor is None or not self.network.reachable(reader, place.address):
@@ -299,10 +300,10 @@ class World:
 
     def upload(self, constant: m.Constant) -> None:
         """Turn a constant into one that was uploaded before."""
-        assert constant.data is not None
-        constant.upload = f"upload-{constant.id}"
-        self.uploads[constant.upload] = constant.data
-        constant.data = None
+        value = constant.location
+        assert isinstance(value, Inline)
+        constant.location = Upload(f"upload-{constant.id}", value.size, value.checksum)
+        self.uploads[constant.location.name] = value.data
 
     def behaviour(self, id: ID) -> tuple[str, int]:
         for client in self.clients:

@@ -85,7 +85,7 @@ def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
     for record in records:
         if record.kept:
             record.kept = False
-            record.data = record.places = None
+            record.location = None
             if record.state is not None:
                 ids.append(record.spec.id)
             mirror.note([record])
@@ -104,7 +104,7 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
         record.kept = False
         mirror.note([record])
         if record.state is not None:
-            record.data = record.places = None
+            record.location = None
             ids.append(record.spec.id)
     if ids and core.connected and mirror.ended is None:
         ask_in_pieces(core, [Unkeep(0, mirror.session_id, ids)])

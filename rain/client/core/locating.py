@@ -42,7 +42,7 @@ def fetch(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecor
                 "so that its data stay until you have them"
             )
     yield from wait(mirror, records)
-    yield from locate(core, mirror, [record for record in records if not (_is_known(record) or is_here(record))])
+    yield from locate(core, mirror, [record for record in records if record.location is None and not is_here(record)])
 
 
 def peek(core: ClientCore, mirror: SessionMirror, record: ObjectRecord) -> Operation[None]:
@@ -56,12 +56,8 @@ def peek(core: ClientCore, mirror: SessionMirror, record: ObjectRecord) -> Opera
     if record.state is not DataObjectState.FINISHED:
         state = "not submitted" if record.state is None else record.state.value
         raise RainException(f"the data of {record!r} cannot be looked at: it is {state}")
-    if not _is_known(record):
+    if record.location is None:
         yield from locate(core, mirror, [record])
-
-
-def _is_known(record: ObjectRecord) -> bool:
-    return record.data is not None or bool(record.places)
 
 
 def locate(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecord]) -> Operation[None]:
@@ -80,7 +76,7 @@ def locate(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
     for record, found in zip(records, located, strict=True):
         data = found if found is not None else (yield from find_again(core, mirror, record))
         record.info = data.info
-        record.data, record.places, record.checksum = data.data, data.places, data.checksum
+        record.location = data.location
 
 
 def locations(

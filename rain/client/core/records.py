@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rain.common.location import Replica
+from rain.common.location import Inline, Replicas
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -46,15 +46,14 @@ class ObjectRecord:
         The task that makes it; None for constants.
     value : Value or None
         A constant that was not sent yet.
-    data, places, checksum
+    location : Inline or Replicas or None
         How to have it, once it is kept and finished, as far as the server said.
     handle : weakref or None
     gates : list of Gate or None
     """
 
     __slots__ = (
-        "checksum", "data", "gates", "handle", "hidden", "info", "kept", "passing", "places", "spec", "state", "task",
-        "value",
+        "gates", "handle", "hidden", "info", "kept", "location", "passing", "spec", "state", "task", "value",
     )  # fmt: skip
 
     def __init__(self, spec: ObjectSpec, task: TaskRecord | None = None, value: Value | None = None) -> None:
@@ -66,9 +65,7 @@ class ObjectRecord:
         self.kept = False
         self.hidden = False
         self.passing = False
-        self.data: bytes | None = None
-        self.places: list[Replica] | None = None
-        self.checksum: int | None = None
+        self.location: Inline | Replicas | None = None
         self.handle: Any = None
         self.gates: list[Gate] | None = None
 

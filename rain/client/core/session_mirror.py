@@ -254,10 +254,10 @@ class SessionMirror:
             if changed.info is not None:
                 record.info = changed.info
             if state is _O_FINISHED:
-                if changed.data is not None or changed.places:
-                    record.data, record.places, record.checksum = changed.data, changed.places, changed.checksum
+                if changed.location is not None:
+                    record.location = changed.location
             else:
-                record.data = record.places = None
+                record.location = None
             if record.task is None and record.gates and state is not _O_UNFINISHED:
                 self._pass(record, opened)
         for update in tasks:

@@ -12,6 +12,7 @@ from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.call_sites import describe, told
 from rain.client.functions.modules import Surroundings
 from rain.common.limits import MIB
+from rain.common.location import Inline, Upload
 from rain.common.protocol.messages import Constant, Retry, Submit
 from rain.common.task_configs import ExecuteConfig, PyConfig
 
@@ -109,7 +110,7 @@ def encode(
             objects.append(record.spec)
             constant = constant_of(record)
             constants.append(constant)
-            size += _OBJECT_BYTES + len(constant.data or b"")
+            size += _OBJECT_BYTES + (constant.location.size if isinstance(constant.location, Inline) else 0)
             if record.kept:
                 keep.append(record.spec.id)
     pieces.append(piece)
@@ -136,17 +137,13 @@ def constant_of(record: ObjectRecord) -> Constant:
     value = record.value
     assert value is not None
     content_size = None if value.content_size == value.size else value.content_size
+    location: Inline | Upload
     if value.name:
-        return Constant(
-            record.spec.id,
-            value.size,
-            None,
-            value.name,
-            value.checksum,
-            content_size=content_size,
-            passing=record.passing,
-        )
-    return Constant(record.spec.id, value.size, value.data, content_size=content_size, passing=record.passing)
+        location = Upload(value.name, value.size, value.checksum)
+    else:
+        assert value.data is not None
+        location = Inline(value.data)
+    return Constant(record.spec.id, location, content_size, record.passing)
 
 
 def _config_bytes(config: Any) -> int:

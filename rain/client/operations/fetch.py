@@ -18,7 +18,7 @@ from rain.client.operations.operation import block
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
-from rain.common.location import Inline, LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica, Replicas, file_on, replicas_of
 from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
 from rain.net.transfer import get_buffer, get_directory, get_listing, get_to_file
@@ -70,7 +70,7 @@ def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInsta
     """
     record = record_of(obj)
     info = record.info if record.info is not None else ObjectInfo()
-    data = ObjectData(record.spec, info, record.data, record.places or [], record.checksum)
+    data = ObjectData(record.spec, info, record.location or Replicas([]))
     elsewhere = RemoteObject(data, obj, lazy)
     reader = open_nearest(data, host_of(session), elsewhere.reader, elsewhere.moved)
     return DataInstance(reader, spec_of(record), info_of(record))
@@ -80,7 +80,7 @@ def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> Dat
     """What the task of `obj`, which failed for it, returned in its place."""
     spec = msgspec.structs.replace(data.spec, data_type="blob", content_type=None)
     info = msgspec.structs.replace(data.info, error=None)
-    found = ObjectData(spec, info, data.data, data.places, data.checksum)
+    found = ObjectData(spec, info, data.location)
     there = RemoteObject(found, obj, refused=True)
     return DataInstance(open_nearest(found, host_of(session), there.reader, there.moved), spec, info)
 
@@ -118,13 +118,13 @@ class RemoteObject:
         """
         here = host_of(self._session)
         is_dir = self._data.spec.data_type == "dir"
-        if any(place.file is not None and place.host_id == here for place in self._data.places):
-            before = self._data.places
+        if file_on(here, self._data.location) is not None:
+            before = self._data.location
             self._data = self._find_again()
-            if self._data.places == before:
+            if self._data.location == before:
                 # Its governor may not know: to ask for a little makes it look.
                 self.look("", 0, 1) if is_dir else self.read(0, 1)
-            if self._data.places != before:
+            if self._data.location != before:
                 other = RemoteObject(self._data, self._handle, self._lazy, self._refused)
                 return open_nearest(self._data, here, other.reader, other.moved)
         size = self._data.info.size or 0
@@ -136,12 +136,10 @@ class RemoteObject:
 
     def moved(self) -> LocalFile | None:
         """The object's file on this host, wherever the store has put it by now."""
-        here = host_of(self._session)
         try:
-            places = self._find_again().places
+            return file_on(host_of(self._session), self._find_again().location)
         except RainException:  # the session or the connection is gone
             return None
-        return next((place.file for place in places if place.file is not None and place.host_id == here), None)
 
     def read(self, offset: int, length: int | None, path: str | None = None) -> Any:
         """Bytes from `offset` on: of the object, or of the file `path` inside it."""
@@ -149,7 +147,7 @@ class RemoteObject:
 
         async def get(connection: Any, id: ID) -> Any:
             data, checksum = await get_buffer(connection, id, offset, length, path=path)
-            if whole and self._data.checksum is not None and checksum != self._data.checksum:
+            if whole and self._data.location.checksum not in (None, checksum):
                 raise RainException("what came is not what was stored (checksums differ)")
             return data
 
@@ -196,9 +194,9 @@ class RemoteObject:
                     time.sleep(FETCH_DELAY_S * 2 ** (attempt - 2))
                     tried.clear()
                 self._data = self._find_again()
-                if self._data.data is not None:
-                    return self._data.data
-            replicas = [replica for replica in self._data.places if replica not in tried]
+                if isinstance(self._data.location, Inline):
+                    return self._data.location.data
+            replicas = [replica for replica in replicas_of(self._data.location) if replica not in tried]
             tried += replicas
             if attempt:
                 replicas.append(server)

@@ -27,7 +27,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.limits import PROTOCOL_VERSION
-from rain.common.location import Inline, LocalFile, Replica, SameAs
+from rain.common.location import Inline, LocalFile, Replicas, SameAs, Upload
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.common.task_configs import UserModule
@@ -45,17 +45,11 @@ class Message(msgspec.Struct, array_like=True, tag=True):
 
 
 class ObjectData(Part):
-    """All that a reader needs to have a finished object: bytes if small, else places.
-
-    `data` of a directory is a tar archive. `checksum` is xxh3-64 of the blob's bytes (None for directories, whose
-    transfers carry their own).
-    """
+    """All that a reader needs to have a finished object."""
 
     spec: ObjectSpec
     info: ObjectInfo
-    data: bytes | None = None
-    places: list[Replica] = []
-    checksum: int | None = None
+    location: Inline | Replicas
 
 
 class OutputResult(Part):
@@ -129,18 +123,12 @@ class SessionEnv(Part):
 
 
 class Constant(Part):
-    """The value of a constant object: small ones in `data`, others as a file brought by `DataPut` or left in the
-    server's incoming folder under the name `upload`. `file` is set by the server's shell when it took that file over;
-    what a client says there is ignored. `content_size` is the object's size where that differs from the bytes that
+    """The value of a constant object. `content_size` is the object's size where that differs from the bytes that
     travel: of a directory, which travels as an archive, the sum of its files. A `passing` constant is named by tasks of
     this submit only, and goes with them; others stay while the session lives."""
 
     id: ID
-    size: int
-    data: bytes | None = None
-    upload: str | None = None
-    checksum: int | None = None
-    file: LocalFile | None = None
+    location: Inline | Upload
     content_size: int | None = None
     passing: bool = False
 
@@ -157,14 +145,12 @@ class TaskUpdate(Part):
 
 
 class ObjectUpdate(Part):
-    """News of an object for its client. `data`, `places`, `checksum` come only with kept finished objects."""
+    """News of an object for its client. `location` comes only with kept finished objects."""
 
     id: ID
     state: DataObjectState
     info: ObjectInfo | None = None
-    data: bytes | None = None
-    places: list[Replica] = []
-    checksum: int | None = None
+    location: Inline | Replicas | None = None
 
 
 class TaskAssignment(Part):

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol.messages import GovernorToServer, Had, ModuleFound, ObjectData, SessionEnv, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 
@@ -66,10 +67,11 @@ class CancelFetch(Effect):
 
 
 class PutInStore(Effect):
-    """Bytes that came with the message (``data.data``); the core takes them for present at once. A failure is reported
-    as `ObjectLost`."""
+    """Bytes that came with the message; the core takes them for present at once. A failure is reported as
+    `ObjectLost`."""
 
-    data: ObjectData
+    spec: ObjectSpec
+    location: Inline
 
 
 class DropFromStore(Effect):

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.location import Inline
 from rain.common.protocol.messages import DropObjects, ObjectData, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
@@ -47,14 +48,14 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
         obj.drop = False
         state.dropped[id] = None
         flush(state)
-        if data.data is None and obj.presence is Presence.PRESENT:
+        if not isinstance(data.location, Inline) and obj.presence is Presence.PRESENT:
             state.fetched[id] = None
     if obj.presence is Presence.PRESENT:
         return
     obj.known = Known(data.spec, data.info)
-    if data.data is not None:
+    if isinstance(data.location, Inline):
         _comes_again(state, id)
-        state.out.append(PutInStore(data))
+        state.out.append(PutInStore(data.spec, data.location))
         make_present(state, obj)
         return
     obj.source = data

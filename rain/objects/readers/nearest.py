@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from rain.common.errors import RainException
-from rain.common.location import Inline
+from rain.common.location import Inline, file_on
 from rain.common.states import DataType
 from rain.objects.readers.blobs import BytesReader, FileReader
 from rain.objects.readers.directories import TarReader, TreeReader
@@ -67,12 +67,10 @@ def open_nearest(
         As of `FileReader`.
     """
     is_dir = data.spec.data_type == DataType.DIRECTORY.value
-    if data.data is not None:
-        return reader_of(Inline(data.data), is_dir, data.info.size)
-    for replica in data.places:
-        if replica.file is not None and replica.host_id == host_id:
-            return reader_of(replica.file, is_dir, data.info.size, remote, moved)
-    return remote()
+    if isinstance(data.location, Inline):
+        return reader_of(data.location, is_dir, data.info.size)
+    file = file_on(host_id, data.location)
+    return remote() if file is None else reader_of(file, is_dir, data.info.size, remote, moved)
 
 
 class NoReplica(RainException):

@@ -121,7 +121,7 @@ def update(state: State, client: Client, session: Session, message: Update) -> N
             size += update_bytes(task)
         elif own and (obj := session.objects.get(number)) is not None:
             told = object_update(state, obj)
-            size += ITEM_BYTES + len(told.data or b"") + info_bytes(told.info)
+            size += ITEM_BYTES + (obj.inline_bytes if told.location is not None else 0) + info_bytes(told.info)
             objects.append(told)
         elif own and session.released_as(number) == RELEASED_TASK:
             tasks.append(TaskUpdate(id, TaskState.FINISHED))
@@ -143,7 +143,7 @@ def locate(state: State, client: Client, session: Session, message: Locate) -> N
         if obj is None or not (is_refused(obj) if message.refused else obj.state is OBJ_FINISHED):
             found.append(None)
             continue
-        size += len(obj.data or b"")
+        size += obj.inline_bytes
         found.append(object_data(state, obj, with_data=size <= BATCH_BYTES_TARGET))
     state.to_client(client.id, Located(message.request, found))
 

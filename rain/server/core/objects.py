@@ -99,7 +99,7 @@ def drop_refused(state: State, obj: Object) -> None:
     """Let go of what a task returned in place of a failed object."""
     if obj.info is not None:
         drop_copies(state, obj)
-        obj.info = obj.data = obj.checksum = None
+        obj.info = obj.location = obj.checksum = None
         obj.size = 0
 
 
@@ -132,8 +132,8 @@ def not_needed(state: State, obj: Object) -> None:
 def _remove(state: State, obj: Object) -> None:
     drop_copies(state, obj)
     producer = obj.producer
-    if obj.data is not None and not (obj.lineage and (producer is None or len(obj.data) <= LINEAGE_BYTES_MAX)):
-        obj.data = None
+    if obj.location is not None and not (obj.lineage and (producer is None or obj.inline_bytes <= LINEAGE_BYTES_MAX)):
+        obj.location = None
     state.set_object(obj, OBJ_REMOVED)
     if producer is None:
         _purge(obj)
@@ -159,7 +159,7 @@ def _purge(obj: Object) -> None:
     session = obj.session
     if obj.lineage == 0 and obj.needs == 0:
         number = obj.id[1]
-        obj.data = None
+        obj.location = None
         if not session.persistent or number in session.orphans:
             session.orphans.discard(number)
             del session.objects[number]
@@ -192,13 +192,13 @@ def gone(obj: Object) -> bool:
     """Whether there is no way to have it again."""
     if obj.session.objects.get(obj.id[1]) is not obj:
         return True
-    return obj.state is OBJ_REMOVED and obj.producer is None and obj.data is None
+    return obj.state is OBJ_REMOVED and obj.producer is None and obj.location is None
 
 
 def required(obj: Object) -> bool:
     """Whether the finished producer of an object may have to run again."""
-    if obj.data is not None:
-        return (obj.lineage > 0 or obj.needs > 0) and len(obj.data) > LINEAGE_BYTES_MAX
+    if obj.location is not None:
+        return (obj.lineage > 0 or obj.needs > 0) and obj.inline_bytes > LINEAGE_BYTES_MAX
     return obj.state is OBJ_FINISHED or obj.lineage > 0 or obj.needs > 0
 
 
@@ -232,7 +232,7 @@ def review(state: State, task: Task) -> None:
                     release_passing(state, obj)
                 elif obj.producer is not None:
                     if obj.state is OBJ_REMOVED:
-                        obj.data = None
+                        obj.location = None
                     stack.append(obj.producer)
                 elif obj.state is OBJ_REMOVED:
                     _purge(obj)

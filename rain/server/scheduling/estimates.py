@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from rain.common.limits import AHEAD_S
+from rain.common.location import Inline
 from rain.server.records import OBJ_FINISHED, OBJ_UNFINISHED, Governor, Object, ReplicaState, ResourceRequest, Task
 
 AHEAD_US = int(AHEAD_S * 1e6)
@@ -67,7 +68,7 @@ def backlog(governor: Governor) -> float:
 
 def heavy_inputs(task: Task) -> list[Object]:
     """The finished inputs whose place matters: those that are not sent along with the task."""
-    return [obj for obj in task.inputs if obj.data is None and obj.size and obj.state is OBJ_FINISHED]
+    return [obj for obj in task.inputs if type(obj.location) is not Inline and obj.size and obj.state is OBJ_FINISHED]
 
 
 def transfer_us(governor: Governor, heavy: list[Object]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from rain import Client, DataObject, Session, Task
 from rain.client.core import events as ev
 from rain.common.errors import RainException
+from rain.common.location import Inline
 from rain.common.protocol.messages import (
     CloseSession,
     Done,
@@ -116,7 +117,9 @@ class FakeLink:
         """The task finished; its kept outputs hold `values`."""
         objects = []
         for output, value in zip(task._record.outputs, values, strict=False):
-            objects.append(ObjectUpdate(output.spec.id, DataObjectState.FINISHED, ObjectInfo(size=len(value)), value))
+            objects.append(
+                ObjectUpdate(output.spec.id, DataObjectState.FINISHED, ObjectInfo(size=len(value)), Inline(value))
+            )
         update = TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(attempts=1, **info))
         self.say(SessionNews(task.id.session_id, [update], objects))
 

@@ -34,6 +34,7 @@ from rain.client.operations import requests
 from rain.common.errors import RainWarning
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Attach,
     Attached,
@@ -94,7 +95,7 @@ def test_submit_sends_what_is_new(link: FakeLink, session: Session) -> None:
     assert [spec.name for spec in sent.tasks] == ["first"]
     assert [spec.id for spec in sent.objects] == [a.id, task.spec.function, task.output.id]
     assert [item.id for item in sent.constants] == [a.id, task.spec.function]
-    assert sent.constants[0].data == b"a"
+    assert sent.constants[0].location.data == b"a"
     assert sent.keep == [a.id, task.output.id]
     assert (task.state, task.output.state, a.state) == (
         TaskState.WAITING,
@@ -127,12 +128,13 @@ def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
         small = blob(b"y" * INLINE_BYTES_MAX)
         session.submit()
         large, inline = link.of(Submit)[0].constants
-        assert (large.data, large.size) == (None, INLINE_BYTES_MAX + 1)
-        assert (tmp_path / large.upload).read_bytes() == b"x" * (INLINE_BYTES_MAX + 1)
-        assert large.checksum is not None
-        assert (inline.id, inline.upload) == (small.id, None)
+        upload = large.location
+        assert upload.size == INLINE_BYTES_MAX + 1
+        assert (tmp_path / upload.name).read_bytes() == b"x" * (INLINE_BYTES_MAX + 1)
+        assert upload.checksum is not None
+        assert (inline.id, inline.location) == (small.id, Inline(b"y" * INLINE_BYTES_MAX))
     gc.collect()
-    assert (tmp_path / large.upload).exists()  # it is the server's
+    assert (tmp_path / upload.name).exists()  # it is the server's
 
 
 def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +145,7 @@ def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeyp
             blob(os.urandom(5000))
         session.submit()
         constants = [item for piece in link.of(Submit) for item in piece.constants]
-        assert sum(len(item.data or b"") for item in constants) <= 100_000
-        assert all(item.upload or item.data for item in constants)
+        assert sum(item.location.size for item in constants if isinstance(item.location, Inline)) <= 100_000
 
 
 def test_a_refused_submit_is_given_up(link: FakeLink, session: Session) -> None:
@@ -614,7 +615,7 @@ def test_keeping_later(link: FakeLink, session: Session) -> None:
 
     def located() -> None:
         spec = task.output.spec
-        link.answer(Locate, lambda request: Located(request, [ObjectData(spec, ObjectInfo(size=1), b"x")]))
+        link.answer(Locate, lambda request: Located(request, [ObjectData(spec, ObjectInfo(size=1), Inline(b"x"))]))
 
     with pytest.raises(TimeoutError):
         task.output.fetch(timeout=0)
@@ -900,7 +901,7 @@ def test_attach(link: FakeLink) -> None:
                 SessionNews(
                     7,
                     [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())],
-                    [ObjectUpdate(ID(7, 4), DataObjectState.FINISHED, ObjectInfo(size=1), b"x")],
+                    [ObjectUpdate(ID(7, 4), DataObjectState.FINISHED, ObjectInfo(size=1), Inline(b"x"))],
                 )
             ),
         ),

@@ -10,13 +10,13 @@ import xxhash
 from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.location import LocalFile
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.objects import archive
-from rain.objects.files import FULL_MARK, StaleFile, local_file, write_file
+from rain.objects.files import FULL_MARK, StaleFile, inline, local_file, write_file
 from rain.objects.lent_inputs import damaged
 from rain.objects.readers import FileReader
 
@@ -72,7 +72,7 @@ def read(held):
 
 
 def test_small_bytes_stay_in_memory(rig, store):
-    held = store.put_bytes(ID(1, 1), b"abc", xxhash.xxh3_64_intdigest(b"abc"))
+    held = store.put_bytes(ID(1, 1), inline(b"abc"))
     assert (held.data, held.size, held.file, held.is_dir) == (b"abc", 3, None, False)
     assert store.get(ID(1, 1)) == held
     assert ID(1, 1) in store
@@ -84,7 +84,7 @@ def test_small_bytes_stay_in_memory(rig, store):
 
 def test_larger_bytes_become_a_file(rig, store):
     data = os.urandom(INLINE_BYTES_MAX + 1)
-    held = store.put_bytes(ID(1, 1), data)
+    held = store.put_bytes(ID(1, 1), Inline(data))
     assert held.data is None
     assert read(held) == data
     assert held.checksum == xxhash.xxh3_64_intdigest(data)
@@ -93,7 +93,7 @@ def test_larger_bytes_become_a_file(rig, store):
 
 def test_damaged_bytes_are_refused(store):
     with pytest.raises(RainException, match="object 1/1 arrived damaged"):
-        store.put_bytes(ID(1, 1), b"abc", 5)
+        store.put_bytes(ID(1, 1), Inline(b"abc", 5))
     assert store.get(ID(1, 1)) is None
 
 
@@ -101,7 +101,7 @@ def test_a_small_directory_is_unpacked(store, tmp_path):
     (tmp_path / "d" / "e").mkdir(parents=True)
     (tmp_path / "d" / "f").write_text("abc")
     data = b"".join(bytes(piece) for piece in archive.pack(str(tmp_path / "d")))
-    held = store.put_bytes(ID(1, 1), data, is_dir=True)
+    held = store.put_bytes(ID(1, 1), Inline(data), is_dir=True)
     assert (held.is_dir, held.size, held.checksum) == (True, 3, None)
     assert sorted(os.listdir(held.file.path)) == ["e", "f"]
     assert stat.S_IMODE(os.stat(held.file.path + "/f").st_mode) == 0o444
@@ -227,7 +227,7 @@ def test_the_same_id_again_replaces(rig, store):
 def test_dropping_a_session(rig, store):
     for number in range(1, 6):
         rig.add(number, b"x" * 70_000)
-    store.put_bytes(ID(2, 1), b"other")
+    store.put_bytes(ID(2, 1), Inline(b"other"))
     store.drop_session(1)
     store.drop_session(77)
     assert len(store) == 1
@@ -449,7 +449,7 @@ def test_without_memory_files_all_is_on_disk(tmp_path, options):
     store = Store(str(tmp_path), **options)
     assert store.incoming == store.incoming_disk
     assert store.objects_folders == (os.path.dirname(store.incoming) + "/objects",)
-    held = store.put_bytes(ID(1, 1), bytes(100_000))
+    held = store.put_bytes(ID(1, 1), Inline(bytes(100_000)))
     assert held.file.path.startswith(str(tmp_path))
     assert store.statistics()["disk_bytes"] == 100_000
     store.close()
@@ -463,7 +463,7 @@ def test_closing_removes_everything(rig, store, tmp_path):
     store.close()
     assert os.listdir(rig.memory) == os.listdir(rig.disk) == []
     with pytest.raises(RainException, match="closed"):
-        store.put_bytes(ID(1, 1), b"x")
+        store.put_bytes(ID(1, 1), Inline(b"x"))
 
 
 def test_a_full_disk_is_named(rig, store, monkeypatch):
@@ -472,9 +472,9 @@ def test_a_full_disk_is_named(rig, store, monkeypatch):
 
     monkeypatch.setattr("rain.objects.files.os.write", full)
     with pytest.raises(ResourceError, match=r"no space left to write .*bytes are free"):
-        store.put_bytes(ID(1, 1), bytes(100_000))
+        store.put_bytes(ID(1, 1), Inline(bytes(100_000)))
     monkeypatch.undo()
-    assert store.put_bytes(ID(1, 1), bytes(100_000)).size == 100_000
+    assert store.put_bytes(ID(1, 1), Inline(bytes(100_000))).size == 100_000
 
 
 @pytest.fixture
@@ -504,12 +504,12 @@ def test_a_small_memory_file_system_spills(small_disk, tmp_path):
 
 def test_a_small_disk_fills_and_recovers(small_disk):
     store = Store(str(small_disk), memory_bytes_max=0)
-    store.put_bytes(ID(1, 1), bytes(15 * MIB))
+    store.put_bytes(ID(1, 1), Inline(bytes(15 * MIB)))
     with pytest.raises(ResourceError, match=rf"no space left to write {small_disk}/.*: \d+ bytes are free"):
-        store.put_bytes(ID(1, 2), bytes(15 * MIB))
+        store.put_bytes(ID(1, 2), Inline(bytes(15 * MIB)))
     assert ID(1, 2) not in store
     store.drop([ID(1, 1)])
-    assert store.put_bytes(ID(1, 2), bytes(15 * MIB)).size == 15 * MIB
+    assert store.put_bytes(ID(1, 2), Inline(bytes(15 * MIB))).size == 15 * MIB
     made = os.path.join(store.incoming, "dir")
     os.mkdir(made)
     with open(f"{made}/f", "wb") as file:
@@ -517,13 +517,13 @@ def test_a_small_disk_fills_and_recovers(small_disk):
     data = b"".join(bytes(piece) for piece in archive.pack(made))
     for number in range(10):
         try:
-            store.put_bytes(ID(2, number), data, is_dir=True)
+            store.put_bytes(ID(2, number), Inline(data), is_dir=True)
         except ResourceError as error:
             full = str(error)
             break
     assert "no space left" in full
     store.drop_session(2)
-    assert store.put_bytes(ID(2, 1), data, is_dir=True).is_dir
+    assert store.put_bytes(ID(2, 1), Inline(data), is_dir=True).is_dir
     store.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from rain.common import DataInstance, DataType
 from rain.common.errors import RainException, RainWarning, ResourceError
 from rain.common.ids import ID
-from rain.common.location import LocalFile, Replica
+from rain.common.location import Inline, LocalFile, Replica, Replicas
 from rain.common.protocol.messages import ObjectData
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.objects import archive
@@ -282,7 +282,8 @@ def test_the_nearest_reader(tmp_path, folder):
 
     def nearest(data_type="blob", data=None, places=()):
         spec, info = ObjectSpec(ID(1, 1), data_type=data_type), ObjectInfo(size=10)
-        return open_nearest(ObjectData(spec, info, data, list(places)), HERE, lambda: Elsewhere(b"abc"))
+        location = Replicas(list(places)) if data is None else Inline(data)
+        return open_nearest(ObjectData(spec, info, location), HERE, lambda: Elsewhere(b"abc"))
 
     assert type(nearest(data=b"x")) is BytesReader
     assert type(nearest("dir", data=tar_of(folder))) is TarReader

@@ -109,7 +109,7 @@ class Rig:
         self, *tasks: TaskSpec, keep: list[ID] | None = None, constants: dict[ID, bytes] | None = None, **fields: Any
     ) -> Any:
         """Submit tasks with their outputs, and constants; the answer."""
-        values = [m.Constant(id, len(value), value, None, 1) for id, value in (constants or {}).items()]
+        values = [m.Constant(id, Inline(value, 1)) for id, value in (constants or {}).items()]
         objects = [ObjectSpec(id) for id in constants or {}]
         objects += [ObjectSpec(id) for task in tasks for id in task.outputs]
         values += fields.get("more_constants", [])

@@ -10,7 +10,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.protocol.messages import Constant
+from rain.common.location import Upload
 from rain.objects.files import FULL_MARK, NEVER_INLINE, write_file
 from rain.server.uploads import ConstantFiles
 
@@ -30,7 +30,7 @@ def put(files: ConstantFiles, data: bytes = b"data") -> Path:
 
 def test_a_claimed_file_is_the_servers_and_read_only(files: ConstantFiles) -> None:
     path = put(files)
-    found = files.claim(Constant(ID(1, 2), 4, upload=NAME))
+    found = files.claim(ID(1, 2), Upload(NAME, 4))
     assert not path.exists()
     assert Path(found.path).read_bytes() == b"data"
     assert stat.S_IMODE(os.stat(found.path).st_mode) == 0o400
@@ -42,7 +42,7 @@ def test_a_claimed_file_is_the_servers_and_read_only(files: ConstantFiles) -> No
 def test_another_size_than_announced(files: ConstantFiles) -> None:
     put(files)
     with pytest.raises(RainException, match="announced with 5 bytes and arrived with 4"):
-        files.claim(Constant(ID(1, 2), 5, upload=NAME))
+        files.claim(ID(1, 2), Upload(NAME, 5))
 
 
 def test_a_link_is_not_taken(files: ConstantFiles, tmp_path: Path) -> None:
@@ -50,13 +50,13 @@ def test_a_link_is_not_taken(files: ConstantFiles, tmp_path: Path) -> None:
     secret.write_text("data")
     os.symlink(secret, files.incoming_path(NAME))
     with pytest.raises(RainException, match="arrived with"):
-        files.claim(Constant(ID(1, 2), 4, upload=NAME))
+        files.claim(ID(1, 2), Upload(NAME, 4))
     assert secret.read_text() == "data"
 
 
 def test_nothing_arrived(files: ConstantFiles) -> None:
     with pytest.raises(RainException, match="constant 1/2 did not arrive"):
-        files.claim(Constant(ID(1, 2), 4, upload=NAME))
+        files.claim(ID(1, 2), Upload(NAME, 4))
 
 
 @pytest.mark.parametrize("name", ["", "short", "../../etc/passwd", "with/slash", "x" * 81, "nul\0nul\0nul"])
@@ -78,7 +78,7 @@ def test_what_is_too_much_for_memory_is_on_disk(tmp_path: Path) -> None:
     def claimed(name: str) -> Path:
         path = files.incoming_path(name)
         write_file([b"data"], path, NEVER_INLINE, spill_path=files.spill_path(name))
-        return Path(files.claim(Constant(ID(1, 2), 4, upload=name)).path)
+        return Path(files.claim(ID(1, 2), Upload(name, 4)).path)
 
     first, second, third = claimed("upload-1"), claimed("upload-2"), claimed("upload-3")
     assert [path.parents[1].name for path in (first, second, third)] == ["memory", "memory", "disk"]

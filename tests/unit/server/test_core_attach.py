@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
@@ -41,7 +42,7 @@ def test_everything_comes_back_with_its_place_in_the_code() -> None:
     value = rig.id()
     objects_ = [ObjectSpec(id) for id in (value, *first.outputs, *second.outputs)]
     sites = [("Cell In[1], line 2", "frames"), ("Cell In[2], line 1", "frames")]
-    constant = m.Constant(value, 1, b"v", None, 1)
+    constant = m.Constant(value, Inline(b"v", 1))
     answer = rig.ask(m.Submit, rig.session, [first, second], objects_, [constant], first.outputs, False, sites, [1, 0])
     assert isinstance(answer, m.Done)
     rig.turn()
@@ -114,7 +115,7 @@ def test_large_arguments_go_with_their_task() -> None:
     rig.governor()
     value = ID(rig.session, 1000)
     task = rig.task(value)
-    constant = m.Constant(value, 1, b"x", None, 1, passing=True)
+    constant = m.Constant(value, Inline(b"x", 1), passing=True)
     rig.submit(task, more_objects=[ObjectSpec(value)], more_constants=[constant])
     rig.turn()
     rig.finish(task)

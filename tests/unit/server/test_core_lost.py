@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rain.common.limits import CRASHES_MAX
+from rain.common.location import LocalFile, Upload
 from rain.common.protocol import messages as m
 from rain.server.core.events import Tick
 from rain.server.core.lifecycle.recovery import MISSES_BEFORE_REMAKE, MISSES_MAX
@@ -148,7 +149,7 @@ def test_small_objects_cut_lineage() -> None:
     rig.gone("g1")
     rig.governor("g2")
     rig.turn()
-    assert rig.told("g2", m.Assign)[0].objects[0].data == b"tiny"
+    assert rig.told("g2", m.Assign)[0].objects[0].location.data == b"tiny"
 
 
 def test_what_is_being_made_again_is_given_up_when_nobody_wants_it() -> None:
@@ -203,7 +204,7 @@ def test_consumers_elsewhere_are_told_of_the_new_place() -> None:
     rig.finish(first, large=True)
     rig.turn()
     resent = rig.told("g2", m.Assign)
-    assert [data.places[0].address for message in resent for data in message.objects] == ["g3"]
+    assert [data.location.replicas[0].address for message in resent for data in message.objects] == ["g3"]
     assert rig.where(second) == ("g2", 1)
 
 
@@ -334,7 +335,7 @@ def test_nothing_is_sent_for_those_that_have_gone() -> None:
     rig = Rig()
     rig.governor("g1")
     id = rig.id()
-    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.LocalFile("/x", 1, 1 << 20, 0), None, True)
+    constant = m.Constant(id, Upload("upload-1", 1 << 20, 1, LocalFile("/x", 1, 1 << 20, 0)), None, True)
     task = rig.task(id)
     rig.submit(task, more_objects=[m.ObjectSpec(id)], more_constants=[constant])
     rig.turn()

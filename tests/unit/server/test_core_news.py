@@ -38,7 +38,7 @@ def test_a_client_that_is_behind_hears_the_last_of_everything_once() -> None:
     told = [task for said in _heard(rig) for task in said.tasks]
     assert sorted(task.id for task in told) == ids
     assert {task.state.value for task in told} == {"finished"}
-    assert [obj.data for said in _heard(rig) for obj in said.objects] == [b"x" * 1000] * 10
+    assert [obj.location.data for said in _heard(rig) for obj in said.objects] == [b"x" * 1000] * 10
     rig.turn()
     assert len(told) == len([task for said in _heard(rig) for task in said.tasks]), "and nothing twice"
 
@@ -56,7 +56,7 @@ def test_one_turn_tells_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) 
         before = len(_heard(rig))
         rig.turn()
         turns += 1
-        assert sum(len(obj.data or b"") for said in _heard(rig)[before:] for obj in said.objects) <= 8000
+        assert sum(obj.location.size for said in _heard(rig)[before:] for obj in said.objects) <= 8000
     assert turns > 2
     assert sorted(task.id for said in _heard(rig) for task in said.tasks) == ids
     assert len({obj.id for said in _heard(rig) for obj in said.objects}) == 20

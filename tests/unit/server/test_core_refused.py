@@ -32,9 +32,9 @@ def test_it_is_found_when_it_is_asked_for_and_not_otherwise(large: bool) -> None
     rig, (bad, after) = refused(large)
     for data in located(rig, bad):
         if large:
-            assert (data.info.size, data.places[0].file.size, data.checksum) == (LARGE, LARGE, 99)
+            assert (data.info.size, data.location.replicas[0].file.size, data.location.checksum) == (LARGE, LARGE, 99)
         else:
-            assert (data.data, data.info.size) == (b"returned", 8)
+            assert (data.location.data, data.info.size) == (b"returned", 8)
         assert data.info.error == "not that"
     assert located(rig, bad, refused=False) == [None, None]
     assert rig.core.object_data(bad.outputs[0]) is not None
@@ -89,7 +89,7 @@ def test_it_may_move_to_disk() -> None:
     rig, (bad, _after) = refused()
     file = m.LocalFile("/disk/1", 1, LARGE, 0)
     rig.says("g1", m.Moved([(bad.outputs[0], file)]))
-    assert located(rig, bad)[0].places[0].file == file
+    assert located(rig, bad)[0].location.replicas[0].file == file
 
 
 def test_outputs_that_are_there_by_right_stay() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskInfo
 from tests.unit.server.rig import Rig
@@ -173,7 +174,7 @@ def test_functions_are_replaced_only_of_what_runs_again(kind: str) -> None:
         rig.ask(m.Cancel, rig.session, [chosen.id, other.id])
         rig.turn()
     better = rig.id()
-    constant = m.Constant(better, 3, b"def", None, 1)
+    constant = m.Constant(better, Inline(b"def", 1))
     functions = [(chosen.id, better), (other.id, better)]
     answer = rig.ask(m.Retry, rig.session, [chosen.id], [m.ObjectSpec(better)], [constant], functions)
     assert isinstance(answer, m.Done)
@@ -187,7 +188,7 @@ def test_passing_arguments_of_a_cancelled_task_are_gone() -> None:
     value = rig.id()
     task = rig.task(value)
     rig.submit(
-        task, more_objects=[m.ObjectSpec(value)], more_constants=[m.Constant(value, 1, b"x", None, 1, passing=True)]
+        task, more_objects=[m.ObjectSpec(value)], more_constants=[m.Constant(value, Inline(b"x", 1), passing=True)]
     )
     rig.ask(m.Cancel, rig.session, [task.id])
     assert "is gone" in rig.ask(m.Retry, rig.session, [task.id]).message

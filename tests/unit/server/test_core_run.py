@@ -6,6 +6,7 @@ import pytest
 
 from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET, CRASHES_MAX, INLINE_BYTES_MAX
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.server.check import check_idle
 from rain.server.core import effects as do
@@ -31,7 +32,7 @@ def test_a_task_runs_and_its_result_is_told() -> None:
     assert len(news) == 1
     assert news[0].tasks[0].info.governor == "g1"
     assert news[0].tasks[0].info.attempts == 1
-    assert news[0].objects[0].data == b"hello"
+    assert news[0].objects[0].location.data == b"hello"
     assert not rig.told("g1", m.DropObjects)
 
 
@@ -80,7 +81,7 @@ def test_small_results_travel_to_other_governors_with_the_assignment() -> None:
     second = rig.task(first.outputs[0], resources={"cpus": 3.0})
     rig.submit(second)
     rig.turn()
-    assert [data.data for data in rig.told("g2", m.Assign)[0].objects] == [b"small"]
+    assert [data.location.data for data in rig.told("g2", m.Assign)[0].objects] == [b"small"]
     third = rig.task(first.outputs[0], resources={"cpus": 3.0})
     rig.finish(second)
     rig.submit(third)
@@ -97,11 +98,10 @@ def test_large_results_are_told_by_place() -> None:
     rig.finish(first, large=True)
     rig.turn()
     update = next(said for said in reversed(rig.to_client) if isinstance(said, m.SessionNews)).objects[0]
-    assert update.data is None
-    assert [place.address for place in update.places] == ["g1"]
+    assert [place.address for place in update.location.replicas] == ["g1"]
     rig.says("g1", m.Moved([(first.outputs[0], m.LocalFile("/disk/1", 8, 1 << 20, 1))]))
     located = rig.ask(m.Locate, rig.session, first.outputs)
-    assert located.objects[0].places[0].file.path == "/disk/1"
+    assert located.objects[0].location.replicas[0].file.path == "/disk/1"
     assert rig.core.object_data(first.outputs[0]) == located.objects[0]
 
 
@@ -307,7 +307,7 @@ def test_retry_runs_what_failed_and_what_depends_on_it() -> None:
     rig.turn()
     assert rig.state(source.outputs[0]) == "finished", "failed tasks hold their inputs"
     better = rig.id()
-    constant = m.Constant(better, 3, b"def", None, 1)
+    constant = m.Constant(better, Inline(b"def", 1))
     answer = rig.ask(m.Retry, rig.session, [after.id], [m.ObjectSpec(better)], [constant], [(bad.id, better)])
     assert isinstance(answer, m.Done)
     rig.turn()
@@ -541,10 +541,11 @@ def test_news_and_replies_are_never_larger_than_a_frame() -> None:
     rig.turn()
     news = [said for said in rig.to_client if isinstance(said, m.SessionNews)]
     assert len(news) > 2
-    assert max(sum(len(obj.data) for obj in said.objects) for said in news) < 8 << 20
+    assert max(sum(obj.location.size for obj in said.objects) for said in news) < 8 << 20
     located = rig.ask(m.Locate, rig.session, [task.outputs[0] for task in tasks])
-    assert sum(len(found.data or b"") for found in located.objects) < 8 << 20
-    assert all(found.data is not None or found.places[0].address == "server:1" for found in located.objects)
+    assert sum(found.location.size for found in located.objects if isinstance(found.location, Inline)) < 8 << 20
+    rest = [found.location for found in located.objects if not isinstance(found.location, Inline)]
+    assert all(location.replicas[0].address == "server:1" for location in rest)
 
 
 def test_events_of_a_task() -> None:
@@ -572,7 +573,7 @@ def test_small_inputs_that_are_much_together_precede_their_task() -> None:
     rig.submit(task, constants=values)
     orders = [said for said in rig.turn() if isinstance(said, m.Assign)]
     assert [data.spec.id for order in orders for data in order.objects] == list(values)
-    assert all(sum(len(data.data or b"") for data in order.objects) < 2 * BATCH_BYTES_TARGET for order in orders)
+    assert all(sum(data.location.size for data in order.objects) < 2 * BATCH_BYTES_TARGET for order in orders)
     assert [len(order.tasks) for order in orders] == [0, 0, 1]
 
 

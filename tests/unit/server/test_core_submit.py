@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline, LocalFile, Upload
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.server.core import events as ev
@@ -29,7 +30,7 @@ class Parts:
             TaskSpec(id(4), "py/", inputs=[TaskSpecInput(id(3))], outputs=[id(5)], resources={"cpus": 1.0}),
         ]
         self.objects = [ObjectSpec(id(1)), ObjectSpec(id(3)), ObjectSpec(id(5))]
-        self.constants = [m.Constant(id(1), 5, b"value", None, 1)]
+        self.constants = [m.Constant(id(1), Inline(b"value", 1))]
         self.keep: list[ID] = []
 
     def send(self, rig: Rig) -> Any:
@@ -80,10 +81,7 @@ BAD: list[tuple[str, Callable[[Parts], None], str]] = [
     ("output listed twice", _set("tasks.1.outputs", lambda p: [p.id(5), p.id(5)]), "output of both"),
     ("object that nobody makes", _set("objects.append", lambda p: ObjectSpec(p.id(8))), "neither a constant"),
     ("constant twice", _set("constants.append", lambda p: p.constants[0]), "given twice"),
-    ("unknown constant", _set("constants.append", lambda p: m.Constant(p.id(9), 1, b"x")), "not among the new"),
-    ("constant without value", _set("constants.0.data", None), "either data or an upload"),
-    ("constant with two values", _set("constants.0.upload", "name"), "either data or an upload"),
-    ("constant of another size", _set("constants.0.size", 4), "has 5"),
+    ("unknown constant", _set("constants.append", lambda p: m.Constant(p.id(9), Inline(b"x"))), "not among the new"),
     ("function that is no constant", _set("tasks.1.function", lambda p: p.id(3)), "not a constant"),
     ("unknown function", _set("tasks.1.function", lambda p: p.id(66)), "does not exist"),
     ("type without method", _set("tasks.0.task_type", "py"), "executor/method"),
@@ -178,7 +176,7 @@ def test_a_submit_in_pieces() -> None:
 
 def test_pieces_that_are_never_completed_leave_nothing() -> None:
     rig = Rig()
-    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.LocalFile("/x", 1, 5, 0))
+    constant = m.Constant(ID(rig.session, 1), Upload("upload-1", 5, 1, LocalFile("/x", 1, 5, 0)))
     piece = m.Submit(9, rig.session, [], [ObjectSpec(ID(rig.session, 1))], [constant], [], True)
     rig.step(ev.ClientSaid("c", piece))
     rig.ask(m.CloseSession, rig.session)
@@ -189,12 +187,12 @@ def test_uploads_live_as_long_as_their_session() -> None:
     rig = Rig()
     rig.governor()
     id = rig.id()
-    constant = m.Constant(id, 1 << 20, None, "upload-1", 1, m.LocalFile("/server/upload-1", 1, 1 << 20, 0))
+    constant = m.Constant(id, Upload("upload-1", 1 << 20, 1, LocalFile("/server/upload-1", 1, 1 << 20, 0)))
     task = rig.task(id)
     rig.submit(task, more_objects=[ObjectSpec(id)], more_constants=[constant])
     rig.turn()
     data = rig.told("g1", m.Assign)[0].objects[0]
-    assert (data.places[0].address, data.places[0].file.path) == ("server:1", "/server/upload-1")
+    assert (data.location.replicas[0].address, data.location.replicas[0].file.path) == ("server:1", "/server/upload-1")
     rig.finish(task)
     rig.turn()
     assert id in rig.told("g1", m.DropObjects)[0].objects, "no governor needs it now"
@@ -206,7 +204,7 @@ def test_uploads_live_as_long_as_their_session() -> None:
 
 def test_a_refused_submit_discards_its_uploads() -> None:
     rig = Rig()
-    constant = m.Constant(ID(rig.session, 1), 5, None, "upload-1", 1, m.LocalFile("/x", 1, 5, 0))
+    constant = m.Constant(ID(rig.session, 1), Upload("upload-1", 5, 1, LocalFile("/x", 1, 5, 0)))
     assert isinstance(rig.submit(more_constants=[constant]), m.Failed)
     assert rig.discarded == ["upload-1"]
 
@@ -214,7 +212,7 @@ def test_a_refused_submit_discards_its_uploads() -> None:
 def test_an_upload_that_did_not_arrive() -> None:
     rig = Rig()
     id = rig.id()
-    constant = m.Constant(id, 5, None, "upload-1", 1)
+    constant = m.Constant(id, Upload("upload-1", 5, 1))
     assert "did not arrive" in rig.submit(more_objects=[ObjectSpec(id)], more_constants=[constant]).message
 
 
@@ -224,13 +222,13 @@ def test_a_piece_whose_upload_cannot_be_taken_refuses_the_whole_submit_once() ->
     values = [rig.id() for _ in range(3)]
     user = rig.task(values[1])
     pieces = [
-        m.Submit(77, rig.session, [], [ObjectSpec(id)], [m.Constant(id, 1 << 20, None, f"upload-{number}")], [], True)
+        m.Submit(77, rig.session, [], [ObjectSpec(id)], [m.Constant(id, Upload(f"upload-{number}", 1 << 20))], [], True)
         for number, id in enumerate(values)
     ]
     pieces.append(m.Submit(77, rig.session, [user], [ObjectSpec(user.outputs[0])], [], []))
     for number, piece in enumerate(pieces):
         if piece.constants and number != 1:
-            piece.constants[0].file = m.LocalFile(f"/kept/{number}", 1, 1 << 20, 0)
+            piece.constants[0].location.file = LocalFile(f"/kept/{number}", 1, 1 << 20, 0)
         rig.step(ev.ClientSaid(rig.client, piece, "it arrived with 3 bytes" if number == 1 else ""))
     answers = [said for said in rig.to_client if getattr(said, "request", None) == 77]
     assert answers == [m.Failed(77, "rain", "it arrived with 3 bytes")]
@@ -243,7 +241,7 @@ def test_a_piece_whose_upload_cannot_be_taken_refuses_the_whole_submit_once() ->
 def test_a_retry_whose_upload_cannot_be_taken() -> None:
     rig = Rig()
     id = rig.id()
-    constant = m.Constant(id, 1 << 20, None, "upload")
+    constant = m.Constant(id, Upload("upload", 1 << 20))
     retry = m.Retry(78, rig.session, None, [ObjectSpec(id)], [constant])
     rig.step(ev.ClientSaid(rig.client, retry, "it did not arrive"))
     assert rig.to_client[-1] == m.Failed(78, "rain", "it did not arrive")

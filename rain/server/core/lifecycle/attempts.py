@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
-from rain.common.location import Inline, LocalFile, Replica, SameAs
+from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
@@ -36,21 +36,21 @@ RETRIED = ("exception", "exit")
 def object_data(state: State, obj: Object, with_data: bool = True) -> ObjectData:
     """All that a reader needs to have a finished object."""
     info = obj.info or ObjectInfo()
-    if obj.data is not None and with_data:
-        return ObjectData(obj.spec, info, obj.data, [], obj.checksum)
-    return ObjectData(obj.spec, info, None, places(state, obj), obj.checksum)
+    location = obj.location
+    return ObjectData(obj.spec, info, location if with_data and type(location) is Inline else replicas(state, obj))
 
 
 def is_refused(obj: Object) -> bool:
     """Whether there is what its task returned in its place."""
-    return obj.state is OBJ_FAILED and (obj.data is not None or bool(obj.holders()))
+    return obj.state is OBJ_FAILED and (obj.location is not None or bool(obj.holders()))
 
 
-def places(state: State, obj: Object) -> list[Replica]:
+def replicas(state: State, obj: Object) -> Replicas:
     """Where a finished object can be had."""
     found = []
-    if obj.file is not None or obj.data is not None:
-        found.append(Replica(state.address, state.host_id, obj.file))
+    own = obj.location
+    if own is not None:
+        found.append(Replica(state.address, state.host_id, own if isinstance(own, LocalFile) else None))
     for governor in obj.sites:
         copy = governor.objects[obj]
         if copy is ReplicaState.TOLD or copy is ReplicaState.STALE:
@@ -58,7 +58,7 @@ def places(state: State, obj: Object) -> list[Replica]:
         found.append(Replica(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
         if len(found) == PLACES_MAX:
             break
-    return found
+    return Replicas(found, obj.checksum)
 
 
 # -- what governors say ---------------------------------------------------------------------------
@@ -181,24 +181,15 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
         return
     info = output.info
     location, size = output.location, info.size
-    data = location.data if isinstance(location, Inline) else None
-    if isinstance(location, SameAs):
-        origin = state.graph.object(location.id)
-        if origin is not None:
-            data, size = origin.data, origin.size
-            obj.checksum = origin.checksum
-    else:
-        obj.checksum = location.checksum
-        if size is None:
-            info.size = size = location.size
+    if size is None and not isinstance(location, SameAs):
+        info.size = size = location.size
     obj.info = info
     obj.size = size or 0
     state.set_object(obj, OBJ_FINISHED)
     id = obj.id
     state.happened("DataObjectFinished", id[0], id[1], {"size": size, "governor": governor.id})
     if obj.kept or obj.needs:
-        obj.data = data
-        state.graph.add_site(governor, obj, location if isinstance(location, LocalFile) else ReplicaState.HELD)
+        _locate(state, obj, location, governor)
         if obj.consumers is not None:
             wake(state, obj)
     else:
@@ -211,6 +202,14 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
         state.set_object(obj, OBJ_REMOVED)
 
 
+def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, governor: Governor) -> None:
+    """An object's bytes are at `governor`; few of them are here too."""
+    obj.location = location if type(location) is Inline else None
+    if not isinstance(location, SameAs):  # which governors replace by what they hold
+        obj.checksum = location.checksum
+    state.graph.add_site(governor, obj, location if type(location) is LocalFile else ReplicaState.HELD)
+
+
 def _drop_at(governor: Governor, id: ID) -> None:
     governor.drops.append(id)
     governor.dropping[id] = governor.dropping.get(id, 0) + 1
@@ -220,7 +219,8 @@ def _made_twice(state: State, obj: Object, output: OutputResult, governor: Gover
     """A task ran again for the sake of another output."""
     present = governor.objects.get(obj)
     file = output.location
-    if obj.state is OBJ_FINISHED and obj.data is None and isinstance(file, LocalFile) and file.checksum == obj.checksum:
+    missed = obj.state is OBJ_FINISHED and obj.location is None
+    if missed and isinstance(file, LocalFile) and file.checksum == obj.checksum:
         state.graph.add_site(governor, obj, file)
     elif present is None:
         _drop_at(governor, obj.id)
@@ -278,10 +278,7 @@ def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError
         obj.info = output.info
         obj.info.error = error.message
         obj.size = output.info.size or 0
-        location = output.location
-        obj.data = location.data if isinstance(location, Inline) else None
-        obj.checksum = None if isinstance(location, SameAs) else location.checksum
-        state.graph.add_site(governor, obj, location if isinstance(location, LocalFile) else ReplicaState.HELD)
+        _locate(state, obj, output.location, governor)
 
 
 def _matches(names: tuple[str, ...], classes: list[str]) -> bool:

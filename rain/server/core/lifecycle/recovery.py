@@ -126,7 +126,7 @@ def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Obj
             continue
         obj.add_consumer(task)
         if obj.state is OBJ_REMOVED:
-            if obj.data is None:
+            if obj.location is None:
                 missing.append(obj)
             else:
                 state.set_object(obj, OBJ_UNFINISHED)

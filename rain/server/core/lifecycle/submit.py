@@ -12,6 +12,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.limits import SESSION_TASKS_MAX
+from rain.common.location import Upload
 from rain.common.protocol.messages import Constant, Done, SessionEnv, Submit
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.task_configs import EXECUTE, UserModule
@@ -158,7 +159,7 @@ def _take(state: State, cut: Cut, keep: list[Object]) -> None:
 
 def discard_uploads(state: State, constants: Sequence[Constant]) -> None:
     """What was uploaded for a request that is refused is not needed."""
-    names = [constant.upload for constant in constants if constant.upload]
+    names = [constant.location.name for constant in constants if isinstance(constant.location, Upload)]
     if names:
         state.out.append(DiscardUpload(names))
 
@@ -219,12 +220,9 @@ def check_objects(cut: Cut, specs: list[ObjectSpec], constants: list[Constant]) 
         obj = objects.get(id[1]) if id[0] == session.id else None
         if obj is None or obj.constant:
             raise Refused(f"constant {id} is given twice, or is not among the new objects")
-        if (constant.data is None) == (constant.upload is None):
-            raise Refused(f"constant {id} needs either data or an upload")
-        if constant.upload is not None and constant.file is None:
-            raise Refused(f"the upload {constant.upload!r} of constant {id} did not arrive")
-        if constant.data is not None and len(constant.data) != constant.size:
-            raise Refused(f"constant {id} is said to have {constant.size} bytes and has {len(constant.data)}")
+        upload = constant.location
+        if isinstance(upload, Upload) and upload.file is None:
+            raise Refused(f"the upload {upload.name!r} of constant {id} did not arrive")
         obj.constant = True
 
 
@@ -418,15 +416,17 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
     session.objects.update(cut.objects)
     for constant in constants:
         obj = cut.objects[constant.id[1]]
-        obj.data = constant.data
-        obj.file = constant.file if constant.data is None else None
-        obj.size = constant.size
+        location = constant.location
+        if isinstance(location, Upload):
+            session.uploads[constant.id[1]] = location.name
+            obj.location = location.file
+        else:
+            obj.location = location
+        obj.size = location.size
         obj.passing = constant.passing
-        obj.checksum = constant.checksum
-        obj.info = ObjectInfo(size=constant.size if constant.content_size is None else constant.content_size)
+        obj.checksum = location.checksum
+        obj.info = ObjectInfo(size=location.size if constant.content_size is None else constant.content_size)
         state.set_object(obj, OBJ_FINISHED)
-        if constant.upload is not None and obj.data is None:
-            session.uploads[constant.id[1]] = constant.upload
     if cut.objects:
         session.last_number = max(session.last_number, max(cut.objects))
 

@@ -7,6 +7,7 @@ is cut by whoever sends it (`rain.common.protocol.parts`).
 from __future__ import annotations
 
 from rain.common.limits import BATCH_BYTES_TARGET, NEWS_TURN_BYTES_MAX
+from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
@@ -18,7 +19,7 @@ from rain.common.protocol.messages import (
     TaskAssignment,
     TaskUpdate,
 )
-from rain.server.core.lifecycle.attempts import object_data, places
+from rain.server.core.lifecycle.attempts import object_data, replicas
 from rain.server.core.modules import tell
 from rain.server.core.objects import used_at
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
@@ -115,7 +116,7 @@ def _tell(
             break
         update = object_update(state, obj)
         told.append(update)
-        size += ITEM_BYTES + (len(update.data) if update.data is not None else 0) + info_bytes(update.info)
+        size += ITEM_BYTES + (obj.inline_bytes if update.location is not None else 0) + info_bytes(update.info)
         if size > BATCH_BYTES_TARGET:
             state.to_client(client_id, SessionNews(session.id, [], told))
             total += size
@@ -148,9 +149,8 @@ def update_bytes(task: Task) -> int:
 def object_update(state: State, obj: Object) -> ObjectUpdate:
     """The present state of an object, for its client; where it is only if the client keeps it."""
     if obj.kept and obj.state is OBJ_FINISHED:
-        if obj.data is not None:
-            return ObjectUpdate(obj.id, obj.state, obj.info, obj.data, [], obj.checksum)
-        return ObjectUpdate(obj.id, obj.state, obj.info, None, places(state, obj), obj.checksum)
+        location = obj.location
+        return ObjectUpdate(obj.id, obj.state, obj.info, location if type(location) is Inline else replicas(state, obj))
     return ObjectUpdate(obj.id, obj.state, obj.info)
 
 
@@ -185,7 +185,7 @@ def flush_resends(state: State) -> None:
             if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
                 state.graph.add_site(governor, obj, ReplicaState.TOLD)
                 objects.append(object_data(state, obj))
-                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
+                size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
                     state.to_governor(governor, Assign([], objects))
                     objects, size = [], 0
@@ -213,7 +213,7 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
             if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
                 state.graph.add_site(governor, obj, ReplicaState.TOLD)
                 objects.append(object_data(state, obj))
-                size += ITEM_BYTES + (len(obj.data) if obj.data is not None else 0) + info_bytes(obj.info)
+                size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
                     # Also within the inputs of one task, which may be many: they precede it.
                     state.to_governor(governor, Assign(sent, objects))

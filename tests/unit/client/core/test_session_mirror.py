@@ -8,7 +8,7 @@ from rain.client.core.gates import AnyGate, Gate, QueueGate
 from rain.client.core.records import ObjectRecord, TaskRecord, target
 from rain.client.core.session_mirror import SessionMirror
 from rain.common.ids import ID
-from rain.common.location import Replica
+from rain.common.location import Inline, Replica, Replicas
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
@@ -39,10 +39,10 @@ def test_a_task_finishes() -> None:
     assert (task.state, task.outputs[0].state) == (T.WAITING, O.UNFINISHED)
     mirror.fold([news(task, T.RUNNING)], [])
     assert (task.state, mirror.unfinished) == (T.RUNNING, 2)
-    update = ObjectUpdate(ID(1, 2), O.FINISHED, ObjectInfo(size=3), b"abc", [], 5)
+    update = ObjectUpdate(ID(1, 2), O.FINISHED, ObjectInfo(size=3), Inline(b"abc", 5))
     mirror.fold([news(task, T.FINISHED)], [update])
     output = task.outputs[0]
-    assert (output.state, output.data, output.checksum) == (O.FINISHED, b"abc", 5)
+    assert (output.state, output.location) == (O.FINISHED, Inline(b"abc", 5))
     assert (mirror.unfinished, mirror.finished, mirror.submitted) == (1, 1, 2)
     assert not other.settled
 
@@ -58,10 +58,10 @@ def test_outputs_follow_their_task_without_news_of_their_own() -> None:
 def test_removed_objects_lose_their_data() -> None:
     mirror, (task,) = mirror_of(1)
     place = Replica("g:1", "h")
-    mirror.fold([news(task, T.FINISHED)], [ObjectUpdate(ID(1, 2), O.FINISHED, None, None, [place])])
-    assert task.outputs[0].places == [place]
+    mirror.fold([news(task, T.FINISHED)], [ObjectUpdate(ID(1, 2), O.FINISHED, None, Replicas([place]))])
+    assert task.outputs[0].location == Replicas([place])
     mirror.fold([], [ObjectUpdate(ID(1, 2), O.REMOVED)])
-    assert (task.outputs[0].state, task.outputs[0].places) == (O.REMOVED, None)
+    assert (task.outputs[0].state, task.outputs[0].location) == (O.REMOVED, None)
     mirror.fold([news(task, T.FINISHED)], [])
     assert task.outputs[0].state is O.REMOVED
 
@@ -150,7 +150,7 @@ def test_folding_is_cheap() -> None:
     count = 20_000
     mirror, tasks = mirror_of(count)
     updates = [news(task, T.FINISHED) for task in tasks]
-    objects = [ObjectUpdate(task.outputs[0].spec.id, O.FINISHED, ObjectInfo(), b"x") for task in tasks]
+    objects = [ObjectUpdate(task.outputs[0].spec.id, O.FINISHED, ObjectInfo(), Inline(b"x")) for task in tasks]
     begin = time.perf_counter()
     mirror.fold(updates, objects)
     assert time.perf_counter() - begin < count * 50e-6  # about 1 µs each; a guard against something quadratic

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from rain.common.ids import ID
+from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.protocol.parts import _LISTS, halves
 from rain.common.spec import TaskInfo
@@ -43,7 +44,7 @@ def test_halves_say_the_same_in_the_same_order() -> None:
 
 def test_objects_precede_the_tasks_that_use_them() -> None:
     spec = m.TaskSpec(ID(1, 9), "py/")
-    data = [m.ObjectData(m.ObjectSpec(ID(1, number)), m.ObjectInfo()) for number in range(3)]
+    data = [m.ObjectData(m.ObjectSpec(ID(1, number)), m.ObjectInfo(), Inline(b"")) for number in range(3)]
     parts = cut(m.Assign([m.TaskAssignment(spec, 1, [])], data))
     assert [len(part.objects) for part in parts] == [1, 1, 1, 0]
     assert [len(part.tasks) for part in parts] == [0, 0, 0, 1]

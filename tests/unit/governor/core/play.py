@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from rain.common.ids import ID
+from rain.common.location import Inline, Replica, Replicas
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskOptions
 from rain.governor.core import events as ev
@@ -92,7 +93,7 @@ class Play:
             if kind == "py/":
                 function = ID(world.session, 0)
                 if function not in world.held:
-                    objects.append(m.ObjectData(ObjectSpec(function), ObjectInfo(), b"f"))
+                    objects.append(m.ObjectData(ObjectSpec(function), ObjectInfo(), Inline(b"f")))
             world.assign(inputs, objects, kind, resources, options, function, chance.randint(0, 3))
 
     def _new_object(self) -> m.ObjectData:
@@ -100,8 +101,8 @@ class Play:
         world.next_id += 1
         spec = ObjectSpec(ID(world.session, world.next_id - 1))
         if self.chance.random() < 0.5:
-            return m.ObjectData(spec, ObjectInfo(), b"bytes")
-        return m.ObjectData(spec, ObjectInfo(), None, [m.Replica("10.0.0.1:1", "host")])
+            return m.ObjectData(spec, ObjectInfo(), Inline(b"bytes"))
+        return m.ObjectData(spec, ObjectInfo(), Replicas([Replica("10.0.0.1:1", "host")]))
 
     def turn(self) -> None:
         self.world.turn()
@@ -110,8 +111,8 @@ class Play:
         held = [id for id in self.world.held if id.session_id == self.world.session]
         if held:
             id = self.chance.choice(sorted(held))
-            places = [m.Replica("10.0.0.2:1", "host")]
-            self.world.server(m.Assign([], [m.ObjectData(ObjectSpec(id), ObjectInfo(), None, places)]))
+            places = [Replica("10.0.0.2:1", "host")]
+            self.world.server(m.Assign([], [m.ObjectData(ObjectSpec(id), ObjectInfo(), Replicas(places))]))
 
     def cancel(self) -> None:
         attempts = self._some(sorted(self.world.open), 4)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.location import Inline
+from rain.common.location import Inline, Replica, Replicas
 from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.governor.core import GovernorCore
@@ -128,8 +128,8 @@ class Rig:
 
 def blob(n: int, data: bytes | None = b"x", session: int = 1, *, places: int = 1) -> m.ObjectData:
     """An object as the server tells of it; with `data` None it is at `places` other governors."""
-    at = [m.Replica(f"10.0.0.{i}:7211", "elsewhere") for i in range(places)] if data is None else []
-    return m.ObjectData(ObjectSpec(ID(session, n)), ObjectInfo(size=1), data, at)
+    at = [Replica(f"10.0.0.{i}:7211", "elsewhere") for i in range(places)]
+    return m.ObjectData(ObjectSpec(ID(session, n)), ObjectInfo(size=1), Replicas(at) if data is None else Inline(data))
 
 
 def ids(items: Iterable[Any]) -> str:
@@ -150,8 +150,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return [f"fetch {data.spec.id}"]
         case fx.CancelFetch(id):
             return [f"cancel fetch {id}"]
-        case fx.PutInStore(data):
-            return [f"put {data.spec.id}"]
+        case fx.PutInStore(spec):
+            return [f"put {spec.id}"]
         case fx.DropFromStore(dropped):
             return [f"delete {ids(dropped)}"]
         case fx.EndSessionStore(session_id):

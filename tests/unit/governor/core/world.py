@@ -153,8 +153,7 @@ class World:
         assert effect.id in self.fetching
 
     def _do_PutInStore(self, effect: fx.PutInStore) -> None:
-        assert effect.data.data is not None
-        self.store.add(effect.data.spec.id)
+        self.store.add(effect.spec.id)
 
     def _do_DropFromStore(self, effect: fx.DropFromStore) -> None:
         used = self.in_use()

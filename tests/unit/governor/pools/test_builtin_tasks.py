@@ -23,6 +23,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.governor.core.effects import Known
 from rain.governor.pools.builtin_tasks import run_builtin
 from rain.governor.store import Store
+from rain.objects.files import inline
 from rain.objects.held import Held
 
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
@@ -46,7 +47,7 @@ class Bench:
 
     def blob(self, data: bytes, **options: Any) -> Known:
         known = self._known("blob", len(data), **options)
-        self.store.put_bytes(known.spec.id, data, xxhash.xxh3_64_intdigest(data))
+        self.store.put_bytes(known.spec.id, inline(data))
         return known
 
     def directory(self, files: dict[str, bytes | None], **options: Any) -> Known:
