@@ -46,6 +46,8 @@ class FakeLink:
         Kinds of messages that are not answered.
     refusals : dict of type to str
         Kinds of messages that are answered by `Failed`, once.
+    reactions : dict of type to callable
+        What happens, once, as soon as a message of a kind is sent; called with its request.
     """
 
     def __init__(self, incoming: str = "") -> None:
@@ -54,6 +56,7 @@ class FakeLink:
         self.sent: list[Any] = []
         self.held: set[type] = set()
         self.refusals: dict[type, str] = {}
+        self.reactions: dict[type, Callable[[int], object]] = {}
         self.governors = 1
         self.sessions = 0
         self.closed = False
@@ -66,6 +69,8 @@ class FakeLink:
             self.sent.append(message)
             if type(message) in self.refusals and not getattr(message, "more", False):
                 self.say(Failed(message.request, "rain", self.refusals.pop(type(message))))
+            elif (reaction := self.reactions.pop(type(message), None)) is not None:
+                reaction(message.request)
             elif type(message) not in self.held:
                 self._answer(message)
 

@@ -321,8 +321,12 @@ def test_awaiting(link: FakeLink, session: Session) -> None:
 def test_ctrl_c_interrupts_and_leaves_the_session_usable(link: FakeLink, session: Session) -> None:
     task = same(1)
     session.submit()
-    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def interrupt() -> None:
+        until(lambda: session._inside.mirror.gates, "the task is waited for")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         task.wait(timeout=20)
     assert not session._inside.mirror.gates
@@ -613,16 +617,11 @@ def test_keeping_later(link: FakeLink, session: Session) -> None:
     assert task.output.is_kept()
     link.held.add(Locate)
 
-    def located() -> None:
-        spec = task.output.spec
-        link.answer(Locate, lambda request: Located(request, [ObjectData(spec, ObjectInfo(size=1), Inline(b"x"))]))
-
     with pytest.raises(TimeoutError):
         task.output.fetch(timeout=0)
-    thread = threading.Timer(0.05, located)
-    thread.start()
+    data = ObjectData(task.output.spec, ObjectInfo(size=1), Inline(b"x"))
+    link.reactions[Locate] = lambda request: link.say(Located(request, [data]))
     assert task.output.fetch(timeout=20).get_bytes() == b"x"
-    thread.join()
 
 
 def test_keeping_what_is_gone(link: FakeLink, session: Session) -> None:
@@ -725,31 +724,24 @@ def test_persistent_sessions_release_nothing(link: FakeLink) -> None:
 
 
 def test_run(link: FakeLink, session: Session) -> None:
-    link.held.add(Submit)
-
-    def answered() -> None:
-        link.answer(Submit, Done)
+    def finished(request: int, *tasks: tuple[Any, ...]) -> None:
+        link.say(Done(request))
+        for task, *values in tasks:
+            link.finish(task, *values)
 
     one, two = same(1), Task([], ["a", "b"], task_type="x/y")
-    timer = threading.Timer(0.05, lambda: (answered(), link.finish(one, b"1"), link.finish(two, b"2", b"3")))
-    timer.start()
+    link.reactions[Submit] = lambda request: finished(request, (one, b"1"), (two, b"2", b"3"))
     assert session.run(one, two, blob("4"), timeout=20) == [b"1", [b"2", b"3"], "4"]
-    timer.join()
     assert session.run(one) == b"1"
     none = Task([], 0, task_type="x/y")
-    timer = threading.Timer(0.05, lambda: (answered(), link.finish(none)))
-    timer.start()
+    link.reactions[Submit] = lambda request: finished(request, (none,))
     assert session.run(none, timeout=20) is None
-    timer.join()
 
 
 def test_run_tells_why_a_submit_was_refused(link: FakeLink, session: Session) -> None:
-    link.held.add(Submit)
-    timer = threading.Timer(0.05, lambda: link.answer(Submit, lambda request: Failed(request, "rain", "too much")))
-    timer.start()
+    link.refusals[Submit] = "too much"
     with pytest.raises(RainException, match="too much"):
         session.run(same(1), timeout=20)
-    timer.join()
 
 
 # -- other requests -------------------------------------------------------------------------------
@@ -758,16 +750,9 @@ def test_run_tells_why_a_submit_was_refused(link: FakeLink, session: Session) ->
 def test_update_is_folded_in_order(link: FakeLink, session: Session) -> None:
     task = same(1)
     session.submit()
-    link.held.add(Update)
-
-    def updated() -> None:
-        state = TaskUpdate(task.id, TaskState.RUNNING, TaskInfo(governor="g:1", attempts=1))
-        link.answer(Update, lambda request: Updated(request, [state], []))
-
-    timer = threading.Timer(0.05, updated)
-    timer.start()
+    state = TaskUpdate(task.id, TaskState.RUNNING, TaskInfo(governor="g:1", attempts=1))
+    link.reactions[Update] = lambda request: link.say(Updated(request, [state], []))
     task.update(timeout=20)
-    timer.join()
     assert task.state is TaskState.RUNNING
     assert task.info is not None
     assert task.info.governor == "g:1"
@@ -778,16 +763,11 @@ def test_output_and_explanation(link: FakeLink, session: Session) -> None:
     task = same(1)
     assert "not submitted" in task.explain()
     session.submit()
-    timer = threading.Timer(
-        0.05, lambda: link.answer(GetOutput, lambda n: Output(n, [TaskOutput(task.id, 1, "ä".encode(), b"\xff")]))
-    )
-    timer.start()
+    written = TaskOutput(task.id, 1, "ä".encode(), b"\xff")
+    link.reactions[GetOutput] = lambda request: link.say(Output(request, [written]))
     assert task.stdout(timeout=20) == "ä"
-    timer.join()
-    timer = threading.Timer(0.05, lambda: link.answer(Explain, lambda n: Info(n, {"text": "it waits"})))
-    timer.start()
+    link.reactions[Explain] = lambda request: link.say(Info(request, {"text": "it waits"}))
     assert task.explain(timeout=20) == "it waits"
-    timer.join()
 
 
 def test_retry(link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -875,40 +855,23 @@ def test_attach(link: FakeLink) -> None:
     constant = ObjectSpec(ID(7, 2), "const")
     spec = TaskSpec(ID(7, 3), "py/", None, [TaskSpecInput(ID(7, 2), "x")], [ID(7, 4)], name="job", function=ID(7, 1))
     output = ObjectSpec(ID(7, 4), "out0")
-    timer = threading.Timer(
-        0.05,
-        lambda: (
-            link.answer(
-                Attach,
-                lambda request: Attached(
-                    request,
-                    7,
-                    "long",
-                    [spec],
-                    [function, constant, output],
-                    [ID(7, 4)],
-                    [TaskUpdate(ID(7, 3), TaskState.RUNNING)],
-                    [
-                        ObjectUpdate(ID(7, 2), DataObjectState.FINISHED),
-                        ObjectUpdate(ID(7, 4), DataObjectState.UNFINISHED),
-                    ],
-                    hidden=[ID(7, 1)],
-                    sites=[("", "")],
-                    made=[0],
-                ),
-            ),
-            link.say(
-                SessionNews(
-                    7,
-                    [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())],
-                    [ObjectUpdate(ID(7, 4), DataObjectState.FINISHED, ObjectInfo(size=1), Inline(b"x"))],
-                )
-            ),
-        ),
-    )
-    timer.start()
+    objects = [
+        ObjectUpdate(ID(7, 2), DataObjectState.FINISHED),
+        ObjectUpdate(ID(7, 4), DataObjectState.UNFINISHED),
+    ]
+    finished = [ObjectUpdate(ID(7, 4), DataObjectState.FINISHED, ObjectInfo(size=1), Inline(b"x"))]
+
+    def attached(request: int) -> None:
+        link.say(
+            Attached(
+                request, 7, "long", [spec], [function, constant, output], [ID(7, 4)],
+                [TaskUpdate(ID(7, 3), TaskState.RUNNING)], objects, hidden=[ID(7, 1)], sites=[("", "")], made=[0],
+            )
+        )  # fmt: skip
+        link.say(SessionNews(7, [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())], finished))
+
+    link.reactions[Attach] = attached
     session = link.client.attach("long", timeout=20)
-    timer.join()
     assert (session.session_id, session.name, session.persistent) == (7, "long", True)
     task = session.find("job")
     assert isinstance(task, Task)
@@ -969,12 +932,9 @@ def test_a_lost_server(link: FakeLink, session: Session) -> None:
 
 
 def test_requests_end_with_the_server(link: FakeLink) -> None:
-    link.held.add(NewSession)
-    timer = threading.Timer(0.05, lambda: link.happens(ev.Gone("away")))
-    timer.start()
+    link.reactions[NewSession] = lambda request: link.happens(ev.Gone("away"))
     with pytest.raises(RainException, match="away"):
         link.client.new_session(timeout=20)
-    timer.join()
 
 
 def test_a_closed_client(link: FakeLink) -> None:
@@ -1015,10 +975,13 @@ def test_governors(link: FakeLink) -> None:
     with pytest.raises(TimeoutError, match="1 of 2 governors"):
         client.wait_for_governors(2, timeout=0.01)
     assert [message.count for message in link.of(ExpectGovernors)] == [1, 2, 1], "no more is expected in vain"
-    timer = threading.Timer(0.05, lambda: link.say(GovernorCount(2)))
-    timer.start()
+
+    def join() -> None:
+        until(lambda: client._connection.core.governor_waits, "the second governor is waited for")
+        link.say(GovernorCount(2))
+
+    threading.Thread(target=join).start()
     client.wait_for_governors(2, timeout=20)
-    timer.join()
     info = client.get_server_info()
     assert info["governors"][0]["governor_id"] == "g0:1"
     assert client.sessions() == []
