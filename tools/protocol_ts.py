@@ -17,7 +17,7 @@ from msgspec import inspect as types
 from rain.notebook.protocol.data import AnyPage
 from rain.notebook.protocol.details import Details
 from rain.notebook.protocol.graph import AnyNode
-from rain.notebook.protocol.requests import ANSWERS, NEWS
+from rain.notebook.protocol.requests import ANSWERS, UPDATES
 
 OUT = Path(__file__).parent.parent / "frontend" / "src" / "protocol.ts"
 HEAD = """\
@@ -140,14 +140,14 @@ def typescript() -> str:
         assert isinstance(kind, types.StructType)
         requests.append(f"  {kind.tag}: {writer.struct(kind, asked=True)};")
         answers.append(f"  {kind.tag}: {writer.name(types.type_info(answer))};")
-    news = [f"  {event}: {writer.name(types.type_info(kind))};" for event, kind in NEWS.items()]
+    news = [f"  {event}: {writer.name(types.type_info(kind))};" for event, kind in UPDATES.items()]
     parts = [
         HEAD,
         "// What a browser may ask for: parameters by the name of the request.\nexport interface Requests {",
         *requests,
         "}\n\n// What each request gets.\nexport interface Answers {",
         *answers,
-        "}\n\n// What the kernel tells unasked, by the name of the event.\nexport interface News {",
+        "}\n\n// What the kernel tells unasked, by the name of the event.\nexport interface Updates {",
         *news,
         "}\n",
     ]

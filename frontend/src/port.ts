@@ -1,6 +1,6 @@
 // The way to the kernel, as the loader makes it and the app uses it.
 
-import type { Answers, News, Requests } from "./protocol.js";
+import type { Answers, Updates, Requests } from "./protocol.js";
 
 export interface Answer<T> {
   data: T;
@@ -11,7 +11,7 @@ export type RequestName = keyof Requests;
 
 // What the kernel pushes, and two events of the loader's own: "busy" (true when a request has had no answer for a while,
 // false when something came) and "lost" (the widget has no kernel any more).
-export interface Events extends News {
+export interface Events extends Updates {
   busy: boolean;
   lost: boolean;
 }

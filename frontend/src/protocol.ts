@@ -45,13 +45,13 @@ export interface Answers {
   table: TaskTable;
   timeline: Timeline;
   governors: Governors;
-  inspect: Inspection;
+  inspect: InspectionAnswer;
   download: Piece;
   card: Card;
 }
 
 // What the kernel tells unasked, by the name of the event.
-export interface News {
+export interface Updates {
   delta: Delta;
   final: Record<string, unknown>;
 }
@@ -95,7 +95,7 @@ export interface SessionInfo {
   id: number;
   name: string;
   // `"open"`, `"closed"`, `"lost"` or `"stopped"`.
-  word: string;
+  state: string;
   // Why it ended; of an open session why nothing of it can go on. Empty if there is nothing to say.
   note: string;
 }
@@ -578,7 +578,7 @@ export interface Inspect {
 }
 
 // A look into data.
-export interface Inspection {
+export interface InspectionAnswer {
   overview: Overview;
   // All that there are, the best one first.
   views: string[];

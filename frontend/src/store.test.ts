@@ -9,7 +9,7 @@ const SUMMARY: Summary = { tasks: { running: 1 }, objects: 1, elapsed: 2, remain
 function snapshot(version: number, status: Record<string, Status> = { t1: { state: "waiting" } }): Snapshot {
   return {
     version,
-    session: { id: 1, name: "s", word: "open", note: "" },
+    session: { id: 1, name: "s", state: "open", note: "" },
     looks: {},
     topology: {
       number: 1,

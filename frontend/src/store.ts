@@ -32,7 +32,7 @@ const PLAIN: Look = { word: "?", mark: "?", fill: "#eceff1", line: "#78909c", da
 
 export class SessionStore {
   version = -1;
-  session: SessionInfo = { id: 0, name: "", word: "", note: "" };
+  session: SessionInfo = { id: 0, name: "", state: "", note: "" };
   looks: Record<string, Look> = {};
   topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "" };
   summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false };
@@ -106,7 +106,7 @@ export class SessionStore {
     return elapsed + (performance.now() - this.summaryAt) / 1000;
   }
 
-  // Asks for a snapshot; news that comes meanwhile waits for it.
+  // Asks for a snapshot; deltas that come meanwhile wait for it.
   async refresh(): Promise<void> {
     if (this.asking) return;
     this.asking = true;
@@ -116,7 +116,7 @@ export class SessionStore {
       this.trouble = null;
       this.replace(data);
     } catch (error) {
-      // The next news asks again.
+      // The next delta asks again.
       this.asking = false;
       this.held = [];
       this.trouble = String(error instanceof Error ? error.message : error);

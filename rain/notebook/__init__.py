@@ -47,9 +47,9 @@ def widget_of(session: Session) -> SessionWidget:
 
     if not isinstance(session, Session):
         raise RainException(f"widget_of() takes a session, not {type(session).__name__} ({session!r})")
-    shown = displays.shown_of(session)
-    shown.given = True
-    return shown.live(session)
+    found = displays.displays_of(session)
+    found.given = True
+    return found.live(session)
 
 
 def load_ipython_extension(ip: Any) -> None:

@@ -9,8 +9,8 @@ code host, nbconvert) shows the picture. So what is saved is right at every mome
 keeps the picture in the output up to date.
 
 When a session ends, all its displays are replaced by the final picture, without the widget. Where no browser has shown
-the widget yet (its server lacks anywidget, or nobody looks), the kernel brings the picture up to date after each cell.
-What runs a notebook without anybody who could answer a question (nbconvert, nbclient) gets no widgets at all.
+the widget yet (its server lacks anywidget, or no page is open), the kernel brings the picture up to date after each
+cell. A program that runs a notebook (nbconvert, nbclient) gets no widgets at all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 _HTML, _SVG, _TEXT = "text/html", "image/svg+xml", "text/plain"
 
 
-class Shown:
+class SessionDisplays:
     """The displays of one session."""
 
     def __init__(self, session: Session) -> None:
@@ -108,7 +108,7 @@ class Shown:
                 _update(bundle, id)
 
     def over(self) -> None:
-        """The session is over. Whoever closes it waits for its picture; the thread that hears of it has other work."""
+        """The session is over. The thread that closes it waits for its picture, the client's thread does not."""
         if threading.current_thread() is threading.main_thread():
             self.freeze()
         else:
@@ -141,22 +141,22 @@ def _stamp(widget: SessionWidget) -> tuple[Any, ...]:
     return told.topology.number, tuple(sorted(told.summary.tasks.items()))
 
 
-_shown: weakref.WeakKeyDictionary[Session, Shown] = weakref.WeakKeyDictionary()
+_displays: weakref.WeakKeyDictionary[Session, SessionDisplays] = weakref.WeakKeyDictionary()
 
 
-def shown_of(session: Session) -> Shown:
+def displays_of(session: Session) -> SessionDisplays:
     """The displays of `session`."""
-    found = _shown.get(session)
+    found = _displays.get(session)
     if found is None:
-        found = _shown[session] = Shown(session)
+        found = _displays[session] = SessionDisplays(session)
         inside(session).at_end.append(found.over)
     return found
 
 
 def refresh_all() -> None:
     """After a cell: bring pictures up to date that no browser shows."""
-    for shown in list(_shown.values()):
-        shown.refresh()
+    for found in list(_displays.values()):
+        found.refresh()
 
 
 # -- what IPython calls ----------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def refresh_all() -> None:
 def show_session(session: Session) -> None:
     """Display a session as its live graph."""
     _check_kernel()
-    shown_of(session).show(session)
+    displays_of(session).show(session)
 
 
 def show_client(client: Client) -> None:
@@ -241,7 +241,7 @@ def _show_widget(widget: LiveWidget) -> None:
 
 
 def _present(widget: SessionWidget) -> dict[str, Any]:
-    """A session's bundle; where nobody looks it is what is read without a kernel, SVG included."""
+    """A session's bundle; where a program runs the notebook it is what is read without a kernel, SVG included."""
     if not _is_headless():
         return widget.bundle()
     svg, text = widget.drawn()
@@ -257,7 +257,7 @@ def _final(widget: SessionWidget) -> dict[str, Any]:
 
 
 def _with_view(widget: LiveWidget, still: dict[str, Any]) -> dict[str, Any]:
-    """`still`, beside the widget unless nobody looks."""
+    """`still`, beside the widget unless a program runs the notebook."""
     return still if _is_headless() else widget.bundle(still)
 
 

@@ -24,7 +24,7 @@ _PLAIN = "white-space:pre-wrap;font-size:85%;margin:0"
 
 
 def clock(at: float) -> str:
-    """A moment as people read it, in the kernel's time zone.
+    """A moment as day and time, in the kernel's time zone.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def picture(svg: str, text: str, caption: str = "") -> str:
     svg : str
         A whole SVG document.
     text : str
-        What it shows, for those who do not see it.
+        What it shows in words, for screen readers.
     caption : str
         A line below; may be empty.
     """

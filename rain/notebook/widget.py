@@ -71,7 +71,7 @@ class SessionWidget(LiveWidget):
         self.session = session
         self._view = View(session.session_id, session.name)
         self._lock = threading.RLock()
-        self._news: deque[Record] = deque()
+        self._changes: deque[Record] = deque()
         self._geometry: tuple[int, Geometry] | None = None
         self._selected: str | None = None
         self._inspections: OrderedDict[int, Inspection] = OrderedDict()
@@ -106,7 +106,7 @@ class SessionWidget(LiveWidget):
     def _ipython_display_(self) -> None:
         show_session(self.session)
 
-    # -- news -----------------------------------------------------------------------------------
+    # -- changes --------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Take in what changed, and tell the browser; in the pump's thread."""
@@ -122,7 +122,7 @@ class SessionWidget(LiveWidget):
     def _catch_up_slowly(self) -> None:
         """Take in what changed up to now, in slices, between which others have the interpreter."""
         with self._lock:
-            self._news.extend(self._watch.take())
+            self._changes.extend(self._watch.take())
         while self._fold(SLICE):
             time.sleep(BREATH_S)
 
@@ -134,17 +134,17 @@ class SessionWidget(LiveWidget):
     def catch_up(self) -> None:
         """Take in what changed."""
         with self._lock:
-            self._news.extend(self._watch.take())
-            self._fold(len(self._news))
+            self._changes.extend(self._watch.take())
+            self._fold(len(self._changes))
 
     def _fold(self, most: int) -> bool:
         """Take in so many records; whether there are more."""
         tasks: list[TaskRecord] = []
         objects: list[ObjectRecord] = []
         with self._lock:
-            news = self._news
-            for _ in range(min(most, len(news))):
-                record = news.popleft()
+            changes = self._changes
+            for _ in range(min(most, len(changes))):
+                record = changes.popleft()
                 if isinstance(record, TaskRecord):
                     tasks.append(record)
                 else:
@@ -158,7 +158,7 @@ class SessionWidget(LiveWidget):
                 self._over = True
                 self._view.end(end.word, end.text)
                 self._watch.close()
-            return bool(news)
+            return bool(changes)
 
     def present(self) -> tuple[Snapshot, Geometry | None]:
         """A snapshot, and where the browser drew its nodes (None if that is not known, or not of this snapshot)."""

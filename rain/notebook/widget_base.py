@@ -1,11 +1,11 @@
-"""Widgets that talk with their part in the browser: requests, answers, news.
+"""Widgets that talk with their part in the browser: requests, answers, updates.
 
 Theory of operation
 -------------------
 The browser's requests arrive on a subshell's thread (or the main thread of older front ends), which must return at
-once: each is answered by a thread of its own, so that a slow one holds up nobody. News are sent by one thread for all
-widgets, the pump: 20 times a second at most, less often while news do not stop, and when there is so much of it that
-folding would take a noticeable share of the kernel's time.
+once: each is answered by a thread of its own, so that a slow one does not hold up the others. Updates are sent by one
+thread for all widgets, the pump: 20 times a second at most, less often while changes do not stop, and when there are so
+many that folding would take a noticeable share of the kernel's time.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ REQUESTS_MAX = 32
 """Requests of one widget that are answered at the same time."""
 PERIOD_S = 0.05
 PERIOD_S_MAX = 0.2
-"""The pause while news do not stop: each of them costs the browser too, on what is perhaps the same machine."""
+"""The pause while changes do not stop: each update costs the browser too, on what is perhaps the same machine."""
 SHARE_MAX = 0.05
-"""Of the kernel's time at most so much goes into news."""
+"""Of the kernel's time at most so much goes into updates."""
 PAUSE_S_MAX = 1.0
 
 VIEW = "application/vnd.rain.view+json"
@@ -78,7 +78,8 @@ class LiveWidget(anywidget.AnyWidget):
         """What a cell's output is given to show it: live while page and kernel can, else as `still` says.
 
         No type of ipywidgets is in it: Jupyter shows an error in the place of a widget whose kernel has gone. `VIEW` is
-        a type of our own. Who does not know it takes the next best; in pages that do the loader has added a renderer.
+        a type of our own. A front end that does not know it takes the next best; in pages that know it the loader has
+        added a renderer.
         """
         return {VIEW: {"model_id": self.model_id}, **(self.still() if still is None else still)}
 
@@ -129,7 +130,7 @@ class LiveWidget(anywidget.AnyWidget):
 
 
 class Pump:
-    """One thread that brings forward what has news.
+    """One thread that brings forward the widgets that have something new.
 
     `wake` takes a callable without arguments, kept weakly as a method of its object.
     """
@@ -164,7 +165,7 @@ class Pump:
                 if advance is not None:
                     try:
                         advance()
-                    except Exception:  # the other widgets have news too
+                    except Exception:  # the other widgets go on
                         _log.exception("a widget could not be brought up to date")
                 del advance
             spent, used = time.monotonic() - begin, time.thread_time() - used

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { Button } from "../components/parts.js";
-import type { Inspection, Overview } from "../protocol.js";
+import type { InspectionAnswer, Overview } from "../protocol.js";
 import { items, Pairs, words } from "./pairs.js";
 import { crumbs, parent } from "./paths.js";
 
@@ -80,7 +80,7 @@ export function Way({ overview, go }: { overview: Overview | null; go: (path: st
 // The view of this name has a button of its own where it is offered, since it runs code.
 const BY_CLICK_ONLY = "value";
 
-export function Switches({ inspection, turn }: { inspection: Inspection | null; turn: (view: string) => void }) {
+export function Switches({ inspection, turn }: { inspection: InspectionAnswer | null; turn: (view: string) => void }) {
   const { page, views } = inspection ?? { page: null, views: [] };
   const view: string = page?.view ?? "";
   const offered = views.filter((name) => name !== BY_CLICK_ONLY || name === view);

@@ -4,7 +4,7 @@ import type { ComponentType } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button, errorText } from "../components/parts.js";
 import type { Attached, Port } from "../port.js";
-import type { Inspect, Inspection, Page } from "../protocol.js";
+import type { Inspect, InspectionAnswer, Page } from "../protocol.js";
 import { mountShell } from "../shell.js";
 import { DownloadButton } from "./download-button.js";
 import { Head, Switches, Way } from "./head.js";
@@ -22,7 +22,7 @@ export function attachInspector(port: Port): Attached {
 }
 
 interface Shown {
-  inspection: Inspection;
+  inspection: InspectionAnswer;
   buffers: DataView[];
   scope: Scope;
 }
@@ -121,7 +121,7 @@ interface Ways {
   say(note: string): void;
 }
 
-function scopeOf(kernel: Inspected, path: string[], { overview, page: { view } }: Inspection, { ask, tell, say }: Ways): Scope {
+function scopeOf(kernel: Inspected, path: string[], { overview, page: { view } }: InspectionAnswer, { ask, tell, say }: Ways): Scope {
   return {
     path,
     overview,

@@ -14,7 +14,7 @@ export function Pairs({ list, flow = false }: { list: [string, unknown][]; flow?
   );
 }
 
-// A value of JSON as text for people.
+// A value of JSON as it is shown.
 export function words(value: unknown): string {
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
 }

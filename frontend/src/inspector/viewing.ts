@@ -2,11 +2,11 @@
 
 import type { ComponentType } from "preact";
 import type { Answer } from "../port.js";
-import type { Download, Inspect, Inspection, Overview, Page, Piece } from "../protocol.js";
+import type { Download, Inspect, InspectionAnswer, Overview, Page, Piece } from "../protocol.js";
 
 // The kernel's side of an inspector.
 export interface Inspected {
-  inspect(asked: Inspect): Promise<Answer<Inspection>>;
+  inspect(asked: Inspect): Promise<Answer<InspectionAnswer>>;
   download(asked: Download): Promise<Answer<Piece>>;
 }
 

@@ -29,8 +29,8 @@ export function Header({ store }: StoreProps) {
     <div class="rain-header">
       <div class="rain-title">
         <span class="rain-name rain-ellipsis">{session.name || (session.id ? `session ${session.id}` : "session")}</span>
-        <span class="rain-word" data-word={trouble ? "lost" : session.word} title={session.note}>
-          {trouble ?? session.word}
+        <span class="rain-word" data-word={trouble ? "lost" : session.state} title={session.note}>
+          {trouble ?? session.state}
         </span>
         <Chips store={store} />
         <span class="rain-space" />
@@ -42,7 +42,7 @@ export function Header({ store }: StoreProps) {
       </div>
       <Progress store={store} />
       {/* Of an open session the note says why nothing of it can go on. */}
-      <div class="rain-tab-note rain-stuck" role="status" hidden={session.word !== "open" || !session.note}>
+      <div class="rain-tab-note rain-stuck" role="status" hidden={session.state !== "open" || !session.note}>
         {session.note}
       </div>
     </div>
@@ -108,7 +108,7 @@ function Clock({ store }: StoreProps) {
 function Actions({ store, say }: StoreProps & { say: (text: string) => void }) {
   const [asked, setAsked] = useState(false);
   const place = useRef<HTMLSpanElement>(null);
-  const open = store.session.word === "open";
+  const open = store.session.state === "open";
   const of = (states: string[]) => states.reduce((sum, state) => sum + (store.summary.tasks[state] ?? 0), 0);
   const unfinished = open && of(UNFINISHED) > 0;
   const confirming = asked && unfinished;

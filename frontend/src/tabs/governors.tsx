@@ -101,8 +101,8 @@ function useGovernors(store: SessionStore, shown: boolean, histories: Map<string
         found.later(AGAIN_MS);
         return;
       }
-      // Loads change without news from the session; when it has ended, one look is enough.
-      if (store.session.word === "open" || store.session.word === "") found.touch();
+      // Loads change without an update of the session; when it has ended, one look is enough.
+      if (store.session.state === "open" || store.session.state === "") found.touch();
     }, PAUSE_MS);
     return found;
   }, [store]);

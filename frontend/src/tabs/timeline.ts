@@ -207,7 +207,7 @@ class TimelineTab implements ImperativeTab {
     return Number.isFinite(this.first) ? this.first : data.begin;
   }
 
-  // The same in words, for those who do not see the canvas.
+  // The same in words, for screen readers.
   private tell(): void {
     const { data } = this;
     if (!data) return;

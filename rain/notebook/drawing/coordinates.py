@@ -45,7 +45,7 @@ Pulls = list[tuple[int, list[tuple[int, float]], float]]
 """Coordinate, those that it wants to be near to and how much, the sum of this."""
 
 
-class Places:
+class Coordinates:
     """Coordinates of the vertices and of the sides of the frames.
 
     Attributes

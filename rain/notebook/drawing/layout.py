@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from rain.notebook.drawing.coordinates import Places
+from rain.notebook.drawing.coordinates import Coordinates
 from rain.notebook.drawing.geometry import path_of
 from rain.notebook.drawing.row_assignment import Net, nets, order_rows, put_in_rows
 from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, text_width
@@ -73,7 +73,7 @@ class _Part:
         self.net = net
         put_in_rows(net)
         order_rows(net)
-        places = Places(net)
+        places = Coordinates(net)
         least = min(places.x[v] - net.widths[v] / 2 for v in range(len(net.row)))
         least = min([least, *(left for left, _ in places.sides)])
         self.x = [x - least for x in places.x]
@@ -290,7 +290,7 @@ def _assembled(topology: Topology, parts: list[_Part]) -> Geometry:
 
 
 def _shelved(parts: list[_Part]) -> list[tuple[_Part, float, float]]:
-    """Places of the parts, the largest first, in lines of about the same width."""
+    """Coordinates of the parts, the largest first, in lines of about the same width."""
     area = sum((part.width + PART_GAP) * (part.height + PART_GAP) for part in parts)
     line = max([math.sqrt(area * ASPECT), *(part.width + PART_GAP for part in parts)])
     x = y = tallest = 0.0

@@ -76,7 +76,7 @@ def picture(
     summary : Summary
     session : SessionInfo
     geometry : Geometry
-        What has no place in it is not drawn.
+        What is not in it is not drawn.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def text_line(session: SessionInfo, summary: Summary) -> str:
     states = ", ".join(f"{count} {LOOKS[state].word}" for state, count in counts.items() if count)
     tasks = f"{_many(total, 'task')}: {states}" if total else "no tasks"
     name = shortened(session.name, TITLE_CHARS_MAX)
-    return f"<Session {name!r} {session.word}, {tasks}; {_many(summary.objects, 'object')}>"
+    return f"<Session {name!r} {session.state}, {tasks}; {_many(summary.objects, 'object')}>"
 
 
 def _many(count: int, what: str) -> str:
@@ -159,16 +159,16 @@ class _Drawing:
 
     # -- above and below the graph ----------------------------------------------------------------
     def _title(self) -> str:
-        return f"Session {shortened(self.session.name, TITLE_CHARS_MAX)}: {self.session.word}"
+        return f"Session {shortened(self.session.name, TITLE_CHARS_MAX)}: {self.session.state}"
 
     def _head(self, width: int, note: str) -> Iterator[str]:
         """Name, state, time; how many tasks are in which state; a bar of the same."""
         room = (width - 2 * MARGIN - HEAD_ROOM) / BOLD
         name = _fitting(shortened(self.session.name, TITLE_CHARS_MAX), 14, room)
-        # One text, because nobody knows how wide the name is in the reader's font.
+        # One text, because the width of the name in the reader's font is not known.
         yield (
             f'<text x="{MARGIN}" y="24" font-size="14"><tspan font-weight="bold">{markup(name)}</tspan>'
-            f'<tspan font-size="11" fill="{QUIET}"> &#160; {markup(self.session.word)}</tspan></text>'
+            f'<tspan font-size="11" fill="{QUIET}"> &#160; {markup(self.session.state)}</tspan></text>'
         )
         if self.summary.elapsed is not None:
             yield (

@@ -1,6 +1,6 @@
 """Texts in pictures of graphs: made harmless, shortened, measured.
 
-Every layout takes the sizes of nodes from here, so that a graph looks the same whoever laid it out.
+Every layout takes the sizes of nodes from here, so that a graph looks the same in all of them.
 """
 
 from __future__ import annotations

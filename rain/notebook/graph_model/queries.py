@@ -1,4 +1,4 @@
-"""What is looked up in a view when somebody asks: a page of the table, the timeline, a search, the critical path."""
+"""What is looked up in a view for a request: a page of the table, the timeline, a search, the critical path."""
 
 from __future__ import annotations
 
@@ -133,15 +133,15 @@ def search(view: View, pattern: re.Pattern[str] | None) -> Found:
         for leaf in list(view.tree.tasks.values()):
             if matches(leaf, pattern):
                 tasks += 1
-                keys[view.shown(leaf)] = None
+                keys[view.visible(leaf)] = None
                 if len(first) < HITS_MAX:
                     first.append(Hit(leaf.key, title(leaf.record)))
         for number, record in list(view.objects.items()):
             if record.spec.label and pattern.search(record.spec.label):
                 objects += 1
-                shown = view.shown_object(number)
-                if shown is not None:
-                    keys[shown] = None
+                visible = view.visible_object(number)
+                if visible is not None:
+                    keys[visible] = None
                 if len(first) < HITS_MAX:
                     first.append(Hit(f"o{number}", record.spec.label))
     return Found(list(keys), tasks, objects, first)
@@ -215,8 +215,8 @@ def critical(view: View, now: float) -> CriticalPath:
             for item in leaf.record.spec.inputs:
                 obj = view.objects.get(item.id[1])
                 if obj is not None and obj.task is not None and obj.task.spec.id[1] == last:
-                    keys[view.shown_object(item.id[1]) or ""] = None
-        keys[view.shown(view.tree.tasks[after])] = None
+                    keys[view.visible_object(item.id[1]) or ""] = None
+        keys[view.visible(view.tree.tasks[after])] = None
     keys.pop("", None)
     return CriticalPath(list(keys), duration_text(total) if total else "")
 

@@ -42,6 +42,6 @@ OBJECT_WORDS: dict[DataObjectState | None, str] = {None: NEW, **{state: state.va
 
 
 def title(record: TaskLike) -> str:
-    """A task in a word or two."""
+    """The name of a task, or of its type."""
     spec = record.spec
     return spec.name if spec.name is not None else spec.task_type.rpartition("/")[2] or spec.task_type

@@ -27,13 +27,13 @@ class Leaf:
     state : str
         As it was last counted.
     parent : Group
-    place : int
+    index : int
         Its number among the parent's members.
     above : Group or Part
         The parent, or the smallest of its parts in which it is.
     """
 
-    __slots__ = ("above", "key", "parent", "place", "record", "state")
+    __slots__ = ("above", "index", "key", "parent", "record", "state")
 
     def __init__(self, key: str, record: TaskLike | ObjectLike, state: str) -> None:
         self.key = key
@@ -41,7 +41,7 @@ class Leaf:
         self.state = state
         self.parent: Group
         self.above: Counted
-        self.place = 0
+        self.index = 0
 
 
 class TaskLeaf(Leaf):
@@ -77,18 +77,19 @@ class Counted:
         Objects below it.
     above : Group, Part or None
         What it is in, the smallest first; None of the root.
-    shown : str or None
-        What is visible instead of its members: the key of the outermost closed group around them; valid in the view's
-        cut number `cut`.
+    visible_key : str or None
+        What is visible instead of its members: the key of the outermost closed group around them.
+    visible_as_of : int
+        The version of what is visible (`View`) for which that holds.
     """
 
-    __slots__ = ("above", "counts", "cut", "key", "objects", "shown")
+    __slots__ = ("above", "counts", "key", "objects", "visible_as_of", "visible_key")
 
     def __init__(self, key: str, above: Counted | None) -> None:
         self.key = key
         self.above = above
-        self.cut = -1
-        self.shown: str | None = None
+        self.visible_as_of = -1
+        self.visible_key: str | None = None
         self.counts: dict[str, int] = {}
         self.objects = 0
 
@@ -136,21 +137,21 @@ class Group(Counted):
     label : str
     parent : Group or None
         None of the root.
-    place : int
+    index : int
         Its number among the parent's members.
     members : list of Leaf or Group
     parts : dict of (int, int) to Part
         By size and number; none while the group is small.
     """
 
-    __slots__ = ("groups", "kind", "label", "members", "parent", "parts", "place", "sizes")
+    __slots__ = ("groups", "index", "kind", "label", "members", "parent", "parts", "sizes")
 
     def __init__(self, key: str, kind: str, label: str, parent: Group | None) -> None:
         super().__init__(key, parent)
         self.kind = kind
         self.label = label
         self.parent = parent
-        self.place = 0
+        self.index = 0
         self.members: list[Leaf | Group] = []
         self.groups: dict[tuple[str, str], Group] = {}
         self.parts: dict[tuple[int, int], Part] = {}
@@ -162,11 +163,11 @@ class Group(Counted):
         return len(self.members) >= (MEMBERS_MAX if not self.sizes else self.sizes[0] * MEMBERS_MAX)
 
     def add(self, member: Leaf | Group) -> None:
-        """Take in a member, which is counted by whoever adds it; all others must have been if the group is `full`."""
+        """Take in a member, which the caller counts; all others must have been counted if the group is `full`."""
         if self.full:
             self._divide()
-        member.parent, member.place = self, len(self.members)
-        member.above = self._smallest(member.place)
+        member.parent, member.index = self, len(self.members)
+        member.above = self._smallest(member.index)
         self.members.append(member)
 
     def _divide(self) -> None:
@@ -176,7 +177,7 @@ class Group(Counted):
         for member in self.members:
             counts = member.counts if isinstance(member, Group) else {member.state: 1}
             objects = member.objects if isinstance(member, Group) else objects_of(member)
-            part = member.above = self._smallest(member.place)
+            part = member.above = self._smallest(member.index)
             while part is not self:
                 part.objects += objects
                 for state, count in counts.items():
@@ -184,11 +185,11 @@ class Group(Counted):
                 assert part.above is not None
                 part = part.above
 
-    def _smallest(self, place: int) -> Counted:
+    def _smallest(self, index: int) -> Counted:
         """The smallest part in which a member is, or the group."""
         found: Counted = self
         for size in self.sizes:
-            number = place // size
+            number = index // size
             part = self.parts.get((size, number))
             if part is None:
                 part = self.parts[size, number] = Part(self, number * size, (number + 1) * size - 1, found)

@@ -87,8 +87,8 @@ class View:
         self._ended: float | None = None
         self._busy: tuple[float, int] | None = None  # since when there is work, and how much was done by then
         # what is visible
-        self._cut = 0  # raised whenever what is visible of something already there becomes another thing
-        self._cut_for: tuple[Any, ...] = ()
+        self._visible_version = 0  # raised whenever what is visible of something already there becomes another thing
+        self._visible_for: tuple[Any, ...] = ()
         self._nodes: dict[str, AnyNode] = {}
         self._frames: list[Frame] = []
         self._arcs: dict[tuple[str, str], _Arcs] = {}
@@ -103,7 +103,7 @@ class View:
         self._session_changed = False
         self._anything = True
 
-    # -- news -----------------------------------------------------------------------------------
+    # -- what has changed -----------------------------------------------------------------------
 
     def fold(self, tasks: Iterable[TaskLike], objects: Iterable[ObjectLike], now: float) -> None:
         """Take in what was made or has changed.
@@ -122,14 +122,14 @@ class View:
         self._changed |= self.tree.settle()
         self._anything = True
 
-    def end(self, word: str, note: str) -> None:
-        """The session is over: `word` (``"closed"``, …) and why."""
-        self._session = replace(self._session, word=word, note=note)
+    def end(self, state: str, note: str) -> None:
+        """The session is over: `state` (``"closed"``, …) and why."""
+        self._session = replace(self._session, state=state, note=note)
         self._session_changed = self._anything = True
 
     def note(self, text: str) -> None:
         """What stands in the way of an open session; empty if nothing does."""
-        if text != self._session.note and self._session.word == "open":
+        if text != self._session.note and self._session.state == "open":
             self._session = replace(self._session, note=text)
             self._session_changed = self._anything = True
 
@@ -183,7 +183,7 @@ class View:
             return
         info = leaf.record.info
         began = info.start_time if info is not None and state in _SETTLED else None
-        if before == NEW and began is not None and info is not None:  # over before anybody looked: its clock counts
+        if before == NEW and began is not None and info is not None:
             now = began + (info.duration or 0.0)
             self._began = began if self._began is None else min(began, self._began)
         if self._began is None:
@@ -247,31 +247,33 @@ class View:
 
     # -- what is visible ------------------------------------------------------------------------
 
-    def shown(self, leaf: Leaf) -> str:
+    def visible(self, leaf: Leaf) -> str:
         """The key of what is visible of a task or constant: itself, or the outermost closed group around it."""
         above = leaf.above
-        return (above.shown if above.cut == self._cut else self._closed_around(above)) or leaf.key
+        return (
+            above.visible_key if above.visible_as_of == self._visible_version else self._closed_around(above)
+        ) or leaf.key
 
     def _closed_around(self, node: Counted) -> str | None:
         """The key of the outermost closed group around the members of `node`; None if all are open."""
-        if node.cut != self._cut:
+        if node.visible_as_of != self._visible_version:
             around = self._closed_around(node.above) if node.above is not None else None
-            node.shown = around or (None if self._is_open(node) else node.key)
-            node.cut = self._cut
-        return node.shown
+            node.visible_key = around or (None if self._is_open(node) else node.key)
+            node.visible_as_of = self._visible_version
+        return node.visible_key
 
-    def shown_object(self, number: int) -> str | None:
+    def visible_object(self, number: int) -> str | None:
         """The key of what is visible of an object; None if there is no such object."""
         record = self.objects.get(number)
         if record is None:
             return None
         if record.task is None:
-            return self.shown(self.tree.constants[number])
+            return self.visible(self.tree.constants[number])
         leaf = self.tree.tasks.get(record.task.spec.id[1])
         if leaf is None:
             return None
-        shown = self.shown(leaf)
-        return shown if shown != leaf.key else self._output_key(leaf.record, number)
+        key = self.visible(leaf)
+        return key if key != leaf.key else self._output_key(leaf.record, number)
 
     def _output_key(self, task: TaskLike, number: int) -> str:
         outputs = task.outputs
@@ -281,10 +283,16 @@ class View:
 
     def _look_again(self) -> None:
         """Bring nodes, frames and arcs up to date."""
-        cut_for = (self.grouped, frozenset(self._opened), frozenset(self._closed), self.tree.divisions, self._alone())
-        if cut_for != self._cut_for:
-            self._cut_for = cut_for
-            self._cut += 1
+        visible_for = (
+            self.grouped,
+            frozenset(self._opened),
+            frozenset(self._closed),
+            self.tree.divisions,
+            self._alone(),
+        )
+        if visible_for != self._visible_for:
+            self._visible_for = visible_for
+            self._visible_version += 1
             self._arcs = {}
             self._fresh = list(self.tree.tasks.values())
         before, frames, arcs = self._nodes, self._frames, len(self._arcs)
@@ -351,10 +359,10 @@ class View:
         """Add the arcs of a task; how many are new."""
         arcs, before = self._arcs, len(self._arcs)
         record = leaf.record
-        head = self.shown(leaf)
+        head = self.visible(leaf)
         alone = head == leaf.key
         for index, item in enumerate(record.spec.inputs):
-            tail = self.shown_object(item.id[1])
+            tail = self.visible_object(item.id[1])
             if tail is None or tail == head:
                 continue
             arc = arcs.get((tail, head))
@@ -426,7 +434,7 @@ class View:
         counts = self.tree.root.counts
         done = sum(counts.get(state, 0) for state in _SETTLED)
         left = sum(counts.values()) - done - counts.get(NEW, 0)
-        ticking = left > 0 and self._session.word == "open"
+        ticking = left > 0 and self._session.state == "open"
         elapsed = remaining = None
         if self._began is not None:
             elapsed = max(0.0, (now if ticking else self._ended or self._began) - self._began)

@@ -14,10 +14,9 @@ from rain.common.formatting import exact_size_text, size_text
 from rain.notebook.inspectors.kinds import Views, guess_content_type, views_of
 from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES, OPENED_MAX
 from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable, unescape_name, visible
-from rain.notebook.inspectors.subject import Answer, Subject, Viewer
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject, Viewer
 from rain.notebook.inspectors.viewers.directories import DirectoryViewer
-from rain.notebook.protocol.data import Inspection as Looked
-from rain.notebook.protocol.data import Overview, Piece
+from rain.notebook.protocol.data import InspectionAnswer, Overview, Piece
 from rain.notebook.protocol.requests import Download, Inspect
 from rain.objects.content_types.registry import content_type_of
 
@@ -63,7 +62,7 @@ class _Opened:
     def names(self) -> list[str]:
         return list(self.views) if self.subject is not None else ["directory"]
 
-    def page(self, view: str, asked: Inspect) -> Answer:
+    def page(self, view: str, asked: Inspect) -> PageWithBuffers:
         if self._folder is not None:
             return self._folder.page(asked)
         if view not in self._viewers:
@@ -111,7 +110,7 @@ class Inspection:
         self._instance: DataInstance | None = None
         self._opened: OrderedDict[tuple[str, ...], _Opened] = OrderedDict()
 
-    def page(self, asked: Inspect) -> tuple[Looked, list[bytes]]:
+    def page(self, asked: Inspect) -> tuple[InspectionAnswer, list[bytes]]:
         """A page of the data, and what comes beside it.
 
         Parameters
@@ -130,13 +129,13 @@ class Inspection:
             with opened.lock:
                 (page, buffers), note = self._shown(opened, asked)
             page.note = cut(" ".join(filter(None, (note, page.note))), NOTE_CHARS_MAX)
-            return Looked(self._overview(instance, opened, path), opened.names, page), buffers
+            return InspectionAnswer(self._overview(instance, opened, path), opened.names, page), buffers
         except (OSError, MemoryError) as error:
             self._forget()
             raise RainException(f"the data cannot be read: {clean(str(error)) or type(error).__name__}") from error
 
     @staticmethod
-    def _shown(opened: _Opened, asked: Inspect) -> tuple[Answer, str]:
+    def _shown(opened: _Opened, asked: Inspect) -> tuple[PageWithBuffers, str]:
         """The view that is asked for, or the best one that works; then the text says why it is not a better one."""
         if asked.view is not None:
             if asked.view not in opened.names:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rain.notebook.protocol.requests import Inspect
     from rain.objects.readers import ObjectReader
 
-Answer = tuple[AnyPage, list[bytes]]
+PageWithBuffers = tuple[AnyPage, list[bytes]]
 """What a viewer answers: a page, and what comes beside it."""
 
 
@@ -53,7 +53,7 @@ class Viewer(Protocol):
 
     def __init__(self, subject: Subject) -> None: ...
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         """One page."""
 
 

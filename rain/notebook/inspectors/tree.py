@@ -2,10 +2,10 @@
 
 Theory of operation
 -------------------
-A document knows how its format is written; a `Box` is what is known of one container: where each child that was passed
-so far begins and ends, and how to go on from there. `advance` goes on until there are as many children as are to be
-shown, the container ends, or the allowance of the request is used up; the next request goes on from the same place. So
-nothing is read twice, and nothing beyond what is shown, whatever the size of the document.
+A document knows how its format is written; a `Container` is what is known of one container: where each child that
+was passed so far begins and ends, and how to go on from there. `advance` goes on until there are as many children as
+are to be shown, the container ends, or the allowance of the request is used up; the next request goes on from the same
+place. So nothing is read twice, and nothing beyond what is shown, whatever the size of the document.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import TREE_PAGE_CHILDREN
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut, visible
-from rain.notebook.inspectors.subject import Allowance, Answer
+from rain.notebook.inspectors.subject import Allowance, PageWithBuffers
 from rain.notebook.protocol.data import TreeNode, TreePage
 from rain.notebook.protocol.requests import Inspect
 
 _CHILDREN_MAX = 2_000_000
 """Children of one node whose places are remembered."""
-_BOXES_MAX = 1000
+_CONTAINERS_MAX = 1000
 
 
-class Box:
+class Container:
     """What is known of a container.
 
     Attributes
@@ -98,11 +98,11 @@ class Document(ABC):
         """Where the outermost value begins."""
 
     @abstractmethod
-    def open(self, start: int) -> Box | None:
-        """A new box for the container that begins there; None for other values."""
+    def open(self, start: int) -> Container | None:
+        """A new container for the container that begins there; None for other values."""
 
     @abstractmethod
-    def advance(self, box: Box, count: int, allowance: Allowance) -> None:
+    def advance(self, container: Container, count: int, allowance: Allowance) -> None:
         """Find children until there are `count`, or there are no more, or the allowance is used up."""
 
     @abstractmethod
@@ -110,7 +110,7 @@ class Document(ABC):
         """What is said of the value that begins there."""
 
     @abstractmethod
-    def label(self, box: Box, number: int) -> str:
+    def label(self, container: Container, number: int) -> str:
         """The key or number of a child."""
 
     @abstractmethod
@@ -131,73 +131,75 @@ class TreeViewer:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._boxes: OrderedDict[int, Box] = OrderedDict()
+        self._containers: OrderedDict[int, Container] = OrderedDict()
         self._asked = False
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         allowance = Allowance(self._document.ranges, not self._asked)
         self._asked = True
         start, end, label = self._document.root(), None, ""
         for step in asked.at:
             start, end, label = self._child(start, step, allowance)
         node = self._node(label, start, end, True)
-        box = self._box(start)
-        if box is not None:
-            self._add_children(node, box, asked.offset, allowance, not asked.at)
+        container = self._container(start)
+        if container is not None:
+            self._add_children(node, container, asked.offset, allowance, not asked.at)
         return TreePage(at=asked.at, node=node, note=self._document.note), []
 
-    def _box(self, start: int) -> Box | None:
-        box = self._boxes.get(start) or self._document.open(start)
-        if box is not None:
-            self._boxes[start] = box
-            self._boxes.move_to_end(start)
-            if len(self._boxes) > _BOXES_MAX:
-                self._boxes.popitem(last=False)
-        return box
+    def _container(self, start: int) -> Container | None:
+        container = self._containers.get(start) or self._document.open(start)
+        if container is not None:
+            self._containers[start] = container
+            self._containers.move_to_end(start)
+            if len(self._containers) > _CONTAINERS_MAX:
+                self._containers.popitem(last=False)
+        return container
 
     def _node(self, label: str, start: int, end: int | None, long: bool) -> TreeNode:
         found = self._document.describe(start, end, long)
         return TreeNode(visible(label), found.kind, found.text, found.count)
 
-    def _add_children(self, node: TreeNode, box: Box, offset: int, allowance: Allowance, outermost: bool) -> None:
+    def _add_children(
+        self, node: TreeNode, container: Container, offset: int, allowance: Allowance, outermost: bool
+    ) -> None:
         if offset > _CHILDREN_MAX:
             raise RainException(f"of one node {_CHILDREN_MAX:,} children at most are shown; see the text or the bytes")
         # One more than is shown, so that the end of the last one is known, and whether there is another.
-        self._document.advance(box, offset + TREE_PAGE_CHILDREN + 1, allowance)
-        if outermost and box.done and not box.error:
-            box.error = self._document.behind(box.position)
-        offset = min(offset, len(box.starts))
+        self._document.advance(container, offset + TREE_PAGE_CHILDREN + 1, allowance)
+        if outermost and container.done and not container.error:
+            container.error = self._document.behind(container.position)
+        offset = min(offset, len(container.starts))
         children = [
-            self._node(self._document.label(box, number), box.starts[number], box.end(number), False)
-            for number in range(offset, min(offset + TREE_PAGE_CHILDREN, len(box.starts)))
+            self._node(self._document.label(container, number), container.starts[number], container.end(number), False)
+            for number in range(offset, min(offset + TREE_PAGE_CHILDREN, len(container.starts)))
         ]
-        count = box.count
-        if box.error and offset + len(children) == len(box.starts):
-            children.append(TreeNode("", "error", box.error, 0))
-            count = len(box.starts) + 1
+        count = container.count
+        if container.error and offset + len(children) == len(container.starts):
+            children.append(TreeNode("", "error", container.error, 0))
+            count = len(container.starts) + 1
         node.count, node.offset, node.children = count, offset, children
 
     def _child(self, start: int, step: int | str, allowance: Allowance) -> tuple[int, int | None, str]:
-        box = self._box(start)
-        if box is None:
+        container = self._container(start)
+        if container is None:
             raise RainException(f"there is nothing below the node that step {cut(repr(step), 60)} leads from")
-        number = step if isinstance(step, int) else self._find(box, step, allowance)
+        number = step if isinstance(step, int) else self._find(container, step, allowance)
         if number < _CHILDREN_MAX:
-            self._document.advance(box, number + 1, allowance)
-        if number >= len(box.starts):
-            why = "there is none" if box.done else "what is before it has not been read yet"
-            raise RainException(f"child {number} of this node cannot be shown: {box.error or why}")
-        return box.starts[number], box.end(number), self._document.label(box, number)
+            self._document.advance(container, number + 1, allowance)
+        if number >= len(container.starts):
+            why = "there is none" if container.done else "what is before it has not been read yet"
+            raise RainException(f"child {number} of this node cannot be shown: {container.error or why}")
+        return container.starts[number], container.end(number), self._document.label(container, number)
 
-    def _find(self, box: Box, key: str, allowance: Allowance) -> int:
+    def _find(self, container: Container, key: str, allowance: Allowance) -> int:
         """The position of the first child with this label."""
         number = 0
         while number < _CHILDREN_MAX:
-            if number == len(box.starts):
-                self._document.advance(box, number + TREE_PAGE_CHILDREN, allowance)
-            if number == len(box.starts):
+            if number == len(container.starts):
+                self._document.advance(container, number + TREE_PAGE_CHILDREN, allowance)
+            if number == len(container.starts):
                 break
-            if self._document.label(box, number) == key:
+            if self._document.label(container, number) == key:
                 return number
             number += 1
         raise RainException(f"no child called {cut(repr(key), 80)} was found in this node as far as it was read")

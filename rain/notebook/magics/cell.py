@@ -17,7 +17,7 @@ from rain.client.remote import Remote
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.notebook.magics.cell_source import MAGIC, Cell, compile_body, functions_source, is_remote
-from rain.notebook.magics.execution_namespace import Home
+from rain.notebook.magics.execution_namespace import ExecutionNamespace
 from rain.notebook.magics.remote_line_parser import LOAD, Named, RemoteLine
 
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -54,7 +54,7 @@ def remote_cell(line: str, cell: str, names: dict[str, Any] | None = None) -> An
     ...     session.run(shout(blob("hello")))
     'HELLO'
     """
-    home = Home(names)
+    home = ExecutionNamespace(names)
     return run_cell(home.read(line, cell), home)
 
 
@@ -82,11 +82,11 @@ async def remote_cell_async(line: str, cell: str, names: dict[str, Any] | None =
     RainException
         If an option is wrong; the text holds the usage.
     """
-    home = Home(names)
+    home = ExecutionNamespace(names)
     return await run_cell_async(home.read(line, cell), home)
 
 
-def run_cell(cell: Cell, home: Home) -> Any:
+def run_cell(cell: Cell, home: ExecutionNamespace) -> Any:
     """Define what `cell` defines; see `remote_cell` for what is returned."""
     __tracebackhide__ = True
     if cell.line.name:
@@ -96,7 +96,7 @@ def run_cell(cell: Cell, home: Home) -> Any:
     return _in_loop(running, home) if any(map(_is_coroutine, pieces)) else _at_once(running)
 
 
-async def run_cell_async(cell: Cell, home: Home) -> Any:
+async def run_cell_async(cell: Cell, home: ExecutionNamespace) -> Any:
     """Awaitable `run_cell`."""
     __tracebackhide__ = True
     if cell.line.name:
@@ -129,7 +129,7 @@ def _finished(made: Remote, line: RemoteLine) -> Remote:
 # -- a body ------------------------------------------------------------------------------------------
 
 
-def _define_body(cell: Cell, home: Home) -> Remote:
+def _define_body(cell: Cell, home: ExecutionNamespace) -> Remote:
     line = cell.line
     source, code = compile_body(cell, home.future)
     home.show_as(cell.filename, source)
@@ -163,7 +163,7 @@ def _options(line: RemoteLine) -> dict[str, Any]:
 # -- functions ---------------------------------------------------------------------------------------
 
 
-async def _run_functions(cell: Cell, pieces: list[tuple[CodeType, str]], home: Home) -> Any:
+async def _run_functions(cell: Cell, pieces: list[tuple[CodeType, str]], home: ExecutionNamespace) -> Any:
     """Run the statements in order, each function becoming a `Remote` as it is defined; the last expression's value."""
     __tracebackhide__ = "__ipython_bottom__"
     made = []
@@ -186,7 +186,7 @@ def _as_remote(function: Any, line: RemoteLine) -> Remote:
     return _finished(Remote(function, outputs, **_options(line)), line)
 
 
-def _compiled(cell: Cell, home: Home) -> list[tuple[CodeType, str]]:
+def _compiled(cell: Cell, home: ExecutionNamespace) -> list[tuple[CodeType, str]]:
     """The statements as pieces of code that end with a function or with the cell, and the function's name."""
     try:
         source = functions_source(cell, home.plain(cell.body))
@@ -262,7 +262,7 @@ def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("nothing in it awaits")
 
 
-def _in_loop(coroutine: Coroutine[Any, Any, Any], home: Home) -> Any:
+def _in_loop(coroutine: Coroutine[Any, Any, Any], home: ExecutionNamespace) -> Any:
     """The result of a coroutine, in code that cannot await it."""
     __tracebackhide__ = True
     try:
@@ -276,7 +276,7 @@ def _in_loop(coroutine: Coroutine[Any, Any, Any], home: Home) -> Any:
 # -- running at once -----------------------------------------------------------------------------------
 
 
-def _run_now(made: list[Remote], line: RemoteLine, home: Home) -> None:
+def _run_now(made: list[Remote], line: RemoteLine, home: ExecutionNamespace) -> None:
     """What ``--run`` asks for: make the task, submit it, bind its outputs to their names."""
     if line.run is None:
         return

@@ -8,9 +8,9 @@ and sent from the kernel's own IO thread as ``stream`` messages that answer that
 front end puts them into the cell that the header belongs to, whatever runs meanwhile; if that cell was run again, its
 new run has another header, and the late text of the old run goes nowhere.
 
-What runs a notebook without anybody in front of it (nbclient, papermill, nbconvert) reads only what answers the cell
-that runs. There everything goes to the running cell, whichever made the task; between two cells it is held, and the
-next one begins with it.
+A program that runs a notebook (nbclient, papermill, nbconvert) reads only what answers the cell that runs. There
+everything goes to the running cell, whichever made the task; between two cells it is held, and the next one begins
+with it.
 
 How much text comes at all is limited by `rain.client.report.echo`.
 
@@ -45,7 +45,7 @@ class _Echo:
         self._newest: Any = self._asked()
         self._running = True  # a cell: we are being installed in one
         self._depth = 1  # of cells that run cells
-        self._held: list[tuple[str, str]] = []  # where nobody is in front: stream and text, for the running cell
+        self._held: list[tuple[str, str]] = []  # of a notebook that a program runs: stream and text
         self._held_chars = 0
         self._left_out = 0
         self._threads: weakref.WeakKeyDictionary[threading.Thread, Any] = weakref.WeakKeyDictionary()

@@ -14,7 +14,7 @@ from rain.notebook.magics.cell_source import MAGIC, Cell
 _numbers = itertools.count(1)
 
 
-class Home:
+class ExecutionNamespace:
     """Where the code of a cell lives: a namespace, and file names that tracebacks show.
 
     Parameters

@@ -24,7 +24,7 @@ from rain.common.jupyter.tracebacks import shorten
 from rain.notebook.magics import api
 from rain.notebook.magics.cell import run_cell, run_cell_async
 from rain.notebook.magics.cell_source import Cell
-from rain.notebook.magics.execution_namespace import Home
+from rain.notebook.magics.execution_namespace import ExecutionNamespace
 
 NAMES = (
     "rain_connect", "rain_submit", "rain_wait", "rain_fetch", "rain_graph", "rain_tasks", "rain_status", "rain_inspect",
@@ -174,14 +174,14 @@ class RainMagics(Magics):
     def run_remote(self, line: str, cell: str, skipped: int = 0) -> Any:
         """Run a cell of ``%%rain_remote`` with `skipped` empty lines above it, and give what is to be displayed."""
         __tracebackhide__ = True
-        home = Home(shell=self.shell)
+        home = ExecutionNamespace(shell=self.shell)
         read = home.read(line, cell, skipped)
         return _displayed(read, run_cell(read, home))
 
     async def run_remote_async(self, line: str, cell: str, skipped: int = 0) -> Any:
         """Awaitable `run_remote`."""
         __tracebackhide__ = True
-        home = Home(shell=self.shell)
+        home = ExecutionNamespace(shell=self.shell)
         read = home.read(line, cell, skipped)
         return _displayed(read, await run_cell_async(read, home))
 

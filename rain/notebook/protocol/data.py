@@ -275,7 +275,7 @@ class ValuePage(Page, kw_only=True, tag="value"):
 AnyPage = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage
 
 
-class Inspection(msgspec.Struct, frozen=True):
+class InspectionAnswer(msgspec.Struct, frozen=True):
     """A look into data.
 
     Attributes

@@ -18,7 +18,7 @@ class SessionInfo(msgspec.Struct, frozen=True):
     ----------
     id : int
     name : str
-    word : str
+    state : str
         ``"open"``, ``"closed"``, ``"lost"`` or ``"stopped"``.
     note : str
         Why it ended; of an open session why nothing of it can go on. Empty if there is nothing to say.
@@ -26,7 +26,7 @@ class SessionInfo(msgspec.Struct, frozen=True):
 
     id: int
     name: str
-    word: str
+    state: str
     note: str = ""
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_DEPTH_MAX, ARCHIVE_NAME_BYTES_MAX
-from rain.notebook.protocol.data import Inspection, Piece
+from rain.notebook.protocol.data import InspectionAnswer, Piece
 from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot
 from rain.notebook.protocol.layout import DotLayout, Geometry
@@ -288,13 +288,13 @@ ANSWERS: dict[type[Request], Any] = {
     GetTable: TaskTable,
     GetTimeline: Timeline,
     GetGovernors: Governors,
-    Inspect: Inspection,
+    Inspect: InspectionAnswer,
     Download: Piece,
     GetCard: Card,
 }
 """What each request gets."""
 
-NEWS: dict[str, Any] = {"delta": Delta, "final": dict[str, Any]}
+UPDATES: dict[str, Any] = {"delta": Delta, "final": dict[str, Any]}
 """What the kernel tells unasked, by the name of the event: changes of a session; what stays of one that is over."""
 
 _AnyRequest: Any = Union[tuple(ANSWERS)]  # noqa: UP007

@@ -54,7 +54,7 @@ STILL = ["image/svg+xml", "text/html", "text/plain"]
 
 def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
     session = Session(None, 1)
-    displays.shown_of(session).show(session)
+    displays.displays_of(session).show(session)
     session.close()
     (_, id, kinds), last = displayed
     assert kinds == ["application/vnd.rain.view+json", "text/html", "text/plain"]
@@ -70,7 +70,7 @@ def test_a_session_that_ends_while_it_is_displayed(displayed: list[Any], monkeyp
         display(bundle, id)
 
     monkeypatch.setattr(displays, "_display", late)
-    displays.shown_of(session).show(session)
+    displays.displays_of(session).show(session)
     assert displayed[-1][2] == STILL
 
 
@@ -93,7 +93,7 @@ def test_trouble_at_the_end_of_a_session_is_not_its_own(caplog: pytest.LogCaptur
 
 def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(None, 1)
-    found = displays.shown_of(session)
+    found = displays.displays_of(session)
     found.show(session)
     go = threading.Event()
     freeze = found.freeze

@@ -195,8 +195,8 @@ def test_many_tasks_are_groups_that_open_in_place() -> None:
     told = shown.view.delta(1.0)
     assert told is not None
     assert sum(node.kind == "task" for node in nodes(told).values()) == 51
-    assert shown.view.shown(shown.view.tree.tasks[doubled[149].id.id]) == f"t{doubled[149].id.id}"
-    assert shown.view.shown(shown.view.tree.tasks[doubled[0].id.id]) == parts[0].key
+    assert shown.view.visible(shown.view.tree.tasks[doubled[149].id.id]) == f"t{doubled[149].id.id}"
+    assert shown.view.visible(shown.view.tree.tasks[doubled[0].id.id]) == parts[0].key
     assert not shown.view.open("g999")
     assert not shown.view.open("nonsense")
 
@@ -377,7 +377,7 @@ def test_the_end_of_the_session_is_told() -> None:
     shown.view.end("closed", "it is closed")
     told = shown.view.delta(1.0)
     assert told is not None
-    assert told.session.word == "closed"
+    assert told.session.state == "closed"
 
 
 def test_thousands_of_tasks_are_a_few_groups() -> None:
@@ -439,7 +439,7 @@ def test_a_group_that_grows_is_laid_out_anew_once_it_has_grown() -> None:
         told = shown.view.delta(1.0)
         assert told is not None
         assert told.topology is UNSET
-        assert told.status[shown.view.shown(shown.view.tree.tasks[more[0].id.id])].counts["new"] > 20
+        assert told.status[shown.view.visible(shown.view.tree.tasks[more[0].id.id])].counts["new"] > 20
     assert shown.view.outdated
     last = shown.view.delta(1.0)
     assert last is not None

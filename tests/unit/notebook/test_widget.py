@@ -33,7 +33,7 @@ def session() -> Session:
 def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
     page = browser(widget_of(session))
     first = page.ask("snapshot")
-    assert first["session"] == {"id": 3, "name": "shown", "word": "open", "note": ""}
+    assert first["session"] == {"id": 3, "name": "shown", "state": "open", "note": ""}
     assert first["topology"]["dot"].startswith("digraph")
     assert "running" in first["looks"]
     with session.bind_only():
@@ -53,7 +53,7 @@ def test_an_open_session_shows_why_nothing_can_go_on(session: Session, browser: 
     page.ask("snapshot")
     stalls.tell(session._inside.connection.core, session._inside.mirror, server="no governor is here")
     told = page.wait_for(lambda told: told.get("session", {}).get("note") == "no governor is here")
-    assert told["session"]["word"] == "open"
+    assert told["session"]["state"] == "open"
     stalls.tell(session._inside.connection.core, session._inside.mirror, server="")
     page.wait_for(lambda told: told.get("session", {}).get("note") == "")
 
@@ -255,7 +255,7 @@ def test_the_end_of_the_session_is_told_and_watched_no_longer(session: Session, 
     page.ask("snapshot")
     session.close()
     told = page.wait_for(lambda told: "session" in told)
-    assert told["session"]["word"] == "closed"
+    assert told["session"]["state"] == "closed"
     assert session._inside.mirror.feeds == {}
 
 

@@ -29,7 +29,7 @@ from rain.notebook.inspectors.limits import (
 )
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut
-from rain.notebook.inspectors.subject import Allowance, Answer, Subject
+from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import cell, needs, shown_columns, table
 from rain.notebook.inspectors.viewers import arrow_messages as messages
 from rain.notebook.inspectors.viewers.arrow_messages import Damaged, Message
@@ -339,7 +339,7 @@ class ArrowViewer:
                 self._batches.append((message, len(self._dictionaries)))
                 self._starts.append(self._starts[-1] + message.rows)
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         self._look(asked.offset + TABLE_PAGE_ROWS, _FIRST_HEADS_MAX if not self._asked else ARROW_HEADS_MAX)
         self._asked = True
         known = self._starts[-1]

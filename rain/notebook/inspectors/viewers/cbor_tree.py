@@ -10,7 +10,7 @@ from rain.notebook.inspectors.limits import BLOCK_BYTES, SCAN_ITEMS_MAX, TREE_TE
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import CUT, clean, cut, number_text
 from rain.notebook.inspectors.subject import Allowance
-from rain.notebook.inspectors.tree import Box, Description, Document
+from rain.notebook.inspectors.tree import Container, Description, Document
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _KINDS = {_ARRAY: "array", _MAP: "object", _TAG: "tag"}
@@ -111,68 +111,68 @@ class CborDocument(Document):
             return 1
         return None if head.indefinite or head.value > self.ranges.size - head.start else head.value
 
-    def open(self, start: int) -> Box | None:
+    def open(self, start: int) -> Container | None:
         if start == _ALL_ITEMS:
-            box = Box("sequence", 0)
-            box.state = (_UNTIL_END, None)
-            return box
+            container = Container("sequence", 0)
+            container.state = (_UNTIL_END, None)
+            return container
         try:
             head = self._head(start)
         except _Damaged:
             return None
         if head.major not in _KINDS:
             return None
-        box = Box(_KINDS[head.major], head.start, self._count(head))
+        container = Container(_KINDS[head.major], head.start, self._count(head))
         # How many children there are, or what ends them, and the key or value that is being passed.
-        box.state = (_UNTIL_BREAK if head.indefinite else 1 if head.major == _TAG else head.value, None)
-        return box
+        container.state = (_UNTIL_BREAK if head.indefinite else 1 if head.major == _TAG else head.value, None)
+        return container
 
-    def advance(self, box: Box, count: int, allowance: Allowance) -> None:
+    def advance(self, container: Container, count: int, allowance: Allowance) -> None:
         items = SCAN_ITEMS_MAX
         try:
-            while len(box.starts) < count and not box.done:
-                total, skip = box.state
+            while len(container.starts) < count and not container.done:
+                total, skip = container.state
                 if skip is not None:
                     items = self._skip(skip, items, allowance)
                     if skip.left:
                         return
-                    self._passed(box, skip.position)
-                elif self._ends(box, total):
-                    box.stop()
+                    self._passed(container, skip.position)
+                elif self._ends(container, total):
+                    container.stop()
                 else:
-                    self._begin(box)
+                    self._begin(container)
         except _Damaged as error:
-            del box.keys[len(box.starts) :]
-            box.stop(str(error))
+            del container.keys[len(container.starts) :]
+            container.stop(str(error))
 
-    def _ends(self, box: Box, total: int) -> bool:
+    def _ends(self, container: Container, total: int) -> bool:
         """Whether there is no further child; behind a break it is passed, too."""
         if total == _UNTIL_END:
-            return box.position >= self.ranges.size
-        if total == _UNTIL_BREAK and self.ranges.read(box.position, 1) == _BREAK:
-            box.position += 1
+            return container.position >= self.ranges.size
+        if total == _UNTIL_BREAK and self.ranges.read(container.position, 1) == _BREAK:
+            container.position += 1
             return True
-        return len(box.starts) == total
+        return len(container.starts) == total
 
     def behind(self, position: int) -> str:
         if self._root == _ALL_ITEMS or position >= self.ranges.size:
             return ""
         return f"from byte {position} on there is more, behind the item: these may be several"
 
-    def _begin(self, box: Box) -> None:
+    def _begin(self, container: Container) -> None:
         """The next child, or its key, begins here."""
-        self._head(box.position)  # so that what is not there is not a child
-        if box.kind == "object" and len(box.keys) == len(box.starts):
-            box.keys.append(box.position)
+        self._head(container.position)  # so that what is not there is not a child
+        if container.kind == "object" and len(container.keys) == len(container.starts):
+            container.keys.append(container.position)
         else:
-            box.starts.append(box.position)
-        box.state = (box.state[0], _Skip(box.position))
+            container.starts.append(container.position)
+        container.state = (container.state[0], _Skip(container.position))
 
-    def _passed(self, box: Box, position: int) -> None:
-        if len(box.ends) < len(box.starts):
-            box.ends.append(position)
-        box.position = position
-        box.state = (box.state[0], None)
+    def _passed(self, container: Container, position: int) -> None:
+        if len(container.ends) < len(container.starts):
+            container.ends.append(position)
+        container.position = position
+        container.state = (container.state[0], None)
 
     def _skip(self, skip: _Skip, items: int, allowance: Allowance, until: int | None = None) -> int:
         """Go on passing an item, perhaps not beyond a byte; gives how many more may be passed. It is done when nothing
@@ -254,8 +254,8 @@ class CborDocument(Document):
             position = chunk.start + chunk.value
         return data
 
-    def label(self, box: Box, number: int) -> str:
-        if box.kind != "object":
-            return "" if box.kind == "tag" else str(number)
-        key = self.describe(box.keys[number], None, False)
+    def label(self, container: Container, number: int) -> str:
+        if container.kind != "object":
+            return "" if container.kind == "tag" else str(number)
+        key = self.describe(container.keys[number], None, False)
         return key.text if key.kind not in _KINDS.values() else f"({key.kind}) {key.text}".strip()

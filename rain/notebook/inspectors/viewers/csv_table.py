@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import CELL_CHARS, OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
-from rain.notebook.inspectors.subject import Allowance, Answer, Subject
+from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
 from rain.notebook.inspectors.viewers.text import guess_encoding, mark_length, other_encoding
 from rain.notebook.protocol.requests import Inspect
@@ -301,7 +301,7 @@ class CsvViewer:
             pass
         self._frontier = (number, position)
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         if self._asked:  # the first page is made with what finding the columns left of the first allowance
             self._allowance = Allowance(self._ranges, False)
         self._asked = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES
 from rain.notebook.inspectors.sanitize import escape_name, visible
-from rain.notebook.inspectors.subject import Answer
+from rain.notebook.inspectors.subject import PageWithBuffers
 from rain.notebook.protocol.data import DirectoryPage, Entry
 from rain.notebook.protocol.requests import Inspect
 
@@ -30,7 +30,7 @@ class DirectoryViewer:
         self._reader = reader
         self._path = path
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         entries, total = self._reader.entries(self._path, asked.offset, DIRECTORY_PAGE_ENTRIES)
         offset = min(asked.offset, total)
         return DirectoryPage(entries=list(map(_shown, entries)), offset=offset, total=total), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rain.common.formatting import exact_size_text
 from rain.notebook.inspectors.limits import HEX_PAGE_ROWS, HEX_ROW_BYTES
-from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject
 from rain.notebook.protocol.data import HexPage, HexRow
 from rain.notebook.protocol.requests import Inspect
 
@@ -32,7 +32,7 @@ class HexViewer:
     def __init__(self, subject: Subject) -> None:
         self._ranges = subject.ranges
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         size = self._ranges.size
         offset = min(asked.offset, size)
         offset -= offset % HEX_ROW_BYTES

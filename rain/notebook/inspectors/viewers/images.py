@@ -6,7 +6,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import IMAGE_BYTES_MAX, IMAGE_PARTS_MAX, IMAGE_PIXELS_MAX
 from rain.notebook.inspectors.ranges import Ranges
-from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject
 from rain.notebook.protocol.data import ImagePage
 from rain.notebook.protocol.requests import Inspect
 
@@ -128,7 +128,7 @@ class ImageViewer:
         self._extent = extent
         self._ranges = subject.ranges
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         width, height = self._extent
         page = ImagePage(mime=self._type, width=width, height=height)
         return page, [self._ranges.read(0, self._ranges.size)]

@@ -11,7 +11,7 @@ from rain.notebook.inspectors.limits import BLOCK_BYTES, TREE_TEXT_CHARS, TREE_V
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import CUT, clean, cut
 from rain.notebook.inspectors.subject import Allowance
-from rain.notebook.inspectors.tree import Box, Description, Document
+from rain.notebook.inspectors.tree import Container, Description, Document
 
 _SPACE = b" \t\r\n"
 _NO_SPACE = re.compile(rb"[^ \t\r\n]")
@@ -135,7 +135,7 @@ class JsonDocument(Document):
     def root(self) -> int:
         return _ALL_LINES if self._lines else self._start
 
-    def open(self, start: int) -> Box | None:
+    def open(self, start: int) -> Container | None:
         if start == _ALL_LINES:
             return self._begun("lines", self._start)
         first = self.ranges.read(start, 1)
@@ -144,86 +144,86 @@ class JsonDocument(Document):
         return self._begun("object", start + 1) if first == b"{" else None
 
     @staticmethod
-    def _begun(kind: str, position: int) -> Box:
-        box = Box(kind, position)
-        box.state = (_FIRST, None)
-        return box
+    def _begun(kind: str, position: int) -> Container:
+        container = Container(kind, position)
+        container.state = (_FIRST, None)
+        return container
 
-    def advance(self, box: Box, count: int, allowance: Allowance) -> None:
-        while len(box.starts) < count and not box.done:
-            stage, skip = box.state
+    def advance(self, container: Container, count: int, allowance: Allowance) -> None:
+        while len(container.starts) < count and not container.done:
+            stage, skip = container.state
             if skip is not None:
                 whole = skip.run(self.ranges, allowance)
-                box.position = skip.position
+                container.position = skip.position
                 if whole is None:
-                    box.stop(f"the document ends inside this {box.kind}: it is cut off")
+                    container.stop(f"the document ends inside this {container.kind}: it is cut off")
                 if not whole:
                     return
                 if stage == _AFTER:
-                    box.ends.append(skip.position)
-                box.state = (stage, None)
-            elif not self._step(box, stage, allowance):
+                    container.ends.append(skip.position)
+                container.state = (stage, None)
+            elif not self._step(container, stage, allowance):
                 return
 
-    def _step(self, box: Box, stage: str, allowance: Allowance) -> bool:
+    def _step(self, container: Container, stage: str, allowance: Allowance) -> bool:
         """Take the next byte that is not white space; False if the allowance is used up."""
-        byte = self._next(box, allowance)
+        byte = self._next(container, allowance)
         if byte is None:
             return False
         if not byte:
-            if box.kind == "lines":
-                box.stop()
+            if container.kind == "lines":
+                container.stop()
             else:
-                box.stop(f"the document ends inside this {box.kind}: it is cut off")
-        elif box.kind == "lines":
-            self._value(box, byte)
-        elif stage in (_FIRST, _AFTER) and byte == (b"}" if box.kind == "object" else b"]"):
-            box.position += 1
-            box.stop()
+                container.stop(f"the document ends inside this {container.kind}: it is cut off")
+        elif container.kind == "lines":
+            self._value(container, byte)
+        elif stage in (_FIRST, _AFTER) and byte == (b"}" if container.kind == "object" else b"]"):
+            container.position += 1
+            container.stop()
         elif stage == _AFTER and byte == b",":
-            box.position += 1
-            box.state = (_NEXT, None)
+            container.position += 1
+            container.state = (_NEXT, None)
         elif stage == _COLON and byte == b":":
-            box.position += 1
-            box.state = (_VALUE, None)
-        elif stage in (_FIRST, _NEXT) and box.kind == "object" and byte == b'"':
-            box.keys.append(box.position)
-            box.state = (_COLON, _Skip(box.position))
-        elif stage == _VALUE or (stage in (_FIRST, _NEXT) and box.kind == "array"):
-            self._value(box, byte)
+            container.position += 1
+            container.state = (_VALUE, None)
+        elif stage in (_FIRST, _NEXT) and container.kind == "object" and byte == b'"':
+            container.keys.append(container.position)
+            container.state = (_COLON, _Skip(container.position))
+        elif stage == _VALUE or (stage in (_FIRST, _NEXT) and container.kind == "array"):
+            self._value(container, byte)
         else:
-            box.stop(self._not_json(box.position))
+            container.stop(self._not_json(container.position))
         return True
 
-    def _next(self, box: Box, allowance: Allowance) -> bytes | None:
+    def _next(self, container: Container, allowance: Allowance) -> bytes | None:
         """The next byte that is not white space, empty at the end, None if the allowance is used up."""
-        while box.position < self.ranges.size:
-            data = self.ranges.read(box.position, BLOCK_BYTES - box.position % BLOCK_BYTES)
+        while container.position < self.ranges.size:
+            data = self.ranges.read(container.position, BLOCK_BYTES - container.position % BLOCK_BYTES)
             found = _NO_SPACE.search(data)
             if found is not None:
-                box.position += found.start()
+                container.position += found.start()
                 return found[0]
             if not data:
                 break
-            box.position += len(data)
+            container.position += len(data)
             if not allowance.left:
                 return None
         return b""
 
-    def _value(self, box: Box, first: bytes) -> None:
+    def _value(self, container: Container, first: bytes) -> None:
         if first in b'"[{':
-            box.starts.append(box.position)
-            box.state = (_AFTER, _Skip(box.position))
+            container.starts.append(container.position)
+            container.state = (_AFTER, _Skip(container.position))
             return
-        raw = self._scalar(box.position)
+        raw = self._scalar(container.position)
         if not raw or self._scalar_kind(raw) == "error":
-            del box.keys[len(box.starts) :]
-            box.stop(self._not_json(box.position))
+            del container.keys[len(container.starts) :]
+            container.stop(self._not_json(container.position))
             return
-        box.starts.append(box.position)
-        box.position += len(raw)
-        box.ends.append(box.position)
-        box.state = (_AFTER, None)
+        container.starts.append(container.position)
+        container.position += len(raw)
+        container.ends.append(container.position)
+        container.state = (_AFTER, None)
 
     def _scalar(self, start: int) -> bytes:
         raw = self.ranges.read(start, min(64, _SCALAR_BYTES_MAX))
@@ -281,8 +281,8 @@ class JsonDocument(Document):
             return ""
         return f"from byte {position + found.start()} on there is more, behind the value: these may be JSON Lines"
 
-    def label(self, box: Box, number: int) -> str:
-        return self._string(box.keys[number], TREE_TEXT_CHARS) if box.kind == "object" else str(number)
+    def label(self, container: Container, number: int) -> str:
+        return self._string(container.keys[number], TREE_TEXT_CHARS) if container.kind == "object" else str(number)
 
 
 def _count(raw: bytes) -> int | None:

@@ -11,7 +11,7 @@ from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import BLOCK_BYTES, OPEN_READ_BYTES_MAX, TABLE_PAGE_ROWS
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut
-from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import needs, shown_columns, table
 from rain.notebook.protocol.requests import Inspect
 
@@ -52,7 +52,7 @@ class NpyViewer:
             raise RainException(f"the array's values ({cut(str(dtype))}) have no bytes")
         return dtype
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         total = self._shape[0] if self._shape else 1
         offset = min(asked.offset, total)
         wide = math.prod(self._shape[1:]) if total else 0

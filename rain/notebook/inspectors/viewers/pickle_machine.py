@@ -89,7 +89,7 @@ class Opaque(NamedTuple):
 
 
 @dataclass
-class Story:
+class PickleReport:
     """What the opcodes of a pickle tell.
 
     Attributes
@@ -118,22 +118,22 @@ class _Broken(Exception):
     """The opcodes make no sense."""
 
 
-def read_story(ranges: Ranges, allowance: Allowance) -> Story:
+def read_report(ranges: Ranges, allowance: Allowance) -> PickleReport:
     """Follow the opcodes of a pickle up to its end, or as far as may be read."""
     machine = _Machine()
-    story = machine.story
+    report = machine.report
     window = _Window(ranges)
     try:
         for _ in range(PICKLE_OPCODES_MAX):
             if not allowance.left:
-                story.problem = f"only the first {story.end:,} bytes were looked at"
-                return story
-            if machine.step(*_opcode(window, story)):
-                return story
-        story.problem = f"only the first {PICKLE_OPCODES_MAX:,} opcodes were looked at (PICKLE_OPCODES_MAX)"
+                report.problem = f"only the first {report.end:,} bytes were looked at"
+                return report
+            if machine.step(*_opcode(window, report)):
+                return report
+        report.problem = f"only the first {PICKLE_OPCODES_MAX:,} opcodes were looked at (PICKLE_OPCODES_MAX)"
     except _Broken as error:
-        story.problem = f"this is not a whole pickle: at byte {story.end:,} {error}"
-    return story
+        report.problem = f"this is not a whole pickle: at byte {report.end:,} {error}"
+    return report
 
 
 class _Window:
@@ -153,16 +153,16 @@ class _Window:
         return self._data[at : at + length]
 
 
-def _opcode(ranges: _Window, story: Story) -> tuple[str, Any]:
+def _opcode(ranges: _Window, report: PickleReport) -> tuple[str, Any]:
     """Name and argument of the next opcode; of a long argument only how long it is."""
-    head = ranges.read(story.end, 9)
+    head = ranges.read(report.end, 9)
     if not head:
         raise _Broken("it is cut off")
     info = _OPCODES.get(head[0])
     if info is None:
         raise _Broken(f"{head[:1].hex()} is no opcode")
     argument: Any = None
-    at = story.end + 1
+    at = report.end + 1
     if info.arg is not None:
         width = info.arg.n
         if width >= 0:
@@ -183,8 +183,8 @@ def _opcode(ranges: _Window, story: Story) -> tuple[str, Any]:
             argument = ranges.read(at - length, length) if short else Long(info.name, length)
         if len(raw) < max(width, 0) or at > ranges.size:
             raise _Broken(f"{info.name} is cut off")
-    story.end = at
-    story.opcodes[info.name] += 1
+    report.end = at
+    report.opcodes[info.name] += 1
     return info.name, argument
 
 
@@ -208,14 +208,14 @@ class _Machine:
     """The stack and the memo, with notes in them."""
 
     def __init__(self) -> None:
-        self.story = Story()
+        self.report = PickleReport()
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> bool:
         """Take note of one opcode; gives whether it was the last."""
         if name == "STOP":
-            self.story.value = self._pop()
+            self.report.value = self._pop()
             return True
         action = _ACTIONS.get(name)
         if action is not None:
@@ -250,7 +250,7 @@ class _Machine:
     def _global(self, module: Any, name: Any) -> Named:
         parts = [part if isinstance(part, str) else "?" for part in (module, name)]
         found = Named(cut(parts[0]), cut(parts[1]))
-        self.story.globals[str(found)] = None
+        self.report.globals[str(found)] = None
         return found
 
     def _container(self, kind: str, items: list[Any]) -> None:
@@ -304,7 +304,7 @@ class _Machine:
             raise _Broken(f"{cut(text, 40)!r} is no number") from None
 
     def _do_proto(self, argument: bytes) -> None:
-        self.story.protocol = argument[0]
+        self.report.protocol = argument[0]
 
     def _do_mark(self, _: Any) -> None:
         self._push(_MARK)

@@ -8,8 +8,8 @@ from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import CELL_CHARS, PICKLE_GLOBALS_MAX
 from rain.notebook.inspectors.sanitize import cut, number_text
-from rain.notebook.inspectors.subject import Allowance, Answer, Subject
-from rain.notebook.inspectors.viewers.pickle_machine import Items, Long, Made, Named, Opaque, Story, read_story
+from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
+from rain.notebook.inspectors.viewers.pickle_machine import Items, Long, Made, Named, Opaque, PickleReport, read_report
 from rain.notebook.protocol.data import PicklePage
 from rain.notebook.protocol.requests import Inspect
 
@@ -26,33 +26,33 @@ class PickleViewer:
         if not subject.ranges.size:
             raise RainException("this is not a pickle: it is empty")
         self._ranges = subject.ranges
-        self._story: Story | None = None
+        self._report: PickleReport | None = None
 
-    def page(self, asked: Inspect) -> Answer:
-        if self._story is None:
-            self._story = read_story(self._ranges, Allowance(self._ranges, True))
-        story = self._story
-        if not story.opcodes:
-            raise RainException(story.problem)
-        names = list(story.globals)
+    def page(self, asked: Inspect) -> PageWithBuffers:
+        if self._report is None:
+            self._report = read_report(self._ranges, Allowance(self._ranges, True))
+        report = self._report
+        if not report.opcodes:
+            raise RainException(report.problem)
+        names = list(report.globals)
         more = [f"… {len(names) - PICKLE_GLOBALS_MAX} more"] if len(names) > PICKLE_GLOBALS_MAX else []
         return PicklePage(
-            summary=[(name, cut(text)) for name, text in summary(story)],
-            opcodes=story.opcodes.most_common(),
+            summary=[(name, cut(text)) for name, text in summary(report)],
+            opcodes=report.opcodes.most_common(),
             globals=[cut(name) for name in names[:PICKLE_GLOBALS_MAX]] + more,
         ), []
 
 
-def summary(story: Story) -> list[tuple[str, str]]:
+def summary(report: PickleReport) -> list[tuple[str, str]]:
     """What can be said of the pickled value."""
     facts: list[tuple[str, str]] = []
-    if not story.problem:
-        facts += describe(story.value)
+    if not report.problem:
+        facts += describe(report.value)
     else:
-        facts.append(("note", story.problem))
-    if story.protocol is not None:
-        facts.append(("protocol", str(story.protocol)))
-    facts.append(("opcodes", f"{story.opcodes.total():,}"))
+        facts.append(("note", report.problem))
+    if report.protocol is not None:
+        facts.append(("protocol", str(report.protocol)))
+    facts.append(("opcodes", f"{report.opcodes.total():,}"))
     return facts
 
 

@@ -9,7 +9,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import TEXT_PAGE_BYTES
 from rain.notebook.inspectors.sanitize import clean, cut
-from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject
 from rain.notebook.protocol.data import TextPage
 from rain.notebook.protocol.requests import Inspect
 from rain.objects.content_types.text import text_encoding
@@ -128,7 +128,7 @@ class TextViewer:
             self._encoding = guess_encoding(subject.head, whole) or "utf-8"
         self._states: dict[tuple[str, int], int] = {}  # of encodings whose bytes mean other things after a shift
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         encoding = self._resolved(check_encoding(asked.encoding or self._encoding))
         size = self._ranges.size
         offset = min(asked.offset, size)

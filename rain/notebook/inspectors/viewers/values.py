@@ -15,7 +15,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import TABLE_PAGE_ROWS, VALUE_BYTES_MAX, VALUE_TEXT_CHARS
 from rain.notebook.inspectors.sanitize import CUT, clean, cut
-from rain.notebook.inspectors.subject import Answer, Subject
+from rain.notebook.inspectors.subject import PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
 from rain.notebook.protocol.data import TablePage, ValuePage
 from rain.notebook.protocol.requests import Inspect
@@ -32,7 +32,7 @@ class ValueViewer:
         self._subject = subject
         self._loaded: list[Any] = []
 
-    def page(self, asked: Inspect) -> Answer:
+    def page(self, asked: Inspect) -> PageWithBuffers:
         if not self._loaded:
             self._loaded.append(self._load())
         value = self._loaded[0]

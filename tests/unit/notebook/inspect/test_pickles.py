@@ -121,9 +121,9 @@ def test_nothing_is_imported_or_called(tmp_path):
 
 def test_the_summary_needs_no_pickle_module():
     code = (
-        "import sys; from rain.notebook.inspectors.viewers.pickle_machine import read_story; "
+        "import sys; from rain.notebook.inspectors.viewers.pickle_machine import read_report; "
         "from rain.notebook.inspectors.ranges import Ranges; from rain.notebook.inspectors.subject import Allowance; "
-        "r = Ranges.of(b'cthis\\nexists_not\\n.'); print(read_story(r, Allowance(r, True)).value); "
+        "r = Ranges.of(b'cthis\\nexists_not\\n.'); print(read_report(r, Allowance(r, True)).value); "
         "print('this' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
