@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "rain").rglob("*.py"))
 
-LINES_MEDIAN_MAX = 155
+LINES_MEDIAN_MAX = 130
 LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 METHODS_MAX = 30
@@ -23,8 +23,7 @@ LONG = {
     # One table of all messages is easier to read than its pieces.
     "rain/common/protocol/messages.py",
     # To be divided.
-    "rain/client/client.py",
-    "rain/client/operations/session_operations.py",
+    "rain/client/core",
     "rain/client/remote.py",
     "rain/client/session.py",
     "rain/client/task.py",
