@@ -14,9 +14,11 @@ from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.scheduling.locality import LocalityPolicy
 from rain.server.scheduling.policy import SchedulingPolicy
+from tests.support.graphs import parse
 
 ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
 LARGE = 1 << 20
+_OPTIONS = {"kind", "outputs", *TaskOptions.__struct_fields__}
 
 
 class Rig:
@@ -115,6 +117,21 @@ class Rig:
         values += fields.get("more_constants", [])
         objects += fields.get("more_objects", [])
         return self.ask(m.Submit, self.session, list(tasks), objects, values, keep or [])
+
+    def graph(self, text: str, keep: str = "") -> list[TaskSpec]:
+        """Submit the tasks of a text (`tests.support.graphs`) with one output each, and keep those of some.
+
+        Options of a task that are no options of Rain's (``cpus``, ``gpus``) are resources.
+        """
+        tasks: dict[str, TaskSpec] = {}
+        for node in parse(text):
+            options = {name: value for name, value in node.options.items() if name in _OPTIONS}
+            resources = {name: float(value) for name, value in node.options.items() if name not in _OPTIONS} or None
+            inputs = [tasks[name].outputs[0] for name in node.inputs]
+            tasks[node.name] = self.task(*inputs, resources=resources, **options)
+        kept = [id for name in keep.split() for id in tasks[name].outputs]
+        assert isinstance(self.submit(*tasks.values(), keep=kept), m.Done)
+        return list(tasks.values())
 
     def constant(self, value: bytes = b"value") -> ID:
         """Submit a constant."""

@@ -58,9 +58,7 @@ def test_a_governor_that_is_gone() -> None:
     seen += rig.core.state.graph.governors.values()
     rig.gone("g1")
     rig.governor("g2")
-    task = rig.task()
-    after = rig.task(task.outputs[0])
-    rig.submit(task, after)
+    task, after = rig.graph("task -> after")
     rig.turn()
     text = f'The scheduling policy "own" gave task py/ ({task.id}) to governor g1, which is not here'
     assert rig.error(task).message == text
@@ -89,9 +87,7 @@ def test_a_task_given_before_its_inputs_to_where_they_are_not_made() -> None:
 
     rig = rig_with(assignments)
     rig.governor("g2")
-    first = rig.task()
-    second = rig.task(first.outputs[0])
-    rig.submit(first, second)
+    first, second = rig.graph("first -> second")
     rig.turn()
     assert rig.state(first) == "ready"
     assert "is not there yet, and is not made there" in rig.error(second).message

@@ -56,9 +56,7 @@ def test_what_nobody_needs_is_dropped_at_once_and_forgotten() -> None:
 def test_an_input_is_dropped_when_its_last_consumer_has_finished() -> None:
     rig = Rig()
     rig.governor()
-    first = rig.task()
-    left, right = rig.task(first.outputs[0]), rig.task(first.outputs[0])
-    rig.submit(first, left, right)
+    first, left, right = rig.graph("first -> left right")
     rig.turn()
     rig.finish(first, large=True)
     rig.turn()
@@ -111,11 +109,7 @@ def test_large_results_are_told_by_place() -> None:
 def test_dependents_fail_with_the_whole_text_of_their_cause() -> None:
     rig = Rig()
     rig.governor()
-    first = rig.task()
-    second = rig.task(first.outputs[0])
-    third = rig.task(second.outputs[0])
-    other = rig.task()
-    rig.submit(first, second, third, other)
+    first, second, third, other = rig.graph("first -> second -> third; other")
     rig.turn()
     rig.fail(first, "exception", "Traceback\nValueError: 7")
     rig.turn()
@@ -132,9 +126,7 @@ def test_dependents_fail_with_the_whole_text_of_their_cause() -> None:
 def test_what_was_given_ahead_and_not_started_has_no_attempts() -> None:
     rig = Rig()
     rig.governor()
-    first = rig.task()
-    second = rig.task(first.outputs[0])
-    rig.submit(first, second)
+    first, second = rig.graph("first -> second")
     rig.turn()
     assert rig.where(second) == ("g1", 1)
     rig.fail(first)
@@ -146,8 +138,7 @@ def test_what_was_given_ahead_and_not_started_has_no_attempts() -> None:
 def test_on_failure_stop_ends_the_session_and_no_other() -> None:
     rig = Rig(on_failure="stop")
     rig.governor(cpus=4)
-    bad, running, waiting = rig.task(), rig.task(), rig.task()
-    rig.submit(bad, running, waiting)
+    bad, _running, _waiting = rig.graph("bad running waiting")
     other = rig.ask(
         m.NewSession, "other", "stop", False, rig.core.state.graph.sessions[rig.session].environments.get(0)
     ).session_id
@@ -252,9 +243,7 @@ def test_a_result_with_too_few_outputs_is_a_failure() -> None:
 def test_cancel_reaches_what_runs_and_what_waits() -> None:
     rig = Rig()
     rig.governor(cpus=1)
-    running = rig.task()
-    waiting = rig.task(running.outputs[0])
-    rig.submit(running, waiting)
+    running, waiting = rig.graph("running -> waiting")
     rig.turn()
     rig.start(running)
     assert isinstance(rig.ask(m.Cancel, rig.session, [running.id]), m.Done)
@@ -330,9 +319,7 @@ def test_retry_refuses_what_did_not_fail() -> None:
 def test_retry_makes_lost_inputs_again() -> None:
     rig = Rig()
     rig.governor("g1")
-    source = rig.task()
-    bad = rig.task(source.outputs[0])
-    rig.submit(source, bad)
+    source, bad = rig.graph("source -> bad")
     rig.turn()
     rig.finish(source, large=True)
     rig.turn()
@@ -489,9 +476,7 @@ def test_a_brief_answer_counts() -> None:
 @pytest.mark.parametrize("place", ["waiting", "ready", "running", "finished", "failed"])
 def test_explain(place: str) -> None:
     rig = Rig()
-    first, second = rig.task(), rig.task()
-    third = rig.task(first.outputs[0])
-    rig.submit(first, second, third)
+    first, _, third = rig.graph("first second; first -> third")
 
     def text(task: m.TaskSpec) -> str:
         return str(rig.ask(m.Explain, task.id).values["text"])

@@ -38,16 +38,10 @@ def _order(rig: Rig, name: str) -> list[ID]:
 
 def test_priority_then_the_critical_path_then_submission() -> None:
     rig = Rig()
-    plain = [rig.task() for _ in range(2)]
-    head = rig.task()
-    chain = [head]
-    for _ in range(3):
-        chain.append(rig.task(chain[-1].outputs[0]))
-    urgent = rig.task(priority=5)
-    rig.submit(*plain, *chain, urgent)
+    one, two, head, *_, urgent = rig.graph("one two; head -> body -> arm -> hand; urgent[priority=5]")
     rig.governor(cpus=100)
     rig.turn()
-    assert _order(rig, "g1")[:4] == [urgent.id, head.id, plain[0].id, plain[1].id]
+    assert _order(rig, "g1")[:4] == [urgent.id, head.id, one.id, two.id]
 
 
 def test_ranks_in_assignments_sort_as_the_server_does() -> None:
@@ -273,9 +267,7 @@ def test_what_joins_two_governors_is_not_given_ahead() -> None:
     rig = Rig()
     rig.governor("g1", cpus=1)
     rig.governor("g2", cpus=1)
-    left, right = rig.task(), rig.task()
-    joined = rig.task(left.outputs[0], right.outputs[0])
-    rig.submit(left, right, joined)
+    _left, _right, _joined = rig.graph("left right -> joined")
     rig.turn()
     assert sorted(map(len, rig.assigned().values())) == [1, 1]
 
