@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from rain.capsule import texts
 from rain.capsule.description import FUNCTION_FILE, INPUTS, MODULES, CapsuleInput, Description, write_description
+from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import Record
-from rain.client.core.waits import not_submitted
 from rain.client.handles import handle_of, inside, record_of
 from rain.client.operations.fetch import RemoteObject, host_of
 from rain.client.operations.operation import Operation

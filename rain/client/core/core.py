@@ -9,9 +9,9 @@ called at the same time (the shell holds a lock), so that operations read and ch
 waits, and a wait that is over says only that it is worth to look again.
 
 The parts: `records` and `gates`; `session_mirror` (the records of one session, and how updates change them);
-`requests`; `sessions` (opened, attached, stopped, closed, lost) and `restoring`; `submits`; `waits` and `completions`;
-`keeps`; `locating` (where finished objects are); `retries`; `governors` (how many are there); `stalls` (why nothing
-goes on); `change_feed` (what views see).
+`requests`; `sessions` (opened, attached, stopped, closed, lost) and `restoring`; `stalls` (why nothing goes on);
+`change_feed` (what views see). In `operations`: `submits`; `waits` and `completions`; `keeps`; `locating` (where
+finished objects are); `retries`; `governors` (how many are there); `questions`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 
 from rain.client.core import effects as do
 from rain.client.core import events as ev
-from rain.client.core import governors, keeps, requests, sessions, stalls
-from rain.client.core.governors import GovernorWait
+from rain.client.core import requests, sessions, stalls
+from rain.client.core.operations import governors, keeps
+from rain.client.core.operations.governors import GovernorWait
 from rain.client.core.requests import Request
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation, Waiting

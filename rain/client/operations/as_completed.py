@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rain.client.core.completions import EndedItems
+from rain.client.core.operations.completions import EndedItems
 from rain.client.handles import inside, record_of
 from rain.client.operations.operation import Operation, block, check_timeout, perform
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rain.client.core import locating
+from rain.client.core.operations import locating
 from rain.client.core.records import ObjectRecord
 from rain.client.data import info_of, spec_of, value_of
 from rain.client.handles import inside, record_of, session_of

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rain.client.core import events as ev
-from rain.client.core import governors, questions, sessions
+from rain.client.core import sessions
+from rain.client.core.operations import governors, questions
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.sessions import Opening
 from rain.client.functions.call_sites import warn

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from rain.client.core import keeps, locating, questions, retries, sessions, submits, waits
+from rain.client.core import sessions
 from rain.client.core.core import ClientCore
+from rain.client.core.operations import keeps, locating, questions, retries, submits, waits
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from rain.client.core import questions
 from rain.client.core.change_feed import ChangeFeed
+from rain.client.core.operations import questions
 from rain.client.core.records import TaskRecord
 from rain.client.handles import inside
 from rain.client.operations.operation import Operation, T, block, resolve

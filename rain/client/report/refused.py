@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rain.client.core import locating
+from rain.client.core.operations import locating
 from rain.client.handles import inside, record_of
 from rain.client.operations.fetch import refused_instance
 from rain.common.errors import RainException

@@ -138,7 +138,7 @@ def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
 
 
 def test_many_small_constants_do_not_fill_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.client.core.submits.INLINE_TOTAL_BYTES", 100_000)
+    monkeypatch.setattr("rain.client.core.operations.submits.INLINE_TOTAL_BYTES", 100_000)
     link = FakeLink(str(tmp_path))
     with link.client.new_session() as session:
         for _ in range(40):

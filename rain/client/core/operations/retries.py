@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rain.client.core.keeps import update
+from rain.client.core.operations.keeps import update
+from rain.client.core.operations.submits import Encoder, replied_to, to_upload
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import Request, ask, ask_in_pieces
 from rain.client.core.session_mirror import SessionMirror
-from rain.client.core.submits import Encoder, replied_to, to_upload
 from rain.client.core.waiting import Operation, Upload
 from rain.common.errors import RainException
 from rain.common.ids import ID

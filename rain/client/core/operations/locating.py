@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from rain.client.core.keeps import update
+from rain.client.core.operations.keeps import update
+from rain.client.core.operations.waits import not_submitted, wait
 from rain.client.core.records import ObjectRecord
 from rain.client.core.requests import ask
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
-from rain.client.core.waits import not_submitted, wait
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import Locate, Located, ObjectData

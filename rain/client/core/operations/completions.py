@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from rain.client.core.gates import QueueGate
+from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import Record, target
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
-from rain.client.core.waits import not_submitted
 
 
 class EndedItems:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rain.client.core.operations.waits import not_submitted
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.requests import ask
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
-from rain.client.core.waits import not_submitted
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import Cancel, Explain, GetOutput, GetServerInfo, Had, Info, Output, TaskOutput
