@@ -1,15 +1,32 @@
-"""A client in the simulator: makes graphs, asks for all sorts of things, believes what it is told, judges the end."""
+"""A client in the simulator: the real core, driven as threads of users would; asks for all sorts of things at random,
+gives some of them up, and judges what its user sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from rain.client.core import effects as do
+from rain.client.core import events as ev
+from rain.client.core import sessions
+from rain.client.core.core import ClientCore
+from rain.client.core.errors import SessionEnded, TaskFailed
+from rain.client.core.operations import governors, keeps, locating, questions, retries, submits, waits
+from rain.client.core.operations.completions import EndedItems
+from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.core.waiting import Operation, Upload, Waiting
+from rain.client.operations.constant_values import Value
+from rain.client.operations.encoding import constant_of, encode
+from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
+from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
-from rain.common.spec import TaskSpec, TaskSpecInput
+from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
 from tests.sim.network import Side
@@ -18,22 +35,61 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 ENV = m.SessionEnv("laptop", "/usr/bin/python3", "3.11", [], "/home/me")
+BROKEN = (TaskState.FAILED, TaskState.CANCELLED)
+
+
+class SimEncoder:
+    """How a cut becomes messages: as in the real client, at times in more pieces than needed."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def encode(self, mirror: SessionMirror, cut: Sequence[Record]) -> list[m.Submit]:
+        pieces = encode(0, mirror.session_id, cut, mirror.persistent)
+        whole = pieces[0]
+        _add_checksums([constant for piece in pieces for constant in piece.constants], cut)
+        if self._random.random() < 0.3 and not mirror.persistent:
+            half = len(whole.tasks) // 2
+            first = m.Submit(0, whole.session_id, whole.tasks[:half], whole.objects, whole.constants, [], True)
+            whole.tasks, whole.objects, whole.constants = whole.tasks[half:], [], []
+            pieces.insert(0, first)
+        return pieces
+
+    def encode_retry(
+        self, mirror: SessionMirror, tasks: list[ID] | None, new: list[ObjectRecord], functions: list[tuple[ID, ID]]
+    ) -> m.Retry:
+        constants = [constant_of(record) for record in new]
+        _add_checksums(constants, new)
+        return m.Retry(0, mirror.session_id, tasks, [r.spec for r in new], constants, functions)
+
+    def refused(self) -> None:
+        pass
+
+    def describe(self, record: TaskRecord) -> str:
+        return "the plan"
+
+
+def _add_checksums(constants: list[m.Constant], records: Sequence[Record]) -> None:
+    """Those by which the simulator's governors judge what they fetch."""
+    values = {record.spec.id: record.value for record in records if isinstance(record, ObjectRecord)}
+    for constant in constants:
+        value = values[constant.id]
+        assert value is not None
+        constant.location.checksum = plan.checksum(value.view())
 
 
 class SimSession:
-    """What a client knows of one of its sessions."""
+    """One session of a client: what its user made, and what the user is to see."""
 
     def __init__(self, session_id: int, random: Random, on_failure: str, persistent: bool) -> None:
         self.id = session_id
         self.persistent = persistent
         self.on_failure = on_failure
         self.graph = plan.Graph(session_id, random)
-        self.states: dict[ID, TaskState] = {}
-        self.errors: dict[ID, Any] = {}
-        self.infos: dict[ID, Any] = {}
-        self.object_states: dict[ID, DataObjectState] = {}
-        self.data: dict[ID, m.ObjectUpdate] = {}
-        self.stopped: m.SessionStopped | None = None
+        self.mirror: SessionMirror = SessionMirror(session_id)
+        self.failures: Counter[ID] = Counter()  # how often it was said that a task failed
+        self.told: dict[ID, int] = {}  # how many of these failures the user was told of
+        self.said: dict[ID, TaskState] = {}
         self.closing = False
         self.closed = False
         self.retries = 0
@@ -41,24 +97,116 @@ class SimSession:
         self.surprises = 0
         self.judge_at = 0.0
         self.rested = False
-        self.attached = True
         self.judged = False
 
-    def take(self, tasks: list[m.TaskUpdate], objects: list[m.ObjectUpdate]) -> None:
-        for update in tasks:
-            self.states[update.id] = update.state
-            if update.info is not None:
-                self.infos[update.id] = update.info
-            self.errors[update.id] = update.error
-        for news in objects:
-            self.object_states[news.id] = news.state
-            self.data[news.id] = news
+    def hear(self, updates: list[m.TaskUpdate]) -> None:
+        """What the server says of tasks, counted beside the core."""
+        for update in updates:
+            self.failures[update.id] += update.state in BROKEN and self.said.get(update.id) not in BROKEN
+            self.said[update.id] = update.state
+
+    @property
+    def stopped(self) -> bool:
+        return self.mirror.ended is not None and not self.closed
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing can be asked of it."""
+        return self.closing or self.mirror.ended is not None
 
     @property
     def settled(self) -> bool:
-        if self.stopped is not None:
+        if self.mirror.ended is not None:
             return True
-        return self.attached and all(self.states[id] in SETTLED for id in self.graph.tasks)
+        return all(self.state(id) in SETTLED for id in self.graph.tasks)
+
+    def record(self, id: ID) -> Any:
+        return self.mirror.records.get(id.id)
+
+    def state(self, id: ID) -> Any:
+        record = self.record(id)
+        return None if record is None else record.state
+
+    def untold(self) -> list[TaskRecord]:
+        """Failed tasks that were not told to the user, nor was the one because of which they failed."""
+
+        def is_told(record: TaskRecord) -> bool:
+            return self.told.get(record.spec.id, 0) >= self.failures[record.spec.id]
+
+        found = []
+        for record in self.mirror.failed.values():
+            root = self.mirror.root_of(record)
+            if not is_told(record) and not (root is not record and root.failed and is_told(root)):
+                found.append(record)
+        return found
+
+    def tell(self, records: Sequence[TaskRecord]) -> None:
+        for record in records:
+            self.told[record.spec.id] = self.failures[record.spec.id]
+
+
+class Thread:
+    """One thread of the user, which carries out an operation of the core."""
+
+    def __init__(
+        self,
+        client: SimClient,
+        operation: Operation[Any],
+        then: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.client = client
+        self.operation = operation
+        self.then = then
+        self.failed = failed
+        self.waiting: Waiting | None = None
+        self.interrupted = False
+
+    def go_on(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Make the next step."""
+        client = self.client
+        self.waiting = None
+        follow: Callable[[], None] | None = None
+        try:
+            with client.world.armed:
+                waiting = client.core.resume(self.operation, value, error)
+        except StopIteration as stop:
+            follow = partial(self.then, stop.value)
+        except (RainException, TaskFailed, SessionEnded, TimeoutError, KeyboardInterrupt) as raised:
+            follow = partial(self.failed, raised)
+        if follow is not None:
+            client.end(self)
+            follow()
+            return
+        self.waiting = waiting
+        waiting.waiter = self
+        client.perform(client.core.take_effects())
+        if type(waiting) is Upload:
+            client.world.clock.after(client.random.random(), self._uploaded, waiting)
+        elif waiting.over:
+            self.wake(waiting)
+
+    def _uploaded(self, waiting: Upload) -> None:
+        if self.waiting is not waiting:
+            return
+        for value in waiting.values:
+            if not value.name:
+                self.client.world.upload(self.client.host, value, self.client.large.pop(value))
+        self.go_on()
+
+    def wake(self, waiting: Waiting) -> None:
+        """What was waited for is over; the thread runs a moment later."""
+        self.client.world.clock.after(0.0005 * self.client.random.random(), self._woken, waiting)
+
+    def _woken(self, waiting: Waiting) -> None:
+        if self.waiting is waiting:
+            self.go_on(waiting.value, waiting.error)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Ctrl-C, or the time is over."""
+        if self.waiting is not None and self.client.alive:
+            self.interrupted = True
+            self.go_on(None, error)
 
 
 class SimClient:
@@ -69,312 +217,409 @@ class SimClient:
         self.host = host
         self.random: Random = world.random
         self.alive = True
+        self.core = ClientCore("server:1")
+        self.threads: dict[Thread, None] = {}
         self.sessions: list[SimSession] = []
-        self.requests = 0
-        self.waiting: dict[int, Callable[[Any], None]] = {}
+        self.large: dict[Value, ID] = {}  # constants that are not brought to the server yet
+        self.encoder = SimEncoder(self.random)
         self.side: Side = world.open_client(self)
         self.side.on_messages = self._said
-        self.ask(m.ExpectGovernors, len(world.governors), then=lambda reply: None)
+        world.clock.after(1.0, self._tick)
+        self.start(governors.wait_for_governors(self.core, len(world.governors)), patient=True)
+        if self.random.random() < 0.2:
+            more = self.start(governors.wait_for_governors(self.core, len(world.governors) + 9), patient=True)
+            world.clock.after(self.random.random() * 4, more.interrupt, TimeoutError("not in time"))
         for _ in range(self.random.choice([1, 1, 2])):
             self._open()
 
-    def ask(self, kind: Callable[..., Any], *fields: Any, then: Callable[[Any], None]) -> None:
-        """Send a request; `then` gets the reply."""
-        if self.alive:
-            self.requests += 1
-            self.waiting[self.requests] = then
-            self.side.send([kind(self.requests, *fields)])
+    # -- driving the core -----------------------------------------------------------------------
+
+    def step(self, event: ev.Event) -> None:
+        with self.world.armed:
+            effects = self.core.step(event, self.world.clock.now)
+        self.perform(effects)
+
+    def perform(self, effects: list[do.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, do.Send):
+                if self.alive:
+                    self.side.send(effect.messages)
+            elif isinstance(effect, do.WaitOver):
+                effect.waiting.waiter.wake(effect.waiting)
+            else:
+                assert isinstance(effect, do.SessionOver), effect
+
+    def start(
+        self,
+        operation: Operation[Any],
+        then: Callable[[Any], None] = lambda result: None,
+        failed: Callable[[BaseException], None] | None = None,
+        patient: bool = False,
+    ) -> Thread:
+        """Carry out an operation in a thread, which may be interrupted unless its user is `patient`."""
+        thread = Thread(self, operation, then, failed or self._unexpected)
+        self.threads[thread] = None
+        if not patient and self.random.random() < 0.15:
+            error = self.random.choice([KeyboardInterrupt(), TimeoutError("not in time")])
+            self.world.clock.after(self.random.random(), thread.interrupt, error)
+        thread.go_on()
+        return thread
+
+    def end(self, thread: Thread) -> None:
+        self.threads.pop(thread)
+        self.perform(self.core.take_effects())
+
+    def _unexpected(self, error: BaseException) -> None:
+        usual = SessionEnded | SessionException | KeyboardInterrupt | TimeoutError
+        assert isinstance(error, usual) or self.core.over_because, error
 
     def _said(self, messages: list[Any]) -> None:
+        known = {session.id: session for session in self.sessions}
         for message in messages:
-            kind = type(message)
-            if kind is m.SessionNews:
-                session = self._session(message.session_id)
-                assert not session.closed, "news of a closed session"
-                session.take(message.tasks, message.objects)
-            elif kind is m.SessionStopped:
-                self._session(message.session_id).stopped = message
-            elif kind is not m.GovernorCount:
-                self.waiting.pop(message.request)(message)
+            updates = message.states if type(message) is m.Attached else getattr(message, "tasks", ())
+            for update in updates if type(message) in (m.SessionNews, m.Updated, m.Attached) else ():
+                if update.id.session_id in known:
+                    known[update.id.session_id].hear([update])
+        self.step(ev.Said(messages))
+        if self.world.faulty and self.random.random() < 0.05:
+            self.step(ev.Said([message for message in messages if getattr(message, "request", 0)]))  # once more
 
-    def _session(self, id: int) -> SimSession:
-        return next(session for session in self.sessions if session.id == id)
+    def _tick(self) -> None:
+        if self.alive:
+            self.step(ev.Tick())
+            self.world.clock.after(1.0, self._tick)
 
     def die(self) -> None:
         self.alive = False
         self.side.close()
+
+    def be_lost(self) -> None:
+        """The server does not know this client any more; all that waits must end."""
+        self.step(ev.Gone("it was started anew"))
+        assert all(mirror.ended is not None for mirror in self.core.sessions.values())
+        self.side.close()
+
+    def break_off(self, seconds: float) -> None:
+        """The connection is away for a while."""
+        for pair in ((self.host, "server:1"), ("server:1", self.host)):
+            self.world.network.cut(*pair, seconds)
+        self.step(ev.Away())
+        self.world.clock.after(seconds, self._back)
+
+    def _back(self) -> None:
+        if self.alive:
+            self.step(ev.Back())
 
     # -- the script -----------------------------------------------------------------------------
 
     def _open(self) -> None:
         on_failure = "stop" if self.random.random() < 0.1 else "continue"
         persistent = self.random.random() < 0.15
+        opening = sessions.Opening()
 
-        def opened(reply: m.SessionOpened) -> None:
-            self._opened(SimSession(reply.session_id, self.random, on_failure, persistent))
+        def opened(mirror: SessionMirror) -> None:
+            session = SimSession(mirror.session_id, self.random, on_failure, persistent)
+            session.mirror = mirror
+            self._opened(session)
 
-        self.ask(m.NewSession, "sim", on_failure, persistent, ENV, then=opened)
+        def failed(error: BaseException) -> None:
+            self.step(ev.GivenUp(opening))
+            if not self.core.over_because:
+                self._open()
+
+        self.start(
+            sessions.open_session(self.core, opening, "sim", on_failure, persistent, ENV), then=opened, failed=failed
+        )
 
     def adopt(self, session: SimSession) -> None:
         """Take over a persistent session of a client that is gone."""
-        if session.stopped is not None or session.closing:
+        if session.closing or session.closed:
             return
         session.closing = True
         heir = SimSession(session.id, self.random, session.on_failure, True)
         heir.graph = session.graph
         self.sessions.append(heir)
+        heir.closing = True  # until it is attached
 
-        def attached(reply: Any) -> None:
-            if type(reply) is m.Failed:
-                # It was stopped by a failure that its client never heard of, and ended with it.
-                heir.closed = heir.closing = True
-                return
-            known = [task.id for task in reply.tasks]
+        def attached(result: tuple[SessionMirror, int]) -> None:
+            heir.mirror = result[0]
+            heir.closing = False
+            known = {record.spec.id for record in heir.mirror.records.values() if isinstance(record, TaskRecord)}
             heir.graph.tasks = {id: spec for id, spec in heir.graph.tasks.items() if id in known}
             heir.graph.producer = {id: task for id, task in heir.graph.producer.items() if task in known}
-            heir.graph.kept = dict.fromkeys(reply.keep)
-            heir.take(reply.states, reply.object_states)
-            heir.attached = True
+            heir.graph.kept = dict.fromkeys(
+                record.spec.id
+                for record in heir.mirror.records.values()
+                if isinstance(record, ObjectRecord) and record.kept
+            )
 
-        heir.attached = False
-        self.ask(m.Attach, session.id, then=attached)
+        def failed(error: BaseException) -> None:
+            # It was stopped by a failure that its client never heard of, and ended with it.
+            assert type(error) is not TaskFailed
+            heir.closed = True
+
+        self.start(sessions.attach(self.core, session.id), then=attached, failed=failed, patient=True)
 
     def _opened(self, session: SimSession) -> None:
         self.sessions.append(session)
-        self._submit(session)
+        self._grow(session)
         after = self.world.clock.after
         for _ in range(self.random.choice([0, 0, 1, 2])):
-            after(self.random.random() * 3, self._submit, session)
-        for _ in range(self.random.randint(0, 6)):
+            after(self.random.random() * 3, self._act, self._grow, session)
+        for _ in range(self.random.randint(0, 8)):
             action = self.random.choice(
-                [self._cancel, self._keep, self._unkeep, self._update, self._locate, self._small_talk, self._mistake]
-            )
-            after(self.random.random() * 4, action, session)
+                [
+                    self._cancel, self._keep, self._unkeep, self._update, self._fetch, self._small_talk, self._mistake,
+                    self._wait, self._wait, self._wait_some, self._wait_all, self._as_completed,
+                ]
+            )  # fmt: skip
+            after(self.random.random() * 4, self._act, action, session)
 
-    def _idle(self, session: SimSession) -> bool:
-        return not self.alive or session.closing or session.stopped is not None
+    def _act(self, action: Callable[[SimSession], None], session: SimSession) -> None:
+        if not self.world.healed:
+            action(session)
 
-    def _submit(self, session: SimSession) -> None:
-        if self._idle(session):
+    def _gone(self, session: SimSession) -> bool:
+        return not self.alive or session.idle or bool(self.core.over_because)
+
+    # -- submits --------------------------------------------------------------------------------
+
+    def _grow(self, session: SimSession) -> None:
+        if self._gone(session):
             return
         fields = session.graph.grow(self.random.randint(1, self.world.tasks_max), self.world.shapes)
-        for spec in fields["tasks"]:
-            session.states[spec.id] = TaskState.WAITING
-        for spec in fields["objects"]:
-            session.object_states[spec.id] = DataObjectState.UNFINISHED
+        mirror, records = session.mirror, session.mirror.records
         for constant in fields["constants"]:
-            if self.random.random() < 0.3:
-                self.world.upload(constant)
+            assert isinstance(constant.location, Inline)
+            self._constant(session, constant.id, constant.location.data, constant.passing)
+        specs = {spec.id: spec for spec in fields["objects"]}
+        for spec in fields["tasks"]:
+            task = TaskRecord(spec, (), None)
+            task.outputs = tuple(ObjectRecord(specs[id], task) for id in spec.outputs)
+            for output in task.outputs:
+                output.kept = output.spec.id in fields["keep"]
+            mirror.add_task(task)
+        assert all(id.id in records for id in session.graph.objects)
+        self._submit(session)
+
+    def _constant(self, session: SimSession, id: ID, data: bytes, passing: bool = False) -> ObjectRecord:
+        value = Value(data, len(data))
         if self.random.random() < 0.3:
-            half = len(fields["tasks"]) // 2
-            piece = m.Submit(0, session.id, fields["tasks"][:half], fields["objects"], fields["constants"], [], True)
-            self.side.send([piece])
-            fields = {"tasks": fields["tasks"][half:], "objects": [], "constants": [], "keep": fields["keep"]}
-        self.ask(
-            m.Submit,
-            session.id,
-            fields["tasks"],
-            fields["objects"],
-            fields["constants"],
-            fields["keep"],
-            then=lambda reply: self._accepted(session, reply),
-        )
+            self.world.upload(self.host, value, id)
+        elif self.random.random() < 0.1:
+            value.size = value.content_size = INLINE_BYTES_MAX + 1  # so that it must be brought there
+            self.large[value] = id
+        record = ObjectRecord(session.graph.objects[id], None, value)
+        record.passing = passing
+        session.mirror.add(record)
+        return record
 
-    def _accepted(self, session: SimSession, reply: Any) -> None:
-        assert type(reply) is m.Done or session.stopped is not None, reply
-
-    def _some_task(self, session: SimSession) -> ID | None:
-        return self.random.choice(list(session.graph.tasks)) if session.graph.tasks else None
-
-    def _some_output(self, session: SimSession) -> ID | None:
-        return self.random.choice(list(session.graph.producer)) if session.graph.producer else None
-
-    def _cancel(self, session: SimSession) -> None:
-        id = self._some_task(session)
-        if self._idle(session) or id is None:
+    def _submit(self, session: SimSession) -> None:
+        if self._gone(session):
             return
-        tasks = None if self.random.random() < 0.1 else [id]
-        session.graph.cancelled.update(dict.fromkeys(tasks or session.graph.tasks))
-        self.ask(m.Cancel, session.id, tasks, then=lambda reply: self._accepted(session, reply))
+        cut = list(session.mirror.pending)
 
-    def _keep(self, session: SimSession) -> None:
-        id = self._some_output(session)
-        if self._idle(session) or id is None or id in session.graph.kept:
-            return
+        def failed(error: BaseException) -> None:
+            self._unexpected(error)
+            if not isinstance(error, SessionEnded | SessionException):
+                self.world.clock.after(self.random.random(), self._submit, session)
 
-        def kept(reply: Any) -> None:
-            if type(reply) is m.Done and not self._idle(session):
-                session.graph.kept[id] = None
+        def submitted(_: Any) -> None:
+            assert all(record.state is not None for record in cut), "something was not submitted"
 
-        self.ask(m.Keep, session.id, [id], then=kept)
-
-    def _unkeep(self, session: SimSession) -> None:
-        if self._idle(session) or not session.graph.kept:
-            return
-        id = self.random.choice(list(session.graph.kept))
-        del session.graph.kept[id]
-        self.ask(m.Unkeep, session.id, [id], then=lambda reply: self._accepted(session, reply))
-
-    def _update(self, session: SimSession) -> None:
-        id = self._some_task(session)
-        if not self._idle(session) and id is not None:
-            items = [id, *session.graph.tasks[id].outputs]
-            self.ask(m.Update, session.id, items, then=lambda reply: self._updated(session, reply))
-
-    def _updated(self, session: SimSession, reply: Any) -> None:
-        if type(reply) is m.Updated:
-            session.take(reply.tasks, reply.objects)
-        else:
-            assert session.stopped is not None, reply
-
-    def _locate(self, session: SimSession) -> None:
-        id = self._some_output(session)
-        if not self._idle(session) and id is not None:
-            self.ask(m.Locate, session.id, [id], then=lambda reply: None)
-
-    def _small_talk(self, session: SimSession) -> None:
-        id = self._some_task(session)
-        if not self._idle(session) and id is not None:
-            self.ask(m.Explain, id, then=lambda reply: self._accepted(session, m.Done(0)))
-            ids = [id, self._some_task(session) or id]
-            self.ask(m.GetOutput, ids, then=lambda reply: self._told(session, ids, reply))
-            self.ask(m.GetServerInfo, then=lambda reply: None)
-
-    def _told(self, session: SimSession, ids: list[ID], reply: Any) -> None:
-        if type(reply) is not m.Output:
-            assert session.stopped is not None or session.closing, reply
-            return
-        assert [output.id for output in reply.outputs] == ids
-        for output in reply.outputs:
-            if output.running:
-                assert output.stdout == f"{output.id}#{output.attempt}".encode()
-            else:
-                assert output.stdout in (b"", b"out"), output
+        self.start(submits.submit(self.core, session.mirror, self.encoder), then=submitted, failed=failed)
 
     def _mistake(self, session: SimSession) -> None:
         """A submit that is refused, of which nothing may be taken."""
-        id = self._some_task(session)
-        if self._idle(session) or id is None:
+        if self._gone(session) or session.mirror.pending or not session.graph.tasks:
             return
-        new = ID(session.id, 9_000_000 + self.requests)
+        number = 9_000_000 + 10 * self.core.request_count
+        mirror = session.mirror
         bad = self.random.choice(
             [
-                TaskSpec(id, "py/", resources={"cpus": 1}),
-                TaskSpec(new, "py/", inputs=[TaskSpecInput(ID(session.id, 999_999))], resources={"cpus": 1}),
-                TaskSpec(new, "py/", outputs=[ID(session.id, 999_999)], resources={"cpus": 1}),
-                TaskSpec(new, "nothing", resources={"cpus": 1}),
-                TaskSpec(new, "py/", resources={"cpus": -1}),
+                TaskSpec(ID(session.id, number), "py/", resources={"cpus": -1}),
+                TaskSpec(ID(session.id, number), "nothing", resources={"cpus": 1}),
             ]
         )
-        good = TaskSpec(
-            ID(session.id, 9_500_000 + self.requests), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1}
-        )
+        good = TaskSpec(ID(session.id, number + 1), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+        made = [TaskRecord(spec, (), None) for spec in (good, bad)]
+        before = mirror.unfinished, mirror.submitted
+        for record in made:
+            mirror.add_task(record)
 
-        def refused(reply: Any) -> None:
-            assert type(reply) is m.Failed, reply
+        def failed(error: BaseException) -> None:
+            if isinstance(error, RainException) and not self.core.over_because:
+                assert all(record.state is None for record in made)
+            else:
+                self._unexpected(error)
 
-        self.ask(m.Submit, session.id, [good, bad], [], [], [], then=refused)
+        def taken(_: Any) -> None:
+            raise AssertionError(f"a wrong submit was taken: {before}")
 
-    # -- the end --------------------------------------------------------------------------------
+        self.start(submits.submit(self.core, mirror, self.encoder), then=taken, failed=failed)
 
-    def wrap_up(self) -> bool:
-        """Go on towards the end; True when all is closed."""
-        if not self.alive:
-            return True
-        if not self.world.steady:
-            return False
-        for session in self.sessions:
-            if session.closing or not session.settled or self.waiting:
-                continue
-            if session.stopped is None and session.judge_at > self.world.clock.now:
-                continue
-            if session.stopped is None and not session.judged:
-                session.judged = True
-                items = [*session.graph.tasks, *session.graph.producer]
-                self.ask(m.Update, session.id, items, then=lambda reply, session=session: self._judge(session, reply))
-                continue
-            if session.stopped is None and not session.rested:
-                # What is on its way arrives; then nothing may be left that nobody needs.
-                if session.judge_at == 0.0:
-                    session.judge_at = self.world.clock.now + 1.5
-                else:
-                    session.rested = True
-                    self.world.judge_rest(session.id)
-                continue
-            if session.stopped is None and session.retries == 0 and self.random.random() < 0.3:
-                failed = [id for id, s in session.states.items() if s in (TaskState.FAILED, TaskState.CANCELLED)]
-                if self.random.random() < 0.3 and failed and not session.forgot:
-                    self._forget(session, failed)
-                    continue
-                if failed:
-                    self._retry(session, failed)
-                    continue
-            session.closing = True
-            self.ask(m.CloseSession, session.id, then=lambda reply, session=session: self._closed(session, reply))
-        return bool(self.sessions) and all(session.closed for session in self.sessions)
+    # -- waits ----------------------------------------------------------------------------------
 
-    def _retry(self, session: SimSession, failed: list[ID]) -> None:
-        session.retries += 1
-        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
+    def _some(self, session: SimSession) -> list[Any]:
+        """Some submitted records."""
+        known = [session.record(id) for id in (*session.graph.tasks, *session.graph.producer, *session.graph.constants)]
+        known = [record for record in known if record is not None and record.state is not None]
+        return self.random.sample(known, min(len(known), self.random.choice([1, 2, 5])))
 
-        def retried(reply: Any) -> None:
-            assert type(reply) in (m.Done, m.Failed), reply
-            if type(reply) is m.Done:
-                for id in failed:
-                    session.states[id] = TaskState.WAITING
-                self._update_all(session)
-            session.judged = False
-
-        self.ask(m.Retry, session.id, chosen, then=retried)
-
-    def _forget(self, session: SimSession, failed: list[ID]) -> None:
-        """What was held goes; all else stays as it was judged, and nothing may be left that nobody needs."""
-        session.forgot = True
-        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
-
-        def forgotten(reply: Any) -> None:
-            assert type(reply) is m.Done, reply
-            session.judged = session.rested = False
-
-        self.ask(m.Forget, session.id, chosen, then=forgotten)
-
-    def _update_all(self, session: SimSession) -> None:
-        self.ask(m.Update, session.id, list(session.graph.tasks), then=lambda reply: self._updated(session, reply))
-
-    def _closed(self, session: SimSession, reply: Any) -> None:
-        assert type(reply) is m.Done, reply
-        session.closed = True
-
-    def _judge(self, session: SimSession, reply: Any) -> None:
-        """The session is settled: compare with what a serial run gives."""
-        if session.stopped is not None:
+    def _wait(self, session: SimSession) -> None:
+        if self._gone(session):
             return
-        assert type(reply) is m.Updated, reply
-        if any(update.state not in SETTLED for update in reply.tasks):
-            # Something was lost while the question was on its way; the news of that follow.
-            session.take(reply.tasks, reply.objects)
-            session.judged = False
-            return
-        wrong = [f"{told.id} is {told.state}" for told in reply.tasks if session.states[told.id] is not told.state]
-        wrong += [
-            f"{told.id} is {told.state}" for told in reply.objects if session.object_states[told.id] is not told.state
-        ]
-        for news in reply.objects:
-            if news.id in session.graph.kept and news.state is DataObjectState.FINISHED:
-                wrong += self._judge_value(session, news.id, news)
-        if wrong and session.surprises < 3:
-            # Something was lost while the question was on its way: the news of that follow.
-            session.surprises += 1
-            session.judged = False
-            session.judge_at = self.world.clock.now + 2.0
-            return
-        session.judge_at = 0.0
-        assert not wrong, f"the client believes otherwise: {wrong}"
-        self._judge_states(session)
+        records = self._some(session)
 
-    def _judge_value(self, session: SimSession, id: ID, news: m.ObjectUpdate) -> list[str]:
+        def waited(_: Any) -> None:
+            assert all(record.settled and not record.failed for record in records), "a wait ended too early"
+
+        self.start(waits.wait(session.mirror, records), waited, lambda error: self._failed_wait(session, error))
+
+    def _wait_some(self, session: SimSession) -> None:
+        if self._gone(session):
+            return
+        records = self._some(session)
+
+        def waited(done: list[Record]) -> None:
+            assert done or not records, "a wait ended with nothing"
+            assert all(record.settled and not record.failed for record in done), "a wait ended too early"
+
+        self.start(waits.wait_some(session.mirror, records), waited, lambda error: self._failed_wait(session, error))
+
+    def _failed_wait(self, session: SimSession, error: BaseException) -> None:
+        if isinstance(error, TaskFailed):
+            assert error.record.failed, "a failure that is none"
+            session.tell([error.record, session.mirror.root_of(error.record)])
+        elif isinstance(error, SessionEnded):
+            assert session.mirror.ended is not None
+        elif isinstance(error, RainException) and not self.core.over_because:
+            refusals = session.mirror.refusals.values()
+            assert "is lost" in str(error) or "was not" in str(error) or str(error) in refusals, error
+        else:
+            self._unexpected(error)
+
+    def _wait_all(self, session: SimSession, patient: bool = False) -> None:
+        if self._gone(session):
+            return
+        raising = self.random.random() < 0.7
+
+        def waited(failed: list[TaskRecord]) -> None:
+            assert session.mirror.unfinished == 0, "a wait for all ended too early"
+            assert set(failed) == set(session.mirror.failed.values())
+            assert not (raising and session.untold()), "a failure was not told"
+            session.tell(failed)
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, TaskFailed):
+                assert raising
+                assert session.untold(), "a failure was told twice"
+                session.tell(list(session.mirror.failed.values()))
+            else:
+                self._failed_wait(session, error)
+
+        self.start(waits.wait_all(session.mirror, raising), waited, failed, patient)
+
+    def _as_completed(self, session: SimSession) -> None:
+        if self._gone(session):
+            return
+        records = self._some(session)
+        line = EndedItems(session.mirror, [(record, record) for record in records])
+        left = list(records)
+
+        def took(record: Any) -> None:
+            if record is None:
+                assert not left, "an item did not come"
+                return
+            assert record in left, "an item came twice"
+            left.remove(record)
+            if self.alive:
+                self.start(line.take(), took)
+
+        self.start(line.take(), took)
+
+    # -- what else is asked ---------------------------------------------------------------------
+
+    def _some_task(self, session: SimSession) -> Any:
+        known = [session.record(id) for id in session.graph.tasks if session.state(id) is not None]
+        return self.random.choice(known) if known else None
+
+    def _some_output(self, session: SimSession) -> Any:
+        known = [session.record(id) for id in session.graph.producer if session.state(id) is not None]
+        return self.random.choice(known) if known else None
+
+    def _cancel(self, session: SimSession) -> None:
+        task = self._some_task(session)
+        if self._gone(session) or task is None:
+            return
+        chosen = None if self.random.random() < 0.1 else [task]
+        ids = session.graph.tasks if chosen is None else [task.spec.id]
+        session.graph.cancelled.update(dict.fromkeys(ids))
+        self.start(questions.cancel(self.core, session.mirror, chosen))
+
+    def _keep(self, session: SimSession) -> None:
+        obj = self._some_output(session)
+        if self._gone(session) or obj is None or obj.kept:
+            return
+
+        def kept(_: Any) -> None:
+            if obj.kept and not session.idle:
+                session.graph.kept[obj.spec.id] = None
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, RainException) and not self.core.over_because:
+                assert not obj.kept, "what the server refused to keep counts as kept"
+            else:
+                self._unexpected(error)
+
+        self.start(keeps.keep(self.core, session.mirror, [obj]), kept, failed)
+
+    def _unkeep(self, session: SimSession) -> None:
+        if self._gone(session) or not session.graph.kept or session.mirror.pending:
+            return  # what is pending may use it
+        id = self.random.choice(list(session.graph.kept))
+        obj = session.record(id)
+        if obj is None or obj.state is None:
+            return
+        del session.graph.kept[id]
+        if self.random.random() < 0.3 and not session.persistent:
+            session.mirror.dropped.append(obj)  # its last handle is gone
+            self.step(ev.Released(session.mirror))
+        else:
+            self.start(keeps.unkeep(self.core, session.mirror, [obj]))
+        assert not obj.kept
+
+    def _update(self, session: SimSession) -> None:
+        task = self._some_task(session)
+        if not self._gone(session) and task is not None:
+            self.start(keeps.update(self.core, session.mirror, [task, *task.outputs]))
+
+    def _fetch(self, session: SimSession) -> None:
+        if self._gone(session):
+            return
+        known = [session.record(id) for id in session.graph.kept if id in session.graph.producer]
+        known = [obj for obj in known if obj is not None and obj.state is not None and obj.kept]
+        if not known:
+            return
+        records = self.random.sample(known, min(len(known), 2))
+
+        def fetched(_: Any) -> None:
+            for record in records:
+                if record.kept:
+                    self._check_value(session, record)
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, RainException) and not self.core.over_because:
+                assert "gone" in str(error) or "is not kept" in str(error), error
+            else:
+                self._failed_wait(session, error)
+
+        self.start(locating.fetch(self.core, session.mirror, records, lambda record: False), fetched, failed)
+
+    def _check_value(self, session: SimSession, record: ObjectRecord) -> list[str]:
+        """What the user gets, as far as it can be had now."""
+        id, location = record.spec.id, record.location
         expected = session.graph.values[id]
-        location = news.location
         if isinstance(location, Inline):
             assert location.data == expected, f"{id} has a wrong value"
             return []
@@ -384,8 +629,158 @@ class SimClient:
         assert all(value in (None, expected) for value in found), f"{id} has a wrong value at one of {location}"
         return [] if expected in found else [f"{id} cannot be had at {location}"]
 
+    def _small_talk(self, session: SimSession) -> None:
+        task, other = self._some_task(session), self._some_task(session)
+        if self._gone(session) or task is None:
+            return
+        ids = [task.spec.id, other.spec.id]
+
+        def told(outputs: list[m.TaskOutput]) -> None:
+            assert [output.id for output in outputs] == ids
+            for output in outputs:
+                if output.running:
+                    assert output.stdout == f"{output.id}#{output.attempt}".encode()
+                else:
+                    assert output.stdout in (b"", b"out"), output
+
+        def failed(error: BaseException) -> None:
+            assert session.idle or not isinstance(error, RainException) or self.core.over_because, error
+
+        self.start(questions.explain(self.core, task), failed=failed)
+        self.start(questions.outputs_of(self.core, ids, []), told, failed)
+        self.start(questions.server_info(self.core))
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def wrap_up(self) -> bool:
+        """Go on towards the end; True when all is closed."""
+        if not self.alive:
+            return True
+        if not self.world.steady or self.threads:
+            return False
+        if self.core.over_because:
+            assert all(session.mirror.ended is not None for session in self.sessions if not session.closing)
+            return True
+        for session in self.sessions:
+            if self.threads:
+                return False
+            if not session.closing and session.settled:
+                self._wrap_up(session)
+        return bool(self.sessions) and all(session.closed for session in self.sessions) and not self.threads
+
+    def _wrap_up(self, session: SimSession) -> None:
+        stopped = session.mirror.ended is not None
+        if not stopped:
+            if session.judge_at > self.world.clock.now:
+                return
+            if not session.judged:
+                session.judged = True
+                self._judge(session)
+                return
+            if not session.rested:
+                # What is on its way arrives; then nothing may be left that nobody needs.
+                if session.judge_at == 0.0:
+                    session.judge_at = self.world.clock.now + 1.5
+                else:
+                    session.rested = True
+                    self.world.judge_rest(session.id)
+                return
+            if session.untold():
+                self._wait_all(session, patient=True)
+                return
+            if session.retries == 0 and self.random.random() < 0.3:
+                failed = [record for record in session.mirror.failed.values() if not record.forgotten]
+                if self.random.random() < 0.3 and failed and not session.forgot:
+                    self._forget(session, failed)
+                    return
+                if failed:
+                    self._retry(session, failed)
+                    return
+        session.closing = True
+
+        def closed(_: Any) -> None:
+            session.closed = True
+
+        self.start(sessions.close(self.core, session.mirror), closed, patient=True)
+
+    def _retry(self, session: SimSession, failed: list[TaskRecord]) -> None:
+        session.retries += 1
+        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
+        renewed: list[tuple[TaskRecord, ID]] = []
+        if self.random.random() < 0.5:
+            graph = session.graph
+            id = graph._constant([], [])
+            record = ObjectRecord(ObjectSpec(id, label="const"), None, Value(graph.values[id], 8))
+            session.mirror.add(record)
+            renewed = [(task, id) for task in failed if task.spec.function is not None]
+            if not renewed:
+                session.mirror.pending.remove(record)
+
+        def retried(_: Any) -> None:
+            assert all(task.failed or task.spec.function == id for task, id in renewed), "a function did not stay"
+            over()
+
+        def over(_: Any = None) -> None:
+            session.judged = session.rested = False
+            session.judge_at = 0.0
+            self._submit(session)  # there may be a function that was not sent
+            self.world.clock.after(self.random.random(), self._wait_all, session)
+
+        operation = retries.retry(self.core, session.mirror, chosen, failed, renewed, self.encoder)
+        self.start(operation, retried, over)
+
+    def _forget(self, session: SimSession, failed: list[TaskRecord]) -> None:
+        """What was held goes; all else stays as it was judged, and nothing may be left that nobody needs."""
+        session.forgot = True
+        chosen = None if self.random.random() < 0.5 else [self.random.choice(failed)]
+
+        def forgotten(_: Any) -> None:
+            for task in chosen or failed:
+                assert task.forgotten, "it was forgotten and is not"
+                assert task.spec.id.id not in session.mirror.failed
+            session.judged = session.rested = False
+
+        self.start(retries.forget(self.core, session.mirror, chosen), forgotten, patient=True)
+
+    def _judge(self, session: SimSession) -> None:
+        """The session is settled: ask for all, and compare with what was believed, and with a serial run."""
+        records = [session.record(id) for id in (*session.graph.tasks, *session.graph.producer)]
+        before = {record: record.state for record in records}
+        self.start(
+            keeps.update(self.core, session.mirror, records), lambda _: self._compare(session, before), patient=True
+        )
+
+    def _compare(self, session: SimSession, before: dict[Any, Any]) -> None:
+        if not session.settled:
+            # Something was lost while the question was on its way; the updates of that follow.
+            session.judged = False
+            return
+        wrong = [f"{record.spec.id} is {record.state}" for record, state in before.items() if record.state is not state]
+        wrong += [
+            f"{id} was said to be {session.said.get(id)} and is {session.state(id)}"
+            for id in session.graph.tasks
+            if session.said.get(id) is not session.state(id)
+        ]
+        for id in session.graph.kept:
+            record = session.record(id)
+            if id in session.graph.producer and record.state is DataObjectState.FINISHED:
+                wrong += self._check_value(session, record)
+        if wrong and session.surprises < 3:
+            # Something was lost while the question was on its way: the updates of that follow.
+            session.surprises += 1
+            session.judged = False
+            session.judge_at = self.world.clock.now + 2.0
+            return
+        session.judge_at = 0.0
+        assert not wrong, f"the client believes otherwise: {wrong}"
+        tasks = [session.record(id) for id in session.graph.tasks]
+        assert session.mirror.unfinished == 0
+        assert {task for task in tasks if task.failed and not task.forgotten} == set(session.mirror.failed.values())
+        self._judge_states(session)
+
     def _judge_states(self, session: SimSession) -> None:
-        graph, states, world = session.graph, session.states, self.world
+        graph, world = session.graph, self.world
+        states = {id: session.state(id) for id in graph.tasks}
         may_fail: dict[ID, bool] = {}
         may_cancel: dict[ID, bool] = {}
         for id, spec in graph.tasks.items():
@@ -406,7 +801,7 @@ class SimClient:
             may_cancel[id] = id in graph.cancelled or any(may_cancel[need] for need in needs)
             may_fail[id] = own or any(may_fail[need] for need in needs)
             state = states[id]
-            what = f"{id} ({behaviour}) is {state}: {session.errors.get(id)}"
+            what = f"{id} ({behaviour}) is {state}: {session.record(id).error}"
             if state is TaskState.FAILED:
                 assert may_fail[id], what
             elif state is TaskState.CANCELLED:
@@ -417,7 +812,7 @@ class SimClient:
                 assert behaviour != plan.FAIL, what
                 assert world.fits(spec, world.ever), what
                 for output in spec.outputs:
-                    told = session.object_states[output]
+                    told = session.state(output)
                     if output in graph.kept:
                         assert told is DataObjectState.FINISHED or world.losses or world.objects_lost, (
                             f"{output} is {told}"

@@ -171,7 +171,7 @@ class SimGovernor:
         assert isinstance(data.location, Replicas)
         for place in () if broken else data.location.replicas:
             value = self.world.read(self.host, place, id)
-            if value is not None and int.from_bytes(value[:7], "little") == data.location.checksum:
+            if value is not None and plan.checksum(value) == data.location.checksum:
                 self.store[id] = (value, self._file(id, data.info.size or 0))
                 self.step(ev.FetchDone(id))
                 return
@@ -289,7 +289,7 @@ class SimGovernor:
             return TaskResult(spec.id, assignment.attempt, info, [], error, b"out", b"err")
         outputs = []
         for output, value in zip(spec.outputs, plan.outputs_of(spec, values), strict=True):
-            checksum = int.from_bytes(value[:7], "little")
+            checksum = plan.checksum(value)
             size = spec.config[2]
             if size:
                 file = self._file(output, size, checksum)

@@ -26,6 +26,10 @@ def _governor(name: str, module: str, old: str, new: str) -> Mutant:
     return Mutant(name, f"rain.governor.core.{module}", old, new)
 
 
+def _client(name: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(name, f"rain.client.core.{module}", old, new)
+
+
 MUTANTS = [
     _server(
         "results of cancelled tasks count",
@@ -150,6 +154,115 @@ MUTANTS = [
         "    obj.source = None\n",
     ),
     _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
+    _client(
+        "a wait does not look again",
+        "operations.waits",
+        "            yield gate\n        except TimeoutError as error:\n            left",
+        "            yield gate\n            return\n        except TimeoutError as error:\n            left",
+    ),
+    _client(
+        "a task that runs again is not waited for",
+        "session_mirror",
+        "        self.unfinished += 1\n        self.finished -= 1\n",
+        "        self.finished -= 1\n",
+    ),
+    _client(
+        "what was submitted is submitted again",
+        "operations.submits",
+        "        mirror.pending.popleft()\n",
+        "        pass\n",
+    ),
+    _client(
+        "what was refused counts as submitted",
+        "session_mirror",
+        "                if not record.settled:\n                    self.unfinished -= 1\n",
+        "",
+    ),
+    _client(
+        "waits go on when their session has ended",
+        "sessions",
+        "    for gate in gates:\n        core.over(gate)\n",
+        "",
+    ),
+    _client(
+        "requests go on when the server is lost",
+        "requests",
+        "        core.over(request, None, error)\n",
+        "        pass\n",
+    ),
+    _client(
+        "what the server refused to keep counts as kept",
+        "operations.keeps",
+        "                record.kept = False\n            mirror.note(records)\n\n    try",
+        "                pass\n            mirror.note(records)\n\n    try",
+    ),
+    _client(
+        "a session that was given up stays open",
+        "sessions",
+        "    if core.connected:\n        ask_in_pieces",
+        "    if False:\n        ask_in_pieces",
+    ),
+    _client("a reply that comes twice counts twice", "requests", "    del core.requests[message.request]\n", ""),
+    _client(
+        "failures are told twice",
+        "operations.waits",
+        "            mirror.untold.clear()\n            root",
+        "            root",
+    ),
+    _client(
+        "failures are not told",
+        "session_mirror",
+        "                    self.untold[update.id[1]] = task\n",
+        "                    pass\n",
+    ),
+    _client(
+        "items that ended come again",
+        "operations.completions",
+        "self._waiting.pop(gate.done.popleft(), ())",
+        "self._waiting.get(gate.done.popleft(), ())",
+    ),
+    _client(
+        "a count of governors wakes nobody",
+        "operations.governors",
+        "    for waiting in ready:\n        core.over(waiting)\n",
+        "",
+    ),
+    _client(
+        "updates open no gates",
+        "sessions",
+        "    for gate in mirror.fold(message.tasks, message.objects):\n        core.over(gate)\n    if message.stalled",
+        "    mirror.fold(message.tasks, message.objects)\n    if message.stalled",
+    ),
+    _client(
+        "what an earlier client knew is not taken over",
+        "restoring",
+        "        mirror.fold(piece.states, piece.object_states)\n",
+        "        pass\n",
+    ),
+    _client(
+        "functions of a retry are submitted again",
+        "operations.retries",
+        "        mirror.pending.remove(record)\n",
+        "        pass\n",
+    ),
+    _client(
+        "the functions of a retry do not stay",
+        "operations.retries",
+        "            task.spec.function = id\n",
+        "            pass\n",
+    ),
+    _client(
+        "where lost data are is not asked again",
+        "operations.locating",
+        "data = found if found is not None else (yield from find_again(core, mirror, record))",
+        "data = found",
+    ),
+    _client(
+        "items that are not finished are looked for again at once",
+        "operations.locating",
+        "        if state is not DataObjectState.FINISHED:\n            yield from wait(mirror, [record])\n",
+        "        if state is not DataObjectState.FINISHED:\n            raise AssertionError(record)\n",
+    ),
 ]
 
 

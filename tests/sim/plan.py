@@ -30,6 +30,11 @@ def digest(*parts: bytes) -> bytes:
     return joined.digest()
 
 
+def checksum(value: Any) -> int:
+    """What stands for the checksum of a value."""
+    return int.from_bytes(bytes(value[:7]), "little")
+
+
 def outputs_of(spec: TaskSpec, inputs: list[bytes]) -> list[bytes]:
     """The values of a task's outputs, as any honest executor computes them."""
     behaviour, salt = spec.config[0], spec.config[1]
@@ -65,7 +70,7 @@ class Graph:
         id = self._id()
         value = digest(b"constant", str(id).encode())
         spec = ObjectSpec(id, label="const")
-        constants.append(Constant(id, Inline(value, int.from_bytes(value[:7], "little"))))
+        constants.append(Constant(id, Inline(value, checksum(value))))
         objects.append(spec)
         self.objects[id] = spec
         self.values[id] = value

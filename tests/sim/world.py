@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from rain.client.operations.constant_values import Value
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
 from rain.common.location import Inline, LocalFile, Replica, Upload
@@ -134,6 +135,7 @@ class World:
         if not finished:
             raise AssertionError(self._stuck())
         check_idle(self.core)
+        self._drop_what_was_not_submitted()
         assert not self.uploads, f"uploads are left: {self.uploads}"
         return self.network.digest.hexdigest()
 
@@ -168,9 +170,11 @@ class World:
             lines.append(f"{session} closing={session.closing} stopped={session.stopped} at {list(session.governors)}")
             lines += [explain_task(self.core.state, task) for task in session.tasks.values() if task.unsettled]
         for client in self.clients:
-            lines.append(f"{client.host} waits for {list(client.waiting)}")
+            waiting = [(thread.operation.__qualname__, thread.waiting) for thread in client.threads]
+            lines.append(f"{client.host} over={client.core.over_because!r} waits in {waiting}")
             lines += [
-                f"  {session.id}: {[str(i) for i, s in session.states.items() if s not in SETTLED]}"
+                f"  {session.mirror} closing={session.closing} closed={session.closed}: "
+                f"{[str(id) for id in session.graph.tasks if session.state(id) not in SETTLED]}"
                 for session in client.sessions
             ]
         for governor in self.governors:
@@ -298,12 +302,21 @@ class World:
         held = governor.store.get(id)
         return None if held is None else held[0]
 
-    def upload(self, constant: m.Constant) -> None:
-        """Turn a constant into one that was uploaded before."""
-        value = constant.location
-        assert isinstance(value, Inline)
-        constant.location = Upload(f"upload-{constant.id}", value.size, value.checksum)
-        self.uploads[constant.location.name] = value.data
+    def upload(self, client: str, value: Value, id: ID) -> None:
+        """Bring a constant to the server's host."""
+        assert value.data is not None
+        value.name = f"upload-{id}"
+        if client in self.peers:
+            self.uploads[value.name] = value.data
+
+    def _drop_what_was_not_submitted(self) -> None:
+        """What clients had brought and did not submit goes with them; the real shell does that."""
+        for client in self.clients:
+            for session in client.sessions:
+                for id in session.graph.objects:
+                    record = session.record(id)
+                    if (record is None or record.state is None) and id.id not in session.mirror.refusals:
+                        self.uploads.pop(f"upload-{id}", None)
 
     def behaviour(self, id: ID) -> tuple[str, int]:
         for client in self.clients:
@@ -354,7 +367,10 @@ class World:
             )
             self.clock.after(random.random() * 3, fault)
         if len(self.clients) > 1 and random.random() < 0.3:
-            self.clock.after(random.random() * 3, self._client_dies)
+            self.clock.after(random.random() * 3, random.choice([self._client_dies, self._client_lost]))
+        if random.random() < 0.2:
+            client = random.choice(self.clients)
+            self.clock.after(random.random() * 3, client.break_off, random.choice([0.5, 3.0]))
         if random.random() < 0.2:
             client = random.choice(self.clients).host
             self.clock.after(random.random() * 2, self._step, ev.ClientPace(client, True))
@@ -418,6 +434,12 @@ class World:
         client = self.clients[-1]
         client.die()
         self.clock.after(CLIENT_GRACE_S, self._client_gone, client)
+
+    def _client_lost(self) -> None:
+        """The server gives a client up that lives: it was not heard for too long, or the server is a new one."""
+        client = self.clients[-1]
+        self._client_gone(client)
+        self.clock.after(self.random.random() * 2, client.be_lost)
 
     def _client_gone(self, client: SimClient) -> None:
         self.peers.pop(client.host).close()
