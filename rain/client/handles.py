@@ -78,6 +78,13 @@ class Handle:
         raise NotImplementedError
 
 
+class Holder:
+    """What `Session` is to the rest of the client."""
+
+    __slots__ = ()
+    _inside: Inside
+
+
 def inside(session: Session) -> Inside:
     """What a session has inside."""
     return session._inside
@@ -128,18 +135,32 @@ def several(outputs: tuple[ObjectRecord, ...]) -> str:
     return f"{len(outputs)} outputs ({labels}{', …' if len(outputs) > 8 else ''})"
 
 
-def only_object(item: Handle, of: str) -> DataObject:
-    """A data object itself, or the output of a task that has only one.
+def as_object(item: Any, of: str) -> DataObject:
+    """`item` as a data object: one itself, or the output of a task that has only one.
 
     Raises
     ------
     RainException
-        If the task has none or several.
+        If it is neither, or the task has none or several outputs.
     """
-    record = item._record
-    if isinstance(record, TaskRecord) and len(record.outputs) != 1:
+    if isinstance(item, Handle):
+        record = item._record
+        if isinstance(record, TaskRecord) and len(record.outputs) != 1:
+            raise RainException(
+                f"{of}: {record!r} has {several(record.outputs)}, so it cannot stand for one object; "
+                "use task.outputs[label or number]"
+            )
+        return held(item)[0]
+    if isinstance(item, str | bytes | bytearray | memoryview):
         raise RainException(
-            f"{of}: {record!r} has {several(record.outputs)}, so it cannot stand for one object; "
-            "use task.outputs[label or number]"
+            f"{of} is {type(item).__name__} ({_short(item)}); wrap it as blob(...) to make it a data object"
         )
-    return held(item)[0]
+    raise RainException(
+        f"{of} is a data object or a task with one output, not {type(item).__name__} ({_short(item)}); "
+        "values become objects by blob(...) or pickled(...)"
+    )
+
+
+def _short(item: Any) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -10,6 +10,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from rain.client.handles import as_object
 from rain.common.attributes import check_size_hint
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
@@ -116,8 +117,6 @@ class InputBase:
         if load not in (None, True, False):
             raise RainException(f"load= of {kind} is True or False, not {load!r}")
         if dataobj is not None:
-            from rain.client.task import as_object
-
             self.dataobj = as_object(dataobj, f"{kind}({label!r})")
             self.check(self.dataobj)
 

@@ -18,7 +18,7 @@ from rain.host.machine import available_cpus, parse_cpus
 from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree
-from rain.processes import connection_files
+from rain.processes import connection_files, fate
 from rain.processes.launching import UNDER_GUARDIAN, Launch, Program
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
 from rain.processes.scratch import LOCAL, Scratch
@@ -144,8 +144,6 @@ class LocalCluster:
 
     def fate(self) -> str:
         """What died, and where the logs are; empty if nothing did."""
-        from rain.processes import fate
-
         if not self.ended:
             return fate.of_living_guardian(self.folder)
         gone = fate.of_guardian(self._launch.pid, self.folder)

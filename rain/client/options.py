@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rain.client.handles import Holder
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
@@ -82,11 +83,8 @@ def _check_name(name: Any) -> str | None:
 
 
 def _check_session(session: Any) -> Any:
-    if session is not None:
-        from rain.client.session import Session
-
-        if not isinstance(session, Session):
-            raise RainException(f"session= is a Session, not {type(session).__name__}")
+    if session is not None and not isinstance(session, Holder):
+        raise RainException(f"session= is a Session, not {type(session).__name__}")
     return session
 
 

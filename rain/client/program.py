@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
-from rain.client.handles import record_of
+from rain.client.handles import as_object, record_of
 from rain.client.io_spec import (
     Input,
     InputBase,
@@ -20,7 +20,7 @@ from rain.client.io_spec import (
     merge_outputs,
 )
 from rain.client.options import NAMES, Options
-from rain.client.task import Task, as_object, check_labels
+from rain.client.task import Task, check_labels
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.states import DataType

@@ -14,6 +14,8 @@ from rain.client.data import DataObject, make_constant, value_of
 from rain.client.functions.annotations import annotations_of, signature_of
 from rain.client.functions.call_sites import warn
 from rain.client.functions.function import Source, function_constant, has_other_hosts, sources_of
+from rain.client.functions.function_snapshot import HoldsFunction
+from rain.client.functions.local_call import call
 from rain.client.functions.pickling import (
     PLAIN,
     RUN_AT_CALL,
@@ -27,11 +29,11 @@ from rain.client.functions.pickling import (
     scan,
     why_not,
 )
-from rain.client.handles import inside, record_of
+from rain.client.handles import as_object, inside, record_of
 from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
 from rain.client.operations.constant_values import encoded
 from rain.client.options import NAMES, Options
-from rain.client.task import Task, as_object, check_labels
+from rain.client.task import Task, check_labels
 from rain.common.errors import RainException
 from rain.common.jupyter.tracebacks import shorten
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES
@@ -50,7 +52,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-class Remote:
+class Remote(HoldsFunction):
     """A Python function whose calls become tasks.
 
     Parameters
@@ -377,8 +379,6 @@ class Remote:
         >>> square.local(3)
         9
         """
-        from rain.client.functions.local_call import call
-
         bound_args, bound_kwargs = self._bound(args, kwargs)
         named = self._arguments(bound_args, bound_kwargs)
         loads = [(self._is_loaded(name), self._is_writable(name)) for name, _ in named]

@@ -11,7 +11,7 @@ from rain.client.active_session import get_active_session
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
-from rain.client.handles import Inside, handle_of
+from rain.client.handles import Holder, Inside, handle_of
 from rain.client.operations import session_operations
 from rain.client.operations.as_completed import Completions
 from rain.client.operations.connection import Connection
@@ -21,6 +21,7 @@ from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
 from rain.client.report.failures import ended
+from rain.client.report.graphviz_export import Graph
 from rain.client.report.progress import with_bar
 from rain.client.report.refused import fetch_refused
 from rain.common.errors import RainException
@@ -29,7 +30,6 @@ from rain.common.jupyter import display_hooks
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
-    from rain.client.report.graphviz_export import Graph
     from rain.client.task import Task
     from rain.common.labeled_list import LabeledList
     from rain.objects.data_instance import DataInstance
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "get_active_session"]
 
 
-class Session:
+class Session(Holder):
     """One graph of tasks and data objects.
 
     A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several
@@ -650,8 +650,6 @@ class Session:
         Graph
             Its methods are `make_dot`, `write` and `show`.
         """
-        from rain.client.report.graphviz_export import Graph
-
         return Graph(self, show_ids)
 
     def _ipython_display_(self) -> None:

@@ -13,7 +13,7 @@ from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.data import DataObject, value_of
 from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
-from rain.client.handles import Handle, handle_of, inside, only_object, record_of, session_of, several
+from rain.client.handles import Handle, as_object, handle_of, inside, record_of, session_of, several
 from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
 from rain.client.options import Options
@@ -649,28 +649,6 @@ def merged_options(given: dict[str, Any], owner: str) -> Options:
 # -- checks of what was given ----------------------------------------------------------------------
 
 
-def as_object(item: Any, of: str) -> DataObject:
-    """`item` as a data object: one itself, or the output of a task that has only one.
-
-    Raises
-    ------
-    RainException
-        If it is neither.
-    """
-    if isinstance(item, DataObject):
-        return item
-    if isinstance(item, Task):
-        return only_object(item, of)
-    if isinstance(item, str | bytes | bytearray | memoryview):
-        raise RainException(
-            f"{of} is {type(item).__name__} ({_short(item)}); wrap it as blob(...) to make it a data object"
-        )
-    raise RainException(
-        f"{of} is a data object or a task with one output, not {type(item).__name__} ({_short(item)}); "
-        "values become objects by blob(...) or pickled(...)"
-    )
-
-
 def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
     """An input as it may be given, as label and object.
 
@@ -807,8 +785,3 @@ def _outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
     if len({id(item) for item in made if isinstance(item, DataObject)}) < sum(isinstance(i, DataObject) for i in made):
         raise RainException(f"{owner}: the same object is given as an output twice")
     return made
-
-
-def _short(item: Any) -> str:
-    text = repr(item)
-    return text if len(text) <= 60 else text[:57] + "..."

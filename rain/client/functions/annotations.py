@@ -11,6 +11,11 @@ import sys
 from types import FunctionType
 from typing import Any
 
+from rain.objects.pickling.callables import by_reference
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
 LAZY = sys.version_info >= (3, 14)
 """Whether annotations are evaluated when they are looked at."""
 
@@ -18,8 +23,6 @@ LAZY = sys.version_info >= (3, 14)
 def annotations_of(function: Any) -> dict[str, Any]:
     """The annotations, with a forward reference for each part that cannot be evaluated."""
     if sys.version_info >= (3, 14):
-        import annotationlib
-
         try:
             return annotationlib.get_annotations(function, format=annotationlib.Format.FORWARDREF)
         except TypeError:  # an object with a `__call__`
@@ -31,8 +34,6 @@ def annotations_of(function: Any) -> dict[str, Any]:
 def signature_of(function: Any) -> inspect.Signature:
     """`inspect.signature`, with such annotations."""
     if sys.version_info >= (3, 14):
-        import annotationlib
-
         return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
     return inspect.signature(function)
 
@@ -40,8 +41,6 @@ def signature_of(function: Any) -> inspect.Signature:
 def settled(function: FunctionType) -> FunctionType:
     """`function`, or if its annotations cannot be evaluated a copy of it that has them as text, to be pickled."""
     if sys.version_info >= (3, 14):
-        import annotationlib
-
         try:
             function.__annotations__  # noqa: B018 (this evaluates them)
         except Exception:
@@ -63,7 +62,6 @@ def settling(pickler: Any) -> Any:
     """cloudpickle's `pickler`, which looks at the annotations of functions, made to pickle these functions too."""
     if not LAZY:
         return pickler
-    from rain.objects.pickling.callables import by_reference
 
     class Settling(pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:

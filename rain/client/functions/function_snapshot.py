@@ -24,6 +24,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorT
 from typing import Any
 
 from rain.client.functions.modules import Found, closure, find, folder, is_users
+from rain.client.handles import Handle
 from rain.host.installed import stamp
 from rain.objects.pickling.callables import by_reference
 
@@ -34,6 +35,15 @@ _FIXED = frozenset(
 )
 _CACHED: Any = type(lru_cache(lambda: None))
 _BUILTINS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+
+
+class HoldsFunction:
+    """A callable that is looked at as the function that it holds: a `Remote`."""
+
+    @property
+    def function(self) -> Any:
+        """The plain function."""
+        raise NotImplementedError
 
 
 @lru_cache(maxsize=4096)
@@ -180,18 +190,14 @@ class Examined:
             self._note(base.__module__)
 
     def _look_other(self, value: Any, waiting: list[Any]) -> None:
-        from rain.client.data import DataObject
-        from rain.client.remote import Remote
-        from rain.client.task import Task
-
         kind = type(value)
-        if isinstance(value, Remote):
+        if isinstance(value, HoldsFunction):
             self._look([value.function], waiting)
         elif isinstance(value, _BUILTINS):
             bound = getattr(value, "__self__", None)
             if bound is not None and not isinstance(bound, ModuleType | type):
                 self.fixed = False
-        elif isinstance(value, DataObject | Task | PurePath):
+        elif isinstance(value, Handle | PurePath):
             pass
         elif isinstance(value, enum.Enum) and by_reference(kind):
             self._note(kind.__module__)

@@ -12,9 +12,9 @@ from typing import Any
 
 from rain.client.data import DataObject, value_of
 from rain.client.functions.pickling import collecting, dumps, generators_ran, is_plain
-from rain.client.handles import record_of
+from rain.client.handles import as_object, record_of
 from rain.client.operations.fetch import constant_instance
-from rain.client.task import Task, as_object
+from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import ExecutorSetup
@@ -22,6 +22,7 @@ from rain.common.spec import TaskInfo, TaskSpec
 from rain.common.states import DataType
 from rain.common.task_configs import PYTHON
 from rain.objects.data_instance import DataInstance
+from rain.objects.pickling.placeholders import resolving
 
 _cache: dict[Any, Any] = {}
 
@@ -79,8 +80,6 @@ def _instance(obj: DataObject, load: bool, writable: bool) -> Any:
 
 def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
     """`value`; if it holds data objects, a copy that holds their data."""
-    from rain.objects.pickling.placeholders import resolving
-
     try:
         with collecting() as found:
             data = dumps(value)

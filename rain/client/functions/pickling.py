@@ -23,8 +23,12 @@ from types import CodeType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rain.client.functions.annotations import settling
+from rain.client.functions.function_snapshot import global_names
+from rain.client.functions.modules import imported_by
 from rain.client.handles import record_of
 from rain.common.errors import RainException
+from rain.objects.pickling.callables import reduced
+from rain.objects.pickling.placeholders import placeholder
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -40,8 +44,6 @@ _open = threading.local()
 
 def placeholder_of(session_id: int, number: int) -> tuple[Callable[..., Any], tuple[int, int]]:
     """What stands for an object in a pickle."""
-    from rain.objects.pickling.placeholders import placeholder
-
     return placeholder, (session_id, number)
 
 
@@ -116,8 +118,6 @@ def code_files() -> list[str]:
 def module_names() -> set[str]:
     """Modules that are named by what was pickled since then: of functions and classes by reference, and what the code
     that was pickled by value imports."""
-    from rain.client.functions.modules import imported_by
-
     names = set(getattr(_open, "modules", None) or ())
     for code in getattr(_open, "codes", None) or ():
         names |= imported_by(code, "")
@@ -150,8 +150,6 @@ def _pickler_class() -> Any:
     global _pickler
     if _pickler is None:
         import cloudpickle
-
-        from rain.objects.pickling.callables import reduced
 
         reduced_code = cloudpickle.Pickler.dispatch_table[CodeType]
 
@@ -241,8 +239,6 @@ def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def function_parts(function: Any, name: str) -> Iterator[tuple[str, Any]]:
     """What a function takes along: closure variables, globals, defaults."""
-    from rain.client.functions.function_snapshot import global_names
-
     code = function.__code__
     for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
         try:

@@ -14,7 +14,7 @@ from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation
 from rain.client.functions.call_sites import warn
 from rain.client.functions.renewal import present_functions
-from rain.client.handles import Handle, handle_of, held, inside, only_object, record_of, session_of
+from rain.client.handles import Handle, as_object, handle_of, held, inside, record_of, session_of
 from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
 from rain.client.report.echo import flushed
@@ -84,7 +84,7 @@ def records_of(session: Session, items: Any) -> list[Record]:
 
 def objects_of(session: Session, items: Any) -> list[DataObject]:
     """Like `items_of`, with tasks standing for their only output."""
-    return [only_object(item, "an item") for item in items_of(session, items)]
+    return [as_object(item, "an item") for item in items_of(session, items)]
 
 
 def _object_records(session: Session, items: Any) -> list[ObjectRecord]:

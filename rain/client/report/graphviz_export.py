@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.handles import inside
+from rain.common.errors import RainException
 from rain.common.state_styles import LOOKS, NEW
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ class Graph:
 
     def _rendered(self, kind: str) -> bytes:
         import graphviz
-
-        from rain.common.errors import RainException
 
         try:
             data: bytes = self._digraph().pipe(format=kind)
