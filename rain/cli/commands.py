@@ -36,9 +36,9 @@ TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", h
 
 def run(words: list[str]) -> int:
     """Run the command that `words` ask for; returns the exit status."""
-    from rain.processes import connection_files
+    from rain.processes import own_credentials
 
-    connection_files.take_token()
+    own_credentials.take_token()
     try:
         status = app(words or ["--help"], standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -166,7 +166,7 @@ def stop(
 ) -> None:
     """End what one `rain start` started."""
     from rain.deploy import stop as stopping
-    from rain.processes import connection_files
+    from rain.processes import private_folders
 
     if every and address is not None:
         raise RainException("give an address or --all, not both")
@@ -176,7 +176,7 @@ def stop(
         servers = stopping.to_stop()
         if not every:
             try:
-                servers = [stopping.meant(servers, connection_files.here())]
+                servers = [stopping.meant(servers, private_folders.here())]
             except stopping.WhichServer as error:
                 if not (sys.stdin.isatty() and sys.stdout.isatty()):
                     raise
@@ -215,9 +215,9 @@ def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, 
     from rain.cli.server_query import server_info
     from rain.deploy.start import known_server
     from rain.net.auth import Credentials
-    from rain.processes import connection_files, fate
+    from rain.processes import fate, own_credentials
 
-    if token_file is None and connection_files.take_token() is None:
+    if token_file is None and own_credentials.take_token() is None:
         _, file = known_server(address)
         try:
             return server_info(file.reachable(), file.credentials), file.credentials, file.http
@@ -226,7 +226,7 @@ def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, 
             raise RainException(f"{error}. {words}" if words else str(error)) from None
     where = format_address(*parse_address(address or ""))
     token = _text_of(token_file) if token_file is not None else None
-    credentials: Credentials = connection_files.credentials_for(where, "client", token=token)
+    credentials: Credentials = own_credentials.credentials_for(where, "client", token=token)
     info = server_info(where, credentials)
     return info, credentials, info.http
 

@@ -27,7 +27,7 @@ from rain.host.descriptors import raise_limit
 from rain.host.lifeline import end_with_lifeline
 from rain.host.machine import parse_cpus
 from rain.net.auth import Credentials
-from rain.processes import connection_files
+from rain.processes import own_credentials, private_folders
 from rain.processes.keeper import Keeper, told_to
 from rain.processes.logs import open_log
 from rain.processes.memory_folders import chosen_memory
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Run the daemon that `words` ask for; returns the exit status."""
-    connection_files.take_token()
+    own_credentials.take_token()
     name = f"rain {words[0]}"
     try:
         options = _parser().parse_args(_join_cpus(words))
@@ -173,8 +173,8 @@ def _log_to(folder: str, name: str, guarded: bool) -> None:
 def _log_folder(options: argparse.Namespace) -> str:
     """The folder for logs: the one that was asked for, else a private one that goes at the end."""
     if options.logdir:
-        return str(connection_files.made_dir(options.logdir))
-    scratch = connection_files.private_logs()
+        return str(private_folders.made_dir(options.logdir))
+    scratch = private_folders.private_logs()
     options.at_end.callback(scratch.close)
     return scratch.path
 
@@ -194,7 +194,7 @@ def _serve(options: argparse.Namespace) -> None:
             options.ready_file,
             options.connection_file,
             _deadlines(options),
-            work_dir=str(connection_files.made_dir(options.workdir)) if options.workdir else "",
+            work_dir=str(private_folders.made_dir(options.workdir)) if options.workdir else "",
             constants_bytes_max=chosen_memory(options.store_memory),
             policy=options.policy,
         )
@@ -215,7 +215,7 @@ def _govern(options: argparse.Namespace) -> None:
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
     parent = tempfile.gettempdir()
     if options.workdir:
-        parent = str(connection_files.made_dir(options.workdir))
+        parent = str(private_folders.made_dir(options.workdir))
         name_others((parent,))
     try:
         scratch = Scratch(parent, GOVERNOR)
@@ -242,7 +242,7 @@ def _govern(options: argparse.Namespace) -> None:
 
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:
     if options.token_file != "-":
-        return connection_files.credentials_for(
+        return own_credentials.credentials_for(
             server,
             "governor",
             token=_token_in(options.token_file) if options.token_file else None,
@@ -250,7 +250,7 @@ def _credentials(options: argparse.Namespace, server: str) -> Credentials:
         )
     token = sys.stdin.readline(_TOKEN_BYTES_MAX)
     end_with_lifeline(sys.stdin.fileno())
-    return connection_files.credentials_for(server, "governor", token=token)
+    return own_credentials.credentials_for(server, "governor", token=token)
 
 
 def _token_in(path: str) -> str:

@@ -27,7 +27,7 @@ from rain.common.protocol.address import SERVER_PORT, format_address, http_url, 
 from rain.common.protocol.messages import SessionSummary
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
-from rain.processes import connection_files, fate
+from rain.processes import fate, own_credentials
 
 if TYPE_CHECKING:
     import ssl
@@ -79,7 +79,7 @@ class Client:
             raise RainException(f"port is a number from 1 to 65535, not {port!r}")
         limit = check_timeout(timeout)
         where = format_address(*parse_address(address, default_port=port))
-        credentials = connection_files.credentials_for(where, "client", token=token, connection_file=connection_file)
+        credentials = own_credentials.credentials_for(where, "client", token=token, connection_file=connection_file)
         self._prepare(where)
         try:
             link = ServerLink(where, credentials, self._connection, 1e9 if limit is None else limit)

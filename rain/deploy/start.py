@@ -24,7 +24,7 @@ from rain.host.machine import parse_cpus
 from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
 from rain.net.transport import listen
-from rain.processes import connection_files
+from rain.processes import connection_files, own_credentials, private_folders
 from rain.processes.launching import RAIN, UNDER_GUARDIAN, Launch, Program
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
 from rain.processes.scratch import Scratch
@@ -165,9 +165,9 @@ def _start(
 ) -> Started:
     scratch = None
     if options.logdir:
-        logdir = str(connection_files.made_dir(options.logdir))
+        logdir = str(private_folders.made_dir(options.logdir))
     else:
-        scratch = connection_files.private_logs()
+        scratch = private_folders.private_logs()
         logdir = scratch.path
     try:
         return _start_in(options, cpus, remote, sockets, memory, on_ready, logdir, scratch)
@@ -187,10 +187,10 @@ def _start_in(
     scratch: Scratch | None,
 ) -> Started:
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
-    credentials = connection_files.server_credentials(parse_address(address)[0])
+    credentials = own_credentials.server_credentials(parse_address(address)[0])
     path = connection_files.default_path(address)
     file = connection_files.describe_server(
-        address, credentials, http=http, logdir=logdir, folder=connection_files.here()
+        address, credentials, http=http, logdir=logdir, folder=private_folders.here()
     )
     connection_files.write(file, path)
     command = [*shlex.split(options.runprefix), *RAIN]

@@ -9,7 +9,7 @@ from pathlib import Path
 from rain.common.errors import RainException
 from rain.deploy.start import known_server
 from rain.host.process_table import is_alive, start_time
-from rain.processes import connection_files
+from rain.processes import connection_files, private_folders
 from rain.processes.launching import stop_guardian
 from rain.processes.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left
 
@@ -92,7 +92,7 @@ def stop(server: Known) -> str:
     path, file = server
     ended = stop_guardian(file.guardian, file.guardian_start)
     path.unlink(missing_ok=True)
-    connection_files.tidy()
+    private_folders.tidy()
     if not ended:
         _remove_left(file)
         raise RainException(f"the server at {file.address} was gone already; its connection file is removed")

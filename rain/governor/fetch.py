@@ -11,7 +11,7 @@ from rain.common.errors import RainException, ResourceError
 from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
-from rain.net.connection import DataConnection
+from rain.net.data_connection import DataConnection
 from rain.net.transfer import TransferError, get_directory, get_to_file, in_thread
 from rain.objects import archive
 from rain.objects.dirtree import copy_tree, remove_any

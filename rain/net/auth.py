@@ -16,7 +16,7 @@ label keeps a proof from being reflected, the nonces keep it from being replayed
 so nothing is parsed, allocated or decoded on behalf of a peer that has not proved itself. A peer without the key learns
 nothing from the listening side but that the proof did not fit; an unknown role looks like a wrong key.
 
-`Connecting` and `Listening` are that exchange without IO; `rain.net.connection` drives them.
+`Connecting` and `Listening` are that exchange without IO; `rain.net.handshake` drives them.
 
 The key of data connections is told to authenticated peers in `Welcome`, since governors and clients hold different keys
 and fetch from each other.

@@ -18,9 +18,11 @@ from rain.common.limits import DEADLINES, HANDSHAKES_PENDING_MAX, PROTOCOL_VERSI
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard
 from rain.common.protocol.messages import Hello, Refused, Welcome
 from rain.net.auth import Certificate, Credentials, WrongPeer
-from rain.net.connection import DataConnection, Link, admit, describe
+from rain.net.connection import Link
 from rain.net.conversation import PYTHON, Conversation
+from rain.net.data_connection import DataConnection
 from rain.net.guarded import guarded
+from rain.net.handshake import admit, describe
 from rain.net.peer_identity import has_ended, is_known, is_stopped
 
 log = logging.getLogger("rain.transport")

@@ -46,9 +46,11 @@ from rain.common.errors import ProtocolError, RainException
 from rain.common.limits import DEADLINES, Deadlines
 from rain.common.protocol.messages import Hello, Opening, Refused, Welcome
 from rain.net.auth import Credentials
-from rain.net.connection import DataConnection, Link, Unanswered, dial, open_data
+from rain.net.connection import Link
 from rain.net.conversation import PYTHON, Conversation, Messages
+from rain.net.data_connection import DataConnection, open_data
 from rain.net.guarded import guarded
+from rain.net.handshake import Unanswered, dial
 from rain.net.listener import Listener, listen
 from rain.net.peer_identity import own_identity
 

@@ -1,4 +1,4 @@
-"""Connection files, by which clients and governors of one user find a server and its keys; private folders.
+"""Connection files, by which clients and governors of one user find a server and its keys.
 
 Theory of operation
 -------------------
@@ -6,7 +6,7 @@ A server writes ``PORT.json`` (with its host in front, if that is neither loopba
 runtime folder. The folder is 0700, the file is created exclusively with 0600, complete before it gets its name, and a
 reader refuses both if another user owns them or may read them. A server that finds a file of an earlier one in its way
 replaces it; one that was told to use a certain file and finds it there takes over the keys in it, so that after a
-restart by the guardian everybody can come back.
+restart by the guardian its clients and governors can come back.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ import contextlib
 import os
 import socket
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from rain.common.errors import RainException, ResourceError
-from rain.common.limits import KIB, LOGS_KEPT_S
+from rain.common.limits import KIB
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
 from rain.net.auth import KEY_BYTES, Certificate, Credentials
-from rain.processes.scratch import LOGS, Scratch
+from rain.processes.private_folders import check_private, runtime_dir
 
 _FILE_BYTES_MAX = 64 * KIB
-_token: str | None = None
 
 
 class ConnectionFile(msgspec.Struct, kw_only=True):
@@ -116,95 +114,6 @@ def describe_server(address: str, credentials: Credentials, **values: Any) -> Co
     return ConnectionFile(version=__version__, address=address, keys=keys, **values)
 
 
-# -- folders --------------------------------------------------------------------------------------
-
-
-def _check_private(path: str, what: str, mode: int) -> None:
-    """Refuse `path` unless it is ours, not a link, and closed to everybody else."""
-    status = os.lstat(path)
-    if stat.S_ISLNK(status.st_mode):
-        raise RainException(f"the {what} {path} is a link, which may lead to another user's; remove it")
-    if status.st_uid != os.geteuid():
-        raise RainException(f"the {what} {path} belongs to another user (uid {status.st_uid}); it is not used")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise RainException(
-            f"the {what} {path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}); it is not used. "
-            f"If nobody else could have read it, run: chmod {mode:o} {path}"
-        )
-
-
-def runtime_dir() -> Path:
-    """The user's runtime folder, made if it does not exist.
-
-    ``$XDG_RUNTIME_DIR/rain``, or ``rain-UID`` in the system's temporary folder.
-
-    Raises
-    ------
-    RainException
-        If it belongs to, or is open to, another user.
-    """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    path = Path(base, "rain") if base and os.path.isdir(base) else Path(tempfile.gettempdir(), f"rain-{os.geteuid()}")
-    for last in (False, True):
-        try:
-            path.mkdir(mode=0o700, exist_ok=True)
-            _check_private(str(path), "runtime folder", 0o700)
-            break
-        except OSError as error:  # once it may be the `tidy` of another process that came between
-            if last or not isinstance(error, FileNotFoundError):
-                raise ResourceError(f"cannot make the runtime folder {path}: {error.strerror}") from None
-    return path
-
-
-def here() -> str:
-    """The current folder, without links in its path; empty if it does not exist any more."""
-    try:
-        return os.path.realpath(os.getcwd())
-    except OSError:
-        return ""
-
-
-def tidy() -> None:
-    """Remove the user's runtime folder if nothing is in it any more; whoever needs it next makes it again."""
-    with contextlib.suppress(OSError, RainException):
-        os.rmdir(runtime_dir())
-
-
-def private_logs() -> Scratch:
-    """A new folder (0700) for logs that nobody named a place for; should its owner be killed they stay for a day.
-
-    Raises
-    ------
-    ResourceError
-        If it cannot be made.
-    """
-    parent = tempfile.gettempdir()
-    try:
-        return Scratch(parent, LOGS, kept_s=LOGS_KEPT_S)
-    except OSError as error:
-        raise ResourceError(f"cannot make a folder under {parent}: {error.strerror}") from None
-
-
-def made_dir(path: str | os.PathLike[str]) -> Path:
-    """A folder that the user named, made with its parents if it does not exist (0700).
-
-    Raises
-    ------
-    ResourceError
-        If that is impossible.
-    """
-    made = Path(path).absolute()
-    try:
-        made.parent.mkdir(parents=True, exist_ok=True)
-        made.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"cannot make the folder {made}: {error.strerror}") from None
-    return made
-
-
-# -- connection files -----------------------------------------------------------------------------
-
-
 def default_path(address: str) -> Path:
     """Where the connection file of a server bound to `address` lies."""
     host, port = parse_address(address)
@@ -256,7 +165,7 @@ def read(path: str | os.PathLike[str]) -> ConnectionFile:
     """
     name = os.fspath(path)
     try:
-        _check_private(name, "connection file", 0o600)
+        check_private(name, "connection file", 0o600)
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)  # of what was opened: the name may lead elsewhere by now
@@ -331,21 +240,6 @@ def is_own_address(host: str) -> bool:
     return False
 
 
-# -- the server's side ----------------------------------------------------------------------------
-
-
-def server_credentials(host: str, path: str | os.PathLike[str] | None = None) -> Credentials:
-    """The keys of a server that is about to listen at `host`, and a certificate if that is beyond loopback.
-
-    They are taken over from the connection file at `path` where there is one: whoever starts a server with such a file
-    (a guardian, after the server died) wants its peers to come back.
-    """
-    credentials = read(path).credentials if path and os.path.lexists(path) else Credentials.generate()
-    if host != "fd" and not is_loopback(host):
-        credentials.certify()
-    return credentials
-
-
 class Published:
     """The connection file of a running server, written when this is made.
 
@@ -386,39 +280,3 @@ class Published:
             found = read(self.path)
             if found.pid == self._pid and not found.guardian:
                 os.unlink(self.path)
-
-
-# -- tokens ---------------------------------------------------------------------------------------
-
-
-def take_token() -> str | None:
-    """The value of ``RAIN_TOKEN``, which is taken out of the environment when first asked for."""
-    global _token
-    value = os.environ.pop("RAIN_TOKEN", None)
-    if value:
-        _token = value
-    return _token
-
-
-def credentials_for(
-    address: str, role: str, *, token: str | None = None, connection_file: str | os.PathLike[str] | None = None
-) -> Credentials:
-    """What to prove to the server at `address` as `role`.
-
-    The first of: `token`, `connection_file`, ``RAIN_TOKEN``, the connection file that the server wrote for this user.
-
-    Raises
-    ------
-    RainException
-        If there is none, or it holds no key of `role`.
-    """
-    if token is not None:
-        found = Credentials.from_token(token)
-    elif connection_file is not None:
-        found = read(connection_file).credentials
-    elif text := take_token():
-        found = Credentials.from_token(text)
-    else:
-        found = find(address).credentials
-    found.key(role)
-    return found

@@ -30,7 +30,7 @@ stay; listening sockets among its ``keep`` descriptors stay open meanwhile, so i
 Without what is ``vital`` the others are of no use: when that failed a few times in a row, all ends.
 
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
-"name": …, "pid": …, "text": …}``. Who listens may read it late or never: lines that have no room are left out.
+"name": …, "pid": …, "text": …}``. The listener may read it late or never: lines that have no room are left out.
 
 With `preload` and `entry` the first start of what has ``fork`` is a fork instead of an exec: a child imports the
 modules once, forks each process, which calls ``entry(arguments)``, and exits, whereupon they are the guardian's. Two
@@ -53,9 +53,9 @@ from typing import Any, NoReturn
 from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import descendants, parents
 from rain.host.signals import signal_all, signal_name
-from rain.host.starting import become_subreaper, close_all_but
-from rain.processes.keeper import PLACE, Folders
-from rain.processes.logs import bound_log, open_log
+from rain.host.starting import become_subreaper
+from rain.processes.guarded_process import GuardedProcess, become, default_signals, redirect_output
+from rain.processes.logs import bound_log
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _RESTARTS_MAX = 5
@@ -69,38 +69,11 @@ _SETTLED_S = 30.0
 """A process that was ready for this long did not fail to start."""
 
 
-class _Process:
-    """One process that is guarded."""
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.name: str = spec["name"]
-        self.command: list[str] = spec["command"]
-        self.arguments: list[str] = spec.get("arguments", [])
-        self.log: str = spec.get("log") or os.devnull
-        self.fork: bool = spec.get("fork", False)
-        self.restart: bool = spec.get("restart", False)
-        self.vital: bool = spec.get("vital", False)
-        self.keep: list[int] = spec.get("keep", [])
-        self.stdin: str | None = spec.get("stdin")
-        self.remote: bool = spec.get("remote", False)
-        self.folders = Folders()
-        self.left_until: float | None = None  # when what it left is removed in any case
-        self.removing_until = 0.0
-        self.hold: int | None = None  # writing end of its standard input
-        self.said = b""
-        self.pid = 0
-        self.ready: int | None = None  # reading end of the pipe at which it says that it is ready
-        self.was_ready = False
-        self.ready_at = 0.0
-        self.failures = 0
-        self.start_at: float | None = 0.0
-
-
 class Guardian:
     """See the module."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        self._processes = [_Process(spec) for spec in plan["processes"]]
+        self._processes = [GuardedProcess(spec) for spec in plan["processes"]]
         self._lifeline: int | None = plan.get("lifeline")
         self._report_to: int | None = plan.get("report")
         self._folder: str | None = plan.get("folder")
@@ -188,7 +161,7 @@ class Guardian:
         self._remove_left()
         self._bound_logs()
 
-    def _report(self, event: str, process: _Process | None = None, text: str = "") -> None:
+    def _report(self, event: str, process: GuardedProcess | None = None, text: str = "") -> None:
         if self._report_to is None:
             return
         line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
@@ -210,7 +183,7 @@ class Guardian:
                 process.start_at = None
                 self._start(process)
 
-    def _start(self, process: _Process) -> None:
+    def _start(self, process: GuardedProcess) -> None:
         process.ready, ready = os.pipe()
         given: int | None = None
         if process.stdin is not None:
@@ -218,13 +191,13 @@ class Guardian:
             os.write(process.hold, process.stdin.encode() + b"\n")
         pid = os.fork()
         if pid == 0:
-            self._become(process, ready, given)
+            become(process, ready, given, self._below)
         os.close(ready)
         if given is not None:
             os.close(given)
         self._started(process, pid)
 
-    def _started(self, process: _Process, pid: int) -> None:
+    def _started(self, process: GuardedProcess, pid: int) -> None:
         process.pid = pid
         self._report("started", process)
         if pid in self._strangers:
@@ -245,14 +218,14 @@ class Guardian:
             os.close(ready)
         self._nursery = (pid, listen)
 
-    def _be_nursery(self, tell: int, pipes: dict[_Process, int]) -> NoReturn:
+    def _be_nursery(self, tell: int, pipes: dict[GuardedProcess, int]) -> NoReturn:
         """Import once, fork each process, tell its pid, exit: the guardian then inherits them."""
         status = 1
         try:
             import gc
             import importlib
 
-            _default_signals()
+            default_signals()
             redirect_output(next(iter(pipes)).log)
             for name in self._preload:
                 importlib.import_module(name)
@@ -262,7 +235,7 @@ class Guardian:
             for process, ready in pipes.items():
                 pid = os.fork()
                 if pid == 0:
-                    self._become(process, ready, None, entry)
+                    become(process, ready, None, self._below, entry)
                 os.write(tell, f"{process.name} {pid}\n".encode())
             status = 0
         except BaseException:
@@ -286,47 +259,6 @@ class Guardian:
                 self._started(process, int(pids[process.name]))
             elif process.fork:
                 self._ended(process, 1 << 8)
-
-    def _become(self, process: _Process, ready: int, given: int | None, entry: Any = None) -> NoReturn:
-        """In a fresh child: be `process`."""
-        status = 127
-        try:
-            _default_signals()
-            os.setsid()
-            redirect_output(process.log)
-            if given is not None:
-                os.dup2(given, 0)
-            if process.remote:
-                os.dup2(ready, 1)
-            keep = [ready, self._below, process.folders.tell, *process.keep]
-            values = {"{ready}": f"fd:{ready}", "{lifeline}": str(self._below), PLACE: process.folders.argument()}
-            arguments = [values.get(word, word) for word in process.arguments]
-            if entry is None:
-                for descriptor in keep:
-                    os.set_inheritable(descriptor, True)
-                self._execute(process, arguments)
-            close_all_but(keep)
-            status = entry(arguments) or 0
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(status)
-
-    @staticmethod
-    def _execute(process: _Process, arguments: list[str]) -> NoReturn:
-        try:
-            os.execvp(process.command[0], process.command + arguments)
-        except OSError as error:
-            sys.stderr.write(f"rain {process.name}: {process.command[0]} cannot be started: {error.strerror}\n")
-            raise SystemExit(127) from None
 
     def _hear_ready(self, descriptor: int) -> None:
         process = next(p for p in self._processes if p.ready == descriptor)
@@ -363,7 +295,7 @@ class Guardian:
         if died:
             self._kill_orphans()
 
-    def _ended(self, process: _Process, status: int) -> None:
+    def _ended(self, process: GuardedProcess, status: int) -> None:
         if process.ready is not None:  # what it said in its last moment
             if select.select([process.ready], [], [], 0)[0]:
                 self._hear_ready(process.ready)
@@ -472,27 +404,9 @@ def describe_status(status: int) -> str:
     return f"exit status {os.waitstatus_to_exitcode(status)}"
 
 
-def redirect_output(path: str) -> None:
-    """Let standard output and error go to the end of the file `path`, and read nothing from standard input."""
-    log = open_log(path)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    os.close(null)
-
-
 def _say(text: str) -> None:
     sys.stderr.write(f"{time.strftime(_TIME)} guardian: {text}\n")
     sys.stderr.flush()
-
-
-def _default_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _drain(descriptor: int) -> None:

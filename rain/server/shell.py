@@ -57,9 +57,10 @@ from rain.net.transfer import TransferError, relay, serve_get, serve_put
 from rain.net.transport import Conversation, DataConnection, Listener, listen, open_data
 from rain.objects.held import Held
 from rain.objects.readers import NoReplica, try_replicas
-from rain.processes.connection_files import Published, server_credentials
+from rain.processes.connection_files import Published
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
 from rain.processes.memory_folders import constants_memory, fast_folder
+from rain.processes.own_credentials import server_credentials
 from rain.processes.scratch import CONSTANTS, MEMORY_FILES, Scratch, name_others
 from rain.processes.serving import run_until_asked
 from rain.server.core import ServerCore

@@ -38,7 +38,7 @@ from rain.governor.core import events as governor_events
 from rain.governor.shell import Governor, GovernorOptions
 from rain.net import guarded
 from rain.net.transport import open_data
-from rain.processes.connection_files import credentials_for
+from rain.processes.own_credentials import credentials_for
 from rain.server.core import ServerCore
 from rain.server.core import effects as server_effects
 from rain.server.core import events as server_events
@@ -427,9 +427,9 @@ ALWAYS = [
     "rain.governor.pools.zygotes.Zygote._readable",
     "rain.governor.pools.zygotes.Zygote._writable",
     "rain.net.conversation.Conversation._turn_ended",
-    "rain.net.connection.DataConnection.buffer_updated",
-    "rain.net.connection.DataConnection.connection_lost",
-    "rain.net.connection.DataConnection.resume_writing",
+    "rain.net.data_connection.DataConnection.buffer_updated",
+    "rain.net.data_connection.DataConnection.connection_lost",
+    "rain.net.data_connection.DataConnection.resume_writing",
     "rain.net.connection.Link.connection_lost",
     "rain.net.connection.Link.data_received",
     "rain.net.listener.Listener._accept",
@@ -497,7 +497,7 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.governor.shell.Governor._ticked": lambda c: None,
     "rain.server.shell.Server._ticked": lambda c: None,
     "rain.server.shell.Server._step_again": lambda c: c.loop.call_soon(c.server._step_again, server_events.Tick(), 1),
-    "rain.net.connection.DataConnection.pause_writing": lambda c: c.loop.create_task(c.pause()),
+    "rain.net.data_connection.DataConnection.pause_writing": lambda c: c.loop.create_task(c.pause()),
     "rain.governor.shell.Governor._measure": lambda c: c.loop.run_in_executor(None, c.governor._measure),
     "rain.governor.turns.Turns._step": lambda c: c.governor._turns.step_later(governor_events.Tick()),
     "rain.net.conversation.Conversation._beat": lambda c: c.loop.call_soon(some_conversation(c)._beat),

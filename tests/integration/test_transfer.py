@@ -15,7 +15,8 @@ from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeade
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.fetch import fetch
 from rain.governor.store import Store
-from rain.net.connection import DataConnection, Link
+from rain.net.connection import Link
+from rain.net.data_connection import DataConnection
 from rain.net.transfer import (
     TransferError,
     exchange,

@@ -22,7 +22,7 @@ from rain.common.ids import ID
 from rain.common.limits import CHUNK_BYTES, DEADLINES, FRAME_BYTES_MAX, HANDSHAKES_PENDING_MAX, Deadlines
 from rain.common.protocol.framing import encode_prefix
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, Hello, Message, Welcome
-from rain.net import auth, listener, transport
+from rain.net import auth, handshake, listener, transport
 from rain.net import connection as connections
 from rain.net.auth import Credentials
 from rain.net.transport import Listener, converse, listen, open_data
@@ -497,7 +497,7 @@ async def test_another_python_is_refused():
 @in_loop
 async def test_a_role_may_not_be_claimed_inside():
     server = Server()
-    client = await connections.dial(server.address, server.client("governor"), "governor")
+    client = await handshake.dial(server.address, server.client("governor"), "governor")
     client.say(Hello("client", "x"))
     refused = await client.opening(transport.Opening)
     assert "proved to be a governor and said that it is a client" in refused.reason
@@ -795,7 +795,7 @@ def test_garbage_on_a_data_connection_ends_it(bytes_):
 
 
 def _as_if_remote(monkeypatch):
-    for module in (connections, listener):
+    for module in (handshake, listener):
         monkeypatch.setattr(module, "is_loopback", lambda host: False)
 
 

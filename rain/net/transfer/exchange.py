@@ -13,7 +13,7 @@ from rain.common.limits import TRANSFER_STALL_S
 from rain.common.protocol.messages import DataEnd, DataError, DataMessage
 
 if TYPE_CHECKING:
-    from rain.net.connection import DataConnection
+    from rain.net.data_connection import DataConnection
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")

@@ -19,7 +19,7 @@ from rain.objects.files import NEVER_INLINE, Sink
 from rain.objects.readers import NotInside
 
 if TYPE_CHECKING:
-    from rain.net.connection import DataConnection
+    from rain.net.data_connection import DataConnection
 
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 

@@ -21,7 +21,7 @@ from rain.objects.readers import BytesReader, NotInside, ObjectReader, reader_of
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from rain.net.connection import DataConnection
+    from rain.net.data_connection import DataConnection
 
 
 async def serve_get(

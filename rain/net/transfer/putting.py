@@ -19,7 +19,7 @@ from rain.objects.readers import FileReader
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from rain.net.connection import DataConnection
+    from rain.net.data_connection import DataConnection
 
 
 async def put_pieces(

@@ -15,8 +15,8 @@ from rain.common.ids import ID
 from rain.common.limits import ACK_EVERY_FRAMES, BATCH_BYTES_TARGET, CHUNK_BYTES
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
 from rain.common.protocol.messages import ClientToServer, DataEnd, DataGet, Goodbye, Keep, Message
-from rain.net.connection import DataConnection
 from rain.net.conversation import Conversation
+from rain.net.data_connection import DataConnection
 
 
 class Word(Message):

@@ -9,14 +9,14 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.net.auth import Certificate, Credentials
-from rain.processes import connection_files
+from rain.processes import connection_files, own_credentials, private_folders
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("RAIN_TOKEN", raising=False)
-    monkeypatch.setattr(connection_files, "_token", None)
+    monkeypatch.setattr(own_credentials, "_token", None)
     return tmp_path / "rain"
 
 
@@ -86,7 +86,7 @@ def test_a_server_under_a_guardian_takes_its_keys_over(tmp_path):
     connection_files.write(
         connection_files.describe_server("127.0.0.1:7210", before, guardian=7, guardian_start="8"), path
     )
-    taken = connection_files.server_credentials("127.0.0.1", path)
+    taken = own_credentials.server_credentials("127.0.0.1", path)
     assert taken.keys == before.keys
     file, _ = published(credentials=taken, path=path)
     found = connection_files.read(path)
@@ -96,8 +96,8 @@ def test_a_server_under_a_guardian_takes_its_keys_over(tmp_path):
 
 
 def test_beyond_loopback_there_is_a_certificate():
-    assert connection_files.server_credentials("127.0.0.1").certificate is None
-    credentials = connection_files.server_credentials("0.0.0.0")
+    assert own_credentials.server_credentials("127.0.0.1").certificate is None
+    credentials = own_credentials.server_credentials("0.0.0.0")
     assert credentials.certificate.fingerprint == credentials.fingerprint
 
 
@@ -124,7 +124,7 @@ def test_a_file_of_another_user_is_refused(folder):
         connection_files.find("localhost:7210")
     os.chown(folder, 12345, -1)
     with pytest.raises(RainException, match=r"runtime folder .* belongs to another user"):
-        connection_files.runtime_dir()
+        private_folders.runtime_dir()
 
 
 def test_links_are_refused(folder, tmp_path):
@@ -138,7 +138,7 @@ def test_links_are_refused(folder, tmp_path):
     os.rename(folder, tmp_path / "moved")
     os.symlink(tmp_path / "moved", folder)
     with pytest.raises(RainException, match=r"runtime folder .* is a link"):
-        connection_files.runtime_dir()
+        private_folders.runtime_dir()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", '{"version": "9", "address": "x", "keys": {"client": "!"}}'])
@@ -159,16 +159,16 @@ def test_the_token_leaves_the_environment_and_comes_before_the_file(monkeypatch)
     published()
     other = Credentials.generate()
     monkeypatch.setenv("RAIN_TOKEN", other.token("client"))
-    assert connection_files.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
+    assert own_credentials.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
     assert "RAIN_TOKEN" not in os.environ
-    assert connection_files.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
+    assert own_credentials.credentials_for("localhost:7210", "client").keys == {"client": other.keys["client"]}
     with pytest.raises(RainException, match="role governor is needed"):
-        connection_files.credentials_for("localhost:7210", "governor")
+        own_credentials.credentials_for("localhost:7210", "governor")
 
 
 def test_folders_that_are_given_are_made_private(tmp_path):
-    made = connection_files.made_dir(tmp_path / "a" / "b")
+    made = private_folders.made_dir(tmp_path / "a" / "b")
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
     (tmp_path / "file").write_text("")
     with pytest.raises(RainException, match="cannot make the folder"):
-        connection_files.made_dir(tmp_path / "file" / "b")
+        private_folders.made_dir(tmp_path / "file" / "b")

@@ -1,0 +1,56 @@
+"""What a process proves to a server: keys from a token, a connection file, or the environment."""
+
+from __future__ import annotations
+
+import os
+
+from rain.common.protocol.address import is_loopback
+from rain.net.auth import Credentials
+from rain.processes.connection_files import find, read
+
+_token: str | None = None
+
+
+def server_credentials(host: str, path: str | os.PathLike[str] | None = None) -> Credentials:
+    """The keys of a server that is about to listen at `host`, and a certificate if that is beyond loopback.
+
+    They are taken over from the connection file at `path` where there is one: a guardian that starts a server again
+    names the file, so that the server's peers come back.
+    """
+    credentials = read(path).credentials if path and os.path.lexists(path) else Credentials.generate()
+    if host != "fd" and not is_loopback(host):
+        credentials.certify()
+    return credentials
+
+
+def take_token() -> str | None:
+    """The value of ``RAIN_TOKEN``, which is taken out of the environment when first asked for."""
+    global _token
+    value = os.environ.pop("RAIN_TOKEN", None)
+    if value:
+        _token = value
+    return _token
+
+
+def credentials_for(
+    address: str, role: str, *, token: str | None = None, connection_file: str | os.PathLike[str] | None = None
+) -> Credentials:
+    """What to prove to the server at `address` as `role`.
+
+    The first of: `token`, `connection_file`, ``RAIN_TOKEN``, the connection file that the server wrote for this user.
+
+    Raises
+    ------
+    RainException
+        If there is none, or it holds no key of `role`.
+    """
+    if token is not None:
+        found = Credentials.from_token(token)
+    elif connection_file is not None:
+        found = read(connection_file).credentials
+    elif text := take_token():
+        found = Credentials.from_token(text)
+    else:
+        found = find(address).credentials
+    found.key(role)
+    return found
