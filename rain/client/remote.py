@@ -542,7 +542,7 @@ class Remote(HoldsFunction):
             )
             obj = make_constant(session, name, "cloudpickle", content)
             record = record_of(obj)
-            record.hidden = record.passing = True
+            record.hidden = record.ephemeral = True
             large.append(obj)
             return obj
 

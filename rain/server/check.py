@@ -34,10 +34,10 @@ from rain.server.records import (
     WAITING,
     Governor,
     Object,
-    ReplicaState,
     Session,
     Task,
 )
+from rain.server.states import ReplicaState, Role, SessionState
 
 _RUNNABLE = (WAITING, READY, RUNNING)
 _RETENTIONS = {
@@ -132,7 +132,9 @@ def _check_session(graph: Graph, session: Session) -> None:
     for governor_id, governor in session.governors.items():
         assert graph.governors.get(governor_id) is governor, session
         assert governor.sessions.get(session.id) is session, session
-    assert session.closing is None or session.governors, f"{session} should be gone"
+    assert session.state is not SessionState.CLOSED, session
+    assert session.state is not SessionState.CLOSING or session.governors, f"{session} should be gone"
+    assert session.over or (session.client is None) == (session.state is SessionState.DETACHED), session
 
 
 def _check_task(graph: Graph, task: Task) -> None:
@@ -200,8 +202,9 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert governor.sessions.get(session.id) is session, (obj, governor)
     if obj.constant:
         assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
-        assert obj.lineage == (users.retained if obj.passing else 0), (obj, "lineage", obj.lineage, users.retained)
-        assert not obj.passing or obj.lineage or obj.needed, (obj, "should be released")
+        retained = users.retained if obj.role is Role.EPHEMERAL else 0
+        assert obj.lineage == retained, (obj, "lineage", obj.lineage, retained)
+        assert obj.role is not Role.EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
         assert obj.location is not None, obj
         return
     assert len(obj.waiting()) == len(unsettled), (obj, "consumers")
@@ -244,7 +247,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     for obj, copy in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
         assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
-        assert copy is not ReplicaState.TOLD or obj.state is OBJ_FINISHED, (governor, obj)
+        assert copy is not ReplicaState.ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

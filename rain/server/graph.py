@@ -34,12 +34,11 @@ from rain.server.records import (
     Client,
     Governor,
     Object,
-    ReplicaState,
     ResourceRequest,
     Session,
     Task,
 )
-from rain.server.states import Placement
+from rain.server.states import Placement, ReplicaState
 
 _TABLES: tuple[StateTable[Any], ...] = (TASKS, DATA_OBJECTS)
 _NEXT = {id(state): frozenset(map(id, table.after(state))) for table in _TABLES for state in table.kind}

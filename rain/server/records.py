@@ -6,7 +6,6 @@ Records of waiting tasks are what the server's memory is made of, hence slots, s
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +15,25 @@ from rain.common.limits import AHEAD_TASKS_MAX
 from rain.common.location import Inline, LocalFile, Stored
 from rain.common.protocol.messages import GetOutput, Register, SessionEnv, TaskOutput
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
-from rain.common.state_tables import states
+from rain.common.state_tables import states, states_of_values
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.environments import Environments
-from rain.server.states import PLACEMENTS, RETENTIONS, Placement, Retention
+from rain.server.states import (
+    CLIENTS,
+    GOVERNORS,
+    PLACEMENTS,
+    REPLICAS,
+    RETENTIONS,
+    ROLES,
+    SESSIONS,
+    ClientState,
+    GovernorState,
+    Placement,
+    ReplicaState,
+    Retention,
+    Role,
+    SessionState,
+)
 
 UNPLACED, DELAYED, QUEUED = Placement.UNPLACED, Placement.DELAYED, Placement.QUEUED
 FOLLOWER, DEMAND = Placement.FOLLOWER, Placement.DEMAND
@@ -47,14 +61,6 @@ SHARES_MAX = 1024
 def to_units(amount: float) -> int:
     """A resource's amount in whole units; what is asked for is never rounded to nothing."""
     return max(1, round(min(amount, AMOUNT_MAX) * UNITS)) if amount > 0 else 0
-
-
-class ReplicaState(enum.IntEnum):
-    """What a governor has of an object; a `LocalFile` instead means: it holds it, in this file."""
-
-    TOLD = 1  # it knows where to get it, and perhaps does
-    STALE = 2  # as TOLD, but the places it knows are gone
-    HELD = 3  # in its store, and small
 
 
 class ResourceRequest:
@@ -202,7 +208,7 @@ class Task:
         return f"<Task {self.id} {self.state.value}>"
 
 
-@states(state=DATA_OBJECTS)
+@states(state=DATA_OBJECTS, role=ROLES)
 class Object:
     """One submitted data object.
 
@@ -210,10 +216,7 @@ class Object:
     ----------
     producer : Task or None
         None for constants, and once the producer was released.
-    is_function : bool
-        A constant that Python tasks run: it stays on governors while its session lives.
-    passing : bool
-        A constant that goes when no task needs it any more.
+    role : Role
     consumers : None, Task, or dict of Task to None
         The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
     needs : int
@@ -232,18 +235,16 @@ class Object:
 
     __slots__ = (
         "checksum",
-        "constant",
         "consumers",
         "id",
         "info",
-        "is_function",
         "kept",
         "lineage",
         "location",
         "needs",
         "news",
-        "passing",
         "producer",
+        "role",
         "session",
         "sites",
         "size",
@@ -256,9 +257,7 @@ class Object:
         self.spec = spec
         self.session = session
         self.producer: Task | None = None
-        self.constant = False
-        self.is_function = False
-        self.passing = False
+        self.role = Role.OUTPUT
         self.consumers: Task | dict[Task, None] | None = None
         self.needs = 0
         self.lineage = 0
@@ -270,6 +269,11 @@ class Object:
         self.checksum: int | None = None
         self.sites: tuple[Governor, ...] = ()
         self.news = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether its client gave it."""
+        return self.role is not Role.OUTPUT
 
     @property
     def needed(self) -> bool:
@@ -290,7 +294,7 @@ class Object:
     @property
     def stays(self) -> bool:
         """Whether it is there as long as its session, so that nobody counts its users for lineage."""
-        return self.constant and not self.passing
+        return self.role is Role.CONSTANT or self.role is Role.FUNCTION
 
     def waiting(self) -> Sequence[Task]:
         """The unsettled tasks that have it as an input."""
@@ -326,7 +330,9 @@ class Object:
     def holders(self) -> list[Governor]:
         """The governors that have its data."""
         return [
-            governor for governor in self.sites if governor.objects[self] not in (ReplicaState.TOLD, ReplicaState.STALE)
+            governor
+            for governor in self.sites
+            if governor.objects[self] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
         ]
 
     @property
@@ -338,6 +344,7 @@ class Object:
         return f"<Object {self.id} {self.state.value}>"
 
 
+@states(state=SESSIONS)
 class Session:
     """One session.
 
@@ -364,10 +371,11 @@ class Session:
         Of a persistent session: the site of each task.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
-    closing : list of (str, int) or None
-        While it ends: who is to be told (client, request) when it has ended.
-    stopped : str or None
-        Why it ended by itself; nothing but closing is possible then.
+    state : SessionState
+    close_requests : list of (str, int)
+        Requests (client, number) to close it, which are answered when it is closed.
+    end_reason : str
+        Why it ended by itself; empty if it did not.
     stuck_since : float or None
         Since when nothing of it can run.
     stalled : str
@@ -376,9 +384,10 @@ class Session:
 
     __slots__ = (
         "client",
-        "closing",
+        "close_requests",
         "counts",
         "crashes",
+        "end_reason",
         "environments",
         "estimates",
         "failures",
@@ -400,7 +409,7 @@ class Session:
         "requests",
         "sites",
         "stalled",
-        "stopped",
+        "state",
         "stuck_since",
         "tasks",
         "uploads",
@@ -434,15 +443,16 @@ class Session:
         self.failures: dict[int, int] = {}
         self.misses: dict[int, int] = {}
         self.uploads: dict[int, str] = {}
-        self.closing: list[tuple[str, int]] | None = None
+        self.state = SessionState.OPEN
+        self.close_requests: list[tuple[str, int]] = []
+        self.end_reason = ""
         self.stuck_since: float | None = None
         self.stalled = ""
-        self.stopped: str | None = None
 
     @property
     def over(self) -> bool:
         """Whether nothing of it runs any more."""
-        return self.closing is not None or self.stopped is not None
+        return self.state is not SessionState.OPEN and self.state is not SessionState.DETACHED
 
     def release(self, number: int, what: int) -> None:
         """Leave a byte behind for a record that is no longer kept."""
@@ -464,21 +474,21 @@ RELEASED_TASK = 1
 RELEASED_OBJECT = 2
 
 
+@states(state=CLIENTS)
 class Client:
     """One client's conversation.
 
     `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.submit.Cut`);
-    `behind` says that it is to catch up before it hears more, `held_tasks` and `held_objects` are of what it then
-    hears.
+    `held_tasks` and `held_objects` are what it is told of when it has caught up.
     """
 
-    __slots__ = ("behind", "gathering", "held_objects", "held_tasks", "id", "sessions")
+    __slots__ = ("gathering", "held_objects", "held_tasks", "id", "sessions", "state")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.sessions: dict[int, Session] = {}
         self.gathering: dict[int, Any] = {}
-        self.behind = False
+        self.state = ClientState.CURRENT
         self.held_tasks: list[Task] = []
         self.held_objects: list[Object] = []
 
@@ -496,6 +506,13 @@ class Reading:
         self.found: dict[ID, TaskOutput] = {}
 
 
+def replica_state(replica: ReplicaState | LocalFile) -> ReplicaState:
+    """The state of what a governor has of an object."""
+    return replica if isinstance(replica, ReplicaState) else ReplicaState.HELD
+
+
+@states(state=GOVERNORS)
+@states_of_values("objects", REPLICAS, replica_state)
 class Governor:
     """One governor.
 
@@ -517,8 +534,7 @@ class Governor:
         Drops that it has not confirmed.
     sessions : dict of int to Session
         Sessions opened there.
-    recalling : bool
-        Whether it was asked to give tasks back and has not answered.
+    state : GovernorState
     drops, cancels, ends, resends : list
         What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
         places changed while tasks there wait for them.
@@ -539,10 +555,10 @@ class Governor:
         "load",
         "objects",
         "order",
-        "recalling",
         "resends",
         "resources",
         "sessions",
+        "state",
         "stopping",
         "tasks_max",
         "total",
@@ -566,7 +582,7 @@ class Governor:
         self.objects: dict[Object, ReplicaState | LocalFile] = {}
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}
-        self.recalling = False
+        self.state = GovernorState.REGISTERED
         self.drops: list[ID] = []
         self.cancels: list[tuple[ID, int]] = []
         self.ends: list[int] = []

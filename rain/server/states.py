@@ -27,6 +27,49 @@ class Retention(enum.Enum):
     FORGOTTEN = "forgotten"  # failed or cancelled, and will not be retried: it holds its inputs no more
 
 
+class Role(enum.Enum):
+    """What a data object is to its session."""
+
+    OUTPUT = "output"  # a task makes it
+    CONSTANT = "constant"  # its client gave it
+    EPHEMERAL = "ephemeral"  # as a constant, and it goes when no task needs it any more
+    FUNCTION = "function"  # a constant that Python tasks run: it stays on governors while its session lives
+
+
+class ReplicaState(enum.IntEnum):
+    """What a governor has of an object; a `LocalFile` in its place means: held, in this file."""
+
+    ANNOUNCED = 1  # it was told where the object is, and perhaps has it
+    STALE = 2  # as ANNOUNCED, but the places that it knows are gone
+    HELD = 3  # it has the object, in its store
+
+
+class GovernorState(enum.Enum):
+    """How a governor stands with the server."""
+
+    REGISTERED = "registered"  # it is here
+    RETURNING = "returning"  # it was asked to give tasks back, and has not answered
+    LOST = "lost"  # its conversation is over
+
+
+class SessionState(enum.Enum):
+    """How far a session has come."""
+
+    OPEN = "open"  # a client has it
+    DETACHED = "detached"  # persistent, and waits for a client
+    STOPPED = "stopped"  # ended by itself: its client may only close it
+    CLOSING = "closing"  # governors have not yet confirmed that nothing of it is left
+    CLOSED = "closed"  # gone
+
+
+class ClientState(enum.Enum):
+    """How a client keeps up."""
+
+    CURRENT = "current"  # it is told of changes at the end of each turn
+    BEHIND = "behind"  # what it was sent waits; changes are gathered until it has caught up
+    GONE = "gone"  # its conversation is over
+
+
 _P, _R = Placement, Retention
 
 PLACEMENTS = StateTable(
@@ -62,5 +105,82 @@ RETENTIONS = StateTable(
         (_R.RECOMPUTING, _R.RETAINED): "the lost outputs are there again",
         (_R.RECOMPUTING, _R.RELEASED): "the lost outputs are not needed any more",
         (_R.RECOMPUTING, _R.FIRST_RUN): "it failed or was cancelled",
+    },
+)
+
+_O = Role
+
+ROLES = StateTable(
+    Role,
+    "What a data object is to its session",
+    {
+        (None, _O.OUTPUT): "submitted",
+        (_O.OUTPUT, _O.CONSTANT): "its submit has a value for it",
+        (_O.OUTPUT, _O.EPHEMERAL): "its submit has a value for it, as an argument of a task",
+        (_O.CONSTANT, _O.FUNCTION): "a task names it as its function",
+    },
+)
+
+_C = ReplicaState
+
+REPLICAS = StateTable(
+    ReplicaState,
+    "A governor's replica of an object",
+    {
+        (None, _C.ANNOUNCED): "a task that needs it was sent there",
+        (None, _C.HELD): "a task there made it",
+        (_C.ANNOUNCED, _C.HELD): "the governor has fetched it",
+        (_C.ANNOUNCED, _C.STALE): "it could not be fetched from the places that the governor knew",
+        (_C.HELD, _C.STALE): "the governor lost it, or all of them did, while tasks there need it",
+        (_C.STALE, _C.ANNOUNCED): "the governor was told of the present places",
+        (_C.STALE, _C.HELD): "the governor had fetched it after all, or a task there made it again",
+        (_C.ANNOUNCED, None): "dropped, or the governor was lost",
+        (_C.STALE, None): "dropped, or the governor was lost",
+        (_C.HELD, None): "dropped, or the governor was lost",
+    },
+)
+
+_G = GovernorState
+
+GOVERNORS = StateTable(
+    GovernorState,
+    "A governor, as the server sees it",
+    {
+        (None, _G.REGISTERED): "it registered",
+        (_G.REGISTERED, _G.RETURNING): "another governor is idle, and could do some of its tasks sooner",
+        (_G.RETURNING, _G.REGISTERED): "it gave back those that had not begun",
+        (_G.REGISTERED, _G.LOST): "its conversation ended",
+        (_G.RETURNING, _G.LOST): "its conversation ended",
+    },
+)
+
+_S = SessionState
+
+SESSIONS = StateTable(
+    SessionState,
+    "A session, as the server sees it",
+    {
+        (None, _S.OPEN): "a client opened it",
+        (_S.OPEN, _S.DETACHED): "its client went, and it is persistent",
+        (_S.DETACHED, _S.OPEN): "a client attached to it",
+        (_S.OPEN, _S.STOPPED): 'a task failed under `on_failure="stop"`, or an error of the server met it',
+        (_S.OPEN, _S.CLOSING): "its client closed it, or went",
+        (_S.DETACHED, _S.CLOSING): "it would be stopped, and has no client that could close it",
+        (_S.STOPPED, _S.CLOSING): "its client closed it, or went",
+        (_S.CLOSING, _S.CLOSED): "all governors confirmed",
+    },
+)
+
+_K = ClientState
+
+CLIENTS = StateTable(
+    ClientState,
+    "A client, as the server sees it",
+    {
+        (None, _K.CURRENT): "it connected",
+        (_K.CURRENT, _K.BEHIND): "much of what it was sent is not acknowledged",
+        (_K.BEHIND, _K.CURRENT): "it has caught up",
+        (_K.CURRENT, _K.GONE): "its conversation ended",
+        (_K.BEHIND, _K.GONE): "its conversation ended",
     },
 )

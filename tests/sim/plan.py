@@ -58,7 +58,7 @@ class Graph:
         self.kept: dict[ID, None] = {}
         self.constants: list[ID] = []
         self.functions: list[ID] = []
-        self.passing: list[ID] = []
+        self.ephemeral: list[ID] = []
         self.cancelled: dict[ID, None] = {}
         self.behaves: dict[ID, tuple[str, int]] = {}
 
@@ -89,8 +89,8 @@ class Graph:
         usable = [*self.constants, *(id for id in self.kept if id in self.producer)]
         if random.random() < 0.3:
             usable.append(self._constant(constants, objects))
-            constants[-1].passing = True
-            self.passing.append(usable[-1])
+            constants[-1].ephemeral = True
+            self.ephemeral.append(usable[-1])
         made: list[ID] = []
         keep: list[ID] = []
         style = random.choice(["random", "chain", "wide", "tree"])

@@ -167,7 +167,7 @@ class World:
         lines = [f"after {END_S} s not all has come to its end:"]
         graph = self.core.state.graph
         for session in graph.sessions.values():
-            lines.append(f"{session} closing={session.closing} stopped={session.stopped} at {list(session.governors)}")
+            lines.append(f"{session} {session.state.value} {session.end_reason} at {list(session.governors)}")
             lines += [explain_task(self.core.state, task) for task in session.tasks.values() if task.unsettled]
         for client in self.clients:
             waiting = [(thread.operation.__qualname__, thread.waiting) for thread in client.threads]
@@ -455,7 +455,7 @@ class World:
                 heir.adopt(SimSession(session_id, self.random, record.on_failure, True))
         # What it had uploaded and never submitted goes with it; the real shell does that.
         for session in client.sessions:
-            for id in (*session.graph.constants, *session.graph.functions, *session.graph.passing):
+            for id in (*session.graph.constants, *session.graph.functions, *session.graph.ephemeral):
                 known = self.core.state.graph.sessions.get(session.id)
                 if known is None or known.over or id.id not in known.uploads:
                     self.uploads.pop(f"upload-{id}", None)

@@ -40,7 +40,7 @@ class ObjectRecord:
     kept : bool
     hidden : bool
         Whether it is a function or an argument that Rain made, which users do not see.
-    passing : bool
+    ephemeral : bool
         An argument of one call: the server drops it with its task.
     task : TaskRecord or None
         The task that makes it; None for constants.
@@ -53,7 +53,17 @@ class ObjectRecord:
     """
 
     __slots__ = (
-        "gates", "handle", "hidden", "info", "kept", "location", "passing", "spec", "state", "task", "value",
+        "ephemeral",
+        "gates",
+        "handle",
+        "hidden",
+        "info",
+        "kept",
+        "location",
+        "spec",
+        "state",
+        "task",
+        "value",
     )  # fmt: skip
 
     def __init__(self, spec: ObjectSpec, task: TaskRecord | None = None, value: Value | None = None) -> None:
@@ -64,7 +74,7 @@ class ObjectRecord:
         self.info: ObjectInfo | None = None
         self.kept = False
         self.hidden = False
-        self.passing = False
+        self.ephemeral = False
         self.location: Inline | Replicas | None = None
         self.handle: Any = None
         self.gates: list[Gate] | None = None

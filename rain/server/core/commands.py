@@ -40,6 +40,7 @@ from rain.server.core.reporting.updates import object_update, release, update_by
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
 from rain.server.records import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
+from rain.server.states import Role, SessionState
 
 NO_SITE = ("", "")
 
@@ -254,6 +255,7 @@ def attach(state: State, client: Client, message: Attach) -> None:
         reason = f"session {session.id} {session.name!r} was attached by another client"
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client
+    session.state = SessionState.OPEN
     session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
     _tell_all(state, client, session, message.request)
@@ -274,7 +276,7 @@ def _tell_all(state: State, client: Client, session: Session, request: int) -> N
         current.object_states.append(ObjectUpdate(obj.id, obj.state, obj.info))
         if obj.kept:
             current.keep.append(obj.id)
-        if obj.is_function or obj.passing:
+        if obj.role is Role.FUNCTION or obj.role is Role.EPHEMERAL:
             current.hidden.append(obj.id)
         size += ITEM_BYTES + rough_bytes(obj.spec.user) + info_bytes(obj.info)
         if size > BATCH_BYTES_TARGET:

@@ -31,6 +31,7 @@ from rain.server.core.state import State, internal
 from rain.server.records import OBJ_FINISHED, Client, Governor
 from rain.server.scheduling.locality import LocalityPolicy
 from rain.server.scheduling.policy import DEFAULT_POLICY, SchedulingPolicy
+from rain.server.states import ClientState, GovernorState
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,
@@ -167,7 +168,7 @@ class ServerCore:
     def _client_pace(self, event: ev.ClientPace) -> None:
         client = self.state.graph.clients.get(event.client_id)
         if client is not None:
-            client.behind = event.behind
+            client.state = ClientState.BEHIND if event.behind else ClientState.CURRENT
 
     def _client_said(self, event: ev.ClientSaid) -> None:
         state = self.state
@@ -193,7 +194,7 @@ class ServerCore:
         if session is None:
             text = f"session {message.session_id} is not open: it was closed, or never was this client's"
         else:
-            text = session.stopped or f"session {session.id} {session.name!r} is being closed"
+            text = session.end_reason or f"session {session.id} {session.name!r} is being closed"
         submit.discard_uploads(state, getattr(message, "constants", ()))
         if type(message) is m.Submit and message.more:
             return  # the last piece is answered
@@ -225,6 +226,7 @@ class ServerCore:
     def _lose(self, governor: Governor, reason: str) -> None:
         state = self.state
         graph = state.graph
+        governor.state = GovernorState.LOST
         del graph.governors[governor.id]
         graph.version += 1
         graph.lost_at, graph.lost_name, graph.lost_reason = state.now, governor.id, reason

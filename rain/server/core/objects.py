@@ -33,10 +33,10 @@ from rain.server.records import (
     WAITING,
     Governor,
     Object,
-    ReplicaState,
     Session,
     Task,
 )
+from rain.server.states import ReplicaState, Role
 
 LINEAGE_BYTES_MAX = 4096
 RECORD_BYTES = 2048
@@ -116,10 +116,10 @@ def wanted(obj: Object) -> bool:
 def not_needed(state: State, obj: Object) -> None:
     """Nobody needs an object any more (or only failed tasks do, and it is not finished)."""
     if obj.constant:
-        if not obj.needed and not obj.is_function:
+        if not obj.needed and obj.role is not Role.FUNCTION:
             drop_copies(state, obj)
-            if obj.passing:
-                release_passing(state, obj)
+            if obj.role is Role.EPHEMERAL:
+                release_ephemeral(state, obj)
     elif obj.state is OBJ_FINISHED:
         if not obj.needed:
             _remove(state, obj)
@@ -141,8 +141,8 @@ def _remove(state: State, obj: Object) -> None:
         review(state, producer)
 
 
-def release_passing(state: State, obj: Object) -> None:
-    """Release a constant that was passing, unless somebody may still need it."""
+def release_ephemeral(state: State, obj: Object) -> None:
+    """Release a constant that is ephemeral, unless somebody may still need it."""
     session = obj.session
     number = obj.id[1]
     if obj.needed or obj.lineage or number not in session.objects:
@@ -229,7 +229,7 @@ def review(state: State, task: Task) -> None:
             obj.lineage -= 1
             if obj.lineage == 0:
                 if obj.constant:
-                    release_passing(state, obj)
+                    release_ephemeral(state, obj)
                 elif obj.producer is not None:
                     if obj.state is OBJ_REMOVED:
                         obj.location = None

@@ -19,6 +19,7 @@ from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
 from rain.server.records import CANCELLED, Client, Governor, Session, Task
+from rain.server.states import ClientState, SessionState
 
 SESSION_NAME_CHARS_MAX = 1000
 
@@ -34,6 +35,7 @@ def client_gone(state: State, client: Client) -> None:
     """A client is gone: its sessions end, persistent ones wait for another."""
     release(state, client)
     leave_sessions(state, client)
+    client.state = ClientState.GONE
     del state.graph.clients[client.id]
     state.expect_no_more(client.id)
     for session_id in list(client.gathering):
@@ -53,6 +55,7 @@ def leave_sessions(state: State, client: Client) -> None:
     for session in list(client.sessions.values()):
         if session.persistent and not session.over:
             session.client = None
+            session.state = SessionState.DETACHED
             client_left(state, session)
             del client.sessions[session.id]
         else:
@@ -93,10 +96,10 @@ def close_session(state: State, client: Client, message: CloseSession) -> None:
 def end_session(state: State, session: Session, waiter: tuple[str, int] | None = None) -> None:
     """Kill what runs of a session and drop what it holds; the session is gone when all governors confirm that."""
     begun = session.over
-    if session.closing is None:
-        session.closing = []
+    if session.state is not SessionState.CLOSING:
+        session.state = SessionState.CLOSING
     if waiter is not None:
-        session.closing.append(waiter)
+        session.close_requests.append(waiter)
     if not begun:
         _wind_up(state, session)
     if not session.governors:
@@ -116,20 +119,25 @@ def _stop(state: State, session: Session, task: Task) -> None:
     error = task.error
     text = error.message if error is not None else ""
     reason = f"session {session.id} {session.name!r} was stopped by the failure of task {task.title}:\n{text}"
-    client_id = state.client_of(session)
     flush_session(state, session)
-    session.stopped = reason
-    if client_id is not None:
-        state.to_client(client_id, SessionStopped(session.id, reason, task.id, error))
-    _wind_up(state, session)
+    _end_by_itself(state, session, SessionStopped(session.id, reason, task.id, error))
 
 
 def break_session(state: State, session: Session, reason: str) -> None:
     """End a session of which something was done by half."""
+    reason = f"session {session.id} {session.name!r} was ended: {reason}"
+    _end_by_itself(state, session, SessionStopped(session.id, reason))
+
+
+def _end_by_itself(state: State, session: Session, message: SessionStopped) -> None:
+    """A session's client is told, and may then only close it; one that has no client closes by itself."""
+    session.end_reason = message.reason
     client_id = state.client_of(session)
-    session.stopped = f"session {session.id} {session.name!r} was ended: {reason}"
-    if client_id is not None:
-        state.to_client(client_id, SessionStopped(session.id, session.stopped))
+    if client_id is None:
+        end_session(state, session)
+        return
+    session.state = SessionState.STOPPED
+    state.to_client(client_id, message)
     _wind_up(state, session)
 
 
@@ -177,12 +185,13 @@ def left_governor(state: State, session: Session, governor: Governor) -> None:
     governor.sessions.pop(session_id, None)
     session.governors.pop(governor.id, None)
     state.schedule_due = True
-    if not session.governors and session.closing is not None:
+    if not session.governors and session.state is SessionState.CLOSING:
         _gone(state, session)
 
 
 def _gone(state: State, session: Session) -> None:
-    for client_id, request in session.closing or ():
+    session.state = SessionState.CLOSED
+    for client_id, request in session.close_requests:
         state.to_client(client_id, Done(request))
     state.graph.sessions.pop(session.id, None)
     if session.client is not None:

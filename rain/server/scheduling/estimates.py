@@ -6,7 +6,8 @@ import enum
 
 from rain.common.limits import AHEAD_S
 from rain.common.location import Inline
-from rain.server.records import OBJ_FINISHED, OBJ_UNFINISHED, Governor, Object, ReplicaState, ResourceRequest, Task
+from rain.server.records import OBJ_FINISHED, OBJ_UNFINISHED, Governor, Object, ResourceRequest, Task
+from rain.server.states import ReplicaState
 
 AHEAD_US = int(AHEAD_S * 1e6)
 TRANSFER_BYTES_PER_US = 500
@@ -78,7 +79,7 @@ def transfer_us(governor: Governor, heavy: list[Object]) -> float:
         if governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
             near = len(obj.sites) <= HOLDERS_MAX and any(
                 holder.host_id == governor.host_id
-                and holder.objects[obj] not in (ReplicaState.TOLD, ReplicaState.STALE)
+                and holder.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
                 for holder in obj.sites
             )
             if not near:

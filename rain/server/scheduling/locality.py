@@ -50,6 +50,7 @@ from rain.server.scheduling.estimates import (
 )
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView
+from rain.server.states import GovernorState
 
 QUEUES_PER_PASS = 64
 """Queues looked at in one pass; with more of them, each has its turn."""
@@ -345,7 +346,7 @@ class LocalityPolicy(SchedulingPolicy):
         surplus = [
             (wait, -governor.order, governor)
             for governor in governors
-            if not governor.recalling and (wait := backlog(governor)) > STEAL_US
+            if governor.state is not GovernorState.RETURNING and (wait := backlog(governor)) > STEAL_US
         ]
         surplus.sort(reverse=True)
         for thief, (_, _, victim) in zip(idle, surplus, strict=False):

@@ -115,10 +115,24 @@ def test_large_arguments_go_with_their_task() -> None:
     rig.governor()
     value = ID(rig.session, 1000)
     task = rig.task(value)
-    constant = m.Constant(value, Inline(b"x", 1), passing=True)
+    constant = m.Constant(value, Inline(b"x", 1), ephemeral=True)
     rig.submit(task, more_objects=[ObjectSpec(value)], more_constants=[constant])
     rig.turn()
     rig.finish(task)
     (told,) = attached(rig)
     assert value not in [spec.id for spec in told.objects]
     assert told.tasks[0].inputs[0].id == value
+
+
+def test_a_session_that_is_stopped_while_no_client_has_it_leaves_nothing() -> None:
+    rig = Rig(persistent=True, on_failure="stop")
+    rig.governor()
+    task = rig.task()
+    rig.submit(task)
+    rig.turn()
+    rig.step(ev.ClientGone("c"))
+    rig.fail(task)
+    rig.turn()
+    assert [message.session_id for message in rig.told("g1", m.EndSession)] == [rig.session]
+    rig.says("g1", m.SessionEnded(rig.session))
+    assert not rig.core.state.graph.sessions

@@ -179,7 +179,7 @@ def test_passing_arguments_of_a_cancelled_task_are_gone() -> None:
     value = rig.id()
     task = rig.task(value)
     rig.submit(
-        task, more_objects=[m.ObjectSpec(value)], more_constants=[m.Constant(value, Inline(b"x", 1), passing=True)]
+        task, more_objects=[m.ObjectSpec(value)], more_constants=[m.Constant(value, Inline(b"x", 1), ephemeral=True)]
     )
     rig.ask(m.Cancel, rig.session, [task.id])
     assert "is gone" in rig.ask(m.Retry, rig.session, [task.id]).message

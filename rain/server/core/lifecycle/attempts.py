@@ -24,9 +24,9 @@ from rain.server.records import (
     WAITING,
     Governor,
     Object,
-    ReplicaState,
     Task,
 )
+from rain.server.states import GovernorState, ReplicaState
 
 PLACES_MAX = 8
 RETRIED = ("exception", "exit")
@@ -53,7 +53,7 @@ def replicas(state: State, obj: Object) -> Replicas:
         found.append(Replica(state.address, state.host_id, own if isinstance(own, LocalFile) else None))
     for governor in obj.sites:
         copy = governor.objects[obj]
-        if copy is ReplicaState.TOLD or copy is ReplicaState.STALE:
+        if copy is ReplicaState.ANNOUNCED or copy is ReplicaState.STALE:
             continue
         found.append(Replica(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
         if len(found) == PLACES_MAX:
@@ -96,7 +96,7 @@ def stopped(state: State, governor: Governor, message: Stopped) -> None:
 
 def gave_back(state: State, governor: Governor, message: GaveBack) -> None:
     """The answer to `TakeBack`."""
-    governor.recalling = False
+    governor.state = GovernorState.REGISTERED
     _ended_without_result(state, governor, message.tasks, True)
 
 

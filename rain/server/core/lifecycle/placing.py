@@ -19,6 +19,7 @@ from rain.server.core.reporting.explain import asked, cannot_hold
 from rain.server.core.sessions import break_session
 from rain.server.core.state import State
 from rain.server.records import OBJ_UNFINISHED, QUEUED, WAITING, Governor, ResourceRequest, Session, Task
+from rain.server.states import GovernorState
 
 
 class PolicyError(Exception):
@@ -40,7 +41,7 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
                 type(task) is not Task
                 or type(governor) is not Governor
                 or task.placement is not QUEUED
-                or graph.governors.get(governor.id) is not governor
+                or governor.state is GovernorState.LOST
                 or not governor.holds(task.request)
                 or len(governor.assigned) >= governor.tasks_max
             ):
@@ -74,7 +75,7 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
     if state.graph.task(task.id) is not task or not task.unsettled or task.session.over:
         raise PolicyError(f"it gave task {task.title}, which is not to be run: it is {task.state.value}")
     text = f'The scheduling policy "{state.policy_name}" gave task {task.title} to governor {governor.id}, '
-    if state.graph.governors.get(governor.id) is not governor:
+    if governor.state is GovernorState.LOST:
         return f"{text}which is not here"
     if not governor.holds(task.request):
         has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(governor.resources.items()))
@@ -127,8 +128,8 @@ def steal(state: State) -> None:
     try:
         for governor, tasks in state.policy.steals(state.view):
             attempts = [(task.id, task.attempt) for task in tasks if task.governor is governor]
-            if attempts and not governor.recalling and state.graph.governors.get(governor.id) is governor:
-                governor.recalling = True
+            if attempts and governor.state is GovernorState.REGISTERED:
+                governor.state = GovernorState.RETURNING
                 state.to_governor(governor, TakeBack(attempts))
     except Exception as error:
         _policy_failed(state, error)

@@ -31,9 +31,9 @@ from rain.server.records import (
     WAITING,
     Governor,
     Object,
-    ReplicaState,
     Task,
 )
+from rain.server.states import ReplicaState
 
 MISSES_BEFORE_REMAKE = 4
 """Fetches of an object that may fail before its copies are given up and it is made again."""
@@ -165,7 +165,7 @@ def lose(state: State, obj: Object) -> None:
 
 def lose_copy(state: State, governor: Governor, obj: Object) -> None:
     """A governor has no copy of an object any more."""
-    held = governor.objects[obj] not in (ReplicaState.TOLD, ReplicaState.STALE)
+    held = governor.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
     if used_at(governor, obj):
         governor.objects[obj] = ReplicaState.STALE
         governor.resends.append(obj)
@@ -188,7 +188,7 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
     gone = []
     for obj, copy in list(governor.objects.items()):
         graph.remove_site(governor, obj)
-        if copy is not ReplicaState.TOLD and copy is not ReplicaState.STALE:
+        if copy is not ReplicaState.ANNOUNCED and copy is not ReplicaState.STALE:
             gone.append(obj)
     for obj in gone:
         if obj.state is OBJ_FINISHED and not obj.safe and not obj.session.over and not obj.holders():
@@ -260,7 +260,7 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
 def _missed(state: State, governor: Governor, obj: Object) -> int:
     """Take note that a governor could not get an object; how often that has happened while it should be there."""
     copy = governor.objects.get(obj)
-    if copy is ReplicaState.TOLD:
+    if copy is ReplicaState.ANNOUNCED:
         governor.objects[obj] = ReplicaState.STALE
         if used_at(governor, obj):
             # A task that was given to it meanwhile counts on what it had been told.
@@ -318,7 +318,7 @@ def fetched(state: State, governor: Governor, message: Fetched) -> None:
         if (
             obj is not None
             and id not in governor.dropping
-            and governor.objects.get(obj) in (ReplicaState.TOLD, ReplicaState.STALE)
+            and governor.objects.get(obj) in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
         ):
             governor.objects[obj] = ReplicaState.HELD
 
@@ -329,7 +329,7 @@ def moved(state: State, governor: Governor, message: Moved) -> None:
         obj = state.graph.object(id)
         if obj is None or id in governor.dropping:
             continue
-        if governor.objects.get(obj, ReplicaState.TOLD) not in (ReplicaState.TOLD, ReplicaState.STALE):
+        if governor.objects.get(obj, ReplicaState.ANNOUNCED) not in (ReplicaState.ANNOUNCED, ReplicaState.STALE):
             governor.objects[obj] = file
 
 

@@ -14,6 +14,7 @@ from rain.server.core.modules import renew
 from rain.server.core.objects import drop_refused, gone, let_go
 from rain.server.core.state import State
 from rain.server.records import CANCELLED, FAILED, FORGOTTEN, OBJ_FAILED, Client, Object, Session, Task
+from rain.server.states import Role
 
 
 def retry(state: State, client: Client, session: Session, message: Retry, trouble: str = "") -> None:
@@ -147,7 +148,8 @@ def _replace_function(task: Task, function: Object) -> None:
     held = task.state is FAILED
     listed = any(wanted.id == old.id for wanted in task.spec.inputs)
     task.spec.function = function.id
-    function.is_function = True
+    if function.role is Role.CONSTANT:
+        function.role = Role.FUNCTION
     inputs = [obj for obj in task.inputs if obj is not old or listed]
     if function not in inputs:
         inputs.append(function)

@@ -19,7 +19,7 @@ from rain.common.task_configs import EXECUTE, UserModule
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.settle import dependency_error, settle_as
 from rain.server.core.modules import renew
-from rain.server.core.objects import make_ready, release_passing
+from rain.server.core.objects import make_ready, release_ephemeral
 from rain.server.core.state import State
 from rain.server.records import (
     AMOUNT_MAX,
@@ -34,6 +34,7 @@ from rain.server.records import (
     Session,
     Task,
 )
+from rain.server.states import Role
 
 NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""
@@ -153,8 +154,8 @@ def _take(state: State, cut: Cut, keep: list[Object]) -> None:
                 state.tell_object(obj)
     _take_tasks(state, cut, environment)
     for obj in cut.objects.values():
-        if obj.passing and not obj.needed:  # of tasks that failed at once, or of none
-            release_passing(state, obj)
+        if obj.role is Role.EPHEMERAL and not obj.needed:  # of tasks that failed at once, or of none
+            release_ephemeral(state, obj)
 
 
 def discard_uploads(state: State, constants: Sequence[Constant]) -> None:
@@ -223,7 +224,7 @@ def check_objects(cut: Cut, specs: list[ObjectSpec], constants: list[Constant]) 
         upload = constant.location
         if isinstance(upload, Upload) and upload.file is None:
             raise Refused(f"the upload {upload.name!r} of constant {id} did not arrive")
-        obj.constant = True
+        obj.role = Role.EPHEMERAL if constant.ephemeral else Role.CONSTANT
 
 
 def _input(cut: Cut, id: ID, user: ID) -> Object:
@@ -281,7 +282,8 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
         if not obj.constant:
             raise Refused(f"the function of task {id} is object {spec.function}, which is not a constant")
         spec.function = obj.id
-        obj.is_function = True
+        if obj.role is Role.CONSTANT:
+            obj.role = Role.FUNCTION
         found.append(obj)
     inputs = tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
     spec.task_type = strings.setdefault(spec.task_type, spec.task_type)
@@ -423,7 +425,6 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
         else:
             obj.location = location
         obj.size = location.size
-        obj.passing = constant.passing
         obj.checksum = location.checksum
         obj.info = ObjectInfo(size=location.size if constant.content_size is None else constant.content_size)
         state.set_object(obj, OBJ_FINISHED)

@@ -24,7 +24,8 @@ from rain.server.core.modules import tell
 from rain.server.core.objects import used_at
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
-from rain.server.records import OBJ_FINISHED, Client, Governor, Object, ReplicaState, Session, Task
+from rain.server.records import OBJ_FINISHED, Client, Governor, Object, Session, Task
+from rain.server.states import ClientState, ReplicaState
 
 BATCH_ITEMS_MAX = 20_000
 
@@ -38,7 +39,7 @@ def flush_news(state: State) -> list[tuple[Session, Exception]]:
         Sessions of which that cannot be told, and why.
     """
     if state.holding:
-        for ready in [client for client in state.holding if not client.behind]:
+        for ready in [client for client in state.holding if client.state is not ClientState.BEHIND]:
             release(state, ready)
     tasks, objects = state.task_news, state.object_news
     if not tasks and not objects:
@@ -57,7 +58,7 @@ def flush_news(state: State) -> list[tuple[Session, Exception]]:
         client = session.client
         if session.over or client is None:
             continue
-        room = 0 if client.behind else left.get(client, NEWS_TURN_BYTES_MAX)
+        room = 0 if client.state is ClientState.BEHIND else left.get(client, NEWS_TURN_BYTES_MAX)
         try:
             left[client] = room - _tell(state, session, session_tasks, session_objects, room)
         except Exception as error:  # the other sessions' news must leave
@@ -183,7 +184,7 @@ def flush_resends(state: State) -> None:
             # Whoever waited for it may have gone meanwhile, and the object with it.
             stale = governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE
             if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
-                state.graph.add_site(governor, obj, ReplicaState.TOLD)
+                state.graph.add_site(governor, obj, ReplicaState.ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
@@ -211,7 +212,7 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
             tell(state, session, governor, task.spec.environment)
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
-                state.graph.add_site(governor, obj, ReplicaState.TOLD)
+                state.graph.add_site(governor, obj, ReplicaState.ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
