@@ -12,10 +12,11 @@ from rain.common.labeled_list import LabeledList
 from rain.common.location import SameAs, Stored
 from rain.common.protocol.messages import ExecutorInput, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.staging import StagedDirectory, StagedFile, Staging
+from rain.executor.staging import Staging
 from rain.objects.content_types.registry import content_type_of, is_subtype
 from rain.objects.content_types.text import text_encoding
 from rain.objects.data_instance import DataInstance
+from rain.objects.intake import output_of
 
 _KEPT_AS = ("pickle", "cloudpickle")
 
@@ -113,8 +114,7 @@ class Returned:
         if isinstance(value, DataInstance):
             if value.reader.is_dir:
                 return None
-            info = ObjectInfo(size=value.reader.size, content_type=value.content_type)
-            return OutputResult(spec.id, info, self._location_of(value))
+            return output_of(spec, self._location_of(value), value.content_type)
         for content_type in _KEPT_AS:
             try:
                 stored = self._staging.store(value, content_type)
@@ -205,8 +205,7 @@ class Returned:
         """A new value; `content_type` is its dynamic type."""
         if content_type == spec.content_type:
             content_type = None
-        self._staging.give(stored)
-        return OutputResult(spec.id, ObjectInfo(size=stored.size, content_type=content_type), stored)
+        return output_of(spec, self._staging.give(stored), content_type)
 
     def _instance(self, value: DataInstance, spec: ObjectSpec, encode: str | None) -> OutputResult:
         if value.data_type.value != spec.data_type:
@@ -231,15 +230,11 @@ class Returned:
 
     def _location_of(self, value: DataInstance) -> Stored:
         reader = value.reader
-        if isinstance(reader, StagedFile) and self._staging.is_own(reader):
-            return self._staging.give_file(reader)
-        if isinstance(reader, StagedDirectory) and self._staging.is_own(reader):
-            return self._staging.give_directory(reader)
+        if self._staging.is_own(reader):
+            return self._staging.give_staged(reader)
         if reader.is_dir:
             return self._staging.copy_directory(value)
-        stored = self._staging.store_bytes(reader.buffer())
-        self._staging.give(stored)
-        return stored
+        return self._staging.give(self._staging.store_bytes(reader.buffer()))
 
     def _wrong(self, value: Any, spec: ObjectSpec, why: str) -> RainException:
         declared = f"content type {spec.content_type!r}" if spec.content_type else "no content type"

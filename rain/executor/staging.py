@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
-from rain.common.errors import RainException, ResourceError
-from rain.common.limits import BATCH_BYTES_TARGET, INLINE_BYTES_MAX
+from rain.common.errors import RainException
 from rain.common.location import Inline, LocalFile, Stored
 from rain.common.protocol.messages import ExecutorSetup
 from rain.common.spec import ObjectInfo
 from rain.objects import dirtree
 from rain.objects.content_types import codecs
 from rain.objects.data_instance import DataInstance
-from rain.objects.files import checksum_fd, inline, local_file
+from rain.objects.files import local_file
+from rain.objects.intake import Folders, Intake
 from rain.objects.readers import BytesReader, FileReader, TreeReader
 
 
@@ -48,14 +48,10 @@ class Staging:
         What their names begin with; unique to the attempt on this governor.
     """
 
-    __slots__ = ("_count", "_inline_left", "_made", "_prefix", "_setup")
+    __slots__ = ("_intake",)
 
     def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
-        self._setup = setup
-        self._prefix = prefix
-        self._count = 0
-        self._inline_left = BATCH_BYTES_TARGET
-        self._made: dict[str, bool] = {}  # path -> whether it was given away
+        self._intake = Intake(Folders.of(setup), prefix)
 
     def store(self, value: Any, content_type: str | None) -> Stored:
         """`value` encoded: as bytes if they are few, else as a file.
@@ -65,22 +61,12 @@ class Staging:
         RainException
             If it cannot be encoded, or the disk is full (names path and free space).
         """
-        path, spill = self._paths()
-        return self._count_in(
-            codecs.encode_to_file(
-                value, content_type, path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max
-            )
-        )
+        intake = self._intake
+        return intake.took(codecs.encode_to_file(value, content_type, intake.sink()), given=False)
 
     def store_bytes(self, data: Any) -> Stored:
         """Bytes-like `data` as they are; like `store`."""
-        if type(data) is bytes and len(data) <= self._inline_max():
-            self._inline_left -= len(data)
-            return inline(data)
-        path, spill = self._paths()
-        return self._count_in(
-            codecs.write_file([data], path, self._inline_max(), spill_path=spill, bytes_max=self._setup.store_bytes_max)
-        )
+        return self._intake.put(data, given=False)
 
     def instance(self, stored: Stored, content_type: str | None) -> DataInstance:
         """What `store` gave, as a value that the task can return."""
@@ -110,12 +96,10 @@ class Staging:
         shared = os.path.islink(path) or found.st_nlink > 1
         if not shared and not found.st_mode & 0o400:
             os.chmod(seen, 0o600)
-        target = self._bring(
-            seen, lambda target: dirtree.copy_file(seen, target) if shared else dirtree.move(seen, target)
-        )
+        move = dirtree.copy_file if shared else dirtree.move
+        target = self._intake.bring(seen, lambda target: move(seen, target))
         if shared:
             os.unlink(path)
-        self._made[target] = False
         reader = StagedFile(local_file(target))
         return DataInstance(reader, None, ObjectInfo(size=reader.size, content_type=content_type))
 
@@ -145,110 +129,36 @@ class Staging:
                 if name != ".rain-staged":
                     os.rename(name, os.path.join(".rain-staged", name))
             seen = os.path.join(here, ".rain-staged")
-        target = self._bring(seen, lambda target: dirtree.move(seen, target))
+        target = self._intake.bring(seen, lambda target: dirtree.move(seen, target))
         os.chmod(target, 0o755)
-        self._made[target] = False
         reader = StagedDirectory(local_file(target, size))
         return DataInstance(reader, None, ObjectInfo(size=size, content_type=None))
 
-    def give_file(self, reader: StagedFile) -> Stored:
-        """A staged file for an output: its bytes if they are few, else a file."""
-        file = reader.ref
-        if file.size <= self._inline_max():
-            data = reader.read()
-            self._inline_left -= len(data)
-            return inline(data)
-        if file.checksum is None:
-            fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                file.checksum = checksum_fd(fd, file.size)
-            finally:
-                os.close(fd)
-        if self._made.get(file.path):
-            # The second output that is the same file: the store takes each file away.
-            path, _ = self._paths(file.path)
-            os.link(file.path, path)
-            file = local_file(path, checksum=file.checksum)
-        self._made[file.path] = True
-        return file
+    def give(self, stored: Stored) -> Stored:
+        """What `store` gave, for an output."""
+        return self._intake.took(stored) if isinstance(stored, LocalFile) else stored
 
-    def give(self, stored: Stored) -> None:
-        """Note that what `store` gave became an output."""
-        if isinstance(stored, LocalFile):
-            self._made[stored.path] = True
+    def give_staged(self, staged: StagedFile | StagedDirectory) -> Stored:
+        """A staged file or directory for an output."""
+        return self._intake.give(staged.ref, staged.is_dir)
 
-    def copy_directory(self, value: DataInstance) -> LocalFile:
+    def copy_directory(self, value: DataInstance) -> Stored:
         """A directory that another task made, as a new one for an output."""
-        target, _ = self._paths()
+        target = self._intake.new_path()
         value.reader.save(target)
-        size = dirtree.own_tree(target)
-        self._made[target] = True
-        return local_file(target, size)
+        return local_file(target, dirtree.own_tree(target))
 
-    def give_directory(self, reader: StagedDirectory) -> LocalFile:
-        """A staged directory for an output."""
-        file = reader.ref
-        if self._made.get(file.path):
-            path, _ = self._paths(file.path)
-            dirtree.copy_tree(file.path, path)
-            dirtree.own_tree(path)
-            file = local_file(path, file.size)
-        self._made[file.path] = True
-        return file
-
-    def is_own(self, reader: object) -> bool:
+    def is_own(self, reader: object) -> TypeGuard[StagedFile | StagedDirectory]:
         """Whether `reader` was staged by this task (not by one before it)."""
-        return isinstance(reader, StagedFile | StagedDirectory) and reader.ref.path in self._made
+        return isinstance(reader, StagedFile | StagedDirectory) and self._intake.owns(reader.ref.path)
 
     def take_back(self) -> None:
         """Nothing became an output after all: what is not given once more will be discarded."""
-        self._made = dict.fromkeys(self._made, False)
+        self._intake.take_back()
 
     def discard(self, everything: bool) -> None:
         """Remove files that became no output; `everything`: the others too, because the attempt failed."""
-        for path, given in self._made.items():
-            if given and not everything:
-                continue
-            if os.path.isdir(path):
-                dirtree.remove_tree(path)
-            else:
-                try:
-                    os.unlink(path)
-                except OSError:
-                    pass
-
-    def _bring(self, source: str, move: Callable[[str], Any]) -> str:
-        """Call `move` with the new path, in the spill folder if the other one is full; the path."""
-        target, spill = self._paths(source)
-        try:
-            move(target)
-        except ResourceError:
-            if target == spill:
-                raise
-            move(spill)
-            return spill
-        return target
-
-    def _inline_max(self) -> int:
-        return min(INLINE_BYTES_MAX, self._inline_left)
-
-    def _count_in(self, stored: Stored) -> Stored:
-        if isinstance(stored, Inline):
-            self._inline_left -= stored.size
-        else:
-            self._made[stored.path] = False
-        return stored
-
-    def _paths(self, source: str | None = None) -> tuple[str, str]:
-        """Paths of a new file in the fast and in the spill folder (twice the latter for a `source` on its disk)."""
-        self._count += 1
-        name = f"{self._prefix}-{self._count}"
-        fast, spill = f"{self._setup.store_dir}/{name}", f"{self._setup.spill_dir}/{name}"
-        if source is not None:
-            device = os.stat(source).st_dev
-            if device == os.stat(self._setup.spill_dir).st_dev != os.stat(self._setup.store_dir).st_dev:
-                return spill, spill
-        return fast, spill
+        self._intake.discard(everything)
 
 
 def _inside(path: str, kind: str) -> str:

@@ -12,12 +12,13 @@ from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ObjectData
 from rain.governor.store import Store
 from rain.net.data_connection import DataConnection
-from rain.net.transfer import TransferError, get_directory, get_to_file, in_thread
+from rain.net.transfer import TransferError, get_blob, get_directory, in_thread
 from rain.objects import archive
-from rain.objects.dirtree import copy_tree, remove_any
+from rain.objects.dirtree import copy_tree
 from rain.objects.files import copy_checked, local_file
 from rain.objects.held import Held
 from rain.objects.readers import FileReader, NoReplica, try_replicas
+from rain.objects.sink import NEVER_INLINE
 
 log = logging.getLogger("rain.governor.fetch")
 
@@ -80,34 +81,28 @@ def _share(store: Store, data: ObjectData, file: LocalFile) -> Held:
             return store.link(id, file, is_dir=_is_dir(data))
         except OSError as error:
             log.debug("object %s cannot be linked, it is copied: %s", id, error)
-    path = store.new_path(file.size)
-    try:
+    with store.intake() as intake:
+        path = intake.new_path(file.size)
         if packed:
-            size = archive.unpack(FileReader(file).pieces(), path)
-            return store.take(id, local_file(path, size))
+            return store.take(id, local_file(path, archive.unpack(FileReader(file).pieces(), path)))
         if _is_dir(data):
             return store.take(id, local_file(path, copy_tree(file.path, path)))
         found = copy_checked(file, path)
-        if data.location.checksum is not None and found != data.location.checksum:
+        if data.location.checksum not in (None, found):
             raise RainException(f"{file.path} was damaged (the checksum differs)")
         return store.take(id, local_file(path, checksum=found))
-    except BaseException:
-        remove_any(path)
-        raise
 
 
 async def _stream(store: Store, data: ObjectData, connection: DataConnection) -> Held:
     id = data.spec.id
-    path = store.new_path(data.info.size or 0)
-    try:
+    size = data.info.size or 0
+    with store.intake() as intake:
         if _is_dir(data):
+            path = intake.new_path(size)
             size = await get_directory(connection, id, path)
             return await in_thread(store.take, id, local_file(path, size))
-        written = await get_to_file(connection, id, path, spill_path=store.spill_path(path))
-        path = written.path
-        if data.location.checksum is not None and written.checksum != data.location.checksum:
+        file = await get_blob(connection, id, intake.sink(size, NEVER_INLINE))
+        intake.took(file)
+        if data.location.checksum not in (None, file.checksum):
             raise TransferError(f"{connection.address} holds something else than was stored (the checksum differs)")
-        return await in_thread(store.take, id, written)
-    except BaseException:
-        remove_any(path)
-        raise
+        return await in_thread(store.take, id, file)

@@ -37,19 +37,11 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
 from rain.common.location import Inline, LocalFile, SameAs, Stored
 from rain.objects import archive, dirtree
-from rain.objects.files import (
-    FULL_MARK,
-    StaleFile,
-    checksum_fd,
-    copy_checked,
-    local_file,
-    no_room,
-    open_checked,
-    same_directory,
-    write_file,
-)
+from rain.objects.files import StaleFile, checksum_fd, copy_checked, local_file, no_room, open_checked, same_directory
 from rain.objects.files import checksum as checksum_of
 from rain.objects.held import Held
+from rain.objects.intake import Folders, Intake
+from rain.objects.sink import FullMark
 from rain.processes.memory_folders import fast_folder, store_memory
 from rain.processes.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
 
@@ -121,7 +113,6 @@ class Store:
         self._recent: OrderedDict[_Entry, None] = OrderedDict()  # entries with memory files, longest unused first
         self._numbers = itertools.count(1)
         self._closed = False
-        self._marked = False  # whether those who write are sent to disk
         self._memory_bytes = self._disk_bytes = self._inline_bytes = self._spilled_bytes = 0
 
         self._disk_scratch = Scratch(work_dir, STORE_DISK)
@@ -136,6 +127,7 @@ class Store:
             os.chmod(os.path.join(folder, "objects"), 0o755)
         self.incoming_disk = os.path.join(self._disk, "incoming")
         self.incoming = os.path.join(self._fast, "incoming") if self._fast else self.incoming_disk
+        self._mark = FullMark(self.incoming)
         self.incoming_bytes_max = self._memory_bytes_max if self._fast else 1 << 62
         self._objects_disk = os.path.join(self._disk, "objects")
         self._objects_fast = os.path.join(self._fast or self._disk, "objects")
@@ -182,17 +174,10 @@ class Store:
             return 0
         return room.f_bavail * room.f_frsize
 
-    def new_path(self, size: int = 0) -> str:
-        """A fresh path for a file or directory of about `size` bytes that will be given to `adopt`."""
-        with self._lock:
-            folder = self.incoming
-            if size > self._room():
-                folder = self.incoming_disk
-            return os.path.join(folder, f"new-{next(self._numbers)}")
-
-    def spill_path(self, path: str) -> str:
-        """Where a file that was begun at `path` goes on when memory files are full."""
-        return os.path.join(self.incoming_disk, os.path.basename(path) + "-spilled")
+    def intake(self) -> Intake:
+        """For new files and directories that will be given to `adopt`."""
+        folders = Folders(self.incoming, self.incoming_disk, self.incoming_bytes_max, self._room())
+        return Intake(folders, f"new-{next(self._numbers)}")
 
     def _room(self) -> int:
         """Bytes that may still be written to memory files."""
@@ -222,15 +207,13 @@ class Store:
         """
         data, checksum = location.data, location.checksum
         if is_dir:
-            path = self.new_path(len(data))
-            size = archive.unpack([data], path)
-            return self.take(id, local_file(path, size))
+            path = self.intake().new_path(len(data))
+            return self.take(id, local_file(path, archive.unpack([data], path)))
         if checksum is not None and checksum_of(data) != checksum:
             raise RainException(f"the bytes of object {id} arrived damaged (their checksum differs)")
         if len(data) <= INLINE_BYTES_MAX:
             return self._hold(id, Held(location), in_memory=False)
-        path = self.new_path(len(data))
-        stored = write_file([data], path, spill_path=self.spill_path(path))
+        stored = self.intake().put(data)
         assert isinstance(stored, LocalFile)
         return self._hold_path(id, stored.path, stored.size, stored.checksum)
 
@@ -282,13 +265,9 @@ class Store:
         if not any(real.startswith(folder + os.sep) for folder in self._real_folders) or not os.path.isfile(real):
             raise RainException(f"{path} is a link to {os.readlink(path)}, which is not an object of this governor")
         os.unlink(path)
-        copy = os.path.join(self._incoming_beside(real), f"new-{next(self._numbers)}")
+        copy = self.intake().new_path(near=real)
         dirtree.link_or_copy(real, copy)
         return self._hold_path(id, copy, os.stat(copy).st_size, checksum)
-
-    def _incoming_beside(self, path: str) -> str:
-        """The incoming folder on the file system of `path`."""
-        return self.incoming if self._is_fast(path) else self.incoming_disk
 
     def _is_fast(self, path: str) -> bool:
         return bool(self._fast) and os.path.realpath(path).startswith(os.path.realpath(self._fast) + os.sep)
@@ -424,14 +403,7 @@ class Store:
 
     def _count_memory(self, change: int) -> None:
         self._memory_bytes += change
-        full = self._memory_bytes > self._memory_bytes_max
-        if full != self._marked:
-            self._marked = full
-            mark = os.path.join(self.incoming, FULL_MARK)
-            if full:
-                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            else:
-                os.unlink(mark)
+        self._mark.set(self._memory_bytes > self._memory_bytes_max)
 
     def _remove(self, entry: _Entry) -> None:
         if entry.held.file is not None:

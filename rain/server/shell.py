@@ -557,9 +557,7 @@ class Server:
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:
-            constants = self._constants
-            path, spill = constants.incoming_path(request.name), constants.spill_path(request.name)
-            checksum = await serve_put(connection, request, path, spill, constants.bytes_max)
+            checksum = await serve_put(connection, request, self._constants.sink(request.name))
             if request.conversation not in self._sent:
                 self._constants.abandon([request.name])
                 raise RainException("the client that sent this constant is gone")

@@ -20,7 +20,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.location import LocalFile, Upload
 from rain.objects.dirtree import remove_tree
-from rain.objects.files import FULL_MARK
+from rain.objects.sink import NEVER_INLINE, FullMark, Sink
 from rain.processes.scratch import UPLOADS, clean
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{8,80}")
@@ -59,13 +59,13 @@ class ConstantFiles:
         self.incoming_disk = os.path.join(disk, "incoming") if disk else ""
         self._sizes: dict[str, int] = {}  # of claimed files in memory
         self._bytes = 0
-        self._marked = False
+        self._mark = FullMark(self.incoming)
         for top in filter(None, (folder, disk)):
             for path in (os.path.join(top, "incoming"), os.path.join(top, "constants")):
                 os.makedirs(path, mode=0o700, exist_ok=True)
 
-    def incoming_path(self, name: str) -> str:
-        """Where an upload called `name` that is sent to the server is written; without room it goes on at `spill_path`.
+    def sink(self, name: str) -> Sink:
+        """Takes an upload called `name` that is sent to the server.
 
         Raises
         ------
@@ -74,11 +74,8 @@ class ConstantFiles:
         """
         if not _NAME.fullmatch(name):
             raise RainException(f"{name!r} is not the name of an upload: 8 to 80 letters, digits, '-' and '_'")
-        return os.path.join(self.incoming, name)
-
-    def spill_path(self, name: str) -> str | None:
-        """Where the upload `name` is written that is too much for memory; None where there is no other place."""
-        return os.path.join(self.incoming_disk, name) if self.disk else None
+        spill = os.path.join(self.incoming_disk, name) if self.disk else None
+        return Sink(os.path.join(self.incoming, name), NEVER_INLINE, spill_path=spill, bytes_max=self.bytes_max)
 
     def claim(self, id: ID, upload: Upload) -> LocalFile:
         """Take over the file of the constant `id`, which is being submitted.
@@ -136,14 +133,7 @@ class ConstantFiles:
 
     def _count(self, change: int) -> None:
         self._bytes += change
-        full = bool(self.disk) and self._bytes >= self.bytes_max
-        if full != self._marked:
-            self._marked = full
-            mark = os.path.join(self.incoming, FULL_MARK)
-            if full:
-                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            else:
-                os.unlink(mark)
+        self._mark.set(bool(self.disk) and self._bytes >= self.bytes_max)
 
     @property
     def _tops(self) -> list[str]:

@@ -32,9 +32,10 @@ from rain.net.transfer import (
 )
 from rain.net.transfer.getting import get_pieces
 from rain.objects import archive
-from rain.objects.files import local_file, write_file
+from rain.objects.files import local_file
 from rain.objects.held import Held
 from rain.objects.readers import NotInside
+from rain.objects.sink import NEVER_INLINE, Sink
 
 ONE = ID(1, 1)
 HERE, THERE = "this host", "another host"
@@ -343,7 +344,7 @@ async def put_to(folder, put):
         request = await theirs.receive()
         assert isinstance(request, DataPut)
         try:
-            checksum = await serve_put(theirs, request, os.path.join(folder, request.name))
+            checksum = await serve_put(theirs, request, Sink(os.path.join(folder, request.name), NEVER_INLINE))
         except (RainException, ConnectionError) as error:
             if not theirs.closed:
                 await theirs.send(DataError(str(error)))
@@ -411,7 +412,7 @@ def test_a_name_that_is_taken(tmp_path):
         await ours.send_payload(b"abc")
         request = await theirs.receive()
         with pytest.raises(FileExistsError):
-            await serve_put(theirs, request, str(tmp_path / "name"))
+            await serve_put(theirs, request, Sink(str(tmp_path / "name"), NEVER_INLINE))
         assert (tmp_path / "name").read_text() == "mine"
         ours.close()
         theirs.close()
@@ -575,7 +576,7 @@ def fetching(tmp_path, main):
 
 
 def stored(store, data):
-    written = write_file([data], store.new_path(len(data)))
+    written = store.intake().write([data])
     store.adopt(ONE, written)
     return store.get(ONE)
 

@@ -17,6 +17,7 @@ from rain.objects import memory
 from rain.objects.content_types.codecs import encode_to_file
 from rain.objects.pickling.buffers import large_buffers
 from rain.objects.readers import FileReader
+from rain.objects.sink import Sink
 
 COUNT = 4 * MIB  # of float64
 
@@ -133,7 +134,7 @@ def test_clients_write_to_pages_of_their_own(client: Client) -> None:
 
 def there_and_back(value: Any, path: Path) -> Any:
     """`value` as it is loaded where its file is mapped."""
-    written: Any = encode_to_file(value, "pickle", str(path), 0)
+    written: Any = encode_to_file(value, "pickle", Sink(str(path)))
     assert large_buffers(path.read_bytes())
     return DataInstance(FileReader(written), None, ObjectInfo(written.size, content_type="pickle")).load()
 

@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rain.common.limits import INLINE_BYTES_MAX
-from rain.common.location import Inline, LocalFile
+from rain.common.location import Inline, LocalFile, Stored
 from rain.host.descriptors import opened
 from rain.objects.content_types.codecs import encode_to_file, encode_value
-from rain.objects.files import FULL_MARK, NEVER_INLINE, write_file
+from rain.objects.intake import Folders, Intake
 from rain.objects.memory import map_fd
+from rain.objects.sink import NEVER_INLINE, FullMark, Sink
 from rain.processes.scratch import UPLOADS, Scratch
 
 if TYPE_CHECKING:
@@ -87,10 +88,14 @@ class Value:
         ResourceError
             If the disk is full.
         """
-        name = new_name()
-        written = write_file([self.view()], room.path(name), NEVER_INLINE, **room.options(name))
-        assert isinstance(written, LocalFile)
-        self.name, self.path, self.checksum = _upload_name(written.path), written.path, written.checksum
+        with room.sink(NEVER_INLINE) as sink:
+            sink.write(self.view())
+            stored = sink.finish()
+        assert isinstance(stored, LocalFile)
+        self._lies_at(stored, room)
+
+    def _lies_at(self, file: LocalFile, room: Room) -> None:
+        self.name, self.path, self.checksum = _upload_name(file.path), file.path, file.checksum
         room.count(self)
 
     def hand_over(self) -> None:
@@ -98,16 +103,17 @@ class Value:
         self.path = ""
 
     @classmethod
-    def from_file(cls, room: Room, name: str, written: LocalFile) -> Value:
-        """The value that was written as `name` into one of the incoming folders."""
-        value = cls(None, written.size)
-        value.name, value.path, value.checksum = _upload_name(written.path), written.path, written.checksum
+    def of(cls, stored: Stored, room: Room) -> Value:
+        """The value that a sink of `room` took."""
+        if isinstance(stored, Inline):
+            return cls(stored.data, stored.size)
+        value = cls(None, stored.size)
+        value._lies_at(stored, room)
         fd = opened(os.open, value.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             value._map = map_fd(fd, value.size)
         finally:
             os.close(fd)
-        room.count(value)
         return value
 
 
@@ -181,18 +187,12 @@ class Room:
         """Where files are begun; empty if constants are to be sent instead."""
         return self._memory.folder() or self._disk.folder()
 
-    def path(self, name: str) -> str:
-        """Where the file `name` is begun."""
-        return os.path.join(self.folder(), name)
-
-    def options(self, name: str) -> dict[str, Any]:
-        """When and where it goes on otherwise: parameters of `rain.objects.files.Sink`."""
+    def sink(self, inline_max: int = INLINE_BYTES_MAX) -> Sink:
+        """For one value."""
         memory, disk = self._memory.folder(), self._disk.folder()
-        if not (memory and disk):
-            return {}
-        full = os.path.exists(os.path.join(self._memory.incoming, FULL_MARK))
+        full = FullMark.is_in(self._memory.incoming)
         left = 0 if full else max(0, self._bytes_max - self.used)
-        return {"spill_path": os.path.join(disk, name), "bytes_max": left}
+        return Intake(Folders(memory or disk, disk or memory, left), new_name()).sink(inline_max=inline_max)
 
     def count(self, value: Value) -> None:
         """Count a value whose file was written, if that is in memory."""
@@ -224,11 +224,7 @@ def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
     if room is None or not room.folder():
         data = encode_value(obj, content_type)
         return Value(data, len(data))
-    name = new_name()
-    written = encode_to_file(obj, content_type, room.path(name), INLINE_BYTES_MAX, **room.options(name))
-    if isinstance(written, Inline):
-        return Value(written.data, written.size)
-    return Value.from_file(room, name, written)
+    return Value.of(encode_to_file(obj, content_type, room.sink()), room)
 
 
 def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
@@ -236,11 +232,10 @@ def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
     if room is None or not room.folder():
         data = b"".join(pieces)
         return Value(data, len(data))
-    name = new_name()
-    written = write_file(pieces, room.path(name), INLINE_BYTES_MAX, **room.options(name))
-    if isinstance(written, Inline):
-        return Value(written.data, written.size)
-    return Value.from_file(room, name, written)
+    with room.sink() as sink:
+        for piece in pieces:
+            sink.write(piece)
+        return Value.of(sink.finish(), room)
 
 
 def _unlink(path: str) -> None:

@@ -29,13 +29,14 @@ from rain.common.limits import MIB, TASK_OUTPUT_BYTES_MAX
 from rain.common.protocol.messages import Damage, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import ExecuteConfig, read_config
-from rain.executor.programs.program_workspace import LentFiles, OutputFile, Workspace, read_tail
+from rain.executor.programs.program_workspace import LentFiles, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
 from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import family
 from rain.host.signals import signal_all, signal_name
 from rain.objects.files import disk_full, file_limit, no_room
 from rain.objects.lent_inputs import spoil
+from rain.objects.nameless_file import NamelessFile
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LEFTOVERS_S = 1.0
@@ -125,7 +126,7 @@ class _Attempt:
         self.space = Workspace(
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
         )
-        self.captured: dict[int, OutputFile] = {}
+        self.captured: dict[int, NamelessFile] = {}
         self.peak = 0
         self.ran = False
 
@@ -188,7 +189,7 @@ class _Attempt:
         if index is None:
             return default
         if index not in self.captured:
-            self.captured[index] = self.space.open_output(index)
+            self.captured[index] = self.space.open_output()
         return self.captured[index].fd
 
     def _spawn_and_wait(self, config: ExecuteConfig, stdin: int | None) -> int:
@@ -312,7 +313,7 @@ class _Attempt:
         specs = self.task.outputs
         results = dict(self.space.collect(config, specs)) if config.outputs else {}
         for index, file in self.captured.items():
-            results[index] = file.finish(specs[index])
+            results[index] = self.space.output_of(file, specs[index])
         if self.runner.interrupted:
             raise _Cancelled
         return [results[index] for index in range(len(specs))]

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX, PROGRAM_COPY_BYTES_MAX
+from rain.common.limits import PROGRAM_COPY_BYTES_MAX
 from rain.common.location import Inline, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
@@ -36,9 +36,10 @@ from rain.common.task_configs import ExecuteConfig, MappedInput
 from rain.executor.programs.mounts import Mounts
 from rain.executor.readonly import ReadOnly
 from rain.objects.dirtree import Entry, clone_file, copy_file, is_inside, is_within, read_only, same_tree, walk
-from rain.objects.files import checksum_fd, inline, local_file, no_room
+from rain.objects.files import no_room
+from rain.objects.intake import Folders, Intake, output_of
 from rain.objects.lent_inputs import damaged
-from rain.objects.outputs import Outgoing
+from rain.objects.nameless_file import NamelessFile
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED_MAX = 10
@@ -109,7 +110,7 @@ class Workspace:
         self._lent = lent
         self._read_only = read_only
         self._prefix = prefix
-        self._outgoing = Outgoing(setup, prefix)
+        self._intake = Intake(Folders.of(setup), prefix)
         self._cwd = ""
         self._follow: frozenset[str] = frozenset()
         self._inputs: Sequence[ExecutorInput] = ()
@@ -287,9 +288,13 @@ class Workspace:
 
     # -- outputs ------------------------------------------------------------------------------------
 
-    def open_output(self, index: int) -> OutputFile:
-        """A file for what the program writes to stdout or stderr, to become output number `index`."""
-        return OutputFile(self._setup, f"{self._prefix}-{index}")
+    def open_output(self) -> NamelessFile:
+        """A file for what the program writes to stdout or stderr, to become an output."""
+        return self._intake.nameless_file()
+
+    def output_of(self, file: NamelessFile, spec: ObjectSpec) -> OutputResult:
+        """What was written to `file`, as the output `spec`."""
+        return output_of(spec, self._intake.took(file.finish()))
 
     def collect(self, config: ExecuteConfig, specs: Sequence[ObjectSpec]) -> Iterator[tuple[int, OutputResult]]:
         """The mapped outputs, with their numbers.
@@ -339,10 +344,10 @@ class Workspace:
             )
         keep = keep or os.path.islink(path) or not is_within(real, here)
         if not is_dir:
-            return self._outgoing.file(real, index, spec, keep=keep)
+            return output_of(spec, self._intake.take_file(real, keep=keep))
         lent = list(self._roots.values())
         try:
-            return self._outgoing.directory(real, index, spec, keep=keep, follow=list(self._follow), lent=lent)
+            return output_of(spec, self._intake.take_tree(real, keep=keep, follow=list(self._follow), lent=lent))
         except RainException as error:
             raise RainException(f"output {_name(spec)} cannot be taken: {error}") from None
 
@@ -374,57 +379,7 @@ class Workspace:
 
     def discard(self) -> None:
         """Remove the outputs that were brought to the store; the attempt failed."""
-        self._outgoing.discard()
-
-
-class OutputFile:
-    """A file without a name that the program writes; it gets one only if it is large.
-
-    Attributes
-    ----------
-    fd : int
-    """
-
-    def __init__(self, setup: ExecutorSetup, name: str) -> None:
-        self._setup = setup
-        self._name = name
-        self._path = ""
-        folder = setup.store_dir
-        try:
-            room = os.statvfs(folder)
-            if room.f_bavail * room.f_frsize < CHUNK_BYTES:
-                folder = setup.spill_dir
-            self.fd = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        except OSError:  # a file system that has only named files
-            self._path = f"{setup.spill_dir}/{name}"
-            self.fd = os.open(self._path, _NEW_FILE & ~os.O_WRONLY | os.O_RDWR, 0o600)
-        self._folder = folder
-
-    def finish(self, spec: ObjectSpec) -> OutputResult:
-        """What was written, as the output `spec`."""
-        size = os.fstat(self.fd).st_size
-        if size <= INLINE_BYTES_MAX:
-            data = os.pread(self.fd, size, 0)
-            self.discard()
-            return OutputResult(spec.id, ObjectInfo(size=size), inline(data))
-        os.fchmod(self.fd, 0o444)
-        digest = checksum_fd(self.fd, size)
-        path = self._path
-        if not path:
-            path = f"{self._folder}/{self._name}"
-            # A descriptor of a folder makes Python use linkat, which follows the link in /proc.
-            os.link(f"/proc/self/fd/{self.fd}", path, src_dir_fd=self.fd)
-        os.close(self.fd)
-        self.fd = -1
-        return OutputResult(spec.id, ObjectInfo(size=size), local_file(path, checksum=digest))
-
-    def discard(self) -> None:
-        """Forget the file."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-            if self._path:
-                os.unlink(self._path)
+        self._intake.discard()
 
 
 def read_tail(fd: int, length: int) -> tuple[bytes, int]:

@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from rain.common.errors import RainException
-from rain.common.limits import CHUNK_BYTES, INLINE_BYTES_MAX, MIB
+from rain.common.limits import CHUNK_BYTES, MIB
 from rain.common.location import SameAs
 from rain.common.protocol.messages import OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
 from rain.governor.store import Store
 from rain.objects.dirtree import Entry, link_or_copy, open_entry, read_only, remove_any, walk
-from rain.objects.files import local_file, no_room, write_file
+from rain.objects.files import local_file, no_room
 from rain.objects.held import Held
+from rain.objects.intake import output_of
 
 _PIECE_BYTES = 16 * MIB
 """How much is copied between two looks at whether the task was cancelled."""
@@ -42,9 +43,9 @@ class Work:
         self.outputs = assignment.outputs
         self.inputs = inputs
         self.known = known
-        self.store = store
         self.cancelled = cancelled
-        self._made: list[str] = []
+        self.store = store
+        self.intake = store.intake()
 
     def check(self) -> None:
         """Go on only if the task was not cancelled."""
@@ -66,21 +67,6 @@ class Work:
         label = self.spec.inputs[number].label or self.known[number].spec.label
         return f"input {number}" + (f" ({label!r})" if label else "")
 
-    def new_path(self, size: int, near: str = "") -> str:
-        """A new path for something of `size` bytes, on the file system of `near` where that is one of the store's."""
-        path = self.store.new_path(size)
-        if near and os.path.dirname(path) != self.store.incoming_disk:
-            device = os.lstat(near).st_dev
-            if device != os.stat(self.store.incoming).st_dev and device == os.stat(self.store.incoming_disk).st_dev:
-                path = os.path.join(self.store.incoming_disk, os.path.basename(path))
-        self._made.append(path)
-        return path
-
-    def discard(self) -> None:
-        """Remove what was made."""
-        for path in self._made:
-            remove_any(path)
-
     # -- results --------------------------------------------------------------------------------------
 
     def blob(self, pieces: Iterator[bytes | memoryview], size: int) -> OutputResult:
@@ -88,13 +74,7 @@ class Work:
         output = self.only_output()
         if output.data_type != "blob":
             raise RainException("the task makes a blob, but its output is declared a directory")
-        path = self.new_path(size)
-        spill = None
-        if os.path.dirname(path) != self.store.incoming_disk:
-            spill = os.path.join(self.store.incoming_disk, os.path.basename(path))
-            self._made.append(spill)
-        stored = write_file(pieces, path, INLINE_BYTES_MAX, spill_path=spill, bytes_max=self.store.incoming_bytes_max)
-        return OutputResult(output.id, ObjectInfo(size=stored.size), stored)
+        return output_of(output, self.intake.write(pieces, size))
 
     def same(self, number: int, keep_info: bool = False) -> OutputResult:
         """An output that is input `number`, with its content type and user's values if `keep_info`."""
@@ -114,7 +94,7 @@ class Work:
         output = self.only_output()
         if output.data_type != "dir":
             raise RainException("the task makes a directory, but its output is declared a blob")
-        return OutputResult(output.id, ObjectInfo(size=size), local_file(path, size))
+        return output_of(output, local_file(path, size))
 
     # -- bytes ----------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.protocol.messages import OutputResult, TaskAssignment, TaskResult
-from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import (
     CONCAT,
     LOAD,
@@ -42,6 +42,7 @@ from rain.governor.store import Store
 from rain.objects.dirtree import Entry, link_or_copy, open_entry, remove_any, same_tree, tree_size
 from rain.objects.files import checksum_fd, local_file, no_room
 from rain.objects.held import Held
+from rain.objects.intake import output_of
 
 
 def run_builtin(
@@ -87,7 +88,7 @@ def run_builtin(
         error = TaskError("rain", _explain(failure, work))
     if error is not None:
         info.error = error.message
-        work.discard()
+        work.intake.discard()
     info.duration = time.perf_counter() - begin
     return TaskResult(spec.id, assignment.attempt, info, outputs, error)
 
@@ -276,10 +277,9 @@ def _slice_file(work: Work, path: str, size: int) -> OutputResult:
     try:
         if size <= INLINE_BYTES_MAX:
             return work.blob(work.read(fd), size)
-        target = work.new_path(0, path)
+        target = work.intake.new_path(0, path)
         link_or_copy(path, target)
-        info = ObjectInfo(size=size)
-        return OutputResult(work.only_output().id, info, local_file(target, checksum=checksum_fd(fd, size)))
+        return output_of(work.only_output(), local_file(target, checksum=checksum_fd(fd, size)))
     finally:
         os.close(fd)
 
@@ -328,7 +328,7 @@ def _folder_of(held: Held) -> str:
 
 
 def _new_folder(work: Work, size: int, near: str = "") -> str:
-    path = work.new_path(size, near)
+    path = work.intake.new_path(size, near)
     os.mkdir(path)
     return path
 

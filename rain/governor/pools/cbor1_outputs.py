@@ -15,7 +15,7 @@ from rain.governor.pools.cbor1.locations import Location, Memory, OtherObject, P
 from rain.governor.pools.cbor1.results import ForeignResult
 from rain.governor.pools.cbor1_inputs import Watched, check_inputs
 from rain.objects.dirtree import remove_tree
-from rain.objects.outputs import Outgoing
+from rain.objects.intake import Folders, Intake, output_of
 
 
 def is_quick(location: Location) -> bool:
@@ -48,20 +48,16 @@ def take_outputs(
     OSError
         If a file cannot be read or moved.
     """
-    outgoing = Outgoing(setup, f"foreign-{setup.executor_id}-{task.number}")
-    try:
+    with Intake(Folders.of(setup), f"foreign-{setup.executor_id}-{task.number}") as intake:
         check_inputs(watched)
         return [
-            _take_output(folder, task, outgoing, index, info, location)
+            _take_output(folder, task, intake, index, info, location)
             for index, (info, location) in enumerate(result.outputs)
         ]
-    except BaseException:
-        outgoing.discard()
-        raise
 
 
 def _take_output(
-    folder: str, task: ExecutorTask, outgoing: Outgoing, index: int, info: ObjectInfo, location: Location
+    folder: str, task: ExecutorTask, intake: Intake, index: int, info: ObjectInfo, location: Location
 ) -> OutputResult:
     spec = task.outputs[index]
     is_dir = spec.data_type == "dir"
@@ -75,7 +71,7 @@ def _take_output(
     elif isinstance(location, Memory):
         if is_dir:
             raise RainException(f"returned output {index}, a directory, in memory; a directory is always a path")
-        output = outgoing.data(location.data, index, spec)
+        output = output_of(spec, intake.put(location.data))
     else:
         assert isinstance(location, Path)
         path = _checked_path(folder, location.path, index)
@@ -83,7 +79,7 @@ def _take_output(
         if not (stat.S_ISDIR(mode) if is_dir else stat.S_ISREG(mode)):
             wanted = "a directory" if is_dir else "a file"
             raise RainException(f"returned output {index} at {location.path}, which is not {wanted}")
-        output = outgoing.directory(path, index, spec) if is_dir else outgoing.file(path, index, spec)
+        output = output_of(spec, intake.take_tree(path) if is_dir else intake.take_file(path))
         if os.path.lexists(path):
             remove_tree(path) if is_dir else os.unlink(path)
     output.info.content_type, output.info.debug, output.info.user = info.content_type, info.debug, info.user

@@ -12,12 +12,13 @@ peer that moves nothing for `TRANSFER_STALL_S` is given up.
 """
 
 from rain.net.transfer.exchange import TransferError, in_thread
-from rain.net.transfer.getting import get_buffer, get_directory, get_listing, get_to_file
+from rain.net.transfer.getting import get_blob, get_buffer, get_directory, get_listing, get_to_file
 from rain.net.transfer.giving import relay, serve_get
 from rain.net.transfer.putting import put_file, put_pieces, serve_put
 
 __all__ = [
     "TransferError",
+    "get_blob",
     "get_buffer",
     "get_directory",
     "get_listing",

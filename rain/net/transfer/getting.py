@@ -15,8 +15,8 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import DataError, DataGet, DataHeader, DataList, Listing
 from rain.net.transfer.exchange import TransferError, in_thread, receive_all, say, timely
 from rain.objects import archive
-from rain.objects.files import NEVER_INLINE, Sink
 from rain.objects.readers import NotInside
+from rain.objects.sink import NEVER_INLINE, Sink
 
 if TYPE_CHECKING:
     from rain.net.data_connection import DataConnection
@@ -57,8 +57,13 @@ async def get_pieces(
         raise
 
 
-async def get_to_file(connection: DataConnection, id: ID, path: str, *, spill_path: str | None = None) -> LocalFile:
-    """Bring a blob into the new file `path`, or `spill_path` if `path` is on a full file system.
+async def get_to_file(connection: DataConnection, id: ID, path: str) -> LocalFile:
+    """Bring a blob into the new file `path`; see `get_blob`."""
+    return await get_blob(connection, id, Sink(path, NEVER_INLINE))
+
+
+async def get_blob(connection: DataConnection, id: ID, sink: Sink) -> LocalFile:
+    """Bring a blob into a sink that makes a file.
 
     Raises
     ------
@@ -67,13 +72,9 @@ async def get_to_file(connection: DataConnection, id: ID, path: str, *, spill_pa
     ResourceError
         If the disk is full.
     """
-    sink = Sink(path, NEVER_INLINE, spill_path=spill_path)
-    try:
+    with sink:
         await get_pieces(connection, DataGet(id), lambda header: None, sink.write)
         written = await in_thread(sink.finish)
-    except BaseException:
-        sink.discard()
-        raise
     assert isinstance(written, LocalFile)
     return written
 

@@ -13,8 +13,8 @@ from rain.common.limits import CHUNK_BYTES
 from rain.common.protocol.messages import DataEnd, DataError, DataPut
 from rain.net.transfer.exchange import TransferError, in_thread, receive_all, say, timely
 from rain.objects import archive
-from rain.objects.files import NEVER_INLINE, Sink
 from rain.objects.readers import FileReader
+from rain.objects.sink import Sink
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -93,12 +93,8 @@ def _pieces(path: str) -> tuple[int, Iterator[Buffer]]:
     return reader.size, reader.pieces()
 
 
-async def serve_put(
-    connection: DataConnection, request: DataPut, path: str, spill_path: str | None = None, bytes_max: int | None = None
-) -> int:
-    """Receive what `DataPut` announced into the new file `path`; gives its checksum. The caller answers.
-
-    `spill_path` and `bytes_max` are as of `Sink`.
+async def serve_put(connection: DataConnection, request: DataPut, sink: Sink) -> int:
+    """Receive what `DataPut` announced into `sink`; gives its checksum. The caller answers.
 
     Raises
     ------
@@ -109,11 +105,7 @@ async def serve_put(
     """
     if request.size < 0:
         raise ProtocolError("a client announced a negative number of bytes")
-    sink = Sink(path, NEVER_INLINE, spill_path=spill_path, bytes_max=bytes_max)
-    try:
+    with sink:
         _, checksum = await receive_all(connection, request.size, sink.write)
         await in_thread(sink.finish)
-    except BaseException:
-        sink.discard()
-        raise
     return checksum

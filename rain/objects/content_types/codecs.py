@@ -21,18 +21,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
-from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Stored
 from rain.objects.content_types.content_type import ContentType
 from rain.objects.content_types.registry import check_content_type, content_type_of
-from rain.objects.files import Sink, inline, write_file
+from rain.objects.files import inline
+from rain.objects.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Buffer
 
-__all__ = ["decode_value", "encode_buffers", "encode_to_file", "encode_value", "write_file"]
+__all__ = ["decode_value", "encode_buffers", "encode_to_file", "encode_value"]
 
 
 def encode_buffers(value: Any, content_type: str | None) -> list[Buffer]:
@@ -84,16 +84,8 @@ def encode_value(value: Any, content_type: str | None) -> bytes:
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
 
-def encode_to_file(
-    value: Any,
-    content_type: str | None,
-    path: str,
-    inline_max: int = INLINE_BYTES_MAX,
-    *,
-    spill_path: str | None = None,
-    bytes_max: int | None = None,
-) -> Stored:
-    """`value` as bytes, or in a new file if it has more than `inline_max` bytes.
+def encode_to_file(value: Any, content_type: str | None, sink: Sink) -> Stored:
+    """`value` as bytes, or as a file if it is more than `sink` holds as bytes.
 
     Large buffers are written from where they lie, in one pass with the checksum.
 
@@ -101,14 +93,8 @@ def encode_to_file(
     ----------
     value : object
     content_type : str or None
-    path : str
-        The file to be made; must not exist.
-    inline_max : int
-        Bytes.
-    spill_path : str or None
-        The file to be made instead if `path` lies on a full file system or outgrows `bytes_max`.
-    bytes_max : int or None
-        Largest file at `path`, in bytes.
+    sink : Sink
+        A new one.
 
     Returns
     -------
@@ -122,18 +108,15 @@ def encode_to_file(
     ValueError
         If there is no such content type.
     """
-    if content_type == "json":  # the most frequent small results need no more than this
-        data = encode_value(value, content_type)
-        if len(data) <= inline_max:
-            return inline(data)
-        return write_file([data], path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
-    sink = Sink(path, inline_max, spill_path=spill_path, bytes_max=bytes_max)
-    try:
-        _encode_into(value, content_type, sink.write, sink.discard)
+    with sink:
+        if content_type == "json":  # the most frequent small results need no more than this
+            data = encode_value(value, content_type)
+            if len(data) <= sink.inline_max:
+                return inline(data)
+            sink.write(data)
+        else:
+            _encode_into(value, content_type, sink.write, sink.discard)
         return sink.finish()
-    except BaseException:
-        sink.discard()
-        raise
 
 
 def _encode_into(value: Any, content_type: str | None, write: Callable[[Any], Any], restart: Callable[[], Any]) -> None:

@@ -16,9 +16,10 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor import store as store_module
 from rain.governor.store import Store
 from rain.objects import archive
-from rain.objects.files import FULL_MARK, StaleFile, inline, local_file, write_file
+from rain.objects.files import StaleFile, inline, local_file
 from rain.objects.lent_inputs import damaged
 from rain.objects.readers import FileReader
+from rain.objects.sink import FullMark, write_file
 
 
 class Rig:
@@ -121,7 +122,7 @@ def test_adopting_a_file(rig, store):
 
 
 def test_adopting_a_directory(store, tmp_path):
-    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1))
+    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.intake().new_path(), -1))
     made = tmp_path / "made"
     (made / "sub").mkdir(parents=True)
     (made / "sub" / "own").write_text("own")
@@ -140,7 +141,7 @@ def test_adopting_a_directory(store, tmp_path):
 
 
 def test_adopting_a_link_to_an_object(store, tmp_path):
-    first = store.adopt(ID(1, 1), write_file([b"abc"], store.new_path(), -1))
+    first = store.adopt(ID(1, 1), write_file([b"abc"], store.intake().new_path(), -1))
     (tmp_path / "link").symlink_to(first.path)
     second = store.adopt(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77))
     assert second.inode == first.inode
@@ -273,7 +274,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 
     def write():
         path = f"{store.incoming}/task-{len(os.listdir(store.incoming))}"
-        return write_file([bytes(100_000)], path, spill_path=store.spill_path(path)).path
+        return write_file([bytes(100_000)], path, spill_path=path.replace(store.incoming, store.incoming_disk)).path
 
     monkeypatch.setattr(store_module, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
@@ -287,7 +288,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 
 
 def test_one_object_larger_than_memory(rig, store):
-    path = store.new_path(5 * MIB)
+    path = store.intake().new_path(5 * MIB)
     assert path.startswith(str(rig.disk))
     written = write_file([bytes(5 * MIB)], os.path.join(store.incoming, "big"))
     store.adopt(ID(1, 1), written)
@@ -495,7 +496,7 @@ def test_a_small_memory_file_system_spills(small_disk, tmp_path):
     assert store.incoming_bytes_max < 20 * MIB
     data = os.urandom(25 * MIB)
     path = f"{store.incoming}/task-1"
-    written = write_file([data], path, spill_path=store.spill_path(path))
+    written = write_file([data], path, spill_path=f"{store.incoming_disk}/task-1")
     file = store.adopt(ID(1, 1), written)
     assert not file.path.startswith(str(small_disk) + "/")
     assert read(store.get(ID(1, 1))) == data
@@ -538,7 +539,7 @@ def test_it_keeps_away_from_the_limit_of_its_control_group(tmp_path):
     store.heed(98 * MIB, 1000 * MIB)  # 2 MiB less than there shall be
     store.wait_spilled()
     assert store.statistics()["memory_bytes"] == 2 * MIB
-    assert os.path.exists(os.path.join(store.incoming, FULL_MARK)) is False
+    assert not FullMark.is_in(store.incoming)
     rig.add(9, os.urandom(MIB))
     store.wait_spilled()
     assert store.statistics()["memory_bytes"] <= 2 * MIB

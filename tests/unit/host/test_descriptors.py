@@ -20,7 +20,8 @@ def python(code, *arguments):
 
 _TAKEN = """
 import os, resource, select, sys
-from rain.objects.files import local_file, open_checked, write_file
+from rain.objects.files import local_file, open_checked
+from rain.objects.sink import write_file
 from rain.objects.memory import map_fd
 from rain.host.descriptors import opened
 

@@ -26,6 +26,7 @@ from rain.objects.readers import (
     TreeReader,
     open_nearest,
 )
+from rain.objects.sink import Sink
 
 HERE = "this host"
 
@@ -156,7 +157,7 @@ def test_loading_needs_a_content_type():
 
 def test_arrays_are_mapped(tmp_path):
     array = np.arange(100_000.0)
-    written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
+    written = codecs.encode_to_file(array, "pickle", Sink(str(tmp_path / "array")))
     blob = instance(FileReader(written), "pickle")
     first, second = blob.load(writable=False), blob.load(writable=False)
     assert not first.flags.writeable
@@ -176,7 +177,7 @@ def test_arrays_are_mapped(tmp_path):
 
 def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
     array = np.arange(100_000.0)
-    written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
+    written = codecs.encode_to_file(array, "pickle", Sink(str(tmp_path / "array")))
     blob = instance(FileReader(written, moved=lambda: None), "pickle")
     own = blob.load()
     os.unlink(written.path)
@@ -189,7 +190,7 @@ def test_what_is_gone_since_it_was_mapped_is_read_only_and_says_so(tmp_path):
 
 def test_what_was_moved_since_it_was_mapped_is_mapped_where_it_is(tmp_path):
     array = np.arange(100_000.0)
-    written = codecs.encode_to_file(array, "pickle", str(tmp_path / "array"), 0)
+    written = codecs.encode_to_file(array, "pickle", Sink(str(tmp_path / "array")))
     path = tmp_path / "spilled"
     blob = instance(FileReader(written, moved=lambda: local_file(str(path))), "pickle")
     blob.load()

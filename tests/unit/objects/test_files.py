@@ -14,7 +14,7 @@ from rain.objects.files import disk_full, is_full, no_room
 WRITER = """
 import resource, sys
 from rain.common.errors import ResourceError
-from rain.objects.files import write_file
+from rain.objects.sink import write_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
     write_file([bytes(300_000)], sys.argv[1], spill_path=sys.argv[1] + "-spilled")

@@ -11,7 +11,7 @@ import pytest
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.location import Upload
-from rain.objects.files import FULL_MARK, NEVER_INLINE, write_file
+from rain.objects.sink import FullMark
 from rain.server.uploads import ConstantFiles
 
 NAME = "upload-0001"
@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> ConstantFiles:
 
 
 def put(files: ConstantFiles, data: bytes = b"data") -> Path:
-    path = Path(files.incoming_path(NAME))
+    path = Path(f"{files.incoming}/{NAME}")
     path.write_bytes(data)
     return path
 
@@ -48,7 +48,7 @@ def test_another_size_than_announced(files: ConstantFiles) -> None:
 def test_a_link_is_not_taken(files: ConstantFiles, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("data")
-    os.symlink(secret, files.incoming_path(NAME))
+    os.symlink(secret, f"{files.incoming}/{NAME}")
     with pytest.raises(RainException, match="arrived with"):
         files.claim(ID(1, 2), Upload(NAME, 4))
     assert secret.read_text() == "data"
@@ -62,7 +62,7 @@ def test_nothing_arrived(files: ConstantFiles) -> None:
 @pytest.mark.parametrize("name", ["", "short", "../../etc/passwd", "with/slash", "x" * 81, "nul\0nul\0nul"])
 def test_names_that_are_no_names(files: ConstantFiles, name: str) -> None:
     with pytest.raises(RainException, match="not the name of an upload"):
-        files.incoming_path(name)
+        files.sink(name)
 
 
 def test_discarding_what_was_never_claimed(files: ConstantFiles) -> None:
@@ -73,19 +73,19 @@ def test_discarding_what_was_never_claimed(files: ConstantFiles) -> None:
 
 def test_what_is_too_much_for_memory_is_on_disk(tmp_path: Path) -> None:
     files = ConstantFiles(str(tmp_path / "memory"), str(tmp_path / "disk"), bytes_max=6)
-    mark = Path(files.incoming) / FULL_MARK
 
     def claimed(name: str) -> Path:
-        path = files.incoming_path(name)
-        write_file([b"data"], path, NEVER_INLINE, spill_path=files.spill_path(name))
+        with files.sink(name) as sink:
+            sink.write(b"data")
+            sink.finish()
         return Path(files.claim(ID(1, 2), Upload(name, 4)).path)
 
     first, second, third = claimed("upload-1"), claimed("upload-2"), claimed("upload-3")
     assert [path.parents[1].name for path in (first, second, third)] == ["memory", "memory", "disk"]
-    assert mark.exists()
+    assert FullMark.is_in(files.incoming)
     assert third.read_bytes() == b"data"
     files.discard(["upload-1", "upload-3"])
-    assert not mark.exists()
+    assert not FullMark.is_in(files.incoming)
     assert claimed("upload-4").parents[1].name == "memory"
     assert not third.exists()
     files.close()

@@ -53,7 +53,7 @@ class Bench:
     def directory(self, files: dict[str, bytes | None], **options: Any) -> Known:
         """None makes a folder; bytes that begin with ``->`` a link."""
         known = self._known("dir", sum(len(data) for data in files.values() if data), **options)
-        path = pathlib.Path(self.store.new_path())
+        path = pathlib.Path(self.store.intake().new_path())
         make_tree(path, files)
         self.store.adopt(known.spec.id, ref(path))
         return known

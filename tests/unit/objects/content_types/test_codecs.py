@@ -14,10 +14,11 @@ from rain.common.errors import RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.objects.content_types import codecs
-from rain.objects.files import Sink, StaleFile, checksum_fd, inline, local_file, open_checked, write_file
+from rain.objects.files import StaleFile, checksum_fd, inline, local_file, open_checked
 from rain.objects.memory import map_fd
 from rain.objects.pickling import buffers
 from rain.objects.pickling.placeholders import placeholder, resolving
+from rain.objects.sink import Sink, write_file
 
 LARGE = buffers.LARGE_BYTES
 
@@ -213,7 +214,7 @@ def test_loaded_arrays_are_views_of_the_mapping(tmp_path):
     frozen = array.copy()
     frozen.flags.writeable = False
     path = str(tmp_path / "value")
-    written = codecs.encode_to_file({"a": array, "f": frozen}, "pickle", path, 1000)
+    written = codecs.encode_to_file({"a": array, "f": frozen}, "pickle", Sink(path, 1000))
     assert isinstance(written, LocalFile)
 
     view = mapped(path)
@@ -234,7 +235,7 @@ def test_loaded_arrays_are_views_of_the_mapping(tmp_path):
 
 def test_the_mapping_lives_as_long_as_the_array(tmp_path):
     path = str(tmp_path / "value")
-    codecs.encode_to_file(np.arange(100_000), "pickle", path, 0)
+    codecs.encode_to_file(np.arange(100_000), "pickle", Sink(path, 0))
     array = codecs.decode_value(mapped(path), "pickle")
     os.unlink(path)
     assert array.sum() == 99_999 * 50_000
@@ -286,7 +287,7 @@ def test_pandas_and_arrow_are_mapped(tmp_path):
     table = pyarrow.table({"a": np.arange(50_000.0)})
     for number, value in enumerate((frame, table)):
         path = str(tmp_path / str(number))
-        codecs.encode_to_file(value, "pickle", path, 0)
+        codecs.encode_to_file(value, "pickle", Sink(path, 0))
         view = mapped(path)
         assert buffers.large_buffers(view) > 0
         assert codecs.decode_value(view, "pickle").equals(value)
@@ -366,7 +367,7 @@ def test_arrow_streams_are_read_too(tmp_path):
 def test_arrow_tables_are_mapped(tmp_path):
     pa = pytest.importorskip("pyarrow")
     path = str(tmp_path / "t")
-    written = codecs.encode_to_file(pa.table({"a": np.arange(100_000)}), "arrow", path, 0)
+    written = codecs.encode_to_file(pa.table({"a": np.arange(100_000)}), "arrow", Sink(path, 0))
     view = mapped(path)
     assert xxhash.xxh3_64_intdigest(view) == written.checksum
     before = pa.total_allocated_bytes()
@@ -380,7 +381,7 @@ def test_arrow_tables_are_mapped(tmp_path):
 
 def test_small_values_make_no_file(tmp_path):
     path = tmp_path / "value"
-    assert codecs.encode_to_file([1, 2], "json", str(path), 1000) == inline(b"[1, 2]")
+    assert codecs.encode_to_file([1, 2], "json", Sink(str(path), 1000)) == inline(b"[1, 2]")
     assert not path.exists()
 
 
@@ -389,7 +390,7 @@ def test_small_values_make_no_file(tmp_path):
 )
 def test_large_values_are_written_once_with_their_checksum(tmp_path, value):
     path = tmp_path / "value"
-    written = codecs.encode_to_file(value, "pickle", str(path), 1000)
+    written = codecs.encode_to_file(value, "pickle", Sink(str(path), 1000))
     assert written == local_file(str(path), checksum=written.checksum)
     assert written.checksum == xxhash.xxh3_64_intdigest(path.read_bytes())
     assert path.read_bytes() == codecs.encode_value(value, "pickle")
@@ -402,9 +403,9 @@ def test_large_values_are_written_once_with_their_checksum(tmp_path, value):
 def test_failed_encoding_leaves_nothing(tmp_path):
     path = tmp_path / "value"
     with pytest.raises(RainException):
-        codecs.encode_to_file([np.ones(LARGE), threading.Lock()], "pickle", str(path), 0)
+        codecs.encode_to_file([np.ones(LARGE), threading.Lock()], "pickle", Sink(str(path), 0))
     with pytest.raises(RainException):
-        codecs.encode_to_file([b"x" * LARGE, threading.Lock()], "cloudpickle", str(path), 0)
+        codecs.encode_to_file([b"x" * LARGE, threading.Lock()], "cloudpickle", Sink(str(path), 0))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -412,7 +413,7 @@ def test_existing_files_are_not_overwritten(tmp_path):
     path = tmp_path / "value"
     path.write_text("mine")
     with pytest.raises(FileExistsError):
-        codecs.encode_to_file(b"x" * 100, "user/x", str(path), 0)
+        codecs.encode_to_file(b"x" * 100, "user/x", Sink(str(path), 0))
     assert path.read_text() == "mine"
 
 
@@ -445,14 +446,14 @@ def test_disk_full_is_told_and_nothing_left(tmp_path, monkeypatch):
     monkeypatch.setattr("rain.objects.files.os.write", write)
     path = tmp_path / "value"
     with pytest.raises(ResourceError, match=f"{path}.* bytes are free"):
-        codecs.encode_to_file(b"x" * 3_000_000, "user/x", str(path), 0)
+        codecs.encode_to_file(b"x" * 3_000_000, "user/x", Sink(str(path), 0))
     assert not path.exists()
     left[0] = 1_500_000
     spill = tmp_path / "spill"
     monkeypatch.setattr(
         "rain.objects.files.os.write", lambda fd, data: write(fd, data) if not spill.exists() else real(fd, data)
     )
-    written = codecs.encode_to_file(b"x" * 3_000_000, "user/x", str(path), 0, spill_path=str(spill))
+    written = codecs.encode_to_file(b"x" * 3_000_000, "user/x", Sink(str(path), 0, spill_path=str(spill)))
     assert spill.read_bytes() == b"x" * 3_000_000
     assert written.path == str(spill)
     assert not path.exists()
