@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, PREFETCH_TASKS_MAX
-from rain.governor.core.records import (
-    BUILTIN,
-    BUILTINS_MAX,
-    End,
-    Executor,
-    Fate,
-    Group,
-    Object,
-    Phase,
-    Presence,
-    Session,
-    State,
-)
+from rain.governor.core.records import BUILTIN, BUILTINS_MAX, Executor, Group, Object, Session, State
+from rain.governor.core.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence
 
 
 def check(state: State) -> None:
@@ -40,12 +29,12 @@ def check(state: State) -> None:
         assert session.id == session_id
         _check_session(state, session)
     for id, fetching in state.fetching.items():
-        obj = fetching.object
-        if obj is not None:
+        if fetching.state is FetchState.RUNNING:
+            obj = fetching.object
             assert obj.id == id
             assert obj.presence is Presence.FETCHING
             assert obj.session.objects.get(id) is obj
-            assert obj.uses, f"{id} is being fetched for nobody"
+            assert obj.uses, f"{id} is fetched and no task uses it"
     for group in state.hungry:
         assert state.sessions.get(group.session.id) is group.session
 
@@ -53,42 +42,37 @@ def check(state: State) -> None:
 def _check_executor(state: State, executor: Executor) -> None:
     session, group = executor.session, executor.group
     assert session.executors.get(executor.id) is executor
+    where = executor.state
+    killed, idle, busy = (where is one for one in (ExecutorState.KILLED, ExecutorState.IDLE, ExecutorState.BUSY))
+    assert (executor.id in state.idle) == idle
+    assert (executor.end is None) == (idle or busy)
     if session.ending:
-        assert executor.killed
+        assert killed
         assert not executor.queue
-        assert executor.id not in state.idle
         return
     assert len(executor.queue) <= PREFETCH_TASKS_MAX
     assert list(executor.queue) == sorted(executor.queue)
-    idle, busy = executor.id in group.idle, executor.id in group.busy
-    assert (executor.id in state.idle) == idle
-    if executor.end is not None:
-        assert not idle
-        assert not busy
-        assert executor.killed or executor.queue, "an executor that is to end and has nothing to do is killed"
-        assert executor.killed or executor.end in (End.CANCEL, End.STALE)
-        if executor.kill_at is not None:
-            assert executor.target in executor.queue
-            assert executor.end is End.CANCEL
-    else:
-        assert not executor.killed
-        assert idle != busy
-        assert busy == bool(executor.queue)
-        assert not executor.stops
-    if not executor.killed:
+    assert (executor.id in group.idle) == idle
+    assert (executor.id in group.busy) == busy
+    assert killed or bool(executor.queue) != idle, "an executor that is to end and has nothing to do is killed"
+    assert not (executor.stops and (idle or busy))
+    if where is ExecutorState.INTERRUPTED:
+        assert executor.target in executor.queue
+    if not killed:
         assert (executor.lease is not None) == bool(executor.queue)
     if executor.lease is not None:
         assert executor.lease.shape is group.shape
         assert executor.lease.devices == executor.devices
     recalled = {number for numbers in executor.recalls for number in numbers} | set(state.recalls.get(executor, ()))
     for number, task in executor.queue.items():
-        assert task.phase is Phase.QUEUED
+        assert task.phase in IN_EXECUTOR
         assert task.executor is executor
         assert task.number == number
         assert task.session is session
-        assert not task.recalled or number in recalled or executor.killed
-        if task.back is not None or (task.fate is not Fate.NONE and executor.end is not End.CANCEL):
-            assert number in recalled or executor.killed, f"{task} is to leave, and nobody asked the executor"
+        assert (task.take_back is not None) == (task.fate is Fate.GIVE_BACK)
+        leaves = task.fate is Fate.GIVE_BACK or (task.unwanted and executor.end is not End.CANCEL)
+        if leaves or task.phase is Phase.RECALLED:
+            assert number in recalled or killed, f"{task} is to leave, and its executor was not asked for it"
         assert task.fate is Fate.FORGET or session.tasks.get(task.id) is task
 
 
@@ -125,7 +109,7 @@ def _check_session(state: State, session: Session) -> None:
             ready[task.group] += 1
             assert sum(entry[2] is task for entry in task.group.heap) == 1
             assert task.group in state.hungry
-        elif task.phase is Phase.QUEUED:
+        elif task.phase in IN_EXECUTOR:
             assert task.executor is not None
             assert task.executor.queue.get(task.number) is task
         else:

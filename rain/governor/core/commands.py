@@ -17,8 +17,9 @@ from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToSe
 from rain.governor.core.events import ModuleWanted, OutputsRead
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
-from rain.governor.core.records import End, Fate, Phase, State, TakeBackRequest, Task
+from rain.governor.core.records import State, TakeBackRequest, Task
 from rain.governor.core.sessions import open_session
+from rain.governor.core.states import NOT_STARTED, End, ExecutorState, Fate, Phase
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
 
 
@@ -47,7 +48,7 @@ def cancel_tasks(state: State, message: CancelTasks, now: float) -> None:
         task = _find(state, id, attempt)
         if task is None:
             state.stopped.append((id, attempt))
-        elif task.fate is Fate.NONE:
+        elif not task.unwanted:
             _end(state, task, Fate.STOP, now)
 
 
@@ -59,15 +60,15 @@ def _find(state: State, id: ID, attempt: int) -> Task | None:
 
 def _end(state: State, task: Task, fate: Fate, now: float) -> None:
     """Forget a task that has not started, end one that may have."""
-    if task.phase in (Phase.WAITING, Phase.READY):
+    if task.phase in NOT_STARTED:
         if fate is Fate.STOP:
             state.stopped.append((task.id, task.attempt))
         forget(state, task)
         return
-    if task.fate is Fate.NONE:
-        task.fate = fate
-    if task.back is not None:
+    if task.fate is Fate.GIVE_BACK:
         settle_back(state, task, given=False)
+    if not task.unwanted:
+        task.fate = fate
     if task.phase is Phase.BUILTIN:
         end_builtin(state, state.builtins[task.number], End.CANCEL)
         return
@@ -84,15 +85,18 @@ def take_back(state: State, message: TakeBack, now: float) -> None:
     request = TakeBackRequest()
     for id, attempt in message.tasks:
         task = _find(state, id, attempt)
-        if task is None or task.fate is not Fate.NONE or task.back is not None:
+        if task is None or task.fate is not Fate.STAY:
             continue
-        if task.phase in (Phase.WAITING, Phase.READY):
+        if task.phase in NOT_STARTED:
             request.given.append((id, attempt))
             forget(state, task)
             continue
         executor = task.executor
-        if executor is not None and not executor.killed and not (executor.started and executor.head is task):
-            task.back = request
+        if executor is None or executor.state is ExecutorState.KILLED:
+            continue
+        if not (executor.started and executor.head is task):
+            task.fate = Fate.GIVE_BACK
+            task.take_back = request
             request.open += 1
             recall(state, executor, [task])
     answer_back(state, request)

@@ -38,7 +38,8 @@ from rain.governor.core.events import (
     TurnEnded,
 )
 from rain.governor.core.outbox import flush
-from rain.governor.core.records import Phase, State
+from rain.governor.core.records import State
+from rain.governor.core.states import Phase
 from rain.governor.resources import Resources
 
 _Handler = Callable[[State, Any, float], None]

@@ -34,10 +34,10 @@ from rain.governor.core.records import (
     Entry,
     Executor,
     Group,
-    Phase,
     State,
     Task,
 )
+from rain.governor.core.states import ExecutorState, Phase
 from rain.governor.resources import Lease, Shape
 
 SHORT_S = 4 * PREFETCH_S
@@ -135,6 +135,7 @@ def _widen(state: State, group: Group, task: Task, now: float) -> bool:
             del group.idle[executor.id]
             del state.idle[executor.id]
             executor.lease = lease
+            executor.state = ExecutorState.BUSY
             _make_room(state, lease)
             break
         if not executor.devices:
@@ -325,7 +326,7 @@ def _fits_at(state: State, shape: Shape, now: float) -> float:
 
 def _ends_at(executor: Executor, now: float) -> float:
     head = executor.head
-    if head is None or executor.killed:
+    if head is None or executor.state is ExecutorState.KILLED:
         return now
     return _expected(executor.head_at, head.cost, now) + max(executor.load - head.cost, 0.0)
 
@@ -342,7 +343,9 @@ def _expected(since: float, seconds: float, now: float) -> float:
 def _relieve(state: State, now: float) -> None:
     """Recall what is queued behind a task that takes too long, or where another executor has nothing to do."""
     for executor in state.executors.values():
-        if len(executor.queue) < 2 or executor.end is not None or executor.recalls or not executor.started:
+        if len(executor.queue) < 2 or executor.state is not ExecutorState.BUSY:
+            continue
+        if executor.recalls or not executor.started:
             continue
         head = executor.head
         assert head is not None

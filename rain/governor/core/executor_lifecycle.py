@@ -26,8 +26,9 @@ from rain.governor.core.events import (
     OverMemory,
 )
 from rain.governor.core.objects import discard
-from rain.governor.core.records import Builtin, End, Executor, Fate, Phase, State, Task
+from rain.governor.core.records import Builtin, Executor, State, Task
 from rain.governor.core.sessions import close_if_done
+from rain.governor.core.states import End, ExecutorState, Fate, Phase
 from rain.governor.core.tasks import come_back, finish, forget, settle_back
 
 OVERHEAD_S = 50e-6
@@ -56,7 +57,7 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             discard(state, result)
             continue
         task.estimate.add(_cost(result, results[i + 1] if i < last else None))
-        if task.fate is not Fate.NONE:
+        if task.unwanted:
             discard(state, result)
             if task.fate is Fate.STOP:
                 executor.stops.append((task.id, task.attempt))
@@ -69,7 +70,8 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             _damaged(state, task, result, result.damage)
         else:
             finish(state, task, result)
-    executor.ran += len(results)
+    if results:
+        executor.started = True
     executor.head_at = now
     executor.group.failed_starts = 0
     if event.stale:
@@ -159,28 +161,30 @@ def _interrupted(result: TaskResult) -> bool:
 def settle(state: State, executor: Executor, now: float) -> None:
     """After tasks left its queue: an empty executor becomes idle, or is ended if that is due."""
     if executor.queue:
-        if executor.end is End.CANCEL and executor.target not in executor.queue and not executor.killed:
+        if executor.state is ExecutorState.INTERRUPTED and executor.target not in executor.queue:
             # Others were too far along to be recalled: they may end in peace.
-            executor.kill_at = None
-            state.stopped.extend(executor.stops)
-            executor.stops = []
-        elif executor.end is None and executor.stops:
-            state.stopped.extend(executor.stops)
-            executor.stops = []
+            executor.state = ExecutorState.DRAINING
+            _answer_stops(state, executor)
+        elif executor.state in (ExecutorState.BUSY, ExecutorState.DRAINING):
+            _answer_stops(state, executor)
         return
     executor.load = 0.0
-    if executor.end is not None:
+    if executor.state is ExecutorState.BUSY:
+        _answer_stops(state, executor)
+        _go_idle(state, executor, now)
+    elif executor.state is not ExecutorState.IDLE:
         kill(state, executor)
-        return
+
+
+def _answer_stops(state: State, executor: Executor) -> None:
     if executor.stops:
         state.stopped.extend(executor.stops)
         executor.stops = []
-    _go_idle(state, executor, now)
 
 
 def _go_idle(state: State, executor: Executor, now: float) -> None:
-    if executor.lease is None:
-        return
+    assert executor.lease is not None
+    executor.state = ExecutorState.IDLE
     state.resources.release(executor.lease)
     executor.lease = None
     group = executor.group
@@ -207,15 +211,16 @@ def executor_recalled(state: State, event: ExecutorRecalled, now: float) -> None
         task = executor.queue.get(number)
         if task is None:
             continue
-        task.recalled = False
         if number in given:
             del executor.queue[number]
             executor.load -= task.cost
             come_back(state, task)
             continue
-        if task.back is not None:
+        if task.phase is Phase.RECALLED:
+            task.phase = Phase.QUEUED
+        if task.fate is Fate.GIVE_BACK:
             settle_back(state, task, given=False)
-        if task.fate is not Fate.NONE:
+        if task.unwanted:
             interrupt(state, executor, task, now)
     settle(state, executor, now)
 
@@ -225,6 +230,7 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
     executor = state.executors.get(event.executor_id)
     if executor is None or not event.number:
         return
+    executor.started = True
     executor.seen = event.number
     task = executor.queue.get(event.number)
     if task is not None and task.seen_at is None:
@@ -237,11 +243,11 @@ def executor_seen(state: State, event: ExecutorSeen, now: float) -> None:
 
 def recall(state: State, executor: Executor, tasks: list[Task]) -> None:
     """Ask an executor, at the end of the turn, for tasks that it may not have started."""
-    if executor.killed:
+    if executor.state is ExecutorState.KILLED:
         return  # they come back when it is gone
-    numbers = [task.number for task in tasks if not task.recalled]
+    numbers = [task.number for task in tasks if task.phase is Phase.QUEUED]
     for task in tasks:
-        task.recalled = True
+        task.phase = Phase.RECALLED
     if numbers:
         state.recalls.setdefault(executor, []).extend(numbers)
 
@@ -262,9 +268,8 @@ def _retire(state: State, executor: Executor, end: End, target: int = 0) -> None
 
 def kill(state: State, executor: Executor) -> None:
     """SIGKILL, once."""
-    if not executor.killed:
-        executor.killed = True
-        executor.kill_at = None
+    if executor.state is not ExecutorState.KILLED:
+        executor.state = ExecutorState.KILLED
         state.recalls.pop(executor, None)
         state.out.append(KillExecutor(executor.id))
 
@@ -277,14 +282,18 @@ def end_idle(state: State, executor: Executor) -> None:
 
 def replace_executor(state: State, executor: Executor) -> None:
     """End an executor that runs outdated code, as soon as its running task has ended."""
-    if executor.end is None:
+    if executor.state is ExecutorState.IDLE:
         _retire(state, executor, End.STALE)
+        kill(state, executor)
+    elif executor.state is ExecutorState.BUSY:
+        _retire(state, executor, End.STALE)
+        executor.state = ExecutorState.DRAINING
         recall(state, executor, list(executor.queue.values()))
 
 
 def kill_for(state: State, executor: Executor, end: End, task: Task) -> None:
     """Kill a running task that went over a limit."""
-    if executor.killed or task.fate is not Fate.NONE:
+    if executor.state is ExecutorState.KILLED or task.unwanted:
         return
     _retire(state, executor, end, task.number)
     kill(state, executor)
@@ -292,13 +301,14 @@ def kill_for(state: State, executor: Executor, end: End, task: Task) -> None:
 
 def interrupt(state: State, executor: Executor, task: Task, now: float) -> None:
     """Ask a running task to end; it is killed when the grace is over."""
-    if executor.killed:
+    if executor.state is ExecutorState.KILLED:
         return
     _retire(state, executor, End.CANCEL, task.number)
     if not executor.started:
         # It has not come up yet, as far as is known: nothing would hear the interrupt.
         kill(state, executor)
         return
+    executor.state = ExecutorState.INTERRUPTED
     executor.kill_at = now + CANCEL_GRACE_S
     state.out.append(InterruptExecutor(executor.id, task.number))
     recall(state, executor, [other for other in executor.queue.values() if other is not task])
@@ -313,7 +323,7 @@ def over_memory(state: State, event: OverMemory, now: float) -> None:
     if task is not None:
         executor.over_bytes, executor.over_written_bytes = event.used_bytes, event.written_bytes
         kill_for(state, executor, End.MEMORY, task)
-    elif not executor.killed and executor.id in state.idle:
+    elif executor.state is ExecutorState.IDLE:
         end_idle(state, executor)
 
 
@@ -326,6 +336,8 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     if executor is None:
         return
     session, group = executor.session, executor.group
+    killed = executor.state is ExecutorState.KILLED
+    executor.state = ExecutorState.GONE
     if executor.lease is not None:
         state.resources.release(executor.lease)
         executor.lease = None
@@ -340,12 +352,14 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     state.stopped.extend(executor.stops)
     tasks = list(executor.queue.values())
     executor.queue.clear()
-    unlucky = _failed_start(executor, event)
+    unlucky = _failed_start(executor, event, killed)
     for task in tasks:
         if task.fate is Fate.STOP and task.number == event.number:
             _note_output(state, task, event)
-        result = None if task.fate is not Fate.NONE else _verdict(state, executor, event, task, now)
-        if result is None and unlucky and task.fate is Fate.NONE and task.back is None:
+        result = None
+        if not task.unwanted:
+            result = _ended_by(state, executor, event, task, now) if killed else _crash(state, event, task, now)
+        if result is None and unlucky and task.fate is Fate.STAY:
             result = _no_start(state, executor, task, event)
             unlucky = False
         if result is not None:
@@ -354,17 +368,20 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
             come_back(state, task)
 
 
-def _verdict(state: State, executor: Executor, event: ExecutorExited, task: Task, now: float) -> TaskResult | None:
-    """How the attempt ended with its executor; None: it did not, it may run elsewhere."""
-    if executor.killed:
-        if task.number != executor.target:
-            return None
-        if executor.end is End.TIMEOUT:
-            return _killed(state, task, event, now, "timeout", error_texts.timeout(state.governor_id, task))
-        if executor.end is End.MEMORY:
-            text = error_texts.memory(state.governor_id, task, executor.over_bytes, executor.over_written_bytes)
-            return _killed(state, task, event, now, "memory", text)
+def _ended_by(state: State, executor: Executor, event: ExecutorExited, task: Task, now: float) -> TaskResult | None:
+    """How the attempt ended for which its executor was killed; None: it was another one, this one may run elsewhere."""
+    if task.number != executor.target:
         return None
+    if executor.end is End.TIMEOUT:
+        return _killed(state, task, event, now, "timeout", error_texts.timeout(state.governor_id, task))
+    if executor.end is End.MEMORY:
+        text = error_texts.memory(state.governor_id, task, executor.over_bytes, executor.over_written_bytes)
+        return _killed(state, task, event, now, "memory", text)
+    return None
+
+
+def _crash(state: State, event: ExecutorExited, task: Task, now: float) -> TaskResult | None:
+    """The end of the attempt that its executor was on when it died by itself; None: it was not on this one."""
     if task.number != event.number:
         return None
     text = error_texts.crash(state.governor_id, task, event.reason, event.stdout, event.stderr)
@@ -377,9 +394,9 @@ def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: s
     return TaskResult(task.id, task.attempt, info, [], TaskError(kind, text), event.stdout, event.stderr, event.written)
 
 
-def _failed_start(executor: Executor, event: ExecutorExited) -> bool:
+def _failed_start(executor: Executor, event: ExecutorExited, killed: bool) -> bool:
     """Count executors that die before they run anything; True when the waiting task should fail of it."""
-    if executor.started or event.number or (executor.killed and executor.end is not End.START):
+    if executor.started or event.number or (killed and executor.end is not End.START):
         return False
     executor.group.failed_starts += 1
     return executor.group.failed_starts >= FAILED_STARTS_MAX
@@ -422,10 +439,10 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
         close_if_done(state, session.id)
         return
     task.estimate.add(now - builtin.since)
-    if result.damage is not None and task.fate is Fate.NONE and builtin.end is None:
+    if result.damage is not None and not task.unwanted and builtin.end is None:
         _damaged(state, task, result, result.damage)
         return
-    if task.fate is not Fate.NONE:
+    if task.unwanted:
         discard(state, result)
         come_back(state, task)
         return
@@ -442,9 +459,9 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
 def check_deadlines(state: State, now: float) -> None:
     """Grace periods, timeouts and starts that took too long."""
     for executor in list(state.executors.values()):
-        if executor.killed or not executor.queue:
+        if executor.state is ExecutorState.KILLED or not executor.queue:
             continue
-        if executor.kill_at is not None and executor.kill_at <= now:
+        if executor.state is ExecutorState.INTERRUPTED and executor.kill_at <= now:
             kill(state, executor)
             continue
         if not executor.started and executor.group.own and now - executor.born_at > EXECUTOR_START_S:

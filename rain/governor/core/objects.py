@@ -17,9 +17,8 @@ from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
 from rain.governor.core.events import FetchDone, ObjectMoved
 from rain.governor.core.outbox import flush
-from rain.governor.core.records import Fetching, Object, Phase, Presence, Session, State, Task
-
-IN_STORE = (Presence.PRESENT, Presence.REFUSED)
+from rain.governor.core.records import Fetching, Object, Session, State, Task
+from rain.governor.core.states import IN_STORE, FetchState, Phase, Presence
 
 
 def find(state: State, id: ID) -> Object | None:
@@ -144,7 +143,7 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
     fetching = state.fetching.pop(event.id, None)
     if fetching is None:
         return
-    obj = fetching.object or find(state, event.id)
+    obj = fetching.object if fetching.state is FetchState.RUNNING else find(state, event.id)
     if obj is None:
         # Cancelled, too late.
         state.out.append(DropFromStore([event.id]))
@@ -159,7 +158,7 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
 
 
 def _cancel_fetch(state: State, obj: Object) -> None:
-    state.fetching[obj.id].object = None
+    state.fetching[obj.id].state = FetchState.CANCELLED
     state.out.append(CancelFetch(obj.id))
     obj.presence = Presence.KNOWN
 

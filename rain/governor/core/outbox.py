@@ -22,7 +22,8 @@ from rain.common.protocol.messages import (
     Stopped,
 )
 from rain.governor.core.effects import DropFromStore, ToServer
-from rain.governor.core.records import Fate, Phase, State
+from rain.governor.core.records import State
+from rain.governor.core.states import STARTED
 
 
 def flush(state: State) -> None:
@@ -36,7 +37,7 @@ def flush(state: State) -> None:
         running = [
             (task.id, task.attempt)
             for task in state.started
-            if task.phase in (Phase.QUEUED, Phase.BUILTIN) and task.seen_at is not None and task.fate is Fate.NONE
+            if task.phase in STARTED and task.seen_at is not None and not task.unwanted
         ]
         if running:
             out.append(ToServer(Started(running)))

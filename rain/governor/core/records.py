@@ -5,14 +5,29 @@ Only the modules of this package write these; `rain.governor.core.check` says ho
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from typing import Any
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
+from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
+from rain.governor.core.states import (
+    EXECUTORS,
+    FATES,
+    FETCHES,
+    PHASES,
+    PRESENCES,
+    SESSIONS,
+    End,
+    ExecutorState,
+    Fate,
+    FetchState,
+    Phase,
+    Presence,
+    SessionState,
+)
 from rain.governor.resources import Lease, Resources, Shape
 
 PY = "py"
@@ -26,47 +41,6 @@ EXECUTORS_MIN = 64
 
 EnvKey = tuple[tuple[str, str], ...]
 GroupKey = tuple[str, Shape, EnvKey, bool, int]
-
-
-class Phase(enum.Enum):
-    """Where a task is on this governor."""
-
-    WAITING = "waiting"  # an input is not here
-    READY = "ready"  # in its group's heap
-    QUEUED = "queued"  # in an executor: running there, or behind the one that is
-    BUILTIN = "builtin"  # run by the governor itself
-    GONE = "gone"  # no longer here
-
-
-class Fate(enum.Enum):
-    """What becomes of a task that is being ended."""
-
-    NONE = "none"
-    STOP = "stop"  # cancelled: answer `Stopped`
-    FORGET = "forget"  # a newer attempt took its place: say nothing
-
-
-class Presence(enum.Enum):
-    """Where an object's bytes are, as seen from here."""
-
-    UNKNOWN = "unknown"  # no place is known; perhaps a task here will make it
-    KNOWN = "known"  # places are known, nobody wants it
-    WANTED = "wanted"  # waits for a transfer slot
-    FETCHING = "fetching"
-    PRESENT = "present"  # in the store
-    REFUSED = "refused"  # in its place the store has what its task returned, which is no such object: nobody's input
-
-
-class End(enum.Enum):
-    """Why an executor is being ended."""
-
-    CANCEL = "cancel"
-    TIMEOUT = "timeout"
-    MEMORY = "memory"
-    STALE = "stale"  # a module changed on disk
-    ROOM = "room"  # idle too long, or in the way
-    START = "start"  # it does not come up
-    SESSION = "session"
 
 
 class Estimate:
@@ -89,12 +63,12 @@ class Estimate:
         self.count += 1
 
 
+@states(state=SESSIONS)
 class Session:
     """One session as far as it has come to this governor."""
 
     __slots__ = (
         "builtins",
-        "ending",
         "envs",
         "estimates",
         "executors",
@@ -102,11 +76,13 @@ class Session:
         "id",
         "last_group",
         "objects",
+        "state",
         "tasks",
     )
 
     def __init__(self, id: int) -> None:
         self.id = id
+        self.state = SessionState.OPEN
         self.envs: dict[int, SessionEnv] = {}
         self.tasks: dict[ID, Task] = {}
         self.objects: dict[ID, Object] = {}
@@ -115,9 +91,14 @@ class Session:
         self.builtins: dict[int, Builtin] = {}
         self.estimates: dict[Any, Estimate] = {}
         self.last_group: tuple[str, dict[str, float], Any, int, Group] | None = None
-        self.ending = False
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing of it may start any more."""
+        return self.state is SessionState.ENDING
 
 
+@states(presence=PRESENCES)
 class Object:
     """One object: present, on its way, or to be made here.
 
@@ -147,16 +128,26 @@ class Object:
         self.drop = False
 
 
+@states(state=FETCHES)
 class Fetching:
-    """A `Fetch` that is not answered. `object` None: it was cancelled."""
+    """A `Fetch` that is not answered.
 
-    __slots__ = ("object", "source")
+    Attributes
+    ----------
+    object : Object
+        For which it was started; of a cancelled one another record of this id may be in its place.
+    source : ObjectData
+    """
+
+    __slots__ = ("object", "source", "state")
 
     def __init__(self, obj: Object, source: ObjectData) -> None:
-        self.object: Object | None = obj
+        self.object = obj
         self.source = source
+        self.state = FetchState.RUNNING
 
 
+@states(phase=PHASES, fate=FATES)
 class Task:
     """One attempt of a task.
 
@@ -177,15 +168,14 @@ class Task:
         When it was first seen running.
     suspected : str
         Which objects it may have damaged, with whom.
-    back : TakeBackRequest or None
-        Who asked for it back.
+    take_back : TakeBackRequest or None
+        The request, while its fate is to be given back.
     """
 
     __slots__ = (
         "arrival",
         "assignment",
         "attempt",
-        "back",
         "cost",
         "estimate",
         "executor",
@@ -198,11 +188,11 @@ class Task:
         "number",
         "phase",
         "rank",
-        "recalled",
         "refusals",
         "seen_at",
         "session",
         "suspected",
+        "take_back",
     )
 
     def __init__(
@@ -220,15 +210,19 @@ class Task:
         self.function: Object | None = None
         self.missing = 0
         self.phase = Phase.WAITING
-        self.fate = Fate.NONE
-        self.back: TakeBackRequest | None = None
+        self.fate = Fate.STAY
+        self.take_back: TakeBackRequest | None = None
         self.executor: Executor | None = None
         self.number = 0
         self.cost = 0.0
-        self.recalled = False
         self.refusals = 0
         self.suspected = ""
         self.seen_at: float | None = None
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it is being ended: how it ends does not matter any more."""
+        return self.fate is Fate.STOP or self.fate is Fate.FORGET
 
     @property
     def timeout(self) -> float | None:
@@ -314,6 +308,7 @@ class Group:
         return group
 
 
+@states(state=EXECUTORS)
 class Executor:
     """One executor process.
 
@@ -328,20 +323,18 @@ class Executor:
     born_at : float
     head_at : float
         When the first of the queue came to be first.
-    ran : int
-        Results it has given.
+    started : bool
+        Whether it is known to have run anything.
     seen : int
         Last sample of its shared word that was not 0.
     recalls : deque of list of int
         `RecallFromExecutor`s that are not answered.
     end : End or None
-        Why it gets no more tasks.
+        Why it is neither busy nor idle.
     target : int
         The number that `end` is about, 0 none.
-    kill_at : float or None
-        When to stop waiting for it to obey.
-    killed : bool
-        Whether `KillExecutor` was sent.
+    kill_at : float
+        When to stop waiting for an interrupted one to obey.
     stops : list
         Cancelled attempts to be answered when it is gone.
     over_bytes, over_written_bytes : int
@@ -358,17 +351,17 @@ class Executor:
         "id",
         "idle_since",
         "kill_at",
-        "killed",
         "lease",
         "load",
         "number",
         "over_bytes",
         "over_written_bytes",
         "queue",
-        "ran",
         "recalls",
         "seen",
         "session",
+        "started",
+        "state",
         "stops",
         "target",
     )
@@ -385,14 +378,14 @@ class Executor:
         self.born_at = now
         self.head_at = now
         self.idle_since = now
-        self.ran = 0
+        self.state = ExecutorState.BUSY
+        self.started = False
         self.seen = 0
         self.functions: set[ID] = set()
         self.recalls: deque[list[int]] = deque()
         self.end: End | None = None
         self.target = 0
-        self.kill_at: float | None = None
-        self.killed = False
+        self.kill_at = 0.0
         self.stops: list[tuple[ID, int]] = []
         self.over_bytes = self.over_written_bytes = 0
 
@@ -402,11 +395,6 @@ class Executor:
         for task in self.queue.values():
             return task
         return None
-
-    @property
-    def started(self) -> bool:
-        """Whether it is known to have run anything."""
-        return self.ran > 0 or self.seen > 0
 
 
 class Builtin:

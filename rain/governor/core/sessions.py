@@ -5,7 +5,8 @@ from __future__ import annotations
 from rain.common.protocol.messages import EndSession, OpenSession
 from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.events import ServerGone
-from rain.governor.core.records import End, Phase, Presence, Session, State
+from rain.governor.core.records import Session, State
+from rain.governor.core.states import End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
 from rain.governor.core.tasks import settle_back
 
 
@@ -58,16 +59,15 @@ def server_gone(state: State, event: ServerGone, now: float) -> None:
 
 
 def _kill_all(state: State, session: Session) -> None:
-    session.ending = True
+    session.state = SessionState.ENDING
     for executor in session.executors.values():
         executor.queue.clear()
         executor.stops = []
         executor.end = End.SESSION
-        executor.kill_at = None
         state.idle.pop(executor.id, None)
         state.recalls.pop(executor, None)
-        if not executor.killed:
-            executor.killed = True
+        if executor.state is not ExecutorState.KILLED:
+            executor.state = ExecutorState.KILLED
             state.out.append(KillExecutor(executor.id))
     for builtin in session.builtins.values():
         if builtin.end is None:
@@ -75,8 +75,8 @@ def _kill_all(state: State, session: Session) -> None:
             state.out.append(CancelBuiltin(builtin.number))
     state.stopped_outputs = {key: wrote for key, wrote in state.stopped_outputs.items() if key[0][0] != session.id}
     for id, fetching in state.fetching.items():
-        if fetching.object is not None and fetching.object.session is session:
-            fetching.object = None
+        if fetching.state is FetchState.RUNNING and fetching.object.session is session:
+            fetching.state = FetchState.CANCELLED
             state.out.append(CancelFetch(id))
     _forget(state, session)
 
@@ -85,7 +85,7 @@ def _forget(state: State, session: Session) -> None:
     """Empty the session's records, and what was to be said of it."""
     for task in session.tasks.values():
         task.phase = Phase.GONE
-        if task.back is not None:
+        if task.fate is Fate.GIVE_BACK:
             settle_back(state, task, given=False)
     for obj in session.objects.values():
         obj.presence = Presence.UNKNOWN  # outdates entries of `State.wanted`

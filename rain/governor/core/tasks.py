@@ -8,23 +8,21 @@ from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import EXECUTE, IN_GOVERNOR, PYTHON
 from rain.governor.core.events import FetchFailed, ObjectLost
-from rain.governor.core.objects import IN_STORE, discard, find, make_ready, produced, refused, release, want
+from rain.governor.core.objects import discard, find, make_ready, produced, refused, release, want
 from rain.governor.core.records import (
     BUILTIN,
     PROGRAM,
     PY,
     Estimate,
-    Fate,
     Group,
     GroupKey,
     Object,
-    Phase,
-    Presence,
     Session,
     State,
     TakeBackRequest,
     Task,
 )
+from rain.governor.core.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence
 from rain.governor.resources import describe
 
 ESTIMATES_MAX = 4096
@@ -169,15 +167,16 @@ def forget(state: State, task: Task) -> None:
     if tasks.get(task.id) is task:
         del tasks[task.id]
     release(state, task)
-    if task.back is not None:
+    if task.fate is Fate.GIVE_BACK:
         settle_back(state, task, given=False)
 
 
 def settle_back(state: State, task: Task, *, given: bool) -> None:
     """Answer for one task that was asked back while it was in an executor."""
-    request = task.back
+    request = task.take_back
     assert request is not None
-    task.back = None
+    task.take_back = None
+    task.fate = Fate.STAY
     if given:
         request.given.append((task.id, task.attempt))
     request.open -= 1
@@ -194,14 +193,13 @@ def come_back(state: State, task: Task) -> None:
     """A task left its executor without having ended: it goes where it is wanted, uncharged."""
     task.executor = None
     task.number = 0
-    task.recalled = False
     task.seen_at = None
-    if task.fate is not Fate.NONE:
+    if task.unwanted:
         if task.fate is Fate.STOP:
             state.stopped.append((task.id, task.attempt))
         forget(state, task)
         return
-    if task.back is not None:
+    if task.fate is Fate.GIVE_BACK:
         settle_back(state, task, given=True)
         forget(state, task)
         return
@@ -222,12 +220,12 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
     fetching = state.fetching.pop(event.id, None)
     if fetching is None:
         return
-    obj = fetching.object
-    if obj is None:
-        obj = find(state, event.id)
-        if obj is not None and obj.presence is Presence.WANTED:
-            _want_again(state, obj)
+    if fetching.state is FetchState.CANCELLED:
+        again = find(state, event.id)
+        if again is not None and again.presence is Presence.WANTED:
+            _want_again(state, again)
         return
+    obj = fetching.object
     if obj.source is not fetching.source:
         _want_again(state, obj)
         return
@@ -261,9 +259,7 @@ def object_lost(state: State, event: ObjectLost, now: float) -> None:
 
 
 def _inputs_gone(state: State, obj: Object, reason: str) -> None:
-    tasks = [
-        task for task in obj.session.tasks.values() if task.phase in (Phase.WAITING, Phase.READY) and obj in task.inputs
-    ]
+    tasks = [task for task in obj.session.tasks.values() if task.phase in NOT_STARTED and obj in task.inputs]
     if tasks:
         state.inputs_missing.append(([(task.id, task.attempt) for task in tasks], [obj.id], reason))
     for task in tasks:

@@ -68,3 +68,9 @@ def test_a_builtin_task_goes_again():
     [number] = [effect.number for effect in rig.last if hasattr(effect, "number")]
     lost = ev.ObjectLost(ID(1, 7), "gone")
     assert rig.step(lost, ev.BuiltinEnded(number, damaged(rig, 1, 7))) == ["> lost 1/7", "> 1/1 cannot have 1/7"]
+
+
+def test_a_builtin_task_goes_again_if_the_store_knows_of_no_damage():
+    rig = Rig()
+    rig.assign(rig.task(1, 7, kind="builtin/concat"), objects=[blob(7)])
+    assert rig.step(ev.BuiltinEnded(1, damaged(rig, 1))) == ["builtin b2: 1/1", "> started 1/1"]

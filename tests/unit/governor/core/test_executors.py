@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rain.common.ids import ID
-from rain.common.limits import EXECUTOR_IDLE_S, EXECUTOR_START_S
+from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_IDLE_S, EXECUTOR_START_S
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskOptions
 from rain.governor.core import effects as fx
@@ -177,6 +177,28 @@ def test_an_executor_with_outdated_code_is_replaced():
     assert rig.step(ev.ExecutorRecalled(1, [4])) == []
     assert rig.results(1, 2) == ["kill e1", "> finished 1/2"]
     assert rig.step(ev.ExecutorExited(1, KILL)) == ["start e2 py", "run e2: 1/3#1"]
+
+
+def stale_executor() -> Rig:
+    """Executor 1 runs outdated code and is on task 2, which it could not give back."""
+    rig = Rig()
+    rig.learn_short()
+    rig.assign(*(rig.task(n) for n in range(1, 4)))
+    rig.results(1, 1, stale=True)
+    rig.step(ev.ExecutorRecalled(1, [4]))
+    return rig
+
+
+def test_the_last_task_of_an_executor_with_outdated_code_is_cancelled():
+    rig = stale_executor()
+    assert rig.cancel(2) == ["interrupt e1 #3"]
+    assert rig.later(CANCEL_GRACE_S) == ["kill e1"]
+    assert rig.step(ev.ExecutorExited(1, KILL, 3)) == ["start e2 py", "run e2: 1/3#1", "> stopped 1/2"]
+
+
+def test_an_executor_with_outdated_code_dies_by_itself():
+    rig = stale_executor()
+    assert rig.step(ev.ExecutorExited(1, KILL, 3)) == ["start e2 py", "run e2: 1/3#1", "> failed 1/2 crash"]
 
 
 def test_an_executor_that_gives_back_what_it_cannot_run_unasked():
