@@ -28,7 +28,6 @@ LONG = {
     "rain/client/session.py",
     "rain/client/task.py",
     "rain/executor",
-    "rain/governor/shell.py",
     "rain/governor/store.py",
     "rain/server/records.py",
 }

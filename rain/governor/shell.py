@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 import socket
 from collections.abc import Callable
@@ -20,51 +19,37 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, SMAPS_BYTES_MAX, Deadlines
+from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, Deadlines
 from rain.common.protocol.address import format_address, is_loopback, parse_address
 from rain.common.protocol.messages import (
-    Damage,
     DataError,
     DataGet,
     DataList,
-    ExecutorInput,
-    ExecutorSetup,
-    ExecutorTask,
     Finished,
     Hello,
     Load,
     ObjectData,
     Register,
-    Results,
     ServerToGovernor,
-    TaskOutput,
-    TaskResult,
 )
+from rain.governor.attempts import Attempts
 from rain.governor.config import GovernorConfig
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
-from rain.governor.core.records import PROGRAM, PY
-from rain.governor.damage import lose_damaged
 from rain.governor.fetch import fetch
 from rain.governor.host_load import Meter
-from rain.governor.pools.builtin_threads import Builtins
-from rain.governor.pools.foreign_executors import ForeignExecutors
-from rain.governor.pools.pool import PoolEvents, Pools
-from rain.governor.pools.python_executors import PythonExecutors
-from rain.governor.results import failed, failure
+from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
 from rain.host.cgroup import memory_left, memory_limit
 from rain.host.lifeline import write_ready_file
 from rain.host.machine import host_id
-from rain.host.process_table import family
 from rain.net.auth import Credentials
 from rain.net.guarded import guarded
 from rain.net.sending import Sender
 from rain.net.transfer import serve_get
 from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
-from rain.objects.memory import written_pages
 from rain.processes.serving import run_until_asked
 
 log = logging.getLogger("rain.governor")
@@ -155,24 +140,10 @@ class Governor:
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: lambda effect: self._store.drop_session(effect.session_id),
-            do.StartExecutor: self._start_executor,
-            do.RunOnExecutor: self._run_on_executor,
-            do.RecallFromExecutor: self._recall_from_executor,
-            do.InterruptExecutor: self._interrupt_executor,
-            do.KillExecutor: self._kill_executor,
-            do.GiveModule: self._give_module,
-            do.ReadOutputs: self._read_outputs,
-            do.RunBuiltin: lambda effect: self._builtins.run(effect),
-            do.CancelBuiltin: lambda effect: self._builtins.cancel(effect.number),
         }
         self._instead: dict[type, Callable[[Any, str], ev.AnyEvent | None]] = {
             do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
             do.PutInStore: lambda effect, why: ev.ObjectLost(effect.data.spec.id, why),
-            do.StartExecutor: self._not_started,
-            do.RunOnExecutor: self._not_run,
-            do.RecallFromExecutor: lambda effect, why: ev.ExecutorRecalled(effect.executor_id, []),
-            do.ReadOutputs: lambda effect, why: ev.OutputsRead(effect.request, []),
-            do.RunBuiltin: lambda effect, why: self._builtins.failed(effect, why),
             **dict.fromkeys(
                 (do.CancelFetch, do.DropFromStore, do.EndSessionStore, do.KillExecutor, do.CancelBuiltin),
                 lambda effect, why: self._handlers[type(effect)](effect),  # twice does no harm, and not at all does
@@ -180,9 +151,6 @@ class Governor:
             do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
-        self._memory_max: dict[int, float] = {}
-        self._written: dict[int, int] = {}  # what executors that were over it had written of their inputs
-        self._seen: dict[int, int] = {}
         self._meter = Meter()
         self._measured: dict[str, float] = {}
         self._load_age_s = 0.0
@@ -210,21 +178,17 @@ class Governor:
             on_moved=lambda id, file: self._step(ev.ObjectMoved(id, file)),
             on_lost=lambda id, reason: self._step(ev.ObjectLost(id, reason)),
         )
-        self._builtins = Builtins(
+        self._attempts = Attempts(
             self.governor_id,
+            self._host_id,
+            options.work_dir,
             self._store,
-            on_ended=self._builtin_ended,
+            options.config.executors,
+            step=lambda event: self._step(event),
+            step_later=lambda event: self._turns.step_later(event),
         )
-        events = PoolEvents(
-            results=self._results,
-            recalled=lambda executor_id, numbers: self._step(ev.ExecutorRecalled(executor_id, numbers)),
-            exited=self._exited,
-            module_wanted=lambda executor_id, name: self._step(ev.ModuleWanted(executor_id, name)),
-        )
-        python = PythonExecutors(events, options.work_dir)
-        python.warm()  # its interpreter starts while we connect
-        foreign = ForeignExecutors(options.config.executors, events, options.work_dir)
-        self._pools = Pools({PY: python, PROGRAM: python, **dict.fromkeys(options.config.executors, foreign)})
+        self._handlers.update(self._attempts.handlers())
+        self._instead.update(self._attempts.instead())
         self.resources = {"cpus": options.cpus, **options.config.resources}
         self._turns = Turns(
             GovernorCore(self.governor_id, self.resources, sorted(options.config.executors)),
@@ -325,12 +289,10 @@ class Governor:
             self._timer.cancel()
         for task in self._fetches.values():
             task.cancel()
-        if hasattr(self, "_pools"):
-            await self._pools.close()
+        if hasattr(self, "_attempts"):
+            await self._attempts.close()
         if hasattr(self, "_listener"):
             self._listener.close()
-        if hasattr(self, "_builtins"):
-            self._builtins.close()
         if hasattr(self, "_store"):
             self._store.close()
 
@@ -383,9 +345,8 @@ class Governor:
         """After an error of the core, which may not even have told to end what runs: let nothing be left."""
         for task in self._fetches.values():
             task.cancel()
-        self._builtins.cancel_all()
-        self._pools.kill_all()
-        while self._pools.seen() or self._builtins.running or self._fetches:  # noqa: ASYNC110
+        self._attempts.end_all()
+        while self._attempts.any or self._fetches:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
         self._store.clear()
         self._turns.renew()
@@ -399,34 +360,17 @@ class Governor:
 
     @guarded("_tick_failed")
     def _ticked(self) -> None:
-        for executor_id, number in self._pools.seen().items():
-            if self._seen.get(executor_id) != number:
-                self._seen[executor_id] = number
-                self._step(ev.ExecutorSeen(executor_id, number))
-        for executor_id, allowed in self._memory_max.items():
-            pool = self._pools.of(executor_id)
-            used = pool.memory(executor_id)
-            if used > allowed:
-                if executor_id not in self._written:
-                    self._written[executor_id] = self._written_pages(pool.pid(executor_id), used)
-                self._step(ev.OverMemory(executor_id, used, self._written[executor_id]))
+        self._attempts.look()
         self._step(ev.Tick())
         self._load_age_s += TICK_S
         if self._load_age_s >= HEARTBEAT_S and self._sender is not None:
             self._load_age_s = 0.0
             self._sender.send(Load({**self._turns.core.load(), **self._store.statistics(), **self._measured}))
             self._loop.run_in_executor(None, self._measure)
-            self._pools.note_oom_kills()
+            self._attempts.pools.note_oom_kills()
 
     def _tick_failed(self, error: Exception) -> None:
         """The next tick comes soon."""
-
-    def _written_pages(self, pid: int, used: int) -> int:
-        """Bytes of its inputs that an executor has written: of the `used` ones, which it has for itself."""
-        if not pid or used > SMAPS_BYTES_MAX:
-            return 0
-        folders = tuple(os.path.realpath(folder) + os.sep for folder in self._store.objects_folders)
-        return min(used, sum(written_pages(each, folders) for each in family(pid)))
 
     @guarded("_tick_failed")
     def _measure(self) -> None:
@@ -471,7 +415,7 @@ class Governor:
 
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)
-        self._pools.drop(effect.ids)
+        self._attempts.pools.drop(effect.ids)
 
     def _no_conversation(self, conversation: Conversation, hello: Hello) -> None:
         raise AssertionError("a governor's listener takes data connections only")
@@ -491,136 +435,6 @@ class Governor:
                 return self._store.lose(id, reason, held)
 
             await serve_get(connection, request, held, lose)
-
-    # -- executors ------------------------------------------------------------------------------
-
-    def _start_executor(self, effect: do.StartExecutor) -> None:
-        here = effect.session_env
-        if here is not None and here.host_id != self._host_id:
-            here = None
-        env = dict(effect.env)
-        if "gpus" in effect.devices:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, effect.devices["gpus"]))
-        setup = ExecutorSetup(
-            executor_id=effect.executor_id,
-            session_id=effect.session_id,
-            governor_id=self.governor_id,
-            work_dir=os.path.join(self.options.work_dir, f"executor-{effect.executor_id}"),
-            store_dir=self._store.incoming,
-            spill_dir=self._store.incoming_disk,
-            store_bytes_max=self._store.incoming_bytes_max,
-            sys_path=here.sys_path if here else None,
-            cwd=here.cwd if here else None,
-            env=env,
-            resources=effect.resources,
-        )
-        self._pools.start(effect.executor_id, effect.kind, setup, here)
-        if effect.resources.get("mem"):
-            self._memory_max[effect.executor_id] = effect.resources["mem"]
-
-    def _recall_from_executor(self, effect: do.RecallFromExecutor) -> None:
-        self._pools.of(effect.executor_id).recall(effect.executor_id, effect.numbers)
-
-    def _interrupt_executor(self, effect: do.InterruptExecutor) -> None:
-        self._pools.of(effect.executor_id).interrupt(effect.executor_id, effect.number)
-
-    def _kill_executor(self, effect: do.KillExecutor | do.RunOnExecutor) -> None:
-        self._pools.of(effect.executor_id).kill(effect.executor_id)
-
-    def _give_module(self, effect: do.GiveModule) -> None:
-        self._pools.of(effect.executor_id).give(effect.executor_id, effect.found)
-
-    def _not_started(self, effect: do.StartExecutor, why: str) -> ev.AnyEvent | None:
-        pool = self._pools.of(effect.executor_id)
-        if effect.executor_id in pool.seen():  # it is there all the same: its end is told when it is gone
-            pool.kill(effect.executor_id)
-            return None
-        self._pools.forget(effect.executor_id)
-        return ev.ExecutorExited(effect.executor_id, f"could not be started: {why}")
-
-    def _not_run(self, effect: do.RunOnExecutor, why: str) -> ev.AnyEvent:
-        tasks = [item.assignment for item in effect.items]
-        results = [failed(task.spec.id, task.attempt, why, self.governor_id) for task in tasks]
-        self._kill_executor(effect)  # it may lack functions that later tasks count on
-        return ev.ExecutorResults(effect.executor_id, results)
-
-    def _run_on_executor(self, effect: do.RunOnExecutor) -> None:
-        tasks = []
-        for item in effect.items:
-            assignment = item.assignment
-            spec = assignment.spec
-            function = None
-            if item.function is not None and not item.function_cached:
-                function = self._input(item.function, None)
-            tasks.append(
-                ExecutorTask(
-                    item.number,
-                    assignment.attempt,
-                    spec,
-                    [self._input(known, wanted.label) for known, wanted in zip(item.inputs, spec.inputs, strict=True)],
-                    assignment.outputs,
-                    function,
-                )
-            )
-        self._pools.of(effect.executor_id).run(effect.executor_id, tasks)
-
-    def _input(self, known: do.Known, label: str | None) -> ExecutorInput:
-        held = self._store.get(known.spec.id)
-        # What is gone the executor reports as damage; the core hears of the loss by itself.
-        return ExecutorInput(known.spec, known.info, label, None if held is None else held.location)
-
-    def _results(self, executor_id: int, message: Results) -> None:
-        for result in message.results:
-            if result.damage is not None:
-                self._lose_damaged(result.damage)
-        results = [self._adopt(result) for result in message.results]
-        self._step(ev.ExecutorResults(executor_id, results, message.stale))
-
-    def _lose_damaged(self, damage: Damage) -> None:
-        """Tell the core of what is really damaged, and leave only that in `damage`."""
-        lost = lose_damaged(self._store, damage)
-        for id, reason in lost.items():
-            self._step(ev.ObjectLost(id, reason))
-        damage.objects = list(lost)
-
-    def _adopt(self, result: TaskResult) -> TaskResult:
-        """Take the outputs into the store; a result whose outputs cannot be taken is a failure."""
-        store = self._store
-        result.info.governor = self.governor_id
-        try:
-            for output in result.outputs:
-                output.location = store.put(output.id, output.location)
-        except Exception as error:
-            if not isinstance(error, RainException | OSError):
-                log.exception("outputs of task %s cannot be stored", result.id)
-            store.drop([output.id for output in result.outputs])
-            if result.error is not None:  # what it returned was refused, and now it is lost too
-                message = f"{result.error.message}\nIt could not be kept on governor {self.governor_id}: {error}"
-                return failure(result, message)
-            return failure(result, f"an output could not be stored on governor {self.governor_id}: {error}")
-        return result
-
-    def _builtin_ended(self, number: int, result: TaskResult) -> None:
-        if result.damage is not None:
-            self._lose_damaged(result.damage)
-        self._step(ev.BuiltinEnded(number, self._adopt(result)))
-
-    def _read_outputs(self, effect: do.ReadOutputs) -> None:
-        found = []
-        for item in effect.items:
-            had = item.had
-            streams = self._pools.of(item.executor_id).read(item.executor_id, item.number, (had.stdout, had.stderr))
-            if streams is not None:
-                (stdout, out), (stderr, err) = streams
-                found.append(TaskOutput(item.id, item.attempt, stdout, stderr, out, err, True))
-        self._turns.step_later(ev.OutputsRead(effect.request, found))
-
-    def _exited(self, event: ev.ExecutorExited) -> None:
-        self._memory_max.pop(event.executor_id, None)
-        self._written.pop(event.executor_id, None)
-        self._seen.pop(event.executor_id, None)
-        self._step(event)
-        self._pools.forget(event.executor_id)
 
 
 def _no_peer(hello: Hello) -> Any:

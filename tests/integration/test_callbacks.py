@@ -242,8 +242,8 @@ class Cluster:
             **{name: load[name] for name in ("cpus_used", "tasks", "objects", "executors", "fetches")},
             "sessions": len(graph.sessions),
             "clients": len(graph.clients),
-            "builtins": governor._builtins.running,
-            "processes": len(governor._pools.seen()),
+            "builtins": governor._attempts.builtins.running,
+            "processes": len(governor._attempts.pools.seen()),
         }
 
 
@@ -444,11 +444,11 @@ def a_task() -> ExecutorTask:
 
 
 def python(cluster: Cluster) -> Any:
-    return cluster.governor._pools._by_kind["py"]
+    return cluster.governor._attempts.pools._by_kind["py"]
 
 
 def foreign(cluster: Cluster) -> Any:
-    return cluster.governor._pools._by_kind["foreign"]
+    return cluster.governor._attempts.pools._by_kind["foreign"]
 
 
 def late(cluster: Cluster) -> None:
