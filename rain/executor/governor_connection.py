@@ -43,7 +43,7 @@ _ASK_POLL_S = 0.05
 
 
 class _Answer:
-    """Of the governor, to whoever asked for a module."""
+    """The governor's answer to user code that imports a module."""
 
     def __init__(self) -> None:
         self.came = threading.Event()

@@ -5,12 +5,12 @@ Theory of operation
 Files of the store are read-only by their mode, which their owner can change and root need not respect.
 
 A process of root may enter a mount namespace of its own and mount a folder over itself with an id mapping that maps
-nobody: the owner of each file is unknown there, so that root's privileges do not apply to it. Only the permissions for
+no user: the owner of each file is unknown there, so that root's privileges do not apply to it. Only the permissions for
 others count, writing is a `PermissionError`, changing mode or time is refused. What the store has to grant is reading
 by others (files 0444, folders 0755) below a private folder.
 
 Where root cannot do this (an old kernel, a container without CAP_SYS_ADMIN), CAP_DAC_OVERRIDE is taken out of the
-bounding set: programs started from then on respect modes like everybody, those of other files too. They may still
+bounding set: programs started from then on respect modes like those of any user, also of other files. They may still
 change the mode of an input and then write, which is noticed when they have ended. If not even that is allowed, the
 folder is mounted read-only. Nothing of this changes what other processes see.
 
@@ -250,7 +250,7 @@ def bind(source: str, target: str, *, read_only: bool) -> None:
 
 
 def unmount(path: str) -> None:
-    """Undo the last mount at `path`, and all mounts inside of it; at once, whoever still uses them.
+    """Undo the last mount at `path`, and all mounts inside of it; at once, even if processes still use them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Inputs in the store that are not what was stored there: who finds out, and what follows."""
+"""Inputs in the store that are not what was stored there: how that is found, and what follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes wrote that ended before they could do anything: kept in the governor's folder, for whoever looks why.
+"""What processes wrote that ended before they could do anything, kept in the governor's folder for the user to read.
 
 A governor's folder goes with it, so nothing of this outlives the cluster.
 """

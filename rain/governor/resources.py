@@ -104,11 +104,11 @@ class Resources:
         return {name: units * UNIT for name, units in self._total.items()}
 
     def free(self) -> dict[str, float]:
-        """What nobody holds."""
+        """What is not allocated."""
         return {name: units / _ONE for name, units in self._free.items()}
 
     def free_units(self) -> dict[str, int]:
-        """What nobody holds, in units; a copy."""
+        """What is not allocated, in units; a copy."""
         return dict(self._free)
 
     def beyond(self, shape: Shape) -> list[str]:
@@ -199,7 +199,7 @@ class Resources:
 
 
 def describe(amounts: Mapping[str, float]) -> str:
-    """Amounts for people: ``"cpus: 2, gpus: 1"``."""
+    """Amounts in words: ``"cpus: 2, gpus: 1"``."""
     return ", ".join(f"{name}: {amount:g}" for name, amount in amounts.items()) or "nothing"
 
 

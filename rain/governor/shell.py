@@ -322,7 +322,7 @@ class Governor:
             self._on_gone(reason)
 
     def _fatal(self, error: Exception) -> None:
-        """End the governor; whoever started it sees to another."""
+        """End the governor; its guardian starts another."""
         if not self._broken.done():
             self._broken.set_exception(error)
 
@@ -331,7 +331,7 @@ class Governor:
             self._sender.send(effect.message)
 
     def _unsendable(self, message: Any, error: Exception) -> None:
-        """A message cannot be sent. How a task ended must be told all the same; without the rest nobody can go on."""
+        """A message cannot be sent: a result goes as a failure, any other message ends the conversation."""
         log.error("a %s message cannot be sent", type(message).__name__, exc_info=error)
         if isinstance(message, Finished) and message.results[0].error is None and self._sender is not None:
             result = message.results[0]

@@ -282,7 +282,7 @@ class _Attempt:
     def _wrong_exit(self, status: int, config: ExecuteConfig) -> str:
         lines = [f"the program {_ended(status, config.shell)}{_expected(config.exit_codes)}"]
         kills = self.runner.oom_kills
-        # Rain itself ends a program with its executor only, and then nobody asks.
+        # Rain itself ends a program with its executor only, and then its result is not wanted.
         lines += filter(
             None, [what_is_known(Death(max(0, -status), "", kills.since(), kills.of_machine, peak_bytes=self.peak))]
         )

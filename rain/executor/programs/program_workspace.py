@@ -217,7 +217,7 @@ class Workspace:
         self._watched.append((path, seen.st_size, seen.st_mtime_ns, id))
 
     def _borrow(self, root: str) -> None:
-        """Let nobody write to the object that lies at `root` in the store."""
+        """Keep programs from writing to the object that lies at `root` in the store."""
         folder = os.path.dirname(root)
         self._lenders.add(folder)
         self._read_only.protect(folder)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, PREFETCH_TASKS_MAX
 from rain.governor.core.records import BUILTIN, BUILTINS_MAX, Executor, Group, Object, Session, State
-from rain.governor.core.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence
+from rain.governor.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence
 
 
 def check(state: State) -> None:
@@ -126,7 +126,7 @@ def _check_session(state: State, session: Session) -> None:
             assert task.phase is Phase.WAITING
             assert obj in task.inputs
         assert not (obj.waiters and obj.presence is Presence.PRESENT)
-        assert obj.presence is not Presence.KNOWN or not obj.waiters, f"{id} could be fetched and nobody does"
+        assert obj.presence is not Presence.KNOWN or not obj.waiters, f"{id} could be fetched and is not"
         assert obj.presence is not Presence.UNKNOWN or obj.uses
         assert not (obj.drop and not obj.uses)
         if obj.presence is Presence.WANTED:

@@ -19,8 +19,8 @@ from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
 from rain.governor.core.records import State, TakeBackRequest, Task
 from rain.governor.core.sessions import open_session
-from rain.governor.core.states import NOT_STARTED, End, ExecutorState, Fate, Phase
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
+from rain.governor.states import NOT_STARTED, End, ExecutorState, Fate, Phase
 
 
 def assign(state: State, message: Assign, now: float) -> None:

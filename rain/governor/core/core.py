@@ -39,8 +39,8 @@ from rain.governor.core.events import (
 )
 from rain.governor.core.outbox import flush
 from rain.governor.core.records import State
-from rain.governor.core.states import Phase
 from rain.governor.resources import Resources
+from rain.governor.states import Phase
 
 _Handler = Callable[[State, Any, float], None]
 

@@ -37,8 +37,8 @@ from rain.governor.core.records import (
     State,
     Task,
 )
-from rain.governor.core.states import ExecutorState, Phase
 from rain.governor.resources import Lease, Shape
+from rain.governor.states import ExecutorState, Phase
 
 SHORT_S = 4 * PREFETCH_S
 """Tasks that are expected to take longer than this are neither queued nor queued behind."""

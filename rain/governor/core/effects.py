@@ -61,7 +61,7 @@ class Fetch(Effect):
 
 
 class CancelFetch(Effect):
-    """Nobody waits for it any more; the fetch is still answered, either way."""
+    """No task waits for it any more; the fetch is still answered, either way."""
 
     id: ID
 

@@ -28,8 +28,8 @@ from rain.governor.core.events import (
 from rain.governor.core.objects import discard
 from rain.governor.core.records import Builtin, Executor, State, Task
 from rain.governor.core.sessions import close_if_done
-from rain.governor.core.states import End, ExecutorState, Fate, Phase
 from rain.governor.core.tasks import come_back, finish, forget, settle_back
+from rain.governor.states import End, ExecutorState, Fate, Phase
 
 OVERHEAD_S = 50e-6
 """What a task costs an executor beside its own code, where that cannot be measured."""

@@ -1,4 +1,4 @@
-"""Objects: what is here, what is on its way, and who waits for it.
+"""Objects: what is here, what is on its way, and which tasks wait for it.
 
 An object becomes present in one of three ways: its bytes came inside an `Assign`, a fetch brought it, or a task here
 made it. Each way releases the tasks that waited for it at once. It goes when the server says so and no unfinished task
@@ -18,7 +18,7 @@ from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known,
 from rain.governor.core.events import FetchDone, ObjectMoved
 from rain.governor.core.outbox import flush
 from rain.governor.core.records import Fetching, Object, Session, State, Task
-from rain.governor.core.states import IN_STORE, FetchState, Phase, Presence
+from rain.governor.states import IN_STORE, FetchState, Phase, Presence
 
 
 def find(state: State, id: ID) -> Object | None:
@@ -79,7 +79,7 @@ def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo)
 
 
 def refused(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) -> None:
-    """A task here returned what cannot be this object; the store has it. Whoever waits for the object waits on."""
+    """A task here returned what cannot be this object; the store has it. Tasks that wait for the object wait on."""
     obj = session.objects.get(spec.id)
     if obj is None:
         obj = session.objects[spec.id] = Object(spec.id, session)
@@ -101,7 +101,7 @@ def _comes_again(state: State, id: ID) -> None:
 
 
 def make_present(state: State, obj: Object) -> None:
-    """The store has the object: whoever waited for it may go on."""
+    """The store has the object: tasks that waited for it may go on."""
     if obj.presence is Presence.FETCHING:
         _cancel_fetch(state, obj)
     obj.presence = Presence.PRESENT
@@ -186,7 +186,7 @@ def _unused(state: State, obj: Object) -> None:
 
 
 def remove(state: State, obj: Object) -> None:
-    """Delete an object that nobody uses, and say so."""
+    """Delete an object that no task uses, and tell the server."""
     if obj.presence in IN_STORE:
         state.store_drops.append(obj.id)
         for executor in obj.session.executors.values():
@@ -213,7 +213,7 @@ def drop_objects(state: State, message: DropObjects, now: float) -> None:
 
 
 def discard(state: State, result: TaskResult) -> None:
-    """Nobody wants this result: what the store took of it goes, unless the same object is here by right."""
+    """The result is not wanted: what the store took of it goes, unless the same object is here by right."""
     ids = []
     for output in result.outputs:
         obj = find(state, output.id)

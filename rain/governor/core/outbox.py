@@ -23,7 +23,7 @@ from rain.common.protocol.messages import (
 )
 from rain.governor.core.effects import DropFromStore, ToServer
 from rain.governor.core.records import State
-from rain.governor.core.states import STARTED
+from rain.governor.states import STARTED
 
 
 def flush(state: State) -> None:

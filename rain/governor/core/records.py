@@ -13,7 +13,8 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
-from rain.governor.core.states import (
+from rain.governor.resources import Lease, Resources, Shape
+from rain.governor.states import (
     EXECUTORS,
     FATES,
     FETCHES,
@@ -28,7 +29,6 @@ from rain.governor.core.states import (
     Presence,
     SessionState,
 )
-from rain.governor.resources import Lease, Resources, Shape
 
 PY = "py"
 PROGRAM = "program"

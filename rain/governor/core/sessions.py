@@ -6,8 +6,8 @@ from rain.common.protocol.messages import EndSession, OpenSession
 from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.events import ServerGone
 from rain.governor.core.records import Session, State
-from rain.governor.core.states import End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
 from rain.governor.core.tasks import settle_back
+from rain.governor.states import End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
 
 
 def open_session(state: State, session_id: int) -> Session:

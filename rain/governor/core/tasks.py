@@ -22,8 +22,8 @@ from rain.governor.core.records import (
     TakeBackRequest,
     Task,
 )
-from rain.governor.core.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence
 from rain.governor.resources import describe
+from rain.governor.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence
 
 ESTIMATES_MAX = 4096
 """Functions and program names per session whose durations are remembered."""
@@ -139,7 +139,7 @@ def failure(state: State, assignment: TaskAssignment, kind: str, text: str) -> T
 
 
 def finish(state: State, task: Task, result: TaskResult) -> None:
-    """The attempt ended; its outputs, if any, are here now and release whoever waited for them."""
+    """The attempt ended; its outputs, if any, are here now and release the tasks that waited for them."""
     assignment = task.assignment
     if result.error is None:
         if len(result.outputs) != len(assignment.outputs):

@@ -42,7 +42,7 @@ class Zygote:
     on_message : callable
         Called with each `Forked` and `Exited`.
     on_gone : callable
-        Called once with this zygote when it is gone although nobody closed it, and with what that means for its
+        Called once with this zygote when it is gone although `close` was not called, and with what that means for its
         executors (``"could not be started: …"``).
     ended : EndedLogs or None
         Where what it wrote is kept if it ends before it could fork anything.
@@ -190,7 +190,7 @@ class Zygote:
             return
         self._forget()
         deadline = self._loop.time() + _END_S
-        while self._process.poll() is None and self._loop.time() < deadline:  # noqa: ASYNC110  nothing tells the loop
+        while self._process.poll() is None and self._loop.time() < deadline:  # noqa: ASYNC110  no event tells the loop
             await asyncio.sleep(0.002)
         if self._process.poll() is None:
             kill_tree(self._process.pid)
