@@ -9,7 +9,7 @@ from rain.host.machine import CpuTimes, cpu_times, memory_bytes
 from rain.host.process_table import cpu_seconds, family
 
 
-class Meter:
+class HostLoad:
     """Reads the kernel's counters; the figures are about the time since the last reading. Calls may block shortly."""
 
     def __init__(self) -> None:

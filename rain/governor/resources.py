@@ -2,10 +2,10 @@
 
 Theory of operation
 -------------------
-A governor declares amounts by name (``{"cpus": 8, "gpus": 2, "mem": 64 << 30}``); a task asks for amounts (its
-*shape*); what it is given is a `Lease`. Amounts are whole numbers of `UNIT` inside, so that a thousand tenths of a cpu
-add up to exactly what they took. Indexed resources (`INDEXED`) are handed out as concrete devices: whole ones for the
-whole part of a request and a share of one more device for the rest.
+A governor declares amounts by name (``{"cpus": 8, "gpus": 2, "mem": 64 << 30}``); a task asks for amounts by a
+`ResourceRequest`; what it is given is an `Allocation`. Amounts are whole numbers of `UNIT` inside, so that a thousand
+tenths of a cpu add up to exactly what they took. Indexed resources (`INDEXED`) are handed out as concrete devices:
+whole ones for the whole part of a request and a share of one more device for the rest.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ INDEXED = frozenset({"gpus"})
 """Resources whose units are devices with numbers."""
 
 
-class Shape:
-    """What a task asks for; equal shapes of one `Resources` are the same object.
+class ResourceRequest:
+    """What a task asks for; equal requests of one `Resources` are the same object.
 
     Attributes
     ----------
@@ -39,23 +39,23 @@ class Shape:
         self.units = units
 
     def __repr__(self) -> str:
-        return f"Shape({describe(self.amounts)})"
+        return f"ResourceRequest({describe(self.amounts)})"
 
 
-class Lease:
+class Allocation:
     """What one holder has; given back once by `Resources.release`.
 
     Attributes
     ----------
-    shape : Shape
+    request : ResourceRequest
     devices : dict of str to list of int
         Device numbers per indexed resource, ascending.
     """
 
-    __slots__ = ("devices", "shape", "shares")
+    __slots__ = ("devices", "request", "shares")
 
-    def __init__(self, shape: Shape, shares: dict[str, dict[int, int]]) -> None:
-        self.shape = shape
+    def __init__(self, request: ResourceRequest, shares: dict[str, dict[int, int]]) -> None:
+        self.request = request
         self.shares = shares
         self.devices = {name: sorted(share) for name, share in shares.items()}
 
@@ -70,22 +70,22 @@ class Resources:
     Examples
     --------
     >>> resources = Resources({"cpus": 2, "gpus": 2})
-    >>> lease = resources.acquire(resources.shape({"cpus": 0.5, "gpus": 1}))
-    >>> lease.devices, resources.free()
+    >>> allocation = resources.acquire(resources.request({"cpus": 0.5, "gpus": 1}))
+    >>> allocation.devices, resources.free()
     ({'gpus': [0]}, {'cpus': 1.5, 'gpus': 1.0})
     """
 
-    __slots__ = ("_devices", "_free", "_shapes", "_total", "leases")
+    __slots__ = ("_devices", "_free", "_requests", "_total", "allocations")
 
     def __init__(self, total: Mapping[str, float]) -> None:
         self._total = {name: _units(name, amount) for name, amount in total.items()}
         self._free = dict(self._total)
         self._devices = {name: _device_sizes(units) for name, units in self._total.items() if name in INDEXED}
-        self._shapes: dict[tuple[tuple[str, int], ...], Shape] = {}
-        self.leases = 0
+        self._requests: dict[tuple[tuple[str, int], ...], ResourceRequest] = {}
+        self.allocations = 0
 
-    def shape(self, amounts: Mapping[str, float]) -> Shape:
-        """The shape of a request.
+    def request(self, amounts: Mapping[str, float]) -> ResourceRequest:
+        """A request for these amounts.
 
         Raises
         ------
@@ -94,10 +94,10 @@ class Resources:
         """
         units = {name: _units(name, amount) for name, amount in sorted(amounts.items()) if amount}
         key = tuple(units.items())
-        shape = self._shapes.get(key)
-        if shape is None:
-            shape = self._shapes[key] = Shape({name: amounts[name] for name in units}, units)
-        return shape
+        request = self._requests.get(key)
+        if request is None:
+            request = self._requests[key] = ResourceRequest({name: amounts[name] for name in units}, units)
+        return request
 
     def total(self) -> dict[str, float]:
         """What there is."""
@@ -111,57 +111,57 @@ class Resources:
         """What is not allocated, in units; a copy."""
         return dict(self._free)
 
-    def beyond(self, shape: Shape) -> list[str]:
-        """Names of what the shape asks for more of than there will ever be."""
-        return [name for name, units in shape.units.items() if units > self._total.get(name, 0)]
+    def beyond(self, request: ResourceRequest) -> list[str]:
+        """Names of what the request asks for more of than there will ever be."""
+        return [name for name, units in request.units.items() if units > self._total.get(name, 0)]
 
-    def lacking(self, shape: Shape) -> list[str]:
-        """Names of what the shape asks for more of than is free now."""
-        lacking = [name for name, units in shape.units.items() if units > self._free.get(name, 0)]
-        for name, units in shape.units.items():
+    def lacking(self, request: ResourceRequest) -> list[str]:
+        """Names of what the request asks for more of than is free now."""
+        lacking = [name for name, units in request.units.items() if units > self._free.get(name, 0)]
+        for name, units in request.units.items():
             if name in self._devices and name not in lacking and self._pick(name, units) is None:
                 lacking.append(name)
         return lacking
 
-    def acquire(self, shape: Shape, devices: Mapping[str, list[int]] | None = None) -> Lease | None:
-        """Take what the shape asks for, or nothing and return None.
+    def acquire(self, request: ResourceRequest, devices: Mapping[str, list[int]] | None = None) -> Allocation | None:
+        """Take what the request asks for, or nothing and return None.
 
         Parameters
         ----------
-        shape : Shape
+        request : ResourceRequest
         devices : mapping of str to list of int, optional
             The devices that it has to be (an executor was started with them).
         """
         free = self._free
-        for name, units in shape.units.items():
+        for name, units in request.units.items():
             if units > free.get(name, 0):
                 return None
         shares: dict[str, dict[int, int]] = {}
         for name in self._devices:
-            units = shape.units.get(name, 0)
+            units = request.units.get(name, 0)
             if units:
                 share = self._pick(name, units, None if devices is None else devices.get(name, []))
                 if share is None:
                     return None
                 shares[name] = share
-        for name, units in shape.units.items():
+        for name, units in request.units.items():
             free[name] -= units
         for name, share in shares.items():
             sizes = self._devices[name]
             for device, units in share.items():
                 sizes[device] -= units
-        self.leases += 1
-        return Lease(shape, shares)
+        self.allocations += 1
+        return Allocation(request, shares)
 
-    def release(self, lease: Lease) -> None:
+    def release(self, allocation: Allocation) -> None:
         """Give back what `acquire` gave."""
-        for name, units in lease.shape.units.items():
+        for name, units in allocation.request.units.items():
             self._free[name] += units
-        for name, share in lease.shares.items():
+        for name, share in allocation.shares.items():
             sizes = self._devices[name]
             for device, units in share.items():
                 sizes[device] += units
-        self.leases -= 1
+        self.allocations -= 1
 
     def _pick(self, name: str, units: int, wanted: list[int] | None = None) -> dict[int, int] | None:
         """Devices for a request: whole ones first, then the fullest one that still has room for the rest."""
@@ -184,16 +184,16 @@ class Resources:
             return None
         return share
 
-    def check(self, leases: list[Lease]) -> None:
-        """Assert that `leases` are all that is held and that nothing is given twice."""
-        assert len(leases) == self.leases
+    def check(self, allocations: list[Allocation]) -> None:
+        """Assert that `allocations` are all that is held and that nothing is given twice."""
+        assert len(allocations) == self.allocations
         for name, total in self._total.items():
-            held = sum(lease.shape.units.get(name, 0) for lease in leases)
+            held = sum(allocation.request.units.get(name, 0) for allocation in allocations)
             assert 0 <= held <= total, f"{name}: {held} of {total} units are held"
             assert held + self._free[name] == total
         for name, sizes in self._devices.items():
             for device, (left, size) in enumerate(zip(sizes, _device_sizes(self._total[name]), strict=True)):
-                held = sum(lease.shares.get(name, {}).get(device, 0) for lease in leases)
+                held = sum(allocation.shares.get(name, {}).get(device, 0) for allocation in allocations)
                 assert left >= 0
                 assert left + held == size, f"{name} {device}: {held} held, {left} left, of {size}"
 

@@ -38,7 +38,7 @@ from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
-from rain.governor.host_load import Meter
+from rain.governor.host_load import HostLoad
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
@@ -151,7 +151,7 @@ class Governor:
             do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
-        self._meter = Meter()
+        self._host_load = HostLoad()
         self._measured: dict[str, float] = {}
         self._load_age_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
@@ -374,7 +374,7 @@ class Governor:
 
     @guarded("_tick_failed")
     def _measure(self) -> None:
-        self._measured = self._meter.read()
+        self._measured = self._host_load.read()
         self._store.heed(memory_left(), memory_limit())
 
     # -- objects --------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ def check(state: State) -> None:
     AssertionError
         If something does not.
     """
-    leases = [executor.lease for executor in state.executors.values() if executor.lease is not None]
-    leases += [builtin.lease for builtin in state.builtins.values()]
-    state.resources.check(leases)
+    allocations = [executor.allocation for executor in state.executors.values() if executor.allocation is not None]
+    allocations += [builtin.allocation for builtin in state.builtins.values()]
+    state.resources.check(allocations)
     assert len(state.fetching) <= GOVERNOR_TRANSFERS_MAX
     assert len(state.builtins) <= BUILTINS_MAX
     assert not state.runs, "tasks for executors are sent in the step that chose them"
@@ -59,10 +59,10 @@ def _check_executor(state: State, executor: Executor) -> None:
     if where is ExecutorState.INTERRUPTED:
         assert executor.target in executor.queue
     if not killed:
-        assert (executor.lease is not None) == bool(executor.queue)
-    if executor.lease is not None:
-        assert executor.lease.shape is group.shape
-        assert executor.lease.devices == executor.devices
+        assert (executor.allocation is not None) == bool(executor.queue)
+    if executor.allocation is not None:
+        assert executor.allocation.request is group.request
+        assert executor.allocation.devices == executor.devices
     recalled = {number for numbers in executor.recalls for number in numbers} | set(state.recalls.get(executor, ()))
     for number, task in executor.queue.items():
         assert task.phase in IN_EXECUTOR

@@ -147,7 +147,7 @@ class GovernorCore:
             "tasks_ready": float(phases.count(Phase.READY)),
             "objects": float(sum(len(session.objects) for session in state.sessions.values())),
             "executors": float(len(state.executors)),
-            "executors_running": float(sum(executor.lease is not None for executor in state.executors.values())),
+            "executors_running": float(sum(executor.allocation is not None for executor in state.executors.values())),
             "fetches": float(len(state.fetching)),
         }
         total, free = state.resources.total(), state.resources.free()

@@ -37,7 +37,7 @@ from rain.governor.core.records import (
     State,
     Task,
 )
-from rain.governor.resources import Lease, Shape
+from rain.governor.resources import Allocation, ResourceRequest
 from rain.governor.states import ExecutorState, Phase
 
 SHORT_S = 4 * PREFETCH_S
@@ -51,10 +51,10 @@ GUESS_S = 0.1
 class _Blocked:
     """The most urgent task that finds no place, for some resources."""
 
-    __slots__ = ("fits_at", "lacking", "shape")
+    __slots__ = ("fits_at", "lacking", "request")
 
-    def __init__(self, shape: Shape, lacking: list[str]) -> None:
-        self.shape = shape
+    def __init__(self, request: ResourceRequest, lacking: list[str]) -> None:
+        self.request = request
         self.lacking = lacking
         self.fits_at: float | None = None
 
@@ -96,7 +96,7 @@ def _place(
     state: State, group: Group, limit: tuple[list[float], int, Group] | None, blocked: list[_Blocked], now: float
 ) -> bool:
     """Place tasks of one group until another group is more urgent (True) or no more can be placed (False)."""
-    rivals = [other for other in blocked if any(name in group.shape.units for name in other.lacking)]
+    rivals = [other for other in blocked if any(name in group.request.units for name in other.lacking)]
     while True:
         entry = _head_of(group)
         if entry is None:
@@ -117,9 +117,9 @@ def _place(
             return False
         if limit is not None and (limit[0], limit[1]) < (entry[0], entry[1]):
             return True
-    lacking = state.resources.lacking(group.shape)
+    lacking = state.resources.lacking(group.request)
     if lacking:
-        blocked.append(_Blocked(group.shape, lacking))
+        blocked.append(_Blocked(group.request, lacking))
     return False
 
 
@@ -128,75 +128,77 @@ def _place(
 
 def _widen(state: State, group: Group, task: Task, now: float) -> bool:
     """Run the task in an executor that has nothing to do, or in a new one."""
-    resources, shape = state.resources, group.shape
+    resources, request = state.resources, group.request
     for executor in reversed(group.idle.values()):
-        lease = resources.acquire(shape, executor.devices)
-        if lease is not None:
+        allocation = resources.acquire(request, executor.devices)
+        if allocation is not None:
             del group.idle[executor.id]
             del state.idle[executor.id]
-            executor.lease = lease
+            executor.allocation = allocation
             executor.state = ExecutorState.BUSY
-            _make_room(state, lease)
+            _make_room(state, allocation)
             break
         if not executor.devices:
             return False
     else:
-        if not shape.units and len(group.busy) >= state.executors_max // 2:
+        if not request.units and len(group.busy) >= state.executors_max // 2:
             return False
         if len(state.executors) >= state.executors_max and not state.idle:
             return False
-        lease = resources.acquire(shape)
-        if lease is None:
+        allocation = resources.acquire(request)
+        if allocation is None:
             return False
-        executor = _start(state, group, lease, now)
+        executor = _start(state, group, allocation, now)
     group.busy[executor.id] = executor
     executor.head_at = now
     _enqueue(state, executor, task)
     return True
 
 
-def _start(state: State, group: Group, lease: Lease, now: float) -> Executor:
+def _start(state: State, group: Group, allocation: Allocation, now: float) -> Executor:
     state.executor_ids += 1
     session = group.session
-    executor = Executor(state.executor_ids, group, lease, now)
+    executor = Executor(state.executor_ids, group, allocation, now)
     state.executors[executor.id] = session.executors[executor.id] = executor
-    _make_room(state, lease)
+    _make_room(state, allocation)
     surplus = max(len(state.idle) - state.idle_max, int(len(state.executors) > state.executors_max))
     for idle in list(islice(state.idle.values(), max(surplus, 0))):
         end_idle(state, idle)
     env = session.envs.get(group.environment)
     state.out.append(
-        StartExecutor(executor.id, group.kind, session.id, group.shape.amounts, lease.devices, dict(group.env), env)
+        StartExecutor(
+            executor.id, group.kind, session.id, group.request.amounts, allocation.devices, dict(group.env), env
+        )
     )
     return executor
 
 
-def _make_room(state: State, lease: Lease) -> None:
-    """End idle executors that sit on the devices or the memory that a lease was given."""
-    if lease.devices:
+def _make_room(state: State, allocation: Allocation) -> None:
+    """End idle executors that sit on the devices or the memory that an allocation was given."""
+    if allocation.devices:
         for executor in list(state.idle.values()):
-            if any(set(executor.devices.get(name, ())) & set(numbers) for name, numbers in lease.devices.items()):
+            if any(set(executor.devices.get(name, ())) & set(numbers) for name, numbers in allocation.devices.items()):
                 end_idle(state, executor)
-    if "mem" in lease.shape.units:
-        holders = [executor for executor in state.idle.values() if "mem" in executor.group.shape.units]
+    if "mem" in allocation.request.units:
+        holders = [executor for executor in state.idle.values() if "mem" in executor.group.request.units]
         free = state.resources.free_units()["mem"]
-        surplus = sum(executor.group.shape.units["mem"] for executor in holders) - free
+        surplus = sum(executor.group.request.units["mem"] for executor in holders) - free
         for executor in holders:
             if surplus <= 0:
                 break
-            surplus -= executor.group.shape.units["mem"]
+            surplus -= executor.group.request.units["mem"]
             end_idle(state, executor)
 
 
 def _run_builtin(state: State, task: Task, now: float) -> bool:
     if len(state.builtins) >= BUILTINS_MAX:
         return False
-    lease = state.resources.acquire(task.group.shape)
-    if lease is None:
+    allocation = state.resources.acquire(task.group.request)
+    if allocation is None:
         return False
     state.builtin_numbers += 1
     number = state.builtin_numbers
-    builtin = Builtin(number, task, lease, now)
+    builtin = Builtin(number, task, allocation, now)
     state.builtins[number] = task.session.builtins[number] = builtin
     task.phase = Phase.BUILTIN
     task.number = number
@@ -304,22 +306,24 @@ def _may_pass(state: State, task: Task, rivals: list[_Blocked], now: float) -> b
     end = now + (GUESS_S if seconds < 0 else seconds)
     for rival in rivals:
         if rival.fits_at is None:
-            rival.fits_at = _fits_at(state, rival.shape, now)
+            rival.fits_at = _fits_at(state, rival.request, now)
         if end > rival.fits_at:
             return False
     return True
 
 
-def _fits_at(state: State, shape: Shape, now: float) -> float:
+def _fits_at(state: State, request: ResourceRequest, now: float) -> float:
     """When enough of what is held now will probably be free again."""
-    ends = [(_ends_at(executor, now), executor.lease) for executor in state.executors.values() if executor.lease]
-    ends += [(_expected(b.since, b.task.estimate.seconds, now), b.lease) for b in state.builtins.values()]
+    ends = [
+        (_ends_at(executor, now), executor.allocation) for executor in state.executors.values() if executor.allocation
+    ]
+    ends += [(_expected(b.since, b.task.estimate.seconds, now), b.allocation) for b in state.builtins.values()]
     ends.sort(key=lambda end: end[0])
     free = state.resources.free_units()
-    for at, lease in ends:
-        for name, units in lease.shape.units.items():
+    for at, allocation in ends:
+        for name, units in allocation.request.units.items():
             free[name] += units
-        if all(units <= free.get(name, 0) for name, units in shape.units.items()):
+        if all(units <= free.get(name, 0) for name, units in request.units.items()):
             return at
     return now
 
@@ -353,7 +357,7 @@ def _relieve(state: State, now: float) -> None:
             recall_others(state, executor)
         elif executor.load - head.cost > REBALANCE_S:
             group = executor.group
-            if not group.ready and not state.resources.lacking(group.shape):
+            if not group.ready and not state.resources.lacking(group.request):
                 tasks = list(executor.queue.values())
                 recall(state, executor, tasks[(len(tasks) + 1) // 2 :])
 

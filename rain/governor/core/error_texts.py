@@ -49,7 +49,7 @@ def timeout(governor_id: str, task: Task) -> str:
 
 def memory(governor_id: str, task: Task, used_bytes: int, written_bytes: int) -> str:
     """The task used too much memory, of which it took `written_bytes` by writing to its inputs."""
-    limit = task.group.shape.amounts.get("mem", 0)
+    limit = task.group.request.amounts.get("mem", 0)
     pages = f" ({size_text(written_bytes)} of it are pages of its inputs that it has written)" if written_bytes else ""
     return (
         f"attempt {task.attempt} of task {task.id} was killed on governor {governor_id}: it used "

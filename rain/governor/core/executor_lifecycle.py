@@ -183,10 +183,10 @@ def _answer_stops(state: State, executor: Executor) -> None:
 
 
 def _go_idle(state: State, executor: Executor, now: float) -> None:
-    assert executor.lease is not None
+    assert executor.allocation is not None
     executor.state = ExecutorState.IDLE
-    state.resources.release(executor.lease)
-    executor.lease = None
+    state.resources.release(executor.allocation)
+    executor.allocation = None
     group = executor.group
     group.busy.pop(executor.id, None)
     if group.fresh:
@@ -338,9 +338,9 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     session, group = executor.session, executor.group
     killed = executor.state is ExecutorState.KILLED
     executor.state = ExecutorState.GONE
-    if executor.lease is not None:
-        state.resources.release(executor.lease)
-        executor.lease = None
+    if executor.allocation is not None:
+        state.resources.release(executor.allocation)
+        executor.allocation = None
     group.busy.pop(executor.id, None)
     group.idle.pop(executor.id, None)
     state.idle.pop(executor.id, None)
@@ -430,7 +430,7 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
     if builtin is None:
         discard(state, event.result)
         return
-    state.resources.release(builtin.lease)
+    state.resources.release(builtin.allocation)
     task, result = builtin.task, event.result
     session = task.session
     session.builtins.pop(builtin.number, None)

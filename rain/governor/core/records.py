@@ -13,7 +13,7 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
-from rain.governor.resources import Lease, Resources, Shape
+from rain.governor.resources import Allocation, ResourceRequest, Resources
 from rain.governor.states import (
     EXECUTORS,
     FATES,
@@ -40,7 +40,7 @@ EXECUTORS_MIN = 64
 """A governor of few cpus may still have this many executors (tasks of a fraction of a cpu, or none)."""
 
 EnvKey = tuple[tuple[str, str], ...]
-GroupKey = tuple[str, Shape, EnvKey, bool, int]
+GroupKey = tuple[str, ResourceRequest, EnvKey, bool, int]
 
 
 class Estimate:
@@ -245,7 +245,7 @@ Entry = tuple[list[float], int, Task]
 
 
 class Group:
-    """Tasks that can follow each other in one executor: same session, kind, shape, and environment in both senses.
+    """Tasks that can follow each other in one executor: same session, kind, request, and environment in both senses.
 
     Attributes
     ----------
@@ -277,16 +277,16 @@ class Group:
         "own",
         "prefetches",
         "ready",
+        "request",
         "session",
-        "shape",
     )
 
     def __init__(
-        self, session: Session, kind: str, shape: Shape, env: EnvKey, fresh: bool, environment: int = 0
+        self, session: Session, kind: str, request: ResourceRequest, env: EnvKey, fresh: bool, environment: int = 0
     ) -> None:
         self.session = session
         self.kind = kind
-        self.shape = shape
+        self.request = request
         self.env = env
         self.fresh = fresh
         self.environment = environment
@@ -301,7 +301,7 @@ class Group:
     def successor(self) -> Group:
         """For executors of a fresh group that have run their task: the group of those that are reused."""
         groups = self.session.groups
-        key = (self.kind, self.shape, self.env, False, self.environment)
+        key = (self.kind, self.request, self.env, False, self.environment)
         group = groups.get(key)
         if group is None:
             group = groups[key] = Group(self.session, *key)
@@ -312,7 +312,7 @@ class Group:
 class Executor:
     """One executor process.
 
-    It holds a lease exactly while it has tasks (a killed one until it is gone).
+    It holds an allocation exactly while it has tasks (a killed one until it is gone).
 
     Attributes
     ----------
@@ -342,6 +342,7 @@ class Executor:
     """
 
     __slots__ = (
+        "allocation",
         "born_at",
         "devices",
         "end",
@@ -351,7 +352,6 @@ class Executor:
         "id",
         "idle_since",
         "kill_at",
-        "lease",
         "load",
         "number",
         "over_bytes",
@@ -366,12 +366,12 @@ class Executor:
         "target",
     )
 
-    def __init__(self, id: int, group: Group, lease: Lease, now: float) -> None:
+    def __init__(self, id: int, group: Group, allocation: Allocation, now: float) -> None:
         self.id = id
         self.group = group
         self.session = group.session
-        self.lease: Lease | None = lease
-        self.devices = lease.devices
+        self.allocation: Allocation | None = allocation
+        self.devices = allocation.devices
         self.queue: dict[int, Task] = {}
         self.number = 0
         self.load = 0.0
@@ -403,12 +403,12 @@ class Builtin:
     `end` is why it was asked to stop; `task` is the attempt even when the task is no longer here.
     """
 
-    __slots__ = ("end", "lease", "number", "since", "task")
+    __slots__ = ("allocation", "end", "number", "since", "task")
 
-    def __init__(self, number: int, task: Task, lease: Lease, now: float) -> None:
+    def __init__(self, number: int, task: Task, allocation: Allocation, now: float) -> None:
         self.number = number
         self.task = task
-        self.lease = lease
+        self.allocation = allocation
         self.since = now
         self.end: End | None = None
 

@@ -83,16 +83,16 @@ def _group_of(state: State, session: Session, spec: TaskSpec) -> Group:
     ):
         return last[4]
     kind = _kind_of(state, spec)
-    shape = state.resources.shape(spec.resources)
-    if state.resources.beyond(shape):
+    request = state.resources.request(spec.resources)
+    if state.resources.beyond(request):
         raise _TooMuchError(
-            f"task {spec.id} asks for {describe(shape.amounts)}; "
+            f"task {spec.id} asks for {describe(request.amounts)}; "
             f"governor {state.governor_id} has {describe(state.resources.total())} in all"
         )
     options = spec.options
-    key: GroupKey = (kind, shape, (), False, spec.environment)
+    key: GroupKey = (kind, request, (), False, spec.environment)
     if options is not None and kind != BUILTIN:
-        key = (kind, shape, tuple(sorted(options.env.items())), options.fresh, spec.environment)
+        key = (kind, request, tuple(sorted(options.env.items())), options.fresh, spec.environment)
     group = session.groups.get(key)
     if group is None:
         group = session.groups[key] = Group(session, *key)

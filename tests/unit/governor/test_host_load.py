@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from rain.governor.host_load import Meter
+from rain.governor.host_load import HostLoad
 
 
 def test_figures_of_the_host() -> None:
-    meter = Meter()
+    meter = HostLoad()
     first = meter.read()
     assert "cpu_percent" not in first  # nothing has been measured yet
     assert 0 < first["host_used_bytes"] < first["host_max_bytes"]
