@@ -26,7 +26,6 @@ LONG = {
     "rain/client/core",
     "rain/client/remote.py",
     "rain/client/session.py",
-    "rain/client/task.py",
     "rain/executor",
     "rain/governor/store.py",
     "rain/server/records.py",

@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rain.client.building.given import as_input
+from rain.client.building.options import merged_options
 from rain.client.handles import as_object
 from rain.client.io_spec import InputBase, Output, OutputBase, OutputDir
 from rain.client.program import Plan
-from rain.client.task import Task, as_input, merged_options
+from rain.client.task import Task
 from rain.common import task_configs
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
+from rain.client.building.given import check_labels
+from rain.client.building.options import NAMES, Options
 from rain.client.handles import as_object, record_of
 from rain.client.io_spec import (
     Input,
@@ -19,8 +21,7 @@ from rain.client.io_spec import (
     check_path,
     merge_outputs,
 )
-from rain.client.options import NAMES, Options
-from rain.client.task import Task, check_labels
+from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
 from rain.common.states import DataType

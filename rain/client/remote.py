@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.active_session import get_active_session
+from rain.client.building.given import check_labels
+from rain.client.building.options import NAMES, Options
 from rain.client.data import DataObject, make_constant, value_of
 from rain.client.functions.annotations import annotations_of, signature_of
 from rain.client.functions.call_sites import warn
@@ -32,8 +34,7 @@ from rain.client.functions.pickling import (
 from rain.client.handles import as_object, inside, record_of
 from rain.client.io_spec import InputBase, Output, OutputBase, as_output, merge_outputs
 from rain.client.operations.constant_values import encoded
-from rain.client.options import NAMES, Options
-from rain.client.task import Task, check_labels
+from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.jupyter.tracebacks import shorten
 from rain.common.limits import FRAME_BYTES_MAX, PICKLED_ARGUMENT_WARN_BYTES

@@ -1,4 +1,4 @@
-"""Tasks at the client: handles, and how they are built."""
+"""`Task`: the handle of a task of a session."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import weakref
 from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from rain.client.active_session import get_active_session
-from rain.client.core.records import ObjectRecord, TaskRecord
-from rain.client.data import DataObject, value_of
+from rain.client.building.given import as_input, check_config, check_labels, check_task_type, items_of, outputs_of
+from rain.client.building.options import Configured, Options, merged_options
+from rain.client.building.records import new_task
+from rain.client.core.records import TaskRecord
+from rain.client.data import DataObject
 from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
-from rain.client.handles import Handle, as_object, handle_of, inside, record_of, session_of, several
-from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
+from rain.client.handles import Handle, as_object, handle_of, inside, record_of, several
+from rain.client.io_spec import OutputBase
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
-from rain.client.options import Options
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
 from rain.common.labeled_list import LabeledList
-from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec, TaskSpecInput
+from rain.common.spec import TaskInfo, TaskSpec
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
     from rain.objects.data_instance import DataInstance
 
-__all__ = ["Task", "as_object"]
-
-DEFAULT = Options({})
+__all__ = ["Task"]
 
 
 class FrozenTaskSpec(TaskSpec, frozen=True):  # type: ignore[misc]
@@ -145,12 +143,12 @@ class Task(Handle, of=TaskRecord):
         session = options.session or get_active_session()
         labels: list[str | None] = []
         objects: list[DataObject] = []
-        for index, item in enumerate(_items(inputs, owner)):
+        for index, item in enumerate(items_of(inputs, owner)):
             label, obj = as_input(item, f"input {index} of {owner}")
             labels.append(label)
             objects.append(obj)
         check_labels(labels, f"inputs of {owner}")
-        made = _outputs_of(outputs, owner)
+        made = outputs_of(outputs, owner)
         self._create(session, task_type, config, list(zip(objects, labels, strict=True)), made, options.name, options)
 
     def _create(
@@ -163,49 +161,11 @@ class Task(Handle, of=TaskRecord):
         name: str | None,
         options: Options,
         function: ID | None = None,
-        pins: tuple[Any, ...] = (),
     ) -> None:
-        """Make the records; everything was checked but whether the objects belong to the session."""
-        session._check_open()
-        mirror = inside(session).mirror
-        number = mirror.next_number
-        session_id = session.session_id
-        spec = TaskSpec(
-            ID(session_id, number()),
-            task_type,
-            config,
-            [TaskSpecInput(own_id(obj, session), label) for obj, label in inputs],
-            [],
-            options.resources.copy(),
-            name,
-            options.user.copy(),
-            function,
-            options.rare,
-        )
-        record = TaskRecord(spec, call_sites.capture(2), [obj for obj, _ in inputs] + list(pins) if pins else inputs)
-        if call_sites.origin is not None:
-            record.origin = call_sites.origin()
-        made = []
-        for output in outputs:
-            if isinstance(output, OutputBase):
-                made.append(
-                    ObjectRecord(
-                        ObjectSpec(
-                            ID(session_id, number()),
-                            output.label,
-                            output.declared_type,
-                            output.data_type.value,
-                            output.size_hint,
-                        ),
-                        record,
-                    )
-                )
-            else:
-                made.append(adopt_output(output, session, record))
-        record.outputs = tuple(made)
-        spec.outputs = [item.spec.id for item in made]
+        """Be a new task; everything was checked but whether the objects belong to the session."""
+        record = new_task(session, task_type, config, inputs, outputs, name, options, function)
         self._attach(session, record)
-        mirror.add_task(record)
+        inside(session).mirror.add_task(record)
 
     def _attach(self, session: Session, record: TaskRecord) -> None:
         self._session = session
@@ -617,171 +577,3 @@ class Task(Handle, of=TaskRecord):
 
     def __repr__(self) -> str:
         return repr(self._record)
-
-
-class Configured:
-    """A kind of task with options that are not the default ones."""
-
-    __slots__ = ("_given", "_kind")
-
-    def __init__(self, kind: type[Task], given: dict[str, Any]) -> None:
-        self._kind = kind
-        self._given = given
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the task; keywords given here count more."""
-        return self._kind(*args, **kwargs, _given=self._given)
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
-        return f"{self._kind.__name__}.options({options})"
-
-
-def merged_options(given: dict[str, Any], owner: str) -> Options:
-    """Options given at a call (None: not given), over those of `Task.options`, which come as ``_given``."""
-    configured = given.pop("_given", None)
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if configured:
-        return Options(configured, owner).but(chosen, f"{owner}()")
-    return Options(chosen, f"{owner}()") if chosen else DEFAULT
-
-
-# -- checks of what was given ----------------------------------------------------------------------
-
-
-def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
-    """An input as it may be given, as label and object.
-
-    Raises
-    ------
-    RainException
-        If it is none.
-    """
-    if isinstance(item, tuple) and len(item) == 2 and (item[0] is None or isinstance(item[0], str)):
-        return check_label(item[0], of), as_object(item[1], of)
-    if isinstance(item, InputBase):
-        if item.dataobj is None:
-            raise RainException(f"{of}: {item!r} has no dataobj=")
-        return item.label, item.dataobj
-    return None, as_object(item, of)
-
-
-def own_id(obj: DataObject, session: Session) -> ID:
-    """The id of `obj`, which must be of `session`.
-
-    Raises
-    ------
-    RainException
-        If it belongs to another session.
-    """
-    other = session_of(obj)
-    if other is not session and inside(other).mirror is not inside(session).mirror:
-        raise RainException(
-            f"{obj!r} belongs to session {other.name!r} and cannot be used in session {session.name!r}; "
-            "fetch it there and make a blob of it here"
-        )
-    spec_id: ID = record_of(obj).spec.id
-    return spec_id
-
-
-def check_labels(labels: Iterable[str | None], of: str) -> None:
-    """Whether no label comes twice.
-
-    Raises
-    ------
-    RainException
-    """
-    seen = set()
-    for label in labels:
-        if label is None:
-            continue
-        if label in seen:
-            raise RainException(f"{of}: the label {label!r} is used twice")
-        seen.add(label)
-
-
-def adopt_output(obj: DataObject, session: Session, task: TaskRecord) -> ObjectRecord:
-    """Make `obj` an output of `task`.
-
-    Raises
-    ------
-    RainException
-        If it is a constant or another task's output.
-    """
-    own_id(obj, session)
-    record: ObjectRecord = record_of(obj)
-    if record.task is not None:
-        raise RainException(f"{obj!r} is already an output of task {record.task.spec.id}")
-    if value_of(obj) is not None or record.state is not None:
-        raise RainException(f"{obj!r} is a constant and cannot be the output of a task")
-    record.task = task
-    inside(session).mirror.adopted = True
-    return record
-
-
-def check_task_type(task_type: Any, owner: str) -> str:
-    """`task_type` if it is a text; its form is judged at submit.
-
-    Raises
-    ------
-    RainException
-    """
-    if not isinstance(task_type, str) or not task_type:
-        raise RainException(
-            f"{owner}: a task type is a text of the form 'executor/method', not {task_type!r}; "
-            "give task_type=, or set TASK_TYPE in a subclass"
-        )
-    return task_type
-
-
-def check_config(config: Any) -> Any:
-    """`config` if it can travel.
-
-    Raises
-    ------
-    RainException
-    """
-    if config is None or isinstance(config, msgspec.Struct):
-        return config
-    try:
-        msgspec.msgpack.encode(config)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise RainException(f"config holds what cannot travel (use values of JSON, and bytes): {error}") from None
-    return config
-
-
-def _items(inputs: Any, owner: str) -> Iterable[Any]:
-    if isinstance(inputs, LabeledList):
-        return [(label, value) for label, value in inputs.items()]
-    if isinstance(inputs, str | bytes):
-        raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}; use [blob(...)]")
-    if isinstance(inputs, DataObject | Task | InputBase):
-        return [inputs]
-    if isinstance(inputs, dict):
-        return list(inputs.items())
-    try:
-        return list(inputs)
-    except TypeError:
-        raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}") from None
-
-
-def _outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
-    if isinstance(outputs, bool):
-        raise RainException(f"{owner}: outputs are a number or a list, not {outputs}")
-    if isinstance(outputs, int):
-        if outputs < 0:
-            raise RainException(f"{owner}: the number of outputs cannot be {outputs}")
-        return [as_output(f"out{index}", owner) for index in range(outputs)]
-    if isinstance(outputs, str | OutputBase | DataObject):
-        outputs = [outputs]
-    try:
-        items = list(outputs)
-    except TypeError:
-        raise RainException(
-            f"{owner}: outputs are a number or a list of Output, str or DataObject, not {type(outputs).__name__}"
-        ) from None
-    made = [item if isinstance(item, DataObject) else as_output(item, owner) for item in items]
-    check_labels([item.label for item in made], f"outputs of {owner}")
-    if len({id(item) for item in made if isinstance(item, DataObject)}) < sum(isinstance(i, DataObject) for i in made):
-        raise RainException(f"{owner}: the same object is given as an output twice")
-    return made

@@ -12,9 +12,8 @@ from typing import Any
 
 from rain.client.data import DataObject, value_of
 from rain.client.functions.pickling import collecting, dumps, generators_ran, is_plain
-from rain.client.handles import as_object, record_of
+from rain.client.handles import Handle, as_object, record_of
 from rain.client.operations.fetch import constant_instance
-from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import ExecutorSetup
@@ -62,7 +61,7 @@ def call(
 
 def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
     """What stands for an argument in remote code."""
-    if isinstance(value, DataObject | Task):
+    if isinstance(value, Handle):
         return _instance(as_object(value, f"an argument of {name}"), load, writable)
     if load and isinstance(value, DataInstance):
         return value.load(writable=writable)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rain import RainException
-from rain.client.options import Options
+from rain.client.building.options import Options
 from rain.common.attributes import check_user
 
 

@@ -67,6 +67,33 @@ class Options:
         return Options({**given, **more}, owner)
 
 
+class Configured:
+    """A kind of task (a class) with options that are not the default ones."""
+
+    __slots__ = ("_given", "_kind")
+
+    def __init__(self, kind: Any, given: dict[str, Any]) -> None:
+        self._kind = kind
+        self._given = given
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the task; keywords given here count more."""
+        return self._kind(*args, **kwargs, _given=self._given)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"{self._kind.__name__}.options({options})"
+
+
+def merged_options(given: dict[str, Any], owner: str) -> Options:
+    """Options given at a call (None: not given), over those of `Task.options`, which come as ``_given``."""
+    configured = given.pop("_given", None)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if configured:
+        return Options(configured, owner).but(chosen, f"{owner}()")
+    return Options(chosen, f"{owner}()") if chosen else DEFAULT
+
+
 def unknown_option(owner: str, name: str) -> str:
     """The text for a keyword that is neither a parameter nor an option."""
     near = difflib.get_close_matches(name, NAMES, 1)
@@ -181,3 +208,7 @@ def _env(env: Any) -> dict[str, str]:
         if not name or "=" in name or "\0" in name + value or not is_unicode(name + value):
             raise RainException(f"{name!r} cannot be an environment variable with the value {value!r}")
     return dict(env)
+
+
+DEFAULT = Options({})
+"""Those of a task for which none are given."""

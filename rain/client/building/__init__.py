@@ -1,0 +1,1 @@
+"""How tasks are built: what is given is checked, and records are made of it."""
