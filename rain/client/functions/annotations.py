@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import inspect
 import sys
+import typing
 from types import FunctionType
 from typing import Any
 
+from rain.client.io_spec import OutputBase
 from rain.objects.pickling.callables import by_reference
 
 if sys.version_info >= (3, 14):
@@ -70,3 +72,52 @@ def settling(pickler: Any) -> Any:
             return super().reducer_override(obj)
 
     return Settling
+
+
+def evaluated(function: Any) -> dict[str, Any]:
+    """The annotations that can be of interest; written as text (``from __future__ import annotations``) evaluated."""
+    found: dict[str, Any] = {}
+    names = dict(getattr(function, "__globals__", {}))
+    code = getattr(function, "__code__", None)
+    for variable, cell in zip(
+        code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False
+    ):
+        try:
+            names[variable] = cell.cell_contents
+        except ValueError:
+            continue
+    for name, annotation in annotations_of(function).items():
+        if isinstance(annotation, str):
+            if "put" not in annotation:
+                continue
+            try:
+                annotation = eval(annotation, names)
+            except Exception:  # a type that is only there for type checkers
+                continue
+        found[name] = annotation
+    return found
+
+
+def declared_by(annotation: Any, kind: type) -> Any:
+    """The `Input` or `Output` that an annotation is or holds."""
+    if isinstance(annotation, kind):
+        return annotation
+    if isinstance(annotation, type) and issubclass(annotation, kind):
+        return annotation()
+    if typing.get_origin(annotation) is typing.Annotated:
+        for item in annotation.__metadata__:
+            found = declared_by(item, kind)
+            if found is not None:
+                return found
+    return None
+
+
+def outputs_of(annotation: Any) -> Any:
+    """Outputs that a return annotation declares, None if it is something else."""
+    if isinstance(annotation, int) and not isinstance(annotation, bool):
+        return annotation
+    if isinstance(annotation, list | tuple):
+        items = [declared_by(item, OutputBase) or item for item in annotation]
+        if all(isinstance(item, str | OutputBase) for item in items):
+            return items
+    return declared_by(annotation, OutputBase)
