@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.machinery
-import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -90,7 +89,9 @@ def _place(name: str) -> tuple[str, str]:
     """Module and attribute of a policy."""
     module, colon, attribute = name.partition(":")
     if not colon:
-        entries = importlib.metadata.entry_points(group=GROUP)
+        from importlib.metadata import entry_points  # 30 modules, which few servers need
+
+        entries = entry_points(group=GROUP)
         places = sorted({entry.value for entry in entries if entry.name == name})
         if len(places) > 1:
             raise RainException(

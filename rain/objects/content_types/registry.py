@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import re
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rain.common.errors import RainException
 from rain.objects.content_types.content_type import ContentType
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _HERE = "rain.objects.content_types"
 BUILT_IN = {
@@ -128,10 +131,12 @@ def _load(key: str) -> ContentType:
     return found
 
 
-def installed() -> dict[str, list[importlib.metadata.EntryPoint]]:
+def installed() -> dict[str, list[EntryPoint]]:
     """The entry points of plug-ins by the content type that they stand for."""
-    found: dict[str, list[importlib.metadata.EntryPoint]] = {}
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    from importlib.metadata import entry_points  # 30 modules, which few processes need
+
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
         found.setdefault(PLUGIN + entry.name, []).append(entry)
     return found
 
@@ -158,7 +163,7 @@ def _plugin(key: str) -> ContentType:
     return made
 
 
-def _distribution(entry: importlib.metadata.EntryPoint) -> str:
+def _distribution(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "of no distribution"
 
 
