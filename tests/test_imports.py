@@ -159,5 +159,7 @@ def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
         "typer",
         "numpy",
         "pandas",
+        "psutil",
+        "importlib.metadata",
         "IPython",
     }
