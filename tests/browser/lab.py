@@ -23,7 +23,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 from tests.support.waiting import GUARD_S
 
@@ -33,6 +33,7 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_MS = int(GUARD_S * 1000)
+expect.set_options(timeout=WAIT_MS)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 _KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +12,11 @@ T = TypeVar("T")
 
 GUARD_S = 180.0
 """How long tests wait for what should come at once; only a broken system takes that long, a loaded one does not."""
+
+
+def at_this_load(seconds: float) -> float:
+    """A limit on how long something may take, which a machine with nothing else to do keeps with room to spare."""
+    return seconds * max(1.0, 2 * os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 def until(condition: Callable[[], T], what: str = "", guard_s: float = GUARD_S) -> T:

@@ -298,11 +298,11 @@ def test_limits_of_entries_depth_and_bytes(tmp_path):
 def test_announced_bytes_are_not_believed(tmp_path):
     """10 GB or more out of 10 kB."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.monotonic()
+    began = time.process_time()
     for size in (10 << 30, 1 << 50, (1 << 87) - 1):
         with pytest.raises(RainException, match=r"cut off|ARCHIVE_BYTES_MAX|no space left"):
             unpack([header_block(b"bomb", 0o644, size, b"0"), bytes(10_000)], str(tmp_path / "t"))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
     assert os.listdir(tmp_path) == []
 

@@ -151,6 +151,6 @@ def test_folding_is_cheap() -> None:
     mirror, tasks = mirror_of(count)
     updates = [news(task, T.FINISHED) for task in tasks]
     objects = [ObjectUpdate(task.outputs[0].spec.id, O.FINISHED, ObjectInfo(), Inline(b"x")) for task in tasks]
-    begin = time.perf_counter()
+    begin = time.process_time()
     mirror.fold(updates, objects)
-    assert time.perf_counter() - begin < count * 50e-6  # about 1 µs each; a guard against something quadratic
+    assert time.process_time() - begin < count * 50e-6  # about 1 µs each; a guard against something quadratic
