@@ -24,7 +24,6 @@ LONG = {
     "rain/common/protocol/messages.py",
     # To be divided.
     "rain/client/core",
-    "rain/client/session.py",
     "rain/executor",
     "rain/governor/store.py",
     "rain/server/records.py",

@@ -1,4 +1,4 @@
-"""`Session`: one graph of tasks and data objects, submitted once or many times."""
+"""`Session`: one graph of tasks and data objects, and what is done with it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client import active_session
 from rain.client.active_session import get_active_session
-from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
-from rain.client.handles import Holder, Inside, handle_of
 from rain.client.operations import session_operations
 from rain.client.operations.as_completed import Completions
-from rain.client.operations.connection import Connection
-from rain.client.operations.encoding import SessionEncoder
-from rain.client.operations.operation import Operation, T, block
+from rain.client.operations.operation import Operation, block
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
-from rain.client.report.failures import ended
 from rain.client.report.graphviz_export import Graph
 from rain.client.report.progress import with_bar
-from rain.client.report.refused import fetch_refused
+from rain.client.session_contents import SessionContents
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 
@@ -31,14 +26,13 @@ if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
     from rain.client.task import Task
-    from rain.common.labeled_list import LabeledList
     from rain.objects.data_instance import DataInstance
 
 
 __all__ = ["Session", "get_active_session"]
 
 
-class Session(Holder):
+class Session(SessionContents):
     """One graph of tasks and data objects.
 
     A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several
@@ -82,39 +76,7 @@ class Session(Holder):
         session._begin(client, mirror, surroundings)
         return session
 
-    def _begin(self, client: Client | None, mirror: SessionMirror, surroundings: Surroundings) -> None:
-        self._client = client
-        connection = Connection() if client is None else client._connection
-        encoder = SessionEncoder(surroundings, connection.has_other_hosts)
-        self._inside = Inside(connection, mirror, surroundings, encoder)
-        mirror.handle = self
-
-    # -- what it is -----------------------------------------------------------------------------
-
-    @property
-    def client(self) -> Client | None:
-        """The client, None if detached."""
-        return self._client
-
-    @property
-    def session_id(self) -> int:
-        """Its number at the server."""
-        return self._inside.mirror.session_id
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._inside.mirror.name
-
-    @property
-    def persistent(self) -> bool:
-        """Whether it lives on without its client."""
-        return self._inside.mirror.persistent
-
-    @property
-    def active(self) -> bool:
-        """Whether it can be used: neither closed nor lost nor stopped by a failure."""
-        return self._inside.mirror.ended is None
+    # -- what tasks print -----------------------------------------------------------------------
 
     @property
     def echo(self) -> bool:
@@ -138,58 +100,6 @@ class Session(Holder):
             own.echo = Echo(self, every)
         elif every and not own.echo.every:
             own.echo.widen()
-
-    @property
-    def tasks(self) -> list[Task]:
-        """All its tasks, submitted or not."""
-        records = list(self._inside.mirror.records.values())
-        return [handle_of(self, record) for record in records if isinstance(record, TaskRecord)]
-
-    @property
-    def objects(self) -> list[DataObject]:
-        """All its data objects, submitted or not."""
-        records = list(self._inside.mirror.records.values())
-        return [handle_of(self, r) for r in records if isinstance(r, ObjectRecord) and not r.hidden]
-
-    @property
-    def task_count(self) -> int:
-        """Tasks that are not yet submitted."""
-        return sum(isinstance(record, TaskRecord) for record in list(self._inside.mirror.pending))
-
-    @property
-    def dataobj_count(self) -> int:
-        """Data objects that are not yet submitted."""
-        return sum(
-            len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
-            for record in list(self._inside.mirror.pending)
-        )
-
-    def find(self, name: str) -> Task | DataObject:
-        """The task with that name, else the object with that label.
-
-        Parameters
-        ----------
-        name : str
-            The name of a task, or the label of an object.
-
-        Returns
-        -------
-        Task or DataObject
-
-        Raises
-        ------
-        RainException
-            If there is none, or several; the text lists their ids.
-        """
-        tasks = [task for task in self.tasks if task.name == name]
-        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name]
-        if len(found) == 1:
-            only: Task | DataObject = found[0]
-            return only
-        if not found:
-            raise RainException(f"{self!r} has no task or object called {name!r}")
-        ids = ", ".join(str(item.id) for item in found[:20])
-        raise RainException(f"{len(found)} items of {self!r} are called {name!r}: {ids}{' …' * (len(found) > 20)}")
 
     # -- being the active one -------------------------------------------------------------------
 
@@ -667,50 +577,9 @@ class Session(Holder):
 
     # -- for the rest of the client -------------------------------------------------------------
 
-    def _checked(self, operation: Operation[T]) -> Operation[T]:
-        """`operation`, which the session can carry out.
-
-        Raises
-        ------
-        RainException
-            If it cannot: see `_check_usable`.
-        """
-        self._check_usable()
-        return operation
-
-    def _check_open(self) -> None:
-        """Whether it may be used.
-
-        Raises
-        ------
-        SessionException, TaskException
-            If it is closed, lost, or stopped by a failure.
-        """
-        if self._inside.mirror.ended is not None:
-            raise ended(self)
-
-    def _check_usable(self) -> None:
-        self._check_open()
-        if self._client is not None:
-            self._inside.connection.check(self._inside.mirror)
-
-    def _object(self, number: int) -> DataObject:
-        found: DataObject = handle_of(self, self._inside.mirror.records[number])
-        return found
-
-    def _task(self, record: TaskRecord) -> Task:
-        found: Task = handle_of(self, record)
-        return found
-
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
-        """The data of a finished object, for who looks at a part of them: see `operations.peek`."""
+        """The data of a finished object, of which only what is read moves; for inspectors."""
         return block(self._checked(session_operations.peek(self, obj)), timeout)
-
-    def _fetch_refused(self, task: Task) -> Operation[LabeledList[DataInstance]]:
-        return self._checked(fetch_refused(self, task))
 
     def _output_of(self, task: Task) -> Operation[tuple[str, str]]:
         return self._checked(session_operations.output_of(self, task))
-
-    def _explain(self, task: Task) -> Operation[str]:
-        return self._checked(session_operations.explain(self, task))

@@ -16,7 +16,9 @@ from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
 from rain.client.handles import Handle, as_object, handle_of, inside, record_of, several
 from rain.client.io_spec import OutputBase
+from rain.client.operations import session_operations
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
+from rain.client.report.refused import fetch_refused
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
@@ -373,7 +375,7 @@ class Task(Handle, of=TaskRecord):
         ...         print(error.task.fetch_refused()[0].load())
         {1, 2}
         """
-        return self._session._fetch_refused(self)
+        return self._session._checked(fetch_refused(self._session, self))
 
     fetch_refused_async = awaitable(fetch_refused)
 
@@ -518,7 +520,7 @@ class Task(Handle, of=TaskRecord):
         TimeoutError
             If the server has not answered within `timeout`.
         """
-        return self._session._explain(self)
+        return self._session._checked(session_operations.explain(self._session, self))
 
     explain_async = awaitable(explain)
 

@@ -1,0 +1,148 @@
+"""What a session is and has, and whether it can be used; nothing here asks the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.client.core.session_mirror import SessionMirror
+from rain.client.functions.modules import Surroundings
+from rain.client.handles import Holder, Inside, handle_of
+from rain.client.operations.connection import Connection
+from rain.client.operations.encoding import SessionEncoder
+from rain.client.operations.operation import Operation, T
+from rain.client.report.failures import ended
+from rain.common.errors import RainException
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
+    from rain.client.data import DataObject
+    from rain.client.session import Session
+    from rain.client.task import Task
+
+
+class SessionContents(Holder):
+    """The part of `Session` that tells of it."""
+
+    _client: Client | None
+
+    def _begin(self, client: Client | None, mirror: SessionMirror, surroundings: Surroundings) -> None:
+        self._client = client
+        connection = Connection() if client is None else client._connection
+        encoder = SessionEncoder(surroundings, connection.has_other_hosts)
+        self._inside = Inside(connection, mirror, surroundings, encoder)
+        mirror.handle = self
+
+    @property
+    def client(self) -> Client | None:
+        """The client, None if detached."""
+        return self._client
+
+    @property
+    def session_id(self) -> int:
+        """Its number at the server."""
+        return self._inside.mirror.session_id
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._inside.mirror.name
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it lives on without its client."""
+        return self._inside.mirror.persistent
+
+    @property
+    def active(self) -> bool:
+        """Whether it can be used: neither closed nor lost nor stopped by a failure."""
+        return self._inside.mirror.ended is None
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All its tasks, submitted or not."""
+        records = list(self._inside.mirror.records.values())
+        return [handle_of(cast("Session", self), record) for record in records if isinstance(record, TaskRecord)]
+
+    @property
+    def objects(self) -> list[DataObject]:
+        """All its data objects, submitted or not."""
+        records = list(self._inside.mirror.records.values())
+        return [handle_of(cast("Session", self), r) for r in records if isinstance(r, ObjectRecord) and not r.hidden]
+
+    @property
+    def task_count(self) -> int:
+        """Tasks that are not yet submitted."""
+        return sum(isinstance(record, TaskRecord) for record in list(self._inside.mirror.pending))
+
+    @property
+    def dataobj_count(self) -> int:
+        """Data objects that are not yet submitted."""
+        return sum(
+            len(record.outputs) if isinstance(record, TaskRecord) else not record.hidden
+            for record in list(self._inside.mirror.pending)
+        )
+
+    def find(self, name: str) -> Task | DataObject:
+        """The task with that name, else the object with that label.
+
+        Parameters
+        ----------
+        name : str
+            The name of a task, or the label of an object.
+
+        Returns
+        -------
+        Task or DataObject
+
+        Raises
+        ------
+        RainException
+            If there is none, or several; the text lists their ids.
+        """
+        tasks = [task for task in self.tasks if task.name == name]
+        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name]
+        if len(found) == 1:
+            only: Task | DataObject = found[0]
+            return only
+        if not found:
+            raise RainException(f"{self!r} has no task or object called {name!r}")
+        ids = ", ".join(str(item.id) for item in found[:20])
+        raise RainException(f"{len(found)} items of {self!r} are called {name!r}: {ids}{' …' * (len(found) > 20)}")
+
+    def _object(self, number: int) -> DataObject:
+        found: DataObject = handle_of(cast("Session", self), self._inside.mirror.records[number])
+        return found
+
+    def _task(self, record: TaskRecord) -> Task:
+        found: Task = handle_of(cast("Session", self), record)
+        return found
+
+    # -- whether it can be used -----------------------------------------------------------------
+
+    def _checked(self, operation: Operation[T]) -> Operation[T]:
+        """`operation`, which the session can carry out.
+
+        Raises
+        ------
+        RainException
+            If it cannot: see `_check_usable`.
+        """
+        self._check_usable()
+        return operation
+
+    def _check_open(self) -> None:
+        """Whether it may be used.
+
+        Raises
+        ------
+        SessionException, TaskException
+            If it is closed, lost, or stopped by a failure.
+        """
+        if self._inside.mirror.ended is not None:
+            raise ended(cast("Session", self))
+
+    def _check_usable(self) -> None:
+        self._check_open()
+        if self._client is not None:
+            self._inside.connection.check(self._inside.mirror)
