@@ -10,7 +10,11 @@ from __future__ import annotations
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
 from rain.server.graph import Graph
-from rain.server.records import (
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.session import RELEASED_TASK, Session
+from rain.server.records.task import Task
+from rain.server.states import (
     CANCELLED,
     DELAYED,
     DEMAND,
@@ -27,17 +31,14 @@ from rain.server.records import (
     READY,
     RECOMPUTING,
     RELEASED,
-    RELEASED_TASK,
     RETAINED,
     RUNNING,
     UNPLACED,
     WAITING,
-    Governor,
-    Object,
-    Session,
-    Task,
+    ReplicaState,
+    Role,
+    SessionState,
 )
-from rain.server.states import ReplicaState, Role, SessionState
 
 _RUNNABLE = (WAITING, READY, RUNNING)
 _RETENTIONS = {

@@ -27,18 +27,13 @@ from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.state_tables import StateTable
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
-from rain.server.records import (
-    DEMAND,
-    FOLLOWER,
-    UNPLACED,
-    Client,
-    Governor,
-    Object,
-    ResourceRequest,
-    Session,
-    Task,
-)
-from rain.server.states import Placement, ReplicaState
+from rain.server.records.client import Client
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import DEMAND, FOLLOWER, UNPLACED, Placement, ReplicaState
 
 _TABLES: tuple[StateTable[Any], ...] = (TASKS, DATA_OBJECTS)
 _NEXT = {id(state): frozenset(map(id, table.after(state))) for table in _TABLES for state in table.kind}

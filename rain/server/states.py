@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from rain.common.state_tables import StateTable
+from rain.common.states import DataObjectState, TaskState
 
 
 class Placement(enum.Enum):
@@ -184,3 +185,13 @@ CLIENTS = StateTable(
         (_K.BEHIND, _K.GONE): "its conversation ended",
     },
 )
+
+# Short names, for code that is read and run often.
+UNPLACED, DELAYED, QUEUED = Placement.UNPLACED, Placement.DELAYED, Placement.QUEUED
+FOLLOWER, DEMAND = Placement.FOLLOWER, Placement.DEMAND
+FIRST_RUN, RETAINED, RECOMPUTING = Retention.FIRST_RUN, Retention.RETAINED, Retention.RECOMPUTING
+RELEASED, FORGOTTEN = Retention.RELEASED, Retention.FORGOTTEN
+WAITING, READY, RUNNING = TaskState.WAITING, TaskState.READY, TaskState.RUNNING
+FINISHED, FAILED, CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
+OBJ_UNFINISHED, OBJ_FINISHED = DataObjectState.UNFINISHED, DataObjectState.FINISHED
+OBJ_REMOVED, OBJ_FAILED = DataObjectState.REMOVED, DataObjectState.FAILED

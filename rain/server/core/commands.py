@@ -39,8 +39,11 @@ from rain.server.core.reporting.explain import explain_task
 from rain.server.core.reporting.updates import object_update, release, update_bytes
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
-from rain.server.records import OBJ_FINISHED, RELEASED_OBJECT, RELEASED_TASK, Client, Governor, Object, Session
-from rain.server.states import Role, SessionState
+from rain.server.records.client import Client
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
+from rain.server.states import OBJ_FINISHED, Role, SessionState
 
 NO_SITE = ("", "")
 

@@ -28,10 +28,11 @@ from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, placing, recovery, retry, submit
 from rain.server.core.reporting import output, stalled, updates
 from rain.server.core.state import State, internal
-from rain.server.records import OBJ_FINISHED, Client, Governor
+from rain.server.records.client import Client
+from rain.server.records.governor import Governor
 from rain.server.scheduling.locality import LocalityPolicy
 from rain.server.scheduling.policy import DEFAULT_POLICY, SchedulingPolicy
-from rain.server.states import ClientState, GovernorState
+from rain.server.states import OBJ_FINISHED, ClientState, GovernorState
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,

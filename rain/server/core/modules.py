@@ -12,7 +12,9 @@ from rain.common.protocol.messages import ModuleFound, OpenSession, SessionEnv, 
 from rain.common.task_configs import UserModule
 from rain.server.core.state import State
 from rain.server.environments import Environments
-from rain.server.records import Client, Governor, Session
+from rain.server.records.client import Client
+from rain.server.records.governor import Governor
+from rain.server.records.session import Session
 
 
 def renew(session: Session, env: SessionEnv | None, modules: list[UserModule]) -> int:

@@ -15,7 +15,11 @@ from rain.common.limits import HISTORY_BYTES_MAX
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.sizes import spec_bytes
 from rain.server.core.state import State
-from rain.server.records import (
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
+from rain.server.records.task import Task
+from rain.server.states import (
     DELAYED,
     FINISHED,
     OBJ_FAILED,
@@ -26,17 +30,12 @@ from rain.server.records import (
     READY,
     RECOMPUTING,
     RELEASED,
-    RELEASED_OBJECT,
-    RELEASED_TASK,
     RETAINED,
     UNPLACED,
     WAITING,
-    Governor,
-    Object,
-    Session,
-    Task,
+    ReplicaState,
+    Role,
 )
-from rain.server.states import ReplicaState, Role
 
 LINEAGE_BYTES_MAX = 4096
 RECORD_BYTES = 2048

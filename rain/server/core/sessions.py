@@ -18,8 +18,11 @@ from rain.server.core.objects import leave_queue
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
-from rain.server.records import CANCELLED, Client, Governor, Session, Task
-from rain.server.states import ClientState, SessionState
+from rain.server.records.client import Client
+from rain.server.records.governor import Governor
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import CANCELLED, ClientState, SessionState
 
 SESSION_NAME_CHARS_MAX = 1000
 

@@ -9,20 +9,15 @@ from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovern
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
-from rain.server.records import (
-    FORGOTTEN,
-    QUEUED,
-    UNPLACED,
-    Client,
-    Governor,
-    Object,
-    Reading,
-    ResourceRequest,
-    Session,
-    Task,
-)
+from rain.server.records.client import Client, Reading
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView
+from rain.server.states import FORGOTTEN, QUEUED, UNPLACED
 
 NO_VALUES: dict[str, Any] = {}
 

@@ -6,8 +6,11 @@ import enum
 
 from rain.common.limits import AHEAD_S
 from rain.common.location import Inline
-from rain.server.records import OBJ_FINISHED, OBJ_UNFINISHED, Governor, Object, ResourceRequest, Task
-from rain.server.states import ReplicaState
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.task import Task
+from rain.server.states import OBJ_FINISHED, OBJ_UNFINISHED, ReplicaState
 
 AHEAD_US = int(AHEAD_S * 1e6)
 TRANSFER_BYTES_PER_US = 500

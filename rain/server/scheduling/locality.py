@@ -34,7 +34,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from rain.server.records import DEMAND, QUEUED, READY, WAITING, Governor, ResourceRequest, Session, Task
+from rain.server.records.governor import Governor
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
 from rain.server.scheduling.estimates import (
     AHEAD_US,
     Room,
@@ -50,7 +53,7 @@ from rain.server.scheduling.estimates import (
 )
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView
-from rain.server.states import GovernorState
+from rain.server.states import DEMAND, QUEUED, READY, WAITING, GovernorState
 
 QUEUES_PER_PASS = 64
 """Queues looked at in one pass; with more of them, each has its turn."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from rain.server.records import Governor, Session, Task
+from rain.server.records.governor import Governor
+from rain.server.records.session import Session
+from rain.server.records.task import Task
 from rain.server.scheduling.view import ClusterView
 
 DEFAULT_POLICY = "locality"

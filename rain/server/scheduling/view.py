@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rain.server.graph import Graph
-from rain.server.records import Governor, Task
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
 from rain.server.scheduling import estimates
 from rain.server.scheduling.estimates import Room as Room
 

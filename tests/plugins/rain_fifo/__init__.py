@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rain.server.records import Governor, Task
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView, Room
 

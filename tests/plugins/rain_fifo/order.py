@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rain.server.records import Task
+from rain.server.records.task import Task
 
 
 class Line:

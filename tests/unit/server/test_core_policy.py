@@ -10,7 +10,8 @@ import pytest
 from rain.common.limits import POLICY_FAILURES_MAX, STALLED_S
 from rain.common.protocol import messages as m
 from rain.server.core import events as ev
-from rain.server.records import Governor, Task
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
 from rain.server.scheduling.policy import SchedulingPolicy
 from rain.server.scheduling.view import ClusterView
 from tests.unit.server.rig import Rig

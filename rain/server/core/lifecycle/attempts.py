@@ -13,7 +13,10 @@ from rain.server.core.objects import drop_copies, release_inputs, retain_or_rele
 from rain.server.core.reporting.output import attempt_ended, keep_output
 from rain.server.core.reporting.output import stopped as output_of_stopped
 from rain.server.core.state import State
-from rain.server.records import (
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
+from rain.server.states import (
     FINISHED,
     OBJ_FAILED,
     OBJ_FINISHED,
@@ -22,11 +25,9 @@ from rain.server.records import (
     READY,
     RUNNING,
     WAITING,
-    Governor,
-    Object,
-    Task,
+    GovernorState,
+    ReplicaState,
 )
-from rain.server.states import GovernorState, ReplicaState
 
 PLACES_MAX = 8
 RETRIED = ("exception", "exit")

@@ -18,8 +18,11 @@ from rain.server.core.lifecycle.settle import fail
 from rain.server.core.reporting.explain import asked, cannot_hold
 from rain.server.core.sessions import break_session
 from rain.server.core.state import State
-from rain.server.records import OBJ_UNFINISHED, QUEUED, WAITING, Governor, ResourceRequest, Session, Task
-from rain.server.states import GovernorState
+from rain.server.records.governor import Governor
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import OBJ_UNFINISHED, QUEUED, WAITING, GovernorState
 
 
 class PolicyError(Exception):

@@ -16,7 +16,10 @@ from rain.server.core.lifecycle.settle import back, dependency_error, fail, sett
 from rain.server.core.objects import drop_copies, drop_refused, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
-from rain.server.records import (
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
+from rain.server.states import (
     CANCELLED,
     DELAYED,
     FAILED,
@@ -29,11 +32,8 @@ from rain.server.records import (
     RECOMPUTING,
     RUNNING,
     WAITING,
-    Governor,
-    Object,
-    Task,
+    ReplicaState,
 )
-from rain.server.states import ReplicaState
 
 MISSES_BEFORE_REMAKE = 4
 """Fetches of an object that may fail before its copies are given up and it is made again."""

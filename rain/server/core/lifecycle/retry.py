@@ -13,8 +13,11 @@ from rain.server.core.lifecycle.submit import Cut, Refused, check_objects, disca
 from rain.server.core.modules import renew
 from rain.server.core.objects import drop_refused, gone, let_go
 from rain.server.core.state import State
-from rain.server.records import CANCELLED, FAILED, FORGOTTEN, OBJ_FAILED, Client, Object, Session, Task
-from rain.server.states import Role
+from rain.server.records.client import Client
+from rain.server.records.data_object import Object
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import CANCELLED, FAILED, FORGOTTEN, OBJ_FAILED, Role
 
 
 def retry(state: State, client: Client, session: Session, message: Retry, trouble: str = "") -> None:

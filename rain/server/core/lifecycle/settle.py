@@ -11,18 +11,9 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.common.states import TaskState
 from rain.server.core.objects import abandon, fail_object, leave_queue, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
-from rain.server.records import (
-    CANCELLED,
-    FAILED,
-    FINISHED,
-    FIRST_RUN,
-    FOLLOWER,
-    OBJ_UNFINISHED,
-    RECOMPUTING,
-    WAITING,
-    Governor,
-    Task,
-)
+from rain.server.records.governor import Governor
+from rain.server.records.task import Task
+from rain.server.states import CANCELLED, FAILED, FINISHED, FIRST_RUN, FOLLOWER, OBJ_UNFINISHED, RECOMPUTING, WAITING
 
 DEPENDENTS_WITH_TEXT_MAX = 1000
 """Dependents of one failure that quote all of its text; the others quote the beginning and the end."""

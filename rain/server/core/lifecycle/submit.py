@@ -21,20 +21,12 @@ from rain.server.core.lifecycle.settle import dependency_error, settle_as
 from rain.server.core.modules import renew
 from rain.server.core.objects import make_ready, release_ephemeral
 from rain.server.core.state import State
-from rain.server.records import (
-    AMOUNT_MAX,
-    OBJ_FAILED,
-    OBJ_FINISHED,
-    OBJ_UNFINISHED,
-    WAITING,
-    Client,
-    DurationEstimate,
-    Object,
-    ResourceRequest,
-    Session,
-    Task,
-)
-from rain.server.states import Role
+from rain.server.records.client import Client
+from rain.server.records.data_object import Object
+from rain.server.records.resources import AMOUNT_MAX, DurationEstimate, ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import OBJ_FAILED, OBJ_FINISHED, OBJ_UNFINISHED, WAITING, Role
 
 NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from rain.server.core.state import State
 from rain.server.graph import Graph
-from rain.server.records import (
-    CANCELLED,
-    DELAYED,
-    FAILED,
-    FINISHED,
-    OBJ_UNFINISHED,
-    RUNNING,
-    UNITS,
-    Governor,
-    ResourceRequest,
-    Task,
-)
+from rain.server.records.governor import Governor
+from rain.server.records.resources import UNITS, ResourceRequest
+from rain.server.records.task import Task
+from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, OBJ_UNFINISHED, RUNNING
 
 LISTED_MAX = 5
 

@@ -20,7 +20,10 @@ from rain.common.protocol.messages import (
     TaskResult,
 )
 from rain.server.core.state import State
-from rain.server.records import CANCELLED, RELEASED_TASK, RUNNING, Client, Governor, Reading, Session
+from rain.server.records.client import Client, Reading
+from rain.server.records.governor import Governor
+from rain.server.records.session import RELEASED_TASK, Session
+from rain.server.states import CANCELLED, RUNNING
 
 OUTPUTS_BYTES_MAX = 64 << 20
 """What a session keeps of what its tasks wrote to stdout and stderr; the oldest go first."""

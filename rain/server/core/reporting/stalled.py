@@ -6,7 +6,10 @@ from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionNews
 from rain.server.core.reporting.explain import asked, no_governor
 from rain.server.core.state import State
-from rain.server.records import QUEUED, READY, RUNNING, WAITING, ResourceRequest, Session, Task
+from rain.server.records.resources import ResourceRequest
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import QUEUED, READY, RUNNING, WAITING
 
 _LEFT = (WAITING, READY, RUNNING)
 

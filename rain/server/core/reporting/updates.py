@@ -24,8 +24,12 @@ from rain.server.core.modules import tell
 from rain.server.core.objects import used_at
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
-from rain.server.records import OBJ_FINISHED, Client, Governor, Object, Session, Task
-from rain.server.states import ClientState, ReplicaState
+from rain.server.records.client import Client
+from rain.server.records.data_object import Object
+from rain.server.records.governor import Governor
+from rain.server.records.session import Session
+from rain.server.records.task import Task
+from rain.server.states import OBJ_FINISHED, ClientState, ReplicaState
 
 BATCH_ITEMS_MAX = 20_000
 

@@ -1,0 +1,47 @@
+"""The server's records of a client and of its question what running tasks wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.common.ids import ID
+from rain.common.protocol.messages import GetOutput, TaskOutput
+from rain.common.state_tables import states
+from rain.server.states import CLIENTS, ClientState
+
+if TYPE_CHECKING:
+    from rain.server.records.data_object import Object
+    from rain.server.records.session import Session
+    from rain.server.records.task import Task
+
+
+@states(state=CLIENTS)
+class Client:
+    """One client's conversation.
+
+    `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.submit.Cut`);
+    `held_tasks` and `held_objects` are what it is told of when it has caught up.
+    """
+
+    __slots__ = ("gathering", "held_objects", "held_tasks", "id", "sessions", "state")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.sessions: dict[int, Session] = {}
+        self.gathering: dict[int, Any] = {}
+        self.state = ClientState.CURRENT
+        self.held_tasks: list[Task] = []
+        self.held_objects: list[Object] = []
+
+
+class Reading:
+    """A client's question what running tasks have written; `waiting` are the governors that have not answered, and the
+    cancelled attempts at governors that have not ended: (governor id, task's id or None, attempt)."""
+
+    __slots__ = ("client_id", "found", "message", "waiting")
+
+    def __init__(self, client_id: str, message: GetOutput) -> None:
+        self.client_id = client_id
+        self.message = message
+        self.waiting: set[tuple[str, ID | None, int]] = set()
+        self.found: dict[ID, TaskOutput] = {}

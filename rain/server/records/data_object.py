@@ -1,0 +1,153 @@
+"""The server's record of a data object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rain.common.location import Inline, Stored
+from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.common.state_tables import states
+from rain.common.states import DATA_OBJECTS
+from rain.server.states import OBJ_UNFINISHED, ROLES, ReplicaState, Role
+
+if TYPE_CHECKING:
+    from rain.server.records.governor import Governor
+    from rain.server.records.session import Session
+    from rain.server.records.task import Task
+
+
+@states(state=DATA_OBJECTS, role=ROLES)
+class Object:
+    """One submitted data object.
+
+    Attributes
+    ----------
+    producer : Task or None
+        None for constants, and once the producer was released.
+    role : Role
+    consumers : None, Task, or dict of Task to None
+        The unsettled tasks that have it as an input; not recorded for constants, which never become unfinished.
+    needs : int
+        How many unsettled and failed tasks have it as an input (those that were forgotten left out).
+    lineage : int
+        How many finished tasks that are kept for lineage have it as an input (not counted for constants that stay).
+    location : Inline or LocalFile or None
+        What the server itself has of it: bytes in memory, or its own file of a large constant.
+    checksum : int or None
+        xxh3-64 of a blob's bytes, whoever holds them.
+    size : int
+        Bytes, 0 while unknown.
+    sites : tuple of Governor
+        Governors that hold or know it: those in whose `objects` it is.
+    """
+
+    __slots__ = (
+        "checksum",
+        "consumers",
+        "id",
+        "info",
+        "kept",
+        "lineage",
+        "location",
+        "needs",
+        "news",
+        "producer",
+        "role",
+        "session",
+        "sites",
+        "size",
+        "spec",
+        "state",
+    )
+
+    def __init__(self, spec: ObjectSpec, session: Session) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.session = session
+        self.producer: Task | None = None
+        self.role = Role.OUTPUT
+        self.consumers: Task | dict[Task, None] | None = None
+        self.needs = 0
+        self.lineage = 0
+        self.kept = False
+        self.state = OBJ_UNFINISHED
+        self.info: ObjectInfo | None = None
+        self.size = 0
+        self.location: Stored | None = None
+        self.checksum: int | None = None
+        self.sites: tuple[Governor, ...] = ()
+        self.news = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether its client gave it."""
+        return self.role is not Role.OUTPUT
+
+    @property
+    def needed(self) -> bool:
+        """Whether somebody wants its data."""
+        return self.kept or self.needs > 0
+
+    @property
+    def inline_bytes(self) -> int:
+        """Bytes of it that the server has in memory."""
+        location = self.location
+        return len(location.data) if type(location) is Inline else 0
+
+    @property
+    def safe(self) -> bool:
+        """Whether no governor's loss can take its data."""
+        return self.location is not None or self.constant
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is there as long as its session, so that nobody counts its users for lineage."""
+        return self.role is Role.CONSTANT or self.role is Role.FUNCTION
+
+    def waiting(self) -> Sequence[Task]:
+        """The unsettled tasks that have it as an input."""
+        consumers = self.consumers
+        if consumers is None:
+            return ()
+        if isinstance(consumers, dict):
+            return list(consumers)
+        return (consumers,)
+
+    def add_consumer(self, task: Task) -> None:
+        """Record an unsettled consumer."""
+        if self.constant:
+            return
+        consumers = self.consumers
+        if consumers is None:
+            self.consumers = task
+        elif isinstance(consumers, dict):
+            consumers[task] = None
+        else:
+            self.consumers = {consumers: None, task: None}
+
+    def remove_consumer(self, task: Task) -> None:
+        """Forget a consumer that settled."""
+        consumers = self.consumers
+        if consumers is task:
+            self.consumers = None
+        elif isinstance(consumers, dict):
+            consumers.pop(task, None)
+            if not consumers:
+                self.consumers = None
+
+    def holders(self) -> list[Governor]:
+        """The governors that have its data."""
+        return [
+            governor
+            for governor in self.sites
+            if governor.objects[self] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
+        ]
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.spec.label!r} ({self.id})" if self.spec.label else str(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Object {self.id} {self.state.value}>"

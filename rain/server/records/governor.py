@@ -1,0 +1,134 @@
+"""The server's record of a governor: what it has, what is assigned to it, and what it is estimated to hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rain.common.ids import ID
+from rain.common.limits import AHEAD_TASKS_MAX
+from rain.common.location import LocalFile
+from rain.common.protocol.messages import Register
+from rain.common.state_tables import states, states_of_values
+from rain.server.records.resources import to_units
+from rain.server.states import GOVERNORS, REPLICAS, GovernorState, Placement, ReplicaState
+
+if TYPE_CHECKING:
+    from rain.server.records.data_object import Object
+    from rain.server.records.resources import ResourceRequest
+    from rain.server.records.session import Session
+    from rain.server.records.task import Task
+
+SHARES_MAX = 1024
+"""Shapes whose share of a governor is remembered."""
+
+
+def replica_state(replica: ReplicaState | LocalFile) -> ReplicaState:
+    """The state of what a governor has of an object."""
+    return replica if isinstance(replica, ReplicaState) else ReplicaState.HELD
+
+
+@states(state=GOVERNORS)
+@states_of_values("objects", REPLICAS, replica_state)
+class Governor:
+    """One governor.
+
+    Attributes
+    ----------
+    total, demand : dict of str to int
+        Units that it has, and that tasks of `Placement.DEMAND` or in `stopping` ask for (more than it has: work
+        ahead).
+    cpus : float
+        At least 1, to measure work by.
+    work, follow_work : int
+        Estimated microseconds of one cpu that its tasks of `Placement.DEMAND` and of `Placement.FOLLOWER` take.
+    assigned : dict of Task to None
+        In the order of assignment.
+    stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
+        Attempts that were told to end and have not yet; they use their resources until then.
+    objects : dict of Object to (ReplicaState or LocalFile)
+    dropping : dict of ID to int
+        Drops that it has not confirmed.
+    sessions : dict of int to Session
+        Sessions opened there.
+    state : GovernorState
+    drops, cancels, ends, resends : list
+        What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
+        places changed while tasks there wait for them.
+    """
+
+    __slots__ = (
+        "_shares",
+        "assigned",
+        "cancels",
+        "cpus",
+        "demand",
+        "dropping",
+        "drops",
+        "ends",
+        "follow_work",
+        "host_id",
+        "id",
+        "load",
+        "objects",
+        "order",
+        "resends",
+        "resources",
+        "sessions",
+        "state",
+        "stopping",
+        "tasks_max",
+        "total",
+        "work",
+    )
+
+    def __init__(self, register: Register, order: int) -> None:
+        self.id = register.governor_id
+        self.host_id = register.host_id
+        self.order = order
+        self.resources = register.resources
+        self.total = {name: to_units(amount) for name, amount in register.resources.items()}
+        self.total.update({f"executor {name}": 0 for name in register.executors})
+        self.demand = dict.fromkeys(self.total, 0)
+        self.cpus = max(1.0, register.resources.get("cpus", 0.0))
+        self.tasks_max = int(AHEAD_TASKS_MAX * self.cpus)
+        self.work = 0
+        self.follow_work = 0
+        self.assigned: dict[Task, None] = {}
+        self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Placement, int]] = {}
+        self.objects: dict[Object, ReplicaState | LocalFile] = {}
+        self.dropping: dict[ID, int] = {}
+        self.sessions: dict[int, Session] = {}
+        self.state = GovernorState.REGISTERED
+        self.drops: list[ID] = []
+        self.cancels: list[tuple[ID, int]] = []
+        self.ends: list[int] = []
+        self.resends: list[Object] = []
+        self.load: dict[str, float] = {}
+        self._shares: dict[ResourceRequest, float] = {}
+
+    def can_hold(self, request: ResourceRequest) -> bool:
+        """Whether it could run such a task if it were empty."""
+        total = self.total
+        return all(units <= total.get(name, -1) for name, units in request.needs)
+
+    def holds(self, request: ResourceRequest) -> bool:
+        """As `can_hold`, remembered."""
+        return self._share(request) >= 0.0
+
+    def load_of(self, request: ResourceRequest, us: int) -> int:
+        """What a task of `us` microseconds adds to `work`: the greatest share of it that it takes, in cpus."""
+        return int(us * self._share(request)) + 1
+
+    def _share(self, request: ResourceRequest) -> float:
+        share = self._shares.get(request)
+        if share is None:
+            share, total = -1.0, self.total
+            if self.can_hold(request):
+                share = self.cpus * max((units / total[name] for name, units in request.needs if units), default=0.0)
+            if len(self._shares) >= SHARES_MAX:
+                self._shares.clear()
+            self._shares[request] = share
+        return share
+
+    def __repr__(self) -> str:
+        return f"<Governor {self.id}>"

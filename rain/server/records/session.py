@@ -1,0 +1,148 @@
+"""The server's record of a session."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from rain.common.protocol.messages import SessionEnv, TaskOutput
+from rain.common.state_tables import states
+from rain.common.states import TaskState
+from rain.server.environments import Environments
+from rain.server.states import SESSIONS, SessionState
+
+if TYPE_CHECKING:
+    from rain.server.records.client import Client
+    from rain.server.records.data_object import Object
+    from rain.server.records.governor import Governor
+    from rain.server.records.resources import DurationEstimate, ResourceRequest
+    from rain.server.records.task import Task
+
+_id = id
+RELEASED_TASK = 1
+RELEASED_OBJECT = 2
+
+
+@states(state=SESSIONS)
+class Session:
+    """One session.
+
+    Attributes
+    ----------
+    tasks, objects : dict of int to Task, Object
+        By number; those that were released are not in it.
+    released : bytearray
+        Per number 0, or what became of the item (`RELEASED_TASK`, `RELEASED_OBJECT`).
+    counts : dict of int to int
+        Number of tasks per ``id(state)``, released ones included.
+    governors : dict of str to Governor
+        Those that were sent `OpenSession` and not yet answered `SessionEnded`.
+    outputs : dict of int to TaskOutput
+        What tasks' last attempts wrote, oldest first, at most `rain.server.core.reporting.output.OUTPUTS_BYTES_MAX`.
+    history : deque of (Task, int)
+        Of a persistent session: finished tasks that are only kept to be shown, oldest first, with about their bytes
+        (`history_bytes` in all).
+    orphans : set of int
+        Objects that are still there while the record of the task that made them has left the history.
+    sites : dict of (str, str) to (str, str)
+        Where tasks were made; equal ones are one.
+    made : dict of int to (str, str)
+        Of a persistent session: the site of each task.
+    crashes, failures, misses : dict of int to int
+        Per task its crashed and its failed attempts; per object how often it could not be fetched.
+    state : SessionState
+    close_requests : list of (str, int)
+        Requests (client, number) to close it, which are answered when it is closed.
+    end_reason : str
+        Why it ended by itself; empty if it did not.
+    stuck_since : float or None
+        Since when nothing of it can run.
+    stalled : str
+        What its client was told about that; empty: nothing.
+    """
+
+    __slots__ = (
+        "client",
+        "close_requests",
+        "counts",
+        "crashes",
+        "end_reason",
+        "environments",
+        "estimates",
+        "failures",
+        "governors",
+        "history",
+        "history_bytes",
+        "id",
+        "last_number",
+        "made",
+        "misses",
+        "name",
+        "objects",
+        "on_failure",
+        "orphans",
+        "outputs",
+        "outputs_bytes",
+        "persistent",
+        "released",
+        "requests",
+        "sites",
+        "stalled",
+        "state",
+        "stuck_since",
+        "tasks",
+        "uploads",
+    )
+
+    def __init__(
+        self, id: int, name: str, client: Client | None, on_failure: str, persistent: bool, env: SessionEnv
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.client = client
+        self.on_failure = on_failure
+        self.persistent = persistent
+        self.environments = Environments(env)
+        self.tasks: dict[int, Task] = {}
+        self.objects: dict[int, Object] = {}
+        self.released = bytearray()
+        self.last_number = 0
+        self.counts = dict.fromkeys(map(_id, TaskState), 0)
+        self.requests: dict[Any, ResourceRequest] = {}
+        self.estimates: dict[Any, DurationEstimate] = {}
+        self.governors: dict[str, Governor] = {}
+        self.outputs: dict[int, TaskOutput] = {}
+        self.outputs_bytes = 0
+        self.history: deque[tuple[Task, int]] = deque()
+        self.history_bytes = 0
+        self.orphans: set[int] = set()
+        self.sites: dict[tuple[str, str], tuple[str, str]] = {}
+        self.made: dict[int, tuple[str, str]] = {}
+        self.crashes: dict[int, int] = {}
+        self.failures: dict[int, int] = {}
+        self.misses: dict[int, int] = {}
+        self.uploads: dict[int, str] = {}
+        self.state = SessionState.OPEN
+        self.close_requests: list[tuple[str, int]] = []
+        self.end_reason = ""
+        self.stuck_since: float | None = None
+        self.stalled = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.state is not SessionState.OPEN and self.state is not SessionState.DETACHED
+
+    def release(self, number: int, what: int) -> None:
+        """Leave a byte behind for a record that is no longer kept."""
+        released = self.released
+        if number >= len(released):
+            released.extend(bytes(max(number + 1, self.last_number + 1) - len(released)))
+        released[number] = what
+
+    def released_as(self, number: int) -> int:
+        """What was released under a number; 0 for nothing."""
+        return self.released[number] if 0 <= number < len(self.released) else 0
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.name!r}>"

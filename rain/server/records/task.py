@@ -1,0 +1,114 @@
+"""The server's record of a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rain.common.spec import TaskError, TaskInfo, TaskSpec
+from rain.common.state_tables import states
+from rain.common.states import TASKS
+from rain.server.states import FIRST_RUN, PLACEMENTS, READY, RETENTIONS, RUNNING, UNPLACED, WAITING
+
+if TYPE_CHECKING:
+    from rain.server.records.data_object import Object
+    from rain.server.records.governor import Governor
+    from rain.server.records.resources import DurationEstimate, ResourceRequest
+    from rain.server.records.session import Session
+
+
+@states(state=TASKS, placement=PLACEMENTS, retention=RETENTIONS)
+class Task:
+    """One submitted task.
+
+    Attributes
+    ----------
+    inputs : tuple of Object
+        Distinct inputs, the function last.
+    pending : int
+        How many of them are not finished (meaningful while unsettled).
+    rank : int
+        Length of the longest chain of tasks that starts here, in its submit.
+    order : int
+        Counts tasks as they were submitted.
+    attempt : int
+        Number of the present or last assignment, 0 before the first.
+    load : int
+        What it adds to its governor's `work` (microseconds of one cpu).
+    governor : Governor or None
+        Where it is assigned.
+    placement : Placement
+        Where it is on its way to a governor.
+    retention : Retention
+        What this record is kept for.
+    news : bool
+        Whether the client is to be told of it at the end of the turn.
+    """
+
+    __slots__ = (
+        "attempt",
+        "error",
+        "estimate",
+        "governor",
+        "id",
+        "info",
+        "inputs",
+        "load",
+        "news",
+        "order",
+        "outputs",
+        "pending",
+        "placement",
+        "rank",
+        "request",
+        "retention",
+        "session",
+        "spec",
+        "state",
+    )
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        session: Session,
+        request: ResourceRequest,
+        estimate: DurationEstimate,
+        inputs: tuple[Object, ...],
+    ) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.session = session
+        self.request = request
+        self.estimate = estimate
+        self.inputs = inputs
+        self.outputs: tuple[Object, ...] = ()
+        self.state = WAITING
+        self.pending = 0
+        self.rank = 1
+        self.order = 0
+        self.attempt = 0
+        self.governor: Governor | None = None
+        self.placement = UNPLACED
+        self.retention = FIRST_RUN
+        self.load = 0
+        self.info: TaskInfo | None = None
+        self.error: TaskError | None = None
+        self.news = False
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether it still moves by itself."""
+        state = self.state
+        return state is WAITING or state is READY or state is RUNNING
+
+    @property
+    def runs_once(self) -> bool:
+        """Whether its user forbade a second run."""
+        return self.spec.options is not None and self.spec.options.rerun == "never"
+
+    @property
+    def title(self) -> str:
+        """How messages name it."""
+        return f"{self.spec.name or self.spec.task_type} ({self.id})"
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.state.value}>"
