@@ -26,7 +26,6 @@ LONG = {
     "rain/client/core",
     "rain/executor",
     "rain/governor/store.py",
-    "rain/server/records.py",
 }
 """Modules, functions and folders that may be longer."""
 

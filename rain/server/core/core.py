@@ -22,7 +22,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.protocol import messages as m
-from rain.server.core import commands, modules, sessions
+from rain.server.core import attach, commands, modules, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, placing, recovery, retry, submit
@@ -41,16 +41,16 @@ _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Cancel: commands.cancel_tasks,
     m.Retry: retry.retry,
     m.Forget: retry.forget,
-    m.Update: commands.update,
-    m.Locate: commands.locate,
+    m.Update: queries.update,
+    m.Locate: queries.locate,
 }
 _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.NewSession: sessions.new_session,
     m.CloseSession: sessions.close_session,
     m.GetOutput: output.get_output,
-    m.Explain: commands.explain,
-    m.GetServerInfo: commands.get_server_info,
-    m.Attach: commands.attach,
+    m.Explain: queries.explain,
+    m.GetServerInfo: queries.get_server_info,
+    m.Attach: attach.attach,
     m.ExpectGovernors: commands.expect_governors,
     m.ModuleFound: modules.module_found,
 }
@@ -149,7 +149,7 @@ class ServerCore:
 
     def info(self, request: int, version: str, address: str, http: str) -> m.ServerInfo:
         """The present state in short."""
-        return commands.server_info(self.state, request, version, address, http)
+        return queries.server_info(self.state, request, version, address, http)
 
     def object_data(self, id: ID) -> m.ObjectData | None:
         """The bytes or places of a finished object, or of what was refused in its place; None if there are none."""

@@ -97,9 +97,9 @@ def test_the_oldest_finished_tasks_are_let_go(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_large_sessions_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rain.server.core import commands
+    from rain.server.core import attach
 
-    monkeypatch.setattr(commands, "BATCH_BYTES_TARGET", 1000)
+    monkeypatch.setattr(attach, "BATCH_BYTES_TARGET", 1000)
     rig = Rig(persistent=True)
     rig.governor(cpus=4)
     made = finished(rig, 30)

@@ -1,0 +1,84 @@
+"""`Attach`: a persistent session becomes another client's, which is sent all that is known of it."""
+
+from __future__ import annotations
+
+from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.protocol.messages import Attach, Attached, ObjectUpdate, SessionStopped
+from rain.server.core.modules import client_left
+from rain.server.core.reporting.updates import release, update_bytes
+from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
+from rain.server.core.state import State, task_update
+from rain.server.records.client import Client
+from rain.server.records.session import RELEASED_TASK, Session
+from rain.server.states import Role, SessionState
+
+NO_SITE = ("", "")
+
+
+def attach(state: State, client: Client, message: Attach) -> None:
+    """Answer `Attach`: the session is this client's from now on."""
+    wanted = message.session
+    found = [
+        session
+        for session in state.graph.sessions.values()
+        if session.persistent and not session.over and wanted in (session.id, session.name)
+    ]
+    if len(found) != 1:
+        if found:
+            ids = ", ".join(str(session.id) for session in found)
+            text = f"several persistent sessions are named {wanted!r}; attach by id: {ids}"
+        else:
+            text = f"there is no persistent session {wanted!r}"
+        state.refuse(client.id, message.request, text, "session")
+        return
+    session = found[0]
+    if session.client is not None and session.client is not client:
+        release(state, session.client)
+        del session.client.sessions[session.id]
+        client_left(state, session)
+        reason = f"session {session.id} {session.name!r} was attached by another client"
+        state.to_client(session.client.id, SessionStopped(session.id, reason))
+    session.client = client
+    session.state = SessionState.OPEN
+    session.stuck_since, session.stalled = None, ""
+    client.sessions[session.id] = session
+    _tell_all(state, client, session, message.request)
+
+
+def _tell_all(state: State, client: Client, session: Session, request: int) -> None:
+    """Send all that is known of a session, in pieces."""
+
+    def piece() -> Attached:
+        empty = Attached(request, session.id, session.name, [], [], [], [], [], True, [], [], [])
+        empty.on_failure, empty.last_number = session.on_failure, session.last_number
+        return empty
+
+    current, size = piece(), 0
+    places: dict[tuple[str, str], int] = {}
+    for obj in session.objects.values():
+        current.objects.append(obj.spec)
+        current.object_states.append(ObjectUpdate(obj.id, obj.state, obj.info))
+        if obj.kept:
+            current.keep.append(obj.id)
+        if obj.role is Role.FUNCTION or obj.role is Role.EPHEMERAL:
+            current.hidden.append(obj.id)
+        size += ITEM_BYTES + rough_bytes(obj.spec.user) + info_bytes(obj.info)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client.id, current)
+            current, size = piece(), 0
+    for task in session.tasks.values():
+        current.tasks.append(task.spec)
+        current.states.append(task_update(task))
+        site = session.made.get(task.id[1], NO_SITE)
+        place = places.setdefault(site, len(places))
+        if place == len(current.sites):
+            current.sites.append(site)
+            size += len(site[0]) + len(site[1])
+        current.made.append(place)
+        size += spec_bytes(task.spec) + update_bytes(task)
+        if size > BATCH_BYTES_TARGET:
+            state.to_client(client.id, current)
+            current, size, places = piece(), 0, {}
+    current.more = False
+    current.released = session.released.count(RELEASED_TASK)
+    state.to_client(client.id, current)

@@ -1,0 +1,150 @@
+"""Requests that change nothing: states of items, places of objects, explanations, summaries of what is here."""
+
+from __future__ import annotations
+
+from rain.common.limits import BATCH_BYTES_TARGET
+from rain.common.protocol.messages import (
+    Explain,
+    GetServerInfo,
+    GovernorBrief,
+    GovernorSummary,
+    Info,
+    Locate,
+    Located,
+    ObjectData,
+    ObjectUpdate,
+    ServerBrief,
+    ServerInfo,
+    SessionSummary,
+    TaskUpdate,
+    Update,
+    Updated,
+)
+from rain.common.states import DataObjectState, TaskState
+from rain.server.core.commands import unknown
+from rain.server.core.lifecycle.attempts import is_refused, object_data
+from rain.server.core.reporting.explain import explain_task
+from rain.server.core.reporting.updates import object_update, update_bytes
+from rain.server.core.sizes import ITEM_BYTES, info_bytes
+from rain.server.core.state import State, task_update
+from rain.server.records.client import Client
+from rain.server.records.governor import Governor
+from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
+from rain.server.states import OBJ_FINISHED
+
+
+def update(state: State, client: Client, session: Session, message: Update) -> None:
+    """Answer `Update`. Of what was released the state is told; its client heard the rest when it settled."""
+    answers: list[Updated] = []
+    tasks: list[TaskUpdate] = []
+    objects: list[ObjectUpdate] = []
+    size = 0
+    for id in message.items:
+        number = id[1]
+        own = id[0] == session.id
+        if size > BATCH_BYTES_TARGET:
+            answers.append(Updated(message.request, tasks, objects, True))
+            tasks, objects, size = [], [], 0
+        if own and (task := session.tasks.get(number)) is not None:
+            tasks.append(task_update(task))
+            size += update_bytes(task)
+        elif own and (obj := session.objects.get(number)) is not None:
+            told = object_update(state, obj)
+            size += ITEM_BYTES + (obj.inline_bytes if told.location is not None else 0) + info_bytes(told.info)
+            objects.append(told)
+        elif own and session.released_as(number) == RELEASED_TASK:
+            tasks.append(TaskUpdate(id, TaskState.FINISHED))
+        elif own and session.released_as(number) == RELEASED_OBJECT:
+            objects.append(ObjectUpdate(id, DataObjectState.REMOVED))
+        else:
+            state.refuse(client.id, message.request, unknown(session, id, "item"))
+            return
+    for answer in (*answers, Updated(message.request, tasks, objects)):
+        state.to_client(client.id, answer)
+
+
+def locate(state: State, client: Client, session: Session, message: Locate) -> None:
+    """Answer `Locate`. Past a limit small objects are not sent along: this server is their place."""
+    found: list[ObjectData | None] = []
+    size = 0
+    for id in message.objects:
+        obj = state.graph.object(id) if id[0] == session.id else None
+        if obj is None or not (is_refused(obj) if message.refused else obj.state is OBJ_FINISHED):
+            found.append(None)
+            continue
+        size += obj.inline_bytes
+        found.append(object_data(state, obj, with_data=size <= BATCH_BYTES_TARGET))
+    state.to_client(client.id, Located(message.request, found))
+
+
+def explain(state: State, client: Client, message: Explain) -> None:
+    """Answer `Explain`."""
+    session = client.sessions.get(message.task[0])
+    if session is None:
+        state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
+        return
+    task = session.tasks.get(message.task[1])
+    if task is not None:
+        text = explain_task(state, task)
+    elif session.released_as(message.task[1]) == RELEASED_TASK:
+        text = f"Task {message.task} finished."
+    else:
+        state.refuse(client.id, message.request, unknown(session, message.task, "task"))
+        return
+    state.to_client(client.id, Info(message.request, {"text": text}))
+
+
+def server_info(state: State, request: int, version: str, address: str, http: str) -> ServerInfo:
+    """What is here: governors and sessions."""
+    graph = state.graph
+    return ServerInfo(
+        request,
+        version,
+        address,
+        http,
+        [governor_summary(governor) for governor in graph.governors.values()],
+        [session_summary(session) for session in graph.sessions.values()],
+    )
+
+
+def get_server_info(state: State, client: Client, message: GetServerInfo) -> None:
+    """Answer `GetServerInfo`."""
+    if message.brief:
+        graph = state.graph
+        governors = [governor_brief(governor) for governor in graph.governors.values()]
+        sessions = [session_summary(session) for session in graph.sessions.values()]
+        state.to_client(
+            client.id,
+            ServerBrief(message.request, state.version, state.address, state.http, governors, sessions),
+        )
+        return
+    state.to_client(client.id, server_info(state, message.request, state.version, state.address, state.http))
+
+
+def governor_summary(governor: Governor) -> GovernorSummary:
+    """One line about a governor."""
+    objects = [obj.id for obj in governor.objects]
+    made = [obj.id for task in governor.assigned for obj in task.outputs if obj not in governor.objects]
+    return GovernorSummary(
+        governor.id,
+        [task.id for task in governor.assigned],
+        objects + made,
+        list(governor.dropping),
+        governor.resources,
+        governor.load,
+    )
+
+
+def governor_brief(governor: Governor) -> GovernorBrief:
+    """A governor in figures; costs the same however much it has."""
+    cpus = governor.resources.get("cpus", 0.0)
+    return GovernorBrief(
+        governor.id, cpus, governor.resources, len(governor.assigned), len(governor.objects), governor.load
+    )
+
+
+def session_summary(session: Session) -> SessionSummary:
+    """One line about a session."""
+    counts = {state.value: count for state in TaskState if (count := session.counts[id(state)])}
+    client = None if session.client is None else session.client.id
+    return SessionSummary(session.id, session.name, session.persistent, counts, client)
