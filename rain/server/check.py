@@ -73,16 +73,16 @@ def check(core: ServerCore) -> None:
                     users[obj].add(task)
         for obj in session.objects.values():
             _check_object(graph, obj, users[obj])
-    copies = 0
+    replicas = 0
     for governor in graph.governors.values():
         _check_governor(graph, governor)
-        copies += len(governor.objects)
-    sites = sum(len(obj.sites) for session in graph.sessions.values() for obj in session.objects.values())
-    assert sites == copies, "sites and copies differ"
+        replicas += len(governor.objects)
+    known = sum(len(obj.governors) for session in graph.sessions.values() for obj in session.objects.values())
+    assert known == replicas, "objects and governors differ about replicas"
     for reading in core.state.readings.values():
         assert reading.waiting, "a reading is answered and still here"
         for governor_id, id, attempt in reading.waiting:
-            assert governor_id in graph.governors, "nobody will answer a reading"
+            assert governor_id in graph.governors, "a reading waits for a governor that is gone"
             stopping = graph.governors[governor_id].stopping
             assert id is None or (id, attempt) in stopping, "a reading waits for what has ended"
         assert reading.client_id in graph.clients, reading.client_id
@@ -121,7 +121,7 @@ def _check_session(graph: Graph, session: Session) -> None:
     for number, obj in session.objects.items():
         assert obj.id == (session.id, number) and obj.session is session, obj
         assert number >= len(released) or not released[number], obj
-        assert not session.over or not obj.sites, obj
+        assert not session.over or not obj.governors, obj
     counts[id(FINISHED)] += released.count(RELEASED_TASK)
     assert session.counts == counts, session
     assert session.history_bytes == sum(size for _, size in session.history), session
@@ -191,14 +191,14 @@ def _check_follower(task: Task, governor: Governor) -> None:
         # What was there once and is made again is sent from wherever that happens.
         if obj.state is OBJ_UNFINISHED and obj.info is None:
             producer = obj.producer
-            assert producer is not None and producer.governor is governor, (task, "follows nobody", obj)
+            assert producer is not None and producer.governor is governor, (task, "follows no task there", obj)
 
 
 def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
     session, unsettled = obj.session, users.unsettled
     needs = len(unsettled) + users.failed
     assert obj.needs == needs, (obj, "needs", obj.needs, needs)
-    for governor in obj.sites:
+    for governor in obj.governors:
         assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
         assert governor.sessions.get(session.id) is session, (obj, governor)
     if obj.constant:
@@ -218,14 +218,14 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert obj.location is not None or producer is not None, (obj, "could not be made again")
     elif obj.state is OBJ_UNFINISHED:
         assert obj.location is None, obj
-        assert producer is not None and producer.unsettled, (obj, "is made by nobody")
+        assert producer is not None and producer.unsettled, (obj, "has no task that makes it")
     elif obj.state is OBJ_REMOVED:
-        assert not obj.kept and not unsettled and not obj.sites, obj
+        assert not obj.kept and not unsettled and not obj.governors, obj
         assert obj.location is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
         assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
     else:
         assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
-        assert obj.info is not None or not (obj.sites or obj.location), obj
+        assert obj.info is not None or not (obj.governors or obj.location), obj
 
 
 def _check_governor(graph: Graph, governor: Governor) -> None:
@@ -245,10 +245,10 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         assert task.governor is governor, (governor, task)
         assert governor.can_hold(task.request), (governor, task, "does not fit")
         assert graph.sessions.get(task.session.id) is task.session, (governor, task)
-    for obj, copy in governor.objects.items():
+    for obj, replica in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
         assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
-        assert copy is not ReplicaState.ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
+        assert replica is not ReplicaState.ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

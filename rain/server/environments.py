@@ -17,13 +17,13 @@ class Environments:
         Sources that executors on other hosts may ask for.
     changed : bool
         Whether one of them is another one than before, so that the next tasks need a new environment.
-    told : dict of str to set of int
-        Which ones a governor knows.
+    sent : dict of str to set of int
+        Which ones a governor was sent.
     waits : dict of str to list of str
         Modules that the client was asked for, and the governors that wait for the answer.
     """
 
-    __slots__ = ("_all", "_next", "_usable_from", "changed", "current", "modules", "told", "waits")
+    __slots__ = ("_all", "_next", "_usable_from", "changed", "current", "modules", "sent", "waits")
 
     def __init__(self, env: SessionEnv) -> None:
         self._all = {0: env}
@@ -32,7 +32,7 @@ class Environments:
         self.current = 0
         self.modules: dict[str, UserModule] = {}
         self.changed = False
-        self.told: dict[str, set[int]] = {}
+        self.sent: dict[str, set[int]] = {}
         self.waits: dict[str, list[str]] = {}
 
     def get(self, number: int) -> SessionEnv:

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 `rain.server.core` is the only writer. The methods here are the smallest steps that keep the books: they move counters
 together with what they count, and refuse a change of state that the tables of `rain.common.states` lack. What a
-change leads to (news, messages, other tasks) is the core's business.
+change leads to (updates, messages, other tasks) is the core's business.
 
 **A task** is *unsettled* until it is finished, failed or cancelled. `pending` counts its distinct inputs that are not
 finished. It is assigned to at most one governor, where it either counts as demand (`Placement.DEMAND`: it could run)
@@ -178,18 +178,18 @@ class Graph:
         _unbook(governor, *held)
         return True
 
-    # -- sites ----------------------------------------------------------------------------------
+    # -- replicas ----------------------------------------------------------------------------------
 
-    def add_site(self, governor: Governor, obj: Object, copy: ReplicaState | LocalFile) -> None:
+    def add_replica(self, governor: Governor, obj: Object, replica: ReplicaState | LocalFile) -> None:
         """Record what a governor has of an object."""
         if obj not in governor.objects:
-            obj.sites = (*obj.sites, governor)
-        governor.objects[obj] = copy
+            obj.governors = (*obj.governors, governor)
+        governor.objects[obj] = replica
 
-    def remove_site(self, governor: Governor, obj: Object) -> None:
+    def remove_replica(self, governor: Governor, obj: Object) -> None:
         """A governor has nothing of an object any more."""
         del governor.objects[obj]
-        obj.sites = tuple(site for site in obj.sites if site is not governor)
+        obj.governors = tuple(other for other in obj.governors if other is not governor)
 
 
 def _book(governor: Governor, request: ResourceRequest, load: int, sign: int) -> None:

@@ -1,8 +1,8 @@
-"""HTTP on the server: a status page for people and `POST /events` for scripts.
+"""HTTP on the server: a status page for browsers and `POST /events` for scripts.
 
 Default-deny: one base handler checks, in this order, the `Host` header against an exact list (stops DNS rebinding),
 then `Origin` and `Sec-Fetch-Site`, then the credentials: a bearer header (scripts; `Client.http_headers`) or the cookie
-that a single-use login code in the URL's fragment was changed for (people). Beyond loopback only TLS is spoken, with
+that a single-use login code in the URL's fragment was changed for (browsers). Beyond loopback only TLS is spoken, with
 the server's certificate. Nothing that is shown is markup: all text is escaped and the content policy allows no inline
 script or style.
 """
@@ -159,7 +159,7 @@ class _Base(tornado.web.RequestHandler):
             self._deny()
 
     def _reached(self) -> str:
-        """Our numeric address to which this request came: no name that somebody else may give another meaning."""
+        """Our numeric address to which this request came: no name, because names can be made to mean another."""
         connection: Any = self.request.connection
         return format_address(*connection.stream.socket.getsockname()[:2])
 
@@ -227,7 +227,7 @@ class _Login(_Base):
 
 
 class _Codes(_Base):
-    """Gives those who hold a key (`rain status`) a code with which a browser of theirs may log in."""
+    """Gives a client that proves a key (`rain status`) a code with which its user's browser may log in."""
 
     def post(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")

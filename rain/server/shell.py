@@ -158,7 +158,7 @@ class Server:
         self._pushed_s = 0.0
         self._governors: dict[Conversation, str] = {}
         self._client_count = 0
-        self._behind: dict[str, bool] = {}  # clients, and whether they are to catch up before they hear more news
+        self._behind: dict[str, bool] = {}  # clients, and whether they are to catch up before further updates
         self._sent: dict[str, set[str]] = {}  # conversation with a client -> uploads that came over data connections
         self._sweep: asyncio.Future[None] | None = None
         self._turn_due = False
@@ -370,7 +370,7 @@ class Server:
             sender.send(message)
 
     def _unsendable(self, name: str, conversation: Conversation, message: Any, error: Exception) -> None:
-        """A message cannot be sent: whatever it was about fails; without other news a peer cannot go on."""
+        """A message cannot be sent: what it was about fails; a peer cannot go on without the message."""
         log.error("a %s message to %s cannot be sent", type(message).__name__, name, exc_info=error)
         if self._peers.get(name) is not conversation:
             return
@@ -440,7 +440,7 @@ class Server:
             self._loop.call_soon(self._part, event.client_id, self._peers[event.client_id], why)
         elif isinstance(event, ev.GovernorSaid | ev.GovernorJoined) and event.governor_id in self._peers:
             self._loop.call_soon(self._part, event.governor_id, self._peers[event.governor_id], why)
-        else:  # nobody is there to be told: it must be taken
+        else:  # no peer can be blamed for it: the core has to take it
             self._loop.call_soon(self._step_again, event, 1)
             return
         self._turn_soon()

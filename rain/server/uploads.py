@@ -2,7 +2,7 @@
 
 A client on this host writes the file straight into a folder of its own in `incoming`, which it has locked; another one
 sends it over a data connection (`DataPut`) into `incoming` itself. `claim` takes a file over when its submit arrives:
-from then on it is the server's, read-only, and lives until the core says that nobody needs it (`DiscardUpload`). What
+from then on it is the server's, read-only, and lives until the core discards it (`DiscardUpload`). What
 was never claimed goes with its client (`sweep`, `abandon`) or the server.
 
 Files are in memory while there is room. Clients on this host know how much that is (`Welcome.incoming_max`) and write
@@ -110,7 +110,7 @@ class ConstantFiles:
         return LocalFile(kept, found.st_ino, found.st_size, found.st_mtime_ns, upload.checksum)
 
     def discard(self, names: list[str]) -> None:
-        """Remove files that nobody needs; readers that mapped one keep what they mapped."""
+        """Remove files that the core discarded; readers that mapped one keep what they mapped."""
         for name in names:
             if not _OWN_NAME.fullmatch(name):
                 continue

@@ -391,7 +391,7 @@ class SimClient:
         mirror, records = session.mirror, session.mirror.records
         for constant in fields["constants"]:
             assert isinstance(constant.location, Inline)
-            self._constant(session, constant.id, constant.location.data, constant.passing)
+            self._constant(session, constant.id, constant.location.data, constant.ephemeral)
         specs = {spec.id: spec for spec in fields["objects"]}
         for spec in fields["tasks"]:
             task = TaskRecord(spec, (), None)
@@ -402,7 +402,7 @@ class SimClient:
         assert all(id.id in records for id in session.graph.objects)
         self._submit(session)
 
-    def _constant(self, session: SimSession, id: ID, data: bytes, passing: bool = False) -> ObjectRecord:
+    def _constant(self, session: SimSession, id: ID, data: bytes, ephemeral: bool = False) -> ObjectRecord:
         value = Value(data, len(data))
         if self.random.random() < 0.3:
             self.world.upload(self.host, value, id)
@@ -410,7 +410,7 @@ class SimClient:
             value.size = value.content_size = INLINE_BYTES_MAX + 1  # so that it must be brought there
             self.large[value] = id
         record = ObjectRecord(session.graph.objects[id], None, value)
-        record.passing = passing
+        record.ephemeral = ephemeral
         session.mirror.add(record)
         return record
 

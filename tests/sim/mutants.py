@@ -101,7 +101,7 @@ MUTANTS = [
     _server(
         "news are told once",
         "reporting.updates",
-        "        task.news = False\n    for obj in objects:\n        by_session",
+        "        task.update_due = False\n    for obj in objects:\n        by_session",
         "    for obj in objects:\n        by_session",
     ),
     _server(

@@ -12,7 +12,7 @@ from rain.server.records.client import Client
 from rain.server.records.session import RELEASED_TASK, Session
 from rain.server.states import Role, SessionState
 
-NO_SITE = ("", "")
+NO_CALL_SITE = ("", "")
 
 
 def attach(state: State, client: Client, message: Attach) -> None:
@@ -42,10 +42,10 @@ def attach(state: State, client: Client, message: Attach) -> None:
     session.state = SessionState.OPEN
     session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
-    _tell_all(state, client, session, message.request)
+    _send_all(state, client, session, message.request)
 
 
-def _tell_all(state: State, client: Client, session: Session, request: int) -> None:
+def _send_all(state: State, client: Client, session: Session, request: int) -> None:
     """Send all that is known of a session, in pieces."""
 
     def piece() -> Attached:
@@ -69,7 +69,7 @@ def _tell_all(state: State, client: Client, session: Session, request: int) -> N
     for task in session.tasks.values():
         current.tasks.append(task.spec)
         current.states.append(task_update(task))
-        site = session.made.get(task.id[1], NO_SITE)
+        site = session.made.get(task.id[1], NO_CALL_SITE)
         place = places.setdefault(site, len(places))
         if place == len(current.sites):
             current.sites.append(site)

@@ -41,7 +41,7 @@ def keep(state: State, client: Client, session: Session, message: Keep) -> None:
         if not obj.kept:
             obj.kept = True
             if obj.state is OBJ_FINISHED:
-                state.tell_object(obj)
+                state.notify_object(obj)
     state.to_client(client.id, Done(message.request))
 
 

@@ -3,16 +3,18 @@
 Theory of operation
 -------------------
 `ServerCore.step` is the only way in. An event changes the graph at once; replies to a client's requests are effects of
-the same step. What can wait is gathered: news for clients, drops, cancellations, and all placing of tasks happen at
+the same step. What can wait is gathered: updates for clients, drops, cancellations, and all placing of tasks happen at
 `TurnEnded`, so that each peer gets one batch per loop turn, however many tasks it is about.
 
-The order of effects is that in which they have to be carried out. Within a turn a governor is told first what to end
+The order of effects is that in which they have to be carried out. Within a turn a governor is sent first what to end
 and to drop, then what to run.
 
-The parts: `sessions` (clients come and go, sessions open and end), `submit`, `run` (attempts and their results),
-`settle` (failure and cancellation spread), `objects` (who needs what; lineage), `lost` (governors and copies that are
-gone), `retry`, `modules` (paths and sources of users' code), `ask` (questions), `output` (what tasks write), `stalled`
-(nothing can run), `news` (batches). `rain.server.check` says what must hold after each step.
+The parts: `sessions` (clients come and go, sessions open and end), `attach`, `commands`, `queries`, `modules` (paths
+and sources of users' code), `objects` (which objects are needed; lineage). In `lifecycle`: `submit`, `placing` (the
+scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
+`recovery` (governors and replicas that are lost), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
+write), `stalled` (nothing can run), `explain`. `rain.server.states` has the states of records, and `rain.server.check`
+says what must hold after each step.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class ServerCore:
         ``host:port`` of its HTTP listener.
     version : str
     log_dir : str
-        Where logs are, for people.
+        Where logs are, for error texts.
     policy : callable
         Makes the scheduling policy.
     policy_name : str
@@ -216,13 +218,13 @@ class ServerCore:
         graph.version += 1
         state.schedule_due = True
         state.happened("GovernorNew", values={"governor": governor.id, "resources": governor.resources})
-        self._tell_count()
+        self._notify_count()
 
     def _governor_gone(self, event: ev.GovernorGone) -> None:
         governor = self.state.graph.governors.get(event.governor_id)
         if governor is not None:
             self._lose(governor, event.reason)
-            self._tell_count()
+            self._notify_count()
 
     def _lose(self, governor: Governor, reason: str) -> None:
         state = self.state
@@ -243,7 +245,7 @@ class ServerCore:
             if session.over:
                 sessions.left_governor(state, session, governor)
 
-    def _tell_count(self) -> None:
+    def _notify_count(self) -> None:
         count = len(self.state.graph.governors)
         for client_id in self.state.graph.clients:
             self.state.to_client(client_id, m.GovernorCount(count))
@@ -280,8 +282,8 @@ class ServerCore:
         updates.flush_resends(state)
         if state.schedule_due:
             self._place()
-        for session, problem in updates.flush_news(state):
-            state.broke(f"the news of session {session.id}", problem)
+        for session, problem in updates.flush_updates(state):
+            state.broke(f"the update of session {session.id}", problem)
             sessions.break_session(state, session, internal(problem))
 
     def _place(self) -> None:

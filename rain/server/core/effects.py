@@ -27,7 +27,7 @@ class ToGovernor(msgspec.Struct):
 
 
 class DropGovernor(msgspec.Struct):
-    """End the conversation with a governor that cannot be told what it should do. `GovernorGone` follows."""
+    """End the conversation with a governor that cannot be sent what it should do. `GovernorGone` follows."""
 
     governor_id: str
     reason: str
@@ -41,7 +41,7 @@ class InternalError(msgspec.Struct):
 
 
 class DiscardUpload(msgspec.Struct):
-    """Delete the files of these uploads: nobody needs them."""
+    """Delete the files of these uploads."""
 
     names: list[str]
 

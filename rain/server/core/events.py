@@ -32,7 +32,7 @@ class ClientGone(msgspec.Struct, gc=False):
 
 
 class ClientPace(msgspec.Struct, gc=False):
-    """A client is so far behind that news are gathered for it, or it has caught up. Nothing is sent for it."""
+    """A client is so far behind that updates are gathered for it, or it has caught up. Nothing is sent for it."""
 
     client_id: str
     behind: bool
@@ -68,7 +68,7 @@ class GovernorSaid(msgspec.Struct):
 
 
 class AssignmentFailed(msgspec.Struct, gc=False):
-    """A governor could not be told of a task that was assigned to it, and never will be."""
+    """A governor could not be sent a task that was assigned to it, and never will be."""
 
     governor_id: str
     task: ID

@@ -38,12 +38,12 @@ def _hold(found: Environments, modules: list[UserModule]) -> None:
         size -= len(found.modules.pop(next(iter(found.modules))).source or b"")
 
 
-def tell(state: State, session: Session, governor: Governor, number: int) -> None:
-    """Let a governor know the environment `number`, if it does not."""
+def send_environment(state: State, session: Session, governor: Governor, number: int) -> None:
+    """Send a governor the environment `number`, unless it has it."""
     found = session.environments
-    told = found.told.setdefault(governor.id, set())
-    if number not in told:
-        told.add(number)
+    sent = found.sent.setdefault(governor.id, set())
+    if number not in sent:
+        sent.add(number)
         state.to_governor(governor, OpenSession(session.id, found.get(number), number))
 
 
@@ -79,6 +79,6 @@ def _answer(state: State, session: Session, name: str, module: UserModule | None
 
 
 def client_left(state: State, session: Session) -> None:
-    """Nobody will answer any more."""
+    """The client that was asked for modules is gone: governors are answered without them."""
     for name in list(session.environments.waits):
         _answer(state, session, name, None)

@@ -1,4 +1,4 @@
-"""Who needs an object, and what becomes of it when nobody does; lineage.
+"""Which objects are needed, and what becomes of one that is not; lineage.
 
 A finished task is *retained* while one of its outputs would have to be made again if it were lost (`required`): the
 lineage of what is needed. Bytes up to `LINEAGE_BYTES_MAX` cut lineage: the server rather keeps them than the record of
@@ -79,25 +79,25 @@ def leave_queue(state: State, task: Task) -> None:
         task.placement = UNPLACED
 
 
-def drop_copies(state: State, obj: Object) -> None:
+def drop_replicas(state: State, obj: Object) -> None:
     """Governors that hold or know an object need it no more."""
-    for governor in obj.sites:
+    for governor in obj.governors:
         del governor.objects[obj]
         governor.drops.append(obj.id)
         governor.dropping[obj.id] = governor.dropping.get(obj.id, 0) + 1
-    obj.sites = ()
+    obj.governors = ()
 
 
 def fail_object(state: State, obj: Object) -> None:
-    """Nobody makes an object."""
-    drop_copies(state, obj)
+    """No task makes an object any more."""
+    drop_replicas(state, obj)
     state.set_object(obj, OBJ_FAILED)
 
 
 def drop_refused(state: State, obj: Object) -> None:
     """Let go of what a task returned in place of a failed object."""
     if obj.info is not None:
-        drop_copies(state, obj)
+        drop_replicas(state, obj)
         obj.info = obj.location = obj.checksum = None
         obj.size = 0
 
@@ -113,10 +113,10 @@ def wanted(obj: Object) -> bool:
 
 
 def not_needed(state: State, obj: Object) -> None:
-    """Nobody needs an object any more (or only failed tasks do, and it is not finished)."""
+    """An object is not needed any more (or only by failed tasks, and it is not finished)."""
     if obj.constant:
         if not obj.needed and obj.role is not Role.FUNCTION:
-            drop_copies(state, obj)
+            drop_replicas(state, obj)
             if obj.role is Role.EPHEMERAL:
                 release_ephemeral(state, obj)
     elif obj.state is OBJ_FINISHED:
@@ -129,7 +129,7 @@ def not_needed(state: State, obj: Object) -> None:
 
 
 def _remove(state: State, obj: Object) -> None:
-    drop_copies(state, obj)
+    drop_replicas(state, obj)
     producer = obj.producer
     if obj.location is not None and not (obj.lineage and (producer is None or obj.inline_bytes <= LINEAGE_BYTES_MAX)):
         obj.location = None
@@ -141,7 +141,7 @@ def _remove(state: State, obj: Object) -> None:
 
 
 def release_ephemeral(state: State, obj: Object) -> None:
-    """Release a constant that is ephemeral, unless somebody may still need it."""
+    """Release a constant that is ephemeral, unless a task may still need it."""
     session = obj.session
     number = obj.id[1]
     if obj.needed or obj.lineage or number not in session.objects:
@@ -277,7 +277,7 @@ def _cut_history(session: Session) -> None:
 
 
 def abandon(state: State, task: Task) -> None:
-    """Do not make lost outputs again that nobody wants any more, if that has not begun."""
+    """Do not make lost outputs again that are not wanted any more, if that has not begun."""
     stack = [task]
     while stack:
         task = stack.pop()
@@ -289,7 +289,7 @@ def abandon(state: State, task: Task) -> None:
         state.set_task(task, FINISHED)
         for obj in task.outputs:
             if obj.state is OBJ_UNFINISHED:
-                drop_copies(state, obj)
+                drop_replicas(state, obj)
                 state.set_object(obj, OBJ_FINISHED)
                 state.set_object(obj, OBJ_REMOVED)
         retain_or_release(state, task)

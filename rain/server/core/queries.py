@@ -34,7 +34,7 @@ from rain.server.states import OBJ_FINISHED
 
 
 def update(state: State, client: Client, session: Session, message: Update) -> None:
-    """Answer `Update`. Of what was released the state is told; its client heard the rest when it settled."""
+    """Answer `Update`. Of a released item only the state is sent; the client got the rest when it settled."""
     answers: list[Updated] = []
     tasks: list[TaskUpdate] = []
     objects: list[ObjectUpdate] = []
@@ -49,9 +49,9 @@ def update(state: State, client: Client, session: Session, message: Update) -> N
             tasks.append(task_update(task))
             size += update_bytes(task)
         elif own and (obj := session.objects.get(number)) is not None:
-            told = object_update(state, obj)
-            size += ITEM_BYTES + (obj.inline_bytes if told.location is not None else 0) + info_bytes(told.info)
-            objects.append(told)
+            found = object_update(state, obj)
+            size += ITEM_BYTES + (obj.inline_bytes if found.location is not None else 0) + info_bytes(found.info)
+            objects.append(found)
         elif own and session.released_as(number) == RELEASED_TASK:
             tasks.append(TaskUpdate(id, TaskState.FINISHED))
         elif own and session.released_as(number) == RELEASED_OBJECT:

@@ -133,7 +133,7 @@ def break_session(state: State, session: Session, reason: str) -> None:
 
 
 def _end_by_itself(state: State, session: Session, message: SessionStopped) -> None:
-    """A session's client is told, and may then only close it; one that has no client closes by itself."""
+    """A session's client is notified, and may then only close it; one that has no client closes by itself."""
     session.end_reason = message.reason
     client_id = state.client_of(session)
     if client_id is None:
@@ -153,9 +153,9 @@ def _wind_up(state: State, session: Session) -> None:
             leave_queue(state, task)
     state.tell_policy(state.policy.session_ended, session)
     for obj in session.objects.values():
-        for governor in obj.sites:
+        for governor in obj.governors:
             del governor.objects[obj]
-        obj.sites = ()
+        obj.governors = ()
     if session.client is not None:
         _forget_pieces(state, session.client, session.id)
     if session.uploads:

@@ -1,4 +1,4 @@
-"""What all parts of the core share: the graph, the policy, the effects of the present step, and the news."""
+"""What all parts of the core share: the graph, the policy, the effects of the present step, updates that are due."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class State:
         Effects of the present step.
     sessions_made : int
         Number of the last session.
-    task_news, object_news : list
-        What clients are to be told of at the end of the turn; each item once.
+    task_updates, object_updates : list
+        What clients are to be notified of at the end of the turn; each item once.
     holding : dict of Client to None
-        Clients for which news are gathered instead (`rain.server.core.reporting.updates.release`).
+        Clients for which updates are gathered instead (`rain.server.core.reporting.updates.release`).
     delayed : list of (float, int, Task)
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int
@@ -72,7 +72,7 @@ class State:
         "log_dir",
         "make_policy",
         "now",
-        "object_news",
+        "object_updates",
         "out",
         "policy",
         "policy_error",
@@ -85,7 +85,7 @@ class State:
         "sessions_made",
         "stale_results",
         "stops",
-        "task_news",
+        "task_updates",
         "unchecked",
         "version",
         "view",
@@ -118,8 +118,8 @@ class State:
         self.now = 0.0
         self.out: list[Effect] = []
         self.sessions_made = 0
-        self.task_news: list[Task] = []
-        self.object_news: list[Object] = []
+        self.task_updates: list[Task] = []
+        self.object_updates: list[Object] = []
         self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
@@ -132,7 +132,7 @@ class State:
     # -- effects --------------------------------------------------------------------------------
 
     def to_client(self, client_id: str, message: ServerToClient) -> None:
-        """Answer or tell a client."""
+        """Send a client an answer or an update."""
         self.out.append(ToClient(client_id, message))
 
     def refuse(self, client_id: str, request: int, message: str, kind: str = "rain") -> None:
@@ -141,7 +141,7 @@ class State:
         self.to_client(client_id, Failed(request, kind, message))
 
     def to_governor(self, governor: Governor, message: ServerToGovernor) -> None:
-        """Tell a governor."""
+        """Send a governor a message."""
         self.out.append(ToGovernor(governor.id, message))
 
     def happened(
@@ -178,33 +178,33 @@ class State:
         except Exception as error:
             self.policy_error = error
 
-    # -- states, with news ----------------------------------------------------------------------
+    # -- states, with updates ----------------------------------------------------------------------
 
     def set_task(self, task: Task, state: TaskState) -> None:
-        """Move a task to a state and tell its client at the end of the turn."""
+        """Move a task to a state and notify its client at the end of the turn."""
         self.graph.set_task_state(task, state)
-        if not task.news:
-            task.news = True
-            self.task_news.append(task)
+        if not task.update_due:
+            task.update_due = True
+            self.task_updates.append(task)
 
-    def tell_task(self, task: Task) -> None:
-        """Tell the client of a task again."""
-        if not task.news:
-            task.news = True
-            self.task_news.append(task)
+    def notify_task(self, task: Task) -> None:
+        """Notify the client of a task again."""
+        if not task.update_due:
+            task.update_due = True
+            self.task_updates.append(task)
 
     def set_object(self, obj: Object, state: DataObjectState) -> None:
-        """Move an object to a state and tell its client at the end of the turn."""
+        """Move an object to a state and notify its client at the end of the turn."""
         self.graph.set_object_state(obj, state)
-        if not obj.news:
-            obj.news = True
-            self.object_news.append(obj)
+        if not obj.update_due:
+            obj.update_due = True
+            self.object_updates.append(obj)
 
-    def tell_object(self, obj: Object) -> None:
-        """Tell the client of an object again, for instance because it is kept now."""
-        if not obj.news:
-            obj.news = True
-            self.object_news.append(obj)
+    def notify_object(self, obj: Object) -> None:
+        """Notify the client of an object again, for instance because it is kept now."""
+        if not obj.update_due:
+            obj.update_due = True
+            self.object_updates.append(obj)
 
     def expect(self, client_id: str, governors: int) -> None:
         """A client expects so many governors; while fewer are there, tasks that fit nowhere wait."""
@@ -219,7 +219,7 @@ class State:
             self.schedule_due = True
 
     def client_of(self, session: Session) -> str | None:
-        """Id of the client that hears of a session."""
+        """Id of the client that has a session."""
         return None if session.client is None else session.client.id
 
 

@@ -35,30 +35,30 @@ class Object:
     location : Inline or LocalFile or None
         What the server itself has of it: bytes in memory, or its own file of a large constant.
     checksum : int or None
-        xxh3-64 of a blob's bytes, whoever holds them.
+        xxh3-64 of a blob's bytes, wherever they are.
     size : int
         Bytes, 0 while unknown.
-    sites : tuple of Governor
-        Governors that hold or know it: those in whose `objects` it is.
+    governors : tuple of Governor
+        Those that have a replica: in whose `objects` it is.
     """
 
     __slots__ = (
         "checksum",
         "consumers",
+        "governors",
         "id",
         "info",
         "kept",
         "lineage",
         "location",
         "needs",
-        "news",
         "producer",
         "role",
         "session",
-        "sites",
         "size",
         "spec",
         "state",
+        "update_due",
     )
 
     def __init__(self, spec: ObjectSpec, session: Session) -> None:
@@ -76,8 +76,8 @@ class Object:
         self.size = 0
         self.location: Stored | None = None
         self.checksum: int | None = None
-        self.sites: tuple[Governor, ...] = ()
-        self.news = False
+        self.governors: tuple[Governor, ...] = ()
+        self.update_due = False
 
     @property
     def constant(self) -> bool:
@@ -86,7 +86,7 @@ class Object:
 
     @property
     def needed(self) -> bool:
-        """Whether somebody wants its data."""
+        """Whether a task needs its data, or its client keeps them."""
         return self.kept or self.needs > 0
 
     @property
@@ -102,7 +102,7 @@ class Object:
 
     @property
     def stays(self) -> bool:
-        """Whether it is there as long as its session, so that nobody counts its users for lineage."""
+        """Whether it is there as long as its session, so that its users are not counted for lineage."""
         return self.role is Role.CONSTANT or self.role is Role.FUNCTION
 
     def waiting(self) -> Sequence[Task]:
@@ -140,7 +140,7 @@ class Object:
         """The governors that have its data."""
         return [
             governor
-            for governor in self.sites
+            for governor in self.governors
             if governor.objects[self] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
         ]
 

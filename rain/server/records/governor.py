@@ -52,7 +52,7 @@ class Governor:
         Sessions opened there.
     state : GovernorState
     drops, cancels, ends, resends : list
-        What it will be told at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
+        What it is sent at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
         places changed while tasks there wait for them.
     """
 

@@ -44,10 +44,10 @@ class Session:
         (`history_bytes` in all).
     orphans : set of int
         Objects that are still there while the record of the task that made them has left the history.
-    sites : dict of (str, str) to (str, str)
-        Where tasks were made; equal ones are one.
+    call_sites : dict of (str, str) to (str, str)
+        Where tasks were made in the client's code; equal ones are one.
     made : dict of int to (str, str)
-        Of a persistent session: the site of each task.
+        Of a persistent session: the call site of each task.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
     state : SessionState
@@ -58,10 +58,11 @@ class Session:
     stuck_since : float or None
         Since when nothing of it can run.
     stalled : str
-        What its client was told about that; empty: nothing.
+        What its client was notified of that; empty: nothing.
     """
 
     __slots__ = (
+        "call_sites",
         "client",
         "close_requests",
         "counts",
@@ -86,7 +87,6 @@ class Session:
         "persistent",
         "released",
         "requests",
-        "sites",
         "stalled",
         "state",
         "stuck_since",
@@ -116,7 +116,7 @@ class Session:
         self.history: deque[tuple[Task, int]] = deque()
         self.history_bytes = 0
         self.orphans: set[int] = set()
-        self.sites: dict[tuple[str, str], tuple[str, str]] = {}
+        self.call_sites: dict[tuple[str, str], tuple[str, str]] = {}
         self.made: dict[int, tuple[str, str]] = {}
         self.crashes: dict[int, int] = {}
         self.failures: dict[int, int] = {}

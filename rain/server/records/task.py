@@ -40,8 +40,8 @@ class Task:
         Where it is on its way to a governor.
     retention : Retention
         What this record is kept for.
-    news : bool
-        Whether the client is to be told of it at the end of the turn.
+    update_due : bool
+        Whether its client is to be notified of it at the end of the turn.
     """
 
     __slots__ = (
@@ -53,7 +53,6 @@ class Task:
         "info",
         "inputs",
         "load",
-        "news",
         "order",
         "outputs",
         "pending",
@@ -64,6 +63,7 @@ class Task:
         "session",
         "spec",
         "state",
+        "update_due",
     )
 
     def __init__(
@@ -92,7 +92,7 @@ class Task:
         self.load = 0
         self.info: TaskInfo | None = None
         self.error: TaskError | None = None
-        self.news = False
+        self.update_due = False
 
     @property
     def unsettled(self) -> bool:

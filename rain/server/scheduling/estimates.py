@@ -80,10 +80,10 @@ def transfer_us(governor: Governor, heavy: list[Object]) -> float:
     missing = 0
     for obj in heavy:
         if governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
-            near = len(obj.sites) <= HOLDERS_MAX and any(
+            near = len(obj.governors) <= HOLDERS_MAX and any(
                 holder.host_id == governor.host_id
                 and holder.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
-                for holder in obj.sites
+                for holder in obj.governors
             )
             if not near:
                 missing += obj.size
@@ -94,7 +94,7 @@ def holders_of(heavy: list[Object]) -> dict[Governor, None]:
     """Some governors that hold or know these inputs, each once."""
     found: dict[Governor, None] = {}
     for obj in heavy[:FOLLOWER_INPUTS_MAX]:
-        found.update(dict.fromkeys(obj.sites[:HOLDERS_MAX]))
+        found.update(dict.fromkeys(obj.governors[:HOLDERS_MAX]))
     return found
 
 

@@ -56,7 +56,7 @@ def test_everything_comes_back_with_its_place_in_the_code() -> None:
 
 
 def test_places_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "SITES_MAX", 2)
+    monkeypatch.setattr(submit, "CALL_SITES_MAX", 2)
     rig = Rig(persistent=True)
     tasks = [rig.task() for _ in range(4)]
     objects_ = [ObjectSpec(id) for task in tasks for id in task.outputs]
@@ -64,7 +64,7 @@ def test_places_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) ->
     rig.ask(m.Submit, rig.session, tasks, objects_, [], [], False, sites, [0, 1, 2, 3])
     (told,) = attached(rig)
     assert [told.sites[place] for place in told.made] == sites
-    assert len(rig.core.state.graph.sessions[rig.session].sites) == 2
+    assert len(rig.core.state.graph.sessions[rig.session].call_sites) == 2
 
 
 @pytest.mark.parametrize("made", [[5], [-1], [0, 0, 0]])

@@ -11,7 +11,7 @@ from rain.server.core.reporting import updates
 from tests.unit.server.rig import Rig
 
 
-def _heard(rig: Rig) -> list[m.SessionNews]:
+def _received(rig: Rig) -> list[m.SessionNews]:
     return [said for said in rig.to_client if isinstance(said, m.SessionNews)]
 
 
@@ -32,15 +32,15 @@ def test_a_client_that_is_behind_hears_the_last_of_everything_once() -> None:
     rig.governor()
     rig.step(ev.ClientPace("c", True))
     ids = _run(rig, 10)
-    assert _heard(rig) == []
+    assert _received(rig) == []
     rig.step(ev.ClientPace("c", False))
     rig.turn()
-    told = [task for said in _heard(rig) for task in said.tasks]
+    told = [task for said in _received(rig) for task in said.tasks]
     assert sorted(task.id for task in told) == ids
     assert {task.state.value for task in told} == {"finished"}
-    assert [obj.location.data for said in _heard(rig) for obj in said.objects] == [b"x" * 1000] * 10
+    assert [obj.location.data for said in _received(rig) for obj in said.objects] == [b"x" * 1000] * 10
     rig.turn()
-    assert len(told) == len([task for said in _heard(rig) for task in said.tasks]), "and nothing twice"
+    assert len(told) == len([task for said in _received(rig) for task in said.tasks]), "and nothing twice"
 
 
 def test_one_turn_tells_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +53,13 @@ def test_one_turn_tells_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) 
     rig.step(ev.ClientPace("c", False))
     turns = 0
     while rig.core.state.holding or not turns:
-        before = len(_heard(rig))
+        before = len(_received(rig))
         rig.turn()
         turns += 1
-        assert sum(obj.location.size for said in _heard(rig)[before:] for obj in said.objects) <= 8000
+        assert sum(obj.location.size for said in _received(rig)[before:] for obj in said.objects) <= 8000
     assert turns > 2
-    assert sorted(task.id for said in _heard(rig) for task in said.tasks) == ids
-    assert len({obj.id for said in _heard(rig) for obj in said.objects}) == 20
+    assert sorted(task.id for said in _received(rig) for task in said.tasks) == ids
+    assert len({obj.id for said in _received(rig) for obj in said.objects}) == 20
 
 
 def test_what_was_gathered_goes_with_its_client_and_not_to_another() -> None:
@@ -90,8 +90,8 @@ def test_a_session_that_stops_tells_all_before() -> None:
     rig.turn()
     rig.finish(first)
     rig.turn()
-    assert _heard(rig) == []
+    assert _received(rig) == []
     rig.fail(bad)
     rig.turn()
-    assert {task.id for said in _heard(rig) for task in said.tasks} >= {first.id}
+    assert {task.id for said in _received(rig) for task in said.tasks} >= {first.id}
     assert any(isinstance(said, m.SessionStopped) for said in rig.to_client)

@@ -606,7 +606,7 @@ def test_an_error_in_what_one_governor_or_session_is_told(monkeypatch: pytest.Mo
     rig.step(ev.GovernorGone("g1", "dropped"))
     rig.governor("g2")
     with monkeypatch.context() as patch:
-        patch.setattr(updates, "_tell", broken)
+        patch.setattr(updates, "_send", broken)
         rig.submit(rig.task())
         rig.turn()
     assert any(isinstance(said, m.SessionStopped) and "planted" in said.reason for said in rig.to_client)

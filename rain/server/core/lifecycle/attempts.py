@@ -9,7 +9,7 @@ from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail
-from rain.server.core.objects import drop_copies, release_inputs, retain_or_release, wake
+from rain.server.core.objects import drop_replicas, release_inputs, retain_or_release, wake
 from rain.server.core.reporting.output import attempt_ended, keep_output
 from rain.server.core.reporting.output import stopped as output_of_stopped
 from rain.server.core.state import State
@@ -52,11 +52,11 @@ def replicas(state: State, obj: Object) -> Replicas:
     own = obj.location
     if own is not None:
         found.append(Replica(state.address, state.host_id, own if isinstance(own, LocalFile) else None))
-    for governor in obj.sites:
-        copy = governor.objects[obj]
-        if copy is ReplicaState.ANNOUNCED or copy is ReplicaState.STALE:
+    for governor in obj.governors:
+        replica = governor.objects[obj]
+        if replica is ReplicaState.ANNOUNCED or replica is ReplicaState.STALE:
             continue
-        found.append(Replica(governor.id, governor.host_id, None if isinstance(copy, ReplicaState) else copy))
+        found.append(Replica(governor.id, governor.host_id, None if isinstance(replica, ReplicaState) else replica))
         if len(found) == PLACES_MAX:
             break
     return Replicas(found, obj.checksum)
@@ -79,7 +79,7 @@ def started(state: State, governor: Governor, message: Started) -> None:
 
 
 def assignment_failed(state: State, event: AssignmentFailed) -> None:
-    """A governor could not be told of a task: it would be the same with any other."""
+    """A governor could not be sent a task: it would be the same with any other."""
     graph = state.graph
     governor, task = graph.governors.get(event.governor_id), graph.task(event.task)
     if task is None or task.governor is not governor or task.attempt != event.attempt or task.session.over:
@@ -176,7 +176,7 @@ def _commit(state: State, task: Task, governor: Governor, result: TaskResult) ->
 
 
 def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
-    """An output is there: it becomes the object, unless the object is there already or nobody wants it."""
+    """An output is there: it becomes the object, unless the object is there already or is not wanted."""
     if obj.state is not OBJ_UNFINISHED:
         _made_twice(state, obj, output, governor)
         return
@@ -194,10 +194,10 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
         if obj.consumers is not None:
             wake(state, obj)
     else:
-        # Freed at once: the governor is told with the next batch.
-        if obj.sites:
-            state.graph.add_site(governor, obj, ReplicaState.HELD)
-            drop_copies(state, obj)
+        # Freed at once: the governor learns it with the next batch.
+        if obj.governors:
+            state.graph.add_replica(governor, obj, ReplicaState.HELD)
+            drop_replicas(state, obj)
         else:
             _drop_at(governor, obj.id)
         state.set_object(obj, OBJ_REMOVED)
@@ -208,7 +208,7 @@ def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, go
     obj.location = location if type(location) is Inline else None
     if not isinstance(location, SameAs):  # which governors replace by what they hold
         obj.checksum = location.checksum
-    state.graph.add_site(governor, obj, location if type(location) is LocalFile else ReplicaState.HELD)
+    state.graph.add_replica(governor, obj, location if type(location) is LocalFile else ReplicaState.HELD)
 
 
 def _drop_at(governor: Governor, id: ID) -> None:
@@ -222,19 +222,19 @@ def _made_twice(state: State, obj: Object, output: OutputResult, governor: Gover
     file = output.location
     missed = obj.state is OBJ_FINISHED and obj.location is None
     if missed and isinstance(file, LocalFile) and file.checksum == obj.checksum:
-        state.graph.add_site(governor, obj, file)
+        state.graph.add_replica(governor, obj, file)
     elif present is None:
         _drop_at(governor, obj.id)
 
 
 def _stale(state: State, governor: Governor, result: TaskResult) -> None:
-    """A result that nobody waits for: what it left on the governor is dropped, unless it is the present copy."""
+    """A result that is not expected: what it left on the governor is dropped, unless it is the present replica."""
     graph = state.graph
     task = graph.task(result.id)
     if graph.stopped(governor, result.id, result.attempt):
         if (
             task is not None and task.attempt == result.attempt and not task.session.over
-        ):  # it ended before it heard that it was cancelled
+        ):  # it ended before its governor got the cancellation
             keep_output(task.session, result.id.id, result)
         attempt_ended(state, governor.id, result.id, result.attempt)
     else:
@@ -283,6 +283,6 @@ def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError
 
 
 def _matches(names: tuple[str, ...], classes: list[str]) -> bool:
-    """Whether a class is named by its qualified name or, as people write it, without its module."""
+    """Whether a class is named by its qualified name or, as users write it, without its module."""
     short = {name.rpartition(".")[2] for name in classes}
     return any(name in classes or name in short or f"builtins.{name}" in classes for name in names)

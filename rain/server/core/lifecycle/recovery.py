@@ -2,7 +2,7 @@
 
 A lost object that is wanted becomes unfinished, and the finished task that made it waits to run again; where that
 task's inputs are gone too, so do the tasks behind it. Consumers that are assigned to other governors stay there: they
-may have their copy already. If they have not, the governor says so (`InputsMissing`) and they wait like all others.
+may have their replica already. If they have not, the governor says so (`InputsMissing`) and they wait like all others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rain.common.limits import CRASHES_MAX
 from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
 from rain.server.core.lifecycle.settle import back, dependency_error, fail, settle_as
-from rain.server.core.objects import drop_copies, drop_refused, fail_object, leave_queue, make_ready, used_at, wanted
+from rain.server.core.objects import drop_refused, drop_replicas, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
 from rain.server.records.data_object import Object
@@ -36,7 +36,7 @@ from rain.server.states import (
 )
 
 MISSES_BEFORE_REMAKE = 4
-"""Fetches of an object that may fail before its copies are given up and it is made again."""
+"""Fetches of an object that may fail before its replicas are given up and it is made again."""
 MISSES_MAX = 10
 """Fetches of an object that may fail before the tasks that need it fail."""
 MISS_DELAY_S = 0.1
@@ -137,11 +137,11 @@ def _take_inputs_again(state: State, task: Task, was_retained: bool) -> list[Obj
 def lose(state: State, obj: Object) -> None:
     """No governor has a finished object any more, and the server has not either."""
     if not wanted(obj):
-        drop_copies(state, obj)
+        drop_replicas(state, obj)
         state.set_object(obj, OBJ_REMOVED)
         return
     state.set_object(obj, OBJ_UNFINISHED)
-    for governor in obj.sites:
+    for governor in obj.governors:
         governor.objects[obj] = ReplicaState.STALE
     for task in obj.waiting():
         task.pending += 1
@@ -163,14 +163,14 @@ def lose(state: State, obj: Object) -> None:
         remake(state, producer)
 
 
-def lose_copy(state: State, governor: Governor, obj: Object) -> None:
-    """A governor has no copy of an object any more."""
+def lose_replica(state: State, governor: Governor, obj: Object) -> None:
+    """A governor has no replica of an object any more."""
     held = governor.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
     if used_at(governor, obj):
         governor.objects[obj] = ReplicaState.STALE
         governor.resends.append(obj)
     else:
-        state.graph.remove_site(governor, obj)
+        state.graph.remove_replica(governor, obj)
     if held and obj.state is OBJ_FINISHED and not obj.safe and not obj.holders():
         lose(state, obj)
 
@@ -179,16 +179,16 @@ def lose_copy(state: State, governor: Governor, obj: Object) -> None:
 
 
 def governor_lost(state: State, governor: Governor, reason: str) -> None:
-    """Nothing of a governor is left: its tasks go again, its objects are lost. Sessions are told by the caller."""
+    """Nothing of a governor is left: its tasks go again, its objects are lost. The caller notifies sessions."""
     graph = state.graph
     tasks = list(governor.assigned)
     running = [task.state is RUNNING for task in tasks]
     for task in tasks:
         graph.unassign(task)
     gone = []
-    for obj, copy in list(governor.objects.items()):
-        graph.remove_site(governor, obj)
-        if copy is not ReplicaState.ANNOUNCED and copy is not ReplicaState.STALE:
+    for obj, replica in list(governor.objects.items()):
+        graph.remove_replica(governor, obj)
+        if replica is not ReplicaState.ANNOUNCED and replica is not ReplicaState.STALE:
             gone.append(obj)
     for obj in gone:
         if obj.state is OBJ_FINISHED and not obj.safe and not obj.session.over and not obj.holders():
@@ -259,21 +259,21 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
 
 def _missed(state: State, governor: Governor, obj: Object) -> int:
     """Take note that a governor could not get an object; how often that has happened while it should be there."""
-    copy = governor.objects.get(obj)
-    if copy is ReplicaState.ANNOUNCED:
+    replica = governor.objects.get(obj)
+    if replica is ReplicaState.ANNOUNCED:
         governor.objects[obj] = ReplicaState.STALE
         if used_at(governor, obj):
-            # A task that was given to it meanwhile counts on what it had been told.
+            # A task that was given to it meanwhile counts on the places that it had been sent.
             governor.resends.append(obj)
-    elif copy is not None and copy is not ReplicaState.STALE:
-        lose_copy(state, governor, obj)
+    elif replica is not None and replica is not ReplicaState.STALE:
+        lose_replica(state, governor, obj)
         return 0
     if obj.state is not OBJ_FINISHED:
         return 0
     session, number = obj.session, obj.id[1]
     count = session.misses[number] = session.misses.get(number, 0) + 1
     if count == MISSES_BEFORE_REMAKE and not obj.safe:
-        drop_copies(state, obj)
+        drop_replicas(state, obj)
         lose(state, obj)
     return count
 
@@ -292,7 +292,7 @@ def objects_lost(state: State, governor: Governor, message: ObjectsLost) -> None
     for id in message.objects:
         obj = state.graph.object(id)
         if obj is not None and obj in governor.objects:
-            lose_copy(state, governor, obj)
+            lose_replica(state, governor, obj)
             _give_up_if_often(state, governor, obj, message.reason)
 
 
@@ -312,7 +312,7 @@ def _give_up_if_often(state: State, governor: Governor, obj: Object, reason: str
 
 
 def fetched(state: State, governor: Governor, message: Fetched) -> None:
-    """A governor has copies now. What was said before it heard of a drop does not count."""
+    """A governor has replicas now. What it said before it got a drop does not count."""
     for id in message.objects:
         obj = state.graph.object(id)
         if (

@@ -68,7 +68,7 @@ def forget(state: State, client: Client, session: Session, message: Forget) -> N
                 for obj in task.outputs:
                     if obj.state is OBJ_FAILED:
                         drop_refused(state, obj)
-            state.tell_task(task)
+            state.notify_task(task)
 
 
 def _named(session: Session, id: ID, what: str) -> Task:
@@ -104,7 +104,7 @@ def _chosen(session: Session, ids: list[ID] | None) -> dict[Task, None]:
 
 
 def _follows(task: Task) -> bool:
-    """Whether it runs again when what it needs does: not what somebody cancelled by its name."""
+    """Whether it runs again when what it needs does: not what a client cancelled by its id."""
     if task.retention is FORGOTTEN:
         return False
     if task.state is CANCELLED:

@@ -21,7 +21,7 @@ QUOTED_CHARS_MAX = 2000
 
 
 def withdraw(state: State, task: Task) -> None:
-    """Tell the governor of an assigned task to end the attempt."""
+    """Order the governor of an assigned task to end the attempt."""
     governor = task.governor
     assert governor is not None
     governor.cancels.append((task.id, task.attempt))

@@ -31,9 +31,9 @@ from rain.server.states import OBJ_FAILED, OBJ_FINISHED, OBJ_UNFINISHED, WAITING
 NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""
 NAME_CHARS_MAX = 10_000
-SITE_CHARS_MAX = 10_000
+CALL_SITE_CHARS_MAX = 10_000
 """Longest description of the place in a client's code where a task was made; a longer one is left out."""
-SITES_MAX = 10_000
+CALL_SITES_MAX = 10_000
 """Different such places that a session remembers for good; more live as long as their tasks are known."""
 RESOURCES_MAX = 64
 REQUESTS_MAX = 10_000
@@ -45,7 +45,7 @@ _NO_INPUTS: list[TaskSpecInput] = []
 _NO_IDS: list[ID] = []
 _NO_USER: dict[str, Any] = {}
 _NO_PARTS: list[Any] = []
-# Empty containers of specs are shared; nobody changes a submitted spec.
+# Empty containers of specs are shared; a submitted spec is not changed.
 
 
 class Refused(Exception):
@@ -105,7 +105,7 @@ def submit(state: State, client: Client, session: Session, message: Submit, trou
                 _check_task(cut, spec)
             cut.keep += message.keep
             if message.made and session.persistent:
-                _note_sites(cut, message)
+                _note_call_sites(cut, message)
             if not message.more:
                 keep = [_kept(cut, id) for id in cut.keep]
                 _check_whole(cut)
@@ -123,14 +123,14 @@ def submit(state: State, client: Client, session: Session, message: Submit, trou
         _take(state, cut, keep)
 
 
-def _note_sites(cut: Cut, message: Submit) -> None:
+def _note_call_sites(cut: Cut, message: Submit) -> None:
     """Remember where tasks were made."""
-    known = cut.session.sites
+    known = cut.session.call_sites
     for spec, number in zip(message.tasks, message.made, strict=False):
         if 0 <= number < len(message.sites):
             site = message.sites[number]
-            if len(site[0]) + len(site[1]) <= SITE_CHARS_MAX:
-                if len(known) < SITES_MAX:
+            if len(site[0]) + len(site[1]) <= CALL_SITE_CHARS_MAX:
+                if len(known) < CALL_SITES_MAX:
                     known.setdefault(site, site)
                 cut.made[spec.id[1]] = known.get(site, site)
 
@@ -143,7 +143,7 @@ def _take(state: State, cut: Cut, keep: list[Object]) -> None:
         if not obj.kept:
             obj.kept = True
             if obj.state is not OBJ_UNFINISHED:
-                state.tell_object(obj)
+                state.notify_object(obj)
     _take_tasks(state, cut, environment)
     for obj in cut.objects.values():
         if obj.role is Role.EPHEMERAL and not obj.needed:  # of tasks that failed at once, or of none
@@ -373,7 +373,8 @@ def _kept(cut: Cut, id: ID) -> Object:
 
 
 def can_be_kept(obj: Object) -> bool:
-    """Whether its data exist or are still to be made (what failed can be kept too: that is how one hears of it)."""
+    """Whether its data exist or are still to be made (what failed can be kept too: the client
+    is notified of the failure then)."""
     return obj.state in (OBJ_UNFINISHED, OBJ_FINISHED, OBJ_FAILED)
 
 

@@ -1,1 +1,1 @@
-"""What clients are told: updates, explanations, output, stalls."""
+"""What clients are sent: updates, explanations, output, stalls."""

@@ -13,7 +13,7 @@ LISTED_MAX = 5
 
 
 def asked(request: ResourceRequest) -> str:
-    """What a request asks for, for people."""
+    """What a request asks for, in words."""
     parts = [f"{amount:g} {name}" for name, amount in sorted(request.resources.items()) if amount > 0]
     if request.executor is not None:
         parts.append(f"an executor of type {request.executor!r}")

@@ -72,10 +72,10 @@ def stopped(state: State, governor: Governor, message: Stopped) -> None:
 
 
 def attempt_ended(state: State, governor_id: str, id: ID, attempt: int) -> None:
-    """Whoever asked for what a cancelled attempt wrote may know now."""
+    """Questions that waited for the end of a cancelled attempt may be answered now."""
     key = (governor_id, id, attempt)
     for number in [number for number, reading in state.readings.items() if key in reading.waiting]:
-        _heard(state, number, key)
+        _received(state, number, key)
 
 
 def get_output(state: State, client: Client, message: GetOutput) -> None:
@@ -130,22 +130,22 @@ def output_read(state: State, governor: Governor, message: OutputRead) -> None:
         return
     for found in message.outputs:
         reading.found[found.id] = found
-    _heard(state, message.request, key)
+    _received(state, message.request, key)
 
 
 def governor_lost(state: State, governor: Governor) -> None:
     """It answers no more."""
     for number, reading in list(state.readings.items()):
         for key in [key for key in reading.waiting if key[0] == governor.id]:
-            _heard(state, number, key)
+            _received(state, number, key)
 
 
 def client_gone(state: State, client: Client) -> None:
-    """Nobody waits for its answers."""
+    """Its questions need no answers any more."""
     state.readings = {n: reading for n, reading in state.readings.items() if reading.client_id != client.id}
 
 
-def _heard(state: State, number: int, key: tuple[str, ID | None, int]) -> None:
+def _received(state: State, number: int, key: tuple[str, ID | None, int]) -> None:
     reading = state.readings[number]
     reading.waiting.discard(key)
     if not reading.waiting:

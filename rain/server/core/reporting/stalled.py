@@ -1,4 +1,4 @@
-"""Sessions in which nothing can run: their clients are told why after a while, and when it is over."""
+"""Sessions in which nothing can run: their clients are notified of the reason after a while, and when it is over."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def look(state: State) -> None:
         if not text:
             session.stuck_since = None
             if session.stalled:
-                _tell(state, session, "")
+                _notify(state, session, "")
         elif session.stuck_since is None:
             session.stuck_since = state.now
         elif not session.stalled and state.now - session.stuck_since >= STALLED_S:
-            _tell(state, session, text)
+            _notify(state, session, text)
 
 
-def _tell(state: State, session: Session, text: str) -> None:
+def _notify(state: State, session: Session, text: str) -> None:
     session.stalled = text
     client_id = state.client_of(session)
     if client_id is not None:

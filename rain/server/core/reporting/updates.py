@@ -1,7 +1,7 @@
-"""Batches: what clients and governors are told at the end of a turn.
+"""Batches: what clients and governors are sent at the end of a turn.
 
 A batch is closed when it has grown past `BATCH_BYTES_TARGET` by estimate; what is too large for a frame all the same
-is cut by whoever sends it (`rain.common.protocol.parts`).
+is cut by the sending conversation (`rain.common.protocol.parts`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rain.common.protocol.messages import (
     TaskUpdate,
 )
 from rain.server.core.lifecycle.attempts import object_data, replicas
-from rain.server.core.modules import tell
+from rain.server.core.modules import send_environment
 from rain.server.core.objects import used_at
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, spec_bytes
 from rain.server.core.state import State, task_update
@@ -34,28 +34,28 @@ from rain.server.states import OBJ_FINISHED, ClientState, ReplicaState
 BATCH_ITEMS_MAX = 20_000
 
 
-def flush_news(state: State) -> list[tuple[Session, Exception]]:
-    """Tell clients what changed in their sessions; for those that are behind it is gathered.
+def flush_updates(state: State) -> list[tuple[Session, Exception]]:
+    """Notify clients of what changed in their sessions; for clients that are behind it is gathered.
 
     Returns
     -------
     list
-        Sessions of which that cannot be told, and why.
+        Sessions whose update could not be made, and why.
     """
     if state.holding:
         for ready in [client for client in state.holding if client.state is not ClientState.BEHIND]:
             release(state, ready)
-    tasks, objects = state.task_news, state.object_news
+    tasks, objects = state.task_updates, state.object_updates
     if not tasks and not objects:
         return []
-    state.task_news, state.object_news = [], []
+    state.task_updates, state.object_updates = [], []
     by_session: dict[Session, tuple[list[Task], list[Object]]] = {}
     for task in tasks:
         by_session.setdefault(task.session, ([], []))[0].append(task)
-        task.news = False
+        task.update_due = False
     for obj in objects:
         by_session.setdefault(obj.session, ([], []))[1].append(obj)
-        obj.news = False
+        obj.update_due = False
     left: dict[Client, float] = {}
     broken = []
     for session, (session_tasks, session_objects) in by_session.items():
@@ -64,68 +64,68 @@ def flush_news(state: State) -> list[tuple[Session, Exception]]:
             continue
         room = 0 if client.state is ClientState.BEHIND else left.get(client, NEWS_TURN_BYTES_MAX)
         try:
-            left[client] = room - _tell(state, session, session_tasks, session_objects, room)
-        except Exception as error:  # the other sessions' news must leave
+            left[client] = room - _send(state, session, session_tasks, session_objects, room)
+        except Exception as error:  # the other sessions' updates must leave
             broken.append((session, error))
     return broken
 
 
 def flush_session(state: State, session: Session) -> None:
-    """Tell a client at once what changed in one session."""
+    """Notify a client at once of what changed in one session."""
     if session.client is not None:
         release(state, session.client)
-    tasks = [task for task in state.task_news if task.session is session and task.news]
-    objects = [obj for obj in state.object_news if obj.session is session and obj.news]
-    _tell(state, session, tasks, objects)
-    state.task_news = [task for task in state.task_news if task.session is not session]
-    state.object_news = [obj for obj in state.object_news if obj.session is not session]
+    tasks = [task for task in state.task_updates if task.session is session and task.update_due]
+    objects = [obj for obj in state.object_updates if obj.session is session and obj.update_due]
+    _send(state, session, tasks, objects)
+    state.task_updates = [task for task in state.task_updates if task.session is not session]
+    state.object_updates = [obj for obj in state.object_updates if obj.session is not session]
     for task in tasks:
-        task.news = False
+        task.update_due = False
     for obj in objects:
-        obj.news = False
+        obj.update_due = False
 
 
 def release(state: State, client: Client) -> None:
-    """What was gathered for a client is news again, for whoever hears of these sessions at the next flush."""
+    """What was gathered for a client is due again, for the client that has these sessions at the next flush."""
     if client in state.holding:
         del state.holding[client]
-        state.task_news += client.held_tasks
-        state.object_news += client.held_objects
+        state.task_updates += client.held_tasks
+        state.object_updates += client.held_objects
         client.held_tasks, client.held_objects = [], []
 
 
 def _hold(state: State, client: Client, tasks: list[Task], objects: list[Object]) -> None:
     for task in tasks:
-        task.news = True  # so that it is held once, however often it changes
+        task.update_due = True  # so that it is held once, however often it changes
     for obj in objects:
-        obj.news = True
+        obj.update_due = True
     client.held_tasks += tasks
     client.held_objects += objects
     state.holding[client] = None
 
 
-def _tell(
+def _send(
     state: State, session: Session, tasks: list[Task], objects: list[Object], room: float = float("inf")
 ) -> float:
-    """Send these news, and hold what `room` bytes have no room for; how many bytes were sent, about."""
+    """Send updates of these, and hold what `room` bytes have no room for; returns about how many bytes were sent."""
     client = session.client
     if client is None:
         return 0
     client_id = client.id
     total = size = 0
-    told: list[ObjectUpdate] = []
+    sent: list[ObjectUpdate] = []
     for place, obj in enumerate(objects):
         if total + size > room or not room:
             _hold(state, client, tasks, objects[place:])
             tasks = []
             break
         update = object_update(state, obj)
-        told.append(update)
+        sent.append(update)
         size += ITEM_BYTES + (obj.inline_bytes if update.location is not None else 0) + info_bytes(update.info)
         if size > BATCH_BYTES_TARGET:
-            state.to_client(client_id, SessionNews(session.id, [], told))
+            state.to_client(client_id, SessionNews(session.id, [], sent))
             total += size
-            told, size = [], 0
+            sent, size = [], 0
     updates: list[TaskUpdate] = []
     for place, task in enumerate(tasks):
         if total + size > room or not room:
@@ -134,16 +134,16 @@ def _tell(
         updates.append(task_update(task))
         size += update_bytes(task)
         if size > BATCH_BYTES_TARGET:
-            state.to_client(client_id, SessionNews(session.id, updates, told))
+            state.to_client(client_id, SessionNews(session.id, updates, sent))
             total += size
-            told, updates, size = [], [], 0
-    if told or updates:
-        state.to_client(client_id, SessionNews(session.id, updates, told))
+            sent, updates, size = [], [], 0
+    if sent or updates:
+        state.to_client(client_id, SessionNews(session.id, updates, sent))
     return total + size
 
 
 def update_bytes(task: Task) -> int:
-    """About what the news of a task take."""
+    """About what a task's update takes."""
     size = ITEM_BYTES
     error, info = task.error, task.info
     if error is not None:
@@ -163,7 +163,7 @@ def object_update(state: State, obj: Object) -> ObjectUpdate:
 
 
 def flush_orders(state: State) -> None:
-    """Tell governors what to end and to drop. This precedes all assignments of the turn."""
+    """Send governors what to end and to drop. This precedes all assignments of the turn."""
     for governor in state.graph.governors.values():
         if governor.cancels:
             state.to_governor(governor, CancelTasks(governor.cancels))
@@ -178,17 +178,17 @@ def flush_orders(state: State) -> None:
 
 
 def flush_resends(state: State) -> None:
-    """Tell governors of the present places of objects for which tasks there wait."""
+    """Send governors the present places of objects for which tasks there wait."""
     for governor in state.graph.governors.values():
         if not governor.resends:
             continue
         objects = []
         size = 0
         for obj in governor.resends:
-            # Whoever waited for it may have gone meanwhile, and the object with it.
+            # The task that waited for it may have gone meanwhile, and the object with it.
             stale = governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE
             if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
-                state.graph.add_site(governor, obj, ReplicaState.ANNOUNCED)
+                state.graph.add_replica(governor, obj, ReplicaState.ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
@@ -200,7 +200,7 @@ def flush_resends(state: State) -> None:
 
 
 def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
-    """Send a governor its new tasks, and the inputs that it has not been told of."""
+    """Send a governor its new tasks, and the inputs that were not announced to it."""
     known = governor.objects
     sent: list[TaskAssignment] = []
     objects: list[ObjectData] = []
@@ -210,13 +210,13 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         if session.id not in governor.sessions:
             governor.sessions[session.id] = session
             session.governors[governor.id] = governor
-            session.environments.told.pop(governor.id, None)
-            tell(state, session, governor, 0)
+            session.environments.sent.pop(governor.id, None)
+            send_environment(state, session, governor, 0)
         if task.spec.environment:
-            tell(state, session, governor, task.spec.environment)
+            send_environment(state, session, governor, task.spec.environment)
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
-                state.graph.add_site(governor, obj, ReplicaState.ANNOUNCED)
+                state.graph.add_replica(governor, obj, ReplicaState.ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
