@@ -28,7 +28,7 @@ from rain.host.lifeline import end_with_lifeline
 from rain.host.machine import parse_cpus
 from rain.net.auth import Credentials
 from rain.processes import own_credentials, private_folders
-from rain.processes.keeper import Keeper, told_to
+from rain.processes.keeper import Keeper, report_folders_to
 from rain.processes.logs import open_log
 from rain.processes.memory_folders import chosen_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
@@ -97,7 +97,7 @@ def main(words: list[str]) -> int:
         options = _parser().parse_args(_join_cpus(words))
         with contextlib.ExitStack() as options.at_end:
             if options.folders is not None:
-                told_to(options.folders)
+                report_folders_to(options.folders)
             else:
                 options.at_end.callback(Keeper().close)
             if options.lifeline is not None:

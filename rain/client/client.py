@@ -425,7 +425,7 @@ class Client:
 
     def _with_fate(self, reason: str) -> str:
         cluster = self._cluster
-        return fate.told(reason, cluster.fate if cluster is not None else lambda: fate.of_server(self._address))
+        return fate.with_cause(reason, cluster.fate if cluster is not None else lambda: fate.of_server(self._address))
 
     def _session(self, mirror: SessionMirror, surroundings: Surroundings) -> Session:
         return Session._of(self, mirror, surroundings)

@@ -40,15 +40,15 @@ def folders(controller: str, root: str = "/", pid: int | str = "self") -> Iterat
     for line in read(os.path.join(root, "proc", str(pid), "cgroup")).splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
-            places, version = [mount, f"{mount}/unified"], 2
+            mounts, version = [mount, f"{mount}/unified"], 2
         elif controller in controllers.split(","):
-            places, version = [f"{mount}/{controllers}", f"{mount}/{controller}"], 1
+            mounts, version = [f"{mount}/{controllers}", f"{mount}/{controller}"], 1
         else:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for depth in range(len(parts) + 1):
-            for place in dict.fromkeys(places):
-                folder = "/".join([place, *parts[:depth]])
+            for hierarchy in dict.fromkeys(mounts):
+                folder = "/".join([hierarchy, *parts[:depth]])
                 if os.path.isdir(folder):
                     yield folder, version
 
@@ -100,7 +100,7 @@ def memory_left(root: str = "/", pid: int | str = "self") -> int | None:
 
 def memory_events(root: str = "/", pid: int | str = "self") -> dict[str, int]:
     """How often what has happened to the process's own group, by the kernel's names: ``oom_kill`` counts processes that
-    were killed because memory ran out. Empty where that is not told."""
+    were killed because memory ran out. Empty where the kernel does not count."""
     events: dict[str, int] = {}
     for folder, version in folders("memory", root, pid):  # the last one is the group itself
         events = _table(f"{folder}/{'memory.events' if version == 2 else 'memory.oom_control'}") or events

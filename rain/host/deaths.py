@@ -1,8 +1,8 @@
 """What is known about a process's death: whether the kernel killed for lack of memory, and how much it had used.
 
-The kernel does not tell who sent a signal. It does count how many processes of a control group it has killed for lack
-of memory (`memory.events` of version 2, `memory.oom_control` of version 1; outside control groups there is a count for
-the whole machine), so a SIGKILL that we did not send was for that if the count has grown.
+The kernel does not tell which process sent a signal. It does count how many processes of a control group it has killed
+for lack of memory (`memory.events` of version 2, `memory.oom_control` of version 1; outside control groups there is a
+count for the whole machine), so a SIGKILL that Rain did not send was for that if the count has grown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OomKills:
         return bool(self.path) and os.path.basename(self.path) not in (_V1, _V2)
 
     def count(self) -> int | None:
-        """The present count; None if it is not told here."""
+        """The present count; None if the kernel does not count here."""
         for line in _read(self.path).splitlines():
             name, _, value = line.partition(" ")
             if name == "oom_kill" and value.isdigit():
@@ -67,7 +67,7 @@ class OomKills:
         self._before, self._last = self._last, self.count()
 
     def since(self) -> int | None:
-        """How many were killed since the look before the last one, so for one period at least; None: not told."""
+        """How many were killed since the look before the last one, so for one period at least; None: not known."""
         now = self.count()
         return None if now is None or self._before is None else max(0, now - self._before)
 
@@ -78,7 +78,7 @@ def _candidates(root: str, own: str) -> list[str]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         path = path.rstrip("/")
         if controllers == "":
-            found += [f"{place}{path}/{_V2}" for place in (root, f"{root}/unified")]
+            found += [f"{mount}{path}/{_V2}" for mount in (root, f"{root}/unified")]
         elif "memory" in controllers.split(","):
             # In a container the path may be that outside of it.
             found += [f"{root}/memory{path}/{_V1}", f"{root}/memory/{_V1}"]
@@ -149,7 +149,7 @@ def what_is_known(death: Death) -> str:
     >>> what_is_known(Death(9, oom_kills=1, peak_bytes=512 << 20))
     'It was out of memory: the kernel killed 1 process of its control group for that. Its peak was 512.0 MiB.'
     >>> what_is_known(Death(9, oom_kills=0))
-    'Neither Rain sent this signal nor the kernel for lack of memory (it counted none): somebody else did.'
+    'Neither Rain sent this signal nor the kernel for lack of memory (it counted none): another process did.'
     >>> what_is_known(Death(9, "its memory limit was exceeded"))
     'Rain sent this signal, because its memory limit was exceeded.'
     """
@@ -162,7 +162,7 @@ def what_is_known(death: Death) -> str:
         return f"Rain did not send this signal. It was probably out of memory; this machine does not tell.{peak}"
     if not death.oom_kills:
         return (
-            "Neither Rain sent this signal nor the kernel for lack of memory (it counted none): somebody else did."
+            "Neither Rain sent this signal nor the kernel for lack of memory (it counted none): another process did."
             f"{peak}"
         )
     count = f"{death.oom_kills} process{'es' * (death.oom_kills != 1)}"

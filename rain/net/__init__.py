@@ -1,1 +1,1 @@
-"""Connections between Rain's processes: who may talk to whom, conversations that outlive connections, transfers."""
+"""Connections between Rain's processes: keys and certificates, conversations that outlive connections, transfers."""

@@ -1,9 +1,9 @@
-"""Who may talk to whom: keys, tokens, the handshake that opens every connection, certificates.
+"""Which processes may talk to each other: keys, tokens, the handshake that opens every connection, certificates.
 
 Theory of operation
 -------------------
-A server makes one 32-byte key per role. Whoever connects names its role and both sides prove to each other that they
-hold that role's key, without sending it::
+A server makes one 32-byte key per role. The connecting side names its role, and both sides prove to each other that
+they hold that role's key, without sending it::
 
     connecting side                                         listening side
     MAGIC version role nonce            (Opening)  ->
@@ -11,14 +11,14 @@ hold that role's key, without sending it::
     HMAC(key, "connector" + transcript)   (Proof)  ->
 
 The transcript is all that was said before, and the fingerprint of the TLS certificate that each side sees (zeros
-without TLS): somebody in the middle with a certificate of their own makes the two transcripts differ. The direction's
+without TLS): an attacker in the middle, who has another certificate, makes the two transcripts differ. The direction's
 label keeps a proof from being reflected, the nonces keep it from being replayed, and every message has a fixed size,
 so nothing is parsed, allocated or decoded on behalf of a peer that has not proved itself. A peer without the key learns
 nothing from the listening side but that the proof did not fit; an unknown role looks like a wrong key.
 
 `Connecting` and `Listening` are that exchange without IO; `rain.net.handshake` drives them.
 
-The key of data connections is told to authenticated peers in `Welcome`, since governors and clients hold different keys
+The key of data connections is sent to authenticated peers in `Welcome`, since governors and clients hold different keys
 and fetch from each other.
 """
 
@@ -144,7 +144,7 @@ class Listening:
         if magic != MAGIC:
             raise WrongPeer("does not speak Rain's protocol")
         role = _ROLE_NAMES.get(number, "")
-        # A role without a key, or another version, gets an answer of the same shape that nobody can have expected.
+        # A role without a key, or another version, gets an answer of the same shape, with another proof.
         key = self._keys.get(role) if version == PROTOCOL_VERSION else None
         if key is not None:
             self._role = role

@@ -35,7 +35,7 @@ class Link(asyncio.Protocol):
     ----------
     address : str
         ``host:port`` of the peer, numeric.
-    heard : float
+    last_arrival : float
         Loop time when something last arrived.
     """
 
@@ -49,7 +49,7 @@ class Link(asyncio.Protocol):
         self.lost: str | None = None
         self.transport: Any = None
         self.address = "?"
-        self.heard = self._loop.time()
+        self.last_arrival = self._loop.time()
 
     # -- what asyncio calls ---------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Link(asyncio.Protocol):
 
     @guarded("_broke")
     def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
+        self.last_arrival = self._loop.time()
         if self._on_data is not None:
             self._on_data(data)
             return
@@ -134,7 +134,7 @@ class Link(asyncio.Protocol):
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ProtocolError(f"the opening message cannot be read: {error}") from None
 
-    def say(self, message: Any) -> None:
+    def send(self, message: Any) -> None:
         """Write one message of the opening."""
         self.write(encode_prefix(encode(message)))
 

@@ -1,4 +1,4 @@
-"""A conversation with one peer, carried by whichever connection there is at present.
+"""A conversation with one peer, carried by the connection that there is at present.
 
 See `rain.net.transport` for how the parts work together.
 """
@@ -37,7 +37,7 @@ def _nothing(*_: Any) -> None:
 
 
 class Conversation:
-    """An ordered exchange of messages with one peer, whatever becomes of the connection.
+    """An ordered exchange of messages with one peer, which outlives its connections.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ class Conversation:
         Raises
         ------
         ProtocolError
-            If the peer's place does not fit ours.
+            If the peer's count of packets does not fit ours.
         """
         repeated = self._channel.resume(received)
         if self._link is not None:
@@ -210,8 +210,8 @@ class Conversation:
         link, now = self._link, self._loop.time()
         if link is None:
             return
-        link.heard += self._stood_still()
-        silence = now - link.heard
+        link.last_arrival += self._stood_still()
+        silence = now - link.last_arrival
         if self._silence_s is not None and silence > self._silence_s:
             self._silent(f"no sign of life from {self.address} for {silence:.0f} s")
             return
@@ -234,7 +234,7 @@ class Conversation:
         self._set_timer(heartbeat, beat)
 
     def _stood_still(self) -> float:
-        """Seconds that our own loop stood still since the last beat, which are held against nobody."""
+        """Seconds that our own loop stood still since the last beat, which do not count against the peer."""
         late = self._loop.time() - self._beat_due
         return late if late > self._deadlines.heartbeat_s else 0.0
 
@@ -293,7 +293,7 @@ class Conversation:
             return
         self._end(how)
         link = self._link
-        if how == "broken" and link is not None:  # else the peer would ask for a conversation that nobody knows
+        if how == "broken" and link is not None:  # else the peer would ask for a conversation that is not known here
             self._link = None
             self._part(link, f"the conversation was given up: {reason}")
         self._drop_link()

@@ -1,8 +1,9 @@
-"""What raises inside a callback of a loop becomes an error of what the callback was about.
+"""Errors in callbacks of a loop: each becomes an error of the task or connection that the callback was about.
 
-A loop logs what a callback raises and goes on; whoever waits for what the callback should have done waits for ever.
+A loop logs what a callback raises and goes on; code that waits for what the callback should have done would wait for
+ever.
 So each method that is given to a loop (or to a transport, a future, a thread that goes on) is `guarded`: what it raises
-is logged and told to a method of the same object, which fails the task or ends the connection and frees what it held.
+is logged and given to a method of the same object, which fails the task or ends the connection and frees what it held.
 """
 
 from __future__ import annotations

@@ -47,6 +47,6 @@ def pinned_context(address: str, fingerprint: bytes, timeout_s: float = 10.0) ->
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # it names nobody; it is this one or none
+    context.check_hostname = False  # it holds no host's name; this very certificate is asked for
     context.load_verify_locations(cadata=certificate)
     return context

@@ -69,7 +69,7 @@ class _Accepted(Conversation):
 
     def _look(self, pause_s: float) -> None:
         """Whether the peer may still come back. A pause counts as long as it was meant to be: our loop may have stood
-        still. The time of a client that is stopped does not count either: somebody looks at it in a debugger."""
+        still. The time of a client that is stopped does not count either: it may be in a debugger."""
         if has_ended(self.peer.process):
             self._give_up("unreachable", f"{self._why_away}, and its process has ended")
             return
@@ -267,7 +267,7 @@ class Listener:
             known = _Accepted(self, hello, self._incoming_by_role[role], grace, silence)
             self._conversations[role, hello.conversation] = known
         welcome.received = known._channel.received
-        link.say(welcome)
+        link.send(welcome)
         # The timeout also ends a connection whose peer is merely stopped while much waits for it. Of a process on this
         # machine it is known whether it is still there.
         if role == "client" and hasattr(socket, "TCP_USER_TIMEOUT") and not is_known(hello.process):
@@ -308,7 +308,7 @@ class Listener:
 
     @staticmethod
     def _part(link: Link, message: Any) -> None:
-        link.say(message)
+        link.send(message)
         link.unbind()
         link.close()
 
@@ -328,8 +328,8 @@ class Listener:
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens at `host` and `port`.
 
-    The host ``fd`` means the descriptor number `port`, a listening socket that this process inherited: whoever started
-    it keeps it open while a server is started anew.
+    The host ``fd`` means the descriptor number `port`, a listening socket that this process inherited: the
+    guardian keeps it open while a server is started anew.
 
     Raises
     ------

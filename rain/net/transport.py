@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A `Conversation` is a `rain.common.protocol.channel.Channel` and whichever `Link` carries it at present. `send` encodes
+A `Conversation` is a `rain.common.protocol.channel.Channel` and the `Link` that carries it at present. `send` encodes
 a message at once (so that a mistake shows where it was made) and gathers it; at the end of the loop's turn all that was
 gathered leaves as one packet, or several of about `BATCH_BYTES_TARGET`. Acknowledgements ride on packets; a bare one is
 sent when many packets came and nothing went, and as a heartbeat every `HEARTBEAT_S`.
@@ -10,7 +10,7 @@ sent when many packets came and nothing went, and as a heartbeat every `HEARTBEA
 When the link breaks, the side that connected dials again with growing pauses and names the conversation in its
 `Hello`; the listening side keeps a conversation without a link for a while that depends on the peer's role. Nothing of
 this is seen by the cores: messages arrive in order and exactly once, or the conversation is given up and `on_gone` is
-called, once. How long who waits is one table, `rain.common.limits.Deadlines`.
+called, once. One table says how long each side waits, `rain.common.limits.Deadlines`.
 
 Signs of life: the connecting side drops a link on which it heard nothing for `LINK_SILENT_S`, or on which the server
 talks and acknowledges nothing, though all has left this machine: such a link is open in one direction only, and another
@@ -19,7 +19,7 @@ silent client may merely hold the interpreter's lock in a long computation, or b
 kernel's keep-alive decides, and on the same machine whether the process is still there (`rain.net.peer_identity`). Time
 in which our own loop stood still is not held against the peer.
 
-A server whose machine accepts connections that nobody answers is stopped, or being started anew. It cannot have given
+A server whose machine accepts connections that are not answered is stopped, or being started anew. It cannot have given
 up its governors meanwhile, so they wait for it as long as clients do. One that cannot be reached at all may well have
 done so, and given their work to others: they give up after `GOVERNOR_LOST_S` too.
 
@@ -98,7 +98,7 @@ class _Connected(Conversation):
         limit_s = self._deadlines.handshake_s
         link = await dial(self._target, self._credentials, self._hello.role, handshake_s=limit_s)
         try:
-            link.say(msgspec.structs.replace(self._hello, received=self._channel.received, resume=resume))
+            link.send(msgspec.structs.replace(self._hello, received=self._channel.received, resume=resume))
             async with asyncio.timeout(limit_s):
                 answer = await link.opening(Opening)
         except TimeoutError:
@@ -152,7 +152,7 @@ class _Connected(Conversation):
     def _link_lost(self, reason: str) -> None:
         if self.ended or self._link is None:
             return
-        self._away_until = self._link.heard + self._away_s
+        self._away_until = self._link.last_arrival + self._away_s
         self._drop_link()
         log.info("the connection to %s is lost: %s", self._target, reason)
         self._next_beat(self._count)

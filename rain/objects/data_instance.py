@@ -104,8 +104,8 @@ class DataInstance:
         """The value, decoded by content type.
 
         Large arrays, data frames and tables come without a copy where this host holds the data. They may be written:
-        each call maps the data anew, copy-on-write, so that nobody else sees what is written, and only the pages that
-        are written take memory. What was read-only when it was pickled stays so.
+        each call maps the data anew, copy-on-write, so that no other process or value sees what is written, and only
+        the pages that are written take memory. What was read-only when it was pickled stays so.
 
         Where that cannot be, since the system refuses such mappings or the data are gone from this host meanwhile, they
         are read-only, and a `RainWarning` says why.

@@ -1,15 +1,15 @@
-"""Files mapped into memory: copy-on-write for who may write, and without keeping a descriptor.
+"""Files mapped into memory: read-only or copy-on-write, and without keeping a descriptor.
 
 Theory of operation
 -------------------
-A writable mapping is private (``MAP_PRIVATE``): it shares the file's pages until somebody writes, and then copies the
-page that is written, for this mapping alone. The kernel is told to reserve nothing ahead (``MAP_NORESERVE``), so that
+A writable mapping is private (``MAP_PRIVATE``): it shares the file's pages until one is written, and then copies that
+page, for this mapping alone. The kernel is asked to reserve nothing ahead (``MAP_NORESERVE``), so that
 mapping more than there is memory is not refused by its guess; nothing is ever populated ahead, which would copy all.
 
 Where the kernel refuses a private mapping (it counts as memory of the process: strict overcommit, ``RLIMIT_DATA``) the
 file is mapped read-only, and a `RainWarning` says why. Only where nothing more can be mapped are the bytes copied,
 which a warning says too. A process may have ``vm.max_map_count`` mappings; at that number even the heap cannot grow, so
-files leave `SPARE_MAPPINGS_COUNT` of them to everybody else.
+files leave `SPARE_MAPPINGS_COUNT` of them to the rest of the process.
 
 ``mmap.mmap`` keeps a duplicate of the file's descriptor for as long as the mapping lives (until Python 3.13 always), of
 which a process may have 1,024; a mapping does not need it. So the C library is asked directly here.
@@ -34,7 +34,7 @@ _SIZE_MAX = 1 << 46  # half of what a process can address
 _COPY_BYTES = 8 * MIB
 
 why_read_only = ""
-"""Why what this process has loaded last as read-only is so, as a clause; for errors of those who write to it."""
+"""Why the value that this process has loaded last as read-only is so, as a clause; for the error of writing to it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _mmap, _munmap = _libc.mmap, _libc.munmap
@@ -135,7 +135,7 @@ def map_fd(fd: int, size: int, writable: bool = False) -> memoryview:
 
 
 def warn_read_only(reason: str) -> None:
-    """Warn that what is loaded cannot be written, and why: the error of whoever tries does not know."""
+    """Warn that what is loaded cannot be written, and why: NumPy's error does not know."""
     global why_read_only
     why_read_only = reason
     warnings.warn(

@@ -5,7 +5,7 @@ Theory of operation
 A server writes ``PORT.json`` (with its host in front, if that is neither loopback nor a wildcard) into the user's
 runtime folder. The folder is 0700, the file is created exclusively with 0600, complete before it gets its name, and a
 reader refuses both if another user owns them or may read them. A server that finds a file of an earlier one in its way
-replaces it; one that was told to use a certain file and finds it there takes over the keys in it, so that after a
+replaces it; one that has to use a certain file and finds it there takes over the keys in it, so that after a
 restart by the guardian its clients and governors can come back.
 """
 

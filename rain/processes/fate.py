@@ -1,4 +1,5 @@
-"""What became of a server and its guardian, for whoever finds them gone: what died, where the logs are, what to do."""
+"""What became of a server and its guardian, for clients and commands that find them gone: what died, where the logs
+are, what to do."""
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ def last_words(log_dir: str, about: str = "", recent_s: float = float("inf")) ->
     return f"{text} ({when})" if age_s <= recent_s else ""
 
 
-def told(reason: str, look: Callable[[], str]) -> str:
+def with_cause(reason: str, look: Callable[[], str]) -> str:
     """`reason` for the end of a conversation with a server, together with what `look` finds out here."""
     words = look()
     if GUARDIAN not in reason:

@@ -8,7 +8,7 @@ import sys
 from typing import Any, NoReturn
 
 from rain.host.starting import close_all_but
-from rain.processes.keeper import PLACE, Folders
+from rain.processes.keeper import FOLDERS_ARGUMENT, Folders
 from rain.processes.logs import open_log
 
 
@@ -36,7 +36,7 @@ class GuardedProcess:
         self.left_until: float | None = None  # when what it left is removed in any case
         self.removing_until = 0.0
         self.hold: int | None = None  # writing end of its standard input
-        self.said = b""
+        self.ready_text = b""
         self.pid = 0
         self.ready: int | None = None  # reading end of the pipe at which it says that it is ready
         self.was_ready = False
@@ -69,7 +69,7 @@ def become(process: GuardedProcess, ready: int, given: int | None, lifeline: int
         if process.remote:
             os.dup2(ready, 1)
         keep = [ready, lifeline, process.folders.tell, *process.keep]
-        values = {"{ready}": f"fd:{ready}", "{lifeline}": str(lifeline), PLACE: process.folders.argument()}
+        values = {"{ready}": f"fd:{ready}", "{lifeline}": str(lifeline), FOLDERS_ARGUMENT: process.folders.argument()}
         arguments = [values.get(word, word) for word in process.arguments]
         if entry is None:
             for descriptor in keep:

@@ -18,8 +18,8 @@ closes, on SIGTERM, or when nothing is left to guard: it asks its processes to e
 itself, its processes notice by *their* lifelines.
 
 A process says at the descriptor that stands for ``{folders}`` in its arguments which private folders it made
-(`rain.processes.keeper`). When it is dead they are removed, unless it is started anew: then the next one is told of
-them, and what it has not taken over when it is ready, or after a minute, is removed. `folder` stays when the guardian
+(`rain.processes.keeper`). When it is dead they are removed, unless it is started anew: then the next one gets their
+names, and what it has not taken over when it is ready, or after a minute, is removed. `folder` stays when the guardian
 gave up, as the logs in it tell why. Logs are bounded (`rain.processes.logs`).
 
 A process with a line for its ``stdin`` gets that, and no end of file while the guardian lives; a ``remote`` one writes
@@ -64,7 +64,7 @@ _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 60.0
 _REMOVE_AGAIN_S = 0.5
 _TAKE_OVER_S = 60.0
-"""After a process died, how long what it left waits for the one that is started in its place."""
+"""After a process died, how long the folders that it left wait for the process that is started for it."""
 _SETTLED_S = 30.0
 """A process that was ready for this long did not fail to start."""
 
@@ -102,7 +102,7 @@ class Guardian:
         self._count_kills()
         self._strangers: dict[int, int] = {}
         self._nursery: tuple[int, int] | None = None  # pid, pipe
-        self._nursery_said = b""
+        self._nursery_partial = b""
 
     def _count_kills(self) -> None:
         self._oom_kills.mark()
@@ -138,8 +138,8 @@ class Guardian:
         return max(0.0, min([self._look_at_logs_at, *due]) - time.monotonic())
 
     def _wait(self, timeout_s: float | None) -> None:
-        told = {p.folders.listen: p.folders for p in self._processes}
-        watched = [self._wake, *told, *(p.ready for p in self._processes if p.ready is not None)]
+        folders_at = {p.folders.listen: p.folders for p in self._processes}
+        watched = [self._wake, *folders_at, *(p.ready for p in self._processes if p.ready is not None)]
         if self._lifeline is not None and not self._stopping:
             watched.append(self._lifeline)
         if self._nursery is not None:
@@ -147,16 +147,16 @@ class Guardian:
         for descriptor in select.select(watched, [], [], timeout_s)[0]:
             if descriptor == self._wake:
                 _drain(descriptor)
-            elif descriptor in told:
-                told[descriptor].hear()
+            elif descriptor in folders_at:
+                folders_at[descriptor].receive()
             elif descriptor == self._lifeline:
                 if not os.read(descriptor, 4096):
                     self._why = "the process that it belonged to has ended or let go of it"
                     self._stopping = True
             elif self._nursery is not None and descriptor == self._nursery[1]:
-                self._hear_nursery(descriptor)
+                self._read_nursery(descriptor)
             else:
-                self._hear_ready(descriptor)
+                self._read_ready(descriptor)
         self._reap()
         self._remove_left()
         self._bound_logs()
@@ -167,9 +167,9 @@ class Guardian:
         line = {"event": event, "name": process.name if process else "", "pid": process.pid if process else 0}
         try:
             os.write(self._report_to, json.dumps(line | {"text": text}).encode() + b"\n")
-        except BlockingIOError:  # nobody reads; a pipe takes such a short line as a whole or not at all
+        except BlockingIOError:  # it is full; a pipe takes such a short line as a whole or not at all
             pass
-        except OSError:  # nobody listens any more, which is no reason to stop guarding
+        except OSError:  # the listener is gone, which is no reason to stop guarding
             self._report_to = None
 
     # -- starting -------------------------------------------------------------------------------
@@ -246,29 +246,29 @@ class Guardian:
             sys.stderr.flush()
             os._exit(status)
 
-    def _hear_nursery(self, descriptor: int) -> None:
+    def _read_nursery(self, descriptor: int) -> None:
         data = os.read(descriptor, 65536)
-        self._nursery_said += data
+        self._nursery_partial += data
         if data:
             return
         os.close(descriptor)
         self._nursery = None
-        pids = dict(line.rsplit(" ", 1) for line in self._nursery_said.decode().splitlines())
+        pids = dict(line.rsplit(" ", 1) for line in self._nursery_partial.decode().splitlines())
         for process in self._processes:
             if process.name in pids:
                 self._started(process, int(pids[process.name]))
             elif process.fork:
                 self._ended(process, 1 << 8)
 
-    def _hear_ready(self, descriptor: int) -> None:
+    def _read_ready(self, descriptor: int) -> None:
         process = next(p for p in self._processes if p.ready == descriptor)
         data = os.read(descriptor, 4096)
-        process.said = (process.said + data)[-8192:]
-        if b"ready\n" in process.said:
-            process.said = b""
+        process.ready_text = (process.ready_text + data)[-8192:]
+        if b"ready\n" in process.ready_text:
+            process.ready_text = b""
             process.was_ready = True
             process.ready_at = time.monotonic()
-            process.folders.hear()
+            process.folders.receive()
             process.left_until = process.ready_at
             self._report("ready", process)
         if not data:
@@ -298,7 +298,7 @@ class Guardian:
     def _ended(self, process: GuardedProcess, status: int) -> None:
         if process.ready is not None:  # what it said in its last moment
             if select.select([process.ready], [], [], 0)[0]:
-                self._hear_ready(process.ready)
+                self._read_ready(process.ready)
             if process.ready is not None:
                 os.close(process.ready)
                 process.ready = None
@@ -328,7 +328,7 @@ class Guardian:
             self._stopping = True
             return
         pause = min(_PAUSE_MIN_S * 4 ** min(process.failures - 1, 10), _PAUSE_MAX_S)
-        _say(f"{how}; starting it again, its log is {process.log}")
+        _log(f"{how}; starting it again, its log is {process.log}")
         process.start_at = time.monotonic() + pause
         process.left_until = time.monotonic() + _TAKE_OVER_S
 
@@ -361,7 +361,7 @@ class Guardian:
                 signal_all([*descendants(pid), pid], signal.SIGKILL)
 
     def _end(self) -> None:
-        _say(f"{'gave up' if self._gave_up else 'ended'}: {self._why}")
+        _log(f"{'gave up' if self._gave_up else 'ended'}: {self._why}")
         self._stopping = True
         deadline = time.monotonic() + self._grace_s
         if self._nursery is not None:
@@ -393,7 +393,7 @@ class Guardian:
             try:
                 remove_tree(self._folder)
             except OSError as error:
-                _say(f"cannot remove {self._folder}: {error}")
+                _log(f"cannot remove {self._folder}: {error}")
         self._report("over")
 
 
@@ -404,7 +404,7 @@ def describe_status(status: int) -> str:
     return f"exit status {os.waitstatus_to_exitcode(status)}"
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(f"{time.strftime(_TIME)} guardian: {text}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,7 @@
-"""Who removes the private folders of a process that is dead: its shared memory above all, which nothing else frees.
+"""The keeper, which removes the private folders of a process that is dead: its shared memory above all, which nothing
+else frees.
 
-A process tells its keeper of each folder that it makes (`rain.processes.scratch`). Below a guardian that is the keeper;
+A process names each folder that it makes to its keeper (`rain.processes.scratch`). Below a guardian that is the keeper;
 a daemon that was started alone forks one of its own (`Keeper`). Like the guardian this imports next to nothing before
 it is needed.
 """
@@ -16,31 +17,31 @@ from typing import NoReturn
 
 from rain.host.starting import close_all_but
 
-PLACE = "{folders}"
-"""In a guarded process's arguments: what `told_to` takes goes there."""
+FOLDERS_ARGUMENT = "{folders}"
+"""In a guarded process's arguments: what `report_folders_to` takes goes there."""
 _REMOVING_S = 20.0
 _PAUSE_S = 0.1
 
 
 class Folders:
-    """The folders that one process, and those that are started anew in its place, told of.
+    """The folders that one process named, and those processes that were started anew for it.
 
     Attributes
     ----------
     listen : int
-        Descriptor at which they are heard; it is never at its end while `tell`, which the processes inherit, is open.
+        Descriptor at which names arrive; it is never at its end while `tell`, which the processes inherit, is open.
     tell : int
     """
 
     def __init__(self) -> None:
         self.listen, self.tell = os.pipe()
         os.set_blocking(self.listen, False)
-        self._said = b""
+        self._partial = b""
         self._own: dict[str, None] = {}
         self._left: dict[str, None] = {}
 
-    def hear(self) -> bool:
-        """Take in what was said; False when nobody can say anything any more."""
+    def receive(self) -> bool:
+        """Take in what arrived; False when no process can write any more."""
         while True:
             try:
                 data = os.read(self.listen, 65536)
@@ -48,7 +49,7 @@ class Folders:
                 return True
             if not data:
                 return False
-            *lines, self._said = (self._said + data).split(b"\n")
+            *lines, self._partial = (self._partial + data).split(b"\n")
             for line in lines:
                 what, path = json.loads(line)
                 self._left.pop(path, None)
@@ -58,9 +59,9 @@ class Folders:
                     self._own.pop(path, None)
 
     def died(self) -> None:
-        """The process is dead; one that is started in its place may take over what it left."""
-        self.hear()
-        self._said = b""
+        """The process is dead; one that is started for it may take over what it left."""
+        self.receive()
+        self._partial = b""
         self._left |= self._own
         self._own.clear()
 
@@ -69,7 +70,7 @@ class Folders:
         return json.dumps({"tell": self.tell, "left": list(self._left)})
 
     def remove(self) -> bool:
-        """Remove what was left and nobody took over; whether all of it is gone."""
+        """Remove what was left and not taken over; whether all of it is gone."""
         if not self._left:
             return True
         from rain.processes.scratch import remove_left
@@ -81,13 +82,13 @@ class Folders:
         return not self._left
 
 
-def told_to(argument: str) -> None:
+def report_folders_to(argument: str) -> None:
     """Below a guardian: tell it of this process's folders, and take over those of the process before."""
     from rain.processes import scratch
 
     values = json.loads(argument)
     os.set_inheritable(values["tell"], False)
-    scratch.tell(values["tell"], values["left"])
+    scratch.report_to(values["tell"], values["left"])
 
 
 class Keeper:
@@ -107,13 +108,13 @@ class Keeper:
         os.close(parent)
         os.close(folders.listen)
         self._tell = folders.tell
-        scratch.tell(folders.tell, [])
+        scratch.report_to(folders.tell, [])
 
     def close(self) -> None:
         """End it."""
         from rain.processes import scratch
 
-        scratch.tell(-1, [])
+        scratch.report_to(-1, [])
         os.close(self._tell)
         os.waitpid(self._pid, 0)
 
@@ -131,7 +132,7 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
         _keep_only({folders.listen, parent})
         os.chdir("/")
         while parent not in select.select([folders.listen, parent], [], [])[0]:
-            if not folders.hear():
+            if not folders.receive():
                 break  # it ends, having removed its folders itself
         folders.died()
         deadline = time.monotonic() + _REMOVING_S

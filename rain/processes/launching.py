@@ -21,7 +21,7 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
 from rain.host.process_table import is_alive, start_time
 from rain.host.starting import clean_environment
-from rain.processes.keeper import PLACE
+from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch
 
@@ -33,7 +33,7 @@ _LOG_TAIL_BYTES = 4096
 _LOG_TAIL_LINES = 12
 READY = "{ready}"
 LIFELINE = "{lifeline}"
-UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE, "--folders", PLACE)
+UNDER_GUARDIAN = ("--ready-file", READY, "--lifeline", LIFELINE, "--folders", FOLDERS_ARGUMENT)
 """Arguments of our own programs, with what the guardian puts in."""
 
 
@@ -112,7 +112,7 @@ class Launch:
         self._log = os.path.join(folder, "guardian.log")
         lifeline, self._hold = os.pipe() if tied else (-1, -1)
         self._reports, report = os.pipe()
-        self._said = b""
+        self._partial = b""
         plan: dict[str, Any] = {
             "processes": [vars_of(program) for program in programs],
             "report": report,
@@ -199,7 +199,7 @@ class Launch:
         data = os.read(self._reports, 65536)
         if not data:
             raise RainException(f"the guardian ended; its log says:\n{tail_of(self._log)}")
-        *lines, self._said = (self._said + data).split(b"\n")
+        *lines, self._partial = (self._partial + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def _tail(self, name: str) -> str:
@@ -222,7 +222,7 @@ class Launch:
         """Leave all running and forget it; only where it is not tied."""
         os.close(self._reports)
         self._reports = -1
-        # The guardian outlives us; nobody here will wait for it.
+        # The guardian outlives this process, which will not wait for it.
         self._process.returncode = 0
 
     def stop(self, grace_s: float = 12.0) -> None:

@@ -1,7 +1,7 @@
 """Files that processes log to: readable by their user only, and bounded while they are written.
 
-Whoever writes appends through a descriptor that it inherited, so a log cannot be renamed away from it. Where one has
-become too long, the guardian copies it to ``NAME.1`` and empties it. Next to nothing is imported, for its sake.
+The writing process appends through a descriptor that it inherited, so a log cannot be renamed away from it. Where a
+log has become too long, the guardian copies it to ``NAME.1`` and empties it. Next to nothing is imported, for its sake.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PUNCH_HOLE_KEEP_SIZE = 3
 
 
 def open_log(path: str, flags: int = os.O_WRONLY) -> int:
-    """A descriptor that appends to the file `path`, which nobody else may read from now on.
+    """A descriptor that appends to the file `path`, which no other user may read from now on.
 
     Raises
     ------

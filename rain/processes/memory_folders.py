@@ -20,12 +20,12 @@ _ROOM_SHARE = 0.8
 
 
 def store_memory(root: str = "/") -> int:
-    """Bytes of a governor's objects that may lie in memory, unless it is told otherwise."""
+    """Bytes of a governor's objects that may lie in memory, unless an option says otherwise."""
     return int(usable_memory(root) * STORE_MEMORY_SHARE)
 
 
 def constants_memory(root: str = "/") -> int:
-    """Bytes of large constants that may lie in memory, unless the server is told otherwise."""
+    """Bytes of large constants that may lie in memory, unless an option of the server says otherwise."""
     return int(usable_memory(root) * CONSTANTS_MEMORY_SHARE)
 
 

@@ -2,16 +2,16 @@
 
 Theory of operation
 -------------------
-A folder is removed only if Rain provably made it and nobody uses it any more, because its name proves nothing: it lies
-where users keep files of their own. A `Scratch` has a name with a random end, belongs to this user, is closed to
+A folder is removed only if Rain provably made it and no process uses it any more, because its name proves nothing: it
+lies where users keep files of their own. A `Scratch` has a name with a random end, belongs to this user, is closed to
 others, and holds a file `MARK` that tells its name, its inode, its owner's process and when that started; a copy, a
 folder that was renamed and one that merely looks similar do not fit. The owner holds a lock for as long as it lives,
 and takes it before it writes the mark.
 
-Who removes what a dead owner left (`remove_left`) is told each folder by its owner: the guardian
+The process that removes what a dead owner left (`remove_left`) learns of each folder from its owner: the guardian
 (`rain.processes.guardian`) or a keeper (`rain.processes.keeper`). A process that is started anew gets the folders of
-the one before it, and takes over those of its own kinds. What nobody was there to remove goes when the next folder of
-its kind is made (`clean`).
+the one before it, and takes over those of its own kinds. What then is left
+goes when the next folder of its kind is made (`clean`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger("rain.processes.scratch")
 
 MEMORY_FILES = "/dev/shm"
 MARK = ".rain-scratch"
-"""The file that tells whose a folder is."""
+"""The file that names a folder's owner."""
 CONSTANTS, GOVERNOR, LOCAL, LOGS = "rain-constants-", "rain-governor-", "rain-local-", "rain-logs-"
 SOCKETS, STORE, STORE_DISK, UPLOADS = "rain-sockets-", "rain-store-", "store-", "uploads-"
 _KINDS_ONCE = (CONSTANTS, GOVERNOR, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
@@ -85,9 +85,9 @@ class Scratch:
             self.path, self._lock = found
             _empty(self.path)
             _write_mark(self.path, self._lock, os.getpid())
-        self._told = kept_s == 0.0
-        if self._told:
-            _tell("+", self.path)
+        self._reported = kept_s == 0.0
+        if self._reported:
+            _report("+", self.path)
         _scratches.add(self)
 
     @property
@@ -107,8 +107,8 @@ class Scratch:
             self._let_go()
 
     def _let_go(self) -> None:
-        if self._told:
-            _tell("-", self.path)
+        if self._reported:
+            _report("-", self.path)
         os.close(self._lock)
         self._lock = -1
 
@@ -127,19 +127,19 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def tell(descriptor: int, left: list[str]) -> None:
-    """Tell who listens at `descriptor` which folders this process has; take over those of `left` that it needs."""
+def report_to(descriptor: int, left: list[str]) -> None:
+    """Name this process's folders to the keeper at `descriptor`; take over those of `left` that it needs."""
     global _keeper
     _keeper = descriptor
     _left[:] = left
 
 
-def _tell(what: str, path: str) -> None:
+def _report(what: str, path: str) -> None:
     if _keeper >= 0:
         try:
             os.write(_keeper, json.dumps([what, path]).encode() + b"\n")
-        except OSError as error:  # whoever removes what we leave is gone; the next start does it
-            log.warning("nobody is told of the folder %s: %s", path, error.strerror)
+        except OSError as error:  # the keeper is gone; what this process leaves goes at the next start
+            log.warning("no keeper learns of the folder %s: %s", path, error.strerror)
 
 
 def _make(parent: str, prefix: str) -> tuple[str, int]:
@@ -222,7 +222,7 @@ def _is_left(path: str, folder: int) -> bool:
 
 
 def _seize(path: str) -> int | None:
-    """A locked descriptor of the folder at `path`, if Rain provably made it and nobody uses it; else None."""
+    """A locked descriptor of the folder at `path`, if Rain provably made it and no process uses it; else None."""
     if not re.fullmatch(rf".*-{_RANDOM}", os.path.basename(path), re.DOTALL):
         return None
     try:
@@ -232,7 +232,7 @@ def _seize(path: str) -> int | None:
     try:
         if _is_left(path, folder):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Once more: until it was locked, somebody could remove it or take it over.
+            # Once more: until it was locked, another process could remove it or take it over.
             if _is_left(path, folder) and os.path.samestat(os.lstat(path), os.fstat(folder)):
                 return folder
     except OSError:
@@ -256,7 +256,7 @@ def _inherited(parent: str, prefix: str) -> tuple[str, int] | None:
 
 
 def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
-    """Remove folders of a kind that owners who were killed left in `parent` more than `kept_s` seconds ago."""
+    """Remove folders of a kind that owners left when they were killed, in `parent` more than `kept_s` seconds ago."""
     try:
         names = [name for name in os.listdir(parent) if re.fullmatch(re.escape(prefix) + _RANDOM, name)]
     except OSError:
@@ -275,7 +275,7 @@ def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
 
 
 def remove_left(path: str) -> bool:
-    """Remove one folder if Rain provably made it and nobody uses it; whether it is gone now."""
+    """Remove one folder if Rain provably made it and no process uses it; whether it is gone now."""
     folder = _seize(path)
     if folder is not None:
         try:
@@ -326,7 +326,7 @@ def _empty(path: str) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a folder, its mark last: should this be interrupted, the rest can still be told from others' folders."""
+    """Remove a folder, its mark last: should this be interrupted, the rest can still be recognized."""
     try:
         _empty(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""What running a server and running a governor have in common: a loop until somebody asks for the end."""
+"""What running a server and running a governor have in common: a loop until the end is asked for."""
 
 from __future__ import annotations
 

@@ -200,10 +200,10 @@ def test_rain_stop_removes_what_a_killed_guardian_could_not(shell: Shell) -> Non
 FAILING = """
 import os, sys
 sys.path[:0] = {path!r}
-from rain.processes.keeper import told_to
+from rain.processes.keeper import report_folders_to
 from rain.host.lifeline import write_ready_file
 from rain.processes.scratch import Scratch
-told_to(sys.argv[2])
+report_folders_to(sys.argv[2])
 begun = os.path.exists(sys.argv[3] + "/begun")
 if begun and sys.argv[4] == "fails":
     sys.exit(1)

@@ -498,7 +498,7 @@ async def test_another_python_is_refused():
 async def test_a_role_may_not_be_claimed_inside():
     server = Server()
     client = await handshake.dial(server.address, server.client("governor"), "governor")
-    client.say(Hello("client", "x"))
+    client.send(Hello("client", "x"))
     refused = await client.opening(transport.Opening)
     assert "proved to be a governor and said that it is a client" in refused.reason
     server.listener.close()

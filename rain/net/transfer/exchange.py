@@ -61,7 +61,7 @@ async def timely(connection: DataConnection, action: Awaitable[T]) -> T:
         ) from None
 
 
-async def say(connection: DataConnection, message: DataMessage) -> None:
+async def send(connection: DataConnection, message: DataMessage) -> None:
     """Send a message.
 
     Raises

@@ -13,7 +13,7 @@ from rain.common.errors import ProtocolError, ResourceError
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import DataError, DataGet, DataHeader, DataList, Listing
-from rain.net.transfer.exchange import TransferError, in_thread, receive_all, say, timely
+from rain.net.transfer.exchange import TransferError, in_thread, receive_all, send, timely
 from rain.objects import archive
 from rain.objects.readers import NotInside
 from rain.objects.sink import NEVER_INLINE, Sink
@@ -41,7 +41,7 @@ async def get_pieces(
         If there is no such file in the directory.
     """
     try:
-        await say(connection, request)
+        await send(connection, request)
         header = await timely(connection, connection.receive())
         if isinstance(header, DataError):
             raise NotInside(header.message) if header.not_inside else TransferError(header.message, header.missing)

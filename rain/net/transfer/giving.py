@@ -13,7 +13,7 @@ from rain.common.limits import CHUNK_BYTES
 from rain.common.location import Inline
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataList
-from rain.net.transfer.exchange import TransferError, in_thread, say, timely
+from rain.net.transfer.exchange import TransferError, in_thread, send, timely
 from rain.objects.files import StaleFile
 from rain.objects.held import Held
 from rain.objects.readers import BytesReader, NotInside, ObjectReader, reader_of
@@ -54,25 +54,25 @@ async def serve_get(
                 raise TransferError(str(error), missing=True) from None
             answer = await _answer(newer, request)
     except NotInside as error:
-        await say(connection, DataError(f"object {request.id}: {error}", not_inside=True))
+        await send(connection, DataError(f"object {request.id}: {error}", not_inside=True))
         return
     except (RainException, OSError) as error:
         missing = isinstance(error, TransferError) and error.missing
-        await say(connection, DataError(f"object {request.id} cannot be read: {error}", missing))
+        await send(connection, DataError(f"object {request.id} cannot be read: {error}", missing))
         return
     try:
         problem = await _send(connection, answer, held)
     except ConnectionError:
         raise
     except (RainException, OSError) as error:
-        await say(connection, DataError(f"object {request.id} cannot be read: {error}"))
+        await send(connection, DataError(f"object {request.id} cannot be read: {error}"))
         return
     finally:
         answer.close()
     if problem:
         if on_lost is not None:
             on_lost(problem)
-        await say(connection, DataError(f"object {request.id} is lost here: {problem}", missing=True))
+        await send(connection, DataError(f"object {request.id} is lost here: {problem}", missing=True))
 
 
 async def _answer(held: Held, request: DataGet | DataList) -> _Answer:
@@ -138,7 +138,7 @@ class _Answer:
 
 async def _send(connection: DataConnection, answer: _Answer, held: Held) -> str:
     """Send the answer; gives what is wrong with the object, empty for nothing."""
-    await say(connection, DataHeader(answer.size, "dir" if held.is_dir else "blob"))
+    await send(connection, DataHeader(answer.size, "dir" if held.is_dir else "blob"))
     sent = 0
     while (piece := await in_thread(answer.read) if answer.blocks else answer.read()) is not None:
         view = memoryview(piece)
@@ -150,7 +150,7 @@ async def _send(connection: DataConnection, answer: _Answer, held: Held) -> str:
     checksum = answer.digest.intdigest()
     if answer.whole and not held.is_dir and held.checksum is not None and held.checksum != checksum:
         return "its bytes were damaged (the checksum differs)"
-    await say(connection, DataEnd(checksum))
+    await send(connection, DataEnd(checksum))
     return ""
 
 
@@ -169,7 +169,7 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
     """
     begun = False
     try:
-        await say(source, request)
+        await send(source, request)
         answer = await timely(source, source.receive())
         if isinstance(answer, DataError) and not answer.not_inside:
             return False
@@ -178,7 +178,7 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
             if isinstance(answer, memoryview):
                 await timely(connection, connection.send_payload(answer))
             else:
-                await say(connection, answer)
+                await send(connection, answer)
                 if isinstance(answer, DataEnd | DataError):
                     return True
             answer = await timely(source, source.receive())
@@ -187,5 +187,5 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
             raise
         if not begun:
             return False
-        await say(connection, DataError(f"the object's holder was lost on the way: {error}"))
+        await send(connection, DataError(f"the object's holder was lost on the way: {error}"))
         return True

@@ -11,7 +11,7 @@ import xxhash
 from rain.common.errors import ProtocolError
 from rain.common.limits import CHUNK_BYTES
 from rain.common.protocol.messages import DataEnd, DataError, DataPut
-from rain.net.transfer.exchange import TransferError, in_thread, receive_all, say, timely
+from rain.net.transfer.exchange import TransferError, in_thread, receive_all, send, timely
 from rain.objects import archive
 from rain.objects.readers import FileReader
 from rain.objects.sink import Sink
@@ -45,11 +45,11 @@ async def put_pieces(
         return view
 
     try:
-        await say(connection, DataPut(name, size, conversation))
+        await send(connection, DataPut(name, size, conversation))
         while (view := await in_thread(following)) is not None:
             for start in range(0, len(view), CHUNK_BYTES):
                 await timely(connection, connection.send_payload(view[start : start + CHUNK_BYTES]))
-        await say(connection, DataEnd(digest.intdigest()))
+        await send(connection, DataEnd(digest.intdigest()))
     except ConnectionError as error:
         raise TransferError(await _refusal(connection) or str(error)) from None
     try:

@@ -1,4 +1,4 @@
-"""Giving a directory another place: a copy, a tree of links, a move."""
+"""A directory at another path: a copy, a tree of links, a move."""
 
 from __future__ import annotations
 

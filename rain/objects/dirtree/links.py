@@ -1,6 +1,6 @@
 """Where symbolic links inside a directory lead, and whether a path lies in a folder; by text, without the file system.
 
-The functions are given what a link says by their caller, who reads it from a directory or from an archive.
+The caller reads what a link says, from a directory or from an archive.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ class ReceivedReader(ObjectReader):
     def __init__(self, data: memoryview, again: ObjectReader) -> None:
         self._data: memoryview | None = data
         self._again = again
-        self._lent = False  # to readers, who must not see it change
+        self._lent = False  # to readers, which must not see it change
         self._lock = threading.Lock()
         self.size = len(data)
 

@@ -83,7 +83,7 @@ def test_this_machine_is_read_without_an_error() -> None:
         (Death(9, "it ran too long"), "Rain sent this signal, because it ran too long", "memory"),
         (Death(9, "it ran too long", 5), "Rain sent this signal", "memory"),
         (Death(9, "", None), "probably out of memory; this machine does not tell", "somebody"),
-        (Death(9, "", 0), "somebody else did", "probably"),
+        (Death(9, "", 0), "another process did", "probably"),
         (Death(9, "", 2), "out of memory: the kernel killed 2 processes of its control group", "probably"),
         (Death(9, "", 1, True), "probably out of memory: the kernel killed 1 process on this machine", "group"),
         (Death(9, "", 1, peak_bytes=3 << 20), "Its peak was 3.0 MiB", "probably"),

@@ -30,7 +30,7 @@ class Wire:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.address = "10.0.0.1:1"
-        self.heard = 0.0
+        self.last_arrival = 0.0
         self.idle = True
         self.ended = ""
 
