@@ -168,15 +168,16 @@ class Client:
 
     @property
     def http_url(self) -> str:
-        """Of the server's HTTP interface, as it is reached from here."""
+        """The address (URL) of the server's HTTP interface, as this client reaches it."""
         return http_url(self.http_address, parse_address(self._address)[0])
 
     def http_context(self) -> ssl.SSLContext | None:
-        """For HTTPS with the server, which is spoken beyond loopback: accepts its certificate only. None: no HTTPS.
+        """The TLS settings for HTTPS with the server: they accept its certificate only.
 
         Returns
         -------
         ssl.SSLContext or None
+            None on loopback, where the server speaks plain HTTP.
 
         Raises
         ------
@@ -359,7 +360,7 @@ class Client:
     def wait_for_governors(self, n: int, timeout: float | None = None) -> Operation[None]:
         """Wait until at least `n` governors are there; meanwhile tasks that fit nowhere wait instead of failing.
 
-        They wait as well when fewer are there later, but not once a wait was given up.
+        Tasks that fit nowhere wait as well when fewer governors are there later, but no more after a wait was given up.
 
         Parameters
         ----------

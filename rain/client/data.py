@@ -146,17 +146,17 @@ class DataObject(Handle, of=ObjectRecord):
 
     @property
     def id(self) -> ID:
-        """Its id."""
+        """The object's id."""
         return self._record.spec.id
 
     @property
     def label(self) -> str | None:
-        """Its label."""
+        """The object's label."""
         return self._record.spec.label
 
     @property
     def state(self) -> DataObjectState | None:
-        """Its state as far as known; None before submit."""
+        """The object's state as far as this client knows; None before submit."""
         return self._record.state
 
     @property
@@ -171,13 +171,13 @@ class DataObject(Handle, of=ObjectRecord):
 
     @property
     def content_type(self) -> str | None:
-        """The type set when it was made, else the declared one."""
+        """The content type that the task set, else the declared one."""
         info = self._record.info
         return (info.content_type if info is not None else None) or self._record.spec.content_type
 
     @property
     def data_type(self) -> DataType:
-        """Whether it is a blob or a directory."""
+        """Whether the object is a blob or a directory."""
         return DataType(self._record.spec.data_type)
 
     @property
@@ -186,12 +186,12 @@ class DataObject(Handle, of=ObjectRecord):
         return None if self._value is None else self._value.get_bytes()
 
     def expect_dir(self) -> None:
-        """Make sure that it is a directory.
+        """Make sure that the object is a directory.
 
         Raises
         ------
         RainException
-            If it is a blob.
+            If the object is a blob.
         """
         if self.data_type is not DataType.DIRECTORY:
             raise RainException(f"{self!r} is a blob, where a directory is needed")
@@ -243,7 +243,7 @@ class DataObject(Handle, of=ObjectRecord):
     unkeep_async = awaitable(unkeep)
 
     def is_kept(self) -> bool:
-        """Whether it is kept.
+        """Whether the object is kept.
 
         Returns
         -------
@@ -253,7 +253,7 @@ class DataObject(Handle, of=ObjectRecord):
 
     @blocking
     def wait(self, timeout: float | None = None) -> Operation[None]:
-        """Wait until it is finished.
+        """Wait until the object is finished.
 
         Parameters
         ----------
@@ -263,9 +263,9 @@ class DataObject(Handle, of=ObjectRecord):
         Raises
         ------
         RainException
-            If it was not submitted.
+            If the object was not submitted.
         TaskException
-            If it cannot come because a task failed.
+            If the object cannot come because a task failed.
         TimeoutError
         """
         return operation_of(self._session.wait)([self])
@@ -278,7 +278,7 @@ class DataObject(Handle, of=ObjectRecord):
 
     @blocking
     def fetch(self, timeout: float | None = None) -> Operation[DataInstance]:
-        """Wait until it is finished, and give access to its data.
+        """Wait until the object is finished, and give access to its data.
 
         Parameters
         ----------
@@ -292,9 +292,9 @@ class DataObject(Handle, of=ObjectRecord):
         Raises
         ------
         RainException
-            If it is not kept, or was not submitted.
+            If the object is not kept, or was not submitted.
         TaskException
-            If it cannot come because a task failed.
+            If the object cannot come because a task failed.
         TimeoutError
         """
         return operation_of(self._session.fetch)(self)

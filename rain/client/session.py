@@ -504,7 +504,7 @@ class Session(SessionContents):
     def forget(self, tasks: Item | Iterable[Item] | None = None, timeout: float | None = None) -> Operation[None]:
         """Let go the inputs that are held for a retry of failed tasks; they cannot be retried afterwards.
 
-        What failed because of them is forgotten too. `wait_all` goes by them; waiting for one still raises.
+        What failed because of them is forgotten too. `wait_all` tells of them no more; waiting for one still raises.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SessionContents(Holder):
-    """The part of `Session` that tells of it."""
+    """The part of `Session` that asks nothing of the server: properties, tasks and objects, and whether it is open."""
 
     _client: Client | None
 
@@ -40,33 +40,33 @@ class SessionContents(Holder):
 
     @property
     def session_id(self) -> int:
-        """Its number at the server."""
+        """The session's number at the server."""
         return self._inside.mirror.session_id
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The session's name."""
         return self._inside.mirror.name
 
     @property
     def persistent(self) -> bool:
-        """Whether it lives on without its client."""
+        """Whether the session lives on without its client."""
         return self._inside.mirror.persistent
 
     @property
     def active(self) -> bool:
-        """Whether it can be used: neither closed nor lost nor stopped by a failure."""
+        """Whether the session can be used: it is neither closed nor lost nor stopped by a failure."""
         return self._inside.mirror.ended is None
 
     @property
     def tasks(self) -> list[Task]:
-        """All its tasks, submitted or not."""
+        """All tasks of the session, submitted or not."""
         records = list(self._inside.mirror.records.values())
         return [handle_of(cast("Session", self), record) for record in records if isinstance(record, TaskRecord)]
 
     @property
     def objects(self) -> list[DataObject]:
-        """All its data objects, submitted or not."""
+        """All data objects of the session, submitted or not."""
         records = list(self._inside.mirror.records.values())
         return [handle_of(cast("Session", self), r) for r in records if isinstance(r, ObjectRecord) and not r.hidden]
 
@@ -132,7 +132,7 @@ class SessionContents(Holder):
         return operation
 
     def _check_open(self) -> None:
-        """Whether it may be used.
+        """Make sure that the session may be used.
 
         Raises
         ------

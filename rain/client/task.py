@@ -179,12 +179,12 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def id(self) -> ID:
-        """Its id."""
+        """The task's id."""
         return self._record.spec.id
 
     @property
     def name(self) -> str | None:
-        """Its name; may be a path like ``"train/fold1"``."""
+        """The task's name; may be a path like ``"train/fold1"``."""
         return self._record.spec.name
 
     @property
@@ -194,7 +194,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def state(self) -> TaskState | None:
-        """Its state as far as known; None before submit."""
+        """The task's state as far as this client knows; None before submit."""
         return self._record.state
 
     @property
@@ -210,7 +210,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def info(self) -> TaskInfo | None:
-        """What is known of its last attempt; None until something is."""
+        """What is known of the task's last attempt; None until something is."""
         error, info = self._record.error, self._record.info
         if info is None:
             return None if error is None else FrozenTaskInfo(error.message)
@@ -221,7 +221,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def inputs(self) -> LabeledList[DataObject]:
-        """Its inputs by number or label."""
+        """The task's inputs by number or label."""
         if self._inputs is None:
             session, spec = self._session, self._record.spec
             self._inputs = LabeledList(
@@ -231,7 +231,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def outputs(self) -> LabeledList[DataObject]:
-        """Its outputs by number or label."""
+        """The task's outputs by number or label."""
         if self._outputs is None:
             labels = [output.spec.label for output in self._record.outputs]
             self._outputs = LabeledList(list(self._held()), labels)
@@ -246,7 +246,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def output(self) -> DataObject:
-        """Its only output.
+        """The task's only output.
 
         Raises
         ------
@@ -259,7 +259,7 @@ class Task(Handle, of=TaskRecord):
 
     @property
     def stack(self) -> str:
-        """Where it was made: the innermost frames of your code, as a traceback shows them."""
+        """Where the task was made: the innermost frames of your code, as a traceback shows them."""
         return call_sites.stack(self._record.made)
 
     # -- keeping, waiting, getting --------------------------------------------------------------
@@ -332,7 +332,7 @@ class Task(Handle, of=TaskRecord):
         RainException
             If an output is not kept, or the task was not submitted.
         TaskException
-            If it failed (`TaskCancelled`: was cancelled).
+            If the task failed (`TaskCancelled`: was cancelled).
         TimeoutError
             If it is not finished after `timeout`.
         """
@@ -342,7 +342,7 @@ class Task(Handle, of=TaskRecord):
 
     @blocking
     def fetch_refused(self, timeout: float | None = None) -> Operation[LabeledList[DataInstance]]:
-        """What it returned, if it failed because that could not be taken as its outputs.
+        """What the task's function returned, if the task failed because that could not be taken as its outputs.
 
         A function whose result cannot be encoded as it was declared (a set as JSON, a mixed column as Arrow), or does
         not fit the number of outputs, fails; what it returned is kept, pickled, until the task is retried or forgotten
@@ -362,7 +362,7 @@ class Task(Handle, of=TaskRecord):
         Raises
         ------
         RainException
-            If it did not fail for that, or the governor that held it is lost.
+            If the task did not fail for that, or the governor that held the returned data is lost.
         TimeoutError
 
         Examples
@@ -381,7 +381,7 @@ class Task(Handle, of=TaskRecord):
 
     @blocking
     def wait(self, timeout: float | None = None) -> Operation[None]:
-        """Wait until it is finished.
+        """Wait until the task is finished.
 
         Parameters
         ----------
@@ -393,7 +393,7 @@ class Task(Handle, of=TaskRecord):
         RainException
             If it was not submitted.
         TaskException
-            If it failed (`TaskCancelled`: was cancelled).
+            If the task failed (`TaskCancelled`: was cancelled).
         TimeoutError
         """
         return operation_of(self._session.wait)([self])

@@ -1,7 +1,7 @@
 """Annotations of functions, also of those that name what is not there.
 
 From Python 3.14 on an annotation is evaluated when it is looked at, so a function may be defined whose annotations name
-a type that is only there for type checkers. Whoever looks then gets a `NameError`, unless another form is asked for.
+a type that is only there for type checkers. Looking at it then raises a `NameError`, unless another form is asked for.
 """
 
 from __future__ import annotations

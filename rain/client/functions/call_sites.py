@@ -27,7 +27,7 @@ _last: Site = ()
 
 
 def capture(depth: int = 1) -> Site:
-    """The site of whoever called this package; `depth` frames are known to be ours."""
+    """The site of the code that called this package; the innermost `depth` frames are known to be this package's."""
     global _last
     frame = sys._getframe(depth)
     while frame.f_code.co_filename.startswith(_PACKAGE):
@@ -46,7 +46,7 @@ def capture(depth: int = 1) -> Site:
 
 
 def warn(text: str) -> None:
-    """Warn (`RainWarning`) about the line of whoever called this package."""
+    """Warn (`RainWarning`) about the line of the code that called this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
@@ -64,7 +64,7 @@ def line_of(code: CodeType, instruction: int) -> int:
 
 
 def name_of_file(filename: str) -> str:
-    """A file name as people know it: the number of a notebook cell instead of its temporary file."""
+    """A file name as users know it: the number of a notebook cell instead of the cell's temporary file."""
     if "IPython" in sys.modules:
         shell = sys.modules["IPython"].get_ipython()
         if shell is not None:

@@ -1,4 +1,4 @@
-"""Whether a function is still what it was, without pickling it again.
+"""Whether a function's pickle is still right, found out without pickling the function again.
 
 Theory of operation
 -------------------
@@ -121,12 +121,12 @@ class Examined:
         self.watch(self.modules)
 
     def follow(self, names: Iterable[str]) -> None:
-        """These modules and those that it depends on so far, with all that they import, go along with it."""
+        """Have these modules, the modules noted so far, and all that they import, go along with the function."""
         self._path = [*sys.path, folder()]  # elsewhere on it the names mean other files
         self.watch(closure([*self.modules, *names]))
 
     def watch(self, modules: Mapping[str, Found]) -> None:
-        """These are the modules that it depends on."""
+        """Set the modules that the function depends on."""
         self.modules = dict(modules)
         self._files = [(found.path, stamp(found.path)) for found in self.modules.values() if found.has_file]
 

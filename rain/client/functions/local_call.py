@@ -60,7 +60,7 @@ def call(
 
 
 def _value(value: Any, load: bool, writable: bool, name: str) -> Any:
-    """What stands for an argument in remote code."""
+    """An argument as remote code gets it."""
     if isinstance(value, Handle):
         return _instance(as_object(value, f"an argument of {name}"), load, writable)
     if load and isinstance(value, DataInstance):

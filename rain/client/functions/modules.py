@@ -1,4 +1,4 @@
-"""The user's paths and own modules: which ones code imports, where they are, and what the server was told of them.
+"""The user's own modules: which ones code imports, where these are, and what the server was told of them.
 
 Nothing is imported to find this out: the path is searched as `import` would, and sources are parsed.
 """
@@ -235,7 +235,7 @@ class Surroundings:
             self._needed.update(names)
 
     def give(self, modules: Iterable[UserModule]) -> None:
-        """A function that will be submitted brings these modules with it; the server shall have them, too."""
+        """Have these modules, which a new function brings with it, go to the server with the next submit."""
         with self._lock:
             for module in modules:
                 has_file = bool(module.mtime_ns or module.size)
@@ -268,14 +268,14 @@ class Surroundings:
             return modules
 
     def refused(self) -> None:
-        """The server did not take what was sent last."""
+        """The server refused the submit that carried the last environment."""
         with self._lock:
             self._paths = None
             self._needed |= set(self._seen)
             self._seen, self._given = {}, []
 
     def asked(self, name: str) -> UserModule | None:
-        """What an executor on another host gets that is to import this; from now on its file is watched."""
+        """The module that an executor on another host wants to import; from now on the module's file is watched."""
         found = find(name)
         if found is None:
             return None

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 A handle that is pickled reports itself to the collector that is open at the time and is written as a call of
 `rain.objects.pickling.placeholders.placeholder`; an executor's unpickler finds the data instead. Outside of a collector
-handles cannot be pickled: they would mean nothing elsewhere.
+handles cannot be pickled: another process could do nothing with them.
 
 Most arguments are a few plain values: those need no cloudpickle. `is_plain` decides, and plain `pickle` does the rest.
 
@@ -43,7 +43,7 @@ _open = threading.local()
 
 
 def placeholder_of(session_id: int, number: int) -> tuple[Callable[..., Any], tuple[int, int]]:
-    """What stands for an object in a pickle."""
+    """The call that is written for a data object in a pickle."""
     return placeholder, (session_id, number)
 
 

@@ -7,8 +7,8 @@ which tasks run and which have settled; at most every `ECHO_EVERY_S` it asks the
 they wrote behind what is known, and gives the new text to `sink`: in order per task and stream, whole lines where
 possible. A task that has settled is asked once more, then done with, until it is run again.
 
-More than `ECHO_BYTES_PER_S` is not shown, but it is said how much was left out. Whoever waited for tasks to finish
-waits a moment longer for what they printed (`echoed`), but not for long: the pump answers after `ECHO_FLUSH_S`.
+More than `ECHO_BYTES_PER_S` is not shown, but it is said how much was left out. A call that waited for
+tasks to finish waits a moment longer for what they printed (`echoed`): until the pump answers, at most `ECHO_FLUSH_S`.
 """
 
 from __future__ import annotations
@@ -380,4 +380,4 @@ def flushed(session: Session, running: bool = False) -> Operation[None]:
         try:
             yield echo.flush(running)
         except TimeoutError:
-            pass  # the time of whoever waits is over; what was waited for has come
+            pass  # the caller's time is over, but what the caller waited for has come

@@ -158,7 +158,7 @@ def _verb(record: TaskRecord) -> str:
 
 
 def reason(error: TaskError | None) -> str:
-    """The error itself, as people want to read it."""
+    """The error itself, with the user's frames only."""
     if error is None or not error.message:
         return "no reason is known"
     text = error.message.rstrip("\n")

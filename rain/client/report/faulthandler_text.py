@@ -1,4 +1,4 @@
-"""What a dying Python writes of its threads (`faulthandler`), as people want to read it."""
+"""What a dying Python writes of its threads (`faulthandler`), with the user's frames only."""
 
 from __future__ import annotations
 
