@@ -25,7 +25,6 @@ LONG = {
     # To be divided.
     "rain/client/core",
     "rain/executor",
-    "rain/governor/store.py",
 }
 """Modules, functions and folders that may be longer."""
 

@@ -26,41 +26,28 @@ import asyncio
 import itertools
 import logging
 import os
-import queue
 import stat
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import INLINE_BYTES_MAX, SPARE_MEMORY_SHARE
+from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, LocalFile, SameAs, Stored
+from rain.governor.spiller import Spiller, copy_to_disk
 from rain.objects import archive, dirtree
-from rain.objects.files import StaleFile, checksum_fd, copy_checked, local_file, no_room, open_checked, same_directory
+from rain.objects.files import StaleFile, checksum_fd, local_file, no_room, open_checked, same_directory
 from rain.objects.files import checksum as checksum_of
 from rain.objects.held import Held
 from rain.objects.intake import Folders, Intake
 from rain.objects.sink import FullMark
+from rain.objects.store import Entry, StoreIndex
 from rain.processes.memory_folders import fast_folder, store_memory
 from rain.processes.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch
 
 __all__ = ["Held", "Store"]
 
 log = logging.getLogger("rain.governor.store")
-
-
-class _Entry:
-    """One object's data. `file` is None for what is held in memory."""
-
-    __slots__ = ("held", "ids", "in_memory", "left_behind", "spilling")
-
-    def __init__(self, held: Held, in_memory: bool) -> None:
-        self.held = held
-        self.ids: set[ID] = set()
-        self.in_memory = in_memory  # its file is on the memory file system
-        self.spilling = False
-        self.left_behind: str | None = None  # the link at its old path
 
 
 class Store:
@@ -108,18 +95,14 @@ class Store:
         except RuntimeError:
             self._loop = None
         self._lock = threading.RLock()
-        self._entries: dict[ID, _Entry] = {}
-        self._sessions: dict[int, set[ID]] = {}
-        self._recent: OrderedDict[_Entry, None] = OrderedDict()  # entries with memory files, longest unused first
         self._numbers = itertools.count(1)
         self._closed = False
-        self._memory_bytes = self._disk_bytes = self._inline_bytes = self._spilled_bytes = 0
 
         self._disk_scratch = Scratch(work_dir, STORE_DISK)
         self._disk = self._disk_scratch.path
         allowed = store_memory() if memory_bytes_max is None else memory_bytes_max
-        self._fast_scratch, self._memory_bytes_max = fast_folder(memory_files, STORE, allowed)
-        self._memory_bytes_allowed = self._memory_bytes_max
+        self._fast_scratch, memory_bytes_max = fast_folder(memory_files, STORE, allowed)
+        self._index = StoreIndex(memory_bytes_max)
         self._fast = self._fast_scratch.path if self._fast_scratch else ""
         for folder in filter(None, (self._fast, self._disk)):
             os.mkdir(os.path.join(folder, "incoming"), 0o700)
@@ -128,43 +111,39 @@ class Store:
         self.incoming_disk = os.path.join(self._disk, "incoming")
         self.incoming = os.path.join(self._fast, "incoming") if self._fast else self.incoming_disk
         self._mark = FullMark(self.incoming)
-        self.incoming_bytes_max = self._memory_bytes_max if self._fast else 1 << 62
+        self.incoming_bytes_max = memory_bytes_max if self._fast else 1 << 62
         self._objects_disk = os.path.join(self._disk, "objects")
         self._objects_fast = os.path.join(self._fast or self._disk, "objects")
         self.objects_folders = tuple(dict.fromkeys((self._objects_fast, self._objects_disk)))
         self._real_folders = [os.path.realpath(folder) for folder in self.objects_folders]
 
-        self._spills: queue.SimpleQueue[_Entry | threading.Event | None] = queue.SimpleQueue()
-        self._spiller: threading.Thread | None = None
+        self._spiller = Spiller(self._spill)
 
     # -- asking ---------------------------------------------------------------------------------
 
     def get(self, id: ID) -> Held | None:
         """The object, or None if it is not here."""
         with self._lock:
-            entry = self._entries.get(id)
-            if entry is None:
-                return None
-            if entry.in_memory:
-                self._recent.move_to_end(entry)
-            return entry.held
+            entry = self._index.get(id)
+            return None if entry is None else entry.held
 
     def __contains__(self, id: ID) -> bool:
-        return id in self._entries
+        return id in self._index
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._index)
 
     def statistics(self) -> dict[str, float]:
         """Numbers of bytes and objects, for `Load`."""
+        index = self._index
         return {
-            "objects": float(len(self._entries)),
-            "inline_bytes": float(self._inline_bytes),
-            "memory_bytes": float(self._memory_bytes),
-            "memory_max_bytes": float(self._memory_bytes_max),
-            "disk_bytes": float(self._disk_bytes),
-            "disk_max_bytes": float(self._disk_bytes + self._disk_free()),
-            "spilled_bytes": float(self._spilled_bytes),
+            "objects": float(len(index)),
+            "inline_bytes": float(index.inline_bytes),
+            "memory_bytes": float(index.memory_bytes),
+            "memory_max_bytes": float(index.memory_bytes_max),
+            "disk_bytes": float(index.disk_bytes),
+            "disk_max_bytes": float(index.disk_bytes + self._disk_free()),
+            "spilled_bytes": float(index.spilled_bytes),
         }
 
     def _disk_free(self) -> int:
@@ -184,7 +163,7 @@ class Store:
         if not self._fast:
             return 1 << 62
         room = os.statvfs(self.incoming)
-        return min(self._memory_bytes_max - self._memory_bytes, room.f_bavail * room.f_frsize)
+        return min(self._index.memory_bytes_max - self._index.memory_bytes, room.f_bavail * room.f_frsize)
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -315,10 +294,10 @@ class Store:
             If `old_id` is not here.
         """
         with self._lock:
-            entry = self._entries.get(old_id)
+            entry = self._index.get(old_id)
             if entry is None:
                 raise RainException(f"object {old_id} is not in the store, so {new_id} cannot be the same")
-            self._name(new_id, entry)
+            self._removed(self._index.name(new_id, entry))
             return entry.held
 
     def _hold_path(self, id: ID, path: str, size: int, checksum: int | None, *, is_dir: bool = False) -> Held:
@@ -333,83 +312,40 @@ class Store:
         return self._hold(id, Held(local_file(target, size, checksum), is_dir), in_memory=fast)
 
     def _hold(self, id: ID, held: Held, in_memory: bool) -> Held:
-        entry = _Entry(held, in_memory)
         with self._lock:
             if self._closed:
-                self._remove(entry)
+                if isinstance(held.location, LocalFile):
+                    dirtree.remove_any(held.location.path)
                 raise RainException("the store is closed")
-            self._name(id, entry)
-            if held.file is None:
-                self._inline_bytes += held.size
-            elif in_memory:
-                self._count_memory(held.size)
-                self._recent[entry] = None
-                self._spill_some()
-            else:
-                self._disk_bytes += held.size
+            self._removed(self._index.add(id, held, in_memory))
+            self._spiller.ask(self._index.to_spill())
         return held
-
-    def _name(self, id: ID, entry: _Entry) -> None:
-        known = self._entries.get(id)
-        if known is entry:
-            return
-        if known is not None:
-            self._forget(id)
-        self._entries[id] = entry
-        entry.ids.add(id)
-        self._sessions.setdefault(id.session_id, set()).add(id)
 
     # -- dropping -------------------------------------------------------------------------------
 
     def drop(self, ids: Iterable[ID]) -> None:
         """Forget these; what no id names any more is deleted. Readers that mapped a file keep what they mapped."""
         with self._lock:
-            for id in ids:
-                self._forget(id)
+            self._removed(self._index.drop(ids))
 
     def drop_session(self, session_id: int) -> None:
         """Forget all objects of a session."""
         with self._lock:
-            self.drop(list(self._sessions.get(session_id, ())))
+            self._removed(self._index.drop_session(session_id))
 
     def clear(self) -> None:
         """Forget all objects."""
-        for session_id in list(self._sessions):
-            self.drop_session(session_id)
+        with self._lock:
+            self._removed(self._index.drop_all())
 
-    def _forget(self, id: ID) -> None:
-        entry = self._entries.pop(id, None)
-        if entry is None:
-            return
-        ids = self._sessions[id.session_id]
-        ids.discard(id)
-        if not ids:
-            del self._sessions[id.session_id]
-        entry.ids.discard(id)
-        if not entry.ids:
-            self._uncount(entry)
-            if not entry.spilling:  # else the spiller removes it
-                self._remove(entry)
-
-    def _uncount(self, entry: _Entry) -> None:
-        held = entry.held
-        if held.file is None:
-            self._inline_bytes -= held.size
-        elif entry.in_memory:
-            self._count_memory(-held.size)
-            self._recent.pop(entry, None)
-        else:
-            self._disk_bytes -= held.size
-
-    def _count_memory(self, change: int) -> None:
-        self._memory_bytes += change
-        self._mark.set(self._memory_bytes > self._memory_bytes_max)
-
-    def _remove(self, entry: _Entry) -> None:
-        if entry.held.file is not None:
-            dirtree.remove_any(entry.held.file.path)
-        if entry.left_behind is not None:
-            dirtree.remove_any(entry.left_behind)
+    def _removed(self, gone: Iterable[Entry]) -> None:
+        """Remove the files of entries that went, and mark the folder as full or not, after a change of the index."""
+        for entry in gone:
+            if isinstance(entry.held.location, LocalFile):
+                dirtree.remove_any(entry.held.location.path)
+            if entry.left_behind is not None:
+                dirtree.remove_any(entry.left_behind)
+        self._mark.set(self._index.full)
 
     def lose(self, id: ID, reason: str, held: Held | None = None) -> Held | None:
         """The object is damaged or gone: forget it under all its names, and tell.
@@ -418,7 +354,7 @@ class Store:
         that is returned.
         """
         with self._lock:
-            entry = self._entries.get(id)
+            entry = self._index.get(id)
             if entry is not None and held is not None and entry.held is not held:
                 return entry.held
             ids = sorted(entry.ids) if entry else []
@@ -482,42 +418,9 @@ class Store:
             self.lose(id, f"its file {held.file.path} was damaged (the checksum differs)")
         return same
 
-    def _spill_some(self) -> None:
-        """Ask for spills until, once they are done, memory files are within their limit."""
-        over = self._memory_bytes - self._memory_bytes_max
-        if over <= 0:
-            return
-        for entry in self._recent:
-            if over <= 0:
-                return
-            if entry.spilling:
-                over -= entry.held.size
-            elif self._memory_bytes_max < entry.held.size or entry is not next(reversed(self._recent)):
-                entry.spilling = True
-                over -= entry.held.size
-                self._spills.put(entry)
-                self._start_spiller()
-
-    def _start_spiller(self) -> None:
-        if self._spiller is None:
-            self._spiller = threading.Thread(target=self._run_spiller, name="rain-spill", daemon=True)
-            self._spiller.start()
-
-    def _run_spiller(self) -> None:
-        while (item := self._spills.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            try:
-                self._spill(item)
-            except Exception:
-                log.exception("spilling %s failed", item.held.file)
-                with self._lock:
-                    item.spilling = False
-
     def heed(self, left: int | None, limit: int | None) -> None:
-        """Keep away from the limit of the control group: spill objects while less than `SPARE_MEMORY_SHARE` of `limit`
-        is `left`, and stop doing so when it is twice that.
+        """Keep away from the limit of the control group: spill objects while too little of `limit` is `left`
+        (`StoreIndex.heed`).
 
         Parameters
         ----------
@@ -526,67 +429,48 @@ class Store:
         """
         if left is None or limit is None or not self._fast:
             return
-        spare = int(limit * SPARE_MEMORY_SHARE)
         with self._lock:
-            before = self._memory_bytes_max
-            if left < spare:
-                self._memory_bytes_max = max(0, min(before, self._memory_bytes - (spare - left)))
-            elif left > 2 * spare:
-                self._memory_bytes_max = self._memory_bytes_allowed
-            if self._memory_bytes_max != before:
-                self._count_memory(0)
-                self._spill_some()
+            self._index.heed(left, limit)
+            self._mark.set(self._index.full)
+            self._spiller.ask(self._index.to_spill())
 
     def wait_spilled(self) -> None:
         """Block until all spills that were asked for are done."""
-        if self._spiller is not None:
-            done = threading.Event()
-            self._spills.put(done)
-            done.wait()
+        self._spiller.wait()
 
-    def _spill(self, entry: _Entry) -> None:
-        old = entry.held.file
-        assert old is not None
+    def _spill(self, entry: Entry) -> None:
+        """Move an entry's file to disk; in the spiller's thread."""
+        old = entry.held.location
+        assert isinstance(old, LocalFile)
         target = os.path.join(self._objects_disk, f"{next(self._numbers)}")
-        part = os.path.join(self.incoming_disk, f"spill-{os.path.basename(target)}")
         problem = ""
         try:
             if entry.ids and not self._closed:
-                if entry.held.is_dir:
-                    dirtree.copy_tree(old.path, part)
-                    dirtree.own_tree(part)
-                else:
-                    found = copy_checked(old, part)
-                    os.chmod(part, os.stat(old.path).st_mode & 0o777)
-                    if entry.held.checksum is not None and found != entry.held.checksum:
-                        problem = f"its file {old.path} was damaged (the checksum differs)"
-                # Executors that were told of the old file know the new one by its time.
-                os.utime(part, ns=(old.mtime_ns, old.mtime_ns))
-                os.rename(part, target)
+                part = os.path.join(self.incoming_disk, f"spill-{os.path.basename(target)}")
+                problem = copy_to_disk(entry.held, part, target)
             else:
                 target = ""
         except (OSError, RainException) as error:
             # It stays where it is; the next object that comes asks again.
             log.warning("object %s cannot be spilled to disk: %s", sorted(entry.ids), error)
-            dirtree.remove_any(part)
             target = ""
         with self._lock:
             entry.spilling = False
             if target and entry.ids and not problem:
-                self._moved(entry, old, target)
+                self._exchange(entry, old, target)
             elif target:
                 dirtree.remove_any(target)
                 target = ""
-            if not entry.ids:
-                self._remove(entry)
+            self._removed([] if entry.ids else [entry])
         if problem:
             for id in sorted(entry.ids):
                 self.lose(id, problem)
         elif target:
             for id in sorted(entry.ids):
-                self._tell(self._on_moved, id, entry.held.file)
+                self._tell(self._on_moved, id, entry.held.location)
 
-    def _moved(self, entry: _Entry, old: LocalFile, target: str) -> None:
+    def _exchange(self, entry: Entry, old: LocalFile, target: str) -> None:
+        """Put a link to the new file in the place of the old one."""
         held = entry.held
         link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
         os.symlink(target, link)
@@ -595,12 +479,8 @@ class Store:
             dirtree.remove_any(link)
         else:
             os.rename(link, old.path)
-        entry.left_behind = old.path
-        self._uncount(entry)
-        entry.held = Held(local_file(target, held.size, held.checksum), held.is_dir)
-        entry.in_memory = False
-        self._disk_bytes += held.size
-        self._spilled_bytes += held.size
+        new = Held(local_file(target, old.size, old.checksum), held.is_dir)
+        self._index.spilled(entry, new, left_behind=old.path)
 
     # -- end ------------------------------------------------------------------------------------
 
@@ -610,13 +490,9 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-        if self._spiller is not None:
-            self._spills.put(None)
-            self._spiller.join()
+        self._spiller.close()
         with self._lock:
-            self._entries.clear()
-            self._sessions.clear()
-            self._recent.clear()
+            self._index.drop_all()
         for scratch in (self._fast_scratch, self._disk_scratch):
             if scratch is not None:
                 scratch.close()

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
+
+
+class LentFile(NamedTuple):
+    """A stored file that an attempt's process can reach while it runs, as it was when it was lent."""
+
+    id: ID
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, id: ID, path: str) -> LentFile:
+        """The file at `path` as it is now."""
+        seen = os.stat(path)
+        return cls(id, path, seen.st_size, seen.st_mtime_ns)
+
+    def problem(self) -> str:
+        """What became of it: what follows its name in a sentence; empty if it is as it was."""
+        try:
+            seen = os.lstat(self.path)
+        except OSError:
+            return "was removed from the store of its governor"
+        # A link: the store moved it to disk meanwhile, and checked its bytes.
+        if stat.S_ISLNK(seen.st_mode) or (seen.st_size, seen.st_mtime_ns) == (self.size, self.mtime_ns):
+            return ""
+        return "was changed in the store of its governor (size or time differ)"
 
 
 def damaged(inputs: Iterable[ExecutorInput]) -> dict[ID, str]:

@@ -38,7 +38,7 @@ from rain.executor.readonly import ReadOnly
 from rain.objects.dirtree import Entry, clone_file, copy_file, is_inside, is_within, read_only, same_tree, walk
 from rain.objects.files import no_room
 from rain.objects.intake import Folders, Intake, output_of
-from rain.objects.lent_inputs import damaged
+from rain.objects.lent_inputs import LentFile, damaged
 from rain.objects.nameless_file import NamelessFile
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -119,7 +119,7 @@ class Workspace:
         self._mounts = Mounts()
         self._shared: frozenset[str] = frozenset()  # paths in which something else lies too
         self._copied: dict[str, tuple[int, int, int]] = {}  # inode, size and time of copies
-        self._watched: list[tuple[str, int, int, ID]] = []
+        self._watched: list[LentFile] = []
         self._lenders = {lent.folder}
 
     # -- inputs -------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Workspace:
             copy_file(root, path, 0o444)
             copied = True
         if not copied:
-            self._watch(root, os.stat(root), id)
+            self._watched.append(LentFile.of(id, root))
             os.symlink(root, path)
             return
         seen = os.stat(root)
@@ -200,10 +200,9 @@ class Workspace:
             return self._lent.write(value.location.data)
         path = self._stored_at(value)
         self._borrow(path)
-        seen = os.stat(path)
-        if not seen.st_mode & stat.S_IROTH:
+        if not os.stat(path).st_mode & stat.S_IROTH:
             self._read_only.release(os.path.dirname(path))
-        self._watch(path, seen, value.spec.id)
+        self._watched.append(LentFile.of(value.spec.id, path))
         return path
 
     @staticmethod
@@ -212,9 +211,6 @@ class Workspace:
         if value.path is None:
             raise RainException(f"input {_name(value.spec)} is no longer in the store of its governor")
         return os.path.realpath(value.path) if os.path.islink(value.path) else value.path
-
-    def _watch(self, path: str, seen: os.stat_result, id: ID) -> None:
-        self._watched.append((path, seen.st_size, seen.st_mtime_ns, id))
 
     def _borrow(self, root: str) -> None:
         """Keep programs from writing to the object that lies at `root` in the store."""
@@ -269,16 +265,10 @@ class Workspace:
     def changed_inputs(self) -> dict[ID, str]:
         """The inputs that are not what they were when they were laid out (`damaged`)."""
         found = damaged(self._inputs)
-        for path, size, mtime_ns, id in self._watched:
-            try:
-                seen = os.lstat(path)
-            except OSError:
-                found.setdefault(id, "was removed from the store of its governor")
-                continue
-            if stat.S_ISLNK(seen.st_mode):
-                continue  # the store moved it meanwhile, with its bytes checked
-            if (seen.st_size, seen.st_mtime_ns) != (size, mtime_ns):
-                found.setdefault(id, "was changed in the store of its governor (size or time differ)")
+        for lent in self._watched:
+            problem = lent.problem()
+            if problem:
+                found.setdefault(lent.id, problem)
         return found
 
     def may_have_changed(self, ids: Iterable[ID]) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -13,15 +11,7 @@ from rain.common.limits import CBOR_MEMORY_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorInput
 from rain.governor.pools.cbor1.locations import Location, Memory, Path
-
-
-class Watched(NamedTuple):
-    """An input that was lent as a file, as it was then."""
-
-    id: ID
-    path: str
-    size: int
-    mtime_ns: int
+from rain.objects.lent_inputs import LentFile
 
 
 class InputsChanged(RainException):
@@ -39,7 +29,7 @@ class InputsChanged(RainException):
         )
 
 
-def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, Watched | None]:
+def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, LentFile | None]:
     """How an input is given: its bytes if they are few, and no more than `memory_left` if they lie in a file, else its
     path, to be watched if it is a file's.
     """
@@ -53,25 +43,16 @@ def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, Watched | No
     if seen.st_size <= min(CBOR_MEMORY_BYTES_MAX, memory_left):
         with open(path, "rb") as file:
             return Memory(file.read()), None
-    return Path(path), Watched(value.spec.id, path, seen.st_size, seen.st_mtime_ns)
+    return Path(path), LentFile(value.spec.id, path, seen.st_size, seen.st_mtime_ns)
 
 
-def check_inputs(watched: Sequence[Watched]) -> None:
+def check_inputs(watched: Sequence[LentFile]) -> None:
     """See that files which were lent are as they were.
 
     Raises
     ------
     InputsChanged
     """
-    changed = dict.fromkeys(one.id for one in watched if _is_changed(one))
+    changed = dict.fromkeys(one.id for one in watched if one.problem())
     if changed:
         raise InputsChanged(changed)
-
-
-def _is_changed(one: Watched) -> bool:
-    try:
-        seen = os.lstat(one.path)
-    except OSError:
-        return True
-    # A link: the store moved it to disk meanwhile, and checked its bytes.
-    return not stat.S_ISLNK(seen.st_mode) and (seen.st_size, seen.st_mtime_ns) != (one.size, one.mtime_ns)

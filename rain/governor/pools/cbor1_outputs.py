@@ -13,9 +13,10 @@ from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OutputRes
 from rain.common.spec import ObjectInfo
 from rain.governor.pools.cbor1.locations import Location, Memory, OtherObject, Path
 from rain.governor.pools.cbor1.results import ForeignResult
-from rain.governor.pools.cbor1_inputs import Watched, check_inputs
+from rain.governor.pools.cbor1_inputs import check_inputs
 from rain.objects.dirtree import remove_tree
 from rain.objects.intake import Folders, Intake, output_of
+from rain.objects.lent_inputs import LentFile
 
 
 def is_quick(location: Location) -> bool:
@@ -26,7 +27,7 @@ def is_quick(location: Location) -> bool:
 
 
 def take_outputs(
-    setup: ExecutorSetup, folder: str, task: ExecutorTask, result: ForeignResult, watched: Sequence[Watched]
+    setup: ExecutorSetup, folder: str, task: ExecutorTask, result: ForeignResult, watched: Sequence[LentFile]
 ) -> list[OutputResult]:
     """What a task made, for the store; blocks while files are read or moved.
 
@@ -38,7 +39,7 @@ def take_outputs(
     task : ExecutorTask
     result : ForeignResult
         A successful one.
-    watched : sequence of Watched
+    watched : sequence of LentFile
 
     Raises
     ------

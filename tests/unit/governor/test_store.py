@@ -13,7 +13,7 @@ from rain.common.limits import INLINE_BYTES_MAX, MIB
 from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.governor import store as store_module
+from rain.governor import spiller
 from rain.governor.store import Store
 from rain.objects import archive
 from rain.objects.files import StaleFile, inline, local_file
@@ -265,7 +265,7 @@ def test_the_longest_unused_are_spilled(rig, store):
 
 def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypatch):
     copying, go_on = threading.Event(), threading.Event()
-    real = store_module.copy_checked
+    real = spiller.copy_checked
 
     def slow(*args):
         copying.set()
@@ -276,7 +276,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
         path = f"{store.incoming}/task-{len(os.listdir(store.incoming))}"
         return write_file([bytes(100_000)], path, spill_path=path.replace(store.incoming, store.incoming_disk)).path
 
-    monkeypatch.setattr(store_module, "copy_checked", slow)
+    monkeypatch.setattr(spiller, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
     assert write().startswith(store.incoming)
     rig.add(2, bytes(3 * MIB))
@@ -344,14 +344,14 @@ def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
 
 def test_dropped_while_it_is_spilled(rig, store, monkeypatch):
     copying, go_on = threading.Event(), threading.Event()
-    real = store_module.copy_checked
+    real = spiller.copy_checked
 
     def slow(*args):
         copying.set()
         assert go_on.wait(10)
         return real(*args)
 
-    monkeypatch.setattr(store_module, "copy_checked", slow)
+    monkeypatch.setattr(spiller, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
     rig.add(2, bytes(3 * MIB))
     assert copying.wait(10)
@@ -369,7 +369,7 @@ def test_a_full_disk_does_not_lose_objects(rig, store, monkeypatch):
         raise ResourceError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rain.governor.store.copy_checked", full)
+        patch.setattr("rain.governor.spiller.copy_checked", full)
         rig.add(1, bytes(3 * MIB))
         rig.add(2, bytes(3 * MIB))
         store.wait_spilled()

@@ -14,9 +14,9 @@ from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, Executor
 from rain.common.spec import TaskInfo
 from rain.governor.pools.cbor1.calls import encode_call
 from rain.governor.pools.cbor1.locations import Cached, Location, Memory, Path
-from rain.governor.pools.cbor1_inputs import Watched, lend
+from rain.governor.pools.cbor1_inputs import lend
 from rain.objects.dirtree import remove_tree
-from rain.objects.lent_inputs import before
+from rain.objects.lent_inputs import LentFile, before
 
 
 class ForeignCall:
@@ -25,7 +25,7 @@ class ForeignCall:
     Attributes
     ----------
     task : ExecutorTask
-    watched : list of Watched
+    watched : list of LentFile
         Inputs that were lent as files of the store.
     taking : bool
         Whether it was answered, and its outputs are on their way to the store's incoming folder.
@@ -33,7 +33,7 @@ class ForeignCall:
 
     def __init__(self, task: ExecutorTask, setup: ExecutorSetup) -> None:
         self.task = task
-        self.watched: list[Watched] = []
+        self.watched: list[LentFile] = []
         self.taking = False
         self._setup = setup
         self._memory_left = CBOR_CALL_BYTES_MAX  # bytes of inputs that it may still take along
