@@ -34,13 +34,13 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, LocalFile, SameAs, Stored
-from rain.governor.spiller import Spiller, copy_to_disk
 from rain.objects import archive, dirtree
 from rain.objects.files import StaleFile, checksum_fd, local_file, no_room, open_checked, same_directory
 from rain.objects.files import checksum as checksum_of
 from rain.objects.held import Held
 from rain.objects.intake import Folders, Intake
 from rain.objects.sink import FullMark
+from rain.objects.spiller import Spiller, copy_to_disk
 from rain.objects.store import Entry, StoreIndex
 from rain.processes.memory_folders import fast_folder, store_memory
 from rain.processes.scratch import MEMORY_FILES, STORE, STORE_DISK, Scratch

@@ -13,9 +13,8 @@ from rain.common.limits import INLINE_BYTES_MAX, MIB
 from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.governor import spiller
 from rain.governor.store import Store
-from rain.objects import archive
+from rain.objects import archive, spiller
 from rain.objects.files import StaleFile, inline, local_file
 from rain.objects.lent_inputs import damaged
 from rain.objects.readers import FileReader
@@ -369,7 +368,7 @@ def test_a_full_disk_does_not_lose_objects(rig, store, monkeypatch):
         raise ResourceError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rain.governor.spiller.copy_checked", full)
+        patch.setattr("rain.objects.spiller.copy_checked", full)
         rig.add(1, bytes(3 * MIB))
         rig.add(2, bytes(3 * MIB))
         store.wait_spilled()

@@ -14,7 +14,7 @@ from rain.objects.files import copy_checked
 from rain.objects.held import Held
 from rain.objects.store import Entry
 
-log = logging.getLogger("rain.governor.store")
+log = logging.getLogger("rain.objects.spiller")
 
 
 class Spiller:
