@@ -80,9 +80,9 @@ def geometry_of(layout: DotLayout) -> Geometry:
             continue
         if edge.pos is None or edge.tail not in names or edge.head not in names:
             raise ValueError("an arc without a place")
-        points = _curve(edge.pos)
-        x, y = _numbers(edge.lp, 2) if edge.lp is not None else _middle(points)
-        path = path_of([(_whole(px - left), _whole(top - py)) for px, py in points])
+        xs, ys = _curve(edge.pos)
+        x, y = _numbers(edge.lp, 2) if edge.lp is not None else (_middle(xs), _middle(ys))
+        path = path_of([(round(px - left), round(top - py)) for px, py in zip(xs, ys, strict=True)])
         arcs.append(Curve(names[edge.tail], names[edge.head], path, _whole(x - left), _whole(top - y)))
     return Geometry(_whole(right - left, 0), _whole(top - bottom, 0), nodes, arcs, frames)
 
@@ -106,29 +106,32 @@ def _numbers(text: str, count: int) -> list[float]:
     return numbers
 
 
-def _curve(pos: str) -> list[list[float]]:
-    """Points of a Bézier curve, the last one being the tip of the arrow."""
+def _curve(pos: str) -> tuple[list[float], list[float]]:
+    """The points of a Bézier curve by coordinate, the last one being the tip of the arrow.
+
+    A graph has thousands of them, so they are read and checked together.
+    """
     if len(pos) > CURVE_CHARS_MAX:
         raise ValueError(f"a curve of {len(pos)} characters is longer than CURVE_CHARS_MAX")
-    tip = None
-    points = []
-    for word in pos.partition(";")[0].split():
-        if word.startswith("e,"):
-            tip = _numbers(word[2:], 2)
-        elif not word.startswith("s,"):
-            points.append(_numbers(word, 2))
-    if len(points) < 4 or len(points) % 3 != 1:
+    words = pos.partition(";")[0].split()
+    ends = [words.pop(0)[2:] for _ in range(min(2, len(words))) if words[0].startswith(("e,", "s,"))]
+    tip = _numbers(ends[0], 2) if ends and pos.startswith("e,") else None
+    numbers = [float(number) for word in words for number in word.split(",", 2)]
+    xs, ys = numbers[::2], numbers[1::2]
+    if len(xs) != len(ys) or len(xs) != len(words) or len(xs) < 4 or len(xs) % 3 != 1:
         raise ValueError(f"{pos[:80]!r} is not a curve")
     if tip is not None:
-        points[-1] = tip
-    return points
+        xs[-1], ys[-1] = tip
+    if math.isnan(sum(xs) + sum(ys)) or max(*xs, *ys) > COORDINATE_MAX or min(*xs, *ys) < -COORDINATE_MAX:
+        raise ValueError(f"{pos[:80]!r} leads to what are no coordinates")
+    return xs, ys
 
 
-def _middle(points: list[list[float]]) -> list[float]:
-    """Half way along a curve."""
-    at = 3 * ((len(points) - 1) // 6)
-    a, b, c, d = points[at : at + 4]
-    return [(a[n] + 3 * b[n] + 3 * c[n] + d[n]) / 8 for n in (0, 1)]
+def _middle(at: list[float]) -> float:
+    """Half way along a curve, one coordinate of it."""
+    first = 3 * ((len(at) - 1) // 6)
+    a, b, c, d = at[first : first + 4]
+    return (a + 3 * b + 3 * c + d) / 8
 
 
 def path_of(points: list[tuple[int, int]]) -> str:
