@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -155,3 +157,13 @@ def test_a_server_does_not_start_with_one_that_is_refused(install: Install, monk
     monkeypatch.setenv("PYTHONPATH", str(site))
     with pytest.raises(RainException, match=r"rain_bad imports socket"):
         Client.local(cpus=1, policy="bad")
+
+
+def test_rain_start_passes_it_on(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = install("rain_bad", "[rain.scheduling_policies]\nbad = rain_bad:Made\n", source="import socket")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    ports = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "rain", "start", "--local-governors", "[]", *ports, "--policy", "bad"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "rain_bad imports socket. A policy decides by what the server gives it" in done.stderr
