@@ -19,10 +19,10 @@ BATCH_BYTES_TARGET = 1 * MIB
 """A sender starts a new frame when the present one has grown past this."""
 UNACKED_BYTES_MAX = 256 * MIB
 """What a channel keeps for a peer that is away, before it gives the peer up."""
-NEWS_BACKLOG_BYTES_MAX = 64 * MIB
-"""What may wait for a client's acknowledgement before the server gathers further news instead of sending them."""
-NEWS_TURN_BYTES_MAX = 64 * MIB
-"""... and what it sends a client of news in one turn."""
+UPDATES_BACKLOG_BYTES_MAX = 64 * MIB
+"""What may wait for a client's acknowledgement before the server gathers further updates instead of sending them."""
+UPDATES_TURN_BYTES_MAX = 64 * MIB
+"""... and what it sends a client of updates in one turn."""
 BACKLOG_BYTES_MAX = 64 * MIB
 """What may wait for a peer's acknowledgement before the next message is encoded."""
 ACK_EVERY_FRAMES = 32

@@ -24,7 +24,7 @@ from typing import Any
 from rain import __version__
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
-from rain.common.limits import DEADLINES, NEWS_BACKLOG_BYTES_MAX, Deadlines
+from rain.common.limits import DEADLINES, UPDATES_BACKLOG_BYTES_MAX, Deadlines
 from rain.common.location import Inline, replicas_of
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.protocol.messages import (
@@ -469,7 +469,7 @@ class Server:
     def _turn_ended(self) -> None:
         self._turn_due = False
         for name, was_behind in self._behind.items():
-            behind = self._peers[name].backlog_bytes > NEWS_BACKLOG_BYTES_MAX
+            behind = self._peers[name].backlog_bytes > UPDATES_BACKLOG_BYTES_MAX
             if behind is not was_behind:
                 self._behind[name] = behind
                 self._carry_out(self._core.step(ev.ClientPace(name, behind), time.monotonic()))

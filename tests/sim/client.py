@@ -277,7 +277,7 @@ class SimClient:
         known = {session.id: session for session in self.sessions}
         for message in messages:
             updates = message.states if type(message) is m.Attached else getattr(message, "tasks", ())
-            for update in updates if type(message) in (m.SessionNews, m.Updated, m.Attached) else ():
+            for update in updates if type(message) in (m.SessionUpdate, m.Updated, m.Attached) else ():
                 if update.id.session_id in known:
                     known[update.id.session_id].hear([update])
         self.step(ev.Said(messages))

@@ -85,7 +85,7 @@ class ClientCore:
             ev.Happened: lambda event, now: event.decide(self),
         }
         self._said: dict[type, Callable[[Any], None]] = {
-            m.SessionNews: lambda message: sessions.take_updates(self, message),
+            m.SessionUpdate: lambda message: sessions.take_updates(self, message),
             m.GovernorCount: lambda message: governors.counted(self, message.count),
             m.SessionStopped: lambda message: sessions.stopped(self, message),
             m.WantModule: self._want_module,

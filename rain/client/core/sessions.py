@@ -18,9 +18,9 @@ from rain.common.protocol.messages import (
     CloseSession,
     NewSession,
     SessionEnv,
-    SessionNews,
     SessionOpened,
     SessionStopped,
+    SessionUpdate,
     Updated,
 )
 from rain.common.states import TaskState
@@ -97,7 +97,7 @@ def attached(core: ClientCore, pieces: list[Attached]) -> None:
     core.sessions[first.session_id] = mirror
 
 
-def take_updates(core: ClientCore, message: SessionNews) -> None:
+def take_updates(core: ClientCore, message: SessionUpdate) -> None:
     """What changed in a session, and what stands in its way."""
     mirror = core.sessions.get(message.session_id)
     if mirror is None:

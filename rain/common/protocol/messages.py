@@ -430,7 +430,7 @@ class SessionOpened(Message):
     session_id: int
 
 
-class SessionNews(Message):
+class SessionUpdate(Message):
     """What changed in a session since the last one; a task's objects precede the task. `stalled` says why nothing of
     the session can go on, empty that something can again; None: as before."""
 
@@ -868,7 +868,7 @@ ClientToServer: TypeAlias = (
     | GetServerInfo | Attach | ExpectGovernors | Goodbye | ModuleFound
 )  # fmt: skip
 ServerToClient: TypeAlias = (
-    Done | Failed | SessionOpened | SessionNews | SessionStopped | Updated | Located | Output | Info | ServerInfo
+    Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
     | ServerBrief | Attached | GovernorCount | WantModule
 )  # fmt: skip
 GovernorToServer: TypeAlias = (

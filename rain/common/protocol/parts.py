@@ -24,7 +24,7 @@ _LISTS: dict[type, tuple[str, ...]] = {
     m.InputsMissing: ("tasks",),
     m.Moved: ("objects",),
     m.ObjectsLost: ("objects",),
-    m.SessionNews: ("objects", "tasks"),
+    m.SessionUpdate: ("objects", "tasks"),
     m.Started: ("tasks",),
     m.Stopped: ("tasks",),
 }

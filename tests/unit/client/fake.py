@@ -21,9 +21,9 @@ from rain.common.protocol.messages import (
     NewSession,
     ObjectUpdate,
     ServerInfo,
-    SessionNews,
     SessionOpened,
     SessionStopped,
+    SessionUpdate,
     Submit,
     TaskUpdate,
     Unkeep,
@@ -126,11 +126,11 @@ class FakeLink:
                 ObjectUpdate(output.spec.id, DataObjectState.FINISHED, ObjectInfo(size=len(value)), Inline(value))
             )
         update = TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(attempts=1, **info))
-        self.say(SessionNews(task.id.session_id, [update], objects))
+        self.say(SessionUpdate(task.id.session_id, [update], objects))
 
     def move(self, task: Task, state: TaskState) -> None:
         """The task is in another state."""
-        self.say(SessionNews(task.id.session_id, [TaskUpdate(task.id, state)], []))
+        self.say(SessionUpdate(task.id.session_id, [TaskUpdate(task.id, state)], []))
 
     def fail(
         self, task: Task, error: TaskError | None = None, state: TaskState = TaskState.FAILED, **info: Any
@@ -138,12 +138,12 @@ class FakeLink:
         """The task failed."""
         error = error or TaskError("exception", "Traceback …\nValueError: wrong")
         update = TaskUpdate(task.id, state, TaskInfo(attempts=1, error=error.message, **info), error)
-        self.say(SessionNews(task.id.session_id, [update], []))
+        self.say(SessionUpdate(task.id.session_id, [update], []))
 
     def forget(self, task: Task) -> None:
         """The task, which failed, was forgotten."""
         record = task._record
-        self.say(SessionNews(task.id.session_id, [TaskUpdate(task.id, record.state, None, record.error, True)], []))
+        self.say(SessionUpdate(task.id.session_id, [TaskUpdate(task.id, record.state, None, record.error, True)], []))
 
     def stop(self, session: Session, task: Task) -> None:
         """The session was stopped by a failed task."""

@@ -56,8 +56,8 @@ from rain.common.protocol.messages import (
     ObjectUpdate,
     Output,
     Retry,
-    SessionNews,
     SessionOpened,
+    SessionUpdate,
     Submit,
     TaskOutput,
     TaskUpdate,
@@ -632,7 +632,7 @@ def test_keeping_what_is_gone(link: FakeLink, session: Session) -> None:
     with pytest.raises(RainException, match="gone"):
         one.output.keep()
     assert not one.output.is_kept()
-    link.say(SessionNews(session.session_id, [], [ObjectUpdate(two.output.id, DataObjectState.REMOVED)]))
+    link.say(SessionUpdate(session.session_id, [], [ObjectUpdate(two.output.id, DataObjectState.REMOVED)]))
     with pytest.raises(RainException, match="removed"):
         two.keep_outputs()
 
@@ -654,7 +654,7 @@ def test_keep_all(link: FakeLink, session: Session) -> None:
     one, gone, done = same(1), same(2), same(3)
     session.submit()
     link.finish(done)
-    link.say(SessionNews(session.session_id, [], [ObjectUpdate(gone.output.id, DataObjectState.REMOVED)]))
+    link.say(SessionUpdate(session.session_id, [], [ObjectUpdate(gone.output.id, DataObjectState.REMOVED)]))
     new = same(4)
     session.keep_all()
     assert one.output.is_kept()
@@ -868,7 +868,7 @@ def test_attach(link: FakeLink) -> None:
                 [TaskUpdate(ID(7, 3), TaskState.RUNNING)], objects, hidden=[ID(7, 1)], sites=[("", "")], made=[0],
             )
         )  # fmt: skip
-        link.say(SessionNews(7, [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())], finished))
+        link.say(SessionUpdate(7, [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())], finished))
 
     link.reactions[Attach] = attached
     session = link.client.attach("long", timeout=20)

@@ -216,7 +216,7 @@ class Rig:
         tasks: dict[ID, str] = {}
         objects: dict[ID, str] = {}
         for said in self.to_client:
-            if isinstance(said, m.SessionNews):
+            if isinstance(said, m.SessionUpdate):
                 tasks.update((update.id, update.state.value) for update in said.tasks)
                 objects.update((update.id, update.state.value) for update in said.objects)
         self.to_client.clear()

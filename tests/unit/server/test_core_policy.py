@@ -160,7 +160,7 @@ def test_a_policy_that_does_nothing_is_named_by_the_warning() -> None:
     rig.submit(task)
     for _ in range(int(STALLED_S) + 3):
         tick(rig)
-    (text,) = {said.stalled for said in rig.to_client if isinstance(said, m.SessionNews) and said.stalled}
+    (text,) = {said.stalled for said in rig.to_client if isinstance(said, m.SessionUpdate) and said.stalled}
     assert text.endswith(
         f'policy "own" gives the 1 governors nothing to do, although task py/ ({task.id}) is ready and would fit on g1'
     )

@@ -46,7 +46,7 @@ def test_inputs_of_failed_tasks_and_their_dependents_are_held_until_forgotten() 
     assert isinstance(rig.ask(m.Forget, rig.session, [bad.id]), m.Done)
     rig.turn()
     assert [rig.state(id) for id in held] == ["removed"] * 2
-    (news,) = [said for said in rig.to_client if isinstance(said, m.SessionNews)]
+    (news,) = [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
     assert [(update.id, update.forgotten) for update in news.tasks] == [(bad.id, True), (after.id, True)]
     for task in (bad, after):
         refused = rig.ask(m.Retry, rig.session, [task.id])

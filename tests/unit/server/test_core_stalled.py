@@ -9,7 +9,7 @@ from tests.unit.server.rig import Rig
 
 
 def _told(rig: Rig) -> list[str]:
-    return [said.stalled for said in rig.to_client if isinstance(said, m.SessionNews) and said.stalled is not None]
+    return [said.stalled for said in rig.to_client if isinstance(said, m.SessionUpdate) and said.stalled is not None]
 
 
 def _pass_by(rig: Rig, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rain.common.limits import STALLED_S
-from rain.common.protocol.messages import SessionNews
+from rain.common.protocol.messages import SessionUpdate
 from rain.server.core.reporting.explain import asked, no_governor
 from rain.server.core.state import State
 from rain.server.records.resources import ResourceRequest
@@ -34,7 +34,7 @@ def _notify(state: State, session: Session, text: str) -> None:
     session.stalled = text
     client_id = state.client_of(session)
     if client_id is not None:
-        state.to_client(client_id, SessionNews(session.id, [], [], text))
+        state.to_client(client_id, SessionUpdate(session.id, [], [], text))
 
 
 def _why_stuck(state: State, session: Session) -> str:

@@ -6,7 +6,7 @@ is cut by the sending conversation (`rain.common.protocol.parts`).
 
 from __future__ import annotations
 
-from rain.common.limits import BATCH_BYTES_TARGET, NEWS_TURN_BYTES_MAX
+from rain.common.limits import BATCH_BYTES_TARGET, UPDATES_TURN_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Assign,
@@ -15,7 +15,7 @@ from rain.common.protocol.messages import (
     EndSession,
     ObjectData,
     ObjectUpdate,
-    SessionNews,
+    SessionUpdate,
     TaskAssignment,
     TaskUpdate,
 )
@@ -62,7 +62,7 @@ def flush_updates(state: State) -> list[tuple[Session, Exception]]:
         client = session.client
         if session.over or client is None:
             continue
-        room = 0 if client.state is ClientState.BEHIND else left.get(client, NEWS_TURN_BYTES_MAX)
+        room = 0 if client.state is ClientState.BEHIND else left.get(client, UPDATES_TURN_BYTES_MAX)
         try:
             left[client] = room - _send(state, session, session_tasks, session_objects, room)
         except Exception as error:  # the other sessions' updates must leave
@@ -123,7 +123,7 @@ def _send(
         sent.append(update)
         size += ITEM_BYTES + (obj.inline_bytes if update.location is not None else 0) + info_bytes(update.info)
         if size > BATCH_BYTES_TARGET:
-            state.to_client(client_id, SessionNews(session.id, [], sent))
+            state.to_client(client_id, SessionUpdate(session.id, [], sent))
             total += size
             sent, size = [], 0
     updates: list[TaskUpdate] = []
@@ -134,11 +134,11 @@ def _send(
         updates.append(task_update(task))
         size += update_bytes(task)
         if size > BATCH_BYTES_TARGET:
-            state.to_client(client_id, SessionNews(session.id, updates, sent))
+            state.to_client(client_id, SessionUpdate(session.id, updates, sent))
             total += size
             sent, updates, size = [], [], 0
     if sent or updates:
-        state.to_client(client_id, SessionNews(session.id, updates, sent))
+        state.to_client(client_id, SessionUpdate(session.id, updates, sent))
     return total + size
 
 

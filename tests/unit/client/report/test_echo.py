@@ -10,7 +10,7 @@ from rain import RainException, Session, SessionException, TaskException, blob, 
 from rain.client.functions import call_sites
 from rain.client.report import echo
 from rain.common.limits import ECHO_BYTES_PER_S, OUTPUT_TASKS_MAX
-from rain.common.protocol.messages import Failed, GetOutput, Output, SessionNews, TaskOutput, TaskUpdate
+from rain.common.protocol.messages import Failed, GetOutput, Output, SessionUpdate, TaskOutput, TaskUpdate
 from rain.common.spec import TaskInfo
 from rain.common.states import TaskState
 from tests.support.waiting import until
@@ -59,7 +59,7 @@ class Talk:
 
     def runs(self, task: Any, attempt: int = 1) -> None:
         update = TaskUpdate(task.id, TaskState.RUNNING, TaskInfo(attempts=attempt))
-        self.link.say(SessionNews(task.id.session_id, [update], []))
+        self.link.say(SessionUpdate(task.id.session_id, [update], []))
 
     def text(self, task: Any, stream: str = "stdout") -> str:
         return "".join(text for id, name, text in self.shown if id == task.id and name == stream)
@@ -172,7 +172,7 @@ def test_many_tasks_are_asked_for_at_once(session: Session, talk: Talk) -> None:
     made = [tasks.Concat([blob("a")]) for _ in range(OUTPUT_TASKS_MAX + 20)]
     session.submit()
     news = [TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(attempts=1)) for task in made]
-    talk.link.say(SessionNews(session.session_id, news, []))
+    talk.link.say(SessionUpdate(session.session_id, news, []))
     session.wait_all()
     assert talk.asked == [OUTPUT_TASKS_MAX, 20]
 
@@ -184,7 +184,7 @@ def test_one_that_the_server_knows_no_more_does_not_silence_others(session: Sess
         talk.prints(task, b"here\n")
     talk.unknown = {made[2].id}
     news = [TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(attempts=1)) for task in made]
-    talk.link.say(SessionNews(session.session_id, news, []))
+    talk.link.say(SessionUpdate(session.session_id, news, []))
     session.wait_all()
     assert [talk.text(task) for task in made] == ["here\n", "here\n", "", "here\n", "here\n"]
 

@@ -12,7 +12,7 @@ from rain import RainWarning, Session, blob, tasks
 from rain.client.core import events as ev
 from rain.client.core import stalls
 from rain.common.limits import STALLED_S
-from rain.common.protocol.messages import SessionNews
+from rain.common.protocol.messages import SessionUpdate
 from tests.support.waiting import until
 from tests.unit.client.fake import FakeLink
 
@@ -50,8 +50,8 @@ def test_a_wait_says_once_that_nothing_can_run(link: FakeLink, session: Session,
     session.submit()
     thread, found = _wait_in_a_thread(session, wait)
     until(lambda: session._inside.mirror.gates, "it waits")
-    link.say(SessionNews(session.session_id, [], [], TEXT))
-    link.say(SessionNews(session.session_id, [], [], TEXT))
+    link.say(SessionUpdate(session.session_id, [], [], TEXT))
+    link.say(SessionUpdate(session.session_id, [], [], TEXT))
     until(lambda: session._inside.mirror.stall.said and session._inside.mirror.gates, "it has said it, and waits on")
     link.finish(task)
     thread.join(20)
@@ -67,13 +67,13 @@ def test_a_wait_that_begins_later_says_it_too_and_again_the_next_time(link: Fake
     tasks.Concat([blob("a")])
     session.submit()
     for _ in range(2):
-        link.say(SessionNews(session.session_id, [], [], TEXT))
+        link.say(SessionUpdate(session.session_id, [], [], TEXT))
         with pytest.warns(RainWarning, match="no governor is here") as caught, pytest.raises(TimeoutError):
             session.wait_all(timeout=0.01)
         assert len(caught) == 1
         with pytest.raises(TimeoutError):  # a warning would be an error here
             session.wait_all(timeout=0.01)
-        link.say(SessionNews(session.session_id, [], [], ""))
+        link.say(SessionUpdate(session.session_id, [], [], ""))
         with pytest.raises(TimeoutError):
             session.wait_all(timeout=0.01)
 

@@ -7,7 +7,7 @@ import pytest
 
 from rain.common.ids import ID
 from rain.common.protocol.encoding import encode, encode_json, safe, sendable
-from rain.common.protocol.messages import ExecutorTask, Failed, SessionNews, TaskResult, TaskUpdate
+from rain.common.protocol.messages import ExecutorTask, Failed, SessionUpdate, TaskResult, TaskUpdate
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import TaskState
 from rain.executor.loop import encoded
@@ -21,8 +21,8 @@ GOOD = "caf\\udce9 \\ud800"
 def test_messages_arrive_whatever_text_is_in_them() -> None:
     error = TaskError("exception", BAD, b"\xff\xfe", [BAD])
     info = TaskInfo(error=BAD, debug=BAD, user={BAD: [BAD, {"deep": (BAD,)}]})
-    news = SessionNews(3, [TaskUpdate(ID(3, 1), TaskState.FAILED, info, error)], [])
-    came = msgspec.msgpack.decode(encode(news), type=SessionNews)
+    news = SessionUpdate(3, [TaskUpdate(ID(3, 1), TaskState.FAILED, info, error)], [])
+    came = msgspec.msgpack.decode(encode(news), type=SessionUpdate)
     assert came.tasks[0].error == TaskError("exception", GOOD, b"\xff\xfe", [GOOD])
     assert came.tasks[0].info == TaskInfo(error=GOOD, debug=GOOD, user={GOOD: [GOOD, {"deep": [GOOD]}]})
     assert came.tasks[0].state is TaskState.FAILED

@@ -11,8 +11,8 @@ from rain.server.core.reporting import updates
 from tests.unit.server.rig import Rig
 
 
-def _received(rig: Rig) -> list[m.SessionNews]:
-    return [said for said in rig.to_client if isinstance(said, m.SessionNews)]
+def _received(rig: Rig) -> list[m.SessionUpdate]:
+    return [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
 
 
 def _run(rig: Rig, count: int) -> list[ID]:
@@ -44,7 +44,7 @@ def test_a_client_that_is_behind_hears_the_last_of_everything_once() -> None:
 
 
 def test_one_turn_tells_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updates, "NEWS_TURN_BYTES_MAX", 5000)
+    monkeypatch.setattr(updates, "UPDATES_TURN_BYTES_MAX", 5000)
     monkeypatch.setattr(updates, "BATCH_BYTES_TARGET", 2000)
     rig = Rig()
     rig.governor()

@@ -28,7 +28,7 @@ def test_a_task_runs_and_its_result_is_told() -> None:
     assert rig.news()[0] == {task.id: "running"}
     rig.finish(task, value=b"hello")
     rig.turn()
-    news = [said for said in rig.to_client if isinstance(said, m.SessionNews)]
+    news = [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
     assert len(news) == 1
     assert news[0].tasks[0].info.governor == "g1"
     assert news[0].tasks[0].info.attempts == 1
@@ -95,7 +95,7 @@ def test_large_results_are_told_by_place() -> None:
     rig.turn()
     rig.finish(first, large=True)
     rig.turn()
-    update = next(said for said in reversed(rig.to_client) if isinstance(said, m.SessionNews)).objects[0]
+    update = next(said for said in reversed(rig.to_client) if isinstance(said, m.SessionUpdate)).objects[0]
     assert [place.address for place in update.location.replicas] == ["g1"]
     rig.says("g1", m.Moved([(first.outputs[0], m.LocalFile("/disk/1", 8, 1 << 20, 1))]))
     located = rig.ask(m.Locate, rig.session, first.outputs)
@@ -524,7 +524,7 @@ def test_news_and_replies_are_never_larger_than_a_frame() -> None:
     rig.to_client.clear()
     rig.finish(*tasks, value=bytes(INLINE_BYTES_MAX))
     rig.turn()
-    news = [said for said in rig.to_client if isinstance(said, m.SessionNews)]
+    news = [said for said in rig.to_client if isinstance(said, m.SessionUpdate)]
     assert len(news) > 2
     assert max(sum(obj.location.size for obj in said.objects) for said in news) < 8 << 20
     located = rig.ask(m.Locate, rig.session, [task.outputs[0] for task in tasks])
