@@ -1,4 +1,4 @@
-"""Bringing a copy of an object into the governor's store, from the nearest place that has it."""
+"""Bringing a copy of an object into the governor's store, from its nearest replica."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def fetch(
     Raises
     ------
     RainException
-        If none of the places has it; the text names them all. `ResourceError` if there is no space for it.
+        If none of the replicas can be used; the text says why of each. `ResourceError` if there is no space for it.
     """
     location = data.location
     if isinstance(location, Inline):

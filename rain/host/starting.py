@@ -41,7 +41,19 @@ def spawn(
     stderr: int | IO[bytes] | None = None,
     keep: Iterable[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, so that no keyboard interrupt reaches it; descriptors `keep` stay open.
+    """Start a program in a session of its own, so that no keyboard interrupt reaches it.
+
+    Parameters
+    ----------
+    command : sequence of str
+    environment : dict of str to str, optional
+        In addition to this process's, without its secrets.
+    folder : str or None
+        The program's current directory; None: this process's.
+    stdin, stdout, stderr
+        As of `subprocess.Popen`; without `stdin` it reads nothing.
+    keep : iterable of int
+        Descriptors that stay open in it.
 
     Raises
     ------

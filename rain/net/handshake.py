@@ -151,9 +151,20 @@ def peer_fingerprint(link: Link) -> bytes:
 async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> str:
     """The listening side's handshake; returns the peer's role.
 
+    Parameters
+    ----------
+    link : Link
+    keys : dict of str to bytes
+        By role, those that may connect.
+    fingerprint : bytes
+        Of this side's certificate; empty without TLS.
+
     Raises
     ------
-    WrongPeer, ConnectionError
+    WrongPeer
+        If the peer does not prove that it holds a key.
+    ConnectionError
+        If it is gone.
     """
     ours = auth.Listening(keys, fingerprint)
     link.write(ours.answer(await link.exactly(auth.OPENING_BYTES)))

@@ -26,6 +26,15 @@ def pinned_context(address: str, fingerprint: bytes, timeout_s: float = 10.0) ->
 
     Asks for the certificate, so it blocks for a moment.
 
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    fingerprint : bytes
+        SHA-256 of the certificate in DER form.
+    timeout_s : float
+        For connecting, in seconds.
+
     Raises
     ------
     RainException

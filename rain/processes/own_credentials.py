@@ -35,9 +35,22 @@ def take_token() -> str | None:
 def credentials_for(
     address: str, role: str, *, token: str | None = None, connection_file: str | os.PathLike[str] | None = None
 ) -> Credentials:
-    """What to prove to the server at `address` as `role`.
+    """What to prove to a server.
 
-    The first of: `token`, `connection_file`, ``RAIN_TOKEN``, the connection file that the server wrote for this user.
+    Parameters
+    ----------
+    address : str
+        ``host:port`` of the server.
+    role : str
+        A key of `rain.net.auth.ROLES`.
+    token : str or None
+    connection_file : path-like or None
+
+    Returns
+    -------
+    Credentials
+        Those of `token`, `connection_file`, ``RAIN_TOKEN`` or the connection file that the server wrote for this user,
+        whichever is there first.
 
     Raises
     ------

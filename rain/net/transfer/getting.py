@@ -101,8 +101,18 @@ async def get_directory(connection: DataConnection, id: ID, path: str) -> int:
 async def get_buffer(
     connection: DataConnection, id: ID, offset: int = 0, length: int | None = None, *, path: str | None = None
 ) -> tuple[memoryview, int]:
-    """Bytes of an object (of a directory: of its tar archive, or of the file `path` in it) in fresh writable memory,
-    and their checksum.
+    """Bytes of an object in fresh writable memory, and their checksum.
+
+    Parameters
+    ----------
+    connection : DataConnection
+    id : ID
+        Of a directory the bytes are those of its tar archive.
+    offset : int
+    length : int or None
+        None: to the end.
+    path : str or None
+        Of a file inside a directory, whose bytes are meant then.
 
     Raises
     ------

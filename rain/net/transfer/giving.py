@@ -155,7 +155,15 @@ async def _send(connection: DataConnection, answer: _Answer, held: Held) -> str:
 
 
 async def relay(source: DataConnection, connection: DataConnection, request: DataGet | DataList) -> bool:
-    """Pass a request on to `source` and its answer to `connection`.
+    """Pass a request on to another holder, and its answer back.
+
+    Parameters
+    ----------
+    source : DataConnection
+        To the other holder.
+    connection : DataConnection
+        From which the request came.
+    request : DataGet or DataList
 
     Returns
     -------

@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 async def put_pieces(
     connection: DataConnection, name: str, size: int, pieces: Iterable[Buffer], conversation: str = ""
 ) -> int:
-    """Send `size` bytes to the server, to be known as `name` until a submit in `conversation` names it; gives their
-    checksum.
+    """Send bytes to the server, for a constant that is submitted later; gives their checksum (xxh3-64).
+
+    Parameters
+    ----------
+    connection : DataConnection
+    name : str
+        By which a submit names them.
+    size : int
+        How many bytes `pieces` have in all.
+    pieces : iterable of bytes-like
+        Each is valid until the next.
+    conversation : str
+        The submitting client's; when that is gone the server forgets them.
 
     Raises
     ------

@@ -62,7 +62,16 @@ def _number(value: int, width: int) -> bytes:
 
 
 def header_block(name: bytes, mode: int, size: int, kind: bytes, target: bytes = b"") -> bytes:
-    """One header block; `name` and `target` have at most 100 bytes."""
+    """One header block.
+
+    Parameters
+    ----------
+    name, target : bytes
+        At most 100 bytes each.
+    mode, size : int
+    kind : bytes
+        The entry's type, one byte.
+    """
     fields = [name, _number(mode, 8), _number(0, 8), _number(0, 8), _number(size, 12), _number(0, 12)]
     rest = [kind, target, _GNU_MAGIC, b"", b"", b"", b"", b""]
     total = sum(_HEADER.pack(*fields, b" " * 8, *rest))

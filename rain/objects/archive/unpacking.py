@@ -299,7 +299,15 @@ class Unpacker:
 
 
 def unpack(chunks: Iterable[Buffer], path: str, limits: Limits | None = None) -> int:
-    """Unpack a tar stream into the new directory `path`; gives the sum of the files' sizes in bytes.
+    """Unpack a tar stream into a new directory; gives the sum of the files' sizes in bytes.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes-like
+        The stream, cut anywhere.
+    path : str
+        Of the new directory; its parent must exist.
+    limits : Limits or None
 
     Raises
     ------

@@ -33,7 +33,18 @@ def open_entry(entry: Entry) -> int:
 
 
 def copy_fd(source: int, target: str, size: int, mode: int) -> None:
-    """Copy the `size` bytes of an open file into the new file `target`.
+    """Copy an open file into a new one.
+
+    Parameters
+    ----------
+    source : int
+        A descriptor.
+    target : str
+        Path of the new file.
+    size : int
+        How many bytes are copied, from the start.
+    mode : int
+        Permissions of the new file (less the umask).
 
     Raises
     ------
@@ -52,6 +63,12 @@ def copy_fd(source: int, target: str, size: int, mode: int) -> None:
 
 def copy_file(source: str, target: str, mode: int = 0o644) -> int:
     """Copy the contents of a file into a new one; gives the size in bytes.
+
+    Parameters
+    ----------
+    source, target : str
+    mode : int
+        Permissions of the new file (less the umask).
 
     Raises
     ------

@@ -61,6 +61,13 @@ def all_entries(
 ) -> tuple[list[Entry], int]:
     """Entries of a folder, asked for in as many answers as it takes; and how many the folder has.
 
+    Parameters
+    ----------
+    look : callable
+        ``look(path, offset, count)``, as of `ObjectReader.look`.
+    path, offset, count
+        As of `ObjectReader.entries`.
+
     Raises
     ------
     NotInside

@@ -128,8 +128,16 @@ class ObjectReader:
             write_new(path, self.pieces())
 
     def look(self, path: str, offset: int = 0, count: int | None = None) -> Listing:
-        """What `path` is inside a directory, and of a folder its entries from `offset` on (at most
-        `LISTING_ENTRIES_MAX`).
+        """What `path` is inside a directory, and of a folder some of its entries: one answer of a holder.
+
+        Parameters
+        ----------
+        path : str
+            As of `entries`.
+        offset : int
+            The first entry to be given.
+        count : int or None
+            At most so many, and at most `LISTING_ENTRIES_MAX`.
 
         Raises
         ------
