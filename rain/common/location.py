@@ -1,4 +1,4 @@
-"""Where the bytes of an object are: `Location`, one union for every message and record.
+"""Where the bytes of an object are: one union for every message and record (`Stored`, `Location`).
 
 It is here and not in `rain.objects` because the messages and the pure cores of server and governor are made of it;
 `rain.objects.files` compares a `LocalFile` with the file system, `rain.objects.intake` makes new ones.
@@ -98,17 +98,18 @@ class SameAs(msgspec.Struct, array_like=True, gc=False, tag=3):
     id: ID
 
 
-def replicas_of(location: Inline | Replicas) -> list[Replica]:
+def replicas_of(location: Location) -> list[Replica]:
     """Where the object can be had; empty where its bytes came along."""
     return location.replicas if isinstance(location, Replicas) else []
 
 
-def file_on(host_id: str, location: Inline | Replicas) -> LocalFile | None:
+def file_on(host_id: str, location: Location) -> LocalFile | None:
     """The object's file on a host, if there is one."""
     found = (one.file for one in replicas_of(location) if one.file is not None and one.host_id == host_id)
     return next(found, None)
 
 
 Stored: TypeAlias = Inline | LocalFile
-"""What a process holds itself."""
-Location: TypeAlias = Inline | LocalFile | Replicas
+"""Where a process has an object itself."""
+Location: TypeAlias = Inline | Replicas
+"""Where other processes are told that an object is."""

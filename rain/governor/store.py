@@ -154,7 +154,7 @@ class Store:
         return room.f_bavail * room.f_frsize
 
     def intake(self) -> Intake:
-        """For new files and directories that will be given to `adopt`."""
+        """For new files and directories that will be given to `take`."""
         folders = Folders(self.incoming, self.incoming_disk, self.incoming_bytes_max, self._room())
         return Intake(folders, f"new-{next(self._numbers)}")
 
@@ -196,7 +196,7 @@ class Store:
         assert isinstance(stored, LocalFile)
         return self._hold_path(id, stored.path, stored.size, stored.checksum)
 
-    def adopt(self, id: ID, file: LocalFile) -> LocalFile:
+    def take(self, id: ID, file: LocalFile) -> Held:
         """Take over a file or directory (from `incoming`, or anywhere), which is moved and made read-only.
 
         It must be the caller's alone: hard links between it and files that are not stored objects' are not looked for.
@@ -208,12 +208,6 @@ class Store:
         RainException
             If it is not there, is neither a file nor a directory that Rain takes, or the disk is full.
         """
-        held = self.take(id, file)
-        assert held.file is not None
-        return held.file
-
-    def take(self, id: ID, file: LocalFile) -> Held:
-        """As `adopt`; gives all that is known."""
         try:
             return self._take(id, file)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Files that hold objects: writing them once with their checksum, and opening them only if they are still the same.
+"""Files that hold objects: their identity and checksum, opening them only if they are still the same, full disks.
 
 A file that others may have mapped is never truncated or written again (a reader would die of SIGBUS); it is unlinked.
 """

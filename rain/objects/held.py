@@ -27,12 +27,15 @@ class Held(msgspec.Struct, gc=False):
 
     @property
     def data(self) -> bytes | None:
+        """Its bytes; None if they are in a file."""
         return self.location.data if isinstance(self.location, Inline) else None
 
     @property
     def file(self) -> LocalFile | None:
+        """Its file or directory; None if it is in memory."""
         return self.location if isinstance(self.location, LocalFile) else None
 
     @property
     def checksum(self) -> int | None:
+        """xxh3-64 of a blob's bytes, where known."""
         return self.location.checksum

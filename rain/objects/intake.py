@@ -154,10 +154,7 @@ class Intake:
             If the disk is full; names path and free space.
         OSError
         """
-        with self.sink(size) as sink:
-            for piece in pieces:
-                sink.write(piece)
-            return self.took(sink.finish(0o444), given)
+        return self.took(self.sink(size).write_all(pieces, 0o444), given)
 
     def nameless_file(self) -> NamelessFile:
         """For what a process writes by itself; what its `finish` gives is to be told to `took`."""

@@ -111,6 +111,21 @@ class Sink:
         self._put(view)
         return len(view)
 
+    def write_all(self, pieces: Iterable[Buffer], mode: int = 0o400) -> Stored:
+        """Write `pieces` one after the other, and `finish`; on an error it is discarded.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full; names path and free space.
+        OSError
+            If the file cannot be written for another reason.
+        """
+        with self:
+            for piece in pieces:
+                self.write(piece)
+            return self.finish(mode)
+
     def _open(self) -> None:
         if self._spill_path is not None and FullMark.is_in(os.path.dirname(self._path)):
             self._path, self._spill_path, self._bytes_max = self._spill_path, None, None
@@ -171,26 +186,3 @@ class Sink:
             os.close(self._fd)
             os.unlink(self._path)
         self.reset()
-
-
-def write_file(
-    pieces: Iterable[Buffer],
-    path: str,
-    inline_max: int = 0,
-    *,
-    spill_path: str | None = None,
-    bytes_max: int | None = None,
-) -> Stored:
-    """Write `pieces` one after the other into a new file; the parameters are those of `Sink`.
-
-    Raises
-    ------
-    ResourceError
-        If the disk is full; names path and free space.
-    OSError
-        If the file cannot be written for another reason.
-    """
-    with Sink(path, inline_max, spill_path=spill_path, bytes_max=bytes_max) as sink:
-        for piece in pieces:
-            sink.write(piece)
-        return sink.finish()

@@ -577,7 +577,7 @@ def fetching(tmp_path, main):
 
 def stored(store, data):
     written = store.intake().write([data])
-    store.adopt(ONE, written)
+    store.take(ONE, written)
     return store.get(ONE)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rain.common.location import Inline, Replicas
+from rain.common.location import Location
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -75,7 +75,7 @@ class ObjectRecord:
         self.kept = False
         self.hidden = False
         self.ephemeral = False
-        self.location: Inline | Replicas | None = None
+        self.location: Location | None = None
         self.handle: Any = None
         self.gates: list[Gate] | None = None
 

@@ -88,9 +88,7 @@ class Value:
         ResourceError
             If the disk is full.
         """
-        with room.sink(NEVER_INLINE) as sink:
-            sink.write(self.view())
-            stored = sink.finish()
+        stored = room.sink(NEVER_INLINE).write_all([self.view()])
         assert isinstance(stored, LocalFile)
         self._lies_at(stored, room)
 
@@ -232,10 +230,7 @@ def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
     if room is None or not room.folder():
         data = b"".join(pieces)
         return Value(data, len(data))
-    with room.sink() as sink:
-        for piece in pieces:
-            sink.write(piece)
-        return Value.of(sink.finish(), room)
+    return Value.of(room.sink().write_all(pieces), room)
 
 
 def _unlink(path: str) -> None:

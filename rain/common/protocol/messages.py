@@ -27,7 +27,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.limits import PROTOCOL_VERSION
-from rain.common.location import Inline, LocalFile, Replicas, SameAs, Upload
+from rain.common.location import Inline, LocalFile, Location, SameAs, Upload
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 from rain.common.task_configs import UserModule
@@ -49,7 +49,7 @@ class ObjectData(Part):
 
     spec: ObjectSpec
     info: ObjectInfo
-    location: Inline | Replicas
+    location: Location
 
 
 class OutputResult(Part):
@@ -150,7 +150,7 @@ class ObjectUpdate(Part):
     id: ID
     state: DataObjectState
     info: ObjectInfo | None = None
-    location: Inline | Replicas | None = None
+    location: Location | None = None
 
 
 class TaskAssignment(Part):

@@ -70,7 +70,7 @@ def run_builtin(
     Returns
     -------
     TaskResult
-        Outputs are bytes, files for `Store.adopt`, or the same as an input. Errors are of kind ``"rain"``.
+        Outputs are bytes, files for `Store.take`, or the same as an input. Errors are of kind ``"rain"``.
     """
     spec = assignment.spec
     info = TaskInfo(start_time=time.time(), attempts=assignment.attempt)

@@ -18,7 +18,7 @@ from rain.objects import archive, spiller
 from rain.objects.files import StaleFile, inline, local_file
 from rain.objects.lent_inputs import damaged
 from rain.objects.readers import FileReader
-from rain.objects.sink import FullMark, write_file
+from rain.objects.sink import FullMark, Sink
 
 
 class Rig:
@@ -41,12 +41,12 @@ class Rig:
     def file(self, data):
         """As an executor writes one."""
         self.count += 1
-        written = write_file([data], f"{self.store.incoming}/task-{self.count}")
+        written = Sink(f"{self.store.incoming}/task-{self.count}").write_all([data])
         assert isinstance(written, LocalFile)
         return written
 
     def add(self, number, data):
-        return self.store.adopt(ID(1, number), self.file(data))
+        return self.store.take(ID(1, number), self.file(data)).file
 
     def files(self):
         return sorted(path for root in (self.memory, self.disk) for path in root.glob("*/*/**/*") if not path.is_dir())
@@ -109,7 +109,7 @@ def test_a_small_directory_is_unpacked(store, tmp_path):
 
 def test_adopting_a_file(rig, store):
     written = rig.file(b"x" * 100_000)
-    file = store.adopt(ID(1, 1), written)
+    file = store.take(ID(1, 1), written).file
     assert file == local_file(file.path, checksum=file.checksum)
     assert os.path.dirname(file.path) in store.objects_folders
     assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o444
@@ -121,14 +121,14 @@ def test_adopting_a_file(rig, store):
 
 
 def test_adopting_a_directory(store, tmp_path):
-    inner = store.adopt(ID(1, 1), write_file([b"abc"], store.intake().new_path(), -1))
+    inner = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).file
     made = tmp_path / "made"
     (made / "sub").mkdir(parents=True)
     (made / "sub" / "own").write_text("own")
     (made / "sub" / "own").chmod(0o700)
     (made / "lent").symlink_to(inner.path)
     (made / "inside").symlink_to("sub/own")
-    file = store.adopt(ID(1, 2), local_file(str(made), 3))
+    file = store.take(ID(1, 2), local_file(str(made), 3)).file
     held = store.get(ID(1, 2))
     assert (held.is_dir, held.size, held.file) == (True, 6, file)
     assert not os.path.islink(file.path + "/lent")
@@ -140,35 +140,35 @@ def test_adopting_a_directory(store, tmp_path):
 
 
 def test_adopting_a_link_to_an_object(store, tmp_path):
-    first = store.adopt(ID(1, 1), write_file([b"abc"], store.intake().new_path(), -1))
+    first = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).file
     (tmp_path / "link").symlink_to(first.path)
-    second = store.adopt(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77))
+    second = store.take(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77)).file
     assert second.inode == first.inode
     store.drop([ID(1, 1)])
     assert read(store.get(ID(1, 2))) == b"abc"
     assert store.get(ID(1, 2)).checksum == 77
     (tmp_path / "out").symlink_to("/etc/passwd")
     with pytest.raises(RainException, match="not an object of this governor"):
-        store.adopt(ID(1, 3), local_file(str(tmp_path / "out")))
+        store.take(ID(1, 3), local_file(str(tmp_path / "out")))
 
 
 def test_what_is_not_adopted(rig, store, tmp_path):
     written = rig.file(b"abc" * 1000)
     os.unlink(written.path)
     with pytest.raises(RainException, match="cannot be stored as object 1/1: No such file"):
-        store.adopt(ID(1, 1), written)
+        store.take(ID(1, 1), written)
     other = rig.file(b"abc" * 1000)
     other.size += 1
     with pytest.raises(StaleFile):
-        store.adopt(ID(1, 1), other)
+        store.take(ID(1, 1), other)
     assert os.listdir(store.incoming) == []
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RainException, match="neither a file nor a directory"):
-        store.adopt(ID(1, 1), local_file(str(tmp_path / "pipe")))
+        store.take(ID(1, 1), local_file(str(tmp_path / "pipe")))
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "l").symlink_to("/etc")
     with pytest.raises(RainException, match="leads outside"):
-        store.adopt(ID(1, 1), local_file(str(tmp_path / "d"), 0))
+        store.take(ID(1, 1), local_file(str(tmp_path / "d"), 0))
     assert ID(1, 1) not in store
 
 
@@ -187,7 +187,7 @@ def test_sharing_with_another_store(rig, store, tmp_path):
 
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "f").write_text("abc")
-        folder = store.adopt(ID(1, 3), local_file(str(tmp_path / "d"), 3))
+        folder = store.take(ID(1, 3), local_file(str(tmp_path / "d"), 3)).file
         held = other.store.link(ID(1, 3), folder, is_dir=True)
         assert (held.is_dir, held.size) == (True, 3)
         assert os.stat(held.file.path + "/f").st_ino == os.stat(folder.path + "/f").st_ino
@@ -273,7 +273,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 
     def write():
         path = f"{store.incoming}/task-{len(os.listdir(store.incoming))}"
-        return write_file([bytes(100_000)], path, spill_path=path.replace(store.incoming, store.incoming_disk)).path
+        return Sink(path, spill_path=path.replace(store.incoming, store.incoming_disk)).write_all([bytes(100_000)]).path
 
     monkeypatch.setattr(spiller, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
@@ -289,8 +289,8 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 def test_one_object_larger_than_memory(rig, store):
     path = store.intake().new_path(5 * MIB)
     assert path.startswith(str(rig.disk))
-    written = write_file([bytes(5 * MIB)], os.path.join(store.incoming, "big"))
-    store.adopt(ID(1, 1), written)
+    written = Sink(os.path.join(store.incoming, "big")).write_all([bytes(5 * MIB)])
+    store.take(ID(1, 1), written)
     store.wait_spilled()
     assert store.get(ID(1, 1)).file.path.startswith(str(rig.disk))
 
@@ -300,7 +300,7 @@ def test_directories_are_spilled_too(rig, store):
     os.mkdir(inside)
     with open(inside + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    old = store.adopt(ID(1, 2), local_file(inside, 3 * MIB))
+    old = store.take(ID(1, 2), local_file(inside, 3 * MIB)).file
     assert old.path.startswith(str(rig.memory))
     rig.add(3, bytes(2 * MIB))
     store.wait_spilled()
@@ -323,7 +323,7 @@ def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
     os.mkdir(made)
     with open(made + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    tree = given(store.adopt(ID(1, 1), local_file(made, 3 * MIB)), "dir")
+    tree = given(store.take(ID(1, 1), local_file(made, 3 * MIB)).file, "dir")
     blob = given(rig.add(2, bytes(3 * MIB)))
     rig.add(3, bytes(3 * MIB))
     store.wait_spilled()
@@ -495,8 +495,8 @@ def test_a_small_memory_file_system_spills(small_disk, tmp_path):
     assert store.incoming_bytes_max < 20 * MIB
     data = os.urandom(25 * MIB)
     path = f"{store.incoming}/task-1"
-    written = write_file([data], path, spill_path=f"{store.incoming_disk}/task-1")
-    file = store.adopt(ID(1, 1), written)
+    written = Sink(path, spill_path=f"{store.incoming_disk}/task-1").write_all([data])
+    file = store.take(ID(1, 1), written).file
     assert not file.path.startswith(str(small_disk) + "/")
     assert read(store.get(ID(1, 1))) == data
     store.close()

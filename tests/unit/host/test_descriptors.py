@@ -21,7 +21,7 @@ def python(code, *arguments):
 _TAKEN = """
 import os, resource, select, sys
 from rain.objects.files import local_file, open_checked
-from rain.objects.sink import write_file
+from rain.objects.sink import Sink
 from rain.objects.memory import map_fd
 from rain.host.descriptors import opened
 
@@ -48,7 +48,7 @@ for _ in range(3):
     view = map_fd(fd, ref.size, writable=True)
     os.close(fd)
     print(fd, view[0], resource.getrlimit(resource.RLIMIT_NOFILE))
-write_file([b"1" * 100_000], sys.argv[1] + "-new")
+Sink(sys.argv[1] + "-new").write_all([b"1" * 100_000])
 try:
     os.open("/dev/null", os.O_RDONLY)
 except OSError as error:
@@ -63,7 +63,7 @@ def test_the_hard_limit_is_named(tmp_path):
     path.write_bytes(b"\7" * 100_000)
     code = """
 taken = take(64, 64)
-for attempt in (lambda: open_checked(ref), lambda: write_file([b"1" * 100_000], sys.argv[1] + "-new")):
+for attempt in (lambda: open_checked(ref), lambda: Sink(sys.argv[1] + "-new").write_all([b"1" * 100_000])):
     try:
         attempt()
     except Exception as error:

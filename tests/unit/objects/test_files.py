@@ -14,10 +14,10 @@ from rain.objects.files import disk_full, is_full, no_room
 WRITER = """
 import resource, sys
 from rain.common.errors import ResourceError
-from rain.objects.sink import write_file
+from rain.objects.sink import Sink
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
-    write_file([bytes(300_000)], sys.argv[1], spill_path=sys.argv[1] + "-spilled")
+    Sink(sys.argv[1], spill_path=sys.argv[1] + "-spilled").write_all([bytes(300_000)])
 except ResourceError as error:
     print(error)
 """

@@ -55,7 +55,7 @@ class Bench:
         known = self._known("dir", sum(len(data) for data in files.values() if data), **options)
         path = pathlib.Path(self.store.intake().new_path())
         make_tree(path, files)
-        self.store.adopt(known.spec.id, ref(path))
+        self.store.take(known.spec.id, ref(path))
         return known
 
     def run(self, task_type: str, config: Any, *inputs: Known, outputs: str | None = "blob") -> TaskResult:
@@ -497,7 +497,7 @@ def test_objects_that_were_spilled_meanwhile(tmp_path: pathlib.Path) -> None:
         for number in range(2):
             path = pathlib.Path(store.incoming, f"from-executor-{number}")
             path.write_bytes(bytes(31 * MIB))
-            store.adopt(ID(1, 600 + number), ref(path))
+            store.take(ID(1, 600 + number), ref(path))
         store.wait_spilled()
         assert os.path.islink(held[1].file.path)
         outputs = [ObjectSpec(ID(1, 500), data_type="dir")]

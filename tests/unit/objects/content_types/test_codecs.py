@@ -18,7 +18,7 @@ from rain.objects.files import StaleFile, checksum_fd, inline, local_file, open_
 from rain.objects.memory import map_fd
 from rain.objects.pickling import buffers
 from rain.objects.pickling.placeholders import placeholder, resolving
-from rain.objects.sink import Sink, write_file
+from rain.objects.sink import Sink
 
 LARGE = buffers.LARGE_BYTES
 
@@ -420,14 +420,14 @@ def test_existing_files_are_not_overwritten(tmp_path):
 def test_spilling_past_bytes_max(tmp_path):
     data = os.urandom(3_000_000)
     first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    written = write_file([data[:10], data[10:]], first, 5, spill_path=second, bytes_max=2_000_000)
+    written = Sink(first, 5, spill_path=second, bytes_max=2_000_000).write_all([data[:10], data[10:]])
     assert written.path == second
     assert os.listdir(tmp_path) == ["second"]
     with open(second, "rb") as file:
         assert file.read() == data
     assert written.checksum == xxhash.xxh3_64_intdigest(data)
     with pytest.raises(ResourceError, match=r"no space left to write .*first.* bytes are free"):
-        write_file([data], first, bytes_max=1_000_000)
+        Sink(first, bytes_max=1_000_000).write_all([data])
     assert os.listdir(tmp_path) == ["second"]
 
 
