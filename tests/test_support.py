@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.support.graphs import parse
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
@@ -33,3 +41,19 @@ def test_a_task_has_options() -> None:
 def test_what_is_no_graph(text: str) -> None:
     with pytest.raises(ValueError, match=r"circle|empty|not a graph"):
         parse(text)
+
+
+def test_interrupts_are_not_ignored() -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupts_are_not_ignored_in_a_run_in_the_background() -> None:
+    """As ``nohup make test &`` of a script starts it."""
+    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "-p", "xdist", "-n", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, f"{__file__}::{test_interrupts_are_not_ignored.__name__}"],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
