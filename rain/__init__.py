@@ -12,12 +12,11 @@ b'Hello world!'
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rain.lazy_names import offered
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # see rain.lazy_names
 if TYPE_CHECKING:
     from rain.client import tasks as tasks
     from rain.client.active_session import get_active_session as get_active_session

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
-from collections.abc import Callable
-from typing import Any
 
-_IMPORT = re.compile(r"^    from ([\w.]+) import (\w+) as \2$", re.MULTILINE)
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes most of the time of `import rain`
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+_TOOLS = {"TYPE_CHECKING", "annotations", "offered"}
+"""What such a module needs for itself."""
 
 
 def offered(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -34,11 +38,12 @@ def offered(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
     True
     """
     here = sys.modules[module]
-    loader: Any = here.__loader__
-    source = loader.get_source(module)
-    if source is None:
+    file: str = getattr(here, "__file__", None) or ""
+    if not file.endswith(".py"):
         raise ImportError(f"the source of {module} is not there, which lists the names that it offers")
-    origins = {name: origin for origin, name in _IMPORT.findall(source)}
+    loader: Any = here.__loader__
+    # Not by `get_source`, which imports tokenize.
+    origins = _imported(loader.get_data(file).decode())
     namespace = vars(here)
 
     def getattribute(name: str) -> Any:
@@ -49,4 +54,14 @@ def offered(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]],
         value = namespace[name] = getattr(importlib.import_module(origins[name]), name)
         return value
 
-    return getattribute, lambda: sorted({*namespace, *origins}), [*origins]
+    return getattribute, lambda: sorted({*namespace, *origins} - _TOOLS), [*origins]
+
+
+def _imported(source: str) -> dict[str, str]:
+    """What lines ``from origin import name as name`` below an ``if`` import: name to origin."""
+    found = {}
+    for line in source.splitlines():
+        words = line.split()
+        if line[:9] == "    from " and words[::2] == ["from", "import", "as"] and words[3] == words[-1]:
+            found[words[3]] = words[1]
+    return found

@@ -5,12 +5,11 @@ Its names are loaded when they are first used, but `remote`: that is the name of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rain.client.remote import Remote as Remote
 from rain.client.remote import remote as remote
 from rain.lazy_names import offered
 
+TYPE_CHECKING = False  # see rain.lazy_names
 if TYPE_CHECKING:
     from rain.client import tasks as tasks
     from rain.client.active_session import get_active_session as get_active_session

@@ -6,10 +6,9 @@ else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rain.lazy_names import offered
 
+TYPE_CHECKING = False  # see rain.lazy_names
 if TYPE_CHECKING:
     from rain.common.errors import ProtocolError as ProtocolError
     from rain.common.errors import RainException as RainException

@@ -6,10 +6,9 @@ pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rain.lazy_names import offered
 
+TYPE_CHECKING = False  # see rain.lazy_names
 if TYPE_CHECKING:
     from rain.objects.content_types.codecs import decode_value as decode_value
     from rain.objects.content_types.codecs import encode_value as encode_value
