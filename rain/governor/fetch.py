@@ -65,7 +65,7 @@ async def fetch(
     try:
         return await try_replicas(location.replicas, stream, here=share, host_id=host_id, final=(ResourceError,))
     except NoReplica as error:
-        raise RainException(f"object {data.spec.id} could not be fetched from any of its places: {error}") from None
+        raise RainException(f"object {data.spec.id} could not be fetched from any of its replicas: {error}") from None
 
 
 def _is_dir(data: ObjectData) -> bool:

@@ -669,7 +669,7 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         with pytest.raises(RainException) as caught:
             await fetch(data_of(held, *places[:-1]), governors.store(), HERE, governors.open_data)
         text = str(caught.value)
-        assert "object 1/1 could not be fetched from any of its places" in text
+        assert "object 1/1 could not be fetched from any of its replicas" in text
         for part in ("here:1 on this host", "nothing listens at down:1", "do not hold it", "checksum differs"):
             assert part in text
         with pytest.raises(RainException, match="there is none"):

@@ -193,8 +193,10 @@ class ExtendedHeaders:
         ArchiveError
             If its size is damaged.
         """
-        values, self._values = self._values, {}
         size = entry.size
+        if not self._values:
+            return os.fsdecode(entry.name), size, os.fsdecode(entry.target) if entry.target else ""
+        values, self._values = self._values, {}
         if b"size" in values:
             if not values[b"size"].isdigit():
                 raise ArchiveError("an extended header of the archive is damaged")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rain.common.errors import RainException
 from rain.common.limits import CHUNK_BYTES
 from rain.objects.archive.headers import BLOCK, FOLDER, REGULAR, SYMLINK, ZERO_BLOCK, header
-from rain.objects.dirtree import Entry, Limits, open_entry, walk
+from rain.objects.dirtree import READ_FLAGS, Entry, Limits, walk
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -47,7 +47,7 @@ def pack(path: str, limits: Limits | None = None) -> Generator[memoryview, None,
         used += len(head)
         if not size:
             continue
-        fd = open_entry(entry)
+        fd = os.open(entry.name, READ_FLAGS, dir_fd=entry.folder)
         try:
             left = size
             while left:

@@ -14,10 +14,11 @@ from rain.objects.dirtree.copies import copy_tree, exchange, link_tree, move
 from rain.objects.dirtree.links import LinkLoop, is_inside, is_within, link_stays_inside, resolve
 from rain.objects.dirtree.one_file import clone_file, copy_file, link_file, link_or_copy, open_entry, read_only
 from rain.objects.dirtree.remove import remove_any, remove_file, remove_tree
-from rain.objects.dirtree.walk import FOLDER_FLAGS, Descent, Entry, Limits, open_below, open_folder, walk
+from rain.objects.dirtree.walk import FOLDER_FLAGS, READ_FLAGS, Descent, Entry, Limits, open_below, open_folder, walk
 
 __all__ = [
     "FOLDER_FLAGS",
+    "READ_FLAGS",
     "Descent",
     "Entry",
     "Limits",

@@ -189,11 +189,11 @@ class _Walk:
         self._limits = limits
         self._follow = follow
         self._check_links = check_links
-        self._entries = 0
-        self._bytes = 0
 
     def entries(self) -> Iterator[Entry]:
+        limits = self._limits
         descent = self._descent = Descent(open_folder(self._root))
+        count = size = 0
         try:
             # Of each folder down to the present one: its path with a slash, and the names left in it, in reverse.
             stack = [("", sorted(os.listdir(descent.folder), reverse=True))]
@@ -201,10 +201,25 @@ class _Walk:
                 prefix, names = stack[-1]
                 if names:
                     name = names.pop()
-                    entry = self._look(prefix + name, name, descent.folder)
-                    self._count(entry)
-                    yield entry
-                    if entry.kind == "d":
+                    count += 1
+                    if count > limits.entries:
+                        raise self._over(f"has more than {limits.entries} entries (ARCHIVE_ENTRIES_MAX)")
+                    seen = os.stat(name, dir_fd=descent.folder, follow_symlinks=False)
+                    if stat.S_ISREG(seen.st_mode):  # the most frequent kind
+                        entry = Entry(prefix + name, name, "f", seen, descent.folder)
+                    else:
+                        entry = self._other(prefix + name, name, seen, descent.folder)
+                    if entry.kind == "f":
+                        size += entry.stat.st_size
+                        if size > limits.bytes:
+                            raise self._over(f"has more than {limits.bytes} bytes (ARCHIVE_BYTES_MAX)")
+                        yield entry
+                    elif entry.kind == "l":
+                        yield entry
+                    elif descent.depth >= limits.depth:
+                        raise self._over(f"is deeper than {limits.depth} folders (ARCHIVE_DEPTH_MAX)")
+                    else:
+                        yield entry
                         descent.enter(open_folder(name, descent.folder))
                         stack.append((entry.path + "/", sorted(os.listdir(descent.folder), reverse=True)))
                 elif len(stack) == 1:
@@ -215,17 +230,18 @@ class _Walk:
         finally:
             descent.close()
 
-    def _look(self, path: str, name: str, folder: int) -> Entry:
-        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISREG(seen.st_mode):
-            return Entry(path, name, "f", seen, folder)
+    def _over(self, limit: str) -> RainException:
+        return RainException(f"{self._root} {limit}")
+
+    def _other(self, path: str, name: str, seen: os.stat_result, folder: int) -> Entry:
+        """What is not a regular file."""
         if stat.S_ISDIR(seen.st_mode):
             return Entry(path, name, "d", seen, folder)
         if stat.S_ISLNK(seen.st_mode):
-            return self._look_at_link(path, name, seen, folder)
+            return self._link(path, name, seen, folder)
         raise RainException(f"{os.path.join(self._root, path)} is neither a file, a folder nor a link")
 
-    def _look_at_link(self, path: str, name: str, seen: os.stat_result, folder: int) -> Entry:
+    def _link(self, path: str, name: str, seen: os.stat_result, folder: int) -> Entry:
         target = os.readlink(name, dir_fd=folder)
         if self._follow:
             real = os.path.realpath(os.path.join(self._root, path))
@@ -243,15 +259,3 @@ class _Walk:
             return os.readlink(path, dir_fd=self._descent.top)
         except OSError:
             return None
-
-    def _count(self, entry: Entry) -> None:
-        limits = self._limits
-        self._entries += 1
-        if self._entries > limits.entries:
-            raise RainException(f"{self._root} has more than {limits.entries} entries (ARCHIVE_ENTRIES_MAX)")
-        if entry.kind == "f":
-            self._bytes += entry.stat.st_size
-            if self._bytes > limits.bytes:
-                raise RainException(f"{self._root} has more than {limits.bytes} bytes (ARCHIVE_BYTES_MAX)")
-        elif entry.kind == "d" and self._descent.depth >= limits.depth:
-            raise RainException(f"{self._root} is deeper than {limits.depth} folders (ARCHIVE_DEPTH_MAX)")
