@@ -79,6 +79,40 @@ export function* displays(manager: Manager): Generator<{ id: string; output: Out
   }
 }
 
+// What has happened to a kernel in this state.
+const FATES: Record<string, string> = { restarting: "restarted", autorestarting: "restarted", dead: "closed" };
+
+// The page hears of the end of a kernel in two ways: by its status, and (after "shut down") only by the session.
+export function whenKernelGoes({ kernel, context }: Manager, gone: (fate: string) => void): void {
+  kernel?.statusChanged?.connect((_, status) => {
+    if (FATES[status]) gone(FATES[status]);
+  });
+  context?.sessionContext?.kernelChanged?.connect((_, { newValue }) => {
+    if (newValue === null) gone("closed");
+  });
+}
+
+// Just before the notebook is saved: what is put into its outputs now is saved with it.
+export function whenSaved({ context }: Manager, saving: () => void): void {
+  context?.saveState?.connect((_, state) => {
+    if (state === "started") saving();
+  });
+}
+
+// Has Jupyter save the notebook, though its user changed nothing.
+export function markUnsaved({ context }: Manager): void {
+  if (context?.model) context.model.dirty = true;
+}
+
+// An element with this attribute keeps its keys: Lumino 2, on which Lab is built, has commands on single letters.
+export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
+// Whether the page is dark, as JupyterLab and Notebook say on the body; undefined in other pages.
+export function isJupyterDark(): boolean | undefined {
+  const light = document.body.dataset["jpThemeLight"];
+  return light === undefined ? undefined : light === "false";
+}
+
 // Changes nothing that a user did, so an unsaved mark is left as it was.
 function quietly(manager: Manager, change: () => void): void {
   const model = manager.context?.model;

@@ -3,10 +3,8 @@
 // and when a session ends. Elsewhere than in JupyterLab and Notebook nothing happens.
 
 import type { Port } from "./port.js";
-import { type Bundle, displays, type Manager, VIEW } from "./jupyter-quirks.js";
+import { type Bundle, displays, type Manager, markUnsaved, VIEW, whenKernelGoes, whenSaved } from "./jupyter-quirks.js";
 
-// What has happened to a kernel in this state.
-const FATES: Record<string, string> = { restarting: "restarted", autorestarting: "restarted", dead: "closed" };
 const QUIET_MS = 400;
 const LATEST_MS = 3000;
 const END = "</figcaption>";
@@ -21,16 +19,8 @@ export class OrphanPicture {
 
   constructor(private readonly port: Port) {
     this.manager = (port.manager ?? {}) as Manager;
-    const { context, kernel } = this.manager;
-    kernel?.statusChanged?.connect((_, status) => {
-      if (FATES[status]) this.leave(FATES[status]);
-    });
-    context?.sessionContext?.kernelChanged?.connect((_, { newValue }) => {
-      if (newValue === null) this.leave("closed");
-    });
-    context?.saveState?.connect((_, state) => {
-      if (state === "started") this.put();
-    });
+    whenKernelGoes(this.manager, (fate) => this.leave(fate));
+    whenSaved(this.manager, () => this.put());
     port.on("final", (data) => {
       this.data = data;
       this.put(true);
@@ -56,8 +46,7 @@ export class OrphanPicture {
       const { data } = await this.port.request("picture");
       this.model = data.model;
       this.data = data.data;
-      const model = this.manager.context?.model;
-      if (worthSaving && model && this.present().length) model.dirty = true; // so that it is saved
+      if (worthSaving && this.present().length) markUnsaved(this.manager);
     } catch {
       // The one before is better than none.
     }

@@ -1,6 +1,7 @@
 // Light or dark, as the page is; the colours of states; and the one style sheet.
 
 import css from "rain:styles";
+import { isJupyterDark } from "./jupyter-quirks.js";
 import type { Look } from "./protocol.js";
 
 const COLOUR = /^#[0-9a-f]{3,8}$/i;
@@ -8,8 +9,8 @@ const WORD = /^[a-z_-]+$/;
 
 function isDark(): boolean {
   const { body } = document;
-  const jupyter = body.dataset["jpThemeLight"];
-  if (jupyter !== undefined) return jupyter === "false";
+  const jupyter = isJupyterDark();
+  if (jupyter !== undefined) return jupyter;
   const code = body.dataset["vscodeThemeKind"];
   if (code !== undefined) return /dark|contrast(?!-light)/.test(code);
   return matchMedia("(prefers-color-scheme: dark)").matches;

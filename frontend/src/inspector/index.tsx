@@ -3,6 +3,7 @@
 import type { ComponentType } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button, errorText } from "../components/parts.js";
+import { OWN_KEYS } from "../jupyter-quirks.js";
 import type { Attached, Port } from "../port.js";
 import type { Inspect, InspectionAnswer, Page } from "../protocol.js";
 import { mountShell } from "../shell.js";
@@ -73,7 +74,7 @@ export function Inspector({ kernel }: { kernel: Inspected }) {
   const { path, shown, again } = standing;
   const go = (to: string[], view: string | null) => void show(to, view);
   return (
-    <div class="rain-inspector" data-lm-suppress-shortcuts="true" ref={root}>
+    <div class="rain-inspector" ref={root} {...OWN_KEYS}>
       <Head overview={shown?.inspection.overview ?? null}>
         {/* Only files have bytes of their own. */}
         {shown && shown.inspection.page.view !== "directory" && (

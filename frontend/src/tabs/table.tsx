@@ -5,6 +5,7 @@ import { useRedraw } from "../components/hooks.js";
 import { Refresher } from "../components/refresher.js";
 import { setAttribute } from "../dom.js";
 import { count } from "../format.js";
+import { OWN_KEYS } from "../jupyter-quirks.js";
 import { Pages } from "../lists/pages.js";
 import type { VirtualList } from "../lists/virtual-list.js";
 import { VirtualRows } from "../lists/virtual-rows.js";
@@ -181,7 +182,7 @@ export function TablePane({ store, host, shown }: TabProps) {
   }, [shown]);
   const { known } = table;
   return (
-    <div class="rain-table" data-lm-suppress-shortcuts="true">
+    <div class="rain-table" {...OWN_KEYS}>
       <div class="rain-tab-bar">
         <input
           type="search"

@@ -2,6 +2,7 @@
 
 import { button, h, replace, setAttribute, setText } from "../dom.js";
 import { clock, many, seconds } from "../format.js";
+import { OWN_KEYS } from "../jupyter-quirks.js";
 import { type ImperativeTab, imperativePane } from "../components/imperative.js";
 import { Refresher } from "../components/refresher.js";
 import type { Bar, Timeline } from "../protocol.js";
@@ -57,7 +58,7 @@ class TimelineTab implements ImperativeTab {
   ) {
     this.element = h(
       "div",
-      { class: "rain-timeline", "data-lm-suppress-shortcuts": "true" },
+      { class: "rain-timeline", ...OWN_KEYS },
       h(
         "div",
         { class: "rain-tab-bar" },
