@@ -1,4 +1,4 @@
-// What goes on while nothing is sent, as text; all else comes written from the kernel.
+// Texts that change while the kernel sends nothing (clocks), and numbers; all other texts come from the kernel.
 
 // A duration, as `rain.common.formatting.duration_text` writes it (format.test.ts has texts that it wrote).
 export function seconds(value: number | null | undefined): string {

@@ -28,8 +28,8 @@ export class OrphanPicture {
     void this.ask();
   }
 
-  // The picture is another one now: ask for it when things have calmed down, or have not for a while. What is worth to be
-  // saved by itself makes the notebook one with changes.
+  // The picture has changed: asks for it after a pause without further changes, or after LATEST_MS of them. If it is worth
+  // saving by itself, the notebook is marked as changed.
   renew(worthSaving = true): void {
     const now = performance.now();
     if (this.timer === undefined) this.since = now;

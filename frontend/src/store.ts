@@ -5,7 +5,7 @@ import type { Inspected } from "./inspector/viewing.js";
 import type { Answer, Parameters, Port, RequestName } from "./port.js";
 import type { Answers, Delta, Look, Node, SessionInfo, Snapshot, Status, Summary, Topology } from "./protocol.js";
 
-// What is other than it was when listeners were last told. `everything` comes with a snapshot.
+// What has changed since listeners were last called. `everything` comes with a snapshot.
 export interface Change {
   everything: boolean;
   topology: boolean;

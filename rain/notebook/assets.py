@@ -13,7 +13,7 @@ FOLDER = Path(__file__).with_name("static")
 
 @functools.cache
 def loader() -> str:
-    """The module that anywidget runs: it asks for all else."""
+    """The module that anywidget runs; it asks the kernel for the other files."""
     return (FOLDER / "loader.js").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Showing things in a notebook, and leaving behind what can be read without a kernel.
+"""Displays of sessions, clients, tasks and data in a notebook, and what stays of them without a kernel.
 
 Theory of operation
 -------------------

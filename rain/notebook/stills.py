@@ -18,7 +18,7 @@ from rain.notebook.protocol.lookups import Card
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
 IMAGE_BYTES_MAX = 48 * 1024
-"""Larger images are told in words."""
+"""Larger images are described in words."""
 _CAPTION = "font-size:85%;opacity:0.75"
 _PLAIN = "white-space:pre-wrap;font-size:85%;margin:0"
 

@@ -334,11 +334,11 @@ def _laid_out(topology: Topology, dot_seconds: float | None) -> Geometry:
     return layered(topology) if found is None else found
 
 
-def _with_dot(told: _Told) -> _Told:
-    """`told`, its topology with what the browser's Graphviz is to lay out."""
-    if told.topology is UNSET:
-        return told
-    return replace(told, topology=replace(told.topology, dot=dot_source(told.topology)))
+def _with_dot(state: _Told) -> _Told:
+    """A snapshot or delta with the text that the browser's Graphviz is to lay out."""
+    if state.topology is UNSET:
+        return state
+    return replace(state, topology=replace(state.topology, dot=dot_source(state.topology)))
 
 
 def inspection_of(obj: DataObject) -> Inspection:

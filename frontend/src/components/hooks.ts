@@ -1,4 +1,4 @@
-// What components share: following a store, and being told of the end.
+// Hooks that components share: drawing again, by themselves or after changes of a store.
 
 import { useLayoutEffect, useReducer } from "preact/hooks";
 import type { Change, SessionStore } from "../store.js";

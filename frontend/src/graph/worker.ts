@@ -1,5 +1,5 @@
-// Runs in the page's one Web Worker: DOT in; out what of Graphviz' JSON tells where things are. Graphviz is WebAssembly
-// inside this very file.
+// Runs in the page's one Web Worker. It gets DOT and answers with the part of Graphviz' JSON that has coordinates.
+// Graphviz is WebAssembly inside this very file.
 
 import { Graphviz } from "@hpcc-js/wasm-graphviz";
 import type { DotEdge, DotLayout, DotObject } from "../protocol.js";

@@ -1,4 +1,4 @@
-// Rows of something long, asked for in pages as they come into sight. No document here: what came is told to `came`.
+// Rows of a long list, asked for in pages as they come into sight. It knows no document: `came` is called with each page.
 
 // Scrolling fast past many pages asks only for where it stops.
 const PAGES_ASKED_AT_ONCE_MAX = 2;

@@ -1,4 +1,4 @@
-// What a screen reader is told without being asked: tasks that failed, and what tabs announce.
+// Announcements for screen readers: tasks that failed, and what tabs announce.
 
 import { h, setText } from "../dom.js";
 import type { Change, SessionStore } from "../store.js";
@@ -23,7 +23,7 @@ export class Announcer {
     clearTimeout(this.timer);
   }
 
-  // Several texts at once are told together, and only so many of them.
+  // Texts that come within a pause are announced together, and only the first ones.
   announce(text: string): void {
     this.waiting.push(text);
     this.timer ??= setTimeout(() => {

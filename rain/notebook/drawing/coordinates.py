@@ -1,4 +1,4 @@
-"""Where things are from left to right, once rows and their order are known.
+"""The places of nodes, arcs and frames from left to right, once rows and their order are known.
 
 Theory of operation
 -------------------

@@ -94,8 +94,8 @@ class View:
         self._arcs: dict[tuple[str, str], _Arcs] = {}
         self._number = self._told = 0
         self.outdated = False
-        """Whether groups and arcs stand for more than was told. That is told in a delta without growth, so that the
-        browser need not lay out anew each time that a group grows."""
+        """Whether groups and arcs stand for more than the last topology said. The next delta in which no node is new
+        brings the topology: the browser need not lay out anew each time that a group grows."""
         # what is new since the last delta
         self._fresh: list[TaskLeaf] = []  # tasks whose arcs are not drawn
         self._grown = True
@@ -380,10 +380,10 @@ class View:
                     arcs[head, key] = _Arcs(_arc_label(index, output.spec.label))
         return len(arcs) - before
 
-    # -- what is told ---------------------------------------------------------------------------
+    # -- snapshots and deltas ---------------------------------------------------------------------
 
     def topology(self) -> Topology:
-        """Nodes, arcs and frames as they were last told, without the text in the DOT language."""
+        """Nodes, arcs and frames as of the last snapshot or delta, without the text in the DOT language."""
         arcs = [Arc(tail, head, arc_text(arc.label, arc.count)) for (tail, head), arc in self._arcs.items()]
         return Topology(self._number, list(self._nodes.values()), arcs, list(self._frames))
 
