@@ -66,7 +66,7 @@ class Replica(msgspec.Struct, array_like=True, gc=False):
 
 
 class Replicas(msgspec.Struct, array_like=True, gc=False, tag=2):
-    """Large data, as they are told to other processes: who holds them, the nearest to try first."""
+    """Large data, as other processes are told of them: which governors (or the server) hold them."""
 
     replicas: list[Replica]
     checksum: int | None = None

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 Objects are immutable. Up to `INLINE_BYTES_MAX` bytes they are held in memory; larger ones are files, at first on a
 memory file system (where there is one with room), from which they are spilled to disk, the longest unused first, when
-they are more than `memory_bytes_max`; until that is done a mark beside new files sends those who write others to disk.
+they are more than `memory_bytes_max`; until that is done a `FullMark` beside new files sends writers to disk.
 Each of the two places is a private folder with two siblings::
 
     <private, 0700>/objects/   what the store holds: files 0444, folders 0755; executors may have it mounted read-only
@@ -367,7 +367,7 @@ class Store:
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
-            log.debug("the loop is closed; nobody is left to be told")
+            log.debug("the loop is closed; the governor is not told")
 
     # -- checking and spilling ------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def too_large(path: str) -> ResourceError:
 
 
 def file_limit() -> str:
-    """The largest file that this process may write, for people."""
+    """The largest file that this process may write, in words."""
     most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     return "unlimited" if most == resource.RLIM_INFINITY else f"{most} bytes"
 
@@ -119,7 +119,7 @@ def same_directory(ref: LocalFile) -> bool:
 
 
 def open_new(path: str) -> int:
-    """A descriptor for writing the new file `path`, which nobody else may read yet."""
+    """A descriptor for writing the new file `path`, which other users may not read yet."""
     try:
         return opened(os.open, path, _OPEN_NEW, 0o600)
     except OSError as error:

@@ -24,7 +24,7 @@ _MARK = ".full"
 
 
 class FullMark:
-    """A mark in a folder of memory files that asks who writes there to use disk; kept by who counts the bytes.
+    """A mark in a folder of memory files that sends writers to disk; the process that counts the bytes keeps it.
 
     Parameters
     ----------

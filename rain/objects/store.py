@@ -81,7 +81,7 @@ class StoreIndex:
 
     @property
     def full(self) -> bool:
-        """Whether memory files have more bytes than they may: who writes is to use disk."""
+        """Whether memory files have more bytes than they may: writers are sent to disk."""
         return self.memory_bytes > self.memory_bytes_max
 
     # -- taking and dropping --------------------------------------------------------------------

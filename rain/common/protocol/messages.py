@@ -653,7 +653,7 @@ class CancelTasks(Message):
 
 
 class DropObjects(Message):
-    """Nobody needs these any more. Answered by `Dropped`."""
+    """No task and no client needs these any more. Answered by `Dropped`."""
 
     objects: list[ID]
 
