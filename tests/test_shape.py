@@ -24,7 +24,6 @@ LONG = {
     "rain/common/protocol/messages.py",
     # To be divided.
     "rain/client/core",
-    "rain/executor",
 }
 """Modules, functions and folders that may be longer."""
 

@@ -53,7 +53,7 @@ def main(folder: str) -> None:
 
 
 def _python(description: Description, folder: str, work: str, store: str) -> list[OutputResult]:
-    from rain.executor.python_task import PythonTasks
+    from rain.executor.python.tasks import PythonTasks
     from rain.executor.staging import Staging
 
     known = set(sys.path)
@@ -78,7 +78,7 @@ def _python(description: Description, folder: str, work: str, store: str) -> lis
 
 def _show_cells(function: bytes, config: PyConfig) -> None:
     """Show an uncaught exception as a failed task shows it."""
-    from rain.executor.exception_report import traceback_text
+    from rain.executor.python.exception_report import traceback_text
 
     sources = [*decode_function(function).sources, *config.sources]
     shown = {source.file_name: source.shown for source in sources if source.shown}

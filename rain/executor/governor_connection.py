@@ -1,6 +1,6 @@
 """The executor's end of the socket to its governor: tasks that wait, results that are held, and who may touch them.
 
-Two threads use it. The main thread runs tasks; the control thread (`rain.executor.responder`) takes over reading and
+Two threads use it. The main thread runs tasks; the responder thread (`rain.executor.responder`) takes over reading and
 sending while a task takes long. Neither costs the other a system call per task.
 """
 
@@ -50,7 +50,7 @@ class _Answer:
         self.module: UserModule | None = None
 
 
-class Line:
+class GovernorConnection:
     """What came from the governor and what goes to it.
 
     Parameters
@@ -221,7 +221,7 @@ class Line:
             die()
 
     def abandon(self) -> None:
-        """In a process that user code forked: this is not its line."""
+        """In a process that user code forked: this is not its connection."""
         self._socket.close()
 
 

@@ -5,7 +5,7 @@ Theory of operation
 The main thread runs user code and reads the socket when nothing waits. Results of short tasks are held for up to
 `RESULT_HOLD_S`, so that many travel in one frame; they are sent before anything runs that may take longer, and when
 nothing is left to run. What must not wait for user code (recalls, interrupts, results that are held after all, the
-governor's death) is the control thread's (`rain.executor.responder`).
+governor's death) is the responder thread's (`rain.executor.responder`).
 
 Per task there are a word in shared memory, a look into the task's folder and the position of two memory files;
 all else is done per batch.
@@ -31,15 +31,15 @@ from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import EXECUTE, PYTHON
-from rain.executor.exception_report import describe
-from rain.executor.governor_connection import Line
-from rain.executor.modules import prepare_path
+from rain.executor.governor_connection import GovernorConnection
 from rain.executor.programs.program import run_program
-from rain.executor.python_task import Interrupted, PythonTasks, Stale
+from rain.executor.python.exception_report import describe
+from rain.executor.python.modules import prepare_path
+from rain.executor.python.tasks import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
-from rain.executor.responder import Control
-from rain.executor.stdio_capture import STDERR, Output
-from rain.executor.task_directory import TaskFolder
+from rain.executor.responder import Responder
+from rain.executor.stdio_capture import STDERR, StdioCapture
+from rain.executor.task_directory import TaskDirectory
 from rain.host.thread_limits import thread_environment
 from rain.objects import memory
 from rain.objects.files import no_room
@@ -74,7 +74,7 @@ class Executor:
     """One executor process; see the module's text."""
 
     def __init__(self, end: socket.socket, words: int, slot: int) -> None:
-        self._line = Line(end, self._interrupt)
+        self._connection = GovernorConnection(end, self._interrupt)
         self._words = memoryview(mmap.mmap(words, 0)).cast("Q")
         os.close(words)
         self._slot = slot
@@ -84,67 +84,67 @@ class Executor:
         self._forked = False
 
     def serve(self) -> NoReturn:
-        line = self._line
-        while line.setup is None:
-            line.receive()
-        self._prepare(line.setup)
+        connection = self._connection
+        while connection.setup is None:
+            connection.receive()
+        self._prepare(connection.setup)
         while True:
-            task = line.next()
+            task = connection.next()
             if task is None:
                 self._rest()
-                line.receive()
-                self._control.begin()
+                connection.receive()
+                self._responder.begin()
                 continue
-            if line.arrived:
-                line.arrived = False
+            if connection.arrived:
+                connection.arrived = False
                 if not self._python.arrived():
-                    line.give_up(task)
+                    connection.give_up(task)
                     continue
             self._run(task)
 
     def _prepare(self, setup: ExecutorSetup) -> None:
         self._setup = setup
-        self._output = Output()
+        self._stdio = StdioCapture()
         faulthandler.enable(STDERR)
         set_environment(setup)
         prepare_path(setup.sys_path, setup.cwd)
         _reseed()
         with contextlib.suppress(OSError):  # inputs are protected in another way then
             enter_own_mounts()
-        self._folder = TaskFolder(setup.work_dir)
-        self._python = PythonTasks(setup, self._line.functions, ask=self._line.ask)
-        self._control = Control(self._line, (self._output.trim, self._folder.clean))
+        self._directory = TaskDirectory(setup.work_dir)
+        self._python = PythonTasks(setup, self._connection.functions, ask=self._connection.ask)
+        self._responder = Responder(self._connection, (self._stdio.trim, self._directory.clean))
         signal.signal(signal.SIGINT, self._on_sigint)
         os.register_at_fork(after_in_child=self._in_forked_child)
-        self._control.start()
+        self._responder.start()
 
     def _rest(self) -> None:
         """Nothing waits: send what is held, and clear up."""
-        self._line.flush()
+        self._connection.flush()
         self._python.let_go()
         if self._words[self._slot]:
             self._words[self._slot] = 0
-            self._folder.leave()
-            self._output.renew()
-        self._control.end()
+            self._directory.leave()
+            self._stdio.renew()
+        self._responder.end()
 
     # -- one task ------------------------------------------------------------------------------------
 
     def _run(self, task: ExecutorTask) -> None:
-        line = self._line
+        connection = self._connection
         begin = time.perf_counter()
         function = task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
-        if line.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
-            line.flush()
+        if connection.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
+            connection.flush()
         if memory.own_bytes() > _UNMAP_AT_ONCE_BYTES:
-            line.flush()
+            connection.flush()
         self._python.let_go()  # before the word is set: what the last task has written is not the next one's memory
         self._words[self._slot] = task.number
         try:
             result = self._attempt(task)
         except Stale:
-            line.give_up(task)
+            connection.give_up(task)
             return
         end = time.perf_counter()
         self._seconds[function] = end - begin if function is not None else RESULT_HOLD_S
@@ -152,16 +152,16 @@ class Executor:
             # A process that the task forked came out of the user's function: the task's result is not its to tell.
             os._exit(0)
         self._take_streams(result)
-        if not line.holds():
+        if not connection.holds():
             self._held_since = end
-        if line.hold(encoded(result)):
-            line.flush()
+        if connection.hold(encoded(result)):
+            connection.flush()
 
     def _attempt(self, task: ExecutorTask) -> TaskResult:
-        control = self._control
+        responder = self._responder
         try:
-            self._folder.enter()
-            control.number = task.number
+            self._directory.enter()
+            responder.number = task.number
             try:
                 spoiled = before(task, self._setup.governor_id)
                 if spoiled is not None:
@@ -173,14 +173,14 @@ class Executor:
                     return run_program(task, self._setup)
                 return self._failed(task, TaskError("rain", f"this executor knows no tasks of type {kind!r}"))
             finally:
-                control.number = 0
+                responder.number = 0
         except Stale:
             raise
         except KeyboardInterrupt:  # a moment before or after the user's code
-            control.number = 0
+            responder.number = 0
             return self._failed(task, TaskError("cancelled", "the task was interrupted"))
         except OSError as error:
-            why = no_room(error, self._folder.path) or error
+            why = no_room(error, self._directory.path) or error
             return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {why}"))
         except BaseException as error:
             return self._failed(task, describe(error, {}, "rain"))
@@ -191,9 +191,9 @@ class Executor:
 
     def _take_streams(self, result: TaskResult) -> None:
         """Put what was written into the result, unless the task's own account of it is there."""
-        stdout, stderr = self._output.take()
+        stdout, stderr = self._stdio.take()
         if stdout or stderr:
-            (out, err), (own_out, own_err) = self._output.written, result.written
+            (out, err), (own_out, own_err) = self._stdio.written, result.written
             result.written = (own_out if result.stdout else out, own_err if result.stderr else err)
             result.stdout = result.stdout or stdout
             result.stderr = result.stderr or stderr
@@ -202,14 +202,14 @@ class Executor:
 
     def _interrupt(self, number: int) -> None:
         """The governor interrupts task `number`, or whatever runs."""
-        running = self._control.number
+        running = self._responder.number
         if running and number in (0, running):
             self._interrupting = running
             os.killpg(os.getpgrp(), signal.SIGINT)
 
     def _on_sigint(self, _number: int, _frame: Any) -> None:
         target, self._interrupting = self._interrupting, 0
-        running = self._control.number
+        running = self._responder.number
         if target and target == running:
             raise Interrupted
         if running and not target:
@@ -217,7 +217,7 @@ class Executor:
 
     def _in_forked_child(self) -> None:
         self._forked = True
-        self._line.abandon()
+        self._connection.abandon()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -21,18 +21,18 @@ import time
 from collections.abc import Callable
 
 from rain.common.limits import RESULT_HOLD_S
-from rain.executor.governor_connection import Line
+from rain.executor.governor_connection import GovernorConnection
 
 _LISTEN_S = 0.05
 _IDLE_ROUNDS_MAX = 50
 
 
-class Control(threading.Thread):
+class Responder(threading.Thread):
     """See the module's text.
 
     Parameters
     ----------
-    line : Line
+    connection : GovernorConnection
     chores : sequence of callables
         Called now and then while a task takes long.
 
@@ -42,10 +42,10 @@ class Control(threading.Thread):
         Number of the task that the main thread runs; 0 between tasks. The main thread sets it.
     """
 
-    def __init__(self, line: Line, chores: tuple[Callable[[], None], ...]) -> None:
-        super().__init__(name="rain-control", daemon=True)
+    def __init__(self, connection: GovernorConnection, chores: tuple[Callable[[], None], ...]) -> None:
+        super().__init__(name="rain-responder", daemon=True)
         self.number = 0
-        self._line = line
+        self._connection = connection
         self._chores = chores
         self._busy = False
         self._parked = False
@@ -65,14 +65,14 @@ class Control(threading.Thread):
         # Signals are for the main thread: only there do they interrupt a system call of user code.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         poll = select.poll()
-        poll.register(self._line.fileno(), select.POLLIN)
+        poll.register(self._connection.fileno(), select.POLLIN)
         seen, idle_rounds = 0, 0
         while True:
             number = self.number
             if number and number == seen:
-                self._line.flush()
+                self._connection.flush()
                 if poll.poll(_LISTEN_S * 1000) and self.number == number:
-                    self._line.receive_now()
+                    self._connection.receive_now()
                 self._do_chores()
                 continue
             seen = number

@@ -28,7 +28,7 @@ _libc.fflush.argtypes = [ctypes.c_void_p]
 _libc.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 
 
-class Output:
+class StdioCapture:
     """Captures file descriptors 1 and 2; make one per process, once they are the memory files."""
 
     def __init__(self) -> None:

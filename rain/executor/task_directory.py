@@ -14,7 +14,7 @@ from rain.objects.dirtree import remove_tree
 _CLOCK_TICK_NS = 20_000_000  # no file system's clock is coarser
 
 
-class TaskFolder:
+class TaskDirectory:
     """The folder tasks run in: `enter` it before each task, `leave` it when there is nothing more to run.
 
     Listing a folder costs more than all else that is done for a small task. A folder that was seen empty is so still

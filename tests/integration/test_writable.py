@@ -12,7 +12,7 @@ import pytest
 from rain import Client, DataInstance, Input, RainWarning, Session, TaskException, pickled, remote
 from rain.common.limits import MIB
 from rain.common.spec import ObjectInfo
-from rain.executor.python_task import _explain_read_only
+from rain.executor.python.tasks import _explain_read_only
 from rain.objects import memory
 from rain.objects.content_types.codecs import encode_to_file
 from rain.objects.pickling.buffers import large_buffers

@@ -8,7 +8,7 @@ from rain.client.functions import call_sites
 
 _HEAD = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+.*")
 _FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')
-_OURS = re.compile(r"/rain/executor/\w+\.py$|^<string>$|/threading\.py$")
+_OURS = re.compile(r"/rain/executor/[\w/]+\.py$|^<string>$|/threading\.py$")
 _MODULES = "Extension modules: "
 
 

@@ -23,7 +23,7 @@ from rain.common.protocol.messages import (
     TaskResult,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
-from rain.executor.governor_connection import Line
+from rain.executor.governor_connection import GovernorConnection
 from rain.executor.loop import encoded
 
 
@@ -34,7 +34,7 @@ class Peer:
         self.end, theirs = socket.socketpair()
         self.end.settimeout(10)
         self.interrupts: list[int] = []
-        self.line = Line(theirs, self.interrupts.append)
+        self.connection = GovernorConnection(theirs, self.interrupts.append)
         self.frames = FrameDecoder()
 
     def say(self, *messages: Any) -> None:
@@ -63,55 +63,55 @@ def result(number: int) -> TaskResult:
 
 def test_tasks_come_in_order_and_can_be_recalled(peer: Peer) -> None:
     peer.say(RunTasks([task(1), task(2), task(3)]))
-    peer.line.receive()
-    assert peer.line.next().number == 1
+    peer.connection.receive()
+    assert peer.connection.next().number == 1
     peer.say(Recall([1, 2, 9]))
-    peer.line.receive_now()
+    peer.connection.receive_now()
     assert peer.hear() == [Recalled([2])]
-    assert peer.line.next().number == 3
-    assert peer.line.next() is None
-    peer.line.receive_now()  # nothing has come
+    assert peer.connection.next().number == 3
+    assert peer.connection.next() is None
+    peer.connection.receive_now()  # nothing has come
 
 
 def test_receive_does_not_wait_when_a_task_waits(peer: Peer) -> None:
     peer.say(RunTasks([task(1)]))
-    peer.line.receive_now()
-    peer.line.receive()
-    assert peer.line.next().number == 1
+    peer.connection.receive_now()
+    peer.connection.receive()
+    assert peer.connection.next().number == 1
 
 
 def test_results_travel_together(peer: Peer) -> None:
-    assert not peer.line.holds()
-    peer.line.flush()
+    assert not peer.connection.holds()
+    peer.connection.flush()
     for number in (1, 2):
-        assert not peer.line.hold(encoded(result(number)))
-    assert peer.line.holds()
-    peer.line.flush()
+        assert not peer.connection.hold(encoded(result(number)))
+    assert peer.connection.holds()
+    peer.connection.flush()
     assert peer.hear() == [Results([result(1), result(2)])]
-    assert peer.line.hold(msgspec.Raw(bytes(5 << 20)))
+    assert peer.connection.hold(msgspec.Raw(bytes(5 << 20)))
 
 
 def test_functions_are_kept_as_they_came(peer: Peer) -> None:
     function = ExecutorInput(ObjectSpec(ID(1, 5)), ObjectInfo(), None, Inline(b"code"))
     peer.say(RunTasks([task(1, function), task(2)]))
-    peer.line.receive()
-    assert peer.line.functions[ID(1, 5)].location == Inline(b"code")
+    peer.connection.receive()
+    assert peer.connection.functions[ID(1, 5)].location == Inline(b"code")
 
 
 def test_a_stale_executor_gives_everything_back(peer: Peer) -> None:
     peer.say(RunTasks([task(1), task(2)]))
-    peer.line.receive()
-    peer.line.hold(encoded(result(0)))
-    peer.line.give_up(peer.line.next())
+    peer.connection.receive()
+    peer.connection.hold(encoded(result(0)))
+    peer.connection.give_up(peer.connection.next())
     peer.say(RunTasks([task(3)]))
-    peer.line.receive()
+    peer.connection.receive()
     assert peer.hear() == [Results([result(0)]), Results([], stale=True), Recalled([1, 2]), Recalled([3])]
-    assert peer.line.next() is None
+    assert peer.connection.next() is None
 
 
 def test_interrupts_are_handed_on(peer: Peer) -> None:
     peer.say(Interrupt(4), Interrupt())
-    peer.line.receive()
+    peer.connection.receive()
     assert peer.interrupts == [4, 0]
 
 

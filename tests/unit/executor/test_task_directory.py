@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from rain.executor import task_directory as folder_module
-from rain.executor.task_directory import TaskFolder
+from rain.executor.task_directory import TaskDirectory
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[TaskFolder]:
+def folder(tmp_path: Path) -> Iterator[TaskDirectory]:
     here = os.getcwd()
-    yield TaskFolder(str(tmp_path / "work"))
+    yield TaskDirectory(str(tmp_path / "work"))
     os.chdir(here)
 
 
-def test_it_is_reused_while_it_stays_empty(folder: TaskFolder) -> None:
+def test_it_is_reused_while_it_stays_empty(folder: TaskDirectory) -> None:
     folder.enter()
     inode = os.stat(".").st_ino
     assert os.getcwd() == folder.path
@@ -28,7 +28,7 @@ def test_it_is_reused_while_it_stays_empty(folder: TaskFolder) -> None:
     assert os.stat(".").st_ino == inode
 
 
-def test_what_a_task_leaves_is_put_aside_and_removed(folder: TaskFolder) -> None:
+def test_what_a_task_leaves_is_put_aside_and_removed(folder: TaskDirectory) -> None:
     for name in ("a", "b"):
         folder.enter()
         assert os.listdir() == []
@@ -41,7 +41,7 @@ def test_what_a_task_leaves_is_put_aside_and_removed(folder: TaskFolder) -> None
     assert os.listdir(os.path.dirname(folder.path)) == ["task"]
 
 
-def test_a_file_made_within_one_tick_of_the_clock_is_seen(folder: TaskFolder) -> None:
+def test_a_file_made_within_one_tick_of_the_clock_is_seen(folder: TaskDirectory) -> None:
     folder.enter()
     seen = os.stat(".").st_mtime_ns
     for _ in range(3):
@@ -52,7 +52,7 @@ def test_a_file_made_within_one_tick_of_the_clock_is_seen(folder: TaskFolder) ->
     assert os.listdir() == []
 
 
-def test_an_old_folder_is_not_listed_again(folder: TaskFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_folder_is_not_listed_again(folder: TaskDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.enter()
     os.utime(".", ns=(1, 1))
     folder.enter()
@@ -64,7 +64,7 @@ def test_an_old_folder_is_not_listed_again(folder: TaskFolder, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("what", ["remove", "rename", "file", "lock"])
-def test_whatever_a_task_does_to_it(folder: TaskFolder, tmp_path: Path, what: str) -> None:
+def test_whatever_a_task_does_to_it(folder: TaskDirectory, tmp_path: Path, what: str) -> None:
     folder.enter()
     if what in ("remove", "file"):
         os.rmdir(folder.path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rain.executor.exception_report import describe
+from rain.executor.python.exception_report import describe
 from rain.objects.pickling import buffers
 from rain.objects.pickling.callables import make_exception, reduced_exception
 

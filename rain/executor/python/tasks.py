@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
@@ -16,24 +15,20 @@ from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
-from rain.common.location import Inline, LocalFile
+from rain.common.location import Inline
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
-from rain.common.spec import ObjectSpec, TaskError, TaskInfo
+from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
 from rain.executor.context import Context
-from rain.executor.exception_report import describe
-from rain.executor.modules import Ask, Modules
+from rain.executor.python.exception_report import describe
+from rain.executor.python.inputs import InputValues
+from rain.executor.python.modules import Ask, Modules
+from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.readonly import ReadOnly
-from rain.executor.return_values import Returned, ReturnRefused
 from rain.executor.staging import Staging
 from rain.objects import memory
-from rain.objects.content_types.registry import merge_content_types
-from rain.objects.data_instance import DataInstance
-from rain.objects.dirtree import file_identities
-from rain.objects.files import local_file
 from rain.objects.lent_inputs import damaged, spoil
 from rain.objects.pickling.placeholders import resolving
-from rain.objects.readers import FileReader, ObjectReader, TreeReader, reader_of
 
 _CHAIN_MAX = 10
 """Causes of an exception that are looked at."""
@@ -57,74 +52,6 @@ class _Function:
         self.name = name
         self.resolved = resolved
         """Data objects inside it: where each was, and whether it was loaded."""
-
-
-class _Inputs:
-    """A task's inputs as values: a placeholder's data instance, or what it loads to."""
-
-    __slots__ = ("_inputs", "_inside", "_load", "_not_writable", "_read_only", "_types", "_values", "used")
-
-    def __init__(self, inputs: Mapping[ID, ExecutorInput], config: PyConfig, read_only: ReadOnly) -> None:
-        self._inputs = inputs
-        self._not_writable = {ID(*pair) for pair in config.read_only}
-        self._read_only = read_only
-        self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
-        self._types = {ID(session_id, number): name for session_id, number, name in config.types}
-        self._values: dict[ID, Any] = {}
-        self._inside: dict[ID, tuple[str, frozenset[tuple[str, int, int, int]]]] = {}
-        self.used: dict[ID, tuple[str | None, bool]] = {}
-
-    def value(self, id: ID) -> Any:
-        """What stands for the object `id`.
-
-        Raises
-        ------
-        RainException
-            If it is no input of the task, or cannot be loaded.
-        """
-        if id not in self._values:
-            value = self._inputs.get(id)
-            if value is None:
-                raise RainException(f"data object {id} is used by the task but is not one of its inputs")
-            loaded = self._is_loaded(value)
-            self.used[id] = (value.path, loaded)
-            if value.path is not None and not loaded:  # the task may learn the path, by `link`
-                self._read_only.protect(os.path.dirname(value.path))
-                if value.spec.data_type == "dir" and not self._read_only.guards(value.path):
-                    self._inside[id] = value.path, file_identities(value.path)
-            instance = DataInstance(_reader(value), self._spec(value), value.info)
-            self._values[id] = _loaded(instance, id not in self._not_writable) if loaded else instance
-        return self._values[id]
-
-    def changed_inside(self) -> dict[ID, str]:
-        """Directories whose files are not what they were when the task got them, as `damaged` tells."""
-        return {
-            id: "was changed: its files are not what they were"
-            for id, (path, identities) in self._inside.items()
-            if not os.path.islink(path) and file_identities(path) != identities
-        }
-
-    def _spec(self, value: ExecutorInput) -> ObjectSpec:
-        """The object's spec, with the content type that the task declares of it where it has none."""
-        declared = self._types.get(value.spec.id)
-        if declared is None:
-            return value.spec
-        try:
-            merge_content_types(value.info.content_type, declared)
-        except RainException as error:
-            raise RainException(f"input {(value.label or value.spec.label)!r} ({value.spec.id}): {error}") from None
-        return msgspec.structs.replace(value.spec, content_type=declared)
-
-    def is_as(self, id: ID, used: tuple[str | None, bool]) -> bool:
-        """Whether the value of `id` can be the one that it was when `self.used` said `used`; what was loaded cannot,
-        since the task that got it may have written to it."""
-        value = self._inputs.get(id)
-        return value is not None and used == (value.path, False) and not self._is_loaded(value)
-
-    def _is_loaded(self, value: ExecutorInput) -> bool:
-        if isinstance(self._load, bool):
-            return self._load and value.spec.data_type != "dir"
-        return value.spec.id in self._load
 
 
 class PythonTasks:
@@ -155,7 +82,7 @@ class PythonTasks:
         self._cache: dict[Any, Any] = {}
         self._read_only = ReadOnly()
         self._read_only.needed &= protect
-        self._values: _Inputs | None = None  # of the task that runs
+        self._values: InputValues | None = None  # of the task that runs
         self._lingering: Any = None  # arguments of the task that ran last
         self._own_bytes = 0  # of memory.own_bytes, what outlives its task
         # Installed once and for good, in the main thread's context: cheaper than for each task.
@@ -198,7 +125,7 @@ class PythonTasks:
         staging.discard(everything=not result.outputs)
         return result
 
-    def _check_inputs(self, task: ExecutorTask, values: _Inputs | None, result: TaskResult) -> None:
+    def _check_inputs(self, task: ExecutorTask, values: InputValues | None, result: TaskResult) -> None:
         """See that the inputs still are what they were when the attempt began."""
         found = damaged(task.inputs)
         if values is not None:
@@ -213,7 +140,7 @@ class PythonTasks:
         spec = task.spec
         config = _checked(task)
         inputs = {value.spec.id: value for value in task.inputs}
-        values = _Inputs(inputs, config, self._read_only)
+        values = InputValues(inputs, config, self._read_only)
         info.start_time = time.time()
         self._values = values
         memory.why_read_only = ""
@@ -238,7 +165,7 @@ class PythonTasks:
             info.user = _checked_user(seen.user)
         if seen.error is not None:
             raise _Misuse(str(seen.error))
-        return Returned(function.name, task.outputs, config.encode, inputs, staging).take(value)
+        return ReturnValues(function.name, task.outputs, config.encode, inputs, staging).take(value)
 
     def arrived(self) -> bool:
         """New tasks are here; False if they must not run in this executor, because the user's code has changed."""
@@ -256,7 +183,7 @@ class PythonTasks:
             gc.collect()  # they may be part of a cycle, as tracebacks are
         self._own_bytes = memory.own_bytes()
 
-    def _function(self, task: ExecutorTask, values: _Inputs) -> _Function:
+    def _function(self, task: ExecutorTask, values: InputValues) -> _Function:
         """The task's function, unpickled at its first use."""
         id = task.spec.function
         if id is None:
@@ -356,38 +283,3 @@ def _checked_user(user: Any) -> dict[str, Any]:
         return check_user(user, "ctx.info.user")
     except RainException as error:
         raise _Misuse(str(error)) from None
-
-
-def _loaded(instance: DataInstance, writable: bool) -> Any:
-    try:
-        return instance.load(writable=writable)
-    except RainException as error:
-        raise RainException(f"an input of the task cannot be loaded: {error}") from error
-
-
-def _reader(value: ExecutorInput) -> ObjectReader:
-    is_dir = value.spec.data_type == "dir"
-    if isinstance(value.location, Inline):
-        return reader_of(value.location, is_dir, value.info.size)
-    name, id, path = value.label or value.spec.label, value.spec.id, value.path
-
-    def moved() -> LocalFile | None:
-        # When the store moves an object to disk it leaves a link; it may do so at any time.
-        try:
-            return local_file(os.path.realpath(path)) if path is not None else None
-        except OSError:
-            return None
-
-    def look() -> ObjectReader:
-        if path is not None:
-            try:
-                real = os.path.realpath(path)
-                return TreeReader(real, look) if is_dir else FileReader(real, look, moved)
-            except OSError:
-                pass
-        raise RainException(
-            f"input {name!r} ({id}) is no longer on this governor; data instances are for the task that got them: what "
-            "later tasks shall find in ctx.cache must be what was loaded or read"
-        )
-
-    return look()

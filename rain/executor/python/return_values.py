@@ -35,7 +35,7 @@ class ReturnRefused(RainException):
         self.outputs = outputs
 
 
-class Returned:
+class ReturnValues:
     """Turns the value that a function returned into outputs.
 
     Parameters

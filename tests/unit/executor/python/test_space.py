@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rain.executor.exception_report import describe
+from rain.executor.python.exception_report import describe
 
 
 def _raised(work: Callable[[], None]) -> BaseException:
@@ -25,7 +25,7 @@ def _full(number: int = errno.ENOSPC) -> OSError:
 
 
 def test_the_file_of_a_write_that_named_none_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.executor.space._free", lambda path: 5 if path.endswith("data") else 1 << 40)
+    monkeypatch.setattr("rain.executor.python.space._free", lambda path: 5 if path.endswith("data") else 1 << 40)
 
     def write() -> None:
         with open(tmp_path / "data", "wb") as file:
@@ -70,7 +70,7 @@ def test_a_limit_is_no_full_disk(tmp_path: Path) -> None:
 
 def test_a_place_is_named_where_no_file_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rain.executor.space._free", lambda path: 0 if path == f"{tmp_path}/" else 10)
+    monkeypatch.setattr("rain.executor.python.space._free", lambda path: 0 if path == f"{tmp_path}/" else 10)
 
     def write() -> None:
         raise _full()

@@ -9,8 +9,8 @@ import pytest
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import shorten
-from rain.executor import exception_report
-from rain.executor.exception_report import class_names, describe, traceback_text
+from rain.executor.python import exception_report
+from rain.executor.python.exception_report import class_names, describe, traceback_text
 
 
 def caught(function, *args) -> BaseException:

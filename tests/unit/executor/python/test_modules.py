@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rain.common.task_configs import FunctionPayload, SourceText, UserModule
-from rain.executor.modules import Modules, prepare_path
+from rain.executor.python.modules import Modules, prepare_path
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, OutputResult
 from rain.common.spec import ObjectInfo, ObjectSpec
-from rain.executor.return_values import Returned, ReturnRefused
+from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.staging import Staging
 from rain.objects.data_instance import DataInstance
 from rain.objects.files import checksum
@@ -36,7 +36,7 @@ def spec(
 
 
 def take(staging: Staging, value: Any, *specs: ObjectSpec, encode: Any = (), inputs: Any = None) -> list[OutputResult]:
-    return Returned("fn", specs, encode, inputs or {}, staging).take(value)
+    return ReturnValues("fn", specs, encode, inputs or {}, staging).take(value)
 
 
 def complaint(staging: Staging, value: Any, *specs: ObjectSpec, **options: Any) -> str:

@@ -10,10 +10,10 @@ from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.limits import MIB
 from rain.common.spec import TaskError
-from rain.executor.space import note_room
+from rain.executor.python.space import note_room
 from rain.objects.pickling import buffers
 
-_RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 _RUNNERS = (
     os.path.join("asyncio", "runners.py"),
     os.path.join("asyncio", "base_events.py"),

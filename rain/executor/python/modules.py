@@ -21,7 +21,7 @@ from types import CodeType, ModuleType
 from rain.common.task_configs import FunctionPayload, SourceText, UserModule
 from rain.host.installed import is_installed, stamp
 
-_RAIN_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_RAIN_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _RACE_NS = 2_000_000_000
 """Compiled code is told from older source by whole seconds and the size; what was compiled so soon after its source was
 written may be that of another source."""
