@@ -57,6 +57,8 @@ class Attempts:
     ----------
     pools : Pools
     builtins : Builtins
+    extra_kinds : list of str
+        The executor types that not every governor has.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Attempts:
         python.warm()  # its interpreter starts while the governor connects
         foreign = ForeignExecutors(commands, events, work_dir)
         self.pools = Pools({PY: python, PROGRAM: python, **dict.fromkeys(commands, foreign)})
+        self.extra_kinds = [kind for kind in self.pools.kinds if kind not in (PY, PROGRAM)]
         self._memory_max: dict[int, float] = {}
         self._written: dict[int, int] = {}  # what executors that were over it had written of their inputs
         self._seen: dict[int, int] = {}

@@ -191,7 +191,7 @@ class Governor:
         self._instead.update(self._attempts.instead())
         self.resources = {"cpus": options.cpus, **options.config.resources}
         self._turns = Turns(
-            GovernorCore(self.governor_id, self.resources, sorted(options.config.executors)),
+            GovernorCore(self.governor_id, self.resources, self._attempts.extra_kinds),
             self._handlers,
             self._instead,
             on_ended=self._turn_ended,
@@ -233,9 +233,7 @@ class Governor:
         )
         self._sender = Sender(self._conversation, self._unsendable)
         self._sender.send(
-            Register(
-                self.governor_id, self._host_id, self.resources, sorted(self.options.config.executors), hello.python
-            )
+            Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
         )
 
     async def run(self, stop: asyncio.Event) -> None:

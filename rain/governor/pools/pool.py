@@ -113,6 +113,11 @@ class Pools:
         self._all = list({id(pool): pool for pool in by_kind.values()}.values())
         self._of: dict[int, ExecutorPool] = {}
 
+    @property
+    def kinds(self) -> list[str]:
+        """All executor types, sorted."""
+        return sorted(self._by_kind)
+
     def start(self, executor_id: int, kind: str, setup: ExecutorSetup, here: SessionEnv | None) -> None:
         """As `ExecutorPool.start`, in the pool of this type."""
         pool = self._of[executor_id] = self._by_kind[kind]
