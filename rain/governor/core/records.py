@@ -39,6 +39,9 @@ BUILTINS_MAX = 256
 EXECUTORS_MIN = 64
 """A governor of few cpus may still have this many executors (tasks of a fraction of a cpu, or none)."""
 
+# A member of an enum is looked up in Python code by Python 3.11; the records ask at each result.
+_STAY, _GIVE_BACK, _ENDING = Fate.STAY, Fate.GIVE_BACK, SessionState.ENDING
+
 EnvKey = tuple[tuple[str, str], ...]
 GroupKey = tuple[str, ResourceRequest, EnvKey, bool, int]
 
@@ -95,7 +98,7 @@ class Session:
     @property
     def ending(self) -> bool:
         """Whether nothing of it may start any more."""
-        return self.state is SessionState.ENDING
+        return self.state is _ENDING
 
 
 @states(presence=PRESENCES)
@@ -222,7 +225,7 @@ class Task:
     @property
     def unwanted(self) -> bool:
         """Whether it is being ended: how it ends does not matter any more."""
-        return self.fate is Fate.STOP or self.fate is Fate.FORGET
+        return self.fate is not _STAY and self.fate is not _GIVE_BACK
 
     @property
     def timeout(self) -> float | None:

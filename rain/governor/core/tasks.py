@@ -167,7 +167,7 @@ def forget(state: State, task: Task) -> None:
     if tasks.get(task.id) is task:
         del tasks[task.id]
     release(state, task)
-    if task.fate is Fate.GIVE_BACK:
+    if task.take_back is not None:
         settle_back(state, task, given=False)
 
 
