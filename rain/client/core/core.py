@@ -82,7 +82,6 @@ class ClientCore:
             ev.Tick: self._tick,
             ev.Released: lambda event, now: keeps.release(self, event.mirror),
             ev.GivenUp: lambda event, now: sessions.give_up(self, event.opening),
-            ev.Happened: lambda event, now: event.decide(self),
         }
         self._said: dict[type, Callable[[Any], None]] = {
             m.SessionUpdate: lambda message: sessions.take_updates(self, message),

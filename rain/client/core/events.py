@@ -6,7 +6,6 @@ come in order, each once (`rain.common.protocol.channel`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -67,10 +66,4 @@ class GivenUp(msgspec.Struct):
     opening: Opening
 
 
-class Happened(msgspec.Struct):
-    """A short decision that needs no wait; `decide` is called with the core."""
-
-    decide: Callable[[Any], None]
-
-
-Event: TypeAlias = Said | Away | Back | Gone | Left | Unsendable | Tick | Released | GivenUp | Happened
+Event: TypeAlias = Said | Away | Back | Gone | Left | Unsendable | Tick | Released | GivenUp

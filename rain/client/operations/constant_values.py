@@ -118,7 +118,7 @@ class Value:
 class Uploads:
     """This client's own folder in a folder for uploads of the server's, made when it is first needed.
 
-    It is locked as long as this process lives, so that the server sees at once when nobody will submit what is in it.
+    It is locked as long as this process lives, so that the server sees at once when nothing of it will be submitted.
 
     Parameters
     ----------

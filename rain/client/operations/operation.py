@@ -32,7 +32,7 @@ LOOK_UP_S = 0.2
 
 
 def resolve(future: Future[Any], value: Any) -> None:
-    """Give `future` its result, unless nobody wants it any more or it has one."""
+    """Give `future` its result, unless it was cancelled or has one."""
     try:
         future.set_result(value)
     except InvalidStateError:
@@ -40,26 +40,11 @@ def resolve(future: Future[Any], value: Any) -> None:
 
 
 def reject(future: Future[Any], error: BaseException) -> None:
-    """Give `future` its exception, unless nobody wants it any more or it has a result."""
+    """Give `future` its exception, unless it was cancelled or has a result."""
     try:
         future.set_exception(error)
     except InvalidStateError:
         pass
-
-
-def shielded(future: Future[T]) -> Future[T]:
-    """What `future` will be, for one who may cease to wait: that cancels this one, and `future` goes on."""
-    outer: Future[T] = Future()
-
-    def copy(inner: Future[T]) -> None:
-        error = inner.exception()
-        if error is not None:
-            reject(outer, error)
-        else:
-            resolve(outer, inner.result())
-
-    future.add_done_callback(copy)
-    return outer
 
 
 @contextmanager

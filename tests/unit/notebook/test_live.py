@@ -76,7 +76,8 @@ def test_a_session_that_ends_while_it_is_displayed(displayed: list[Any], monkeyp
 
 def end(session: Session, word: str, text: str) -> None:
     own = session._inside
-    own.connection.step(ev.Happened(lambda core: sessions.end(core, own.mirror, word, text)))
+    sessions.end(own.connection.core, own.mirror, word, text)
+    own.connection.step(ev.Tick())
 
 
 def test_trouble_at_the_end_of_a_session_is_not_its_own(caplog: pytest.LogCaptureFixture) -> None:

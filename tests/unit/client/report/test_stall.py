@@ -101,7 +101,7 @@ def test_a_server_that_is_away_is_waited_for_aloud(
     with pytest.raises(TimeoutError):
         session.wait_all(timeout=0.01)
     # What the server had said before still holds then.
-    link.happens(ev.Happened(lambda core: stalls.tell(core, session._inside.mirror, server=TEXT, away="away")))
+    stalls.tell(core, session._inside.mirror, server=TEXT, away="away")
     assert session._inside.mirror.stall.text == "away"
     link.happens(ev.Back())
     assert session._inside.mirror.stall.text == TEXT
