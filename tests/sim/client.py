@@ -14,19 +14,20 @@ from rain.client.core import events as ev
 from rain.client.core import sessions
 from rain.client.core.core import ClientCore
 from rain.client.core.errors import SessionEnded, TaskFailed
-from rain.client.core.operations import governors, keeps, locating, questions, retries, submits, waits
+from rain.client.core.operations import governors, keeps, locating, questions, reading, retries, submits, waits
 from rain.client.core.operations.completions import EndedItems
+from rain.client.core.operations.reading import TryReplicas, Unreadable
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
-from rain.client.core.waiting import Operation, Upload, Waiting
+from rain.client.core.waiting import Operation, Pause, Upload, Waiting
 from rain.client.operations.constant_values import Value
 from rain.client.operations.encoding import constant_of, encode
 from rain.common.errors import RainException, SessionException
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
-from rain.common.location import Inline
+from rain.common.location import Inline, Replica
 from rain.common.protocol import messages as m
-from rain.common.spec import ObjectSpec, TaskSpec
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
 from tests.sim.network import Side
@@ -169,20 +170,25 @@ class Thread:
         follow: Callable[[], None] | None = None
         try:
             with client.world.armed:
-                waiting = client.core.resume(self.operation, value, error)
-        except StopIteration as stop:
-            follow = partial(self.then, stop.value)
+                waiting, result = client.core.resume(self.operation, value, error)
+            if waiting is None:
+                follow = partial(self.then, result)
         except (RainException, TaskFailed, SessionEnded, TimeoutError, KeyboardInterrupt) as raised:
             follow = partial(self.failed, raised)
         if follow is not None:
             client.end(self)
             follow()
             return
+        assert waiting is not None
         self.waiting = waiting
         waiting.waiter = self
         client.perform(client.core.take_effects())
         if type(waiting) is Upload:
             client.world.clock.after(client.random.random(), self._uploaded, waiting)
+        elif isinstance(waiting, Pause):
+            client.world.clock.after(waiting.seconds, self._paused, waiting)
+        elif isinstance(waiting, TryReplicas):
+            client.world.clock.after(0.01 * client.random.random(), self._read, waiting)
         elif waiting.over:
             self.wake(waiting)
 
@@ -193,6 +199,21 @@ class Thread:
             if not value.name:
                 self.client.world.upload(self.client.host, value, self.client.large.pop(value))
         self.go_on()
+
+    def _paused(self, waiting: Pause) -> None:
+        if self.waiting is waiting:
+            self.go_on()
+
+    def _read(self, waiting: TryReplicas) -> None:
+        if self.waiting is not waiting:
+            return
+        client, id = self.client, waiting.data.spec.id
+        for replica in waiting.replicas:
+            value = None if client.broken_replica() else client.world.read(client.host, replica, id)
+            if value is not None:
+                self.go_on(value)
+                return
+        self.go_on(None, Unreadable({replica.address: "it is not there" for replica in waiting.replicas}))
 
     def wake(self, waiting: Waiting) -> None:
         """What was waited for is over; the thread runs a moment later."""
@@ -283,6 +304,10 @@ class SimClient:
         self.step(ev.Said(messages))
         if self.world.faulty and self.random.random() < 0.05:
             self.step(ev.Said([message for message in messages if getattr(message, "request", 0)]))  # once more
+
+    def broken_replica(self) -> bool:
+        """Whether a read fails now."""
+        return self.world.faulty and self.random.random() < 0.2
 
     def _tick(self) -> None:
         if self.alive:
@@ -605,8 +630,9 @@ class SimClient:
 
         def fetched(_: Any) -> None:
             for record in records:
-                if record.kept:
+                if record.kept and not session.idle:
                     self._check_value(session, record)
+                    self._read(session, record)
 
         def failed(error: BaseException) -> None:
             if isinstance(error, RainException) and not self.core.over_because:
@@ -615,6 +641,25 @@ class SimClient:
                 self._failed_wait(session, error)
 
         self.start(locating.fetch(self.core, session.mirror, records, lambda record: False), fetched, failed)
+
+    def _read(self, session: SimSession, record: ObjectRecord) -> None:
+        """Get the bytes themselves."""
+        location = record.location
+        if location is None or isinstance(location, Inline):
+            return
+        data = m.ObjectData(record.spec, record.info or ObjectInfo(), location)
+
+        def got(value: bytes) -> None:
+            assert value == session.graph.values[record.spec.id], "a wrong value was read"
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, RainException) and not self.core.over_because:
+                assert not record.kept or session.idle or self.world.disturbed, error
+            else:
+                self._failed_wait(session, error)
+
+        operation = reading.read(self.core, session.mirror, record, data, Replica("server:1", ""))
+        self.start(operation, got, failed)
 
     def _check_value(self, session: SimSession, record: ObjectRecord) -> list[str]:
         """What the user gets, as far as it can be had now."""

@@ -258,6 +258,12 @@ MUTANTS = [
         "data = found",
     ),
     _client(
+        "what could not be read is not looked for again",
+        "operations.reading",
+        "            data = yield from find_again(core, mirror, record, refused)\n",
+        "            pass\n",
+    ),
+    _client(
         "items that are not finished are looked for again at once",
         "operations.locating",
         "        if state is not DataObjectState.FINISHED:\n            yield from wait(mirror, [record])\n",

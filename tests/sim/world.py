@@ -89,6 +89,7 @@ class World:
         self.executions: Counter[ID] = Counter()
         self.kills: Counter[ID] = Counter()
         self.losses = 0
+        self.deaths = 0
         self.objects_lost = 0
         self.cuts = 0 if calm else 1  # fetches that fail may lead to things being made again
         self.long_cut = False
@@ -143,6 +144,11 @@ class World:
     def faulty(self) -> bool:
         """Whether things may go wrong now."""
         return not self.calm and not self.healed
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a governor was lost, or is gone and the server does not know it yet: its data cannot be had."""
+        return bool(self.losses or self.deaths)
 
     @property
     def steady(self) -> bool:
@@ -384,6 +390,7 @@ class World:
         governor = self._some_governor()
         if governor is not None:
             governor.die()
+            self.deaths += 1
             self.governors.remove(governor)
             if self.random.random() < 0.5:
                 self.quick_loss[governor.host] = GOVERNOR_RECONNECT_S

@@ -10,8 +10,8 @@ waits, and a wait that is over says only that it is worth to look again.
 
 The parts: `records` and `gates`; `session_mirror` (the records of one session, and how updates change them);
 `requests`; `sessions` (opened, attached, stopped, closed, lost) and `restoring`; `stalls` (why nothing goes on);
-`change_feed` (what views see). In `operations`: `submits`; `waits` and `completions`; `keeps`; `locating` (where
-finished objects are); `retries`; `governors` (how many are there); `questions`.
+`change_feed` (what views see). In `operations`: `submits`; `waits` and `completions`; `keeps`; `locating` and `reading`
+(where finished objects are, and which replica is read); `retries`; `governors` (how many are there); `questions`.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ class ClientCore:
         Those that are open, and those that ended without being closed.
     governor_count : int
     governor_waits : list of GovernorWait
+    effects : list of Effect
+        What is to be done since it was last asked; see `take_effects`.
     """
 
     __slots__ = (
-        "_effects", "_handlers", "_said", "address", "advice", "away_since", "connected", "governor_count",
+        "_handlers", "_said", "address", "advice", "away_since", "connected", "effects", "governor_count",
         "governor_waits", "governors_met", "over_because", "replies", "request_count", "requests", "sessions",
     )  # fmt: skip
 
@@ -71,7 +73,7 @@ class ClientCore:
         self.governor_count = 0
         self.governors_met = 0
         self.governor_waits: list[GovernorWait] = []
-        self._effects: list[do.Effect] = []
+        self.effects: list[do.Effect] = []
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Said: lambda event, now: self._take(event.messages),
             ev.Away: self._away,
@@ -108,37 +110,40 @@ class ClientCore:
         self._handlers[type(event)](event, now)
         return self.take_effects()
 
-    def resume(self, operation: Operation[Any], value: Any = None, error: BaseException | None = None) -> Waiting:
-        """Make the next step of an operation, with what it waited for; gives what it waits for now.
+    def resume(
+        self, operation: Operation[Any], value: Any = None, error: BaseException | None = None
+    ) -> tuple[Waiting | None, Any]:
+        """Make the next step of an operation, with what it waited for.
 
-        `take_effects` afterwards, also if this raises.
+        `take_effects` afterwards, also if this raises what the operation raises.
 
-        Raises
-        ------
-        StopIteration
-            When it has ended; the value is its result.
-        BaseException
-            What the operation raises.
+        Returns
+        -------
+        (Waiting, None) or (None, any)
+            What it waits for now, or when it has ended its result.
         """
-        return operation.send(value) if error is None else operation.throw(error)
+        try:
+            return (operation.send(value) if error is None else operation.throw(error)), None
+        except StopIteration as stop:
+            return None, stop.value
 
     def take_effects(self) -> list[do.Effect]:
         """What is to be done since this was last asked."""
-        effects, self._effects = self._effects, []
+        effects, self.effects = self.effects, []
         return effects
 
     # -- for the parts --------------------------------------------------------------------------
 
     def emit(self, effect: do.Effect) -> None:
         """Let this be done."""
-        self._effects.append(effect)
+        self.effects.append(effect)
 
     def over(self, waiting: Waiting, value: Any = None, error: BaseException | None = None) -> None:
         """Let a wait be over, once."""
         if not waiting.over:
             waiting.over, waiting.value, waiting.error = True, value, error
             if waiting.waiter is not None:
-                self._effects.append(do.WaitOver(waiting))
+                self.effects.append(do.WaitOver(waiting))
 
     def check(self) -> None:
         """Whether the server can be asked.

@@ -34,6 +34,16 @@ Operation: TypeAlias = Generator[Waiting, Any, T]
 resumed by `ClientCore.resume`; what ends a wait early (a time-out, Ctrl-C) is thrown into it as well."""
 
 
+class Pause(Waiting):
+    """So many seconds."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class Upload(Waiting):
     """Large constants that are to be brought to the server's host before they are submitted."""
 

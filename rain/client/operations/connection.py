@@ -10,14 +10,14 @@ each of its steps is made in the thread that waits for it.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rain.client import active_session
 from rain.client.core import effects as do
@@ -26,9 +26,10 @@ from rain.client.core import stalls
 from rain.client.core.core import ClientCore
 from rain.client.core.errors import SessionEnded, TaskFailed
 from rain.client.core.gates import Gate
+from rain.client.core.operations.reading import TryReplicas
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation as CoreOperation
-from rain.client.core.waiting import Upload, Waiting
+from rain.client.core.waiting import Pause, Upload, Waiting
 from rain.client.functions.call_sites import warn
 from rain.client.handles import inside
 from rain.client.operations.constant_values import Room
@@ -137,31 +138,35 @@ class Connection:
             rest = self._sent(self.core.step(event, time.monotonic()))
         self._do(rest)
 
-    def resume(self, operation: CoreOperation[Any], value: Any, error: BaseException | None) -> Waiting:
-        """Make the next step of an operation of the core; what it waits for then has a future as its `waiter`.
-
-        Raises
-        ------
-        StopIteration
-            When it has ended.
-        """
+    def resume(
+        self, operation: CoreOperation[T], value: Any, error: BaseException | None
+    ) -> tuple[Waiting | None, T | None]:
+        """Make the next step of an operation of the core; see `ClientCore.resume`. What it waits for then has a future
+        as its `waiter`."""
+        core = self.core
         rest: list[do.Effect] = []
         try:
             with self.lock:
                 try:
-                    waiting = self.core.resume(operation, value, error)
-                    if waiting.waiter is None:
+                    waiting, result = core.resume(operation, value, error)
+                    if waiting is not None and waiting.waiter is None:
                         waiting.waiter = Future()
                         if waiting.over:
                             _tell(waiting)
                 finally:
-                    rest = self._sent(self.core.take_effects())
+                    if core.effects:
+                        rest = self._sent(core.take_effects())
         finally:
-            self._do(rest)
-        return waiting
+            if rest:
+                self._do(rest)
+        return waiting, result
 
     def drive(
-        self, operation: CoreOperation[T], mirror: SessionMirror | None = None, whole: bool = False
+        self,
+        operation: CoreOperation[T],
+        mirror: SessionMirror | None = None,
+        whole: bool = False,
+        read: Callable[[TryReplicas], Operation[Any]] | None = None,
     ) -> Operation[T]:
         """An operation of the core as one that can be waited for; failures become the exceptions that users get.
 
@@ -171,30 +176,45 @@ class Connection:
             Where it waits: if something stands in the way there, the waiting thread is warned.
         whole : bool
             Whether Ctrl-C is put off during each step, because what a step marks as sent must be sent.
+        read : callable, optional
+            Reads from replicas, if the operation does.
         """
         value, error = None, None
         try:
             while True:
-                with uninterrupted() if whole else contextlib.nullcontext():
-                    waiting = self.resume(operation, value, error)
+                if whole:
+                    with uninterrupted():
+                        waiting, result = self.resume(operation, value, error)
+                else:
+                    waiting, result = self.resume(operation, value, error)
+                if waiting is None:
+                    return cast(T, result)
                 value = error = None
                 try:
-                    if type(waiting) is Upload:
-                        yield from upload(self, waiting.values)
+                    kind = type(waiting)
+                    if kind is Upload or kind is Pause or kind is TryReplicas:
+                        value = yield from self._done(waiting, read)
                         continue
                     if mirror is not None and isinstance(waiting, Gate):
                         self._warn(mirror)
                     value = yield waiting.waiter
                 except BaseException as caught:
                     error = caught
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
         except TaskFailed as failed:
             raised: RainException = failure(failed.mirror.handle, failed.record, failed.others)
         except SessionEnded as over:
             raised = ended(over.mirror.handle)
         raise raised
+
+    def _done(self, waiting: Waiting, read: Callable[[TryReplicas], Operation[Any]] | None) -> Operation[Any]:
+        """What an operation waits for that is no message, done in the waiting thread."""
+        if isinstance(waiting, Upload):
+            yield from upload(self, waiting.values)
+        elif isinstance(waiting, Pause) and self.core.connected:
+            yield self.link.call(asyncio.sleep(waiting.seconds))
+        elif isinstance(waiting, TryReplicas) and read is not None:
+            return (yield from read(waiting))
+        return None
 
     def _warn(self, mirror: SessionMirror) -> None:
         with self.lock:

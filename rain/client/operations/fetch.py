@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rain.client.core.operations import locating
+from rain.client.core.operations import locating, reading
 from rain.client.core.records import ObjectRecord
 from rain.client.data import info_of, spec_of, value_of
 from rain.client.handles import inside, record_of, session_of
-from rain.client.operations.operation import block
+from rain.client.operations.operation import Operation, block
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import FETCH_ATTEMPTS_MAX, FETCH_DELAY_S, MIB
-from rain.common.location import Inline, LocalFile, Replica, Replicas, file_on, replicas_of
+from rain.common.limits import MIB
+from rain.common.location import Inline, LocalFile, Replica, Replicas, file_on
 from rain.common.protocol.messages import Listing, ObjectData
 from rain.common.spec import ObjectInfo
 from rain.net.transfer import get_buffer, get_directory, get_listing, get_to_file
@@ -177,36 +176,22 @@ class RemoteObject:
         return reader_of(Inline(data), self._data.spec.data_type == "dir", self._data.info.size)
 
     def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
-        """Try the replicas that are known, then ask where it is now, then have the server pass it on.
-
-        What turned out to be lost is waited for, if it is made again; a loss may take a moment to become known.
-
-        Gives what `get` gives, or the bytes themselves if the server told them.
-        """
-        link = self._connection.link
+        """What `get` gives at the first replica that has it, or the bytes themselves if the server told them."""
+        connection, mirror = self._connection, inside(self._session).mirror
+        link = connection.link
         server = Replica(link.welcome.data or link.address, "")
-        ask = partial(self._ask, get)
-        reasons: dict[str, str] = {}
-        tried: list[Replica] = []
-        for attempt in range(FETCH_ATTEMPTS_MAX):
-            if attempt:
-                if attempt > 1:
-                    time.sleep(FETCH_DELAY_S * 2 ** (attempt - 2))
-                    tried.clear()
-                self._data = self._find_again()
-                if isinstance(self._data.location, Inline):
-                    return self._data.location.data
-            replicas = [replica for replica in replicas_of(self._data.location) if replica not in tried]
-            tried += replicas
-            if attempt:
-                replicas.append(server)
-            try:
-                return link.call(try_replicas(replicas, ask, final=(NotInside,))).result()
-            except NoReplica as error:
-                reasons |= error.reasons
-        if server.address in reasons:
-            reasons["the server"] = reasons.pop(server.address)
-        raise RainException(f"the data of {self._name} cannot be had ({NoReplica(reasons)})")
+        operation = reading.read(connection.core, mirror, record_of(self._handle), self._data, server, self._refused)
+        return block(connection.drive(operation, mirror, read=partial(self._try, get)))
+
+    def _try(self, get: Callable[[Any, ID], Any], wanted: reading.TryReplicas) -> Operation[Any]:
+        self._data = wanted.data
+        try:
+            return (yield self._connection.link.call(self._get(get, wanted.replicas)))
+        except NoReplica as error:
+            raise reading.Unreadable(error.reasons) from None
+
+    async def _get(self, get: Callable[[Any, ID], Any], replicas: list[Replica]) -> Any:
+        return await try_replicas(replicas, partial(self._ask, get), final=(NotInside,))
 
     def _find_again(self) -> ObjectData:
         """Where it is now; waits while it is made again.
@@ -221,11 +206,6 @@ class RemoteObject:
         connection, mirror = self._connection, inside(self._session).mirror
         operation = locating.find_again(connection.core, mirror, record_of(self._handle), self._refused)
         return block(connection.drive(operation, mirror))
-
-    @property
-    def _name(self) -> str:
-        label = f" {self._data.spec.label!r}" if self._data.spec.label else ""
-        return f"object {self._data.spec.id}{label}"
 
     async def _ask(self, get: Callable[[Any, ID], Any], address: str) -> Any:
         with closing(await open_data(address, self._connection.link.credentials)) as connection:

@@ -15,7 +15,7 @@ from rain.client.core.errors import SessionEnded, TaskFailed
 from rain.client.core.operations import governors, keeps, submits, waits
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.core.session_mirror import SessionMirror
-from rain.client.core.waiting import Operation
+from rain.client.core.waiting import Operation, Waiting
 from rain.client.operations.encoding import encode
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -57,9 +57,16 @@ def sent(core: ClientCore) -> list[Any]:
 
 
 def result(core: ClientCore, operation: Operation[Any]) -> Any:
-    with pytest.raises(StopIteration) as caught:
-        core.resume(operation)
-    return caught.value.value
+    waiting, ended = core.resume(operation)
+    assert waiting is None
+    return ended
+
+
+def wait_of(core: ClientCore, operation: Operation[Any]) -> Waiting:
+    """What it waits for after its next step."""
+    waiting, _ = core.resume(operation)
+    assert waiting is not None
+    return waiting
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ def test_a_reply_that_comes_twice_counts_once(core: ClientCore, mirror: SessionM
     record = task(mirror)
     encoder = Encoder()
     operation = submits.submit(core, mirror, encoder)
-    waiting = core.resume(operation)
+    waiting = wait_of(core, operation)
     waiting.waiter = "a thread"
     (message,) = sent(core)
     no = m.Failed(message.request, "rain", "no")
@@ -127,13 +134,13 @@ def test_a_wait_looks_again_whatever_woke_it(core: ClientCore, mirror: SessionMi
     record = task(mirror)
     submitted(core, mirror)
     operation = waits.wait(mirror, [record])
-    first = core.resume(operation)
-    core.step(ev.Said([m.SessionNews(1, [], [], "no governor is here")]), 0.0)
+    first = wait_of(core, operation)
+    core.step(ev.Said([m.SessionUpdate(1, [], [], "no governor is here")]), 0.0)
     assert first.over
-    second = core.resume(operation)
+    second = wait_of(core, operation)
     assert not second.over
     failed = m.TaskUpdate(record.spec.id, TaskState.FAILED, None, TaskError("exception", "x"))
-    core.step(ev.Said([m.SessionNews(1, [failed], [])]), 0.0)
+    core.step(ev.Said([m.SessionUpdate(1, [failed], [])]), 0.0)
     assert second.over
     with pytest.raises(TaskFailed) as caught:
         core.resume(operation)
@@ -145,7 +152,7 @@ def test_a_server_that_is_new_ends_all_that_waits(core: ClientCore, mirror: Sess
     record = task(mirror)
     submitted(core, mirror)
     waiting = [waits.wait(mirror, [record]), waits.wait_all(mirror, True), governors.wait_for_governors(core, 9)]
-    waits_for = [core.resume(operation) for operation in waiting]
+    waits_for = [wait_of(core, operation) for operation in waiting]
     effects = core.step(ev.Gone("it does not know this client"), 0.0)
     assert do.SessionOver(mirror) in effects
     assert all(one.over for one in waits_for)
