@@ -18,6 +18,7 @@ from rain.client.core.operations import governors, keeps, locating, questions, r
 from rain.client.core.operations.completions import EndedItems
 from rain.client.core.operations.reading import TryReplicas, Unreadable
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
+from rain.client.core.requests import ask_in_pieces
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation, Pause, Upload, Waiting
 from rain.client.operations.constant_values import Value
@@ -27,7 +28,7 @@ from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline, Replica
 from rain.common.protocol import messages as m
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
 from tests.sim.network import Side
@@ -460,6 +461,9 @@ class SimClient:
             return
         number = 9_000_000 + 10 * self.core.request_count
         mirror = session.mirror
+        if self.random.random() < 0.5:
+            self._forge(session, number)
+            return
         bad = self.random.choice(
             [
                 TaskSpec(ID(session.id, number), "py/", resources={"cpus": -1}),
@@ -482,6 +486,24 @@ class SimClient:
             raise AssertionError(f"a wrong submit was taken: {before}")
 
         self.start(submits.submit(self.core, mirror, self.encoder), then=taken, failed=failed)
+
+    def _forge(self, session: SimSession, number: int) -> None:
+        """What only a client with a bug would submit; the server refuses it as well."""
+        new = ID(session.id, number)
+        bad = self.random.choice(
+            [
+                TaskSpec(self.random.choice(list(session.graph.tasks)), "py/", resources={"cpus": 1}),
+                TaskSpec(new, "py/", inputs=[TaskSpecInput(ID(session.id, 999_999))], resources={"cpus": 1}),
+                TaskSpec(new, "py/", outputs=[ID(session.id, 999_999)], resources={"cpus": 1}),
+            ]
+        )
+        good = TaskSpec(ID(session.id, number + 1), "py/", [plan.OK, "", False, 1.0], resources={"cpus": 1})
+
+        def replied(reply: Any, error: RainException | None) -> None:
+            assert error is not None, f"a forged submit was taken: {bad}"
+
+        ask_in_pieces(self.core, [m.Submit(0, session.id, [good, bad], [], [], [])], replied)
+        self.perform(self.core.take_effects())
 
     # -- waits ----------------------------------------------------------------------------------
 
