@@ -5,11 +5,11 @@ import json
 import pickle
 
 import cbor2
+import msgspec
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rain.notebook.inspectors.parameters import Parameters
 
 from rain.common import DataInstance
 from rain.common.errors import RainException
@@ -19,6 +19,7 @@ from rain.notebook.inspectors.limits import BLOCK_BYTES
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument
+from rain.notebook.protocol.requests import Inspect, request_of
 from rain.objects.readers import BytesReader
 
 PAGE_BYTES_MAX = 2 << 20
@@ -88,7 +89,7 @@ sensible = st.fixed_dictionaries(
         "path": st.just([]),
     },
 )
-wild = st.dictionaries(st.sampled_from(["view", "offset", "encoding", "at", "path", "key"]), anything)
+wild = st.dictionaries(st.sampled_from(["view", "offset", "encoding", "at", "path", "key", "column"]), anything)
 
 
 def inspection_of(data, content_type):
@@ -108,9 +109,9 @@ def test_anything_is_answered_or_refused(data, content_type, requests):
     for parameters in requests:
         if parameters.get("view") == "value":
             continue
-        for ask in (inspection.page, inspection.piece):
+        for ask, type in ((inspection.page, "inspect"), (inspection.piece, "download")):
             try:
-                answer, buffers = ask(parameters)
+                found, buffers = ask(request_of({**parameters, "type": type}))
             except RainException as caught:
                 error: str | None = str(caught)
             else:
@@ -118,9 +119,10 @@ def test_anything_is_answered_or_refused(data, content_type, requests):
             if error is not None:
                 assert len(error) < 2000
                 continue
+            answer = msgspec.to_builtins(found)
             assert len(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()) < PAGE_BYTES_MAX
             assert all(isinstance(buffer, bytes) for buffer in buffers)
-            assert answer.get("view") != "value"
+            assert answer.get("page", {}).get("view") != "value"
     text = static_text(instance)
     assert all(line.isprintable() for line in text.split("\n"))
 
@@ -149,21 +151,21 @@ def test_a_tree_is_what_the_parser_says_even_across_blocks(value, indent, shift)
     viewer = TreeViewer(JsonDocument(Ranges.of(data)))
 
     def check(value, at):
-        node = viewer.page(Parameters(at=at))[0]["node"]
-        assert node["kind"] == _KINDS[type(value)]
+        node = viewer.page(Inspect(at=list(at)))[0].node
+        assert node.kind == _KINDS[type(value)]
         if isinstance(value, dict):
-            assert node["count"] == len(value)
-            assert [child["label"] for child in node["children"]] == [sanitize.cut(key) for key in value]
+            assert node.count == len(value)
+            assert [child.label for child in node.children] == [sanitize.visible(sanitize.cut(key)) for key in value]
             for number, inner in enumerate(value.values()):
                 check(inner, (*at, number))
         elif isinstance(value, list):
-            assert node["count"] == len(value)
+            assert node.count == len(value)
             for number, inner in enumerate(value):
                 check(inner, (*at, number))
         elif isinstance(value, str):
-            assert node["text"] == value
+            assert node.text == value
         else:
-            assert json.loads(node["text"]) == value
+            assert json.loads(node.text) == value
 
     check(value, (1,))
 
