@@ -28,6 +28,8 @@ Observer = Callable[[str, str, str], None]
 
 _declared: list[Callable[[], None]] = []
 _observer: Observer | None = None
+_taken: set[tuple[int, int, int]] = set()
+"""Arrows that were checked and reported: ids of table and states, which live as long as the process."""
 _MISSING = object()
 
 
@@ -136,6 +138,7 @@ def watch(observer: Observer) -> None:
             observer(table, old, new)
 
     _observer = once
+    _taken.clear()
     if first:
         for install in _declared:
             install()
@@ -148,45 +151,53 @@ def _declare(install: Callable[[], None]) -> None:
 
 
 class _Watched:
-    """In the place of an attribute that holds a state."""
+    """In the place of an attribute of instances that holds a state."""
 
     def __init__(self, cls: type, name: str, table: StateTable[Any]) -> None:
-        before = cls.__dict__.get(name, _MISSING)
-        self._slot = before if isinstance(before, MemberDescriptorType) else None
-        self._default = _MISSING if self._slot is not None else before
+        self._default = cls.__dict__.get(name, _MISSING)
         self._name = name
         self._table = table
 
     def __get__(self, record: Any, owner: type | None = None) -> Any:
         if record is None:
             return self if self._default is _MISSING else self._default
-        value = self._get(record)
-        if value is _MISSING:
-            value = self._default
+        value = record.__dict__.get(self._name, self._default)
         if value is _MISSING:
             raise AttributeError(self._name)
         return value
 
     def __set__(self, record: Any, new: Any) -> None:
-        old = self._get(record)
+        old = record.__dict__.get(self._name, _MISSING)
         if old is not new:
             self._table.changed(record if old is not _MISSING else type(record), None if old is _MISSING else old, new)
-        if self._slot is not None:
-            self._slot.__set__(record, new)
-        else:
-            record.__dict__[self._name] = new
-
-    def _get(self, record: Any) -> Any:
-        if self._slot is None:
-            return record.__dict__.get(self._name, _MISSING)
-        try:
-            return self._slot.__get__(record)
-        except AttributeError:
-            return _MISSING
+        record.__dict__[self._name] = new
 
 
 def _watch_attribute(cls: type, attribute: str, table: StateTable[Any]) -> None:
-    setattr(cls, attribute, _Watched(cls, attribute, table))
+    slot = cls.__dict__.get(attribute)
+    watched = (
+        _watched_slot(cls, slot, table) if isinstance(slot, MemberDescriptorType) else _Watched(cls, attribute, table)
+    )
+    setattr(cls, attribute, watched)
+
+
+def _watched_slot(cls: type, slot: Any, table: StateTable[Any]) -> property:
+    """In the place of a slot that holds a state: reading it calls no Python, as the simulator does that most."""
+    get, put = slot.__get__, slot.__set__
+
+    def change(record: Any, new: Any) -> None:
+        try:
+            old = get(record)
+            where = record
+        except AttributeError:
+            old, where = None, cls
+        # By identity: members of an enum are single, and their hash is slow.
+        if old is not new and (arrow := (id(table), id(old), id(new))) not in _taken:
+            table.changed(where, old, new)
+            _taken.add(arrow)
+        put(record, new)
+
+    return property(get, change)
 
 
 class _WatchedDict(dict[Any, Any]):

@@ -25,7 +25,22 @@ def started() -> Iterator[Kernel]:
         assert text.startswith("Started a private cluster with 2 cpus at 127.0.0.1:")
         assert text.endswith("; new session 1 'tests', the default now.\n")
         found.good("import rain\nfrom rain import blob, pickled\nsession = rain.get_active_session()")
+        found.good("%%rain_remote --auto-encode json\ndef power(ctx, x): return x ** 2")
         yield found
+
+
+@pytest.fixture
+def finished(started: Kernel) -> Kernel:
+    """With a task ``train/fold1`` that has finished in the active session; its output is `done`."""
+    started.good(
+        "if globals().get('done_in') is not rain.get_active_session():\n"
+        "    done_in = rain.get_active_session()\n"
+        "    done = power(2, name='train/fold1').output\n"
+        "    done.keep()\n"
+        "    done_in.submit()\n"
+        "    done_in.wait_all()"
+    )
+    return started
 
 
 def test_tour(started: Kernel) -> None:
@@ -367,33 +382,32 @@ def test_help_by_question_mark(started: Kernel) -> None:
         assert "In plain Python:" in reply["payload"][0]["data"]["text/plain"]
 
 
-def test_completion(started: Kernel) -> None:
-    started.good("done = power(2, name='train/fold1').output\ndone.keep()\n%rain_submit")
-    assert started.complete("%rain_connect --lo") == ["%rain_connect --local"]
-    assert started.complete("%rain_connect --session te") == ["%rain_connect --session tests"]
+def test_completion(finished: Kernel) -> None:
+    assert finished.complete("%rain_connect --lo") == ["%rain_connect --local"]
+    assert finished.complete("%rain_connect --session te") == ["%rain_connect --session tests"]
     line = "%%rain_remote --cpus 2 --"
-    assert started.complete(f"{line}a") == [f"{line}auto-encode", f"{line}auto-load"]
-    assert f"{line}cpus" not in started.complete(line)
-    assert started.complete("%%rain_remote f(a: lo") == ["%%rain_remote f(a: load"]
-    assert started.complete("%%rain_remote f(a: load) -> b: js") == ["%%rain_remote f(a: load) -> b: json"]
-    assert started.complete("%%rain_remote --auto-encode arr") == ["%%rain_remote --auto-encode arrow"]
-    assert started.complete("%rain_fetch train/f") == ["%rain_fetch train/fold1"]
-    assert "%rain_inspect done" in started.complete("%rain_inspect do")
-    assert "x = %rain_fetch done" in started.complete("x = %rain_fetch do")
-    assert "%%rain_remote --run x=done" in started.complete("%%rain_remote --run x=do")
-    assert "%rain_connect" in started.complete("%rain_con")
+    assert finished.complete(f"{line}a") == [f"{line}auto-encode", f"{line}auto-load"]
+    assert f"{line}cpus" not in finished.complete(line)
+    assert finished.complete("%%rain_remote f(a: lo") == ["%%rain_remote f(a: load"]
+    assert finished.complete("%%rain_remote f(a: load) -> b: js") == ["%%rain_remote f(a: load) -> b: json"]
+    assert finished.complete("%%rain_remote --auto-encode arr") == ["%%rain_remote --auto-encode arrow"]
+    assert finished.complete("%rain_fetch train/f") == ["%rain_fetch train/fold1"]
+    assert "%rain_inspect done" in finished.complete("%rain_inspect do")
+    assert "x = %rain_fetch done" in finished.complete("x = %rain_fetch do")
+    assert "%%rain_remote --run x=done" in finished.complete("%%rain_remote --run x=do")
+    assert "%rain_connect" in finished.complete("%rain_con")
 
 
-def test_tables(started: Kernel) -> None:
-    text = started.good("%rain_tasks").text()
+def test_tables(finished: Kernel) -> None:
+    text = finished.good("%rain_tasks").text()
     assert re.search(r"✓ +\d+  train/fold1 +py/ +finished +\d\.\d{3}  127\.0\.0\.1:\d+", text), text
     assert text.splitlines()[0].split() == ["id", "name", "type", "state", "seconds", "governor"]
     assert re.search(r"\d+ tasks in session 'tests': .*\d+ finished", text)
 
 
-def test_showing(started: Kernel) -> None:
+def test_showing(finished: Kernel) -> None:
     for source in ("%rain_graph", "%rain_status", "%rain_inspect done", "%rain_inspect done.fetch()"):
-        shown = started.good(source)
+        shown = finished.good(source)
         assert shown.displayed or shown.text(), source
 
 
