@@ -96,25 +96,31 @@ def test_tasks_that_make_tasks_hear_that_they_cannot(session: Session) -> None:
     assert session.run(nested("plain")) == b"other"
 
 
-def test_declared_content_types_are_filled_in_for_submitted_objects_too(session: Session) -> None:
+def test_declared_content_types_are_filled_in_for_submitted_objects_too(session: Session, tmp_path: Path) -> None:
+    gate = str(tmp_path / "gate")
+    os.mkfifo(gate)
+
     @remote(auto_encode="json")
     def total(ctx, numbers: Input(content_type="json", load=True)) -> list[int]:
         return sum(numbers)
 
     @remote()
-    def untyped(ctx, how: str) -> bytes:
-        return ctx.pickled([1, 2]) if how == "pickle" else b"[1, 2]"
+    def untyped(ctx, gate: str) -> bytes:
+        open(gate).close()  # it is not finished before the test says so
+        return ctx.pickled([1, 2])
 
     given = tasks.Concat([blob(b"[1, "), blob(b"2]")]).output
     given.keep()
     session.submit()
     assert session.run(total(given)) == 3
     assert given.content_type is None
-    wrong = untyped("pickle").output
+    wrong = untyped(gate).output
     wrong.keep()
     session.submit()
+    reader = total(wrong)
+    open(gate, "w").close()
     with pytest.raises(TaskException, match="'pickle' and 'json' do not fit together"):
-        session.run(total(wrong))
+        session.run(reader)
 
 
 def test_parameters_may_have_any_name(session: Session) -> None:
