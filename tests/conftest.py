@@ -62,7 +62,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: more than there are cpus, because many tests wait for other processes."""
-    return 2 * len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
