@@ -15,9 +15,12 @@ from rain.server.records.governor import Governor
 from rain.server.records.session import RELEASED_TASK, Session
 from rain.server.records.task import Task
 from rain.server.states import (
+    ANNOUNCED,
     CANCELLED,
     DELAYED,
     DEMAND,
+    DETACHED,
+    EPHEMERAL,
     FAILED,
     FINISHED,
     FIRST_RUN,
@@ -33,10 +36,9 @@ from rain.server.states import (
     RELEASED,
     RETAINED,
     RUNNING,
+    STALE,
     UNPLACED,
     WAITING,
-    ReplicaState,
-    Role,
     SessionState,
 )
 
@@ -135,7 +137,7 @@ def _check_session(graph: Graph, session: Session) -> None:
         assert governor.sessions.get(session.id) is session, session
     assert session.state is not SessionState.CLOSED, session
     assert session.state is not SessionState.CLOSING or session.governors, f"{session} should be gone"
-    assert session.over or (session.client is None) == (session.state is SessionState.DETACHED), session
+    assert session.over or (session.client is None) == (session.state is DETACHED), session
 
 
 def _check_task(graph: Graph, task: Task) -> None:
@@ -152,9 +154,7 @@ def _check_task(graph: Graph, task: Task) -> None:
         assert governor.sessions.get(task.session.id) is task.session, task
         for obj in task.inputs:
             if obj.state is OBJ_FINISHED and task.state is not RUNNING:
-                known = (
-                    governor.objects.get(obj, ReplicaState.STALE) is not ReplicaState.STALE or obj in governor.resends
-                )
+                known = governor.objects.get(obj, STALE) is not STALE or obj in governor.resends
                 assert known, (task, "was assigned without", obj)
     if task.unsettled:
         assert task.error is None or task.attempt > 0, task
@@ -203,9 +203,9 @@ def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
         assert governor.sessions.get(session.id) is session, (obj, governor)
     if obj.constant:
         assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
-        retained = users.retained if obj.role is Role.EPHEMERAL else 0
+        retained = users.retained if obj.role is EPHEMERAL else 0
         assert obj.lineage == retained, (obj, "lineage", obj.lineage, retained)
-        assert obj.role is not Role.EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
+        assert obj.role is not EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
         assert obj.location is not None, obj
         return
     assert len(obj.waiting()) == len(unsettled), (obj, "consumers")
@@ -248,7 +248,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     for obj, replica in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
         assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
-        assert replica is not ReplicaState.ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
+        assert replica is not ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

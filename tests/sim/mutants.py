@@ -63,7 +63,7 @@ MUTANTS = [
     _server(
         "objects are not sent again after their places changed",
         "reporting.updates",
-        "if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:",
+        "if obj.state is OBJ_FINISHED and known.get(obj, STALE) is STALE:",
         "if obj.state is OBJ_FINISHED and obj not in known:",
     ),
     _server(

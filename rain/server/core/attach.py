@@ -10,7 +10,7 @@ from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_byt
 from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.session import RELEASED_TASK, Session
-from rain.server.states import Role, SessionState
+from rain.server.states import EPHEMERAL, FUNCTION, OPEN
 
 NO_CALL_SITE = ("", "")
 
@@ -39,7 +39,7 @@ def attach(state: State, client: Client, message: Attach) -> None:
         reason = f"session {session.id} {session.name!r} was attached by another client"
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client
-    session.state = SessionState.OPEN
+    session.state = OPEN
     session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
     _send_all(state, client, session, message.request)
@@ -60,7 +60,7 @@ def _send_all(state: State, client: Client, session: Session, request: int) -> N
         current.object_states.append(ObjectUpdate(obj.id, obj.state, obj.info))
         if obj.kept:
             current.keep.append(obj.id)
-        if obj.role is Role.FUNCTION or obj.role is Role.EPHEMERAL:
+        if obj.role is FUNCTION or obj.role is EPHEMERAL:
             current.hidden.append(obj.id)
         size += ITEM_BYTES + rough_bytes(obj.spec.user) + info_bytes(obj.info)
         if size > BATCH_BYTES_TARGET:

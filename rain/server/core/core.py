@@ -34,7 +34,7 @@ from rain.server.records.client import Client
 from rain.server.records.governor import Governor
 from rain.server.scheduling.locality import LocalityPolicy
 from rain.server.scheduling.policy import DEFAULT_POLICY, SchedulingPolicy
-from rain.server.states import OBJ_FINISHED, ClientState, GovernorState
+from rain.server.states import LOST, OBJ_FINISHED, ClientState
 
 _SESSION_REQUESTS: dict[type, Callable[..., None]] = {
     m.Submit: submit.submit,
@@ -229,7 +229,7 @@ class ServerCore:
     def _lose(self, governor: Governor, reason: str) -> None:
         state = self.state
         graph = state.graph
-        governor.state = GovernorState.LOST
+        governor.state = LOST
         del graph.governors[governor.id]
         graph.version += 1
         graph.lost_at, graph.lost_name, graph.lost_reason = state.now, governor.id, reason

@@ -21,7 +21,9 @@ from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
 from rain.server.records.task import Task
 from rain.server.states import (
     DELAYED,
+    EPHEMERAL,
     FINISHED,
+    FUNCTION,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
@@ -31,10 +33,9 @@ from rain.server.states import (
     RECOMPUTING,
     RELEASED,
     RETAINED,
+    STALE,
     UNPLACED,
     WAITING,
-    ReplicaState,
-    Role,
 )
 
 LINEAGE_BYTES_MAX = 4096
@@ -47,7 +48,7 @@ def wake(state: State, obj: Object) -> None:
     for task in obj.waiting():
         task.pending -= 1
         governor = task.governor
-        if governor is not None and governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
+        if governor is not None and governor.objects.get(obj, STALE) is STALE:
             governor.resends.append(obj)
         if task.pending:
             continue
@@ -115,9 +116,9 @@ def wanted(obj: Object) -> bool:
 def not_needed(state: State, obj: Object) -> None:
     """An object is not needed any more (or only by failed tasks, and it is not finished)."""
     if obj.constant:
-        if not obj.needed and obj.role is not Role.FUNCTION:
+        if not obj.needed and obj.role is not FUNCTION:
             drop_replicas(state, obj)
-            if obj.role is Role.EPHEMERAL:
+            if obj.role is EPHEMERAL:
                 release_ephemeral(state, obj)
     elif obj.state is OBJ_FINISHED:
         if not obj.needed:

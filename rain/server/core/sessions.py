@@ -22,7 +22,7 @@ from rain.server.records.client import Client
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import CANCELLED, ClientState, SessionState
+from rain.server.states import CANCELLED, DETACHED, ClientState, SessionState
 
 SESSION_NAME_CHARS_MAX = 1000
 
@@ -58,7 +58,7 @@ def leave_sessions(state: State, client: Client) -> None:
     for session in list(client.sessions.values()):
         if session.persistent and not session.over:
             session.client = None
-            session.state = SessionState.DETACHED
+            session.state = DETACHED
             client_left(state, session)
             del client.sessions[session.id]
         else:

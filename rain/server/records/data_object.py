@@ -9,7 +9,7 @@ from rain.common.location import Inline, Stored
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.state_tables import states
 from rain.common.states import DATA_OBJECTS
-from rain.server.states import OBJ_UNFINISHED, ROLES, ReplicaState, Role
+from rain.server.states import ANNOUNCED, CONSTANT, FUNCTION, OBJ_UNFINISHED, OUTPUT, ROLES, STALE
 
 if TYPE_CHECKING:
     from rain.server.records.governor import Governor
@@ -66,7 +66,7 @@ class Object:
         self.spec = spec
         self.session = session
         self.producer: Task | None = None
-        self.role = Role.OUTPUT
+        self.role = OUTPUT
         self.consumers: Task | dict[Task, None] | None = None
         self.needs = 0
         self.lineage = 0
@@ -82,7 +82,7 @@ class Object:
     @property
     def constant(self) -> bool:
         """Whether its client gave it."""
-        return self.role is not Role.OUTPUT
+        return self.role is not OUTPUT
 
     @property
     def needed(self) -> bool:
@@ -103,7 +103,7 @@ class Object:
     @property
     def stays(self) -> bool:
         """Whether it is there as long as its session, so that its users are not counted for lineage."""
-        return self.role is Role.CONSTANT or self.role is Role.FUNCTION
+        return self.role is CONSTANT or self.role is FUNCTION
 
     def waiting(self) -> Sequence[Task]:
         """The unsettled tasks that have it as an input."""
@@ -138,11 +138,7 @@ class Object:
 
     def holders(self) -> list[Governor]:
         """The governors that have its data."""
-        return [
-            governor
-            for governor in self.governors
-            if governor.objects[self] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
-        ]
+        return [governor for governor in self.governors if governor.objects[self] not in (ANNOUNCED, STALE)]
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from rain.common.location import LocalFile
 from rain.common.protocol.messages import Register
 from rain.common.state_tables import states, states_of_values
 from rain.server.records.resources import to_units
-from rain.server.states import GOVERNORS, REPLICAS, GovernorState, Placement, ReplicaState
+from rain.server.states import GOVERNORS, HELD, REPLICAS, GovernorState, Placement, ReplicaState
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
@@ -24,7 +24,7 @@ SHARES_MAX = 1024
 
 def replica_state(replica: ReplicaState | LocalFile) -> ReplicaState:
     """The state of what a governor has of an object."""
-    return replica if isinstance(replica, ReplicaState) else ReplicaState.HELD
+    return replica if isinstance(replica, ReplicaState) else HELD
 
 
 @states(state=GOVERNORS)

@@ -9,7 +9,7 @@ from rain.common.protocol.messages import SessionEnv, TaskOutput
 from rain.common.state_tables import states
 from rain.common.states import TaskState
 from rain.server.environments import Environments
-from rain.server.states import SESSIONS, SessionState
+from rain.server.states import DETACHED, OPEN, SESSIONS
 
 if TYPE_CHECKING:
     from rain.server.records.client import Client
@@ -122,7 +122,7 @@ class Session:
         self.failures: dict[int, int] = {}
         self.misses: dict[int, int] = {}
         self.uploads: dict[int, str] = {}
-        self.state = SessionState.OPEN
+        self.state = OPEN
         self.close_requests: list[tuple[str, int]] = []
         self.end_reason = ""
         self.stuck_since: float | None = None
@@ -131,7 +131,7 @@ class Session:
     @property
     def over(self) -> bool:
         """Whether nothing of it runs any more."""
-        return self.state is not SessionState.OPEN and self.state is not SessionState.DETACHED
+        return self.state is not OPEN and self.state is not DETACHED
 
     def release(self, number: int, what: int) -> None:
         """Leave a byte behind for a record that is no longer kept."""

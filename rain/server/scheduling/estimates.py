@@ -10,7 +10,7 @@ from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.task import Task
-from rain.server.states import OBJ_FINISHED, OBJ_UNFINISHED, ReplicaState
+from rain.server.states import ANNOUNCED, OBJ_FINISHED, OBJ_UNFINISHED, STALE
 
 AHEAD_US = int(AHEAD_S * 1e6)
 TRANSFER_BYTES_PER_US = 500
@@ -79,10 +79,9 @@ def transfer_us(governor: Governor, heavy: list[Object]) -> float:
     """Estimated microseconds to bring inputs to a governor; what lies on its host is linked at no cost."""
     missing = 0
     for obj in heavy:
-        if governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
+        if governor.objects.get(obj, STALE) is STALE:
             near = len(obj.governors) <= HOLDERS_MAX and any(
-                holder.host_id == governor.host_id
-                and holder.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
+                holder.host_id == governor.host_id and holder.objects[obj] not in (ANNOUNCED, STALE)
                 for holder in obj.governors
             )
             if not near:

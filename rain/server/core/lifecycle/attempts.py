@@ -17,13 +17,16 @@ from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.states import (
+    ANNOUNCED,
     FINISHED,
+    HELD,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
     READY,
     RUNNING,
+    STALE,
     WAITING,
     GovernorState,
     ReplicaState,
@@ -54,7 +57,7 @@ def replicas(state: State, obj: Object) -> Replicas:
         found.append(Replica(state.address, state.host_id, own if isinstance(own, LocalFile) else None))
     for governor in obj.governors:
         replica = governor.objects[obj]
-        if replica is ReplicaState.ANNOUNCED or replica is ReplicaState.STALE:
+        if replica is ANNOUNCED or replica is STALE:
             continue
         found.append(Replica(governor.id, governor.host_id, None if isinstance(replica, ReplicaState) else replica))
         if len(found) == PLACES_MAX:
@@ -196,7 +199,7 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
     else:
         # Freed at once: the governor learns it with the next batch.
         if obj.governors:
-            state.graph.add_replica(governor, obj, ReplicaState.HELD)
+            state.graph.add_replica(governor, obj, HELD)
             drop_replicas(state, obj)
         else:
             _drop_at(governor, obj.id)
@@ -208,7 +211,7 @@ def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, go
     obj.location = location if type(location) is Inline else None
     if not isinstance(location, SameAs):  # which governors replace by what they hold
         obj.checksum = location.checksum
-    state.graph.add_replica(governor, obj, location if type(location) is LocalFile else ReplicaState.HELD)
+    state.graph.add_replica(governor, obj, location if type(location) is LocalFile else HELD)
 
 
 def _drop_at(governor: Governor, id: ID) -> None:

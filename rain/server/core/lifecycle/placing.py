@@ -22,7 +22,7 @@ from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import OBJ_UNFINISHED, QUEUED, WAITING, GovernorState
+from rain.server.states import LOST, OBJ_UNFINISHED, QUEUED, WAITING, GovernorState
 
 
 class PolicyError(Exception):
@@ -44,7 +44,7 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
                 type(task) is not Task
                 or type(governor) is not Governor
                 or task.placement is not QUEUED
-                or governor.state is GovernorState.LOST
+                or governor.state is LOST
                 or not governor.holds(task.request)
                 or len(governor.assigned) >= governor.tasks_max
             ):
@@ -78,7 +78,7 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
     if state.graph.task(task.id) is not task or not task.unsettled or task.session.over:
         raise PolicyError(f"it gave task {task.title}, which is not to be run: it is {task.state.value}")
     text = f'The scheduling policy "{state.policy_name}" gave task {task.title} to governor {governor.id}, '
-    if governor.state is GovernorState.LOST:
+    if governor.state is LOST:
         return f"{text}which is not here"
     if not governor.holds(task.request):
         has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(governor.resources.items()))

@@ -20,10 +20,12 @@ from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.states import (
+    ANNOUNCED,
     CANCELLED,
     DELAYED,
     FAILED,
     FINISHED,
+    HELD,
     OBJ_FAILED,
     OBJ_FINISHED,
     OBJ_REMOVED,
@@ -31,8 +33,8 @@ from rain.server.states import (
     READY,
     RECOMPUTING,
     RUNNING,
+    STALE,
     WAITING,
-    ReplicaState,
 )
 
 MISSES_BEFORE_REMAKE = 4
@@ -142,7 +144,7 @@ def lose(state: State, obj: Object) -> None:
         return
     state.set_object(obj, OBJ_UNFINISHED)
     for governor in obj.governors:
-        governor.objects[obj] = ReplicaState.STALE
+        governor.objects[obj] = STALE
     for task in obj.waiting():
         task.pending += 1
         if task.governor is None:
@@ -165,9 +167,9 @@ def lose(state: State, obj: Object) -> None:
 
 def lose_replica(state: State, governor: Governor, obj: Object) -> None:
     """A governor has no replica of an object any more."""
-    held = governor.objects[obj] not in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
+    held = governor.objects[obj] not in (ANNOUNCED, STALE)
     if used_at(governor, obj):
-        governor.objects[obj] = ReplicaState.STALE
+        governor.objects[obj] = STALE
         governor.resends.append(obj)
     else:
         state.graph.remove_replica(governor, obj)
@@ -188,7 +190,7 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
     gone = []
     for obj, replica in list(governor.objects.items()):
         graph.remove_replica(governor, obj)
-        if replica is not ReplicaState.ANNOUNCED and replica is not ReplicaState.STALE:
+        if replica is not ANNOUNCED and replica is not STALE:
             gone.append(obj)
     for obj in gone:
         if obj.state is OBJ_FINISHED and not obj.safe and not obj.session.over and not obj.holders():
@@ -260,12 +262,12 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
 def _missed(state: State, governor: Governor, obj: Object) -> int:
     """Take note that a governor could not get an object; how often that has happened while it should be there."""
     replica = governor.objects.get(obj)
-    if replica is ReplicaState.ANNOUNCED:
-        governor.objects[obj] = ReplicaState.STALE
+    if replica is ANNOUNCED:
+        governor.objects[obj] = STALE
         if used_at(governor, obj):
             # A task that was given to it meanwhile counts on the places that it had been sent.
             governor.resends.append(obj)
-    elif replica is not None and replica is not ReplicaState.STALE:
+    elif replica is not None and replica is not STALE:
         lose_replica(state, governor, obj)
         return 0
     if obj.state is not OBJ_FINISHED:
@@ -315,12 +317,8 @@ def fetched(state: State, governor: Governor, message: Fetched) -> None:
     """A governor has replicas now. What it said before it got a drop does not count."""
     for id in message.objects:
         obj = state.graph.object(id)
-        if (
-            obj is not None
-            and id not in governor.dropping
-            and governor.objects.get(obj) in (ReplicaState.ANNOUNCED, ReplicaState.STALE)
-        ):
-            governor.objects[obj] = ReplicaState.HELD
+        if obj is not None and id not in governor.dropping and governor.objects.get(obj) in (ANNOUNCED, STALE):
+            governor.objects[obj] = HELD
 
 
 def moved(state: State, governor: Governor, message: Moved) -> None:
@@ -329,7 +327,7 @@ def moved(state: State, governor: Governor, message: Moved) -> None:
         obj = state.graph.object(id)
         if obj is None or id in governor.dropping:
             continue
-        if governor.objects.get(obj, ReplicaState.ANNOUNCED) not in (ReplicaState.ANNOUNCED, ReplicaState.STALE):
+        if governor.objects.get(obj, ANNOUNCED) not in (ANNOUNCED, STALE):
             governor.objects[obj] = file
 
 

@@ -17,7 +17,7 @@ from rain.server.records.client import Client
 from rain.server.records.data_object import Object
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import CANCELLED, FAILED, FORGOTTEN, OBJ_FAILED, Role
+from rain.server.states import CANCELLED, CONSTANT, FAILED, FORGOTTEN, FUNCTION, OBJ_FAILED
 
 
 def retry(state: State, client: Client, session: Session, message: Retry, trouble: str = "") -> None:
@@ -151,8 +151,8 @@ def _replace_function(task: Task, function: Object) -> None:
     held = task.state is FAILED
     listed = any(wanted.id == old.id for wanted in task.spec.inputs)
     task.spec.function = function.id
-    if function.role is Role.CONSTANT:
-        function.role = Role.FUNCTION
+    if function.role is CONSTANT:
+        function.role = FUNCTION
     inputs = [obj for obj in task.inputs if obj is not old or listed]
     if function not in inputs:
         inputs.append(function)

@@ -26,7 +26,7 @@ from rain.server.records.data_object import Object
 from rain.server.records.resources import AMOUNT_MAX, DurationEstimate, ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import OBJ_FAILED, OBJ_FINISHED, OBJ_UNFINISHED, WAITING, Role
+from rain.server.states import CONSTANT, EPHEMERAL, FUNCTION, OBJ_FAILED, OBJ_FINISHED, OBJ_UNFINISHED, WAITING
 
 NUMBERS_MAX = 8 * SESSION_TASKS_MAX
 """Largest number of a task or object in its session."""
@@ -146,7 +146,7 @@ def _take(state: State, cut: Cut, keep: list[Object]) -> None:
                 state.notify_object(obj)
     _take_tasks(state, cut, environment)
     for obj in cut.objects.values():
-        if obj.role is Role.EPHEMERAL and not obj.needed:  # of tasks that failed at once, or of none
+        if obj.role is EPHEMERAL and not obj.needed:  # of tasks that failed at once, or of none
             release_ephemeral(state, obj)
 
 
@@ -216,7 +216,7 @@ def check_objects(cut: Cut, specs: list[ObjectSpec], constants: list[Constant]) 
         upload = constant.location
         if isinstance(upload, Upload) and upload.file is None:
             raise Refused(f"the upload {upload.name!r} of constant {id} did not arrive")
-        obj.role = Role.EPHEMERAL if constant.ephemeral else Role.CONSTANT
+        obj.role = EPHEMERAL if constant.ephemeral else CONSTANT
 
 
 def _input(cut: Cut, id: ID, user: ID) -> Object:
@@ -274,8 +274,8 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
         if not obj.constant:
             raise Refused(f"the function of task {id} is object {spec.function}, which is not a constant")
         spec.function = obj.id
-        if obj.role is Role.CONSTANT:
-            obj.role = Role.FUNCTION
+        if obj.role is CONSTANT:
+            obj.role = FUNCTION
         found.append(obj)
     inputs = tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
     spec.task_type = strings.setdefault(spec.task_type, spec.task_type)

@@ -29,7 +29,7 @@ from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import OBJ_FINISHED, ClientState, ReplicaState
+from rain.server.states import ANNOUNCED, OBJ_FINISHED, STALE, ClientState
 
 BATCH_ITEMS_MAX = 20_000
 
@@ -186,9 +186,9 @@ def flush_resends(state: State) -> None:
         size = 0
         for obj in governor.resends:
             # The task that waited for it may have gone meanwhile, and the object with it.
-            stale = governor.objects.get(obj, ReplicaState.STALE) is ReplicaState.STALE
+            stale = governor.objects.get(obj, STALE) is STALE
             if stale and obj.state is OBJ_FINISHED and not obj.session.over and used_at(governor, obj):
-                state.graph.add_replica(governor, obj, ReplicaState.ANNOUNCED)
+                state.graph.add_replica(governor, obj, ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
@@ -215,8 +215,8 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         if task.spec.environment:
             send_environment(state, session, governor, task.spec.environment)
         for obj in task.inputs:
-            if obj.state is OBJ_FINISHED and known.get(obj, ReplicaState.STALE) is ReplicaState.STALE:
-                state.graph.add_replica(governor, obj, ReplicaState.ANNOUNCED)
+            if obj.state is OBJ_FINISHED and known.get(obj, STALE) is STALE:
+                state.graph.add_replica(governor, obj, ANNOUNCED)
                 objects.append(object_data(state, obj))
                 size += ITEM_BYTES + obj.inline_bytes + info_bytes(obj.info)
                 if size > BATCH_BYTES_TARGET:
