@@ -73,14 +73,14 @@ def is_out_of_descriptors(error: OSError) -> bool:
     return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
-def out_of_descriptors(what: str, error: OSError) -> ResourceError:
-    """The error that says that `what` cannot be done, and names the limit that stands in the way."""
+def out_of_descriptors(what: str, error: OSError, process: str = "this process") -> ResourceError:
+    """The error that says that `what` cannot be done, and names the limit of `process` that stands in the way."""
     if error.errno == errno.ENFILE:
         limit = "all processes of this host together have as many open files as fs.file-max allows"
         cure = "close some, or ask for a higher one (sysctl fs.file-max)"
     else:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        limit = f"this process has as many open files as it may have (RLIMIT_NOFILE, at most {hard})"
+        limit = f"{process} has as many open files as it may have (RLIMIT_NOFILE, at most {hard})"
         cure = "close some, or ask for a higher hard limit (ulimit -Hn)"
     return ResourceError(f"{what}: {limit}; {cure}")
 

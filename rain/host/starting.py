@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from rain.common.errors import ResourceError
 from rain.host.descriptors import is_out_of_descriptors, opened, out_of_descriptors
+from rain.host.signals import kill_tree
 
 if TYPE_CHECKING:
     import subprocess
@@ -78,6 +80,20 @@ def spawn(
         if is_out_of_descriptors(error):
             raise out_of_descriptors(f"cannot start {command[0]}", error) from None
         raise ResourceError(f"cannot start {command[0]}: {error.strerror}") from None
+
+
+@contextmanager
+def or_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process that was just started, and all that it started, if the block raises an error.
+
+    For what belongs to a start and can fail after it: without this the process would go on with nobody to end it.
+    """
+    try:
+        yield
+    except BaseException:
+        kill_tree(process.pid)
+        process.wait()
+        raise
 
 
 def close_all_but(keep: Collection[int]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
 from rain.host.process_table import is_alive, start_time
-from rain.host.starting import clean_environment
+from rain.host.starting import clean_environment, or_ended
 from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch
@@ -148,10 +148,18 @@ class Launch:
         os.close(report)
         if tied:
             os.close(lifeline)
-        if owned:
-            owned.hand_over(self._process.pid)
-        _launches.add(self)
         self.pid = self._process.pid
+        try:
+            with or_ended(self._process):
+                if owned:
+                    owned.hand_over(self.pid)
+                self._send(plan)
+        except BaseException:
+            self._close()
+            raise
+        _launches.add(self)
+
+    def _send(self, plan: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(plan).encode() + b"\n")

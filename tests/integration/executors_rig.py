@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import os
 import pickle
 import sys
@@ -160,21 +162,23 @@ class Rig:
         await until_async(lambda: self.executors.seen().get(executor_id) == number)
 
 
-def with_rig(test: Callable[..., Awaitable[None]]) -> Callable[[Path], None]:
-    """A test that is an async function of a `Rig`."""
+def with_rig(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test that is an async function of a `Rig` and, by their names, of fixtures."""
 
-    def run(tmp_path: Path) -> None:
+    def run(tmp_path: Path, **fixtures: Any) -> None:
         async def main() -> None:
             rig = Rig(tmp_path)
             try:
-                await test(rig)
+                await test(rig, **fixtures)
             finally:
                 await rig.executors.close()
 
         asyncio.run(main())
 
-    run.__name__ = test.__name__
-    run.__doc__ = test.__doc__
+    functools.update_wrapper(run, test)
+    wanted = list(inspect.signature(test).parameters.values())[1:]
+    path = inspect.Parameter("tmp_path", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__signature__ = inspect.Signature([path, *wanted])  # type: ignore[attr-defined]
     return run
 
 

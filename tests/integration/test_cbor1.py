@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import inspect
 import os
@@ -43,6 +44,7 @@ from rain.governor.pools.cbor1_outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.governor.pools.foreign_states import ForeignState
 from rain.governor.pools.pool import PoolEvents
+from rain.host import starting
 from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.files import local_file
 from tests.support.waiting import GUARD_S, Changes, until_async
@@ -912,6 +914,32 @@ async def test_executors_that_cannot_be_started(rig: Rig) -> None:
         reason, number, _, _ = await rig.gone(executor_id)
         assert reason.startswith("could not be started: ")
         assert number == 0
+
+
+@with_rig
+@pytest.mark.parametrize("step", ["pidfd_open", "add_reader"])
+async def test_a_start_that_fails_after_the_spawn_leaves_no_process(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        started.append(starting.spawn(*args, **kwargs))
+        monkeypatch.setattr(*((os, step) if step == "pidfd_open" else (asyncio.get_running_loop(), step)), refuse)
+        return started[-1]
+
+    monkeypatch.setattr(foreign_executors, "spawn", spawn)
+    before = set(os.listdir("/proc/self/fd"))
+    rig.start()
+    monkeypatch.undo()
+    reason, _, _, _ = await rig.gone()
+    assert reason.startswith("could not be started: the governor has as many open files as it may have (RLIMIT_NOFILE,")
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
+    await rig.executors.close()
+    assert set(os.listdir("/proc/self/fd")) <= before
 
 
 @with_rig

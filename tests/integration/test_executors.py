@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import psutil
@@ -26,6 +28,8 @@ from rain.common.protocol.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.task_configs import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.governor.pools import python_executors as executors_module
+from rain.governor.pools import zygotes
+from rain.host import starting
 from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.content_types.codecs import decode_value
 from rain.objects.files import checksum, local_file
@@ -927,6 +931,30 @@ async def test_lost_zygote(rig: Rig) -> None:
     assert "forked from" in reason
     assert number == task.number
     await until_async(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    rig.start(2)
+    assert (await rig.run(noop, executor_id=2)).error is None
+
+
+@with_rig
+async def test_an_interpreter_that_cannot_be_listened_to_is_ended(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        started.append(starting.spawn(*args, **kwargs))
+        return started[-1]
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zygotes, "spawn", spawn)
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
+    before = set(os.listdir("/proc/self/fd"))
+    rig.start(1)
+    monkeypatch.undo()
+    reason, _, _, _ = await rig.until(lambda: rig.exited.get(1))
+    assert reason == "could not be started: [Errno 28] No space left on device"
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
+    assert set(os.listdir("/proc/self/fd")) <= before
     rig.start(2)
     assert (await rig.run(noop, executor_id=2)).error is None
 

@@ -89,6 +89,24 @@ def test_everything_ends_with_the_launch_also_what_fled_into_its_own_session(pid
     assert not folder.exists()
 
 
+def test_a_guardian_that_cannot_have_its_folder_is_ended(pids, tmp_path, monkeypatch):
+    started: list[int] = []
+
+    def hand_over(self: Scratch, pid: int) -> None:
+        started.append(pid)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Scratch, "hand_over", hand_over)
+    scratch = Scratch(str(tmp_path), "private-")
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No space left"):
+        Launch([sleeper(pids, tmp_path)], scratch.path, owned=scratch, preload=False)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(*started, os.WNOHANG)
+    assert set(os.listdir("/proc/self/fd")) <= before
+    scratch.close()
+
+
 def test_everything_ends_when_the_owner_is_killed(pids, tmp_path):
     owner = os.fork()
     if owner == 0:

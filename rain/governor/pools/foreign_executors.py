@@ -59,7 +59,7 @@ from rain.governor.stdio_tails import trim
 from rain.host.descriptors import with_original_limit
 from rain.host.process_table import family
 from rain.host.signals import signal_all
-from rain.host.starting import spawn
+from rain.host.starting import or_ended, spawn
 from rain.host.thread_limits import thread_environment
 from rain.net.guarded import guarded
 from rain.objects.files import no_room
@@ -208,16 +208,21 @@ class ForeignExecutors(ProcessPool[_Executor]):
         environment["RAIN_EXECUTOR_SOCKET"] = executor.listener.path
         environment["RAIN_EXECUTOR_ID"] = str(executor.id)
         command = resolved(self._commands[kind], setup.env.get("PATH", os.environ.get("PATH", os.defpath)))
-        executor.process = spawn(
+        process = spawn(
             with_original_limit(command),
             environment=environment,
             folder=executor.folder,
             stdout=executor.files[0],
             stderr=executor.files[1],
         )
-        executor.pid = executor.process.pid
-        executor.exit_fd = os.pidfd_open(executor.pid)
-        self._loop.add_reader(executor.exit_fd, self._on_exit, executor)
+        with or_ended(process):
+            exit_fd = os.pidfd_open(process.pid)
+            try:
+                self._loop.add_reader(exit_fd, self._on_exit, executor)
+            except BaseException:
+                os.close(exit_fd)
+                raise
+        executor.process, executor.pid, executor.exit_fd = process, process.pid, exit_fd
         executor.timer = self._loop.call_later(self._start_s, self._on_late, executor)
 
     def _not_started(self, executor_id: int, reason: str) -> None:

@@ -17,6 +17,7 @@ from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.stdio_tails import read_new, read_tails
 from rain.host.deaths import Death, OomKills, describe_exit, what_is_known
+from rain.host.descriptors import is_out_of_descriptors, out_of_descriptors
 from rain.host.process_table import family, own_memory
 from rain.objects.dirtree import remove_tree
 
@@ -135,9 +136,12 @@ class ProcessPool(Generic[E_]):
         try:
             self._start(executor_id, kind, setup, here)
         except Exception as error:
-            if not isinstance(error, RainException | OSError):
+            reason = f"could not be started: {error}"
+            if isinstance(error, OSError) and is_out_of_descriptors(error):
+                reason = str(out_of_descriptors("could not be started", error, "the governor"))
+            elif not isinstance(error, RainException | OSError):
                 log.exception("executor %s (%d) could not be started", kind, executor_id)
-            self._not_started(executor_id, f"could not be started: {error}")
+            self._not_started(executor_id, reason)
 
     def _start(self, executor_id: int, kind: str, setup: ExecutorSetup, here: SessionEnv | None) -> None:
         raise NotImplementedError

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from rain.common.errors import RainException
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
 from rain.governor.logs import NAMES, EndedLogs
 from rain.governor.stdio_tails import read_tails
 from rain.host.descriptors import original_limit
 from rain.host.signals import kill_tree
-from rain.host.starting import spawn
+from rain.host.starting import or_ended, spawn
 from rain.net.guarded import guarded
 
 _PACKET_BYTES = 4096
@@ -75,13 +74,14 @@ class Zygote:
         self._socket.setblocking(False)
         try:
             self._process = self._spawn(theirs.fileno())
-        except RainException:
+            with or_ended(self._process):
+                loop.add_reader(self._socket.fileno(), self._readable)
+        except BaseException:
             self._socket.close()
             self._close_outputs()
             raise
         finally:
             theirs.close()
-        loop.add_reader(self._socket.fileno(), self._readable)
 
     def _spawn(self, end: int) -> subprocess.Popen[bytes]:
         stdout, stderr = self._outputs
