@@ -1,8 +1,9 @@
 """What user code can import in an executor, and whether it is still what lies on disk.
 
-On the client's host modules are imported from the client's own files. `Modules` notes each that lies below its paths
-with the state of its file before it is read; when tasks arrive and one of these files has changed, the executor gives
-up. On other hosts modules come as sources: with functions, and one by one when an import asks for them.
+On the client's host modules are imported from the client's own files. On other hosts what is not there comes as
+sources: with functions, and one by one when an import asks for it. `Modules` notes each module that is imported from a
+file of the user's with the state of that file before it is read; when tasks arrive and one of these files has changed,
+the executor gives up.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from rain.host.installed import is_installed, stamp
 
 _RAIN_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _RACE_NS = 2_000_000_000
-"""Compiled code is told from older source by whole seconds and the size; what was compiled so soon after its source was
-written may be that of another source."""
+"""Python finds compiled code out of date by whole seconds and the size of the source alone; what was compiled so soon
+after its source was written may be that of another source."""
 
 Ask = Callable[[str], UserModule | None]
 """Gets a module's name; gives what the client has under it."""
@@ -83,11 +84,12 @@ class Modules:
         if sys_path is None:
             self._shipped = _ShippedFinder(ask)
             sys.meta_path.append(self._shipped)
-        else:
-            roots = [entry for entry in _absolute(sys_path, cwd) if not is_installed(os.path.join(entry, "any"))]
-            if roots:
-                self._noted = _NotingFinder(roots, not_below)
-                self._noted.install()
+        # Another host may have modules of the user's as well: in a home that hosts share, on its PYTHONPATH.
+        entries = sys.path if sys_path is None else _absolute(sys_path, cwd)
+        roots = [entry for entry in entries if not is_installed(os.path.join(entry, "any"))]
+        if roots:
+            self._noted = _NotingFinder(roots, not_below)
+            self._noted.install()
         self.shown: dict[str, str] = {}
         """file name -> how tracebacks name it."""
 
@@ -148,7 +150,8 @@ class _NotingFinder(importlib.abc.MetaPathFinder):
             find = getattr(finder, "find_spec", None)
             spec = None if find is None else find(fullname, path, target)
             if spec is not None:
-                self._note(spec, finder is not PathFinder)
+                if not isinstance(finder, _ShippedFinder):
+                    self._note(spec, finder is not PathFinder)
                 return spec  # type: ignore[no-any-return]
         return None
 

@@ -57,11 +57,20 @@ def test_sources_are_there_for_tracebacks() -> None:
     assert modules.shown == {"<cell 5>": "Cell In[5]"}
 
 
-def test_a_changed_module_is_noticed(tmp_path: Path) -> None:
+here_or_there = pytest.mark.parametrize("here", [True, False], ids=["client's host", "another host"])
+
+
+def modules_below(folder: Path, here: bool) -> Modules:
+    """On the client's host, or on another one that has the folder on its own path."""
+    return Modules([str(folder)] if here else None)
+
+
+@here_or_there
+def test_a_changed_module_is_noticed(tmp_path: Path, here: bool) -> None:
     path = tmp_path / "user_module_a.py"
     path.write_text("x = 1\n")
     sys.path.insert(0, str(tmp_path))
-    modules = Modules([str(tmp_path)])
+    modules = modules_below(tmp_path, here)
     needs = payload(stamped(path))
     assert modules.prepare(needs)
     __import__("user_module_a")
@@ -101,7 +110,8 @@ def test_only_modules_below_the_clients_paths_are_noted(tmp_path: Path) -> None:
     assert not modules.outdated()
 
 
-def test_code_that_was_compiled_in_the_second_of_a_change_is_not_trusted(tmp_path: Path) -> None:
+@here_or_there
+def test_code_that_was_compiled_in_the_second_of_a_change_is_not_trusted(tmp_path: Path, here: bool) -> None:
     path = tmp_path / "user_module_c.py"
     sys.path.insert(0, str(tmp_path))
     for value in (1, 2):
@@ -113,7 +123,7 @@ def test_code_that_was_compiled_in_the_second_of_a_change_is_not_trusted(tmp_pat
         importlib.invalidate_caches()
         sys.modules.pop("user_module_c", None)
         finders = list(sys.meta_path)
-        Modules([str(tmp_path)])
+        modules_below(tmp_path, here)
         assert __import__("user_module_c").x == value
         sys.meta_path[:] = finders
         if value == 1:
@@ -129,6 +139,7 @@ def test_shipped_sources_are_imported() -> None:
 
     assert far_package.inner.z == 3
     assert far_package.inner.__file__ == "/far/far_package/inner.py"
+    assert not modules.outdated()
     assert modules.prepare(payload(package, inner))
     assert not modules.prepare(payload(UserModule("far_package", "/far/x.py", 2, 1, b"y = 3\n", True)))
 
