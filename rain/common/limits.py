@@ -208,6 +208,9 @@ CBOR_LOG_BYTES_MAX = 16 * MIB
 # -- work ahead -----------------------------------------------------------------------------------
 POLICY_FAILURES_MAX = 3
 """Passes in a row in which the scheduling policy may raise before the sessions with ready tasks are ended."""
+POLICY_S = 2.0
+"""Processor time of one call of a scheduling policy that is not Rain's own; less than LINK_SILENT_S, so that the
+server's peers do not drop their connections meanwhile."""
 AHEAD_S = 0.1
 """Estimated work that the server gives a governor beyond what it can run at once, per cpu."""
 AHEAD_TASKS_MAX = 512

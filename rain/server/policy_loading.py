@@ -16,9 +16,11 @@ import importlib
 import importlib.machinery
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from rain.common.errors import RainException
+from rain.server.bounded_policy import BoundedPolicy
 from rain.server.scheduling.locality import LocalityPolicy
 from rain.server.scheduling.policy import DEFAULT_POLICY, SchedulingPolicy
 
@@ -74,7 +76,7 @@ def choose_policy(name: str = "") -> ChosenPolicy:
         raise RainException(refused + problem)
     try:
         make = getattr(importlib.import_module(module), attribute)
-        policy = make()
+        policy = BoundedPolicy(make).policy
     except Exception as error:
         raise RainException(f"{refused}{type(error).__name__}: {error}") from error
     lacking = [method for method in METHODS if not callable(getattr(policy, method, None))]
@@ -82,7 +84,7 @@ def choose_policy(name: str = "") -> ChosenPolicy:
         raise RainException(
             f"{refused}it has no method {lacking[0]}; derive it from rain.server.scheduling.policy.SchedulingPolicy"
         )
-    return ChosenPolicy(name, make)
+    return ChosenPolicy(name, partial(BoundedPolicy, make))
 
 
 def _place(name: str) -> tuple[str, str]:

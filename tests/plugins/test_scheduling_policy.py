@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rain import Client, Input, Output, RainException, SessionException, TaskException, blob, remote
+from rain.server.bounded_policy import BoundedPolicy, PolicyTooSlow
 from rain.server.policy_loading import choose_policy
 from tests.plugins.conftest import Install
 from tests.sim.world import World
@@ -103,6 +106,51 @@ def test_sessions_end_and_say_so_when_it_raises(install: Install, monkeypatch: p
         session.submit()
         with pytest.raises(SessionException, match=r'policy "bad" of the server does not work.*ZeroDivisionError'):
             task.wait(timeout=30)
+        client.new_session("the server goes on").close()
+
+
+@pytest.mark.parametrize(
+    ("body", "method"),
+    [
+        ("while True:\n    pass", "assignments"),
+        ("try:\n    while True:\n        pass\nexcept Exception:\n    return []", "assignments"),
+        ("yield from ()\ndef steals(self, view):\n    while True:\n        yield from ()", "steals"),
+        ("yield from ()\ndef steals(self, view):\n    while True:\n        yield None, []", "steals"),
+        ("yield from ()\ndef governor_lost(self, governor):\n    while True:\n        pass", "governor_lost"),
+    ],
+    ids=["loop", "catching", "generator", "items", "event"],
+)
+def test_what_does_not_end_is_interrupted(install: Install, body: str, method: str) -> None:
+    lines = body.splitlines()
+    split = next((number for number, line in enumerate(lines) if line.startswith("def ")), len(lines))
+    more = textwrap.indent("\n".join(lines[split:]), "    ")
+    source = POLICY + textwrap.indent("\n".join(lines[:split]), " " * 8) + f"\n{more}\n"
+    install("rain_bad", "[rain.scheduling_policies]\nbad = rain_bad:Made\n", source=source)
+    policy = BoundedPolicy(importlib.import_module("rain_bad").Made, 0.05)
+    calls = {
+        "assignments": lambda: list(policy.assignments(None, 0.0)),
+        "steals": lambda: list(policy.steals(None)),
+        "governor_lost": lambda: policy.governor_lost(None),
+    }
+    with pytest.raises(PolicyTooSlow, match=rf"{method} was interrupted after 0.05 s of processor time \(POLICY_S\)"):
+        calls[method]()
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore:the server at:rain.RainWarning")  # it is away for seconds, which is told
+def test_a_policy_that_does_not_end_does_not_hang_the_server(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = bad_policy(install, "while self.tasks:\n    pass\nreturn []")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    with Client.local(cpus=1, policy="bad") as client:
+        session = client.new_session("bad")
+        with session.bind_only():
+            task = double(blob(1, encode="json"))
+        session.submit()
+        text = (
+            r'policy "bad" of the server does not work.*PolicyTooSlow: assignments was interrupted.*rain_bad.*line \d+'
+        )
+        with pytest.raises(SessionException, match=text):
+            task.wait(timeout=60)
         client.new_session("the server goes on").close()
 
 
