@@ -255,6 +255,9 @@ export interface TaskDetails {
   options: unknown;
   user: unknown;
   info: Run | null;
+  // The task because of which it was not run, or was cancelled.
+  cause: Link | null;
+  // What happened to it; None if there is a cause.
   error: string | null;
   // What to do next.
   hints: string[];

@@ -5,7 +5,7 @@ import { isJupyterDark } from "./jupyter-quirks.js";
 import type { Look } from "./protocol.js";
 
 const COLOUR = /^#[0-9a-f]{3,8}$/i;
-const WORD = /^[a-z_-]+$/;
+const WORD = /^[a-z _-]+$/;
 
 function isDark(): boolean {
   const { body } = document;

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
+from rain.client.handles import inside
 from rain.client.report import failures
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text, exact_size_text, size_text
 from rain.common.location import replicas_of
+from rain.common.state_styles import ENDS, NOT_MADE
 from rain.notebook.graph_model import View
-from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, title
+from rain.notebook.graph_model.records import ObjectLike, title
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import first_line, label_of
 from rain.notebook.protocol.data import Overview
@@ -69,6 +71,7 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
     assert isinstance(record, TaskRecord)
     spec = record.spec
     options = spec.options
+    root = inside(session).mirror.root_of(record)
     return TaskDetails(
         key=leaf.key,
         id=str(spec.id),
@@ -88,10 +91,11 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
         options={} if options is None else _set_options(options),
         user=dict(spec.user),
         info=_run(record),
-        error=failures.story_of(session, record) if record.failed else None,
+        cause=_task_link(root) if record.failed and root is not record else None,
+        error=failures.story_of(session, record) if record.failed and root is record else None,
         hints=failures.hints(session, record) if record.failed else [],
         can_cancel=leaf.state in ("waiting", "ready", "running") and session.active,
-        can_retry=leaf.state in ("failed", "cancelled") and session.active,
+        can_retry=leaf.state in ENDS and session.active,
     )
 
 
@@ -128,11 +132,11 @@ def source_of(record: TaskRecord) -> Source | None:
 
 def _object_link(view: View, number: int, label: str | None) -> Link:
     record = view.objects[number]
-    return Link(f"o{number}", record.spec.label or str(record.spec.id), OBJECT_WORDS[record.state], label or "")
+    return Link(f"o{number}", record.spec.label or str(record.spec.id), record.shown, label or "")
 
 
 def _task_link(record: Any) -> Link:
-    return Link(f"t{record.spec.id[1]}", title(record), TASK_WORDS[record.state])
+    return Link(f"t{record.spec.id[1]}", title(record), record.shown)
 
 
 # -- objects ---------------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ def object_details(session: Session, view: View, record: ObjectLike) -> ObjectDe
         key=f"o{record.spec.id[1]}",
         id=facts.id or "",
         title=facts.title,
-        state=OBJECT_WORDS[record.state],
+        state=record.shown,
         kept=record.kept,
         content_type=facts.content_type,
         data_type=facts.data_type,
@@ -189,11 +193,11 @@ def why_not_open(session: Session, record: ObjectRecord) -> str | None:
         return "It was not submitted yet: session.submit()."
     if not session.active:
         return "The session is over, and its data with it."
-    word = OBJECT_WORDS[record.state]
+    word = record.shown
     if word == "unfinished":
         return "It is not finished yet."
-    if word == "failed":
-        return "It will not come, because the task that makes it failed."
+    if word == NOT_MADE:
+        return "It was not made, and will not be: the task that makes it did not finish."
     if word == "removed":
         return "Its data were removed when nothing needed them any more; keep() before submit makes them stay."
     return None
@@ -221,7 +225,7 @@ def group_details(view: View, group: Counted) -> GroupDetails:
         info, error = leaf.record.info, leaf.record.error
         if info is not None and info.duration is not None:
             seconds += info.duration
-        if leaf.state == "failed" and error is not None and error.cause is None and len(failed) < FAILED_MAX:
+        if leaf.state == "failed" and error is not None and len(failed) < FAILED_MAX:
             failed.append(FailedTask(leaf.key, title(leaf.record), first_line(error.message)))
     counts = {state: count for state, count in group.counts.items() if count}
     return GroupDetails(group.key, label_of(group), counts, group.objects, duration_text(seconds), failed)
@@ -230,6 +234,6 @@ def group_details(view: View, group: Counted) -> GroupDetails:
 def _rest_of_outputs(leaf: TaskLeaf, key: str) -> GroupDetails:
     counts: dict[str, int] = {}
     for output in leaf.record.outputs:
-        word = OBJECT_WORDS[output.state]
+        word = output.shown
         counts[word] = counts.get(word, 0) + 1
     return GroupDetails(key, f"all outputs of {title(leaf.record)}", counts, len(leaf.record.outputs), "", [])

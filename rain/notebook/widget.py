@@ -17,6 +17,7 @@ from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
 from rain.common.errors import RainException
+from rain.common.state_styles import ENDS
 from rain.notebook import stills
 from rain.notebook.details import details, object_facts, why_not_open
 from rain.notebook.displays import show_session
@@ -241,7 +242,7 @@ class SessionWidget(LiveWidget):
         self.session.cancel(tasks, timeout=REQUEST_S)
 
     def _retry(self, asked: requests.Retry) -> None:
-        tasks = None if asked.key is None else self._tasks(asked.key, ("failed", "cancelled"))
+        tasks = None if asked.key is None else self._tasks(asked.key, ENDS)
         self.session.retry(tasks, timeout=REQUEST_S)
 
     def _select(self, asked: requests.Select) -> None:

@@ -7,6 +7,7 @@ The tests and the simulator call `check` after every step. It costs the size of 
 
 from __future__ import annotations
 
+from rain.common.state_styles import NOT_RUN, shown_task
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
 from rain.server.graph import Graph
@@ -126,6 +127,8 @@ def _check_session(graph: Graph, session: Session) -> None:
         assert not session.over or not obj.governors, obj
     counts[id(FINISHED)] += released.count(RELEASED_TASK)
     assert session.counts == counts, session
+    not_run = sum(shown_task(task.state, task.error) == NOT_RUN for task in session.tasks.values())
+    assert session.not_run == not_run, session
     assert session.history_bytes == sum(size for _, size in session.history), session
     if not session.over:
         for task, _ in session.history:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rain.common.errors import RainException
+from rain.common.state_styles import LOOKS
 from rain.notebook.drawing.dot import dot_source
 from rain.notebook.drawing.geometry import fits, geometry_of, layout_of_json
 from rain.notebook.drawing.layout import layered
@@ -23,9 +24,7 @@ from rain.notebook.protocol.requests import PlaceGraph, request_of
 from tests.unit.notebook.graphs import data, frame, group, small, task, topology
 
 words = st.text(st.characters(), max_size=40)  # lone surrogates too
-states = st.sampled_from(
-    ["new", "waiting", "unfinished", "ready", "running", "finished", "removed", "failed", "cancelled"]
-)
+states = st.sampled_from(list(LOOKS))
 
 
 @st.composite

@@ -6,7 +6,7 @@ import { clock } from "../format.js";
 import type { Source, TaskDetails } from "../protocol.js";
 import { useDetails } from "./context.js";
 import { OutputSection } from "./output.js";
-import { Act, Facts, hasContent, Links, Section, Values, written } from "./pieces.js";
+import { Act, Facts, hasContent, LinkButton, Links, Section, Values, written } from "./pieces.js";
 
 export const NOT_STARTED = ["waiting", "ready"];
 
@@ -22,6 +22,13 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           {task.can_cancel && <Act text="cancel" title="cancel this task" type="cancel" of={task.key} kind="rain-danger" />}
           {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
           {waits && <Explanation of={task.key} />}
+        </div>
+      )}
+      {task.cause && (
+        <div class="rain-row rain-cause">
+          <span class="rain-muted">{`${store.look(task.state).word} because of`}</span>
+          <LinkButton link={task.cause} />
+          <span class="rain-muted">{`which ${task.cause.state === "failed" ? "failed" : "was cancelled"}`}</span>
         </div>
       )}
       {task.error !== null && (

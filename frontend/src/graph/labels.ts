@@ -7,7 +7,7 @@ import type { SessionStore } from "../store.js";
 const ERROR_CHARS_SPOKEN_MAX = 200;
 
 // In the order in which a bar of counts is drawn.
-export const ORDER = ["finished", "running", "ready", "waiting", "new", "cancelled", "failed"];
+export const ORDER = ["finished", "running", "ready", "waiting", "new", "cancelled", "not run", "failed"];
 
 export function sortedCounts(counts: Record<string, number>): [string, number][] {
   const place = (state: string) => (ORDER.includes(state) ? ORDER.indexOf(state) : ORDER.length);
@@ -36,7 +36,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
     ["governor", status?.governor],
     ["attempts", status?.attempts ? String(status.attempts) : null],
     ["kept", status?.kept ? "yes" : null],
-    ["error", status?.error],
+    [status?.state === "failed" ? "error" : "because", status?.error],
   ];
   return known.filter((fact): fact is [string, string] => !!fact[1]);
 }

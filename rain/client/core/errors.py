@@ -16,15 +16,16 @@ class TaskFailed(Exception):
     ----------
     mirror : SessionMirror
     record : TaskRecord
-    others : int
-        How many more tasks have failed that will not be raised.
+    others, not_run : int
+        How many more tasks have failed, and how many were not run because of failed ones, that will not be raised.
     """
 
-    def __init__(self, mirror: SessionMirror, record: TaskRecord, others: int = 0) -> None:
+    def __init__(self, mirror: SessionMirror, record: TaskRecord, others: int = 0, not_run: int = 0) -> None:
         super().__init__(record.spec.id)
         self.mirror = mirror
         self.record = record
         self.others = others
+        self.not_run = not_run
 
 
 class SessionEnded(Exception):

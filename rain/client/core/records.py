@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rain.common.location import Location
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
+from rain.common.state_styles import LOOKS, NEW, shown_object, shown_task
 from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ObjectRecord:
             parts.append("directory")
         elif content_type is not None:
             parts.append(content_type)
-        parts.append("not submitted" if self.state is None else self.state.value)
+        parts.append(_word(self.shown))
         if self.kept:
             parts.append("kept")
         return f"<{' '.join(parts)}>"
@@ -99,6 +100,11 @@ class ObjectRecord:
     def settled(self) -> bool:
         """Whether it no longer changes by itself."""
         return self.task.settled if self.task is not None else self.state not in (None, _O_UNFINISHED)
+
+    @property
+    def shown(self) -> str:
+        """What is shown of its state: a key of `rain.common.state_styles.LOOKS`."""
+        return shown_object(self.state)
 
     @property
     def failed(self) -> bool:
@@ -165,9 +171,9 @@ class TaskRecord:
         self.gates: list[Gate] | None = None
 
     def __repr__(self) -> str:
-        spec, state = self.spec, self.state
+        spec = self.spec
         name = f" {spec.name!r}" if spec.name is not None else ""
-        return f"<Task {spec.id}{name} {spec.task_type} {'not submitted' if state is None else state.value}>"
+        return f"<Task {spec.id}{name} {spec.task_type} {_word(self.shown)}>"
 
     @property
     def settled(self) -> bool:
@@ -180,8 +186,18 @@ class TaskRecord:
         """Whether it failed or was cancelled."""
         return self.state is _FAILED or self.state is _CANCELLED
 
+    @property
+    def shown(self) -> str:
+        """What is shown of its state: a key of `rain.common.state_styles.LOOKS`."""
+        return shown_task(self.state, self.error)
+
 
 Record: TypeAlias = TaskRecord | ObjectRecord
+
+
+def _word(shown: str) -> str:
+    """The name of a state in a repr."""
+    return LOOKS[NEW].word if shown == NEW else shown
 
 
 def target(record: Record) -> Record:

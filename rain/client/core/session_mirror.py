@@ -17,6 +17,7 @@ from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo
+from rain.common.state_styles import ends_text
 from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
@@ -176,14 +177,16 @@ class SessionMirror:
         return record
 
     def counts(self) -> str:
-        """How many tasks came to which end: ``"13/24 tasks finished, 9 failed, 2 cancelled"``."""
+        """How many tasks came to which end: ``"13/24 tasks finished, 2 failed, 7 not run, 2 cancelled"``."""
         if not self.submitted:
             return "nothing submitted"
-        failed = len(self.failed)
-        cancelled = sum(record.state is _CANCELLED for record in self.failed.values())
-        ends = {"failed": failed - cancelled, "cancelled": cancelled, "failed and forgotten": self.broken - failed}
-        parts = [f"{self.finished - self.broken}/{self.submitted} tasks finished"]
-        return ", ".join(parts + [f"{number} {end}" for end, number in ends.items() if number])
+        forgotten = self.broken - len(self.failed)
+        parts = [
+            f"{self.finished - self.broken}/{self.submitted} tasks finished",
+            ends_text(record.shown for record in self.failed.values()),
+            f"{forgotten} failed and forgotten" if forgotten else "",
+        ]
+        return ", ".join(filter(None, parts))
 
     # -- change feeds ---------------------------------------------------------------------------
 

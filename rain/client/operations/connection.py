@@ -201,7 +201,7 @@ class Connection:
                 except BaseException as caught:
                     error = caught
         except TaskFailed as failed:
-            raised: RainException = failure(failed.mirror.handle, failed.record, failed.others)
+            raised: RainException = failure(failed.mirror.handle, failed.record, failed.others, failed.not_run)
         except SessionEnded as over:
             raised = ended(over.mirror.handle)
         raise raised

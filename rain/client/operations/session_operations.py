@@ -19,6 +19,7 @@ from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
 from rain.client.report.echo import flushed
 from rain.common.errors import RainException
+from rain.common.state_styles import ends_text
 
 if TYPE_CHECKING:
     from rain.client.data import DataObject
@@ -180,9 +181,10 @@ def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
     records = yield from _drive(session, waits.wait_all(inside(session).mirror, raise_on_failure))
     failed = [handle_of(session, record) for record in records]
     if failed and raise_on_failure:
-        count, was, them = (f"{len(failed)} tasks", "were", "them") if len(failed) > 1 else ("1 task", "was", "it")
+        count, them = (f"{len(failed)} tasks", "them") if len(failed) > 1 else ("1 task", "it")
+        ends = ends_text(record.shown for record in records)
         warn(
-            f"{count} of session {session.name!r} failed or {was} cancelled before: session.retry() runs {them} again, "
+            f"{count} of session {session.name!r} did not finish ({ends}): session.retry() runs {them} again, "
             f"session.forget() lets {them} go, session.wait_all(raise_on_failure=False) gives {them}"
         )
     return failed

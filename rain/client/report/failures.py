@@ -122,14 +122,16 @@ _REPAIR = {
 """kind of error -> how to go on."""
 
 
-def failure(session: Session, record: TaskRecord, others: int = 0) -> TaskException:
-    """The exception for the failed task `record`; as many `others` failed too, and will not be raised."""
+def failure(session: Session, record: TaskRecord, others: int = 0, not_run: int = 0) -> TaskException:
+    """The exception for the failed task `record`; as many `others` failed too, and so many were `not_run` because of
+    one that failed: these will not be raised."""
     kind = TaskCancelled if record.state is TaskState.CANCELLED else TaskException
     attempts = record.info.attempts if record.info is not None else 0
     text = text_of(session, record)
     if others:
-        plural = "s" * (others > 1)
-        text = f"{text}\n\n{others} more task{plural} failed: session.wait_all(raise_on_failure=False) lists all."
+        more = f"{others} more {_many(others)} failed"
+        more += f", {not_run} {_many(not_run)} not run because of failed ones" if not_run else ""
+        text = f"{text}\n\n{more}: session.wait_all(raise_on_failure=False) lists all."
     exception = kind(text, handle_of(session, record), attempts)
     exception.__cause__ = original(inside(session).mirror.root_of(record).error)
     return exception
@@ -151,6 +153,10 @@ def original(error: TaskError | None) -> BaseException | None:
     except BaseException:  # a class that is not importable here, a __reduce__ that does not fit, one that calls exit()
         return None
     return rebuilt if isinstance(rebuilt, BaseException) else None
+
+
+def _many(count: int) -> str:
+    return "task" if count == 1 else "tasks"
 
 
 def _verb(record: TaskRecord) -> str:

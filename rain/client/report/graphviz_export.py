@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.handles import inside
 from rain.common.errors import RainException
-from rain.common.state_styles import LOOKS, NEW
+from rain.common.state_styles import LOOKS
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -42,7 +42,7 @@ class Graph:
         spec = record.spec
         name = _node(spec.id)
         title = spec.name if spec.name is not None else spec.task_type
-        self._nodes.append((name, self._label(title, spec.id), _look("oval", record.state)))
+        self._nodes.append((name, self._label(title, spec.id), _look("oval", record.shown)))
         for index, item in enumerate(spec.inputs):
             if item.id not in hidden:
                 self._arcs.append((_node(item.id), name, _arc(index, item.label)))
@@ -50,7 +50,7 @@ class Graph:
             self._arcs.append((name, _node(output.spec.id), _arc(index, output.spec.label)))
 
     def _add_object(self, record: ObjectRecord) -> None:
-        look = _look("box", record.state)
+        look = _look("box", record.shown)
         if record.kept:
             look["penwidth"] = "2"
         self._nodes.append((_node(record.spec.id), self._label(record.spec.label or "", record.spec.id), look))
@@ -145,5 +145,5 @@ def _text(label: str) -> str:
     return escaped.replace("\n", "\\n")
 
 
-def _look(shape: str, state: Any) -> dict[str, str]:
-    return {"shape": shape, "fillcolor": LOOKS[NEW if state is None else state.value].fill}
+def _look(shape: str, shown: str) -> dict[str, str]:
+    return {"shape": shape, "fillcolor": LOOKS[shown].fill}

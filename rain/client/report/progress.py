@@ -68,7 +68,7 @@ def _show(session: Session, bar: Any) -> None:
     mirror = own.mirror
     with own.connection.lock:
         total, done = mirror.submitted, mirror.finished
-        ended = Counter(record.state.value for record in mirror.failed.values() if record.state is not None)
+        ended = Counter(record.shown for record in mirror.failed.values())
     bar.total = total
     if ended:
         bar.set_postfix(ended, refresh=False)

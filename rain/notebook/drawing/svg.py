@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from rain.common.formatting import duration_text
-from rain.common.state_styles import LOOKS, NEW, Look
+from rain.common.state_styles import LOOKS, NEW, NOT_MADE, NOT_RUN, Look
 from rain.notebook.drawing.text_metrics import (
     FONT,
     FONT_SIZE,
@@ -58,7 +58,9 @@ _OMISSIONS: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"labels", "tips", "arcs", "texts"}), "arcs and labels are left out"),
     (frozenset({"labels", "tips", "arcs", "texts", "nodes"}), "too large to be drawn"),
 )
-_ORDER = ("finished", "failed", "cancelled", "running", "ready", "waiting", "unfinished", NEW, "removed")
+_ORDER = (
+    "finished", "failed", NOT_RUN, "cancelled", "running", "ready", "waiting", "unfinished", NEW, "removed", NOT_MADE,
+)  # fmt: skip
 """States as they are told, and drawn, one after the other."""
 _UNKNOWN = Status(NEW)
 _NUMBER = re.compile(r"-?\d+")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
-from rain.common.state_styles import NEW
 from rain.common.states import DataObjectState, TaskState
 
 
@@ -23,6 +22,10 @@ class ObjectLike(Protocol):
     def task(self) -> TaskLike | None:
         """Who makes it; None of constants."""
 
+    @property
+    def shown(self) -> str:
+        """What is shown of its state: a key of `rain.common.state_styles.LOOKS`."""
+
 
 class TaskLike(Protocol):
     """A task, as `rain.client.core.records.TaskRecord` is one."""
@@ -36,9 +39,9 @@ class TaskLike(Protocol):
     def outputs(self) -> Sequence[ObjectLike]:
         """What it makes."""
 
-
-TASK_WORDS: dict[TaskState | None, str] = {None: NEW, **{state: state.value for state in TaskState}}
-OBJECT_WORDS: dict[DataObjectState | None, str] = {None: NEW, **{state: state.value for state in DataObjectState}}
+    @property
+    def shown(self) -> str:
+        """What is shown of its state: a key of `rain.common.state_styles.LOOKS`."""
 
 
 def title(record: TaskLike) -> str:

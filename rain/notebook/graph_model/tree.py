@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rain.common.state_styles import SEVERITY
-from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike
+from rain.notebook.graph_model.records import ObjectLike, TaskLike
 
 PATH_STEPS_MAX = 8
 """Steps of a task's path that make groups of their own."""
@@ -51,7 +51,7 @@ class TaskLeaf(Leaf):
     record: TaskLike
 
     def __init__(self, record: TaskLike) -> None:
-        super().__init__(f"t{record.spec.id[1]}", record, TASK_WORDS[record.state])
+        super().__init__(f"t{record.spec.id[1]}", record, record.shown)
         self.began: float | None = None
 
 
@@ -62,7 +62,7 @@ class ConstantLeaf(Leaf):
     record: ObjectLike
 
     def __init__(self, record: ObjectLike) -> None:
-        super().__init__(f"o{record.spec.id[1]}", record, OBJECT_WORDS[record.state])
+        super().__init__(f"o{record.spec.id[1]}", record, record.shown)
 
 
 class Counted:

@@ -9,10 +9,10 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rain.common.formatting import duration_text, size_text
-from rain.common.state_styles import LOOKS, NEW
+from rain.common.state_styles import ENDS, LOOKS, NEW, SETTLED
 from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
 from rain.notebook.graph_model.lanes import Lanes
-from rain.notebook.graph_model.records import OBJECT_WORDS, TASK_WORDS, ObjectLike, TaskLike, title
+from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
 from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
 from rain.notebook.protocol.graph import (
     AnyNode,
@@ -34,7 +34,6 @@ NODES_MAX = 500
 OUTPUTS_MAX = 24
 """Outputs of one task that are nodes of their own."""
 ERROR_CHARS_MAX = 300
-_SETTLED = frozenset(("finished", "failed", "cancelled"))
 _ESTIMATE_TASKS_MIN = 3
 
 
@@ -149,14 +148,14 @@ class View:
             leaf = self.tree.add_constant(record)
             self.objects[number] = record
             self._grown = True
-        state = OBJECT_WORDS[record.state]
+        state = record.shown
         if state != leaf.state:
             self.tree.change_constant(leaf, state)
         self._changed.add(leaf.key)
 
     def _fold_task(self, record: TaskLike, now: float) -> None:
         leaf = self.tree.tasks.get(record.spec.id[1])
-        state = TASK_WORDS[record.state]
+        state = record.shown
         if leaf is None:
             leaf = self.tree.add_task(record)
             for output in record.outputs:
@@ -166,7 +165,7 @@ class View:
             self._moved(leaf, NEW, state, now)
         elif state != leaf.state:
             before = leaf.state
-            if before in _SETTLED:
+            if before in SETTLED:
                 self._line_up()  # before it has run again
             self.tree.change_task(leaf, state)
             self._moved(leaf, before, state, now)
@@ -182,7 +181,7 @@ class View:
         if state == NEW:
             return
         info = leaf.record.info
-        began = info.start_time if info is not None and state in _SETTLED else None
+        began = info.start_time if info is not None and state in SETTLED else None
         if before == NEW and began is not None and info is not None:
             now = began + (info.duration or 0.0)
             self._began = began if self._began is None else min(began, self._began)
@@ -191,7 +190,7 @@ class View:
         if state == "running":
             leaf.began = now
             self.running[number] = leaf
-        elif state in _SETTLED:
+        elif state in SETTLED:
             self._ended = now if self._ended is None else max(now, self._ended)
             if info is not None and began is not None:
                 self._ran.append(leaf)
@@ -205,7 +204,7 @@ class View:
     def _line_up(self) -> None:
         for leaf in self._ran:
             info, number = leaf.record.info, leaf.record.spec.id[1]
-            if info is not None and info.start_time is not None and leaf.state in _SETTLED:
+            if info is not None and info.start_time is not None and leaf.state in SETTLED:
                 self._lanes.add(info.governor or "", info.start_time, info.duration or 0.0, leaf.state, number)
         self._ran = []
 
@@ -432,7 +431,7 @@ class View:
     def summary(self, now: float) -> Summary:
         """Counts and clocks of the whole session."""
         counts = self.tree.root.counts
-        done = sum(counts.get(state, 0) for state in _SETTLED)
+        done = sum(counts.get(state, 0) for state in SETTLED)
         left = sum(counts.values()) - done - counts.get(NEW, 0)
         ticking = left > 0 and self._session.state == "open"
         elapsed = remaining = None
@@ -513,7 +512,7 @@ def task_status(leaf: TaskLeaf) -> Status:
     """What a node of a task shows."""
     record, state = leaf.record, leaf.state
     info, error = record.info, record.error
-    over = state in _SETTLED
+    over = state in SETTLED
     start = leaf.began if state == "running" else None
     if info is None:
         took = governor = attempts = None
@@ -521,7 +520,7 @@ def task_status(leaf: TaskLeaf) -> Status:
         took = duration_text(info.duration) if info.duration is not None and over else None
         governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
         start = info.start_time if over else start
-    said = first_line(error.message) if error is not None and state in ("failed", "cancelled") else None
+    said = first_line(error.message) if error is not None and state in ENDS else None
     return Status(state, took, start, governor, attempts, said)
 
 
@@ -529,7 +528,7 @@ def object_status(record: ObjectLike) -> Status:
     """What a node of an object shows."""
     info = record.info
     return Status(
-        OBJECT_WORDS[record.state],
+        record.shown,
         size=size_text(info.size) if info is not None and info.size is not None else None,
         kept=record.kept,
         content_type=(info.content_type if info is not None else None) or record.spec.content_type,
@@ -539,7 +538,7 @@ def object_status(record: ObjectLike) -> Status:
 def _objects_status(records: Iterable[ObjectLike]) -> Status:
     counts: dict[str, int] = {}
     for record in records:
-        word = OBJECT_WORDS[record.state]
+        word = record.shown
         counts[word] = counts.get(word, 0) + 1
     return Status(max(counts, key=lambda word: counts[word], default=NEW), counts=counts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import TaskRecord
 from rain.client.handles import inside
-from rain.common.state_styles import LOOKS, NEW, SEVERITY
+from rain.common.state_styles import LOOKS, SEVERITY
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -45,7 +45,7 @@ def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
 def tasks_text(session: Session, limit: int) -> str:
     """The tasks of `session` as a table, with counts by state; `limit` rows at most, the most interesting ones."""
     records = [record for record in list(inside(session).mirror.records.values()) if isinstance(record, TaskRecord)]
-    counts = Counter(map(_state, records))
+    counts = Counter(record.shown for record in records)
     words = [f"{counts[state]} {LOOKS[state].word}" for state in SEVERITY if counts[state]]
     total = f"{len(records)} {'task' if len(records) == 1 else 'tasks'} in session {session.name!r}"
     total += f": {', '.join(words)}" if words else ""
@@ -53,18 +53,14 @@ def tasks_text(session: Session, limit: int) -> str:
         return total
     shown = records
     if len(records) > limit:
-        shown = sorted(records, key=lambda record: SEVERITY.index(_state(record)))[: max(0, limit)]
+        shown = sorted(records, key=lambda record: SEVERITY.index(record.shown))[: max(0, limit)]
         total += f" ({len(shown)} shown)"
     table = aligned([_COLUMNS, *map(_row, shown)], right=[1, 5])
     return f"{table}\n{total}"
 
 
-def _state(record: TaskRecord) -> str:
-    return NEW if record.state is None else record.state.value
-
-
 def _row(record: TaskRecord) -> tuple[str, ...]:
-    spec, info, look = record.spec, record.info, LOOKS[_state(record)]
+    spec, info, look = record.spec, record.info, LOOKS[record.shown]
     seconds = f"{info.duration:.3f}" if info is not None and info.duration is not None else ""
     governor = info.governor or "" if info is not None else ""
     error = record.error.message.strip().rpartition("\n")[2] if record.error is not None and record.failed else ""

@@ -78,7 +78,10 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     inputs, outputs : list of Link
     resources, options, user : Any
     info : Run or None
+    cause : Link or None
+        The task because of which it was not run, or was cancelled.
     error : str or None
+        What happened to it; None if there is a cause.
     hints : list of str
         What to do next.
     can_cancel, can_retry : bool
@@ -98,6 +101,7 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     options: Any
     user: Any
     info: Run | None
+    cause: Link | None
     error: str | None
     hints: list[str]
     can_cancel: bool

@@ -20,6 +20,7 @@ from rain.common.protocol.messages import (
     Update,
     Updated,
 )
+from rain.common.state_styles import NOT_RUN
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.commands import unknown
 from rain.server.core.lifecycle.attempts import is_refused, object_data
@@ -30,7 +31,7 @@ from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.governor import Governor
 from rain.server.records.session import RELEASED_OBJECT, RELEASED_TASK, Session
-from rain.server.states import OBJ_FINISHED
+from rain.server.states import FAILED, OBJ_FINISHED
 
 
 def update(state: State, client: Client, session: Session, message: Update) -> None:
@@ -145,6 +146,8 @@ def governor_brief(governor: Governor) -> GovernorBrief:
 
 def session_summary(session: Session) -> SessionSummary:
     """One line about a session."""
-    counts = {state.value: count for state in TaskState if (count := session.counts[id(state)])}
+    counts = {state.value: session.counts[id(state)] for state in TaskState}
+    counts |= {FAILED.value: counts[FAILED.value] - session.not_run, NOT_RUN: session.not_run}
+    counts = {shown: count for shown, count in counts.items() if count}
     client = None if session.client is None else session.client.id
     return SessionSummary(session.id, session.name, session.persistent, counts, client)

@@ -35,6 +35,8 @@ class Session:
         Per number 0, or what became of the item (`RELEASED_TASK`, `RELEASED_OBJECT`).
     counts : dict of int to int
         Number of tasks per ``id(state)``, released ones included.
+    not_run : int
+        Those of its failed tasks that failed because one that they need did.
     governors : dict of str to Governor
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
     outputs : dict of int to TaskOutput
@@ -79,6 +81,7 @@ class Session:
         "made",
         "misses",
         "name",
+        "not_run",
         "objects",
         "on_failure",
         "orphans",
@@ -108,6 +111,7 @@ class Session:
         self.released = bytearray()
         self.last_number = 0
         self.counts = dict.fromkeys(map(_id, TaskState), 0)
+        self.not_run = 0
         self.requests: dict[Any, ResourceRequest] = {}
         self.estimates: dict[Any, DurationEstimate] = {}
         self.governors: dict[str, Governor] = {}

@@ -454,7 +454,7 @@ def test_cancelled_tasks(link: FakeLink, session: Session) -> None:
     cancelled()
     with pytest.raises(TaskCancelled, match="was cancelled"):
         task.wait()
-    with pytest.warns(RainWarning, match="1 task of session 'test' failed or was cancelled before"):
+    with pytest.warns(RainWarning, match=r"1 task of session 'test' did not finish \(1 cancelled\): session.retry"):
         assert session.wait_all() == [task]
     assert session.wait_all(raise_on_failure=False) == [task]
 
@@ -482,7 +482,7 @@ def test_a_failure_that_was_told_is_not_told_again(link: FakeLink, session: Sess
     thread.join()
     with pytest.raises(TaskException):  # single items raise each time
         first.wait()
-    assert repr(session) == "<Session 1 'test' open, 1/5 tasks finished, 4 failed>"
+    assert repr(session) == "<Session 1 'test' open, 1/5 tasks finished, 3 failed, 1 not run>"
 
 
 def test_failures_that_are_known_together_are_told_together(link: FakeLink, session: Session) -> None:
@@ -493,11 +493,29 @@ def test_failures_that_are_known_together_are_told_together(link: FakeLink, sess
         link.fail(task)
     link.fail(after, TaskError("dependency", "its input failed", cause=two.id))
     with pytest.raises(
-        TaskException, match=r"(?s)\n\n3 more tasks failed: session\.wait_all\(raise_on_failure=False\)"
+        TaskException,
+        match=r"(?s)\n\n2 more tasks failed, 1 task not run because of failed ones: session\.wait_all\(raise_on_fail",
     ):
         session.wait_all()
-    with pytest.warns(RainWarning, match="4 tasks"):
+    with pytest.warns(RainWarning, match=r"4 tasks of session 'test' did not finish \(3 failed, 1 not run\)"):
         session.wait_all()
+
+
+def test_culprits_and_victims_are_told_apart(link: FakeLink, session: Session) -> None:
+    bad, good = same(1), same(2)
+    after = same(bad)
+    last = same(after)
+    session.submit()
+    link.fail(bad)
+    for victim in (after, last):
+        link.fail(victim, TaskError("dependency", "its input failed", cause=bad.id))
+    link.fail(good, TaskError("cancelled", "it was cancelled"), TaskState.CANCELLED)
+    assert {task.state for task in (bad, after, last)} == {TaskState.FAILED}, "the public state stays what it was"
+    assert [repr(task).split("py/ ")[1] for task in (bad, after, last, good)] == [
+        "failed>", "not run>", "not run>", "cancelled>",
+    ]  # fmt: skip
+    assert all(repr(task.output).endswith(" not made>") for task in (bad, after, last, good))
+    assert repr(session) == "<Session 1 'test' open, 0/4 tasks finished, 1 failed, 2 not run, 1 cancelled>"
 
 
 def test_a_list_of_failures_tells_them(link: FakeLink, session: Session) -> None:

@@ -99,12 +99,12 @@ def status_of(graph: Topology, seed: int = 1) -> dict[str, Status]:
         if isinstance(node, GroupNode):
             found[node.key] = Status("running", counts={"finished": node.tasks - 2, "running": 2})
         elif isinstance(node, TaskNode):
-            state = draw.choice(["finished", "running", "failed", "ready", "waiting", "new", "cancelled"])
+            state = draw.choice(["finished", "running", "failed", "ready", "waiting", "new", "cancelled", "not run"])
             error = "ValueError: not a number" if state == "failed" else None
             took = f"{draw.random() * 100:.1f} s"
             found[node.key] = Status(state, took, governor="127.0.0.1:41000", error=error)
         else:
-            state = draw.choice(["finished", "unfinished", "removed", "new"])
+            state = draw.choice(["finished", "unfinished", "removed", "new", "not made"])
             size = f"{draw.randrange(10**3)} KiB"
             found[node.key] = Status(state, size=size, content_type="json", kept=draw.random() < 0.2)
     return found

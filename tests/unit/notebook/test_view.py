@@ -15,9 +15,12 @@ from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.states import DataObjectState
+from rain.notebook.details import details
+from rain.notebook.drawing.svg import text_line
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.lanes import Lanes
 from rain.notebook.graph_model.tree import MEMBERS_MAX, PART
+from rain.notebook.protocol.details import TaskDetails
 from rain.notebook.protocol.graph import Arc, Status
 from rain.notebook.protocol.lookups import CriticalPath
 
@@ -146,6 +149,38 @@ def test_failures_are_told_in_one_line() -> None:
     shown.news(1.0, TaskUpdate(bad.id, TaskState.FAILED, None, TaskError("exception", text)))
     status = shown.view.snapshot(1.0).status[f"t{bad.id.id}"]
     assert status == Status("failed", error="ZeroDivisionError: by zero")
+
+
+def test_what_was_not_run_and_what_was_not_made() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        bad = double(1)
+        after = double(bad)
+        stopped = double(2)
+    shown.submit()
+    shown.news(
+        10.0,
+        TaskUpdate(bad.id, TaskState.FAILED, TaskInfo("no"), TaskError("exception", "no")),
+        TaskUpdate(after.id, TaskState.FAILED, TaskInfo("x"), TaskError("dependency", "x did not run", cause=bad.id)),
+        TaskUpdate(stopped.id, TaskState.CANCELLED, TaskInfo("x"), TaskError("cancelled", "x")),
+    )
+    told = shown.view.snapshot(10.0)
+    assert told.summary.tasks == {"failed": 1, "not run": 1, "cancelled": 1}
+    assert told.summary.ticking is False
+    assert told.status[f"t{after.id.id}"] == Status("not run", error="x did not run")
+    assert {told.status[f"o{task.output.id.id}"].state for task in (bad, after, stopped)} == {"not made"}
+    assert shown.view.tree.root.state == "failed"
+    assert text_line(told.session, told.summary).startswith(
+        "<Session 'shown' open, 3 tasks: 1 failed, 1 not run, 1 can"
+    )
+    assert queries.table(shown.view, states=["not run"]).matched == 1
+    found = details(shown.session, shown.view, f"t{after.id.id}")
+    assert isinstance(found, TaskDetails)
+    assert found.cause is not None
+    assert (found.cause.key, found.cause.state, found.error) == (f"t{bad.id.id}", "failed", None)
+    found = details(shown.session, shown.view, f"t{bad.id.id}")
+    assert isinstance(found, TaskDetails)
+    assert (found.cause, found.state) == (None, "failed")
 
 
 def test_paths_are_frames_while_there_is_room() -> None:

@@ -57,6 +57,23 @@ def test_inputs_of_failed_tasks_and_their_dependents_are_held_until_forgotten() 
     assert isinstance(rig.ask(m.Forget, rig.session, None), m.Done)
 
 
+def test_sessions_tell_what_failed_from_what_was_not_run() -> None:
+    rig, (_, _, bad, after) = failed_diamond()
+
+    def counts() -> dict[str, int]:
+        (line,) = rig.ask(m.GetServerInfo, True).sessions
+        return line.tasks
+
+    assert counts() == {"finished": 2, "failed": 1, "not run": 1}
+    rig.ask(m.Retry, rig.session, None)
+    rig.turn()
+    assert counts() == {"finished": 2, "ready": 1, "waiting": 1}
+    rig.finish(bad)
+    rig.turn()
+    rig.finish(after)
+    assert counts() == {"finished": 4}
+
+
 def test_forgetting_a_dependent_leaves_what_it_needed() -> None:
     rig, (source, other, bad, after) = failed_diamond()
     rig.ask(m.Forget, rig.session, [after.id])

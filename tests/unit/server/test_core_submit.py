@@ -161,6 +161,8 @@ def test_what_needs_a_failed_task_fails_at_once() -> None:
     assert rig.state(late) == rig.state(later) == "failed"
     assert "boom" in rig.error(later).message
     assert rig.error(later).cause == bad.id
+    (line,) = rig.ask(m.GetServerInfo, True).sessions
+    assert line.tasks == {"failed": 1, "not run": 2}
 
 
 def test_a_submit_in_pieces() -> None:

@@ -14,6 +14,7 @@ from rain.client.core.records import ObjectRecord, Record, TaskRecord, target
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException
+from rain.common.state_styles import NOT_RUN
 
 
 def not_submitted(mirror: SessionMirror, record: Record) -> RainException:
@@ -91,7 +92,9 @@ def wait_all(mirror: SessionMirror, raise_on_failure: bool) -> Operation[list[Ta
         if untold:
             mirror.untold.clear()
             root = mirror.root_of(untold[0])
-            raise TaskFailed(mirror, root, sum(mirror.root_of(record) is not root for record in untold))
+            not_run = sum(record.shown == NOT_RUN for record in untold)
+            others = sum(record is not root and record.shown != NOT_RUN for record in untold)
+            raise TaskFailed(mirror, root, others, not_run)
         if mirror.unfinished == 0:
             mirror.untold.clear()
             return list(mirror.failed.values())

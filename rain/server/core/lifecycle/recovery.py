@@ -12,6 +12,7 @@ import heapq
 from rain.common.limits import CRASHES_MAX
 from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
+from rain.common.state_styles import NOT_RUN, shown_task
 from rain.server.core.lifecycle.settle import back, dependency_error, fail, settle_as
 from rain.server.core.objects import drop_refused, drop_replicas, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
@@ -73,6 +74,7 @@ def revive(state: State, tasks: list[Task]) -> None:
         number = task.id[1]
         task.session.crashes.pop(number, None)
         task.session.failures.pop(number, None)
+        task.session.not_run -= shown_task(task.state, task.error) == NOT_RUN
         task.error = None
         task.info = None
         for obj in task.outputs:

@@ -124,6 +124,7 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         release_inputs(state, task)
         return
     # A failed task holds its inputs, so that it can be run again.
+    task.session.not_run += error.cause is not None
     for obj in task.inputs:
         obj.remove_consumer(task)
         if obj.state is OBJ_UNFINISHED and not wanted(obj):

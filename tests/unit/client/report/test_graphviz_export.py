@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rain import Output, RainException, Session, Task, blob, remote, tasks
+from rain.common.spec import TaskError
+from rain.common.state_styles import LOOKS, NOT_RUN
 from tests.unit.client.fake import FakeLink
 
 
@@ -42,6 +44,17 @@ def test_states_are_shown(link: FakeLink, session: Session) -> None:
     session.submit()
     link.finish(task)
     assert session.make_graph().make_dot() != before
+
+
+def test_what_was_not_run_is_not_red(link: FakeLink, session: Session) -> None:
+    bad = work(1)
+    after = work(bad)
+    session.submit()
+    link.fail(bad)
+    link.fail(after, TaskError("dependency", "because of another", cause=bad.id))
+    dot = session.make_graph().make_dot()
+    assert dot.count(LOOKS["failed"].fill) == 1
+    assert dot.count(LOOKS[NOT_RUN].fill) == 3, "the other task, and the outputs of both"
 
 
 def test_labels_are_text(detached: Session) -> None:

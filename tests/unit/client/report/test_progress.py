@@ -9,6 +9,7 @@ import pytest
 import tqdm.auto
 
 from rain import Session, TaskException, TaskState, blob, tasks
+from rain.common.spec import TaskError
 from tests.support.waiting import until
 from tests.unit.client.fake import FakeLink
 
@@ -54,7 +55,8 @@ def submitted(session: Session, count: int) -> list[Any]:
 
 
 def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
-    made = submitted(session, 4)
+    made = [*submitted(session, 4), tasks.Concat([blob("y")])]
+    session.submit()
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(session.wait_all(False, progress=True)))
     thread.start()
@@ -63,10 +65,11 @@ def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
     link.fail(made[1])
     link.fail(made[2], state=TaskState.CANCELLED)
     link.finish(made[3])
+    link.fail(made[4], TaskError("dependency", "because of another", cause=made[1].id))
     thread.join(20)
-    assert found == [[made[1], made[2]]]
+    assert found == [[made[1], made[2], made[4]]]
     bar = Bar.made
-    assert (bar.total, bar.n, bar.postfix, bar.open) == (4, 4, {"failed": 1, "cancelled": 1}, False)
+    assert (bar.total, bar.n, bar.postfix, bar.open) == (5, 5, {"failed": 1, "not run": 1, "cancelled": 1}, False)
     assert session._inside.mirror.feeds == {}
 
 
