@@ -7,8 +7,9 @@ it by `inside`, `record_of`, `session_of` and `handle_of`, so that nothing of it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from rain.client.core.operations.reruns import newest, newest_object
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.common.errors import RainException
 
@@ -39,9 +40,11 @@ class Inside:
         Open ``with session:`` blocks.
     at_end : list of callable
         Called once the session has ended, in the thread that ends it.
+    renewals : dict of int to tuple of Handle
+        Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
     """
 
-    __slots__ = ("at_end", "closing_blocks", "connection", "echo", "encoder", "mirror", "surroundings")
+    __slots__ = ("at_end", "closing_blocks", "connection", "echo", "encoder", "mirror", "renewals", "surroundings")
 
     def __init__(
         self, connection: Connection, mirror: SessionMirror, surroundings: Surroundings, encoder: SessionEncoder
@@ -53,6 +56,7 @@ class Inside:
         self.echo: Echo | None = None
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
+        self.renewals: dict[int, tuple[Handle, ...]] = {}
 
 
 class Handle:
@@ -68,6 +72,22 @@ class Handle:
         super().__init_subclass__(**options)
         if of is not None:
             Handle._kinds[of] = cls
+
+    @property
+    def stale(self) -> bool:
+        """Whether the function that makes it, or one before it, was edited since, as far as was looked; see
+        `Session.stale`."""
+        task = self._record if isinstance(self._record, TaskRecord) else self._record.task
+        return task is not None and bool(task.stale)
+
+    @property
+    def renewed(self) -> Self:
+        """What stands in its place since `Session.rerun_stale` ran its task again; itself if that was not done."""
+        record = self._record
+        mirror = inside(self._session).mirror
+        new = newest(record) if isinstance(record, TaskRecord) else newest_object(mirror, record.spec.id)
+        found: Self = self if new is None or new is record else handle_of(self._session, new)
+        return found
 
     def _attach(self, session: Session, record: Any) -> None:
         """Be the handle of `record`."""

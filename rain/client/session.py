@@ -18,7 +18,8 @@ from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
 from rain.client.report.graphviz_export import Graph
 from rain.client.report.progress import with_bar
-from rain.client.session_contents import SessionContents
+from rain.client.stale.edited import refresh
+from rain.client.stale.session_part import StaleResults
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "get_active_session"]
 
 
-class Session(SessionContents):
+class Session(StaleResults):
     """One graph of tasks and data objects.
 
     A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several
@@ -566,6 +567,7 @@ class Session(SessionContents):
         display_hooks.show("session", self)
 
     def __repr__(self) -> str:
+        refresh(self)
         with self._inside.connection.lock:
             return repr(self._inside.mirror)
 

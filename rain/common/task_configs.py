@@ -59,6 +59,9 @@ class PyConfig(Config):
         Of code among the arguments.
     read_only : list of ID as [session, id]
         Inputs that arrive as loaded values that cannot be written.
+    stand_ins : list of (ID, ID) as ([session, id], [session, id])
+        Objects that are named in the pickles of arguments and function, and the inputs that stand for them: of a task
+        that was run again because those before it were.
     """
 
     args: bytes
@@ -67,6 +70,7 @@ class PyConfig(Config):
     types: list[tuple[int, int, str]] = []
     sources: list[SourceText] = []
     read_only: list[tuple[int, int]] = []
+    stand_ins: list[tuple[tuple[int, int], tuple[int, int]]] = []
 
 
 class UserModule(Config):

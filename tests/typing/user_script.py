@@ -192,6 +192,9 @@ def sessions(client: Client, session: Session) -> None:
     session.update(task)
     session.cancel()
     session.retry([task])
+    assert_type(session.rerun_stale([task]), dict[Task, Task])
+    assert_type(session.stale, list[Task])
+    assert_type(task.renewed.stale, bool)
     session.forget(task)
     graph = session.make_graph(show_ids=False)
     graph.write("graph.svg")
@@ -222,6 +225,7 @@ async def sessions_async(client: Client) -> None:
         await session.update_async(task)
         await session.cancel_async(task)
         await session.retry_async(task)
+        assert_type(await session.rerun_stale_async(), dict[Task, Task])
         await session.forget_async(task)
         await session.close_async()
 

@@ -94,6 +94,8 @@ class ObjectRecord:
         parts.append(_word(self.shown))
         if self.kept:
             parts.append("kept")
+        if self.task is not None and self.task.stale:
+            parts.append("stale")
         return f"<{' '.join(parts)}>"
 
     @property
@@ -135,6 +137,10 @@ class TaskRecord:
         Handles of its inputs: what must not be released before the task is submitted.
     source : Source or None
         The function that it runs, if it was made here by a `Remote`.
+    stale : bool
+        Whether its function, or that of a task before it, was edited since.
+    renewed : TaskRecord or None
+        The task that was made in its place when stale ones were run again.
     handle : weakref or None
     gates : list of Gate or None
     """
@@ -150,8 +156,10 @@ class TaskRecord:
         "origin",
         "outputs",
         "pins",
+        "renewed",
         "source",
         "spec",
+        "stale",
         "state",
     )
 
@@ -164,6 +172,8 @@ class TaskRecord:
         self.info: TaskInfo | None = None
         self.error: TaskError | None = None
         self.source: Source | None = None
+        self.stale = False
+        self.renewed: TaskRecord | None = None
         self.forgotten = False
         self.handle: Any = None
         self.origin: Any = None
@@ -173,7 +183,7 @@ class TaskRecord:
     def __repr__(self) -> str:
         spec = self.spec
         name = f" {spec.name!r}" if spec.name is not None else ""
-        return f"<Task {spec.id}{name} {spec.task_type} {_word(self.shown)}>"
+        return f"<Task {spec.id}{name} {spec.task_type} {_word(self.shown)}{', stale' if self.stale else ''}>"
 
     @property
     def settled(self) -> bool:

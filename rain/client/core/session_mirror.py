@@ -93,6 +93,8 @@ class SessionMirror:
         Kept ones whose handle is gone; appended by any thread.
     functions : dict of bytes to ObjectRecord
         The hidden constants that hold functions, by digest.
+    stale : int
+        How many tasks are stale (`rain.client.core.operations.reruns`).
     stall : Stall
     next_number : callable
         Numbers for new tasks and objects.
@@ -103,7 +105,7 @@ class SessionMirror:
     __slots__ = (
         "adopted", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates", "handle",
         "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals", "session_id",
-        "stall", "submitted", "unfinished", "untold",
+        "stale", "stall", "submitted", "unfinished", "untold",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +128,7 @@ class SessionMirror:
         self.adopted = False
         self.dropped: deque[ObjectRecord] = deque()
         self.functions: dict[bytes, ObjectRecord] = {}
+        self.stale = 0
         self.stall = Stall()
         self.next_number: Callable[[], int] = itertools.count(1).__next__
         self.handle: Any = None
@@ -185,6 +188,7 @@ class SessionMirror:
             f"{self.finished - self.broken}/{self.submitted} tasks finished",
             ends_text(record.shown for record in self.failed.values()),
             f"{forgotten} failed and forgotten" if forgotten else "",
+            f"{self.stale} stale" if self.stale else "",
         ]
         return ", ".join(filter(None, parts))
 

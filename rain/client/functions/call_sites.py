@@ -77,6 +77,14 @@ def name_of_file(filename: str) -> str:
     return f'File "{filename}"'
 
 
+def cell() -> str:
+    """The id of the notebook cell that is being run; empty where there is none, or the front end does not tell."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    parent = getattr(getattr(shell, "kernel", None), "get_parent", lambda: None)()
+    found = ((parent or {}).get("metadata") or {}).get("cellId")
+    return found if isinstance(found, str) else ""
+
+
 def told(site: Site) -> tuple[str, str]:
     """A site as text, as it travels."""
     return (describe(site), stack(site)) if site else ("", "")

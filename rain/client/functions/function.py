@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from rain.client.core.records import ObjectRecord
-from rain.client.functions.call_sites import name_of_file, warn
+from rain.client.functions.call_sites import cell, name_of_file, warn
 from rain.client.functions.function_snapshot import Examined, examine
 from rain.client.functions.modules import read
 from rain.client.functions.pickling import code_files, collecting, dumps, module_names, why_not
 from rain.client.handles import inside
 from rain.client.operations.constant_values import Value
+from rain.client.stale.fingerprint import fingerprint
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PICKLED_ARGUMENT_WARN_BYTES
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 FUNCTION = "function"
 """Key in `ObjectSpec.user` of a function's hidden object: its module and qualified name."""
+CODE = "code"
+"""Key of its `Source.fingerprint`."""
+CELL = "cell"
+"""Key of the notebook cell that it was defined in."""
 
 
 class Payload:
@@ -46,11 +51,12 @@ class Payload:
         Those that the function uses by closure, globals or defaults.
     modules : list of UserModule
         What it brings for other hosts.
+    source : Source
     name, path : str
-        See `Source`.
+        The source's.
     """
 
-    __slots__ = ("data", "digest", "examined", "modules", "name", "objects", "path")
+    __slots__ = ("data", "digest", "examined", "modules", "name", "objects", "path", "source")
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class Payload:
         self.data = data
         self.modules = modules
         self.digest = xxhash.xxh3_128_digest(data)
+        self.source = source
         self.name, self.path = source.name, source.path
         self.objects = objects
         self.examined = examined
@@ -78,16 +85,23 @@ class Source:
         Its qualified name.
     path : str
         ``module:name``.
+    cell : str
+        Id of the notebook cell that defined it, where it is known.
     """
 
-    __slots__ = ("_bare", "_payloads", "function", "name", "path")
+    __slots__ = ("_bare", "_payloads", "cell", "function", "name", "path")
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.name: str = getattr(function, "__qualname__", type(function).__name__)
         self.path = f"{getattr(function, '__module__', '')}:{self.name}"
+        self.cell = cell()
         self._payloads: dict[bool, Payload] = {}
         self._bare: Any = None
+
+    def fingerprint(self) -> str:
+        """What its code is now, with that of what it names; see `rain.client.stale.fingerprint`."""
+        return fingerprint(self.function, sys.implementation.cache_tag or sys.version)
 
     def payload(self, session: Session) -> Payload:
         """The payload of the function as it is now.
@@ -175,7 +189,8 @@ def function_constant(session: Session, payload: Payload) -> ID:
                         "or defaults; give them as an argument made with pickled(...) or blob(...)"
                     )
                 id = ID(mirror.session_id, mirror.next_number())
-                spec = ObjectSpec(id, payload.name, user={FUNCTION: payload.path})
+                user = {FUNCTION: payload.path, CODE: payload.source.fingerprint(), CELL: payload.source.cell}
+                spec = ObjectSpec(id, payload.name, user=user)
                 record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
                 record.hidden = True
                 mirror.add(record)

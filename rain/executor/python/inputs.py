@@ -21,21 +21,35 @@ from rain.objects.dirtree import file_identities
 from rain.objects.files import local_file
 from rain.objects.readers import FileReader, ObjectReader, TreeReader, reader_of
 
+Used = tuple[ID, str | None, bool]
+"""Which object a placeholder stood for, where that was, and whether it was loaded."""
+
 
 class InputValues:
     """One task's inputs: for each placeholder in its function and arguments a data instance, or what that loads to."""
 
-    __slots__ = ("_inputs", "_inside", "_load", "_not_writable", "_read_only", "_types", "_values", "used")
+    __slots__ = (
+        "_inputs",
+        "_inside",
+        "_load",
+        "_not_writable",
+        "_read_only",
+        "_stand_ins",
+        "_types",
+        "_values",
+        "used",
+    )
 
     def __init__(self, inputs: Mapping[ID, ExecutorInput], config: PyConfig, read_only: ReadOnly) -> None:
         self._inputs = inputs
         self._not_writable = {ID(*pair) for pair in config.read_only}
         self._read_only = read_only
         self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
+        self._stand_ins = {ID(*named): ID(*stands) for named, stands in config.stand_ins}
         self._types = {ID(session_id, number): name for session_id, number, name in config.types}
         self._values: dict[ID, Any] = {}
         self._inside: dict[ID, tuple[str, frozenset[tuple[str, int, int, int]]]] = {}
-        self.used: dict[ID, tuple[str | None, bool]] = {}
+        self.used: dict[ID, Used] = {}
 
     def value(self, id: ID) -> Any:
         """What stands for the object `id`.
@@ -46,17 +60,17 @@ class InputValues:
             If it is no input of the task, or cannot be loaded.
         """
         if id not in self._values:
-            value = self._inputs.get(id)
+            value = self._input(id)
             if value is None:
                 raise RainException(f"data object {id} is used by the task but is not one of its inputs")
             loaded = self._is_loaded(value)
-            self.used[id] = (value.path, loaded)
+            self.used[id] = (value.spec.id, value.path, loaded)
             if value.path is not None and not loaded:  # the task may learn the path, by `link`
                 self._read_only.protect(os.path.dirname(value.path))
                 if value.spec.data_type == "dir" and not self._read_only.guards(value.path):
                     self._inside[id] = value.path, file_identities(value.path)
             instance = DataInstance(reader_of_input(value), self._spec(value), value.info)
-            self._values[id] = _loaded(instance, id not in self._not_writable) if loaded else instance
+            self._values[id] = _loaded(instance, value.spec.id not in self._not_writable) if loaded else instance
         return self._values[id]
 
     def changed_inside(self) -> dict[ID, str]:
@@ -78,11 +92,15 @@ class InputValues:
             raise RainException(f"input {(value.label or value.spec.label)!r} ({value.spec.id}): {error}") from None
         return msgspec.structs.replace(value.spec, content_type=declared)
 
-    def is_as(self, id: ID, used: tuple[str | None, bool]) -> bool:
+    def is_as(self, id: ID, used: Used) -> bool:
         """Whether the value of `id` can be the one that it was when `self.used` said `used`; what was loaded cannot,
         since the task that got it may have written to it."""
-        value = self._inputs.get(id)
-        return value is not None and used == (value.path, False) and not self._is_loaded(value)
+        value = self._input(id)
+        return value is not None and used == (value.spec.id, value.path, False) and not self._is_loaded(value)
+
+    def _input(self, id: ID) -> ExecutorInput | None:
+        """The input that is meant by an object in a pickle."""
+        return self._inputs.get(self._stand_ins.get(id, id))
 
     def _is_loaded(self, value: ExecutorInput) -> bool:
         if isinstance(self._load, bool):

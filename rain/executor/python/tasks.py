@@ -21,7 +21,7 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
 from rain.executor.context import Context
 from rain.executor.python.exception_report import describe
-from rain.executor.python.inputs import InputValues
+from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.modules import Ask, Modules
 from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.readonly import ReadOnly
@@ -47,11 +47,11 @@ class _Function:
 
     __slots__ = ("call", "name", "resolved")
 
-    def __init__(self, call: Callable[..., Any], name: str, resolved: dict[ID, tuple[str | None, bool]]) -> None:
+    def __init__(self, call: Callable[..., Any], name: str, resolved: dict[ID, Used]) -> None:
         self.call = call
         self.name = name
         self.resolved = resolved
-        """Data objects inside it: where each was, and whether it was loaded."""
+        """Data objects inside it, as they were."""
 
 
 class PythonTasks:

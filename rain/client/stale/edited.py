@@ -1,0 +1,55 @@
+"""Which functions of a session's tasks are others by now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rain.client.core.operations import reruns
+from rain.client.core.records import TaskRecord
+from rain.client.functions.function import CELL, CODE, FUNCTION, Source, present
+from rain.client.handles import inside
+from rain.client.stale.fingerprint import comparable, same_place
+
+if TYPE_CHECKING:
+    from rain.client.session import Session
+
+FUNCTIONS_MAX = 2000
+"""Functions of a session that are looked at; one that has more makes them in a loop."""
+
+
+def edited(session: Session) -> dict[int, Source]:
+    """Functions that are defined otherwise now, by the numbers of the constants that hold them as submitted."""
+    mirror = inside(session).mirror
+    users: dict[int, TaskRecord] = {}
+    for record in list(mirror.records.values()):
+        if isinstance(record, TaskRecord) and record.spec.function is not None:
+            users.setdefault(record.spec.function.id, record)
+    found: dict[int, Source] = {}
+    now: dict[Any, tuple[Source, str] | None] = {}
+    for number, record in list(users.items())[-FUNCTIONS_MAX:]:
+        holder: Any = mirror.records.get(number)
+        told = holder.spec.user if holder is not None else {}
+        path, code, cell = (str(told.get(key, "")) for key in (FUNCTION, CODE, CELL))
+        if not path or not code:  # of a client that did not tell
+            continue
+        # What is defined inside of functions is only known by those who hold it.
+        key = (path, record.source if "<locals>" in path else None)
+        if key not in now:
+            source = present(path, record.source)
+            now[key] = None if source is None else (source, source.fingerprint())
+        known = now[key]
+        if known is None:
+            continue
+        source, is_now = known
+        if same_place((path, cell), (source.path, source.cell)) and comparable(code, is_now) and code != is_now:
+            found[number] = source
+    return found
+
+
+def refresh(session: Session) -> dict[int, Source]:
+    """Mark the tasks that are stale now; what `edited` gives."""
+    found = edited(session)
+    own = inside(session)
+    with own.connection.lock:
+        reruns.mark(own.mirror, found.keys())
+    return found

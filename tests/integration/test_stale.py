@@ -1,0 +1,80 @@
+"""Stale results run again, with real processes: what the new tasks compute, also of a session that was attached."""
+
+from __future__ import annotations
+
+import pytest
+
+from rain import Client
+from tests.integration.cells import Shell, shell
+
+__all__ = ["shell"]
+
+
+def test_new_tasks_compute_with_new_code_and_new_inputs(shell: Shell) -> None:
+    shell.cell("base = pickled(100)")
+    shell.cell(
+        """
+        def helper(x):
+            return x * 2
+
+        @remote(auto_encode="json", inputs={"x": Input(load=True)})
+        def fit(ctx, x, y=0):
+            return helper(x) + y
+        """
+    )
+    shell.cell(
+        """
+        @remote(auto_encode="json")
+        def report(ctx, parts):
+            return [part.load() for part in parts["all"]] + [first.load()]
+        """
+    )
+    assert shell.cell("first = fit(pickled(1), y=10).output; first.keep()") == ""
+    shell.cell("second = fit(first); told = report({'all': [first, second]}); told.keep_outputs()")
+    shell.cell("session.submit(); session.wait_all()")
+    assert shell.cell("print(told.output.fetch().load(), session.stale)") == "[12, 24, 12] []\n"
+    shell.cell("def helper(x):\n    return x * 2  # unchanged")
+    assert shell.cell("print(len(session.stale))") == "0\n"
+    shell.cell("def helper(x):\n    return x * 3")
+    assert "fit × 2, report" in shell.cell("again = session.rerun_stale(); session.wait_all()")
+    assert shell.cell("print(told.renewed.output.fetch().load(), told.output.fetch().load())") == (
+        "[13, 39, 13] [12, 24, 12]\n"
+    )
+    shell.cell("def helper(x):\n    return x * 4")
+    shell.cell("again = session.rerun_stale(); session.wait_all()")
+    assert shell.cell("print(told.renewed.output.fetch().load(), first.renewed.fetch().load())") == "[14, 56, 14] 14\n"
+
+
+def test_magics_make_functions_that_can_be_edited_too(shell: Shell) -> None:
+    pytest.importorskip("IPython")
+    import rain.notebook.magics as magics
+
+    magics.load(shell.shell)
+    try:
+        cell = "%%rain_remote shout(text: load) -> loud: text\nloud = text.{}()"
+        shell.cell(cell.format("upper"))
+        shell.cell("task = shout(blob('Be')); task.keep_outputs(); session.submit(); session.wait_all()")
+        shell.cell(cell.format("upper"))
+        assert shell.cell("print(session.stale)") == "[]\n"
+        shell.cell(cell.format("lower"))
+        assert "shout" in shell.cell("session.rerun_stale(); session.wait_all()")
+        assert shell.cell("print(task.output.fetch().load(), task.renewed.output.fetch().load())") == "BE be\n"
+    finally:
+        magics.unload(shell.shell)
+
+
+def test_a_session_that_is_attached_tomorrow_knows_what_was_edited_since(client: Client, shell: Shell) -> None:
+    cell = "@remote(auto_encode='json')\ndef fit(ctx, x):\n    return x + {}\n"
+    with Client(client.address, connection_file=client._cluster.connection_file) as first:
+        session = first.new_session("tomorrow", persistent=True)
+        shell.shell.user_ns["session"] = session
+        shell.cell(cell.format(1))
+        shell.cell("with session.bind_only():\n    task = fit(1, name='fit'); task.keep_outputs()")
+        shell.cell("session.submit(); session.wait_all()")
+    with client.attach("tomorrow") as attached:
+        assert attached.stale == []
+        shell.cell(cell.format(2))
+        (stale,) = attached.stale
+        (new,) = attached.rerun_stale().values()
+        attached.wait_all()
+        assert (stale.output.fetch().load(), new.output.fetch().load()) == (2, 3)
