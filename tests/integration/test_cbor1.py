@@ -40,7 +40,7 @@ from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, Task
 from rain.governor.core.events import ExecutorExited
 from rain.governor.pools import foreign_executors
 from rain.governor.pools.cbor1 import call, calls, frames, locations, results
-from rain.governor.pools.cbor1_outputs import take_outputs
+from rain.governor.pools.cbor1.outputs import take_outputs
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.governor.pools.foreign_states import ForeignState
 from rain.governor.pools.pool import PoolEvents

@@ -47,9 +47,9 @@ from rain.governor.logs import NAMES
 from rain.governor.pools.cbor1.call import ForeignCall
 from rain.governor.pools.cbor1.calls import encode_drop_cached
 from rain.governor.pools.cbor1.frames import Cbor1Error, FrameReader
+from rain.governor.pools.cbor1.inputs import InputsChanged, check_inputs
+from rain.governor.pools.cbor1.outputs import is_quick, take_outputs
 from rain.governor.pools.cbor1.results import ForeignResult, check_register, decode_result
-from rain.governor.pools.cbor1_inputs import InputsChanged, check_inputs
-from rain.governor.pools.cbor1_outputs import is_quick, take_outputs
 from rain.governor.pools.executor_listener import ExecutorListener, SocketFolder
 from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.foreign_states import FOREIGN_EXECUTORS, ForeignState

@@ -13,8 +13,8 @@ from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskInfo
 from rain.governor.pools.cbor1.calls import encode_call
+from rain.governor.pools.cbor1.inputs import lend
 from rain.governor.pools.cbor1.locations import Cached, Location, Memory, Path
-from rain.governor.pools.cbor1_inputs import lend
 from rain.objects.dirtree import remove_tree
 from rain.objects.lent_inputs import LentFile, before
 
@@ -70,8 +70,10 @@ class ForeignCall:
     def _locate(self, value: ExecutorInput) -> Location:
         if isinstance(value.location, Inline):
             data = value.location.data
+            if len(data) > self._memory_left:
+                return Path(self._write(data))
             self._memory_left -= len(data)
-            return Memory(data) if self._memory_left >= 0 else Path(self._write(data))
+            return Memory(data)
         location, watched = lend(value, self._memory_left)
         if isinstance(location, Memory):
             self._memory_left -= len(location.data)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import CBOR_MEMORY_BYTES_MAX
-from rain.common.location import Inline
 from rain.common.protocol.messages import ExecutorInput
 from rain.governor.pools.cbor1.locations import Location, Memory, Path
 from rain.objects.lent_inputs import LentFile
@@ -30,11 +29,9 @@ class InputsChanged(RainException):
 
 
 def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, LentFile | None]:
-    """How an input is given: its bytes if they are few, and no more than `memory_left` if they lie in a file, else its
-    path, to be watched if it is a file's.
+    """How an input that lies in a file or directory is given: its bytes if they are few (at most `memory_left`), else
+    its path, to be watched if it is a file's.
     """
-    if isinstance(value.location, Inline):
-        return Memory(value.location.data), None
     assert value.path is not None
     path = os.path.realpath(value.path)
     if value.spec.data_type != "blob":

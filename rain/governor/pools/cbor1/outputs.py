@@ -11,9 +11,9 @@ from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import SameAs
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OutputResult
 from rain.common.spec import ObjectInfo
+from rain.governor.pools.cbor1.inputs import check_inputs
 from rain.governor.pools.cbor1.locations import Location, Memory, OtherObject, Path
 from rain.governor.pools.cbor1.results import ForeignResult
-from rain.governor.pools.cbor1_inputs import check_inputs
 from rain.objects.dirtree import remove_tree
 from rain.objects.intake import Folders, Intake, output_of
 from rain.objects.lent_inputs import LentFile
