@@ -376,14 +376,14 @@ class Store:
         held = self.get(id)
         if held is None:
             return "it is not in the store any more"
-        if held.file is None:
+        file = held.location
+        if isinstance(file, Inline):
             return ""
         if held.is_dir:
-            same = same_directory(held.file)
-            problem = "" if same else f"{held.file.path} is gone or is not the directory that was stored"
+            problem = "" if same_directory(file) else f"{file.path} is gone or is not the directory that was stored"
         else:
             try:
-                os.close(open_checked(held.file))
+                os.close(open_checked(file))
                 problem = ""
             except StaleFile as error:
                 problem = str(error)
@@ -398,18 +398,19 @@ class Store:
         held = self.get(id)
         if held is None:
             return False
-        if held.file is None or held.is_dir or held.checksum is None:
+        file = held.location
+        if isinstance(file, Inline) or held.is_dir or file.checksum is None:
             return True
         try:
-            fd = open_checked(held.file)
+            fd = open_checked(file)
         except StaleFile as error:
             return self.lose(id, str(error), held) is not None and self.check(id)
         try:
-            same = checksum_fd(fd, held.size) == held.checksum
+            same = checksum_fd(fd, file.size) == file.checksum
         finally:
             os.close(fd)
         if not same:
-            self.lose(id, f"its file {held.file.path} was damaged (the checksum differs)")
+            self.lose(id, f"its file {file.path} was damaged (the checksum differs)")
         return same
 
     def heed(self, left: int | None, limit: int | None) -> None:

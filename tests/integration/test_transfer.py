@@ -560,7 +560,7 @@ class Governors:
 
 def data_of(held, *places, data_type="blob", data=None, checksum=None):
     spec, info = ObjectSpec(ONE, data_type=data_type), ObjectInfo(size=held.size)
-    checksum = checksum if checksum is not None else held.checksum
+    checksum = checksum if checksum is not None else held.location.checksum
     return ObjectData(spec, info, Replicas(list(places), checksum) if data is None else Inline(data, checksum))
 
 
@@ -585,9 +585,9 @@ def test_fetching_links_on_the_same_host(tmp_path):
     async def main(governors):
         one, two = governors.store(), governors.store()
         held = stored(one, os.urandom(MIB))
-        got = await fetch(data_of(held, Replica("a:1", HERE, held.file)), two, HERE, governors.open_data)
-        assert got.file.inode == held.file.inode
-        assert got.checksum == held.checksum
+        got = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
+        assert got.file.inode == held.location.inode
+        assert got.checksum == held.location.checksum
         assert governors.opened == []
 
     fetching(tmp_path, main)
@@ -602,15 +602,15 @@ def test_fetching_copies_where_links_are_impossible(tmp_path, folder, monkeypatc
         data = os.urandom(MIB)
         held = stored(one, data)
         monkeypatch.setattr(os, "link", refuse)
-        got = await fetch(data_of(held, Replica("a:1", HERE, held.file)), two, HERE, governors.open_data)
-        assert got.file.inode != held.file.inode
+        got = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
+        assert got.file.inode != held.location.inode
         with open(got.file.path, "rb") as file:
             assert file.read() == data
         place = Replica("a:1", HERE, local_file(str(folder), 3 * CHUNK_BYTES))
         got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert tar_of(got.file.path) == tar_of(folder)
         with pytest.raises(RainException, match="checksum differs"):
-            await fetch(data_of(held, Replica("a:1", HERE, held.file), checksum=5), two, HERE, governors.open_data)
+            await fetch(data_of(held, Replica("a:1", HERE, held.location), checksum=5), two, HERE, governors.open_data)
         assert os.listdir(two.incoming) == os.listdir(two.incoming_disk) == []
 
     fetching(tmp_path, main)
@@ -620,7 +620,7 @@ def test_fetching_packed_directories(tmp_path, folder):
     async def main(governors):
         two = governors.store()
         held = held_file(tmp_path / "tar", tar_of(folder), checksum=False)
-        place = Replica("server:1", HERE, held.file)
+        place = Replica("server:1", HERE, held.location)
         got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert (got.is_dir, got.size) == (True, 3 * CHUNK_BYTES)
         assert tar_of(got.file.path) == tar_of(folder)
@@ -637,10 +637,10 @@ def test_fetching_streams_from_other_hosts(tmp_path, folder):
         data = os.urandom(3 * MIB + 1)
         held = stored(one, data)
         governors.peers["a:1"] = Peer({ONE: held})
-        got = await fetch(data_of(held, Replica("a:1", THERE, held.file)), two, HERE, governors.open_data)
+        got = await fetch(data_of(held, Replica("a:1", THERE, held.location)), two, HERE, governors.open_data)
         with open(got.file.path, "rb") as file:
             assert file.read() == data
-        assert got.checksum == held.checksum
+        assert got.checksum == held.location.checksum
         assert two.check(ONE)
         directory = Held(local_file(str(folder), 0), True)
         governors.peers["a:1"] = Peer({ONE: directory})
@@ -656,7 +656,7 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         one, two = governors.store(), governors.store()
         data = os.urandom(MIB)
         held = stored(one, data)
-        moved = LocalFile(held.file.path, held.file.inode + 1, held.size, 1)
+        moved = LocalFile(held.location.path, held.location.inode + 1, held.size, 1)
         wrong = held_file(tmp_path / "wrong", os.urandom(MIB))
         governors.peers["missing:1"] = Peer({})
         governors.peers["wrong:1"] = Peer({ONE: wrong})
@@ -664,7 +664,7 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         places = [Replica("here:1", HERE, moved)]
         places += [Replica(f"{name}:1", THERE) for name in ("down", "missing", "wrong", "right")]
         got = await fetch(data_of(held, *places), two, HERE, governors.open_data)
-        assert got.checksum == held.checksum
+        assert got.checksum == held.location.checksum
         assert governors.opened == ["here:1", "down:1", "missing:1", "wrong:1", "right:1"]
         with pytest.raises(RainException) as caught:
             await fetch(data_of(held, *places[:-1]), governors.store(), HERE, governors.open_data)

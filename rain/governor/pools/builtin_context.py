@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rain.common.errors import RainException
 from rain.common.limits import CHUNK_BYTES, MIB
-from rain.common.location import SameAs
+from rain.common.location import Inline, SameAs
 from rain.common.protocol.messages import OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import Known
@@ -100,11 +100,11 @@ class Work:
 
     def pieces(self, held: Held) -> Iterator[bytes | memoryview]:
         """A blob's bytes; each piece is valid until the next."""
-        if held.file is None:
+        if isinstance(held.location, Inline):
             self.check()
-            yield held.data or b""
+            yield held.location.data
             return
-        fd = os.open(held.file.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(held.location.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield from self.read(fd)
         finally:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rain.common.errors import RainException
 from rain.common.limits import INLINE_BYTES_MAX
+from rain.common.location import Inline, LocalFile
 from rain.common.protocol.messages import OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import (
@@ -208,11 +209,10 @@ def _make_directory(work: Work) -> list[OutputResult]:
     if len(paths) != len(work.inputs):
         raise RainException(f"MakeDirectory: there are {len(paths)} paths for {len(work.inputs)} inputs")
     places = [_inner("MakeDirectory", path) for path in paths]
-    near, near_size = "", 0
-    for held in work.inputs:
-        if held.file is not None and held.size > near_size:
-            near, near_size = held.file.path, held.size
-    target = _new_folder(work, sum(held.size for held in work.inputs if held.file is None), near)
+    files = [held.location for held in work.inputs if isinstance(held.location, LocalFile)]
+    largest = max(files, key=lambda file: file.size, default=None)
+    in_memory = sum(held.size for held in work.inputs if isinstance(held.location, Inline))
+    target = _new_folder(work, in_memory, largest.path if largest is not None else "")
     for number, (held, place) in enumerate(zip(work.inputs, places, strict=True)):
         work.check()
         path = target
@@ -232,12 +232,12 @@ def _make_directory(work: Work) -> list[OutputResult]:
 
 def _put_blob(held: Held, path: str) -> None:
     make_free(path)
-    if held.file is not None:
-        link_or_copy(os.path.realpath(held.file.path), path)
+    if isinstance(held.location, LocalFile):
+        link_or_copy(os.path.realpath(held.location.path), path)
         return
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:
-        rest = memoryview(held.data or b"")
+        rest = memoryview(held.location.data)
         while rest:
             rest = rest[os.write(fd, rest) :]
     finally:
@@ -322,9 +322,9 @@ def _inner(task: str, path: str) -> list[str]:
 
 def _folder_of(held: Held) -> str:
     """The real path of a directory object; when the store moves it to disk it leaves a link."""
-    if held.file is None:
+    if isinstance(held.location, Inline):
         raise RainException("a directory's files are not in the store")
-    return os.path.realpath(held.file.path)
+    return os.path.realpath(held.location.path)
 
 
 def _new_folder(work: Work, size: int, near: str = "") -> str:

@@ -148,7 +148,7 @@ async def _send(connection: DataConnection, answer: _Answer, held: Held) -> str:
     if answer.size is not None and sent != answer.size:
         return "its file became shorter"
     checksum = answer.digest.intdigest()
-    if answer.whole and not held.is_dir and held.checksum is not None and held.checksum != checksum:
+    if answer.whole and not held.is_dir and held.location.checksum not in (None, checksum):
         return "its bytes were damaged (the checksum differs)"
     await send(connection, DataEnd(checksum))
     return ""

@@ -46,7 +46,7 @@ class Rig:
         return written
 
     def add(self, number, data):
-        return self.store.take(ID(1, number), self.file(data)).file
+        return self.store.take(ID(1, number), self.file(data)).location
 
     def files(self):
         return sorted(path for root in (self.memory, self.disk) for path in root.glob("*/*/**/*") if not path.is_dir())
@@ -65,7 +65,7 @@ def store(rig):
 
 
 def read(held):
-    return held.data if held.data is not None else bytes(FileReader(held.file).buffer())
+    return held.location.data if isinstance(held.location, Inline) else bytes(FileReader(held.location).buffer())
 
 
 # -- taking ---------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def read(held):
 
 def test_small_bytes_stay_in_memory(rig, store):
     held = store.put_bytes(ID(1, 1), inline(b"abc"))
-    assert (held.data, held.size, held.file, held.is_dir) == (b"abc", 3, None, False)
+    assert (held.location.data, held.size, held.is_dir) == (b"abc", 3, False)
     assert store.get(ID(1, 1)) == held
     assert ID(1, 1) in store
     assert rig.files() == []
@@ -85,10 +85,10 @@ def test_small_bytes_stay_in_memory(rig, store):
 def test_larger_bytes_become_a_file(rig, store):
     data = os.urandom(INLINE_BYTES_MAX + 1)
     held = store.put_bytes(ID(1, 1), Inline(data))
-    assert held.data is None
+    assert isinstance(held.location, LocalFile)
     assert read(held) == data
-    assert held.checksum == xxhash.xxh3_64_intdigest(data)
-    assert held.file.path.startswith(str(rig.memory))
+    assert held.location.checksum == xxhash.xxh3_64_intdigest(data)
+    assert held.location.path.startswith(str(rig.memory))
 
 
 def test_damaged_bytes_are_refused(store):
@@ -102,14 +102,14 @@ def test_a_small_directory_is_unpacked(store, tmp_path):
     (tmp_path / "d" / "f").write_text("abc")
     data = b"".join(bytes(piece) for piece in archive.pack(str(tmp_path / "d")))
     held = store.put_bytes(ID(1, 1), Inline(data), is_dir=True)
-    assert (held.is_dir, held.size, held.checksum) == (True, 3, None)
-    assert sorted(os.listdir(held.file.path)) == ["e", "f"]
-    assert stat.S_IMODE(os.stat(held.file.path + "/f").st_mode) == 0o444
+    assert (held.is_dir, held.size, held.location.checksum) == (True, 3, None)
+    assert sorted(os.listdir(held.location.path)) == ["e", "f"]
+    assert stat.S_IMODE(os.stat(held.location.path + "/f").st_mode) == 0o444
 
 
 def test_adopting_a_file(rig, store):
     written = rig.file(b"x" * 100_000)
-    file = store.take(ID(1, 1), written).file
+    file = store.take(ID(1, 1), written).location
     assert file == local_file(file.path, checksum=file.checksum)
     assert os.path.dirname(file.path) in store.objects_folders
     assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o444
@@ -121,16 +121,16 @@ def test_adopting_a_file(rig, store):
 
 
 def test_adopting_a_directory(store, tmp_path):
-    inner = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).file
+    inner = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).location
     made = tmp_path / "made"
     (made / "sub").mkdir(parents=True)
     (made / "sub" / "own").write_text("own")
     (made / "sub" / "own").chmod(0o700)
     (made / "lent").symlink_to(inner.path)
     (made / "inside").symlink_to("sub/own")
-    file = store.take(ID(1, 2), local_file(str(made), 3)).file
+    file = store.take(ID(1, 2), local_file(str(made), 3)).location
     held = store.get(ID(1, 2))
-    assert (held.is_dir, held.size, held.file) == (True, 6, file)
+    assert (held.is_dir, held.size, held.location) == (True, 6, file)
     assert not os.path.islink(file.path + "/lent")
     assert os.stat(file.path + "/sub/own").st_mode & 0o777 == 0o555
     store.drop([ID(1, 1)])
@@ -140,13 +140,13 @@ def test_adopting_a_directory(store, tmp_path):
 
 
 def test_adopting_a_link_to_an_object(store, tmp_path):
-    first = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).file
+    first = store.take(ID(1, 1), Sink(store.intake().new_path(), -1).write_all([b"abc"])).location
     (tmp_path / "link").symlink_to(first.path)
-    second = store.take(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77)).file
+    second = store.take(ID(1, 2), local_file(str(tmp_path / "link"), checksum=77)).location
     assert second.inode == first.inode
     store.drop([ID(1, 1)])
     assert read(store.get(ID(1, 2))) == b"abc"
-    assert store.get(ID(1, 2)).checksum == 77
+    assert store.get(ID(1, 2)).location.checksum == 77
     (tmp_path / "out").symlink_to("/etc/passwd")
     with pytest.raises(RainException, match="not an object of this governor"):
         store.take(ID(1, 3), local_file(str(tmp_path / "out")))
@@ -178,8 +178,8 @@ def test_sharing_with_another_store(rig, store, tmp_path):
         data = os.urandom(100_000)
         file = rig.add(1, data)
         held = other.store.link(ID(1, 1), file)
-        assert (held.file.inode, held.checksum) == (file.inode, file.checksum)
-        assert held.file.path != file.path
+        assert (held.location.inode, held.location.checksum) == (file.inode, file.checksum)
+        assert held.location.path != file.path
         store.drop([ID(1, 1)])
         assert read(held) == data
         with pytest.raises(StaleFile):
@@ -187,10 +187,10 @@ def test_sharing_with_another_store(rig, store, tmp_path):
 
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "f").write_text("abc")
-        folder = store.take(ID(1, 3), local_file(str(tmp_path / "d"), 3)).file
+        folder = store.take(ID(1, 3), local_file(str(tmp_path / "d"), 3)).location
         held = other.store.link(ID(1, 3), folder, is_dir=True)
         assert (held.is_dir, held.size) == (True, 3)
-        assert os.stat(held.file.path + "/f").st_ino == os.stat(folder.path + "/f").st_ino
+        assert os.stat(held.location.path + "/f").st_ino == os.stat(folder.path + "/f").st_ino
         with pytest.raises(StaleFile):
             other.store.link(ID(1, 4), local_file("/", 0), is_dir=False)
         folder.mtime_ns += 1
@@ -245,9 +245,9 @@ def test_the_longest_unused_are_spilled(rig, store):
     store.wait_spilled()
     assert [id for id, _ in rig.moved] == [ID(1, 2)]
     held = store.get(ID(1, 2))
-    assert held.file == rig.moved[0][1] == local_file(held.file.path, checksum=held.checksum)
-    assert held.file.path.startswith(str(rig.disk))
-    assert stat.S_IMODE(os.stat(held.file.path).st_mode) == 0o444
+    assert held.location == rig.moved[0][1] == local_file(held.location.path, checksum=held.location.checksum)
+    assert held.location.path.startswith(str(rig.disk))
+    assert stat.S_IMODE(os.stat(held.location.path).st_mode) == 0o444
     assert store.check(ID(1, 2))
     for number, content in data.items():
         assert read(store.get(ID(1, number))) == content
@@ -292,7 +292,7 @@ def test_one_object_larger_than_memory(rig, store):
     written = Sink(os.path.join(store.incoming, "big")).write_all([bytes(5 * MIB)])
     store.take(ID(1, 1), written)
     store.wait_spilled()
-    assert store.get(ID(1, 1)).file.path.startswith(str(rig.disk))
+    assert store.get(ID(1, 1)).location.path.startswith(str(rig.disk))
 
 
 def test_directories_are_spilled_too(rig, store):
@@ -300,7 +300,7 @@ def test_directories_are_spilled_too(rig, store):
     os.mkdir(inside)
     with open(inside + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    old = store.take(ID(1, 2), local_file(inside, 3 * MIB)).file
+    old = store.take(ID(1, 2), local_file(inside, 3 * MIB)).location
     assert old.path.startswith(str(rig.memory))
     rig.add(3, bytes(2 * MIB))
     store.wait_spilled()
@@ -308,7 +308,7 @@ def test_directories_are_spilled_too(rig, store):
     assert os.listdir(old.path) == ["g"]
     held = store.get(ID(1, 2))
     assert held.is_dir
-    assert os.listdir(held.file.path) == ["g"]
+    assert os.listdir(held.location.path) == ["g"]
     store.drop_session(1)
     assert rig.files() == []
 
@@ -323,7 +323,7 @@ def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
     os.mkdir(made)
     with open(made + "/g", "wb") as file:
         file.write(bytes(3 * MIB))
-    tree = given(store.take(ID(1, 1), local_file(made, 3 * MIB)).file, "dir")
+    tree = given(store.take(ID(1, 1), local_file(made, 3 * MIB)).location, "dir")
     blob = given(rig.add(2, bytes(3 * MIB)))
     rig.add(3, bytes(3 * MIB))
     store.wait_spilled()
@@ -335,7 +335,7 @@ def test_executors_know_what_was_spilled_from_what_was_damaged(rig, store):
         os.utime(path)
     assert "was changed" in damaged([tree])[ID(1, 1)]
     assert "was changed" in damaged([blob])[ID(1, 1)]
-    os.unlink(store.get(ID(1, 2)).file.path)
+    os.unlink(store.get(ID(1, 2)).location.path)
     assert "cannot be read" in damaged([blob])[ID(1, 1)]
     assert all(store.damage_of(ID(1, number)) for number in (1, 2))
     assert store.damage_of(ID(1, 4))
@@ -450,7 +450,7 @@ def test_without_memory_files_all_is_on_disk(tmp_path, options):
     assert store.incoming == store.incoming_disk
     assert store.objects_folders == (os.path.dirname(store.incoming) + "/objects",)
     held = store.put_bytes(ID(1, 1), Inline(bytes(100_000)))
-    assert held.file.path.startswith(str(tmp_path))
+    assert held.location.path.startswith(str(tmp_path))
     assert store.statistics()["disk_bytes"] == 100_000
     store.close()
     assert os.listdir(tmp_path) == []
@@ -496,7 +496,7 @@ def test_a_small_memory_file_system_spills(small_disk, tmp_path):
     data = os.urandom(25 * MIB)
     path = f"{store.incoming}/task-1"
     written = Sink(path, spill_path=f"{store.incoming_disk}/task-1").write_all([data])
-    file = store.take(ID(1, 1), written).file
+    file = store.take(ID(1, 1), written).location
     assert not file.path.startswith(str(small_disk) + "/")
     assert read(store.get(ID(1, 1))) == data
     store.close()

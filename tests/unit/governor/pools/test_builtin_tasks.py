@@ -17,7 +17,7 @@ import xxhash
 from rain.common import task_configs
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX, MIB
-from rain.common.location import LocalFile, SameAs
+from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.governor.core.effects import Known
@@ -87,14 +87,14 @@ class Bench:
         return held
 
     def bytes_of(self, *arguments: Any, **options: Any) -> bytes:
-        held = self.take(self.output(*arguments, **options))
-        data = held.data if held.file is None else pathlib.Path(held.file.path).read_bytes()
-        assert held.checksum in (None, xxhash.xxh3_64_intdigest(data))
+        place = self.take(self.output(*arguments, **options)).location
+        data = place.data if isinstance(place, Inline) else pathlib.Path(place.path).read_bytes()
+        assert place.checksum in (None, xxhash.xxh3_64_intdigest(data))
         return data
 
     def tree_of(self, *arguments: Any, **options: Any) -> dict[str, bytes | None]:
         held = self.take(self.output(*arguments, outputs="dir", **options))
-        return read_tree(pathlib.Path(held.file.path))
+        return read_tree(pathlib.Path(held.location.path))
 
     def error(self, *arguments: Any, kind: str = "rain", **options: Any) -> str:
         result = self.run(*arguments, **options)
@@ -271,9 +271,9 @@ def test_load_dir(bench: Bench) -> None:
     (bench.root / "tree" / "a").chmod(0o700)
     output = bench.output(task_configs.LOAD_DIR, [str(bench.root / "tree")], outputs="dir")
     held = bench.take(output)
-    assert read_tree(pathlib.Path(held.file.path)) == TREE
+    assert read_tree(pathlib.Path(held.location.path)) == TREE
     assert output.info.size == len(BIG) + 1
-    modes = {name: os.stat(f"{held.file.path}/{name}").st_mode & 0o777 for name in ("a", "sub/b")}
+    modes = {name: os.stat(f"{held.location.path}/{name}").st_mode & 0o777 for name in ("a", "sub/b")}
     assert modes == {"a": 0o555, "sub/b": 0o444}
 
 
@@ -388,8 +388,8 @@ def test_made_directory_shares_the_files(bench: Bench) -> None:
     held = bench.take(bench.output(task_configs.MAKE_DIRECTORY, [["t", "f"]], tree, big, outputs="dir"))
     assert held.size == 2 * len(BIG)
     for path, known, name in [("t/b", tree, "/b"), ("f", big, "")]:
-        source = os.stat(bench.store.get(known.spec.id).file.path + name)
-        assert os.stat(f"{held.file.path}/{path}").st_ino == source.st_ino
+        source = os.stat(bench.store.get(known.spec.id).location.path + name)
+        assert os.stat(f"{held.location.path}/{path}").st_ino == source.st_ino
 
 
 @pytest.mark.parametrize("base", ["", "."])
@@ -437,7 +437,7 @@ def test_slice_of_a_file(bench: Bench, path: str, data: bytes) -> None:
 def test_slice_of_a_large_file_is_shared(bench: Bench) -> None:
     tree = bench.directory(TREE)
     held = bench.take(bench.output(task_configs.SLICE_DIRECTORY, ["sub/b"], tree))
-    assert held.file.inode == os.stat(bench.store.get(tree.spec.id).file.path + "/sub/b").st_ino
+    assert held.location.inode == os.stat(bench.store.get(tree.spec.id).location.path + "/sub/b").st_ino
 
 
 def test_slice_of_a_directory(bench: Bench) -> None:
@@ -479,7 +479,7 @@ def test_slice_of_a_blob(bench: Bench) -> None:
 def test_slice_does_not_leave_by_a_link(bench: Bench) -> None:
     tree = bench.directory({"a": b"1"})
     # Links that lead outside never get into the store; should one be there all the same, it is not followed.
-    os.symlink("/etc", bench.store.get(tree.spec.id).file.path + "/etc")
+    os.symlink("/etc", bench.store.get(tree.spec.id).location.path + "/etc")
     assert "leads out of the directory" in bench.error(task_configs.SLICE_DIRECTORY, ["etc/passwd"], tree)
 
 
