@@ -17,6 +17,12 @@ from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskAssignment
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
 from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
+from rain.executor.python.exception_report import traceback_text
+from rain.executor.python.tasks import PythonTasks
+from rain.executor.staging import Staging
+from rain.governor.core.effects import Known
+from rain.governor.pools.builtin_tasks import run_builtin
+from rain.governor.store import Store
 from rain.objects.data_instance import DataInstance
 from rain.objects.files import local_file
 from rain.objects.held import Held
@@ -53,9 +59,6 @@ def main(folder: str) -> None:
 
 
 def _python(description: Description, folder: str, work: str, store: str) -> list[OutputResult]:
-    from rain.executor.python.tasks import PythonTasks
-    from rain.executor.staging import Staging
-
     known = set(sys.path)
     sys.path[1:1] = [os.path.join(folder, MODULES)]
     sys.path += [entry for entry in description.sys_path if entry not in known]
@@ -78,8 +81,6 @@ def _python(description: Description, folder: str, work: str, store: str) -> lis
 
 def _show_cells(function: bytes, config: PyConfig) -> None:
     """Show an uncaught exception as a failed task shows it."""
-    from rain.executor.python.exception_report import traceback_text
-
     sources = [*decode_function(function).sources, *config.sources]
     shown = {source.file_name: source.shown for source in sources if source.shown}
 
@@ -90,10 +91,6 @@ def _show_cells(function: bytes, config: PyConfig) -> None:
 
 
 def _builtin(description: Description, folder: str, store: str) -> list[OutputResult]:
-    from rain.governor.core.effects import Known
-    from rain.governor.pools.builtin_tasks import run_builtin
-    from rain.governor.store import Store
-
     inputs = []
     for item in description.inputs:
         # Outputs may be links to inputs' files: the capsule's own shall stay as they are.

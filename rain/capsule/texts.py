@@ -6,6 +6,7 @@ import inspect
 import os
 import pickle
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -20,12 +21,16 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.spec import ObjectSpec, TaskSpec
 from rain.common.task_configs import IN_GOVERNOR, ExecuteConfig, FunctionPayload, PyConfig, read_config
+from rain.objects.pickling.placeholders import resolving
 
 if TYPE_CHECKING:
     from rain.client.core.records import TaskRecord
     from rain.client.functions.function import Source
 
 _VALUE_CHARS_MAX = 2000
+_HARMLESS = re.compile(r"[^A-Za-z0-9_.-]+")
+NAME_CHARS_MAX = 60
+"""What a file's name may have of a label."""
 
 
 def error_text(story: str, stdout: str, stderr: str) -> str:
@@ -84,8 +89,6 @@ class _Shown:
 
 def arguments_text(spec: TaskSpec, inputs: list[CapsuleInput]) -> str:
     """The arguments of a Python task, for reading."""
-    from rain.objects.pickling.placeholders import resolving
-
     files = {item.spec.id: item.file for item in inputs}
 
     def resolve(id: ID) -> Any:
@@ -180,9 +183,13 @@ def run_script(
 
 def output_file(index: int, outputs: list[ObjectSpec]) -> str:
     """Where in the capsule output number `index` is put."""
-    from rain.capsule.writer import harmless
-
     return f"{OUTPUTS}/{index:02d}{harmless(outputs[index].label)}"
+
+
+def harmless(label: str | None) -> str:
+    """What of a label may stand in a file's name, behind a dash; empty if nothing."""
+    name = _HARMLESS.sub("_", label or "").strip("._")[:NAME_CHARS_MAX]
+    return f"-{name}" if name else ""
 
 
 def inside(path: str) -> str:

@@ -10,7 +10,6 @@ all. Names inside are made of a number and what is harmless of a label.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -37,14 +36,12 @@ from rain.common.task_configs import (
     decode_function,
     read_config,
 )
+from rain.objects.data_instance import DataInstance
+from rain.objects.readers import open_nearest
 
 if TYPE_CHECKING:
     from rain.client.session import Session
     from rain.client.task import Task
-    from rain.objects.data_instance import DataInstance
-
-_HARMLESS = re.compile(r"[^A-Za-z0-9_.-]+")
-_NAME_CHARS_MAX = 60
 
 
 def capsule(session: Session, task: Task, path: Any) -> Operation[str]:
@@ -119,7 +116,7 @@ class _Writer:
         parent, name = os.path.split(target)
         try:
             os.makedirs(parent, exist_ok=True)
-            folder = tempfile.mkdtemp(prefix=f".{name[:_NAME_CHARS_MAX]}.", dir=parent)
+            folder = tempfile.mkdtemp(prefix=f".{name[: texts.NAME_CHARS_MAX]}.", dir=parent)
         except OSError as error:
             raise RainException(f"the capsule cannot be written to {target}: {error.strerror}") from None
         try:
@@ -157,15 +154,12 @@ class _Writer:
                 break
             data = self._found[item.id]
             if item.id not in places:
-                places[item.id] = f"{INPUTS}/{number:02d}{harmless(item.label or data.spec.label)}"
+                places[item.id] = f"{INPUTS}/{number:02d}{texts.harmless(item.label or data.spec.label)}"
                 self._instance(data).write(os.path.join(folder, places[item.id]))
             made.append(CapsuleInput(places[item.id], item.label, data.spec, data.info))
         return made
 
     def _instance(self, data: ObjectData) -> DataInstance:
-        from rain.objects.data_instance import DataInstance
-        from rain.objects.readers import open_nearest
-
         handle = handle_of(self._session, inside(self._session).mirror.records[data.spec.id.id])
         reader = open_nearest(data, host_of(self._session), lambda: RemoteObject(data, handle).reader())
         return DataInstance(reader, data.spec, data.info)
@@ -186,12 +180,6 @@ class _Writer:
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text if text.endswith("\n") else f"{text}\n")
         os.chmod(path, mode)
-
-
-def harmless(label: str | None) -> str:
-    """What of a label may stand in a file's name, behind a dash; empty if nothing."""
-    name = _HARMLESS.sub("_", label or "").strip("._")[:_NAME_CHARS_MAX]
-    return f"-{name}" if name else ""
 
 
 def _write_modules(folder: str, payload: FunctionPayload) -> None:

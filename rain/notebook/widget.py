@@ -17,10 +17,10 @@ from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
 from rain.common.errors import RainException
+from rain.common.jupyter import display_hooks
 from rain.common.state_styles import ENDS
 from rain.notebook import stills
 from rain.notebook.details import details, object_facts, why_not_open
-from rain.notebook.displays import show_session
 from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
@@ -105,7 +105,7 @@ class SessionWidget(LiveWidget):
         return f"<SessionWidget of {self.session!r}>"
 
     def _ipython_display_(self) -> None:
-        show_session(self.session)
+        display_hooks.show("session", self.session)
 
     # -- changes --------------------------------------------------------------------------------
 

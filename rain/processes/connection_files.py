@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from rain import __version__
 from rain.common.errors import RainException, ResourceError
 from rain.common.limits import KIB
 from rain.common.protocol.address import format_address, is_loopback, is_wildcard, parse_address
@@ -101,8 +102,6 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
 
 def describe_server(address: str, credentials: Credentials, **values: Any) -> ConnectionFile:
     """The connection file of a server listening at `address` with `credentials`; `values` are further attributes."""
-    from rain import __version__
-
     certificate = credentials.certificate
     if certificate is not None:
         values |= {

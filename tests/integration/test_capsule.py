@@ -12,7 +12,7 @@ import pytest
 
 import rain
 from rain import Client, Input, Output, RainException, Session, blob, directory, remote, tasks
-from rain.capsule.writer import harmless
+from rain.capsule.texts import harmless
 from tests.integration.cells import Shell, shell
 from tests.support.waiting import GUARD_S
 

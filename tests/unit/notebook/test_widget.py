@@ -11,6 +11,7 @@ import pytest
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
 from rain.client.core import stalls
+from rain.common.jupyter import display_hooks
 from rain.common.protocol.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import widget_base, widget_of
@@ -243,7 +244,7 @@ def test_what_would_be_too_small_to_read_is_drawn_as_groups(session: Session) ->
 
 def test_a_widget_as_the_last_expression_is_the_session(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("rain.notebook.widget.show_session", seen.append)
+    monkeypatch.setitem(display_hooks._shows, "session", seen.append)
     widget_of(session)._ipython_display_()
     assert seen == [session]
     assert repr(widget_of(session)) == "<SessionWidget of <Session 3 'shown' open, nothing submitted>>"

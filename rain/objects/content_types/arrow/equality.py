@@ -1,12 +1,19 @@
-"""Whether two plain values are the same to code that uses them: equal, and of the same types all the way down."""
+"""Whether two plain values are the same to code that uses them, and the error of those that would not come back so."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
+
+from rain.common.errors import RainException
+
+
+def refuse(reason: str) -> NoReturn:
+    """Raise the error that says that a value would not come back as it is."""
+    raise RainException(f'content type "arrow" would not give this value back as it is: {reason}; use "pickle"')
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether `b` can stand for `a`.
+    """Whether `b` can stand for `a`: they are equal, and of the same types all the way down.
 
     Stricter than ``==``: ``1``, ``1.0`` and ``True`` are three things, the order of a dict's keys counts, NaN is NaN
     and not None, and decimals and times also agree in their digits and zones.

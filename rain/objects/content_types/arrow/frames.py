@@ -15,8 +15,8 @@ import json
 from typing import Any
 
 from rain.common.errors import RainException
-from rain.objects.content_types.arrow.equality import same
-from rain.objects.content_types.arrow.tables import dump, load, refuse
+from rain.objects.content_types.arrow.equality import refuse, same
+from rain.objects.content_types.arrow.noted_tables import Noted, read_noted, write_noted
 from rain.objects.content_types.arrow.views import WritableViews
 
 _MISSING = ("none", "nan", "NA", "NaT")
@@ -25,8 +25,8 @@ _SAME_KINDS = "biufmM"
 """Kinds of NumPy's dtypes whose values Arrow does not change if it keeps the dtype."""
 
 
-def to_table(pa: Any, pandas: Any, frame: Any) -> tuple[Any, bytes, Any]:
-    """The table of a frame, its kind, and what its reader has to know beside it.
+def to_table(pa: Any, pandas: Any, frame: Any) -> Noted:
+    """The table of a frame, with what its reader has to know beside it.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def to_table(pa: Any, pandas: Any, frame: Any) -> tuple[Any, bytes, Any]:
     more = {name: value for name, value in more.items() if value}
     table = _as_objects(table, [table.schema.names[int(number)] for number in special])
     _check(pandas, frame, table, more)
-    return table, b"frame", more or None
+    return Noted(table, b"frame", more or None)
 
 
 def from_table(table: Any, more: Any, views: WritableViews | None = None) -> Any:
@@ -174,7 +174,8 @@ def _special(pa: Any, pandas: Any, column: Any) -> tuple[Any, Any] | None:
         names = pa.array(map(str, dtype.categories), type=pa.string())
         codes = pa.array(column.array.codes, mask=column.array.codes < 0)
         pieces: list[bytes] = []
-        dump(pandas.DataFrame({"categories": dtype.categories}), lambda piece: pieces.append(bytes(piece)))
+        noted = to_table(pa, pandas, pandas.DataFrame({"categories": dtype.categories}))
+        write_noted(pa, noted, lambda piece: pieces.append(bytes(piece)))
         coded = base64.b64encode(b"".join(pieces)).decode()
         return pa.DictionaryArray.from_arrays(codes, names, ordered=dtype.ordered), ["category", coded]
     if str(dtype) != "object":
@@ -205,12 +206,14 @@ def _missing(pandas: Any, item: Any) -> str | None:
 def _made(pandas: Any, column: Any, how: Any) -> Any:
     """An array of pandas from a special column."""
     import numpy
+    import pyarrow
 
     if how == "arrow":
         return pandas.arrays.ArrowExtensionArray(column)
     kind, missing = how
     if kind == "category":
-        categories = pandas.Index(load(base64.b64decode(missing)).iloc[:, 0].array)
+        table, _, more = read_noted(pyarrow, base64.b64decode(missing))
+        categories = pandas.Index(from_table(table, more).iloc[:, 0].array)
         dictionary = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
         codes = dictionary.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return pandas.Categorical.from_codes(codes, categories=categories, ordered=dictionary.type.ordered)

@@ -9,24 +9,19 @@ values that went in come back equal, with the same types, or do not go in.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
-from rain.objects.content_types.arrow.equality import same
+from rain.objects.content_types.arrow import frames
+from rain.objects.content_types.arrow.equality import refuse, same
+from rain.objects.content_types.arrow.noted_tables import Noted, read_noted, write_noted
 from rain.objects.content_types.arrow.views import WritableViews
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_PREFIX = b"rain:"
-_KIND = b"rain:kind"
-_MORE = b"rain:more"
-_GIVEN = b"rain:given:"
-"""Before keys of the user's own metadata that look like ours."""
-_FILE_MAGIC = b"ARROW1"
 _PLAIN_ITEMS = (
     (int, "int64"),
     (float, "double"),
@@ -35,45 +30,6 @@ _PLAIN_ITEMS = (
     (bool, "bool"),
 )
 """Types of items, and the Arrow type that holds what it takes of them unchanged."""
-
-
-class _Output:
-    """The little of a file that Arrow's writers need, around a `write`."""
-
-    closed = False
-
-    def __init__(self, write: Callable[[Any], Any]) -> None:
-        self._write = write
-        self._position = 0
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data)  # of bytes, or of an Arrow buffer, which the view keeps alive
-        self._write(view)
-        self._position += view.nbytes
-        return view.nbytes
-
-    def tell(self) -> int:
-        return self._position
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def refuse(reason: str) -> NoReturn:
-    """Raise the error that says that a value would not come back as it is."""
-    raise RainException(f'content type "arrow" would not give this value back as it is: {reason}; use "pickle"')
 
 
 def dump(value: Any, write: Callable[[Any], Any]) -> None:
@@ -88,59 +44,21 @@ def dump(value: Any, write: Callable[[Any], Any]) -> None:
         import pyarrow as pa
     except ImportError:
         raise RainException('content type "arrow" needs pyarrow: pip install "rain[arrow]"') from None
-    table, kind, more = _to_table(pa, value)
-    metadata = {
-        _GIVEN + key if key.startswith(_PREFIX) else key: text for key, text in (table.schema.metadata or {}).items()
-    }
-    if kind:
-        metadata[_KIND] = kind
-    if more:
-        metadata[_MORE] = json.dumps(more).encode()
-    rows = table.num_rows
-    if metadata != (table.schema.metadata or {}):
-        table = table.replace_schema_metadata(metadata)
-        if table.num_rows != rows:
-            refuse(f"it has {rows} rows and no column")
-    table = _one_dictionary(table)
-    with pa.ipc.new_file(pa.PythonFile(_Output(write), mode="w"), table.schema) as writer:
-        if table.num_rows:
-            writer.write_table(table)
-        else:  # no batch would be written, and with it no dictionary
-            columns = [column.chunk(0) if column.num_chunks else column.combine_chunks() for column in table.columns]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=table.schema))
+    write_noted(pa, _to_table(pa, value), write)
 
 
-def _one_dictionary(table: Any) -> Any:
-    """`table` with one dictionary for each column: a file cannot hold another one for each chunk."""
-    if any(column.num_chunks > 1 and _has_dictionary(column.type) for column in table.columns):
-        table = table.unify_dictionaries()
-        nested = any(
-            column.num_chunks > 1 and not hasattr(column.type, "index_type") and _has_dictionary(column.type)
-            for column in table.columns
-        )
-        if nested:  # those, it leaves
-            table = table.combine_chunks()
-    return table
-
-
-def _has_dictionary(kind: Any) -> bool:
-    if hasattr(kind, "index_type") or (hasattr(kind, "storage_type") and _has_dictionary(kind.storage_type)):
-        return True
-    return any(_has_dictionary(kind.field(number).type) for number in range(kind.num_fields))
-
-
-def _to_table(pa: Any, value: Any) -> tuple[Any, bytes, Any]:
-    """The table that holds `value`, its kind, and what else its reader has to know."""
+def _to_table(pa: Any, value: Any) -> Noted:
+    """The table that holds `value`, with what its reader has to know."""
     if isinstance(value, pa.Table):
-        return value, b"", None
+        return Noted(value)
     if isinstance(value, pa.RecordBatch):
-        return pa.Table.from_batches([value]), b"batch", None
+        return Noted(pa.Table.from_batches([value]), b"batch")
     if isinstance(value, pa.ChunkedArray):
-        return pa.table([value], names=["value"]), b"chunked", None
+        return Noted(pa.table([value], names=["value"]), b"chunked")
     if isinstance(value, pa.Array):
-        return pa.table([value], names=["value"]), b"array", None
+        return Noted(pa.table([value], names=["value"]), b"array")
     if type(value) is list:
-        return pa.table([_of_list(pa, value)], names=["value"]), b"list", None
+        return Noted(pa.table([_of_list(pa, value)], names=["value"]), b"list")
     if type(value) is dict:
         if not all(isinstance(key, str) and isinstance(column, list) for key, column in value.items()):
             raise RainException(
@@ -151,12 +69,10 @@ def _to_table(pa: Any, value: Any) -> tuple[Any, bytes, Any]:
             raise RainException(
                 'content type "arrow" takes a dict of lists only if these have one length; use "pickle"'
             )
-        return pa.table(arrays, names=list(value)), b"dict", None
+        return Noted(pa.table(arrays, names=list(value)), b"dict")
     # None of these is imported here: a value of such a type means that it is loaded.
     pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
     if pandas is not None and isinstance(value, pandas.DataFrame):
-        from rain.objects.content_types.arrow import frames
-
         return frames.to_table(pa, pandas, value)
     if numpy is not None and type(value) is numpy.ndarray and value.ndim == 1:
         return _of_ndarray(pa, numpy, value)
@@ -195,29 +111,12 @@ def load(data: Buffer) -> Any:
     """
     import pyarrow as pa
 
-    buffer = pa.py_buffer(data)
-    table = _read(pa, buffer)
-    metadata = dict(table.schema.metadata or {})
-    kind = metadata.get(_KIND, b"")
+    table, kind, more = read_noted(pa, data)
     if kind == b"frame" and "pandas" not in sys.modules:
         import pandas  # noqa: F401  (it registers types that the schema may name)
 
-        table = _read(pa, buffer)
-    more = json.loads(metadata[_MORE]) if _MORE in metadata else None
-    if any(key.startswith(_PREFIX) for key in metadata):
-        kept = {
-            key.removeprefix(_GIVEN): text
-            for key, text in metadata.items()
-            if key.startswith(_GIVEN) or not key.startswith(_PREFIX)
-        }
-        table = table.replace_schema_metadata(kept or None)
+        table, kind, more = read_noted(pa, data)
     return _from_table(pa, table, kind, more, memoryview(data))
-
-
-def _read(pa: Any, buffer: Any) -> Any:
-    if buffer[: len(_FILE_MAGIC)].to_pybytes() == _FILE_MAGIC:
-        return pa.ipc.open_file(buffer).read_all()
-    return pa.ipc.open_stream(buffer).read_all()
 
 
 def _contiguous(column: Any) -> Any:
@@ -241,8 +140,6 @@ def _from_table(pa: Any, table: Any, kind: bytes, more: Any, memory: memoryview)
     if kind == b"dict":
         return table.to_pydict()
     if kind == b"frame":
-        from rain.objects.content_types.arrow import frames
-
         return frames.from_table(table, more, WritableViews(memory))
     if kind == b"ndarray":
         return _to_ndarray(table.column(0), more, WritableViews(memory))
@@ -284,7 +181,7 @@ def _short(value: Any) -> str:
 # -- NumPy ---------------------------------------------------------------------------------------------
 
 
-def _of_ndarray(pa: Any, numpy: Any, value: Any) -> tuple[Any, bytes, Any]:
+def _of_ndarray(pa: Any, numpy: Any, value: Any) -> Noted:
     kind = value.dtype.kind
     more = None
     if kind == "O":
@@ -306,7 +203,7 @@ def _of_ndarray(pa: Any, numpy: Any, value: Any) -> tuple[Any, bytes, Any]:
         refuse(f"its dtype {value.dtype} would become {back.dtype}")
     if kind in "US" and not numpy.array_equal(value, back):
         refuse(f"items of dtype {value.dtype} would change")
-    return table, b"ndarray", more
+    return Noted(table, b"ndarray", more)
 
 
 def _to_ndarray(column: Any, more: Any, views: WritableViews | None = None) -> Any:
@@ -333,7 +230,7 @@ def _to_ndarray(column: Any, more: Any, views: WritableViews | None = None) -> A
 # -- polars --------------------------------------------------------------------------------------------
 
 
-def _of_polars(pa: Any, value: Any) -> tuple[Any, bytes, Any]:
+def _of_polars(pa: Any, value: Any) -> Noted:
     kind = type(value).__name__
     if kind not in ("DataFrame", "Series"):
         raise RainException(f'content type "arrow" takes frames and series of polars, not {kind}')
@@ -345,7 +242,7 @@ def _of_polars(pa: Any, value: Any) -> tuple[Any, bytes, Any]:
         refuse(f"the types of the columns {changed} would become others")
     if back.height != frame.height or not back.equals(frame, null_equal=True):
         refuse("values would become others")
-    return table, f"polars.{kind}".encode(), None
+    return Noted(table, f"polars.{kind}".encode())
 
 
 def _to_polars(table: Any, kind: bytes) -> Any:
