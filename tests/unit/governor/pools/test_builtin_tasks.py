@@ -499,12 +499,12 @@ def test_objects_that_were_spilled_meanwhile(tmp_path: pathlib.Path) -> None:
             path.write_bytes(bytes(31 * MIB))
             store.take(ID(1, 600 + number), ref(path))
         store.wait_spilled()
-        assert os.path.islink(held[1].file.path)
+        assert os.path.islink(held[1].location.path)
         outputs = [ObjectSpec(ID(1, 500), data_type="dir")]
         spec = TaskSpec(ID(1, 499), task_configs.MAKE_DIRECTORY, [["t", "f"]])
         result = run_builtin(TaskAssignment(spec, 1, outputs), held, [tree, big], store, bench.cancelled)
         assert result.error is None
-        path = pathlib.Path(bench.take(result.outputs[0]).file.path)
+        path = pathlib.Path(bench.take(result.outputs[0]).location.path)
         assert read_tree(path) == {"t": None, "t/b": BIG, "f": BIG}
     finally:
         store.close()
