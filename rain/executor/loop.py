@@ -44,6 +44,7 @@ from rain.host.thread_limits import thread_environment
 from rain.objects import memory
 from rain.objects.files import no_room
 from rain.objects.lent_inputs import before
+from rain.objects.pickling.reduce import stores
 
 _UNMAP_AT_ONCE_BYTES = 16 * MIB
 """Results that are held are sent before more memory than this is unmapped, which takes its time."""
@@ -112,6 +113,7 @@ class Executor:
         with contextlib.suppress(OSError):  # inputs are protected in another way then
             enter_own_mounts()
         self._directory = TaskDirectory(setup.work_dir)
+        stores.ends_with_task(setup.work_dir)
         self._python = PythonTasks(setup, self._connection.functions, ask=self._connection.ask)
         self._responder = Responder(self._connection, (self._stdio.trim, self._directory.clean))
         signal.signal(signal.SIGINT, self._on_sigint)

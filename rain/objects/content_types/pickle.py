@@ -37,6 +37,11 @@ class Pickle(ContentType):
                 "a pickle only names the classes and functions of a script or notebook: encode such values as "
                 '"cloudpickle", for instance blob(value, encode="cloudpickle")'
             )
+        if isinstance(error, FileNotFoundError):
+            return (
+                "the value reads its data from that path when it is used; what crosses hosts and outlives a task is "
+                "the folder as a directory object, or the values themselves"
+            )
         return ""
 
 

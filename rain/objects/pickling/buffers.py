@@ -68,9 +68,11 @@ class _PlainPickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         # Some types know their bytes before they are reduced.
         known = reducer(type(obj))
-        if known is not None and known.bytes_of(obj) >= LARGE_BYTES:
+        if known is None:
+            return NotImplemented
+        if known.bytes_of(obj) >= LARGE_BYTES:
             raise _LargeFound
-        return NotImplemented
+        return NotImplemented if known.guard is None else known.guard(obj)
 
 
 @functools.cache
@@ -261,7 +263,7 @@ def _with_reducers(base: Any) -> Any:
         def reducer_override(self, obj: Any) -> Any:
             known = reducer(type(obj))
             if known is not None:
-                found = self._reduced(known, obj)
+                found = self._reduced(known, obj) if known.guard is None else known.guard(obj)
                 if found is not NotImplemented:
                     return found
             return NotImplemented if inner is None else inner(self, obj)

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+from rain.objects.pickling.reduce import reducer as reducer_of
+
 _LruWrapper: Any = type(functools.lru_cache(lambda: None))
 _DISPATCHER = functools.singledispatch(lambda _: None).__code__  # type: ignore[attr-defined]
 _OF_DISPATCHERS = frozenset({"register", "dispatch", "registry", "_clear_cache"})
@@ -40,7 +42,8 @@ def reduced(value: Any) -> Any:
         return reduced_exception(value)
     if kind.__name__ == "_TypedDictMeta":  # of typing, or of typing_extensions
         return _typed_dict(value)
-    return NotImplemented
+    known = reducer_of(kind)
+    return NotImplemented if known is None or known.guard is None else known.guard(value)
 
 
 def by_reference(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Reducers for values whose own pickles copy their memory: one module for each library.
+"""Reducers for values whose own pickles copy their memory, or leave it behind: one module for each library.
 
 Theory of operation
 -------------------
@@ -26,6 +26,8 @@ MODULES = {
     "torch": "rain.objects.pickling.reduce.tensors",
     "polars": "rain.objects.pickling.reduce.polars",
     "pyarrow": "rain.objects.pickling.reduce.arrow",
+    "zarr": "rain.objects.pickling.reduce.stores",
+    "tensorstore": "rain.objects.pickling.reduce.stores",
 }
 """The table: library -> our module for it."""
 KINDS_MAX = 4096
@@ -43,11 +45,15 @@ class Reducer(NamedTuple):
         From a value and the `Reduction` to what ``__reduce__`` would give, or to NotImplemented if its own is as good.
     collect : callable or None
         Gets each value and the `Reduction` before anything is written.
+    guard : callable or None
+        Instead of `reduce`, and for values of any size: from a value to what ``__reduce__`` would give, or to
+        NotImplemented. It raises RainException where the pickle would leave the value's data behind.
     """
 
     memory: Callable[[Any], int]
     reduce: Callable[[Any, Reduction], Any] | None = None
     collect: Callable[[Any, Reduction], None] | None = None
+    guard: Callable[[Any], Any] | None = None
 
     def bytes_of(self, value: Any) -> int:
         """`memory`, or 0 if the value does not tell."""
