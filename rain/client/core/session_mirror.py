@@ -57,6 +57,24 @@ class Stall:
         return self.away or self.server
 
 
+class Wave:
+    """The tasks of a session that its next waits are about.
+
+    Attributes
+    ----------
+    before : int
+        Settled tasks that are not among them.
+    failed : dict of int to TaskRecord
+        Those of them that failed or were cancelled, and were not forgotten.
+    """
+
+    __slots__ = ("before", "failed")
+
+    def __init__(self, before: int) -> None:
+        self.before = before
+        self.failed: dict[int, TaskRecord] = {}
+
+
 class SessionMirror:
     """The records of one session, and the gates at them.
 
@@ -80,6 +98,8 @@ class SessionMirror:
         Those of them that no call has told the user of.
     broken : int
         Failed and cancelled tasks, forgotten ones too.
+    wave : Wave
+        The tasks that came since a wait last ended that left nothing unfinished: what the next waits are about.
     gates : set of Gate
     idle_gates : list of (Gate, bool)
         Those that open when nothing is unfinished, or (True) when a task has failed that no call has told of.
@@ -105,7 +125,7 @@ class SessionMirror:
     __slots__ = (
         "adopted", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates", "handle",
         "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals", "session_id",
-        "stale", "stall", "submitted", "unfinished", "untold",
+        "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +140,7 @@ class SessionMirror:
         self.submitted = self.unfinished = self.finished = self.broken = 0
         self.failed: dict[int, TaskRecord] = {}
         self.untold: dict[int, TaskRecord] = {}
+        self.wave = Wave(0)
         self.gates: set[Gate] = set()
         self.idle_gates: list[tuple[Gate, bool]] = []
         self.feeds: dict[ChangeFeed, None] = {}
@@ -294,12 +315,11 @@ class SessionMirror:
             was_failed = before is _FAILED or before is _CANCELLED
             self.broken += not was_failed
             if update.forgotten:
-                self.failed.pop(update.id[1], None)
-                self.untold.pop(update.id[1], None)
+                self._no_failure(update.id[1])
             else:
                 self.failed[update.id[1]] = task
                 if not was_failed:
-                    self.untold[update.id[1]] = task
+                    self.untold[update.id[1]] = self.wave.failed[update.id[1]] = task
             for output in task.outputs:
                 output.state = _O_FAILED
         else:
@@ -317,13 +337,23 @@ class SessionMirror:
         """A settled task is to run again: it is retried, or what it made was lost."""
         self.unfinished += 1
         self.finished -= 1
+        self.wave.before = min(self.wave.before, self.finished)
         if before is not _FINISHED:
             self.broken -= 1
-            self.failed.pop(task.spec.id[1], None)
-            self.untold.pop(task.spec.id[1], None)
+            self._no_failure(task.spec.id[1])
             task.error = None
             for output in task.outputs:
                 output.state = _O_UNFINISHED
+
+    def _no_failure(self, number: int) -> None:
+        """A failed task is to run again, or is forgotten."""
+        for failures in (self.failed, self.untold, self.wave.failed):
+            failures.pop(number, None)
+
+    def waited(self) -> None:
+        """A wait has ended: if nothing is unfinished, later ones are about what comes from now on."""
+        if self.unfinished == 0:
+            self.wave = Wave(self.finished)
 
     # -- gates ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from rain.client.core.records import ToldSite
+from rain.client.functions.notebook_name import notebook_name
 from rain.common.errors import RainWarning
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -63,8 +64,15 @@ def line_of(code: CodeType, instruction: int) -> int:
     return code.co_firstlineno
 
 
-def name_of_file(filename: str) -> str:
-    """A file name as users know it: the number of a notebook cell instead of the cell's temporary file."""
+def name_of_file(filename: str, notebook: str = "") -> str:
+    """A file name as users know it: the number of a notebook cell instead of the cell's temporary file.
+
+    Parameters
+    ----------
+    filename : str
+    notebook : str
+        What the notebook is called of which a cell is; empty where there can only be one.
+    """
     if "IPython" in sys.modules:
         shell = sys.modules["IPython"].get_ipython()
         if shell is not None:
@@ -73,7 +81,7 @@ def name_of_file(filename: str) -> str:
             except AttributeError:
                 name = None
             if name:
-                return " ".join(name)
+                return " ".join(name) + (f" of {notebook}" if notebook else "")
     return f'File "{filename}"'
 
 
@@ -86,12 +94,13 @@ def cell() -> str:
 
 
 def told(site: Site) -> tuple[str, str]:
-    """A site as text, as it travels."""
-    return (describe(site), stack(site)) if site else ("", "")
+    """A site as text, as it travels: those who read it may have other notebooks with other cells."""
+    notebook = notebook_name()
+    return (describe(site, notebook), stack(site, notebook)) if site else ("", "")
 
 
-def describe(site: Site) -> str:
-    """One line: file (or cell) and line.
+def describe(site: Site, notebook: str = "") -> str:
+    """One line: file (or cell, see `name_of_file`) and line.
 
     Examples
     --------
@@ -102,10 +111,10 @@ def describe(site: Site) -> str:
         return "in an unknown place"
     if type(site) is ToldSite:
         return site[0]
-    return f"{name_of_file(site[0].co_filename)}, line {line_of(site[0], site[1])}"
+    return f"{name_of_file(site[0].co_filename, notebook)}, line {line_of(site[0], site[1])}"
 
 
-def stack(site: Site) -> str:
+def stack(site: Site, notebook: str = "") -> str:
     """The frames of a site, outermost first, with their source lines, as a traceback shows them."""
     if type(site) is ToldSite:
         return site[1]
@@ -113,7 +122,7 @@ def stack(site: Site) -> str:
     for index in range(len(site) - 2, -1, -2):
         code, instruction = site[index], site[index + 1]
         number = line_of(code, instruction)
-        lines.append(f"  {name_of_file(code.co_filename)}, line {number}, in {code.co_name}\n")
+        lines.append(f"  {name_of_file(code.co_filename, notebook)}, line {number}, in {code.co_name}\n")
         source = linecache.getline(code.co_filename, number).strip()
         if source:
             lines.append(f"    {source}\n")

@@ -18,6 +18,7 @@ from rain.client.handles import Handle, as_object, handle_of, held, inside, reco
 from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
 from rain.client.report.echo import flushed
+from rain.client.report.failed_tasks import FailedTasks
 from rain.common.errors import RainException
 from rain.common.state_styles import ends_text
 
@@ -179,7 +180,7 @@ def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[
 def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
     """Until all that was submitted is settled, or one failed that no call has told of."""
     records = yield from _drive(session, waits.wait_all(inside(session).mirror, raise_on_failure))
-    failed = [handle_of(session, record) for record in records]
+    failed = FailedTasks(handle_of(session, record) for record in records)
     if failed and raise_on_failure:
         count, them = (f"{len(failed)} tasks", "them") if len(failed) > 1 else ("1 task", "it")
         ends = ends_text(record.shown for record in records)

@@ -1,4 +1,4 @@
-"""A progress bar beside an operation; it moves when something has changed, not by a clock."""
+"""A progress bar beside a wait: it counts what the wait is about, and moves when something has changed."""
 
 from __future__ import annotations
 
@@ -18,33 +18,62 @@ _SHOWN_EVERY_S = 0.1
 
 
 def with_bar(session: Session, operation: Operation[T]) -> Operation[T]:
-    """`operation`, with a bar of the session's tasks until it ends, however it ends."""
+    """`operation`, with a bar of the tasks that no earlier wait was about until it ends, however it ends.
+
+    Tasks that come meanwhile count too.
+    """
+    mirror = inside(session).mirror
+    if mirror.submitted == mirror.wave.before:
+        return (yield from operation)
     import tqdm.auto
 
-    with tqdm.auto.tqdm(total=inside(session).mirror.submitted, desc=session.name, unit="task") as bar:
+    with tqdm.auto.tqdm(total=mirror.submitted - mirror.wave.before, desc=session.name, unit="task") as bar:
+        shown = _Shown(session, bar)
         try:
-            return (yield from _watched(session, operation, bar))
+            return (yield from _watched(session, operation, shown))
         finally:
-            _show(session, bar)
+            shown.renew()
 
 
-def _watched(session: Session, operation: Operation[T], bar: Any) -> Operation[T]:
+class _Shown:
+    """What the bar shows: how many of the tasks are over, and how those ended that did not finish."""
+
+    def __init__(self, session: Session, bar: Any) -> None:
+        own = inside(session)
+        self._lock, self._mirror, self._bar = own.connection.lock, own.mirror, bar
+        self._wave = own.mirror.wave
+
+    def renew(self) -> None:
+        """Have the bar show what is so now."""
+        mirror, bar = self._mirror, self._bar
+        with self._lock:
+            before = self._wave.before
+            total, done = mirror.submitted - before, mirror.finished - before
+            ended = Counter(record.shown for record in self._wave.failed.values())
+        bar.total = total
+        if ended:
+            bar.set_postfix(ended, refresh=False)
+        bar.update(done - bar.n)
+        bar.refresh()
+
+
+def _watched(session: Session, operation: Operation[T], shown: _Shown) -> Operation[T]:
     woken: Future[Any] = Future()
 
     def wake(_: Any = None) -> None:
         resolve(woken, None)
 
     watch = ChangeFeed(inside(session).mirror, wake)
-    shown = 0.0
+    last = 0.0
     try:
         future = operation.send(None)
         future.add_done_callback(wake)
         while True:
             watch.take()
             now = time.monotonic()
-            if now - shown >= _SHOWN_EVERY_S:
-                shown = now
-                _show(session, bar)
+            if now - last >= _SHOWN_EVERY_S:
+                last = now
+                shown.renew()
             try:
                 yield woken
                 woken = Future()
@@ -61,16 +90,3 @@ def _watched(session: Session, operation: Operation[T], bar: Any) -> Operation[T
         return result
     finally:
         watch.close()
-
-
-def _show(session: Session, bar: Any) -> None:
-    own = inside(session)
-    mirror = own.mirror
-    with own.connection.lock:
-        total, done = mirror.submitted, mirror.finished
-        ended = Counter(record.shown for record in mirror.failed.values())
-    bar.total = total
-    if ended:
-        bar.set_postfix(ended, refresh=False)
-    bar.update(done - bar.n)
-    bar.refresh()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from rain import (
     Client,
@@ -499,6 +500,21 @@ def test_failures_that_are_known_together_are_told_together(link: FakeLink, sess
         session.wait_all()
     with pytest.warns(RainWarning, match=r"4 tasks of session 'test' did not finish \(3 failed, 1 not run\)"):
         session.wait_all()
+
+
+def test_nothing_is_shown_of_no_failures(link: FakeLink, session: Session) -> None:
+    task = same(1)
+    session.submit()
+    link.finish(task)
+    found = session.wait_all()
+    assert found == []
+    assert DisplayFormatter().format(found) == ({}, {}), "no [] below the cell"
+    bad = same(2)
+    session.submit()
+    link.fail(bad)
+    found = session.wait_all(raise_on_failure=False)
+    assert found == [bad]
+    assert DisplayFormatter().format(found)[0]["text/plain"] == f"[{bad!r}]"
 
 
 def test_culprits_and_victims_are_told_apart(link: FakeLink, session: Session) -> None:

@@ -48,6 +48,7 @@ def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
             else:
                 _raise_failed(mirror, record)
         if not missing:
+            mirror.waited()
             return
         gate = Gate(list(missing))
         mirror.arm(gate)
@@ -97,13 +98,15 @@ def wait_all(mirror: SessionMirror, raise_on_failure: bool) -> Operation[list[Ta
             raise TaskFailed(mirror, root, others, not_run)
         if mirror.unfinished == 0:
             mirror.untold.clear()
+            mirror.waited()
             return list(mirror.failed.values())
         gate = Gate([])
         mirror.arm_idle(gate, raise_on_failure)
         try:
             yield gate
         except TimeoutError as error:
-            raise TimeoutError(f"{mirror.unfinished} of {mirror.submitted} tasks are not finished: {error}") from None
+            tasks = mirror.submitted - mirror.wave.before
+            raise TimeoutError(f"{mirror.unfinished} of {tasks} tasks are not finished: {error}") from None
         finally:
             mirror.disarm(gate)
 

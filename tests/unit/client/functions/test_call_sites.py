@@ -11,6 +11,7 @@ import pytest
 
 from rain import RainWarning, Session, blob, tasks
 from rain.client.functions import call_sites
+from rain.client.functions.notebook_name import notebook_name
 
 
 def test_a_site_is_the_innermost_frame_outside_of_rain(detached: Session) -> None:
@@ -43,6 +44,28 @@ def test_cells_are_called_by_their_number(monkeypatch: pytest.MonkeyPatch, detac
     exec(compile("\n\ntask = tasks.Concat([])", "/tmp/ipykernel_1/2.py", "exec"), space)
     assert call_sites.describe(space["task"]._record.made) == "Cell In[3], line 3"
     assert call_sites.name_of_file("/x/y.py") == 'File "/x/y.py"'
+    monkeypatch.setenv("JPY_SESSION_NAME", "work/counts.ipynb")
+    assert call_sites.describe(space["task"]._record.made) == "Cell In[3], line 3", "of this notebook"
+    line, stack = call_sites.told(space["task"]._record.made)
+    assert line == "Cell In[3] of counts.ipynb, line 3", "what another notebook reads says which one"
+    assert stack.startswith("  Cell In[3] of counts.ipynb, line 3, in ")
+
+
+@pytest.mark.parametrize(
+    ("session_name", "vs_code", "name"),
+    [
+        ("a/b/counts.ipynb", None, "counts.ipynb"),
+        ("console-1-5f0c", None, ""),
+        ("", "/home/u/other.ipynb", "other.ipynb"),
+        ("", 5, ""),
+    ],
+)
+def test_the_name_of_the_notebook(monkeypatch: pytest.MonkeyPatch, session_name: str, vs_code: Any, name: str) -> None:
+    assert notebook_name() == "", "this is no notebook"
+    shell = SimpleNamespace(user_ns={} if vs_code is None else {"__vsc_ipynb_file__": vs_code})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
+    monkeypatch.setenv("JPY_SESSION_NAME", session_name)
+    assert notebook_name() == name
 
 
 def test_an_unknown_place() -> None:

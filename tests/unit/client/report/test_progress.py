@@ -73,6 +73,29 @@ def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
     assert session._inside.mirror.feeds == {}
 
 
+def test_it_counts_what_this_wait_is_about(session: Session, link: FakeLink) -> None:
+    before = submitted(session, 4)
+    for task in before[1:]:
+        link.finish(task)
+    link.fail(before[0])
+    assert session.wait_all(False) == [before[0]]
+    made = submitted(session, 2)
+    link.move(before[3], TaskState.WAITING)  # what it made was lost: it is waited for too
+    link.finish(made[0])
+    thread = threading.Thread(target=lambda: session.wait_all(False, progress=True))
+    thread.start()
+    until(lambda: Bar.made is not None and session._inside.mirror.feeds, "the bar")
+    bar = Bar.made
+    assert bar.total == 3, "one of them is over already, but no wait was about it"
+    link.fail(made[1])
+    link.finish(before[3])
+    thread.join(20)
+    assert (bar.total, bar.n, bar.postfix) == (3, 3, {"failed": 1})
+    Bar.made = None
+    assert session.wait_all(False, progress=True) == [before[0], made[1]]
+    assert Bar.made is None, "there is nothing to wait for"
+
+
 def test_it_is_closed_when_the_wait_is_given_up(session: Session, link: FakeLink) -> None:
     made = submitted(session, 2)
     with pytest.raises(TimeoutError, match="2 of 2 tasks are not finished"):

@@ -1,0 +1,27 @@
+"""What the notebook is called in which this process runs, as far as its server told the kernel."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+_SUFFIX = ".ipynb"
+_CHARS_MAX = 120
+
+
+def notebook_name() -> str:
+    """The notebook's file name; empty outside of notebooks, and where it is not known.
+
+    Jupyter Server tells the kernel by the variable ``JPY_SESSION_NAME``, which is what the notebook was called when
+    the kernel was started; VS Code by a variable of the user's namespace.
+    """
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return ""
+    names = getattr(shell, "user_ns", {})
+    path = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME", "")
+    if not isinstance(path, str) or not path.endswith(_SUFFIX):
+        return ""
+    return os.path.basename(path)[-_CHARS_MAX:]
