@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,11 @@ class Pickle(ContentType):
             return (
                 "a pickle only names the classes and functions of a script or notebook: encode such values as "
                 '"cloudpickle", for instance blob(value, encode="cloudpickle")'
+            )
+        if re.search("cuda|nvidia", str(error), re.IGNORECASE) and "out of memory" not in str(error):
+            return (
+                "the value lies on a GPU, and goes to one when it is loaded: return it from main memory "
+                "(tensor.cpu(), cupy.asnumpy(array)) for processes without one"
             )
         if isinstance(error, FileNotFoundError):
             return (

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 MODULES = {
     "numpy": "rain.objects.pickling.reduce.arrays",
     "torch": "rain.objects.pickling.reduce.tensors",
+    "jaxlib": "rain.objects.pickling.reduce.jax_arrays",
     "polars": "rain.objects.pickling.reduce.polars",
     "pyarrow": "rain.objects.pickling.reduce.arrow",
     "zarr": "rain.objects.pickling.reduce.stores",

@@ -1,10 +1,13 @@
-"""torch's CPU tensors, whose own pickles copy all of the storage behind them, however little of it they show.
+"""torch's tensors, whose own pickles copy all of the storage behind them, however little of it they show.
 
 Memory that tensors of the value show is written once, in segments: tensors that share bytes share a segment, and are
 views of one storage again when they are loaded. What no tensor shows is left out. For that all tensors of the value are
 collected before the first is written.
 
 Tensors cannot be read-only: they need memory that may be written when they are loaded.
+
+A tensor on a GPU is written as the tensor in main memory that holds what it shows, and goes back to its device when it
+is loaded. Tensors that share a GPU's memory do not share it again, as with torch's own pickles.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ def _is_plain(tensor: Any) -> bool:
     import torch
 
     return (
-        tensor.device.type == "cpu"
+        tensor.device.type in ("cpu", "cuda")
         and tensor.layout is torch.strided
         and not (tensor.is_quantized or tensor.is_nested or tensor.is_conj() or tensor.is_neg())
         and not (tensor.__dict__ or tensor._backward_hooks)
@@ -59,7 +62,7 @@ def _bounds(tensor: Any) -> tuple[int, int, int, int]:
 
 
 def _collect(tensor: Any, reduction: Reduction) -> None:
-    if not _is_plain(tensor):
+    if not _is_plain(tensor) or tensor.is_cuda:
         return
     low, high, base, size = _bounds(tensor)
     if size >= LARGE_BYTES and base:
@@ -92,6 +95,8 @@ def _reduce(tensor: Any, reduction: Reduction) -> Any:
     if size < LARGE_BYTES or not base:
         return NotImplemented
     reduction.used = True
+    if tensor.is_cuda:
+        return _reduce_on_gpu(tensor)
     segment = _segment_of(reduction, low - (low - base) % _ALIGNMENT, high, tensor)
     start, strides = (low - segment.low) // tensor.element_size(), tensor.stride()
     shown = tensor
@@ -111,6 +116,22 @@ def _reduce(tensor: Any, reduction: Reduction) -> Any:
     if not tensor.requires_grad:
         return view, (empty,)
     return operator.methodcaller("requires_grad_"), (Call(view, empty),)
+
+
+def _reduce_on_gpu(tensor: Any) -> Any:
+    core = tensor.detach()
+    repeated = [size > 1 and not stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+    for dimension, again in enumerate(repeated):
+        if again:
+            core = core.narrow(dimension, 0, 1)
+    host = core.cpu()
+    value: Any = Call(operator.methodcaller("to", str(tensor.device)), host)
+    if any(repeated):
+        strides = tuple(0 if again else stride for again, stride in zip(repeated, host.stride(), strict=True))
+        value = Call(operator.methodcaller("as_strided", tuple(tensor.shape), strides), value)
+    if tensor.requires_grad:
+        value = Call(operator.methodcaller("requires_grad_"), value)
+    return value.__reduce__()
 
 
 def _compact(tensor: Any) -> tuple[Any, tuple[int, ...]] | None:

@@ -289,6 +289,23 @@ def test_tensors_can_always_be_written(torch: Any, tmp_path: Path) -> None:
     assert buffers.load(mapped(tmp_path / "p")).sum() == 0
 
 
+def test_tensors_on_a_gpu_are_written_as_what_they_show(torch: Any) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    base = torch.arange(N * 8, dtype=torch.float64, device="cuda")
+    square = base.reshape(8, -1)
+    for tensor, size in (
+        (base, base.nbytes), (base[:10], 80), (base[5:-5], base.nbytes), (square.T, base.nbytes),
+        (square[:, ::3], base.nbytes // 3 + 64), (base[:5].expand(100_000, 5), 40), (base[3], 8),
+        (torch.nn.Parameter(base), base.nbytes), (torch.ones(N, device="cuda", requires_grad=True), 4 * N),
+    ):  # fmt: skip
+        data = buffers.dumps(tensor)
+        assert len(data) < size + 2000
+        for back in (buffers.load(bytearray(data)), buffers.load(data), pickle.loads(data)):
+            same_tensor(torch, back, tensor)
+            assert back.device == tensor.device
+
+
 def test_tensors_that_are_left_to_torch(torch: Any) -> None:
     for tensor in (
         torch.arange(10), torch.zeros(0), torch.eye(300).to_sparse(), torch.zeros(N, device="meta"),
@@ -318,6 +335,26 @@ def test_slices_of_arrow_are_written_without_the_rest(tmp_path: Path, cloud: boo
     whole = pickled(table, tmp_path / "p", cloud)
     assert buffers.load(whole).equals(table)
     assert buffers.large_buffers(whole) >= 2
+
+
+# -- jax -------------------------------------------------------------------------------------------------
+
+
+def test_jax_arrays() -> None:
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    numbers = jax.numpy
+    for array in (
+        numbers.arange(N, dtype="f4"), numbers.ones(N * 4, numbers.bfloat16), numbers.ones((400, 600)).T,
+        numbers.arange(2 * N)[::2], numbers.ones(N * 8, bool), numbers.ones(3), numbers.zeros((0, N)),
+    ):  # fmt: skip
+        data = buffers.dumps(array)
+        assert buffers.large_buffers(data) == (array.nbytes >= LARGE)
+        for back in (buffers.load(bytearray(data)), buffers.load(data), pickle.loads(data)):
+            assert (type(back), back.dtype, back.shape) == (type(array), array.dtype, array.shape)
+            assert (back == array).all()
+    keys, weak = jax.random.key(7), numbers.asarray(1.5) * numbers.ones(N)
+    assert jax.random.key_data(buffers.load(buffers.dumps(keys))).tolist() == jax.random.key_data(keys).tolist()
+    assert buffers.load(buffers.dumps(weak)).weak_type == weak.weak_type
 
 
 # -- polars ------------------------------------------------------------------------------------------------
