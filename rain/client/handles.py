@@ -42,9 +42,21 @@ class Inside:
         Called once the session has ended, in the thread that ends it.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
+    previews : bool
+        Whether executors are asked for previews.
     """
 
-    __slots__ = ("at_end", "closing_blocks", "connection", "echo", "encoder", "mirror", "renewals", "surroundings")
+    __slots__ = (
+        "at_end",
+        "closing_blocks",
+        "connection",
+        "echo",
+        "encoder",
+        "mirror",
+        "previews",
+        "renewals",
+        "surroundings",
+    )
 
     def __init__(
         self, connection: Connection, mirror: SessionMirror, surroundings: Surroundings, encoder: SessionEncoder
@@ -57,6 +69,7 @@ class Inside:
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
         self.renewals: dict[int, tuple[Handle, ...]] = {}
+        self.previews = True
 
 
 class Handle:

@@ -10,7 +10,7 @@ from rain.client import active_session
 from rain.client.active_session import get_active_session
 from rain.client.core.session_mirror import SessionMirror
 from rain.client.functions.modules import Surroundings
-from rain.client.operations import session_operations
+from rain.client.operations import session_operations, views
 from rain.client.operations.as_completed import Completions
 from rain.client.operations.operation import Operation, block
 from rain.client.operations.session_operations import Item
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
     from rain.client.task import Task
+    from rain.common.protocol.previews import Preview
     from rain.objects.data_instance import DataInstance
 
 
@@ -582,6 +583,10 @@ class Session(StaleResults):
     def _peek(self, obj: DataObject, timeout: float | None = None) -> DataInstance:
         """The data of a finished object, of which only what is read moves; for inspectors."""
         return block(self._checked(session_operations.peek(self, obj)), timeout)
+
+    def _preview(self, obj: DataObject, timeout: float | None = None) -> Preview:
+        """What the value of a finished object looks like; for inspectors and reports."""
+        return block(self._checked(views.preview(self, obj.id)), timeout)
 
     def _output_of(self, task: Task) -> Operation[tuple[str, str]]:
         return self._checked(session_operations.output_of(self, task))

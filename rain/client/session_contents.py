@@ -54,6 +54,16 @@ class SessionContents(Holder):
         return self._inside.mirror.persistent
 
     @property
+    def previews(self) -> bool:
+        """Whether views of a result show its value: what an executor, where the data lie, makes of it when it is first
+        looked at. With False nothing is loaded for a look; may be set at any time."""
+        return self._inside.previews
+
+    @previews.setter
+    def previews(self, wanted: bool) -> None:
+        self._inside.previews = bool(wanted)
+
+    @property
     def active(self) -> bool:
         """Whether the session can be used: it is neither closed nor lost nor stopped by a failure."""
         return self._inside.mirror.ended is None

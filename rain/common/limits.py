@@ -232,6 +232,26 @@ SPARE_MEMORY_SHARE = 0.1
 FAST_BYTES_MIN = 16 * MIB
 """A memory file system with less room than this is not used."""
 
+# -- views of data, and previews ---------------------------------------------------------------------
+PREVIEW_BYTES_MAX = 8 * KIB
+"""Largest preview of a result."""
+PREVIEW_S = 10.0
+"""How long the executor that makes a preview may take, imports and loading the value included; then it is ended."""
+PREVIEWS_BYTES_MAX = 16 * MIB
+"""Previews that a governor keeps; the longest unused are made again when they are asked for."""
+VIEW_S = 600.0
+"""How long any other view of an object may take, while its asker is there."""
+VIEW_SIGN_S = 1.0
+"""How often an asker is told that its view is being made."""
+VIEW_BYTES_MAX = 4 * MIB
+"""Longest answer of a view."""
+VIEW_MEMORY_BYTES_MAX = 2 * GIB
+"""Memory of its own that an executor may use which makes views; objects that it maps do not count."""
+VIEW_EXECUTORS_MAX = 4
+"""Executors of a governor that make views."""
+VIEW_IDLE_S = 60.0
+"""How long one of them waits for the next question, with what it has found out."""
+
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB

@@ -23,6 +23,9 @@ MAKE_DIRECTORY = "builtin/make_directory"
 SLICE_DIRECTORY = "builtin/slice_directory"
 EXECUTE = "builtin/execute"
 
+VIEW = "rain/view"
+"""What a governor has an executor do for `DataView`; no task of a user's can have this type."""
+
 IN_GOVERNOR = frozenset({CONCAT, SLEEP, LOAD, LOAD_DIR, STORE, MAKE_DIRECTORY, SLICE_DIRECTORY})
 """Task types that a governor runs itself; `EXECUTE` and `PYTHON` run in executors."""
 
@@ -163,6 +166,14 @@ class ExecuteConfig(Config):
     inputs: list[MappedInput] = []
     outputs: list[MappedOutput] = []
     exit_codes: list[int] = msgspec.field(default_factory=lambda: [0])
+
+
+class ViewConfig(Config):
+    """Of `VIEW`: as of `rain.common.protocol.messages.DataView`."""
+
+    what: str
+    asked: bytes
+    path: bytes | None = None
 
 
 C = TypeVar("C", bound=Config)

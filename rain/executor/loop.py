@@ -30,7 +30,7 @@ from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.common.task_configs import EXECUTE, PYTHON
+from rain.common.task_configs import EXECUTE, PYTHON, VIEW
 from rain.executor.governor_connection import GovernorConnection
 from rain.executor.programs.program import run_program
 from rain.executor.python.exception_report import describe
@@ -40,6 +40,7 @@ from rain.executor.readonly import enter_own_mounts
 from rain.executor.responder import Responder
 from rain.executor.stdio_capture import STDERR, StdioCapture
 from rain.executor.task_directory import TaskDirectory
+from rain.executor.views import run_view
 from rain.host.thread_limits import thread_environment
 from rain.objects import memory
 from rain.objects.files import no_room
@@ -173,6 +174,8 @@ class Executor:
                     return self._python.run(task)
                 if kind == EXECUTE:
                     return run_program(task, self._setup)
+                if kind == VIEW:
+                    return run_view(task)
                 return self._failed(task, TaskError("rain", f"this executor knows no tasks of type {kind!r}"))
             finally:
                 responder.number = 0

@@ -25,9 +25,12 @@ from rain.common.protocol.messages import (
     DataError,
     DataGet,
     DataList,
+    DataView,
     Finished,
+    GovernorToServer,
     Hello,
     Load,
+    ModuleFound,
     ObjectData,
     Register,
     ServerToGovernor,
@@ -42,13 +45,14 @@ from rain.governor.host_load import HostLoad
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
+from rain.governor.views.viewing import Viewing
 from rain.host.cgroup import memory_left, memory_limit
 from rain.host.lifeline import write_ready_file
 from rain.host.machine import host_id
 from rain.net.auth import Credentials
 from rain.net.guarded import guarded
 from rain.net.sending import Sender
-from rain.net.transfer import serve_get
+from rain.net.transfer import serve_get, serve_view
 from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
 from rain.processes.serving import run_until_asked
 
@@ -139,7 +143,7 @@ class Governor:
             do.CancelFetch: self._cancel_fetch,
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
-            do.EndSessionStore: lambda effect: self._store.drop_session(effect.session_id),
+            do.EndSessionStore: self._end_session_store,
         }
         self._instead: dict[type, Callable[[Any, str], ev.AnyEvent | None]] = {
             do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
@@ -186,6 +190,9 @@ class Governor:
             options.config.executors,
             step=lambda event: self._step(event),
             step_later=lambda event: self._turns.step_later(event),
+        )
+        self._viewing = Viewing(
+            self.governor_id, self._host_id, options.work_dir, self._store, lambda message: self._say(message)
         )
         self._handlers.update(self._attempts.handlers())
         self._instead.update(self._attempts.instead())
@@ -288,7 +295,7 @@ class Governor:
         for task in self._fetches.values():
             task.cancel()
         if hasattr(self, "_attempts"):
-            await self._attempts.close()
+            await asyncio.gather(self._attempts.close(), self._viewing.close())
         if hasattr(self, "_listener"):
             self._listener.close()
         if hasattr(self, "_store"):
@@ -304,6 +311,8 @@ class Governor:
         for message in messages:
             if self._conversation is None:  # it was ended meanwhile
                 return
+            if isinstance(message, ModuleFound):
+                self._viewing.module_found(message)
             self._step(ev.ServerSaid(message))
 
     def _on_gone(self, reason: str) -> None:
@@ -325,8 +334,11 @@ class Governor:
             self._broken.set_exception(error)
 
     def _to_server(self, effect: do.ToServer) -> None:
+        self._say(effect.message)
+
+    def _say(self, message: GovernorToServer) -> None:
         if self._sender is not None:
-            self._sender.send(effect.message)
+            self._sender.send(message)
 
     def _unsendable(self, message: Any, error: Exception) -> None:
         """A message cannot be sent: a result goes as a failure, any other message ends the conversation."""
@@ -365,6 +377,7 @@ class Governor:
             self._load_age_s = 0.0
             self._sender.send(Load({**self._turns.core.load(), **self._store.statistics(), **self._measured}))
             self._loop.run_in_executor(None, self._measure)
+            self._viewing.look()
             self._attempts.pools.note_oom_kills()
 
     def _tick_failed(self, error: Exception) -> None:
@@ -414,6 +427,11 @@ class Governor:
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)
         self._attempts.pools.drop(effect.ids)
+        self._viewing.drop(effect.ids)
+
+    def _end_session_store(self, effect: do.EndSessionStore) -> None:
+        self._store.drop_session(effect.session_id)
+        self._viewing.end_session(effect.session_id)
 
     def _no_conversation(self, conversation: Conversation, hello: Hello) -> None:
         raise AssertionError("a governor's listener takes data connections only")
@@ -421,8 +439,11 @@ class Governor:
     async def _serve_data(self, connection: DataConnection) -> None:
         while True:
             request = await connection.receive()
+            if isinstance(request, DataView):
+                await self._serve_view(connection, request)
+                continue
             if not isinstance(request, DataGet | DataList):
-                await connection.send(DataError("a governor answers DataGet and DataList only"))
+                await connection.send(DataError("a governor answers DataGet, DataList and DataView only"))
                 return
             held = self._store.get(request.id)
             if held is None:
@@ -433,6 +454,12 @@ class Governor:
                 return self._store.lose(id, reason, held)
 
             await serve_get(connection, request, held, lose)
+
+    async def _serve_view(self, connection: DataConnection, request: DataView) -> None:
+        if self._viewing.has(request):
+            await serve_view(connection, request, self._viewing.view(request))
+        else:
+            await connection.send(DataError(f"{self.governor_id} does not hold object {request.id}", missing=True))
 
 
 def _no_peer(hello: Hello) -> Any:

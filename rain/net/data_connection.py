@@ -16,7 +16,8 @@ from rain.net.connection import Link
 from rain.net.guarded import guarded
 from rain.net.handshake import dial
 
-_DATA_HEADER_BYTES = 64 * KIB
+_DATA_HEADER_BYTES = 256 * KIB
+"""Of a message: the largest holds a small object and the paths of its session."""
 _WRITE_BYTES = 256 * KIB
 _ERROR_CHARS_MAX = 8 * KIB
 """Of the text of an error, which may be as long as what it is about; a peer gives up a longer header."""

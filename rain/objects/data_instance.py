@@ -42,12 +42,14 @@ class DataInstance:
     ([1, 2], 6, 'json')
     """
 
-    __slots__ = ("__weakref__", "_cache", "_lock", "info", "reader", "spec")
+    __slots__ = ("__weakref__", "_ask", "_cache", "_lock", "info", "reader", "spec")
 
     def __init__(self, reader: ObjectReader, spec: ObjectSpec | None, info: ObjectInfo | None = None) -> None:
         self.reader = reader
         self.spec = spec
         self.info = info if info is not None else ObjectInfo(size=reader.size)
+        # ``(what, asked, path, timeout)``: what an executor says that looks into the data where they lie.
+        self._ask: Callable[[str, bytes, str | None, float | None], bytes] | None = None
         self._cache: dict[bool, Any] | None = None
         self._lock = threading.Lock()
 

@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from rain import __version__
 from rain.common.errors import ProtocolError, RainException, ResourceError
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, UPDATES_BACKLOG_BYTES_MAX, Deadlines
-from rain.common.location import Inline, replicas_of
+from rain.common.location import Inline, Replica, replicas_of
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.protocol.messages import (
     Assign,
@@ -36,6 +35,7 @@ from rain.common.protocol.messages import (
     DataGet,
     DataList,
     DataPut,
+    DataView,
     Failed,
     GovernorToServer,
     Hello,
@@ -53,10 +53,9 @@ from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
 from rain.net.sending import Sender
-from rain.net.transfer import TransferError, relay, serve_get, serve_put
-from rain.net.transport import Conversation, DataConnection, Listener, listen, open_data
+from rain.net.transfer import pass_on, serve_get, serve_put
+from rain.net.transport import Conversation, DataConnection, Listener, listen
 from rain.objects.held import Held
-from rain.objects.readers import NoReplica, try_replicas
 from rain.processes.connection_files import Published
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
 from rain.processes.memory_folders import constants_memory, fast_folder
@@ -523,10 +522,12 @@ class Server:
             request = await connection.receive()
             if isinstance(request, DataGet | DataList):
                 await self._get(connection, request)
+            elif isinstance(request, DataView):
+                await self._view(connection, request)
             elif isinstance(request, DataPut):
                 await self._put(connection, request)
             else:
-                await connection.send(DataError("a server answers DataGet, DataList and DataPut only"))
+                await connection.send(DataError("a server answers DataGet, DataList, DataView and DataPut only"))
                 return
 
     async def _get(self, connection: DataConnection, request: DataGet | DataList) -> None:
@@ -545,15 +546,16 @@ class Server:
             await serve_get(connection, request, Held(here, found.spec.data_type == "dir"))
             return
 
-        async def pass_on(address: str) -> None:
-            with closing(await open_data(address, self._credentials)) as source:
-                if not await relay(source, connection, request):
-                    raise TransferError("it is not there")
+        await pass_on(connection, request, replicas, self._credentials)
 
-        try:
-            await try_replicas(replicas, pass_on, final=(ConnectionError,))
-        except NoReplica as error:
-            await connection.send(DataError(f"object {request.id} cannot be had: {error}", missing=True))
+    async def _view(self, connection: DataConnection, request: DataView) -> None:
+        request.id = ID(*request.id)
+        found = self._core.places_of_view(request.id)
+        if found is None:
+            await connection.send(DataError(f"object {request.id} is not finished, or its data are gone", missing=True))
+            return
+        request.data, request.env, governors = found
+        await pass_on(connection, request, [Replica(address, "") for address in governors], self._credentials)
 
     async def _put(self, connection: DataConnection, request: DataPut) -> None:
         try:

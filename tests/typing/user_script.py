@@ -169,6 +169,7 @@ def sessions(client: Client, session: Session) -> None:
     assert_type((session.session_id, session.name), tuple[int, str])
     assert_type((session.persistent, session.active, session.echo), tuple[bool, bool, bool])
     session.echo = True
+    session.previews = assert_type(session.previews, bool)
     assert_type((session.tasks, session.objects), tuple[list[Task], list[DataObject]])
     assert_type((session.task_count, session.dataobj_count), tuple[int, int])
     assert_type(session.find("name"), Task | DataObject)

@@ -14,6 +14,7 @@ from rain.client.core.records import ObjectRecord
 from rain.client.data import info_of, spec_of, value_of
 from rain.client.handles import inside, record_of, session_of
 from rain.client.operations.operation import Operation, block
+from rain.client.operations.views import asker
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import MIB
@@ -72,7 +73,9 @@ def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInsta
     data = ObjectData(record.spec, info, record.location or Replicas([]))
     elsewhere = RemoteObject(data, obj, lazy)
     reader = open_nearest(data, host_of(session), elsewhere.reader, elsewhere.moved)
-    return DataInstance(reader, spec_of(record), info_of(record))
+    found = DataInstance(reader, spec_of(record), info_of(record))
+    found._ask = asker(session, record.spec.id)
+    return found
 
 
 def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> DataInstance:
@@ -81,7 +84,9 @@ def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> Dat
     info = msgspec.structs.replace(data.info, error=None)
     found = ObjectData(spec, info, data.location)
     there = RemoteObject(found, obj, refused=True)
-    return DataInstance(open_nearest(found, host_of(session), there.reader, there.moved), spec, info)
+    refused = DataInstance(open_nearest(found, host_of(session), there.reader, there.moved), spec, info)
+    refused._ask = asker(session, spec.id)
+    return refused
 
 
 def host_of(session: Session) -> str:

@@ -17,6 +17,7 @@ from rain.client.functions.renewal import present_functions
 from rain.client.handles import Handle, as_object, handle_of, held, inside, record_of, session_of
 from rain.client.operations.fetch import constant_instance, instance, value_here
 from rain.client.operations.operation import Operation
+from rain.client.operations.views import asker
 from rain.client.report.echo import flushed
 from rain.client.report.failed_tasks import FailedTasks
 from rain.common.errors import RainException
@@ -224,7 +225,12 @@ def peek(session: Session, obj: DataObject) -> Operation[DataInstance]:
 
 def _instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInstance:
     value = value_here(obj)
-    return constant_instance(record_of(obj), value) if value is not None else instance(session, obj, lazy)
+    if value is None:
+        return instance(session, obj, lazy)
+    found = constant_instance(record_of(obj), value)
+    if record_of(obj).state is not None:
+        found._ask = asker(session, obj.id)
+    return found
 
 
 def locations(session: Session, ids: list[ID], refused: bool = False) -> Operation[list[ObjectData | None]]:

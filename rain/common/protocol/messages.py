@@ -8,7 +8,7 @@ Two kinds of connections exist, both after the handshake of `rain.net.auth`:
   `rain.common.protocol.channel` numbers, acknowledges and repeats, so that what the cores see arrives in order and
   exactly once, whatever becomes of the TCP connection underneath;
 * **data connections** (to a server or governor): one request at a time, large objects as raw frames of at most
-  `CHUNK_BYTES` (`DataGet`, `DataList`, `DataPut`).
+  `CHUNK_BYTES` (`DataGet`, `DataList`, `DataView`, `DataPut`).
 
 Executors speak over a socket pair that their governor made: plain lists of messages, no numbering.
 
@@ -695,6 +695,20 @@ class DataList(Message):
     count: int | None = None
 
 
+class DataView(Message):
+    """Have an executor look into an object, or into the file `path` inside it: `what` names the view (a key of
+    `rain.executor.views.VIEWS`), `asked` is its own. Client to server, which adds what it knows of the object and the
+    environment of its session, and passes it on to a governor, to one that holds the object if there is one. Answered
+    like `DataGet`, with the bytes that the view gives; empty payloads before them are signs of life."""
+
+    id: ID
+    what: str
+    asked: bytes = b""
+    path: bytes | None = None
+    data: ObjectData | None = None
+    env: SessionEnv | None = None
+
+
 class DataPut(Message):
     """Client to server: the bytes of a large constant follow as raw frames, then `DataEnd`; the file is known as
     `name` until a `Submit` names it, or the client that holds `conversation` is gone. Answered by `DataEnd` or
@@ -720,11 +734,12 @@ class DataEnd(Message):
 
 class DataError(Message):
     """Why not. `missing`: another holder may have the object; `not_inside`: no other will answer otherwise, as there is
-    no such file or folder inside."""
+    no such file or folder inside; `final`: nor would it for another reason."""
 
     message: str
     missing: bool = False
     not_inside: bool = False
+    final: bool = False
 
 
 # -- modules of the user --------------------------------------------------------------------------
@@ -878,7 +893,7 @@ GovernorToServer: TypeAlias = (
 ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput | ModuleFound
 )
-DataMessage: TypeAlias = DataGet | DataList | DataPut | DataHeader | DataEnd | DataError
+DataMessage: TypeAlias = DataGet | DataList | DataView | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
 ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule
 GovernorToZygote: TypeAlias = Fork | Kill

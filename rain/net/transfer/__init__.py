@@ -12,8 +12,8 @@ peer that moves nothing for `TRANSFER_STALL_S` is given up.
 """
 
 from rain.net.transfer.exchange import TransferError, in_thread
-from rain.net.transfer.getting import get_blob, get_buffer, get_directory, get_listing, get_to_file
-from rain.net.transfer.giving import relay, serve_get
+from rain.net.transfer.getting import get_blob, get_buffer, get_directory, get_listing, get_to_file, get_view
+from rain.net.transfer.giving import pass_on, relay, serve_get, serve_view
 from rain.net.transfer.putting import put_file, put_pieces, serve_put
 
 __all__ = [
@@ -23,10 +23,13 @@ __all__ = [
     "get_directory",
     "get_listing",
     "get_to_file",
+    "get_view",
     "in_thread",
+    "pass_on",
     "put_file",
     "put_pieces",
     "relay",
     "serve_get",
     "serve_put",
+    "serve_view",
 ]

@@ -12,7 +12,7 @@ import msgspec
 from rain.common.errors import ProtocolError, ResourceError
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import DataError, DataGet, DataHeader, DataList, Listing
+from rain.common.protocol.messages import DataError, DataGet, DataHeader, DataList, DataView, Listing
 from rain.net.transfer.exchange import TransferError, in_thread, receive_all, send, timely
 from rain.objects import archive
 from rain.objects.readers import NotInside
@@ -26,7 +26,7 @@ _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 
 async def get_pieces(
     connection: DataConnection,
-    request: DataGet | DataList,
+    request: DataGet | DataList | DataView,
     begin: Callable[[DataHeader], object],
     take: Callable[[memoryview], object],
 ) -> tuple[int, int]:
@@ -149,7 +149,21 @@ async def get_listing(
         raise ProtocolError(f"{connection.address} sent a list of entries that cannot be read: {error}") from None
 
 
-async def _into_memory(connection: DataConnection, request: DataGet | DataList, what: str) -> tuple[memoryview, int]:
+async def get_view(connection: DataConnection, request: DataView) -> bytes:
+    """What an executor says of an object.
+
+    Raises
+    ------
+    TransferError
+        If it cannot be made, with the reason.
+    """
+    data, _ = await _into_memory(connection, request, f"the view {request.what!r} of object {request.id}")
+    return bytes(data)
+
+
+async def _into_memory(
+    connection: DataConnection, request: DataGet | DataList | DataView, what: str
+) -> tuple[memoryview, int]:
     # Memory that is mapped but not touched costs nothing, so that an announced length is not believed blindly.
     memory: list[memoryview] = []
     filled = 0

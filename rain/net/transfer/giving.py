@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from rain.common.errors import ProtocolError, RainException
-from rain.common.limits import CHUNK_BYTES
+from rain.common.limits import CHUNK_BYTES, VIEW_SIGN_S
 from rain.common.location import Inline
 from rain.common.protocol.encoding import encode
-from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataList
+from rain.common.protocol.messages import DataEnd, DataError, DataGet, DataHeader, DataList, DataView
+from rain.net.data_connection import DataConnection, open_data
 from rain.net.transfer.exchange import TransferError, in_thread, send, timely
 from rain.objects.files import StaleFile
 from rain.objects.held import Held
-from rain.objects.readers import BytesReader, NotInside, ObjectReader, reader_of
+from rain.objects.readers import BytesReader, NoReplica, NotInside, ObjectReader, reader_of, try_replicas
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from rain.net.data_connection import DataConnection
+    from rain.common.location import Replica
+    from rain.net.auth import Credentials
 
 
 async def serve_get(
@@ -154,7 +158,34 @@ async def _send(connection: DataConnection, answer: _Answer, held: Held) -> str:
     return ""
 
 
-async def relay(source: DataConnection, connection: DataConnection, request: DataGet | DataList) -> bool:
+async def serve_view(connection: DataConnection, request: DataView, view: Coroutine[Any, Any, bytes]) -> None:
+    """Answer a `DataView` with what `view` gives; it is cancelled when the peer is gone.
+
+    Raises
+    ------
+    ConnectionError
+        If the peer is gone; close the connection then.
+    """
+    making = asyncio.ensure_future(view)
+    try:
+        await send(connection, DataHeader(None))
+        while not (await asyncio.wait({making}, timeout=VIEW_SIGN_S))[0]:
+            await timely(connection, connection.send_payload(b""))
+        try:
+            data = making.result()
+        except (RainException, OSError) as error:
+            await send(connection, DataError(str(error), final=True))
+            return
+        for start in range(0, len(data), CHUNK_BYTES):
+            await timely(connection, connection.send_payload(data[start : start + CHUNK_BYTES]))
+        await send(connection, DataEnd(xxhash.xxh3_64_intdigest(data)))
+    finally:
+        if not making.done():
+            making.cancel()
+            await asyncio.wait({making})
+
+
+async def relay(source: DataConnection, connection: DataConnection, request: DataGet | DataList | DataView) -> bool:
     """Pass a request on to another holder, and its answer back.
 
     Parameters
@@ -163,7 +194,7 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
         To the other holder.
     connection : DataConnection
         From which the request came.
-    request : DataGet or DataList
+    request : DataGet, DataList or DataView
 
     Returns
     -------
@@ -179,7 +210,7 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
     try:
         await send(source, request)
         answer = await timely(source, source.receive())
-        if isinstance(answer, DataError) and not answer.not_inside:
+        if isinstance(answer, DataError) and not (answer.not_inside or answer.final):
             return False
         while True:
             begun = True
@@ -197,3 +228,28 @@ async def relay(source: DataConnection, connection: DataConnection, request: Dat
             return False
         await send(connection, DataError(f"the object's holder was lost on the way: {error}"))
         return True
+
+
+async def pass_on(
+    connection: DataConnection,
+    request: DataGet | DataList | DataView,
+    replicas: list[Replica],
+    credentials: Credentials,
+) -> None:
+    """Let the first of these answer that can.
+
+    Raises
+    ------
+    ConnectionError
+        If `connection` is gone.
+    """
+
+    async def ask(address: str) -> None:
+        with closing(await open_data(address, credentials)) as source:
+            if not await relay(source, connection, request):
+                raise TransferError("it is not there")
+
+    try:
+        await try_replicas(replicas, ask, final=(ConnectionError,))
+    except NoReplica as error:
+        await connection.send(DataError(f"object {request.id} cannot be had: {error}", missing=True))

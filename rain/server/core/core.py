@@ -160,6 +160,10 @@ class ServerCore:
             return None
         return attempts.object_data(self.state, obj)
 
+    def places_of_view(self, id: ID) -> tuple[m.ObjectData, m.SessionEnv, list[str]] | None:
+        """Which governors to ask for a view of an object, and what they need; see `queries.places_of_view`."""
+        return queries.places_of_view(self.state, id)
+
     # -- clients --------------------------------------------------------------------------------
 
     def _client_gone(self, event: ev.ClientGone) -> None:

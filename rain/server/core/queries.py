@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rain.common.ids import ID
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.protocol.messages import (
     Explain,
@@ -15,6 +16,7 @@ from rain.common.protocol.messages import (
     ObjectUpdate,
     ServerBrief,
     ServerInfo,
+    SessionEnv,
     SessionSummary,
     TaskUpdate,
     Update,
@@ -151,3 +153,15 @@ def session_summary(session: Session) -> SessionSummary:
     counts = {shown: count for shown, count in counts.items() if count}
     client = None if session.client is None else session.client.id
     return SessionSummary(session.id, session.name, session.persistent, counts, client)
+
+
+def places_of_view(state: State, id: ID) -> tuple[ObjectData, SessionEnv, list[str]] | None:
+    """What an executor needs to look into a finished object, and the governors to ask: those that hold it, then those
+    that know its session, then any. None if the object is not finished, or gone."""
+    obj = state.graph.object(id)
+    if obj is None or not (obj.state is OBJ_FINISHED or is_refused(obj)):
+        return None
+    environments = obj.session.environments
+    number = environments.current if obj.producer is None else obj.producer.spec.environment
+    governors = [*obj.holders(), *obj.session.governors.values(), *state.graph.governors.values()]
+    return object_data(state, obj), environments.get(number), list(dict.fromkeys(one.id for one in governors))
