@@ -187,15 +187,18 @@ class Resources:
     def check(self, allocations: list[Allocation]) -> None:
         """Assert that `allocations` are all that is held and that nothing is given twice."""
         assert len(allocations) == self.allocations
+        held = dict.fromkeys(self._total, 0)
+        for allocation in allocations:
+            for name, units in allocation.request.units.items():
+                held[name] += units
         for name, total in self._total.items():
-            held = sum(allocation.request.units.get(name, 0) for allocation in allocations)
-            assert 0 <= held <= total, f"{name}: {held} of {total} units are held"
-            assert held + self._free[name] == total
+            assert 0 <= held[name] <= total, f"{name}: {held[name]} of {total} units are held"
+            assert held[name] + self._free[name] == total
         for name, sizes in self._devices.items():
             for device, (left, size) in enumerate(zip(sizes, _device_sizes(self._total[name]), strict=True)):
-                held = sum(allocation.shares.get(name, {}).get(device, 0) for allocation in allocations)
+                share = sum([allocation.shares.get(name, {}).get(device, 0) for allocation in allocations])
                 assert left >= 0
-                assert left + held == size, f"{name} {device}: {held} held, {left} left, of {size}"
+                assert left + share == size, f"{name} {device}: {share} held, {left} left, of {size}"
 
 
 def describe(amounts: Mapping[str, float]) -> str:

@@ -1,6 +1,7 @@
 """What must hold after each step of the server's core: all invariants in one place.
 
-The tests and the simulator call `check` after every step. It costs the size of the graph, so a server never does.
+The tests and the simulator call `check` after every step. It costs the size of the graph, so a server never does; it is
+written for speed, because the simulator calls it hundreds of thousands of times.
 """
 
 # ruff: noqa: PT018 - an invariant is one sentence, also where it says "and"
@@ -8,6 +9,7 @@ The tests and the simulator call `check` after every step. It costs the size of 
 from __future__ import annotations
 
 from rain.common.state_styles import NOT_RUN, shown_task
+from rain.common.states import TaskState
 from rain.server.core.core import ServerCore
 from rain.server.core.objects import required
 from rain.server.graph import Graph
@@ -31,6 +33,7 @@ from rain.server.states import (
     OBJ_FINISHED,
     OBJ_REMOVED,
     OBJ_UNFINISHED,
+    OUTPUT,
     QUEUED,
     READY,
     RECOMPUTING,
@@ -40,18 +43,21 @@ from rain.server.states import (
     STALE,
     UNPLACED,
     WAITING,
+    Placement,
+    Retention,
     SessionState,
 )
 
 _RUNNABLE = (WAITING, READY, RUNNING)
 _RETENTIONS = {
-    WAITING: (FIRST_RUN, RECOMPUTING),
-    READY: (FIRST_RUN, RECOMPUTING),
-    RUNNING: (FIRST_RUN, RECOMPUTING),
-    FINISHED: (RETAINED, RELEASED),
-    FAILED: (FIRST_RUN, FORGOTTEN),
-    CANCELLED: (FIRST_RUN, FORGOTTEN),
+    id(WAITING): (FIRST_RUN, RECOMPUTING),
+    id(READY): (FIRST_RUN, RECOMPUTING),
+    id(RUNNING): (FIRST_RUN, RECOMPUTING),
+    id(FINISHED): (RETAINED, RELEASED),
+    id(FAILED): (FIRST_RUN, FORGOTTEN),
+    id(CANCELLED): (FIRST_RUN, FORGOTTEN),
 }
+"""What a task may be kept for, by the ``id`` of its state: the hash of an enum's member is Python code."""
 
 
 def check(core: ServerCore) -> None:
@@ -63,24 +69,30 @@ def check(core: ServerCore) -> None:
         Naming the record that does not fit.
     """
     graph = core.state.graph
+    known = 0
     for session in graph.sessions.values():
         _check_session(graph, session)
         if session.over:
-            continue
-        users: dict[Object, _Users] = {obj: _Users() for obj in session.objects.values()}
+            continue  # it has no copies of objects any more
+        users: dict[Object, _Users] = {}
         for task in session.tasks.values():
-            _check_task(graph, task)
-            failed = task.state is FAILED and task.retention is not FORGOTTEN
-            if failed or task.retention is RETAINED or task.state in _RUNNABLE:
+            state = task.state
+            _check_task(graph, task, state)
+            retention = task.retention
+            failed = state is FAILED and retention is not FORGOTTEN
+            if failed or retention is RETAINED or state in _RUNNABLE:
                 for obj in task.inputs:
-                    users[obj].add(task)
+                    if obj not in users:
+                        users[obj] = _Users()
+                    users[obj].add(task, state)
         for obj in session.objects.values():
-            _check_object(graph, obj, users[obj])
+            _check_object(graph, obj, users.pop(obj, _NOBODY))
+            known += len(obj.governors)
+        assert not users, f"inputs that are no objects of {session}: {users}"
     replicas = 0
     for governor in graph.governors.values():
         _check_governor(graph, governor)
         replicas += len(governor.objects)
-    known = sum(len(obj.governors) for session in graph.sessions.values() for obj in session.objects.values())
     assert known == replicas, "objects and governors differ about replicas"
     for reading in core.state.readings.values():
         assert reading.waiting, "a reading is answered and still here"
@@ -100,92 +112,108 @@ class _Users:
     __slots__ = ("failed", "retained", "unsettled")
 
     def __init__(self) -> None:
-        self.unsettled: list[Task] = []
+        self.unsettled = 0
         self.failed = 0
         self.retained = 0
 
-    def add(self, task: Task) -> None:
-        if task.state in _RUNNABLE:
-            self.unsettled.append(task)
-        elif task.state is FAILED:
+    def add(self, task: Task, state: TaskState) -> None:
+        if state in _RUNNABLE:
+            self.unsettled += 1
+        elif state is FAILED:
             self.failed += 1
         else:
             self.retained += 1
 
 
+_NOBODY = _Users()
+
+
 def _check_session(graph: Graph, session: Session) -> None:
     counts = dict.fromkeys(session.counts, 0)
-    released = session.released
+    not_run = 0
+    released, session_id, over, objects = session.released, session.id, session.over, session.objects
+    known = len(released)
     for number, task in session.tasks.items():
-        counts[id(task.state)] += 1
-        assert task.id == (session.id, number) and task.session is session, task
-        assert number not in session.objects, task
-        assert number >= len(released) or not released[number], task
-    for number, obj in session.objects.items():
-        assert obj.id == (session.id, number) and obj.session is session, obj
-        assert number >= len(released) or not released[number], obj
-        assert not session.over or not obj.governors, obj
+        state = task.state
+        counts[id(state)] += 1
+        if task.error is not None:
+            not_run += shown_task(state, task.error) == NOT_RUN
+        assert task.id == (session_id, number) and task.session is session, task
+        assert number not in objects, task
+        assert number >= known or not released[number], task
+    for number, obj in objects.items():
+        assert obj.id == (session_id, number) and obj.session is session, obj
+        assert number >= known or not released[number], obj
+        assert not over or not obj.governors, obj
     counts[id(FINISHED)] += released.count(RELEASED_TASK)
     assert session.counts == counts, session
-    not_run = sum(shown_task(task.state, task.error) == NOT_RUN for task in session.tasks.values())
     assert session.not_run == not_run, session
-    assert session.history_bytes == sum(size for _, size in session.history), session
-    if not session.over:
+    assert session.history_bytes == sum([size for _, size in session.history]), session
+    if not over:
         for task, _ in session.history:
             assert session.tasks.get(task.id[1]) is task and task.retention is RELEASED, task
-        assert session.orphans <= session.objects.keys(), session
+        assert session.orphans <= objects.keys(), session
         assert session.made.keys() <= session.tasks.keys(), session
     for governor_id, governor in session.governors.items():
         assert graph.governors.get(governor_id) is governor, session
-        assert governor.sessions.get(session.id) is session, session
+        assert governor.sessions.get(session_id) is session, session
     assert session.state is not SessionState.CLOSED, session
     assert session.state is not SessionState.CLOSING or session.governors, f"{session} should be gone"
-    assert session.over or (session.client is None) == (session.state is DETACHED), session
+    assert over or (session.client is None) == (session.state is DETACHED), session
 
 
-def _check_task(graph: Graph, task: Task) -> None:
-    governor = task.governor
-    assert len(set(task.inputs)) == len(task.inputs), task
-    assert task.retention in _RETENTIONS[task.state], task
+def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
+    governor, inputs, placement, retention = task.governor, task.inputs, task.placement, task.retention
+    assert len(set(inputs)) == len(inputs), task
+    assert retention in _RETENTIONS[id(state)], task
     if governor is None:
-        assert task.placement in (UNPLACED, DELAYED, QUEUED) and task.load == 0, task
-        assert task.state is not RUNNING, task
-        assert (task.state is READY) == (task.placement is not UNPLACED), (task, task.placement)
+        assert placement in (UNPLACED, DELAYED, QUEUED) and task.load == 0, task
+        assert state is not RUNNING, task
+        assert (state is READY) == (placement is not UNPLACED), (task, placement)
     else:
         assert graph.governors.get(governor.id) is governor and task in governor.assigned, task
-        assert task.state in _RUNNABLE and task.placement in (FOLLOWER, DEMAND), task
+        assert state in _RUNNABLE and placement in (FOLLOWER, DEMAND), task
         assert governor.sessions.get(task.session.id) is task.session, task
-        for obj in task.inputs:
-            if obj.state is OBJ_FINISHED and task.state is not RUNNING:
-                known = governor.objects.get(obj, STALE) is not STALE or obj in governor.resends
-                assert known, (task, "was assigned without", obj)
-    if task.unsettled:
-        assert task.error is None or task.attempt > 0, task
-        pending = 0
-        for obj in task.inputs:
-            pending += obj.state is OBJ_UNFINISHED
-            assert obj.state in (OBJ_UNFINISHED, OBJ_FINISHED), (task, obj)
-            assert obj.constant or task in obj.waiting(), (task, "is no consumer of", obj)
-        assert task.pending == pending, (task, "pending", task.pending, pending)
-        if governor is None:
-            assert (task.state is WAITING) == (pending > 0), task
-        elif task.placement is FOLLOWER:
-            _check_follower(task, governor)
-        else:
-            assert not pending or task.state is RUNNING, (task, "takes room and cannot run")
-        for output in task.outputs:
-            assert output.producer is task, (task, output)
-            assert task.retention is RECOMPUTING or output.state is OBJ_UNFINISHED, (task, output)
-    if task.state is FINISHED:
-        assert (task.retention is RETAINED) == any(required(obj) and obj.producer is task for obj in task.outputs), (
-            task,
-            "retained",
-        )
-        if task.retention is RELEASED:
+        if state is not RUNNING:
+            for obj in inputs:
+                if obj.state is OBJ_FINISHED:
+                    known = governor.objects.get(obj, STALE) is not STALE or obj in governor.resends
+                    assert known, (task, "was assigned without", obj)
+    if state in _RUNNABLE:
+        _check_unsettled(task, state, placement, retention)
+        return
+    outputs = task.outputs
+    if state is FINISHED:
+        required_ones = [obj for obj in outputs if required(obj) and obj.producer is task]
+        assert (retention is RETAINED) == bool(required_ones), (task, "retained")
+        if retention is RELEASED:
             assert task.session.persistent, (task, "should be released")
-    if task.state is FAILED or task.state is CANCELLED:
+    else:
         assert task.error is not None, task
-        assert all(obj.state is not OBJ_UNFINISHED for obj in task.outputs), task
+        for obj in outputs:
+            assert obj.state is not OBJ_UNFINISHED, task
+
+
+def _check_unsettled(task: Task, state: TaskState, placement: Placement, retention: Retention) -> None:
+    governor = task.governor
+    assert task.error is None or task.attempt > 0, task
+    pending = 0
+    for obj in task.inputs:
+        if obj.state is OBJ_UNFINISHED:
+            pending += 1
+        else:
+            assert obj.state is OBJ_FINISHED, (task, obj)
+        assert obj.constant or task in obj.waiting(), (task, "is no consumer of", obj)
+    assert task.pending == pending, (task, "pending", task.pending, pending)
+    if governor is None:
+        assert (state is WAITING) == (pending > 0), task
+    elif placement is FOLLOWER:
+        _check_follower(task, governor)
+    else:
+        assert not pending or state is RUNNING, (task, "takes room and cannot run")
+    for output in task.outputs:
+        assert output.producer is task, (task, output)
+        assert retention is RECOMPUTING or output.state is OBJ_UNFINISHED, (task, output)
 
 
 def _check_follower(task: Task, governor: Governor) -> None:
@@ -198,36 +226,36 @@ def _check_follower(task: Task, governor: Governor) -> None:
 
 
 def _check_object(graph: Graph, obj: Object, users: _Users) -> None:
-    session, unsettled = obj.session, users.unsettled
-    needs = len(unsettled) + users.failed
+    session, unsettled, role, state = obj.session, users.unsettled, obj.role, obj.state
+    needs = unsettled + users.failed
     assert obj.needs == needs, (obj, "needs", obj.needs, needs)
     for governor in obj.governors:
         assert graph.governors.get(governor.id) is governor and obj in governor.objects, (obj, governor)
         assert governor.sessions.get(session.id) is session, (obj, governor)
-    if obj.constant:
-        assert obj.state is OBJ_FINISHED and obj.consumers is None, obj
-        retained = users.retained if obj.role is EPHEMERAL else 0
+    if role is not OUTPUT:  # a constant
+        assert state is OBJ_FINISHED and obj.consumers is None, obj
+        retained = users.retained if role is EPHEMERAL else 0
         assert obj.lineage == retained, (obj, "lineage", obj.lineage, retained)
-        assert obj.role is not EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
+        assert role is not EPHEMERAL or obj.lineage or obj.needed, (obj, "should be released")
         assert obj.location is not None, obj
         return
-    assert len(obj.waiting()) == len(unsettled), (obj, "consumers")
+    assert len(obj.waiting()) == unsettled, (obj, "consumers")
     assert obj.lineage == users.retained, (obj, "lineage", obj.lineage, users.retained)
     producer = obj.producer
-    if obj.state is OBJ_FINISHED:
+    if state is OBJ_FINISHED:
         assert obj.needed, (obj, "should be removed")
         assert obj.location is not None or obj.holders(), (obj, "is nowhere")
         assert obj.info is not None, obj
         assert obj.location is not None or producer is not None, (obj, "could not be made again")
-    elif obj.state is OBJ_UNFINISHED:
+    elif state is OBJ_UNFINISHED:
         assert obj.location is None, obj
         assert producer is not None and producer.unsettled, (obj, "has no task that makes it")
-    elif obj.state is OBJ_REMOVED:
+    elif state is OBJ_REMOVED:
         assert not obj.kept and not unsettled and not obj.governors, obj
         assert obj.location is not None or obj.lineage == 0 or producer is not None, (obj, "could not be made again")
         assert producer is not None or obj.lineage or obj.needs or session.persistent, (obj, "should be released")
     else:
-        assert obj.state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
+        assert state is OBJ_FAILED and producer is not None and producer.state in (FAILED, CANCELLED), obj
         assert obj.info is not None or not (obj.governors or obj.location), obj
 
 
@@ -250,8 +278,9 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         assert graph.sessions.get(task.session.id) is task.session, (governor, task)
     for obj, replica in governor.objects.items():
         assert graph.sessions.get(obj.session.id) is obj.session, (governor, obj)
-        assert not obj.needed or obj.state is not OBJ_REMOVED, (governor, obj)
-        assert replica is not ANNOUNCED or obj.state is OBJ_FINISHED, (governor, obj)
+        state = obj.state
+        assert state is not OBJ_REMOVED or not obj.needed, (governor, obj)
+        assert replica is not ANNOUNCED or state is OBJ_FINISHED, (governor, obj)
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

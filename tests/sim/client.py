@@ -100,6 +100,7 @@ class SimSession:
         self.judge_at = 0.0
         self.rested = False
         self.judged = False
+        self.unsettled: ID | None = None  # a task that was not settled when `settled` was asked for
 
     def hear(self, updates: list[m.TaskUpdate]) -> None:
         """What the server says of tasks, counted beside the core."""
@@ -120,7 +121,9 @@ class SimSession:
     def settled(self) -> bool:
         if self.mirror.ended is not None:
             return True
-        return all(self.state(id) in SETTLED for id in self.graph.tasks)
+        if self.unsettled is None or self.state(self.unsettled) in SETTLED:
+            self.unsettled = next((id for id in self.graph.tasks if self.state(id) not in SETTLED), None)
+        return self.unsettled is None
 
     def record(self, id: ID) -> Any:
         return self.mirror.records.get(id.id)
@@ -723,7 +726,7 @@ class SimClient:
         """Go on towards the end; True when all is closed."""
         if not self.alive:
             return True
-        if not self.world.steady or self.threads:
+        if self.threads or not self.world.steady:
             return False
         if self.core.over_because:
             assert all(session.mirror.ended is not None for session in self.sessions if not session.closing)
@@ -731,15 +734,14 @@ class SimClient:
         for session in self.sessions:
             if self.threads:
                 return False
-            if not session.closing and session.settled:
+            resting = session.mirror.ended is None and session.judge_at > self.world.clock.now
+            if not (session.closing or resting) and session.settled:
                 self._wrap_up(session)
         return bool(self.sessions) and all(session.closed for session in self.sessions) and not self.threads
 
     def _wrap_up(self, session: SimSession) -> None:
         stopped = session.mirror.ended is not None
         if not stopped:
-            if session.judge_at > self.world.clock.now:
-                return
             if not session.judged:
                 session.judged = True
                 self._judge(session)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 PING_S = 2.5
+QUIET = (ev.Tick, ev.TurnEnded)
+"""Events that mostly lead to nothing."""
 
 
 class PaperExecutor:
@@ -126,7 +128,8 @@ class SimGovernor:
         world = self.world
         with world.armed:
             effects = self.core.step(event, world.clock.now)
-        if world.checking():
+        quiet = not effects and type(event) in QUIET
+        if world.checks and (not quiet or world.quiet_steps):
             self.core.check()
         for effect in effects:
             self._do[type(effect)](effect)

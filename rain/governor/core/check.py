@@ -1,12 +1,26 @@
-"""All invariants of a governor's core, in one place."""
+"""All invariants of a governor's core, in one place.
+
+The simulator calls `check` after each step, hundreds of thousands of times, so this is written for speed: members of
+enums are bound once (Python 3.11 looks them up in Python code), and each state is read once.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-
+from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX, PREFETCH_TASKS_MAX
-from rain.governor.core.records import BUILTIN, BUILTINS_MAX, Executor, Group, Object, Session, State
-from rain.governor.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence
+from rain.governor.core.records import BUILTIN, BUILTINS_MAX, Executor, Group, Object, Session, State, Task
+from rain.governor.states import IN_EXECUTOR, End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
+
+_CANCEL = End.CANCEL
+_KILLED, _IDLE = ExecutorState.KILLED, ExecutorState.IDLE
+_BUSY, _INTERRUPTED = ExecutorState.BUSY, ExecutorState.INTERRUPTED
+_STAY, _GIVE_BACK, _FORGET = Fate.STAY, Fate.GIVE_BACK, Fate.FORGET
+_RUNNING = FetchState.RUNNING
+_WAITING, _READY, _GONE = Phase.WAITING, Phase.READY, Phase.GONE
+_RECALLED, _BY_GOVERNOR = Phase.RECALLED, Phase.BUILTIN
+_UNKNOWN, _KNOWN, _WANTED = Presence.UNKNOWN, Presence.KNOWN, Presence.WANTED
+_FETCHING, _PRESENT = Presence.FETCHING, Presence.PRESENT
+_ENDING = SessionState.ENDING
 
 
 def check(state: State) -> None:
@@ -29,10 +43,10 @@ def check(state: State) -> None:
         assert session.id == session_id
         _check_session(state, session)
     for id, fetching in state.fetching.items():
-        if fetching.state is FetchState.RUNNING:
+        if fetching.state is _RUNNING:
             obj = fetching.object
             assert obj.id == id
-            assert obj.presence is Presence.FETCHING
+            assert obj.presence is _FETCHING
             assert obj.session.objects.get(id) is obj
             assert obj.uses, f"{id} is fetched and no task uses it"
     for group in state.hungry:
@@ -40,44 +54,54 @@ def check(state: State) -> None:
 
 
 def _check_executor(state: State, executor: Executor) -> None:
-    session, group = executor.session, executor.group
-    assert session.executors.get(executor.id) is executor
-    where = executor.state
-    killed, idle, busy = (where is one for one in (ExecutorState.KILLED, ExecutorState.IDLE, ExecutorState.BUSY))
-    assert (executor.id in state.idle) == idle
+    session, group, queue, where = executor.session, executor.group, executor.queue, executor.state
+    number = executor.id
+    assert session.executors.get(number) is executor
+    killed, idle, busy = where is _KILLED, where is _IDLE, where is _BUSY
+    assert (number in state.idle) == idle
     assert (executor.end is None) == (idle or busy)
-    if session.ending:
+    if session.state is _ENDING:
         assert killed
-        assert not executor.queue
+        assert not queue
         return
-    assert len(executor.queue) <= PREFETCH_TASKS_MAX
-    assert list(executor.queue) == sorted(executor.queue)
-    assert (executor.id in group.idle) == idle
-    assert (executor.id in group.busy) == busy
-    assert killed or bool(executor.queue) != idle, "an executor that is to end and has nothing to do is killed"
+    assert len(queue) <= PREFETCH_TASKS_MAX
+    assert (number in group.idle) == idle
+    assert (number in group.busy) == busy
+    assert killed or bool(queue) != idle, "an executor that is to end and has nothing to do is killed"
     assert not (executor.stops and (idle or busy))
-    if where is ExecutorState.INTERRUPTED:
-        assert executor.target in executor.queue
+    if where is _INTERRUPTED:
+        assert executor.target in queue
+    allocation = executor.allocation
     if not killed:
-        assert (executor.allocation is not None) == bool(executor.queue)
-    if executor.allocation is not None:
-        assert executor.allocation.request is group.request
-        assert executor.allocation.devices == executor.devices
-    recalled = {number for numbers in executor.recalls for number in numbers} | set(state.recalls.get(executor, ()))
-    for number, task in executor.queue.items():
-        assert task.phase in IN_EXECUTOR
+        assert (allocation is not None) == bool(queue)
+    if allocation is not None:
+        assert allocation.request is group.request
+        assert allocation.devices == executor.devices
+    if queue:
+        _check_queue(state, executor, killed)
+
+
+def _check_queue(state: State, executor: Executor, killed: bool) -> None:
+    session, queue = executor.session, executor.queue
+    assert list(queue) == sorted(queue)
+    recalled = {number for numbers in executor.recalls for number in numbers}
+    recalled.update(state.recalls.get(executor, ()))
+    for number, task in queue.items():
+        phase, fate = task.phase, task.fate
+        assert phase in IN_EXECUTOR
         assert task.executor is executor
         assert task.number == number
         assert task.session is session
-        assert (task.take_back is not None) == (task.fate is Fate.GIVE_BACK)
-        leaves = task.fate is Fate.GIVE_BACK or (task.unwanted and executor.end is not End.CANCEL)
-        if leaves or task.phase is Phase.RECALLED:
+        assert (task.take_back is not None) == (fate is _GIVE_BACK)
+        unwanted = fate is not _STAY and fate is not _GIVE_BACK
+        leaves = fate is _GIVE_BACK or (unwanted and executor.end is not _CANCEL)
+        if leaves or phase is _RECALLED:
             assert number in recalled or killed, f"{task} is to leave, and its executor was not asked for it"
-        assert task.fate is Fate.FORGET or session.tasks.get(task.id) is task
+        assert fate is _FORGET or session.tasks.get(task.id) is task
 
 
 def _check_session(state: State, session: Session) -> None:
-    if session.ending:
+    if session.state is _ENDING:
         assert not session.tasks
         assert not session.objects
         assert not session.groups
@@ -85,56 +109,76 @@ def _check_session(state: State, session: Session) -> None:
         holders += [builtin.task.session.id for builtin in state.builtins.values()]
         assert session.id in holders, "an ended session is still here"
         return
-    uses: Counter[Object] = Counter()
-    ready: Counter[Group] = Counter()
-    tasks = list(session.tasks.values())
-    for executor in session.executors.values():
-        tasks += [task for task in executor.queue.values() if session.tasks.get(task.id) is not task]
-    for builtin in session.builtins.values():
-        assert state.builtins.get(builtin.number) is builtin
-        if session.tasks.get(builtin.task.id) is not builtin.task:
-            assert builtin.task.fate is Fate.FORGET
-            tasks.append(builtin.task)
-    for task in tasks:
-        uses.update(task.inputs)
-        missing = {obj for obj in task.inputs if obj.presence is not Presence.PRESENT}
-        assert task.phase is not Phase.GONE
-        if task.phase is Phase.WAITING:
+    uses: dict[Object, int] = {}
+    ready: dict[Group, int] = {}
+    for task in _tasks(state, session):
+        missing = set()
+        for obj in task.inputs:
+            uses[obj] = uses.get(obj, 0) + 1
+            if obj.presence is not _PRESENT:
+                missing.add(obj)
+        phase = task.phase
+        assert phase is not _GONE
+        if phase is _WAITING:
             assert len(missing) == task.missing > 0
             for obj in missing:
                 assert obj.waiters is not None
                 assert task in obj.waiters
-        elif task.phase is Phase.READY:
+        elif phase is _READY:
             assert not missing
-            ready[task.group] += 1
-            assert sum(entry[2] is task for entry in task.group.heap) == 1
+            ready[task.group] = ready.get(task.group, 0) + 1
+            assert sum([entry[2] is task for entry in task.group.heap]) == 1
             assert task.group in state.hungry
-        elif task.phase in IN_EXECUTOR:
+        elif phase in IN_EXECUTOR:
             assert task.executor is not None
             assert task.executor.queue.get(task.number) is task
         else:
-            assert task.phase is Phase.BUILTIN
+            assert phase is _BY_GOVERNOR
             assert task.group.kind == BUILTIN
             assert state.builtins[task.number].task is task
     for group in session.groups.values():
-        assert group.ready == ready[group]
+        assert group.ready == ready.get(group, 0)
     for id, obj in session.objects.items():
         assert obj.id == id
         assert obj.session is session
-        assert obj.uses == uses[obj], f"{id} is used {uses[obj]} times and says {obj.uses}"
-        for task in obj.waiters or ():
-            assert task.phase is Phase.WAITING
-            assert obj in task.inputs
-        assert not (obj.waiters and obj.presence is Presence.PRESENT)
-        assert obj.presence is not Presence.KNOWN or not obj.waiters, f"{id} could be fetched and is not"
-        assert obj.presence is not Presence.UNKNOWN or obj.uses
-        assert not (obj.drop and not obj.uses)
-        if obj.presence is Presence.WANTED:
-            assert obj.waiters
-            assert id in state.fetching or any(entry[2] is obj for entry in state.wanted)
-        if obj.presence is Presence.FETCHING:
-            assert state.fetching[id].object is obj
-        if obj.presence is Presence.PRESENT:
-            assert obj.known is not None
+        count = uses.get(obj, 0)
+        assert obj.uses == count, f"{id} is used {count} times and says {obj.uses}"
+        _check_presence(state, id, obj)
     for obj in uses:
         assert session.objects.get(obj.id) is obj
+
+
+def _tasks(state: State, session: Session) -> list[Task]:
+    """Those of a session, also those that an executor or the governor still runs and that count no more."""
+    current = session.tasks
+    tasks = list(current.values())
+    for executor in session.executors.values():
+        for task in executor.queue.values():
+            if current.get(task.id) is not task:
+                tasks.append(task)
+    for builtin in session.builtins.values():
+        assert state.builtins.get(builtin.number) is builtin
+        if current.get(builtin.task.id) is not builtin.task:
+            assert builtin.task.fate is _FORGET
+            tasks.append(builtin.task)
+    return tasks
+
+
+def _check_presence(state: State, id: ID, obj: Object) -> None:
+    presence, waiters = obj.presence, obj.waiters
+    for task in waiters or ():
+        assert task.phase is _WAITING
+        assert obj in task.inputs
+    assert not (obj.drop and not obj.uses)
+    if presence is _PRESENT:
+        assert not waiters
+        assert obj.known is not None
+    elif presence is _KNOWN:
+        assert not waiters, f"{id} could be fetched and is not"
+    elif presence is _UNKNOWN:
+        assert obj.uses
+    elif presence is _WANTED:
+        assert waiters
+        assert id in state.fetching or any(entry[2] is obj for entry in state.wanted)
+    elif presence is _FETCHING:
+        assert state.fetching[id].object is obj
