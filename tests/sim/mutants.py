@@ -212,8 +212,8 @@ MUTANTS = [
     _client(
         "failures are not told",
         "session_mirror",
-        "                    self.untold[update.id[1]] = task\n",
-        "                    pass\n",
+        "self.untold[update.id[1]] = self.wave.failed[update.id[1]] = task\n",
+        "self.wave.failed[update.id[1]] = task\n",
     ),
     _client(
         "items that ended come again",
