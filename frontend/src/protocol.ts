@@ -9,6 +9,7 @@ export interface Requests {
   snapshot: GetSnapshot;
   open: OpenGroup;
   close: CloseGroup;
+  objects: ShowObjects;
   details: GetDetails;
   output: GetOutput;
   explain: Explain;
@@ -33,6 +34,7 @@ export interface Answers {
   snapshot: Snapshot;
   open: Done;
   close: Done;
+  objects: Done;
   details: Details;
   output: Output;
   explain: Explanation;
@@ -126,6 +128,8 @@ export interface Topology {
   frames: Frame[];
   // What Graphviz is to lay out; its names of nodes are the keys, clusters are called `cluster` and the key.
   dot: string;
+  // Whether each object is a node, also those that are only handed from one task to the next.
+  all_objects: boolean;
 }
 
 export type Node = TaskNode | ObjectNode | GroupNode;
@@ -228,6 +232,12 @@ export interface OpenGroup {
 // Show a group as one node; a delta follows.
 export interface CloseGroup {
   key: string;
+}
+
+// Which objects are nodes.
+export interface ShowObjects {
+  // Each of them; else those only that are kept, have a name, or are directories.
+  all: boolean;
 }
 
 // All that is known of a task, an object or a group.

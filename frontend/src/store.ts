@@ -34,7 +34,7 @@ export class SessionStore {
   version = -1;
   session: SessionInfo = { id: 0, name: "", state: "", note: "" };
   looks: Record<string, Look> = {};
-  topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "" };
+  topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "", all_objects: false };
   summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false };
   // When the summary came, in performance.now() milliseconds.
   summaryAt = 0;

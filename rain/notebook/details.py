@@ -16,8 +16,9 @@ from rain.common.location import replicas_of
 from rain.common.state_styles import ENDS, NOT_MADE
 from rain.notebook.graph_model import View
 from rain.notebook.graph_model.records import ObjectLike, title
+from rain.notebook.graph_model.statuses import first_line
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
-from rain.notebook.graph_model.view import first_line, label_of
+from rain.notebook.graph_model.view import label_of
 from rain.notebook.protocol.data import Overview
 from rain.notebook.protocol.details import (
     Details,

@@ -83,6 +83,7 @@ class SessionWidget(LiveWidget):
             requests.GetSnapshot: self._snapshot,
             requests.OpenGroup: lambda asked: self._turn(self._view.open, asked.key),
             requests.CloseGroup: lambda asked: self._turn(self._view.close, asked.key),
+            requests.ShowObjects: self._show_objects,
             requests.GetDetails: self._details,
             requests.GetOutput: self._output,
             requests.Explain: lambda asked: Explanation(self._task(asked.key).explain(timeout=REQUEST_S)),
@@ -217,6 +218,11 @@ class SessionWidget(LiveWidget):
         with self._lock:
             if not turn(key):
                 raise RainException(f"there is no group {key!r}")
+        self._watch.poke()
+
+    def _show_objects(self, asked: requests.ShowObjects) -> None:
+        with self._lock:
+            self._view.show_all_objects(asked.all)
         self._watch.poke()
 
     def _details(self, asked: requests.GetDetails) -> Details:

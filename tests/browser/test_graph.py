@@ -238,7 +238,7 @@ def test_a_row_of_widgets_outlives_the_session(lab: Lab) -> None:
         notebook.wait_done(0)
         show(notebook, 1)
         views = notebook.page.locator(f"{VIEW} .rain-node")
-        expect(views).to_have_count(4)
+        expect(views).to_have_count(2)
         for view in notebook.page.locator(VIEW).all():
             box = view.bounding_box()
             assert box is not None

@@ -256,6 +256,7 @@ for first in range(0, len(payloads), 40):
     with part.bind_only():
         for number in range(first, min(first + 40, len(payloads))):
             tried(lambda: task(number, payloads[number], payloads[number]))
+    part.keep_all()
     display(part)
     part.submit()
     part.wait_all(raise_on_failure=False)
@@ -466,6 +467,9 @@ def check_terminal_text(notebook: Notebook) -> None:
 
 
 def check_graphs(page: Page) -> None:
+    for button in page.get_by_role("button", name="all objects").all():
+        button.click()
+    page.locator(f"{VIEW} .rain-arc-label").first.wait_for(state="attached")  # arcs to boxes say nothing otherwise
     hovered, wrong = page.evaluate(HOVER, [VIEW, ".rain-node"])
     assert hovered > len(PAYLOADS)
     assert wrong == []

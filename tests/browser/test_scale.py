@@ -105,6 +105,7 @@ def test_two_thousand_nodes(lab: Lab, capsys: Any) -> None:
         expect(page.locator(f"{VIEW} .rain-chip[data-s=finished]")).to_contain_text("1,000")
         page.evaluate(WATCH_FRAMES)
         nodes = page.locator(f"{VIEW} .rain-node")
+        page.get_by_role("button", name="all objects").click()
         for stage in range(5):
             open_group(notebook, f"stage {stage}")
             expect(nodes).to_have_count(10 + (stage + 1) * 199)

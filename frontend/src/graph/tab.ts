@@ -31,6 +31,7 @@ class GraphTab implements ImperativeTab {
   private readonly up = this.toggle("↑ upstream", "highlight all that the selected one needs");
   private readonly down = this.toggle("↓ downstream", "highlight all that needs the selected one");
   private readonly critical = this.toggle("critical path", "highlight the longest chain of tasks by duration");
+  private readonly objects = this.toggle("all objects", "draw also the objects that only go from one task to the next");
   private readonly criticalNote = h("span", { class: "rain-muted", role: "status" });
   private criticalKeys: Set<string> | null = null;
   private foundKeys: Set<string> | null = null;
@@ -57,7 +58,7 @@ class GraphTab implements ImperativeTab {
       button("+", "zoom in (+)", () => this.viewport.zoom(1.3, undefined, undefined, true), "rain-square"),
       button("fit", "show all (0)", () => this.fit(true)),
     );
-    const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote);
+    const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote, this.objects);
     const tools = h("div", { class: "rain-tools" }, this.search.element, marks);
     this.canvas.append(zoom);
     this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend);
@@ -104,6 +105,7 @@ class GraphTab implements ImperativeTab {
     if (change.everything) this.drawLegend();
     if (change.status.size) this.scene.repaint(change.status);
     if (change.topology) {
+      this.objects.setAttribute("aria-pressed", String(this.store.topology.all_objects));
       this.search.again();
       this.tell();
     }
@@ -200,6 +202,7 @@ class GraphTab implements ImperativeTab {
   }
 
   private async toggled(element: HTMLButtonElement): Promise<void> {
+    if (element === this.objects) return this.showObjects(this.pressed(element));
     if (element !== this.critical) {
       this.release(this.critical);
       this.criticalKeys = null;
@@ -219,6 +222,16 @@ class GraphTab implements ImperativeTab {
     }
     if (!this.criticalKeys) setText(this.criticalNote, "");
     this.light();
+  }
+
+  // All views of the session follow: what is drawn is the kernel's matter.
+  private async showObjects(all: boolean): Promise<void> {
+    try {
+      await this.store.request("objects", { all });
+    } catch (error) {
+      this.objects.setAttribute("aria-pressed", String(this.store.topology.all_objects));
+      this.host.announce(`objects cannot be shown: ${String(error)}`);
+    }
   }
 
   private release(toggle: Element): void {

@@ -9,8 +9,9 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text
 from rain.notebook.graph_model.records import title
+from rain.notebook.graph_model.statuses import first_line
 from rain.notebook.graph_model.tree import TaskLeaf
-from rain.notebook.graph_model.view import View, first_line
+from rain.notebook.graph_model.view import View
 from rain.notebook.protocol.lookups import (
     Bar,
     CriticalPath,

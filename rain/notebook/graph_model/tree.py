@@ -267,7 +267,7 @@ class Tree:
     def add_constant(self, record: ObjectLike) -> ConstantLeaf:
         """A constant that was not there before."""
         leaf = self.constants[record.spec.id[1]] = ConstantLeaf(record)
-        self._add(self._group(self.root, DATA, record.spec.label or "data"), leaf)
+        self._add(self._group(self.root, DATA, record.spec.label or "const"), leaf)
         for above in self.above(leaf):
             above.objects += 1
             self._touched.add(above.key)

@@ -8,11 +8,12 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from rain.common.formatting import duration_text, size_text
-from rain.common.state_styles import ENDS, LOOKS, NEW, SETTLED
+from rain.common.state_styles import LOOKS, NEW, SETTLED
 from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
+from rain.notebook.graph_model.arcs import UNNAMED, Bundle, is_box, numbered, telling
 from rain.notebook.graph_model.lanes import Lanes
 from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
+from rain.notebook.graph_model.statuses import object_status, objects_status, task_status
 from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
 from rain.notebook.protocol.graph import (
     AnyNode,
@@ -33,30 +34,7 @@ NODES_MAX = 500
 """Sessions with more tasks and objects are shown as groups."""
 OUTPUTS_MAX = 24
 """Outputs of one task that are nodes of their own."""
-ERROR_CHARS_MAX = 300
 _ESTIMATE_TASKS_MIN = 3
-
-
-class _Arcs:
-    """The arcs of the whole graph that lead from what is in one visible node to what is in another one.
-
-    Attributes
-    ----------
-    label : str
-        Empty if there are several.
-    count : int
-    """
-
-    __slots__ = ("count", "label")
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.count = 1
-
-    def add(self) -> None:
-        """There is one more."""
-        self.count += 1
-        self.label = ""
 
 
 class View:
@@ -90,7 +68,10 @@ class View:
         self._visible_for: tuple[Any, ...] = ()
         self._nodes: dict[str, AnyNode] = {}
         self._frames: list[Frame] = []
-        self._arcs: dict[tuple[str, str], _Arcs] = {}
+        self._arcs: dict[tuple[str, str], Bundle] = {}
+        self._all_objects = False
+        self._boxed: set[int] = set()  # objects of visible tasks that are drawn by themselves, by number
+        self._boxings = 0  # how often an object came to be drawn, or no longer, that was an arc before
         self._number = self._told = 0
         self.outdated = False
         """Whether groups and arcs stand for more than the last topology said. The next delta in which no node is new
@@ -135,9 +116,7 @@ class View:
     def _fold_object(self, record: ObjectLike) -> None:
         number = record.spec.id[1]
         if record.task is not None:
-            key = f"o{number}"
-            if key in self._nodes:
-                self._changed.add(key)
+            self._look_at_output(record)
             return
         if record.hidden:
             if number not in self.tree.functions:
@@ -171,7 +150,27 @@ class View:
             self._moved(leaf, before, state, now)
         if leaf.key in self._nodes:
             self._changed.add(leaf.key)
-            self._changed.update([f"o{output.spec.id[1]}" for output in record.outputs[:OUTPUTS_MAX]])
+            for output in record.outputs:
+                self._look_at_output(output)
+
+    def _look_at_output(self, record: ObjectLike) -> None:
+        """Note that an output may have changed, and whether it is a box now and was none."""
+        number, task = record.spec.id[1], record.task
+        if f"o{number}" in self._nodes:
+            self._changed.add(f"o{number}")
+        if task is not None and f"t{task.spec.id[1]}" in self._nodes and (number in self._boxed) != self._boxes(record):
+            self._boxings += 1
+            self._grown = True
+
+    def _boxes(self, record: ObjectLike) -> bool:
+        """Whether an object is to be drawn by itself."""
+        return self._all_objects or is_box(record) or (record.task is None and not self.tree.tasks)
+
+    def show_all_objects(self, shown: bool) -> None:
+        """Draw every object as a node, or (as at first) only those that `is_box` names."""
+        if shown != self._all_objects:
+            self._all_objects = shown
+            self._grown = self._anything = True
 
     def _moved(self, leaf: TaskLeaf, before: str, state: str, now: float) -> None:
         """Keep clocks and lanes."""
@@ -262,23 +261,23 @@ class View:
         return node.visible_key
 
     def visible_object(self, number: int) -> str | None:
-        """The key of what is visible of an object; None if there is no such object."""
+        """The key of what is visible of an object, which may be the task that makes it; None if nothing is."""
         record = self.objects.get(number)
         if record is None:
             return None
         if record.task is None:
-            return self.visible(self.tree.constants[number])
+            key = self.visible(self.tree.constants[number])
+            return key if key in self._nodes else None
         leaf = self.tree.tasks.get(record.task.spec.id[1])
         if leaf is None:
             return None
         key = self.visible(leaf)
-        return key if key != leaf.key else self._output_key(leaf.record, number)
+        return key if key != leaf.key or number not in self._boxed else self._output_key(leaf.key, number)
 
-    def _output_key(self, task: TaskLike, number: int) -> str:
-        outputs = task.outputs
-        if len(outputs) > OUTPUTS_MAX and number not in [out.spec.id[1] for out in outputs[:OUTPUTS_MAX]]:
-            return f"t{task.spec.id[1]}.more"
-        return f"o{number}"
+    def _output_key(self, task_key: str, number: int) -> str:
+        """The key of what is drawn of an output that is a box."""
+        key = f"o{number}"
+        return key if key in self._nodes else f"{task_key}.more"
 
     def _look_again(self) -> None:
         """Bring nodes, frames and arcs up to date."""
@@ -288,6 +287,8 @@ class View:
             frozenset(self._closed),
             self.tree.divisions,
             self._alone(),
+            self._all_objects,
+            self._boxings,
         )
         if visible_for != self._visible_for:
             self._visible_for = visible_for
@@ -295,7 +296,7 @@ class View:
             self._arcs = {}
             self._fresh = list(self.tree.tasks.values())
         before, frames, arcs = self._nodes, self._frames, len(self._arcs)
-        self._nodes, self._frames = {}, []
+        self._nodes, self._frames, self._boxed = {}, [], set()
         self._draw(self.tree.root, None)
         drawn = 0
         for leaf in self._fresh:
@@ -324,6 +325,8 @@ class View:
             if isinstance(inside, Leaf):
                 self._draw_leaf(inside, frame)
             elif not self._is_open(inside):
+                if is_unnamed(inside) and self.tree.tasks and not self._all_objects:
+                    continue
                 label, tasks = label_of(inside), 0 if is_data(inside) else inside.total
                 self._nodes[inside.key] = GroupNode(
                     inside.key, label, node_text(label), frame, tasks=tasks, objects=inside.objects
@@ -337,15 +340,18 @@ class View:
 
     def _draw_leaf(self, leaf: Leaf, frame: str | None) -> None:
         if not isinstance(leaf, TaskLeaf):
-            self._draw_object(leaf.record, frame)  # type: ignore[arg-type]
+            if self._boxes(leaf.record):  # type: ignore[arg-type]
+                self._draw_object(leaf.record, frame)  # type: ignore[arg-type]
             return
         record = leaf.record
         name = title(record)
         label = name.rpartition("/")[2] or name if frame is not None else name
         self._nodes[leaf.key] = TaskNode(leaf.key, label, node_text(label), frame, type=record.spec.task_type)
-        for output in record.outputs[:OUTPUTS_MAX]:
+        boxes = [output for output in record.outputs if self._boxes(output)]
+        self._boxed.update([output.spec.id[1] for output in boxes])
+        for output in boxes[:OUTPUTS_MAX]:
             self._draw_object(output, frame)
-        more = len(record.outputs) - OUTPUTS_MAX
+        more = len(boxes) - OUTPUTS_MAX
         if more > 0:
             key = f"{leaf.key}.more"
             self._nodes[key] = GroupNode(key, f"{more} more objects", None, frame, tasks=0, objects=more)
@@ -364,27 +370,36 @@ class View:
             tail = self.visible_object(item.id[1])
             if tail is None or tail == head:
                 continue
-            arc = arcs.get((tail, head))
-            if arc is not None:
-                arc.add()
-            else:
-                arcs[tail, head] = _Arcs(_arc_label(index, item.label) if alone and tail[0] == "o" else "")
+            label = self._input_label(record, index, tail) if alone and tail[0] != "g" else ""
+            self._draw_arc(tail, head, label)
         if alone:
             for index, output in enumerate(record.outputs):
-                key = self._output_key(record, output.spec.id[1])
-                arc = arcs.get((head, key))
-                if arc is not None:
-                    arc.add()
-                else:
-                    arcs[head, key] = _Arcs(_arc_label(index, output.spec.label))
+                if output.spec.id[1] in self._boxed:
+                    label = numbered(index, output.spec.label) if self._all_objects else ""
+                    self._draw_arc(head, self._output_key(head, output.spec.id[1]), label)
         return len(arcs) - before
+
+    def _draw_arc(self, tail: str, head: str, label: str) -> None:
+        arc = self._arcs.get((tail, head))
+        if arc is not None:
+            arc.add(label)
+        else:
+            self._arcs[tail, head] = Bundle(label)
+
+    def _input_label(self, consumer: TaskLike, index: int, tail: str) -> str:
+        item = consumer.spec.inputs[index]
+        if self._all_objects:
+            return numbered(index, item.label)
+        return telling(consumer, index, self.objects[item.id[1]], boxed=tail[0] == "o")
 
     # -- snapshots and deltas ---------------------------------------------------------------------
 
     def topology(self) -> Topology:
         """Nodes, arcs and frames as of the last snapshot or delta, without the text in the DOT language."""
         arcs = [Arc(tail, head, arc_text(arc.label, arc.count)) for (tail, head), arc in self._arcs.items()]
-        return Topology(self._number, list(self._nodes.values()), arcs, list(self._frames))
+        return Topology(
+            self._number, list(self._nodes.values()), arcs, list(self._frames), all_objects=self._all_objects
+        )
 
     def snapshot(self, now: float) -> Snapshot:
         """All that is visible now. The next delta tells again what changed since the last one, as others need it."""
@@ -465,7 +480,7 @@ class View:
             return task_status(self.tree.tasks[int(number)])
         if kind == "t":
             task = self.tree.tasks[int(number.partition(".")[0])].record
-            return _objects_status(task.outputs[OUTPUTS_MAX:])
+            return objects_status(task.outputs[OUTPUTS_MAX:])
         if kind == "o":
             return object_status(self.objects[int(number)])
         group = self.tree.find(key)
@@ -508,52 +523,6 @@ def _shape(nodes: dict[str, AnyNode]) -> list[tuple[str, str | None]]:
     return [(key, node.frame) for key, node in nodes.items()]
 
 
-def task_status(leaf: TaskLeaf) -> Status:
-    """What a node of a task shows."""
-    record, state = leaf.record, leaf.state
-    info, error = record.info, record.error
-    over = state in SETTLED
-    start = leaf.began if state == "running" else None
-    if info is None:
-        took = governor = attempts = None
-    else:
-        took = duration_text(info.duration) if info.duration is not None and over else None
-        governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
-        start = info.start_time if over else start
-    said = first_line(error.message) if error is not None and state in ENDS else None
-    return Status(state, took, start, governor, attempts, said)
-
-
-def object_status(record: ObjectLike) -> Status:
-    """What a node of an object shows."""
-    info = record.info
-    return Status(
-        record.shown,
-        size=size_text(info.size) if info is not None and info.size is not None else None,
-        kept=record.kept,
-        content_type=(info.content_type if info is not None else None) or record.spec.content_type,
-    )
-
-
-def _objects_status(records: Iterable[ObjectLike]) -> Status:
-    counts: dict[str, int] = {}
-    for record in records:
-        word = record.shown
-        counts[word] = counts.get(word, 0) + 1
-    return Status(max(counts, key=lambda word: counts[word], default=NEW), counts=counts)
-
-
-def first_line(text: str) -> str:
-    """What an error says in one line: of a traceback its last line, which names the exception."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    traceback = lines[0].startswith("Traceback")
-    ends = [line for line in lines if not line[0].isspace() and not line.startswith("Traceback")]
-    line = (ends[-1] if ends else lines[-1]) if traceback else lines[0]
-    return line if len(line) <= ERROR_CHARS_MAX else line[: ERROR_CHARS_MAX - 1] + "…"
-
-
 def label_of(node: Counted) -> str:
     """A group's or a part's name where it is drawn."""
     if isinstance(node, Part):
@@ -567,5 +536,7 @@ def is_data(node: Counted) -> bool:
     return isinstance(group, Group) and group.kind == DATA
 
 
-def _arc_label(index: int, label: str | None) -> str:
-    return str(index) if label is None else f"{index}: {label}"
+def is_unnamed(node: Leaf | Counted) -> bool:
+    """Whether it is a group of constants without names, which are shown only where all objects are."""
+    group = node.group if isinstance(node, Part) else node
+    return isinstance(group, Group) and group.kind == DATA and group.label in UNNAMED

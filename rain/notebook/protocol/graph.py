@@ -151,6 +151,8 @@ class Topology(msgspec.Struct, frozen=True):
         Frames inside of others come after them.
     dot : str
         What Graphviz is to lay out; its names of nodes are the keys, clusters are called ``cluster`` and the key.
+    all_objects : bool
+        Whether each object is a node, also those that are only handed from one task to the next.
     """
 
     number: int
@@ -158,6 +160,7 @@ class Topology(msgspec.Struct, frozen=True):
     arcs: list[Arc]
     frames: list[Frame]
     dot: str = ""
+    all_objects: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

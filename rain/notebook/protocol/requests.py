@@ -79,6 +79,18 @@ class CloseGroup(Request, frozen=True, kw_only=True, tag="close"):
     key: Key
 
 
+class ShowObjects(Request, frozen=True, kw_only=True, tag="objects"):
+    """Which objects are nodes.
+
+    Attributes
+    ----------
+    all : bool
+        Each of them; else those only that are kept, have a name, or are directories.
+    """
+
+    all: bool
+
+
 class GetDetails(Request, frozen=True, kw_only=True, tag="details"):
     """All that is known of a task, an object or a group."""
 
@@ -276,6 +288,7 @@ ANSWERS: dict[type[Request], Any] = {
     GetSnapshot: Snapshot,
     OpenGroup: Done,
     CloseGroup: Done,
+    ShowObjects: Done,
     GetDetails: Details,
     GetOutput: Output,
     Explain: Explanation,

@@ -35,6 +35,21 @@ def total(ctx: Any, *xs: Any) -> Any:
     return xs
 
 
+@remote(outputs=["train", "test"])
+def split(ctx: Any, table: Any) -> Any:
+    return table
+
+
+@remote()
+def score(ctx: Any, model: Any, table: Any) -> Any:
+    return model
+
+
+@remote()
+def both(ctx: Any, train: Any, test: Any) -> Any:
+    return train
+
+
 class Shown:
     """A detached session with a view of it."""
 
@@ -83,13 +98,85 @@ def test_a_small_graph_is_shown_whole() -> None:
     assert f"t{end.id.id}" in names
     assert names[f"t{end.id.id}"] == "double"
     assert (keys["letter"], f"t{joined.id.id}") in arcs(told)
-    assert (f"t{joined.id.id}", f"o{joined.output.id.id}") in arcs(told)
-    assert (f"o{joined.output.id.id}", f"t{end.id.id}") in arcs(told)
-    labels = [arc.text for arc in told.topology.arcs if arc.head == f"t{joined.id.id}"]
-    assert labels == ["0"]
+    assert (f"t{joined.id.id}", f"t{end.id.id}") in arcs(told), "what is only handed on is the arc"
+    assert all(arc.text == "" for arc in told.topology.arcs), "there is one way only"
     assert told.status[f"t{end.id.id}"] == Status("new")
     assert told.summary.tasks == {"new": 2}
     assert not any(node.label == "double" and node.kind == "object" for node in nodes(told).values())
+
+
+def test_all_objects_are_shown_where_they_are_asked_for() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        joined = tasks.Concat([blob("a", label="letter"), blob("b")])
+        end = double(joined)
+    shown.fold()
+    few = shown.view.snapshot(1.0)
+    assert [node.label for node in nodes(few).values()] == ["letter", "concat", "double"]
+    shown.view.show_all_objects(True)
+    told = shown.view.delta(1.0)
+    assert told is not None
+    assert told.topology.all_objects
+    assert (f"t{joined.id.id}", f"o{joined.output.id.id}") in arcs(told)
+    assert (f"o{joined.output.id.id}", f"t{end.id.id}") in arcs(told)
+    labels = [arc.text for arc in told.topology.arcs if arc.head == f"t{joined.id.id}"]
+    assert labels == ["0", "1"]
+    shown.view.show_all_objects(False)
+    again = shown.view.delta(1.0)
+    assert again is not None
+    assert arcs(again) == arcs(few)
+
+
+def test_an_object_is_a_box_from_when_it_is_kept() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        first = double(1)
+        end = double(first)
+    shown.fold()
+    assert shown.view.delta(1.0) is not None
+    first.output.keep()
+    shown.fold()
+    told = shown.view.delta(1.0)
+    assert told is not None
+    task, kept = f"t{first.id.id}", f"o{first.output.id.id}"
+    assert arcs(told) == {(task, kept), (kept, f"t{end.id.id}")}
+    assert told.status[kept].kept
+    shown.fold()
+    told = shown.view.delta(1.0)
+    assert told is not None
+    assert told.topology is UNSET, "nothing is another box"
+
+
+def test_arcs_say_which_output_and_which_input() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        parts = split(blob("x", label="iris"))
+        model = double(parts.outputs["train"])
+        score(model, parts.outputs["test"])
+        both(parts.outputs["train"], parts.outputs["test"])
+    shown.fold()
+    told = shown.view.snapshot(1.0)
+    names = {node.key: node.label for node in told.topology.nodes}
+    said = {(names[arc.tail], names[arc.head]): arc.text for arc in told.topology.arcs}
+    assert said == {
+        ("iris", "split"): "",
+        ("split", "double"): "train",
+        ("double", "score"): "model",
+        ("split", "score"): "test",
+        ("split", "both"): "train, test",
+    }
+
+
+def test_constants_without_names_are_seen_while_there_is_nothing_else() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        lonely = blob("x")
+    shown.fold()
+    assert nodes(shown.view.snapshot(1.0)).keys() == {f"o{lonely.id.id}"}
+    with shown.session.bind_only():
+        double(lonely)
+    shown.fold()
+    assert [node.kind for node in nodes(shown.view.snapshot(1.0)).values()] == ["task"]
 
 
 def test_deltas_tell_what_changed_and_nothing_else() -> None:
@@ -164,6 +251,7 @@ def test_what_was_not_run_and_what_was_not_made() -> None:
         TaskUpdate(after.id, TaskState.FAILED, TaskInfo("x"), TaskError("dependency", "x did not run", cause=bad.id)),
         TaskUpdate(stopped.id, TaskState.CANCELLED, TaskInfo("x"), TaskError("cancelled", "x")),
     )
+    shown.view.show_all_objects(True)
     told = shown.view.snapshot(10.0)
     assert told.summary.tasks == {"failed": 1, "not run": 1, "cancelled": 1}
     assert told.summary.ticking is False
@@ -300,6 +388,7 @@ def test_many_outputs_of_one_task() -> None:
     with shown.session.bind_only():
         split = tasks.Execute(["split"], output_paths=[f"part{i}" for i in range(40)])
         double(split.outputs[39])
+    shown.view.show_all_objects(True)
     shown.fold()
     told = shown.view.snapshot(1.0)
     more = f"t{split.id.id}.more"
@@ -383,9 +472,11 @@ def test_the_critical_path_is_the_longest_chain() -> None:
     with shown.session.bind_only():
         slow, fast = double(1), double(2)
         end = total(slow, fast)
+    slow.output.keep()
     shown.submit()
     for task, seconds in ((slow, 5.0), (fast, 1.0), (end, 2.0)):
         shown.news(9.0, TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=1.0, duration=seconds)))
+    shown.view.snapshot(9.0)
     told = queries.critical(shown.view, 9.0)
     assert told.took == "7.0 s"
     assert set(told.keys) == {f"t{slow.id.id}", f"o{slow.output.id.id}", f"t{end.id.id}"}

@@ -40,6 +40,10 @@ def test_a_snapshot_then_deltas(session: Session, browser: Any) -> None:
     with session.bind_only():
         task = double(1)
     grown = page.wait_for(lambda told: f"t{task.id.id}" in told["status"])
+    assert {node["key"] for node in grown["topology"]["nodes"]} == {f"t{task.id.id}"}
+    page.ask("objects", all=True)
+    grown = page.wait_for(lambda told: f"o{task.output.id.id}" in told["status"])
+    assert grown["topology"]["all_objects"]
     assert {node["key"] for node in grown["topology"]["nodes"]} == {f"t{task.id.id}", f"o{task.output.id.id}"}
     session._inside.mirror.submitting(list(session._inside.mirror.pending))
     session._inside.mirror.fold([TaskUpdate(task.id, TaskState.RUNNING)], [])
@@ -147,6 +151,7 @@ def test_selected_is_a_handle(session: Session, browser: Any) -> None:
 def test_geometry_of_the_browser_is_kept_for_the_picture(session: Session, browser: Any) -> None:
     with session.bind_only():
         task = tasks.Concat([])
+        task.output.keep()
     widget = widget_of(session)
     page = browser(widget)
     number = page.ask("snapshot")["topology"]["number"]
@@ -238,7 +243,7 @@ def test_what_would_be_too_small_to_read_is_drawn_as_groups(session: Session) ->
     assert "first" in small
     assert "scale(" not in small
     told, _ = widget_of(session).present()
-    assert len(told.topology.nodes) == 240, "the live graph is as it was"
+    assert len(told.topology.nodes) == 120, "the live graph is as it was"
     assert "60" in small
 
 

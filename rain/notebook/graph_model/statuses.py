@@ -1,0 +1,60 @@
+"""What a node shows of the task or object that it is drawn for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rain.common.formatting import duration_text, size_text
+from rain.common.state_styles import ENDS, NEW, SETTLED
+from rain.notebook.graph_model.records import ObjectLike
+from rain.notebook.graph_model.tree import TaskLeaf
+from rain.notebook.protocol.graph import Status
+
+ERROR_CHARS_MAX = 300
+
+
+def task_status(leaf: TaskLeaf) -> Status:
+    """What a node of a task shows."""
+    record, state = leaf.record, leaf.state
+    info, error = record.info, record.error
+    over = state in SETTLED
+    start = leaf.began if state == "running" else None
+    if info is None:
+        took = governor = attempts = None
+    else:
+        took = duration_text(info.duration) if info.duration is not None and over else None
+        governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
+        start = info.start_time if over else start
+    said = first_line(error.message) if error is not None and state in ENDS else None
+    return Status(state, took, start, governor, attempts, said)
+
+
+def object_status(record: ObjectLike) -> Status:
+    """What a node of an object shows."""
+    info = record.info
+    return Status(
+        record.shown,
+        size=size_text(info.size) if info is not None and info.size is not None else None,
+        kept=record.kept,
+        content_type=(info.content_type if info is not None else None) or record.spec.content_type,
+    )
+
+
+def objects_status(records: Iterable[ObjectLike]) -> Status:
+    """What a node that stands for several objects shows."""
+    counts: dict[str, int] = {}
+    for record in records:
+        word = record.shown
+        counts[word] = counts.get(word, 0) + 1
+    return Status(max(counts, key=lambda word: counts[word], default=NEW), counts=counts)
+
+
+def first_line(text: str) -> str:
+    """What an error says in one line: of a traceback its last line, which names the exception."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    traceback = lines[0].startswith("Traceback")
+    ends = [line for line in lines if not line[0].isspace() and not line.startswith("Traceback")]
+    line = (ends[-1] if ends else lines[-1]) if traceback else lines[0]
+    return line if len(line) <= ERROR_CHARS_MAX else line[: ERROR_CHARS_MAX - 1] + "…"
