@@ -15,17 +15,20 @@ import logging.handlers
 import os
 import sys
 import tempfile
+import time
 from typing import NoReturn
 
 from rain import __version__
 from rain.common.errors import RainException
-from rain.common.limits import DEADLINES, LOG_BYTES_MAX, Deadlines
+from rain.common.limits import DEADLINES, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
+from rain.governor.leaving import known_end, parse_duration
 from rain.host.descriptors import raise_limit
 from rain.host.lifeline import end_with_lifeline
 from rain.host.machine import parse_cpus
+from rain.host.signals import unblock_signals
 from rain.net.auth import Credentials
 from rain.processes import own_credentials, private_folders
 from rain.processes.keeper import Keeper, report_folders_to
@@ -36,6 +39,8 @@ from rain.server import shell as server_shell
 
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
+_START_AGAIN = 75
+"""Exit status of a governor that was asked to leave by a signal, and has somebody who starts it again."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +71,18 @@ def _parser() -> argparse.ArgumentParser:
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
     governor.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: a free one)")
     governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
+    governor.add_argument(
+        "--walltime",
+        metavar="TIME",
+        default="",
+        help="how long it may run, as 3600, 1:30:00 or 2h: it leaves before (default: what Slurm or PBS say)",
+    )
+    governor.add_argument(
+        "--leave-within",
+        metavar="TIME",
+        default=f"{LEAVE_S:g}",
+        help="how long it may take to finish tasks and hand over its data after SIGTERM (default: %(default)s)",
+    )
     governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
@@ -91,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(words: list[str]) -> int:
     """Run the daemon that `words` ask for; returns the exit status."""
+    unblock_signals()
     own_credentials.take_token()
     name = f"rain {words[0]}"
     try:
@@ -103,7 +121,9 @@ def main(words: list[str]) -> int:
             if options.lifeline is not None:
                 end_with_lifeline(options.lifeline)
             _settle(words[0])
-            _serve(options) if options.command == "server" else _govern(options)
+            if options.command == "governor":
+                return _govern(options)
+            _serve(options)
     except RainException as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, _Misuse) else 1
@@ -197,6 +217,7 @@ def _serve(options: argparse.Namespace) -> None:
             work_dir=str(private_folders.made_dir(options.workdir)) if options.workdir else "",
             constants_bytes_max=chosen_memory(options.store_memory),
             policy=options.policy,
+            guarded=options.lifeline is not None,
         )
     )
 
@@ -206,7 +227,11 @@ def _deadlines(options: argparse.Namespace) -> Deadlines:
     return DEADLINES.scaled(options.deadlines)._replace(handshake_s=DEADLINES.handshake_s)
 
 
-def _govern(options: argparse.Namespace) -> None:
+def _govern(options: argparse.Namespace) -> int:
+    """Returns the exit status: a guardian does not start anew what ends with 0."""
+    guarded = options.lifeline is not None
+    end = known_end(options.walltime, {} if guarded else os.environ, time.time())
+    leave_s = parse_duration(options.leave_within)
     server = format_address(*parse_address(options.server))
     cpus = parse_cpus(options.cpus)
     config = read_config(options.config)
@@ -222,7 +247,7 @@ def _govern(options: argparse.Namespace) -> None:
     except OSError as error:
         raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:
-        governor_shell.run(
+        by_signal = governor_shell.run(
             governor_shell.GovernorOptions(
                 server,
                 credentials,
@@ -234,10 +259,13 @@ def _govern(options: argparse.Namespace) -> None:
                 ready_file=options.ready_file,
                 deadlines=_deadlines(options),
                 store_bytes_max=store_bytes_max,
+                end=end,
+                leave_s=leave_s,
             )
         )
     finally:
         scratch.close()
+    return _START_AGAIN if by_signal and (guarded or options.token_file == "-") else 0
 
 
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:

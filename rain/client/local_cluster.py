@@ -119,9 +119,8 @@ class LocalCluster:
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
         arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
         arguments += ["--policy", self._policy] if self._policy else []
-        return Program(
-            "server", arguments, os.path.join(self.folder, "server.log"), restart=True, vital=True, keep=sockets
-        )
+        log = os.path.join(self.folder, "server.log")
+        return Program("server", arguments, log, restart=True, vital=True, told=True, keep=sockets)
 
     def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
         name = f"governor-{number}"
@@ -131,7 +130,7 @@ class LocalCluster:
         if config is not None:
             arguments += ["--config", os.path.abspath(config)]
         # Without its only governor a private cluster could do nothing but wait.
-        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"), restart=True)
+        return Program(name, arguments, os.path.join(self.folder, f"{name}.log"), restart=True, leaves=True)
 
     def close(self) -> None:
         """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""

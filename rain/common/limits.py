@@ -61,6 +61,16 @@ GOVERNOR_RECONNECT_S = 8.0
 which the server can see that its process has ended is lost at once."""
 SERVER_RETURN_S = 60.0
 """How long a governor without a conversation looks for its server before it ends."""
+TERMINATED_HOLD_S = 1.0
+"""How long the failure of a task that was ended by a signal like SIGTERM waits, as its governor may leave too."""
+LEAVE_S = 20.0
+"""What a governor takes at most to leave after SIGTERM; batch systems mostly kill 30 s after that signal."""
+LEAVE_NOTICE_S = 60.0
+"""... after SIGUSR1 or SIGUSR2, and before a known end of its time; less where the time is short from the beginning."""
+LEAVE_ASKED_S = 600.0
+"""... after a user asked for it, who named no other time."""
+LEAVE_MOVE_S = 30.0
+"""Of that, what is left to bring results elsewhere after the last task was ended; at most half of it."""
 
 
 class Deadlines(NamedTuple):

@@ -147,6 +147,8 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
         Qualified names of the exception's class and its bases, matched by `TaskOptions.retry_on`.
     cause : ID or None
         For ``"dependency"``: the task that failed first.
+    signal : int
+        The signal that ended the program, or the command that a function ran, if that is why; 0 if not.
     """
 
     kind: str
@@ -154,6 +156,7 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
     exception: bytes | None = None
     classes: list[str] = []
     cause: ID | None = None
+    signal: int = 0
 
 
 class TaskInfo(msgspec.Struct, array_like=True, gc=False):

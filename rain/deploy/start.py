@@ -200,7 +200,7 @@ def _start_in(
         arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
         arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options, here)]
         log = f"{logdir}/governor-{number}.log"
-        programs.append(Program(f"governor-{number}", arguments, log, command, restart=True))
+        programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))
     programs += [_remote(options, host, address, logdir, credentials, memory) for host in remote]
     launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
     try:
@@ -238,7 +238,8 @@ def _server(
     arguments += ["--store-memory", str(constants_memory() if memory is None else min(memory, constants_memory()))]
     if options.policy:
         arguments += ["--policy", options.policy]
-    return Program("server", arguments, f"{logdir}/server.log", command, restart=True, vital=True, keep=descriptors)
+    log = f"{logdir}/server.log"
+    return Program("server", arguments, log, command, restart=True, vital=True, told=True, keep=descriptors)
 
 
 def _remote(
@@ -256,7 +257,7 @@ def _remote(
     name = f"governor-{host}"
     log = os.path.join(logdir, f"{name.replace('/', '_')}.log")
     token = credentials.token("governor")
-    return Program(name, [host, line], log, list(_SSH), restart=True, stdin=token, remote=True)
+    return Program(name, [host, line], log, list(_SSH), restart=True, leaves=True, stdin=token, remote=True)
 
 
 def _address_for(host: str, address: str) -> str:

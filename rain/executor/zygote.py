@@ -44,6 +44,7 @@ from rain.common.protocol.messages import Exited, Fork, Forked, GovernorToZygote
 from rain.executor import loop
 from rain.executor.readonly import user_namespaces_work
 from rain.host.descriptors import restore_limit
+from rain.host.signals import unblock_signals
 
 PACKET_BYTES_MAX = 4096
 FORK_DESCRIPTORS = 4
@@ -84,7 +85,9 @@ class Zygote:
         self._wake, self._wake_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # It ends with its governor. Of what a batch system sends to all processes executors may die; it buries them.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
     def serve(self) -> Executor | None:
         """Work until the governor is gone: None. In each forked child it returns too, with what the child needs."""
@@ -188,6 +191,10 @@ def _become_executor(parent: int) -> None:
         os._exit(1)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        # A warning that the governor heeds. A handler, as what is ignored would stay ignored in programs.
+        signal.signal(number, lambda *_: None)
     _write("/proc/self/oom_score_adj", _OOM_SCORE)
     _write("/proc/self/comm", "rain-executor")
 
@@ -223,6 +230,7 @@ def main() -> NoReturn:
     files executors may have open."""
     _write("/proc/self/comm", "rain-zygote")
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    unblock_signals()
     restore_limit(int(sys.argv[-2]))
     control = socket.socket(fileno=int(sys.argv[-1]))
     control.set_inheritable(False)

@@ -15,17 +15,19 @@ import platform
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import DEADLINES, HEARTBEAT_S, SERVER_RETURN_S, Deadlines
+from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_RETURN_S, Deadlines
 from rain.common.protocol.address import format_address, is_loopback, parse_address
 from rain.common.protocol.messages import (
     DataError,
     DataGet,
     DataList,
     DataView,
+    Draining,
     Finished,
     GovernorToServer,
     Hello,
@@ -42,6 +44,7 @@ from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
 from rain.governor.host_load import HostLoad
+from rain.governor.leaving import Departures, End
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.turns import Turns
@@ -86,6 +89,10 @@ class GovernorOptions:
     store_bytes_max : int or None
         Bytes of objects kept in memory before they are spilled to disk; None: a share of what the machine has.
     deadlines : Deadlines
+    end : End or None
+        When its time is over: it has left before.
+    leave_s : float
+        How long it may take to leave after SIGTERM.
     """
 
     server: str
@@ -98,10 +105,12 @@ class GovernorOptions:
     ready_file: str = ""
     store_bytes_max: int | None = None
     deadlines: Deadlines = DEADLINES
+    end: End | None = None
+    leave_s: float = LEAVE_S
 
 
-async def govern(options: GovernorOptions, stop: asyncio.Event) -> None:
-    """Be a governor until `stop` is set.
+async def govern(options: GovernorOptions, stop: asyncio.Event) -> bool:
+    """Be a governor until `stop` is set, or it has left; whether it left because of a signal.
 
     Raises
     ------
@@ -109,22 +118,26 @@ async def govern(options: GovernorOptions, stop: asyncio.Event) -> None:
         If the server cannot be reached at the start, refuses the governor, or is gone for `SERVER_RETURN_S`.
     """
     governor = Governor(options)
+    departures = Departures(partial(governor.leave, stop), stop, options.end, options.leave_s)
+    governor.on_tick = departures.look
     try:
         await governor.open()
+        departures.heed_signals(asyncio.get_running_loop())
         await governor.run(stop)
     finally:
         await governor.close()
+    return departures.by_signal
 
 
-def run(options: GovernorOptions) -> None:
-    """Run a governor in a loop of its own until SIGTERM or SIGINT.
+def run(options: GovernorOptions) -> bool:
+    """Run a governor in a loop of its own until SIGINT, or until it has left; whether it left because of a signal.
 
     Raises
     ------
     RainException
         As `govern`.
     """
-    run_until_asked(lambda stop: govern(options, stop))
+    return run_until_asked(lambda stop: govern(options, stop))
 
 
 class Governor:
@@ -139,6 +152,7 @@ class Governor:
         self._gone: asyncio.Future[str] = self._loop.create_future()
         self._handlers: dict[type, Callable[[Any], None]] = {
             do.ToServer: self._to_server,
+            do.Leave: lambda effect: self._left_because(effect.reason),
             do.Fetch: self._fetch,
             do.CancelFetch: self._cancel_fetch,
             do.PutInStore: self._put_in_store,
@@ -159,6 +173,9 @@ class Governor:
         self._measured: dict[str, float] = {}
         self._load_age_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._left: asyncio.Future[str] = self._loop.create_future()
+        self._stopped = False
+        self.on_tick: Callable[[], None] = lambda: None
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -244,7 +261,7 @@ class Governor:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set.
+        """Serve until `stop` is set, or the governor has left.
 
         Raises
         ------
@@ -254,9 +271,10 @@ class Governor:
         stopped = self._loop.create_task(stop.wait())
         try:
             while True:
-                ends: set[asyncio.Future[Any]] = {stopped, self._broken, self._timer}
+                ends: set[asyncio.Future[Any]] = {stopped, self._broken, self._timer, self._left}
                 await asyncio.wait({*ends, self._gone}, return_when=asyncio.FIRST_COMPLETED)
-                if stopped.done():
+                self._stopped = stopped.done()
+                if self._stopped or self._left.done():
                     return
                 for end in (self._broken, self._timer):
                     if end.done():
@@ -286,10 +304,28 @@ class Governor:
                     raise RainException(f"the server {self.options.server} is gone ({reason}): {error}") from None
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
+    def leave(self, stop: asyncio.Event, reason: str, within_s: float) -> None:
+        """Begin to leave; without a server there is nobody to hand anything to."""
+        log.info("leaving within %.0f s: %s", within_s, reason)
+        if self._conversation is None:
+            stop.set()
+        else:
+            self._step(ev.LeaveAsked(reason, within_s))
+
+    def _left_because(self, reason: str) -> None:
+        if not self._left.done():
+            log.info("leaving now: %s", reason)
+            self._left.set_result(reason)
+
     async def close(self) -> None:
         """Kill all executors, delete all objects, tell the server; idempotent."""
         if self._conversation is not None:
-            self._conversation.close("the governor was stopped")
+            reason = "the governor was stopped"
+            if self._left.done():
+                reason = self._left.result()
+            elif self._stopped and self._sender is not None:
+                self._sender.send(Draining(reason, 0.0))  # so that no task is charged with it
+            self._conversation.close(reason)
         if hasattr(self, "_timer"):
             self._timer.cancel()
         for task in self._fetches.values():
@@ -370,6 +406,7 @@ class Governor:
 
     @guarded("_tick_failed")
     def _ticked(self) -> None:
+        self.on_tick()
         self._attempts.look()
         self._step(ev.Tick())
         self._load_age_s += TICK_S

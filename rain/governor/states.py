@@ -24,6 +24,29 @@ SESSIONS = StateTable(
 )
 
 
+class Stage(enum.Enum):
+    """How far a governor has come in leaving on purpose."""
+
+    STAYING = "staying"  # it takes work
+    DRAINING = "draining"  # it takes none, and what it runs may finish
+    HANDING_BACK = "handing back"  # what still runs is ended, and goes back to the server
+    LEFT = "left"  # its shell was told to end
+
+
+STAGES = StateTable(
+    Stage,
+    "A governor that leaves",
+    {
+        (None, Stage.STAYING): "it was started",
+        (Stage.STAYING, Stage.DRAINING): "a signal, the end of its time, or a user asked it to leave",
+        (Stage.STAYING, Stage.LEFT): "dismissed, because the server is stopped",
+        (Stage.DRAINING, Stage.HANDING_BACK): "the time that running tasks have is over",
+        (Stage.DRAINING, Stage.LEFT): "dismissed, or the server is gone",
+        (Stage.HANDING_BACK, Stage.LEFT): "dismissed, all its time is over, or the server is gone",
+    },
+)
+
+
 class Phase(enum.Enum):
     """Where a task is on a governor."""
 
@@ -32,6 +55,7 @@ class Phase(enum.Enum):
     QUEUED = "queued"  # in an executor: running there, or behind the task that is
     RECALLED = "recalled"  # as before, and the executor is asked to give it back if it has not started
     BUILTIN = "builtin"  # run by the governor itself
+    HELD = "held"  # ended by a signal that batch systems send: perhaps the whole governor is to leave
     GONE = "gone"  # no longer here
 
 
@@ -43,16 +67,19 @@ PHASES = StateTable(
     {
         (None, _P.WAITING): "assigned by the server",
         (_P.WAITING, _P.READY): "its last input is here",
-        (_P.WAITING, _P.GONE): "cancelled, taken back, replaced by a newer attempt, or an input cannot be had",
+        (_P.WAITING, _P.GONE): "cancelled, taken or given back, replaced by a newer attempt, or an input cannot be had",
         (_P.READY, _P.QUEUED): "given to an executor",
         (_P.READY, _P.BUILTIN): "a builtin task was started",
-        (_P.READY, _P.GONE): "cancelled, taken back, replaced by a newer attempt, or an input was lost",
+        (_P.READY, _P.GONE): "cancelled, taken or given back, replaced by a newer attempt, or an input was lost",
         (_P.QUEUED, _P.RECALLED): "it is wanted elsewhere, or not any more",
         (_P.QUEUED, _P.READY): "its executor exited, or gave it back unasked",
         (_P.QUEUED, _P.GONE): "it has ended, or its executor exited and it goes no further",
         (_P.RECALLED, _P.QUEUED): "the executor had started it already",
         (_P.RECALLED, _P.READY): "the executor gave it back, or exited",
         (_P.RECALLED, _P.GONE): "as before, and it is not wanted here any more; or it has ended",
+        (_P.QUEUED, _P.HELD): "it was ended by SIGTERM, SIGUSR1 or SIGUSR2, and Rain did not send that",
+        (_P.RECALLED, _P.HELD): "as before; it had started, so it could not be given back",
+        (_P.HELD, _P.GONE): "told as failed after a second; or its governor leaves, so it goes back uncharged",
         (_P.BUILTIN, _P.READY): "an input was found damaged of which the store knew nothing",
         (_P.BUILTIN, _P.GONE): "it has ended",
     },
@@ -80,7 +107,7 @@ FATES = StateTable(
         (None, Fate.STAY): "assigned by the server",
         (Fate.STAY, Fate.GIVE_BACK): "the server takes it back while it is queued in an executor",
         (Fate.GIVE_BACK, Fate.STAY): "it was given back, had started already, or is to be ended now",
-        (Fate.STAY, Fate.STOP): "cancelled while it was in an executor or ran as a builtin",
+        (Fate.STAY, Fate.STOP): "cancelled while it was in an executor or ran as a builtin, or its governor leaves",
         (Fate.STAY, Fate.FORGET): "the server assigned a newer attempt meanwhile",
     },
 )

@@ -88,3 +88,24 @@ def family(pid: int) -> list[int]:
         except OSError:  # it ended meanwhile
             continue
     return members
+
+
+def oldest_with(entry: bytes) -> float | None:
+    """When the oldest of this process's ancestors was started that has ``NAME=value`` in its environment, in seconds
+    since the epoch; None if none has."""
+    pid, found = os.getpid(), None
+    while pid > 1:
+        fields = _fields(pid)
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if fields is None or entry not in file.read().split(b"\0"):
+                    break
+        except OSError:  # another user's
+            break
+        found = int(fields[_START]) / _TICKS_PER_S
+        pid = int(fields[_PARENT])
+    if found is None:
+        return None
+    with open("/proc/stat", "rb") as file:
+        booted = next((int(line.split()[1]) for line in file if line.startswith(b"btime ")), None)
+    return None if booted is None else booted + found

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 from rain.host.process_table import descendants, is_alive
 
+STAYS_AWAY = int(signal.SIGRTMIN) + 3
+"""From a guardian to its server, before it is ended: nobody will start it again. No other program knows it."""
+
 
 def signal_name(number: int) -> str:
     """A signal's name; real-time signals have none in `signal.Signals`.
@@ -23,6 +26,30 @@ def signal_name(number: int) -> str:
     except ValueError:
         first = int(signal.SIGRTMIN)
         return f"SIGRTMIN+{number - first}" if first < number < signal.SIGRTMAX else f"SIG{number}"
+
+
+def unblock_signals() -> None:
+    """Let all signals through that this process's parent blocked or ignored (Ray blocks SIGINT, a shell ignores it in
+    background jobs): tasks would inherit that, and could not be interrupted. SIGHUP stays ignored under ``nohup``."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def signal_of(status: int) -> int:
+    """The signal that ended a process, of its exit status as Python gives it (negative), or as a shell tells it of the
+    command that it ran (from 129 on); 0 if it was none.
+
+    Examples
+    --------
+    >>> signal_of(-15), signal_of(143), signal_of(1)
+    (15, 15, 0)
+    """
+    number = -status if status < 0 else status - 128
+    return number if 0 < number < signal.NSIG else 0
 
 
 def signal_all(pids: Iterable[int], number: int) -> None:

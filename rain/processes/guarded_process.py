@@ -29,6 +29,8 @@ class GuardedProcess:
         self.fork: bool = spec.get("fork", False)
         self.restart: bool = spec.get("restart", False)
         self.vital: bool = spec.get("vital", False)
+        self.leaves: bool = spec.get("leaves", False)
+        self.told: bool = spec.get("told", False)
         self.keep: list[int] = spec.get("keep", [])
         self.stdin: str | None = spec.get("stdin")
         self.remote: bool = spec.get("remote", False)
@@ -113,6 +115,6 @@ def redirect_output(path: str) -> None:
 def default_signals() -> None:
     """In a fresh child: take back what the guardian does with signals."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -26,8 +26,10 @@ A process with a line for its ``stdin`` gets that, and no end of file while the 
 the line ``ready`` to its standard output, through ssh, instead of to ``{ready}``.
 
 A process that was ready once and has ``restart`` is started anew when it dies, after pauses that grow while it does not
-stay; listening sockets among its ``keep`` descriptors stay open meanwhile, so its peers wait instead of being refused.
-Without what is ``vital`` the others are of no use: when that failed a few times in a row, all ends.
+stay; one that ``leaves`` is not, if its exit status is 0: then it left on purpose. Listening sockets among its ``keep``
+descriptors stay open meanwhile, so its peers wait instead of being refused. Without what is ``vital`` the others are of
+no use: when that failed a few times in a row, all ends. What is to be ``told`` gets the signal `STAYS_AWAY` before it
+is ended with all else, so that it can tell its peers that it does not come back.
 
 What happens is reported as JSON lines at the descriptor `report`: ``{"event": "started" | "ready" | "ended" | "over",
 "name": …, "pid": …, "text": …}``. The listener may read it late or never: lines that have no room are left out.
@@ -52,7 +54,7 @@ from typing import Any, NoReturn
 
 from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import descendants, parents
-from rain.host.signals import signal_all, signal_name
+from rain.host.signals import STAYS_AWAY, signal_all, signal_name, unblock_signals
 from rain.host.starting import become_subreaper
 from rain.processes.guarded_process import GuardedProcess, become, default_signals, redirect_output
 from rain.processes.logs import bound_log
@@ -112,9 +114,12 @@ class Guardian:
 
     def run(self) -> None:
         """Guard until the end."""
+        unblock_signals()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # a batch system warns all processes of a job; governors heed
+            signal.signal(number, lambda *_: None)
         become_subreaper()
         try:
             if self._preload:
@@ -310,7 +315,7 @@ class Guardian:
         process.folders.died()
         process.left_until = time.monotonic()
         process.removing_until = process.left_until + 2 * _TAKE_OVER_S
-        if self._stopping or not process.restart or not process.was_ready:
+        if self._stopping or not process.restart or not process.was_ready or (process.leaves and status == 0):
             return
         settled = process.ready_at and time.monotonic() - process.ready_at > _SETTLED_S
         process.ready_at = 0.0
@@ -372,6 +377,7 @@ class Guardian:
             if process.hold is not None:
                 os.close(process.hold)
                 process.hold = None
+        signal_all([p.pid for p in self._processes if p.pid and p.told], STAYS_AWAY)
         signal_all([p.pid for p in self._processes if p.pid], signal.SIGTERM)
         while any(p.pid for p in self._processes) and time.monotonic() < deadline:
             self._wait(max(0.0, deadline - time.monotonic()))

@@ -124,7 +124,7 @@ def _keep(folders: Folders, parent: int) -> NoReturn:
     status = 1
     try:
         os.setsid()  # what is typed at its parent's terminal is not meant for it
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
         with open("/proc/self/comm", "w") as comm:
             comm.write("rain-keeper")

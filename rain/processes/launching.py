@@ -53,6 +53,10 @@ class Program:
         Whether it is started again when it died.
     vital : bool
         Whether all ends when it cannot be kept running.
+    leaves : bool
+        Whether its exit status 0 means that it has left on purpose, and is not to be started again.
+    told : bool
+        Whether it is told by a signal of its own when nobody will start it again.
     keep : list of int
         Descriptors that it inherits.
     stdin : str or None
@@ -67,6 +71,8 @@ class Program:
     command: list[str] = field(default_factory=lambda: list(RAIN))
     restart: bool = False
     vital: bool = False
+    leaves: bool = False
+    told: bool = False
     keep: list[int] = field(default_factory=list)
     stdin: str | None = None
     remote: bool = False

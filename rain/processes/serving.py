@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from rain.processes.state_checks import check_states
 
+R = TypeVar("R")
 
-def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run ``serve(stop)`` in a loop of its own; `stop` is set on SIGTERM and SIGINT, and `serve` then returns.
 
-    What `serve` raises is raised.
+def run_until_asked(serve: Callable[[asyncio.Event], Coroutine[Any, Any, R]]) -> R:
+    """Run ``serve(stop)`` in a loop of its own; `stop` is set on SIGTERM and SIGINT, unless `serve` heeds these itself,
+    and `serve` then returns.
+
+    What `serve` raises is raised, and what it returns is returned.
     """
 
-    async def main() -> None:
+    async def main() -> R:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve(stop)
+        return await serve(stop)
 
     check_states()
-    asyncio.run(main())
+    return asyncio.run(main())

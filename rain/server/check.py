@@ -43,6 +43,7 @@ from rain.server.states import (
     STALE,
     UNPLACED,
     WAITING,
+    GovernorState,
     Placement,
     Retention,
     SessionState,
@@ -58,6 +59,8 @@ _RETENTIONS = {
     id(CANCELLED): (FIRST_RUN, FORGOTTEN),
 }
 """What a task may be kept for, by the ``id`` of its state: the hash of an enum's member is Python code."""
+_REGISTERED, _RETURNING = GovernorState.REGISTERED, GovernorState.RETURNING
+_DRAINING, _DISMISSED = GovernorState.DRAINING, GovernorState.DISMISSED
 
 
 def check(core: ServerCore) -> None:
@@ -281,6 +284,13 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
         state = obj.state
         assert state is not OBJ_REMOVED or not obj.needed, (governor, obj)
         assert replica is not ANNOUNCED or state is OBJ_FINISHED, (governor, obj)
+    if governor.leaving is None:
+        assert governor.state is _REGISTERED or governor.state is _RETURNING, governor
+    else:
+        assert governor in graph.leaving, governor
+        assert governor.state is _DRAINING or governor.state is _DISMISSED, governor
+        busy = governor.state is _DISMISSED and (governor.assigned or governor.stopping)
+        assert not busy, (governor, "was let go with tasks")
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
     for session_id, session in governor.sessions.items():

@@ -25,6 +25,7 @@ from rain.processes.logs import open_log
 EVENT_TYPES = frozenset(
     {
         "GovernorNew",
+        "GovernorDraining",
         "GovernorRemoved",
         "ClientNew",
         "ClientRemoved",

@@ -21,6 +21,7 @@ is kept for that reason (`Object.lineage` counts those). All else is released: i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from rain.common.ids import ID
@@ -47,10 +48,14 @@ class Graph:
     ----------
     version : int
         Counts arrivals and losses of governors.
+    leaving : dict of Governor to None
+        Governors that leave on purpose; they are still among `governors`.
     expected : int
         Number of governors that clients wait for.
     lost_name, lost_reason : str
         The governor that was lost last, and why.
+    lost_on_purpose : bool
+        Whether it had said that it leaves.
     lost_at : float or None
         When a governor was last lost.
     """
@@ -59,8 +64,10 @@ class Graph:
         "clients",
         "expected",
         "governors",
+        "leaving",
         "lost_at",
         "lost_name",
+        "lost_on_purpose",
         "lost_reason",
         "orders",
         "sessions",
@@ -71,11 +78,19 @@ class Graph:
         self.clients: dict[str, Client] = {}
         self.sessions: dict[int, Session] = {}
         self.governors: dict[str, Governor] = {}
+        self.leaving: dict[Governor, None] = {}
         self.version = 0
         self.expected = 0
         self.lost_at: float | None = None
         self.lost_name = self.lost_reason = ""
+        self.lost_on_purpose = False
         self.orders = 0
+
+    def staying(self) -> Collection[Governor]:
+        """The governors that take work, in the order in which they came."""
+        if not self.leaving:
+            return self.governors.values()
+        return [governor for governor in self.governors.values() if governor.leaving is None]
 
     # -- looking things up ----------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from rain.common.protocol.messages import (
     DataList,
     DataPut,
     DataView,
+    Dismiss,
     Failed,
     GovernorToServer,
     Hello,
@@ -49,6 +50,7 @@ from rain.common.protocol.messages import (
 )
 from rain.host.lifeline import lifeline_is_lost, write_ready_file
 from rain.host.machine import host_id
+from rain.host.signals import STAYS_AWAY
 from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
@@ -99,6 +101,8 @@ class ServerOptions:
         Where large constants go that are too much for memory; empty: the folder for temporary files.
     constants_bytes_max : int or None
         Bytes of large constants kept in memory; None: a share of the memory that this process may count on.
+    guarded : bool
+        Whether a guardian starts it again if it ends.
     policy : str
         The scheduling policy, as `rain.server.policy_loading.choose_policy` takes it; empty: Rain's own.
     """
@@ -114,6 +118,7 @@ class ServerOptions:
     work_dir: str = ""
     constants_bytes_max: int | None = None
     policy: str = ""
+    guarded: bool = False
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -125,6 +130,8 @@ async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
         If it cannot start: a port is taken, a folder cannot be made.
     """
     server = Server(options)
+    if options.guarded:
+        asyncio.get_running_loop().add_signal_handler(STAYS_AWAY, server.stay_away)
     try:
         await server.open()
         await server.run(stop)
@@ -152,6 +159,7 @@ class Server:
         self._host_id = host_id()
         self._peers: dict[str, Conversation] = {}
         self._senders: dict[str, Sender] = {}
+        self._stays_away = not options.guarded
         self._failures = 0  # of turns and ticks, in a row
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._pushed_s = 0.0
@@ -231,10 +239,17 @@ class Server:
                 end.result()
         self._broken.cancel()
 
+    def stay_away(self) -> None:
+        """Nobody will start this server again."""
+        self._stays_away = True
+
     def close(self) -> None:
         """Tell all peers, close everything, remove what is on disk but the logs; idempotent."""
         if hasattr(self, "_timer"):
             self._timer.cancel()
+        if self._stays_away or lifeline_is_lost():
+            for name in self._governors.values():
+                self._send(name, Dismiss("the server was stopped"))
         if self._listener is not None:
             self._listener.close(self._farewell())
         if hasattr(self, "_http"):

@@ -50,6 +50,8 @@ class GovernorState(enum.Enum):
 
     REGISTERED = "registered"  # it is here
     RETURNING = "returning"  # it was asked to give tasks back, and has not answered
+    DRAINING = "draining"  # it leaves on purpose: it gets no work, and what only it holds is brought elsewhere
+    DISMISSED = "dismissed"  # nothing of it is needed any more, and it was told so
     LOST = "lost"  # its conversation is over
 
 
@@ -150,8 +152,13 @@ GOVERNORS = StateTable(
         (None, _G.REGISTERED): "it registered",
         (_G.REGISTERED, _G.RETURNING): "another governor is idle, and could do some of its tasks sooner",
         (_G.RETURNING, _G.REGISTERED): "it gave back those that had not begun",
+        (_G.REGISTERED, _G.DRAINING): "it said that it leaves",
+        (_G.RETURNING, _G.DRAINING): "it said that it leaves",
+        (_G.DRAINING, _G.DISMISSED): "it runs nothing, and all that is needed of its data is elsewhere too",
         (_G.REGISTERED, _G.LOST): "its conversation ended",
         (_G.RETURNING, _G.LOST): "its conversation ended",
+        (_G.DRAINING, _G.LOST): "its time was over, or its conversation ended otherwise",
+        (_G.DISMISSED, _G.LOST): "it has left",
     },
 )
 

@@ -335,6 +335,7 @@ NOT_GUARDED = {
     "rain.server.shell": {
         "self._tick()": "the end of it ends the server, in `run`",
         "stop.wait()": "awaited in `run`",
+        "server.stay_away": "sets a flag",
     },
     "rain.server.http": {"answer": "awaited by its handler, and Tornado answers 500"},
     "rain.governor.shell": {
@@ -343,6 +344,7 @@ NOT_GUARDED = {
         "self._find_server(self._gone.result())": "awaited in `run`",
         "self._bring(effect.data)": "catches everything itself: a fetch is always answered",
     },
+    "rain.governor.leaving": {"self._asked": "steps the core, whose errors `Turns` takes"},
     "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},
     "rain.governor.pools.process_pool": {
         "_removed": "catches everything itself",

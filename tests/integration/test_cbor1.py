@@ -959,7 +959,7 @@ async def test_executor_that_dies_at_once(rig: Rig) -> None:
 
 @with_rig
 async def test_what_the_last_executors_wrote_is_kept(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rain.governor.logs.ENDED_EXECUTORS_KEPT_MAX", 2)
+    monkeypatch.setattr("rain.governor.pools.ended_logs.ENDED_EXECUTORS_KEPT_MAX", 2)
     for executor_id in range(1, 5):
         rig.start(executor_id, "dies")
         await rig.gone(executor_id)

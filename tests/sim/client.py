@@ -720,6 +720,16 @@ class SimClient:
         self.start(questions.outputs_of(self.core, ids, []), told, failed)
         self.start(questions.server_info(self.core))
 
+    def drain(self, governor: str, within_s: float) -> None:
+        """A user lets a governor go."""
+
+        def failed(error: BaseException) -> None:
+            if not isinstance(error, RainException) or "is not here" not in str(error):
+                self._unexpected(error)
+
+        if self.alive and not self.core.over_because:
+            self.start(governors.drain(self.core, [governor], within_s), failed=failed)
+
     # -- the end --------------------------------------------------------------------------------
 
     def wrap_up(self) -> bool:

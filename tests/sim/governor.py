@@ -59,6 +59,7 @@ class SimGovernor:
         self.builtins: dict[int, do.RunBuiltin] = {}
         self._do: dict[type, Callable[[Any], None]] = {
             do.ToServer: lambda effect: self.outbox.append(effect.message),
+            do.Leave: lambda effect: self._leave(),
             do.Fetch: self._fetch,
             do.CancelFetch: lambda effect: None,
             do.PutInStore: self._put,
@@ -105,6 +106,15 @@ class SimGovernor:
         for executor in self.executors.values():
             executor.dead = True
         self.executors.clear()
+
+    def _leave(self) -> None:
+        """It has been told to end: what it still had to say leaves, then the process is gone."""
+        side = self.side
+        assert side is not None
+        side.send(self.outbox)
+        self.outbox = []
+        self.die()
+        self.world.left(self, side)
 
     def _ping(self) -> None:
         if self.alive and self.side is not None:
@@ -344,13 +354,13 @@ class SimGovernor:
         executor = self.executors[effect.executor_id]
         self.world.clock.after(0.003, self._exit, effect.executor_id, executor, "was killed by signal SIGKILL")
 
-    def _exit(self, id: int, executor: PaperExecutor, reason: str) -> None:
+    def _exit(self, id: int, executor: PaperExecutor, reason: str, signal: int = 0) -> None:
         if executor.dead:
             return
         executor.dead = True
         del self.executors[id]
         number = executor.running[0].number if executor.running is not None else 0
-        self.step(ev.ExecutorExited(id, reason, number, b"", b"last words"))
+        self.step(ev.ExecutorExited(id, reason, number, b"", b"last words", signal=signal))
 
     def _read_outputs(self, effect: do.ReadOutputs) -> None:
         self.world.clock.after(0.001, self._outputs_read, effect)
@@ -371,6 +381,12 @@ class SimGovernor:
             assert executor.running is not None
             self.world.killed(executor.running[0].assignment.spec.id)
             self._exit(id, executor, "was killed by signal SIGKILL")
+
+    def terminate_all(self, soon: float) -> None:
+        """A batch system ends the job: executors die of SIGTERM, and the governor hears of it a moment later."""
+        for id, executor in list(self.executors.items()):
+            self._exit(id, executor, "was killed by signal SIGTERM", 15)
+        self.world.clock.after(soon, self.step, ev.LeaveAsked("SIGTERM", 1.0))
 
     # -- builtin tasks --------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNE
 from rain.common.location import Inline, LocalFile, Replica, Upload
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec
-from rain.common.states import SETTLED
+from rain.common.states import SETTLED, DataObjectState
+from rain.governor.core import events as gov
 from rain.server.check import check, check_idle
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
@@ -105,6 +106,7 @@ class World:
         self.kills: Counter[ID] = Counter()
         self.losses = 0
         self.deaths = 0
+        self.departures = 0
         self.objects_lost = 0
         self.cuts = 0 if calm else 1  # fetches that fail may lead to things being made again
         self.long_cut = False
@@ -163,7 +165,7 @@ class World:
     @property
     def disturbed(self) -> bool:
         """Whether a governor was lost, or is gone and the server does not know it yet: its data cannot be had."""
-        return bool(self.losses or self.deaths)
+        return bool(self.losses or self.deaths or self.departures)
 
     @property
     def steady(self) -> bool:
@@ -232,6 +234,8 @@ class World:
             if type(effect) is do.ToClient:
                 out.setdefault(effect.client_id, []).append(effect.message)
             elif type(effect) is do.ToGovernor:
+                if type(effect.message) is m.Dismiss:
+                    self._judge_dismissal(effect.governor_id)
                 out.setdefault(effect.governor_id, []).append(effect.message)
             elif type(effect) is do.DiscardUpload:
                 for name in effect.names:
@@ -254,7 +258,8 @@ class World:
         self.clock.after(1.0, self._tick)
 
     def _lose(self, side: Side, name: str, reason: str) -> None:
-        self.losses += 1
+        if self.core.state.graph.governors[name].leaving is None:
+            self.losses += 1  # of those that leave on purpose nothing may be charged
         side.close()
         del self.governor_of[side]
         del self.peers[name]
@@ -358,13 +363,25 @@ class World:
     def judge_rest(self, session_id: int) -> None:
         """A session has come to rest: governors have what the server knows of, and nothing of it runs."""
         for governor in self.governors:
-            record = self.core.state.graph.governors[governor.host]
+            record = self.core.state.graph.governors.get(governor.host)
+            if record is None:  # it has just come, or has just left
+                continue
             known = {obj.id for obj in record.objects}
             left = [id for id in governor.store if id.session_id == session_id and id not in known]
             assert not left, f"{governor.host} holds what nobody needs: {left}"
             assert not any(task.id.session_id == session_id for task in record.assigned), record.assigned
             assert not any(id.session_id == session_id for id, _ in record.stopping), record.stopping
             assert not any(id.session_id == session_id for id in record.dropping), record.dropping
+
+    def _judge_dismissal(self, name: str) -> None:
+        """A governor is let go: nothing that is needed may be there alone, unless nobody could have taken it."""
+        graph = self.core.state.graph
+        if not graph.staying():
+            return
+        leaver = graph.governors[name]
+        for obj in leaver.objects:
+            if obj.state is DataObjectState.FINISHED and not obj.safe and leaver in (holders := obj.holders()):
+                assert any(holder.leaving is None for holder in holders), f"{obj} goes with {name}"
 
     # -- faults ---------------------------------------------------------------------------------
 
@@ -381,6 +398,11 @@ class World:
                     self._lose_file,
                     self._spill,
                     self._late,
+                    self._drain,
+                    self._drain,
+                    self._drain_and_kill,
+                    self._drain_all,
+                    self._terminate,
                 ]
             )
             self.clock.after(random.random() * 3, fault)
@@ -401,13 +423,67 @@ class World:
     def _kill(self) -> None:
         governor = self._some_governor()
         if governor is not None:
-            governor.die()
-            self.deaths += 1
-            self.governors.remove(governor)
-            if self.random.random() < 0.5:
-                self.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
-            host = governor.host if self.random.random() < 0.5 else governor.host + "1"
-            self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
+            self._kill_this(governor)
+
+    def _kill_this(self, governor: SimGovernor) -> None:
+        if not governor.alive:
+            return
+        governor.die()
+        self.deaths += 1
+        self.governors.remove(governor)
+        if self.random.random() < 0.5:
+            self.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
+        host = governor.host if self.random.random() < 0.5 else governor.host + "1"
+        self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
+
+    def _drain(self) -> None:
+        """A governor leaves: by a signal, or because a client asked for it; at times that is hurried afterwards."""
+        governor = self._some_governor()
+        if governor is None or governor.host not in self.peers:
+            return
+        self._part(governor, self.random.choice([0.0, 0.3, 2.0, 20.0]))
+        if self.random.random() < 0.2:
+            self.clock.after(self.random.random(), governor.step, gov.LeaveAsked("SIGTERM", 0.5))
+
+    def _part(self, governor: SimGovernor, within_s: float) -> None:
+        self.departures += 1
+        self.cuts += 1  # what it ends runs again, and what it takes along is made again
+        if self.random.random() < 0.5:
+            governor.step(gov.LeaveAsked("SIGTERM", within_s))
+        else:
+            self.clients[0].drain(governor.host, within_s)
+
+    def _drain_and_kill(self) -> None:
+        """It is killed in the middle of that."""
+        governor = self._some_governor()
+        if governor is not None and governor.host in self.peers:
+            self._part(governor, 20.0)
+            self.clock.after(self.random.random(), self._kill_this, governor)
+
+    def _terminate(self) -> None:
+        """A batch system ends its job: all processes at once."""
+        governor = self._some_governor()
+        if governor is not None and governor.host in self.peers:
+            self.departures += 1
+            self.cuts += 1
+            governor.terminate_all(0.5 * self.random.random())
+
+    def _drain_all(self) -> None:
+        for governor in [one for one in self.governors if one.alive and one.host in self.peers]:
+            self._part(governor, self.random.choice([1.0, 20.0]))
+
+    def left(self, governor: SimGovernor, side: Side) -> None:
+        """A governor has ended by itself, with a word of farewell that arrives if anything does."""
+        self.governors.remove(governor)
+        if self.network.reachable(governor.host, SERVER):
+            self.clock.after(self.network.delay(), self._farewell, side)
+        host = governor.host if self.random.random() < 0.3 else governor.host + "1"
+        self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
+
+    def _farewell(self, side: Side) -> None:
+        name = self.governor_of.get(side.peer)
+        if name is not None:
+            self._lose(side.peer, name, "it has left")
 
     def new_governor(self, host: str, resources: dict[str, float]) -> None:
         self.governors.append(SimGovernor(self, host, resources))

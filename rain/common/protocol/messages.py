@@ -205,6 +205,8 @@ class GovernorSummary(Part):
     objects_to_delete: list[ID]
     resources: dict[str, float]
     load: dict[str, float] = {}
+    leaves: str = ""  # why, if it is leaving on purpose
+    host_id: str = ""
 
 
 class GovernorBrief(Part):
@@ -216,6 +218,7 @@ class GovernorBrief(Part):
     tasks: int
     objects: int
     load: dict[str, float] = {}
+    leaves: str = ""
 
 
 # -- opening a conversation -----------------------------------------------------------------------
@@ -402,6 +405,15 @@ class ExpectGovernors(Message):
 
     request: int
     count: int
+
+
+class DrainGovernors(Message):
+    """These governors shall leave within so many seconds (`Drain`). Answered by `Done` when they were told, or `Failed`
+    if one is not here (then none was told)."""
+
+    request: int
+    governors: list[str]
+    within_s: float
 
 
 class Goodbye(Message):
@@ -601,6 +613,24 @@ class SessionEnded(Message):
     session_id: int
 
 
+class Draining(Message):
+    """The governor leaves on purpose, within so many seconds: it takes no new work, gives back what has not begun
+    (`GaveBack`, unasked) and ends what still runs after a while (`Stopped`, unasked). It goes when it is told to
+    (`Dismiss`), or when the time is over. Said again when the time has become shorter. `patient`: it was asked by a
+    user, and waits for a place for what only it holds, also if there is none now."""
+
+    reason: str
+    within_s: float
+    patient: bool = False
+
+
+class NotCopied(Message):
+    """Answer to `CopyObjects`, of objects that could not be had."""
+
+    objects: list[ID]
+    reason: str
+
+
 class OutputRead(Message):
     """Answer to `ReadOutput`: what of it runs here. Tasks left out have not begun or have ended."""
 
@@ -656,6 +686,26 @@ class DropObjects(Message):
     """No task and no client needs these any more. Answered by `Dropped`."""
 
     objects: list[ID]
+
+
+class CopyObjects(Message):
+    """Fetch these, although no task there needs them: their only holder leaves. Each is answered in `Fetched` or
+    `NotCopied`, unless it is dropped meanwhile."""
+
+    objects: list[ObjectData]
+
+
+class Drain(Message):
+    """A user wants the governor to leave. Answered by `Draining`."""
+
+    reason: str
+    within_s: float
+
+
+class Dismiss(Message):
+    """The governor may go: nothing that only it has is needed, or the server is stopped and does not come back."""
+
+    reason: str
 
 
 class EndSession(Message):
@@ -880,7 +930,7 @@ class Exited(Message):
 
 ClientToServer: TypeAlias = (
     NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
-    | GetServerInfo | Attach | ExpectGovernors | Goodbye | ModuleFound
+    | GetServerInfo | Attach | ExpectGovernors | DrainGovernors | Goodbye | ModuleFound
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
@@ -888,11 +938,12 @@ ServerToClient: TypeAlias = (
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | OutputRead | Load | WantModule
+    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule
 )  # fmt: skip
 ServerToGovernor: TypeAlias = (
-    OpenSession | Assign | TakeBack | CancelTasks | DropObjects | EndSession | ReadOutput | ModuleFound
-)
+    OpenSession | Assign | TakeBack | CancelTasks | DropObjects | CopyObjects | Drain | Dismiss | EndSession
+    | ReadOutput | ModuleFound
+)  # fmt: skip
 DataMessage: TypeAlias = DataGet | DataList | DataView | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
 ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule

@@ -33,7 +33,7 @@ from rain.executor.programs.program_workspace import LentFiles, Workspace, read_
 from rain.executor.readonly import ReadOnly
 from rain.host.deaths import Death, OomKills, what_is_known
 from rain.host.process_table import family
-from rain.host.signals import signal_all, signal_name
+from rain.host.signals import signal_all, signal_name, signal_of
 from rain.objects.files import disk_full, file_limit, no_room
 from rain.objects.lent_inputs import spoil
 from rain.objects.nameless_file import NamelessFile
@@ -60,7 +60,11 @@ _MARK_EVERY_S = 1.0
 
 
 class _WrongExit(RainException):
-    """The program ended, but not as it should."""
+    """The program ended, but not as it should; by `signal`, unless that is 0."""
+
+    def __init__(self, text: str, signal: int) -> None:
+        super().__init__(text)
+        self.signal = signal
 
 
 class _Cancelled(RainException):
@@ -138,7 +142,7 @@ class _Attempt:
         except _Cancelled:
             error = TaskError("cancelled", "the program was interrupted")
         except _WrongExit as failure:
-            error = TaskError("exit", str(failure))
+            error = TaskError("exit", str(failure), signal=failure.signal)
         except RainException as failure:
             error = TaskError("rain", str(failure))
         except OSError as failure:
@@ -172,7 +176,7 @@ class _Attempt:
         if self.runner.interrupted:
             raise _Cancelled
         if status not in config.exit_codes:
-            raise _WrongExit(self._wrong_exit(status, config))
+            raise _WrongExit(self._wrong_exit(status, config), signal_of(status))
         return self._outputs(config)
 
     # -- the process --------------------------------------------------------------------------------

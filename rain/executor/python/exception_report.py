@@ -11,6 +11,7 @@ from rain.common.formatting import shorten
 from rain.common.limits import MIB
 from rain.common.spec import TaskError
 from rain.executor.python.space import note_room
+from rain.host.signals import signal_of
 from rain.objects.pickling import buffers
 
 _RAIN_FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -45,7 +46,16 @@ def describe(error: BaseException, shown: Mapping[str, str], kind: str = "except
     if isinstance(error, RainException) and not _is_from_user(error):
         return TaskError("rain", shorten(str(error)), _pickled(error), class_names(type(error)))
     note_room(error)
-    return TaskError(kind, shorten(traceback_text(error, shown)), _pickled(error), class_names(type(error)))
+    text, classes = shorten(traceback_text(error, shown)), class_names(type(error))
+    return TaskError(kind, text, _pickled(error), classes, signal=_signal(error, classes))
+
+
+def _signal(error: BaseException, classes: list[str]) -> int:
+    """The signal that ended the command of which `error` tells, if it does."""
+    if "subprocess.CalledProcessError" not in classes:
+        return 0
+    status = getattr(error, "returncode", None)
+    return signal_of(status) if isinstance(status, int) else 0
 
 
 def class_names(kind: type[BaseException]) -> list[str]:

@@ -17,7 +17,7 @@ _BUSY, _INTERRUPTED = ExecutorState.BUSY, ExecutorState.INTERRUPTED
 _STAY, _GIVE_BACK, _FORGET = Fate.STAY, Fate.GIVE_BACK, Fate.FORGET
 _RUNNING = FetchState.RUNNING
 _WAITING, _READY, _GONE = Phase.WAITING, Phase.READY, Phase.GONE
-_RECALLED, _BY_GOVERNOR = Phase.RECALLED, Phase.BUILTIN
+_RECALLED, _BY_GOVERNOR, _HELD = Phase.RECALLED, Phase.BUILTIN, Phase.HELD
 _UNKNOWN, _KNOWN, _WANTED = Presence.UNKNOWN, Presence.KNOWN, Presence.WANTED
 _FETCHING, _PRESENT = Presence.FETCHING, Presence.PRESENT
 _ENDING = SessionState.ENDING
@@ -36,6 +36,7 @@ def check(state: State) -> None:
     state.resources.check(allocations)
     assert len(state.fetching) <= GOVERNOR_TRANSFERS_MAX
     assert len(state.builtins) <= BUILTINS_MAX
+    assert all(task.phase is _HELD for task in state.held)
     assert not state.runs, "tasks for executors are sent in the step that chose them"
     for executor in state.executors.values():
         _check_executor(state, executor)
@@ -48,7 +49,7 @@ def check(state: State) -> None:
             assert obj.id == id
             assert obj.presence is _FETCHING
             assert obj.session.objects.get(id) is obj
-            assert obj.uses, f"{id} is fetched and no task uses it"
+            assert obj.uses or obj.copy, f"{id} is fetched and no task uses it"
     for group in state.hungry:
         assert state.sessions.get(group.session.id) is group.session
 
@@ -132,6 +133,9 @@ def _check_session(state: State, session: Session) -> None:
         elif phase in IN_EXECUTOR:
             assert task.executor is not None
             assert task.executor.queue.get(task.number) is task
+        elif phase is _HELD:
+            assert task in state.held
+            assert task.executor is None
         else:
             assert phase is _BY_GOVERNOR
             assert task.group.kind == BUILTIN
@@ -170,6 +174,7 @@ def _check_presence(state: State, id: ID, obj: Object) -> None:
         assert task.phase is _WAITING
         assert obj in task.inputs
     assert not (obj.drop and not obj.uses)
+    assert not obj.copy or presence in (_WANTED, _FETCHING), f"{id} is to be copied and is not"
     if presence is _PRESENT:
         assert not waiters
         assert obj.known is not None
@@ -178,7 +183,7 @@ def _check_presence(state: State, id: ID, obj: Object) -> None:
     elif presence is _UNKNOWN:
         assert obj.uses
     elif presence is _WANTED:
-        assert waiters
+        assert waiters or obj.copy
         assert id in state.fetching or any(entry[2] is obj for entry in state.wanted)
     elif presence is _FETCHING:
         assert state.fetching[id].object is obj

@@ -17,8 +17,7 @@ from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToSe
 from rain.governor.core.events import ModuleWanted, OutputsRead
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
-from rain.governor.core.records import State, TakeBackRequest, Task
-from rain.governor.core.sessions import open_session
+from rain.governor.core.records import State, TakeBackRequest, Task, open_session
 from rain.governor.core.tasks import add, answer_back, forget, settle_back
 from rain.governor.states import NOT_STARTED, End, ExecutorState, Fate, Phase
 
@@ -38,7 +37,7 @@ def assign(state: State, message: Assign, now: float) -> None:
         if old is not None:
             if old.attempt >= assignment.attempt:
                 continue
-            _end(state, old, Fate.FORGET, now)
+            end_attempt(state, old, Fate.FORGET, now)
         add(state, session, assignment)
 
 
@@ -49,7 +48,7 @@ def cancel_tasks(state: State, message: CancelTasks, now: float) -> None:
         if task is None:
             state.stopped.append((id, attempt))
         elif not task.unwanted:
-            _end(state, task, Fate.STOP, now)
+            end_attempt(state, task, Fate.STOP, now)
 
 
 def _find(state: State, id: ID, attempt: int) -> Task | None:
@@ -58,9 +57,9 @@ def _find(state: State, id: ID, attempt: int) -> Task | None:
     return task if task is not None and task.attempt == attempt else None
 
 
-def _end(state: State, task: Task, fate: Fate, now: float) -> None:
+def end_attempt(state: State, task: Task, fate: Fate, now: float) -> None:
     """Forget a task that has not started, end one that may have."""
-    if task.phase in NOT_STARTED:
+    if task.phase in NOT_STARTED or task.phase is Phase.HELD:
         if fate is Fate.STOP:
             state.stopped.append((task.id, task.attempt))
         forget(state, task)

@@ -8,6 +8,9 @@ from typing import Any
 from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
+    CopyObjects,
+    Dismiss,
+    Drain,
     DropObjects,
     EndSession,
     ModuleFound,
@@ -15,7 +18,7 @@ from rain.common.protocol.messages import (
     ReadOutput,
     TakeBack,
 )
-from rain.governor.core import commands, dispatch, executor_lifecycle, objects, sessions, tasks
+from rain.governor.core import commands, departure, dispatch, executor_lifecycle, objects, sessions, tasks
 from rain.governor.core.check import check
 from rain.governor.core.effects import AnyEffect
 from rain.governor.core.events import (
@@ -27,6 +30,7 @@ from rain.governor.core.events import (
     ExecutorSeen,
     FetchDone,
     FetchFailed,
+    LeaveAsked,
     ModuleWanted,
     ObjectLost,
     ObjectMoved,
@@ -37,10 +41,10 @@ from rain.governor.core.events import (
     Tick,
     TurnEnded,
 )
-from rain.governor.core.outbox import flush
 from rain.governor.core.records import State
+from rain.governor.core.reporting.outbox import flush
 from rain.governor.resources import Resources
-from rain.governor.states import Phase
+from rain.governor.states import Phase, Stage
 
 _Handler = Callable[[State, Any, float], None]
 
@@ -79,7 +83,8 @@ class GovernorCore:
         self._state = State(governor_id, Resources(resources), frozenset(executors))
         self._handlers: dict[type, _Handler] = {
             ServerSaid: self._server_said,
-            ServerGone: sessions.server_gone,
+            ServerGone: _server_gone,
+            LeaveAsked: departure.leave_asked,
             FetchDone: objects.fetch_done,
             FetchFailed: tasks.fetch_failed,
             ExecutorResults: executor_lifecycle.executor_results,
@@ -104,6 +109,9 @@ class GovernorCore:
             EndSession: sessions.end_session,
             ReadOutput: commands.read_output,
             ModuleFound: commands.module_found,
+            CopyObjects: objects.copy_objects,
+            Drain: departure.drain,
+            Dismiss: departure.dismissed,
         }
 
     def step(self, event: AnyEvent, now: float) -> list[AnyEffect]:
@@ -158,19 +166,31 @@ class GovernorCore:
     def quiet(self) -> bool:
         """Whether nothing runs and nothing is on its way; for tests, which then let no time pass."""
         state = self._state
-        return not (state.executors or state.builtins or state.fetching)
+        return not (state.executors or state.builtins or state.fetching or state.held)
 
     def check(self) -> None:
         """Assert all invariants; for tests."""
         check(self._state)
 
 
+def _server_gone(state: State, event: ServerGone, now: float) -> None:
+    sessions.server_gone(state, event, now)
+    departure.server_gone(state)
+
+
 def _tick(state: State, event: Tick, now: float) -> None:
+    if state.held:
+        departure.tell_held(state, now)
     executor_lifecycle.check_deadlines(state, now)
     dispatch.end_idle_executors(state, now)
+    departure.check_time(state, now)
 
 
 def _turn_ended(state: State, event: TurnEnded, now: float) -> None:
-    objects.pump_fetches(state)
-    dispatch.dispatch(state, now)
+    if state.departure.stage is Stage.STAYING:
+        objects.pump_fetches(state)
+        dispatch.dispatch(state, now)
+    else:
+        departure.hand_back(state, now)
+        dispatch.send(state)
     flush(state)

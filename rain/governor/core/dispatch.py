@@ -79,7 +79,7 @@ def dispatch(state: State, now: float) -> None:
                 if entry is not None:
                     heappush(heads, (entry[0], entry[1], group))
     _relieve(state, now)
-    _send(state)
+    send(state)
 
 
 def _head_of(group: Group) -> Entry | None:
@@ -283,7 +283,7 @@ def _known(known: Known | None) -> Known:
     return known
 
 
-def _send(state: State) -> None:
+def send(state: State) -> None:
     """What executors are told this turn, one message each."""
     out = state.out
     if state.recalls:

@@ -54,6 +54,12 @@ class ToServer(Effect):
     message: GovernorToServer
 
 
+class Leave(Effect):
+    """End this governor, and tell the server why; once, and nothing follows it that matters."""
+
+    reason: str
+
+
 class Fetch(Effect):
     """Bring a copy into the store. Answered by `FetchDone` or `FetchFailed`."""
 
@@ -182,6 +188,7 @@ class CancelBuiltin(Effect):
 
 
 AnyEffect: TypeAlias = (
-    ToServer | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor | RunOnExecutor
-    | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin | CancelBuiltin
+    ToServer | Leave | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor
+    | RunOnExecutor | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin
+    | CancelBuiltin
 )  # fmt: skip

@@ -93,6 +93,8 @@ class ExecutorExited(Event):
         Tails of what it wrote.
     written : tuple of int
         How many bytes it were in all.
+    signal : int
+        The signal that ended it, if Rain did not send that; else 0.
     """
 
     executor_id: int
@@ -101,6 +103,7 @@ class ExecutorExited(Event):
     stdout: bytes = b""
     stderr: bytes = b""
     written: tuple[int, int] = (0, 0)
+    signal: int = 0
 
 
 class ModuleWanted(Event):
@@ -148,6 +151,13 @@ class OverMemory(Event):
     written_bytes: int = 0
 
 
+class LeaveAsked(Event):
+    """The governor shall leave within so many seconds: a signal came, or its time will be over."""
+
+    reason: str
+    within_s: float
+
+
 class Tick(Event):
     """Time went by."""
 
@@ -158,6 +168,6 @@ class TurnEnded(Event):
 
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | Tick
-    | TurnEnded
+    | ExecutorExited | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
+    | Tick | TurnEnded
 )  # fmt: skip

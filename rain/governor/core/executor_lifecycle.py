@@ -15,7 +15,6 @@ from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
 from rain.common.protocol.messages import Damage, TaskOutput, TaskResult
 from rain.common.spec import TaskError, TaskInfo
-from rain.governor.core import error_texts
 from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
 from rain.governor.core.events import (
     BuiltinEnded,
@@ -27,8 +26,9 @@ from rain.governor.core.events import (
 )
 from rain.governor.core.objects import discard
 from rain.governor.core.records import Builtin, Executor, State, Task
+from rain.governor.core.reporting import error_texts
 from rain.governor.core.sessions import close_if_done
-from rain.governor.core.tasks import come_back, finish, forget, settle_back
+from rain.governor.core.tasks import come_back, finish, finish_unless_leaving, forget, settle_back
 from rain.governor.states import End, ExecutorState, Fate, Phase
 
 OVERHEAD_S = 50e-6
@@ -69,7 +69,7 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
         elif result.damage is not None:
             _damaged(state, task, result, result.damage)
         else:
-            finish(state, task, result)
+            finish_unless_leaving(state, task, result, 0 if result.error is None else result.error.signal, now)
     if results:
         executor.started = True
     executor.head_at = now
@@ -363,7 +363,7 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
             result = _no_start(state, executor, task, event)
             unlucky = False
         if result is not None:
-            finish(state, task, result)
+            finish_unless_leaving(state, task, result, event.signal, now)
         else:
             come_back(state, task)
 

@@ -12,13 +12,16 @@ from heapq import heappop, heappush
 from rain.common.ids import ID
 from rain.common.limits import GOVERNOR_TRANSFERS_MAX
 from rain.common.location import Inline
-from rain.common.protocol.messages import DropObjects, ObjectData, TaskResult
+from rain.common.protocol.messages import CopyObjects, DropObjects, ObjectData, TaskResult
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
 from rain.governor.core.events import FetchDone, ObjectMoved
-from rain.governor.core.outbox import flush
-from rain.governor.core.records import Fetching, Object, Session, State, Task
+from rain.governor.core.records import Fetching, Object, Session, State, Task, open_session
+from rain.governor.core.reporting.outbox import flush
 from rain.governor.states import IN_STORE, FetchState, Phase, Presence
+
+COPY_RANK = [float("-inf")]
+"""More urgent than any task's."""
 
 
 def find(state: State, id: ID) -> Object | None:
@@ -64,6 +67,24 @@ def learn(state: State, session: Session, data: ObjectData) -> None:
             want(state, obj, min(task.rank for task in obj.waiters))
 
 
+def copy_objects(state: State, message: CopyObjects, now: float) -> None:
+    """`CopyObjects`: fetched before what tasks wait for, as their holder leaves."""
+    for data in message.objects:
+        session = open_session(state, data.spec.id.session_id)
+        if session.ending:
+            continue
+        learn(state, session, data)
+        obj = session.objects[data.spec.id]
+        if obj.presence is Presence.PRESENT:
+            state.fetched[obj.id] = None
+        elif obj.presence is Presence.REFUSED:
+            state.not_copied[obj.id] = "another value is in its place"
+        else:
+            obj.copy = True
+            if obj.presence is not Presence.FETCHING:
+                want(state, obj, COPY_RANK)
+
+
 def produced(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) -> None:
     """A task here has made an object; the store has it."""
     obj = session.objects.get(spec.id)
@@ -92,6 +113,7 @@ def refused(state: State, session: Session, spec: ObjectSpec, info: ObjectInfo) 
     obj.known = Known(spec, info)
     obj.presence = Presence.REFUSED
     obj.source = None
+    obj.copy = False
 
 
 def _comes_again(state: State, id: ID) -> None:
@@ -106,6 +128,7 @@ def make_present(state: State, obj: Object) -> None:
         _cancel_fetch(state, obj)
     obj.presence = Presence.PRESENT
     obj.source = None
+    obj.copy = False
     waiters = obj.waiters
     if waiters:
         obj.waiters = None
@@ -177,6 +200,8 @@ def release(state: State, task: Task) -> None:
 def _unused(state: State, obj: Object) -> None:
     if obj.drop:
         remove(state, obj)
+    elif obj.copy:
+        return
     elif obj.presence is Presence.FETCHING:
         _cancel_fetch(state, obj)
     elif obj.presence is Presence.WANTED:

@@ -21,6 +21,7 @@ from rain.governor.states import (
     PHASES,
     PRESENCES,
     SESSIONS,
+    STAGES,
     End,
     ExecutorState,
     Fate,
@@ -28,6 +29,7 @@ from rain.governor.states import (
     Phase,
     Presence,
     SessionState,
+    Stage,
 )
 
 PY = "py"
@@ -115,9 +117,11 @@ class Object:
         Of the most urgent task that wants it.
     drop : bool
         The server asked to drop it; that is done when `uses` is 0.
+    copy : bool
+        It is to be fetched for the server, whether or not a task here needs it.
     """
 
-    __slots__ = ("drop", "id", "known", "presence", "rank", "session", "source", "uses", "waiters")
+    __slots__ = ("copy", "drop", "id", "known", "presence", "rank", "session", "source", "uses", "waiters")
 
     def __init__(self, id: ID, session: Session) -> None:
         self.id = id
@@ -129,6 +133,7 @@ class Object:
         self.rank: list[float] | None = None
         self.uses = 0
         self.drop = False
+        self.copy = False
 
 
 @states(state=FETCHES)
@@ -426,6 +431,25 @@ class TakeBackRequest:
         self.given: list[tuple[ID, int]] = []
 
 
+@states(stage=STAGES)
+class Departure:
+    """How this governor leaves.
+
+    Attributes
+    ----------
+    reason : str
+    tasks_until, until : float
+        When what still runs is ended, and when it leaves whatever is undone.
+    """
+
+    __slots__ = ("reason", "stage", "tasks_until", "until")
+
+    def __init__(self) -> None:
+        self.stage = Stage.STAYING
+        self.reason = ""
+        self.tasks_until = self.until = 0.0
+
+
 class State:
     """Everything that one core knows.
 
@@ -435,6 +459,8 @@ class State:
         Foreign executor types.
     hungry : dict of Group to None
         Groups that (may) have ready tasks.
+    held : dict of Task to (TaskResult, float)
+        How tasks of `Phase.HELD` ended, and until when that waits.
     idle : dict of int to Executor
         Idle executors of all groups, longest idle first.
     fetching : dict of ID to Fetching
@@ -453,6 +479,7 @@ class State:
         "arrivals",
         "builtin_numbers",
         "builtins",
+        "departure",
         "dropped",
         "executor_ids",
         "executors",
@@ -462,6 +489,7 @@ class State:
         "finished",
         "gave_back",
         "governor_id",
+        "held",
         "hungry",
         "idle",
         "idle_max",
@@ -470,6 +498,7 @@ class State:
         "lost",
         "modules",
         "moved",
+        "not_copied",
         "out",
         "recalls",
         "resources",
@@ -488,12 +517,14 @@ class State:
         self.governor_id = governor_id
         self.resources = resources
         self.kinds = kinds
+        self.departure = Departure()
         self.executors_max = max(EXECUTORS_MIN, int(4 * cpus))
         self.idle_max = 2 + int(2 * cpus)
         self.sessions: dict[int, Session] = {}
         self.executors: dict[int, Executor] = {}
         self.builtins: dict[int, Builtin] = {}
         self.idle: dict[int, Executor] = {}
+        self.held: dict[Task, tuple[TaskResult, float]] = {}
         self.hungry: dict[Group, None] = {}
         self.fetching: dict[ID, Fetching] = {}
         self.wanted: list[tuple[list[float], int, Object]] = []
@@ -517,6 +548,15 @@ class State:
         self.fetched: dict[ID, None] = {}
         self.moved: dict[ID, LocalFile] = {}
         self.lost: dict[ID, str] = {}
+        self.not_copied: dict[ID, str] = {}
         self.dropped: dict[ID, None] = {}
         self.store_drops: list[ID] = []
         self.session_ends: list[int] = []
+
+
+def open_session(state: State, session_id: int) -> Session:
+    """The record of a session, made if need be."""
+    session = state.sessions.get(session_id)
+    if session is None:
+        session = state.sessions[session_id] = Session(session_id)
+    return session

@@ -5,17 +5,9 @@ from __future__ import annotations
 from rain.common.protocol.messages import EndSession, OpenSession
 from rain.governor.core.effects import CancelBuiltin, CancelFetch, EndSessionStore, KillExecutor
 from rain.governor.core.events import ServerGone
-from rain.governor.core.records import Session, State
+from rain.governor.core.records import Session, State, open_session
 from rain.governor.core.tasks import settle_back
 from rain.governor.states import End, ExecutorState, Fate, FetchState, Phase, Presence, SessionState
-
-
-def open_session(state: State, session_id: int) -> Session:
-    """The record of a session, made if need be."""
-    session = state.sessions.get(session_id)
-    if session is None:
-        session = state.sessions[session_id] = Session(session_id)
-    return session
 
 
 def session_opened(state: State, message: OpenSession, now: float) -> None:
@@ -84,6 +76,7 @@ def _kill_all(state: State, session: Session) -> None:
 def _forget(state: State, session: Session) -> None:
     """Empty the session's records, and what was to be said of it."""
     for task in session.tasks.values():
+        state.held.pop(task, None)
         task.phase = Phase.GONE
         if task.fate is Fate.GIVE_BACK:
             settle_back(state, task, given=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
+from rain.common.limits import TERMINATED_HOLD_S
 from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import EXECUTE, IN_GOVERNOR, PYTHON
 from rain.governor.core.events import FetchFailed, ObjectLost
-from rain.governor.core.objects import discard, find, make_ready, produced, refused, release, want
+from rain.governor.core.objects import COPY_RANK, discard, find, make_ready, produced, refused, release, want
 from rain.governor.core.records import (
     BUILTIN,
     PROGRAM,
@@ -23,8 +24,10 @@ from rain.governor.core.records import (
     Task,
 )
 from rain.governor.resources import describe
-from rain.governor.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence
+from rain.governor.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence, Stage
 
+ENDING_SIGNALS = (15, 10, 12)
+"""SIGTERM, SIGUSR1 and SIGUSR2, which batch systems send to all processes of a job."""
 ESTIMATES_MAX = 4096
 """Functions and program names per session whose durations are remembered."""
 
@@ -158,10 +161,31 @@ def finish(state: State, task: Task, result: TaskResult) -> None:
     forget(state, task)
 
 
+def finish_unless_leaving(state: State, task: Task, result: TaskResult, signal: int, now: float) -> None:
+    """The attempt ended. A batch system that ends a job sends its signal to governors and to all below them: what died
+    of such a signal together with its governor is lost, and has not failed."""
+    if result.error is None or signal not in ENDING_SIGNALS:
+        finish(state, task, result)
+    elif state.departure.stage is not Stage.STAYING:
+        lose(state, task)
+    else:
+        task.executor = None
+        task.phase = Phase.HELD
+        state.held[task] = (result, now + TERMINATED_HOLD_S)
+
+
+def lose(state: State, task: Task) -> None:
+    """The attempt died with its governor: it goes back to the server, uncharged."""
+    state.stopped.append((task.id, task.attempt))
+    forget(state, task)
+
+
 def forget(state: State, task: Task) -> None:
     """The attempt is no longer here, whatever its phase was (its executor's queue is the caller's business)."""
     if task.phase is Phase.READY:
         task.group.ready -= 1
+    elif task.phase is Phase.HELD:
+        del state.held[task]
     task.phase = Phase.GONE
     tasks = task.session.tasks
     if tasks.get(task.id) is task:
@@ -231,6 +255,9 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
         return
     obj.presence = Presence.UNKNOWN
     obj.source = None
+    if obj.copy:
+        obj.copy = False
+        state.not_copied[obj.id] = event.reason
     _inputs_gone(state, obj, event.reason)
     if not obj.uses:
         obj.session.objects.pop(obj.id, None)
@@ -238,7 +265,9 @@ def fetch_failed(state: State, event: FetchFailed, now: float) -> None:
 
 def _want_again(state: State, obj: Object) -> None:
     obj.presence = Presence.KNOWN
-    if obj.waiters:
+    if obj.copy:
+        want(state, obj, COPY_RANK)
+    elif obj.waiters:
         want(state, obj, min(task.rank for task in obj.waiters))
 
 

@@ -43,13 +43,13 @@ from rain.common.protocol.messages import (
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.state_tables import states
 from rain.governor.config import resolved
-from rain.governor.logs import NAMES
 from rain.governor.pools.cbor1.call import ForeignCall
 from rain.governor.pools.cbor1.calls import encode_drop_cached
 from rain.governor.pools.cbor1.frames import Cbor1Error, FrameReader
 from rain.governor.pools.cbor1.inputs import InputsChanged, check_inputs
 from rain.governor.pools.cbor1.outputs import is_quick, take_outputs
 from rain.governor.pools.cbor1.results import ForeignResult, check_register, decode_result
+from rain.governor.pools.ended_logs import NAMES
 from rain.governor.pools.executor_listener import ExecutorListener, SocketFolder
 from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.foreign_states import FOREIGN_EXECUTORS, ForeignState
@@ -465,7 +465,7 @@ class ForeignExecutors(ProcessPool[_Executor]):
         if executor.state is not ForeignState.FAILED:
             killed = executor.state is ForeignState.KILLED
             status = -status if status < 0 else status << 8  # as `waitpid` gives it
-            executor.reason = self._describe(status, "the governor ended it" if killed else "")
+            executor.reason = self._describe(executor, status, "the governor ended it" if killed else "")
             if not killed:
                 executor.state = ForeignState.EXITED
         self._stop_waiting(executor)
@@ -496,7 +496,8 @@ class ForeignExecutors(ProcessPool[_Executor]):
         self._all_gone.set()
         lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
         how, _, known = executor.reason.partition("\n")
-        self._tell_exited(executor.id, "\n".join(filter(None, (f"{how}{lost}{where}", known))), number, tails)
+        text = "\n".join(filter(None, (f"{how}{lost}{where}", known)))
+        self._tell_exited(executor.id, text, number, tails, executor.signal)
 
     def _where(self, executor: _Executor) -> str:
         """Of one that has not registered: where to read what it wrote."""

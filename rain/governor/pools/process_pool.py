@@ -12,7 +12,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import ExecutorSetup, ModuleFound, SessionEnv
 from rain.governor.core.events import ExecutorExited
-from rain.governor.logs import EndedLogs
+from rain.governor.pools.ended_logs import EndedLogs
 from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.stdio_tails import read_new, read_tails
@@ -39,6 +39,8 @@ class ExecutorProcess:
     socket : ExecutorSocket or None
     pid : int
         0 if it has no process.
+    signal : int
+        That ended it, and Rain did not send; 0 if there was none.
     """
 
     def __init__(self, executor_id: int, setup: ExecutorSetup) -> None:
@@ -48,6 +50,7 @@ class ExecutorProcess:
         self.marks = (0, 0)
         self.socket: ExecutorSocket | None = None
         self.pid = 0
+        self.signal = 0
 
     @property
     def number(self) -> int:
@@ -150,21 +153,27 @@ class ProcessPool(Generic[E_]):
         """`_start` raised an error: see to it that `_tell_exited` is called."""
         raise NotImplementedError
 
-    def _describe(self, status: int, by_rain: str, peak_bytes: int = 0) -> str:
-        """How an executor ended that died just now, in a first line, and what is known about that.
+    def _describe(self, executor: E_, status: int, by_rain: str, peak_bytes: int = 0) -> str:
+        """How an executor ended that died just now, in a first line, and what is known about that; takes note of it.
 
         `status` is as `os.waitpid` gives it; `by_rain` says why this governor killed it, if it did.
         """
+        executor.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) and not by_rain else 0
         kills = self._oom_kills
         # The count of a moment ago: what else died since the executor was started is not its business.
         death = Death(status, by_rain, kills.since(), kills.of_machine, peak_bytes=peak_bytes)
         return "\n".join(filter(None, (describe_exit(status), what_is_known(death))))
 
     def _tell_exited(
-        self, executor_id: int, reason: str, number: int, tails: tuple[bytes, bytes, tuple[int, int]]
+        self,
+        executor_id: int,
+        reason: str,
+        number: int,
+        tails: tuple[bytes, bytes, tuple[int, int]],
+        signal: int = 0,
     ) -> None:
         if not self._closed:
-            self._events.exited(ExecutorExited(executor_id, reason, number, *tails))
+            self._events.exited(ExecutorExited(executor_id, reason, number, *tails, signal))
 
     def _remove(self, folder: str) -> None:
         """Remove the folder of an executor that has exited, in a thread."""

@@ -312,7 +312,7 @@ class PythonExecutors(ProcessPool[_Executor]):
         if isinstance(message, Forked):
             executor.pid = message.pid
         elif message.pid:
-            self._bury(executor, self._describe(message.status, executor.killed, message.peak))
+            self._bury(executor, self._describe(executor, message.status, executor.killed, message.peak))
         else:
             self._bury(executor, f"could not be started: fork: {os.strerror(message.status)}")
 
@@ -349,7 +349,7 @@ class PythonExecutors(ProcessPool[_Executor]):
             # It could not even be started: its task is charged, or it would be tried for ever.
             number = executor.first
         self._forget(executor)
-        self._tell_exited(executor.id, reason, number, tails)
+        self._tell_exited(executor.id, reason, number, tails, executor.signal)
 
     def _forget(self, executor: _Executor) -> None:
         if self._executors.pop(executor.id, None) is None:

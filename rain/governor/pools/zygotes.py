@@ -13,7 +13,7 @@ import msgspec
 
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
-from rain.governor.logs import NAMES, EndedLogs
+from rain.governor.pools.ended_logs import NAMES, EndedLogs
 from rain.governor.stdio_tails import read_tails
 from rain.host.descriptors import original_limit
 from rain.host.signals import kill_tree

@@ -12,7 +12,8 @@ and to drop, then what to run.
 The parts: `sessions` (clients come and go, sessions open and end), `attach`, `commands`, `queries`, `modules` (paths
 and sources of users' code), `objects` (which objects are needed; lineage). In `lifecycle`: `submit`, `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
-`recovery` (governors and replicas that are lost), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
+`recovery` (governors and replicas that are lost), `departure`
+(governors that leave on purpose), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
 write), `stalled` (nothing can run), `explain`. `rain.server.states` has the states of records, and `rain.server.check`
 says what must hold after each step.
 """
@@ -27,7 +28,7 @@ from rain.common.protocol import messages as m
 from rain.server.core import attach, commands, modules, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
-from rain.server.core.lifecycle import attempts, placing, recovery, retry, submit
+from rain.server.core.lifecycle import attempts, departure, placing, recovery, retry, submit
 from rain.server.core.reporting import output, stalled, updates
 from rain.server.core.state import State, internal
 from rain.server.records.client import Client
@@ -55,6 +56,7 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.Attach: attach.attach,
     m.ExpectGovernors: commands.expect_governors,
     m.ModuleFound: modules.module_found,
+    m.DrainGovernors: departure.drain_governors,
 }
 _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.Started: attempts.started,
@@ -69,6 +71,8 @@ _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.SessionEnded: sessions.session_ended,
     m.OutputRead: output.output_read,
     m.WantModule: modules.want_module,
+    m.Draining: departure.draining,
+    m.NotCopied: departure.not_copied,
 }
 
 
@@ -235,12 +239,18 @@ class ServerCore:
         graph = state.graph
         governor.state = LOST
         del graph.governors[governor.id]
+        graph.leaving.pop(governor, None)
+        on_purpose = governor.leaving is not None
+        if governor.leaving is not None:
+            reason = governor.leaving.reason
         graph.version += 1
         graph.lost_at, graph.lost_name, graph.lost_reason = state.now, governor.id, reason
+        graph.lost_on_purpose = on_purpose
         state.schedule_due = True
         state.recheck = True
         state.tell_policy(state.policy.governor_lost, governor)
-        state.happened("GovernorRemoved", values={"governor": governor.id, "reason": reason})
+        values = {"governor": governor.id, "reason": reason, "on_purpose": on_purpose}
+        state.happened("GovernorRemoved", values=values)
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
         recovery.governor_lost(state, governor, reason)
@@ -248,6 +258,7 @@ class ServerCore:
         for session in list(governor.sessions.values()):
             if session.over:
                 sessions.left_governor(state, session, governor)
+        departure.others_changed(state)
 
     def _notify_count(self) -> None:
         count = len(self.state.graph.governors)
@@ -286,6 +297,8 @@ class ServerCore:
         updates.flush_resends(state)
         if state.schedule_due:
             self._place()
+        if state.graph.leaving:
+            departure.go_on(state)
         for session, problem in updates.flush_updates(state):
             state.broke(f"the update of session {session.id}", problem)
             sessions.break_session(state, session, internal(problem))

@@ -135,15 +135,20 @@ def governor_summary(governor: Governor) -> GovernorSummary:
         list(governor.dropping),
         governor.resources,
         governor.load,
+        _leaves(governor),
+        governor.host_id,
     )
 
 
 def governor_brief(governor: Governor) -> GovernorBrief:
     """A governor in figures; costs the same however much it has."""
     cpus = governor.resources.get("cpus", 0.0)
-    return GovernorBrief(
-        governor.id, cpus, governor.resources, len(governor.assigned), len(governor.objects), governor.load
-    )
+    tasks, objects = len(governor.assigned), len(governor.objects)
+    return GovernorBrief(governor.id, cpus, governor.resources, tasks, objects, governor.load, _leaves(governor))
+
+
+def _leaves(governor: Governor) -> str:
+    return "" if governor.leaving is None else governor.leaving.reason
 
 
 def session_summary(session: Session) -> SessionSummary:

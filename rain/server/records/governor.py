@@ -14,6 +14,7 @@ from rain.server.states import GOVERNORS, HELD, REPLICAS, GovernorState, Placeme
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
+    from rain.server.records.leaving import Leaving
     from rain.server.records.resources import ResourceRequest
     from rain.server.records.session import Session
     from rain.server.records.task import Task
@@ -51,6 +52,8 @@ class Governor:
     sessions : dict of int to Session
         Sessions opened there.
     state : GovernorState
+    leaving : Leaving or None
+        Of one that leaves on purpose.
     drops, cancels, ends, resends : list
         What it is sent at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
         places changed while tasks there wait for them.
@@ -68,6 +71,7 @@ class Governor:
         "follow_work",
         "host_id",
         "id",
+        "leaving",
         "load",
         "objects",
         "order",
@@ -99,6 +103,7 @@ class Governor:
         self.dropping: dict[ID, int] = {}
         self.sessions: dict[int, Session] = {}
         self.state = GovernorState.REGISTERED
+        self.leaving: Leaving | None = None
         self.drops: list[ID] = []
         self.cancels: list[tuple[ID, int]] = []
         self.ends: list[int] = []

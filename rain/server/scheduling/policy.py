@@ -83,7 +83,7 @@ class SchedulingPolicy(Protocol):
         return ()
 
     def governor_lost(self, governor: Governor) -> None:
-        """A governor is gone. Its tasks become ready again one by one."""
+        """A governor is gone, or takes no more work. Its tasks become ready again one by one."""
 
     def session_ended(self, session: Session) -> None:
         """Nothing of a session will be assigned any more. Its ready tasks were withdrawn."""

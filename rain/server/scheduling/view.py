@@ -26,8 +26,8 @@ class ClusterView:
         self._graph = graph
 
     def governors(self) -> Collection[Governor]:
-        """Those that are registered, in the order in which they came."""
-        return self._graph.governors.values()
+        """Those that take work, in the order in which they came."""
+        return self._graph.staying()
 
     def room(self, governor: Governor, task: Task) -> Room:
         """Whether a task fits on a governor beside what is assigned there, or ahead of time, or not."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rain.client.core.requests import ask, ask_in_pieces
 from rain.client.core.waiting import Operation, Waiting
 from rain.common.errors import RainException
-from rain.common.protocol.messages import ExpectGovernors, GetServerInfo
+from rain.common.protocol.messages import DrainGovernors, ExpectGovernors, GetServerInfo
 
 if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
@@ -46,6 +46,11 @@ def _expect_no_more(core: ClientCore, waiting: GovernorWait) -> None:
     expected = max([core.governors_met, *(other.count for other in core.governor_waits)])
     if core.connected:
         ask_in_pieces(core, [ExpectGovernors(0, expected)])
+
+
+def drain(core: ClientCore, governors: list[str], within_s: float) -> Operation[None]:
+    """Have governors leave; done when they were told."""
+    yield ask(core, DrainGovernors(0, governors, within_s))
 
 
 def counted(core: ClientCore, count: int) -> None:

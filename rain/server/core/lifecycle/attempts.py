@@ -15,6 +15,7 @@ from rain.server.core.reporting.output import stopped as output_of_stopped
 from rain.server.core.state import State
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
+from rain.server.records.leaving import Leaving
 from rain.server.records.task import Task
 from rain.server.states import (
     ANNOUNCED,
@@ -93,14 +94,15 @@ def assignment_failed(state: State, event: AssignmentFailed) -> None:
 
 
 def stopped(state: State, governor: Governor, message: Stopped) -> None:
-    """Attempts that were cancelled are gone."""
+    """Attempts that were cancelled are gone; unasked, those that a governor ended because it leaves."""
     _ended_without_result(state, governor, message.tasks, False)
     output_of_stopped(state, governor, message)
 
 
 def gave_back(state: State, governor: Governor, message: GaveBack) -> None:
-    """The answer to `TakeBack`."""
-    governor.state = GovernorState.REGISTERED
+    """The answer to `TakeBack`; unasked, of what has not begun on a governor that leaves."""
+    if governor.state is GovernorState.RETURNING:
+        governor.state = GovernorState.REGISTERED
     _ended_without_result(state, governor, message.tasks, True)
 
 
@@ -121,6 +123,13 @@ def _ended_without_result(
         if never_started:
             # The number may be used again: nothing of this attempt is anywhere.
             task.attempt -= 1
+        elif task.runs_once:
+            text = (
+                f"Governor {governor.id} has ended task {task.title}, because it leaves, and the task may not run a "
+                'second time (rerun="never")'
+            )
+            fail(state, task, TaskError("lost", text))
+            continue
         back(state, task, governor)
 
 
@@ -160,6 +169,17 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
             _commit(state, task, governor, result)
         else:
             _failed(state, task, governor, error, result.outputs)
+    if governor.leaving is not None:
+        _note_made(state, governor.leaving, message)
+
+
+def _note_made(state: State, leaving: Leaving, message: Finished) -> None:
+    """What was made on a governor that leaves may have to be copied."""
+    for result in message.results:
+        for output in result.outputs:
+            obj = state.graph.object(output.id)
+            if obj is not None and obj not in leaving.under_way:
+                leaving.left[obj] = None
 
 
 def _commit(state: State, task: Task, governor: Governor, result: TaskResult) -> None:

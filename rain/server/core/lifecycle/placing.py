@@ -80,6 +80,8 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
     text = f'The scheduling policy "{state.policy_name}" gave task {task.title} to governor {governor.id}, '
     if governor.state is LOST:
         return f"{text}which is not here"
+    if governor.leaving is not None:
+        return f"{text}which takes no more work: it leaves"
     if not governor.holds(task.request):
         has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(governor.resources.items()))
         return f"{text}which cannot hold it: it asks for {asked(task.request)}, and the governor has {has}"

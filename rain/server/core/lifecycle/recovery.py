@@ -183,7 +183,10 @@ def lose_replica(state: State, governor: Governor, obj: Object) -> None:
 
 
 def governor_lost(state: State, governor: Governor, reason: str) -> None:
-    """Nothing of a governor is left: its tasks go again, its objects are lost. The caller notifies sessions."""
+    """Nothing of a governor is left: its tasks go again, its objects are lost. The caller notifies sessions.
+
+    Of one that said that it leaves no task is charged, however it went.
+    """
     graph = state.graph
     tasks = list(governor.assigned)
     running = [task.state is RUNNING for task in tasks]
@@ -206,10 +209,16 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
                 'run a second time (rerun="never")'
             )
             fail(state, task, TaskError("lost", text))
-        elif not was_running or not crashed(
-            state,
-            task,
-            TaskError("crash", f"Task {task.title} was running on governor {governor.id}, which was lost ({reason})"),
+        elif (
+            governor.leaving is not None
+            or not was_running
+            or not crashed(
+                state,
+                task,
+                TaskError(
+                    "crash", f"Task {task.title} was running on governor {governor.id}, which was lost ({reason})"
+                ),
+            )
         ):
             back(state, task, governor)
 

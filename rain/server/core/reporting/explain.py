@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rain.server.core.state import State
 from rain.server.graph import Graph
 from rain.server.records.governor import Governor
@@ -62,7 +64,7 @@ def explain_task(state: State, task: Task) -> str:
         )
     if task.placement is DELAYED:
         return f"Task {task.title} waits a moment, because an input of it could not be fetched.{tries}"
-    return f"Task {task.title} is ready: all its inputs are there. {_room(state.graph, task)}{tries}"
+    return f"Task {task.title} is ready: all its inputs are there. {_room(state, task)}{tries}"
 
 
 def no_governor(state: State) -> str:
@@ -70,14 +72,23 @@ def no_governor(state: State) -> str:
     graph = state.graph
     last = ""
     if graph.lost_at is not None:
-        last = (
-            f" (the last one, {graph.lost_name}, was lost {state.now - graph.lost_at:.0f} s ago: {graph.lost_reason})"
-        )
+        how = "left on purpose" if graph.lost_on_purpose else "was lost"
+        since = f"{state.now - graph.lost_at:.0f} s ago"
+        last = f" (the last one, {graph.lost_name}, {how} {since}: {graph.lost_reason})"
     logs = f" (governor-*.log in {state.log_dir} on the server's host)" if state.log_dir else ""
     return (
         f"no governor is here{last}. One that `rain start` or Client.local started is started again by itself; if it "
         f"does not come back, its log says why{logs}. Another one is started with `rain governor {state.address}`"
     )
+
+
+def all_leave(governors: Collection[Governor], address: str) -> str:
+    """That all governors are leaving, and what to do about it."""
+    first = next(iter(governors))
+    why = "" if first.leaving is None else f" ({first.id}: {first.leaving.reason})"
+    one = len(governors) == 1
+    who = f"the governor here is leaving{why}" if one else f"all {len(governors)} governors here are leaving{why}"
+    return f"{who}, and takes no more work. Another one is started with `rain governor {address}`"
 
 
 def _where(task: Task) -> str:
@@ -99,11 +110,13 @@ def _waits(task: Task) -> str:
     return "\n".join(lines)
 
 
-def _room(graph: Graph, task: Task) -> str:
-    governors = graph.governors.values()
+def _room(state: State, task: Task) -> str:
+    governors = state.graph.governors.values()
     able = [governor for governor in governors if governor.can_hold(task.request)]
     if not able:
         return f"It asks for {asked(task.request)}, which no governor here has; more governors are expected."
+    if all(governor.leaving is not None for governor in governors):
+        return f"It asks for {asked(task.request)}, and {all_leave(governors, state.address)}."
     lines = [f"It asks for {asked(task.request)}, and waits for room on a governor:"]
     for governor in able[:LISTED_MAX]:
         parts = [
@@ -111,5 +124,7 @@ def _room(graph: Graph, task: Task) -> str:
             for name, units in task.request.needs
             if units
         ]
-        lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {len(governor.assigned)} tasks")
+        leaves = "" if governor.leaving is None else ", and it is leaving"
+        tasks = f"{len(governor.assigned)} tasks{leaves}"
+        lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {tasks}")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionUpdate
-from rain.server.core.reporting.explain import asked, no_governor
+from rain.server.core.reporting.explain import all_leave, asked, no_governor
 from rain.server.core.state import State
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
@@ -45,6 +45,8 @@ def _why_stuck(state: State, session: Session) -> str:
     tasks = f"{left} task{'s' * (left != 1)} of session {session.id} {session.name!r} cannot go on: "
     if not state.graph.governors:
         return tasks + no_governor(state)
+    if not state.graph.staying() and not session.counts[id(RUNNING)]:
+        return tasks + all_leave(state.graph.governors.values(), state.address)
     reason = _none_fits(state, session)
     return tasks + reason if reason else ""
 
@@ -80,7 +82,7 @@ def _policy_idles(state: State, session: Session) -> str:
         return ""
     for task in session.tasks.values():
         if task.placement is QUEUED:
-            able = next((governor for governor in here if governor.can_hold(task.request)), None)
+            able = next((governor for governor in state.graph.staying() if governor.can_hold(task.request)), None)
             if able is not None:
                 return (
                     f'the server\'s scheduling policy "{state.policy_name}" gives the {len(here)} governors nothing to '

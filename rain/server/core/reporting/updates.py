@@ -199,6 +199,15 @@ def flush_resends(state: State) -> None:
             state.to_governor(governor, Assign([], objects))
 
 
+def open_session_on(state: State, session: Session, governor: Governor) -> None:
+    """Tell a governor of a session, unless it knows it."""
+    if session.id not in governor.sessions:
+        governor.sessions[session.id] = session
+        session.governors[governor.id] = governor
+        session.environments.sent.pop(governor.id, None)
+        send_environment(state, session, governor, 0)
+
+
 def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
     """Send a governor its new tasks, and the inputs that were not announced to it."""
     known = governor.objects
@@ -207,11 +216,7 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
     size = 0
     for task in tasks:
         session = task.session
-        if session.id not in governor.sessions:
-            governor.sessions[session.id] = session
-            session.governors[governor.id] = governor
-            session.environments.sent.pop(governor.id, None)
-            send_environment(state, session, governor, 0)
+        open_session_on(state, session, governor)
         if task.spec.environment:
             send_environment(state, session, governor, task.spec.environment)
         for obj in task.inputs:

@@ -146,6 +146,8 @@ def describe(effect: fx.AnyEffect) -> list[str]:
     match effect:
         case fx.ToServer(message):
             return [f"> {line}" for line in describe_message(message)]
+        case fx.Leave(reason):
+            return [f"leave: {reason}"]
         case fx.Fetch(data):
             return [f"fetch {data.spec.id}"]
         case fx.CancelFetch(id):
@@ -210,6 +212,10 @@ def describe_message(message: Any) -> list[str]:
             return [f"read {request}: {', '.join(f'{one.id} {one.stdout.decode()}' for one in outputs)}"]
         case m.WantModule(session_id, name):
             return [f"wants {name} of session {session_id}"]
+        case m.Draining(reason, within_s, patient):
+            return [f"draining within {within_s:g} s{', patiently' * patient}: {reason}"]
+        case m.NotCopied(objects, reason):
+            return [f"not copied {ids(objects)}: {reason}"]
         case m.SessionEnded(session_id):
             return [f"session {session_id} ended"]
     raise AssertionError(message)

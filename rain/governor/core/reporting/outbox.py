@@ -16,6 +16,7 @@ from rain.common.protocol.messages import (
     GaveBack,
     InputsMissing,
     Moved,
+    NotCopied,
     ObjectsLost,
     SessionEnded,
     Started,
@@ -48,7 +49,7 @@ def flush(state: State) -> None:
     if state.gave_back:
         out.extend([ToServer(GaveBack(given)) for given in state.gave_back])
         state.gave_back = []
-    if state.lost or state.inputs_missing:
+    if state.lost or state.inputs_missing or state.not_copied:
         _flush_losses(state)
     if state.stopped:
         _flush_stopped(state)
@@ -91,5 +92,7 @@ def _flush_losses(state: State) -> None:
         state.out.append(ToServer(ObjectsLost(ids, reason)))
     for tasks, objects, reason in state.inputs_missing:
         state.out.append(ToServer(InputsMissing(tasks, objects, reason)))
-    state.lost = {}
+    for id, reason in state.not_copied.items():
+        state.out.append(ToServer(NotCopied([id], reason)))
+    state.lost, state.not_copied = {}, {}
     state.inputs_missing = []

@@ -1,0 +1,133 @@
+"""Governors that leave on purpose, as processes: by SIGTERM, by a user, with a server that is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rain import Client, Session, remote
+from rain.common.limits import CRASHES_MAX
+from rain.common.states import TaskState
+from rain.host.process_table import descendants
+from tests.integration.test_cli import Shell, ends
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    for daemon in shell.daemons:
+        daemon.kill()
+        daemon.wait()
+        assert daemon.stderr is not None
+        daemon.stderr.close()
+
+
+@pytest.fixture
+def server(shell: Shell) -> tuple[subprocess.Popen[str], str]:
+    return shell.server()
+
+
+@pytest.fixture
+def session(shell: Shell, server: tuple[subprocess.Popen[str], str]) -> Iterator[Session]:
+    process, address = server
+    token = shell.file(process.pid).credentials.token("client")
+    with Client(address, token=token) as client, client.new_session("departures") as session:
+        yield session
+
+
+@remote(outputs=["data"])
+def make(ctx, log):
+    with open(log, "a") as file:
+        file.write("made\n")
+    return b"x" * 1_000_000
+
+
+@remote(auto_encode="json")
+def wait(ctx, folder):
+    """Says that it runs, and waits until it may end."""
+    import pathlib
+    import time
+
+    folder = pathlib.Path(folder)
+    (folder / f"runs-{os.getpid()}").touch()
+    while not (folder / "end").exists():
+        time.sleep(0.01)
+    return "done"
+
+
+def _governors(shell: Shell, address: str) -> dict[str, str]:
+    return {governor.governor_id: governor.leaves for governor in shell.info(address).governors}
+
+
+def test_sigterm_lets_a_governor_finish_and_hand_over(shell: Shell, session: Session, server, tmp_path: Path) -> None:
+    """What it runs finishes there, what it keeps is elsewhere afterwards, and it ends with 0."""
+    _, address = server
+    leaver = shell.daemon("governor", address, "--cpus", "1", "--leave-within", "2m")
+    log = tmp_path / "log"
+    kept = make(log=str(log)).output
+    kept.keep()
+    session.run(kept)
+    (folder := tmp_path / "waits").mkdir()
+    running = wait(folder=str(folder)).output
+    running.keep()
+    session.submit()
+    until(lambda: list(folder.iterdir()))
+    other = shell.daemon("governor", address, "--cpus", "1")
+    leaver.send_signal(signal.SIGTERM)
+    until(lambda: "SIGTERM" in _governors(shell, address).values())
+    assert session.run(make(log=str(log))) is not None  # on the other one
+    assert leaver.poll() is None
+    (folder / "end").touch()
+    running.wait()
+    ends(leaver)
+    assert leaver.returncode == 0
+    until(lambda: len(_governors(shell, address)) == 1)
+    assert running.fetch().load() == "done"
+    assert len(kept.fetch().get_bytes()) == 1_000_000
+    assert log.read_text() == "made\n" * 2, "it was made again"
+    ends(other, signal.SIGTERM)
+    assert other.returncode == 0
+
+
+def test_a_batch_system_may_end_jobs_as_often_as_it_likes(
+    shell: Shell, session: Session, server, tmp_path: Path
+) -> None:
+    """SIGTERM to all processes of a governor, which may hear of it last: its task goes on elsewhere, each time."""
+    _, address = server
+    (folder := tmp_path / "waits").mkdir()
+    running = wait(folder=str(folder))
+    running.keep_outputs()
+    session.submit()
+    for number in range(CRASHES_MAX + 1):
+        governor = shell.daemon("governor", address, "--cpus", "1")
+        until(lambda number=number: len(list(folder.iterdir())) == number + 1)
+        for pid in (*descendants(governor.pid), governor.pid):
+            os.kill(pid, signal.SIGTERM)
+        ends(governor)
+        assert governor.returncode == 0
+        assert running.state is not TaskState.FAILED
+    (folder / "end").touch()
+    shell.daemon("governor", address, "--cpus", "1")
+    running.wait()
+    assert running.output.fetch().load() == "done"
+
+
+def test_a_server_that_is_stopped_dismisses_its_governors(
+    shell: Shell, session: Session, server, tmp_path: Path
+) -> None:
+    process, address = server
+    governor = shell.daemon("governor", address, "--cpus", "1")
+    (folder := tmp_path / "waits").mkdir()
+    wait(folder=str(folder)).keep_outputs()
+    session.submit()
+    until(lambda: list(folder.iterdir()))
+    ends(process, signal.SIGTERM)
+    ends(governor)
+    assert governor.returncode == 0
