@@ -60,9 +60,8 @@ from rain.net.transport import Conversation, DataConnection, Listener, listen
 from rain.objects.held import Held
 from rain.processes.connection_files import Published
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
-from rain.processes.memory_folders import constants_memory, fast_folder
 from rain.processes.own_credentials import server_credentials
-from rain.processes.scratch import CONSTANTS, MEMORY_FILES, Scratch, name_others
+from rain.processes.scratch import MEMORY_FILES, name_others
 from rain.processes.serving import run_until_asked
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
@@ -71,7 +70,7 @@ from rain.server.core.state import internal
 from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.http import Http
 from rain.server.policy_loading import choose_policy
-from rain.server.uploads import ConstantFiles
+from rain.server.uploads import constant_files
 
 log = logging.getLogger("rain.server")
 
@@ -195,7 +194,7 @@ class Server:
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
-            self._scratches, self._constants = _constant_files(options)
+            self._scratches, self._constants = constant_files(options.work_dir, options.constants_bytes_max)
         except OSError as error:
             raise ResourceError(f"the server cannot make its folders: {error}") from None
         self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"))
@@ -584,19 +583,3 @@ class Server:
             connection.close()
             return
         await connection.send(DataEnd(checksum))
-
-
-def _constant_files(options: ServerOptions) -> tuple[list[Scratch], ConstantFiles]:
-    """The folders of large constants: in memory if there is a file system in it, so that clients and governors on this
-    host map what they are sent, and on disk."""
-    allowed = constants_memory() if options.constants_bytes_max is None else options.constants_bytes_max
-    fast, bytes_max = fast_folder(MEMORY_FILES, CONSTANTS, allowed)
-    try:
-        disk = Scratch(options.work_dir or tempfile.gettempdir(), CONSTANTS)
-    except OSError:
-        if fast is not None:
-            fast.close()
-        raise
-    if fast is None:
-        return [disk], ConstantFiles(disk.path)
-    return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterable
 
 from rain.common.errors import RainException
@@ -21,7 +22,8 @@ from rain.common.ids import ID
 from rain.common.location import LocalFile, Upload
 from rain.objects.dirtree import remove_tree
 from rain.objects.sink import NEVER_INLINE, FullMark, Sink
-from rain.processes.scratch import UPLOADS, clean
+from rain.processes.memory_folders import constants_memory, fast_folder
+from rain.processes.scratch import CONSTANTS, MEMORY_FILES, UPLOADS, Scratch, clean
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{8,80}")
 _OWN_NAME = re.compile(rf"(?:{UPLOADS}[a-z0-9_]{{8}}/)?{_NAME.pattern}")
@@ -150,3 +152,19 @@ def _unlink(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def constant_files(work_dir: str, allowed_bytes: int | None) -> tuple[list[Scratch], ConstantFiles]:
+    """The folders of large constants: in memory if there is a file system in it, so that clients and governors on this
+    host map what they are sent, and on disk."""
+    allowed = constants_memory() if allowed_bytes is None else allowed_bytes
+    fast, bytes_max = fast_folder(MEMORY_FILES, CONSTANTS, allowed)
+    try:
+        disk = Scratch(work_dir or tempfile.gettempdir(), CONSTANTS)
+    except OSError:
+        if fast is not None:
+            fast.close()
+        raise
+    if fast is None:
+        return [disk], ConstantFiles(disk.path)
+    return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max)
