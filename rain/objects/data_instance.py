@@ -204,7 +204,8 @@ class DataInstance:
             )
         if self.reader.is_dir and os.path.lexists(path) and not os.path.isdir(path):
             raise RainException(f"{path} exists already and is not a directory")
-        beside = os.path.join(folder, f".{name[:200]}.{os.getpid()}-{id(self):x}.part")
+        # A name has 255 bytes at most, and each of its characters up to four.
+        beside = os.path.join(folder, f".{name[:50]}.{os.getpid()}-{id(self):x}.part")
         try:
             make(beside)
             os.rename(beside, path)

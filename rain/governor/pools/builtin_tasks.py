@@ -158,7 +158,8 @@ def _store(work: Work) -> list[OutputResult]:
     if not os.path.isdir(folder or "/"):
         raise RainException(f"Store: the folder {folder} does not exist on the governor")
     # On the same file system as the target, so that it appears there at once or not at all.
-    part = f"{folder}/.{name[:128]}.rain-{os.urandom(8).hex()}"
+    # A name has 255 bytes at most, and each of its characters up to four.
+    part = f"{folder}/.{name[:50]}.rain-{os.urandom(8).hex()}"
     try:
         if held.is_dir:
             _store_directory(work, held, path, part)

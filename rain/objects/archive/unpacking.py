@@ -164,6 +164,8 @@ class Unpacker:
                 self._count_entry()
             except FileExistsError:
                 pass
+            except OSError as error:
+                raise self._failed("/".join(parts[: index + 1]), error) from None
             try:
                 inner = open_folder(name, way.folder)
             except OSError:

@@ -120,8 +120,9 @@ class Descent:
         number = len(self._above) - OPEN_FOLDERS_MAX
         if number > 0:
             far, identity = self._above[number]
-            os.close(far)
-            self._above[number] = (-1, identity)
+            if far >= 0:  # else it was closed on the way to a neighbour of this folder
+                os.close(far)
+                self._above[number] = (-1, identity)
 
     def leave(self) -> None:
         """Go up to the folder in which the present one lies.

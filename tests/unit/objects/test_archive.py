@@ -413,6 +413,25 @@ def test_a_deep_walk_holds_few_descriptors(tmp_path):
     assert not (tmp_path / "copy").exists()
 
 
+def test_neighbours_far_down_are_walked_packed_and_removed(tmp_path):
+    deep = tmp_path / "root" / "/".join("d" * (limits.OPEN_FOLDERS_MAX + 5))
+    for names in ("a/x/y/z", "b/x/y/z", "c"):
+        (deep / names).mkdir(parents=True)
+        (deep / names / "f").touch()
+    root = str(tmp_path / "root")
+    assert sum(entry.kind == "f" for entry in dirtree.walk(root)) == 3
+    unpack(pack(root), str(tmp_path / "again"))
+    assert dirtree.same_tree(root, str(tmp_path / "again"), lambda one, other: other.kind == "f")
+    dirtree.remove_tree(root)
+    assert not os.path.exists(root)
+
+
+def test_a_name_that_the_file_system_does_not_take_is_told(tmp_path):
+    entry = header("n" * 300 + "/f", 0o644, 0, b"0")
+    with pytest.raises(RainException, match="cannot be written: File name too long"):
+        unpack([entry, bytes(1024)], str(tmp_path / "u"))
+
+
 def test_a_folder_that_is_moved_meanwhile_ends_the_walk(tmp_path):
     deep = tmp_path / "root" / "/".join("d" * (limits.OPEN_FOLDERS_MAX + 5))
     deep.mkdir(parents=True)

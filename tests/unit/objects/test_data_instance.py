@@ -332,3 +332,11 @@ def test_instances_are_not_pickled():
 def test_repr():
     assert repr(instance(BytesReader(b"abc"), "json")) == "<DataInstance 1/2 'label' json, 3 bytes>"
     assert repr(DataInstance(BytesReader(b""), None)) == "<DataInstance bytes, 0 bytes>"
+
+
+def test_a_name_as_long_as_file_systems_allow(tmp_path):
+    blob = instance(BytesReader(b"abc"))
+    for name in ("x" * 255, "\N{CJK UNIFIED IDEOGRAPH-6C34}" * 85):
+        blob.write(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"abc"
+    assert len(os.listdir(tmp_path)) == 2

@@ -321,6 +321,12 @@ def current_umask() -> int:
     return mask
 
 
+def test_store_under_a_name_as_long_as_file_systems_allow(bench: Bench) -> None:
+    path = bench.root / ("\N{CJK UNIFIED IDEOGRAPH-6C34}" * 85)
+    bench.run(task_configs.STORE, [str(path)], bench.blob(b"few"), outputs=None)
+    assert path.read_bytes() == b"few"
+
+
 def test_store_directory(bench: Bench) -> None:
     path = bench.root / "tree"
     tree = bench.directory(TREE)
