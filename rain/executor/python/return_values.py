@@ -220,10 +220,8 @@ class ReturnValues:
             raise self._wrong(value, spec, f"its content type {dynamic!r} is no subtype of the declared {declared!r}")
         if dynamic == spec.content_type:
             dynamic = None
-        user = value.info.user
-        if user:
-            check_user(user, f"info.user of what {self._name} returned")
-        info = ObjectInfo(size=value.reader.size, content_type=dynamic, user=dict(user) if user else {})
+        user = check_user(value.info.user, f"info.user of what {self._name} returned")
+        info = ObjectInfo(size=value.reader.size, content_type=dynamic, user=user)
         if value.spec is not None and value.spec.id in self._inputs:
             return OutputResult(spec.id, info, SameAs(value.spec.id))
         return OutputResult(spec.id, info, self._location_of(value))

@@ -182,7 +182,7 @@ def test_later_submits_use_what_is_kept_or_constant(link: FakeLink, session: Ses
 
 def test_objects_that_nobody_makes(session: Session) -> None:
     same(DataObject("orphan"))
-    with pytest.raises(RainException, match="nobody makes"):
+    with pytest.raises(RainException, match="nothing makes"):
         session.submit()
 
 

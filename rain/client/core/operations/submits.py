@@ -166,11 +166,11 @@ def check(mirror: SessionMirror, records: Sequence[Record], describe: Callable[[
                     )
                 if used.task is None and used.value is None and used.state is None:
                     raise RainException(
-                        f"{record!r} uses {used!r}, which nobody makes: "
+                        f"{record!r} uses {used!r}, which nothing makes: "
                         "it is neither a constant nor the output of a task"
                     )
             if record.spec.user:
-                check_user(record.spec.user, f"spec.user of {record!r}")
+                record.spec.user = check_user(record.spec.user, f"spec.user of {record!r}")
             for output in record.outputs:
                 _check_object(output)
         else:
@@ -191,7 +191,7 @@ def _check_object(record: ObjectRecord) -> None:
     """What may have been set since it was made."""
     spec = record.spec
     if spec.user:
-        check_user(spec.user, f"spec.user of {record!r}")
+        spec.user = check_user(spec.user, f"spec.user of {record!r}")
     if spec.size_hint is not None:
         spec.size_hint = check_size_hint(spec.size_hint, repr(record))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rain import RainException
 from rain.client.building.options import Options
 from rain.common.attributes import check_user
+from rain.common.protocol.encoding import encode
 
 
 def test_nothing_given() -> None:
@@ -92,6 +95,9 @@ def test_user_attributes_are_json() -> None:
     values = {"a": [1, {"b": None}], "c": (True, 1.5)}
     assert check_user(values) == values
     assert check_user(None) == {}
+    found = check_user({np.str_("a"): np.float64(0.5), "b": [http.HTTPStatus.OK]})
+    assert found == {"a": 0.5, "b": [200]}
+    assert encode(found) == encode({"a": 0.5, "b": [200]}), "messages take no subclasses"
     with pytest.raises(RainException, match=r"user_spec\['a'\]\[1\]\['b'\] is set"):
         check_user({"a": [1, {"b": {1}}]})
     with pytest.raises(RainException, match="keys are str"):
