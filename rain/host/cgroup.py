@@ -98,15 +98,6 @@ def memory_left(root: str = "/", pid: int | str = "self") -> int | None:
     return min(left, default=None)
 
 
-def memory_events(root: str = "/", pid: int | str = "self") -> dict[str, int]:
-    """How often what has happened to the process's own group, by the kernel's names: ``oom_kill`` counts processes that
-    were killed because memory ran out. Empty where the kernel does not count."""
-    events: dict[str, int] = {}
-    for folder, version in folders("memory", root, pid):  # the last one is the group itself
-        events = _table(f"{folder}/{'memory.events' if version == 2 else 'memory.oom_control'}") or events
-    return events
-
-
 def usable_memory(root: str = "/") -> int:
     """Bytes of memory that this process may count on: the machine's, or what its control group is limited to."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -12,6 +12,7 @@ import signal
 from typing import NamedTuple
 
 from rain.common.formatting import size_text
+from rain.host.cgroup import folders, read
 from rain.host.signals import signal_name
 
 _V2, _V1 = "memory.events", "memory.oom_control"
@@ -22,8 +23,8 @@ class OomKills:
 
     Parameters
     ----------
-    root, own, machine : str
-        Where control groups are mounted, which one is ours, and where the count of the whole machine is; for tests.
+    root : str
+        A folder that stands for ``/``.
 
     Attributes
     ----------
@@ -31,13 +32,12 @@ class OomKills:
         The file that holds the count; empty if there is none.
     """
 
-    def __init__(
-        self, root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup", machine: str = "/proc/vmstat"
-    ) -> None:
+    def __init__(self, root: str = "/") -> None:
         self.path = ""
         self._last: int | None = None
         self._before: int | None = None
-        for path in (*_candidates(root, own), machine):
+        groups = [f"{folder}/{_V2 if version == 2 else _V1}" for folder, version in folders("memory", root)]
+        for path in (*reversed(groups), os.path.join(root, "proc/vmstat")):
             self.path = path
             if self.count() is not None:
                 break
@@ -52,7 +52,7 @@ class OomKills:
 
     def count(self) -> int | None:
         """The present count; None if the kernel does not count here."""
-        for line in _read(self.path).splitlines():
+        for line in read(self.path).splitlines():
             name, _, value = line.partition(" ")
             if name == "oom_kill" and value.isdigit():
                 return int(value)
@@ -70,27 +70,6 @@ class OomKills:
         """How many were killed since the look before the last one, so for one period at least; None: not known."""
         now = self.count()
         return None if now is None or self._before is None else max(0, now - self._before)
-
-
-def _candidates(root: str, own: str) -> list[str]:
-    found = []
-    for line in _read(own).splitlines():
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        path = path.rstrip("/")
-        if controllers == "":
-            found += [f"{mount}{path}/{_V2}" for mount in (root, f"{root}/unified")]
-        elif "memory" in controllers.split(","):
-            # In a container the path may be that outside of it.
-            found += [f"{root}/memory{path}/{_V1}", f"{root}/memory/{_V1}"]
-    return found
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(65536)
-    except OSError:
-        return ""
 
 
 class Death(NamedTuple):

@@ -81,18 +81,9 @@ def test_what_is_left(tree):
 def test_what_is_left_in_version_1(tree):
     files = {
         "memory/a/memory.limit_in_bytes": GIB, "memory/a/memory.usage_in_bytes": GIB - MIB,
-        "memory/a/memory.stat": f"total_inactive_file {4 * MIB}\n", "memory/a/memory.oom_control": "oom_kill 2\n",
+        "memory/a/memory.stat": f"total_inactive_file {4 * MIB}\n",
     }  # fmt: skip
-    root = tree("9:memory:/a\n", files)
-    assert cgroup.memory_left(root) == 5 * MIB
-    assert cgroup.memory_events(root) == {"oom_kill": 2}
-
-
-def test_events(tree):
-    files = {"memory.events": "oom 9\n", "a/memory.events": "low 0\nhigh 3\nmax 12\noom 1\noom_kill 1\n"}
-    found = cgroup.memory_events(tree("0::/a\n", files))
-    assert found == {"low": 0, "high": 3, "max": 12, "oom": 1, "oom_kill": 1}
-    assert cgroup.memory_events("/nowhere") == {}
+    assert cgroup.memory_left(tree("9:memory:/a\n", files)) == 5 * MIB
 
 
 def test_sizes():

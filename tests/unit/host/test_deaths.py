@@ -14,8 +14,10 @@ class Machine:
     """Control groups and kernel counts as files."""
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.own, self.vmstat = folder / "cgroup", folder / "own", folder / "vmstat"
-        self.root.mkdir()
+        self.folder, self.root = folder, folder / "sys" / "fs" / "cgroup"
+        self.own, self.vmstat = folder / "proc" / "self" / "cgroup", folder / "proc" / "vmstat"
+        self.root.mkdir(parents=True)
+        self.own.parent.mkdir(parents=True)
         self.own.write_text("")
         self.vmstat.write_text("nr_free_pages 1\noom_kill 7\n")
 
@@ -25,7 +27,7 @@ class Machine:
         file.write_text(text)
 
     def kills(self) -> OomKills:
-        return OomKills(str(self.root), str(self.own), str(self.vmstat))
+        return OomKills(str(self.folder))
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def machine(tmp_path: Path) -> Machine:
         ("0::/a/b\n", "a/b/memory.events", "low 0\noom 3\noom_kill {}\noom_group_kill 9\n"),
         ("0::/\n", "memory.events", "oom_kill {}\n"),
         ("4:memory:/x\n0::/\n", "memory/x/memory.oom_control", "under_oom 0\noom_kill {}\n"),
+        ("0::/outside/the/container\n", "memory.events", "oom_kill {}\n"),
         ("4:memory:/outside/the/container\n0::/\n", "memory/memory.oom_control", "oom_kill {}\n"),
     ],
 )
