@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from rain.common.errors import RainException
@@ -71,7 +72,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def parse_bytes(text: str | int) -> int:
-    """How many bytes a person means by ``"512M"``, ``"1.5 GiB"`` or a plain number; units are powers of 1024.
+    """How many bytes ``"512M"``, ``"1.5 GiB"`` or a plain number says; units are powers of 1024.
 
     Raises
     ------
@@ -84,9 +85,10 @@ def parse_bytes(text: str | int) -> int:
     (536870912, 1610612736, 100)
     """
     found = _SIZE.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
-    if found is None:
+    size = float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " ") if found is not None else math.inf
+    if not math.isfinite(size):
         raise RainException(f"{text!r} is not a size: write a number of bytes, or one with a unit, as 512M or 2G")
-    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))
+    return int(size)
 
 
 def size_text(size: float) -> str:
@@ -107,7 +109,7 @@ def size_text(size: float) -> str:
 
 
 def exact_size_text(size: int) -> str:
-    """A number of bytes for people, and how many they are exactly.
+    """A number of bytes for users to read, and how many they are exactly.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def exact_size_text(size: int) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A duration for people; clocks in the browser are written in the same way.
+    """A duration for users to read; clocks in the browser are written in the same way.
 
     Parameters
     ----------

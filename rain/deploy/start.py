@@ -192,8 +192,7 @@ def _start_in(
     file = connection_files.describe_server(
         address, credentials, http=http, logdir=logdir, folder=private_folders.here()
     )
-    connection_files.write(file, path)
-    command = [*shlex.split(options.runprefix), *RAIN]
+    command = [*_prefix(options), *RAIN]
     programs = [_server(path, logdir, command, sockets, options, memory)]
     here = store_memory() // max(1, len(cpus)) if memory is None else memory
     for number, count in enumerate(cpus):
@@ -202,18 +201,28 @@ def _start_in(
         log = f"{logdir}/governor-{number}.log"
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))
     programs += [_remote(options, host, address, logdir, credentials, memory) for host in remote]
-    launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
+    connection_files.write(file, path)
+    launch = None
     try:
+        launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
         launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
         file = connection_files.read(path)  # the server has added to it
         file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
         connection_files.write(file, path)
     except BaseException:
-        launch.stop()
+        if launch is not None:
+            launch.stop()
         path.unlink(missing_ok=True)
         raise
     launch.release()
     return Started(address, http, path, len(programs) - 1, logdir)
+
+
+def _prefix(options: StartOptions) -> list[str]:
+    try:
+        return shlex.split(options.runprefix)
+    except ValueError as error:
+        raise RainException(f"--runprefix {options.runprefix!r} is no command: {error}") from None
 
 
 def _common(options: StartOptions, memory: int | None) -> list[str]:
@@ -246,7 +255,7 @@ def _remote(
     options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials, memory: int | None
 ) -> Program:
     """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
-    command = [*shlex.split(options.runprefix), *(("rain",) if options.remote_init else _REMOTE_RAIN)]
+    command = [*_prefix(options), *(("rain",) if options.remote_init else _REMOTE_RAIN)]
     arguments = ["governor", _address_for(host, address), "--cpus", "detect", "--token-file", "-"]
     arguments += ["--ready-file", "fd:1", *_common(options, memory)]
     if options.logdir:

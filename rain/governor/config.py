@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -51,7 +52,9 @@ def read_config(path: str | None) -> GovernorConfig:
     for name, section in _table(path, "executors", values).items():
         config.executors[name] = _command(path, name, section)
     for name, amount in _table(path, "resources", values).items():
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount < 0:
+        if name == "cpus":
+            raise RainException(f"{path}: a governor's cpus are given by --cpus, not in [resources]")
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
             raise RainException(f"{path}: resource {name} must be a number of at least 0, not {amount!r}")
         config.resources[name] = amount
     return config
@@ -67,7 +70,10 @@ def _table(path: str, name: str, values: dict[str, object]) -> dict[str, object]
 def _command(path: str, name: str, section: object) -> list[str]:
     command = section.get("command") if isinstance(section, dict) else None
     if isinstance(command, str):
-        command = shlex.split(command)
+        try:
+            command = shlex.split(command)
+        except ValueError as error:
+            raise RainException(f"{path}: the command of [executors.{name}] cannot be read: {error}") from None
     if not isinstance(command, list) or not command or not all(isinstance(part, str) for part in command):
         raise RainException(f'{path}: [executors.{name}] needs command = "/path/to/executor --its-args"')
     if name in ("py", "builtin", "program") or "/" in name:

@@ -136,11 +136,9 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
             descriptor = _new_private(partial)
         except FileNotFoundError:  # the `tidy` of another process came between
             descriptor = _new_private(partial)
-        try:
+        with open(descriptor, "wb") as file_there:
             os.fchmod(descriptor, 0o600)
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
+            file_there.write(data)
         os.replace(partial, target)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from rain.common.errors import RainException
 
@@ -38,7 +39,7 @@ def parse_address(text: str, default_host: str = LOOPBACK, default_port: int = S
         host = named or default_host
         if not port_text:
             raise RainException(f"{text!r} is not an address: the port after the colon is missing")
-    elif text.isdigit():
+    elif text.isascii() and text.isdigit():
         port_text = text
     elif text:
         host = text
@@ -46,7 +47,7 @@ def parse_address(text: str, default_host: str = LOOPBACK, default_port: int = S
         raise RainException(f"{text!r} is not an address: write PORT, HOST or HOST:PORT")
     if not port_text:
         return host, default_port
-    if not port_text.isdigit() or not 0 <= int(port_text) <= 65535:
+    if not re.fullmatch("[0-9]{1,5}", port_text) or int(port_text) > 65535:
         raise RainException(f"{text!r} is not an address: {port_text!r} is not a port (0 to 65535)")
     return host, int(port_text)
 

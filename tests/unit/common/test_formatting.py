@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common.formatting import size_text
+from rain.common.errors import RainException
+from rain.common.formatting import parse_bytes, size_text
+from rain.common.protocol.address import parse_address
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,19 @@ from rain.common.formatting import size_text
 def test_sizes(size: int, text: str) -> None:
     """The browser writes the same: frontend/src/format.test.ts has the same values."""
     assert size_text(size) == text
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "9" * 400, "1 X"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(RainException, match="is not a size"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["host:", "host:70000", "host:²", ":" + "9" * 5000, "a b", "[::1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(RainException, match="is not an address"):
+        parse_address(text)
+
+
+def test_what_only_looks_like_a_port_is_a_host() -> None:
+    assert parse_address("²") == ("²", 7210)

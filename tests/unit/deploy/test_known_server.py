@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rain.common.errors import RainException
-from rain.deploy.start import known_server
+from rain.deploy.start import StartOptions, known_server, start
 from rain.net.auth import Credentials
 from rain.processes import connection_files
 
@@ -50,3 +50,13 @@ def test_several_living_ones_have_to_be_named() -> None:
 def test_none() -> None:
     with pytest.raises(RainException, match="no server"):
         known_server(None)
+
+
+def test_a_start_that_fails_leaves_no_connection_file(tmp_path: Path) -> None:
+    options = StartOptions(cpus=["1"], listen="127.0.0.1:0", http_listen="127.0.0.1:0", runprefix="nice 'x")
+    with pytest.raises(RainException, match='--runprefix "nice \'x" is no command: No closing quotation'):
+        start(options)
+    options.runprefix = "/no/such/prefix"
+    with pytest.raises(RainException, match="/no/such/prefix"):
+        start(options)
+    assert connection_files.find_all() == []
