@@ -299,10 +299,10 @@ class Listener:
             return f"no {role} connects here"
         if hello.protocol != PROTOCOL_VERSION:
             return f"version {hello.protocol} of Rain's protocol is spoken there, version {PROTOCOL_VERSION} here"
-        if hello.python and hello.python != PYTHON:
+        if hello.python != PYTHON:
             return (
-                f"the {role} runs Python {hello.python}, the server Python {PYTHON}: functions and values can only be "
-                f"exchanged between equal versions, so start the {role} with Python {PYTHON}"
+                f"the {role} runs Python {hello.python or '(unknown)'}, the server Python {PYTHON}: functions and "
+                f"values can only be exchanged between equal versions, so start the {role} with Python {PYTHON}"
             )
         return ""
 

@@ -279,12 +279,6 @@ class Server:
     # -- peers ----------------------------------------------------------------------------------
 
     def _welcome(self, hello: Hello) -> Welcome:
-        here = ".".join(platform.python_version_tuple()[:2])
-        if hello.python != here:
-            raise RainException(
-                f"the server runs Python {here} and this {hello.role} runs Python {hello.python or '(unknown)'}: "
-                "functions cannot travel between them; use the same minor version everywhere"
-            )
         welcome = Welcome("", False, 0, self._host_id, http=self._http.address, data=self.address)
         if hello.host_id == self._host_id:
             constants = self._constants
