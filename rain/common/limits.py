@@ -49,16 +49,16 @@ SERVER_AWAY_S = 75.0
 """How long a client waits for a server that is away, and with it the client's blocked calls; also how long a governor
 waits for a server whose machine accepts connections that no process answers (it is stopped, or being started anew)."""
 CLIENT_GRACE_S = 90.0
-"""How long a client that went without a goodbye may come back before its sessions end; a client of which the server can
-see that its process has ended (the same machine) has none."""
+"""How long a client that went without a goodbye may come back before its sessions end. Where the server sees that the
+client's process has ended (on the same machine), they end at once."""
 CLIENT_SILENT_S = 30.0
 """After this long without an acknowledgement from the kernel of a client on another machine its connection is broken,
 and its grace begins."""
 GOVERNOR_LOST_S = 10.0
 """Silence after which the server declares a governor lost, and a governor a server that cannot be reached."""
 GOVERNOR_RECONNECT_S = 8.0
-"""How long a governor whose connection was closed (not merely silent) may come back before it is declared lost; one of
-which the server can see that its process has ended is lost at once."""
+"""How long a governor whose connection was closed (not merely silent) may come back before it is declared lost. Where
+the server sees that the governor's process has ended (on the same machine), it is lost at once."""
 SERVER_RETURN_S = 60.0
 """How long a governor without a conversation looks for its server before it ends."""
 TERMINATED_HOLD_S = 1.0
@@ -74,7 +74,8 @@ LEAVE_MOVE_S = 30.0
 
 
 class Deadlines(NamedTuple):
-    """The table of the above, for what is given it; each is described there. Tests run with a `scaled` one."""
+    """The limits above in one value, as components are given them; each is described there. Tests run with `scaled`
+    ones."""
 
     handshake_s: float = HANDSHAKE_S
     heartbeat_s: float = HEARTBEAT_S

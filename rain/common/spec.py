@@ -71,7 +71,7 @@ class TaskSpec(msgspec.Struct, array_like=True, gc=False):
     ----------
     id : ID
     task_type : str
-        ``"executor/method"``: who runs it, and what.
+        ``"executor/method"``: which type of executor runs it, and which of its methods.
     config : Any
         What the method needs to know beyond its inputs; see `rain.common.task_configs`.
     inputs : list of TaskSpecInput

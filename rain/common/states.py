@@ -35,7 +35,7 @@ class DataObjectState(enum.Enum):
 
     UNFINISHED = "unfinished"
     FINISHED = "finished"
-    REMOVED = "removed"  # finished once; nobody needed it any more
+    REMOVED = "removed"  # finished once; no task and no client needed it any more
     FAILED = "failed"  # its task failed or was cancelled
 
 

@@ -86,7 +86,7 @@ def spawn(
 def or_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """End a process that was just started, and all that it started, if the block raises an error.
 
-    For what belongs to a start and can fail after it: without this the process would go on with nobody to end it.
+    For what belongs to a start and can fail after it: without this the process would go on, unknown to its starter.
     """
     try:
         yield

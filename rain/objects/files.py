@@ -1,6 +1,7 @@
 """Files that hold objects: their identity and checksum, opening them only if they are still the same, full disks.
 
-A file that others may have mapped is never truncated or written again (a reader would die of SIGBUS); it is unlinked.
+A file that another process may have mapped is never truncated or written again (a reader would die of SIGBUS); it is
+unlinked.
 """
 
 from __future__ import annotations

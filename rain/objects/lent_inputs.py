@@ -87,8 +87,8 @@ def spoil(result: TaskResult, inputs: Iterable[ExecutorInput], found: Mapping[ID
     text = "; ".join(dict.fromkeys(problems))
     if damage.suspect:
         text = (
-            f"{text}. Nobody but the task had it, so that the task did this. Inputs are read by others too: change a "
-            "copy (write(path), or write=True for a program's input)"
+            f"{text}. Only this task could write to it then, so it did this. Other tasks read the same data: change "
+            "a copy (write(path), or write=True for a program's input)"
         )
     result.outputs = []
     result.error = TaskError("rain" if damage.suspect else "input", text)

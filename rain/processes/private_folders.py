@@ -38,7 +38,7 @@ def check_private(path: str, what: str, mode: int) -> None:
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise RainException(
             f"the {what} {path} is open to other users (mode {stat.S_IMODE(status.st_mode):04o}); it is not used. "
-            f"If nobody else could have read it, run: chmod {mode:o} {path}"
+            f"If you are sure that no other user has read it, run: chmod {mode:o} {path}"
         )
 
 

@@ -4,14 +4,14 @@ Theory of operation
 -------------------
 A folder is removed only if Rain provably made it and no process uses it any more, because its name proves nothing: it
 lies where users keep files of their own. A `Scratch` has a name with a random end, belongs to this user, is closed to
-others, and holds a file `MARK` that tells its name, its inode, its owner's process and when that started; a copy, a
-folder that was renamed and one that merely looks similar do not fit. The owner holds a lock for as long as it lives,
+other users, and holds a file `MARK` that tells its name, its inode, its owner's process and when that started; a copy,
+a folder that was renamed and one that merely looks similar do not fit. The owner holds a lock for as long as it lives,
 and takes it before it writes the mark.
 
 The process that removes what a dead owner left (`remove_left`) learns of each folder from its owner: the guardian
 (`rain.processes.guardian`) or a keeper (`rain.processes.keeper`). A process that is started anew gets the folders of
-the one before it, and takes over those of its own kinds. What then is left
-goes when the next folder of its kind is made (`clean`).
+the one before it, and takes over those of its own kinds. What is left then goes when the next folder of its kind is
+made (`clean`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The event log: what happened, in SQLite, for users and scripts to query while the server runs and after.
 
 Events are gathered in memory and written by one thread, a row per batch, so that an event costs an append to a list.
-The log is a view: nothing is ever restored from it. It keeps the newest `EVENTS_BYTES_MAX` bytes of events, and nobody
-else may read it.
+The log is a view: nothing is ever restored from it. It keeps the newest `EVENTS_BYTES_MAX` bytes of events. Other users
+may not read it.
 """
 
 from __future__ import annotations

@@ -176,8 +176,8 @@ def test_without_user_namespaces_a_change_is_noticed(tmp_path: Path) -> None:
     for name in ("program", "python"):
         error, intact = found[name]
         assert "was changed in the store" in error
-        assert "the task did this" in error
+        assert "so it did this" in error
         assert intact
     error, well = found["together"]
-    assert "the task did this" in error or ("spoiler" in error and "reader" in error)
+    assert "so it did this" in error or ("spoiler" in error and "reader" in error)
     assert well

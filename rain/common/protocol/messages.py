@@ -858,8 +858,8 @@ class ExecutorSetup(Message):
 
 
 class TaskInputs(Message):
-    """The first inputs of the task that `number` will be, which with all of them is too large for a frame. There may be
-    several of these; then comes the task, with the rest."""
+    """The first inputs of the task that will have this `number`, and which is too large for one frame. There may be
+    several of these messages; then comes the task with the rest of its inputs."""
 
     number: int
     inputs: list[ExecutorInput]

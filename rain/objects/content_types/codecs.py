@@ -170,10 +170,6 @@ def decode_value(data: Buffer, content_type: str | None) -> Any:
         return kind.decode(data, name)
     except RainException:
         raise
-    except (
-        Exception,
-        SystemExit,
-        GeneratorExit,
-    ) as error:  # a class that is unpickled must not end the process
+    except (Exception, SystemExit, GeneratorExit) as error:  # a class that is unpickled must not end the process
         problem = "; ".join(filter(None, (f"{type(error).__name__}: {error}", kind.why_not_decoded(error))))
         raise RainException(f"the data cannot be loaded as {name!r}: {problem}") from error

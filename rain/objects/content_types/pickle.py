@@ -1,4 +1,4 @@
-"""Content types ``pickle`` and ``cloudpickle``: any Python value; who reads one reads both."""
+"""Content types ``pickle`` and ``cloudpickle``: any Python value; what reads one of them reads both."""
 
 from __future__ import annotations
 

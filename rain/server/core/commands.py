@@ -29,8 +29,8 @@ def keep(state: State, client: Client, session: Session, message: Keep) -> None:
         if obj is None or not can_be_kept(obj):
             if obj is not None or session.released_as(id[1]) == RELEASED_OBJECT:
                 text = (
-                    f"object {obj.title if obj is not None else id} cannot be kept: nobody needed it any more, and its "
-                    "data were removed; call keep() before the tasks that use it have finished"
+                    f"object {obj.title if obj is not None else id} cannot be kept: no task needed it any more, and "
+                    "its data were removed; call keep() before the tasks that use it have finished"
                 )
             else:
                 text = unknown(session, id, "object")

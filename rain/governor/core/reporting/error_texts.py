@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rain.common.formatting import size_text
+from rain.common.formatting import quote_output, size_text
 from rain.common.ids import ID
-from rain.common.limits import ERROR_OUTPUT_BYTES_MAX
 from rain.governor.core.records import Task
 
 
@@ -29,7 +28,7 @@ def changed_inputs(governor_id: str, objects: Sequence[ID], suspects: Sequence[T
     those = ", ".join(map(_title, suspects))
     return (
         f"object {', '.join(map(str, objects))} was changed in the store of governor {governor_id} while it was read. "
-        f"These tasks had it as an input then, and one of them did that: {those}. Inputs are read by others too: "
+        f"These tasks had it as an input then, and one of them did that: {those}. Other tasks read the same data: "
         "change a copy (write(path), or write=True for a program's input)"
     )
 
@@ -70,7 +69,4 @@ def no_start(governor_id: str, task: Task, times: int, reason: str, stdout: byte
 
 def tail(name: str, output: bytes) -> str:
     """The end of what a process wrote, for an error's text; empty if it wrote nothing."""
-    if not output.strip():
-        return ""
-    last = output[-ERROR_OUTPUT_BYTES_MAX:]
-    return f"\nContent of {name} (last {len(last)} bytes):\n{last.decode(errors='replace').rstrip()}"
+    return f"\n{quote_output(name, output)}" if output.strip() else ""

@@ -23,9 +23,7 @@ class InputsChanged(RainException):
 
     def __init__(self, objects: Iterable[ID]) -> None:
         self.objects = list(objects)
-        super().__init__(
-            f"changed one of its inputs ({', '.join(map(str, self.objects))}), which is read by others too"
-        )
+        super().__init__(f"changed one of its inputs ({', '.join(map(str, self.objects))}), which other tasks read too")
 
 
 def lend(value: ExecutorInput, memory_left: int) -> tuple[Location, LentFile | None]:

@@ -123,7 +123,7 @@ def _check_retried(task: Task) -> None:
         if lost is not None:
             raise Refused(
                 f"task {task.title} cannot be retried: it was cancelled, and its input {lost.title} is gone, because "
-                f"nobody kept it; {advice}"
+                f"it was not kept; {advice}"
             )
 
 

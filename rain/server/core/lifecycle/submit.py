@@ -233,8 +233,8 @@ def _input(cut: Cut, id: ID, user: ID) -> Object:
     if obj is None:
         if session.released_as(number):
             raise Refused(
-                f"task {user} has object {id} as an input, which is gone: nobody kept it (call keep() on it before "
-                "submitting the task that makes it)"
+                f"task {user} has object {id} as an input, which is gone, because it was not kept (call keep() on it "
+                "before submitting the task that makes it)"
             )
         raise Refused(f"task {user} has object {id} as an input, which does not exist")
     _check_usable(obj, user)

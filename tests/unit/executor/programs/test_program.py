@@ -587,7 +587,7 @@ def test_changed_input_is_noticed(executor: Executor) -> None:
     command = f"chmod 644 {blob.path}; echo x >> {blob.path}"
     message = executor.error(command, shell=True, inputs=[("in", blob)])
     assert "input 'numbers' (1/1) was changed in the store" in message
-    assert "the task did this" in message
+    assert "so it did this" in message
     assert "write=True" in message
 
 

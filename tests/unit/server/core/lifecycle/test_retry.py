@@ -144,7 +144,7 @@ def test_a_cancelled_task_whose_inputs_are_gone_is_refused() -> None:
     rig.ask(m.Cancel, rig.session, [task.id])
     refused = rig.ask(m.Retry, rig.session, [task.id])
     assert "its input" in refused.message
-    assert "is gone, because nobody kept it" in refused.message
+    assert "is gone, because it was not kept" in refused.message
 
 
 def test_what_a_named_task_needs_comes_along_also_if_it_was_cancelled() -> None:
