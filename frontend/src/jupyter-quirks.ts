@@ -52,6 +52,7 @@ interface MimeModel {
 }
 
 interface Panel {
+  node?: Element;
   isDisposed?: boolean;
   disposed?: Signal<unknown>;
   widgets?: readonly { dispose(): void }[];
@@ -104,6 +105,87 @@ export function markUnsaved({ context }: Manager): void {
   if (context?.model) context.model.dirty = true;
 }
 
+// -- beside the notebook ----------------------------------------------------------------------------------------------
+
+// Under this name the element of a display has the Lumino widget that it belongs to. Its parents lead to the shell.
+const OWNER = "rainOwner";
+type Owned = Element & { [OWNER]?: unknown };
+
+interface LuminoWidget {
+  id: string;
+  node: HTMLElement;
+  title: { label: string; caption: string; closable: boolean };
+  parent: LuminoWidget | null;
+  isDisposed: boolean;
+  disposed: Signal<unknown>;
+  close(): void;
+  dispose(): void;
+  constructor: new () => LuminoWidget;
+}
+
+interface LabShell extends LuminoWidget {
+  add(widget: LuminoWidget, area: string, options?: object): void;
+  activateById(id: string): void;
+  mode?: string; // JupyterLab's: "single-document" or "multiple-document"
+  layoutModified?: unknown; // of JupyterLab, not of Notebook 7
+}
+
+export interface SideBySide {
+  open(label: string, events: { opened(element: HTMLElement): void; closed(): void }): { show(): void };
+}
+
+// Elements around, also across shadow roots.
+function* around(element: Element): Generator<Element> {
+  for (let at: Element | null = element; at; ) {
+    yield at;
+    const root: Node = at.getRootNode();
+    at = at.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+  }
+}
+
+// The notebook's element, inside which something can stay in sight while its cells scroll.
+export function notebookAround(element: Element): HTMLElement | null {
+  for (const at of around(element)) if (at.classList.contains("jp-NotebookPanel")) return at as HTMLElement;
+  return null;
+}
+
+let panels = 0;
+
+// How to show something beside the notebook that an element is in: why that cannot be, or null where the page has no
+// such place and needs no excuse (other programs than JupyterLab and Notebook).
+export function sideBySide(element: Element): SideBySide | string | null {
+  const owner = [...around(element)].map((at) => (at as Owned)[OWNER]).find(Boolean) as LuminoWidget | undefined;
+  if (!owner) return null;
+  const parents: LuminoWidget[] = [];
+  for (let at: LuminoWidget | null = owner; at; at = at.parent) parents.push(at);
+  const shell = parents.find((at) => typeof (at as LabShell).activateById === "function") as LabShell | undefined;
+  if (!shell) return null;
+  if (!("layoutModified" in shell)) return "Notebook shows one document at a time: open it in JupyterLab for a side panel";
+  const notebook = parents.find((at) => at.node.classList.contains("jp-NotebookPanel"));
+  // All widgets descend from one class, which only its instances give away.
+  let made = owner.constructor as unknown as { prototype: object };
+  for (let up = Object.getPrototypeOf(made); up?.prototype; up = Object.getPrototypeOf(up)) made = up;
+  const Widget = made as unknown as new () => LuminoWidget;
+  return {
+    open(label, events) {
+      const widget = new Widget();
+      widget.id = `rain-panel-${++panels}`;
+      widget.title.label = widget.title.caption = label;
+      widget.title.closable = true;
+      widget.node.classList.add("rain-side-panel");
+      widget.disposed.connect(() => events.closed());
+      // A tab that is closed is only detached by Lumino.
+      const close = widget as unknown as { onCloseRequest(message: unknown): void };
+      close.onCloseRequest = () => widget.dispose();
+      const beside = shell.mode === "single-document" ? undefined : { mode: "split-right", ref: notebook?.id, activate: false };
+      shell.add(widget, beside ? "main" : "right", beside ?? {});
+      if (!beside) shell.activateById(widget.id);
+      events.opened(widget.node);
+      return { show: () => shell.activateById(widget.id) };
+    },
+  };
+}
+
 // An element with this attribute keeps its keys: Lumino 2, on which Lab is built, has commands on single letters.
 export const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
@@ -151,6 +233,7 @@ class Display {
     readonly panel: Panel,
   ) {
     this.showWidget = panel.renderModel.bind(panel);
+    if (panel.node) (panel.node as Owned)[OWNER] = panel;
     panel.renderModel = (model) => {
       this.model = model as MimeModel;
       return this.settle();

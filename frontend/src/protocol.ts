@@ -22,6 +22,9 @@ export interface Requests {
   table: GetTable;
   timeline: GetTimeline;
   governors: GetGovernors;
+  kill: KillGovernor;
+  stale: GetStale;
+  rerun: RerunStale;
   inspect: Inspect;
   download: Download;
   card: GetCard;
@@ -47,6 +50,9 @@ export interface Answers {
   table: TaskTable;
   timeline: Timeline;
   governors: Governors;
+  kill: Done;
+  stale: Stale;
+  rerun: Done;
   inspect: InspectionAnswer;
   download: Piece;
   card: Card;
@@ -209,6 +215,8 @@ export interface Status {
   content_type?: string | null;
   // Of a group: how many tasks are in each state.
   counts?: Record<string, number> | null;
+  // How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
+  stale?: number;
 }
 
 // Counts and clocks of the whole session.
@@ -222,6 +230,8 @@ export interface Summary {
   remaining: number | null;
   // Whether the clocks go on.
   ticking: boolean;
+  // How many tasks are stale.
+  stale: number;
 }
 
 // Show what is in a group; a delta follows.
@@ -273,6 +283,10 @@ export interface TaskDetails {
   hints: string[];
   can_cancel: boolean;
   can_retry: boolean;
+  // Whether its function, or one before it, was edited since.
+  stale: boolean;
+  // The task that stands in its place since stale ones were run again.
+  renewed: Link | null;
 }
 
 // The text of a task's function.
@@ -367,6 +381,8 @@ export interface Explain {
 // Why a task has not started.
 export interface Explanation {
   text: string;
+  // The same in short.
+  sentence: string;
 }
 
 // Tasks and objects.
@@ -504,6 +520,8 @@ export interface TaskRow {
   cpus: number;
   // Its first line.
   error: string;
+  // Whether its function, or one before it, was edited since.
+  stale: boolean;
 }
 
 // What ran when.
@@ -545,6 +563,8 @@ export interface Governors {
   address: string;
   // Of the server.
   version: string;
+  // Whether they belong to the client alone, so that it may end one.
+  private: boolean;
   governors: Governor[];
 }
 
@@ -571,6 +591,25 @@ export interface Measure {
   // From 0 to 1, where there is a whole.
   share: number | null;
 }
+
+// End a governor's process as a crash would; only of a private cluster.
+export interface KillGovernor {
+  governor: string;
+}
+
+// What running the stale tasks again takes; nothing starts.
+export type GetStale = Record<string, never>;
+
+// What running the stale tasks again takes.
+export interface Stale {
+  // In a few words, with about how long it takes; empty if there is nothing to run.
+  offer: string;
+  // Which tasks, which of them are still running, and which cannot run again.
+  lines: string[];
+}
+
+// Run the stale tasks again, as new ones.
+export type RerunStale = Record<string, never>;
 
 // A page of data.
 export interface Inspect {

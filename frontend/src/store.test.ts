@@ -4,7 +4,7 @@ import type { Answer, Events, Parameters, Port, RequestName } from "./port.js";
 import type { Answers, Delta, Snapshot, Status, Summary } from "./protocol.js";
 import { type Change, SessionStore } from "./store.js";
 
-const SUMMARY: Summary = { tasks: { running: 1 }, objects: 1, elapsed: 2, remaining: null, ticking: false };
+const SUMMARY: Summary = { tasks: { running: 1 }, objects: 1, elapsed: 2, remaining: null, ticking: false, stale: 0 };
 
 function snapshot(version: number, status: Record<string, Status> = { t1: { state: "waiting" } }): Snapshot {
   return {

@@ -35,7 +35,7 @@ export class SessionStore {
   session: SessionInfo = { id: 0, name: "", state: "", note: "" };
   looks: Record<string, Look> = {};
   topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "", all_objects: false };
-  summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false };
+  summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false, stale: 0 };
   // When the summary came, in performance.now() milliseconds.
   summaryAt = 0;
   readonly status = new Map<string, Status>();

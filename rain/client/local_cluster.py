@@ -7,6 +7,7 @@ live in a session of their own, so no keyboard interrupt reaches them, and their
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import weakref
 
@@ -14,7 +15,9 @@ from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
 from rain.common.protocol.address import format_address
+from rain.host.listening import listener_on
 from rain.host.machine import available_cpus, parse_cpus
+from rain.host.process_table import parents
 from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree
@@ -135,6 +138,27 @@ class LocalCluster:
     def close(self) -> None:
         """End the server and the governors, and wait for it; idempotent. In a forked child it does nothing."""
         self._finalizer()
+
+    def kill_governor(self, governor_id: str) -> None:
+        """End a governor's process at once (SIGKILL), as a crash would: the guardian starts it anew, and what it held
+        or ran is computed again where it is needed.
+
+        Parameters
+        ----------
+        governor_id : str
+            ``host:port``, as the server knows it.
+
+        Raises
+        ------
+        RainException
+            If no governor of this cluster has that id.
+        """
+        own = [pid for pid, parent in parents().items() if parent == self._launch.pid]
+        port = governor_id.rpartition(":")[2]
+        pid = listener_on(int(port), own) if port.isdecimal() else None
+        if pid is None:
+            raise RainException(f"no governor of this client's own cluster has the id {governor_id!r}")
+        os.kill(pid, signal.SIGKILL)
 
     @property
     def ended(self) -> bool:

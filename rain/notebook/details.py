@@ -6,6 +6,7 @@ import inspect
 import linecache
 from typing import TYPE_CHECKING, Any
 
+from rain.client.core.operations.reruns import newest
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
 from rain.client.handles import inside
@@ -97,6 +98,8 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
         hints=failures.hints(session, record) if record.failed else [],
         can_cancel=leaf.state in ("waiting", "ready", "running") and session.active,
         can_retry=leaf.state in ENDS and session.active,
+        stale=record.stale,
+        renewed=_task_link(newest(record)) if record.renewed is not None else None,
     )
 
 

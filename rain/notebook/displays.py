@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
+from rain.client.stale.edited import refresh
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.notebook.jupyter_quirks import is_headless, shell_with_kernel
@@ -91,6 +92,8 @@ class SessionDisplays:
         headless = _is_headless()
         fresh, self._fresh = set() if headless else self._fresh, set()
         widget, session = self.widget, self.session()
+        if session is not None and session.active:
+            refresh(session)  # a function may have been edited
         if widget is None or session is None or widget.seen or not self._drawn.keys() - fresh or not session.active:
             return
         if headless or widget.behind <= FIRST_RECORDS_MAX:
@@ -156,7 +159,10 @@ def displays_of(session: Session) -> SessionDisplays:
 def refresh_all() -> None:
     """After a cell: bring pictures up to date that no browser shows."""
     for found in list(_displays.values()):
-        found.refresh()
+        try:
+            found.refresh()
+        except Exception:  # the other sessions go on, and so does the user's next cell
+            _log.exception("a session's displays could not be brought up to date")
 
 
 # -- what IPython calls ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
+from rain.client.stale.rerun import plan_of, rerun
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.common.state_styles import ENDS
@@ -25,6 +26,7 @@ from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
+from rain.notebook.explanations import in_a_sentence
 from rain.notebook.governor_loads import governor_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.tree import TaskLeaf
@@ -33,7 +35,16 @@ from rain.notebook.protocol import requests
 from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot, Status, Topology
 from rain.notebook.protocol.layout import Geometry
-from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, SessionLine, TaskTable, Timeline
+from rain.notebook.protocol.lookups import (
+    Card,
+    CriticalPath,
+    Found,
+    Governors,
+    SessionLine,
+    Stale,
+    TaskTable,
+    Timeline,
+)
 from rain.notebook.widget_base import HTML, SVG, TEXT, LiveWidget, pump
 
 if TYPE_CHECKING:
@@ -86,7 +97,9 @@ class SessionWidget(LiveWidget):
             requests.ShowObjects: self._show_objects,
             requests.GetDetails: self._details,
             requests.GetOutput: self._output,
-            requests.Explain: lambda asked: Explanation(self._task(asked.key).explain(timeout=REQUEST_S)),
+            requests.Explain: self._explain,
+            requests.GetStale: self._stale,
+            requests.RerunStale: self._rerun,
             requests.Search: self._search,
             requests.GetCriticalPath: self._critical,
             requests.Cancel: self._cancel,
@@ -95,6 +108,7 @@ class SessionWidget(LiveWidget):
             requests.PlaceGraph: self._place_graph,
             requests.GetTable: self._table,
             requests.GetTimeline: self._timeline,
+            requests.KillGovernor: self._kill,
             requests.GetGovernors: lambda _: governors_of(self._client()),
             requests.Inspect: lambda asked: self._inspection(asked.key).page(asked),
             requests.Download: lambda asked: self._inspection(asked.key).piece(asked),
@@ -234,6 +248,27 @@ class SessionWidget(LiveWidget):
         stdout, stderr = block(task._session._output_of(task), REQUEST_S)
         return Output(stdout, stderr)
 
+    def _explain(self, asked: requests.Explain) -> Explanation:
+        task = self._task(asked.key)
+        text = task.explain(timeout=REQUEST_S)
+        return Explanation(text, in_a_sentence(text, f"{task.name or task.task_type} ({task.id})"))
+
+    def _stale(self, _: requests.GetStale) -> Stale:
+        plan, _functions = plan_of(self.session)
+        return Stale(plan.offer(), plan.lines())
+
+    def _rerun(self, _: requests.RerunStale) -> None:
+        # The browser has shown the plan, and its user has confirmed it.
+        block(self.session._checked(rerun(self.session, None, lambda plan: None)), REQUEST_S)
+
+    def _kill(self, asked: requests.KillGovernor) -> None:
+        cluster = self._client()._cluster
+        if cluster is None:
+            raise RainException(
+                "only governors of a private cluster (Client.local) can be killed from here: others' work may run there"
+            )
+        cluster.kill_governor(asked.governor)
+
     def _search(self, asked: requests.Search) -> Found:
         pattern = queries.pattern_of(asked.pattern)
         with self._lock:
@@ -361,7 +396,8 @@ def inspection_of(obj: DataObject) -> Inspection:
 def governors_of(client: Client) -> Governors:
     """The governors of the server that a client is connected to."""
     info = client._brief_info(timeout=REQUEST_S)
-    return Governors(info["address"], info["version"], list(map(governor_of, info["governors"])))
+    governors = list(map(governor_of, info["governors"]))
+    return Governors(info["address"], info["version"], client._cluster is not None, governors)
 
 
 def card_of(client: Client) -> Card:

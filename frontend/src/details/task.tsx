@@ -1,14 +1,12 @@
 // The details of a task.
 
-import { useState } from "preact/hooks";
-import { Button, errorText } from "../components/parts.js";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { clock } from "../format.js";
 import type { Source, TaskDetails } from "../protocol.js";
+import { NOT_STARTED, type Reason, watchReason } from "../session/why.js";
 import { useDetails } from "./context.js";
 import { OutputSection } from "./output.js";
 import { Act, Facts, hasContent, LinkButton, Links, Section, Values, written } from "./pieces.js";
-
-export const NOT_STARTED = ["waiting", "ready"];
 
 export function TaskBody({ task }: { task: TaskDetails }) {
   const { store } = useDetails();
@@ -17,11 +15,18 @@ export function TaskBody({ task }: { task: TaskDetails }) {
   const waits = NOT_STARTED.includes(task.state);
   return (
     <>
-      {(task.can_cancel || task.can_retry || waits) && (
+      {(task.can_cancel || task.can_retry) && (
         <div class="rain-row">
           {task.can_cancel && <Act text="cancel" title="cancel this task" type="cancel" of={task.key} kind="rain-danger" />}
           {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
-          {waits && <Explanation of={task.key} />}
+        </div>
+      )}
+      {waits && <Explanation of={task.key} state={task.state} />}
+      {task.stale && (
+        <div class="rain-row rain-stale-of">
+          <span>stale: its function, or one before it, was edited since</span>
+          {task.renewed && <span class="rain-muted">and stands here now:</span>}
+          {task.renewed && <LinkButton link={task.renewed} />}
         </div>
       )}
       {task.cause && (
@@ -109,23 +114,23 @@ function SourceLines({ source }: { source: Source }) {
   );
 }
 
-function Explanation({ of }: { of: string }) {
+// Why it has not started, as it is now; all that the server says of it on a click.
+function Explanation({ of, state }: { of: string; state: string }) {
   const { store } = useDetails();
-  const [answer, setAnswer] = useState("");
-  const ask = () => {
-    store.request("explain", { key: of }).then(
-      ({ data }) => setAnswer(data.text),
-      (error: unknown) => setAnswer(errorText(error)),
-    );
-  };
+  const [reason, setReason] = useState<Reason | null>(null);
+  useLayoutEffect(() => watchReason(store, of, setReason), [store, of, state]);
+  if (!reason) return null;
+  const more = reason.text.split("\n").length > 2;
   return (
-    <span class="rain-row">
-      <Button title="ask the server what it waits for" click={ask}>
-        why not yet?
-      </Button>
-      <span class="rain-muted" role="status">
-        {answer}
-      </span>
-    </span>
+    <div class="rain-why" role="status">
+      {more ? (
+        <details>
+          <summary>{reason.sentence}</summary>
+          <pre class="rain-pre">{reason.text}</pre>
+        </details>
+      ) : (
+        reason.sentence
+      )}
+    </div>
   );
 }

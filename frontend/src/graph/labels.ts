@@ -26,6 +26,7 @@ function tookOf(status: Status | undefined): string {
 export function facts(store: SessionStore, node: Node, status: Status | undefined): [string, string][] {
   if (node.kind === "group") {
     const counts: [string, string][] = sortedCounts(status?.counts ?? {}).map(([state, n]) => [store.look(state).word, count(n)]);
+    if (status?.stale) counts.push(["stale", count(status.stale)]);
     return [...counts, ["holds", `${many(node.tasks, "task")}, ${many(node.objects, "object")}`]];
   }
   const known: [string, string | null | undefined][] = [
@@ -36,6 +37,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
     ["governor", status?.governor],
     ["attempts", status?.attempts ? String(status.attempts) : null],
     ["kept", status?.kept ? "yes" : null],
+    ["stale", status?.stale ? "its function was edited since" : null],
     [status?.state === "failed" ? "error" : "because", status?.error],
   ];
   return known.filter((fact): fact is [string, string] => !!fact[1]);
@@ -43,7 +45,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
 
 // «task split, running, 1.2 s»
 export function spoken(store: SessionStore, node: Node, status: Status | undefined): string {
-  const parts = [`${node.kind} ${node.label}`, store.look(status?.state ?? "").word];
+  const parts = [`${node.kind} ${node.label}`, store.look(status?.state ?? "").word, status?.stale ? "stale" : ""];
   if (node.kind === "group") {
     parts.push(...sortedCounts(status?.counts ?? {}).map(([state, n]) => `${n} ${store.look(state).word}`));
   } else {

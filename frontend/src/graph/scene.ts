@@ -294,6 +294,7 @@ export class Scene {
     if (!status && element.hasAttribute("data-s") && !this.store.nodes.has(node.key)) return;
     const state = status?.state ?? "new";
     setAttribute(element, "data-s", state);
+    setAttribute(element, "data-stale", status?.stale ? "" : null);
     setAttribute(element, "aria-label", spoken(this.store, node, status));
     if (view.mark) setText(view.mark, this.store.look(state).mark);
     if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, status?.counts ?? {});

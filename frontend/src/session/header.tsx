@@ -1,11 +1,13 @@
 // Above the tabs: the session's name, how far it is, and what can be done with all of it.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useRedraw, useStore } from "../components/hooks.js";
 import { Button, errorText } from "../components/parts.js";
 import { count, seconds } from "../format.js";
 import { sortedCounts } from "../graph/labels.js";
 import type { SessionStore } from "../store.js";
+import { StaleBar, StaleChip } from "./stale.js";
 
 const TICK_MS = 500;
 const UNFINISHED = ["new", "waiting", "ready", "running"];
@@ -14,7 +16,7 @@ interface StoreProps {
   store: SessionStore;
 }
 
-export function Header({ store }: StoreProps) {
+export function Header({ store, extra }: StoreProps & { extra?: ComponentChildren }) {
   const [note, setNote] = useState("");
   useStore(store, (change) => change.everything || change.summary || change.session);
   useLayoutEffect(() => {
@@ -33,14 +35,17 @@ export function Header({ store }: StoreProps) {
           {trouble ?? session.state}
         </span>
         <Chips store={store} />
+        <StaleChip store={store} />
         <span class="rain-space" />
         <span class="rain-muted rain-busy" role="status">
           {note}
         </span>
         <Clock store={store} />
         <Actions store={store} say={setNote} />
+        {extra}
       </div>
       <Progress store={store} />
+      <StaleBar store={store} />
       {/* Of an open session the note says why nothing of it can go on. */}
       <div class="rain-tab-note rain-stuck" role="status" hidden={session.state !== "open" || !session.note}>
         {session.note}

@@ -2,6 +2,8 @@
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Mounted } from "../components/parts.js";
+import { DockButton, type Docking } from "../dock/side-panel.js";
+import { Strip } from "../dock/strip.js";
 import { DetailsPanel } from "../details/index.js";
 import { Layouts } from "../graph/layouts.js";
 import type { OrphanPicture } from "../orphan-picture.js";
@@ -20,27 +22,30 @@ export function attachSession(port: Port, picture: OrphanPicture): Attached {
     if (change.everything || change.topology || change.status.size > 0) picture.renew();
   });
   const layouts = new Layouts(store);
-  return {
-    mount(host) {
-      const ready = () => (host.dataset["ready"] = "true");
-      let redress: () => void = () => undefined;
-      const off = store.subscribe((change) => {
-        if (change.everything) redress();
-      });
-      const unmount = mountShell(host, {
-        kind: "rain-session",
-        dress: (root) => {
-          redress = () => injectLooks(root, store.looks);
-          redress();
-        },
-        view: (root) => <SessionView store={store} layouts={layouts} root={root} ready={ready} />,
-      });
-      return () => {
-        off();
-        unmount();
-      };
-    },
-  };
+  const strip = new Strip(store);
+  const docking: Docking = { panel: null, fill: mount };
+
+  function mount(host: HTMLElement): () => void {
+    const ready = () => (host.dataset["ready"] = "true");
+    let redress: () => void = () => undefined;
+    const off = store.subscribe((change) => {
+      if (change.everything) redress();
+    });
+    const unmount = mountShell(host, {
+      kind: "rain-session",
+      dress: (root) => {
+        redress = () => injectLooks(root, store.looks);
+        redress();
+      },
+      view: (root) => <SessionView store={store} layouts={layouts} root={root} ready={ready} docking={docking} strip={strip} />,
+    });
+    return () => {
+      off();
+      unmount();
+    };
+  }
+
+  return { mount };
 }
 
 interface ViewProps {
@@ -48,11 +53,13 @@ interface ViewProps {
   layouts: Layouts;
   root: HTMLElement;
   ready: () => void;
+  docking: Docking;
+  strip: Strip;
 }
 
 let views = 0;
 
-function SessionView({ store, layouts, root, ready }: ViewProps) {
+function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps) {
   const [present, setPresent] = useState(TABS[0].name);
   const number = useMemo(() => ++views, []);
   const handles = useRef<HTMLDivElement>(null);
@@ -65,6 +72,7 @@ function SessionView({ store, layouts, root, ready }: ViewProps) {
     },
     [],
   );
+  useLayoutEffect(() => strip.add(root), []);
   const host = useMemo<TabHost>(
     () => ({
       layouts,
@@ -90,7 +98,7 @@ function SessionView({ store, layouts, root, ready }: ViewProps) {
   const id = (name: string) => `rain-${number}-${name}`;
   return (
     <>
-      <Header store={store} />
+      <Header store={store} extra={<DockButton store={store} root={root} docking={docking} />} />
       <div class="rain-tabs" role="tablist" ref={handles} onKeyDown={pressed}>
         {TABS.map(({ name }) => (
           <button

@@ -3,6 +3,7 @@
 import { append, h, replace } from "../dom.js";
 import { facts } from "../graph/labels.js";
 import type { SessionStore } from "../store.js";
+import { NOT_STARTED, watchReason } from "./why.js";
 
 const GAP = 14;
 
@@ -10,6 +11,7 @@ export class Tooltip {
   readonly element = h("div", { class: "rain-tooltip rain-hidden", "aria-hidden": "true" });
   private key: string | null = null;
   private at: [number, number] = [0, 0];
+  private reason: { key: string; sentence: string; stop: () => void } | null = null;
   private readonly off: () => void;
 
   constructor(
@@ -19,7 +21,10 @@ export class Tooltip {
     this.off = store.subscribe((change) => {
       if (this.key === null) return;
       if (!store.nodes.has(this.key)) this.show(null);
-      else if (change.status.has(this.key)) this.draw();
+      else if (change.status.has(this.key)) {
+        this.watch();
+        this.draw();
+      }
     });
   }
 
@@ -27,11 +32,31 @@ export class Tooltip {
     this.key = key !== null && this.store.nodes.has(key) ? key : null;
     this.at = [clientX, clientY];
     this.element.classList.toggle("rain-hidden", this.key === null);
+    this.watch();
     if (this.key !== null) this.draw();
   }
 
   dispose(): void {
     this.off();
+    this.reason?.stop();
+  }
+
+  // Of a task that has not started the card says why, and goes on asking.
+  private watch(): void {
+    const { key } = this;
+    const state = key === null ? "" : (this.store.status.get(key)?.state ?? "");
+    const waits = key !== null && this.store.nodes.get(key)?.kind === "task" && NOT_STARTED.includes(state);
+    if (this.reason && (!waits || this.reason.key !== key)) {
+      this.reason.stop();
+      this.reason = null;
+    }
+    if (!waits || key === null || this.reason) return;
+    const reason = { key, sentence: "", stop: () => undefined as void };
+    this.reason = reason;
+    reason.stop = watchReason(this.store, key, ({ sentence }) => {
+      reason.sentence = sentence;
+      if (this.reason === reason && this.key === key) this.draw();
+    });
   }
 
   private draw(): void {
@@ -53,6 +78,7 @@ export class Tooltip {
       const kind = name === "error" ? "rain-fact rain-bad" : "rain-fact";
       append(this.element, h("div", { class: kind }, h("span", { class: "rain-muted" }, name), h("span", null, value)));
     }
+    if (this.reason?.sentence) append(this.element, h("div", { class: "rain-tooltip-why" }, this.reason.sentence));
     this.place();
   }
 

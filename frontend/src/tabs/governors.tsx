@@ -1,6 +1,7 @@
 // The governors: what they have, what of it is used, and how that was in the last minute.
 
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { Confirm } from "../components/confirm.js";
 import { Gauges, Spark } from "../components/gauge.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
@@ -26,10 +27,21 @@ interface Known {
 export function GovernorsPane({ store, shown }: TabProps) {
   const histories = useMemo(() => new Map<string, History>(), []);
   const { answer, trouble } = useGovernors(store, shown, histories);
+  const [said, setSaid] = useState("");
+  const kill = (id: string) => {
+    setSaid("");
+    store.request("kill", { governor: id }).then(
+      () => setSaid(`${id} was killed: what it ran starts again, there or elsewhere`),
+      (error: unknown) => setSaid(errorText(error)),
+    );
+  };
   return (
     <div class={trouble ? "rain-governors rain-outdated" : "rain-governors"}>
       <div class="rain-tab-bar">
         <div class="rain-muted">{answer && heading(answer)}</div>
+      </div>
+      <div class="rain-tab-note" role="status" hidden={!said}>
+        {said}
       </div>
       <div class="rain-tab-note" role="alert" hidden={!trouble}>
         {trouble}
@@ -37,7 +49,7 @@ export function GovernorsPane({ store, shown }: TabProps) {
       <div class="rain-tiles-box" tabIndex={0} role="region" aria-label="Governors">
         <ul class="rain-tiles">
           {answer?.governors.map((governor) => (
-            <Tile key={governor.id} governor={governor} history={histories.get(governor.id)} />
+            <Tile key={governor.id} governor={governor} history={histories.get(governor.id)} kill={answer.private ? kill : null} />
           ))}
         </ul>
         <div class="rain-empty" hidden={!answer || answer.governors.length > 0}>
@@ -56,7 +68,13 @@ function heading({ address, version, governors }: Governors): string {
   return words.join(" · ");
 }
 
-function Tile({ governor, history }: { governor: Governor; history: History | undefined }) {
+interface TileProps {
+  governor: Governor;
+  history: History | undefined;
+  kill: ((id: string) => void) | null;
+}
+
+function Tile({ governor, history, kill }: TileProps) {
   const { id, tasks, objects } = governor;
   return (
     <li class="rain-tile">
@@ -83,6 +101,17 @@ function Tile({ governor, history }: { governor: Governor; history: History | un
           <span class="rain-push">last minute</span>
         </div>
       </div>
+      {kill && (
+        <Confirm
+          text="Kill this governor"
+          title="end its process, and watch how its work is done again"
+          question="What it runs starts again, and what only it holds is computed again where it is needed; tasks with rerun=never fail."
+          yes="Kill it, watch it recover"
+          no="Leave it"
+          dangerous
+          act={() => kill(id)}
+        />
+      )}
     </li>
   );
 }

@@ -5,7 +5,7 @@ import { clock } from "../format.js";
 import type { TaskRow } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
-export type ColumnId = Exclude<keyof TaskRow, "key">;
+export type ColumnId = Exclude<keyof TaskRow, "key" | "stale">;
 
 export const COLUMNS: { id: ColumnId; title?: string; numeric?: boolean; long?: boolean }[] = [
   { id: "name", long: true },
@@ -53,7 +53,7 @@ function textsOf(store: SessionStore, row: TaskRow): Record<ColumnId, string> {
     name: row.name || row.type,
     id: row.id,
     type: row.type,
-    state: `${look.mark} ${look.word}`,
+    state: `${look.mark} ${look.word}${row.stale ? ", stale" : ""}`,
     start: row.start === null ? "" : clock(row.start),
     took: row.took,
     governor: row.governor,

@@ -106,8 +106,9 @@ def text_line(session: SessionInfo, summary: Summary) -> str:
     total = sum(counts.values())
     states = ", ".join(f"{count} {LOOKS[state].word}" for state, count in counts.items() if count)
     tasks = f"{_many(total, 'task')}: {states}" if total else "no tasks"
+    stale = f", {summary.stale} stale" if summary.stale else ""
     name = shortened(session.name, TITLE_CHARS_MAX)
-    return f"<Session {name!r} {session.state}, {tasks}; {_many(summary.objects, 'object')}>"
+    return f"<Session {name!r} {session.state}, {tasks}{stale}; {_many(summary.objects, 'object')}>"
 
 
 def _many(count: int, what: str) -> str:
@@ -336,7 +337,12 @@ class _Drawing:
             words += [f"{count} {LOOKS[state].word}" for state, count in _shown_counts(status)]
         else:
             words.append(LOOKS[_state(status)].word)
-        words += [status.took or "", status.size or "", shortened(status.error or "", ERROR_CHARS_MAX)]
+        words += [
+            "stale" if status.stale else "",
+            status.took or "",
+            status.size or "",
+            shortened(status.error or "", ERROR_CHARS_MAX),
+        ]
         return ", ".join(word for word in words if word)
 
     def _texts(self) -> Iterator[str]:

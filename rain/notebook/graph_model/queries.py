@@ -108,6 +108,7 @@ def _row(leaf: TaskLeaf) -> TaskRow:
         attempts=info.attempts if info is not None else 0,
         cpus=spec.resources.get("cpus", 0),
         error=first_line(record.error.message) if record.error is not None else "",
+        stale=record.stale,
     )
 
 

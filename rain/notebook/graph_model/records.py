@@ -34,6 +34,7 @@ class TaskLike(Protocol):
     state: TaskState | None
     info: TaskInfo | None
     error: TaskError | None
+    stale: bool
 
     @property
     def outputs(self) -> Sequence[ObjectLike]:

@@ -26,7 +26,7 @@ def task_status(leaf: TaskLeaf) -> Status:
         governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
         start = info.start_time if over else start
     said = first_line(error.message) if error is not None and state in ENDS else None
-    return Status(state, took, start, governor, attempts, said)
+    return Status(state, took, start, governor, attempts, said, stale=int(record.stale))
 
 
 def object_status(record: ObjectLike) -> Status:
@@ -37,6 +37,7 @@ def object_status(record: ObjectLike) -> Status:
         size=size_text(info.size) if info is not None and info.size is not None else None,
         kept=record.kept,
         content_type=(info.content_type if info is not None else None) or record.spec.content_type,
+        stale=int(record.task is not None and record.task.stale),
     )
 
 

@@ -55,6 +55,8 @@ class View:
         self.objects: dict[int, ObjectLike] = {}
         """All objects that are seen, by number."""
         self.running: dict[int, TaskLeaf] = {}
+        self._stale: set[str] = set()
+        self._stale_in: dict[str, int] = {}  # by the key of a group or part
         self.version = 0
         self._session = SessionInfo(session_id, name, "open")
         self._nodes_max = nodes_max
@@ -148,6 +150,8 @@ class View:
                 self._line_up()  # before it has run again
             self.tree.change_task(leaf, state)
             self._moved(leaf, before, state, now)
+        if record.stale is not (leaf.key in self._stale):
+            self._turn_stale(leaf, record.stale)
         if leaf.key in self._nodes:
             self._changed.add(leaf.key)
             for output in record.outputs:
@@ -171,6 +175,13 @@ class View:
         if shown != self._all_objects:
             self._all_objects = shown
             self._grown = self._anything = True
+
+    def _turn_stale(self, leaf: TaskLeaf, is_stale: bool) -> None:
+        """A task has become stale, or is so no more."""
+        (self._stale.add if is_stale else self._stale.discard)(leaf.key)
+        for above in self.tree.above(leaf):
+            self._stale_in[above.key] = self._stale_in.get(above.key, 0) + (1 if is_stale else -1)
+            self._changed.add(above.key)
 
     def _moved(self, leaf: TaskLeaf, before: str, state: str, now: float) -> None:
         """Keep clocks and lanes."""
@@ -461,6 +472,7 @@ class View:
             elapsed=elapsed,
             remaining=remaining,
             ticking=ticking,
+            stale=len(self._stale),
         )
 
     def _remaining(self, done: int, left: int, now: float) -> float | None:
@@ -487,7 +499,7 @@ class View:
         if group is None:
             return None
         counts = {state: count for state, count in group.counts.items() if count}
-        return Status(group.state, counts=counts)
+        return Status(group.state, counts=counts, stale=self._stale_in.get(key, 0))
 
     # -- looking things up ----------------------------------------------------------------------
 

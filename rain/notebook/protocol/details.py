@@ -85,6 +85,10 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     hints : list of str
         What to do next.
     can_cancel, can_retry : bool
+    stale : bool
+        Whether its function, or one before it, was edited since.
+    renewed : Link or None
+        The task that stands in its place since stale ones were run again.
     """
 
     key: str
@@ -106,6 +110,8 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     hints: list[str]
     can_cancel: bool
     can_retry: bool
+    stale: bool
+    renewed: Link | None
 
 
 class ObjectDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="object"):
@@ -192,6 +198,14 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Why a task has not started."""
+    """Why a task has not started.
+
+    Attributes
+    ----------
+    text : str
+    sentence : str
+        The same in short.
+    """
 
     text: str
+    sentence: str

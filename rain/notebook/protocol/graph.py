@@ -185,6 +185,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type : str or None
     counts : dict of str to int, or None
         Of a group: how many tasks are in each state.
+    stale : int
+        How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
     """
 
     state: str
@@ -197,6 +199,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     kept: bool = False
     content_type: str | None = None
     counts: Counts | None = None
+    stale: int = 0
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -213,6 +216,8 @@ class Summary(msgspec.Struct, frozen=True):
         Seconds that are estimated to be left.
     ticking : bool
         Whether the clocks go on.
+    stale : int
+        How many tasks are stale.
     """
 
     tasks: Counts
@@ -220,6 +225,7 @@ class Summary(msgspec.Struct, frozen=True):
     elapsed: float | None
     remaining: float | None
     ticking: bool
+    stale: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):

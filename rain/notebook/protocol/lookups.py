@@ -60,6 +60,8 @@ class TaskRow(msgspec.Struct, frozen=True):
     cpus : float
     error : str
         Its first line.
+    stale : bool
+        Whether its function, or one before it, was edited since.
     """
 
     key: str
@@ -73,6 +75,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     attempts: int
     cpus: float
     error: str
+    stale: bool
 
 
 class TaskTable(msgspec.Struct, frozen=True):
@@ -197,12 +200,30 @@ class Governors(msgspec.Struct, frozen=True):
     ----------
     address, version : str
         Of the server.
+    private : bool
+        Whether they belong to the client alone, so that it may end one.
     governors : list of Governor
     """
 
     address: str
     version: str
+    private: bool
     governors: list[Governor]
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """What running the stale tasks again takes.
+
+    Attributes
+    ----------
+    offer : str
+        In a few words, with about how long it takes; empty if there is nothing to run.
+    lines : list of str
+        Which tasks, which of them are still running, and which cannot run again.
+    """
+
+    offer: str
+    lines: list[str]
 
 
 class SessionLine(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from rain.notebook.protocol.data import InspectionAnswer, Piece
 from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot
 from rain.notebook.protocol.layout import DotLayout, Geometry
-from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, TaskTable, Timeline
+from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, Stale, TaskTable, Timeline
 
 KEY_CHARS_MAX = 100
 NAME_CHARS_MAX = 100
@@ -204,6 +204,20 @@ class GetGovernors(Request, frozen=True, kw_only=True, tag="governors"):
     """The server's governors."""
 
 
+class KillGovernor(Request, frozen=True, kw_only=True, tag="kill"):
+    """End a governor's process as a crash would; only of a private cluster."""
+
+    governor: Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+
+
+class GetStale(Request, frozen=True, kw_only=True, tag="stale"):
+    """What running the stale tasks again takes; nothing starts."""
+
+
+class RerunStale(Request, frozen=True, kw_only=True, tag="rerun"):
+    """Run the stale tasks again, as new ones."""
+
+
 # -- of data ---------------------------------------------------------------------------------------
 
 
@@ -301,6 +315,9 @@ ANSWERS: dict[type[Request], Any] = {
     GetTable: TaskTable,
     GetTimeline: Timeline,
     GetGovernors: Governors,
+    KillGovernor: Done,
+    GetStale: Stale,
+    RerunStale: Done,
     Inspect: InspectionAnswer,
     Download: Piece,
     GetCard: Card,

@@ -573,3 +573,32 @@ def test_a_group_that_grows_is_laid_out_anew_once_it_has_grown() -> None:
     assert last.topology.number == first.topology.number + 1
     assert not shown.view.outdated
     assert shown.view.delta(1.0) is None
+
+
+def test_stale_tasks_are_marked_with_their_objects_and_counted_in_groups() -> None:
+    shown = Shown(nodes_max=3)
+    with shown.session.bind_only():
+        made = [double(i, name=f"fit/{i}") for i in range(3)]
+    shown.submit()
+    shown.fold()
+    first = shown.view.snapshot(100.0)
+    assert first.summary.stale == 0
+    (group,) = [key for key, node in nodes(first).items() if node.kind == "group"]
+    for task in made[:2]:
+        task._record.stale = True
+    shown.fold()
+    told = shown.view.delta(101.0)
+    assert told is not None
+    assert (told.summary.stale, told.status[group].stale) == (2, 2)
+    assert "2 stale" in text_line(shown.view.session, told.summary)
+    shown.view.open(group)
+    shown.view.show_all_objects(True)
+    status = shown.view.snapshot(102.0).status
+    assert [status[f"t{task.id.id}"].stale for task in made] == [1, 1, 0]
+    assert [status[f"o{task.output.id.id}"].stale for task in made] == [1, 1, 0]
+    made[0]._record.stale = False
+    shown.fold()
+    assert shown.view.summary(103.0).stale == 1
+    found = details(shown.session, shown.view, f"t{made[1].id.id}")
+    assert isinstance(found, TaskDetails)
+    assert (found.stale, found.renewed) == (True, None)

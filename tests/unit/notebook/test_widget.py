@@ -12,13 +12,14 @@ import pytest
 from rain import RainException, Session, TaskState, blob, remote, tasks
 from rain.client.core import stalls
 from rain.common.jupyter import display_hooks
-from rain.common.protocol.messages import TaskUpdate
+from rain.common.protocol.messages import SessionUpdate, TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
 from rain.notebook import widget_base, widget_of
 from rain.notebook.protocol.layout import Box
 from rain.notebook.protocol.requests import GetCard
 from rain.notebook.widget import SessionWidget
 from rain.notebook.widget_base import LiveWidget
+from tests.unit.client.fake import FakeLink
 
 
 @remote()
@@ -274,3 +275,33 @@ def test_a_closed_widget_keeps_nothing_alive(session: Session) -> None:
     del widget
     gc.collect()
     assert gone() is None
+
+
+def test_only_governors_of_a_private_cluster_are_killed(session: Session, browser: Any) -> None:
+    link = FakeLink()
+    with link.client.new_session("shared") as shared:
+        page = browser(widget_of(shared))
+        refused = page.refused("kill", governor="g:1")
+        assert "only governors of a private cluster (Client.local) can be killed" in refused
+    assert "detached" in browser(widget_of(session)).refused("kill", governor="g:1")
+
+
+def test_stale_results_are_offered_with_their_plan_and_run_on_demand(browser: Any) -> None:
+    link = FakeLink()
+    with link.client.new_session("stale") as session:
+        page = browser(widget_of(session))
+        page.ask("snapshot")
+        assert page.ask("stale") == {"offer": "", "lines": []}
+        given = remote(lambda ctx, x, y=1: x)
+        task = given(5, name="fit")
+        session.submit()
+        record = task._record
+        over = TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(duration=2.0))
+        link.say(SessionUpdate(session.session_id, [over], []))
+        given.function.__defaults__ = (2,)  # as an edit would
+        assert page.ask("stale") == {"offer": "run 1 task again, about 2.0 s", "lines": ["fit"]}
+        page.wait_for(lambda told: told["summary"]["stale"] == 1)
+        page.ask("rerun")
+        assert record.renewed is not None
+        assert page.ask("details", key=f"t{task.id.id}")["renewed"]["key"] == f"t{record.renewed.spec.id.id}"
+        assert page.ask("stale") == {"offer": "", "lines": []}

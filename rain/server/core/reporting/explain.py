@@ -9,7 +9,7 @@ from rain.server.graph import Graph
 from rain.server.records.governor import Governor
 from rain.server.records.resources import UNITS, ResourceRequest
 from rain.server.records.task import Task
-from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, OBJ_UNFINISHED, RUNNING
+from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, FUNCTION, OBJ_UNFINISHED, RUNNING
 
 LISTED_MAX = 5
 
@@ -97,8 +97,9 @@ def _where(task: Task) -> str:
 
 
 def _waits(task: Task) -> str:
-    missing = [obj for obj in task.inputs if obj.state is OBJ_UNFINISHED]
-    lines = [f"Task {task.title} waits for {len(missing)} of its {len(task.inputs)} inputs:"]
+    inputs = [obj for obj in task.inputs if obj.role is not FUNCTION]  # which users do not see as an input
+    missing = [obj for obj in inputs if obj.state is OBJ_UNFINISHED]
+    lines = [f"Task {task.title} waits for {len(missing)} of its {len(inputs)} inputs:"]
     for obj in missing[:LISTED_MAX]:
         producer = obj.producer
         made = "" if producer is None else f", made by task {producer.title}, which is {producer.state.value}"

@@ -1,0 +1,143 @@
+"""Control from JupyterLab: a side panel, why a task waits, stale results run again, a governor that is killed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.lab import Lab
+from tests.browser.test_graph import CONNECT, VIEW, node, show
+
+FIT = """
+def helper(x):
+    return x + 1
+
+@remote(auto_load=True, auto_encode="json")
+def fit(ctx, x, path=None):
+    while path is not None and not os.path.exists(path):
+        time.sleep(0.01)
+    return helper(x)
+
+@remote(auto_load=True, auto_encode="json")
+def total(ctx, *parts):
+    return sum(parts)
+"""
+TASKS = """
+fits = [fit(i, name=f"fit{{i}}") for i in range(2)]
+slow = fit(10, {gate!r}, name="slow")
+whole = total(*fits, slow, name="whole")
+for task in (*fits, slow, whole):
+    task.keep_outputs()
+session.submit()
+session.wait(fits)
+"""
+
+
+def shot(lab_page: object, name: str) -> None:
+    """Leave a screenshot where one is asked for."""
+    folder = os.environ.get("RAIN_SHOTS")
+    if folder:
+        lab_page.screenshot(path=f"{folder}/{name}.png")  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    return tmp_path / "gate"
+
+
+def test_a_run_is_kept_in_sight_explained_edited_and_run_again(lab: Lab, gate: Path) -> None:
+    cells = [
+        CONNECT,
+        FIT,
+        TASKS.format(gate=str(gate)),
+        "session",
+        "print('\\n' * 200)",
+        "print(whole.output.fetch().load(), whole.renewed.output.fetch().load())",
+    ]
+    with lab.open(cells) as notebook:
+        page = notebook.page
+        show(notebook, 0, 1, 2, 3)
+        # Why it waits: on the node, and in the details; live.
+        node(notebook, "whole").hover()
+        why = "Waits for 1 of its 3 inputs: object 'out0'"
+        expect(page.locator(".rain-tooltip-why")).to_contain_text(why)
+        expect(page.locator(".rain-tooltip-why")).to_contain_text("made by task slow")
+        shot(page, "why")
+        node(notebook, "whole").click()
+        expect(page.locator(".rain-details .rain-why")).to_contain_text(why)
+        # Beside the notebook, and back.
+        page.click(".rain-session .rain-dock")
+        beside = page.locator(".rain-side-panel .rain-session")
+        expect(beside.locator(".rain-node")).to_have_count(8)
+        expect(beside.locator(".rain-dock")).to_have_count(0)
+        shot(page, "dock")
+        page.locator(".lm-TabBar-tab", has_text="Rain: shown").locator(".lm-TabBar-tabCloseIcon").click()
+        expect(page.locator(".rain-side-panel")).to_have_count(0)
+        # The strip, once the cell is out of sight.
+        expect(page.locator(".rain-strip")).to_have_count(0)
+        notebook.run(4)
+        notebook.wait_done(4)
+        page.evaluate(
+            """() => {
+                const { content } = window.jupyterapp.shell.currentWidget;
+                content.activeCellIndex = 5;
+                void content.scrollToItem(5, 'end');
+            }"""
+        )
+        expect(page.locator(".rain-strip")).to_contain_text("shown · 2 of 4 finished")
+        shot(page, "strip")
+        page.click(".rain-strip-go")
+        expect(page.locator(".rain-strip")).to_have_count(0)
+        # An edit makes stale what was made with the code before.
+        gate.touch()
+        expect(page.locator(f"{VIEW} .rain-header [role=progressbar]")).to_have_attribute("aria-valuenow", "4")
+        notebook.run(1)
+        notebook.wait_done(1)
+        expect(page.locator(f"{VIEW} .rain-stale-chip")).to_have_count(0)
+        page.evaluate(
+            """() => {
+                const { model } = window.jupyterapp.shell.currentWidget.content;
+                const cell = model.cells.get(1).sharedModel;
+                cell.setSource(cell.getSource().replace('x + 1', 'x + 2'));
+            }"""
+        )
+        notebook.run(1)
+        notebook.wait_done(1)
+        expect(page.locator(f"{VIEW} .rain-stale-chip")).to_have_text("4 stale tasks")
+        expect(page.locator(f"{VIEW} .rain-node.rain-task[data-stale]")).to_have_count(4)
+        shot(page, "stale")
+        page.get_by_role("button", name=re.compile(r"⟳ run 4 tasks again, about ")).click()
+        expect(page.locator(".rain-stale-line").first).to_contain_text("run 4 tasks again, about ")
+        expect(page.locator(".rain-stale-line").nth(1)).to_have_text("fit0, fit1, slow, whole")
+        shot(page, "plan")
+        page.get_by_role("button", name="run them again").click()
+        expect(page.locator(f"{VIEW} .rain-header [role=progressbar]")).to_have_attribute("aria-valuenow", "8")
+        notebook.run(5)
+        notebook.wait_text(5, "14 17")
+        expect(page.locator(f"{VIEW} .rain-header button", has_text="again")).to_have_count(0)
+        assert notebook.problems == []
+
+
+def test_a_governor_of_a_private_cluster_is_killed_and_recovers(lab: Lab, gate: Path) -> None:
+    cells = [CONNECT, f"task = waits({str(gate)!r}, name='long'); session.submit()", "session"]
+    with lab.open(cells) as notebook:
+        page = notebook.page
+        show(notebook, 0, 1, 2)
+        expect(node(notebook, "long")).to_have_attribute("data-s", "running")
+        page.click(".rain-tab:has-text('governors')")
+        before = page.locator(".rain-tile-name").inner_text()
+        page.get_by_role("button", name="Kill this governor").click()
+        shot(page, "kill")
+        page.get_by_role("button", name="Leave it").click()
+        page.get_by_role("button", name="Kill this governor").click()
+        page.get_by_role("button", name="Kill it, watch it recover").click()
+        expect(page.locator(".rain-governors .rain-tab-note[role=status]")).to_contain_text(f"{before} was killed")
+        expect(page.locator(".rain-tile-name")).not_to_have_text(before)
+        page.click(".rain-tab:has-text('graph')")
+        gate.touch()
+        expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
+        assert notebook.problems == []
