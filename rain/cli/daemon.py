@@ -26,6 +26,8 @@ from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.governor.leaving import known_end, parse_duration
 from rain.host.descriptors import raise_limit
+from rain.host.gpus import parse as parse_gpus
+from rain.host.gpus import visible_gpus
 from rain.host.lifeline import end_with_lifeline
 from rain.host.machine import parse_cpus
 from rain.host.signals import unblock_signals
@@ -69,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     governor = commands.add_parser("governor", help="run a governor in the foreground")
     governor.add_argument("server", metavar="SERVER[:PORT]", help="the server's address")
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
+    governor.add_argument(
+        "--gpus",
+        metavar="LIST|detect",
+        default="detect",
+        help='which, as CUDA_VISIBLE_DEVICES names them: "0,1"; "" for none',
+    )
     governor.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: a free one)")
     governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
     governor.add_argument(
@@ -234,6 +242,7 @@ def _govern(options: argparse.Namespace) -> int:
     leave_s = parse_duration(options.leave_within)
     server = format_address(*parse_address(options.server))
     cpus = parse_cpus(options.cpus)
+    gpus = _gpus(options.gpus)
     config = read_config(options.config)
     store_bytes_max = chosen_memory(options.store_memory)
     credentials = _credentials(options, server)
@@ -261,11 +270,21 @@ def _govern(options: argparse.Namespace) -> int:
                 store_bytes_max=store_bytes_max,
                 end=end,
                 leave_s=leave_s,
+                gpus=gpus,
             )
         )
     finally:
         scratch.close()
     return _START_AGAIN if by_signal and (guarded or options.token_file == "-") else 0
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    if text == "detect":
+        return visible_gpus().names
+    names = parse_gpus(text)
+    if ",".join(names) != text.replace(" ", ""):
+        raise _Misuse(f'--gpus is a list like "0,1", of numbers and UUIDs, each once, not {text!r}')
+    return names
 
 
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:

@@ -15,6 +15,8 @@ from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
 from rain.common.protocol.address import format_address
+from rain.host.gpus import shares as shared_out
+from rain.host.gpus import visible_gpus
 from rain.host.listening import listener_on
 from rain.host.machine import available_cpus, parse_cpus
 from rain.host.process_table import parents
@@ -102,7 +104,11 @@ class LocalCluster:
                 connection_files.describe_server(self.address, Credentials.generate(), http=http), self.connection_file
             )
             programs = [self._server([s.fileno() for s in sockets])]
-            programs += [self._governor(number, share, config) for number, share in enumerate(shares)]
+            dealt = shared_out(visible_gpus().names, len(shares))
+            programs += [
+                self._governor(number, share, ",".join(names), config)
+                for number, (share, names) in enumerate(zip(shares, dealt, strict=True))
+            ]
             self._launch = Launch(programs, self.folder, owned=scratch)
         except BaseException:
             scratch.close()
@@ -125,11 +131,11 @@ class LocalCluster:
         log = os.path.join(self.folder, "server.log")
         return Program("server", arguments, log, restart=True, vital=True, told=True, keep=sockets)
 
-    def _governor(self, number: int, cpus: int, config: str | os.PathLike[str] | None) -> Program:
+    def _governor(self, number: int, cpus: int, gpus: str, config: str | os.PathLike[str] | None) -> Program:
         name = f"governor-{number}"
         arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
         arguments += ["--logdir", self.folder, "--workdir", self.folder, *UNDER_GUARDIAN]
-        arguments += ["--store-memory", str(self._memory[1])]
+        arguments += ["--store-memory", str(self._memory[1]), "--gpus", gpus]
         if config is not None:
             arguments += ["--config", os.path.abspath(config)]
         # Without its only governor a private cluster could do nothing but wait.

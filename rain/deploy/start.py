@@ -20,6 +20,7 @@ from rain.common.protocol.address import (
     is_wildcard,
     parse_address,
 )
+from rain.host import gpus
 from rain.host.machine import parse_cpus
 from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
@@ -195,8 +196,10 @@ def _start_in(
     command = [*_prefix(options), *RAIN]
     programs = [_server(path, logdir, command, sockets, options, memory)]
     here = store_memory() // max(1, len(cpus)) if memory is None else memory
-    for number, count in enumerate(cpus):
-        arguments = ["governor", file.reachable(), "--cpus", count, "--connection-file", str(path)]
+    dealt = gpus.shares(gpus.visible_gpus().names, len(cpus))
+    for number, (count, names) in enumerate(zip(cpus, dealt, strict=True)):
+        arguments = ["governor", file.reachable(), "--cpus", count, "--gpus", ",".join(names)]
+        arguments += ["--connection-file", str(path)]
         arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options, here)]
         log = f"{logdir}/governor-{number}.log"
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))

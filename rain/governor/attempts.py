@@ -31,6 +31,7 @@ from rain.governor.pools.pool import PoolEvents, Pools
 from rain.governor.pools.python_executors import PythonExecutors
 from rain.governor.results import failed, failure
 from rain.governor.store import Store
+from rain.host.gpus import VARIABLE as GPUS_VARIABLE
 from rain.host.process_table import family
 from rain.objects.memory import written_pages
 
@@ -50,6 +51,8 @@ class Attempts:
     store : Store
     commands : mapping of str to sequence of str
         The command of each type of foreign executors.
+    gpus : sequence of str
+        Names of GPUs by device number; empty where the host does not tell them.
     step, step_later : callable
         Called with an event for the core; `step_later` from inside of an effect.
 
@@ -68,6 +71,7 @@ class Attempts:
         work_dir: str,
         store: Store,
         commands: Mapping[str, Sequence[str]],
+        gpus: Sequence[str],
         step: Callable[[ev.AnyEvent], None],
         step_later: Callable[[ev.AnyEvent], None],
     ) -> None:
@@ -75,6 +79,7 @@ class Attempts:
         self._host_id = host_id
         self._work_dir = work_dir
         self._store = store
+        self._gpus = gpus
         self._step = step
         self._step_later = step_later
         self.builtins = Builtins(governor_id, store, on_ended=self._builtin_ended)
@@ -140,7 +145,8 @@ class Attempts:
             here = None
         env = dict(effect.env)
         if "gpus" in effect.devices:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, effect.devices["gpus"]))
+            names = self._gpus or [str(number) for number in range(max(effect.devices["gpus"]) + 1)]
+            env[GPUS_VARIABLE] = ",".join(names[number] for number in effect.devices["gpus"])
         setup = ExecutorSetup(
             executor_id=effect.executor_id,
             session_id=effect.session_id,

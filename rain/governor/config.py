@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rain.common.errors import RainException
@@ -58,6 +58,28 @@ def read_config(path: str | None) -> GovernorConfig:
             raise RainException(f"{path}: resource {name} must be a number of at least 0, not {amount!r}")
         config.resources[name] = amount
     return config
+
+
+def declared(cpus: float, gpus: Sequence[str], resources: Mapping[str, float]) -> dict[str, float]:
+    """What a governor has: its cpus, the GPUs it can name, and what its configuration says.
+
+    Raises
+    ------
+    RainException
+        If the configuration has more GPUs than can be named.
+
+    Examples
+    --------
+    >>> declared(4, ["0", "1"], {"mem": 1024})
+    {'cpus': 4, 'gpus': 2, 'mem': 1024}
+    """
+    asked = resources.get("gpus", 0)
+    if gpus and asked > len(gpus):
+        raise RainException(
+            f"the configuration declares {asked:g} gpus, but this governor can use only {len(gpus)}: {','.join(gpus)} "
+            "(--gpus names others)"
+        )
+    return {"cpus": cpus, **({"gpus": len(gpus)} if gpus else {}), **resources}
 
 
 def _table(path: str, name: str, values: dict[str, object]) -> dict[str, object]:

@@ -38,7 +38,7 @@ from rain.common.protocol.messages import (
     ServerToGovernor,
 )
 from rain.governor.attempts import Attempts
-from rain.governor.config import GovernorConfig
+from rain.governor.config import GovernorConfig, declared
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
@@ -93,6 +93,8 @@ class GovernorOptions:
         When its time is over: it has left before.
     leave_s : float
         How long it may take to leave after SIGTERM.
+    gpus : tuple of str
+        GPUs that tasks get, as ``CUDA_VISIBLE_DEVICES`` names them.
     """
 
     server: str
@@ -107,6 +109,7 @@ class GovernorOptions:
     deadlines: Deadlines = DEADLINES
     end: End | None = None
     leave_s: float = LEAVE_S
+    gpus: tuple[str, ...] = ()
 
 
 async def govern(options: GovernorOptions, stop: asyncio.Event) -> bool:
@@ -205,6 +208,7 @@ class Governor:
             options.work_dir,
             self._store,
             options.config.executors,
+            options.gpus,
             step=lambda event: self._step(event),
             step_later=lambda event: self._turns.step_later(event),
         )
@@ -213,7 +217,7 @@ class Governor:
         )
         self._handlers.update(self._attempts.handlers())
         self._instead.update(self._attempts.instead())
-        self.resources = {"cpus": options.cpus, **options.config.resources}
+        self.resources = declared(options.cpus, options.gpus, options.config.resources)
         self._turns = Turns(
             GovernorCore(self.governor_id, self.resources, self._attempts.extra_kinds),
             self._handlers,

@@ -355,6 +355,24 @@ def test_gpus_are_told_apart(client: Client, tmp_path: Path) -> None:
         assert sorted(session.run(*tasks_, timeout=GUARD_S)) == ["0", "1"]
 
 
+def test_gpus_have_the_names_that_the_cluster_was_given_them_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,GPU-8932f937,7")
+
+    @remote(auto_encode="json", cpus=0, resources={"gpus": 1})
+    def which(ctx: Any) -> Any:
+        import os
+
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    with Client.local(cpus=1, governors=2) as client, client.new_session("gpus") as session:
+        client.wait_for_governors(2, timeout=GUARD_S)
+        assert sorted(one["resources"]["gpus"] for one in client.get_server_info()["governors"]) == [1, 2]
+        names = session.run(*[which() for _ in range(6)], timeout=GUARD_S)
+        assert set(names) <= {"6", "GPU-8932f937", "7"}
+        both = which.options(resources={"gpus": 2})()
+        assert session.run(both, timeout=GUARD_S) == "6,7"
+
+
 @pytest.mark.parametrize(
     "options",
     [{"cpus": 3}, {"resources": {"gpus": 3}}, {"resources": {"tpus": 1}}, {"resources": {"mem": 1 << 40}}],
