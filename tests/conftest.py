@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.arrows import Arrows
+from tests.support import light_imports as light_imports
 from tests.support.isolation import isolate
 from tests.support.leftovers import Leftovers
 from tests.support.processes import Marked
@@ -63,6 +65,17 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
 def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: more than there are cpus, because many tests wait for other processes."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end: the collector of garbage need not look through it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

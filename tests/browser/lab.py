@@ -1,7 +1,8 @@
 """A real JupyterLab in a real browser, for tests.
 
-`Lab` is one server and one Chromium; `Lab.open` opens a notebook of given cells in a page of its
-own, with a kernel of its own. Outputs are read from Lab's model, the widgets from the page.
+`Lab` is one server and one Chromium; `Lab.open` opens a notebook of given cells with a kernel of its own. To load
+JupyterLab costs four seconds of a cpu, so one notebook after another uses a page, while each leaves it as it was.
+Outputs are read from Lab's model, the widgets from the page.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, ViewportSize, expect, sync_playwright
 
 from tests.support.waiting import GUARD_S
 
+ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -35,7 +37,17 @@ ARGUMENTS = [
 WAIT_MS = int(GUARD_S * 1000)
 expect.set_options(timeout=WAIT_MS)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
+SIZE: ViewportSize = {"width": 1400, "height": 1000}
 _KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+
+_SERVER = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+import tests.support.light_imports
+from jupyterlab.labapp import main
+sys.path.pop()
+main()
+"""
 
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
@@ -60,6 +72,7 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.token = uuid.uuid4().hex
+        self._page: Page | None = None  # left by a notebook, for the next one
         settings = folder / "config" / "lab" / "user-settings"
         for name, values in _SETTINGS.items():
             path = settings / name
@@ -79,7 +92,7 @@ class Lab:
             log = stack.enter_context((folder / "lab.log").open("w"))
             self._server = subprocess.Popen(
                 [
-                    sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.port=0",
+                    sys.executable, "-c", _SERVER, "--no-browser", "--allow-root", "--ServerApp.port=0",
                     "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0",
                     f"--ServerApp.root_dir={folder / 'notebooks'}", "--LabApp.extension_manager=readonly",
                     "--LabApp.expose_app_in_browser=True",
@@ -132,20 +145,37 @@ class Lab:
         self.add_kernel(name, packages)
 
     @contextmanager
-    def open(self, cells: Sequence[str], *, kernel: str = "python3", dark: bool = False) -> Iterator[Notebook]:
-        """A new notebook with these cells in a page of its own, its kernel running."""
+    def open(
+        self, cells: Sequence[str], *, kernel: str = "python3", dark: bool = False, new_page: bool = False
+    ) -> Iterator[Notebook]:
+        """A new notebook with these cells, its kernel running; in a `new_page` that no other had or will have."""
         name = f"{uuid.uuid4().hex[:8]}.ipynb"
         path = self.folder / "notebooks" / name
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel}
         nbformat.write(notebook, path)
-        page = self.browser.new_page(viewport={"width": 1400, "height": 1000}, color_scheme="dark" if dark else "light")
+        page = None if new_page else self._free_page()
+        scheme: Literal["dark", "light"] = "dark" if dark else "light"
+        if used := page is not None:
+            page.emulate_media(color_scheme=scheme)
+        else:
+            page = self.browser.new_page(viewport=SIZE, color_scheme=scheme)
         opened = Notebook(self, page, path)
         try:
-            opened.start()
+            opened.start(used)
             yield opened
-        finally:
+        except BaseException:
             opened.close()
+            raise
+        if new_page or not opened.hand_back():
+            opened.close()
+        else:
+            self._page = page
+
+    def _free_page(self) -> Page | None:
+        """A page with JupyterLab and no notebook."""
+        page, self._page = self._page, None
+        return page
 
     def close(self) -> None:
         """End browser and server."""
@@ -180,9 +210,13 @@ class Notebook:
         self.largest_frame = 0
         self._picture = b""  # the last message with one for the page to keep
         page.set_default_timeout(WAIT_MS)
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
-        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+        self._listeners: dict[Any, Callable[..., None]] = {
+            "console": self._said,
+            "pageerror": lambda error: self.problems.append(f"page error: {error}"),
+            "websocket": lambda socket: socket.on("framereceived", self._received),
+        }
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
         page.route("**/*", self._asked)
 
     def _said(self, message: ConsoleMessage) -> None:
@@ -204,9 +238,12 @@ class Notebook:
             self.problems.append(f"a request left: {request.url}")
             route.abort()
 
-    def start(self) -> None:
-        """Open it, and wait until its kernel is there."""
-        self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?token={self.lab.token}&reset")
+    def start(self, used: bool = False) -> None:
+        """Open it (in a page that was `used` before JupyterLab is there), and wait for its kernel."""
+        if used:
+            self.command("docmanager:open", {"path": self.path.name})
+        else:
+            self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?token={self.lab.token}&reset")
         self._wait_for_kernel()
 
     def reload(self, *, busy: bool = False) -> None:
@@ -216,7 +253,9 @@ class Notebook:
         self._wait_for_kernel(answer=not busy)
 
     def _wait_for_kernel(self, answer: bool = True) -> None:
-        self.page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.context")
+        self.page.wait_for_function(
+            "(path) => window.jupyterapp?.shell.currentWidget?.context?.path === path", arg=self.path.name
+        )
         self.page.evaluate(
             """async (answer) => {
                 const { context } = window.jupyterapp.shell.currentWidget;
@@ -303,8 +342,27 @@ class Notebook:
     def close(self) -> None:
         """Shut the kernel down and close the page."""
         try:
-            self.page.evaluate(
-                "async () => { await window.jupyterapp?.shell.currentWidget?.context?.sessionContext.shutdown(); }"
-            )
+            self._shut_down()
         finally:
             self.page.close()
+
+    def hand_back(self) -> bool:
+        """Shut the kernel down and take the notebook out of the page; whether that is as it was, for another one."""
+        self._shut_down()
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.unroute("**/*")
+        self.page.set_viewport_size(SIZE)
+        clean: bool = self.page.evaluate(
+            """() => {
+                for (const widget of [...window.jupyterapp.shell.widgets('main')]) widget.dispose();
+                const light = document.body.dataset.jpThemeLight === 'true';
+                return light && !document.querySelector('.jp-Dialog, [class*="rain-"]');
+            }"""
+        )
+        return clean
+
+    def _shut_down(self) -> None:
+        self.page.evaluate(
+            "async () => { await window.jupyterapp?.shell.currentWidget?.context?.sessionContext.shutdown(); }"
+        )

@@ -422,7 +422,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "payloads.json").write_text(json.dumps(PAYLOADS))
     start = f"source, base = {str(tmp_path / 'payloads.json')!r}, {str(tmp_path)!r}\n" + START
     cells = [start, DECLARED, HOSTILE_DATA, TOLD, GROUPED, RAISED, PICTURES, CLOSED]
-    with lab.open(cells) as notebook:
+    with lab.open(cells, new_page=True) as notebook:
         page = notebook.page
         acts = Acts(page)
         for cell in range(5):
