@@ -72,6 +72,7 @@ LAZY = {
         "rain.objects.content_types.arrow.tables": {"numpy", "pandas", "polars", "pyarrow"},
         "rain.objects.content_types.arrow.views": {"numpy"},
         "rain.objects.pickling.reduce.arrow": {"pyarrow"},
+        "rain.objects.pickling.reduce.jax_arrays": {"jax", "numpy"},
         "rain.objects.pickling.reduce.polars": {"polars", "pyarrow"},
         "rain.objects.pickling.reduce.tensors": {"torch"},
     },
@@ -86,7 +87,7 @@ LAZY = {
             "rain.notebook.widget",
         },
         "rain.notebook.inspectors.inspection": {"rain.objects.readers"},
-        "rain.notebook.inspectors.viewers.values": {
+        "rain.notebook.inspectors.pickled.values": {
             "rain.objects.content_types.codecs",
             "rain.objects.pickling.buffers",
         },

@@ -658,7 +658,7 @@ export interface Overview {
   steps: string[];
 }
 
-export type Page = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage;
+export type Page = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage | PreviewPage;
 
 // Text; it never begins inside a character.
 export interface TextPage {
@@ -802,6 +802,49 @@ export interface ValuePage {
   text?: string;
   // Instead of the text, if the value is one.
   table?: TablePage | null;
+}
+
+// A value in short, as an executor saw it; its picture, if it has one, comes beside the answer, as a PNG.
+export interface PreviewPage {
+  view: "preview";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  // The value's class.
+  type: string;
+  summary: [string, string][];
+  // The value written.
+  text: string;
+  columns: Column[];
+  // Labels of `rows`.
+  index: string[];
+  // The first ones of a table.
+  rows: string[][];
+  // Of an array of numbers.
+  bins: Bins | null;
+  parts: NamedPart[];
+  // Pixels of the picture; 0 if there is none.
+  width: number;
+  // Pixels of the picture; 0 if there is none.
+  height: number;
+}
+
+// How numbers are distributed.
+export interface Bins {
+  // In bins of the same width.
+  counts: number[];
+  // Where the first bin begins and the last one ends.
+  low: string;
+  // Where the first bin begins and the last one ends.
+  high: string;
+  // What was counted.
+  of: string;
+}
+
+// A part of a value that has a name.
+export interface NamedPart {
+  name: string;
+  type: string;
+  text: string;
 }
 
 // A piece of the bytes of data.

@@ -53,7 +53,7 @@ def info_of(record: ObjectRecord) -> ObjectInfo | None:
     """The info as users see it: frozen."""
     info = record.info
     if info is not None:
-        return FrozenObjectInfo(info.error, info.size, info.content_type, info.debug, dict(info.user))
+        return FrozenObjectInfo(info.error, info.size, info.content_type, info.debug, dict(info.user), info.encoded)
     if record.failed and record.task is not None and record.task.error is not None:
         return FrozenObjectInfo(record.task.error.message)
     return None

@@ -199,6 +199,9 @@ class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
         The dynamic content type, where the task set one.
     debug : str
     user : dict
+    encoded : bool
+        Whether a task or client of its session made its bytes by encoding a value, which then may be loaded for a look.
+        Bytes of anywhere else are not loaded unless somebody asks for that: those of a pickle may be any program.
     """
 
     error: str | None = None
@@ -206,3 +209,4 @@ class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
     content_type: str | None = None
     debug: str = ""
     user: dict[str, Any] = {}
+    encoded: bool = False

@@ -107,7 +107,7 @@ class Context:
         if encode is not None:
             if content_type is not None:
                 raise RainException("ctx.blob takes content_type (of bytes or str as they are) or encode, not both")
-            return self._staging.instance(self._staging.store(value, encode), encode)
+            return self._staging.instance(self._staging.store(value, encode), encode, encoded=True)
         content_type = check_content_type(content_type)
         if isinstance(value, str):
             content_type = content_type or "text"

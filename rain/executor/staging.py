@@ -68,10 +68,10 @@ class Staging:
         """Bytes-like `data` as they are; like `store`."""
         return self._intake.put(data, given=False)
 
-    def instance(self, stored: Stored, content_type: str | None) -> DataInstance:
-        """What `store` gave, as a value that the task can return."""
+    def instance(self, stored: Stored, content_type: str | None, encoded: bool = False) -> DataInstance:
+        """What `store` gave, as a value that the task can return; `encoded` as of `ObjectInfo`."""
         reader = BytesReader(stored.data) if isinstance(stored, Inline) else StagedFile(stored)
-        return DataInstance(reader, None, ObjectInfo(size=stored.size, content_type=content_type))
+        return DataInstance(reader, None, ObjectInfo(size=stored.size, content_type=content_type, encoded=encoded))
 
     def move_file(self, path: str, content_type: str | None, lent: Sequence[str] = ()) -> DataInstance:
         """The file at the relative `path` as a value; it is gone from there.

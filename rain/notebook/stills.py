@@ -13,7 +13,7 @@ from html import escape
 
 from rain.notebook.inspectors.limits import STATIC_LINES
 from rain.notebook.inspectors.sanitize import cut, visible
-from rain.notebook.protocol.data import ImagePage, Page, TablePage
+from rain.notebook.protocol.data import ImagePage, Page, PreviewPage, TablePage
 from rain.notebook.protocol.lookups import Card
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
@@ -91,9 +91,15 @@ def instance(title: str, page: Page | None, pieces: Sequence[bytes], text: str) 
     inside = f'<pre style="{_PLAIN}">{_text(text)}</pre>'
     if isinstance(page, TablePage):
         inside = f"<div><strong>{_text(title)}</strong></div>{_table(page)}"
-    elif isinstance(page, ImagePage) and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
+    elif isinstance(page, PreviewPage) and page.rows:
+        facts = ", ".join([page.type, *(f"{name} {text}" for name, text in page.summary)])
+        rows = [[label, *row[:COLUMNS_MAX]] for label, row in zip(page.index, page.rows, strict=True)]
+        table = _grid(["", *(column.name for column in page.columns[:COLUMNS_MAX])], rows[:ROWS_MAX])
+        inside = f'<div><strong>{_text(title)}</strong></div>{table}<div style="{_CAPTION}">{_text(facts)}</div>'
+    elif isinstance(page, ImagePage | PreviewPage) and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
         data = base64.b64encode(pieces[0]).decode("ascii")
-        source = f"data:{escape(page.mime)};base64,{data}"
+        mime = page.mime if isinstance(page, ImagePage) else "image/png"
+        source = f"data:{escape(mime)};base64,{data}"
         image = f'<img src="{source}" alt="{escape(visible(title))}" style="max-width:100%">'
         inside = f"<div><strong>{_text(title)}</strong></div>{image}"
     return _figure(inside, "")

@@ -40,6 +40,15 @@ def huge(ctx):
         file.write(b"end")
     return ctx.stage_file("huge")
 
+@remote(auto_encode="pickle")
+def figure(ctx):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 3))
+    figure.subplots().plot([3, 1, 2])
+    figure.axes[0].set_title("<img src=x onerror=alert(1)>")
+    return figure
+
 @remote()
 def noted(ctx, data):
     ctx.info.user["checked by"] = "the second task"
@@ -64,9 +73,10 @@ made = {
     "picture": blob(png(24, 16, 200, 30, 30), "picture", content_type="mime/image/png"),
     "raw": blob(bytes(range(256)) * 4096, "raw"),
     "folder": directory(folder, "folder"),
-    "writes": pickled(Writes(), "writes"),
+    "writes": blob(pickle.dumps(Writes()), "writes", content_type="pickle"),
 }
 made["huge"] = huge().output
+made["figure"] = figure().output
 made["noted"] = noted(made["json"]).output
 session.keep_all()
 session.submit()
@@ -75,7 +85,7 @@ session.wait_all()
 
 SHOWN = [
     "text", "latin", "json", "cbor", "csv", "arrow", "wide", "array", "frame", "picture", "raw", "folder", "writes",
-    "huge",
+    "huge", "figure",
 ]  # fmt: skip
 
 
@@ -186,6 +196,25 @@ def check_columns(found: Any) -> None:
     expect(head.nth(1)).to_contain_text("c0")
 
 
+def check_previews(array: Any, frame: Any, figure: Any) -> None:
+    """A result opens with its value, which no process but an executor has loaded."""
+    page = shows(array, "preview")
+    expect(page).to_contain_text("numpy.ndarray")
+    expect(page).to_contain_text("200 x 3")
+    expect(page.get_by_role("img", name="Histogram from 0 to 599")).to_be_visible()
+    expect(page.get_by_role("cell", name="29", exact=True)).to_be_visible()
+    page = shows(frame, "preview")
+    expect(page).to_contain_text("5,000 rows x 3 columns")
+    expect(page.get_by_role("cell", name="word 9", exact=True)).to_be_visible()
+    page = shows(figure, "preview")
+    expect(page).to_contain_text("<img src=x onerror=alert(1)>")
+    picture = page.get_by_role("img", name="out0")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(image) => image.naturalWidth") == 320
+    array.get_by_role("button", name="pickle", exact=True).click()
+    frame.get_by_role("button", name="pickle", exact=True).click()
+
+
 def check_pickled_array(found: Any) -> None:
     page = shows(found, "pickle")
     expect(page).to_contain_text("numpy")
@@ -243,6 +272,11 @@ def check_loading_runs_code_on_a_click_only(found: Any, mark: Path) -> None:
     found.get_by_role("button", name="pickle", exact=True).click()
     shows(found, "pickle")
     assert not mark.exists()
+    found.get_by_role("button", name=re.compile("^Preview")).click()  # bytes that no task encoded
+    expect(shows(found, "preview")).to_contain_text("NoneType")
+    assert mark.exists()
+    mark.unlink()
+    found.get_by_role("button", name="pickle", exact=True).click()
     found.get_by_role("button", name=re.compile("Unpickle")).click()
     expect(shows(found, "value")).to_contain_text("NoneType")
     assert mark.exists()
@@ -295,6 +329,7 @@ def test_every_kind_of_data(lab: Lab, tmp_path: Path) -> None:
         shows(found["arrow"], "table")
         check_table(found["arrow"], ["number", "square", "word"], "word 4999", 5000)
         check_columns(found["wide"])
+        check_previews(found["array"], found["frame"], found["figure"])
         check_pickled_array(found["array"])
         found["frame"].get_by_role("button", name=re.compile("Unpickle")).click()
         check_table(shows(found["frame"], "value"), ["number", "square", "word"], "word 4999", 5000)

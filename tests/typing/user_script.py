@@ -294,7 +294,7 @@ def told(task: Task, obj: DataObject, data: DataInstance) -> None:
         print(info.error, info.start_time, info.duration, info.governor, info.debug, info.user, info.attempts)
     assert_type(obj.info, ObjectInfo | None)
     if obj.info is not None:
-        print(obj.info.error, obj.info.size, obj.info.content_type, obj.info.debug, obj.info.user)
+        print(obj.info.error, obj.info.size, obj.info.content_type, obj.info.debug, obj.info.user, obj.info.encoded)
     assert_type((data.data_type, data.content_type), tuple[DataType, str | None])
     assert_type((data.size, data.get_bytes(), data.get_str()), tuple[int, bytes, str])
     print(data.spec, data.info, data.reader, data.load(cache=True, writable=False))

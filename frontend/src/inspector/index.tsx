@@ -122,10 +122,11 @@ interface Ways {
   say(note: string): void;
 }
 
-function scopeOf(kernel: Inspected, path: string[], { overview, page: { view } }: InspectionAnswer, { ask, tell, say }: Ways): Scope {
+function scopeOf(kernel: Inspected, path: string[], { overview, views, page: { view } }: InspectionAnswer, { ask, tell, say }: Ways): Scope {
   return {
     path,
     overview,
+    views,
     ask: async <P extends Page>(asked: Inspect) => {
       const { page } = (await kernel.inspect({ path, view, ...asked })).data;
       if (page.view !== view) throw new Error(`The kernel answered with a page of ${page.view}.`);

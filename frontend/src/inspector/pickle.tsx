@@ -13,9 +13,18 @@ export function PickleView({ scope, page: { summary, globals, opcodes } }: ViewP
     <div class="rain-view">
       <div class="rain-view-bar">
         <span class="rain-muted">Nothing was unpickled to show this.</span>
+        {scope.views.includes("preview") && (
+          <Button
+            title="An executor loads the value; code that the object names may run there"
+            kind="rain-push rain-careful"
+            click={() => scope.turn("preview")}
+          >
+            Preview (runs code from the object)
+          </Button>
+        )}
         <Button
           title="Loads the value in the kernel; code that the object names may run"
-          kind="rain-push rain-careful"
+          kind={scope.views.includes("preview") ? "rain-careful" : "rain-push rain-careful"}
           click={() => scope.turn("value")}
         >
           Unpickle (runs code from the object)

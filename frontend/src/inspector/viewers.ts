@@ -5,6 +5,7 @@ import { DirectoryView } from "./directory.js";
 import { HexView } from "./hex.js";
 import { ImageView } from "./image.js";
 import { PickleView } from "./pickle.js";
+import { PreviewView } from "./preview.js";
 import { TableView } from "./table.js";
 import { TextView } from "./text.js";
 import { TreeView } from "./tree.js";
@@ -20,4 +21,5 @@ export const VIEWERS: Viewers = {
   directory: DirectoryView,
   pickle: PickleView,
   value: ValueView,
+  preview: PreviewView,
 };

@@ -17,6 +17,7 @@ type PageOf<V extends View> = Extract<Page, { view: V }>;
 export interface Scope {
   readonly path: string[];
   readonly overview: Overview;
+  readonly views: string[];
   ask<P extends Page>(asked: Inspect): Promise<P>;
   // A folder's listing, whatever is open.
   list(path: string[], offset: number): Promise<PageOf<"directory">>;

@@ -261,7 +261,7 @@ class SessionMirror:
             if record.state is _O_UNFINISHED:
                 record.state = _O_FINISHED
             if record.info is None and record.value is not None:
-                record.info = ObjectInfo(size=record.value.content_size)
+                record.info = ObjectInfo(size=record.value.content_size, encoded=record.value.encoded)
             record.value = None
             if record.gates:
                 self._pass(record, opened)

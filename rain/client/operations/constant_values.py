@@ -44,11 +44,13 @@ class Value:
         That file as this process wrote it; empty if there is none or the server has taken it over.
     checksum : int or None
         xxh3-64 of a file's bytes.
+    encoded : bool
+        Whether it was made from a value here.
     inside : tuple of DataObject
         Objects that the value refers to, if it is an argument.
     """
 
-    __slots__ = ("_in_memory", "_map", "checksum", "content_size", "data", "inside", "name", "path", "size")
+    __slots__ = ("_in_memory", "_map", "checksum", "content_size", "data", "encoded", "inside", "name", "path", "size")
 
     def __init__(self, data: bytes | None, size: int) -> None:
         self.data = data
@@ -56,6 +58,7 @@ class Value:
         self.name = ""
         self.path = ""
         self.checksum: int | None = None
+        self.encoded = False
         self.inside: tuple[DataObject, ...] = ()
         self._map: memoryview | None = None
         self._in_memory: Room | None = None  # where its file is counted
@@ -221,8 +224,11 @@ def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
     """
     if room is None or not room.folder():
         data = encode_value(obj, content_type)
-        return Value(data, len(data))
-    return Value.of(encode_to_file(obj, content_type, room.sink()), room)
+        value = Value(data, len(data))
+    else:
+        value = Value.of(encode_to_file(obj, content_type, room.sink()), room)
+    value.encoded = True
+    return value
 
 
 def gathered(pieces: Iterable[Any], room: Room | None) -> Value:

@@ -143,7 +143,7 @@ def constant_of(record: ObjectRecord) -> Constant:
     else:
         assert value.data is not None
         location = Inline(value.data)
-    return Constant(record.spec.id, location, content_size, record.ephemeral)
+    return Constant(record.spec.id, location, content_size, record.ephemeral, value.encoded)
 
 
 def _config_bytes(config: Any) -> int:

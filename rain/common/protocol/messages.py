@@ -125,12 +125,13 @@ class SessionEnv(Part):
 class Constant(Part):
     """The value of a constant object. `content_size` is the object's size where that differs from the bytes that
     travel: of a directory, which travels as an archive, the sum of its files. An `ephemeral` constant is named by tasks
-    of this submit only, and goes with them; others stay while the session lives."""
+    of this submit only, and goes with them; others stay while the session lives. `encoded` as of `ObjectInfo`."""
 
     id: ID
     location: Inline | Upload
     content_size: int | None = None
     ephemeral: bool = False
+    encoded: bool = False
 
 
 class TaskUpdate(Part):

@@ -122,6 +122,7 @@ class ReturnValues:
                 continue
             output = self._stored(stored, spec, None)
             output.info.content_type = content_type
+            output.info.encoded = True
             return output
         return None
 
@@ -177,7 +178,9 @@ class ReturnValues:
                 stored = self._staging.store(value, encode)
             except RainException as error:
                 raise RainException(f"{_output(spec)} of {self._name}: {error}") from error
-            return self._stored(stored, spec, encode)
+            output = self._stored(stored, spec, encode)
+            output.info.encoded = True
+            return output
         if isinstance(value, str):
             return self._text(value, spec)
         if isinstance(value, bytes | bytearray | memoryview):
@@ -221,7 +224,7 @@ class ReturnValues:
         if dynamic == spec.content_type:
             dynamic = None
         user = check_user(value.info.user, f"info.user of what {self._name} returned")
-        info = ObjectInfo(size=value.reader.size, content_type=dynamic, user=user)
+        info = ObjectInfo(size=value.reader.size, content_type=dynamic, user=user, encoded=value.info.encoded)
         if value.spec is not None and value.spec.id in self._inputs:
             return OutputResult(spec.id, info, SameAs(value.spec.id))
         return OutputResult(spec.id, info, self._location_of(value))

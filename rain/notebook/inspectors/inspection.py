@@ -14,7 +14,7 @@ from rain.common.formatting import exact_size_text, size_text
 from rain.notebook.inspectors.kinds import Views, guess_content_type, views_of
 from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES, OPENED_MAX
 from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable, unescape_name, visible
-from rain.notebook.inspectors.subject import PageWithBuffers, Subject, Viewer
+from rain.notebook.inspectors.subject import Ask, PageWithBuffers, Subject, Viewer
 from rain.notebook.inspectors.viewers.directories import DirectoryViewer
 from rain.notebook.protocol.data import InspectionAnswer, Overview, Piece
 from rain.notebook.protocol.requests import Download, Inspect
@@ -23,7 +23,8 @@ from rain.objects.content_types.registry import content_type_of
 if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance
 
-_BY_CLICK_ONLY = "value"
+_VALUE, _PREVIEW = "value", "preview"
+"""What is loaded for these; the value in this process, so by a click only."""
 NOTE_CHARS_MAX = 1000
 _NAME_CHARS_MAX = 100
 _MIME_EXTENSIONS = {"text/csv": "csv", "text/plain": "txt", "image/jpeg": "jpg", "image/svg+xml": "svg"}
@@ -45,7 +46,7 @@ class _Opened:
             try:
                 if not path:
                     raise NotInside("the top is a folder")
-                self.subject = Subject(instance.reader.file(inside), None, path[-1])
+                self.subject = Subject(instance.reader.file(inside), None, path[-1], _asker(instance, inside))
             except NotInside as error:
                 self._folder = DirectoryViewer(instance.reader, inside)
                 if path:
@@ -54,13 +55,21 @@ class _Opened:
             raise RainException("this is a blob, not a directory: there is nothing inside")
         else:
             label = (instance.spec.label if instance.spec is not None else None) or ""
-            self.subject = Subject(instance.reader, instance.content_type, label)
+            encoded = instance.info.encoded
+            self.subject = Subject(instance.reader, instance.content_type, label, _asker(instance), encoded)
         if self.subject is not None:
             self.views = views_of(self.subject)
 
     @property
     def names(self) -> list[str]:
         return list(self.views) if self.subject is not None else ["directory"]
+
+    @property
+    def unasked(self) -> list[str]:
+        """The views that may be shown although nobody has asked for one: for them no code of the data runs, or it is
+        the session's own."""
+        encoded = self.subject is not None and self.subject.encoded
+        return [name for name in self.names if name != _VALUE and (name != _PREVIEW or encoded)]
 
     def page(self, view: str, asked: Inspect) -> PageWithBuffers:
         if self._folder is not None:
@@ -79,6 +88,12 @@ def _must_be_folder(instance: DataInstance, inside: str, why: RainException) -> 
         instance.reader.entries(inside, 0, 1)
     except NotInside:
         raise why from None
+
+
+def _asker(instance: DataInstance, path: str | None = None) -> Ask | None:
+    """Asks an executor that looks into the data, or into the file `path` inside them."""
+    ask = instance._ask
+    return None if ask is None else lambda what, asked: ask(what, asked, path, None)
 
 
 class Inspection:
@@ -142,7 +157,7 @@ class Inspection:
                 raise RainException(f"there is no view {asked.view!r} of this, but {', '.join(opened.names)}")
             return opened.page(asked.view, asked), ""
         note = ""
-        names = [name for name in opened.names if name != _BY_CLICK_ONLY]
+        names = opened.unasked
         for name in names[:-1]:
             try:
                 return opened.page(name, asked), note

@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable
 
 from rain.common.errors import RainException
+from rain.notebook.inspectors.pickled.pickles import PickleViewer
+from rain.notebook.inspectors.pickled.preview import PreviewViewer
+from rain.notebook.inspectors.pickled.values import ValueViewer
 from rain.notebook.inspectors.subject import Subject, Viewer
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers import arrow_messages, npy_table
@@ -18,9 +21,7 @@ from rain.notebook.inspectors.viewers.hex_viewer import HexViewer
 from rain.notebook.inspectors.viewers.images import ImageViewer, image_type
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument
 from rain.notebook.inspectors.viewers.npy_table import NpyViewer
-from rain.notebook.inspectors.viewers.pickles import PickleViewer
 from rain.notebook.inspectors.viewers.text import TextViewer, guess_encoding
-from rain.notebook.inspectors.viewers.values import ValueViewer
 from rain.objects.content_types.registry import PLUGIN, all_types, content_type_of
 
 Maker = Callable[[Subject], Viewer]
@@ -49,10 +50,10 @@ VIEWERS: dict[str, Views] = {
     "arrow": {"table": ArrowViewer},
     "npy": {"table": NpyViewer},
     "image": {"image": ImageViewer},
-    "pickle": {"pickle": PickleViewer, "value": ValueViewer},
+    "pickle": {"preview": PreviewViewer, "pickle": PickleViewer, "value": ValueViewer},
     "bytes": {},
 }
-"""By kind; `hex`, and `text` where the bytes look like it, are there for all."""
+"""By kind; `hex`, and `text` where the bytes look like it, are there for all, and `preview` for plug-ins' types."""
 
 MIME_TYPES = {
     "text/csv": "csv",
@@ -206,4 +207,11 @@ def views_of(subject: Subject) -> Views:
     elif not subject.ranges.size and kind in ("bytes", "text"):
         views["text"] = TextViewer
     views["hex"] = HexViewer
+    if kind == "bytes" and (subject.content_type or "").startswith(PLUGIN):
+        views = {"preview": PreviewViewer, **views}
+    if subject.ask is None:
+        views.pop("preview", None)
+    elif not subject.encoded and "preview" in views:
+        # Bytes of anywhere are not loaded unasked, which may run any code: the view is there, but comes last.
+        views["preview"] = views.pop("preview")
     return views

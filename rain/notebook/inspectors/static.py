@@ -17,6 +17,7 @@ from rain.notebook.protocol.data import (
     ImagePage,
     Page,
     PicklePage,
+    PreviewPage,
     TablePage,
     TextPage,
     TreePage,
@@ -106,11 +107,15 @@ def _(page: TablePage) -> list[str]:
     grid = [["", *names[:_COLUMNS]]]
     for label, row in zip(page.index[:STATIC_LINES], page.rows[:STATIC_LINES], strict=False):
         grid.append([label, *row[:_COLUMNS]])
+    lines = _grid_lines(grid)
+    return lines if len(names) <= _COLUMNS else [f"{line}  …" for line in lines]
+
+
+def _grid_lines(grid: list[list[str]]) -> list[str]:
     width = max(map(len, grid))
     cells = [[cut(visible(value), _WIDTH_CHARS) for value in row] + [""] * (width - len(row)) for row in grid]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(value.rjust(size) for value, size in zip(row, widths, strict=True)) for row in cells]
-    return lines if len(names) <= _COLUMNS else [f"{line}  …" for line in lines]
+    return ["  ".join(value.rjust(size) for value, size in zip(row, widths, strict=True)) for row in cells]
 
 
 @_lines_of.register
@@ -127,6 +132,20 @@ def _(page: DirectoryPage) -> list[str]:
         else:
             lines.append(f"{entry.name}/" if entry.kind == "dir" else f"{entry.name} -> {entry.target}")
     return lines
+
+
+@_lines_of.register
+def _(page: PreviewPage) -> list[str]:
+    lines = [f"{page.type}: {', '.join(f'{name} {text}' for name, text in page.summary)}".rstrip(": ")]
+    if page.rows:
+        grid = [["", *(column.name for column in page.columns)], *map(_labelled, page.index, page.rows)]
+        lines += _grid_lines([row[: _COLUMNS + 1] for row in grid[:STATIC_LINES]])
+    lines += [f"{part.name}: {part.text}" for part in page.parts[:STATIC_LINES]]
+    return lines + page.text.splitlines()[:STATIC_LINES]
+
+
+def _labelled(label: str, row: list[str]) -> list[str]:
+    return [label, *row]
 
 
 @_lines_of.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rain.notebook.protocol.requests import Inspect
     from rain.objects.readers import ObjectReader
 
+Ask = Callable[[str, bytes], bytes]
 PageWithBuffers = tuple[AnyPage, list[bytes]]
 """What a viewer answers: a page, and what comes beside it."""
 
@@ -26,12 +28,25 @@ class Subject:
     content_type : str or None
     name : str
         Of the file, or the label of the object; its extension may tell what is in it.
+    ask : callable, optional
+        ``ask(what, asked) -> bytes``: what an executor says that looks into it (a view of `rain.executor.views`).
+    encoded : bool
+        As of `rain.common.spec.ObjectInfo`: whether the value may be loaded although nobody has asked for that.
     """
 
-    def __init__(self, reader: ObjectReader, content_type: str | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        reader: ObjectReader,
+        content_type: str | None = None,
+        name: str = "",
+        ask: Ask | None = None,
+        encoded: bool = False,
+    ) -> None:
         self.reader = reader
         self.content_type = content_type
         self.name = name
+        self.ask = ask
+        self.encoded = encoded
         self.ranges = Ranges(reader.read, reader.size)
 
     @cached_property

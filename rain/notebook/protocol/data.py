@@ -272,7 +272,68 @@ class ValuePage(Page, kw_only=True, tag="value"):
     table: TablePage | None = None
 
 
-AnyPage = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage
+class Bins(msgspec.Struct, frozen=True):
+    """How numbers are distributed.
+
+    Attributes
+    ----------
+    counts : list of int
+        In bins of the same width.
+    low, high : str
+        Where the first bin begins and the last one ends.
+    of : str
+        What was counted.
+    """
+
+    counts: list[int]
+    low: str
+    high: str
+    of: str
+
+
+class NamedPart(msgspec.Struct, frozen=True):
+    """A part of a value that has a name."""
+
+    name: str
+    type: str
+    text: str
+
+
+class PreviewPage(Page, kw_only=True, tag="preview"):
+    """A value in short, as an executor saw it; its picture, if it has one, comes beside the answer, as a PNG.
+
+    Attributes
+    ----------
+    type : str
+        The value's class.
+    summary : list of (str, str)
+    text : str
+        The value written.
+    columns : list of Column
+    index : list of str
+        Labels of `rows`.
+    rows : list of list of str
+        The first ones of a table.
+    bins : Bins or None
+        Of an array of numbers.
+    parts : list of NamedPart
+    width, height : int
+        Pixels of the picture; 0 if there is none.
+    """
+
+    type: str
+    summary: list[tuple[str, str]]
+    text: str
+    columns: list[Column]
+    index: list[str]
+    rows: list[list[str]]
+    bins: Bins | None
+    parts: list[NamedPart]
+    width: int
+    height: int
+
+
+AnyPage = TextPage | HexPage | TreePage | TablePage | ImagePage | DirectoryPage | PicklePage | ValuePage | PreviewPage
 
 
 class InspectionAnswer(msgspec.Struct, frozen=True):

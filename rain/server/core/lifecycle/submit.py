@@ -419,7 +419,8 @@ def take_objects(state: State, cut: Cut, constants: list[Constant]) -> None:
             obj.location = location
         obj.size = location.size
         obj.checksum = location.checksum
-        obj.info = ObjectInfo(size=location.size if constant.content_size is None else constant.content_size)
+        size = location.size if constant.content_size is None else constant.content_size
+        obj.info = ObjectInfo(size=size, encoded=constant.encoded)
         state.set_object(obj, OBJ_FINISHED)
     if cut.objects:
         session.last_number = max(session.last_number, max(cut.objects))

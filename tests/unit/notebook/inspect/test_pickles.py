@@ -13,7 +13,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors.limits import VALUE_TEXT_CHARS
-from rain.notebook.inspectors.viewers import values
+from rain.notebook.inspectors.pickled import values
 from rain.objects.content_types import codecs
 from rain.objects.pickling import buffers
 from tests.unit.notebook.inspect.rig import Look, elsewhere
@@ -121,7 +121,7 @@ def test_nothing_is_imported_or_called(tmp_path):
 
 def test_the_summary_needs_no_pickle_module():
     code = (
-        "import sys; from rain.notebook.inspectors.viewers.pickle_machine import read_report; "
+        "import sys; from rain.notebook.inspectors.pickled.pickle_machine import read_report; "
         "from rain.notebook.inspectors.ranges import Ranges; from rain.notebook.inspectors.subject import Allowance; "
         "r = Ranges.of(b'cthis\\nexists_not\\n.'); print(read_report(r, Allowance(r, True)).value); "
         "print('this' in sys.modules)"

@@ -7,9 +7,9 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
 from rain.notebook.inspectors.limits import CELL_CHARS, PICKLE_GLOBALS_MAX
+from rain.notebook.inspectors.pickled.pickle_machine import Items, Long, Made, Named, Opaque, PickleReport, read_report
 from rain.notebook.inspectors.sanitize import cut, number_text
 from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
-from rain.notebook.inspectors.viewers.pickle_machine import Items, Long, Made, Named, Opaque, PickleReport, read_report
 from rain.notebook.protocol.data import PicklePage
 from rain.notebook.protocol.requests import Inspect
 

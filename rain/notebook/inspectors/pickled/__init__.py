@@ -1,0 +1,1 @@
+"""Views of pickled values: without loading them, by an executor, and loaded here."""
