@@ -671,6 +671,18 @@ def test_keeping_what_is_gone(link: FakeLink, session: Session) -> None:
         two.keep_outputs()
 
 
+def test_what_is_gone_keeps_nothing_else_from_being_kept(link: FakeLink, session: Session) -> None:
+    one, two = same(1), same(2)
+    session.submit()
+    link.finish(one)
+    link.say(SessionUpdate(session.session_id, [], [ObjectUpdate(two.output.id, DataObjectState.REMOVED)]))
+    with pytest.raises(RainException, match="cannot be kept any more"):
+        session.keep([one.output, two.output])
+    assert not one.output.is_kept()
+    one.output.keep()
+    assert [message.objects for message in link.of(Keep)] == [[one.output.id]]
+
+
 def test_unkeep(link: FakeLink, session: Session) -> None:
     task = same(1)
     task.keep_outputs()

@@ -1,4 +1,4 @@
-"""Which objects are kept: as the user asks, and as handles come and go."""
+"""Which objects are kept: those for which the user asks, until the user or the last handle lets them go."""
 
 from __future__ import annotations
 
@@ -24,26 +24,24 @@ def keep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecord
     Raises
     ------
     RainException
-        If the data of one are gone.
+        If the data of one are gone; then none is kept by this.
     """
-    fresh = []
-    for record in records:
-        if record.kept:
-            continue
-        if record.state is not None:
-            if record.state is DataObjectState.REMOVED:
-                raise RainException(
-                    f"{record!r} cannot be kept any more: its data were removed when nothing needed them; "
-                    "keep() before submit"
-                )
-            fresh.append(record)
+    missing = [record for record in records if not record.kept]
+    for record in missing:
+        if record.state is DataObjectState.REMOVED:
+            raise RainException(
+                f"{record!r} cannot be kept any more: its data were removed when nothing needed them; "
+                "keep() before submit"
+            )
+    for record in missing:
         record.kept = True
+    fresh = [record for record in missing if record.state is not None]
     mirror.note(records)
     yield from _keep_submitted(core, mirror, fresh)
 
 
 def keep_all(core: ClientCore, mirror: SessionMirror) -> Operation[None]:
-    """Keep all objects that are not gone."""
+    """Keep all objects whose data are not gone."""
     records = [
         record
         for record in list(mirror.records.values())
@@ -80,7 +78,7 @@ def _keep_submitted(core: ClientCore, mirror: SessionMirror, records: list[Objec
 
 
 def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectRecord]) -> Operation[None]:
-    """Let objects go."""
+    """Keep these objects no longer."""
     ids = []
     for record in records:
         if record.kept:
@@ -94,7 +92,7 @@ def unkeep(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
 
 
 def release(core: ClientCore, mirror: SessionMirror) -> None:
-    """Let objects go whose last handle was dropped; the reply is not waited for."""
+    """Keep objects no longer whose last handle was dropped; the reply is not waited for."""
     dropped = mirror.dropped
     ids = []
     while dropped:
@@ -111,7 +109,7 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
 
 
 def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
-    """A barrier: what the server knew of these records when it was asked is known here then.
+    """A barrier: afterwards these records are at least as the server knew them when it was asked.
 
     Raises
     ------
@@ -122,6 +120,6 @@ def update(core: ClientCore, mirror: SessionMirror, records: Sequence[Record]) -
         if record.state is None:
             raise not_submitted(mirror, record)
     if records:
-        # The reply is folded in where it arrives, in order with the updates.
+        # The reply is folded in when it arrives, in order with the updates.
         yield ask(core, Update(0, mirror.session_id, [record.spec.id for record in records]))
         mirror.check_open()
