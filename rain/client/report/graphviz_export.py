@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import ObjectRecord, TaskRecord
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Graph:
-    """What `Session.make_graph` gives: the graph as it was then.
+    """What `Session.make_graph` gives: the graph as it was when that was called.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class Graph:
         Parameters
         ----------
         name : str, optional
-            Of the graph; the session's if not given.
+            The graph's name; that of the session if not given.
         """
         source: str = self._digraph(name).source
         return source
@@ -90,7 +91,7 @@ class Graph:
         Raises
         ------
         RainException
-            If a picture is asked for and ``dot`` is not there.
+            If a picture is asked for and the program ``dot`` is not installed.
         """
         target = os.fspath(path)
         kind = os.path.splitext(target)[1][1:].lower()
@@ -117,14 +118,15 @@ class Graph:
         Raises
         ------
         RainException
-            If the program ``dot`` is not there.
+            If the program ``dot`` is not installed.
         """
         svg = self._rendered("svg").decode()
         ipython: Any = sys.modules.get("IPython")
         if ipython is not None and ipython.get_ipython() is not None:
             ipython.display.display(ipython.display.SVG(svg))
             return
-        self._digraph().view(cleanup=True, quiet=True)
+        # A folder of its own, which stays: the viewer reads the picture later, and the user's files stay as they are.
+        self._digraph().view("graph", directory=tempfile.mkdtemp(prefix="rain-graph-"), cleanup=True, quiet=True)
 
     def __repr__(self) -> str:
         return f"<Graph of {self._name!r}, {len(self._nodes)} nodes, {len(self._arcs)} arcs>"

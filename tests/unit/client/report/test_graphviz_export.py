@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import graphviz
 import pytest
 
 from rain import Output, RainException, Session, Task, blob, remote, tasks
@@ -81,6 +84,24 @@ def test_pictures_without_dot(detached: Session, tmp_path: Path, monkeypatch: py
     with pytest.raises(RainException, match="graphviz"):
         detached.make_graph().write(tmp_path / "graph.svg")
     assert not (tmp_path / "graph.svg").exists()
+
+
+@pytest.mark.needs("dot")
+def test_showing_leaves_the_current_folder_alone(
+    detached: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewed: list[str] = []
+    monkeypatch.setattr(graphviz.Digraph, "_view", lambda self, path, **rest: viewed.append(path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "test.gv").write_text("the user's")
+    blob("a")
+    detached.make_graph().show()
+    assert (tmp_path / "test.gv").read_text() == "the user's"
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "test.gv"]
+    assert os.path.getsize(viewed[0]) > 0
 
 
 @pytest.mark.needs("dot")
