@@ -6,7 +6,7 @@ A `Remote`, a `Program` or a builtin keeps its own `Options`; a call that gives 
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class Options:
     name : str or None
     session : Session or None
     resources : dict of str to float
-        Always has ``"cpus"`` unless no cpu is asked for.
+        Holds ``"cpus"`` unless no cpu is asked for.
     rare : TaskOptions or None
     user : dict
     """
@@ -77,7 +77,7 @@ class Configured:
         self._given = given
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the task; keywords given here count more."""
+        """Make the task; keywords given here replace the options."""
         return self._kind(*args, **kwargs, _given=self._given)
 
     def __repr__(self) -> str:
@@ -115,12 +115,17 @@ def _check_session(session: Any) -> Any:
     return session
 
 
+def _plain(value: Any) -> Any:
+    """A number of NumPy as Python's; anything else as it is."""
+    return value.item() if hasattr(value, "dtype") and not hasattr(value, "__len__") else value
+
+
 def _amount(value: Any, what: str) -> float:
-    number: float = value.item() if hasattr(value, "dtype") and not hasattr(value, "__len__") else value  # of NumPy
+    number: float = _plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise RainException(f"{what} is a number, not {type(value).__name__} ({value!r})")
-    if not math.isfinite(number) or number < 0:
-        raise RainException(f"{what} is a number that is not negative, not {value!r}")
+    if not 0 <= number <= sys.float_info.max:
+        raise RainException(f"{what} is a finite number that is not negative, not {value!r}")
     return number
 
 
@@ -147,11 +152,12 @@ def _resources(given: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _integer(value: Any, what: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    number: int = _plain(value)
+    if isinstance(number, bool) or not isinstance(number, int):
         raise RainException(f"{what} is an integer, not {type(value).__name__} ({value!r})")
-    if not least <= value < _INT_MAX:
+    if not least <= number < _INT_MAX:
         raise RainException(f"{what} is an integer from {least} to {_INT_MAX - 1}, not {value}")
-    return value
+    return number
 
 
 def _rare(given: Mapping[str, Any]) -> TaskOptions | None:
@@ -211,4 +217,4 @@ def _env(env: Any) -> dict[str, str]:
 
 
 DEFAULT = Options({})
-"""Those of a task for which none are given."""
+"""The options of a task for which none are given."""

@@ -11,7 +11,6 @@ take back what it had armed; so the session stays usable.
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import threading
 import time
@@ -28,7 +27,7 @@ T = TypeVar("T")
 Operation: TypeAlias = Generator["Future[Any]", Any, T]
 
 LOOK_UP_S = 0.2
-"""How often an asyncio loop in which something waits looks whether that was cancelled."""
+"""How often an asyncio loop in which an operation waits is woken to see whether that was cancelled."""
 
 
 def resolve(future: Future[Any], value: Any) -> None:
@@ -49,7 +48,7 @@ def reject(future: Future[Any], error: BaseException) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off Ctrl-C until the end of a short block that must be done as a whole."""
+    """Put off Ctrl-C until the end of a short block that must not be interrupted half-way."""
     handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     if not callable(handler):
         yield
@@ -70,13 +69,13 @@ def check_timeout(timeout: Any) -> float | None:
     Raises
     ------
     RainException
-        If it is not a number that is not negative.
+        If `timeout` is something else.
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout) or timeout < 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
         raise RainException(f"timeout is a number of seconds that is not negative, or None, not {timeout!r}")
-    return None if math.isinf(timeout) else float(timeout)
+    return None if timeout > threading.TIMEOUT_MAX else float(timeout)
 
 
 def block(operation: Operation[T], timeout: float | None = None) -> T:
@@ -146,10 +145,10 @@ async def perform(operation: Operation[T], timeout: float | None = None) -> T:
 
 
 class _Waker:
-    """Has a loop look up now and then while something waits in it.
+    """Wakes a loop now and then while operations wait in it.
 
-    The stop button of a notebook cancels what waits, in a signal's handler, but does not wake the loop that is to
-    notice.
+    The stop button of a notebook cancels the waiting task in a signal's handler, which does not wake the loop that has
+    to notice.
     """
 
     _all: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = weakref.WeakKeyDictionary()
@@ -161,20 +160,20 @@ class _Waker:
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> _Waker:
-        """That of `loop`; in the loop's thread."""
+        """The waker of `loop`; to be called in the loop's thread."""
         found = cls._all.get(loop)
         if found is None:
             found = cls._all[loop] = cls(loop)
         return found
 
     def begin(self) -> None:
-        """Something waits."""
+        """An operation begins to wait."""
         self._waiting += 1
         if self._timer is None:
             self._tick()
 
     def end(self) -> None:
-        """It waits no more."""
+        """An operation waits no more."""
         self._waiting -= 1
 
     def _tick(self) -> None:

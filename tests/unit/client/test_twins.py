@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rain import Client, DataObject, RainException, Session, Task, blob
-from rain.client.operations.operation import Operation
+from rain.client.operations.operation import Operation, check_timeout
 from rain.client.operations.twins import awaitable, blocking
 
 CLASSES = [Client, Session, Task, DataObject]
@@ -135,6 +135,9 @@ def test_when_a_twin_begins(method: str, at_call: list[str]) -> None:
     "call", [Session.wait_some, lambda *args, **kwargs: asyncio.run(Session.wait_some_async(*args, **kwargs))]
 )
 def test_the_time_limit_may_be_given_by_place_or_name(call: Callable[..., Any], session: Session) -> None:
+    for endless in (1e300, 10**400, float("inf")):
+        call(session, [], endless)
+        assert check_timeout(endless) is None
     for refused in (lambda: call(session, [], -1), lambda: call(session, items=[], timeout=-1)):
         with pytest.raises(RainException, match="timeout is a number of seconds"):
             refused()

@@ -51,10 +51,21 @@ def test_rare_ones() -> None:
     assert Options({"retries": 0, "priority": 0, "env": {}}).rare is None
 
 
+def test_numbers_of_numpy() -> None:
+    options = Options({"cpus": np.float32(0.5), "retries": np.int64(3), "priority": np.int32(-1)})
+    assert options.resources == {"cpus": 0.5}
+    assert options.rare is not None
+    assert (options.rare.retries, options.rare.priority) == (3, -1)
+    assert type(options.rare.retries) is int
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"cpus": -1},
+        {"cpus": 10**400},
+        {"timeout": math.inf},
+        {"retries": np.float64(2)},
         {"cpus": "2"},
         {"cpus": True},
         {"cpus": math.nan},
