@@ -483,7 +483,7 @@ def directory(
     Raises
     ------
     RainException
-        If `path` is not a directory or holds what cannot travel.
+        If `path` is not a directory, or holds a file of a kind that cannot be sent.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""How tasks are built: what is given is checked, and records are made of it."""
+"""How tasks are built: what the user gives is checked, and made into records."""

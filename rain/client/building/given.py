@@ -15,12 +15,12 @@ from rain.common.labeled_list import LabeledList
 
 
 def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
-    """An input as it may be given, as label and object.
+    """The label and object of an input as users may give it.
 
     Raises
     ------
     RainException
-        If it is none.
+        If `item` is no input.
     """
     if isinstance(item, tuple) and len(item) == 2 and (item[0] is None or isinstance(item[0], str)):
         return check_label(item[0], of), as_object(item[1], of)
@@ -32,7 +32,7 @@ def as_input(item: Any, of: str) -> tuple[str | None, DataObject]:
 
 
 def check_labels(labels: Iterable[str | None], of: str) -> None:
-    """Whether no label comes twice.
+    """Check that no label comes twice.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def check_labels(labels: Iterable[str | None], of: str) -> None:
 
 
 def check_task_type(task_type: Any, owner: str) -> str:
-    """`task_type` if it is a text; its form is judged at submit.
+    """`task_type` if it is a text; its form is checked at submit.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check_task_type(task_type: Any, owner: str) -> str:
 
 
 def check_config(config: Any) -> Any:
-    """`config` if it can travel.
+    """`config` if it can be sent in a message.
 
     Raises
     ------
@@ -74,17 +74,19 @@ def check_config(config: Any) -> Any:
     try:
         msgspec.msgpack.encode(config)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise RainException(f"config holds what cannot travel (use values of JSON, and bytes): {error}") from None
+        raise RainException(
+            f"config holds a value that cannot be sent (use values of JSON, and bytes): {error}"
+        ) from None
     return config
 
 
 def items_of(inputs: Any, owner: str) -> Iterable[Any]:
-    """The inputs of a task one by one, as they may be given: alone, in a list, or by label.
+    """The inputs of a task one by one; users may give them alone, in a list, or by label.
 
     Raises
     ------
     RainException
-        If they are no list.
+        If `inputs` are none of these.
     """
     if isinstance(inputs, LabeledList):
         return [(label, value) for label, value in inputs.items()]
@@ -101,12 +103,12 @@ def items_of(inputs: Any, owner: str) -> Iterable[Any]:
 
 
 def outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
-    """The outputs of a task one by one: a number of them, labels, declarations, or objects that are to be made.
+    """The outputs of a task one by one; users may give a number, labels, declarations, or objects that are to be made.
 
     Raises
     ------
     RainException
-        If they are none of these, or one comes twice.
+        If `outputs` are none of these, or one comes twice.
     """
     if isinstance(outputs, bool):
         raise RainException(f"{owner}: outputs are a number or a list, not {outputs}")

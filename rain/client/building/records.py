@@ -25,7 +25,7 @@ def own_id(obj: DataObject, session: Session) -> ID:
     Raises
     ------
     RainException
-        If it belongs to another session.
+        If `obj` belongs to another session.
     """
     other = session_of(obj)
     if other is not session and inside(other).mirror is not inside(session).mirror:
@@ -43,7 +43,7 @@ def adopt_output(obj: DataObject, session: Session, task: TaskRecord) -> ObjectR
     Raises
     ------
     RainException
-        If it is a constant or another task's output.
+        If `obj` is a constant or another task's output.
     """
     own_id(obj, session)
     record: ObjectRecord = record_of(obj)
@@ -66,7 +66,7 @@ def new_task(
     options: Options,
     function: ID | None,
 ) -> TaskRecord:
-    """The record of a new task; everything was checked but whether the objects belong to the session.
+    """The record of a new task. All arguments were checked, except that the objects belong to the session.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The client's decisions, pure: `rain.client.core.core.ClientCore`."""
+"""The client's decisions, without IO: `rain.client.core.core.ClientCore`."""

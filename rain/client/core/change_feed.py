@@ -1,4 +1,4 @@
-"""Seeing what changes in a session: a view is a fold over what the client already got."""
+"""The changes of a session, for views of it: made from the updates that the client gets anyway."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ChangeFeed:
     """Collects the records of a session that were made or changed since it was last asked.
 
-    It costs the thread that changes records one append each; all else is done by `take`, in the thread of the view.
+    A change costs the thread that makes it one append; all else is done by `take`, in the thread of the view.
 
     Parameters
     ----------
@@ -32,18 +32,18 @@ class ChangeFeed:
         self._notify = notify
         self._changed: deque[Record] = deque()
         self._pending = False
-        mirror.feeds[self] = None  # first: what changes from now on is noted, at worst twice
+        mirror.feeds[self] = None  # first: a change from now on is noted, at worst twice
         self._changed.extend(list(mirror.records.values()))
         self.poke()
 
     def poke(self) -> None:
-        """Something is to be looked at: a record that changed, or the session's end."""
+        """Notify the view of a change, for instance the session's end."""
         if not self._pending:
             self._pending = True
             self._notify()
 
     def note(self, records: Iterable[Record]) -> None:
-        """These were made or have changed. Any thread may call it."""
+        """Note that these records were made or have changed. Any thread may call this."""
         self._changed.extend(records)
         if not self._pending:
             self._pending = True
@@ -51,13 +51,13 @@ class ChangeFeed:
 
     @property
     def waiting(self) -> int:
-        """About how much there is to take."""
+        """About how many records there are to take."""
         return len(self._changed)
 
     def take(self) -> list[Record]:
-        """What changed, each record once, in the order of its first change. Outputs go with their task: they are there
-        only if they changed by themselves."""
-        self._pending = False  # first: what is appended from now on is notified anew
+        """The records that changed, each once, in the order of its first change. An output is among them only if it
+        changed by itself, not with its task."""
+        self._pending = False  # first: a record appended from now on notifies anew
         changed = self._changed
         return list(dict.fromkeys([changed.popleft() for _ in range(len(changed))]))
 

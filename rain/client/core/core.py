@@ -6,7 +6,7 @@ Theory of operation
 *operation* (`waiting.Operation`): a generator whose steps are made by `resume`, in the thread that waits for it, and
 which yields what it waits for: the reply to a request, a gate at records, an upload. `resume` and `step` are never
 called at the same time (the shell holds a lock), so that operations read and change records as they please between two
-waits, and a wait that is over says only that it is worth to look again.
+waits. When a wait is over, the operation looks at the records again.
 
 The parts: `records` and `gates`; `session_mirror` (the records of one session, and how updates change them);
 `requests`; `sessions` (opened, attached, stopped, closed, lost) and `restoring`; `stalls` (why nothing goes on);
@@ -38,22 +38,22 @@ class ClientCore:
     Parameters
     ----------
     address : str
-        ``host:port`` of the server, for texts.
+        ``host:port`` of the server, for error texts.
     connected : bool
         Whether there is a server; without one graphs can be built, and nothing runs.
 
     Attributes
     ----------
     over_because : str
-        Empty while the server can be used, then ``"closed"`` or why it is lost.
+        Empty while the server can be used; then ``"closed"``, or why the server is lost.
     advice : str
-        What the text of a lost server ends with.
+        The end of the error text about a lost server.
     sessions : dict of int to SessionMirror
-        Those that are open, and those that ended without being closed.
+        The sessions that are open, and those that ended without being closed.
     governor_count : int
     governor_waits : list of GovernorWait
     effects : list of Effect
-        What is to be done since it was last asked; see `take_effects`.
+        What is to be done; see `take_effects`.
     """
 
     __slots__ = (
@@ -99,7 +99,7 @@ class ClientCore:
         }
 
     def step(self, event: ev.Event, now: float) -> list[do.Effect]:
-        """What `event` leads to.
+        """The effects of `event`.
 
         Parameters
         ----------
@@ -128,25 +128,25 @@ class ClientCore:
             return None, stop.value
 
     def take_effects(self) -> list[do.Effect]:
-        """What is to be done since this was last asked."""
+        """The effects that have come up since this was last called."""
         effects, self.effects = self.effects, []
         return effects
 
     # -- for the parts --------------------------------------------------------------------------
 
     def emit(self, effect: do.Effect) -> None:
-        """Let this be done."""
+        """Add an effect."""
         self.effects.append(effect)
 
     def over(self, waiting: Waiting, value: Any = None, error: BaseException | None = None) -> None:
-        """Let a wait be over, once."""
+        """End a wait; nothing happens if it has ended already."""
         if not waiting.over:
             waiting.over, waiting.value, waiting.error = True, value, error
             if waiting.waiter is not None:
                 self.effects.append(do.WaitOver(waiting))
 
     def check(self) -> None:
-        """Whether the server can be asked.
+        """Check that the server can be asked.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class ClientCore:
             return
         text = f"a {type(message).__name__} message cannot be sent: {reason}"
         if isinstance(message, m.Submit):
-            # The server has only seen a part of it: nothing of the session can be trusted any more.
+            # The server has only got a part of it: what it knows of the session is incomplete.
             mirror = self.sessions.get(message.session_id)
             if mirror is not None:
                 sessions.end(self, mirror, "lost", f"session {mirror.session_id} {mirror.name!r} is lost: {text}")

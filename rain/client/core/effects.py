@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Send(msgspec.Struct):
-    """Send these to the server, in order."""
+    """Send messages to the server, in order."""
 
     messages: list[Any]
 
@@ -24,7 +24,7 @@ class WaitOver(msgspec.Struct):
 
 
 class FindModule(msgspec.Struct):
-    """Answer with `ModuleFound`: an executor on another host is to import this."""
+    """Answer with `ModuleFound`: an executor on another host imports the module `name`."""
 
     mirror: SessionMirror | None
     session_id: int

@@ -17,7 +17,7 @@ class TaskFailed(Exception):
     mirror : SessionMirror
     record : TaskRecord
     others, not_run : int
-        How many more tasks have failed, and how many were not run because of failed ones, that will not be raised.
+        How many more tasks have failed, and how many were not run because of failed ones; none of them will be raised.
     """
 
     def __init__(self, mirror: SessionMirror, record: TaskRecord, others: int = 0, not_run: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What can happen to a client: everything that `ClientCore.step` takes.
+"""Everything that can happen to a client: what `ClientCore.step` takes.
 
 The shell turns IO and what users ask for into these. It steps one at a time, under one lock; the messages of a server
 come in order, each once (`rain.common.protocol.channel`).
@@ -28,17 +28,17 @@ class Away(msgspec.Struct):
 
 
 class Back(msgspec.Struct):
-    """Another connection carries the conversation on."""
+    """A new connection to the same server carries the conversation on."""
 
 
 class Gone(msgspec.Struct):
-    """The server will not come back, or it is a new one that does not know this client."""
+    """The server is gone for good, or there is a new one that does not know this client."""
 
     reason: str
 
 
 class Left(msgspec.Struct):
-    """The client was closed by its user. `name`: what it is called in texts."""
+    """The client was closed by its user. `name` is its name in error texts."""
 
     name: str
 
@@ -51,7 +51,7 @@ class Unsendable(msgspec.Struct):
 
 
 class Tick(msgspec.Struct):
-    """Time went by."""
+    """The link calls this now and then, for what depends on time."""
 
 
 class Released(msgspec.Struct):

@@ -1,9 +1,9 @@
 """Gates: what stands between an operation and records that are not settled yet.
 
-A gate stands at the records that it waits for; an update that settles one of them counts the gate down, and it opens
-when its condition holds, when the session ends, or when the operation behind it has something to say. That a gate is
-open says nothing yet: the operation looks at the records again. An object is finished when its task is, so gates stand
-at tasks, and at constants, which have none.
+A gate stands at the records that it waits for; an update that settles one of them counts the gate down. The gate opens
+when its condition holds, when the session ends, or when something stands in the session's way, of which the waiting
+thread is then warned. An open gate says only that the operation must look at the records again. An object is finished
+when its task is, so gates stand at tasks, and at constants, which have no task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Gate(Waiting):
         self.missing = len(records)
 
     def passed(self, record: Record) -> bool:
-        """A record settled: does the gate open now?"""
+        """Take note that a record has settled; whether the gate opens now."""
         self.missing -= 1
         return self.missing <= 0 or record.failed
 
@@ -40,7 +40,7 @@ class AnyGate(Gate):
 
 
 class QueueGate(Gate):
-    """Never opens by itself; lines up records as they settle, and opens when one is asked for."""
+    """Opens at each record that settles, and lines these up."""
 
     __slots__ = ("done",)
 
@@ -53,5 +53,5 @@ class QueueGate(Gate):
         return True
 
     def reopen(self) -> None:
-        """Stand there for another wait."""
+        """Close the gate, for another wait."""
         self.over, self.value, self.error, self.waiter = False, None, None, None

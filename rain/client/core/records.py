@@ -1,4 +1,4 @@
-"""Records of tasks and data objects: what a client knows of them, and what was declared.
+"""Records of tasks and data objects: what was declared of them, and what a client knows of them.
 
 Handles (`Task`, `DataObject`) only point to records, so they can be dropped and made anew. Until a record is submitted
 the thread that made it sets its fields; from then on the core does.
@@ -24,7 +24,7 @@ _O_UNFINISHED, _O_FAILED = DataObjectState.UNFINISHED, DataObjectState.FAILED
 
 
 class ToldSite(tuple[str, str]):
-    """Where a task was made, as text: the line and the frames. Of a task that an earlier client made."""
+    """Where a task was made that an earlier client made, as text: the line and the frames."""
 
     __slots__ = ()
 
@@ -40,15 +40,15 @@ class ObjectRecord:
     info : ObjectInfo or None
     kept : bool
     hidden : bool
-        Whether it is a function or an argument that Rain made, which users do not see.
+        Whether it holds a function or an argument, and was made by Rain: users do not see it.
     ephemeral : bool
-        An argument of one call: the server drops it with its task.
+        Whether it is an argument of one call, which the server drops with the call's task.
     task : TaskRecord or None
         The task that makes it; None for constants.
     value : Value or None
-        A constant that was not sent yet.
+        The value of a constant that was not sent yet.
     location : Inline or Replicas or None
-        How to have it, once it is kept and finished, as far as the server said.
+        Where the data are, once the object is kept and finished, as far as the server said.
     handle : weakref or None
     gates : list of Gate or None
     """
@@ -110,7 +110,7 @@ class ObjectRecord:
 
     @property
     def failed(self) -> bool:
-        """Whether it will not come."""
+        """Whether its data will not be made."""
         return self.state is _O_FAILED
 
 
@@ -132,13 +132,13 @@ class TaskRecord:
     info : TaskInfo or None
     error : TaskError or None
     forgotten : bool
-        Whether it failed, and will not be retried: what was held for that was let go.
+        Whether it failed and cannot be retried, because what was held for that was let go.
     pins : tuple
-        Handles of its inputs: what must not be released before the task is submitted.
+        Handles of its inputs, which must not be released before the task is submitted.
     source : Source or None
         The function that it runs, if it was made here by a `Remote`.
     stale : bool
-        Whether its function, or that of a task before it, was edited since.
+        Whether its function, or that of a task on which it depends, was edited since.
     renewed : TaskRecord or None
         The task that was made in its place when stale ones were run again.
     handle : weakref or None

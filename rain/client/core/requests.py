@@ -1,4 +1,4 @@
-"""Requests and their replies: each reply is taken in where it arrives, in order with updates, and once."""
+"""Requests and their replies: each reply takes effect when it arrives, in order with updates, and once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Replied = Callable[[Any, "RainException | None"], None]
 
 
 class Request(Waiting):
-    """What the server was asked for; over when it has replied.
+    """A request to the server; over when the server has replied.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Request(Waiting):
     replied : callable or None
         Called with the reply, or None and the error, before the operation that waits goes on.
     pieces : list
-        Parts of a reply of which more is to come.
+        The parts of a reply that is not complete.
     """
 
     __slots__ = ("number", "pieces", "replied")
@@ -38,7 +38,7 @@ class Request(Waiting):
 
 
 def ask(core: ClientCore, message: Any, replied: Replied | None = None) -> Request:
-    """Send `message` as a request, and wait for its reply if that is yielded.
+    """Send `message` as a request. An operation that yields the request waits for the reply.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def ask(core: ClientCore, message: Any, replied: Replied | None = None) -> Reque
 
 
 def ask_in_pieces(core: ClientCore, messages: list[Any], replied: Replied | None = None) -> Request:
-    """Like `ask` for one request of several messages, whatever the state of the client."""
+    """Like `ask` for one request of several messages, also if the client is closed or lost."""
     core.request_count += 1
     request = Request(core.request_count, replied)
     for message in messages:
@@ -61,7 +61,7 @@ def ask_in_pieces(core: ClientCore, messages: list[Any], replied: Replied | None
 
 
 def take_reply(core: ClientCore, message: Any) -> None:
-    """The server replied; a second reply to the same request is passed over."""
+    """The server replied; a second reply to the same request is ignored."""
     request = core.requests.get(message.request)
     if request is None:
         return
@@ -84,7 +84,7 @@ def take_reply(core: ClientCore, message: Any) -> None:
 
 
 def reject_all(core: ClientCore, error: RainException) -> None:
-    """No reply will come any more."""
+    """Fail all requests: no reply will come any more."""
     requests, core.requests = core.requests, {}
     for request in requests.values():
         core.over(request, None, error)

@@ -1,4 +1,4 @@
-"""A session that goes on with another client: its records, as the server tells them."""
+"""The records of a session that another client made, as the server tells them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rain.common.states import DataObjectState
 
 
 def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
-    """Take in all that the server tells of a session that goes on here."""
+    """Take in what the server tells of a session to which this client has attached."""
     hidden = {id.id for piece in pieces for id in piece.hidden}
     kept = {id.id for piece in pieces for id in piece.keep}
     for piece in pieces:
@@ -45,7 +45,7 @@ def restore(mirror: SessionMirror, pieces: list[Attached]) -> None:
 
 
 def _record(mirror: SessionMirror, id: ID, label: str | None = None) -> ObjectRecord:
-    """The record of an object; of one that the server has forgotten a hidden stand-in."""
+    """The record of an object; for one that the server no longer knows, a hidden stand-in."""
     record: Any = mirror.records.get(id.id)
     if record is None:
         record = mirror.records[id.id] = ObjectRecord(ObjectSpec(id, label))

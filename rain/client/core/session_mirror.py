@@ -1,7 +1,8 @@
 """What a client knows of one session: its records, the gates at them, how it ended, and how updates change all that.
 
 A `SessionMirror` holds one record per task and object of a session, by number. Updates from the server are folded in
-under the lock of the connection, in whole batches; what is declared is put in by the threads of users, without it.
+under the lock of the connection, in whole batches; records of new tasks and objects are added by the threads of users,
+without that lock.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class End:
 
 
 class Stall:
-    """What stands in the way of a session: what its server says, or that the server is away."""
+    """What stands in the way of a session: what the server says of it, or that the server is away."""
 
     __slots__ = ("away", "said", "server")
 
@@ -58,14 +59,14 @@ class Stall:
 
 
 class Wave:
-    """The tasks of a session that its next waits are about.
+    """The tasks that the next waits of a session are about.
 
     Attributes
     ----------
     before : int
-        Settled tasks that are not among them.
+        How many settled tasks are not among them.
     failed : dict of int to TaskRecord
-        Those of them that failed or were cancelled, and were not forgotten.
+        The tasks among them that failed or were cancelled, and were not forgotten.
     """
 
     __slots__ = ("before", "failed")
@@ -91,26 +92,26 @@ class SessionMirror:
     pending : deque of Record
         Not yet submitted: tasks and constants in the order in which they were made.
     submitted, unfinished, finished : int
-        Submitted tasks; those of them that are not settled, and those that are.
+        How many tasks were submitted; how many of them are not settled, and how many are.
     failed : dict of int to TaskRecord
-        Failed and cancelled tasks that were not forgotten, in the order in which that became known.
+        Failed and cancelled tasks that were not forgotten, in the order in which the client heard of it.
     untold : dict of int to TaskRecord
-        Those of them that no call has told the user of.
+        The tasks of `failed` that no call has told the user of.
     broken : int
-        Failed and cancelled tasks, forgotten ones too.
+        How many tasks have failed or were cancelled, forgotten ones too.
     wave : Wave
-        The tasks that came since a wait last ended that left nothing unfinished: what the next waits are about.
+        The tasks that came since a wait last ended with nothing left unfinished.
     gates : set of Gate
     idle_gates : list of (Gate, bool)
-        Those that open when nothing is unfinished, or (True) when a task has failed that no call has told of.
+        Gates that open when nothing is unfinished; those with True also when a task fails that no call has told of.
     feeds : dict of ChangeFeed to None
     ended : End or None
     refusals : dict of int to str
         Why items that were to be submitted never will be.
     adopted : bool
-        Whether a task took over objects made before it, so that a cut must be sorted.
+        Whether a task has outputs that were made before it, so that records must be sorted before a submit.
     dropped : deque of ObjectRecord
-        Kept ones whose handle is gone; appended by any thread.
+        Kept objects whose handle is gone; appended by any thread.
     functions : dict of bytes to ObjectRecord
         The hidden constants that hold functions, by digest.
     stale : int
@@ -119,7 +120,7 @@ class SessionMirror:
     next_number : callable
         Numbers for new tasks and objects.
     handle : any
-        What the user holds: a `Session`; None if there is none (any more).
+        The user's `Session`; None if there is none, or it is gone.
     """
 
     __slots__ = (
@@ -159,7 +160,7 @@ class SessionMirror:
         return f"<Session {self.session_id} {self.name!r} {state}, {self.counts()}>"
 
     def check_open(self) -> None:
-        """Whether it may be used.
+        """Check that the session may be used.
 
         Raises
         ------
@@ -201,7 +202,7 @@ class SessionMirror:
         return record
 
     def counts(self) -> str:
-        """How many tasks came to which end: ``"13/24 tasks finished, 2 failed, 7 not run, 2 cancelled"``."""
+        """How many tasks ended in which way: ``"13/24 tasks finished, 2 failed, 7 not run, 2 cancelled"``."""
         if not self.submitted:
             return "nothing submitted"
         forgotten = self.broken - len(self.failed)
@@ -216,19 +217,19 @@ class SessionMirror:
     # -- change feeds ---------------------------------------------------------------------------
 
     def note(self, records: Sequence[Record]) -> None:
-        """Tell the change feeds that these have changed; of a task its outputs with it."""
+        """Tell the change feeds that these records have changed; a task stands for its outputs too."""
         for feed in tuple(self.feeds):
             feed.note(records)
 
     def poke(self) -> None:
-        """Tell the change feeds that something has changed which is no record's."""
+        """Tell the change feeds of a change that no record has."""
         for feed in tuple(self.feeds):
             feed.poke()
 
     # -- submit ---------------------------------------------------------------------------------
 
     def submitting(self, records: Sequence[Record]) -> None:
-        """These are on their way to the server."""
+        """Take note that these records are being sent to the server."""
         for record in records:
             if isinstance(record, TaskRecord):
                 record.state = TaskState.WAITING
@@ -241,7 +242,7 @@ class SessionMirror:
         self.note(records)
 
     def refused(self, records: Sequence[Record]) -> None:
-        """The server did not take these; as if they had never been submitted."""
+        """Take note that the server refused these records: they are as before the submit."""
         for record in records:
             if isinstance(record, TaskRecord):
                 if not record.settled:
@@ -255,7 +256,7 @@ class SessionMirror:
         self.note(records)
 
     def accepted(self, constants: Sequence[ObjectRecord]) -> list[Gate]:
-        """The server has these constants."""
+        """Take note that the server has these constants; the gates that open by that."""
         opened: list[Gate] = []
         for record in constants:
             if record.state is _O_UNFINISHED:
@@ -334,7 +335,7 @@ class SessionMirror:
             self._pass(task, opened)
 
     def _reopened(self, task: TaskRecord, before: TaskState) -> None:
-        """A settled task is to run again: it is retried, or what it made was lost."""
+        """A settled task is to run again: it is retried, or its results were lost."""
         self.unfinished += 1
         self.finished -= 1
         self.wave.before = min(self.wave.before, self.finished)
@@ -351,7 +352,7 @@ class SessionMirror:
             failures.pop(number, None)
 
     def waited(self) -> None:
-        """A wait has ended: if nothing is unfinished, later ones are about what comes from now on."""
+        """A wait has ended: if nothing is unfinished, later waits are about tasks that come from now on."""
         if self.unfinished == 0:
             self.wave = Wave(self.finished)
 

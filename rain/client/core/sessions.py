@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Opening:
-    """A new session on its way.
+    """A new session that the server was asked for.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Opening:
 def open_session(
     core: ClientCore, opening: Opening, name: str, on_failure: str, persistent: bool, env: SessionEnv
 ) -> Operation[SessionMirror]:
-    """Have the server open a session. If that is not waited for, `give_up` must follow."""
+    """Have the server open a session. If this operation ends early, `give_up` must follow."""
 
     def opened(reply: SessionOpened | None, error: RainException | None) -> None:
         if reply is not None:
@@ -65,7 +65,7 @@ def open_session(
 
 
 def give_up(core: ClientCore, opening: Opening) -> None:
-    """Close the session, now or when it is open: nothing would ever do that otherwise."""
+    """Close a session whose handle the user will not get, now or when it is open."""
     opening.given_up = True
     mirror = opening.mirror
     if mirror is None:
@@ -78,7 +78,7 @@ def give_up(core: ClientCore, opening: Opening) -> None:
 
 
 def attach(core: ClientCore, wanted: int | str) -> Operation[tuple[SessionMirror, int]]:
-    """Go on with a persistent session; gives it, and how many of its finished tasks are known no more."""
+    """Attach a persistent session; gives it, and how many finished tasks the server no longer knows."""
     for mirror in core.sessions.values():
         if mirror.ended is None and mirror.persistent and wanted == mirror.session_id:
             return mirror, 0
@@ -87,7 +87,7 @@ def attach(core: ClientCore, wanted: int | str) -> Operation[tuple[SessionMirror
 
 
 def attached(core: ClientCore, pieces: list[Attached]) -> None:
-    """The server told all of a session; taken in at once, because updates may follow."""
+    """Take in what the server told of a session, at once, because updates may follow."""
     first = pieces[0]
     present = core.sessions.get(first.session_id)
     if present is not None and present.ended is None:
@@ -98,7 +98,7 @@ def attached(core: ClientCore, pieces: list[Attached]) -> None:
 
 
 def take_updates(core: ClientCore, message: SessionUpdate) -> None:
-    """What changed in a session, and what stands in its way."""
+    """Take in what changed in a session, and what stands in its way."""
     mirror = core.sessions.get(message.session_id)
     if mirror is None:
         return
@@ -109,7 +109,7 @@ def take_updates(core: ClientCore, message: SessionUpdate) -> None:
 
 
 def updated(core: ClientCore, message: Updated) -> None:
-    """The present state of items that was asked for; in order with other updates."""
+    """Take in the present state of items that was asked for, in order with other updates."""
     changed: list[Any] = [*message.tasks, *message.objects]
     mirror = core.sessions.get(changed[0].id.session_id) if changed else None
     if mirror is not None:
@@ -135,7 +135,7 @@ def stopped(core: ClientCore, message: SessionStopped) -> None:
 
 
 def end(core: ClientCore, mirror: SessionMirror, word: str, text: str, task: TaskRecord | None = None) -> None:
-    """Nothing is possible any more: all gates open, and the operations behind them see why."""
+    """End a session: all gates open, and the operations that wait at them see why."""
     if mirror.ended is not None and word != "closed":
         return
     mirror.ended = End(word, text, task)
@@ -153,7 +153,7 @@ def end_all(core: ClientCore, word: str, how: str) -> None:
 
 
 def close(core: ClientCore, mirror: SessionMirror) -> Operation[None]:
-    """End a session; over when the server has freed what it held."""
+    """Close a session; over when the server has freed what it held."""
     before = mirror.ended
     if before is not None and before.word == "closed":
         return

@@ -1,4 +1,4 @@
-"""What stands in the way of a session, and that the operations which wait in it are told: once, and what to do."""
+"""What stands in the way of a session: the threads that wait in it are told once, with what to do."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def tell(core: ClientCore, mirror: SessionMirror, *, server: str | None = None, 
         return
     if stall.text:
         for gate in list(mirror.gates):
-            core.over(gate)  # its operation looks again, sees that nothing has changed for it, and says so
+            core.over(gate)  # its operation finds the records as they were; before it waits again, its thread is warned
     else:
         stall.said = ""
     mirror.poke()
 
 
 def server_is_away(core: ClientCore, seconds: float) -> None:
-    """The server was not heard for so long; told only once it has been a while."""
+    """The server was not heard for so long; sessions are told after `STALLED_S`."""
     if seconds > STALLED_S:
         text = (
             f"the server at {core.address} has not been heard for {STALLED_S:g} s; it is waited for up to "
@@ -45,7 +45,7 @@ def server_is_back(core: ClientCore) -> None:
 
 
 def warning(mirror: SessionMirror) -> str:
-    """What a thread that is about to wait is to be warned of; once for each time that something stands in the way."""
+    """The warning for a thread that is about to wait, empty if there is none; given once for each obstacle."""
     stall = mirror.stall
     text = stall.text
     if not text or stall.said:

@@ -1,4 +1,4 @@
-"""What an operation waits for, and the operations themselves: decisions that take several steps."""
+"""Operations, which are decisions that take several steps, and what they wait for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Waiting:
     ----------
     over : bool
     value, error
-        How it ended: the value that the operation goes on with, or the error that is raised in it.
+        How the wait ended: the value with which the operation goes on, or the error that is raised in it.
     waiter : any
-        What the shell (or the simulator) hangs on it to be told by the effect `WaitOver`.
+        Set by the shell (or the simulator), which learns by the effect `WaitOver` that the wait is over.
     """
 
     __slots__ = ("error", "over", "value", "waiter")
@@ -35,7 +35,7 @@ resumed by `ClientCore.resume`; what ends a wait early (a time-out, Ctrl-C) is t
 
 
 class Pause(Waiting):
-    """So many seconds."""
+    """A wait of so many seconds."""
 
     __slots__ = ("seconds",)
 

@@ -1,1 +1,1 @@
-"""Users' functions and modules on their way to executors."""
+"""How users' functions, their arguments and modules are sent to executors."""

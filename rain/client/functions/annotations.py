@@ -1,7 +1,7 @@
-"""Annotations of functions, also of those that name what is not there.
+"""Annotations of functions, also where they name what does not exist at run time.
 
-From Python 3.14 on an annotation is evaluated when it is looked at, so a function may be defined whose annotations name
-a type that is only there for type checkers. Looking at it then raises a `NameError`, unless another form is asked for.
+From Python 3.14 on an annotation is evaluated when it is read, so that a function may have annotations which name a
+type that only type checkers import. Reading them then raises a `NameError`, unless another form is asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if sys.version_info >= (3, 14):
     import annotationlib
 
 LAZY = sys.version_info >= (3, 14)
-"""Whether annotations are evaluated when they are looked at."""
+"""Whether annotations are evaluated when they are read."""
 
 
 def annotations_of(function: Any) -> dict[str, Any]:
@@ -34,14 +34,14 @@ def annotations_of(function: Any) -> dict[str, Any]:
 
 
 def signature_of(function: Any) -> inspect.Signature:
-    """`inspect.signature`, with such annotations."""
+    """`inspect.signature`, with annotations as `annotations_of` gives them."""
     if sys.version_info >= (3, 14):
         return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
     return inspect.signature(function)
 
 
 def settled(function: FunctionType) -> FunctionType:
-    """`function`, or if its annotations cannot be evaluated a copy of it that has them as text, to be pickled."""
+    """`function`, or if its annotations cannot be evaluated a copy for the pickle that has them as text."""
     if sys.version_info >= (3, 14):
         try:
             function.__annotations__  # noqa: B018 (this evaluates them)
@@ -61,7 +61,8 @@ def settled(function: FunctionType) -> FunctionType:
 
 
 def settling(pickler: Any) -> Any:
-    """cloudpickle's `pickler`, which looks at the annotations of functions, made to pickle these functions too."""
+    """cloudpickle's `pickler`, which reads the annotations of functions, made to pickle functions with such ones
+    too."""
     if not LAZY:
         return pickler
 
@@ -75,7 +76,8 @@ def settling(pickler: Any) -> Any:
 
 
 def evaluated(function: Any) -> dict[str, Any]:
-    """The annotations that can be of interest; written as text (``from __future__ import annotations``) evaluated."""
+    """The annotations that may declare inputs or outputs; those that are text (``from __future__ import annotations``)
+    evaluated."""
     found: dict[str, Any] = {}
     names = dict(getattr(function, "__globals__", {}))
     code = getattr(function, "__code__", None)
@@ -92,7 +94,7 @@ def evaluated(function: Any) -> dict[str, Any]:
                 continue
             try:
                 annotation = eval(annotation, names)
-            except Exception:  # a type that is only there for type checkers
+            except Exception:  # it names a type that only type checkers import
                 continue
         found[name] = annotation
     return found
@@ -113,7 +115,7 @@ def declared_by(annotation: Any, kind: type) -> Any:
 
 
 def outputs_of(annotation: Any) -> Any:
-    """Outputs that a return annotation declares, None if it is something else."""
+    """The outputs that a return annotation declares; None if it declares none."""
     if isinstance(annotation, int) and not isinstance(annotation, bool):
         return annotation
     if isinstance(annotation, list | tuple):

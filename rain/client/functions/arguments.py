@@ -41,15 +41,15 @@ _LARGE = PICKLED_ARGUMENT_WARN_BYTES
 def pack(
     parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, encode: list[str | None]
 ) -> tuple[PyConfig, dict[DataObject, str | None]]:
-    """The config of a task for a call, and the data objects in its arguments with their labels.
+    """The config of the task for a call, and the data objects in the call's arguments with their labels.
 
     Parameters
     ----------
     parameters : Parameters
-        The function's.
+        The parameters of the function.
     args : tuple
     kwargs : dict
-        Arguments that fit the function's signature.
+        The arguments; they fit the function's signature.
     session : Session
     encode : list of (str or None)
         How results are encoded, for the config.
@@ -82,7 +82,7 @@ def pack(
 def _with_handles(
     parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[bytes, dict[DataObject, str | None]]:
-    """The common case: plain values, and handles that are arguments themselves."""
+    """What `pack` needs in the common case: arguments that are plain values or handles."""
     labels: dict[DataObject, str | None] = {}
     given: list[Any] = []
     for name, value in parameters.with_names(args, kwargs):
@@ -101,7 +101,7 @@ def _with_handles(
 
 
 class _Packing:
-    """The arguments of one call that need a closer look, on their way into its config."""
+    """Makes the config of one call whose arguments need a closer look."""
 
     def __init__(
         self, parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any], session: Session, plain: bool
@@ -115,7 +115,7 @@ class _Packing:
         self._keywords = tuple(kwargs)
         self._labels: dict[DataObject, str] = {}  # of objects that are arguments themselves
         self._others: set[int] = set()  # numbers of arguments that may hold objects
-        self._large: list[DataObject] = []  # constants that travel in the place of large arguments
+        self._large: list[DataObject] = []  # constants in the place of large arguments
         self._types: list[tuple[int, int, str]] = []
         self._read_only: list[tuple[int, int]] = []
         for name, value in parameters.with_names(args, kwargs):
@@ -180,7 +180,7 @@ class _Packing:
         return tuple(values[:count]), dict(zip(self._keywords, values[count:], strict=True))
 
     def _dumped(self) -> tuple[bytes, dict[DataObject, Any], list[str], set[str]]:
-        """The pickle; the objects in it, in order; files of the code in it, and modules that it names."""
+        """The pickle; the objects in it, in order; the files of the code in it; the modules that it names."""
         found: dict[DataObject, Any] = {}
         outer = open_collector(found)
         try:
@@ -203,7 +203,7 @@ class _Packing:
         return f"the arguments cannot be pickled: {error}"
 
     def _replace_large(self) -> None:
-        """Have constants travel in the place of arguments that turned out to be large."""
+        """Put constants in the place of arguments that turned out to be large."""
         for number, value in enumerate(self._values):
             if not isinstance(value, DataObject) and _pickled_bytes(value) > _LARGE:
                 name = self._names[number]
@@ -239,18 +239,18 @@ class _Packing:
         return [(obj.id.session_id, obj.id.id) for obj in loaded]
 
     def _objects_in(self, number: int, found: Iterable[DataObject]) -> Iterable[DataObject]:
-        """The data objects in one argument: itself, or those that it holds."""
+        """The data objects in one argument: the argument itself, or those that it holds."""
         value = self._values[number]
         if isinstance(value, DataObject):
             return (value,)
         if number not in self._others:
             return ()
         if not self._labels and len(self._others) == 1:
-            return found  # there is no other argument that could hold one
+            return found  # no other argument can hold an object
         return scan(value)
 
     def _check(self, obj: DataObject, declared: InputBase) -> None:
-        """Whether `obj` can be the declared input; it gets its content type if it has none."""
+        """Check that `obj` can be the declared input; it gets the declared content type if it has none."""
         declared.check(obj)
         if declared.content_type is not None and obj.content_type is None:
             record = record_of(obj)

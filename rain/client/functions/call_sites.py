@@ -1,4 +1,4 @@
-"""Where in a user's code something was made: captured for the price of a few frame look-ups, told when asked.
+"""Where in a user's code something was made: captured by a few frame look-ups, made into text only when asked for.
 
 A site is a flat tuple ``(code, instruction, code, instruction, …)`` of the innermost frames outside this package, up to
 the one of a script or cell.
@@ -71,7 +71,7 @@ def name_of_file(filename: str, notebook: str = "") -> str:
     ----------
     filename : str
     notebook : str
-        What the notebook is called of which a cell is; empty where there can only be one.
+        The name of the cell's notebook; empty where there can only be one.
     """
     if "IPython" in sys.modules:
         shell = sys.modules["IPython"].get_ipython()
@@ -86,7 +86,7 @@ def name_of_file(filename: str, notebook: str = "") -> str:
 
 
 def cell() -> str:
-    """The id of the notebook cell that is being run; empty where there is none, or the front end does not tell."""
+    """The id of the notebook cell that is being run; empty where there is none, or the front end does not send it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     parent = getattr(getattr(shell, "kernel", None), "get_parent", lambda: None)()
     found = ((parent or {}).get("metadata") or {}).get("cellId")
@@ -94,7 +94,7 @@ def cell() -> str:
 
 
 def told(site: Site) -> tuple[str, str]:
-    """A site as text, as it travels: those who read it may have other notebooks with other cells."""
+    """A site as the text that is sent: it names the notebook, because a reader may have others, with other cells."""
     notebook = notebook_name()
     return (describe(site, notebook), stack(site, notebook)) if site else ("", "")
 

@@ -1,4 +1,4 @@
-"""Functions on their way to executors: pickled when called, again only if they may have changed, sent once each."""
+"""Functions as they are sent to executors: pickled when called, again only if they may have changed, sent once each."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
 FUNCTION = "function"
 """Key in `ObjectSpec.user` of a function's hidden object: its module and qualified name."""
 CODE = "code"
-"""Key of its `Source.fingerprint`."""
+"""Key of the function's `Source.fingerprint`."""
 CELL = "cell"
-"""Key of the notebook cell that it was defined in."""
+"""Key of the id of the notebook cell that the function was defined in."""
 
 
 class Payload:
-    """A function as it travels.
+    """A function as it is sent.
 
     Attributes
     ----------
     data : bytes
     digest : bytes
     objects : list of DataObject
-        Those that the function uses by closure, globals or defaults.
+        The data objects that the function uses by closure, globals or defaults.
     modules : list of UserModule
-        What it brings for other hosts.
+        The modules that are sent with it to other hosts.
     source : Source
     name, path : str
-        The source's.
+        Those of `source`.
     """
 
     __slots__ = ("data", "digest", "examined", "modules", "name", "objects", "path", "source")
@@ -82,7 +82,7 @@ class Source:
     ----------
     function : callable
     name : str
-        Its qualified name.
+        The function's qualified name.
     path : str
         ``module:name``.
     cell : str
@@ -100,7 +100,8 @@ class Source:
         self._bare: Any = None
 
     def fingerprint(self) -> str:
-        """What its code is now, with that of what it names; see `rain.client.stale.fingerprint`."""
+        """The fingerprint of the function's code, and of the code that it names, as they are now; see
+        `rain.client.stale.fingerprint`."""
         return fingerprint(self.function, sys.implementation.cache_tag or sys.version)
 
     def payload(self, session: Session) -> Payload:
@@ -109,7 +110,7 @@ class Source:
         Raises
         ------
         RainException
-            If it cannot be pickled; the text says which variable is to blame.
+            If the function cannot be pickled; the text says because of which variable.
         """
         elsewhere = has_other_hosts(session)
         payload = self._payloads.get(elsewhere)
@@ -138,7 +139,7 @@ class Source:
         return Payload(encode_function(payload), self, list(found), examined, modules if elsewhere else [])
 
     def bare(self) -> Any:
-        """The function without its annotations, which may be anything and are not needed elsewhere."""
+        """The function without its annotations, which may be any objects and which executors do not need."""
         function = self.function
         if not isinstance(function, FunctionType) or by_reference(function):
             return function
@@ -201,7 +202,7 @@ def function_constant(session: Session, payload: Payload) -> ID:
 
 
 def present(path: str, source: Source | None) -> Source | None:
-    """The function that has this module and qualified name now; `source` is what had them before."""
+    """The function that has this module and qualified name now; `source` is the one that had them before."""
     module, _, name = path.partition(":")
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -215,7 +216,8 @@ def present(path: str, source: Source | None) -> Source | None:
 
 
 def sources_of(files: Iterable[str], elsewhere: bool) -> list[SourceText]:
-    """Source of code that executors may not have as a file: of cells, and for other hosts all that is the user's."""
+    """The source text of code that executors may not have as a file: of cells, and for other hosts of all the user's
+    files."""
     sources: dict[str, SourceText] = {}
     for name in set(files):
         if os.path.isfile(name) and not _is_cell(name) and (not elsewhere or is_installed(name)):

@@ -1,4 +1,4 @@
-"""Whether a function's pickle is still right, found out without pickling the function again.
+"""Whether a function's pickle is still right, told without pickling the function again.
 
 Theory of operation
 -------------------
@@ -38,7 +38,7 @@ _BUILTINS = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 
 
 class HoldsFunction:
-    """A callable that is looked at as the function that it holds: a `Remote`."""
+    """A callable that is examined as the function that it holds: a `Remote`."""
 
     @property
     def function(self) -> Any:
@@ -64,9 +64,9 @@ class Examined:
     fixed : bool
         Whether `unchanged` can be relied on.
     codes : list of CodeType
-        Of all functions that travel by value.
+        The code of all functions that are pickled by value.
     modules : dict of str to Found
-        Modules of the user that are needed.
+        The user's modules that are needed.
     """
 
     __slots__ = ("_cells", "_entries", "_files", "_functions", "_path", "codes", "fixed", "modules")
@@ -82,7 +82,7 @@ class Examined:
         self._path: list[Any] | None = None
 
     def unchanged(self) -> bool:
-        """Whether all is as it was, so that a pickle made then is still right."""
+        """Whether everything is as it was when it was examined, so that a pickle made then is still right."""
         if not self.fixed:
             return False
         for function, code, defaults, kwdefaults, attributes in self._functions:
@@ -110,7 +110,7 @@ class Examined:
         waiting: list[Any] = []
         seen: set[int] = set()
         if isinstance(root, FunctionType):
-            waiting.append(root)  # even if it can be imported: then it only notes its module
+            waiting.append(root)  # also if it can be imported: then only its module is noted
         else:
             self._look([root], waiting)
         while waiting:
@@ -121,8 +121,8 @@ class Examined:
         self.watch(self.modules)
 
     def follow(self, names: Iterable[str]) -> None:
-        """Have these modules, the modules noted so far, and all that they import, go along with the function."""
-        self._path = [*sys.path, folder()]  # elsewhere on it the names mean other files
+        """Note these modules too, and all that these and the modules noted so far import."""
+        self._path = [*sys.path, folder()]  # on another path the names mean other files
         self.watch(closure([*self.modules, *names]))
 
     def watch(self, modules: Mapping[str, Found]) -> None:
@@ -152,7 +152,7 @@ class Examined:
                 self._look((value,), waiting)
 
     def _look(self, values: Iterable[Any], waiting: list[Any]) -> None:
-        """Judge values that a function refers to."""
+        """Examine values that a function refers to."""
         for value in values:
             kind = type(value)
             if kind in _FIXED:
@@ -174,7 +174,7 @@ class Examined:
                 if by_reference(value):
                     self._note(value.__module__)
                 else:
-                    self._look((value.__wrapped__,), waiting)  # its cache stays here
+                    self._look((value.__wrapped__,), waiting)  # its cache is not pickled
             elif isinstance(value, type):
                 self._look_class(value)
             else:
@@ -207,7 +207,7 @@ class Examined:
                 self._note(kind.__module__)
 
     def _note(self, name: str) -> None:
-        """A module is needed; so are those of the user that it uses."""
+        """Note a module, and the user's modules that it uses."""
         waiting = [name]
         while waiting:
             name = waiting.pop()

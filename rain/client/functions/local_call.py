@@ -1,4 +1,4 @@
-"""Calling a remote function here, for trying and debugging."""
+"""Calling a remote function in this process, for trying and debugging."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _cache: dict[Any, Any] = {}
 
 @functools.lru_cache(maxsize=1)
 def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Where staged data of local calls lie until the process ends."""
+    """The folder in which staged data of local calls lie until the process ends."""
     return tempfile.TemporaryDirectory(prefix="rain-call-")
 
 
@@ -83,7 +83,7 @@ def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
         with collecting() as found:
             data = dumps(value)
             used_up = generators_ran()
-    except Exception:  # only what goes elsewhere need be picklable
+    except Exception:  # only the arguments of tasks need be picklable
         return value
     if not found and not used_up:
         return value

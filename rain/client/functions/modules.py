@@ -1,4 +1,4 @@
-"""The user's own modules: which ones code imports, where these are, and what the server was told of them.
+"""The user's own modules: which ones code imports, where they are, and which of them the server has.
 
 Nothing is imported to find this out: the path is searched as `import` would, and sources are parsed.
 """
@@ -27,7 +27,7 @@ _SKIPPED = frozenset({"EXTENDED_ARG", "CACHE", "NOP"})
 
 
 class Found(NamedTuple):
-    """Where a module of the user's is. A package's path is that of ``__init__.py``, whether there is one or not."""
+    """Where a module of the user's is. A package's path is that of ``__init__.py``, also if that does not exist."""
 
     path: str
     is_package: bool
@@ -107,7 +107,7 @@ def is_users(name: str) -> bool:
 
 
 def read(name: str, found: Found) -> UserModule | None:
-    """The module as it travels; None if its source cannot be read or is too large."""
+    """The module as it is sent; None if its source cannot be read or is too large."""
     if not found.has_file:
         return UserModule(name, found.path, 0, 0, b"", True)
     seen = stamp(found.path)
@@ -125,7 +125,8 @@ def read(name: str, found: Found) -> UserModule | None:
 
 @lru_cache(maxsize=4096)
 def imported_by(code: CodeType, package: str) -> frozenset[str]:
-    """Names of modules that `code`, or code inside it, may import; of what it imports from one, too."""
+    """Names of modules that `code`, or code inside it, may import; also of what it imports from a module, as that may
+    be a module."""
     found: set[str] = set()
     steps = [step for step in dis.get_instructions(code) if step.opname not in _SKIPPED]
     for number, step in enumerate(steps):
@@ -179,7 +180,7 @@ def _named(module: str, names: Iterable[str], level: int, package: str) -> Itera
 
 
 def closure(names: Iterable[str]) -> dict[str, Found]:
-    """Those of these modules that are the user's, with the user's modules that they import, and the packages around."""
+    """The user's modules among these, those that they import, and the packages that these are in."""
     found: dict[str, Found] = {}
     waiting, seen = list(names), set[str]()
     while waiting:
@@ -204,18 +205,18 @@ def closure(names: Iterable[str]) -> dict[str, Found]:
 
 
 class Surroundings:
-    """What the server knows of where this client lives, for one session: its paths, and sources of its modules."""
+    """What the server was told of this process for one session: its paths, and the sources of its modules."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._paths: tuple[list[Any], str] | None = None
-        self._moved = False  # names may mean other files than when they were sent
+        self._moved = False  # whether names may mean other files than when the modules were sent
         self._needed: set[str] = set()
         self._given: list[UserModule] = []
         self._seen: dict[str, tuple[Found, tuple[int, int] | None]] = {}
 
     def environment(self) -> SessionEnv | None:
-        """The environment as it is now, if it is another one than was sent."""
+        """The environment as it is now; None if it is as it was sent."""
         here = folder() or (self._paths[1] if self._paths is not None else "/")
         if self._paths is not None and self._paths[0] == sys.path and self._paths[1] == here:
             return None
@@ -230,12 +231,12 @@ class Surroundings:
         )
 
     def need(self, names: Iterable[str]) -> None:
-        """Arguments of tasks that will be submitted refer to these modules."""
+        """Note modules to which the arguments of tasks refer that will be submitted."""
         with self._lock:
             self._needed.update(names)
 
     def give(self, modules: Iterable[UserModule]) -> None:
-        """Have these modules, which a new function brings with it, go to the server with the next submit."""
+        """Note modules that a new function needs: they are sent with the next submit."""
         with self._lock:
             for module in modules:
                 has_file = bool(module.mtime_ns or module.size)
@@ -246,7 +247,7 @@ class Surroundings:
                     self._given.append(module)
 
     def modules(self) -> list[UserModule]:
-        """What is to be sent with the next submit: what is new, and what is another one than was sent."""
+        """The modules to be sent with the next submit: new ones, and those that have changed since they were sent."""
         with self._lock:
             needed, self._needed = self._needed, set()
             moved, self._moved = self._moved, False
@@ -275,7 +276,7 @@ class Surroundings:
             self._seen, self._given = {}, []
 
     def asked(self, name: str) -> UserModule | None:
-        """The module that an executor on another host wants to import; from now on the module's file is watched."""
+        """The module that an executor on another host wants to import; from now on changes of its file are sent."""
         found = find(name)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""What the notebook is called in which this process runs, as far as its server told the kernel."""
+"""The name of the notebook whose kernel this process is, as far as the notebook's server told the kernel."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _CHARS_MAX = 120
 def notebook_name() -> str:
     """The notebook's file name; empty outside of notebooks, and where it is not known.
 
-    Jupyter Server tells the kernel by the variable ``JPY_SESSION_NAME``, which is what the notebook was called when
-    the kernel was started; VS Code by a variable of the user's namespace.
+    Jupyter Server tells the kernel by the environment variable ``JPY_SESSION_NAME``, which holds the notebook's name at
+    the kernel's start; VS Code by a variable of the user's namespace.
     """
     ipython: Any = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -16,29 +16,29 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Parameters:
-    """The parameters of a remote function behind its context.
+    """The parameters of a remote function after its context.
 
     Attributes
     ----------
     owner : str
         The function's name, for errors.
     signature : inspect.Signature
-        Without the context.
+        The signature without the context.
     named : frozenset of str
-        Those that a keyword means, without ``*args`` and ``**kwargs``.
+        The parameters other than ``*args`` and ``**kwargs``.
     fixed : int
-        How many can be given by their place.
+        How many parameters can be given by position.
     var_positional : str or None
         The name of ``*args``.
     inputs : dict of str to InputBase
-        What is declared of some.
+        Declared inputs, by parameter.
     auto_load : bool
         Whether objects arrive as loaded values where nothing is declared.
 
     Raises
     ------
     RainException
-        If the function has no context, or inputs are declared that it does not have.
+        If the function has no context, or inputs are declared for parameters that it does not have.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Parameters:
         return declared
 
     def fits(self, count: int) -> bool:
-        """Whether a call with so many positional arguments, and no others, needs no `bound`."""
+        """Whether a call with so many positional arguments, and no others, fits without `bound`."""
         return self._count_min <= count <= self._count_max
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -112,7 +112,7 @@ class Parameters:
         Raises
         ------
         TypeError
-            If they do not fit its signature.
+            If the arguments do not fit the signature.
         """
         try:
             bound = self._whole.bind(None, *args, **kwargs)
@@ -134,7 +134,7 @@ class Parameters:
         return f"{name}[{number - self.fixed}]" if name == self.var_positional else name
 
     def declared(self, name: str) -> InputBase | None:
-        """What is declared of a parameter."""
+        """The declared input of a parameter; None if nothing is declared."""
         return self.inputs.get(name) or (self.inputs.get(self._var_keyword or "") if name not in self._names else None)
 
     def is_loaded(self, name: str) -> bool:

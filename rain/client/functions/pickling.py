@@ -4,12 +4,12 @@ Theory of operation
 -------------------
 A handle that is pickled reports itself to the collector that is open at the time and is written as a call of
 `rain.objects.pickling.placeholders.placeholder`; an executor's unpickler finds the data instead. Outside of a collector
-handles cannot be pickled: another process could do nothing with them.
+handles cannot be pickled: they would be of no use in another process.
 
-Most arguments are a few plain values: those need no cloudpickle. `is_plain` decides, and plain `pickle` does the rest.
+Most arguments are a few plain values, for which the standard `pickle` suffices: `is_plain` tells.
 
-Code that travels by value keeps the name of its file, which cloudpickle leaves out: tracebacks need it to show lines.
-`code_files` says which files these were, so that their source can go along.
+Code that is pickled by value keeps the name of its file, which cloudpickle leaves out: tracebacks need it to show
+lines. `code_files` gives these files, so that their source can be sent too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PLAIN = frozenset({int, float, str, bytes, bool, type(None), complex})
 RUN_AT_CALL = frozenset({GeneratorType, map, filter, zip})
-"""Lazy values, which are run where they are made."""
+"""Types of lazy values, which are run in the process that made them."""
 _ITEMS_MAX = 64
 _DEPTH_MAX = 4
 
@@ -53,7 +53,7 @@ def collect(obj: DataObject) -> Any:
     Raises
     ------
     RainException
-        If nothing collects here.
+        If no collector is open in this thread.
     """
     found = getattr(_open, "found", None)
     if found is None:
@@ -85,7 +85,7 @@ def close_collector(outer: Any) -> None:
 
 @contextmanager
 def collecting() -> Iterator[dict[DataObject, None]]:
-    """While this is open in this thread, handles may be pickled; they are found in the dict, in order."""
+    """While this is open in this thread, handles can be pickled; they are added to the dict, in order."""
     found: dict[DataObject, None] = {}
     outer = open_collector(found)
     try:
@@ -116,8 +116,8 @@ def code_files() -> list[str]:
 
 
 def module_names() -> set[str]:
-    """Modules that are named by what was pickled since then: of functions and classes by reference, and what the code
-    that was pickled by value imports."""
+    """Modules that the pickles made since then name: those of functions and classes, and those that code pickled by
+    value imports."""
     names = set(getattr(_open, "modules", None) or ())
     for code in getattr(_open, "codes", None) or ():
         names |= imported_by(code, "")
@@ -125,7 +125,7 @@ def module_names() -> set[str]:
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether `value` is of simple builtin types only, or a small container of such; those pickle alike everywhere."""
+    """Whether `value` is of a simple builtin type, or a small container of such values: `pickle` suffices for these."""
     kind = type(value)
     if kind in PLAIN:
         return True
@@ -146,7 +146,8 @@ _pickler: Any = None
 
 
 def _pickler_class() -> Any:
-    """cloudpickle's pickler, which here also runs generators and keeps names of files; made when first needed."""
+    """A pickler class made of cloudpickle's, which also runs generators and keeps names of files; made when first
+    needed."""
     global _pickler
     if _pickler is None:
         import cloudpickle
@@ -176,7 +177,7 @@ def _note(module: Any) -> None:
 
 
 def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[Any, tuple[Any, ...]]:
-    """`code` as cloudpickle reduced it, under the name of its file: that is the first text among the parts."""
+    """`code` as cloudpickle reduced it, with the name of its file: that is the first text among the parts."""
     make, parts = reduced
     codes = getattr(_open, "codes", None)
     if codes is not None:
@@ -187,7 +188,7 @@ def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[An
 
 
 def dumps(value: Any) -> bytes:
-    """`value` pickled with all that cloudpickle can do; generators are run and become iterators."""
+    """`value` pickled by cloudpickle; generators are run and become iterators."""
     file = io.BytesIO()
     _pickler_class()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     return file.getvalue()
@@ -201,7 +202,7 @@ def scan(value: Any) -> dict[DataObject, None]:
 
 
 def why_not(value: Any, name: str, error: BaseException) -> str:
-    """Which part of `value` cannot be pickled, as a path like ``x['model'].lock``, and why."""
+    """A text that says which part of `value` cannot be pickled, as a path like ``x['model'].lock``, and why."""
     path, culprit = _culprit(value, name, set(), 0)
     text = str(error) if not isinstance(error, RecursionError) else "it is nested too deeply"
     what = f"{path} (of type {type(culprit).__name__})"
@@ -209,7 +210,7 @@ def why_not(value: Any, name: str, error: BaseException) -> str:
 
 
 def _fails(value: Any, beside: set[int]) -> bool:
-    """Whether `value` cannot be pickled, even without these objects, which refer to it."""
+    """Whether `value` cannot be pickled, even if the objects with the ids `beside`, which refer to it, are left out."""
 
     class Pickler(_pickler_class()):  # type: ignore[misc]
         def persistent_id(self, obj: Any) -> Any:
@@ -238,7 +239,7 @@ def _parts(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def function_parts(function: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """What a function takes along: closure variables, globals, defaults."""
+    """What is pickled with a function: closure variables, globals, defaults."""
     code = function.__code__
     for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
         try:

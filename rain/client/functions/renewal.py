@@ -1,4 +1,4 @@
-"""Which functions failed tasks would run now, for a retry."""
+"""Which functions failed tasks would run now, if they were retried."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def present_functions(
     session: Session, failed: list[TaskRecord], named: list[TaskRecord] | None
 ) -> list[tuple[TaskRecord, ID]]:
-    """Tasks whose function is another one now, and the object that holds it."""
+    """The tasks whose function has been redefined since, each with the object that holds the present function."""
     mirror = inside(session).mirror
     payloads: dict[tuple[str, Any], Any] = {}
     renewed = []

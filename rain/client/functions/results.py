@@ -18,16 +18,16 @@ class Results:
     Attributes
     ----------
     declared : list of OutputBase
-        As they were declared.
+        The outputs as they were declared.
     outputs : list of OutputBase
-        With `auto_encode` where they say nothing else.
+        The outputs with `auto_encode` where they declare no encoding.
     encode : list of (str or None)
-        How each is encoded; empty if none is.
+        How each output is encoded; empty if none is.
 
     Raises
     ------
     RainException
-        If they are no outputs.
+        If what is declared are no outputs.
     """
 
     __slots__ = ("_auto_encode", "_owner", "declared", "encode", "outputs")
@@ -39,12 +39,12 @@ class Results:
         self.outputs, self.encode = self._finished(self.declared)
 
     def merged(self, output: Any, outputs: Any) -> tuple[list[OutputBase], list[str | None]]:
-        """Outputs and encodings of a call that says something of them.
+        """Outputs and encodings of a call that gives outputs of its own.
 
         Raises
         ------
         RainException
-            If that does not fit what is declared.
+            If those do not fit the declared ones.
         """
         made, encode = self._finished(merge_outputs(self.declared, output, outputs, self._owner))
         check_labels([item.label for item in made], f"outputs of {self._owner}")
@@ -70,14 +70,14 @@ class Results:
         return made
 
     def _finished(self, prototypes: list[OutputBase]) -> tuple[list[OutputBase], list[str | None]]:
-        """Outputs with `auto_encode` applied where they say nothing else, and how each is encoded."""
+        """Outputs with `auto_encode` where they declare no encoding, and how each is encoded."""
         made, encode = [], []
         for output in prototypes:
             if self._auto_encode is not None and output.encode is None and output.data_type is DataType.BLOB:
                 try:
                     merge_content_types(output.content_type, self._auto_encode)
                 except RainException:
-                    pass  # it has a type of its own, which the function itself writes
+                    pass  # it has another content type, in which the function itself writes it
                 else:
                     output = output.merge(Output(encode=self._auto_encode))
             made.append(output)

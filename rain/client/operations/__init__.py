@@ -1,1 +1,1 @@
-"""What a client does over time: requests, submits, waiting, fetching, over one connection."""
+"""What a client does over time on its connection: requests, submits, waits, fetches."""

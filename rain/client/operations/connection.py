@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-The link's thread and the threads of users step the core (`ClientCore`) one at a time. What it wants sent is given to
-the link while the lock is held, so that the order of messages is that of decisions; all else is done without the lock.
+The link's thread and the threads of users step the core (`ClientCore`) one at a time. Messages that it wants sent are
+given to the link while the lock is held, so that they leave in the order of the decisions; all other effects are done
+without the lock.
 An operation of the core is driven by `Connection.drive`, an operation in the sense of `operation` that yields futures:
 each of its steps is made in the thread that waits for it.
 """
@@ -88,7 +89,7 @@ class Connection:
         self.has_other_hosts = not is_loopback(parse_address(welcome.data or self.core.address)[0])
 
     def close(self, name: str) -> None:
-        """Leave the server: the client called `name` was closed."""
+        """Leave the server, because the client called `name` was closed."""
         self.step(ev.Left(name))
         self.link.close()
         if self.room is not None:
@@ -96,16 +97,16 @@ class Connection:
 
     @property
     def is_of_this_process(self) -> bool:
-        """Whether this is the process that made it, no forked child."""
+        """Whether this process made the connection, instead of being a forked child of the one that did."""
         return os.getpid() == self._pid
 
     def check_process(self) -> None:
-        """Whether this is the process that made it.
+        """Check that this process made the connection.
 
         Raises
         ------
         RainException
-            If it is a forked child.
+            If this is a forked child of that process.
         """
         if not self.is_of_this_process:
             raise RainException(
@@ -114,7 +115,7 @@ class Connection:
             )
 
     def check(self, mirror: SessionMirror | None = None) -> None:
-        """Whether the client, and this session of it, may be used; lets objects go whose handles are gone.
+        """Check that the client, and `mirror`'s session if given, may be used; let objects go whose handles are gone.
 
         Raises
         ------
@@ -133,7 +134,7 @@ class Connection:
     # -- the core -------------------------------------------------------------------------------
 
     def step(self, event: ev.Event) -> None:
-        """Let this happen."""
+        """Give `event` to the core, and do what it wants done."""
         with self.lock:
             rest = self._sent(self.core.step(event, time.monotonic()))
         self._do(rest)
@@ -173,7 +174,7 @@ class Connection:
         Parameters
         ----------
         mirror : SessionMirror, optional
-            Where it waits: if something stands in the way there, the waiting thread is warned.
+            The session that it is about: if something stands in the way of that, the waiting thread is warned.
         whole : bool
             Whether Ctrl-C is put off during each step, because what a step marks as sent must be sent.
         read : callable, optional
@@ -207,7 +208,7 @@ class Connection:
         raise raised
 
     def _done(self, waiting: Waiting, read: Callable[[TryReplicas], Operation[Any]] | None) -> Operation[Any]:
-        """What an operation waits for that is no message, done in the waiting thread."""
+        """Do in the waiting thread what an operation waits for, where that is no message; gives its result."""
         if isinstance(waiting, Upload):
             yield from upload(self, waiting.values)
         elif isinstance(waiting, Pause) and self.core.connected:
@@ -225,7 +226,7 @@ class Connection:
     # -- effects --------------------------------------------------------------------------------
 
     def _sent(self, effects: list[do.Effect]) -> list[do.Effect]:
-        """Give messages to the link, with the lock held; the effects that are left."""
+        """Give messages to the link, with the lock held; gives the effects that are left."""
         rest = []
         for effect in effects:
             if type(effect) is do.Send:
@@ -255,7 +256,7 @@ class Connection:
         self.step(ev.Said(messages))
 
     def gone(self, reason: str) -> None:
-        """The server will not come back."""
+        """The server is gone for good."""
         if not self.core.over_because:
             self.step(ev.Gone(self.told_fate(reason)))
 
@@ -264,7 +265,7 @@ class Connection:
         self.step(ev.Away())
 
     def back(self) -> None:
-        """Another connection carries on."""
+        """A new connection to the same server carries the conversation on."""
         self.step(ev.Back())
 
     def unsendable(self, message: Any, error: Exception) -> None:
@@ -272,14 +273,14 @@ class Connection:
         self.step(ev.Unsendable(message, str(error)))
 
     def tick(self) -> None:
-        """Now and then."""
+        """Called by the link now and then."""
         if self.core.away_since is not None and self.cluster_ended():
             self.gone("the server is gone")
         self.step(ev.Tick())
 
 
 def _tell(waiting: Waiting) -> None:
-    """Wake the thread that waits."""
+    """Wake the thread that waits for this."""
     if waiting.error is not None:
         reject(waiting.waiter, waiting.error)
     else:

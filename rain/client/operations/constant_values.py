@@ -2,8 +2,8 @@
 
 Small values stay in memory and travel inside the submit. A large one is a file in the server's incoming folder where
 the server is on this host: encoded straight into it, once; the server takes the file over. That folder is in memory;
-what is too much for it goes to one on disk. For servers elsewhere a large value is sent over a data connection when the
-object is submitted.
+values for which it has no room go to a folder on disk. For servers elsewhere a large value is sent over a data
+connection when the object is submitted.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Value:
     Attributes
     ----------
     size : int
-        Bytes that travel.
+        Bytes that are sent.
     content_size : int
         Bytes of the object; of a directory the sum of its files, without what the archive adds.
     data : bytes or None
         The bytes, where they are in memory.
     name : str
-        Of the file, below the server's incoming folder; empty while there is none.
+        The file's path below the server's incoming folder; empty while there is no file.
     path : str
-        That file as this process wrote it; empty if there is none or the server has taken it over.
+        The path of that file for this process; empty if there is no file, or the server has taken it over.
     checksum : int or None
         xxh3-64 of a file's bytes.
     encoded : bool
@@ -61,7 +61,7 @@ class Value:
         self.encoded = False
         self.inside: tuple[DataObject, ...] = ()
         self._map: memoryview | None = None
-        self._in_memory: Room | None = None  # where its file is counted
+        self._in_memory: Room | None = None  # the room in which its file is counted
 
     def __del__(self) -> None:
         if self._in_memory is not None:
@@ -70,7 +70,7 @@ class Value:
             _unlink(self.path)
 
     def get_bytes(self) -> bytes:
-        """The bytes, wherever they are."""
+        """The bytes, from memory or from the file."""
         if self.data is not None:
             return self.data
         assert self._map is not None
@@ -119,14 +119,14 @@ class Value:
 
 
 class Uploads:
-    """This client's own folder in a folder for uploads of the server's, made when it is first needed.
+    """This client's own folder in the server's folder for uploads, made when it is first needed.
 
-    It is locked as long as this process lives, so that the server sees at once when nothing of it will be submitted.
+    The client's folder is locked while this process lives: from a folder without a lock nothing will be submitted.
 
     Parameters
     ----------
     incoming : str
-        The server's folder; empty if it is on another host.
+        The server's folder; empty if the server is on another host.
     """
 
     def __init__(self, incoming: str) -> None:
@@ -135,7 +135,7 @@ class Uploads:
         self._scratch: Scratch | None = None
 
     def folder(self) -> str:
-        """Where constants may be written; empty if they are to be sent instead."""
+        """The folder into which constants may be written; empty if they are to be sent instead."""
         if not self.incoming:
             return ""
         with self._lock:
@@ -148,7 +148,7 @@ class Uploads:
             return self._scratch.path
 
     def close(self) -> None:
-        """Remove what was not submitted."""
+        """Remove the files that were not submitted."""
         with self._lock:
             self.incoming = ""
             if self._scratch is not None:
@@ -157,25 +157,27 @@ class Uploads:
 
 
 def _upload_name(path: str) -> str:
-    """What the server is told about a file in a folder of ours."""
+    """The name under which the server finds a file of this client's folder."""
     folder, name = os.path.split(path)
     return f"{os.path.basename(folder)}/{name}"
 
 
 class Room:
-    """Where a client on the server's host puts large constants: into memory while there is room, and the rest on disk.
+    """The folders into which a client on the server's host writes large constants: one in memory while that has room,
+    and one on disk.
 
     Parameters
     ----------
     incoming, incoming_disk : str
-        The server's folders; both are empty if it is on another host, the second one if there is only one.
+        The server's folders; both are empty if the server is on another host, `incoming_disk` also where there is one
+        folder only.
     bytes_max : int
-        What the server allows in the first one.
+        How much the server allows in `incoming`.
 
     Attributes
     ----------
     used : int
-        Bytes of the values that this client has put there and still knows.
+        Bytes in `incoming` of the values that this client still knows.
     """
 
     def __init__(self, incoming: str, incoming_disk: str, bytes_max: int) -> None:
@@ -185,24 +187,24 @@ class Room:
         self.used = 0
 
     def folder(self) -> str:
-        """Where files are begun; empty if constants are to be sent instead."""
+        """The folder in which files are begun; empty if constants are to be sent instead."""
         return self._memory.folder() or self._disk.folder()
 
     def sink(self, inline_max: int = INLINE_BYTES_MAX) -> Sink:
-        """For one value."""
+        """A sink for one value."""
         memory, disk = self._memory.folder(), self._disk.folder()
         full = FullMark.is_in(self._memory.incoming)
         left = 0 if full else max(0, self._bytes_max - self.used)
         return Intake(Folders(memory or disk, disk or memory, left), new_name()).sink(inline_max=inline_max)
 
     def count(self, value: Value) -> None:
-        """Count a value whose file was written, if that is in memory."""
+        """Count a value whose file was written, if the file is in memory."""
         if os.path.dirname(value.path) == self._memory.folder() and value._in_memory is None:
             value._in_memory = self
             self.used += value.size
 
     def close(self) -> None:
-        """Remove what was not submitted."""
+        """Remove the files that were not submitted."""
         self._memory.close()
         self._disk.close()
 
@@ -213,12 +215,12 @@ def new_name() -> str:
 
 
 def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
-    """`obj` encoded as `content_type`, into `room` if it is large; as it is now, whatever becomes of it later.
+    """`obj`, as it is now, encoded as `content_type`; in a file of `room` if it is large.
 
     Raises
     ------
     RainException
-        If it cannot be encoded so.
+        If `obj` cannot be encoded in that way.
     ValueError
         If there is no such content type.
     """
@@ -232,7 +234,7 @@ def encoded(obj: Any, content_type: str, room: Room | None) -> Value:
 
 
 def gathered(pieces: Iterable[Any], room: Room | None) -> Value:
-    """What `pieces` (buffers) are together, in `room` if they are much."""
+    """The buffers `pieces` joined to one value; in a file of `room` if it is large."""
     if room is None or not room.folder():
         data = b"".join(pieces)
         return Value(data, len(data))

@@ -1,4 +1,4 @@
-"""From records to messages: a cut of a session's graph as `Submit`s, new functions as a `Retry`."""
+"""From records to messages: a part of a session's graph as `Submit`s, failed tasks and new functions as a `Retry`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from rain.common.task_configs import UserModule
 
 PIECE_BYTES = 1 * MIB
-"""About how much goes into one `Submit`; the server decodes one while the next is encoded."""
+"""About how many bytes go into one `Submit`; the server decodes one while the next is encoded."""
 _TASK_BYTES = 160
 _OBJECT_BYTES = 60
 
 
 class SessionEncoder:
-    """The encoder of one session: adds what the server is to know of this process.
+    """The encoder of one session: adds the paths and modules of this process that the server does not know yet.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class SessionEncoder:
         self._has_other_hosts = has_other_hosts
 
     def _around(self) -> tuple[SessionEnv | None, list[UserModule]]:
-        """The client's paths if they have changed, and the modules that the server does not hold."""
+        """The client's paths if they have changed, and the modules that the server does not have."""
         found = self._surroundings
         return found.environment(), found.modules() if self._has_other_hosts else []
 
@@ -81,8 +81,8 @@ def encode(
     env: SessionEnv | None = None,
     modules: Sequence[UserModule] = (),
 ) -> list[Submit]:
-    """The messages that submit `records`; all but the last say that more comes. `with_sites`: and where tasks were
-    made."""
+    """The messages that submit `records`; all but the last say that more will follow. With `with_sites` they also tell
+    where the tasks were made."""
     pieces: list[Submit] = []
     for module in modules:
         pieces.append(Submit(request, session_id, [], [], [], [], True, [], [], None, [module]))
@@ -133,7 +133,7 @@ def _add_sites(pieces: list[Submit], made: dict[ID, Site]) -> None:
 
 
 def constant_of(record: ObjectRecord) -> Constant:
-    """What a constant's value is in a message."""
+    """A constant as it is told in a message."""
     value = record.value
     assert value is not None
     content_size = None if value.content_size == value.size else value.content_size

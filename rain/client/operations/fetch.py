@@ -1,4 +1,4 @@
-"""Getting at the data of finished objects: from updates, from files of this host, from governors, from the server."""
+"""The data of finished objects: from updates, from files of this host, from governors, from the server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 EAGER_BYTES_MAX = 16 * MIB
-"""Objects elsewhere up to this size are fetched at once; of larger ones only what is read."""
+"""Blobs on other hosts up to this size are fetched at once; of larger ones only the bytes that are read."""
 
 
 def value_here(obj: DataObject) -> Value | None:
@@ -61,7 +61,7 @@ def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInsta
     Parameters
     ----------
     lazy : bool
-        Whether of a blob elsewhere only what is read moves, however small it is.
+        Whether of a blob on another host only the bytes that are read are fetched, however small the blob is.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInsta
 
 
 def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> DataInstance:
-    """What the task of `obj`, which failed for it, returned in its place."""
+    """The value that the task of `obj` returned for it and that was refused."""
     spec = msgspec.structs.replace(data.spec, data_type="blob", content_type=None)
     info = msgspec.structs.replace(data.info, error=None)
     found = ObjectData(spec, info, data.location)
@@ -90,12 +90,13 @@ def refused_instance(session: Session, obj: DataObject, data: ObjectData) -> Dat
 
 
 def host_of(session: Session) -> str:
-    """The host that this client is on, as its server sees it."""
+    """The id of the host that this client is on, as its server sees it."""
     return inside(session).connection.link.welcome.host_id
 
 
 def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
-    """The value of a constant whose bytes are this process's, in memory or in a file that it has not handed over."""
+    """The value of a constant whose bytes this process has, in memory or in a file that the server has not taken
+    over."""
     reader = FileReader(value.path) if value.data is None else BytesReader(value.data)
     if record.spec.data_type == "dir":
         size = record.info.size if record.info is not None else None
@@ -104,7 +105,7 @@ def constant_instance(record: ObjectRecord, value: Any) -> DataInstance:
 
 
 class RemoteObject:
-    """An object on another host, or one that is no longer where it was said to be."""
+    """An object on another host, or one that is no longer where the server said."""
 
     def __init__(self, data: ObjectData, handle: DataObject, lazy: bool = False, refused: bool = False) -> None:
         self._session = session_of(handle)
@@ -117,8 +118,8 @@ class RemoteObject:
     def reader(self) -> ObjectReader:
         """A reader that asks for the bytes over the network; small blobs come at once.
 
-        Where a file of this host was not what it should be, the store has moved it, or it was damaged and is made
-        again: the new one is used.
+        Where a file of this host turned out not to be the object, its governor has moved it, or it was damaged and the
+        object is made again: then the new file is used.
         """
         here = host_of(self._session)
         is_dir = self._data.spec.data_type == "dir"
@@ -126,7 +127,7 @@ class RemoteObject:
             before = self._data.location
             self._data = self._find_again()
             if self._data.location == before:
-                # Its governor may not know: to ask for a little makes it look.
+                # The governor may not know of the damage: a small request makes it look.
                 self.look("", 0, 1) if is_dir else self.read(0, 1)
             if self._data.location != before:
                 other = RemoteObject(self._data, self._handle, self._lazy, self._refused)
@@ -139,7 +140,7 @@ class RemoteObject:
         return BytesReader(data) if isinstance(data, bytes) else ReceivedReader(data, remote)
 
     def moved(self) -> LocalFile | None:
-        """The object's file on this host, wherever the store has put it by now."""
+        """The object's file on this host, where its governor has it now; None if there is none."""
         try:
             return file_on(host_of(self._session), self._find_again().location)
         except RainException:  # the session or the connection is gone
@@ -162,7 +163,7 @@ class RemoteObject:
         return (reader if path is None else reader.file(path)).read(offset, length)
 
     def look(self, path: str, offset: int = 0, count: int | None = None) -> Listing:
-        """What `path` is inside the directory, with its entries from `offset` on."""
+        """What lies at `path` inside the directory: of a folder its entries from `offset` on."""
         found = self._from_somewhere(lambda connection, id: get_listing(connection, id, path, offset, count))
         if isinstance(found, bytes):
             return self._inline(found).look(path, offset, count)
@@ -170,18 +171,18 @@ class RemoteObject:
         return listing
 
     def save(self, path: str) -> None:
-        """Stream all of it into the new file or directory `path`."""
+        """Stream the whole object into the new file or directory `path`."""
         get: Any = get_directory if self._data.spec.data_type == "dir" else get_to_file
         found = self._from_somewhere(lambda connection, id: get(connection, id, path))
         if isinstance(found, bytes):
             self._inline(found).save(path)
 
     def _inline(self, data: bytes) -> ObjectReader:
-        """A reader of bytes that the server told."""
+        """A reader of bytes that came from the server."""
         return reader_of(Inline(data), self._data.spec.data_type == "dir", self._data.info.size)
 
     def _from_somewhere(self, get: Callable[[Any, ID], Any]) -> Any:
-        """What `get` gives at the first replica that has it, or the bytes themselves if the server told them."""
+        """What `get` gives at the first replica that has the object, or the object's bytes if the server sent them."""
         connection, mirror = self._connection, inside(self._session).mirror
         link = connection.link
         server = Replica(link.welcome.data or link.address, "")

@@ -34,38 +34,38 @@ class Link(Protocol):
     welcome: Welcome
 
     def send(self, messages: Iterable[Any]) -> None:
-        """Send these in order; returns at once."""
+        """Send messages in order; returns at once."""
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine in the link's loop."""
 
     def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
-        """Run blocking work beside it."""
+        """Run blocking work in a thread of the loop's pool."""
 
     def close(self) -> None:
-        """Say goodbye and end; idempotent."""
+        """Say goodbye to the server and end; idempotent."""
 
 
 class Owner(Protocol):
-    """What a link tells of the server; in the link's thread."""
+    """What a link tells of its server; it calls all methods in its thread."""
 
     def arrived(self, messages: list[Any]) -> None:
         """Messages from the server."""
 
     def gone(self, reason: str) -> None:
-        """The server will not come back."""
+        """The server is gone for good."""
 
     def away(self) -> None:
         """The connection to the server broke; it is dialled again."""
 
     def back(self) -> None:
-        """Another connection carries on."""
+        """A new connection to the same server carries the conversation on."""
 
     def unsendable(self, message: Any, error: Exception) -> None:
         """A message could not be encoded, and was not sent."""
 
     def tick(self) -> None:
-        """Now and then."""
+        """Called now and then."""
 
 
 class ServerLink:
@@ -139,7 +139,7 @@ class ServerLink:
     # -- sending --------------------------------------------------------------------------------
 
     def send(self, messages: Iterable[Any]) -> None:
-        """Send these in order; returns at once."""
+        """Send messages in order; returns at once."""
         self._outbox.extend(messages)
         if not self._pump_due:
             self._pump_due = True
@@ -182,14 +182,14 @@ class ServerLink:
     # -- the end --------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Say goodbye and end the thread; idempotent."""
+        """Say goodbye to the server and end the thread; idempotent."""
         if self._closed:
             return
         self._closed = True
         try:
             self.call(self._leave()).result(_JOIN_S)
         except (RuntimeError, TimeoutError):
-            pass  # the loop has ended or is stuck: nothing is left to be told
+            pass  # the loop has ended or is stuck: the server cannot be told
         self._stop()
 
     async def _leave(self) -> None:
@@ -209,5 +209,5 @@ class ServerLink:
     def _end(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
-        # One more turn, for what was cancelled and for transports that close.
+        # The loop stops one turn later, after cancelled tasks and closing transports have had theirs.
         self._loop.call_soon(self._loop.call_soon, self._loop.stop)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 Made = Callable[[SessionMirror, Surroundings], "Session"]
-"""Makes what the user holds of a session."""
+"""Makes the `Session` that the user gets."""
 
 
 def new_session(
@@ -69,13 +69,13 @@ def attach(connection: Connection, made: Made, wanted: int | str) -> Operation[S
     if released:
         warn(
             f"{session!r} has {released} more finished tasks, which are not listed: the server keeps "
-            f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks that nobody needs"
+            f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks whose results nothing needs"
         )
     return session
 
 
 def server_info(connection: Connection) -> Operation[dict[str, Any]]:
-    """All about the server; see `Client.get_server_info`."""
+    """Everything about the server; see `Client.get_server_info`."""
     info: ServerInfo = yield from connection.drive(questions.server_info(connection.core))
     values = {"version": info.version, "address": info.address, "http": info.http}
     governors = [msgspec.structs.asdict(governor) for governor in info.governors]
@@ -96,7 +96,7 @@ def brief_info(connection: Connection) -> Operation[dict[str, Any]]:
 
 
 def wait_for_governors(connection: Connection, count: Any) -> Operation[None]:
-    """Until so many governors are there."""
+    """Wait until so many governors are connected to the server."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise RainException(f"the number of governors is an integer that is not negative, not {count!r}")
     yield from connection.drive(governors.wait_for_governors(connection.core, count))

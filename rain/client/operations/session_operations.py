@@ -1,5 +1,5 @@
-"""What a session does over time, as operations (see `operation`): checks what a user gave, has the core do it, and
-makes of its results what the user gets."""
+"""What a session does over time, as operations (see `operation`): each checks its arguments, has the core do the work,
+and makes of its results what the user gets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 def checked(items: Any) -> list[Handle]:
-    """Tasks and objects as they may be given.
+    """Tasks and objects as a list; users may also give a single one.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def records_of(session: Session, items: Any) -> list[Record]:
 
 
 def objects_of(session: Session, items: Any) -> list[DataObject]:
-    """Like `items_of`, with tasks standing for their only output."""
+    """Like `items_of`, with a task replaced by its only output."""
     return [as_object(item, "an item") for item in items_of(session, items)]
 
 
@@ -121,7 +121,7 @@ def _drive(session: Session, operation: CoreOperation[T], whole: bool = False) -
 
 
 def submit(session: Session) -> Operation[None]:
-    """Send what is new and wait until the server took it."""
+    """Send what is new and wait until the server has taken it."""
     core, mirror = connected(session)
     yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
@@ -129,8 +129,8 @@ def submit(session: Session) -> Operation[None]:
 def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
     """Keep, submit, wait and load.
 
-    What is not submitted yet is kept at once, before the operation is begun: of several that are gathered the first one
-    submits what belongs to all, and results that are not kept may be gone before the others begin.
+    Items that are not submitted yet are kept at once, before the operation begins: of several calls that are gathered,
+    the first one submits the items of all, and results that are not kept may be gone before the other calls begin.
     """
     listed = items_of(session, items)
     for item in listed:
@@ -166,12 +166,12 @@ def _loaded(found: DataInstance) -> Any:
 
 
 def wait(session: Session, items: Any) -> Operation[None]:
-    """Until all are finished, or one failed."""
+    """Wait until all items are finished, or one has failed."""
     yield from _drive(session, waits.wait(inside(session).mirror, records_of(session, items)))
 
 
 def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[DataObject]]]:
-    """Until at least one is finished."""
+    """Wait until at least one item is finished."""
     records = records_of(session, items)
     done = yield from _drive(session, waits.wait_some(inside(session).mirror, records))
     tasks = [handle_of(session, record) for record in done if isinstance(record, TaskRecord)]
@@ -179,7 +179,7 @@ def wait_some(session: Session, items: Any) -> Operation[tuple[list[Task], list[
 
 
 def wait_all(session: Session, raise_on_failure: bool) -> Operation[list[Task]]:
-    """Until all that was submitted is settled, or one failed that no call has told of."""
+    """Wait until all submitted tasks are settled, or one has failed that no call has told of."""
     records = yield from _drive(session, waits.wait_all(inside(session).mirror, raise_on_failure))
     failed = FailedTasks(handle_of(session, record) for record in records)
     if failed and raise_on_failure:
@@ -210,12 +210,12 @@ def _fetched(session: Session, objects: list[DataObject]) -> Operation[list[Data
 
 
 def peek(session: Session, obj: DataObject) -> Operation[DataInstance]:
-    """A finished object as it is now, kept or not, of which only what is read moves.
+    """The value of a finished object, kept or not, of which only the bytes that are read are fetched.
 
     Raises
     ------
     RainException
-        If it is not finished, or gone.
+        If the object is not finished, or its data are gone.
     """
     core, mirror = connected(session)
     if value_here(obj) is None:
@@ -234,13 +234,13 @@ def _instance(session: Session, obj: DataObject, lazy: bool = False) -> DataInst
 
 
 def locations(session: Session, ids: list[ID], refused: bool = False) -> Operation[list[ObjectData | None]]:
-    """Where these objects are; None for those that are not finished, or gone."""
+    """Where these objects are; None for each that is not finished, or whose data are gone."""
     core, mirror = connected(session)
     return (yield from _drive(session, locating.locations(core, mirror, ids, refused)))
 
 
 def find_again(session: Session, record: ObjectRecord, refused: bool = False) -> Operation[ObjectData]:
-    """Where an object that was finished is now; one that was lost is waited for while it is made again."""
+    """Where an object that was finished is now; if it was lost, waits while it is made again."""
     core, mirror = connected(session)
     return (yield from _drive(session, locating.find_again(core, mirror, record, refused)))
 
@@ -251,12 +251,12 @@ def keep(session: Session, items: Any) -> Operation[None]:
 
 
 def keep_all(session: Session) -> Operation[None]:
-    """Keep all objects that are not gone."""
+    """Keep all objects whose data are not gone."""
     yield from _drive(session, keeps.keep_all(*_parts(session)))
 
 
 def unkeep(session: Session, items: Any) -> Operation[None]:
-    """Let objects go."""
+    """Keep these objects no longer."""
     yield from _drive(session, keeps.unkeep(*_parts(session), _object_records(session, items)))
 
 
@@ -289,18 +289,18 @@ def retry(session: Session, items: Any) -> Operation[None]:
 
 
 def forget(session: Session, items: Any) -> Operation[None]:
-    """Let go what is held for a retry."""
+    """Let go what is held for a retry of failed tasks."""
     records = None if items is None else records_of(session, items)
     yield from _drive(session, retries.forget(*connected(session), records))
 
 
 def output_of(session: Session, task: Task) -> Operation[tuple[str, str]]:
-    """What a task wrote, a running one so far."""
+    """What a task wrote to stdout and stderr; of a running one, what it wrote so far."""
     return (yield from _drive(session, questions.output_of(*connected(session), record_of(task))))
 
 
 def explain(session: Session, task: Task) -> Operation[str]:
-    """Why a task is where it is."""
+    """Why a task is in its state."""
     return (yield from _drive(session, questions.explain(_parts(session)[0], record_of(task))))
 
 

@@ -11,9 +11,9 @@ A method that waits is written as the *operation* that it carries out (see `rain
 
     wait_async = awaitable(wait)
 
-Both names are then plain functions with the parameters, the docstring and the source of what was written, and with its
-result instead of the operation: for `help`, `inspect`, subclasses and for type checkers, which see `Blocking` and
-`Awaitable`. Parameters include `timeout`, the seconds in all; the drivers take it, the body need not.
+Both names are then plain functions with the parameters, the docstring and the source of the method as written, and
+with the operation's result as theirs: for `help`, `inspect`, subclasses, and for type checkers, which see `Blocking`
+and `Awaitable`. One of the parameters is `timeout`, the seconds in all; the drivers use it, the body need not.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _ended() -> Operation[None]:
 
 
 DONE = _ended()
-"""The operation that has nothing to wait for: a generator that has ended, which can be carried out again and again."""
+"""The operation that has nothing to wait for: a generator that has ended, and so can be carried out any number of
+times."""
 next(DONE, None)
 
 
@@ -91,7 +92,7 @@ def awaitable(twin: Blocking[S, P, T], *, begin_at_call: bool = False) -> Awaita
         Made by `blocking`.
     begin_at_call : bool
         Whether the method's body (not yet its operation) runs when the twin is called, instead of when it is awaited:
-        for what must be noted before others that are awaited with it begin.
+        for a body whose notes must be made before other operations that are awaited with this one begin.
     """
     method: Callable[..., Operation[Any]] = twin.__wrapped__  # type: ignore[attr-defined]
     time_limit = _time_limit(method)
@@ -112,7 +113,7 @@ def operation_of(method: Callable[P, T]) -> Callable[P, Operation[T]]:
 
 
 def _time_limit(method: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
-    """What finds the argument for the parameter `timeout` of `method` in the arguments of a call, without `self`."""
+    """A function that finds the argument for `timeout` among the arguments of a call of `method`, without `self`."""
     parameters = list(inspect.signature(method).parameters.values())
     timeout = next(parameter for parameter in parameters if parameter.name == "timeout")
     if timeout.kind is inspect.Parameter.KEYWORD_ONLY:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def upload(connection: Connection, values: list[Value]) -> Operation[None]:
-    """Put these where the server finds them: into its folder on this host, else over a data connection."""
+    """Bring these values to the server: into its folder on this host, or over a data connection."""
     for value in values:
         if value.name:
             continue

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PREVIEW = "preview"
 _MORE_S = 5.0
-"""Beside what an executor may take for a preview: on the way, and for those that were asked for before."""
+"""Seconds beyond those that an executor has for a preview: for the network, and for previews asked for before."""
 
 Ask: TypeAlias = Callable[[str, bytes, "str | None", "float | None"], bytes]
 """``ask(what, asked, path, timeout)``: what an executor says of one object."""
@@ -48,7 +48,7 @@ def view(session: Session, id: ID, what: str, asked: bytes = b"", path: str | No
         data: bytes = yield future
         return data
     finally:
-        future.cancel()  # the one who waits may have given up: then the executor is ended
+        future.cancel()  # the waiting thread may have given up: closing the connection ends the executor's work
 
 
 async def _ask(link: Link, request: DataView) -> bytes:

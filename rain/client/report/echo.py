@@ -7,7 +7,7 @@ which tasks run and which have settled; at most every `ECHO_EVERY_S` it asks the
 they wrote behind what is known, and gives the new text to `sink`: in order per task and stream, whole lines where
 possible. A task that has settled is asked once more, then done with, until it is run again.
 
-More than `ECHO_BYTES_PER_S` is not shown, but it is said how much was left out. A call that waited for
+More than `ECHO_BYTES_PER_S` is not shown; a note says how much was left out. A call that waited for
 tasks to finish waits a moment longer for what they printed (`echoed`): until the pump answers, at most `ECHO_FLUSH_S`.
 """
 
@@ -51,7 +51,7 @@ sink: Callable[[TaskRecord, str, str], None] = to_terminal
 
 
 class _Stream:
-    """One stream of one attempt: what is known of it, and the line that has not ended."""
+    """One stream of one attempt: how much of it is known, and its last line while that has not ended."""
 
     __slots__ = ("_decode", "had", "left_out", "line")
 
@@ -62,8 +62,13 @@ class _Stream:
         self.line = ""
 
     def take(self, data: bytes, before: int, room: int, last: bool) -> tuple[str, str]:
-        """Text that is complete now (`last`: all of it), from at most `room` new bytes: what comes before a gap in
-        `left_out`, and what comes behind it."""
+        """The text of at most `room` new bytes that can be shown now: its whole lines, and with `last` also the end.
+
+        Returns
+        -------
+        (str, str)
+            The text before the bytes that are left out now (added to `left_out`), and the text behind them.
+        """
         gap = before - self.had
         if gap < 0:
             data, gap = data[-gap:], 0
@@ -87,7 +92,7 @@ class _Stream:
 
 
 class _Shown:
-    """What is shown of one task."""
+    """What has been shown of one task."""
 
     __slots__ = ("attempt", "streams")
 
@@ -106,7 +111,7 @@ class Echo:
     ----------
     session : Session
     every : bool
-        Whether of all tasks, not only of those that asked for it.
+        Whether the output of all tasks is shown, instead of only that of tasks which asked for it.
 
     Attributes
     ----------
@@ -153,8 +158,8 @@ class Echo:
             self._condition.notify()
 
     def flush(self, running: bool = False) -> Future[None]:
-        """Done when what settled tasks (with `running`: and those that run) have printed is shown, or it takes too
-        long."""
+        """A future that is done when the output of settled tasks (with `running`, of running ones too) is shown, or
+        when that takes longer than `ECHO_FLUSH_S`."""
         future: Future[None] = Future()
         with self._condition:
             if self._closed or not self._thread.is_alive():
@@ -205,7 +210,7 @@ class Echo:
                 resolve(future, None)
 
     def _next(self) -> list[tuple[float, bool, Future[None]]]:
-        """Wait until there is something to do; the flushes that are asked for."""
+        """Wait until there is something to do; gives the flushes that are asked for."""
         due = time.monotonic() + ECHO_EVERY_S
         with self._condition:
             while not self._flushes and not self._closed:
@@ -221,7 +226,7 @@ class Echo:
         return flushes
 
     def _round(self, flushes: list[tuple[float, bool, Future[None]]]) -> None:
-        """Ask once for all that may have something new; settled tasks first."""
+        """Ask once for the output of all tasks that may have printed something new; settled tasks first."""
         now = time.monotonic()
         self._budget = min(ECHO_BYTES_PER_S, self._budget + (now - self._budget_at) * ECHO_BYTES_PER_S)
         self._budget_at = now
@@ -239,7 +244,7 @@ class Echo:
         self._tell_silent()
 
     def _look(self) -> None:
-        """Sort what has changed into what runs and what has settled."""
+        """Sort the tasks that have changed into those that run and those that have settled."""
         with self._condition:
             late, self._late = self._late, []
         for task, runs, attempt in late:
@@ -259,7 +264,7 @@ class Echo:
                 self._drop(record)
                 self._running[record] = shown
             else:
-                self._drop(record)  # it is to run once more, or is forgotten
+                self._drop(record)  # the task is to run once more, or is forgotten
 
     def _drop(self, record: TaskRecord) -> None:
         for known in (self._running, self._settled):
@@ -267,7 +272,7 @@ class Echo:
                 del known[record]
 
     def _ask(self, records: list[TaskRecord]) -> bool:
-        """Ask for these and show the answer; False if there is none."""
+        """Ask for the output of these tasks and show it; False if there is no answer."""
         if not inside(self._session).connection.core.connected:
             return False
         shown = [self._settled.get(record) or self._running[record] for record in records]
@@ -285,7 +290,8 @@ class Echo:
         return True
 
     def _ask_fewer(self, records: list[TaskRecord]) -> bool:
-        """The server refused: the session has gone, or it knows one of these no more, which is left out then."""
+        """The server refused: the session is gone, or the server no longer knows one of these tasks, which is then left
+        out."""
         end = inside(self._session).mirror.ended
         if end is not None and end.word != "stopped":
             return False
@@ -329,7 +335,7 @@ class Echo:
                 self._give(record, name, text)
 
     def _note(self, record: TaskRecord, name: str, stream: _Stream) -> None:
-        """Say what was left out; where too many tasks would say that, once for all of them."""
+        """Say how much was left out; where too many tasks would say that, once for all of them."""
         left_out, stream.left_out = stream.left_out, 0
         text = f"… {left_out} bytes left out; task.{name}() has the tail\n"
         self._last = record
@@ -350,7 +356,7 @@ class Echo:
     def _give(self, record: TaskRecord, name: str, text: str) -> None:
         try:
             sink(record, name, text)
-        except Exception:  # whatever shows it
+        except Exception:  # of the function that shows the text
             log.exception("what task %s printed cannot be shown", record.spec.id)
 
 
@@ -363,7 +369,7 @@ def _ends(shown: _Shown) -> tuple[int, int]:
 
 
 def echoed(session: Session, operation: Operation[T]) -> Operation[T]:
-    """`operation`, and then, also if it fails because a task did, what settled tasks have printed is shown."""
+    """`operation`; afterwards, also if it raises, the output of settled tasks is shown."""
     try:
         result = yield from operation
     except RainException:
@@ -374,7 +380,7 @@ def echoed(session: Session, operation: Operation[T]) -> Operation[T]:
 
 
 def flushed(session: Session, running: bool = False) -> Operation[None]:
-    """What tasks have printed is shown, if the session echoes."""
+    """Have the output of tasks shown, if the session echoes."""
     echo = inside(session).echo
     if echo is not None:
         try:

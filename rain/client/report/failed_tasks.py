@@ -19,4 +19,4 @@ class FailedTasks(list["Task"]):
 
     def _ipython_display_(self) -> None:
         if self:
-            raise NotImplementedError  # IPython then shows it as any list
+            raise NotImplementedError  # IPython then shows this list as any other

@@ -1,7 +1,7 @@
 """Exceptions for tasks that failed: a fresh one for each access, with everything a user needs to understand it.
 
 The text holds, in this order: the task, the error, where in client code the task was made, the `ctx.debug` log, and
-what can be done next. What failed because of another task carries that one's whole text.
+what can be done next. The text of a task that failed because of another task holds that task's whole text.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ _REPAIR = {
 
 
 def failure(session: Session, record: TaskRecord, others: int = 0, not_run: int = 0) -> TaskException:
-    """The exception for the failed task `record`; as many `others` failed too, and so many were `not_run` because of
-    one that failed: these will not be raised."""
+    """The exception for the failed task `record`. So many `others` failed too, and so many tasks were `not_run` because
+    of a failed one; no exception will be raised for them."""
     kind = TaskCancelled if record.state is TaskState.CANCELLED else TaskException
     attempts = record.info.attempts if record.info is not None else 0
     text = text_of(session, record)

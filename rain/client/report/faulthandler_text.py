@@ -1,4 +1,4 @@
-"""What a dying Python writes of its threads (`faulthandler`), with the user's frames only."""
+"""What `faulthandler` writes of the threads of a dying Python process, with the user's frames only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def readable(text: str) -> str:
             if not _OURS.search(frame[1]):
                 lines.append(f"  {call_sites.name_of_file(frame[1])}, line {frame[2]}, in {frame[3]}")
             continue
-        if head >= 0 and len(lines) == head + 1:  # a thread of ours only
+        if head >= 0 and len(lines) == head + 1:  # a thread with frames of Rain only
             del lines[head:]
             if not line:
                 head = -1

@@ -18,9 +18,9 @@ _SHOWN_EVERY_S = 0.1
 
 
 def with_bar(session: Session, operation: Operation[T]) -> Operation[T]:
-    """`operation`, with a bar of the tasks that no earlier wait was about until it ends, however it ends.
+    """`operation`, and until it ends, however it ends, a bar that counts the tasks which no earlier wait was about.
 
-    Tasks that come meanwhile count too.
+    Tasks that are submitted meanwhile count too.
     """
     mirror = inside(session).mirror
     if mirror.submitted == mirror.wave.before:
@@ -36,7 +36,7 @@ def with_bar(session: Session, operation: Operation[T]) -> Operation[T]:
 
 
 class _Shown:
-    """What the bar shows: how many of the tasks are over, and how those ended that did not finish."""
+    """What the bar shows: how many of the tasks have ended, and how those ended that did not finish."""
 
     def __init__(self, session: Session, bar: Any) -> None:
         own = inside(session)
@@ -44,7 +44,7 @@ class _Shown:
         self._wave = own.mirror.wave
 
     def renew(self) -> None:
-        """Have the bar show what is so now."""
+        """Have the bar show the present figures."""
         mirror, bar = self._mirror, self._bar
         with self._lock:
             before = self._wave.before

@@ -1,4 +1,4 @@
-"""What a task returned that could not be taken as its outputs."""
+"""The values that a task returned and that were refused as its outputs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def fetch_refused(session: Session, task: Task) -> Operation[LabeledList[DataInstance]]:
-    """What was returned, by the labels of the outputs.
+    """The values that the task returned, by the labels of its outputs.
 
     Raises
     ------
     RainException
-        If nothing of the task's was refused, or it is gone.
+        If nothing that the task returned was refused, or the values are gone.
     """
     error = record_of(task).error
     if session.client is None or error is None or error.kind != "refused":

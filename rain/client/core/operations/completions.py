@@ -45,13 +45,13 @@ class EndedItems:
         mirror.arm(self._gate)
 
     def take(self) -> Operation[Any]:
-        """The next one; None when there are no more.
+        """The next item; None when there are no more.
 
         Raises
         ------
         SessionEnded
         TimeoutError
-            When that is thrown in: with how many are not finished.
+            When one is thrown in; its text says how many items are not finished.
         """
         mirror, gate = self._mirror, self._gate
         while True:

@@ -1,4 +1,4 @@
-"""How many governors are there, and operations that wait until there are enough."""
+"""How many governors are connected to the server, and operations that wait until there are enough."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GovernorWait(Waiting):
-    """Over when as many governors are there."""
+    """Over when at least so many governors are there."""
 
     __slots__ = ("count",)
 
@@ -24,7 +24,7 @@ class GovernorWait(Waiting):
 
 
 def wait_for_governors(core: ClientCore, count: int) -> Operation[None]:
-    """Until at least `count` governors are there; tasks that fit nowhere wait until then."""
+    """Wait until at least `count` governors are there; tasks that no governor has room for wait until then."""
     waiting = GovernorWait(count)
     try:
         yield ask(core, ExpectGovernors(0, count))
@@ -41,7 +41,7 @@ def wait_for_governors(core: ClientCore, count: int) -> Operation[None]:
 
 
 def _expect_no_more(core: ClientCore, waiting: GovernorWait) -> None:
-    """A wait was given up: tasks that fit nowhere shall fail now instead of waiting for ever."""
+    """A wait was given up: tasks that no governor has room for fail now, instead of waiting for ever."""
     core.governor_waits = [other for other in core.governor_waits if other is not waiting]
     expected = max([core.governors_met, *(other.count for other in core.governor_waits)])
     if core.connected:
@@ -54,7 +54,7 @@ def drain(core: ClientCore, governors: list[str], within_s: float) -> Operation[
 
 
 def counted(core: ClientCore, count: int) -> None:
-    """So many are there."""
+    """Take note that so many governors are there."""
     core.governor_count = count
     ready = [waiting for waiting in core.governor_waits if count >= waiting.count]
     core.governor_waits = [waiting for waiting in core.governor_waits if count < waiting.count]
@@ -63,7 +63,7 @@ def counted(core: ClientCore, count: int) -> None:
 
 
 def reject_all(core: ClientCore, error: RainException) -> None:
-    """None will come any more."""
+    """Fail all waits: no governor will come any more."""
     waits, core.governor_waits = core.governor_waits, []
     for waiting in waits:
         core.over(waiting, None, error)

@@ -82,9 +82,9 @@ def locate(core: ClientCore, mirror: SessionMirror, records: Sequence[ObjectReco
 def locations(
     core: ClientCore, mirror: SessionMirror, ids: list[ID], refused: bool = False
 ) -> Operation[list[ObjectData | None]]:
-    """Where these objects are now, as the server knows it; None for those that are not finished, or gone.
+    """Where these objects are now, as the server knows it; None for each that is not finished, or whose data are gone.
 
-    With `refused`, where that is which their task returned and which was refused.
+    With `refused`, where the refused values are that their tasks returned.
     """
     located: Located = yield ask(core, Locate(0, mirror.session_id, ids, refused))
     return located.objects
@@ -93,9 +93,9 @@ def locations(
 def find_again(
     core: ClientCore, mirror: SessionMirror, record: ObjectRecord, refused: bool = False
 ) -> Operation[ObjectData]:
-    """Where an object that was finished is now; one that was lost is waited for while it is made again.
+    """Where an object that was finished is now; if it was lost, waits while it is made again.
 
-    With `refused`, where that is which its task returned and which was refused; it is not made again.
+    With `refused`, where the refused value is that its task returned; that is not made again.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What else a user asks of tasks: that they are cancelled, what they wrote, why they are where they are."""
+"""What else a user asks of tasks: to be cancelled, what they wrote, why they are in their state."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def cancel(core: ClientCore, mirror: SessionMirror, records: Sequence[Record] | 
 
 
 def outputs_of(core: ClientCore, ids: list[ID], had: list[Had]) -> Operation[list[TaskOutput]]:
-    """What tasks wrote, running ones so far; `had` says what is known already."""
+    """What tasks wrote, running ones until now; `had` says how much the client has already."""
     reply: Output = yield ask(core, GetOutput(0, ids, had))
     return reply.outputs
 
 
 def output_of(core: ClientCore, mirror: SessionMirror, record: TaskRecord) -> Operation[tuple[str, str]]:
-    """What a task wrote to stdout and stderr, a running one so far."""
+    """What a task wrote to stdout and stderr; of a running one, what it wrote so far."""
     if record.state is None:
         raise not_submitted(mirror, record)
     (output,) = yield from outputs_of(core, [record.spec.id], [])
@@ -48,12 +48,12 @@ def output_of(core: ClientCore, mirror: SessionMirror, record: TaskRecord) -> Op
 
 
 def server_info(core: ClientCore, brief: bool = False) -> Operation[Any]:
-    """All about the server, or (`brief`) figures; a `ServerInfo` or `ServerBrief`."""
+    """Everything about the server, or with `brief` figures only; a `ServerInfo` or `ServerBrief`."""
     return (yield ask(core, GetServerInfo(0, brief)))
 
 
 def explain(core: ClientCore, record: TaskRecord) -> Operation[str]:
-    """Why a task is where it is."""
+    """Why a task is in its state."""
     if record.state is None:
         return f"{record!r} was not submitted: call session.submit()"
     reply: Info = yield ask(core, Explain(0, record.spec.id))

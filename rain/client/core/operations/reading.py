@@ -1,4 +1,4 @@
-"""Reading an object that is elsewhere: which replicas are tried, when the server is asked again, when to give up."""
+"""Reading an object on another host: which replicas are tried, when the server is asked again, when to give up."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class TryReplicas(Waiting):
-    """Replicas that are to be read from in turn; over with what the first one gave, or with `Unreadable`.
+    """Replicas to be tried in turn; over with what the first readable one gave, or with `Unreadable`.
 
     Attributes
     ----------
     data : ObjectData
-        What the server said last of the object.
+        What the server said of the object last.
     replicas : list of Replica
     """
 
@@ -51,10 +51,10 @@ def read(
     server: Replica,
     refused: bool = False,
 ) -> Operation[Any]:
-    """Try the replicas that are known, then ask where it is now, then have the server pass it on.
+    """Try the replicas that are known, then ask the server where the object is now, then have the server pass it on.
 
-    What turned out to be lost is waited for, if it is made again; a loss may take a moment to become known. Gives what
-    a replica gave, or the bytes themselves if the server told them.
+    If the object turns out to be lost and is made again, this waits for it; the server may learn of a loss later than
+    the client. Gives what a replica gave, or the object's bytes if the server sent them.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def read(
     server : Replica
         The server's data listener, which passes on what governors hold.
     refused : bool
-        Whether it is what a task returned and what was refused.
+        Whether a refused value is read that the object's task returned.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Failed tasks: run again, perhaps with other functions, or forgotten."""
+"""Failed tasks: run again, where functions were redefined with these, or forgotten."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def retry(
     Parameters
     ----------
     named : list of TaskRecord or None
-        Which ones; None: all.
+        Which tasks; None: all.
     failed : list of TaskRecord
-        All that have failed: any of them may run again, if a named one needs it.
+        All tasks that have failed: any of them may run again, if a named one needs it.
     renewed : list of (TaskRecord, ID)
-        Tasks whose function is another one now, and the constant that holds it.
+        Tasks whose function was redefined, each with the constant that holds the present one.
     """
     chosen = None if named is None else [record.spec.id for record in named]
     wanted = {id.id for _, id in renewed}
@@ -59,12 +59,12 @@ def retry(
     yield _send(core, mirror, chosen, _fresh(mirror, wanted), renewed, encoder)
     yield from update(core, mirror, failed)
     for task, id in renewed:
-        if not task.failed:  # it is among those that run again
+        if not task.failed:  # it runs again
             task.spec.function = id
 
 
 def _fresh(mirror: SessionMirror, wanted: set[int]) -> list[ObjectRecord]:
-    """New functions, which go with the request: until now they wait for the next submit."""
+    """New functions that are sent with the request; until now they waited for the next submit."""
     return [r for r in list(mirror.pending) if isinstance(r, ObjectRecord) and r.spec.id.id in wanted]
 
 

@@ -1,4 +1,4 @@
-"""Submits: what is new is cut off, checked, sent as a whole, and accepted or refused as a whole."""
+"""Submits: the new records are checked and sent together, and accepted or refused together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
 
 INLINE_TOTAL_BYTES = 32 * MIB
-"""Small constants of one submit beyond this travel as files as well, if they are worth one."""
+"""Small constants of one submit beyond this are sent as files as well, if they have at least `FILE_BYTES_MIN`."""
 FILE_BYTES_MIN = 4 * KIB
 
 
@@ -37,14 +37,14 @@ class Encoder(Protocol):
 
 
 def submit(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Operation[None]:
-    """Send what is new and wait until the server took it."""
+    """Send what is new and wait until the server has taken it."""
     sent = yield from send(core, mirror, encoder)
     if sent is not None:
         yield sent
 
 
 def send(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Operation[Request | None]:
-    """Send what is new; the request, None if nothing was new."""
+    """Send what is new; gives the request, None if nothing was new."""
     while True:
         mirror.check_open()
         uploads = to_upload(list(mirror.pending))
@@ -54,7 +54,7 @@ def send(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Operation
 
 
 def send_cut(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Request | None:
-    """Take all that is pending and send it."""
+    """Send all pending records."""
     cut: Sequence[Record] = list(mirror.pending)
     if not cut:
         return None
@@ -77,7 +77,7 @@ def send_cut(core: ClientCore, mirror: SessionMirror, encoder: Encoder) -> Reque
 
 
 def _cut_off(mirror: SessionMirror, cut: Sequence[Record]) -> None:
-    """These are pending no longer; what other threads have made since stays."""
+    """Take these records off the pending ones; those that other threads have made since stay."""
     for _ in range(len(cut)):
         mirror.pending.popleft()
 
@@ -85,7 +85,7 @@ def _cut_off(mirror: SessionMirror, cut: Sequence[Record]) -> None:
 def replied_to(
     core: ClientCore, mirror: SessionMirror, cut: Sequence[Record], encoder: Encoder
 ) -> Callable[[Any, RainException | None], None]:
-    """What follows when the server has replied to the request with which these records were sent."""
+    """What to do when the server replies to the request with which these records were sent."""
 
     def replied(reply: Any, error: RainException | None) -> None:
         if error is None:
@@ -99,7 +99,7 @@ def replied_to(
 
 
 def refused(core: ClientCore, mirror: SessionMirror, cut: Sequence[Record], error: RainException) -> None:
-    """The server did not take these: operations that wait for them raise why."""
+    """The server refused these records: operations that wait for them raise its reason."""
     mirror.refused(cut)
     gates: dict[Gate, None] = {}
     for record in cut:
@@ -126,7 +126,7 @@ def _give_up(mirror: SessionMirror, cut: Iterable[Record], reason: str) -> None:
 
 
 def to_upload(records: Iterable[Record]) -> list[ObjectRecord]:
-    """Constants that travel as files and are not files yet."""
+    """The constants among `records` that are to be sent as files and are not files yet."""
     found = []
     total = 0
     for record in records:
@@ -145,7 +145,7 @@ def to_upload(records: Iterable[Record]) -> list[ObjectRecord]:
 
 
 def check(mirror: SessionMirror, records: Sequence[Record], describe: Callable[[TaskRecord], str]) -> Sequence[Record]:
-    """The records, in an order in which inputs precede their users.
+    """The records, in an order in which inputs precede the tasks that use them.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def _check_type(record: TaskRecord, describe: Callable[[TaskRecord], str]) -> No
 
 
 def _check_object(record: ObjectRecord) -> None:
-    """What may have been set since it was made."""
+    """Check the fields that the user may have set since the object was made."""
     spec = record.spec
     if spec.user:
         spec.user = check_user(spec.user, f"spec.user of {record!r}")
@@ -197,12 +197,13 @@ def _check_object(record: ObjectRecord) -> None:
 
 
 def in_order(mirror: SessionMirror, records: Sequence[Record]) -> list[Record]:
-    """The records sorted so that inputs precede their users; needed when outputs were made before their tasks.
+    """The records sorted so that inputs precede the tasks that use them; needed if outputs were made before their
+    tasks.
 
     Raises
     ------
     RainException
-        If there is a circle.
+        If tasks wait for each other in a circle.
     """
     known = mirror.records
     new = {record.spec.id.id for record in records}

@@ -1,7 +1,7 @@
 """Operations that wait for records: until all are settled, until one is, until nothing is left to do.
 
-Each looks at the records, and if there is something to wait for arms a gate; when the gate opens it looks again. So a
-wait ends with what the records say then, whatever opened the gate.
+Each looks at the records, and if it has to wait arms a gate; when the gate opens, it looks again. So what opened the
+gate does not matter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def not_submitted(mirror: SessionMirror, record: Record) -> RainException:
 
 
 def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
-    """Until all are finished, or one failed.
+    """Wait until all records are finished, or one has failed.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
     RainException
         If one was not submitted, or is lost.
     TimeoutError
-        When that is thrown in: with how many are not finished.
+        When one is thrown in; its text says how many items are not finished.
     """
     while True:
         mirror.check_open()
@@ -62,7 +62,7 @@ def wait(mirror: SessionMirror, records: Sequence[Record]) -> Operation[None]:
 
 
 def wait_some(mirror: SessionMirror, records: Sequence[Record]) -> Operation[list[Record]]:
-    """Until at least one is finished; gives those that are. Raises like `wait`."""
+    """Wait until at least one record is finished; gives those that are. Raises like `wait`."""
     while True:
         mirror.check_open()
         done = []
@@ -85,8 +85,10 @@ def wait_some(mirror: SessionMirror, records: Sequence[Record]) -> Operation[lis
 
 
 def wait_all(mirror: SessionMirror, raise_on_failure: bool) -> Operation[list[TaskRecord]]:
-    """Until all that was submitted is settled, or (`raise_on_failure`) one failed that no call has told of; gives the
-    tasks that failed or were cancelled. Raises like `wait`."""
+    """Wait until all submitted tasks are settled, or (`raise_on_failure`) one has failed that no call has told of.
+
+    Gives the tasks that failed or were cancelled. Raises like `wait`.
+    """
     while True:
         mirror.check_open()
         untold = _untold(mirror) if raise_on_failure else []
@@ -112,7 +114,7 @@ def wait_all(mirror: SessionMirror, raise_on_failure: bool) -> Operation[list[Ta
 
 
 def _raise_failed(mirror: SessionMirror, record: Record) -> None:
-    """Raise if that item failed."""
+    """Raise if the record failed."""
     if isinstance(record, ObjectRecord):
         if not record.failed:
             return
@@ -126,7 +128,7 @@ def _raise_failed(mirror: SessionMirror, record: Record) -> None:
 
 
 def _untold(mirror: SessionMirror) -> list[TaskRecord]:
-    """Tasks that failed, where no call has told of them, or of the task because of which they did."""
+    """The failed tasks of which no call has told, nor of the task because of which they failed."""
     untold = mirror.untold
     for record in list(untold.values()):
         root = mirror.root_of(record)

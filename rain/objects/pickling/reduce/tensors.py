@@ -6,7 +6,7 @@ collected before the first is written.
 
 Tensors cannot be read-only: they need memory that may be written when they are loaded.
 
-A tensor on a GPU is written as the tensor in main memory that holds what it shows, and goes back to its device when it
+A tensor on a GPU is written as the tensor in main memory that holds its values, and goes back to its device when it
 is loaded. Tensors that share a GPU's memory do not share it again, as with torch's own pickles.
 """
 
