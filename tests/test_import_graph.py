@@ -17,7 +17,10 @@ LAZY = {
     "an executor's code, for `Remote.local` only": {
         "rain.client.functions.local_call": {"rain.executor.context", "rain.executor.staging"},
     },
-    "above the client; for `Task.capsule` only": {"rain.client.task": {"rain.capsule.writer"}},
+    "above the client; for `Task.capsule` and `Session.report` only": {
+        "rain.client.task": {"rain.capsule.writer"},
+        "rain.client.report.session_views": {"rain.notebook.report.writer"},
+    },
     "each command of `rain` starts with what it needs and no more": {
         "rain.cli": {"rain", "rain.cli.commands", "rain.cli.daemon", "rain.processes.guardian"},
         "rain.cli.commands": {

@@ -17,11 +17,12 @@ from msgspec import inspect as types
 from rain.notebook.protocol.data import AnyPage
 from rain.notebook.protocol.details import Details
 from rain.notebook.protocol.graph import AnyNode
+from rain.notebook.protocol.report import Report
 from rain.notebook.protocol.requests import ANSWERS, UPDATES
 
 OUT = Path(__file__).parent.parent / "frontend" / "src" / "protocol.ts"
 HEAD = """\
-// Everything that kernel and browser send each other.
+// Everything that kernel and browser send each other, and what the file of a report holds.
 //
 // Written by tools/protocol_ts.py from rain/notebook/protocol (`make frontend`): change it there.
 """
@@ -141,6 +142,7 @@ def typescript() -> str:
         requests.append(f"  {kind.tag}: {writer.struct(kind, asked=True)};")
         answers.append(f"  {kind.tag}: {writer.name(types.type_info(answer))};")
     news = [f"  {event}: {writer.name(types.type_info(kind))};" for event, kind in UPDATES.items()]
+    writer.name(types.type_info(Report))
     parts = [
         HEAD,
         "// What a browser may ask for: parameters by the name of the request.\nexport interface Requests {",

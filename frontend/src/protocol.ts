@@ -1,4 +1,4 @@
-// Everything that kernel and browser send each other.
+// Everything that kernel and browser send each other, and what the file of a report holds.
 //
 // Written by tools/protocol_ts.py from rain/notebook/protocol (`make frontend`): change it there.
 
@@ -901,4 +901,72 @@ export interface Delta {
   topology?: Topology;
   // If it is another.
   session?: SessionInfo;
+}
+
+// All of a report.
+export interface Report {
+  // When, in seconds since the epoch.
+  made: number;
+  versions: Version[];
+  // What is left out, in sentences.
+  notes: string[];
+  session: SessionInfo;
+  // By state.
+  looks: Record<string, Look>;
+  // Which state a group of tasks is said to be in: the first of these that one of them is in.
+  severity: string[];
+  summary: Summary;
+  // Seconds since the epoch.
+  began: number;
+  // Microseconds from then to the last change.
+  length: number;
+  // Of tasks and objects, by key.
+  lives: Record<string, Life>;
+  // The first one is what is seen first.
+  scenes: Scene[];
+  // Of all nodes in scenes, at the end.
+  status: Record<string, Status>;
+  // The tasks and constants in closed groups, by the group's key.
+  members: Record<string, string[]>;
+  rows: TaskRow[];
+  details: Record<string, Details>;
+  // Of tasks that have written something.
+  outputs: Record<string, Output>;
+  // Whether all others have written nothing.
+  outputs_whole: boolean;
+  // Of objects.
+  previews: Record<string, Preview>;
+  timeline: Timeline;
+  // Its keys are of tasks and objects, visible or not.
+  critical: CriticalPath;
+  governors: Governors;
+}
+
+// A program or package, and which one it is.
+export interface Version {
+  name: string;
+  version: string;
+}
+
+// The states of a task or an object: the first one, and how it went on.
+export type Life = [first: string, changes: StateChange[]];
+
+// From when on something was in a state; `at` counts microseconds from the report's `began`.
+export type StateChange = [at: number, state: string];
+
+// A graph that is laid out.
+export interface Scene {
+  // Key of the group that was opened last; empty of the first scene, `"objects"` of the one with all objects.
+  opened: string;
+  // `opened` of the scene in which that group is closed.
+  above: string;
+  topology: Topology;
+  geometry: Geometry;
+}
+
+// The first page of an object's data.
+export interface Preview {
+  answer: InspectionAnswer;
+  // What comes beside it, in base64.
+  pieces: string[];
 }

@@ -2,8 +2,8 @@
 // share one store; a view that opens late draws from it at once.
 
 import type { Inspected } from "./inspector/viewing.js";
-import type { Answer, Parameters, Port, RequestName } from "./port.js";
-import type { Answers, Delta, Look, Node, SessionInfo, Snapshot, Status, Summary, Topology } from "./protocol.js";
+import type { Answer, Filed, Parameters, Port, RequestName } from "./port.js";
+import type { Answers, Delta, Download, Look, Node, SessionInfo, Snapshot, Status, Summary, Topology } from "./protocol.js";
 
 // What has changed since listeners were last called. `everything` comes with a snapshot.
 export interface Change {
@@ -60,6 +60,16 @@ export class SessionStore {
     return this.version >= 0;
   }
 
+  // What there is instead of a kernel, in a report.
+  get file(): Filed | undefined {
+    return this.port.file;
+  }
+
+  // Whether there is a kernel that could do something.
+  get live(): boolean {
+    return !this.file;
+  }
+
   look(state: string): Look {
     return this.looks[state] ?? { ...PLAIN, word: state };
   }
@@ -81,7 +91,7 @@ export class SessionStore {
   inspected(key: string): Inspected {
     return {
       inspect: (parameters) => this.request("inspect", { ...parameters, key }),
-      download: (parameters) => this.request("download", { ...parameters, key }),
+      ...(this.live && { download: (parameters: Download) => this.request("download", { ...parameters, key }) }),
     };
   }
 

@@ -30,16 +30,20 @@ export function followTheme(element: HTMLElement): () => void {
   };
 }
 
+// Sheets that were put somewhere, by name. They are no elements: a page's policy need not allow styles in the page.
+const sheets = new WeakMap<Document | ShadowRoot, Map<string, { sheet: CSSStyleSheet; text: string }>>();
+
 function put(element: Element, name: string, text: string): void {
   const root = element.getRootNode();
-  const home = root instanceof ShadowRoot ? root : document.head;
-  const selector = `style[data-rain="${name}"]`;
-  const present = home.querySelector(selector);
-  if (present?.textContent === text) return;
-  const style = present ?? document.createElement("style");
-  style.setAttribute("data-rain", name);
-  style.textContent = text;
-  if (!present) home.append(style);
+  const home = root instanceof ShadowRoot ? root : document;
+  const present = sheets.get(home) ?? new Map<string, { sheet: CSSStyleSheet; text: string }>();
+  sheets.set(home, present);
+  const known = present.get(name);
+  if (known?.text === text) return;
+  const sheet = known?.sheet ?? new CSSStyleSheet();
+  sheet.replaceSync(text);
+  present.set(name, { sheet, text });
+  if (!known) home.adoptedStyleSheets = [...home.adoptedStyleSheets, sheet];
 }
 
 // Puts the style sheet into the document or shadow root that the element is in; to be called again when it is moved.

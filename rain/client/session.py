@@ -16,12 +16,10 @@ from rain.client.operations.operation import Operation, block
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
 from rain.client.report.echo import Echo, echoed
-from rain.client.report.graphviz_export import Graph
 from rain.client.report.progress import with_bar
-from rain.client.stale.edited import refresh
+from rain.client.report.session_views import SessionViews
 from rain.client.stale.session_part import StaleResults
 from rain.common.errors import RainException
-from rain.common.jupyter import display_hooks
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "get_active_session"]
 
 
-class Session(StaleResults):
+class Session(StaleResults, SessionViews):
     """One graph of tasks and data objects.
 
     A ``with`` block makes it the active one, and closes it at the end; of blocks inside each other, or in several
@@ -546,31 +544,6 @@ class Session(StaleResults):
         return session_operations.close(self)
 
     close_async = awaitable(close)
-
-    # -- showing --------------------------------------------------------------------------------
-
-    def make_graph(self, show_ids: bool = True) -> Graph:
-        """The graph of all tasks and objects, for graphviz.
-
-        Parameters
-        ----------
-        show_ids : bool
-            Whether labels hold the ids.
-
-        Returns
-        -------
-        Graph
-            Its methods are `make_dot`, `write` and `show`.
-        """
-        return Graph(self, show_ids)
-
-    def _ipython_display_(self) -> None:
-        display_hooks.show("session", self)
-
-    def __repr__(self) -> str:
-        refresh(self)
-        with self._inside.connection.lock:
-            return repr(self._inside.mirror)
 
     def __reduce__(self) -> Any:
         raise RainException(

@@ -24,6 +24,12 @@ def build() -> str:
     return digest
 
 
+@functools.cache
+def report_script() -> str:
+    """The program in the file of a report."""
+    return (FOLDER / "report.js").read_text(encoding="utf-8")
+
+
 def asset(name: object) -> bytes:
     """A file that the browser asks for.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rain.client.core.operations.reruns import newest
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
-from rain.client.handles import inside
+from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text, exact_size_text, size_text
@@ -20,6 +20,7 @@ from rain.notebook.graph_model.records import ObjectLike, title
 from rain.notebook.graph_model.statuses import first_line
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import label_of
+from rain.notebook.inspectors import Inspection
 from rain.notebook.protocol.data import Overview
 from rain.notebook.protocol.details import (
     Details,
@@ -33,6 +34,7 @@ from rain.notebook.protocol.details import (
 )
 
 if TYPE_CHECKING:
+    from rain.client.data import DataObject
     from rain.client.session import Session
 
 LINKS_MAX = 200
@@ -67,22 +69,36 @@ def details(session: Session, view: View, key: str) -> Details:
 # -- tasks -----------------------------------------------------------------------------------------
 
 
-def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
-    """All there is to say about a task."""
+class Code(NamedTuple):
+    """Where a task comes from: the line that made it, the frames around that, the text of its function."""
+
+    made: str
+    stack: str
+    source: Source | None
+
+
+def code_of(record: TaskRecord) -> Code:
+    """Where a task comes from, as the files are now."""
+    return Code(call_sites.describe(record.made), call_sites.stack(record.made), source_of(record))
+
+
+def task_details(session: Session, view: View, leaf: TaskLeaf, code: Code | None = None) -> TaskDetails:
+    """All there is to say about a task; its `code` is looked for unless it is given."""
     record: Any = leaf.record
     assert isinstance(record, TaskRecord)
     spec = record.spec
     options = spec.options
     root = inside(session).mirror.root_of(record)
+    made, stack, source = code_of(record) if code is None else code
     return TaskDetails(
         key=leaf.key,
         id=str(spec.id),
         title=title(record),
         state=leaf.state,
         type=spec.task_type,
-        made=call_sites.describe(record.made),
-        stack=call_sites.stack(record.made),
-        source=source_of(record),
+        made=made,
+        stack=stack,
+        source=source,
         inputs=[
             _object_link(view, item.id[1], item.label)
             for item in spec.inputs[:LINKS_MAX]
@@ -93,13 +109,13 @@ def task_details(session: Session, view: View, leaf: TaskLeaf) -> TaskDetails:
         options={} if options is None else _set_options(options),
         user=dict(spec.user),
         info=_run(record),
-        cause=_task_link(root) if record.failed and root is not record else None,
+        cause=task_link(root) if record.failed and root is not record else None,
         error=failures.story_of(session, record) if record.failed and root is record else None,
         hints=failures.hints(session, record) if record.failed else [],
         can_cancel=leaf.state in ("waiting", "ready", "running") and session.active,
         can_retry=leaf.state in ENDS and session.active,
         stale=record.stale,
-        renewed=_task_link(newest(record)) if record.renewed is not None else None,
+        renewed=task_link(newest(record)) if record.renewed is not None else None,
     )
 
 
@@ -139,15 +155,16 @@ def _object_link(view: View, number: int, label: str | None) -> Link:
     return Link(f"o{number}", record.spec.label or str(record.spec.id), record.shown, label or "")
 
 
-def _task_link(record: Any) -> Link:
+def task_link(record: Any) -> Link:
+    """A task that one can go to."""
     return Link(f"t{record.spec.id[1]}", title(record), record.shown)
 
 
 # -- objects ---------------------------------------------------------------------------------------
 
 
-def object_details(session: Session, view: View, record: ObjectLike) -> ObjectDetails:
-    """All there is to say about an object."""
+def object_details(session: Session, view: View, record: ObjectLike, users: list[Link] | None = None) -> ObjectDetails:
+    """All there is to say about an object; its `users` are looked for unless they are given."""
     assert isinstance(record, ObjectRecord)
     facts = object_facts(record)
     why_not = why_not_open(session, record)
@@ -165,7 +182,7 @@ def object_details(session: Session, view: View, record: ObjectLike) -> ObjectDe
         spec_user=facts.spec_user,
         info_user=facts.info_user,
         maker=facts.maker,
-        users=_users(view, record),
+        users=_users(view, record) if users is None else users,
         can_inspect=why_not is None,
         why_not=why_not,
     )
@@ -183,7 +200,7 @@ def object_facts(record: ObjectRecord) -> Overview:
         size="" if size is None else exact_size_text(size),
         digest=f"xxh3-64 {location.checksum:016x}" if location and location.checksum is not None else None,
         holders=[replica.address for replica in replicas_of(location)] if location else [],
-        maker=_task_link(maker) if maker is not None else None,
+        maker=task_link(maker) if maker is not None else None,
         spec_user=dict(spec.user),
         info_user=dict(info.user) if info is not None else {},
         path=[],
@@ -207,12 +224,25 @@ def why_not_open(session: Session, record: ObjectRecord) -> str | None:
     return None
 
 
+def inspection_of(obj: DataObject, seconds: float) -> Inspection:
+    """An inspection of a finished data object, kept or not, as long as its data exist.
+
+    Parameters
+    ----------
+    obj : DataObject
+    seconds : float
+        How long the server may take to say where they are.
+    """
+    record = record_of(obj)
+    return Inspection(lambda: session_of(obj)._peek(obj, seconds), lambda: object_facts(record))
+
+
 def _users(view: View, record: ObjectRecord) -> list[Link]:
     wanted = record.spec.id
     users = []
     for leaf in list(view.tree.tasks.values()):
         if any(item.id == wanted for item in leaf.record.spec.inputs):
-            users.append(_task_link(leaf.record))
+            users.append(task_link(leaf.record))
             if len(users) == LINKS_MAX:
                 break
     return users

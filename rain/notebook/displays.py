@@ -193,18 +193,18 @@ def show_instance(instance: DataInstance) -> None:
 
 def show_object(obj: DataObject) -> None:
     """Display a data object: as its inspector if one can look into it, else as text."""
-    from rain.notebook.details import why_not_open
+    from rain.notebook.details import inspection_of, why_not_open
 
     _check_kernel()
     if why_not_open(session_of(obj), record_of(obj)) is not None:
         raise NotImplementedError
-    from rain.notebook.widget import InspectorWidget, inspection_of
+    from rain.notebook.widget import REQUEST_S, InspectorWidget
 
     try:
         still = still_of(obj._session._peek(obj))
     except RainException:  # the inspector will say it
         still = {_TEXT: repr(obj)}
-    _show_widget(InspectorWidget(inspection_of(obj), still))
+    _show_widget(InspectorWidget(inspection_of(obj, REQUEST_S), still))
 
 
 def still_of(instance: DataInstance) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rain.common.formatting import size_text
-from rain.notebook.protocol.lookups import Governor, Measure
+from rain.notebook.protocol.lookups import Governor, Governors, Measure
+
+if TYPE_CHECKING:
+    from rain.client.client import Client
 
 # Names that a governor's load is known to have (see `rain.common.protocol.messages.Load`), in the order of the tiles.
 _LABELS = {
@@ -32,6 +35,13 @@ _ELSEWHERE = {"objects", "tasks", "host_used_bytes", "host_max_bytes", "executor
 _UNLESS_ZERO = {"spilled_bytes", "fetches", "tasks_waiting", "tasks_ready", "inline_bytes"}
 
 Load = Mapping[str, float]
+
+
+def governors_of(client: Client, seconds: float) -> Governors:
+    """The governors of the server that a client is connected to; it may take so many `seconds` to answer."""
+    info = client._brief_info(timeout=seconds)
+    governors = list(map(governor_of, info["governors"]))
+    return Governors(info["address"], info["version"], client._cluster is not None, governors)
 
 
 def governor_of(brief: Mapping[str, Any]) -> Governor:

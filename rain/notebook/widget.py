@@ -14,20 +14,20 @@ from msgspec.structs import replace
 
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.client.handles import core_of, inside, record_of
+from rain.client.handles import core_of, inside
 from rain.client.operations.operation import block
 from rain.client.stale.rerun import plan_of, rerun
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.common.state_styles import ENDS
 from rain.notebook import stills
-from rain.notebook.details import details, object_facts, why_not_open
+from rain.notebook.details import details, inspection_of, why_not_open
 from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
 from rain.notebook.explanations import in_a_sentence
-from rain.notebook.governor_loads import governor_of
+from rain.notebook.governor_loads import governor_of, governors_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.inspectors import Inspection
@@ -39,7 +39,6 @@ from rain.notebook.protocol.lookups import (
     Card,
     CriticalPath,
     Found,
-    Governors,
     SessionLine,
     Stale,
     TaskTable,
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.client.task import Task
-    from rain.objects.data_instance import DataInstance
 
 INSPECTIONS_MAX = 8
 """Objects of a session whose inspection is kept open."""
@@ -109,7 +107,7 @@ class SessionWidget(LiveWidget):
             requests.GetTable: self._table,
             requests.GetTimeline: self._timeline,
             requests.KillGovernor: self._kill,
-            requests.GetGovernors: lambda _: governors_of(self._client()),
+            requests.GetGovernors: lambda _: governors_of(self._client(), REQUEST_S),
             requests.Inspect: lambda asked: self._inspection(asked.key).page(asked),
             requests.Download: lambda asked: self._inspection(asked.key).piece(asked),
         }
@@ -325,7 +323,7 @@ class SessionWidget(LiveWidget):
         with self._lock:
             found = self._inspections.pop(number, None)
             if found is None:
-                found = inspection_of(self.session._object(number))
+                found = inspection_of(self.session._object(number), REQUEST_S)
             self._inspections[number] = found
             while len(self._inspections) > INSPECTIONS_MAX:
                 self._inspections.popitem(last=False)
@@ -381,23 +379,6 @@ def _with_dot(state: _Told) -> _Told:
     if state.topology is UNSET:
         return state
     return replace(state, topology=replace(state.topology, dot=dot_source(state.topology)))
-
-
-def inspection_of(obj: DataObject) -> Inspection:
-    """An inspection of a finished data object, kept or not, as long as its data exist."""
-    record = record_of(obj)
-
-    def open_instance() -> DataInstance:
-        return obj._session._peek(obj, REQUEST_S)
-
-    return Inspection(open_instance, lambda: object_facts(record))
-
-
-def governors_of(client: Client) -> Governors:
-    """The governors of the server that a client is connected to."""
-    info = client._brief_info(timeout=REQUEST_S)
-    governors = list(map(governor_of, info["governors"]))
-    return Governors(info["address"], info["version"], client._cluster is not None, governors)
 
 
 def card_of(client: Client) -> Card:

@@ -245,6 +245,7 @@ display(failed[0], failed[0].inputs, objects[1], failed[0].outputs[0])
 %rain_tasks
 %rain_status
 print(refused[:5])
+session.report(Path(base) / "report.html", packages=clean[:20])
 """
 
 # Few enough for pictures with all their names.
@@ -451,6 +452,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         check_clean(page, acts)
         assert notebook.problems == []
         check_exported(lab, notebook.path, pictures)
+        check_report(lab, tmp_path / "report.html")
 
 
 def check_clean(page: Page, acts: Acts) -> None:
@@ -515,6 +517,38 @@ def check_frozen(notebook: Notebook) -> list[str]:
     assert not [name for name in names if name.startswith("on") or name.endswith(("href", "style"))]
     assert len(elements) > 6 * len(PAYLOADS)
     return found
+
+
+def check_report(lab: Lab, path: Path) -> None:
+    """The file of a report, with all that it can show."""
+    page = lab.browser.new_page(viewport={"width": 1400, "height": 1000})
+    acts = Acts(page)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-ready=true]")
+        for selector in (".rain-task", ".rain-group"):
+            _, wrong = page.evaluate(HOVER, ["[data-ready=true]", selector])
+            assert wrong == []
+            _, wrong = page.evaluate(CLICK, ["[data-ready=true]", selector, 9])
+            assert wrong == []
+        for tab in page.get_by_role("tab").all():
+            tab.click()
+            page.locator("[role=tabpanel]:visible").first.wait_for()
+        for inspector in page.locator(".rain-report-list .rain-inspector").element_handles():
+            inspector.wait_for_selector("[data-view]", state="attached")
+        page.get_by_role("tab", name="graph").click()
+        page.locator(".rain-search input").fill("script")
+        page.locator(".rain-hit").first.wait_for()
+        page.get_by_role("slider").fill("500")
+        assert page.locator(".rain-report-list section").count() > len(PAYLOADS) // 2
+        assert acts.seen() == []
+        assert page.evaluate(FORBIDDEN, ".rain, .still") == []
+        assert said == []
+    finally:
+        page.close()
 
 
 def check_exported(lab: Lab, path: Path, pictures: list[str]) -> None:

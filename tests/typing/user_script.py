@@ -198,6 +198,7 @@ def sessions(client: Client, session: Session) -> None:
     assert_type(task.renewed.stale, bool)
     session.forget(task)
     graph = session.make_graph(show_ids=False)
+    assert_type(session.report(Path("run.html"), packages=["numpy"]), str)
     graph.write("graph.svg")
     session.close()
     Session(None, 1, "detached", persistent=True)

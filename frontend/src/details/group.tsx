@@ -21,8 +21,8 @@ export function GroupBody({ group }: { group: GroupDetails }) {
         ) : (
           <Act key="open" text="open group" title="draw what is inside" type="open" of={key} />
         )}
-        {((counts["failed"] ?? 0) > 0 || (counts["not run"] ?? 0) > 0) && <Act text="↻ retry failed" title="run its failed tasks once more" type="retry" of={key} />}
-        {CANCELLABLE.some((state) => counts[state]) && (
+        {store.live && ((counts["failed"] ?? 0) > 0 || (counts["not run"] ?? 0) > 0) && <Act text="↻ retry failed" title="run its failed tasks once more" type="retry" of={key} />}
+        {store.live && CANCELLABLE.some((state) => counts[state]) && (
           <Act text="cancel" title="cancel its unfinished tasks" type="cancel" of={key} kind="rain-danger" />
         )}
       </div>

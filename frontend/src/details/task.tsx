@@ -13,6 +13,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
   const info = task.info;
   const started = info?.start ?? store.status.get(task.key)?.start ?? null;
   const waits = NOT_STARTED.includes(task.state);
+  const asks = waits && store.live;
   return (
     <>
       {(task.can_cancel || task.can_retry) && (
@@ -21,7 +22,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
         </div>
       )}
-      {waits && <Explanation of={task.key} state={task.state} />}
+      {asks && <Explanation of={task.key} state={task.state} />}
       {task.stale && (
         <div class="rain-row rain-stale-of">
           <span>stale: its function, or one before it, was edited since</span>

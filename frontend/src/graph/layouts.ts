@@ -94,7 +94,7 @@ export class Layouts {
     store.subscribe((change) => {
       if (change.topology) void this.run();
     });
-    this.engine.warm(this.ask);
+    if (!store.file) this.engine.warm(this.ask);
     if (store.ready) void this.run();
   }
 
@@ -107,7 +107,7 @@ export class Layouts {
     if (this.busy) return;
     this.busy = true;
     // A layout of hundreds of nodes takes a cpu from the tasks: not while the graph is still growing.
-    if (this.layout && this.store.topology.nodes.length > QUICK_NODES) await pause(SETTLE_MS);
+    if (this.layout && !this.store.file && this.store.topology.nodes.length > QUICK_NODES) await pause(SETTLE_MS);
     const { topology } = this.store;
     try {
       if (this.layout?.topology.number !== topology.number) await this.make(topology);
@@ -127,6 +127,11 @@ export class Layouts {
   };
 
   private async make(topology: Topology): Promise<void> {
+    const placed = this.store.file?.placed(topology.number);
+    if (placed) {
+      this.layout = { topology, geometry: placed };
+      return;
+    }
     const layout = await this.engine.layout(topology.dot, this.ask);
     const { data: geometry } = await this.store.request("geometry", { number: topology.number, layout });
     this.layout = { topology, geometry };

@@ -259,15 +259,17 @@ export class Scene {
       view.counts = s("text", { class: "rain-counts", y: 5 });
       view.bar = s("g", { "data-w": w - 24, transform: `translate(${-w / 2 + 10},${h / 2 - 13})` });
       element.append(s("text", { class: "rain-label", x: -2, y: -9 }, node.text ?? node.label), view.counts, view.bar);
-      element.append(
-        s(
-          "g",
-          { class: "rain-toggle", "data-open": node.key },
-          s("title", null, "open this group"),
-          s("circle", { cx: w / 2 - 14, cy: -h / 2 + 10, r: 7 }),
-          s("path", { d: `M${w / 2 - 17.5},${-h / 2 + 10}h7M${w / 2 - 14},${-h / 2 + 6.5}v7` }),
-        ),
-      );
+      if (this.store.file?.opens(node.key) ?? true) {
+        element.append(
+          s(
+            "g",
+            { class: "rain-toggle", "data-open": node.key },
+            s("title", null, "open this group"),
+            s("circle", { cx: w / 2 - 14, cy: -h / 2 + 10, r: 7 }),
+            s("path", { d: `M${w / 2 - 17.5},${-h / 2 + 10}h7M${w / 2 - 14},${-h / 2 + 6.5}v7` }),
+          ),
+        );
+      }
     } else {
       view.mark = s("tspan", { class: "rain-mark" });
       element.append(s("text", { class: "rain-label", y: 4 }, view.mark, s("tspan", { class: "rain-words" }, ` ${node.text ?? node.label}`)));

@@ -5,9 +5,9 @@ import { Button } from "../components/parts.js";
 import { save } from "../dom.js";
 import type { Piece } from "../protocol.js";
 import { fetchAll } from "./download.js";
-import type { Inspected } from "./viewing.js";
+import type { Downloads } from "./viewing.js";
 
-export function DownloadButton({ ask, path, trouble }: { ask: Inspected["download"]; path: string[]; trouble: (error: unknown) => void }) {
+export function DownloadButton({ ask, path, trouble }: { ask: Downloads; path: string[]; trouble: (error: unknown) => void }) {
   const [progress, setProgress] = useState<Piece | null>(null);
   const going = useRef(false);
   useLayoutEffect(

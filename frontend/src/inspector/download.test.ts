@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DOWNLOAD_BYTES_MAX, fetchAll, TooLarge } from "./download.js";
 import type { Piece } from "../protocol.js";
-import type { Inspected } from "./viewing.js";
+import type { Downloads } from "./viewing.js";
 
-function kernel(size: number, piece = 4): Inspected["download"] {
+function kernel(size: number, piece = 4): Downloads {
   return async ({ offset = 0 }) => {
     const end = Math.min(size, offset + piece);
     const bytes = new Uint8Array(end - offset).map((_, i) => offset + i);

@@ -2,7 +2,7 @@
 
 import type { Piece } from "../protocol.js";
 import { safeName } from "./paths.js";
-import type { Inspected } from "./viewing.js";
+import type { Downloads } from "./viewing.js";
 
 // It is all kept in the browser's memory until it is saved.
 export const DOWNLOAD_BYTES_MAX = 2 ** 30;
@@ -18,7 +18,7 @@ export class TooLarge extends Error {
 
 // All pieces, in order. `progress` gets each piece, and stops it by returning false.
 export async function fetchAll(
-  ask: Inspected["download"],
+  ask: Downloads,
   path: string[],
   progress: (piece: Piece) => boolean,
 ): Promise<{ name: string; parts: ArrayBuffer[] } | null> {

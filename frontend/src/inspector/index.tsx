@@ -77,7 +77,7 @@ export function Inspector({ kernel }: { kernel: Inspected }) {
     <div class="rain-inspector" ref={root} {...OWN_KEYS}>
       <Head overview={shown?.inspection.overview ?? null}>
         {/* Only files have bytes of their own. */}
-        {shown && shown.inspection.page.view !== "directory" && (
+        {shown && kernel.download && shown.inspection.page.view !== "directory" && (
           <DownloadButton key={path.join("/")} ask={kernel.download} path={path} trouble={tell} />
         )}
       </Head>

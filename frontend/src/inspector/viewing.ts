@@ -4,10 +4,13 @@ import type { ComponentType } from "preact";
 import type { Answer } from "../port.js";
 import type { Download, Inspect, InspectionAnswer, Overview, Page, Piece } from "../protocol.js";
 
+export type Downloads = (asked: Download) => Promise<Answer<Piece>>;
+
 // The kernel's side of an inspector.
 export interface Inspected {
   inspect(asked: Inspect): Promise<Answer<InspectionAnswer>>;
-  download(asked: Download): Promise<Answer<Piece>>;
+  // None where only the beginning is at hand.
+  download?: Downloads;
 }
 
 type View = Page["view"];

@@ -113,7 +113,7 @@ function Clock({ store }: StoreProps) {
 function Actions({ store, say }: StoreProps & { say: (text: string) => void }) {
   const [asked, setAsked] = useState(false);
   const place = useRef<HTMLSpanElement>(null);
-  const open = store.session.state === "open";
+  const open = store.live && store.session.state === "open";
   const of = (states: string[]) => states.reduce((sum, state) => sum + (store.summary.tasks[state] ?? 0), 0);
   const unfinished = open && of(UNFINISHED) > 0;
   const confirming = asked && unfinished;

@@ -1,5 +1,6 @@
 // One view of a session: header, tabs, details. Views of one model share the store and its layouts.
 
+import type { ComponentChild } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Mounted } from "../components/parts.js";
 import { DockButton, type Docking } from "../dock/side-panel.js";
@@ -53,14 +54,18 @@ interface ViewProps {
   layouts: Layouts;
   root: HTMLElement;
   ready: () => void;
-  docking: Docking;
-  strip: Strip;
+  // None where the view is all of the page.
+  docking?: Docking;
+  strip?: Strip;
+  tabs?: typeof TABS;
+  // Stands above the tabs.
+  above?: ComponentChild;
 }
 
 let views = 0;
 
-function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps) {
-  const [present, setPresent] = useState(TABS[0].name);
+export function SessionView({ store, layouts, root, ready, docking, strip, tabs = TABS, above }: ViewProps) {
+  const [present, setPresent] = useState(tabs[0].name);
   const number = useMemo(() => ++views, []);
   const handles = useRef<HTMLDivElement>(null);
   const tooltip = useMemo(() => new Tooltip(store, root), []);
@@ -72,7 +77,7 @@ function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps)
     },
     [],
   );
-  useLayoutEffect(() => strip.add(root), []);
+  useLayoutEffect(() => strip?.add(root), []);
   const host = useMemo<TabHost>(
     () => ({
       layouts,
@@ -89,8 +94,8 @@ function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps)
   const pressed = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
-    const at = (TABS.findIndex(({ name }) => name === present) + step + TABS.length) % TABS.length;
-    setPresent(TABS[at]?.name ?? present);
+    const at = (tabs.findIndex(({ name }) => name === present) + step + tabs.length) % tabs.length;
+    setPresent(tabs[at]?.name ?? present);
     (handles.current?.children[at] as HTMLElement | undefined)?.focus();
     event.preventDefault();
     event.stopPropagation();
@@ -98,9 +103,10 @@ function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps)
   const id = (name: string) => `rain-${number}-${name}`;
   return (
     <>
-      <Header store={store} extra={<DockButton store={store} root={root} docking={docking} />} />
+      <Header store={store} extra={docking && <DockButton store={store} root={root} docking={docking} />} />
+      {above}
       <div class="rain-tabs" role="tablist" ref={handles} onKeyDown={pressed}>
-        {TABS.map(({ name }) => (
+        {tabs.map(({ name }) => (
           <button
             key={name}
             type="button"
@@ -118,7 +124,7 @@ function SessionView({ store, layouts, root, ready, docking, strip }: ViewProps)
       </div>
       <div class="rain-body">
         <div class="rain-panes">
-          {TABS.map(({ name, Pane }) => (
+          {tabs.map(({ name, Pane }) => (
             <div
               key={name}
               class={name === present ? "rain-pane" : "rain-pane rain-hidden"}

@@ -191,7 +191,19 @@ def _name(view: View, number: int) -> str:
 
 
 def critical(view: View, now: float) -> CriticalPath:
-    """The chain of tasks, each needing the one before, that took longest so far.
+    """The chain of tasks, each needing the one before, that took longest so far, as far as it is visible."""
+    chain = longest_chain(view, now)
+    keys: dict[str, None] = {}
+    for key in chain.keys:
+        leaf = view.task(key)
+        visible = view.visible(leaf) if leaf is not None else view.visible_object(int(key[1:]))
+        if visible is not None:
+            keys[visible] = None
+    return CriticalPath(list(keys), chain.took)
+
+
+def longest_chain(view: View, now: float) -> CriticalPath:
+    """The same with the keys of tasks and objects, whether they are visible or not.
 
     Inputs have smaller numbers than the tasks that use them, so one pass in the order of numbers is enough.
     """
@@ -201,26 +213,29 @@ def critical(view: View, now: float) -> CriticalPath:
         leaf = view.tree.tasks[number]
         before, seconds = None, 0.0
         for item in leaf.record.spec.inputs:
-            obj = view.objects.get(item.id[1])
-            maker = obj.task.spec.id[1] if obj is not None and obj.task is not None else None
+            maker = _maker(view, item.id[1])
             if maker in best and (before is None or best[maker][0] > seconds):
                 before, seconds = maker, best[maker][0]
         best[number] = (seconds + _seconds(leaf, now), before)
         if last is None or best[number][0] > best[last][0]:
             last = number
-    keys: dict[str, None] = {}
+    keys: list[str] = []
     total = best[last][0] if last is not None else 0.0
     while last is not None:
         leaf = view.tree.tasks[last]
-        after, last = last, best[last][1]
-        if last is not None:
-            for item in leaf.record.spec.inputs:
-                obj = view.objects.get(item.id[1])
-                if obj is not None and obj.task is not None and obj.task.spec.id[1] == last:
-                    keys[view.visible_object(item.id[1]) or ""] = None
-        keys[view.visible(view.tree.tasks[after])] = None
-    keys.pop("", None)
-    return CriticalPath(list(keys), duration_text(total) if total else "")
+        before = best[last][1]
+        if before is not None:
+            inputs = dict.fromkeys(item.id[1] for item in leaf.record.spec.inputs)
+            keys += [f"o{number}" for number in inputs if _maker(view, number) == before]
+        keys.append(leaf.key)
+        last = before
+    return CriticalPath(keys, duration_text(total) if total else "")
+
+
+def _maker(view: View, number: int) -> int | None:
+    """The number of the task that makes an object."""
+    obj = view.objects.get(number)
+    return obj.task.spec.id[1] if obj is not None and obj.task is not None else None
 
 
 def _seconds(leaf: TaskLeaf, now: float) -> float:
