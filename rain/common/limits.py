@@ -262,6 +262,17 @@ VIEW_EXECUTORS_MAX = 4
 """Executors of a governor that make views."""
 VIEW_IDLE_S = 60.0
 """How long one of them waits for the next question, with what it has found out."""
+TABLE_STEP_S = 0.8
+"""How long an executor looks through a table before it tells how far it came, and others get their turn."""
+TABLE_SCAN_S = 900.0
+"""How long it may look through one table for one question, all steps together."""
+TABLE_SORTED_ROWS = 1000
+"""Rows of a sorted table that are found."""
+TABLE_MATCHES_MAX = 1_000_000
+"""Rows that filters let through of which the numbers are kept."""
+TABLE_VIEWERS_MAX = 8
+"""Tables of a session that an executor has open."""
+TABLE_CELL_CHARS = 200
 
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000

@@ -26,7 +26,7 @@ from rain.objects.data_instance import DataInstance
 
 View: TypeAlias = Callable[[DataInstance, bytes], bytes]
 
-VIEWS = {"preview": "rain.executor.views.preview:preview"}
+VIEWS = {"preview": "rain.executor.views.preview:preview", "table": "rain.executor.views.tables.view:table"}
 """Module and function of each view, by the name that is asked for."""
 _OOM_SCORE = "1000"  # when memory runs out, this goes first
 
@@ -56,7 +56,10 @@ def _made(task: ExecutorTask) -> bytes:
     if config.what not in VIEWS:
         raise RainException(f"there is no view {config.what!r}, but {', '.join(VIEWS)}")
     module, _, name = VIEWS[config.what].partition(":")
-    view: View = getattr(importlib.import_module(module), name)
+    try:
+        view: View = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise RainException(f"it takes {error.name}, in the governor's Python: pip install 'rain[arrow]'") from None
     value = task.inputs[0]
     instance = DataInstance(reader_of_input(value), value.spec, value.info)
     if config.path is not None:

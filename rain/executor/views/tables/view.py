@@ -1,0 +1,156 @@
+"""The view ``"table"``: a page of a table, of which some rows may be wanted, or the first ones by a column."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from pyarrow import compute
+
+from rain.common.errors import RainException
+from rain.common.limits import TABLE_CELL_CHARS, TABLE_SORTED_ROWS, TABLE_STEP_S, TABLE_VIEWERS_MAX
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.table_views import TableAnswer, TableQuery, decode_query
+from rain.executor.views.tables.csv_source import CsvSource
+from rain.executor.views.tables.scan import Scan
+from rain.executor.views.tables.source import Source, opened
+from rain.objects.data_instance import DataInstance
+
+ITEMS_MAX = 20
+"""Of a list in a cell."""
+
+
+class _Looked:
+    """A table that is looked at, and what was found in it last."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.about: Any = None
+        self.scan: Scan | None = None
+
+    def scan_for(self, query: TableQuery) -> Scan | None:
+        """The pass that a question needs, new or begun before; None if it needs none."""
+        if query.sort is None and not query.filters:
+            return None
+        about = (query.sort, query.descending, query.filters)
+        if self.scan is None or self.about != about:
+            self.scan, self.about = Scan(self.source, query.sort, query.descending, query.filters), about
+        return self.scan
+
+
+_tables: OrderedDict[str, _Looked] = OrderedDict()
+"""By the name of who asks; the longest unasked go."""
+
+
+def table(instance: DataInstance, asked: bytes) -> bytes:
+    """The encoded `TableAnswer` to an encoded `TableQuery`; a `View`.
+
+    Raises
+    ------
+    RainException
+        If it is no such table, a column cannot be sorted, or a filter does not fit.
+    """
+    try:
+        query = decode_query(asked)
+    except msgspec.MsgspecError as error:
+        raise RainException(f"the question cannot be read: {error}") from None
+    looked = _tables.pop(query.viewer, None)
+    if looked is None:
+        looked = _Looked(_source(instance, query))
+    _tables[query.viewer] = looked
+    while len(_tables) > TABLE_VIEWERS_MAX:
+        _tables.popitem(last=False)
+    return encode(_answer(looked, query))
+
+
+def _source(instance: DataInstance, query: TableQuery) -> Source:
+    if query.format == "csv" and query.csv is not None:
+        return CsvSource(instance, query.csv)
+    return opened(instance, query.format)
+
+
+def _answer(looked: _Looked, query: TableQuery) -> TableAnswer:
+    source = looked.source
+    scan = looked.scan_for(query)
+    if scan is None:
+        if source.rows is None:
+            raise RainException("only sorted or filtered rows of this table are found here")
+        first = min(query.offset, source.rows)
+        numbers = list(range(first, min(first + query.count, source.rows)))
+        return _page(source, query, numbers, source.rows, None, "")
+    enough = query.offset + query.count
+    scan.work(lambda: scan.rows() >= enough, TABLE_STEP_S)
+    known = scan.rows()
+    working = None if scan.done or known >= enough else scan.share
+    total = known if scan.done else None
+    numbers = scan.numbers(query.offset, query.count) if working is None else []
+    return _page(source, query, numbers, total, working, _note(source, query, scan))
+
+
+def _note(source: Source, query: TableQuery, scan: Scan) -> str:
+    notes = [source.note]
+    if query.sort is not None and scan.done and scan.matched > TABLE_SORTED_ROWS:
+        notes.append(f"The first {TABLE_SORTED_ROWS:,} of {scan.matched:,} rows.")
+    if scan.cut:
+        notes.append(f"The first {scan.rows():,} rows that were found, in {scan.share:.0%} of the table.")
+    return " ".join(filter(None, notes))
+
+
+def _page(
+    source: Source, query: TableQuery, numbers: list[int], total: int | None, working: float | None, note: str
+) -> TableAnswer:
+    width = len(source.columns)
+    first = min(query.column, width)
+    shown = list(range(first, min(first + query.width, width)))
+    rising = sorted(numbers)
+    places = {number: place for place, number in enumerate(rising)}
+    wanted = [*shown, *([] if source.label is None else [source.label])]
+    cells = [list(map(_cell, values)) for values in source.take(rising, wanted)]
+    labels = None
+    if source.label is not None:
+        of_labels = cells.pop()
+        labels = [of_labels[places[number]] for number in numbers]
+    return TableAnswer(
+        columns=[(source.columns[column][0], str(source.columns[column][1])) for column in shown],
+        width=width,
+        numbers=numbers,
+        labels=labels,
+        rows=[[column[places[number]] for column in cells] for number in numbers],
+        total=total,
+        working=working,
+        note=note,
+        facts=source.facts,
+    )
+
+
+def _cell(one: Any) -> str:
+    """The only value of an array as text, of which only a beginning is looked at."""
+
+    try:
+        kind = one.type
+        if pa.types.is_dictionary(kind):
+            one = one.dictionary_decode()
+            kind = one.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            one = compute.utf8_slice_codeunits(one, 0, TABLE_CELL_CHARS + 1)
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            one = compute.binary_slice(one, 0, TABLE_CELL_CHARS)
+        elif pa.types.is_nested(kind) and one.get_total_buffer_size() and _items(one) > ITEMS_MAX:
+            return f"{_items(one):,} items"
+        value = one.to_pylist()[0]
+        if value is None:
+            return ""
+        text = value.hex(" ") if isinstance(value, bytes) else str(value)
+        return text if len(text) <= TABLE_CELL_CHARS else text[: TABLE_CELL_CHARS - 1] + "…"
+    except Exception as error:  # a cell that cannot be shown is no reason to show nothing
+        return f"({type(error).__name__})"
+
+
+def _items(one: Any) -> int:
+
+    try:
+        return compute.list_value_length(one)[0].as_py() or 0
+    except Exception:  # no list
+        return 0
