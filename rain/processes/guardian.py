@@ -189,18 +189,25 @@ class Guardian:
                 self._start(process)
 
     def _start(self, process: GuardedProcess) -> None:
-        process.ready, ready = os.pipe()
+        theirs: list[int] = []  # the ends of pipes that only the process needs
         given: int | None = None
-        if process.stdin is not None:
-            given, process.hold = os.pipe()
-            os.write(process.hold, process.stdin.encode() + b"\n")
-        pid = os.fork()
-        if pid == 0:
-            become(process, ready, given, self._below)
-        os.close(ready)
-        if given is not None:
-            os.close(given)
-        self._started(process, pid)
+        try:
+            process.ready, ready = os.pipe()
+            theirs.append(ready)
+            if process.stdin is not None:
+                given, process.hold = os.pipe()
+                theirs.append(given)
+                os.write(process.hold, process.stdin.encode() + b"\n")
+            pid = os.fork()
+        except OSError as error:  # the host has no room for it, perhaps only at this moment
+            self._ended(process, 1 << 8, f"{process.name} cannot be started: {error}")
+        else:
+            if pid == 0:
+                become(process, ready, given, self._below)
+            self._started(process, pid)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
 
     def _started(self, process: GuardedProcess, pid: int) -> None:
         process.pid = pid
@@ -300,7 +307,8 @@ class Guardian:
         if died:
             self._kill_orphans()
 
-    def _ended(self, process: GuardedProcess, status: int) -> None:
+    def _ended(self, process: GuardedProcess, status: int, unstarted: str = "") -> None:
+        """Take note of the end of a process, or (`unstarted` says why) that its start failed."""
         if process.ready is not None:  # what it said in its last moment
             if select.select([process.ready], [], [], 0)[0]:
                 self._read_ready(process.ready)
@@ -310,7 +318,7 @@ class Guardian:
         if process.hold is not None:
             os.close(process.hold)
             process.hold = None
-        self._report("ended", process, describe_status(status))
+        self._report("ended", process, unstarted or describe_status(status))
         pid, process.pid = process.pid, 0
         process.folders.died()
         process.left_until = time.monotonic()
@@ -324,6 +332,7 @@ class Guardian:
         known = what_is_known(Death(status, "", kills.since(), kills.of_machine, self._counted_since))
         self._count_kills()
         how = f"{process.name} (process {pid}) ended ({' '.join(filter(None, (describe_status(status), known)))})"
+        how = unstarted or how
         if process.vital and process.failures > _RESTARTS_MAX:
             self._gave_up = True
             self._why = (

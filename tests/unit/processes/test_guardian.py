@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -58,6 +59,34 @@ def test_all_ends_when_what_is_vital_cannot_be_kept_running(report: Any) -> None
     assert found._gave_up
     assert found._why.startswith("the p failed 6 times in a row, the last time: p (process 7) ended (killed by SIGKILL")
     assert found._why.endswith("its log is /dev/null")
+
+
+@pytest.mark.parametrize("what", ["fork", "pipe"])
+def test_a_restart_for_which_the_host_has_no_room_is_tried_again(
+    report: Any, monkeypatch: pytest.MonkeyPatch, what: str, capfd: Any
+) -> None:
+    found, process = _guarding(report, vital=True)
+    process.stdin = "hello"
+    real, opened = os.pipe, []
+
+    def refuse(*_: Any) -> Any:
+        if what == "pipe" and not opened:
+            opened.append(real())
+            return opened[0]
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, what, refuse)
+    for _ in range(guardian._RESTARTS_MAX):
+        opened.clear()
+        found._start(process)
+        assert process.start_at > time.monotonic()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert "p cannot be started: [Errno 11] Resource temporarily unavailable" in capfd.readouterr().err
+    assert not found._stopping
+    found._start(process)
+    assert found._stopping
+    assert "the last time: p cannot be started" in found._why
 
 
 def test_reports_that_nobody_reads_do_not_hold_it_up(report: Any) -> None:
