@@ -107,7 +107,7 @@ class Handle:
         raise NotImplementedError
 
     def _held(self) -> tuple[Any, ...]:
-        """The handles of its objects, which live at least as long as this one."""
+        """The handles of its objects, which live at least as long as this handle."""
         raise NotImplementedError
 
 

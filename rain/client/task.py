@@ -238,7 +238,7 @@ class Task(Handle, of=TaskRecord):
         return self._outputs
 
     def _held(self) -> tuple[DataObject, ...]:
-        """Handles of the outputs; from now on they live as long as this one."""
+        """Handles of the outputs; from now on they live as long as this handle."""
         if self._handles is None:
             session = self._session
             self._handles = tuple([handle_of(session, output) for output in self._record.outputs])

@@ -239,7 +239,7 @@ def _reseed() -> None:
 
 
 def encoded(result: TaskResult) -> msgspec.Raw:
-    """`result` as it travels. What cannot travel, whatever the task put there, becomes an error."""
+    """`result` encoded as a message. If it cannot be encoded, because of what the task put there, an error is."""
     try:
         data = encode(result)
         if len(data) <= RESULT_BYTES_MAX:

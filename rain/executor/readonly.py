@@ -15,10 +15,11 @@ change the mode of an input and then write, which is noticed when they have ende
 folder is mounted read-only. Nothing of this changes what other processes see.
 
 An ordinary user's process enters a user namespace, in which it is the same user and may mount, and mounts the folder
-over itself read-only: changing mode, time or contents is an `OSError` (EROFS). It holds that privilege back from tasks,
-which may do what they might before. Two things differ: files of other users seem to be nobody's, and programs cannot
-become another user (sudo, ping); with ``RAIN_USER_NAMESPACES=0`` nothing of this is done. Many hosts allow no user
-namespaces; then only modes protect, and what a task changed is noticed when it has ended (`rain.objects.lent_inputs`).
+over itself read-only: changing mode, time or contents is an `OSError` (EROFS). That privilege is withheld from tasks,
+which may do what they might before. Two things differ: files of other users seem to belong to the user nobody, and
+programs cannot become another user (sudo, ping); with ``RAIN_USER_NAMESPACES=0`` nothing of this is done. Many hosts
+allow no user namespaces; then only modes protect, and what a task changed is noticed when it has ended
+(`rain.objects.lent_inputs`).
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ class ReadOnly:
     Attributes
     ----------
     needed : bool
-        False where nothing can be done and modes have to do: then `protect` does nothing.
+        False where nothing can be done beyond the files' modes: then `protect` does nothing.
     """
 
     def __init__(self) -> None:
         self.needed = os.geteuid() == 0 or _in_user_namespace
         self._seen: set[str] = set()
-        self._mounted: set[str] = set()  # as nobody's
-        self._safe: set[str] = set()  # where even an owner or root cannot write
+        self._mounted: set[str] = set()  # folders that are mounted with owners unknown
+        self._safe: set[str] = set()  # folders in which not even an owner or root can write
         self._weakened = False
         self._nobody = -1
 
@@ -93,7 +94,7 @@ class ReadOnly:
                 self._mount_read_only(folder)
 
     def guards(self, path: str) -> bool:
-        """Whether nothing can be written to what lies at `path`, in a folder that is protected."""
+        """Whether the file at `path` lies in a folder in which nothing can be written."""
         return os.path.dirname(path) in self._safe
 
     def hides(self, folder: str) -> bool:
@@ -101,7 +102,7 @@ class ReadOnly:
         return folder in self._mounted
 
     def release(self, folder: str) -> bool:
-        """Something in `folder` cannot be read by others: protect it in another way; False if it already is."""
+        """Protect `folder` in another way, since a file in it cannot be read by others; False if it is not hidden."""
         if folder not in self._mounted:
             return False
         self._mounted.discard(folder)
@@ -156,7 +157,7 @@ def enter_own_mounts() -> None:
     Raises
     ------
     OSError
-        If it may not have one.
+        If the process may not have one.
     """
     if os.geteuid() == 0:
         _enter(_CLONE_NEWNS)
@@ -168,7 +169,7 @@ def enter_own_mounts() -> None:
 
 def _enter(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
-    # Mounts that the host makes later still appear here, ours do not appear there.
+    # Mounts that the host makes later still appear here; those made here do not appear on the host.
     _check(_libc.mount(b"none", b"/", None, _MS_SLAVE | _MS_REC, None), "mount")
 
 
@@ -228,7 +229,7 @@ def _set_capabilities(effective: int) -> None:
 
 
 def bind(source: str, target: str, *, read_only: bool) -> None:
-    """Let what is at `source` appear at `target` too.
+    """Mount `source` at `target` too.
 
     Raises
     ------
@@ -239,7 +240,7 @@ def bind(source: str, target: str, *, read_only: bool) -> None:
     _check(_libc.mount(os.fsencode(source), path, None, _MS_BIND, None), "mount")
     if not read_only:
         return
-    # In a user namespace what the host forbids on a mount has to stay forbidden.
+    # In a user namespace the restrictions of the host's mount must be kept.
     flags = os.statvfs(target).f_flag & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME)
     flags |= os.statvfs(target).f_flag & _ST_RELATIME and _MS_RELATIME
     try:
@@ -260,9 +261,9 @@ def unmount(path: str) -> None:
 
 
 def _namespace_of_nobody() -> int:
-    """A descriptor of a user namespace that knows one id, which owns nothing.
+    """A descriptor of a user namespace that has one id, which owns no file.
 
-    Only a process can make a namespace, so a child makes it and ends when the descriptor is had.
+    A process can only make a namespace for itself, so a child makes it, and ends when this process has opened it.
     """
     ready, told = os.pipe()
     wait, go = os.pipe()

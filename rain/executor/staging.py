@@ -112,8 +112,8 @@ class Staging:
         Raises
         ------
         RainException
-            If there is no directory, it holds what a directory object cannot hold, the path leads out of the task's
-            folder, or the disk is full.
+            If there is no directory, it holds a file of a kind that directory objects cannot hold, the path leads out
+            of the task's folder, or the disk is full.
         """
         seen = _inside(path, "directory")
         if not os.path.isdir(seen):
@@ -153,11 +153,11 @@ class Staging:
         return isinstance(reader, StagedFile | StagedDirectory) and self._intake.owns(reader.ref.path)
 
     def take_back(self) -> None:
-        """Nothing became an output after all: what is not given once more will be discarded."""
+        """No value became an output after all: values that are not given once more will be discarded."""
         self._intake.take_back()
 
     def discard(self, everything: bool) -> None:
-        """Remove files that became no output; `everything`: the others too, because the attempt failed."""
+        """Remove the files that became no output; with `everything` the others too, because the attempt failed."""
         self._intake.discard(everything)
 
 

@@ -38,7 +38,7 @@ class StdioCapture:
         self._stderr = _text_stream(STDERR)
         sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[misc]
-        # What C code prints shall be there line by line too, also when the process is killed.
+        # C code writes its output line by line too, so that it is not lost when the process is killed.
         _libc.setvbuf(ctypes.c_void_p.in_dll(_libc, "stdout"), None, _LINE_BUFFERED, 0)
         _capture_logging()
         self._flush_python = (self._stdout.flush, self._stderr.flush)
@@ -48,7 +48,7 @@ class StdioCapture:
 
     @property
     def written(self) -> tuple[int, int]:
-        """Of how many bytes in all the last `take` gave the tails."""
+        """How many bytes each stream had in all when the last `take` gave their tails."""
         return self._sizes[STDOUT], self._sizes[STDERR]
 
     def renew(self) -> None:
@@ -81,7 +81,7 @@ class StdioCapture:
         return tail
 
     def trim(self) -> None:
-        """Give back memory that an endless output takes. Any thread may call it."""
+        """Give back memory that an endless output takes. Any thread may call this."""
         for number, trimmed in self._trimmed.items():
             file = self._files[number]
             size = os.lseek(file, 0, os.SEEK_CUR)
@@ -97,7 +97,7 @@ class StdioCapture:
             try:
                 getattr(sys, name).flush()
                 ours.flush()
-            except Exception:  # whatever the task put there, or closed
+            except Exception:  # the task put another object there, or closed the stream
                 pass
             if ours.closed:
                 ours = _text_stream(number)
@@ -112,7 +112,7 @@ def _text_stream(fd: int) -> io.TextIOWrapper:
 
 
 class _ToStderr(logging.Handler):
-    """Writes to what `sys.stderr` is at the time."""
+    """Writes to the stream that `sys.stderr` is at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

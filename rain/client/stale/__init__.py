@@ -1,1 +1,1 @@
-"""Past results whose functions were edited since: which they are, and how they are made anew."""
+"""Results whose functions were edited since: which they are, and how they are made anew."""

@@ -1,4 +1,4 @@
-"""Which functions of a session's tasks are others by now."""
+"""Which functions of a session's tasks were edited since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rain.client.session import Session
 
 FUNCTIONS_MAX = 2000
-"""Functions of a session that are looked at; one that has more makes them in a loop."""
+"""How many functions of a session are looked at; a session with more makes them in a loop."""
 
 
 def edited(session: Session) -> dict[int, Source]:
@@ -32,7 +32,7 @@ def edited(session: Session) -> dict[int, Source]:
         path, code, cell = (str(told.get(key, "")) for key in (FUNCTION, CODE, CELL))
         if not path or not code:  # of a client that did not tell
             continue
-        # What is defined inside of functions is only known by those who hold it.
+        # A function defined inside of another one can only be found by a record that holds it.
         key = (path, record.source if "<locals>" in path else None)
         if key not in now:
             source = present(path, record.source)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def plan_of(session: Session, chosen: list[TaskRecord] | None = None) -> tuple[Plan, dict[int, Source]]:
-    """What it takes to have what is stale anew, and the functions that were edited."""
+    """The plan to make stale results anew, and the functions that were edited."""
     functions = refresh(session)
     own = inside(session)
     with own.connection.lock:
@@ -34,7 +34,7 @@ def plan_of(session: Session, chosen: list[TaskRecord] | None = None) -> tuple[P
 
 
 def chosen_of(session: Session, tasks: Item | Iterable[Item] | None) -> list[TaskRecord] | None:
-    """The tasks that a user named, of objects those that make them.
+    """The tasks that a user named; for an object, the task that makes it.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def _renewed(
         mirror.records[new.spec.id.id] = new
         for output in new.outputs:
             mirror.records[output.spec.id.id] = output
-        # Users who hold the old ones get at them by `Handle.renewed`; until then nobody holds them but this.
+        # Only `renewals` holds the new handles, until the user asks for them by `Handle.renewed` of the old ones.
         renewals.pop(record.spec.id.id, None)
         renewals[new.spec.id.id] = (handle_of(session, new), *(handle_of(session, output) for output in new.outputs))
         mirror.note([new])

@@ -1,6 +1,6 @@
-"""What a value looks like, as plain data: made by an executor, shown by those who never load the value.
+"""What a value looks like, as plain data: made by an executor, shown by processes that never load the value.
 
-All texts are of anywhere (a class may be called anything) and bounded; whoever shows them shows them as text.
+All texts come from the value (a class may have any name) and are bounded. They must be shown as plain text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Views of objects, made in an executor since values are loaded for them (see `rain.governor.views.viewing`).
+"""Views of objects, made in an executor because they need loaded values (see `rain.governor.views.viewing`).
 
-A view is a function of the data and of what is asked, both opaque to governor and server. Its module is loaded when it
-is first asked for, and may keep what it has found out: the process makes views of one kind, for one session.
+A view is a function of the data and of a request, both opaque to governor and server. Its module is imported when the
+view is first asked for, and may keep results between requests: the process makes views of one kind, for one session.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ View: TypeAlias = Callable[[DataInstance, bytes], bytes]
 
 VIEWS = {"preview": "rain.executor.views.preview:preview", "table": "rain.executor.views.tables.view:table"}
 """Module and function of each view, by the name that is asked for."""
-_OOM_SCORE = "1000"  # when memory runs out, this goes first
+_OOM_SCORE = "1000"  # when memory runs out, the kernel kills this process first
 
 _limited = False
 
 
 def run_view(task: ExecutorTask) -> TaskResult:
-    """Make the view that a task asks for; the answer is its output, inline. Whatever goes wrong is told in words."""
+    """Make the view that a task asks for; the answer is its output, inline. Errors are told as text."""
     info = TaskInfo(attempts=task.attempt)
     result = TaskResult(task.spec.id, task.attempt, info)
     try:
@@ -80,7 +80,7 @@ def _type_by_name(path: str) -> str | None:
 
 
 def _limit() -> None:
-    """Bound the memory of this process, once; what it maps to read does not count."""
+    """Bound the memory of this process, once; mapped files do not count."""
     global _limited
     if _limited:
         return

@@ -1,1 +1,1 @@
-"""What a governor has executors say of objects, for those who look into them."""
+"""Views of objects, which a governor has executors make for clients that look into data."""

@@ -1,11 +1,12 @@
-"""Views of objects for those who look into them: made by executors of their own, beside those that run tasks.
+"""Views of objects for clients that look into data: made by executors of their own, beside those that run tasks.
 
 Theory of operation
 -------------------
-Neither governor nor server loads a value. What has to be loaded to be shown (a pickle's value, a table that is sorted)
-an executor looks into: forked on demand, one for each session and kind of view, so that it has the session's paths and
-keeps between questions what it has found out. It belongs to no task: it holds no cpus, its memory is limited, and it is
-killed when its time is over or when the asker hangs up. Previews are kept beside their objects, and go with them.
+Neither governor nor server loads a value. Data that have to be loaded to be shown (a pickle's value, a table that is
+sorted) are loaded by an executor: forked on demand, one for each session and kind of view, so that it has the session's
+paths and keeps its results between questions. It belongs to no task: it holds no cpus, its memory is limited, and it is
+killed when its time is over or when the asking client hangs up. Previews are kept beside their objects, and dropped
+with them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class TookTooLong(RainException):
 
 
 class _Outdated(Exception):
-    """A module that the executor has imported is another one now."""
+    """A module that the executor has imported has changed since."""
 
 
 class _Viewer:
@@ -168,7 +169,7 @@ class Viewing:
                     with suppress(_Outdated):
                         return await self._asked(viewer, request, value)
                     self._end(viewer)
-        raise RainException("modules of the user's that it needs change while it is made")
+        raise RainException("it was not made, because modules of the user that it needs keep changing")
 
     async def _asked(self, viewer: _Viewer, request: DataView, value: ExecutorInput) -> TaskResult:
         seconds = SECONDS.get(request.what, VIEW_S)
@@ -189,7 +190,7 @@ class Viewing:
 
     @asynccontextmanager
     async def _viewer(self, key: tuple[int, str], request: DataView) -> AsyncIterator[_Viewer]:
-        """An executor for these views; one that is left in the middle is killed."""
+        """An executor for these views; if this context is left by an exception, the executor is killed."""
         viewer = next((one for one in self._viewers.values() if one.key == key), None) or self._start(key, request)
         done = False
         try:
@@ -230,7 +231,7 @@ class Viewing:
         return viewer
 
     def _end(self, viewer: _Viewer) -> None:
-        """Kill an executor; nothing more is asked of it."""
+        """Kill an executor."""
         if self._viewers.pop(viewer.id, None) is not None and self._pool is not None:
             self._pool.kill(viewer.id)
 
@@ -274,7 +275,7 @@ class Viewing:
         self._previews.drop(ids)
 
     def end_session(self, session_id: int) -> None:
-        """A session is over: nothing of it is looked at any more."""
+        """A session is over: end its executors, drop its previews."""
         for viewer in [one for one in self._viewers.values() if one.key[0] == session_id]:
             answer = viewer.answer
             self._end(viewer)
@@ -285,7 +286,7 @@ class Viewing:
             del self._turns[key]
 
     def look(self) -> None:
-        """Called now and then: end what has not been asked for a while."""
+        """Called now and then: end executors that have not been used for a while."""
         now = self._loop.time()
         for viewer in list(self._viewers.values()):
             if viewer.answer is None and now - viewer.idle_since > VIEW_IDLE_S:
@@ -303,4 +304,4 @@ class Viewing:
 
 
 def _nothing(executor_id: int, numbers: list[int]) -> None:
-    """A viewer is asked for one thing at a time: nothing is recalled."""
+    """A viewer has one request at a time: none is recalled."""

@@ -64,7 +64,7 @@ def maker_of(mirror: SessionMirror, id: ID) -> TaskRecord | None:
 
 
 def newest(record: TaskRecord) -> TaskRecord:
-    """The task that was made last in the place of this one; itself if none was."""
+    """The task that was made last in the place of `record`; `record` itself if none was."""
     while record.renewed is not None:
         record = record.renewed
     return record
