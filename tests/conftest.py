@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.arrows import Arrows
-from tests.support import light_imports as light_imports
 from tests.support.isolation import isolate
 from tests.support.leftovers import Leftovers
 from tests.support.processes import Marked
 from tests.support.waiting import until
+from tools import light_imports as light_imports
 
 HERE = Path(__file__).parent
 
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item) -> int:
-    folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+    folder = item.nodeid.removeprefix("tests/").partition("/")[0]
     return LONG.index(folder) if folder in LONG else len(LONG)
 
 

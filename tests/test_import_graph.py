@@ -8,6 +8,7 @@ under ``if TYPE_CHECKING``, which never runs, nor a name that a package offers t
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,7 +139,10 @@ def imports(node: ast.AST, module: str, inside: bool = False) -> Iterator[Edge]:
         yield from imports(child, module, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-EDGES = [edge for module, file in FILES.items() for edge in imports(ast.parse(file.read_text()), module)]
+@functools.cache
+def all_imports() -> list[Edge]:
+    """Those of all modules; each process that collects tests imports this file, and reads them only if it runs one."""
+    return [edge for module, file in FILES.items() for edge in imports(ast.parse(file.read_text()), module)]
 
 
 def circles(edges: dict[str, set[str]]) -> list[set[str]]:
@@ -169,14 +173,14 @@ def circles(edges: dict[str, set[str]]) -> list[set[str]]:
 
 
 def test_imports_inside_functions_are_listed() -> None:
-    found = sorted({(module, other) for module, other, inside in EDGES if inside})
+    found = sorted({(module, other) for module, other, inside in all_imports() if inside})
     listed = [(module, other) for modules in LAZY.values() for module, others in modules.items() for other in others]
     assert sorted(listed) == found
 
 
 def test_no_module_is_in_a_circle() -> None:
     edges: dict[str, set[str]] = {module: set() for module in FILES}
-    for module, other, _ in EDGES:
+    for module, other, _ in all_imports():
         if other in FILES and other != module:
             edges[module].add(other)
     assert circles(edges) == []

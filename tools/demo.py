@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import light_imports as light_imports
+
+# isort: split
 from jinja2 import DictLoader
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter

@@ -43,7 +43,7 @@ _KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.
 _SERVER = f"""
 import sys
 sys.path.append({str(ROOT)!r})
-import tests.support.light_imports
+import tools.light_imports
 from jupyterlab.labapp import main
 sys.path.pop()
 main()

@@ -26,7 +26,7 @@ SIZE_MAX = 200_000
 def test_it_runs(path: Path) -> None:
     """And shows what it is committed with, where that is marked."""
     # Of the plugins that are installed only those that it needs: half of the time is imports.
-    plugins = ["tests.support.light_imports", "pytest_timeout", "nbval.plugin", "no:cacheprovider"]
+    plugins = ["tools.light_imports", "pytest_timeout", "nbval.plugin", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", *(f"-p{name}" for name in plugins), str(path)]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -132,7 +132,7 @@ def run_suite(folder: pathlib.Path, suite: str, *arguments: str) -> subprocess.C
         "def pytest_configure(config): config.pluginmanager.register(arrows.Arrows(config))\n"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env["PYTHONPATH"] = str(ROOT)
+    env |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # most of the time is plug-ins
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import types
 import typing
 from typing import Any
@@ -64,6 +65,7 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+@functools.cache
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
     """Values of an annotated type, as far as the wire uses them."""
     if kind in LEAVES:

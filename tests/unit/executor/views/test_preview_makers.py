@@ -14,8 +14,6 @@ import polars
 import pyarrow
 import pytest
 import scipy.sparse
-import sklearn.linear_model
-from matplotlib.figure import Figure
 from PIL import Image
 
 from rain.common.limits import PREVIEW_BYTES_MAX
@@ -105,6 +103,8 @@ def png_size(data):
 
 
 def test_figures_and_images_are_pictures():
+    from matplotlib.figure import Figure  # slow to import
+
     figure = Figure(figsize=(4, 2))
     axes = figure.subplots()
     axes.plot([1, 3, 2])
@@ -152,7 +152,9 @@ def test_values_with_parts_show_them():
     assert shown(pair).fields[1] == Field("right", "numpy.ndarray", "<ndarray 2 x 3 float64>")
     assert shown({"a": [1], 2: "b"}).fields == [Field("a", "list", "[1]"), Field("2", "str", "b")]
     assert shown(dict.fromkeys(range(1000))).fields[-1] == Field("…", "", "")
-    model = sklearn.linear_model.LinearRegression(fit_intercept=False).fit([[0], [1]], [0, 1])
+    from sklearn.linear_model import LinearRegression  # slow to import
+
+    model = LinearRegression(fit_intercept=False).fit([[0], [1]], [0, 1])
     found = shown(model)
     assert ("fitted", "yes") in found.summary
     assert Field("fit_intercept", "bool", "False") in found.fields
