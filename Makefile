@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-python lint bench soak lab notebooks screenshots frontend clean
+.PHONY: help demo test test-python test-engines lint bench soak lab notebooks screenshots frontend clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,10 @@ test-python:  ## all tests on another interpreter, in an environment of its own:
 	@version=$$('$(PYTHON)' -c 'import sys; v = sys.version_info; print("%d.%d" % v[:2]); sys.exit(v < (3, 11))') || \
 		{ echo 'Name an interpreter, 3.11 or newer: make test-python PYTHON=python3.14' >&2; exit 2; }; \
 	$(MAKE) --no-print-directory test VENV=".venv-$$version"
+
+test-engines: $(VENV)/.test  ## tests on a real Slurm, in namespaces of their own (as root; else they are skipped)
+	@sh tools/debian.sh engines
+	$(PYTEST) --engines -m engines --durations 10 tests/engines $(ARGS)
 
 lint: $(VENV)/.test  ## ruff, mypy and the import rules
 	@$(PYTHON_IN) tools/lint.py

@@ -1,0 +1,103 @@
+"""Rain in jobs of a real Slurm: three hosts with networks of their own, which come and go."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.slurm_cluster import LOGIN, SlurmCluster, missing
+from tests.support.waiting import at_this_load, until
+
+pytestmark = pytest.mark.engines
+SCRIPTS = Path(__file__).parent / "scripts"
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESS = f"{LOGIN}:7210"
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    why = missing()
+    if why:
+        pytest.skip(why)
+    for folder in (tmp_path, tmp_path.parent):
+        folder.chmod(0o755)
+    # What hosts of a batch system share is a home folder: connection files are there, private ones of users.
+    (tmp_path / "home").mkdir(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "home"))
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    cluster = SlurmCluster(make(tmp_path / "slurm"), kept=(tmp_path / "home", ROOT, Path(sys.prefix)))
+    yield cluster
+    cluster.close()
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def rain(*words: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "rain", *words]
+
+
+@pytest.fixture
+def served(slurm: SlurmCluster, tmp_path: Path) -> SlurmCluster:
+    """A server on the login node, without governors."""
+    slurm.run(
+        *rain("start", "--local-governors", "[]", "--listen", ADDRESS, "--logdir", str(tmp_path / "home" / "logs"))
+    )
+    return slurm
+
+
+def submit(slurm: SlurmCluster, folder: Path, *governor: str, options: tuple[str, ...] = ()) -> str:
+    """A job of one host, whose governor is its only step; the job's id."""
+    script = folder / "job.sh"
+    line = " ".join(rain("governor", ADDRESS, "--logdir", f"{folder}/home/logs", *governor))
+    script.write_text(f"#!/bin/sh\nexec srun {line}\n")
+    output = slurm.run("sbatch", "-N1", "-c2", "--output", f"{folder}/home/job-%j", *options, str(script))
+    found = re.search(r"(\d+)$", output.strip())
+    assert found is not None, output
+    return found[1]
+
+
+def printed(folder: Path) -> str:
+    return "\n".join(f"{path.name}: {path.read_text()}" for path in sorted((folder / "home").glob("job-*")))
+
+
+def test_a_host_that_is_taken_away_loses_nothing(served: SlurmCluster, tmp_path: Path) -> None:
+    jobs = [submit(served, tmp_path) for _ in range(3)]
+    words = [sys.executable, "-P", str(SCRIPTS / "departure.py"), ADDRESS, str(tmp_path / "home")]
+    with served.start(words) as script:
+        begun = tmp_path / "home" / "hundred-are-done"
+        until(lambda: begun.exists() or script.poll() is not None, "a hundred tasks done")
+        served.run("scancel", jobs[0])
+        output, _ = script.communicate()
+    assert script.returncode == 0, f"{output}\n{printed(tmp_path)}"
+    assert "hosts n1 n2 n3" in output
+    # What ran when the host was taken away may have begun elsewhere once more; what had finished has not.
+    assert int(re.search(r"ran twice (\d+)", output)[1]) <= 2, output  # type: ignore[index]
+    assert re.search("(?s)leaving within .*leaving now", printed(tmp_path)), printed(tmp_path)
+    assert served.jobs()[jobs[0]] in ("CANCELLED", "COMPLETED")
+
+    begin = time.monotonic()
+    served.run(*rain("stop"))
+    until(lambda: served.idle() == 3, "all hosts free again")
+    took_s = time.monotonic() - begin
+    assert took_s < at_this_load(3)
+    states = served.jobs()
+    assert [states[job] for job in jobs[1:]] == ["COMPLETED", "COMPLETED"]
+    assert not served.processes("rain")
+
+
+def test_a_governor_leaves_before_its_time_is_over(served: SlurmCluster, tmp_path: Path) -> None:
+    job = submit(served, tmp_path, "--walltime", "4")
+    until(lambda: served.jobs()[job] == "COMPLETED", "the job completed")
+    assert re.search("(?s)leaving within .*leaving now", printed(tmp_path)), printed(tmp_path)
+    with served.start(rain("stop")) as stop:
+        assert stop.wait() == 0
+    assert not served.processes("rain"), subprocess.list2cmdline(served.processes("rain"))
