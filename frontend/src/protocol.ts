@@ -542,17 +542,26 @@ export interface Timeline {
   end: number;
   now: number;
   lanes: TimelineLane[];
+  // Names of functions and other kinds of tasks; the same number is the same function in all answers.
+  functions: string[];
+  // Empty if no task waited for room.
+  queue: QueuePoint[];
 }
 
-// What one cpu of a governor did.
+// What one cpu of a governor did, or one place among tasks that share cpus.
 export interface TimelineLane {
   governor: string;
   slot: number;
+  // Whether its tasks ask for less than a cpu each.
+  shared: boolean;
   bars: Bar[];
 }
 
 // A bar of the timeline: a task, or several too short to be seen apart.
-export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number];
+export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number, function: number, waited: number, transfer: number];
+
+// From a time on (seconds since the epoch) so many tasks were ready, and did not run.
+export type QueuePoint = [at: number, count: number];
 
 // The server's governors.
 export type GetGovernors = Record<string, never>;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from rain.client.core.records import ObjectRecord, TaskRecord
@@ -12,6 +13,7 @@ from rain.client.operations.connection import Connection
 from rain.client.operations.encoding import SessionEncoder
 from rain.client.operations.operation import Operation, T
 from rain.client.report.failures import ended
+from rain.client.report.trace import trace_of
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:
@@ -119,6 +121,31 @@ class SessionContents(Holder):
             raise RainException(f"{self!r} has no task or object called {name!r}")
         ids = ", ".join(str(item.id) for item in found[:20])
         raise RainException(f"{len(found)} items of {self!r} are called {name!r}: {ids}{' …' * (len(found) > 20)}")
+
+    def trace(self, path: str | os.PathLike[str]) -> None:
+        """Write what ran when to a file that Perfetto (https://ui.perfetto.dev) and Chrome's ``about:tracing`` open.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Of the JSON file. One that is there is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> with client.new_session("traced") as session:
+        ...     session.run(tasks.Concat([blob("a"), blob("b")]))
+        ...     session.trace("trace.json")
+        b'ab'
+        """
+        mirror = self._inside.mirror
+        data = trace_of(mirror.name, list(mirror.records.values()))
+        with open(path, "wb") as file:
+            file.write(data)
 
     def _object(self, number: int) -> DataObject:
         found: DataObject = handle_of(cast("Session", self), self._inside.mirror.records[number])

@@ -176,6 +176,8 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
         Lines written by ``ctx.debug``.
     user : dict
     attempts : int
+    transfer : float or None
+        Seconds that its longest transfer of an input took; None if all inputs were at its governor.
     """
 
     error: str | None = None
@@ -185,6 +187,7 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     debug: str = ""
     user: dict[str, Any] = {}
     attempts: int = 0
+    transfer: float | None = None
 
 
 class ObjectInfo(msgspec.Struct, array_like=True, gc=False):

@@ -29,6 +29,7 @@ from rain.notebook.drawing.layout import layered
 from rain.notebook.explanations import in_a_sentence
 from rain.notebook.governor_loads import governor_of, governors_of
 from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.inspectors import Inspection
 from rain.notebook.protocol import requests
@@ -307,7 +308,7 @@ class SessionWidget(LiveWidget):
 
     def _timeline(self, asked: requests.GetTimeline) -> Timeline:
         with self._lock:
-            return queries.timeline(self._view, asked.begin, asked.end, asked.pixels, time.time())
+            return timeline(self._view, asked.begin, asked.end, asked.pixels, time.time())
 
     # -- looking into objects -------------------------------------------------------------------
 

@@ -199,6 +199,7 @@ def sessions(client: Client, session: Session) -> None:
     session.forget(task)
     graph = session.make_graph(show_ids=False)
     assert_type(session.report(Path("run.html"), packages=["numpy"]), str)
+    assert_type(session.trace("trace.json"), None)
     graph.write("graph.svg")
     session.close()
     Session(None, 1, "detached", persistent=True)
@@ -292,7 +293,16 @@ def told(task: Task, obj: DataObject, data: DataInstance) -> None:
     assert_type(task.info, TaskInfo | None)
     if task.info is not None:
         info = task.info
-        print(info.error, info.start_time, info.duration, info.governor, info.debug, info.user, info.attempts)
+        print(
+            info.error,
+            info.start_time,
+            info.duration,
+            info.governor,
+            info.debug,
+            info.user,
+            info.attempts,
+            info.transfer,
+        )
     assert_type(obj.info, ObjectInfo | None)
     if obj.info is not None:
         print(obj.info.error, obj.info.size, obj.info.content_type, obj.info.debug, obj.info.user, obj.info.encoded)

@@ -91,7 +91,7 @@ export class Moment {
           start + seconds <= now ? [start, seconds, state, ...rest] : [start, now - start, "running", ...rest],
         ),
     }));
-    return { ...whole, now, lanes };
+    return { ...whole, now, lanes, queue: whole.queue.filter(([at]) => at <= now) };
   }
 
   private worst(counts: Record<string, number>): string {

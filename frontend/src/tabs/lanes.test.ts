@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barAt, barEnd, HEAD_PX, height, LANE_PX, lineAt, lines, uses } from "./lanes.js";
+import { barAt, barEnd, HEAD_PX, height, LANE_PX, lineAt, lines, longestQueue, SHARED_HEAD_PX, uses } from "./lanes.js";
 import type { Bar, TimelineLane } from "../protocol.js";
 
-const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count];
+const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count, 0, 0, 0];
 const LANES: TimelineLane[] = [
-  { governor: "a", slot: 0, bars: [bar(0, 5), bar(5, 5)] },
-  { governor: "a", slot: 1, bars: [bar(2, 2, "running")] },
-  { governor: "b", slot: 0, bars: [bar(0, 10, "finished", 7)] },
+  { governor: "a", slot: 0, shared: false, bars: [bar(0, 5), bar(5, 5)] },
+  { governor: "a", slot: 1, shared: false, bars: [bar(2, 2, "running")] },
+  { governor: "b", slot: 0, shared: false, bars: [bar(0, 10, "finished", 7)] },
 ];
 
 test("a line for each governor, then its lanes", () => {
@@ -38,4 +38,31 @@ test("how busy governors were", () => {
   const [a, b] = uses(LANES, 0, 20, 10);
   assert.deepEqual(a, { governor: "a", slots: 2, tasks: 3, busy: 0.9 });
   assert.deepEqual(b, { governor: "b", slots: 1, tasks: 7, busy: 1 });
+});
+
+test("lanes of tasks that share cpus stand below a heading of their own, and are no cpus", () => {
+  const shared: TimelineLane[] = [
+    ...LANES,
+    { governor: "b", slot: 0, shared: true, bars: [bar(0, 10, "finished", 2)] },
+    { governor: "b", slot: 1, shared: true, bars: [] },
+    { governor: "c", slot: 0, shared: true, bars: [bar(0, 1)] },
+  ];
+  const found = lines(shared).slice(3);
+  assert.deepEqual(
+    found.map(({ governor, lane, shared }) => [governor, lane?.slot ?? "head", shared]),
+    [["b", "head", false], ["b", 0, false], ["b", "head", true], ["b", 0, true], ["b", 1, true], ["c", "head", false], ["c", "head", true], ["c", 0, true]],
+  );
+  assert.equal(found[2]?.height, SHARED_HEAD_PX);
+  assert.deepEqual(uses(shared, 0, 20, 10).slice(1), [
+    { governor: "b", slots: 1, tasks: 9, busy: 1 },
+    { governor: "c", slots: 0, tasks: 1, busy: 0 },
+  ]);
+});
+
+test("the longest queue between two moments", () => {
+  const queue: [number, number][] = [[0, 2], [5, 7], [6, 0]];
+  assert.equal(longestQueue(queue, 0, 10), 7);
+  assert.equal(longestQueue(queue, 1, 4), 2);
+  assert.equal(longestQueue(queue, 7, 9), 0);
+  assert.equal(longestQueue([], 0, 1), 0);
 });

@@ -1,26 +1,40 @@
-// The rows of the timeline: a line for each governor, then its cpus. Pure.
+// The rows of the timeline: a line for each governor, then its cpus, then what tasks that share cpus did. Pure.
 
-import type { Bar, TimelineLane } from "../protocol.js";
+import type { Bar, QueuePoint, TimelineLane } from "../protocol.js";
 
 export const HEAD_PX = 24;
+export const SHARED_HEAD_PX = 18;
 export const LANE_PX = 20;
 
-export type Line = { top: number; height: number; governor: string; lane: TimelineLane | null };
+// `shared` of a heading: it is above the lanes of tasks that share cpus.
+export type Line = { top: number; height: number; governor: string; lane: TimelineLane | null; shared: boolean };
 
 export function lines(lanes: TimelineLane[]): Line[] {
   const found: Line[] = [];
   let top = 0;
-  let last: string | null = null;
+  let last: TimelineLane | null = null;
+  const add = (height: number, lane: TimelineLane, whole: boolean, shared: boolean) => {
+    found.push({ top, height, governor: lane.governor, lane: whole ? lane : null, shared });
+    top += height;
+  };
   for (const lane of lanes) {
-    if (lane.governor !== last) {
-      found.push({ top, height: HEAD_PX, governor: lane.governor, lane: null });
-      top += HEAD_PX;
-      last = lane.governor;
-    }
-    found.push({ top, height: LANE_PX, governor: lane.governor, lane });
-    top += LANE_PX;
+    const other = lane.governor !== last?.governor;
+    if (other) add(HEAD_PX, lane, false, false);
+    if (lane.shared && (other || !last?.shared)) add(SHARED_HEAD_PX, lane, false, true);
+    add(LANE_PX, lane, true, lane.shared);
+    last = lane;
   }
   return found;
+}
+
+// The most tasks that waited at a time, between two moments.
+export function longestQueue(queue: QueuePoint[], begin: number, end: number): number {
+  let most = 0;
+  queue.forEach(([at, count], i) => {
+    const until = queue[i + 1]?.[0] ?? Infinity;
+    if (at <= end && until >= begin) most = Math.max(most, count);
+  });
+  return most;
 }
 
 export function height(found: Line[]): number {
@@ -64,7 +78,7 @@ export function barAt(bars: Bar[], time: number, slack: number, now: number): Ba
 
 export interface Use {
   governor: string;
-  slots: number;
+  slots: number; // cpus that were in use; lanes of tasks that share cpus are not counted
   tasks: number;
   busy: number; // share of the slots' time between two moments, 0 to 1
 }
@@ -74,17 +88,17 @@ export function uses(lanes: TimelineLane[], begin: number, end: number, now: num
   for (const lane of lanes) {
     const use = found.get(lane.governor) ?? { governor: lane.governor, slots: 0, tasks: 0, busy: 0 };
     found.set(lane.governor, use);
-    use.slots++;
+    if (!lane.shared) use.slots++;
     for (const bar of lane.bars) {
       const seconds = Math.min(barEnd(bar, now), end) - Math.max(bar[0], begin);
       if (seconds < 0) continue;
       use.tasks += bar[5];
-      use.busy += seconds;
+      if (!lane.shared) use.busy += seconds;
     }
   }
   const until = Math.max(begin, Math.min(end, now));
   for (const use of found.values()) {
-    use.busy = until > begin ? Math.min(1, use.busy / (use.slots * (until - begin))) : 0;
+    use.busy = until > begin && use.slots ? Math.min(1, use.busy / (use.slots * (until - begin))) : 0;
   }
   return [...found.values()];
 }

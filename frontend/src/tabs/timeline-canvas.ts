@@ -1,20 +1,30 @@
 // Draws the timeline's window onto a canvas.
 
-import type { Bar, Look } from "../protocol.js";
-import { barEnd, HEAD_PX, type Line, lineAt } from "./lanes.js";
+import type { Bar, Look, QueuePoint } from "../protocol.js";
+import { barEnd, HEAD_PX, type Line, lineAt, longestQueue } from "./lanes.js";
+import { inkOf } from "./palette.js";
 import { type Span, tickStep, ticks, tickText, xOf } from "./time.js";
 
-export const AXIS_PX = 24;
+const AXIS_PX = 24;
+const QUEUE_PX = 30;
 const TICK_EVERY_PX = 110;
 const PAD_PX = 3; // between lanes
 const TEXT_MIN_PX = 42;
 const CORNER_PX = 3;
+const TRANSFER_PX = 4; // high
+const FROM_STATE = ["failed", "cancelled"]; // these have the colours of their state, others those of their function
+
+// The height of what stands above the lanes and is not scrolled.
+export function topPx(queue: QueuePoint[]): number {
+  return AXIS_PX + (queue.length ? QUEUE_PX : 0);
+}
 
 export interface Scene {
   width: number;
   height: number;
   top: number; // how far the lanes are scrolled
   lines: Line[];
+  queue: QueuePoint[];
   span: Span;
   origin: number; // the time that the axis counts from
   now: number;
@@ -67,17 +77,23 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   pen.fillStyle = inks.ground;
   pen.fillRect(0, 0, scene.width, scene.height);
   pen.textBaseline = "middle";
+  const top = topPx(scene.queue);
   pen.save();
   pen.beginPath();
-  pen.rect(0, AXIS_PX, scene.width, scene.height - AXIS_PX);
+  pen.rect(0, top, scene.width, scene.height - top);
   pen.clip();
-  pen.translate(0, AXIS_PX - scene.top);
+  pen.translate(0, top - scene.top);
   stripes(pen, scene, inks);
   if (scene.lines.length) grid(pen, scene, inks);
   for (const line of inSight(scene)) if (line.lane) lane(pen, scene, inks, line);
-  for (const line of inSight(scene)) if (!line.lane) head(pen, inks, line.governor, line.top);
+  for (const line of inSight(scene)) {
+    if (line.lane) continue;
+    if (line.shared) text(pen, inks, "tasks that ask for less than a cpu", line.top, line.height, "");
+    else head(pen, inks, line.governor, line.top);
+  }
   stuckHead(pen, scene, inks);
   pen.restore();
+  if (scene.queue.length) queue(pen, scene, inks);
   axis(pen, scene, inks);
   nowLine(pen, scene, inks);
 }
@@ -101,14 +117,45 @@ function grid(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void 
 }
 
 function head(pen: CanvasRenderingContext2D, inks: Colours, governor: string, top: number): void {
-  pen.font = `600 11px ${inks.font}`;
-  const text = governor || "governor not known";
+  text(pen, inks, governor || "governor not known", top, HEAD_PX, "600");
+}
+
+// Words on a ground of their own, so that lines of the grid do not cross them.
+function text(pen: CanvasRenderingContext2D, inks: Colours, words: string, top: number, height: number, weight: string): void {
+  pen.font = `${weight} 11px ${inks.font}`.trim();
   pen.fillStyle = inks.ground;
   pen.beginPath();
-  pen.roundRect(3, top + 3, pen.measureText(text).width + 11, HEAD_PX - 5, CORNER_PX);
+  pen.roundRect(3, top + 3, pen.measureText(words).width + 11, height - 5, CORNER_PX);
   pen.fill();
   pen.fillStyle = inks.muted;
-  pen.fillText(text, 8, top + HEAD_PX / 2 + 1);
+  pen.fillText(words, 8, top + height / 2 + 1);
+}
+
+// How many tasks were ready and did not run, as steps below the axis.
+function queue(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void {
+  const { span, width } = scene;
+  pen.fillStyle = inks.ground;
+  pen.fillRect(0, AXIS_PX, width, QUEUE_PX);
+  const most = longestQueue(scene.queue, span.begin, span.end);
+  const ready = scene.look("ready");
+  const bottom = AXIS_PX + QUEUE_PX - 3;
+  pen.fillStyle = inks.dark ? ready.dark_fill : ready.fill;
+  pen.strokeStyle = inks.dark ? ready.dark_line : ready.line;
+  pen.lineWidth = 1;
+  scene.queue.forEach(([at, count], i) => {
+    const left = Math.max(0, xOf(at, span, width));
+    const right = Math.min(width, xOf(scene.queue[i + 1]?.[0] ?? scene.now, span, width));
+    if (right <= left || !count || !most) return;
+    const high = Math.max(2, (count / most) * (QUEUE_PX - 8));
+    pen.fillRect(left, bottom - high, right - left + 0.5, high);
+    pen.beginPath();
+    pen.moveTo(left, bottom - high + 0.5);
+    pen.lineTo(right + 0.5, bottom - high + 0.5);
+    pen.stroke();
+  });
+  pen.fillStyle = inks.grid;
+  pen.fillRect(0, AXIS_PX + QUEUE_PX - 1, width, 1);
+  if (most) text(pen, inks, `waiting for room: up to ${most}`, AXIS_PX + 2, 20, "");
 }
 
 // The name of the governor whose lanes are at the top, when its own line is scrolled away.
@@ -127,9 +174,8 @@ function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: 
     const left = xOf(bar[0], scene.span, scene.width);
     const right = xOf(barEnd(bar, scene.now), scene.span, scene.width);
     if (right < 0 || left > scene.width) continue;
-    const look = scene.look(bar[2]);
-    const fill = inks.dark ? look.dark_fill : look.fill;
-    const edge = inks.dark ? look.dark_line : look.line;
+    const { fill, edge } = colourOf(scene, inks, bar);
+    if (bar[8] > 0) transfer(pen, scene, inks, bar, left, top + tall);
     const from = Math.max(left, -8);
     const wide = Math.max(1, Math.min(right, scene.width + 8) - from - (right - left > 3 ? 1 : 0));
     if (wide < 5) {
@@ -139,6 +185,22 @@ function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: 
     if (bar === scene.hovered || bar[3] === scene.selected) outline(pen, from, top, wide, tall, inks.accent);
     if (wide > TEXT_MIN_PX) label(pen, inks, bar, Math.max(from, 0), top, Math.min(from + wide, scene.width), tall);
   }
+}
+
+function colourOf(scene: Scene, inks: Colours, bar: Bar): { fill: string; edge: string } {
+  if (!FROM_STATE.includes(bar[2])) return inkOf(bar[6], inks.dark);
+  const look = scene.look(bar[2]);
+  return inks.dark ? { fill: look.dark_fill, edge: look.dark_line } : { fill: look.fill, edge: look.line };
+}
+
+// The time before the start in which inputs were on their way, at the foot of the lane.
+function transfer(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, bar: Bar, right: number, bottom: number): void {
+  const left = Math.max(xOf(bar[0] - bar[8], scene.span, scene.width), 0);
+  if (right <= left) return;
+  pen.fillStyle = inks.accent;
+  pen.globalAlpha = 0.55;
+  pen.fillRect(left, bottom - TRANSFER_PX, right - left, TRANSFER_PX);
+  pen.globalAlpha = 1;
 }
 
 function box(pen: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, fill: string, edge: string): void {
@@ -174,7 +236,7 @@ function label(
   pen.rect(left + 4, top, right - left - 8, tall);
   pen.clip();
   pen.fillStyle = inks.text;
-  pen.fillText(bar[5] > 1 ? `${bar[5]} tasks` : bar[4], left + 5, top + tall / 2 + 0.5);
+  pen.fillText(bar[5] > 1 ? `${bar[5]} tasks` : (bar[2] === "failed" ? "✗ " : "") + bar[4], left + 5, top + tall / 2 + 0.5);
   pen.restore();
 }
 

@@ -9,15 +9,18 @@ import type { Bar, Timeline } from "../protocol.js";
 import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
 import { barAt, height, type Line, lineAt, lines, uses } from "./lanes.js";
-import { AXIS_PX, paint } from "./timeline-canvas.js";
+import { inkOf } from "./palette.js";
+import { paint, topPx } from "./timeline-canvas.js";
 import { around, pan, type Span, timeOf, zoom } from "./time.js";
 
 const PAUSE_MS = 500;
 const TICK_MS = 250; // running bars grow by themselves
 const SETTLE_MS = 120; // after a move, before the kernel is asked for more detail
 const NEAR_PX = 4;
+const WAITED_S_MIN = 0.001;
 const CLICK_PX = 4;
 const STEP = 1.5;
+const FUNCTIONS_SHOWN_MAX = 12;
 
 export const TimelinePane = imperativePane((store, host) => new TimelineTab(store, host));
 
@@ -34,6 +37,7 @@ class TimelineTab implements ImperativeTab {
   }, this.spacer);
   private readonly range = h("span", { class: "rain-muted rain-push" });
   private readonly summary = h("ul", { class: "rain-sr-only" });
+  private readonly legend = h("div", { class: "rain-functions rain-muted", hidden: true });
   private readonly tip = h("div", { class: "rain-tip", hidden: true });
   private readonly note = h("div", { class: "rain-tab-note", role: "alert", hidden: true });
   private readonly empty = h("div", { class: "rain-empty" }, "No task has run yet.");
@@ -70,6 +74,7 @@ class TimelineTab implements ImperativeTab {
         this.range,
       ),
       this.note,
+      this.legend,
       h("div", { class: "rain-lanes-box" }, this.scroll, this.empty, this.tip),
       this.summary,
     );
@@ -152,7 +157,8 @@ class TimelineTab implements ImperativeTab {
     this.dataAt = performance.now();
     this.lines = lines(data.lanes);
     this.empty.hidden = data.lanes.length > 0;
-    this.spacer.style.height = `${height(this.lines) + AXIS_PX}px`;
+    this.spacer.style.height = `${height(this.lines) + topPx(data.queue)}px`;
+    this.explain(data);
     this.draw();
     this.tell();
   }
@@ -191,6 +197,7 @@ class TimelineTab implements ImperativeTab {
       height: this.scroll.clientHeight,
       top: this.scroll.scrollTop,
       lines: this.lines,
+      queue: this.data?.queue ?? [],
       span,
       origin: this.data ? this.origin(this.data) : 0,
       now: this.now(),
@@ -206,6 +213,21 @@ class TimelineTab implements ImperativeTab {
   private origin(data: Timeline): number {
     for (const lane of data.lanes) for (const bar of lane.bars.slice(0, 1)) this.first = Math.min(this.first, bar[0]);
     return Number.isFinite(this.first) ? this.first : data.begin;
+  }
+
+  // Which colour is which function: the first ones.
+  private explain({ functions }: Timeline): void {
+    const dark = this.element.closest(".rain-dark") !== null;
+    const shown = functions.slice(0, FUNCTIONS_SHOWN_MAX).map((name, place) => {
+      const swatch = h("span", { class: "rain-function-colour", "aria-hidden": "true" });
+      const { fill, edge } = inkOf(place, dark);
+      swatch.style.background = fill;
+      swatch.style.borderColor = edge;
+      return h("span", { class: "rain-function", title: name }, swatch, h("span", { class: "rain-ellipsis" }, name));
+    });
+    const more = functions.length - shown.length;
+    replace(this.legend, ...shown, more > 0 && h("span", { class: "rain-muted" }, `and ${more} more`));
+    this.legend.hidden = !functions.length;
   }
 
   // The same in words, for screen readers.
@@ -249,8 +271,9 @@ class TimelineTab implements ImperativeTab {
 
   private at(event: MouseEvent): Bar | null {
     const { x, y } = this.xy(event);
-    if (y < AXIS_PX) return null;
-    const line = lineAt(this.lines, y - AXIS_PX + this.scroll.scrollTop);
+    const top = topPx(this.data?.queue ?? []);
+    if (y < top) return null;
+    const line = lineAt(this.lines, y - top + this.scroll.scrollTop);
     if (!line?.lane) return null;
     const span = this.span();
     const width = this.scroll.clientWidth;
@@ -359,7 +382,8 @@ class TimelineTab implements ImperativeTab {
   }
 
   private words(bar: Bar): HTMLElement[] {
-    const [start, , state, , name, number] = bar;
+    const [start, , state, , name, number, place, waited, transfer] = bar;
+    const kind = this.data?.functions[place];
     const look = this.store.look(state);
     const length = state === "running" ? this.now() - start : bar[1];
     const title = number > 1 ? `${many(number, "task")}, the first ${name}` : name;
@@ -367,6 +391,9 @@ class TimelineTab implements ImperativeTab {
       h("div", { class: "rain-tip-title" }, title),
       h("div", { "data-s": state, class: "rain-state" }, `${look.mark} ${look.word} · ${seconds(length)}`),
       h("div", { class: "rain-muted" }, `since ${clock(start)}`),
+      ...(kind && kind !== title ? [h("div", { class: "rain-muted" }, kind)] : []),
+      ...(waited >= WAITED_S_MIN ? [h("div", { class: "rain-muted" }, `was ready for ${seconds(waited)} before`)] : []),
+      ...(transfer > 0 ? [h("div", { class: "rain-muted" }, `its inputs came in ${seconds(transfer)}`)] : []),
     ];
   }
 }

@@ -188,7 +188,7 @@ def _tick(state: State, event: Tick, now: float) -> None:
 
 def _turn_ended(state: State, event: TurnEnded, now: float) -> None:
     if state.departure.stage is Stage.STAYING:
-        objects.pump_fetches(state)
+        objects.pump_fetches(state, now)
         dispatch.dispatch(state, now)
     else:
         departure.hand_back(state, now)

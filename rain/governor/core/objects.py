@@ -148,7 +148,7 @@ def want(state: State, obj: Object, rank: list[float]) -> None:
     heappush(state.wanted, (rank, state.arrivals, obj))
 
 
-def pump_fetches(state: State) -> None:
+def pump_fetches(state: State, now: float) -> None:
     """Start the most urgent transfers while there are slots."""
     while state.wanted and len(state.fetching) < GOVERNOR_TRANSFERS_MAX:
         obj = heappop(state.wanted)[2]
@@ -157,7 +157,7 @@ def pump_fetches(state: State) -> None:
             source = obj.source
             assert source is not None
             obj.presence = Presence.FETCHING
-            state.fetching[obj.id] = Fetching(obj, source)
+            state.fetching[obj.id] = Fetching(obj, source, now)
             state.out.append(Fetch(source))
 
 
@@ -175,6 +175,8 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
         if obj.presence is Presence.FETCHING:
             obj.presence = Presence.KNOWN
         _comes_again(state, obj.id)
+        for task in obj.waiters or ():
+            task.transfer = max(task.transfer, now - fetching.since)
         make_present(state, obj)
         if not obj.drop:  # else the server takes it for gone, and will hear that it is
             state.fetched[obj.id] = None

@@ -145,13 +145,16 @@ class Fetching:
     object : Object
         For which it was started; of a cancelled one another record of this id may be in its place.
     source : ObjectData
+    since : float
+        Seconds.
     """
 
-    __slots__ = ("object", "source", "state")
+    __slots__ = ("object", "since", "source", "state")
 
-    def __init__(self, obj: Object, source: ObjectData) -> None:
+    def __init__(self, obj: Object, source: ObjectData, since: float) -> None:
         self.object = obj
         self.source = source
+        self.since = since
         self.state = FetchState.RUNNING
 
 
@@ -174,6 +177,8 @@ class Task:
         How often an executor found inputs of it damaged.
     seen_at : float or None
         When it was first seen running.
+    transfer : float
+        Seconds that the longest transfer of an input took for which it waited.
     suspected : str
         Which objects it may have damaged, with whom.
     take_back : TakeBackRequest or None
@@ -201,6 +206,7 @@ class Task:
         "session",
         "suspected",
         "take_back",
+        "transfer",
     )
 
     def __init__(
@@ -226,6 +232,7 @@ class Task:
         self.refusals = 0
         self.suspected = ""
         self.seen_at: float | None = None
+        self.transfer = 0.0
 
     @property
     def unwanted(self) -> bool:

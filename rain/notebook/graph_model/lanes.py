@@ -1,103 +1,232 @@
-"""When which task ran on which governor: one lane for each cpu that was in use at a time."""
+"""When which task ran on which governor: as many lanes as tasks ran there at a time, the bars in each by their start.
+
+Tasks are told of in any order, so lanes are laid anew when there is more: see `rain.common.pictures.lanes`. Of large
+groups only when a fiftieth more has come; until then what is new is put where there is room.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-_TOLERANCE_S = 0.002
-"""Tasks on one cpu may seem to overlap by so much."""
+from rain.common.pictures.lanes import lanes_of
+from rain.notebook.graph_model.records import TaskLike
+
+LAID_ANEW_MAX = 5000
+"""Groups of so many runs are laid anew whenever there is one more."""
+FRACTION = 50
+_FOREVER = float("inf")
+
+
+class Run(NamedTuple):
+    """An attempt of a task; times in seconds since the epoch.
+
+    Attributes
+    ----------
+    start, seconds : float
+    number : int
+        Of the task.
+    state : str
+        What is shown of it.
+    function : int
+        The number of its function, in the order in which functions were first seen.
+    ready : float or None
+        Since when it could have run, as far as that is known.
+    transfer : float
+        Seconds that its longest transfer of an input took.
+    """
+
+    start: float
+    seconds: float
+    number: int
+    state: str
+    function: int
+    ready: float | None = None
+    transfer: float = 0.0
+
+    @property
+    def end(self) -> float:
+        """When it ended."""
+        return self.start + self.seconds
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which it was ready and did not run; 0 if that is not known."""
+        return 0.0 if self.ready is None else max(0.0, self.start - self.ready)
+
+
+class Joined(NamedTuple):
+    """A bar: one run, or several that are too short to be seen apart.
+
+    Attributes
+    ----------
+    first : Run
+    seconds : float
+        From the start of the first to the end of the last.
+    state : str
+        ``"failed"`` if one failed, else that of the first.
+    function : int
+        -1 if there are several.
+    tasks : int
+        How many runs it stands for.
+    """
+
+    first: Run
+    seconds: float
+    state: str
+    function: int
+    tasks: int
+
+
+def shares(task: TaskLike) -> bool:
+    """Whether a task asks for less than a cpu, so that several can run on one."""
+    return task.spec.resources.get("cpus", 0) < 1
 
 
 class Lane:
-    """The bars of one cpu, in the order in which they ended."""
+    """Runs that followed each other, in the order of their starts."""
 
-    __slots__ = ("bars", "ends")
+    __slots__ = ("ends", "runs")
 
     def __init__(self) -> None:
-        self.bars: list[tuple[float, float, str, int]] = []
+        self.runs: list[Run] = []
         self.ends: list[float] = []
 
     @property
     def free_from(self) -> float:
-        """When its last bar ended (seconds since the epoch)."""
+        """When the last one ended (seconds since the epoch)."""
         return self.ends[-1] if self.ends else 0.0
 
-    def add(self, start: float, seconds: float, state: str, number: int) -> None:
-        """Append a bar."""
-        self.bars.append((start, seconds, state, number))
-        self.ends.append(max(start + seconds, self.free_from))
+    def add(self, run: Run) -> None:
+        """Append a run."""
+        self.runs.append(run)
+        self.ends.append(max(run.end, self.free_from))
 
-    def seen(self, begin: float, end: float, shortest: float) -> Iterable[list[Any]]:
-        """Bars between two times; neighbours that are too short to be seen are drawn as one.
-
-        Yields
-        ------
-        list
-            ``[start, seconds, state, number, count]``; of several the number of the first, and the worst state.
-        """
-        joined: list[Any] | None = None
-        for start, seconds, state, number in self.bars[bisect_left(self.ends, begin) :]:
-            if start > end:
+    def seen(self, begin: float, end: float, shortest: float) -> Iterator[Joined]:
+        """Bars between two times; neighbours that are too short to be seen are one."""
+        joined: Joined | None = None
+        for run in self.runs[bisect_left(self.ends, begin) :]:
+            if run.start > end:
                 break
             if joined is not None:
-                close = start - (joined[0] + joined[1]) < shortest
-                if (
-                    close
-                    and (seconds < shortest or joined[1] < shortest)
-                    and start + seconds - joined[0] < 4 * shortest
-                ):
-                    joined[1] = max(joined[1], start + seconds - joined[0])
-                    joined[4] += 1
-                    if state == "failed":
-                        joined[2] = state
+                start = joined.first.start
+                close = run.start - (start + joined.seconds) < shortest
+                short = run.seconds < shortest or joined.seconds < shortest
+                if close and short and run.end - start < 4 * shortest:
+                    joined = Joined(
+                        joined.first,
+                        max(joined.seconds, run.end - start),
+                        run.state if run.state == "failed" else joined.state,
+                        run.function if run.function == joined.function else -1,
+                        joined.tasks + 1,
+                    )
                     continue
                 yield joined
-            joined = [start, seconds, state, number, 1]
+            joined = Joined(run, run.seconds, run.state, run.function, 1)
         if joined is not None:
             yield joined
 
 
+class Group:
+    """The runs of one governor that share a group of lanes."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self._lanes: list[Lane] = []
+        self._laid = 0
+        self._running: dict[int, int] = {}
+
+    def lanes(self, running: Sequence[Run]) -> tuple[list[Lane], list[int]]:
+        """The lanes, and in which of them those are that run now (which are in none yet)."""
+        numbers = {run.number for run in running}
+        new = len(self.runs) - self._laid
+        if new or numbers != self._running.keys():
+            count = len(self.runs) + len(running)
+            if count <= LAID_ANEW_MAX or new * FRACTION >= count or not running:
+                self._lay(running)
+            else:
+                self._add(running)
+        return self._lanes, [self._running[run.number] for run in running]
+
+    def _lay(self, running: Sequence[Run]) -> None:
+        runs = self.runs
+        spans = [(run.start, run.start + run.seconds) for run in runs]
+        found = lanes_of([*spans, *((run.start, _FOREVER) for run in running)])
+        self._lanes = [Lane() for _ in range(max(found, default=-1) + 1)]
+        for place in sorted(range(len(runs)), key=spans.__getitem__):
+            self._lanes[found[place]].add(runs[place])
+        self._laid = len(runs)
+        self._running = {run.number: lane for run, lane in zip(running, found[len(runs) :], strict=True)}
+
+    def _add(self, running: Sequence[Run]) -> None:
+        """Put what is new to the others, without laying them anew: each where there is room first."""
+        busy = {run.number: self._running[run.number] for run in running if run.number in self._running}
+        for run in self.runs[self._laid :]:
+            min(self._lanes, key=lambda lane: lane.free_from).add(run)
+        self._laid = len(self.runs)
+        for run in running:
+            if run.number not in busy:
+                free = [lane for lane in range(len(self._lanes)) if lane not in busy.values()]
+                if not free:
+                    self._lanes.append(Lane())
+                    free = [len(self._lanes) - 1]
+                busy[run.number] = min(free, key=lambda lane: self._lanes[lane].free_from)
+        self._running = busy
+
+
 class Lanes:
-    """The lanes of all governors.
+    """The runs of all governors.
 
     Attributes
     ----------
+    groups : dict of (str, bool) to Group
+        By governor, and whether the tasks share a cpu with others.
     begin, end : float or None
         Seconds since the epoch: of the first start and the last end.
     """
 
     def __init__(self) -> None:
-        self.of: dict[str, list[Lane]] = {}
+        self.groups: dict[tuple[str, bool], Group] = {}
         self.begin: float | None = None
         self.end: float | None = None
+        self._waits = Waits()
 
-    def add(self, governor: str, start: float, seconds: float, state: str, number: int) -> None:
+    def add(self, governor: str, shares: bool, run: Run) -> None:
         """A task ran there."""
-        self._lane(self.of.setdefault(governor, []), start).add(start, seconds, state, number)
-        self.begin = start if self.begin is None else min(self.begin, start)
-        self.end = start + seconds if self.end is None else max(self.end, start + seconds)
+        self.groups.setdefault((governor, shares), Group()).runs.append(run)
+        self.begin = run.start if self.begin is None else min(self.begin, run.start)
+        self.end = run.end if self.end is None else max(self.end, run.end)
+        if run.ready is not None and run.ready < run.start:
+            self._waits.add(run.ready, run.start)
 
-    def _lane(self, lanes: list[Lane], start: float) -> Lane:
-        """The lane that became free last before `start`, so that the others stay free for what is longer."""
-        best = None
-        for lane in lanes:
-            if lane.free_from <= start + _TOLERANCE_S and (best is None or lane.free_from > best.free_from):
-                best = lane
-        if best is None:
-            best = Lane()
-            lanes.append(best)
-        return best
+    def group(self, governor: str, shares: bool) -> Group:
+        """The runs of a governor that share a group of lanes; none if there is no such group yet."""
+        return self.groups.get((governor, shares)) or Group()
 
-    def free_slots(self, governor: str, starts: Iterable[float]) -> list[int]:
-        """Slots for tasks that run now, which are in no lane yet."""
-        lanes = self.of.get(governor, [])
-        taken: list[int] = []
-        for start in sorted(starts):
-            free = [n for n, lane in enumerate(lanes) if n not in taken and lane.free_from <= start + _TOLERANCE_S]
-            slot = (
-                free[0] if free else next(n for n in range(len(lanes), len(lanes) + len(taken) + 1) if n not in taken)
-            )
-            taken.append(slot)
-        return taken
+    def waiting(self, at: float) -> int:
+        """How many of the tasks that have run were ready at that time, and did not run."""
+        return self._waits.count(at)
+
+
+class Waits:
+    """Spans of time for which tasks waited."""
+
+    def __init__(self) -> None:
+        self._begins: list[float] = []
+        self._ends: list[float] = []
+        self._sorted = True
+
+    def add(self, begin: float, end: float) -> None:
+        """One more."""
+        self._begins.append(begin)
+        self._ends.append(end)
+        self._sorted = False
+
+    def count(self, at: float) -> int:
+        """How many go on at that time."""
+        if not self._sorted:
+            self._begins.sort()
+            self._ends.sort()
+            self._sorted = True
+        return bisect_right(self._begins, at) - bisect_right(self._ends, at)

@@ -13,19 +13,15 @@ from rain.notebook.graph_model.statuses import first_line
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.graph_model.view import View
 from rain.notebook.protocol.lookups import (
-    Bar,
     CriticalPath,
     Found,
     Hit,
     TaskRow,
     TaskTable,
-    Timeline,
-    TimelineLane,
 )
 from rain.notebook.protocol.requests import ColumnId
 
 ROWS_MAX = 1000
-PIXELS_MAX = 10_000
 HITS_MAX = 20
 _NEVER = float("inf")
 
@@ -147,44 +143,6 @@ def search(view: View, pattern: re.Pattern[str] | None) -> Found:
                 if len(first) < HITS_MAX:
                     first.append(Hit(f"o{number}", record.spec.label))
     return Found(list(keys), tasks, objects, first)
-
-
-# -- timeline --------------------------------------------------------------------------------------
-
-
-def timeline(view: View, begin: float | None, end: float | None, pixels: int, now: float) -> Timeline:
-    """What ran when, between two times (seconds since the epoch; None: all), for a picture so many pixels wide."""
-    lanes = view.lanes
-    running: dict[str, list[TaskLeaf]] = {}
-    for leaf in list(view.running.values()):
-        info = leaf.record.info
-        running.setdefault((info.governor if info is not None else None) or "", []).append(leaf)
-    starts = [_start(leaf) for group in running.values() for leaf in group]
-    first = min([*starts, lanes.begin if lanes.begin is not None else now])
-    last = now if running else (lanes.end if lanes.end is not None else now)
-    begin = first if begin is None else begin
-    end = max(last if end is None else end, begin + 1e-6)
-    shortest = (end - begin) / max(1, min(pixels, PIXELS_MAX))
-    told = []
-    for governor in sorted(lanes.of.keys() | running.keys()):
-        slots: dict[int, list[Bar]] = {}
-        for slot, lane in enumerate(lanes.of.get(governor, ())):
-            slots[slot] = [
-                Bar(start, seconds, state, f"t{number}", _name(view, number), count)
-                for start, seconds, state, number, count in lane.seen(begin, end, shortest)
-            ]
-        group = sorted(running.get(governor, ()), key=_start)
-        for leaf, slot in zip(group, lanes.free_slots(governor, map(_start, group)), strict=True):
-            start = _start(leaf)
-            bar = Bar(start, max(0.0, now - start), "running", leaf.key, title(leaf.record), 1)
-            slots.setdefault(slot, []).append(bar)
-        told += [TimelineLane(governor, slot, bars) for slot, bars in sorted(slots.items())]
-    return Timeline(begin, end, now, told)
-
-
-def _name(view: View, number: int) -> str:
-    leaf = view.tree.tasks.get(number)
-    return title(leaf.record) if leaf is not None else ""
 
 
 # -- critical path ---------------------------------------------------------------------------------

@@ -45,13 +45,20 @@ class Leaf:
 
 
 class TaskLeaf(Leaf):
-    """A task in the tree."""
+    """A task in the tree.
 
-    __slots__ = ("began",)
+    Attributes
+    ----------
+    submitted, began : float or None
+        When it was heard of that it was submitted, and that it runs (seconds since the epoch).
+    """
+
+    __slots__ = ("began", "submitted")
     record: TaskLike
 
     def __init__(self, record: TaskLike) -> None:
         super().__init__(f"t{record.spec.id[1]}", record, record.shown)
+        self.submitted: float | None = None
         self.began: float | None = None
 
 
@@ -341,9 +348,13 @@ class Tree:
                 if step:
                     group = self._group(group, PATH, step)
             return group
-        function = record.spec.function
+        return self._group(group, FUNCTION, self.kind_of(record))
+
+    def kind_of(self, record: TaskLike) -> str:
+        """The name of a task's function, or its type."""
+        spec, function = record.spec, record.spec.function
         label = self.functions.get(function[1]) if function is not None else None
-        return self._group(group, FUNCTION, label or (name if function is not None else None) or record.spec.task_type)
+        return label or (spec.name if function is not None else None) or spec.task_type
 
     def _group(self, parent: Group, kind: str, label: str) -> Group:
         found = parent.groups.get((kind, label))

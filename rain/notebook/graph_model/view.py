@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rain.common.state_styles import LOOKS, NEW, SETTLED
 from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
 from rain.notebook.graph_model.arcs import UNNAMED, Bundle, is_box, numbered, telling
-from rain.notebook.graph_model.lanes import Lanes
+from rain.notebook.graph_model.lanes import Lanes, Run, shares
 from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
 from rain.notebook.graph_model.statuses import object_status, objects_status, task_status
 from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
@@ -57,6 +57,9 @@ class View:
         self.running: dict[int, TaskLeaf] = {}
         self._stale: set[str] = set()
         self._stale_in: dict[str, int] = {}  # by the key of a group or part
+        self.functions: list[str] = []
+        """Names of functions and other kinds of tasks, in the order in which they were first run."""
+        self._function_places: dict[str, int] = {}
         self.version = 0
         self._session = SessionInfo(session_id, name, "open")
         self._nodes_max = nodes_max
@@ -197,6 +200,8 @@ class View:
             self._began = began if self._began is None else min(began, self._began)
         if self._began is None:
             self._began = now
+        if state not in SETTLED and (before == NEW or before in SETTLED):
+            leaf.submitted = now
         if state == "running":
             leaf.began = now
             self.running[number] = leaf
@@ -213,10 +218,33 @@ class View:
 
     def _line_up(self) -> None:
         for leaf in self._ran:
-            info, number = leaf.record.info, leaf.record.spec.id[1]
+            info = leaf.record.info
             if info is not None and info.start_time is not None and leaf.state in SETTLED:
-                self._lanes.add(info.governor or "", info.start_time, info.duration or 0.0, leaf.state, number)
+                run = self.run_of(leaf, info.start_time, info.duration or 0.0)
+                self._lanes.add(info.governor or "", shares(leaf.record), run)
         self._ran = []
+
+    def run_of(self, leaf: TaskLeaf, start: float, seconds: float) -> Run:
+        """The run of a task that began then and took so long."""
+        name = self.tree.kind_of(leaf.record)
+        place = self._function_places.get(name)
+        if place is None:
+            place = self._function_places[name] = len(self.functions)
+            self.functions.append(name)
+        transfer = leaf.record.info.transfer if leaf.record.info is not None else None
+        number = leaf.record.spec.id[1]
+        return Run(start, seconds, number, leaf.state, place, self.ready_since(leaf), transfer or 0.0)
+
+    def ready_since(self, leaf: TaskLeaf) -> float | None:
+        """When a task was submitted and had all its inputs, in seconds since the epoch; None if that is not known."""
+        since = leaf.submitted
+        for item in leaf.record.spec.inputs:
+            obj = self.objects.get(item.id[1])
+            info = obj.task.info if obj is not None and obj.task is not None else None
+            if info is not None and info.start_time is not None:
+                end = info.start_time + (info.duration or 0.0)
+                since = end if since is None else max(since, end)
+        return since
 
     # -- opening --------------------------------------------------------------------------------
 

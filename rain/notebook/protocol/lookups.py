@@ -108,6 +108,11 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     key, name : str
         Of several those of the first.
     count : int
+    function : int
+        Which of the timeline's functions; -1: several.
+    waited, transfer : float
+        Seconds for which a single task was ready and did not run, and that its longest transfer of an input took (part
+        of the former); 0 if that is not known.
     """
 
     start: float
@@ -116,20 +121,33 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     key: str
     name: str
     count: int
+    function: int = -1
+    waited: float = 0.0
+    transfer: float = 0.0
+
+
+class QueuePoint(msgspec.Struct, frozen=True, array_like=True):
+    """From a time on (seconds since the epoch) so many tasks were ready, and did not run."""
+
+    at: float
+    count: int
 
 
 class TimelineLane(msgspec.Struct, frozen=True):
-    """What one cpu of a governor did.
+    """What one cpu of a governor did, or one place among tasks that share cpus.
 
     Attributes
     ----------
     governor : str
     slot : int
+    shared : bool
+        Whether its tasks ask for less than a cpu each.
     bars : list of Bar
     """
 
     governor: str
     slot: int
+    shared: bool
     bars: list[Bar]
 
 
@@ -142,12 +160,18 @@ class Timeline(msgspec.Struct, frozen=True):
         What is described.
     now : float
     lanes : list of TimelineLane
+    functions : list of str
+        Names of functions and other kinds of tasks; the same number is the same function in all answers.
+    queue : list of QueuePoint
+        Empty if no task waited for room.
     """
 
     begin: float
     end: float
     now: float
     lanes: list[TimelineLane]
+    functions: list[str]
+    queue: list[QueuePoint]
 
 
 class Measure(msgspec.Struct, frozen=True):

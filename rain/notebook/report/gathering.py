@@ -21,6 +21,7 @@ from rain.common.state_styles import LOOKS, SEVERITY
 from rain.notebook.details import Code, code_of, object_details, task_details, task_link
 from rain.notebook.governor_loads import governors_of
 from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.timeline import PIXELS_MAX, timeline
 from rain.notebook.protocol.details import Details, Link
 from rain.notebook.protocol.lookups import Governors, TaskRow
 from rain.notebook.protocol.report import Preview, Report, Version
@@ -81,7 +82,7 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
         outputs=outputs,
         outputs_whole=whole,
         previews=previews,
-        timeline=queries.timeline(view, None, None, queries.PIXELS_MAX, now),
+        timeline=timeline(view, None, None, PIXELS_MAX, now),
         critical=queries.longest_chain(view, now),
         governors=governors,
     )

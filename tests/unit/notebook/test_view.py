@@ -7,18 +7,22 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
 from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.common.pictures.lanes import lanes_of
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.states import DataObjectState
 from rain.notebook.details import details
 from rain.notebook.drawing.svg import text_line
 from rain.notebook.graph_model import View, queries
-from rain.notebook.graph_model.lanes import Lanes
+from rain.notebook.graph_model.lanes import FRACTION, LAID_ANEW_MAX, Lanes, Run
+from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import MEMBERS_MAX, PART
 from rain.notebook.protocol.details import TaskDetails
 from rain.notebook.protocol.graph import Arc, Status
@@ -439,7 +443,7 @@ def test_the_timeline_has_a_lane_for_each_cpu() -> None:
         info = TaskInfo(start_time=100.0 + start, duration=seconds, governor="g:1")
         shown.news(105.0, TaskUpdate(task.id, TaskState.FINISHED, info))
     shown.news(104.0, TaskUpdate(made[3].id, TaskState.RUNNING, TaskInfo(governor="g:1")))
-    told = queries.timeline(shown.view, None, None, 800, now=106.0)
+    told = timeline(shown.view, None, None, 800, now=106.0)
     assert [(lane.governor, lane.slot) for lane in told.lanes] == [("g:1", 0), ("g:1", 1)]
     assert sum(len(lane.bars) for lane in told.lanes) == 4
     assert (told.begin, told.end) == (100.0, 106.0)
@@ -460,10 +464,10 @@ def test_bars_too_short_to_be_seen_are_joined() -> None:
         for i, task in enumerate(made)
     ]
     shown.news(20.0, *updates)
-    (lane,) = queries.timeline(shown.view, None, None, 100, now=20.0).lanes
+    (lane,) = timeline(shown.view, None, None, 100, now=20.0).lanes
     assert len(lane.bars) < 110
     assert sum(bar.count for bar in lane.bars) == 1000
-    (lane,) = queries.timeline(shown.view, 5.0, 5.1, 1000, now=20.0).lanes
+    (lane,) = timeline(shown.view, 5.0, 5.1, 1000, now=20.0).lanes
     assert 10 <= len(lane.bars) <= 12
 
 
@@ -520,15 +524,108 @@ def test_thousands_of_tasks_are_a_few_groups() -> None:
     assert seconds < 10  # a guard against something quadratic, not a measurement
 
 
+def test_there_are_as_many_lanes_as_tasks_overlapped() -> None:
+    """Two cpus; the long ones are told of last, and what follows each other seems to overlap by jitter."""
+    shown = Shown()
+    with shown.session.bind_only():
+        made = [double(i) for i in range(5)]
+    shown.submit()
+    times = [(3.0, 1.0), (0.0, 2.0), (1.9995, 1.0), (0.0, 1.0), (1.0, 3.0)]
+    for task, (start, seconds) in zip(made, times, strict=True):
+        info = TaskInfo(start_time=100.0 + start, duration=seconds, governor="g:1")
+        shown.news(110.0, TaskUpdate(task.id, TaskState.FINISHED, info))
+    told = timeline(shown.view, None, None, 800, now=110.0)
+    assert [(lane.slot, [bar.key for bar in lane.bars]) for lane in told.lanes] == [
+        (0, [f"t{made[n].id.id}" for n in (3, 4)]),
+        (1, [f"t{made[n].id.id}" for n in (1, 2, 0)]),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 15)), max_size=40))
+def test_lanes_are_never_more_than_overlaps(times: list[tuple[int, int]]) -> None:
+    spans = [(float(start), float(start + length)) for start, length in times]
+    found = lanes_of(spans)
+    depth = max((sum(begin <= at < end for begin, end in spans) for at in range(60)), default=0)
+    assert len(set(found)) == depth == max(found, default=-1) + 1
+    for lane in set(found):
+        ends = sorted(span for span, place in zip(spans, found, strict=True) if place == lane)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(ends))
+
+
+def test_tasks_that_share_cpus_have_lanes_of_their_own() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        whole = [double.options(cpus=1)(i) for i in range(2)]
+        parts = [double.options(cpus=cpus)(i) for i, cpus in enumerate((0, 0.5, 0))]
+    shown.submit()
+    for task in (*whole, *parts):
+        info = TaskInfo(start_time=100.0, duration=1.0, governor="g:1")
+        shown.news(110.0, TaskUpdate(task.id, TaskState.FINISHED, info))
+    told = timeline(shown.view, None, None, 800, now=110.0)
+    assert [(lane.shared, lane.slot) for lane in told.lanes] == [
+        (False, 0),
+        (False, 1),
+        (True, 0),
+        (True, 1),
+        (True, 2),
+    ]
+
+
 def test_what_runs_beside_finished_tasks_has_a_lane_of_its_own() -> None:
+    def lanes(*began: float) -> tuple[int, list[int]]:
+        found = Lanes()
+        for second in range(5):
+            found.add("g", False, Run(100.0 + second, 1.0, second, "finished", 0))
+        laid, places = found.group("g", False).lanes([Run(at, 0.0, 10 + n, "running", 0) for n, at in enumerate(began)])
+        return len(laid), places
+
+    assert lanes() == (1, [])
+    assert lanes(105.0) == (1, [0])
+    assert lanes(101.0) == (2, [1]), "the first cpu was busy then"
+    assert lanes(101.0, 105.0) == (2, [1, 0])
+
+
+def test_large_groups_are_laid_anew_only_when_much_has_come() -> None:
     lanes = Lanes()
-    for second in range(5):
-        lanes.add("g", 100.0 + second, 1.0, "finished", second)
-    assert len(lanes.of["g"]) == 1
-    assert lanes.free_slots("g", [101.0]) == [1], "the first cpu was busy then"
-    assert lanes.free_slots("g", [105.0, 101.0]) == [1, 0]
-    assert lanes.free_slots("g", [101.0, 102.0]) == [1, 2]
-    assert lanes.free_slots("other", [101.0, 102.0]) == [0, 1]
+    count = LAID_ANEW_MAX * 2
+    for n in range(count):
+        lanes.add("g", False, Run(float(n // 2), 1.0, n, "finished", 0))
+    group = lanes.group("g", False)
+    running = [Run(count / 2, 0.0, -1, "running", 0)]
+    before, _ = group.lanes(running)
+    assert len(before) == 2
+    for n in range(count // FRACTION - 1):
+        lanes.add("g", False, Run(count / 2 + n, 1.0, count + n, "finished", 0))
+    running.append(Run(count / 2 + 300, 0.0, -2, "running", 0))
+    between, places = group.lanes(running)
+    assert between is before
+    assert len(set(places)) == 2
+    assert sum(len(lane.runs) for lane in between) == count + count // FRACTION - 1, "nothing is left out"
+    after, _ = group.lanes([])
+    assert len(after) == 2
+    assert [run.number for lane in after for run in lane.runs].count(-1) == 0
+
+
+def test_waiting_functions_and_transfers_are_told() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        first, other = double(1), double(2)
+        last = total(first)
+    shown.submit()
+    shown.fold(now=100.0)
+    done = [
+        TaskUpdate(first.id, TaskState.FINISHED, TaskInfo(start_time=101.0, duration=2.0, governor="g")),
+        TaskUpdate(other.id, TaskState.FINISHED, TaskInfo(start_time=103.0, duration=1.0, governor="g")),
+        TaskUpdate(last.id, TaskState.FINISHED, TaskInfo(start_time=104.5, duration=1.0, governor="g", transfer=1.25)),
+    ]
+    shown.news(106.0, *done)
+    told = timeline(shown.view, None, None, 800, now=106.0)
+    assert told.functions == ["double", "total"]
+    bars = {bar.key: bar for lane in told.lanes for bar in lane.bars}
+    found = [bars[f"t{task.id.id}"] for task in (first, other, last)]
+    assert [(bar.function, bar.waited, bar.transfer) for bar in found] == [(0, 1.0, 0.0), (0, 3.0, 0.0), (1, 1.5, 1.25)]
+    assert max(point.count for point in told.queue) == 1, "the first one had begun"
+    assert told.queue[-1].count == 0
 
 
 def test_the_estimate_counts_only_the_time_in_which_there_was_work() -> None:

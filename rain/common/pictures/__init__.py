@@ -1,0 +1,1 @@
+"""What pictures of a session share, wherever they are drawn."""
