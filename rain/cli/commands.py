@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import typer
 
 from rain import __version__
 from rain.common.errors import RainException
+from rain.common.limits import LEAVE_ASKED_S
 from rain.common.protocol.address import format_address, http_url, parse_address
 from rain.common.protocol.messages import ServerInfo
 from rain.deploy.engines import ENGINES, engine_of
@@ -32,6 +34,9 @@ _Misuse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if b
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
 TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
+
+_ROLES = ("client", "governor", "http")
+"""Who may be given a token of their own."""
 
 
 def run(words: list[str]) -> int:
@@ -225,7 +230,7 @@ def _ask(address: str | None, token_file: str | None) -> tuple[ServerInfo, Any, 
             words = fate.of_server(file.reachable())
             raise RainException(f"{error}. {words}" if words else str(error)) from None
     where = format_address(*parse_address(address or ""))
-    token = _text_of(token_file) if token_file is not None else None
+    token = own_credentials.token_in(token_file) if token_file is not None else None
     credentials: Credentials = own_credentials.credentials_for(where, "client", token=token)
     info = server_info(where, credentials)
     return info, credentials, info.http
@@ -238,13 +243,27 @@ def status(
     token: Annotated[
         bool, typer.Option("--token", help="print the token for clients elsewhere, and nothing else")
     ] = False,
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help=f"with --token: for whom; {', '.join(_ROLES)}")
+    ] = "client",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FILE", help="with --token: write it there, for you alone (mode 0600)")
+    ] = "",
 ) -> None:
     """Show the server, its governors, and a link to its dashboard."""
     from rain.deploy.start import known_server
 
+    if role not in _ROLES:
+        raise RainException(f"there is no role {role!r}; there are {', '.join(_ROLES)}")
     if token:
-        print(known_server(address)[1].credentials.token("client"))
+        text = known_server(address)[1].credentials.token(role)
+        if to:
+            _write_private(to, text + "\n")
+        else:
+            print(text)
         return
+    if role != "client" or to:
+        raise RainException(f"{'--to' if to else '--role'} is about the token: add --token")
     info, credentials, http = _ask(address, token_file)
     print(f"server     {info.address}, Rain {info.version}, {_count(len(info.sessions), 'session')}")
     _print_dashboard(http, credentials)
@@ -254,10 +273,66 @@ def status(
             ", ".join(f"{name} {amount:g}" for name, amount in sorted(governor.resources.items())),
             str(len(governor.tasks)),
             str(len(governor.objects)),
+            f"leaving: {governor.leaves}" if governor.leaves else "",
         ]
         for governor in info.governors
     ]
-    _table(["governor", "resources", "tasks", "objects"], rows, "no governors")
+    _table(["governor", "resources", "tasks", "objects", ""], rows, "no governors")
+
+
+def _write_private(path: str, text: str) -> None:
+    """Write a file that no other user can read, at no time."""
+    try:
+        folder, name = os.path.split(os.path.abspath(path))
+        descriptor, partial = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+        with open(descriptor, "w") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        raise RainException(f"{path} cannot be written: {error.strerror}") from None
+
+
+@app.command()
+def drain(
+    governors: Annotated[
+        list[str],
+        typer.Argument(metavar="GOVERNOR…", help="HOST:PORT as `rain status` lists it, or HOST for all there"),
+    ],
+    server: Annotated[str | None, typer.Option("--server", metavar="ADDR", help="default: the one here")] = None,
+    within: Annotated[
+        str, typer.Option("--within", metavar="TIME", help="how long it may take, as 600, 10:00 or 1h")
+    ] = f"{LEAVE_ASKED_S:g}",
+    wait: Annotated[bool, typer.Option(help="return when they have left, or at once")] = True,
+    token_file: TokenFile = None,
+) -> None:
+    """Let governors finish what they run, hand over what only they hold, and end."""
+    from rain.cli import server_query
+    from rain.governor.surroundings.leaving import parse_duration
+
+    within_s = parse_duration(within)
+    info, credentials, _ = _ask(server, token_file)
+    chosen = _named(governors, info)
+    server_query.drain(info.address, credentials, chosen, within_s)
+    print(f"{_count(len(chosen), 'governor')} will leave within {within_s:g} s: {', '.join(chosen)}", flush=True)
+    if wait:
+        server_query.wait_until_left(info.address, credentials, chosen)
+        print("they have left" if len(chosen) > 1 else "it has left")
+
+
+def _named(names: list[str], info: ServerInfo) -> list[str]:
+    """The governors that are meant by ids or hosts."""
+    chosen: dict[str, None] = {}
+    for name in names:
+        found = [
+            governor.governor_id
+            for governor in info.governors
+            if name in (governor.governor_id, parse_address(governor.governor_id)[0])
+        ]
+        if not found:
+            here = ", ".join(governor.governor_id for governor in info.governors) or "none"
+            raise RainException(f"there is no governor {name}; those here are: {here}")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
 
 
 @app.command()

@@ -20,11 +20,12 @@ from typing import NoReturn
 
 from rain import __version__
 from rain.common.errors import RainException
-from rain.common.limits import DEADLINES, LEAVE_S, LOG_BYTES_MAX, Deadlines
+from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
-from rain.governor.leaving import known_end, parse_duration
+from rain.governor.surroundings.environment import drop_engine_variables
+from rain.governor.surroundings.leaving import known_end, parse_duration
 from rain.host.descriptors import raise_limit
 from rain.host.gpus import parse as parse_gpus
 from rain.host.gpus import visible_gpus
@@ -88,8 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     governor.add_argument(
         "--leave-within",
         metavar="TIME",
-        default=f"{LEAVE_S:g}",
-        help="how long it may take to finish tasks and hand over its data after SIGTERM (default: %(default)s)",
+        default="",
+        help=f"how long it may take to finish tasks and hand over its data after SIGTERM (default: {LEAVE_S:g}, "
+        f"with --drain {LEAVE_ASKED_S:g})",
+    )
+    governor.add_argument(
+        "--drain",
+        action="store_true",
+        help="start none: let those leave that run on this host, and wait for it (within --leave-within)",
     )
     governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     governor.add_argument(
@@ -237,13 +244,16 @@ def _deadlines(options: argparse.Namespace) -> Deadlines:
 
 def _govern(options: argparse.Namespace) -> int:
     """Returns the exit status: a guardian does not start anew what ends with 0."""
+    if options.drain:
+        return _drain(options)
     guarded = options.lifeline is not None
     end = known_end(options.walltime, {} if guarded else os.environ, time.time())
-    leave_s = parse_duration(options.leave_within)
+    leave_s = parse_duration(options.leave_within or f"{LEAVE_S:g}")
     server = format_address(*parse_address(options.server))
     cpus = parse_cpus(options.cpus)
     gpus = _gpus(options.gpus)
     config = read_config(options.config)
+    drop_engine_variables(os.environ, config.pass_environment)
     store_bytes_max = chosen_memory(options.store_memory)
     credentials = _credentials(options, server)
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
@@ -287,22 +297,25 @@ def _gpus(text: str) -> tuple[str, ...]:
     return names
 
 
+def _drain(options: argparse.Namespace) -> int:
+    from rain.cli.server_query import drain_here
+
+    server = format_address(*parse_address(options.server))
+    within_s = parse_duration(options.leave_within or f"{LEAVE_ASKED_S:g}")
+    token = own_credentials.token_in(options.token_file) if options.token_file else None
+    left = drain_here(server, own_credentials.credentials_for(server, "client", token=token), within_s)
+    print(f"left: {', '.join(left)}")
+    return 0
+
+
 def _credentials(options: argparse.Namespace, server: str) -> Credentials:
     if options.token_file != "-":
         return own_credentials.credentials_for(
             server,
             "governor",
-            token=_token_in(options.token_file) if options.token_file else None,
+            token=own_credentials.token_in(options.token_file) if options.token_file else None,
             connection_file=options.connection_file or None,
         )
     token = sys.stdin.readline(_TOKEN_BYTES_MAX)
     end_with_lifeline(sys.stdin.fileno())
     return own_credentials.credentials_for(server, "governor", token=token)
-
-
-def _token_in(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(_TOKEN_BYTES_MAX)
-    except OSError as error:
-        raise RainException(f"the token file {path} cannot be read: {error.strerror}") from None

@@ -1,21 +1,32 @@
-"""One question to a running server, for the commands that users type."""
+"""Questions to a running server, for the commands that users type."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.protocol.address import http_url
-from rain.common.protocol.messages import GetServerInfo, Goodbye, Hello, ServerInfo, ServerToClient
+from rain.common.protocol.messages import (
+    ClientToServer,
+    DrainGovernors,
+    Failed,
+    GetServerInfo,
+    Goodbye,
+    Hello,
+    ServerInfo,
+    ServerToClient,
+)
 from rain.host.machine import host_id
 from rain.net.auth import Credentials, http_bearer
 from rain.net.https import pinned_context
 from rain.net.transport import converse
 
 ANSWER_S = 10.0
+LOOK_S = 0.2
 
 
 def server_info(address: str, credentials: Credentials) -> ServerInfo:
@@ -26,15 +37,61 @@ def server_info(address: str, credentials: Credentials) -> ServerInfo:
     RainException
         If it cannot be reached or does not answer.
     """
-    return asyncio.run(_server_info(address, credentials))
+    answer = asyncio.run(_ask(address, credentials, GetServerInfo(1)))
+    assert isinstance(answer, ServerInfo)
+    return answer
 
 
-async def _server_info(address: str, credentials: Credentials) -> ServerInfo:
-    answer: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
+def drain(address: str, credentials: Credentials, governors: list[str], within_s: float) -> None:
+    """Have governors of the server at `address` leave; returns when they were told.
+
+    Raises
+    ------
+    RainException
+        If one is not there, or the server cannot be reached or does not answer.
+    """
+    answer = asyncio.run(_ask(address, credentials, DrainGovernors(1, governors, within_s)))
+    if isinstance(answer, Failed):
+        raise RainException(answer.message)
+
+
+def wait_until_left(address: str, credentials: Credentials, governors: list[str]) -> None:
+    """Return when none of these is there any more; also if their server is not."""
+    while True:
+        try:
+            info = server_info(address, credentials)
+        except RainException:
+            return
+        if not any(governor.governor_id in governors for governor in info.governors):
+            return
+        time.sleep(LOOK_S)
+
+
+def drain_here(address: str, credentials: Credentials, within_s: float) -> list[str]:
+    """Have all governors leave that run on this host; returns when they have, with their ids.
+
+    Raises
+    ------
+    RainException
+        If there is none, or the server cannot be reached or does not answer.
+    """
+    info = server_info(address, credentials)
+    here = [governor.governor_id for governor in info.governors if governor.host_id == host_id()]
+    if not here:
+        others = ", ".join(governor.governor_id for governor in info.governors) or "none"
+        raise RainException(f"no governor of the server at {address} is on this host; it has: {others}")
+    drain(address, credentials, here, within_s)
+    wait_until_left(address, credentials, here)
+    return here
+
+
+async def _ask(address: str, credentials: Credentials, question: ClientToServer) -> ServerToClient:
+    """The answer to a question, whose request is number 1."""
+    answer: asyncio.Future[ServerToClient] = asyncio.get_running_loop().create_future()
 
     def heard(messages: list[Any]) -> None:
         for message in messages:
-            if isinstance(message, ServerInfo) and not answer.done():
+            if getattr(message, "request", None) == 1 and not answer.done():
                 answer.set_result(message)
 
     def gone(reason: str) -> None:
@@ -44,7 +101,7 @@ async def _server_info(address: str, credentials: Credentials) -> ServerInfo:
     hello = Hello("client", "", host_id=host_id())
     conversation = await converse(address, credentials, hello, ServerToClient, heard, gone, away_s=ANSWER_S)
     try:
-        conversation.send(GetServerInfo(1))
+        conversation.send(question)
         async with asyncio.timeout(ANSWER_S):
             return await answer
     except TimeoutError:

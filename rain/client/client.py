@@ -22,7 +22,7 @@ from rain.client.operations.twins import awaitable, blocking
 from rain.client.session import Session
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
-from rain.common.limits import ECHO_FLUSH_S
+from rain.common.limits import ECHO_FLUSH_S, LEAVE_ASKED_S
 from rain.common.protocol.address import SERVER_PORT, format_address, http_url, parse_address
 from rain.common.protocol.messages import SessionSummary
 from rain.net.auth import http_bearer
@@ -329,7 +329,8 @@ class Client:
         -------
         dict
             ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished),
-            ``objects`` (ids held, fetched or to be produced), ``objects_to_delete`` and ``resources``.
+            ``objects`` (ids held, fetched or to be produced), ``objects_to_delete``, ``resources``, and ``leaves``: why
+            it is leaving, empty if it is not.
 
         Raises
         ------
@@ -380,6 +381,43 @@ class Client:
         return requests.wait_for_governors(self._connection, n)
 
     wait_for_governors_async = awaitable(wait_for_governors)
+
+    @blocking
+    def drain_governors(
+        self, governors: str | Iterable[str], within: float = LEAVE_ASKED_S, timeout: float | None = None
+    ) -> Operation[None]:
+        """Let governors go: they get no new tasks, finish those that run, hand over what only they hold, and end.
+
+        Returns when they were told; `Client.get_server_info` shows them until they have left. No task is charged with
+        that. Those that `Client.local` or ``rain start`` started are not started again.
+
+        Parameters
+        ----------
+        governors : str or iterable of str
+            Their ids, ``host:port``, as `Client.get_server_info` lists them.
+        within : float
+            Seconds that it may take. Tasks that run longer are ended before, and run again elsewhere; objects that no
+            other governor has taken by then are made again when they are needed.
+        timeout : float, optional
+            Seconds to wait for the server's answer.
+
+        Raises
+        ------
+        RainException
+            If one of them is not here (then none was told), or the client is closed or lost.
+        TimeoutError
+            If the server has not answered within `timeout`.
+
+        Examples
+        --------
+        >>> with Client.local(cpus=1, governors=2) as client:
+        ...     first = client.get_server_info()["governors"][0]["governor_id"]
+        ...     client.drain_governors(first, within=60)
+        """
+        self._check()
+        return requests.drain_governors(self._connection, governors, within)
+
+    drain_governors_async = awaitable(drain_governors)
 
     @blocking
     def update(self, items: Item | Iterable[Item], timeout: float | None = None) -> Operation[None]:

@@ -23,10 +23,13 @@ class GovernorConfig:
         Commands of foreign executors by their type.
     resources : dict of str to float
         What the governor has beside cpus.
+    pass_environment : list of str
+        Patterns of variables of the batch system that tasks shall have (see `rain.governor.surroundings.environment`).
     """
 
     executors: dict[str, list[str]] = field(default_factory=dict)
     resources: dict[str, float] = field(default_factory=dict)
+    pass_environment: list[str] = field(default_factory=list)
 
 
 def read_config(path: str | None) -> GovernorConfig:
@@ -47,8 +50,15 @@ def read_config(path: str | None) -> GovernorConfig:
         raise RainException(f"the governor's configuration {path} cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise RainException(f"the governor's configuration {path} is not TOML: {error}") from None
-    for unknown in values.keys() - {"executors", "resources"}:
-        raise RainException(f"{path}: unknown section [{unknown}]; there are [executors.NAME] and [resources]")
+    for unknown in values.keys() - {"executors", "resources", "pass_environment"}:
+        raise RainException(
+            f"{path}: unknown section [{unknown}]; there are [executors.NAME] and [resources], and before them "
+            'pass_environment = ["SLURM_*"]'
+        )
+    passed = values.get("pass_environment", [])
+    if not isinstance(passed, list) or not all(isinstance(pattern, str) for pattern in passed):
+        raise RainException(f'{path}: pass_environment is a list like ["SLURM_*"], not {passed!r}')
+    config.pass_environment = passed
     for name, section in _table(path, "executors", values).items():
         config.executors[name] = _command(path, name, section)
     for name, amount in _table(path, "resources", values).items():

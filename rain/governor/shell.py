@@ -43,10 +43,10 @@ from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
-from rain.governor.host_load import HostLoad
-from rain.governor.leaving import Departures, End
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
+from rain.governor.surroundings.host_load import HostLoad
+from rain.governor.surroundings.leaving import Departures, End
 from rain.governor.turns import Turns
 from rain.governor.views.viewing import Viewing
 from rain.host.cgroup import memory_left, memory_limit

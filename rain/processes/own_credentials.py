@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 
+from rain.common.errors import RainException
 from rain.common.protocol.address import is_loopback
 from rain.net.auth import Credentials
 from rain.processes.connection_files import find, read
 
+_TOKEN_BYTES_MAX = 1000
 _token: str | None = None
 
 
@@ -30,6 +33,28 @@ def take_token() -> str | None:
     if value:
         _token = value
     return _token
+
+
+def token_in(path: str | os.PathLike[str]) -> str:
+    """The token in a file.
+
+    Raises
+    ------
+    RainException
+        If the file cannot be read; or if it is this user's and others can read it.
+    """
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            found = os.fstat(file.fileno())
+            # What a cluster mounts (a Kubernetes Secret) belongs to root, and its mode is the cluster's business.
+            if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+                raise RainException(
+                    f"the token file {path} can be read by other users, who could then run code as you: "
+                    f"chmod 600 {path}"
+                )
+            return file.read(_TOKEN_BYTES_MAX)
+    except OSError as error:
+        raise RainException(f"the token file {path} cannot be read: {error.strerror}") from None
 
 
 def credentials_for(

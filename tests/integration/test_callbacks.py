@@ -344,7 +344,7 @@ NOT_GUARDED = {
         "self._find_server(self._gone.result())": "awaited in `run`",
         "self._bring(effect.data)": "catches everything itself: a fetch is always answered",
     },
-    "rain.governor.leaving": {"self._asked": "steps the core, whose errors `Turns` takes"},
+    "rain.governor.surroundings.leaving": {"self._asked": "steps the core, whose errors `Turns` takes"},
     "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},
     "rain.governor.pools.process_pool": {
         "_removed": "catches everything itself",

@@ -274,6 +274,10 @@ def test_a_governor_with_a_wrong_key(shell):
     _, address = shell.server()
     token = shell.folder / "token"
     token.write_text(Credentials.generate().token("governor"))
+    token.chmod(0o640)
+    line = shell.fails("governor", address, "--token-file", str(token))
+    assert line.endswith(f"can be read by other users, who could then run code as you: chmod 600 {token}")
+    token.chmod(0o600)
     assert "has another key" in shell.fails("governor", address, "--token-file", str(token))
     token.write_text(Credentials.generate().token("client"))
     assert "a key for the role governor is needed" in shell.fails("governor", address, "--token-file", str(token))
@@ -306,6 +310,7 @@ def test_status_from_elsewhere_with_a_token(shell):
     assert "no governors" in shown.stdout, shown.stderr
     file = shell.folder / "token"
     file.write_text(token)
+    file.chmod(0o600)
     assert "no sessions" in shell.run("sessions", address, "--token-file", str(file)).stdout
 
 

@@ -14,6 +14,7 @@ from rain import Client, Session, remote
 from rain.common.limits import CRASHES_MAX
 from rain.common.states import TaskState
 from rain.host.process_table import descendants
+from rain.processes import connection_files
 from tests.integration.test_cli import Shell, ends
 from tests.support.waiting import until
 
@@ -131,3 +132,53 @@ def test_a_server_that_is_stopped_dismisses_its_governors(
     ends(process, signal.SIGTERM)
     ends(governor)
     assert governor.returncode == 0
+
+
+def test_users_let_governors_go_by_the_command(shell: Shell, server) -> None:
+    """With a token of the governor's own role, by id, by host, and on the host itself."""
+    _, address = server
+    token = shell.folder / "token"
+    port = address.rpartition(":")[2]
+    assert shell.run("status", port, "--token", "--role", "governor", "--to", str(token)).stdout == ""
+    assert token.stat().st_mode & 0o777 == 0o600
+    governors = [shell.daemon("governor", address, "--cpus", "1", "--token-file", str(token)) for _ in range(3)]
+    assert "a key for the role client is needed" in shell.fails("status", address, "--token-file", str(token))
+    first, *_ = _governors(shell, address)
+    left = shell.run("drain", first, "--server", port, "--within", "1:00")
+    assert left.stdout == f"1 governor will leave within 60 s: {first}\nit has left\n", left.stderr
+    assert len(_governors(shell, address)) == 2
+    assert shell.run("drain", "127.0.0.1", "--server", port).stdout.splitlines()[-1] == "they have left"
+    assert shell.run("status", port).stdout.splitlines()[-1] == "no governors"
+    governors.append(shell.daemon("governor", address, "--cpus", "1"))
+    assert shell.run("governor", address, "--drain").stdout.startswith("left: 127.0.0.1:")
+    for governor in governors:
+        ends(governor)
+        assert governor.returncode == 0
+
+
+def test_what_cannot_leave_is_named(shell: Shell, server) -> None:
+    _, address = server
+    port = address.rpartition(":")[2]
+    assert "there is no governor nobody:1; those here are: none" in shell.fails("drain", "nobody:1", "--server", port)
+    assert "'soon' is not a time" in shell.fails("drain", "nobody:1", "--server", port, "--within", "soon")
+    assert "is on this host; it has: none" in shell.fails("governor", address, "--drain")
+    assert "there is no role 'king'" in shell.fails("status", port, "--token", "--role", "king")
+    assert "add --token" in shell.fails("status", port, "--role", "governor")
+    assert "cannot be written" in shell.fails("status", port, "--token", "--to", "/nowhere/token")
+
+
+def test_a_governor_of_rain_start_that_a_user_lets_go_does_not_come_back_and_a_killed_one_does(shell: Shell) -> None:
+    address = shell.start("--local-governors", "[1,1]")
+    port = address.rpartition(":")[2]
+    try:
+        first, second = _governors(shell, address)
+        assert shell.run("drain", first, "--server", port).returncode == 0
+        assert list(_governors(shell, address)) == [second]
+        (file,) = (shell.runtime / "rain").glob("*.json")
+        guardian = connection_files.read(file).guardian
+        (pid,) = [pid for pid in descendants(guardian) if Path(f"/proc/{pid}/comm").read_text() == "rain-governor\n"]
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: list(_governors(shell, address)) not in ([second], []))
+        assert len(_governors(shell, address)) == 1
+    finally:
+        assert shell.run("stop", port).returncode == 0

@@ -868,6 +868,8 @@ class SimClient:
             retries = spec.options.retries if spec.options is not None else 0
             once = spec.options is not None and spec.options.rerun == "never"
             crashes = (times if behaviour in (plan.CRASH, plan.POISON) else 0) + world.kills[id] + world.losses
+            charged = world.charged(id)
+            assert charged <= crashes, f"{id} was charged with {charged} crashes, of which it had {crashes}"
             own = (
                 behaviour == plan.FAIL
                 or (behaviour == plan.FLAKY and (times > retries or once))

@@ -269,6 +269,42 @@ MUTANTS = [
         "        if state is not DataObjectState.FINISHED:\n            yield from wait(mirror, [record])\n",
         "        if state is not DataObjectState.FINISHED:\n            raise AssertionError(record)\n",
     ),
+    _server(
+        "departures are charged",
+        "lifecycle.recovery",
+        "    charged = governor.leaving is None\n",
+        "    charged = True\n",
+    ),
+    _server(
+        "what others hold that leave too counts as safe",
+        "lifecycle.departure",
+        "return all(holder.leaving is not None for holder in obj.holders())",
+        "return len(obj.holders()) == 1",
+    ),
+    _server(
+        "what may run once and was ended by a departure runs again",
+        "lifecycle.attempts",
+        "        elif task.runs_once:\n            text = (\n",
+        "        elif False:\n            text = (\n",
+    ),
+    _governor(
+        "what has not begun stays with a leaver",
+        "departure",
+        "            if task.phase in NOT_STARTED:\n",
+        "            if False:\n",
+    ),
+    _governor(
+        "a copy is given up with the task that wanted the object too",
+        "objects",
+        "    elif obj.copy:\n        return\n",
+        "",
+    ),
+    _governor(
+        "what died of SIGTERM fails although its governor leaves",
+        "departure",
+        "        for task in list(state.held):\n            lose(state, task)\n",
+        "",
+    ),
 ]
 
 

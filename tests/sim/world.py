@@ -351,6 +351,11 @@ class World:
     def executed(self, assignment: m.TaskAssignment, host: str) -> None:
         self.executions[assignment.spec.id] += 1
 
+    def charged(self, id: ID) -> int:
+        """How many crashes the server charges a task with."""
+        session = self.core.state.graph.sessions.get(id.session_id)
+        return 0 if session is None else session.crashes.get(id.id, 0)
+
     def killed(self, id: ID) -> None:
         self.kills[id] += 1
 

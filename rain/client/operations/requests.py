@@ -102,6 +102,16 @@ def wait_for_governors(connection: Connection, count: Any) -> Operation[None]:
     yield from connection.drive(governors.wait_for_governors(connection.core, count))
 
 
+def drain_governors(connection: Connection, chosen: Any, within_s: Any) -> Operation[None]:
+    """Have governors leave."""
+    names = [chosen] if isinstance(chosen, str) else list(chosen)
+    if not all(isinstance(name, str) for name in names):
+        raise RainException(f"governors are given by their ids, as get_server_info lists them, not {chosen!r}")
+    if isinstance(within_s, bool) or not isinstance(within_s, int | float) or not within_s >= 0:
+        raise RainException(f"within is a number of seconds that is not negative, not {within_s!r}")
+    yield from connection.drive(governors.drain(connection.core, names, float(within_s)))
+
+
 def update_all(connection: Connection, items: Any) -> Operation[None]:
     """Ask for the present state of items of several sessions."""
     by_session: dict[Session, list[Item]] = {}

@@ -195,6 +195,8 @@ def release(state: State, task: Task) -> None:
         waiters = obj.waiters
         if waiters:
             waiters.pop(task, None)
+            if not waiters and obj.presence is Presence.WANTED and not obj.copy:
+                obj.presence = Presence.KNOWN  # what runs with an earlier copy of it does not wait
         if not obj.uses and (obj.drop or obj.presence is not Presence.PRESENT):
             _unused(state, obj)
 

@@ -188,6 +188,7 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
     Of one that said that it leaves no task is charged, however it went.
     """
     graph = state.graph
+    charged = governor.leaving is None
     tasks = list(governor.assigned)
     running = [task.state is RUNNING for task in tasks]
     for task in tasks:
@@ -209,18 +210,13 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
                 'run a second time (rerun="never")'
             )
             fail(state, task, TaskError("lost", text))
-        elif (
-            governor.leaving is not None
-            or not was_running
-            or not crashed(
-                state,
-                task,
-                TaskError(
-                    "crash", f"Task {task.title} was running on governor {governor.id}, which was lost ({reason})"
-                ),
-            )
-        ):
+        elif not (was_running and charged) or not crashed(state, task, _died_with(task, governor, reason)):
             back(state, task, governor)
+
+
+def _died_with(task: Task, governor: Governor, reason: str) -> TaskError:
+    text = f"Task {task.title} was running on governor {governor.id}, which was lost ({reason})"
+    return TaskError("crash", text)
 
 
 def crashed(state: State, task: Task, error: TaskError) -> bool:

@@ -186,6 +186,15 @@ def test_a_copy_goes_on_when_the_task_that_wanted_the_object_too_is_cancelled() 
     assert rig.step(ev.FetchDone(ID(1, 50))) == ["> fetched 1/50"]
 
 
+def test_what_only_a_running_task_uses_is_not_wanted_any_more() -> None:
+    rig = Rig(cpus=1)
+    rig.assign(rig.task(1, 50), rig.task(2, 50), objects=[blob(50)])
+    rig.step(ev.ExecutorSeen(1, 1))
+    rig.step(ev.ObjectLost(ID(1, 50), "its checksum is wrong"))
+    rig.step(ev.LeaveAsked("SIGTERM", 20.0))
+    assert rig.assign(rig.task(2, 50, attempt=2), objects=[blob(50, None)]) == ["> gave back 1/2@2"]
+
+
 def test_copies_come_before_what_tasks_wait_for() -> None:
     rig = Rig(cpus=1)
     inputs = list(range(50, 60))

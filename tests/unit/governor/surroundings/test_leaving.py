@@ -12,7 +12,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.limits import LEAVE_NOTICE_S
-from rain.governor.leaving import Departures, End, known_end, parse_duration
+from rain.governor.surroundings.leaving import Departures, End, known_end, parse_duration
 from rain.host.process_table import oldest_with
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rain.governor.host_load import HostLoad
+from rain.governor.surroundings.host_load import HostLoad
 
 
 def test_figures_of_the_host() -> None:
