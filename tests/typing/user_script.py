@@ -154,6 +154,7 @@ def clients() -> None:
         assert_type(client.http_context(), ssl.SSLContext | None)
         assert_type(client.get_server_info(timeout=1), dict[str, Any])
         client.wait_for_governors(1, 10.0)
+        client.drain_governors(["127.0.0.1:7211"], within=60)
         print([(summary.session_id, summary.name) for summary in client.sessions()])
         with client.new_session("first", default=True, on_failure="stop", timeout=5) as session:
             sessions(client, session)
@@ -212,6 +213,7 @@ async def sessions_async(client: Client) -> None:
         assert_type(await client.get_server_info_async(), dict[str, Any])
         print((await client.sessions_async())[0].name)
         await client.wait_for_governors_async(1)
+        await client.drain_governors_async("127.0.0.1:7211", timeout=5.0)
         await client.update_async(task)
         await session.submit_async()
         await session.keep_async(task)
