@@ -50,6 +50,7 @@ async def of_clients(client: Client) -> None:
     info = await used.get_server_info_async(timeout=T)
     assert [governor["resources"]["cpus"] for governor in info["governors"]] == [2]
     assert await used.wait_for_governors_async(1, timeout=T) is None
+    assert await used.drain_governors_async([], timeout=T) is None
     task = add(1, 1, session=session)
     await session.submit_async()
     await session.wait_async(task, T)
