@@ -14,7 +14,7 @@ PREPARE := VENV=$(VENV) sh tools/prepare.sh
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it as HTML
+demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it and a report as HTML
 	@sh tools/debian.sh demo
 	@$(PYTHON_IN) tools/demo.py
 

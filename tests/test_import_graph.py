@@ -26,6 +26,7 @@ LAZY = {
         "rain.cli": {"rain", "rain.cli.commands", "rain.cli.daemon", "rain.processes.guardian"},
         "rain.cli.commands": {
             "rain.cli.demo",
+            "rain.cli.report",
             "rain.cli.server_query",
             "rain.deploy.nodes",
             "rain.deploy.start",

@@ -1,10 +1,12 @@
-"""Runs the cross-validation notebook without a browser, prints its accuracies, and writes it as HTML: ``make demo``."""
+"""``make demo``: runs the cross-validation notebook without a browser, prints its accuracies, writes it as HTML, and a
+report of its session beside it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from jinja2 import DictLoader
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
 from notebooks import FOLDER, run
 
+REPORTING = "reporting"
 NOTEBOOK = FOLDER / "2_cross_validation.ipynb"
 
 OFFLINE = """
@@ -68,6 +72,16 @@ class Progress:
             bar.close()
 
 
+def reporting(report: Path) -> Callable[[NotebookNode], None]:
+    """What has a notebook write a report before its last cell, which ends the cluster."""
+
+    def change(notebook: NotebookNode) -> None:
+        source = f"session.report({str(report)!r}, packages=['numpy', 'scikit-learn']);"
+        notebook.cells.insert(-1, new_code_cell(source, metadata={"tags": [REPORTING]}))
+
+    return change
+
+
 def accuracies(notebook: NotebookNode) -> str:
     """The table that the notebook printed."""
     cell = next(cell for cell in notebook.cells if "accuracies" in cell.metadata.get("tags", []))
@@ -101,19 +115,22 @@ def in_a_line(text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the cross-validation notebook and write it as HTML.")
     parser.add_argument("--output", type=Path, default=Path("demo-out"), help="folder for the page (default demo-out)")
-    page = parser.parse_args().output / "cross_validation.html"
+    page = parser.parse_args().output.resolve() / "cross_validation.html"
+    report = page.with_name("report.html")
     page.parent.mkdir(parents=True, exist_ok=True)
 
     started = time.perf_counter()
     print(f"Running notebooks/{NOTEBOOK.name} on a private cluster:")
     progress = Progress()
     try:
-        notebook = run(NOTEBOOK, progress.on_bar, on_cell_start=progress.on_cell_start)
+        notebook = run(NOTEBOOK, progress.on_bar, reporting(report), on_cell_start=progress.on_cell_start)
     finally:
         progress.close()
     print("", *notes(notebook), accuracies(notebook), "", sep="\n")
+    notebook.cells = [cell for cell in notebook.cells if REPORTING not in cell.metadata.get("tags", [])]
     page.write_text(as_html(notebook, "Cross-validation with Rain"))
     print(f"The notebook with its final graph: {page}")
+    print(f"The session as a report:           {report}")
     print(f"All that was started has ended, {time.perf_counter() - started:.1f} s after the start.")
     return 0
 

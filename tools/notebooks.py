@@ -73,7 +73,12 @@ class Runner(NotebookClient):
             self._on_bar(number, bar["value"], bar["max"])
 
 
-def run(path: Path, on_bar: Callable[[str, float, float], None] | None = None, **hooks: Any) -> NotebookNode:
+def run(
+    path: Path,
+    on_bar: Callable[[str, float, float], None] | None = None,
+    change: Callable[[NotebookNode], None] | None = None,
+    **hooks: Any,
+) -> NotebookNode:
     """The notebook in the file `path`, executed and cleaned; the file stays as it is.
 
     Parameters
@@ -81,6 +86,8 @@ def run(path: Path, on_bar: Callable[[str, float, float], None] | None = None, *
     path : Path
     on_bar : callable, optional
         See `Runner`.
+    change : callable, optional
+        Called with the notebook before it is run.
     **hooks
         Those of `NotebookClient`, such as ``on_cell_start``.
 
@@ -92,6 +99,8 @@ def run(path: Path, on_bar: Callable[[str, float, float], None] | None = None, *
         The kernel, and what it started, is then gone.
     """
     notebook = nbformat.read(path, as_version=4)
+    if change is not None:
+        change(notebook)
     runner = Runner(notebook, path.parent, on_bar)
     for name, hook in hooks.items():
         setattr(runner, name, hook)

@@ -351,6 +351,26 @@ def sessions(address: Server = None, token_file: TokenFile = None) -> None:
     _table(["session", "name", "tasks", ""], rows, "no sessions")
 
 
+@app.command()
+def report(
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="its number or its name, as `rain sessions` tells")],
+    address: Server = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="default: session-NUMBER.html; replaces reports"),
+    ] = None,
+    package: Annotated[
+        list[str] | None, typer.Option("--package", metavar="NAME", help="tell its version too; may be repeated")
+    ] = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Write all that is known of a persistent session into one HTML file; the session stays as it is."""
+    from rain.cli.report import report as write
+
+    token = _text_of(token_file) if token_file is not None else None
+    print(write(session, address, token, output, package or []))
+
+
 def _table(head: list[str], rows: list[list[str]], nothing: str) -> None:
     if not rows:
         print(nothing)

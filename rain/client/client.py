@@ -314,6 +314,11 @@ class Client:
 
     attach_async = awaitable(attach)
 
+    def _look(self, session: int | str, timeout: float | None = None) -> Session:
+        """A persistent session of any client as it is now, to be read and never changed; for reports."""
+        self._check()
+        return block(requests.look(self._connection, self._session, session), timeout)
+
     # -- the server -----------------------------------------------------------------------------
 
     @blocking

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
+import json
 import os
 import pty
 import re
@@ -20,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from rain import Client
+from rain import Client, Program
 from rain.client.local_cluster import LocalCluster
 from rain.common.protocol.messages import ServerInfo
 from rain.host.process_table import descendants, is_alive
@@ -144,7 +147,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def test_version_and_help(shell):
     assert re.fullmatch(r"rain \d+\.\d+\.\d+\n", shell.run("--version").stdout)
     listed = shell.run("--help").stdout
-    for command in ("start", "stop", "status", "sessions", "logs", "demo", "lab"):
+    for command in ("start", "stop", "status", "sessions", "report", "logs", "demo", "lab"):
         assert command in listed
         assert "Usage" in shell.run(command, "--help").stdout
     for command in ("server", "governor"):
@@ -312,6 +315,35 @@ def test_status_from_elsewhere_with_a_token(shell):
     file.write_text(token)
     file.chmod(0o600)
     assert "no sessions" in shell.run("sessions", address, "--token-file", str(file)).stdout
+
+
+def test_a_report_of_another_clients_session(shell):
+    """It is told while its client is at work with it, and stays that client's."""
+    address = shell.start("--local-governors", "[2]")
+    with Client(address, connection_file=runtime_path(shell, address)) as client:
+        with client.new_session("busy", persistent=True) as session:
+            hello = Program(["sh", "-c", "echo said-something >&2; printf 12345"], stdout=True)()
+            hello.output.keep()
+            session.submit()
+            session.wait_all()
+            done = shell.run("report", "busy", address, "--package", "msgspec")
+            assert done.returncode == 0, done.stderr
+            path = Path(done.stdout.strip())
+            assert path == shell.folder.resolve() / f"session-{session.session_id}.html"
+            (data,) = re.findall(r'id="rain-data">([^<]*)<', path.read_text())
+            told = json.loads(gzip.decompress(base64.b64decode(data)))
+            assert [row["state"] for row in told["rows"]] == ["finished"]
+            assert [output["stderr"] for output in told["outputs"].values()] == ["said-something\n"]
+            assert "12345" in json.dumps(told["previews"])
+            assert "msgspec" in json.dumps(told["versions"])
+            assert session.run(Program(["echo"], stdout=True)()) == b"\n", "it goes on"
+            other = shell.run("report", str(session.session_id), address, "-o", "again.html")
+            assert other.stdout == f"{shell.folder.resolve() / 'again.html'}\n", other.stderr
+            (shell.folder / "mine.txt").write_text("mine")
+            assert "is no report of Rain" in shell.fails("report", "busy", address, "-o", "mine.txt")
+        text = shell.fails("report", "busy", address)
+        assert text.startswith("rain report: there is no persistent session 'busy'. `rain sessions` lists")
+        assert "A closed session has nothing left" in text
 
 
 # -- clusters -------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from subprocess import PIPE
 
 import pytest
 
+from rain.notebook.report.page import MARK
 from tests.support.processes import Marked
 from tests.support.waiting import until
 
@@ -62,6 +63,9 @@ def test_it_classifies_flowers_and_writes_a_page(marked: Marked, tmp_path: Path)
     assert "100%" in done.stderr
     page = tmp_path / "cross_validation.html"
     assert str(page) in done.stdout
+    report = tmp_path / "report.html"
+    assert str(report) in done.stdout
+    assert report.read_text().startswith(MARK)
     picture = check_page(page)
     assert "score logistic regression" in picture
     assert ("svm-train" in picture) == bool(shutil.which("svm-train"))

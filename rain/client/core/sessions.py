@@ -86,15 +86,27 @@ def attach(core: ClientCore, wanted: int | str) -> Operation[tuple[SessionMirror
     return core.sessions[reply.session_id], reply.released
 
 
+def look(core: ClientCore, wanted: int | str) -> Operation[SessionMirror]:
+    """What there is in a persistent session, which stays whose it is; nothing of it is brought up to date."""
+    request = ask(core, Attach(0, wanted, look=True))
+    reply: Attached = yield request
+    return _mirrored([*request.pieces, reply])
+
+
 def attached(core: ClientCore, pieces: list[Attached]) -> None:
     """Take in what the server told of a session, at once, because updates may follow."""
     first = pieces[0]
     present = core.sessions.get(first.session_id)
-    if present is not None and present.ended is None:
-        return  # it is attached already, by its name
+    if first.look or (present is not None and present.ended is None):
+        return  # nothing is told of it later; or it is attached already, by its name
+    core.sessions[first.session_id] = _mirrored(pieces)
+
+
+def _mirrored(pieces: list[Attached]) -> SessionMirror:
+    first = pieces[0]
     mirror = SessionMirror(first.session_id, first.name, first.on_failure, True)
     restore(mirror, pieces)
-    core.sessions[first.session_id] = mirror
+    return mirror
 
 
 def take_updates(core: ClientCore, message: SessionUpdate) -> None:

@@ -74,6 +74,12 @@ def attach(connection: Connection, made: Made, wanted: int | str) -> Operation[S
     return session
 
 
+def look(connection: Connection, made: Made, wanted: int | str) -> Operation[Session]:
+    """See what there is in a persistent session, as it is now; it stays whose it is."""
+    mirror = yield from connection.drive(sessions.look(connection.core, wanted))
+    return made(mirror, Surroundings())
+
+
 def server_info(connection: Connection) -> Operation[dict[str, Any]]:
     """Everything about the server; see `Client.get_server_info`."""
     info: ServerInfo = yield from connection.drive(questions.server_info(connection.core))

@@ -395,10 +395,14 @@ class GetServerInfo(Message):
 
 
 class Attach(Message):
-    """Take over a persistent session. Answered by `Attached`."""
+    """Take over a persistent session. Answered by `Attached`.
+
+    With `look` it stays whose it is: the client may then ask for its tasks'
+    output and its objects' places (`GetOutput`, `Explain`, `Locate`), is told of no changes, and cannot change it."""
 
     request: int
     session: int | str
+    look: bool = False
 
 
 class ExpectGovernors(Message):
@@ -528,6 +532,7 @@ class Attached(Message):
     on_failure: str = "continue"
     last_number: int = 0
     released: int = 0
+    look: bool = False
 
 
 class GovernorCount(Message):

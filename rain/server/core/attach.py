@@ -1,4 +1,4 @@
-"""`Attach`: a persistent session becomes another client's, which is sent all that is known of it."""
+"""`Attach`: a persistent session becomes another client's, or is only shown to it; it is sent all that is known."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NO_CALL_SITE = ("", "")
 
 
 def attach(state: State, client: Client, message: Attach) -> None:
-    """Answer `Attach`: the session is this client's from now on."""
-    wanted = message.session
+    """Answer `Attach`: the session is this client's from now on, or is only shown to it."""
+    wanted, look = message.session, message.look
     found = [
         session
         for session in state.graph.sessions.values()
@@ -32,6 +32,10 @@ def attach(state: State, client: Client, message: Attach) -> None:
         state.refuse(client.id, message.request, text, "session")
         return
     session = found[0]
+    if look:
+        client.looks.add(session.id)
+        _send_all(state, client, session, message.request, True)
+        return
     if session.client is not None and session.client is not client:
         release(state, session.client)
         del session.client.sessions[session.id]
@@ -45,12 +49,12 @@ def attach(state: State, client: Client, message: Attach) -> None:
     _send_all(state, client, session, message.request)
 
 
-def _send_all(state: State, client: Client, session: Session, request: int) -> None:
+def _send_all(state: State, client: Client, session: Session, request: int, look: bool = False) -> None:
     """Send all that is known of a session, in pieces."""
 
     def piece() -> Attached:
         empty = Attached(request, session.id, session.name, [], [], [], [], [], True, [], [], [])
-        empty.on_failure, empty.last_number = session.on_failure, session.last_number
+        empty.on_failure, empty.last_number, empty.look = session.on_failure, session.last_number, look
         return empty
 
     current, size = piece(), 0

@@ -198,7 +198,10 @@ class ServerCore:
 
     def _session_request(self, client: Client, message: Any, handler: Callable[..., None], trouble: str) -> None:
         state = self.state
-        session = client.sessions.get(message.session_id)
+        if type(message) is m.Locate:
+            session = state.seen_by(client, message.session_id)
+        else:
+            session = client.sessions.get(message.session_id)
         if session is not None and not session.over:
             handler(state, client, session, message, *([trouble] if trouble else []))
             return

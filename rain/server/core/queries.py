@@ -82,7 +82,7 @@ def locate(state: State, client: Client, session: Session, message: Locate) -> N
 
 def explain(state: State, client: Client, message: Explain) -> None:
     """Answer `Explain`."""
-    session = client.sessions.get(message.task[0])
+    session = state.seen_by(client, message.task[0])
     if session is None:
         state.refuse(client.id, message.request, f"session {message.task[0]} is not open", "session")
         return

@@ -218,6 +218,11 @@ class State:
             self.graph.expected = max(self.expecting.values(), default=0)
             self.schedule_due = True
 
+    def seen_by(self, client: Client, session_id: int) -> Session | None:
+        """The session, if it is the client's or one that it looks at."""
+        found = client.sessions.get(session_id)
+        return self.graph.sessions.get(session_id) if found is None and session_id in client.looks else found
+
     def client_of(self, session: Session) -> str | None:
         """Id of the client that has a session."""
         return None if session.client is None else session.client.id

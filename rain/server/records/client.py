@@ -20,14 +20,17 @@ class Client:
     """One client's conversation.
 
     `gathering` holds by session the submit of which pieces are missing (a `rain.server.core.lifecycle.submit.Cut`);
-    `held_tasks` and `held_objects` are what it is told of when it has caught up.
+    `looks` are
+    the numbers of sessions that it looks at without having them; `held_tasks` and `held_objects` are what it is told of
+    when it has caught up.
     """
 
-    __slots__ = ("gathering", "held_objects", "held_tasks", "id", "sessions", "state")
+    __slots__ = ("gathering", "held_objects", "held_tasks", "id", "looks", "sessions", "state")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.sessions: dict[int, Session] = {}
+        self.looks: set[int] = set()
         self.gathering: dict[int, Any] = {}
         self.state = ClientState.CURRENT
         self.held_tasks: list[Task] = []

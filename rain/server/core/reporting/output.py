@@ -80,14 +80,14 @@ def attempt_ended(state: State, governor_id: str, id: ID, attempt: int) -> None:
 
 def get_output(state: State, client: Client, message: GetOutput) -> None:
     """Answer `GetOutput`, at once or when governors have answered."""
-    refusal = _refusal(client, message)
+    refusal = _refusal(state, client, message)
     if refusal is not None:
         state.refuse(client.id, message.request, *refusal)
         return
     reading = Reading(client.id, message)
     asked: dict[Governor, list[int]] = {}
     for index, id in enumerate(message.tasks):
-        task = client.sessions[id[0]].tasks.get(id[1])
+        task = state.graph.sessions[id[0]].tasks.get(id[1])
         if task is None:
             continue
         if task.state is RUNNING and task.governor is not None:
@@ -108,13 +108,13 @@ def get_output(state: State, client: Client, message: GetOutput) -> None:
         state.to_governor(governor, ReadOutput(state.readings_made, [(task.id, task.attempt) for task in tasks], had))
 
 
-def _refusal(client: Client, message: GetOutput) -> tuple[str, str] | None:
+def _refusal(state: State, client: Client, message: GetOutput) -> tuple[str, str] | None:
     if len(message.tasks) > OUTPUT_TASKS_MAX:
         return f"{len(message.tasks)} tasks are over the limit OUTPUT_TASKS_MAX ({OUTPUT_TASKS_MAX})", "rain"
     if message.had and len(message.had) != len(message.tasks):
         return "what is known of outputs is not told of each task", "rain"
     for id in message.tasks:
-        session = client.sessions.get(id[0])
+        session = state.seen_by(client, id[0])
         if session is None:
             return f"session {id[0]} is not open", "session"
         if id[1] not in session.tasks and session.released_as(id[1]) != RELEASED_TASK:

@@ -77,6 +77,31 @@ def test_wrong_places_are_left_out(made: list[int]) -> None:
     assert [told.sites[place] for place in told.made] == [("", "")]
 
 
+def test_a_session_that_is_looked_at_stays_whose_it_is() -> None:
+    rig = Rig(persistent=True)
+    rig.governor()
+    rig.step(ev.ClientJoined("d"))
+    (task,) = finished(rig, 1, keep=True)
+    refused = rig.ask(m.GetOutput, [task.id], client="d")
+    assert refused.message == f"session {rig.session} is not open"
+    told = rig.ask(m.Attach, "test", True, client="d")
+    assert (told.session_id, told.look, told.more) == (rig.session, True, False)
+    assert [update.state.value for update in told.states] == ["finished"]
+    assert isinstance(rig.ask(m.GetOutput, [task.id], client="d"), m.Output)
+    assert isinstance(rig.ask(m.Explain, task.id, client="d"), m.Info)
+    assert isinstance(rig.ask(m.Locate, rig.session, task.outputs, client="d"), m.Located)
+    for change in (m.Cancel, m.Unkeep, m.CloseSession):
+        fields = [] if change is m.CloseSession else [None if change is m.Cancel else task.outputs]
+        assert isinstance(rig.ask(change, rig.session, *fields, client="d"), m.Failed), change
+    count = len(rig.to_client)
+    later = rig.task()
+    rig.submit(later)
+    rig.turn()
+    assert isinstance(rig.ask(m.Locate, rig.session, task.outputs), m.Located), "its own client goes on"
+    assert not [said for said in rig.to_client[count:] if isinstance(said, m.SessionStopped)]
+    assert "no persistent session" in rig.ask(m.Attach, "another", True, client="d").message
+
+
 def test_the_oldest_finished_tasks_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "HISTORY_BYTES_MAX", 3 * objects.RECORD_BYTES + 100)
     rig = Rig(persistent=True)
