@@ -134,6 +134,8 @@ export interface Topology {
   frames: Frame[];
   // What Graphviz is to lay out; its names of nodes are the keys, clusters are called `cluster` and the key.
   dot: string;
+  // Whether it is laid out from left to right, in lines that wrap.
+  sideways: boolean;
   // Whether each object is a node, also those that are only handed from one task to the next.
   all_objects: boolean;
 }
@@ -437,6 +439,8 @@ export interface PlaceGraph {
   // Of the topology.
   number: number;
   layout: DotLayout;
+  // Points that a line may be wide if it is laid out from left to right.
+  line?: number | null;
 }
 
 // What of the JSON that Graphviz writes tells where everything is (`dot -Tjson0`).

@@ -17,7 +17,7 @@ function snapshot(version: number, status: Record<string, Status> = { t1: { stat
       arcs: [["t1", "o2", "0"]],
       frames: [],
       dot: "digraph {}",
-      all_objects: false,
+      sideways: false, all_objects: false,
     },
     status,
     summary: SUMMARY,
@@ -114,7 +114,7 @@ test("a snapshot that cannot be had is told, and asked for again with the next n
 
 test("statuses of what is no longer visible go with the topology", async () => {
   const { port, store } = await begun();
-  const topology = { number: 2, nodes: [], arcs: [], frames: [], dot: "digraph {}", all_objects: false };
+  const topology = { number: 2, nodes: [], arcs: [], frames: [], dot: "digraph {}", sideways: false, all_objects: false };
   port.push(delta(5, "running", { topology, status: { "g/a": { state: "running" } } }));
   assert.equal(store.status.has("t1"), false);
   assert.equal(store.nodes.size, 0);

@@ -34,7 +34,7 @@ export class SessionStore {
   version = -1;
   session: SessionInfo = { id: 0, name: "", state: "", note: "" };
   looks: Record<string, Look> = {};
-  topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "", all_objects: false };
+  topology: Topology = { number: -1, nodes: [], arcs: [], frames: [], dot: "", sideways: false, all_objects: false };
   summary: Summary = { tasks: {}, objects: 0, elapsed: null, remaining: null, ticking: false, stale: 0 };
   // When the summary came, in performance.now() milliseconds.
   summaryAt = 0;
@@ -42,6 +42,8 @@ export class SessionStore {
   readonly nodes = new Map<string, Node>();
   selected: string | null = null;
   hovered: string | null = null;
+  // The group that was opened or closed last, until a layout shows it.
+  turned: { key: string; opened: boolean } | null = null;
   // The kernel asked for a snapshot could not be reached or said no: why.
   trouble: string | null = null;
 
@@ -84,6 +86,7 @@ export class SessionStore {
   }
 
   request<K extends RequestName>(type: K, ...parameters: Parameters<K>): Promise<Answer<Answers[K]>> {
+    if (type === "open" || type === "close") this.turned = { key: (parameters[0] as { key: string }).key, opened: type === "open" };
     return this.port.request(type, ...parameters);
   }
 

@@ -26,6 +26,7 @@ from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
+from rain.notebook.drawing.wrapping import wrapped
 from rain.notebook.explanations import in_a_sentence
 from rain.notebook.governor_loads import governor_of, governors_of
 from rain.notebook.graph_model import View, queries
@@ -291,6 +292,8 @@ class SessionWidget(LiveWidget):
     def _place_graph(self, asked: requests.PlaceGraph) -> Geometry:
         try:
             geometry = geometry_of(asked.layout)
+            if asked.line is not None:
+                geometry = wrapped(geometry, asked.line)
         except ValueError as error:
             raise RainException(f"this is no layout by Graphviz: {error}") from None
         with self._lock:

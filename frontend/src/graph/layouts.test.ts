@@ -29,7 +29,7 @@ function setting() {
     },
   };
   const grow = (number: number) => {
-    store.topology = { number, nodes: [], arcs: [], frames: [], dot: `dot ${number}`, all_objects: false };
+    store.topology = { number, nodes: [], arcs: [], frames: [], dot: `dot ${number}`, sideways: false, all_objects: false };
     tell({ topology: true } as Change);
   };
   return { asked, sent, grow, layouts: new Layouts(store as unknown as SessionStore) };

@@ -3,6 +3,7 @@
 
 import type { DotLayout, Geometry, Topology } from "../protocol.js";
 import type { SessionStore } from "../store.js";
+import { MARGIN, READABLE } from "./viewport.js";
 
 interface Job {
   id: number;
@@ -13,6 +14,8 @@ interface Job {
 
 const QUICK_NODES = 60;
 const SETTLE_MS = 250;
+const LINE_MIN = 200;
+const OTHER_WIDTH = 0.08;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 type Ask = (name: string) => Promise<DataView>;
@@ -89,6 +92,9 @@ export class Layouts {
   private readonly listeners = new Set<() => void>();
   private readonly engine = (page.rainNotebookEngine ??= new Engine());
   private busy = false;
+  // CSS pixels that a view has beside each other, and what Graphviz said last, for other lines of the same graph.
+  private width = 960;
+  private drawn: { topology: Topology; layout: DotLayout; width: number } | null = null;
 
   constructor(private readonly store: SessionStore) {
     store.subscribe((change) => {
@@ -101,6 +107,18 @@ export class Layouts {
   subscribe(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  // A view is so wide. Lines are made anew if that is much more or less than before.
+  setWidth(width: number): void {
+    this.width = width;
+    const { drawn } = this;
+    if (!drawn || this.busy || !drawn.topology.sideways) return;
+    if (Math.abs(width - drawn.width) > OTHER_WIDTH * drawn.width) void this.place(drawn.topology, drawn.layout).then(() => this.tell());
+  }
+
+  private tell(): void {
+    for (const listener of [...this.listeners]) listener();
   }
 
   private async run(): Promise<void> {
@@ -116,7 +134,7 @@ export class Layouts {
       this.trouble = error instanceof Error ? error.message : String(error);
     }
     this.busy = false;
-    for (const listener of [...this.listeners]) listener();
+    this.tell();
     if (this.store.topology.number !== topology.number) void this.run();
   }
 
@@ -132,8 +150,14 @@ export class Layouts {
       this.layout = { topology, geometry: placed };
       return;
     }
-    const layout = await this.engine.layout(topology.dot, this.ask);
-    const { data: geometry } = await this.store.request("geometry", { number: topology.number, layout });
+    await this.place(topology, await this.engine.layout(topology.dot, this.ask));
+  }
+
+  private async place(topology: Topology, layout: DotLayout): Promise<void> {
+    const { width } = this;
+    this.drawn = { topology, layout, width };
+    const line = topology.sideways ? Math.max(LINE_MIN, (width - 2 * MARGIN) / READABLE) : null;
+    const { data: geometry } = await this.store.request("geometry", { number: topology.number, layout, line });
     this.layout = { topology, geometry };
   }
 }

@@ -1,21 +1,24 @@
 // The graph tab: the picture in its viewport, its tools, the keyboard, and what is highlighted.
 
-import { button, h, replace, s, setText } from "../dom.js";
+import { button, h, s, setText } from "../dom.js";
 import { type ImperativeTab, imperativePane } from "../components/imperative.js";
 import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
-import type { Layouts } from "./layouts.js";
+import type { Layout, Layouts } from "./layouts.js";
 import { LIVELY_NODES, Scene } from "./scene.js";
 import { Search } from "./search.js";
-import { reducedMotion, Viewport } from "./viewport.js";
+import { LegendView } from "./legend.js";
+import { MARGIN, READABLE, type Rect, readableView, reducedMotion, Viewport } from "./viewport.js";
 import { type Direction, reach, toward } from "./reachability.js";
 
 const CALM_MS = 1500;
-const HEIGHT_MIN = 180;
+const HEIGHT_MIN = 96;
 const HEIGHT_MAX = 520;
-// Below these scales there is nothing to read.
-const ARC_LABELS_SCALE = 0.5;
-const LABELS_SCALE = 0.22;
+// Below these scales letters have less than 9 CSS pixels, of small texts and of others; then nothing but the marks of
+// states is written, in a size of their own, and from very far not even that.
+const SMALL_TEXTS_SCALE = READABLE;
+const TEXTS_SCALE = 9 / 11;
+const MARKS_SCALE = 0.35;
 
 export const GraphPane = imperativePane((store, host) => new GraphTab(store, host));
 
@@ -26,7 +29,7 @@ class GraphTab implements ImperativeTab {
   private readonly search: Search;
   private readonly svg = s("svg", { class: "rain-svg", role: "group", tabindex: 0, "aria-label": "task graph" });
   private readonly note = h("div", { class: "rain-note", role: "status" });
-  private readonly legend = h("div", { class: "rain-legend", "aria-label": "legend" });
+  private readonly legend: LegendView;
   private readonly canvas = h("div", { class: "rain-canvas" }, this.svg, this.note);
   private readonly up = this.toggle("↑ upstream", "highlight all that the selected one needs");
   private readonly down = this.toggle("↓ downstream", "highlight all that needs the selected one");
@@ -36,7 +39,9 @@ class GraphTab implements ImperativeTab {
   private criticalKeys: Set<string> | null = null;
   private foundKeys: Set<string> | null = null;
   private drawn = -1;
+  private shown: Layout | null = null;
   private drawnAt = -Infinity; // performance.now()
+  private turned: SessionStore["turned"] = null; // the group that was last brought into view
   private selectedElement: Element | null = null;
   private readonly layouts: Layouts;
   private readonly offs: (() => void)[];
@@ -47,6 +52,7 @@ class GraphTab implements ImperativeTab {
     private readonly host: TabHost,
   ) {
     this.layouts = host.layouts;
+    this.legend = new LegendView(store);
     this.scene = new Scene(store);
     this.svg.append(this.scene.world);
     this.viewport = new Viewport(this.svg, this.scene.world, (scale) => this.scaled(scale));
@@ -56,17 +62,16 @@ class GraphTab implements ImperativeTab {
       { class: "rain-zoom", role: "group", "aria-label": "zoom" },
       button("−", "zoom out (-)", () => this.viewport.zoom(1 / 1.3, undefined, undefined, true), "rain-square"),
       button("+", "zoom in (+)", () => this.viewport.zoom(1.3, undefined, undefined, true), "rain-square"),
-      button("fit", "show all (0)", () => this.fit(true)),
+      button("fit", "show all (0)", () => this.fitAll()),
     );
     const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote, this.objects);
-    const tools = h("div", { class: "rain-tools" }, this.search.element, marks);
-    this.canvas.append(zoom);
-    this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend);
+    // Controls are beside the picture, never over it.
+    const tools = h("div", { class: "rain-tools" }, this.search.element, marks, zoom);
+    this.element = h("div", { class: "rain-graph" }, tools, this.canvas, this.legend.element);
     this.listen();
     this.offs = [store.subscribe((change) => this.changed(change)), this.layouts.subscribe(() => this.laidOut())];
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.svg);
-    if (store.ready) this.drawLegend();
     this.laidOut();
   }
 
@@ -102,7 +107,7 @@ class GraphTab implements ImperativeTab {
   // Drawing
 
   private changed(change: Change): void {
-    if (change.everything) this.drawLegend();
+    if (change.status.size || change.topology) this.legend.draw();
     if (change.status.size) this.scene.repaint(change.status);
     if (change.topology) {
       this.objects.setAttribute("aria-pressed", String(this.store.topology.all_objects));
@@ -116,7 +121,8 @@ class GraphTab implements ImperativeTab {
     this.tell();
     if (this.layouts.trouble) this.host.ready();
     const { layout } = this.layouts;
-    if (!layout || layout.topology.number === this.drawn) return;
+    if (!layout || layout === this.shown) return;
+    this.shown = layout;
     const { topology } = layout;
     const first = this.drawn < 0;
     this.drawn = topology.number;
@@ -126,7 +132,7 @@ class GraphTab implements ImperativeTab {
     const lively = !first && calm && topology.nodes.length <= LIVELY_NODES && !reducedMotion();
     this.svg.classList.toggle("rain-lively", lively);
     this.grow(layout.geometry.width, layout.geometry.height);
-    if (!this.viewport.touched) this.fit(lively);
+    if (this.turnedPlace() || !this.viewport.touched) this.fit(lively);
     void this.scene.draw(topology, layout.geometry).then((whole) => {
       if (!whole) return;
       this.selectionChanged();
@@ -146,45 +152,66 @@ class GraphTab implements ImperativeTab {
     this.note.classList.toggle("rain-hidden", !text);
   }
 
-  private drawLegend(): void {
-    const item = (symbol: Element, text: string) => h("span", { class: "rain-key" }, symbol, text);
-    const shape = (...children: SVGElement[]) =>
-      s("svg", { class: "rain-key-shape", viewBox: "-13 -8 26 16", width: 26, height: 16, "aria-hidden": "true" }, ...children);
-    const box = (x: number, y: number, width: number, height: number, rx = 2) => s("rect", { x, y, width, height, rx });
-    replace(
-      this.legend,
-      item(shape(s("ellipse", { rx: 11, ry: 6 })), "task"),
-      item(shape(box(-10, -5, 20, 10)), "object"),
-      item(shape(s("path", { d: "M-10,-6h7l2,2H10V6H-10Z" })), "directory"),
-      item(shape(box(-8, -5, 19, 11, 3), box(-11, -7, 19, 11, 3)), "group"),
-      item(shape(box(-11, -7, 22, 14), box(-8.5, -4.5, 17, 9)), "kept"),
-      ...Object.entries(this.store.looks).map(([state, look]) =>
-        item(h("span", { class: "rain-swatch", "data-s": state, "aria-hidden": "true" }, look.mark), look.word),
-      ),
-    );
-  }
-
   // The canvas grows with its graph, and never shrinks under the reader's eyes.
   private grow(width: number, height: number): void {
-    const wide = this.canvas.clientWidth || 800;
-    const scale = Math.min(1.15, (wide - 32) / Math.max(width, 1));
-    const wanted = Math.round(Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, height * Math.max(scale, 0.5) + 40)));
+    const window = { width: this.canvas.clientWidth || 960, height: HEIGHT_MAX };
+    const { scale } = readableView(window, { width, height });
+    const wanted = Math.round(Math.min(HEIGHT_MAX, Math.max(HEIGHT_MIN, height * scale + 2 * MARGIN)));
     const present = Number.parseFloat(this.canvas.style.getPropertyValue("--rain-height")) || 0;
     if (wanted > present) this.canvas.style.setProperty("--rain-height", `${wanted}px`);
   }
 
+  // By itself a view never makes letters too small: what has no room is beyond its edges. A group that was just opened
+  // or closed is in sight.
   private fit(smooth: boolean): void {
     const geometry = this.layouts.layout?.geometry;
-    if (geometry) this.viewport.fit(geometry.width, geometry.height, smooth);
+    if (!geometry) return;
+    const part = this.turnedPlace();
+    if (part) this.turned = this.store.turned;
+    this.viewport.fitReadably(geometry.width, geometry.height, smooth, part);
   }
 
+  // Where the group is that was just opened or closed, once it is drawn so.
+  private turnedPlace(): Rect | undefined {
+    const { turned } = this.store;
+    const geometry = this.layouts.layout?.geometry;
+    if (!geometry || turned === null || turned === this.turned) return undefined;
+    return (turned.opened ? geometry.frames : geometry.nodes)[turned.key] && this.placeOf(turned.key);
+  }
+
+  // Asked for by the reader: all of it, however small.
+  private fitAll(): void {
+    const geometry = this.layouts.layout?.geometry;
+    if (geometry) this.viewport.fit(geometry.width, geometry.height, true);
+  }
+
+  private placeOf(key: string): Rect | undefined {
+    const geometry = this.layouts.layout?.geometry;
+    const frame = geometry?.frames[key];
+    if (frame) return { x: frame[0], y: frame[1], width: frame[2], height: frame[3] };
+    const node = geometry?.nodes[key];
+    return node && { x: node[0] - node[2] / 2, y: node[1] - node[3] / 2, width: node[2], height: node[3] };
+  }
+
+  // Details beside the graph take room from it; they do not move it, unless they would hide what they are about.
   private resized(): void {
-    if (!this.viewport.touched) this.fit(false);
+    const { selected } = this.store;
+    if (selected === null) {
+      if (this.canvas.clientWidth) this.layouts.setWidth(this.canvas.clientWidth);
+      if (!this.viewport.touched) this.fit(false);
+      return;
+    }
+    const { touched } = this.viewport;
+    const place = this.placeOf(selected);
+    if (place) this.viewport.show(place);
+    this.viewport.touched = touched;
   }
 
   private scaled(scale: number): void {
-    this.svg.classList.toggle("rain-no-arc-labels", scale < ARC_LABELS_SCALE);
-    this.svg.classList.toggle("rain-no-labels", scale < LABELS_SCALE);
+    this.svg.classList.toggle("rain-no-small-texts", scale < SMALL_TEXTS_SCALE);
+    this.svg.classList.toggle("rain-no-texts", scale < TEXTS_SCALE);
+    this.svg.classList.toggle("rain-no-marks", scale < MARKS_SCALE);
+    this.svg.style.setProperty("--rain-unit", `${1 / scale}px`);
   }
 
   // Selection and highlights
@@ -326,7 +353,7 @@ class GraphTab implements ImperativeTab {
     if (pressed.startsWith("Arrow")) this.step(key, pressed as Direction);
     else if (pressed === "+" || pressed === "=") this.viewport.zoom(1.3, undefined, undefined, true);
     else if (pressed === "-") this.viewport.zoom(1 / 1.3, undefined, undefined, true);
-    else if (pressed === "0") this.fit(true);
+    else if (pressed === "0") this.fitAll();
     else if (pressed === "/") this.search.input.focus();
     else if (pressed === "Escape") this.escape(target);
     else if ((pressed === "Enter" || pressed === " ") && key) this.host.open(key);

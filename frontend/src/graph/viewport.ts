@@ -2,6 +2,10 @@
 
 export const SMALLEST = 0.04;
 export const LARGEST = 4;
+// The smallest scale of a view that nobody zoomed: letters of 10 points have 9 CSS pixels.
+export const READABLE = 0.9;
+const ENLARGED = 1.4;
+export const MARGIN = 16;
 const EASE_MS = 280;
 
 export interface Rect {
@@ -9,6 +13,29 @@ export interface Rect {
   y: number;
   width: number;
   height: number;
+}
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+// How a world is seen through a window: its scale, which never makes it unreadable, and where its corner is. Pure.
+export function readableView(window: Size, world: Size, part?: Rect): { scale: number; x: number; y: number } {
+  const room = { width: window.width - 2 * MARGIN, height: window.height - 2 * MARGIN };
+  const scale = Math.max(READABLE, Math.min(room.width / world.width, room.height / world.height, ENLARGED));
+  const along = (size: number, whole: number, begin: number, length: number) => {
+    const over = whole * scale - (size - 2 * MARGIN);
+    if (over <= 0) return (size - whole * scale) / 2;
+    // The part in the middle, or from its beginning if it is too large, and no margin wider than needed.
+    const wanted = length * scale > size - 2 * MARGIN ? begin * scale : (begin + length / 2) * scale - size / 2 + MARGIN;
+    return MARGIN - Math.max(0, Math.min(over, wanted));
+  };
+  return {
+    scale,
+    x: along(window.width, world.width, part?.x ?? 0, part?.width ?? 0),
+    y: along(window.height, world.height, part?.y ?? 0, part?.height ?? 0),
+  };
 }
 
 export const reducedMotion = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -36,14 +63,22 @@ export class Viewport {
     svg.addEventListener("click", (event) => this.swallow(event), { capture: true });
   }
 
-  // Shows all of a world of this size.
+  // Shows all of a world of this size, however small it becomes.
   fit(width: number, height: number, smooth: boolean): void {
     this.touched = false;
     const { width: w, height: h } = this.size();
     if (!w || !h || !width || !height) return;
-    const margin = 16;
-    const scale = Math.max(SMALLEST, Math.min((w - 2 * margin) / width, (h - 2 * margin) / height, 1.3));
+    const scale = Math.max(SMALLEST, Math.min((w - 2 * MARGIN) / width, (h - 2 * MARGIN) / height, ENLARGED));
     this.go((w - width * scale) / 2, (h - height * scale) / 2, scale, smooth);
+  }
+
+  // Shows as much of a world as can be read: all, or else what is around a part of it, or its beginning.
+  fitReadably(width: number, height: number, smooth: boolean, part?: Rect): void {
+    this.touched = false;
+    const { width: w, height: h } = this.size();
+    if (!w || !h || !width || !height) return;
+    const { scale, x, y } = readableView({ width: w, height: h }, { width, height }, part);
+    this.go(x, y, scale, smooth);
   }
 
   // Zooms about a point of the window (the middle by default).
@@ -64,8 +99,19 @@ export class Viewport {
     const margin = Math.min(70, width / 4, height / 4);
     if (px >= margin && px <= width - margin && py >= margin && py <= height - margin && this.scale > 0.35) return;
     this.touched = true;
-    const scale = Math.max(this.scale, 0.7);
+    const scale = Math.max(this.scale, READABLE);
     this.go(width / 2 - x * scale, height / 2 - y * scale, scale, true);
+  }
+
+  // Moves, and no more than needed, so that all of a part of the world can be seen.
+  show(part: Rect): void {
+    const { width, height } = this.size();
+    const by = (begin: number, end: number, room: number) =>
+      begin < 0 ? -begin : end > room ? Math.max(room - end, -begin) : 0;
+    const [x, y] = [this.x + part.x * this.scale, this.y + part.y * this.scale];
+    const dx = by(x - MARGIN / 2, x + part.width * this.scale + MARGIN / 2, width);
+    const dy = by(y - MARGIN / 2, y + part.height * this.scale + MARGIN / 2, height);
+    if (dx || dy) this.go(this.x + dx, this.y + dy, this.scale, true);
   }
 
   dispose(): void {

@@ -18,7 +18,7 @@ function report(): Report {
   const t1: Node = { kind: "task", key: "t1", label: "split", type: "py/" };
   const o1: Node = { kind: "object", key: "o1", label: "text" };
   const scene = (number: number, opened: string, nodes: Node[], arcs: Arc[]) => ({
-    opened, above: "", topology: { number, nodes, arcs, frames: [], dot: "", all_objects: opened === "objects" }, geometry: { width: 1, height: 1, nodes: {}, arcs: [], frames: {} },
+    opened, above: "", topology: { number, nodes, arcs, frames: [], dot: "", sideways: false, all_objects: opened === "objects" }, geometry: { width: 1, height: 1, nodes: {}, arcs: [], frames: {} },
   });
   return {
     made: 101, versions: [], notes: [], session: { id: 1, name: "sample", state: "closed", note: "" }, looks: {},

@@ -86,7 +86,8 @@ export function SessionView({ store, layouts, root, ready, docking, strip, tabs 
         store.select(key);
       },
       announce: (text) => announcer.announce(text),
-      tooltip: (key, x, y) => tooltip.show(key, x, y),
+      // What the details tell needs no card over it.
+      tooltip: (key, x, y) => tooltip.show(key === store.selected ? null : key, x, y),
       ready,
     }),
     [],

@@ -20,6 +20,7 @@ export class Tooltip {
   ) {
     this.off = store.subscribe((change) => {
       if (this.key === null) return;
+      if (change.selection && store.selected !== null) return this.show(null);
       if (!store.nodes.has(this.key)) this.show(null);
       else if (change.status.has(this.key)) {
         this.watch();

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
-from collections.abc import Iterator
 from shutil import which
 from typing import Any
 
 from graphviz import Digraph
 
+from rain.notebook.drawing.arrangement import LINE_WIDTH, stacked
 from rain.notebook.drawing.geometry import CLUSTER, POINTS_PER_INCH, fits, geometry_of, layout_of_json
 from rain.notebook.drawing.text_metrics import FONT_SIZE, SMALL_SIZE, node_size
-from rain.notebook.protocol.graph import Frame, Topology
+from rain.notebook.drawing.wrapping import wrapped
+from rain.notebook.protocol.graph import Topology
 from rain.notebook.protocol.layout import Geometry
 
 DOT_NODES_MAX = 2000
 """Topologies with more nodes are not given to the program ``dot``."""
-ROW_PIECES_MAX = 8
-"""Pieces of the graph in one frame that are not connected: so many go into one row at least."""
-ROW_ASPECT = 3
-"""How many more of them than rows there are in a row."""
 FAST_SIZE_MIN = 600
 """Nodes and arcs from which on Graphviz is told to take less care: a third of the time, hardly wider."""
 LABELLED_ARCS_MAX = 80
@@ -37,6 +33,9 @@ _GRAPH = {
     "nodesep": "0.3",
     "ranksep": "0.42",
 }
+FRAME_MARGIN = 20
+"""Points around what is in a frame, in which its label has room."""
+_SIDEWAYS = {"rankdir": "LR", "nodesep": "0.25", "ranksep": "0.5"}
 _FAST = {"nslimit": "0.2", "nslimit1": "5", "mclimit": "0.3"}
 
 
@@ -58,7 +57,8 @@ def dot_source(topology: Topology) -> str:
         If a key has characters that could mean something in DOT.
     """
     large = len(topology.nodes) + len(topology.arcs) >= FAST_SIZE_MIN
-    graph = Digraph("rain", graph_attr={**_GRAPH, **(_FAST if large else {})})
+    sideways = topology.sideways
+    graph = Digraph("rain", graph_attr={**_GRAPH, **(_SIDEWAYS if sideways else {}), **(_FAST if large else {})})
     graph.attr("node", fontname="Helvetica", fontsize=str(FONT_SIZE), fixedsize="true", margin="0")
     graph.attr("edge", fontname="Helvetica", fontsize=str(SMALL_SIZE), arrowsize="0.6")
     # Lines as `graph.node` and `graph.edge` write them, which take 50 and 15 µs for each.
@@ -69,54 +69,26 @@ def dot_source(topology: Topology) -> str:
             f"\t{_name(node.key)} [label={_quoted(node.written)} shape={_SHAPES[node.kind]} "
             f"width={width:.4g} height={height:.4g}]\n"
         )
-    _put_frames(graph, topology.frames, lines)
+    _put_frames(graph, topology, lines)
     labelled = len(topology.arcs) <= LABELLED_ARCS_MAX
     for arc in topology.arcs:
         label = f" [label={_quoted(arc.text)}]" if arc.text and labelled else ""
         graph.body.append(f"\t{_name(arc.tail)} -> {_name(arc.head)}{label}\n")
-    for upper, lower in stacked(topology):
+    for upper, lower in () if sideways else stacked(topology):
         graph.body.append(f"\t{_name(upper)} -> {_name(lower)} [style=invis weight=0]\n")
     source: str = graph.source
     return source
 
 
-def stacked(topology: Topology) -> Iterator[tuple[str, str]]:
-    """What goes below what although no arc says so: Graphviz would put much that is not connected beside each other,
-    in a row too wide to be read.
-
-    Yields
-    ------
-    (str, str)
-        The last node of a piece of the graph, and the first node of the piece below it.
-    """
-    frame_of = {node.key: node.frame for node in topology.nodes}
-    piece: dict[str, str] = {}  # a node of the same piece, at last the piece's own
-
-    def find(key: str) -> str:
-        while (up := piece.get(key, key)) != key:
-            piece[key] = piece.get(up, up)
-            key = up
-        return key
-
-    for arc in topology.arcs:
-        if frame_of[arc.tail] == frame_of[arc.head] and (one := find(arc.tail)) != (other := find(arc.head)):
-            piece[other] = one
-    pieces: dict[str | None, dict[str, list[str]]] = {}
-    for key, frame in frame_of.items():
-        pieces.setdefault(frame, {}).setdefault(find(key), []).append(key)
-    for found in pieces.values():
-        if len(found) > ROW_PIECES_MAX:
-            nodes = list(found.values())
-            row = max(ROW_PIECES_MAX, math.ceil(math.sqrt(ROW_ASPECT * len(nodes))))
-            yield from ((upper[-1], lower[0]) for upper, lower in zip(nodes, nodes[row:], strict=False))
-
-
-def _put_frames(graph: Any, frames: list[Frame], lines: dict[str | None, list[str]]) -> None:
+def _put_frames(graph: Any, topology: Topology, lines: dict[str | None, list[str]]) -> None:
     """Clusters with the nodes that are in them, each inside of the one around it."""
+    frames = topology.frames
     clusters: dict[str | None, Any] = {}
     for frame in frames:
         cluster = clusters[frame.key] = Digraph(CLUSTER + _checked(frame.key))
-        cluster.body.append(f"\tlabel={_quoted(frame.written)}\n")
+        # From left to right Graphviz leads arcs, and their labels, through the label of a cluster.
+        label = f"margin={FRAME_MARGIN}" if topology.sideways else f"label={_quoted(frame.written)}"
+        cluster.body.append(f"\t{label}\n")
         cluster.body += lines.pop(frame.key, [])
     around = {frame.key: frame.frame for frame in frames}
 
@@ -170,4 +142,6 @@ def native_geometry(topology: Topology, timeout: float) -> Geometry | None:
         geometry = geometry_of(layout_of_json(done.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
+    if topology.sideways:
+        geometry = wrapped(geometry, LINE_WIDTH)
     return geometry if fits(geometry, topology) else None

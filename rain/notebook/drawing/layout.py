@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from rain.notebook.drawing.arrangement import LINE_WIDTH, SIDEWAYS_GAP
 from rain.notebook.drawing.coordinates import Coordinates
 from rain.notebook.drawing.geometry import path_of
 from rain.notebook.drawing.row_assignment import Net, nets, order_rows, put_in_rows
 from rain.notebook.drawing.text_metrics import ROOM, SMALL_SIZE, text_width
+from rain.notebook.drawing.wrapping import wrapped
 from rain.notebook.protocol.graph import Topology
 from rain.notebook.protocol.layout import Box, Curve, Geometry
 
@@ -35,7 +37,7 @@ Point = tuple[float, float]
 
 
 def layered(topology: Topology) -> Geometry:
-    """Lay out a graph in rows, from the top down.
+    """Lay out a graph in rows, from the top down; or from left to right, if it is to be so and has no frames.
 
     Parameters
     ----------
@@ -53,8 +55,22 @@ def layered(topology: Topology) -> Geometry:
     {'t1': Box(x=40, y=21, width=64, height=26)}
     """
     labels = [arc.text for arc in topology.arcs]
-    parts = [_Part(net, labels) for net in nets(topology)]
-    return _assembled(topology, parts)
+    if not topology.sideways or topology.frames:
+        return _assembled(topology, [_Part(net, labels) for net in nets(topology)])
+    return wrapped(_assembled(topology, [_sideways(net, labels) for net in nets(topology)]), LINE_WIDTH)
+
+
+def _sideways(net: Net, labels: list[str]) -> _Part:
+    """A part whose rows are columns."""
+    net.widths, net.heights = net.heights, net.widths
+    room = max([SIDEWAYS_GAP, *(text_width(label, SMALL_SIZE) * ROOM + 2 * LABEL_ROOM for label in labels if label)])
+    part = _Part(net, labels, room)
+    part.nodes = [(key, y, x, height, width) for key, x, y, width, height in part.nodes]
+    part.arcs = {
+        number: ([(y, x) for x, y in points], (label[1], label[0])) for number, (points, label) in part.arcs.items()
+    }
+    part.width, part.height = part.height, part.width
+    return part
 
 
 class _Part:
@@ -69,15 +85,16 @@ class _Part:
     width, height : float
     """
 
-    def __init__(self, net: Net, labels: list[str]) -> None:
+    def __init__(self, net: Net, labels: list[str], room: float = 0) -> None:
         self.net = net
+        self.room = room or ROW_GAP + (LABEL_ROOM if any(labels) else 0)
         put_in_rows(net)
         order_rows(net)
         places = Coordinates(net)
         least = min(places.x[v] - net.widths[v] / 2 for v in range(len(net.row)))
         least = min([least, *(left for left, _ in places.sides)])
         self.x = [x - least for x in places.x]
-        self._put_frames([(left - least, right - least) for left, right in places.sides], labels)
+        self._put_frames([(left - least, right - least) for left, right in places.sides])
         self.nodes = [
             (node.key, self.x[v], self.y[net.row[v]], net.widths[v], net.heights[v]) for v, node in enumerate(net.nodes)
         ]
@@ -86,7 +103,7 @@ class _Part:
         right = max(self.x[v] + net.widths[v] / 2 for v in range(len(net.row)))
         self.width = max([right, *(x + w for _, x, _, w, _ in self.frames)])
 
-    def _put_frames(self, sides: list[tuple[float, float]], labels: list[str]) -> None:
+    def _put_frames(self, sides: list[tuple[float, float]]) -> None:
         """Rows' places, with room for the frames that begin and end between them; and the frames."""
         net = self.net
         spans = self._spans()
@@ -103,7 +120,7 @@ class _Part:
         for (first, last), top, bottom in zip(spans, above, below, strict=True):
             tops[first] = max(tops[first], top)
             bottoms[last] = max(bottoms[last], bottom)
-        self._put_rows(tops, bottoms, labels)
+        self._put_rows(tops, bottoms)
         self.frames = []
         for frame, (key, _, _) in enumerate(net.frames):
             first, last = spans[frame]
@@ -122,14 +139,14 @@ class _Part:
                 spans[frame] = min(first, row), max(last, row)
         return spans
 
-    def _put_rows(self, tops: list[int], bottoms: list[int], labels: list[str]) -> None:
+    def _put_rows(self, tops: list[int], bottoms: list[int]) -> None:
         net = self.net
         self.half = [max((net.heights[v] for v in row), default=0) / 2 for row in net.rows]
         reach = [0.0] * len(net.rows)  # how far arcs go to the side below each row
         for v, row in enumerate(net.row):
             for u in net.below[v]:
                 reach[row] = max(reach[row], abs(self.x[u] - self.x[v]))
-        room = ROW_GAP + (LABEL_ROOM if any(labels) else 0)
+        room = self.room
         at = float(tops[0])
         self.y = []
         for row, half in enumerate(self.half):
@@ -137,7 +154,7 @@ class _Part:
             at += 2 * half + bottoms[row]
             if row + 1 < len(net.rows):
                 # Arcs that go far to the side need height, or they lie on each other.
-                at += min(room + reach[row] / 16, ROW_GAP_MAX) + tops[row + 1]
+                at += max(room, min(room + reach[row] / 16, ROW_GAP_MAX)) + tops[row + 1]
         self.height = at
 
     def _curves(self, labels: list[str]) -> dict[int, tuple[list[Point], Point]]:

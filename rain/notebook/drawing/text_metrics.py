@@ -13,7 +13,7 @@ from rain.notebook.protocol.graph import Node
 FONT = "Helvetica,Arial,Liberation Sans,sans-serif"
 FONT_SIZE = 11
 """Points; of nodes."""
-SMALL_SIZE = 9
+SMALL_SIZE = 10
 """Points; of arcs' labels and groups' counts."""
 
 NODE_LABEL_CHARS_MAX = 28
@@ -107,9 +107,9 @@ def text_width(text: str, size: float = FONT_SIZE) -> float:
     return total * size / 1000
 
 
-def node_text(label: str) -> str | None:
-    """What is written in a node, if that is not its label."""
-    text = shortened(label, NODE_LABEL_CHARS_MAX)
+def node_text(label: str, after: str = "") -> str | None:
+    """What is written in a node, with `after` behind it; None if that is its label."""
+    text = shortened(label, NODE_LABEL_CHARS_MAX) + after
     return None if text == label else text
 
 

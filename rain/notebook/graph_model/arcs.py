@@ -78,4 +78,5 @@ def telling(consumer: TaskLike, index: int, source: ObjectLike, boxed: bool) -> 
         return name
     inputs = consumer.spec.inputs
     label = inputs[index].label or ""
-    return label if len(inputs) > 1 and not (boxed and label == name) else ""
+    guessed = (boxed and label == name) or label.endswith("]")  # ``*numbers`` are called numbers[0], numbers[1], …
+    return label if len(inputs) > 1 and not guessed else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rain.common.state_styles import SEVERITY
@@ -14,7 +15,9 @@ MEMBERS_MAX = 120
 PART = 100
 """Members of a part, or parts of a part of parts."""
 
-PATH, FUNCTION, DATA = "path", "function", "data"
+PATH, SERIES, FUNCTION, DATA = "path", "series", "function", "data"
+"""A step of names; such steps that are told apart by a number; tasks of one function; constants of one name."""
+_NUMBER = re.compile(r"\d+")
 
 
 class Leaf:
@@ -140,7 +143,7 @@ class Group(Counted):
     Attributes
     ----------
     kind : str
-        `PATH`, `FUNCTION` or `DATA`.
+        `PATH`, `SERIES`, `FUNCTION` or `DATA`.
     label : str
     parent : Group or None
         None of the root.
@@ -340,21 +343,28 @@ class Tree:
         self._moves, self._made = {}, {}
 
     def _home(self, record: TaskLike) -> Group:
-        """The group of a task: by the path in its name, else by its function."""
+        """The group of a task: by the path in its name, and there by its function."""
         name = record.spec.name
         group = self.root
         if name is not None and "/" in name:
             for step in name.split("/")[:-1][:PATH_STEPS_MAX]:
                 if step:
-                    group = self._group(group, PATH, step)
-            return group
-        return self._group(group, FUNCTION, self.kind_of(record))
+                    series = series_of(step)
+                    group = self._group(self._group(group, SERIES, series) if series else group, PATH, step)
+        return self._group(group, FUNCTION, self._run_of(record))
 
     def kind_of(self, record: TaskLike) -> str:
         """The name of a task's function, or its type."""
         spec, function = record.spec, record.spec.function
         label = self.functions.get(function[1]) if function is not None else None
         return label or (spec.name if function is not None else None) or spec.task_type
+
+    def _run_of(self, record: TaskLike) -> str:
+        """What tasks that do the same have in common: the function, else the name without its number, else the type."""
+        own = (record.spec.name or "").rpartition("/")[2]
+        if record.spec.function is not None:
+            return self.kind_of(record).rpartition("/")[2]
+        return series_of(own) or own or record.spec.task_type
 
     def _group(self, parent: Group, kind: str, label: str) -> Group:
         found = parent.groups.get((kind, label))
@@ -363,3 +373,18 @@ class Tree:
             self.groups[found.key] = found
             self._add(parent, found)
         return found
+
+
+def series_of(step: str) -> str:
+    """A name without the number in it, which others like it have too; empty if there is none.
+
+    Examples
+    --------
+    >>> series_of("fold 12"), series_of("2024-01-31"), series_of("train")
+    ('fold', '#-#-#', '')
+    """
+    pattern = _NUMBER.sub("#", step)
+    if pattern == step:
+        return ""
+    name = pattern.removesuffix("#").rstrip(" -_.:")
+    return name if any(map(str.isalpha, name)) else pattern

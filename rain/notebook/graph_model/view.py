@@ -9,12 +9,14 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rain.common.state_styles import LOOKS, NEW, SETTLED
+from rain.notebook.drawing.arrangement import READABLE_SCALE, arrangement, is_sideways
 from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
 from rain.notebook.graph_model.arcs import UNNAMED, Bundle, is_box, numbered, telling
+from rain.notebook.graph_model.folding import GROUPS, GROUPS_MAX, SERIES_TOO, Folding, times
 from rain.notebook.graph_model.lanes import Lanes, Run, shares
 from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
 from rain.notebook.graph_model.statuses import object_status, objects_status, task_status
-from rain.notebook.graph_model.tree import DATA, FUNCTION, Counted, Group, Leaf, Part, TaskLeaf, Tree
+from rain.notebook.graph_model.tree import DATA, Counted, Group, Leaf, Part, TaskLeaf, Tree
 from rain.notebook.protocol.graph import (
     AnyNode,
     Arc,
@@ -62,9 +64,7 @@ class View:
         self._function_places: dict[str, int] = {}
         self.version = 0
         self._session = SessionInfo(session_id, name, "open")
-        self._nodes_max = nodes_max
-        self._opened: set[str] = set()
-        self._closed: set[str] = set()
+        self._folding = Folding(self.tree, nodes_max)
         self._began: float | None = None
         self._ended: float | None = None
         self._busy: tuple[float, int] | None = None  # since when there is work, and how much was done by then
@@ -250,37 +250,22 @@ class View:
 
     def open(self, key: str) -> bool:
         """Show what is inside a group or part; whether there is one with that key."""
-        return self._turn(key, self._opened, self._closed)
+        return self._turn(key, opened=True)
 
     def close(self, key: str) -> bool:
         """Show a group or part as one node."""
-        return self._turn(key, self._closed, self._opened)
+        return self._turn(key, opened=False)
 
-    def _turn(self, key: str, into: set[str], out_of: set[str]) -> bool:
-        if self.tree.find(key) is None or key == self.tree.root.key:
-            return False
-        into.add(key)
-        out_of.discard(key)
-        self._grown = self._anything = True
-        return True
+    def _turn(self, key: str, opened: bool) -> bool:
+        found = self._folding.turn(key, opened)
+        if found:
+            self._grown = self._anything = True
+        return found
 
     @property
     def grouped(self) -> bool:
         """Whether there is too much to show all of it."""
-        return self.tree.size > self._nodes_max
-
-    def _is_open(self, node: Counted) -> bool:
-        if node is self.tree.root:
-            return True
-        if node.key in self._closed:
-            return False
-        return node.key in self._opened or not self.grouped or self._is_transparent(node)
-
-    def _is_transparent(self, node: Counted) -> bool:
-        """Whether an open group is not drawn as a frame: it says nothing, or there is no need for it."""
-        if isinstance(node, Group) and len(node.members) <= 1:
-            return True
-        return not self.grouped and not (isinstance(node, Group) and node.kind not in (FUNCTION, DATA))
+        return self._folding.level >= GROUPS
 
     # -- what is visible ------------------------------------------------------------------------
 
@@ -295,7 +280,7 @@ class View:
         """The key of the outermost closed group around the members of `node`; None if all are open."""
         if node.visible_as_of != self._visible_version:
             around = self._closed_around(node.above) if node.above is not None else None
-            node.visible_key = around or (None if self._is_open(node) else node.key)
+            node.visible_key = around or (None if self._folding.is_open(node) else node.key)
             node.visible_as_of = self._visible_version
         return node.visible_key
 
@@ -320,28 +305,14 @@ class View:
 
     def _look_again(self) -> None:
         """Bring nodes, frames and arcs up to date."""
-        visible_for = (
-            self.grouped,
-            frozenset(self._opened),
-            frozenset(self._closed),
-            self.tree.divisions,
-            self._alone(),
-            self._all_objects,
-            self._boxings,
-        )
-        if visible_for != self._visible_for:
-            self._visible_for = visible_for
-            self._visible_version += 1
-            self._arcs = {}
-            self._fresh = list(self.tree.tasks.values())
         before, frames, arcs = self._nodes, self._frames, len(self._arcs)
-        self._nodes, self._frames, self._boxed = {}, [], set()
-        self._draw(self.tree.root, None)
-        drawn = 0
-        for leaf in self._fresh:
-            drawn += self._draw_arcs(leaf)
-        grown = bool(self._fresh)
-        self._fresh = []
+        grown, drawn = bool(self._fresh), 0
+        self._folding.grow()
+        while True:
+            drawn += self._draw_all()
+            if self._is_readable():
+                break
+            self._folding.level += 1
         self._grown = False
         if drawn or arcs != len(self._arcs) or frames != self._frames or _shape(before) != _shape(self._nodes):
             self._renumber()
@@ -349,28 +320,50 @@ class View:
         elif grown or before != self._nodes:
             self.outdated = True
 
+    def _is_readable(self) -> bool:
+        """Whether what is visible can be read as a whole; true if folding more would not help, or the user chose."""
+        folding = self._folding
+        if folding.level == SERIES_TOO or folding.opened or self._all_objects:
+            return True
+        if len(self._nodes) > (GROUPS_MAX if folding.level == GROUPS else NODES_MAX):
+            return False
+        return arrangement(self._nodes.values(), self._arcs, self._frames).scale >= READABLE_SCALE
+
+    def _draw_all(self) -> int:
+        """Find nodes and frames, and the arcs of tasks that are new; how many arcs there are more.
+
+        All arcs are found again if other things are visible of what was there.
+        """
+        visible_for = (self._folding.state(), self._all_objects, self._boxings)
+        if visible_for != self._visible_for:
+            self._visible_for = visible_for
+            self._visible_version += 1
+            self._arcs = {}
+            self._fresh = list(self.tree.tasks.values())
+        self._nodes, self._frames, self._boxed = {}, [], set()
+        self._draw(self.tree.root, None)
+        drawn = sum(map(self._draw_arcs, self._fresh))
+        self._fresh = []
+        return drawn
+
     def _renumber(self) -> None:
         """The topology is another one."""
         self._number += 1
         self.outdated = False
-
-    def _alone(self) -> int:
-        """How many groups have one member: when another comes, they are no longer transparent."""
-        return sum(len(group.members) <= 1 for group in self.tree.groups.values()) if self.grouped else 0
 
     def _draw(self, around: Group | Part, frame: str | None) -> None:
         group = around.group if isinstance(around, Part) else around
         for inside in group.inside(around if isinstance(around, Part) else None):
             if isinstance(inside, Leaf):
                 self._draw_leaf(inside, frame)
-            elif not self._is_open(inside):
+            elif not self._folding.is_open(inside):
                 if is_unnamed(inside) and self.tree.tasks and not self._all_objects:
                     continue
                 label, tasks = label_of(inside), 0 if is_data(inside) else inside.total
                 self._nodes[inside.key] = GroupNode(
-                    inside.key, label, node_text(label), frame, tasks=tasks, objects=inside.objects
+                    inside.key, label, node_text(label, times(inside)), frame, tasks=tasks, objects=inside.objects
                 )
-            elif self._is_transparent(inside):
+            elif not self._folding.is_framed(inside):
                 self._draw(inside, frame)
             else:
                 label = label_of(inside)
@@ -437,7 +430,12 @@ class View:
         """Nodes, arcs and frames as of the last snapshot or delta, without the text in the DOT language."""
         arcs = [Arc(tail, head, arc_text(arc.label, arc.count)) for (tail, head), arc in self._arcs.items()]
         return Topology(
-            self._number, list(self._nodes.values()), arcs, list(self._frames), all_objects=self._all_objects
+            number=self._number,
+            nodes=list(self._nodes.values()),
+            arcs=arcs,
+            frames=list(self._frames),
+            sideways=is_sideways(self._nodes.values(), self._arcs, self._frames),
+            all_objects=self._all_objects,
         )
 
     def snapshot(self, now: float) -> Snapshot:

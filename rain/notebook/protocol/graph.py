@@ -151,6 +151,8 @@ class Topology(msgspec.Struct, frozen=True):
         Frames inside of others come after them.
     dot : str
         What Graphviz is to lay out; its names of nodes are the keys, clusters are called ``cluster`` and the key.
+    sideways : bool
+        Whether it is laid out from left to right, in lines that wrap.
     all_objects : bool
         Whether each object is a node, also those that are only handed from one task to the next.
     """
@@ -160,6 +162,7 @@ class Topology(msgspec.Struct, frozen=True):
     arcs: list[Arc]
     frames: list[Frame]
     dot: str = ""
+    sideways: bool = False
     all_objects: bool = False
 
 

@@ -21,6 +21,7 @@ NAME_CHARS_MAX = 100
 PATTERN_CHARS_MAX = 500
 NUMBER_MAX = 1 << 53
 OFFSET_MAX = 1 << 62
+LINE_POINTS_MAX = 1_000_000
 TIME_S_MAX = 1e12
 STATES_MAX = 100
 TREE_DEPTH_MAX = 1000
@@ -151,10 +152,13 @@ class PlaceGraph(Request, frozen=True, kw_only=True, tag="geometry"):
     number : int
         Of the topology.
     layout : DotLayout
+    line : float or None
+        Points that a line may be wide if it is laid out from left to right.
     """
 
     number: Number
     layout: DotLayout
+    line: Annotated[float, Meta(ge=1, le=LINE_POINTS_MAX)] | None = None
 
 
 ColumnId = Literal["name", "id", "type", "state", "start", "took", "governor", "attempts", "cpus", "error"]

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from rain.notebook.drawing import dot
+from rain.notebook.drawing.arrangement import stacked
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.text_metrics import node_size
 from rain.notebook.protocol.graph import Arc, Topology
@@ -40,6 +41,7 @@ def test_source() -> None:
     assert '"t1" [label="split" shape=oval width=' in source
     assert '"o1" -> "t1" [label="0: numbers"]' in source
     assert "rankdir=TB" in source
+    assert "rankdir=LR" in dot_source(replace(small(), sideways=True))
     assert "color" not in source
 
 
@@ -146,11 +148,11 @@ def test_no_program_and_too_many_nodes(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_what_is_not_connected_is_stacked_in_rows() -> None:
     wide = topology([replace(group(1, "x", 1, "g1"), key=f"g1.{i}") for i in range(30)], [], [frame(1, "x")])
-    below = list(dot.stacked(wide))
-    assert below[0] == ("g1.0", "g1.10")
-    assert len(below) == 20
-    assert dot.dot_source(wide).count("style=invis") == 20
+    below = list(stacked(wide))
+    assert below[0] == ("g1.0", "g1.6")
+    assert len(below) == 24
+    assert dot.dot_source(wide).count("style=invis") == 24
     chain = [Arc(f"g1.{i}", f"g1.{i + 1}", "") for i in range(29)]
-    assert list(dot.stacked(replace(wide, arcs=chain))) == []
+    assert list(stacked(replace(wide, arcs=chain))) == []
     pairs = [Arc(f"g1.{i}", f"g1.{i + 1}", "") for i in range(0, 30, 2)]
-    assert next(iter(dot.stacked(replace(wide, arcs=pairs)))) == ("g1.1", "g1.16")
+    assert next(iter(stacked(replace(wide, arcs=pairs)))) == ("g1.1", "g1.12")
