@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.arrows import Arrows
+from tests.support.dealing import dealt
 from tests.support.isolation import isolate
 from tests.support.leftovers import Leftovers
 from tests.support.processes import Marked
@@ -23,9 +24,6 @@ HERE = Path(__file__).parent
 
 DEBIAN_PACKAGE = {"dot": "graphviz", "gcc": "gcc", "git": "git", "svm-train": "libsvm-tools"}
 """Which package to install for a program that a test needs; `tools/debian.sh` installs the same ones."""
-
-LONG = ("browser", "notebooks", "integration")
-"""Folders whose tests are started first, so that no worker is left alone with them at the end."""
 
 # How long an example takes tells how busy the machine is, and nothing of Rain.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -80,17 +78,12 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=_rank)
     unasked = [name for name in ("soak", "engines") if not config.getoption(f"--{name}")]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def _rank(item: pytest.Item) -> int:
-    folder = item.nodeid.removeprefix("tests/").partition("/")[0]
-    return LONG.index(folder) if folder in LONG else len(LONG)
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.dealing import dealt
 from tests.support.graphs import parse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +44,30 @@ def test_a_task_has_options() -> None:
 def test_what_is_no_graph(text: str) -> None:
     with pytest.raises(ValueError, match=r"circle|empty|not a graph"):
         parse(text)
+
+
+@dataclass(frozen=True)
+class Named:
+    nodeid: str
+
+
+@pytest.mark.parametrize(
+    ("workers", "begin"),
+    [
+        (1, ["browser"]),
+        (2, ["browser", "test_lint.py"]),
+        (3, ["browser", "test_lint.py", "integration"]),
+        (5, ["browser", "test_lint.py", "integration", "unit", "unit"]),
+    ],
+)
+def test_each_worker_begins_with_a_lot(workers: int, begin: list[str]) -> None:
+    counts = {"unit/x.py": 40, "browser/x.py": 6, "sim/x.py": 4, "integration/x.py": 9, "notebooks/x.py": 5}
+    items = [Named(f"tests/{file}::test_{number}") for file, count in counts.items() for number in range(count)]
+    items.append(Named("tests/test_lint.py::test_check[mypy]"))
+    found = dealt(items, workers)
+    assert sorted(map(repr, found)) == sorted(map(repr, items))
+    slices = [found[len(items) * number // workers].nodeid for number in range(workers)]
+    assert [re.split("/|::", name)[1] for name in slices] == begin
 
 
 def test_interrupts_are_not_ignored() -> None:

@@ -58,6 +58,8 @@ _NOISE = re.compile(
     r"favicon|ResizeObserver|/lab/api/|/api/(me|terminals|workspaces)|preload|third-party cookie|"
     r"restore the debugger state"
 )
+_UNKNOWN_COMM = "Comm not found"
+"""Said by Lab of what a kernel sends to a widget of a page that was loaded again and has not asked for it yet."""
 
 
 class Lab:
@@ -208,6 +210,7 @@ class Notebook:
         self.path = path
         self.problems: list[str] = []
         self.largest_frame = 0
+        self._reloaded = False
         self._picture = b""  # the last message with one for the page to keep
         page.set_default_timeout(WAIT_MS)
         self._listeners: dict[Any, Callable[..., None]] = {
@@ -222,7 +225,7 @@ class Notebook:
     def _said(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             text = f"{message.text} ({message.location.get('url', '')})"
-            if not _NOISE.search(text):
+            if not _NOISE.search(text) and not (self._reloaded and _UNKNOWN_COMM in text):
                 self.problems.append(text)
 
     def _received(self, frame: str | bytes) -> None:
@@ -249,6 +252,7 @@ class Notebook:
     def reload(self, *, busy: bool = False) -> None:
         """Save it, load the page again, and wait for the kernel to be found; if it is `busy`, not for its answer."""
         self.save()
+        self._reloaded = True
         self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?reset")
         self._wait_for_kernel(answer=not busy)
 
