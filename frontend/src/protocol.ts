@@ -640,6 +640,18 @@ export interface Inspect {
   encoding?: string | null;
   // Steps to a node of a tree: positions among siblings, or keys.
   at?: (number | string)[];
+  // A column of a table.
+  sort?: number | null;
+  descending?: boolean;
+  // Of a table.
+  filters?: ColumnFilter[];
+}
+
+// Which rows are wanted, by one column.
+export interface ColumnFilter {
+  column: number;
+  // A part of a text, a value, or `> 5`, `!= a`, `~ ^a.*z$`, `is null`.
+  text: string;
 }
 
 // A look into data.
@@ -750,6 +762,10 @@ export interface TablePage {
   // Rows in all; None if that is not known yet.
   total: number | null;
   summary: [string, string][];
+  // Whether sorted and filtered rows may be asked for.
+  can_query?: boolean;
+  // How much was looked at so far, from 0 to 1, as long as the rows are not known; ask again.
+  working?: number | null;
 }
 
 // A column of a table; its name has control characters escaped.

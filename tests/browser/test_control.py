@@ -141,3 +141,52 @@ def test_a_governor_of_a_private_cluster_is_killed_and_recovers(lab: Lab, gate: 
         gate.touch()
         expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
         assert notebook.problems == []
+
+
+TABLE = """
+import io
+import pyarrow as pa, pyarrow.parquet as pq
+
+@remote(outputs=[Output("cars.parquet")])
+def make(ctx, rows):
+    names = [f"car <b>{i}</b>" for i in range(rows)]
+    table = pa.table({"name": names, "speed": [i * 7919 % 100003 for i in range(rows)]})
+    file = io.BytesIO()
+    pq.write_table(table, file, row_group_size=100_000)
+    return file.getvalue()
+
+cars = make(600_000).output
+cars.keep()
+session.submit()
+session.wait(cars)
+cars
+"""
+
+
+def test_a_table_is_sorted_and_filtered_where_it_lies(lab: Lab) -> None:
+    with lab.open([CONNECT, TABLE]) as notebook:
+        page = notebook.page
+        notebook.run(0)
+        notebook.wait_done(0)
+        notebook.run(1)
+        head = page.locator(".rain-data [role=columnheader]")
+        first = page.locator(".rain-data .rain-item").first
+        expect(first).to_contain_text("car <b>0</b>")
+        page.locator(".rain-data-name", has_text="speed").click()
+        expect(head.nth(2)).to_have_attribute("aria-sort", "ascending")
+        page.locator(".rain-data-name", has_text="speed").click()
+        expect(head.nth(2)).to_have_attribute("aria-sort", "descending")
+        expect(first).to_contain_text("100002")
+        expect(page.locator(".rain-insp-note").first).to_contain_text("The first 1,000 of 600,000 rows.")
+        page.get_by_label("column to filter by").select_option(label="speed")
+        page.locator(".rain-row-filters input").fill("< 5000")
+        page.locator(".rain-row-filters input").press("Enter")
+        expect(first).to_contain_text("4999")
+        page.locator(".rain-row-filters input").fill("abc")
+        page.locator(".rain-row-filters input").press("Enter")
+        expect(page.locator(".rain-insp-error")).to_contain_text("'abc' cannot be compared with it")
+        expect(page.get_by_role("button", name="speed < 5000 ×")).to_be_visible()
+        shot(page, "table")
+        page.get_by_role("button", name="speed < 5000 ×").click()
+        expect(first).to_contain_text("100002")
+        assert notebook.problems == []

@@ -140,6 +140,7 @@ function scopeOf(kernel: Inspected, path: string[], { overview, views, page: { v
     },
     open: (inside) => void ask(inside, null),
     turn: (other) => void ask(path, other),
+    note: say,
     trouble: tell,
   };
 }

@@ -5,6 +5,7 @@ import { count } from "../format.js";
 import { Pages } from "../lists/pages.js";
 import type { VirtualList } from "../lists/virtual-list.js";
 import type { TablePage } from "../protocol.js";
+import type { Query } from "./query.js";
 import type { Scope } from "./viewing.js";
 
 const WIDTH_CHARS_MAX = 36;
@@ -21,7 +22,10 @@ interface Line {
   cells: string[];
 }
 
+let tables = 0;
+
 export class TableRows {
+  readonly number = ++tables;
   list: VirtualList | null = null;
   known: number; // rows
   settled = true; // whether there are no more
@@ -30,12 +34,14 @@ export class TableRows {
   learned: () => void = () => undefined;
   readonly template: string;
   readonly numeric: boolean[];
+  private left = false;
   private readonly pages: Pages<Line>;
 
   constructor(
     private readonly scope: Scope,
     readonly first: TablePage,
     known: number, // rows that were seen before
+    private readonly query: Query,
   ) {
     const { columns, rows, index, total } = first;
     this.known = known;
@@ -51,6 +57,11 @@ export class TableRows {
     });
     const lines = this.take(first);
     if (first.offset === 0) this.pages.put(0, lines);
+  }
+
+  // Nothing more is asked for.
+  leave(): void {
+    this.left = true;
   }
 
   attach(list: VirtualList, top: number): void {
@@ -88,7 +99,12 @@ export class TableRows {
 
   private async load(offset: number): Promise<Line[]> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const page = await this.scope.ask<TablePage>({ offset, column: this.first.column });
+      const page = await this.scope.ask<TablePage>({ offset, column: this.first.column, ...this.query });
+      if (this.left) return [];
+      if (typeof page.working === "number") {
+        tries = 0; // an executor goes on looking as long as it is asked
+        continue;
+      }
       // A table that is not known so far yet begins its page earlier, and is read on a piece further each time.
       const lines = this.take(page).slice(Math.max(0, offset - page.offset));
       if (lines.length || page.total !== null) return lines;

@@ -1,6 +1,6 @@
 // Rows and columns: frames, arrays, CSV.
 
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useRedraw } from "../components/hooks.js";
 import { Button } from "../components/parts.js";
 import { count, many } from "../format.js";
@@ -8,18 +8,20 @@ import type { VirtualList } from "../lists/virtual-list.js";
 import { VirtualRows } from "../lists/virtual-rows.js";
 import type { TablePage } from "../protocol.js";
 import { Pairs } from "./pairs.js";
+import { ALL, Filters, type Query, sortedBy } from "./query.js";
 import { TableRows } from "./table-rows.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
 const ROW_PX = 24;
 
 export function TableView({ scope, page: first }: ViewProps<TablePage>) {
-  const { page, rows, top, previous, next } = useColumns(scope, first);
+  const { page, rows, top, query, working, turn, previous, next, stop } = useTable(scope, first);
   const redraw = useRedraw();
   rows.learned = redraw;
   const end = page.column + page.columns.length;
   const whole = page.column === 0 && end >= page.width;
   const known = `${rows.settled ? "" : "at least "}${many(rows.known, "row")}`;
+  const sort = page.can_query ? (column: number) => turn(sortedBy(query, column)) : null;
   return (
     <div class="rain-view">
       <div class="rain-view-bar">
@@ -39,43 +41,95 @@ export function TableView({ scope, page: first }: ViewProps<TablePage>) {
           {`${known} × ${many(page.width, "column")}`}
         </span>
       </div>
-      <Grid key={page.column} rows={rows} top={top} />
+      {page.can_query && <Filters page={page} query={query} apply={turn} />}
+      {working !== null && (
+        <div class="rain-insp-note rain-working" role="status">
+          <progress max={1} value={working} aria-label="looked through" />
+          <span>{`an executor looks through the table where it lies: ${Math.floor(working * 100)} %`}</span>
+          <Button title="leave the table as it is shown" click={stop}>
+            Stop
+          </Button>
+        </div>
+      )}
+      <Grid key={rows.number} rows={rows} top={top} query={query} sort={sort} />
     </div>
   );
 }
 
-// The columns that are shown, and the way to those before and after them.
-function useColumns(scope: Scope, first: TablePage) {
-  const [page, setPage] = useState(first);
+interface Wanted {
+  column: number;
+  query: Query;
+}
+
+// The rows and columns that are shown, and the way to others. What takes longer is asked for again and again, as long
+// as the view is there and nothing else was asked for meanwhile.
+function useTable(scope: Scope, first: TablePage) {
+  const [shown, setShown] = useState({ page: first, query: ALL });
+  const [working, setWorking] = useState<number | null>(null);
   const starts = useRef<number[]>([]); // the first columns of what was shown before
-  const busy = useRef(false);
+  const asked = useRef(0);
   const kept = useRef({ known: 0, top: 0 });
-  const rows = useMemo(() => new TableRows(scope, page, kept.current.known), [page]);
-  const turn = async (column: number, keep: boolean) => {
-    if (busy.current) return;
-    busy.current = true;
+  const { page, query } = shown;
+  const rows = useMemo(() => new TableRows(scope, page, kept.current.known, query), [page]);
+  useLayoutEffect(
+    () => () => {
+      asked.current = NaN;
+    },
+    [],
+  );
+  useLayoutEffect(() => () => rows.leave(), [rows]);
+  const go = async (to: Wanted, came: () => void) => {
+    const number = ++asked.current;
     try {
-      const next = await scope.ask<TablePage>({ offset: 0, column });
-      if (keep) starts.current.push(page.column);
-      scope.trouble(null);
-      kept.current = { known: rows.known, top: rows.list?.top ?? 0 };
-      setPage(next);
+      for (;;) {
+        const next = await scope.ask<TablePage>({ offset: 0, column: to.column, ...to.query });
+        if (number !== asked.current) return;
+        setWorking(next.working ?? null);
+        if (typeof next.working === "number") continue;
+        scope.trouble(null);
+        scope.note(next.note ?? "");
+        came();
+        setShown({ page: next, query: to.query });
+        return;
+      }
     } catch (error) {
+      if (number !== asked.current) return;
+      setWorking(null);
       scope.trouble(error);
-    } finally {
-      busy.current = false;
     }
   };
+  const columns = (column: number, came: () => void) =>
+    void go({ column, query }, () => {
+      kept.current = { known: rows.known, top: rows.list?.top ?? 0 };
+      came();
+    });
   return {
     page,
     rows,
+    query,
+    working,
     top: kept.current.top,
-    previous: () => void turn(starts.current.pop() ?? 0, false),
-    next: () => void turn(page.column + page.columns.length, true),
+    turn: (to: Query) =>
+      void go({ column: page.column, query: to }, () => {
+        kept.current = { known: 0, top: 0 };
+      }),
+    previous: () => columns(starts.current.at(-1) ?? 0, () => starts.current.pop()),
+    next: () => columns(page.column + page.columns.length, () => starts.current.push(page.column)),
+    stop: () => {
+      asked.current++;
+      setWorking(null);
+    },
   };
 }
 
-function Grid({ rows, top }: { rows: TableRows; top: number }) {
+interface GridProps {
+  rows: TableRows;
+  top: number;
+  query: Query;
+  sort: ((column: number) => void) | null;
+}
+
+function Grid({ rows, top, query, sort }: GridProps) {
   return (
     <VirtualRows
       kind="rain-data"
@@ -85,7 +139,7 @@ function Grid({ rows, top }: { rows: TableRows; top: number }) {
       aria-colcount={rows.first.width + 1}
       aria-rowcount={rows.settled ? rows.known + 1 : -1}
       rowHeight={ROW_PX}
-      header={<Header rows={rows} />}
+      header={<Header rows={rows} query={query} sort={sort} />}
       make={() => rows.make()}
       fill={(element, index) => rows.fill(element, index)}
       seen={(from, end) => rows.seen(from, end)}
@@ -94,7 +148,8 @@ function Grid({ rows, top }: { rows: TableRows; top: number }) {
   );
 }
 
-function Header({ rows: { first, numeric, template } }: { rows: TableRows }) {
+function Header({ rows: { first, numeric, template }, query, sort }: Omit<GridProps, "top">) {
+  const order = (column: number) => (query.sort !== column ? "none" : query.descending ? "descending" : "ascending");
   return (
     <div role="rowgroup" class="rain-grid-head">
       <div role="row" class="rain-grid-row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
@@ -105,8 +160,15 @@ function Header({ rows: { first, numeric, template } }: { rows: TableRows }) {
             class={numeric[i] ? "rain-cell rain-num" : "rain-cell"}
             title={`${name}: ${dtype}`}
             aria-colindex={first.column + i + 2}
+            aria-sort={sort ? order(first.column + i) : undefined}
           >
-            <div class="rain-data-name">{name}</div>
+            {sort ? (
+              <button type="button" class="rain-data-name" title={`sort by ${name}`} onClick={() => sort(first.column + i)}>
+                {name}
+              </button>
+            ) : (
+              <div class="rain-data-name">{name}</div>
+            )}
             <div class="rain-data-type">{dtype}</div>
           </div>
         ))}

@@ -26,6 +26,8 @@ export interface Scope {
   list(path: string[], offset: number): Promise<PageOf<"directory">>;
   open(path: string[]): void;
   turn(view: string): void;
+  // Shows what is to be said of what is shown now, or nothing.
+  note(text: string): void;
   // Shows or (with null) takes away a sentence about trouble.
   trouble(error: unknown): void;
 }

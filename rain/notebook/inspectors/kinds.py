@@ -8,15 +8,15 @@ import re
 from collections.abc import Callable
 
 from rain.common.errors import RainException
+from rain.notebook.inspectors import queried
 from rain.notebook.inspectors.pickled.pickles import PickleViewer
 from rain.notebook.inspectors.pickled.preview import PreviewViewer
 from rain.notebook.inspectors.pickled.values import ValueViewer
 from rain.notebook.inspectors.subject import Subject, Viewer
 from rain.notebook.inspectors.tree import TreeViewer
 from rain.notebook.inspectors.viewers import arrow_messages, npy_table
-from rain.notebook.inspectors.viewers.arrow_table import ArrowViewer
 from rain.notebook.inspectors.viewers.cbor_tree import CborDocument
-from rain.notebook.inspectors.viewers.csv_table import CsvViewer, looks_like_table
+from rain.notebook.inspectors.viewers.csv_table import looks_like_table
 from rain.notebook.inspectors.viewers.hex_viewer import HexViewer
 from rain.notebook.inspectors.viewers.images import ImageViewer, image_type
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument
@@ -24,6 +24,7 @@ from rain.notebook.inspectors.viewers.npy_table import NpyViewer
 from rain.notebook.inspectors.viewers.text import TextViewer, guess_encoding
 from rain.objects.content_types.registry import PLUGIN, all_types, content_type_of
 
+_PARQUET_MAGIC = b"PAR1"
 Maker = Callable[[Subject], Viewer]
 Views = dict[str, Maker]
 
@@ -44,10 +45,11 @@ VIEWERS: dict[str, Views] = {
     "text": {"text": TextViewer},
     "json": {"tree": _json, "text": TextViewer},
     "lines": {"tree": _lines, "text": TextViewer},
-    "csv": {"table": CsvViewer, "text": TextViewer},
-    "text that may be csv": {"text": TextViewer, "table": CsvViewer},
+    "csv": {"table": queried.csv, "text": TextViewer},
+    "text that may be csv": {"text": TextViewer, "table": queried.csv},
     "cbor": {"tree": _cbor},
-    "arrow": {"table": ArrowViewer},
+    "arrow": {"table": queried.arrow},
+    "parquet": {"table": queried.parquet},
     "npy": {"table": NpyViewer},
     "image": {"image": ImageViewer},
     "pickle": {"preview": PreviewViewer, "pickle": PickleViewer, "value": ValueViewer},
@@ -58,6 +60,7 @@ VIEWERS: dict[str, Views] = {
 MIME_TYPES = {
     "text/csv": "csv",
     "text/tab-separated-values": "csv",
+    "application/vnd.apache.parquet": "parquet",
     "application/x-ndjson": "lines",
     "application/jsonl": "lines",
 }
@@ -69,6 +72,7 @@ EXTENSIONS = {
     "jsonl": "lines",
     "ndjson": "lines",
     "npy": "npy",
+    "parquet": "parquet",
 }
 """Kinds of extensions that are no content type's."""
 _MIMES_OF_EXTENSIONS = {
@@ -85,6 +89,7 @@ _MIMES_OF_EXTENSIONS = {
     "zip": "mime/application/zip",
 }
 _TYPES_OF_KINDS = {
+    "parquet": "mime/application/vnd.apache.parquet",
     "csv": "mime/text/csv",
     "json": "json",
     "lines": "mime/application/x-ndjson",
@@ -159,6 +164,8 @@ def _kind_of_bytes(subject: Subject, named: bool) -> str:
         return "arrow"
     if head.startswith(npy_table.MAGIC):
         return "npy"
+    if head.startswith(_PARQUET_MAGIC):
+        return "parquet"
     by_name = _kind_by_extension(subject.extension) if named else None
     if by_name not in (None, "text", "bytes") and size:
         return by_name

@@ -173,6 +173,10 @@ class TablePage(Page, kw_only=True, tag="table"):
     total : int or None
         Rows in all; None if that is not known yet.
     summary : list of (str, str)
+    can_query : bool
+        Whether sorted and filtered rows may be asked for.
+    working : float or None
+        How much was looked at so far, from 0 to 1, as long as the rows are not known; ask again.
     """
 
     columns: list[Column]
@@ -183,6 +187,8 @@ class TablePage(Page, kw_only=True, tag="table"):
     offset: int
     total: int | None
     summary: list[tuple[str, str]]
+    can_query: bool = False
+    working: float | None = None
 
 
 class ImagePage(Page, kw_only=True, tag="image"):

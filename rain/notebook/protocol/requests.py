@@ -24,6 +24,7 @@ OFFSET_MAX = 1 << 62
 LINE_POINTS_MAX = 1_000_000
 TIME_S_MAX = 1e12
 STATES_MAX = 100
+FILTERS_MAX = 32
 TREE_DEPTH_MAX = 1000
 """Steps of the way to a node of a tree."""
 
@@ -225,6 +226,20 @@ class RerunStale(Request, frozen=True, kw_only=True, tag="rerun"):
 # -- of data ---------------------------------------------------------------------------------------
 
 
+class ColumnFilter(msgspec.Struct, frozen=True):
+    """Which rows are wanted, by one column.
+
+    Attributes
+    ----------
+    column : int
+    text : str
+        A part of a text, a value, or ``> 5``, ``!= a``, ``~ ^a.*z$``, ``is null``.
+    """
+
+    column: Offset
+    text: Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)]
+
+
 class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
     """A page of data.
 
@@ -244,6 +259,11 @@ class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
         Of text.
     at : list of int or str
         Steps to a node of a tree: positions among siblings, or keys.
+    sort : int or None
+        A column of a table.
+    descending : bool
+    filters : list of ColumnFilter
+        Of a table.
     """
 
     key: Key = ""
@@ -253,6 +273,9 @@ class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
     column: Offset = 0
     encoding: Name | None = None
     at: Annotated[list[Offset | str], Meta(max_length=TREE_DEPTH_MAX)] = []
+    sort: Offset | None = None
+    descending: bool = False
+    filters: Annotated[list[ColumnFilter], Meta(max_length=FILTERS_MAX)] = []
 
 
 class Download(Request, frozen=True, kw_only=True, tag="download"):

@@ -12,7 +12,6 @@ that keeps broken offsets from leading anywhere.
 from __future__ import annotations
 
 import datetime
-import json
 import mmap
 import struct
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from rain.notebook.inspectors.tables import cell, needs, shown_columns, table
 from rain.notebook.inspectors.viewers import arrow_messages as messages
 from rain.notebook.inspectors.viewers.arrow_messages import Damaged, Message
 from rain.notebook.protocol.requests import Inspect
+from rain.objects.content_types.arrow.labels import label_column
 
 _FIRST_HEADS_MAX = 32
 _KIND = b"rain:kind"
@@ -371,16 +371,8 @@ class ArrowViewer:
 
     def _columns(self) -> tuple[int | None, list[int]]:
         """The column with the rows' labels, if there is one, and all other columns."""
-        names = self._names
-        label = None
-        try:
-            pandas = json.loads(self._metadata[b"pandas"])
-            index = pandas["index_columns"]
-            if isinstance(index, list) and len(index) == 1 and isinstance(index[0], str) and names.count(index[0]) == 1:
-                label = names.index(index[0])
-        except (KeyError, ValueError, TypeError, RecursionError):
-            pass
-        return label, [column for column in range(len(names)) if column != label]
+        label = label_column(self._names, self._metadata)
+        return label, [column for column in range(len(self._names)) if column != label]
 
     def _cells(self, number: int, column: int, first: int, count: int) -> list[str]:
         if self._last is None or self._last[0] != number:

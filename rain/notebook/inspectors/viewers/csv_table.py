@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from rain.common.errors import RainException
+from rain.common.protocol.table_views import CsvForm
 from rain.notebook.inspectors.limits import CELL_CHARS, OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
 from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
@@ -336,6 +337,14 @@ class CsvViewer:
             summary=summary,
         )
         return page, []
+
+    def form(self) -> CsvForm:
+        """How the table is written, for an executor that finds rows of it."""
+        width = max(len(self._dtypes), len(self._header or ()))
+        names = (self._header or []) + [""] * (width - len(self._header or ()))
+        kinds = self._dtypes + ["text"] * (width - len(self._dtypes))
+        names = [name or f"column {number + 1}" for number, name in enumerate(names)]
+        return CsvForm(self._first, self._delimiter, self._encoding, names, kinds)
 
     def _rows(self, first: int, last: int) -> list[list[str]]:
         """Rows that were passed before."""
