@@ -50,7 +50,8 @@ LAZY = {
         "rain.processes.logs": {"ctypes"},
     },
     "slow to import, and few processes or connections need it": {
-        "rain.cli.daemon": {"asyncio", "uvloop"},
+        "rain.cli.daemon": {"asyncio", "rain.cli.server_query", "uvloop"},
+        "rain.executor.progress": {"rain.executor.views.preview"},
         "rain.executor.python.tasks": {"asyncio"},
         "rain.host.machine": {"hashlib", "uuid"},
         "rain.net.auth": {

@@ -79,6 +79,17 @@ export function picture(bytes: BlobPart, mime: string, alt: string): HTMLImageEl
   return image;
 }
 
+// The same inside a drawing, where it takes `size` pixels at most.
+export function drawnPicture(bytes: BlobPart, mime: string, place: { x: number; y: number; size: number }): SVGImageElement {
+  const image = s("image", { x: place.x, y: place.y, width: place.size, height: place.size });
+  const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
+  const done = () => URL.revokeObjectURL(url);
+  image.addEventListener("load", done);
+  image.addEventListener("error", done);
+  image.setAttribute("href", url);
+  return image;
+}
+
 // Hands bytes to the browser's own download.
 export function save(parts: BlobPart[], name: string): void {
   const url = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));

@@ -12,6 +12,7 @@ export interface Requests {
   objects: ShowObjects;
   details: GetDetails;
   output: GetOutput;
+  shown: GetShown;
   explain: Explain;
   search: Search;
   critical: GetCriticalPath;
@@ -40,6 +41,7 @@ export interface Answers {
   objects: Done;
   details: Details;
   output: Output;
+  shown: PreviewPage;
   explain: Explanation;
   search: Found;
   critical: CriticalPath;
@@ -219,6 +221,12 @@ export interface Status {
   counts?: Record<string, number> | null;
   // How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
   stale?: number;
+  // How much of a running task is done, from 0 to 1, if it says so.
+  share?: number | null;
+  // The same in words, with its note.
+  doing?: string | null;
+  // The picture that it shows, as a PNG in base64.
+  thumb?: string | null;
 }
 
 // Counts and clocks of the whole session.
@@ -289,6 +297,8 @@ export interface TaskDetails {
   stale: boolean;
   // The task that stands in its place since stale ones were run again.
   renewed: Link | null;
+  // While it runs, if it says something of itself.
+  progress: Progress | null;
 }
 
 // The text of a task's function.
@@ -319,6 +329,18 @@ export interface Run {
   attempts: number;
   debug: unknown;
   user: unknown;
+}
+
+// What a running task says of itself.
+export interface Progress {
+  // How much is done, from 0 to 1.
+  share: number | null;
+  // The same in words, with its note.
+  text: string;
+  // Whether it shows something, which is asked for with `GetShown`.
+  shows: boolean;
+  // Of what it shows.
+  title: string;
 }
 
 // All that is known of an object without looking into it.
@@ -373,6 +395,60 @@ export interface GetOutput {
 export interface Output {
   stdout: string;
   stderr: string;
+}
+
+// What a running task shows; its picture comes beside the answer.
+export interface GetShown {
+  key: string;
+}
+
+// A value in short, as an executor saw it; its picture, if it has one, comes beside the answer, as a PNG.
+export interface PreviewPage {
+  view: "preview";
+  // A sentence to show above it, for instance why a better view was not possible.
+  note?: string;
+  // The value's class.
+  type: string;
+  summary: [string, string][];
+  // The value written.
+  text: string;
+  columns: Column[];
+  // Labels of `rows`.
+  index: string[];
+  // The first ones of a table.
+  rows: string[][];
+  // Of an array of numbers.
+  bins: Bins | null;
+  parts: NamedPart[];
+  // Pixels of the picture; 0 if there is none.
+  width: number;
+  // Pixels of the picture; 0 if there is none.
+  height: number;
+}
+
+// A column of a table; its name has control characters escaped.
+export interface Column {
+  name: string;
+  dtype: string;
+}
+
+// How numbers are distributed.
+export interface Bins {
+  // In bins of the same width.
+  counts: number[];
+  // Where the first bin begins and the last one ends.
+  low: string;
+  // Where the first bin begins and the last one ends.
+  high: string;
+  // What was counted.
+  of: string;
+}
+
+// A part of a value that has a name.
+export interface NamedPart {
+  name: string;
+  type: string;
+  text: string;
 }
 
 // Why a task has not started.
@@ -768,12 +844,6 @@ export interface TablePage {
   working?: number | null;
 }
 
-// A column of a table; its name has control characters escaped.
-export interface Column {
-  name: string;
-  dtype: string;
-}
-
 // A picture, whose bytes come beside the answer.
 export interface ImagePage {
   view: "image";
@@ -831,49 +901,6 @@ export interface ValuePage {
   text?: string;
   // Instead of the text, if the value is one.
   table?: TablePage | null;
-}
-
-// A value in short, as an executor saw it; its picture, if it has one, comes beside the answer, as a PNG.
-export interface PreviewPage {
-  view: "preview";
-  // A sentence to show above it, for instance why a better view was not possible.
-  note?: string;
-  // The value's class.
-  type: string;
-  summary: [string, string][];
-  // The value written.
-  text: string;
-  columns: Column[];
-  // Labels of `rows`.
-  index: string[];
-  // The first ones of a table.
-  rows: string[][];
-  // Of an array of numbers.
-  bins: Bins | null;
-  parts: NamedPart[];
-  // Pixels of the picture; 0 if there is none.
-  width: number;
-  // Pixels of the picture; 0 if there is none.
-  height: number;
-}
-
-// How numbers are distributed.
-export interface Bins {
-  // In bins of the same width.
-  counts: number[];
-  // Where the first bin begins and the last one ends.
-  low: string;
-  // Where the first bin begins and the last one ends.
-  high: string;
-  // What was counted.
-  of: string;
-}
-
-// A part of a value that has a name.
-export interface NamedPart {
-  name: string;
-  type: string;
-  text: string;
 }
 
 // A piece of the bytes of data.

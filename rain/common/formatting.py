@@ -143,3 +143,26 @@ def duration_text(seconds: float) -> str:
         return f"{whole} s"
     minutes = whole // 60
     return f"{minutes} min {whole % 60} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def progress_text(done: float | None, total: float | None, note: str) -> str:
+    """How far a task is, in a line: without control characters, and those that turn the direction of text.
+
+    Examples
+    --------
+    >>> progress_text(1200, 4000, "loss 0.1"), progress_text(3, None, "")
+    ('1,200 of 4,000 · loss 0.1', '3')
+    """
+    amounts = " of ".join(f"{amount:,.6g}" for amount in (done, total) if amount is not None)
+    return " · ".join(filter(None, (amounts, one_line(note))))
+
+
+def one_line(text: str) -> str:
+    """A text of anywhere in a line of ours.
+
+    Examples
+    --------
+    >>> one_line("a\\x1b[31m\\nb\\u202ec")
+    'a [31m b c'
+    """
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -274,6 +274,14 @@ TABLE_VIEWERS_MAX = 8
 """Tables of a session that an executor has open."""
 TABLE_CELL_CHARS = 200
 
+# -- what running tasks say of themselves -------------------------------------------------------------
+PROGRESS_EVERY_S = 0.2
+"""How often an executor tells at most how far its task is, and what it shows."""
+PROGRESS_NOTE_CHARS_MAX = 200
+"""Characters of a note or a title; of longer ones the end is left out."""
+SHOW_SHARE = 0.1
+"""Of a task's time `ctx.show` may take at most; what is shown more often than that allows is left out."""
+
 # -- server ---------------------------------------------------------------------------------------
 SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB

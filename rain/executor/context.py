@@ -9,6 +9,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
 from rain.common.spec import TaskInfo, TaskSpec
+from rain.executor.progress import Teller, checked_amount, checked_note
 from rain.executor.staging import Staging
 from rain.objects.content_types.registry import check_content_type
 from rain.objects.content_types.text import text_encoding
@@ -39,7 +40,7 @@ class Context:
             return ctx.blob(table.describe().to_csv())
     """
 
-    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "cache", "function", "info", "spec")
+    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function", "info", "spec")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Context:
         cache: dict[Any, Any],
         staging: Staging,
         lent: Sequence[str] = (),
+        teller: Teller | None = None,
     ) -> None:
         self.function = function
         self.spec = spec
@@ -56,6 +58,7 @@ class Context:
         self.cache = cache
         self._staging = staging
         self._lent = lent
+        self._teller = teller
         self._debug: list[str] = []
         self._debug_bytes = 0
 
@@ -78,6 +81,72 @@ class Context:
         if self._debug_bytes > DEBUG_BYTES_MAX:
             line = line[: DEBUG_BYTES_MAX - self._debug_bytes] + f" … (DEBUG_BYTES_MAX is {DEBUG_BYTES_MAX})"
         self._debug.append(line)
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Say how far the task is: a bar in its node of the graph and in its details, while it runs.
+
+        Costs less than a microsecond, so call it as often as you like; a few times a second the last is told. Bars of
+        tqdm do this by themselves.
+
+        Parameters
+        ----------
+        done : float
+            How much is done.
+        total : float, optional
+            Of how much in all; without it there is a number and no bar.
+        note : str, optional
+            A line beside the bar.
+
+        Raises
+        ------
+        RainException
+            If one of them is something else.
+
+        Examples
+        --------
+        ::
+
+            @remote(auto_encode="json")
+            def train(ctx, epochs):
+                for epoch in range(epochs):
+                    loss = ...
+                    ctx.progress(epoch + 1, epochs, f"loss {loss:.3g}")
+        """
+        amounts = checked_amount(done, "done"), checked_amount(total, "total")
+        text = checked_note(note, "ctx.progress: note")
+        if self._teller is not None:
+            self._teller.progress(self.spec.id, *amounts, text)
+
+    def show(self, value: Any, title: str | None = None) -> None:
+        """Show a value while the task runs: a thumbnail in its node of the graph, and its preview in its details.
+
+        The last that was shown stays until the task ends. It is made of the value as it is now, in at most a tenth of
+        the task's time (`SHOW_SHARE`): what is shown more often than that allows is left out.
+
+        Parameters
+        ----------
+        value : any
+            A figure, an image, an array, a data frame, or anything else that has a preview.
+        title : str, optional
+
+        Raises
+        ------
+        RainException
+            If `title` is no text.
+
+        Examples
+        --------
+        ::
+
+            @remote(auto_encode="pickle")
+            def fit(ctx, steps):
+                for step in range(steps):
+                    ...
+                    ctx.show(figure, f"after {step} steps")
+        """
+        text = checked_note(title, "ctx.show: title")
+        if self._teller is not None:
+            self._teller.show(self.spec.id, value, text)
 
     def blob(
         self, value: Any, label: str | None = None, content_type: str | None = None, encode: str | None = None

@@ -27,11 +27,13 @@ from rain.common.protocol.messages import (
     GovernorToExecutor,
     Interrupt,
     ModuleFound,
+    Progressed,
     Recall,
     Recalled,
     Results,
     RunTasks,
     TaskInputs,
+    TaskProgress,
     TaskResult,
     WantModule,
 )
@@ -177,6 +179,10 @@ class GovernorConnection:
         while not answer.came.is_set() and time.monotonic() < deadline:
             if poll.poll(_ASK_POLL_S * 1000):
                 self.receive_now()
+
+    def tell(self, progress: TaskProgress) -> None:
+        """Say how far the running task is; not in the main thread, which a signal may stop half way."""
+        self._send_messages([Progressed([progress])])
 
     # -- outgoing -----------------------------------------------------------------------------------
 

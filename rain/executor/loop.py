@@ -33,6 +33,8 @@ from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import EXECUTE, PYTHON, VIEW
 from rain.executor.governor_connection import GovernorConnection
 from rain.executor.programs.program import run_program
+from rain.executor.progress import Teller
+from rain.executor.progress_bars import BarFinder
 from rain.executor.python.exception_report import describe
 from rain.executor.python.modules import prepare_path
 from rain.executor.python.tasks import Interrupted, PythonTasks, Stale
@@ -115,8 +117,10 @@ class Executor:
             enter_own_mounts()
         self._directory = TaskDirectory(setup.work_dir)
         stores.ends_with_task(setup.work_dir)
-        self._python = PythonTasks(setup, self._connection.functions, ask=self._connection.ask)
-        self._responder = Responder(self._connection, (self._stdio.trim, self._directory.clean))
+        teller = Teller(self._connection.tell)
+        BarFinder(teller).install()
+        self._python = PythonTasks(setup, self._connection.functions, ask=self._connection.ask, teller=teller)
+        self._responder = Responder(self._connection, (self._stdio.trim, self._directory.clean, teller.tell))
         signal.signal(signal.SIGINT, self._on_sigint)
         os.register_at_fork(after_in_child=self._in_forked_child)
         self._responder.start()

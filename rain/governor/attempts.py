@@ -88,6 +88,7 @@ class Attempts:
             recalled=lambda executor_id, numbers: step(ev.ExecutorRecalled(executor_id, numbers)),
             exited=self._exited,
             module_wanted=lambda executor_id, name: step(ev.ModuleWanted(executor_id, name)),
+            progressed=lambda executor_id, tasks: step(ev.TasksProgressed(executor_id, tasks)),
         )
         python = PythonExecutors(events, work_dir)
         python.warm()  # its interpreter starts while the governor connects

@@ -6,21 +6,26 @@ import inspect
 import linecache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from rain.client.core.operations.reruns import newest
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
 from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
 from rain.common.errors import RainException
-from rain.common.formatting import duration_text, exact_size_text, size_text
+from rain.common.formatting import duration_text, exact_size_text, one_line, progress_text, size_text
 from rain.common.location import replicas_of
+from rain.common.protocol.previews import decode_preview
 from rain.common.state_styles import ENDS, NOT_MADE
 from rain.notebook.graph_model import View
 from rain.notebook.graph_model.records import ObjectLike, title
-from rain.notebook.graph_model.statuses import first_line
+from rain.notebook.graph_model.statuses import first_line, share_of
 from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import label_of
 from rain.notebook.inspectors import Inspection
+from rain.notebook.inspectors.pickled.preview import page_of
+from rain.notebook.inspectors.subject import PageWithBuffers
 from rain.notebook.protocol.data import Overview
 from rain.notebook.protocol.details import (
     Details,
@@ -28,6 +33,7 @@ from rain.notebook.protocol.details import (
     GroupDetails,
     Link,
     ObjectDetails,
+    Progress,
     Run,
     Source,
     TaskDetails,
@@ -116,7 +122,34 @@ def task_details(session: Session, view: View, leaf: TaskLeaf, code: Code | None
         can_retry=leaf.state in ENDS and session.active,
         stale=record.stale,
         renewed=task_link(newest(record)) if record.renewed is not None else None,
+        progress=_progress(record),
     )
+
+
+def _progress(record: TaskRecord) -> Progress | None:
+    told = record.progress
+    if told is None:
+        return None
+    return Progress(
+        share_of(told), progress_text(told.done, told.total, told.note), bool(told.shown), one_line(told.title)
+    )
+
+
+def shown_by(record: TaskRecord) -> PageWithBuffers:
+    """What a running task shows.
+
+    Raises
+    ------
+    RainException
+        If it shows nothing (any more).
+    """
+    told = record.progress
+    if told is None or not told.shown:
+        raise RainException("the task shows nothing any more")
+    try:
+        return page_of(decode_preview(told.shown))
+    except msgspec.MsgspecError as error:
+        raise RainException(f"what the task shows cannot be read: {error}") from None
 
 
 def _run(record: TaskRecord) -> Run | None:

@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.client.handles import core_of, inside
+from rain.client.handles import core_of, inside, record_of
 from rain.client.operations.operation import block
 from rain.client.stale.rerun import plan_of, rerun
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
 from rain.common.state_styles import ENDS
 from rain.notebook import stills
-from rain.notebook.details import details, inspection_of, why_not_open
+from rain.notebook.details import details, inspection_of, shown_by, why_not_open
 from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
@@ -97,6 +97,7 @@ class SessionWidget(LiveWidget):
             requests.ShowObjects: self._show_objects,
             requests.GetDetails: self._details,
             requests.GetOutput: self._output,
+            requests.GetShown: lambda asked: shown_by(record_of(self._task(asked.key))),
             requests.Explain: self._explain,
             requests.GetStale: self._stale,
             requests.RerunStale: self._rerun,

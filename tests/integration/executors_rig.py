@@ -22,6 +22,7 @@ from rain.common.protocol.messages import (
     ModuleFound,
     Results,
     SessionEnv,
+    TaskProgress,
     TaskResult,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec
@@ -56,10 +57,13 @@ class Rig:
         self.spill.mkdir()
         self.results: dict[tuple[int, int], TaskResult] = {}  # (executor, id.id) -> result
         self.batches: list[tuple[int, Results]] = []
+        self.progress: list[TaskProgress] = []
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
         self._changes = Changes()
-        events = PoolEvents(self._on_results, self._on_recalled, self._on_exited, self._on_module_wanted)
+        events = PoolEvents(
+            self._on_results, self._on_recalled, self._on_exited, self._on_module_wanted, self._on_progressed
+        )
         self.executors = PythonExecutors(events, str(folder))
         self._numbers: dict[int, int] = {}
         self._sent: dict[int, set[ID]] = {}
@@ -78,6 +82,10 @@ class Rig:
 
     def _on_exited(self, event: ExecutorExited) -> None:
         self.exited[event.executor_id] = (event.reason, event.number, event.stdout, event.stderr)
+        self._changes.tell()
+
+    def _on_progressed(self, executor_id: int, tasks: list[TaskProgress]) -> None:
+        self.progress += tasks
         self._changes.tell()
 
     def _on_module_wanted(self, executor_id: int, name: str) -> None:

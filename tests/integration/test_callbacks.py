@@ -363,6 +363,7 @@ NOT_GUARDED = {
         "self._serving.discard": "of a set",
     },
     "rain.processes.serving": {"stop.set": "of an event"},
+    "rain.net.transfer.giving": {"view": "its error is the answer"},
     "rain.net.transfer.exchange": {"function": "awaited by the caller of `in_thread`"},
     "rain.net.transport": {"self._dial_again(reason)": "catches everything itself"},
 }

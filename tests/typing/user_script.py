@@ -79,6 +79,8 @@ def bare(ctx: Context) -> bytes:
 def split(ctx: Context, numbers: list[int], folder: DataInstance) -> dict[str, Any]:
     ctx.debug("{} numbers of {}", len(numbers), ctx.spec.name)
     ctx.info.user["numbers"] = len(numbers)
+    ctx.progress(1, len(numbers), note="half way")
+    ctx.show(numbers, title="numbers")
     ctx.cache.setdefault("model", ctx.function)
     assert_type(ctx.debug_text(), str)
     assert_type(ctx.blob("text", content_type="text"), DataInstance)

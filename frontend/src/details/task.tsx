@@ -6,6 +6,7 @@ import type { Source, TaskDetails } from "../protocol.js";
 import { NOT_STARTED, type Reason, watchReason } from "../session/why.js";
 import { useDetails } from "./context.js";
 import { OutputSection } from "./output.js";
+import { ProgressOf } from "./progress.js";
 import { Act, Facts, hasContent, LinkButton, Links, Section, Values, written } from "./pieces.js";
 
 export function TaskBody({ task }: { task: TaskDetails }) {
@@ -22,6 +23,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
         </div>
       )}
+      {task.progress && <ProgressOf of={task.key} progress={task.progress} />}
       {asks && <Explanation of={task.key} state={task.state} />}
       {task.stale && (
         <div class="rain-row rain-stale-of">

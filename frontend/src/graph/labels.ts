@@ -32,6 +32,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
   const known: [string, string | null | undefined][] = [
     ["type", node.kind === "task" ? node.type : null],
     ["took", tookOf(status)],
+    ["done", status?.doing],
     ["size", status?.size],
     ["content", status?.content_type],
     ["governor", status?.governor],
@@ -49,7 +50,7 @@ export function spoken(store: SessionStore, node: Node, status: Status | undefin
   if (node.kind === "group") {
     parts.push(...sortedCounts(status?.counts ?? {}).map(([state, n]) => `${n} ${store.look(state).word}`));
   } else {
-    parts.push(status?.took ?? "", status?.size ?? "", status?.kept ? "kept" : "", (status?.error ?? "").slice(0, ERROR_CHARS_SPOKEN_MAX));
+    parts.push(status?.doing ?? "", status?.took ?? "", status?.size ?? "", status?.kept ? "kept" : "", (status?.error ?? "").slice(0, ERROR_CHARS_SPOKEN_MAX));
   }
   return parts.filter(Boolean).join(", ");
 }

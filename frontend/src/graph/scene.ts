@@ -6,6 +6,7 @@ import { count } from "../format.js";
 import type { Frame, Geometry, Node, Status, Topology } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 import { sortedCounts, spoken } from "./labels.js";
+import { paintProgress } from "./progress.js";
 
 const SLICE_MS = 10;
 // Above this many nodes nothing moves by itself.
@@ -299,6 +300,8 @@ export class Scene {
     setAttribute(element, "data-stale", status?.stale ? "" : null);
     setAttribute(element, "aria-label", spoken(this.store, node, status));
     if (view.mark) setText(view.mark, this.store.look(state).mark);
+    const box = this.geometry?.nodes[node.key];
+    if (box && node.kind === "task") paintProgress(element, status, box[2], box[3]);
     if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, status?.counts ?? {});
     const kept = element.querySelector(".rain-ring");
     if (status?.kept && !kept && this.geometry?.nodes[node.key]) {

@@ -10,26 +10,34 @@ import type { ViewProps } from "./viewing.js";
 const BARS_PX = { width: 240, height: 48 };
 
 export function PreviewView({ scope, page, buffers }: ViewProps<PreviewPage>) {
-  const bytes = page.width ? buffers[0] : undefined;
   return (
     <div class="rain-view">
+      <PreviewBody page={page} buffers={buffers} title={scope.overview.title} />
+    </div>
+  );
+}
+
+export function PreviewBody({ page, buffers, title }: { page: PreviewPage; buffers: DataView[]; title: string }) {
+  const bytes = page.width ? buffers[0] : undefined;
+  return (
+    <>
       <div class="rain-view-bar">
         <strong class="rain-preview-type">{page.type}</strong>
         <Pairs list={page.summary} flow />
       </div>
       <div class="rain-preview" tabIndex={0} role="region" aria-label="Preview">
-        {bytes && <Drawn bytes={bytes as DataView<ArrayBuffer>} title={scope.overview.title} />}
+        {bytes && <Drawn bytes={bytes as DataView<ArrayBuffer>} title={title} />}
         {page.bins && <Bars bins={page.bins} />}
         {page.columns.length > 0 && <Head page={page} />}
         {page.parts.length > 0 && <Parts parts={page.parts} />}
         {page.text && <pre class="rain-preview-text">{page.text}</pre>}
       </div>
-    </div>
+    </>
   );
 }
 
 function Drawn({ bytes, title }: { bytes: DataView<ArrayBuffer>; title: string }) {
-  const image = useMemo(() => picture(bytes, "image/png", title), []);
+  const image = useMemo(() => picture(bytes, "image/png", title), [bytes]);
   return <Mounted element={image} />;
 }
 

@@ -13,7 +13,7 @@ function report(): Report {
   const task = (key: string, title: string, state: string): TaskDetails => ({
     kind: "task", key, id: key, title, state, type: "py/", made: null, stack: "", source: null, inputs: [], outputs: [], resources: {},
     options: {}, user: {}, info: { start: 100, took: "10 ms", governor: "g", attempts: 1, debug: "", user: {} },
-    error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, hints: [], can_cancel: false, can_retry: false,
+    error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, progress: null, hints: [], can_cancel: false, can_retry: false,
   });
   const t1: Node = { kind: "task", key: "t1", label: "split", type: "py/" };
   const o1: Node = { kind: "object", key: "o1", label: "text" };

@@ -87,6 +87,7 @@ class ClientCore:
         }
         self._said: dict[type, Callable[[Any], None]] = {
             m.SessionUpdate: lambda message: sessions.take_updates(self, message),
+            m.Progressed: lambda message: sessions.progressed(self, message),
             m.GovernorCount: lambda message: governors.counted(self, message.count),
             m.SessionStopped: lambda message: sessions.stopped(self, message),
             m.WantModule: self._want_module,

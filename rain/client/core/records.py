@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rain.client.functions.call_sites import Site
     from rain.client.functions.function import Source
     from rain.client.operations.constant_values import Value
+    from rain.common.protocol.messages import TaskProgress
 
 _FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
 _O_UNFINISHED, _O_FAILED = DataObjectState.UNFINISHED, DataObjectState.FAILED
@@ -133,6 +134,8 @@ class TaskRecord:
     error : TaskError or None
     forgotten : bool
         Whether it failed and cannot be retried, because what was held for that was let go.
+    progress : TaskProgress or None
+        What it last said of itself, while it runs.
     pins : tuple
         Handles of its inputs, which must not be released before the task is submitted.
     source : Source or None
@@ -156,6 +159,7 @@ class TaskRecord:
         "origin",
         "outputs",
         "pins",
+        "progress",
         "renewed",
         "source",
         "spec",
@@ -174,6 +178,7 @@ class TaskRecord:
         self.source: Source | None = None
         self.stale = False
         self.renewed: TaskRecord | None = None
+        self.progress: TaskProgress | None = None
         self.forgotten = False
         self.handle: Any = None
         self.origin: Any = None

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.errors import SessionEnded
 from rain.client.core.gates import Gate
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
+from rain.common.protocol.messages import ObjectUpdate, TaskProgress, TaskUpdate
 from rain.common.spec import ObjectInfo
 from rain.common.state_styles import ends_text
 from rain.common.states import DataObjectState, TaskState
@@ -24,7 +24,7 @@ from rain.common.states import DataObjectState, TaskState
 if TYPE_CHECKING:
     from rain.client.core.change_feed import ChangeFeed
 
-_FINISHED, _FAILED, _CANCELLED = TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
+_RUNNING, _FINISHED, _FAILED, _CANCELLED = TaskState.RUNNING, TaskState.FINISHED, TaskState.FAILED, TaskState.CANCELLED
 _O_UNFINISHED, _O_FINISHED, _O_FAILED = DataObjectState.UNFINISHED, DataObjectState.FINISHED, DataObjectState.FAILED
 _CHAIN_MAX = 1000
 
@@ -114,6 +114,8 @@ class SessionMirror:
         Kept objects whose handle is gone; appended by any thread.
     functions : dict of bytes to ObjectRecord
         The hidden constants that hold functions, by digest.
+    speaking : dict of int to TaskRecord
+        Running tasks that say how far they are; the one that spoke last comes last.
     stale : int
         How many tasks are stale (`rain.client.core.operations.reruns`).
     stall : Stall
@@ -126,7 +128,7 @@ class SessionMirror:
     __slots__ = (
         "adopted", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates", "handle",
         "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals", "session_id",
-        "stale", "stall", "submitted", "unfinished", "untold", "wave",
+        "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
 
     def __init__(
@@ -150,6 +152,7 @@ class SessionMirror:
         self.adopted = False
         self.dropped: deque[ObjectRecord] = deque()
         self.functions: dict[bytes, ObjectRecord] = {}
+        self.speaking: dict[int, TaskRecord] = {}
         self.stale = 0
         self.stall = Stall()
         self.next_number: Callable[[], int] = itertools.count(1).__next__
@@ -300,9 +303,25 @@ class SessionMirror:
                 self.note([records[number] for update in updates if (number := update.id[1]) in records])
         return opened
 
+    def progressed(self, tasks: Iterable[TaskProgress]) -> None:
+        """What running tasks say of themselves."""
+        changed = []
+        for told in tasks:
+            record = self.records.get(told.id[1])
+            if isinstance(record, TaskRecord) and record.state is _RUNNING:
+                record.progress = told
+                self.speaking.pop(told.id[1], None)
+                self.speaking[told.id[1]] = record
+                changed.append(record)
+        if changed and self.feeds:
+            self.note(changed)
+
     def _fold_task(self, task: TaskRecord, update: TaskUpdate, opened: list[Gate]) -> None:
         before, state = task.state, update.state
         task.state = state
+        if state is not _RUNNING and task.progress is not None:
+            task.progress = None
+            self.speaking.pop(update.id[1], None)
         if update.info is not None:
             task.info = update.info
         if state is _FINISHED:

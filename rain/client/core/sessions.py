@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core import effects as do
@@ -17,6 +18,7 @@ from rain.common.protocol.messages import (
     Attached,
     CloseSession,
     NewSession,
+    Progressed,
     SessionEnv,
     SessionOpened,
     SessionStopped,
@@ -118,6 +120,14 @@ def take_updates(core: ClientCore, message: SessionUpdate) -> None:
         core.over(gate)
     if message.stalled is not None:
         stalls.tell(core, mirror, server=message.stalled)
+
+
+def progressed(core: ClientCore, message: Progressed) -> None:
+    """What running tasks say of themselves."""
+    for session_id, told in groupby(message.tasks, key=lambda one: one.id.session_id):
+        mirror = core.sessions.get(session_id)
+        if mirror is not None:
+            mirror.progressed(told)
 
 
 def updated(core: ClientCore, message: Updated) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.handles import inside
 from rain.client.operations.operation import Operation, T, resolve
+from rain.common.formatting import progress_text
 
 if TYPE_CHECKING:
+    from rain.client.core.session_mirror import SessionMirror
     from rain.client.session import Session
 
 _SHOWN_EVERY_S = 0.1
@@ -42,6 +44,7 @@ class _Shown:
         own = inside(session)
         self._lock, self._mirror, self._bar = own.connection.lock, own.mirror, bar
         self._wave = own.mirror.wave
+        self._said = ""
 
     def renew(self) -> None:
         """Have the bar show the present figures."""
@@ -50,11 +53,25 @@ class _Shown:
             before = self._wave.before
             total, done = mirror.submitted - before, mirror.finished - before
             ended = Counter(record.shown for record in self._wave.failed.values())
+            said = _said_last(mirror)
         bar.total = total
-        if ended:
+        if said or self._said:
+            self._said = said
+            parts = [f"{word}={number}" for word, number in ended.items()]
+            bar.set_postfix_str(", ".join([*parts, said] if said else parts), refresh=False)
+        elif ended:
             bar.set_postfix(ended, refresh=False)
         bar.update(done - bar.n)
         bar.refresh()
+
+
+def _said_last(mirror: SessionMirror) -> str:
+    """What the running task that spoke last said of itself."""
+    record = next(reversed(mirror.speaking.values()), None)
+    told = None if record is None else record.progress
+    if record is None or told is None:
+        return ""
+    return f"{record.spec.name or record.spec.id}: {progress_text(told.done, told.total, told.note)}"
 
 
 def _watched(session: Session, operation: Operation[T], shown: _Shown) -> Operation[T]:

@@ -111,6 +111,19 @@ class Had(Part):
     stderr: int = 0
 
 
+class TaskProgress(Part):
+    """What a running attempt last said of itself: how far it is (`done` None: it has not said; `total` None: of how
+    much is not known), and what it shows, an encoded `rain.common.protocol.previews.Preview`."""
+
+    id: ID
+    attempt: int
+    done: float | None = None
+    total: float | None = None
+    note: str = ""
+    title: str = ""
+    shown: bytes = b""
+
+
 class SessionEnv(Part):
     """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder. What these are
     at a submit holds for its tasks."""
@@ -798,6 +811,16 @@ class DataError(Message):
     final: bool = False
 
 
+# -- what running tasks say of themselves -----------------------------------------------------------
+
+
+class Progressed(Message):
+    """The last that running attempts have said of themselves; from executor to governor to server to client. Nobody
+    answers it, and nothing depends on it: what comes for attempts that do not run any more is dropped."""
+
+    tasks: list[TaskProgress]
+
+
 # -- modules of the user --------------------------------------------------------------------------
 
 
@@ -940,11 +963,11 @@ ClientToServer: TypeAlias = (
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | ServerBrief | Attached | GovernorCount | WantModule
+    | ServerBrief | Attached | GovernorCount | WantModule | Progressed
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule
+    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed
 )  # fmt: skip
 ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | CopyObjects | Drain | Dismiss | EndSession
@@ -952,7 +975,7 @@ ServerToGovernor: TypeAlias = (
 )  # fmt: skip
 DataMessage: TypeAlias = DataGet | DataList | DataView | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
-ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule
+ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule | Progressed
 GovernorToZygote: TypeAlias = Fork | Kill
 ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
 Opening: TypeAlias = Hello | Welcome | Refused

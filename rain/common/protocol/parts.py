@@ -24,6 +24,7 @@ _LISTS: dict[type, tuple[str, ...]] = {
     m.InputsMissing: ("tasks",),
     m.Moved: ("objects",),
     m.ObjectsLost: ("objects",),
+    m.Progressed: ("tasks",),
     m.SessionUpdate: ("objects", "tasks"),
     m.Started: ("tasks",),
     m.Stopped: ("tasks",),

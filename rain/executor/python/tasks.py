@@ -20,6 +20,7 @@ from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, 
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
 from rain.executor.context import Context
+from rain.executor.progress import Teller
 from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.modules import Ask, Modules
@@ -66,6 +67,8 @@ class PythonTasks:
         Whether to keep tasks that may do so from writing to their inputs' files.
     ask : callable or None
         Where to ask for modules of the client's that are missing here.
+    teller : Teller or None
+        Where tasks say how far they are.
     """
 
     def __init__(
@@ -74,9 +77,11 @@ class PythonTasks:
         functions: dict[ID, ExecutorInput],
         protect: bool = True,
         ask: Ask | None = None,
+        teller: Teller | None = None,
     ) -> None:
         self._setup = setup
         self._came = functions
+        self._teller = teller
         self._modules = Modules(setup.sys_path, setup.cwd, [setup.work_dir, setup.store_dir, setup.spill_dir], ask)
         self._functions: dict[ID, _Function] = {}
         self._cache: dict[Any, Any] = {}
@@ -150,7 +155,9 @@ class PythonTasks:
         # What the task makes may be, or hold, links to its inputs.
         lent = [value.path for value in task.inputs if value.path is not None]
         seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
-        context = Context(function.call, spec, seen, self._cache, staging, lent)
+        context = Context(function.call, spec, seen, self._cache, staging, lent, self._teller)
+        if self._teller is not None:
+            self._teller.begin(task)
         begin = time.perf_counter()
         try:
             value = function.call(context, *args, **kwargs)
@@ -160,6 +167,8 @@ class PythonTasks:
                 value = asyncio.run(value)
         finally:
             info.duration = time.perf_counter() - begin
+            if self._teller is not None:
+                self._teller.end()
             info.debug = context.debug_text()
         if seen.user:
             info.user = _checked_user(seen.user)

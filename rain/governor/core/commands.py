@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rain.common.ids import ID
+from rain.common.limits import PREVIEW_BYTES_MAX, PROGRESS_NOTE_CHARS_MAX
 from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
@@ -14,7 +15,7 @@ from rain.common.protocol.messages import (
     WantModule,
 )
 from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToServer
-from rain.governor.core.events import ModuleWanted, OutputsRead
+from rain.governor.core.events import ModuleWanted, OutputsRead, TasksProgressed
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
 from rain.governor.core.records import State, TakeBackRequest, Task, open_session
@@ -118,6 +119,24 @@ def module_found(state: State, message: ModuleFound, now: float) -> None:
     """`ModuleFound`."""
     waiting = state.modules.pop((message.session_id, message.name), ())
     state.out.extend([GiveModule(executor_id, message) for executor_id in waiting])
+
+
+def tasks_progressed(state: State, event: TasksProgressed, now: float) -> None:
+    """`TasksProgressed`: the last of each task is passed on at the end of the turn, unless the task has left."""
+    executor = state.executors.get(event.executor_id)
+    if executor is None or executor.session.ending:
+        return
+    for told in event.tasks:
+        task = executor.session.tasks.get(told.id)
+        if task is None or task.executor is not executor or task.attempt != told.attempt or task.unwanted:
+            continue
+        if task.seen_at is None:
+            task.seen_at = now
+            state.started.append(task)
+        told.note, told.title = told.note[:PROGRESS_NOTE_CHARS_MAX], told.title[:PROGRESS_NOTE_CHARS_MAX]
+        if len(told.shown) > PREVIEW_BYTES_MAX:
+            told.shown = b""
+        state.progressed[task] = told
 
 
 def read_output(state: State, message: ReadOutput, now: float) -> None:

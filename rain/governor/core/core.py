@@ -38,6 +38,7 @@ from rain.governor.core.events import (
     OverMemory,
     ServerGone,
     ServerSaid,
+    TasksProgressed,
     Tick,
     TurnEnded,
 )
@@ -96,6 +97,7 @@ class GovernorCore:
             ObjectLost: tasks.object_lost,
             OverMemory: executor_lifecycle.over_memory,
             ModuleWanted: commands.module_wanted,
+            TasksProgressed: commands.tasks_progressed,
             OutputsRead: commands.outputs_read,
             Tick: _tick,
             TurnEnded: _turn_ended,

@@ -20,7 +20,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import ServerToGovernor, TaskOutput, TaskResult
+from rain.common.protocol.messages import ServerToGovernor, TaskOutput, TaskProgress, TaskResult
 
 
 class Event(msgspec.Struct, gc=False):
@@ -114,6 +114,13 @@ class ModuleWanted(Event):
     name: str
 
 
+class TasksProgressed(Event):
+    """What tasks that run in an executor say of themselves."""
+
+    executor_id: int
+    tasks: list[TaskProgress]
+
+
 class OutputsRead(Event):
     """The answer to one `ReadOutputs`: what tasks that still ran had written."""
 
@@ -168,6 +175,7 @@ class TurnEnded(Event):
 
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
+    | ExecutorExited | TasksProgressed
+    | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
     | Tick | TurnEnded
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskResult
+from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskProgress, TaskResult
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
 from rain.governor.resources import Allocation, ResourceRequest, Resources
@@ -507,6 +507,7 @@ class State:
         "moved",
         "not_copied",
         "out",
+        "progressed",
         "recalls",
         "resources",
         "runs",
@@ -547,6 +548,7 @@ class State:
     def clear_batches(self) -> None:
         """Forget what was to be said to the server."""
         self.started: list[Task] = []
+        self.progressed: dict[Task, TaskProgress] = {}
         self.finished: list[TaskResult] = []
         self.stopped: list[tuple[ID, int]] = []
         self.stopped_outputs: dict[tuple[ID, int], TaskOutput] = {}

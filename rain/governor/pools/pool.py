@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, ModuleFound, Results, SessionEnv
+from rain.common.protocol.messages import (
+    ExecutorSetup,
+    ExecutorTask,
+    ModuleFound,
+    Results,
+    SessionEnv,
+    TaskProgress,
+)
 from rain.governor.core.events import ExecutorExited
 
 
@@ -31,12 +38,15 @@ class PoolEvents(NamedTuple):
     module_wanted : callable
         ``(executor_id, name)``: an executor is to import a module that only the client may have; answered by
         `ExecutorPool.give`.
+    progressed : callable
+        ``(executor_id, list of TaskProgress)``: what running tasks say of themselves.
     """
 
     results: Callable[[int, Results], Any]
     recalled: Callable[[int, list[int]], Any]
     exited: Callable[[ExecutorExited], Any]
     module_wanted: Callable[[int, str], Any]
+    progressed: Callable[[int, list[TaskProgress]], Any]
 
 
 class ExecutorPool(Protocol):

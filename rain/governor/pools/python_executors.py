@@ -42,6 +42,7 @@ from rain.common.protocol.messages import (
     Forked,
     Interrupt,
     ModuleFound,
+    Progressed,
     Recall,
     Recalled,
     Results,
@@ -272,6 +273,8 @@ class PythonExecutors(ProcessPool[_Executor]):
                         self._events.results(executor.id, message)
                     elif isinstance(message, Recalled):
                         self._events.recalled(executor.id, message.numbers)
+                    elif isinstance(message, Progressed):
+                        self._events.progressed(executor.id, message.tasks)
                     else:
                         self._events.module_wanted(executor.id, message.name)
         except (ProtocolError, msgspec.MsgspecError) as error:

@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -208,7 +208,7 @@ class Viewing:
             if idle:
                 self._end(min(idle, key=lambda one: one.idle_since))
         if self._pool is None:
-            events = PoolEvents(self._results, _nothing, self._exited, self._module_wanted)
+            events = PoolEvents(self._results, _nothing, self._exited, self._module_wanted, _nothing)
             self._pool = PythonExecutors(events, self._work_dir)
         self._executor_ids += 1
         viewer = self._viewers[self._executor_ids] = _Viewer(self._executor_ids, key)
@@ -303,5 +303,5 @@ class Viewing:
             await self._pool.close()
 
 
-def _nothing(executor_id: int, numbers: list[int]) -> None:
-    """A viewer has one request at a time: none is recalled."""
+def _nothing(executor_id: int, told: list[Any]) -> None:
+    """A viewer has one request at a time, so that none is recalled; and it runs no task that could progress."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from rain.common.protocol.messages import TaskProgress
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec
 from rain.common.states import DataObjectState, TaskState
 
@@ -35,6 +36,7 @@ class TaskLike(Protocol):
     info: TaskInfo | None
     error: TaskError | None
     stale: bool
+    progress: TaskProgress | None
 
     @property
     def outputs(self) -> Sequence[ObjectLike]:

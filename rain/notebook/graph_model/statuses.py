@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 from collections.abc import Iterable
 
-from rain.common.formatting import duration_text, size_text
+import msgspec
+
+from rain.common.formatting import duration_text, progress_text, size_text
+from rain.common.protocol.messages import TaskProgress
+from rain.common.protocol.previews import decode_preview
 from rain.common.state_styles import ENDS, NEW, SETTLED
 from rain.notebook.graph_model.records import ObjectLike
 from rain.notebook.graph_model.tree import TaskLeaf
@@ -26,7 +32,46 @@ def task_status(leaf: TaskLeaf) -> Status:
         governor, attempts = info.governor or None, info.attempts if info.attempts > 1 else None
         start = info.start_time if over else start
     said = first_line(error.message) if error is not None and state in ENDS else None
-    return Status(state, took, start, governor, attempts, said, stale=int(record.stale))
+    told = record.progress
+    share, doing = (
+        (None, None) if told is None else (share_of(told), progress_text(told.done, told.total, told.note) or None)
+    )
+    thumb = None if told is None else _thumb(told.shown)
+    return Status(
+        state,
+        took,
+        start,
+        governor,
+        attempts,
+        said,
+        stale=int(record.stale),
+        share=share,
+        doing=doing,
+        thumb=thumb,
+    )
+
+
+def share_of(told: TaskProgress) -> float | None:
+    """How much is done, from 0 to 1; None if that is not known.
+
+    Examples
+    --------
+    >>> share_of(TaskProgress((1, 2), 1, done=3, total=4)), share_of(TaskProgress((1, 2), 1, done=3))
+    (0.75, None)
+    """
+    if told.done is None or not told.total:
+        return None
+    return min(1.0, told.done / told.total)
+
+
+@functools.lru_cache(maxsize=256)
+def _thumb(shown: bytes) -> str | None:
+    """The picture in what a task shows, if there is one."""
+    try:
+        picture = decode_preview(shown).picture if shown else None
+    except msgspec.MsgspecError:
+        return None
+    return None if picture is None else base64.b64encode(picture.data).decode("ascii")
 
 
 def object_status(record: ObjectLike) -> Status:

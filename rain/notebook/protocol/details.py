@@ -65,6 +65,27 @@ class Run(msgspec.Struct, frozen=True):
     user: Any
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """What a running task says of itself.
+
+    Attributes
+    ----------
+    share : float or None
+        How much is done, from 0 to 1.
+    text : str
+        The same in words, with its note.
+    shows : bool
+        Whether it shows something, which is asked for with `GetShown`.
+    title : str
+        Of what it shows.
+    """
+
+    share: float | None
+    text: str
+    shows: bool
+    title: str
+
+
 class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     """All that is known of a task.
 
@@ -89,6 +110,8 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
         Whether its function, or one before it, was edited since.
     renewed : Link or None
         The task that stands in its place since stale ones were run again.
+    progress : Progress or None
+        While it runs, if it says something of itself.
     """
 
     key: str
@@ -112,6 +135,7 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     can_retry: bool
     stale: bool
     renewed: Link | None
+    progress: Progress | None = None
 
 
 class ObjectDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="object"):

@@ -190,6 +190,12 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
         Of a group: how many tasks are in each state.
     stale : int
         How many tasks of it (of an object: of its maker) have a function, or one before them, that was edited since.
+    share : float or None
+        How much of a running task is done, from 0 to 1, if it says so.
+    doing : str or None
+        The same in words, with its note.
+    thumb : str or None
+        The picture that it shows, as a PNG in base64.
     """
 
     state: str
@@ -203,6 +209,9 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str | None = None
     counts: Counts | None = None
     stale: int = 0
+    share: float | None = None
+    doing: str | None = None
+    thumb: str | None = None
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from rain.common.errors import RainException
 from rain.common.limits import ARCHIVE_DEPTH_MAX, ARCHIVE_NAME_BYTES_MAX
-from rain.notebook.protocol.data import InspectionAnswer, Piece
+from rain.notebook.protocol.data import InspectionAnswer, Piece, PreviewPage
 from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot
 from rain.notebook.protocol.layout import DotLayout, Geometry
@@ -101,6 +101,12 @@ class GetDetails(Request, frozen=True, kw_only=True, tag="details"):
 
 class GetOutput(Request, frozen=True, kw_only=True, tag="output"):
     """What a task has written."""
+
+    key: Key
+
+
+class GetShown(Request, frozen=True, kw_only=True, tag="shown"):
+    """What a running task shows; its picture comes beside the answer."""
 
     key: Key
 
@@ -332,6 +338,7 @@ ANSWERS: dict[type[Request], Any] = {
     ShowObjects: Done,
     GetDetails: Details,
     GetOutput: Output,
+    GetShown: PreviewPage,
     Explain: Explanation,
     Search: Found,
     GetCriticalPath: CriticalPath,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.protocol.messages import Attach, Attached, ObjectUpdate, SessionStopped
 from rain.server.core.modules import client_left
+from rain.server.core.reporting.progress import tell_all
 from rain.server.core.reporting.updates import release, update_bytes
 from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_bytes
 from rain.server.core.state import State, task_update
@@ -86,3 +87,4 @@ def _send_all(state: State, client: Client, session: Session, request: int, look
     current.more = False
     current.released = session.released.count(RELEASED_TASK)
     state.to_client(client.id, current)
+    tell_all(state, client, session)

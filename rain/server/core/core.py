@@ -29,7 +29,7 @@ from rain.server.core import attach, commands, modules, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, departure, placing, recovery, retry, submit
-from rain.server.core.reporting import output, stalled, updates
+from rain.server.core.reporting import output, progress, stalled, updates
 from rain.server.core.state import State, internal
 from rain.server.records.client import Client
 from rain.server.records.governor import Governor
@@ -70,6 +70,7 @@ _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.Dropped: recovery.dropped,
     m.SessionEnded: sessions.session_ended,
     m.OutputRead: output.output_read,
+    m.Progressed: progress.progressed,
     m.WantModule: modules.want_module,
     m.Draining: departure.draining,
     m.NotCopied: departure.not_copied,
@@ -302,7 +303,10 @@ class ServerCore:
             self._place()
         if state.graph.leaving:
             departure.go_on(state)
-        for session, problem in updates.flush_updates(state):
+        broken = updates.flush_updates(state)
+        if state.progress_due:
+            progress.flush_progress(state)
+        for session, problem in broken:
             state.broke(f"the update of session {session.id}", problem)
             sessions.break_session(state, session, internal(problem))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
+from rain.common.ids import ID
+from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskProgress, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
@@ -35,6 +36,10 @@ class State:
         Effects of the present step.
     sessions_made : int
         Number of the last session.
+    progress : dict of ID to TaskProgress
+        The last that running tasks have said of themselves.
+    progress_due : dict of ID to None
+        Those of them that clients are to be told at the end of the turn.
     task_updates, object_updates : list
         What clients are to be notified of at the end of the turn; each item once.
     holding : dict of Client to None
@@ -78,6 +83,8 @@ class State:
         "policy_error",
         "policy_failures",
         "policy_name",
+        "progress",
+        "progress_due",
         "readings",
         "readings_made",
         "recheck",
@@ -119,6 +126,8 @@ class State:
         self.out: list[Effect] = []
         self.sessions_made = 0
         self.task_updates: list[Task] = []
+        self.progress: dict[ID, TaskProgress] = {}
+        self.progress_due: dict[ID, None] = {}
         self.object_updates: list[Object] = []
         self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
@@ -183,6 +192,8 @@ class State:
     def set_task(self, task: Task, state: TaskState) -> None:
         """Move a task to a state and notify its client at the end of the turn."""
         self.graph.set_task_state(task, state)
+        if self.progress:
+            self.progress.pop(task.id, None)
         if not task.update_due:
             task.update_due = True
             self.task_updates.append(task)

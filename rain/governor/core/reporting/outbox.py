@@ -18,6 +18,7 @@ from rain.common.protocol.messages import (
     Moved,
     NotCopied,
     ObjectsLost,
+    Progressed,
     SessionEnded,
     Started,
     Stopped,
@@ -43,6 +44,11 @@ def flush(state: State) -> None:
         if running:
             out.append(ToServer(Started(running)))
         state.started = []
+    if state.progressed:
+        told = [told for task, told in state.progressed.items() if task.phase in STARTED and not task.unwanted]
+        if told:
+            out.append(ToServer(Progressed(told)))
+        state.progressed = {}
     if state.finished:
         out.append(ToServer(Finished(state.finished)))
         state.finished = []

@@ -210,6 +210,8 @@ def describe_message(message: Any) -> list[str]:
             return [f"dropped {ids(objects)}"]
         case m.OutputRead(request, outputs):
             return [f"read {request}: {', '.join(f'{one.id} {one.stdout.decode()}' for one in outputs)}"]
+        case m.Progressed(tasks):
+            return [f"progressed {ids(one.id for one in tasks)}"]
         case m.WantModule(session_id, name):
             return [f"wants {name} of session {session_id}"]
         case m.Draining(reason, within_s, patient):
