@@ -278,3 +278,21 @@ class Display {
     return model?.comm_live === true;
   }
 }
+
+// Shows the cell with that execution count to the user, and the line in it; whether it is on the page. `from` is an
+// element of the same notebook.
+export function showCell(from: Element, count: number, line: number): boolean {
+  const root = from.getRootNode();
+  const place = root instanceof ShadowRoot ? root.host : from;
+  const notebook = place.closest(".jp-Notebook") ?? document.querySelector(".jp-Notebook");
+  const cells = [...(notebook?.querySelectorAll(".jp-CodeCell") ?? [])];
+  const cell = cells.reverse().find((one) => one.querySelector(".jp-InputArea-prompt")?.textContent?.trim() === `[${count}]:`);
+  if (!cell) return false;
+  // IPython counts from the first line that is not empty; of long cells CodeMirror has only the lines in sight.
+  const shown = cell.querySelector(".cm-gap") ? [] : [...cell.querySelectorAll(".cm-line")];
+  const first = shown.findIndex((one) => one.textContent?.trim());
+  const target = shown[first + line - 1] ?? cell;
+  target.scrollIntoView({ block: "center" });
+  target.animate?.([{ backgroundColor: "rgba(255, 193, 7, 0.55)" }, { backgroundColor: "transparent" }], 2500);
+  return true;
+}

@@ -279,6 +279,8 @@ export interface TaskDetails {
   made: string | null;
   stack: unknown;
   source: Source | null;
+  // How its function was called; empty if it has none.
+  call: string;
   inputs: Link[];
   outputs: Link[];
   resources: unknown;

@@ -96,12 +96,12 @@ class SessionContents(Holder):
         )
 
     def find(self, name: str) -> Task | DataObject:
-        """The task with that name, else the object with that label.
+        """The task with that name, else the object with that label, else what has that id.
 
         Parameters
         ----------
         name : str
-            The name of a task, or the label of an object.
+            The name of a task, the label of an object, or an id as ``"1/5"``.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class SessionContents(Holder):
             If there is none, or several; the text lists their ids.
         """
         tasks = [task for task in self.tasks if task.name == name]
-        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name]
+        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name] or self._with_id(name)
         if len(found) == 1:
             only: Task | DataObject = found[0]
             return only
@@ -121,6 +121,12 @@ class SessionContents(Holder):
             raise RainException(f"{self!r} has no task or object called {name!r}")
         ids = ", ".join(str(item.id) for item in found[:20])
         raise RainException(f"{len(found)} items of {self!r} are called {name!r}: {ids}{' …' * (len(found) > 20)}")
+
+    def _with_id(self, id: str) -> list[Any]:
+        session, _, number = id.partition("/")
+        known = session == str(self.session_id) and number.isdecimal()
+        record = self._inside.mirror.records.get(int(number)) if known else None
+        return [] if record is None else [handle_of(cast("Session", self), record)]
 
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write what ran when to a file that Perfetto (https://ui.perfetto.dev) and Chrome's ``about:tracing`` open.

@@ -13,6 +13,7 @@ from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.functions import call_sites
 from rain.client.handles import inside, record_of, session_of
 from rain.client.report import failures
+from rain.client.report.call_text import call_text
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text, exact_size_text, one_line, progress_text, size_text
 from rain.common.location import replicas_of
@@ -65,7 +66,7 @@ def details(session: Session, view: View, key: str) -> Details:
         return object_details(session, view, record)
     group = view.tree.find(key)
     if group is not None:
-        return group_details(view, group)
+        return group_details(session, view, group)
     owner = view.task(key.removesuffix(".more"))
     if owner is not None:
         return _rest_of_outputs(owner, key)
@@ -105,6 +106,7 @@ def task_details(session: Session, view: View, leaf: TaskLeaf, code: Code | None
         made=made,
         stack=stack,
         source=source,
+        call=call_text(record, inside(session).mirror.records),
         inputs=[
             _object_link(view, item.id[1], item.label)
             for item in spec.inputs[:LINKS_MAX]
@@ -284,7 +286,7 @@ def _users(view: View, record: ObjectRecord) -> list[Link]:
 # -- groups ----------------------------------------------------------------------------------------
 
 
-def group_details(view: View, group: Counted) -> GroupDetails:
+def group_details(session: Session, view: View, group: Counted) -> GroupDetails:
     """What a group of tasks adds up to."""
     seconds = 0.0
     failed: list[FailedTask] = []
@@ -293,7 +295,9 @@ def group_details(view: View, group: Counted) -> GroupDetails:
         if info is not None and info.duration is not None:
             seconds += info.duration
         if leaf.state == "failed" and error is not None and len(failed) < FAILED_MAX:
-            failed.append(FailedTask(leaf.key, title(leaf.record), first_line(error.message)))
+            record: Any = leaf.record
+            call = call_text(record, inside(session).mirror.records)
+            failed.append(FailedTask(leaf.key, call or title(record), first_line(error.message)))
     counts = {state: count for state, count in group.counts.items() if count}
     return GroupDetails(group.key, label_of(group), counts, group.objects, duration_text(seconds), failed)
 

@@ -120,7 +120,7 @@ def test_code_among_the_arguments(shell: Shell) -> None:
 def test_programs_and_dependents(shell: Shell) -> None:
     text = shell.cell("session.run(tasks.Execute('ls /no/such/place'))")
     assert "exit status 2" in text
-    assert "task.capsule('folder') to run the program here" in text
+    assert re.search(r"session\.find\('\d+/\d+'\)\.capsule\('folder'\) to run the program here", text)
     shell.cell("@remote\ndef f(ctx, x):\n    return 1 / 0")
     function = shell.number
     text = shell.cell("session.run(f(f(1, name='first'), name='second'))")

@@ -3,6 +3,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { errorText } from "../components/parts.js";
 import type { Output, TaskDetails } from "../protocol.js";
+import { Copied } from "./code.js";
 import { useDetails } from "./context.js";
 import { Section } from "./pieces.js";
 
@@ -71,9 +72,11 @@ function Streams({ output }: { output: Output }) {
           output[name] && (
             <div key={name}>
               <div class="rain-muted">{name}</div>
-              <pre class="rain-pre" data-stream={name}>
-                {output[name]}
-              </pre>
+              <Copied text={output[name]}>
+                <pre class="rain-pre" data-stream={name}>
+                  {output[name]}
+                </pre>
+              </Copied>
             </div>
           ),
       )}

@@ -24,7 +24,7 @@ export function Section({ title, toggled, children }: { title: string; toggled?:
   );
 }
 
-type Fact = string | number | null | undefined;
+type Fact = ComponentChildren;
 
 export function Facts({ facts }: { facts: Record<string, Fact> }) {
   const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined && value !== "");

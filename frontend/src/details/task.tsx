@@ -4,6 +4,7 @@ import { useLayoutEffect, useState } from "preact/hooks";
 import { clock } from "../format.js";
 import type { Source, TaskDetails } from "../protocol.js";
 import { NOT_STARTED, type Reason, watchReason } from "../session/why.js";
+import { Copied, Places } from "./code.js";
 import { useDetails } from "./context.js";
 import { OutputSection } from "./output.js";
 import { ProgressOf } from "./progress.js";
@@ -41,13 +42,19 @@ export function TaskBody({ task }: { task: TaskDetails }) {
       )}
       {task.error !== null && (
         <Section title="error">
-          <pre class="rain-pre rain-bad">{task.error}</pre>
+          <Copied text={task.error}>
+            <pre class="rain-pre rain-bad">
+              <Places text={task.error} />
+            </pre>
+          </Copied>
         </Section>
       )}
       {task.hints.length > 0 && (
         <ul class="rain-hints">
           {task.hints.map((hint) => (
-            <li>{hint}</li>
+            <li>
+              <Copied text={hint}>{hint}</Copied>
+            </li>
           ))}
         </ul>
       )}
@@ -58,7 +65,8 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           started: started === null ? null : clock(started),
           governor: info?.governor,
           attempts: info?.attempts,
-          made: task.made,
+          call: task.call,
+          made: task.made && <Places text={task.made} />,
         }}
       />
       <Links title="inputs" links={task.inputs} />
@@ -93,7 +101,11 @@ function More({ task }: { task: TaskDetails }) {
       {values.map(([title, value]) => (
         <Values key={title} title={title} value={value} />
       ))}
-      {stack && <pre class="rain-pre">{written(task.stack)}</pre>}
+      {stack && (
+        <pre class="rain-pre">
+          <Places text={written(task.stack)} />
+        </pre>
+      )}
     </Section>
   );
 }
@@ -102,17 +114,21 @@ function SourceLines({ source }: { source: Source }) {
   const lines = source.text.replace(/\n$/, "").split("\n");
   return (
     <div>
-      <div class="rain-muted">{source.where}</div>
-      <pre class="rain-pre rain-source">
-        {lines.map((line, i) => (
-          <>
-            <span class="rain-line" data-n={source.first_line + i}>
-              {line}
-            </span>
-            {"\n"}
-          </>
-        ))}
-      </pre>
+      <div class="rain-muted">
+        <Places text={`${source.where}, line ${source.first_line}`} />
+      </div>
+      <Copied text={source.text}>
+        <pre class="rain-pre rain-source">
+          {lines.map((line, i) => (
+            <>
+              <span class="rain-line" data-n={source.first_line + i}>
+                {line}
+              </span>
+              {"\n"}
+            </>
+          ))}
+        </pre>
+      </Copied>
     </div>
   );
 }

@@ -11,7 +11,7 @@ function report(): Report {
     key, id: `1/${key.slice(1)}`, name, type: "py/", state, start: 100, took: "", governor: "g", attempts: 1, cpus: 1, error, stale: false,
   });
   const task = (key: string, title: string, state: string): TaskDetails => ({
-    kind: "task", key, id: key, title, state, type: "py/", made: null, stack: "", source: null, inputs: [], outputs: [], resources: {},
+    kind: "task", key, id: key, title, state, type: "py/", made: null, stack: "", source: null, call: "", inputs: [], outputs: [], resources: {},
     options: {}, user: {}, info: { start: 100, took: "10 ms", governor: "g", attempts: 1, debug: "", user: {} },
     error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, progress: null, hints: [], can_cancel: false, can_retry: false,
   });

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from rain.client.functions import call_sites
 from rain.client.handles import handle_of, inside
 from rain.client.report import faulthandler_text
+from rain.client.report.call_text import call_text
+from rain.client.report.user_names import name_in_use
 from rain.common.errors import RainException, SessionException, TaskCancelled, TaskException
 from rain.common.states import TaskState
 
@@ -31,7 +33,7 @@ def title(record: TaskRecord) -> str:
 def text_of(session: Session, record: TaskRecord) -> str:
     """All there is to say about the failure of `record`, and what to do next."""
     root = inside(session).mirror.root_of(record)
-    story = _story(record) if root is record else _caused(record, root, text_of(session, root))
+    story = _story(session, record) if root is record else _caused(record, root, text_of(session, root))
     advice = hints(session, record) if root is record else []
     return "\n".join([story, "", *advice]) if advice else story
 
@@ -39,7 +41,7 @@ def text_of(session: Session, record: TaskRecord) -> str:
 def story_of(session: Session, record: TaskRecord) -> str:
     """`text_of` without what to do next."""
     root = inside(session).mirror.root_of(record)
-    return _story(record) if root is record else _caused(record, root, _story(root))
+    return _story(session, record) if root is record else _caused(record, root, _story(session, root))
 
 
 def _caused(record: TaskRecord, root: TaskRecord, cause: str) -> str:
@@ -47,12 +49,14 @@ def _caused(record: TaskRecord, root: TaskRecord, cause: str) -> str:
     return f"{head}\n\n{cause}\n\n{title(record)} was made at {call_sites.describe(record.made)}"
 
 
-def _story(record: TaskRecord) -> str:
+def _story(session: Session, record: TaskRecord) -> str:
     error = record.error
     attempts = record.info.attempts if record.info is not None else 0
     tries = f" after {attempts} attempts" if attempts > 1 else ""
     lines = [f"{title(record)} {_verb(record)}{tries}:", "", reason(error)]
+    called = call_text(record, inside(session).mirror.records)
     lines += ["", f"The task was made at {call_sites.describe(record.made)}"]
+    lines += [f"It was called as {called}"] if called else []
     if record.info is not None and record.info.debug:
         lines += ["", "Its debug log:", record.info.debug]
     return "\n".join(lines)
@@ -80,31 +84,48 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
     if record.forgotten or root.forgotten:
         repair = "It was forgotten and cannot be retried: make and submit it anew."
     elif repair:
-        repair = f"{repair} session.forget() lets it go."
-    found = [part for part in (look, repair) if part]
+        repair = f"{repair} SESSION.forget() lets it go."
+    found = [_with_names(part, session, root) for part in (look, repair) if part]
     if found and own.closing_blocks:
         found.append(
-            "The `with session:` block closes the session when it is left: `with session.bind_only():` does not."
+            _with_names(
+                "The `with SESSION:` block closes the session when it is left: `with SESSION.bind_only():` does not.",
+                session,
+                root,
+            )
         )
     return found
 
 
-_OUTPUT = "task.stdout(), task.stderr()"
+def _with_names(advice: str, session: Session, record: TaskRecord) -> str:
+    """`advice` with names that can be copied: variables of the user's, where there are any."""
+    of_session = name_in_use(session, "session")
+    found = advice.replace("SESSION", of_session)
+    if "TASK" in found:
+        handle = record.handle() if record.handle is not None else None
+        by_id = f"{of_session}.find('{record.spec.id}')"
+        found = found.replace("TASK", by_id if handle is None else name_in_use(handle, by_id))
+    if "CLIENT" in found:
+        found = found.replace("CLIENT", name_in_use(session.client, f"{of_session}.client"))
+    return found
+
+
+_OUTPUT = "TASK.stdout(), TASK.stderr()"
 _LOOK = {
-    "": f"{_OUTPUT}, task.capsule('folder').",
-    "exception": f"{_OUTPUT}, task.capsule('folder') to run it here.",
-    "refused": "task.fetch_refused() gets what it returned, task.capsule('folder') to run it here.",
-    "exit": f"{_OUTPUT}, task.capsule('folder') to run the program here.",
-    "crash": "task.stderr() has what it wrote last; task.capsule('folder') to run it here.",
+    "": f"{_OUTPUT}, TASK.capsule('folder').",
+    "exception": f"{_OUTPUT}, TASK.capsule('folder') to run it here.",
+    "refused": "TASK.fetch_refused() gets what it returned, TASK.capsule('folder') to run it here.",
+    "exit": f"{_OUTPUT}, TASK.capsule('folder') to run the program here.",
+    "crash": "TASK.stderr() has what it wrote last; TASK.capsule('folder') to run it here.",
     "memory": f"{_OUTPUT}.",
-    "timeout": f"{_OUTPUT}, task.capsule('folder') to run it here.",
+    "timeout": f"{_OUTPUT}, TASK.capsule('folder') to run it here.",
     "cancelled": "",
-    "input": "task.explain().",
+    "input": "TASK.explain().",
     "lost": "",
-    "resources": "client.get_server_info() lists what the governors have.",
+    "resources": "CLIENT.get_server_info() lists what the governors have.",
 }
-"""kind of error -> where to look."""
-_AGAIN = "session.retry() runs it again"
+"""kind of error -> where to look; the words in capitals become what the user's code calls these."""
+_AGAIN = "SESSION.retry() runs it again"
 _REPAIR = {
     "": f"When the cause is removed, {_AGAIN}.",
     "exception": f"After correcting the function, {_AGAIN} as it is defined then.",
@@ -114,7 +135,7 @@ _REPAIR = {
     f"asks for resources={{'mem': bytes}} or more cpus; {_AGAIN} as it is.",
     "memory": "Make the task again with more resources={'mem': bytes}.",
     "timeout": f"Make the task again with a longer timeout=; {_AGAIN} with the same one.",
-    "cancelled": "session.retry([task]) runs it after all.",
+    "cancelled": "SESSION.retry([TASK]) runs it after all.",
     "input": f"{_AGAIN}, and makes lost data again where it can.",
     "lost": f"{_AGAIN}, although it has rerun='never'.",
     "resources": f"Make the task again with less, or start a governor that has it: then {_AGAIN}.",
@@ -131,7 +152,7 @@ def failure(session: Session, record: TaskRecord, others: int = 0, not_run: int 
     if others:
         more = f"{others} more {_many(others)} failed"
         more += f", {not_run} {_many(not_run)} not run because of failed ones" if not_run else ""
-        text = f"{text}\n\n{more}: session.wait_all(raise_on_failure=False) lists all."
+        text = f"{text}\n\n{more}: {name_in_use(session, 'session')}.wait_all(raise_on_failure=False) lists all."
     exception = kind(text, handle_of(session, record), attempts)
     exception.__cause__ = original(inside(session).mirror.root_of(record).error)
     return exception

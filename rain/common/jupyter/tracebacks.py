@@ -10,7 +10,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-_OTHERS = {"rain", "IPython", "ipykernel", "tornado", "traitlets", *sys.stdlib_module_names} - {"__main__"}
+OTHERS = {"rain", "IPython", "ipykernel", "tornado", "traitlets", *sys.stdlib_module_names} - {"__main__"}
 """Packages whose frames are not the user's."""
 _EVALUATED = "<string>"
 """The file of an expression that a magic was given: there is no line of it to show."""
@@ -23,7 +23,7 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
         frames.append((trace, _package(trace)))
         trace = trace.tb_next
     end = len(frames)
-    while end and frames[end - 1][1] in _OTHERS:
+    while end and frames[end - 1][1] in OTHERS:
         end -= 1
     found: TracebackType | None = None
     for frame, package in reversed(frames[: end or None]):

@@ -96,6 +96,8 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
         Where in the user's code.
     stack : Any
     source : Source or None
+    call : str
+        How its function was called; empty if it has none.
     inputs, outputs : list of Link
     resources, options, user : Any
     info : Run or None
@@ -122,6 +124,7 @@ class TaskDetails(msgspec.Struct, frozen=True, tag_field="kind", tag="task"):
     made: str | None
     stack: Any
     source: Source | None
+    call: str
     inputs: list[Link]
     outputs: list[Link]
     resources: Any

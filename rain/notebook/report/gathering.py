@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from rain import __version__
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.handles import inside
+from rain.client.report.call_text import HIDDEN
 from rain.common.errors import RainException
 from rain.common.protocol.encoding import safe
 from rain.common.state_styles import LOOKS, SEVERITY
@@ -28,7 +29,7 @@ from rain.notebook.protocol.report import Preview, Report, Version
 from rain.notebook.report.lives import Lives
 from rain.notebook.report.outputs import outputs_of
 from rain.notebook.report.previews import previews_of
-from rain.notebook.report.redaction import HIDDEN, Secrets
+from rain.notebook.report.redaction import Secrets
 from rain.notebook.report.scenes import Scenes
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-HIDDEN = "•••"
+from rain.client.report.call_text import HIDDEN, SECRET_NAME
+
 CHARS_MIN = 6
 """Shorter values are too likely to be ordinary words."""
-_NAME = re.compile(r"token|secret|passw|passphrase|credential|api_?key|access_?key|private_?key|_key$|^pgpass", re.I)
 _NO_TEXTS = frozenset(
     ("key", "state", "frame", "tail", "head", "path", "opened", "above", "keys", "severity", "members")
 )
@@ -41,7 +41,7 @@ class Secrets:
     def __init__(
         self, environment: Mapping[str, str], given: Iterable[Mapping[str, str]], others: Iterable[str] = ()
     ) -> None:
-        values = {value for name, value in environment.items() if _NAME.search(name)}
+        values = {value for name, value in environment.items() if SECRET_NAME.search(name)}
         values.update(value for one in given for value in one.values())
         values.update(others)
         lines = {line for value in values for line in (value, *value.splitlines())}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from rain import Session, TaskException, TaskState, blob, remote, tasks
+from rain import Session, Task, TaskException, TaskState, blob, remote, tasks
+from rain.client.report import failures
 from rain.client.report.failures import hints
 from rain.common.errors import TaskCancelled
 from rain.common.spec import TaskError
@@ -49,6 +56,40 @@ def test_hints_depend_on_what_happened(session: Session, link: FakeLink, kind: s
     assert str(caught.value).endswith("\n\n" + "\n".join(hints(session, task._record)))
 
 
+CALLED = re.compile(r"([a-z_]\w*(?:\.client|\.find\('[\d/]+'\))?)\.(\w+)\(([^()]*)\)")
+
+
+def hints_in_a_notebook(session: Session, task: Task, variables: dict[str, Any], monkeypatch: Any) -> str:
+    """What is advised where the user's only code is a notebook with these variables."""
+    main = ModuleType("__main__")
+    vars(main).update(variables)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    with ThreadPoolExecutor(1) as pool:
+        return " ".join(pool.submit(hints, session, task._record).result(20))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with variables", "without"])
+@pytest.mark.parametrize("kind", sorted({*failures._LOOK, *failures._REPAIR}))
+def test_the_names_in_hints_exist(
+    session: Session, link: FakeLink, kind: str, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they call can be copied: the variable is there, the method too, and so are its parameters."""
+    made = [work(name="twice"), work(name="twice")]
+    session.submit()
+    state = TaskState.CANCELLED if kind == "cancelled" else TaskState.FAILED
+    link.fail(made[0], TaskError(kind, "no good"), state=state)
+    variables = {"shown": session, "c": session.client, "bad": made[0], "_3": made[0]} if named else {}
+    advice = hints_in_a_notebook(session, made[0], variables, monkeypatch)
+    calls = CALLED.findall(advice)
+    assert calls, advice
+    for owner, method, given in calls:
+        assert owner.partition(".")[0] in (variables or {"session": session}), advice
+        thing = eval(owner, {**(variables or {"session": session})})
+        assert thing in (session, session.client, made[0])
+        parameters = inspect.signature(getattr(thing, method)).parameters
+        assert all(keyword in parameters for keyword in re.findall(r"(\w+)=", given)), advice
+
+
 def test_hints_for_programs(session: Session, link: FakeLink) -> None:
     task = tasks.Execute("false")
     session.submit()
@@ -64,7 +105,7 @@ def test_hints_of_dependents_name_what_failed_first(session: Session, link: Fake
     link.fail(first, TaskError("exception", "no good"))
     link.fail(second, TaskError("dependency", "because of first", cause=first.id))
     look, repair = hints(session, second._record)
-    assert look.startswith(f"To look closer at Task 'first' ({first.id}, py/), which failed first: task.stdout()")
+    assert look.startswith(f"To look closer at Task 'first' ({first.id}, py/), which failed first: first.stdout()")
     assert repair.startswith("After correcting the function")
 
 
