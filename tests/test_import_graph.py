@@ -31,6 +31,7 @@ LAZY = {
             "rain.deploy.nodes",
             "rain.deploy.start",
             "rain.deploy.stop",
+            "rain.governor.surroundings.here",
             "rain.governor.surroundings.leaving",
             "rain.net.auth",
             "rain.net.https",

@@ -430,6 +430,16 @@ def _more(path: Path, start: int) -> int:
     return start + len(data)
 
 
+@app.command()
+def doctor() -> None:
+    """Show what a governor started here would have: cpus, memory, GPUs, scratch files, time; and what says so."""
+    from rain.governor.surroundings.here import found_here
+    from rain.governor.surroundings.leaving import known_end
+
+    end = known_end("", os.environ, time.time())
+    _table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
+
+
 # -- trying ---------------------------------------------------------------------------------------
 
 

@@ -25,20 +25,24 @@ from rain.common.protocol.address import HTTP_PORT, format_address, parse_addres
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.governor.surroundings.environment import drop_engine_variables
+from rain.governor.surroundings.here import found_here
 from rain.governor.surroundings.leaving import known_end, parse_duration
 from rain.host.descriptors import raise_limit
 from rain.host.gpus import parse as parse_gpus
 from rain.host.gpus import visible_gpus
 from rain.host.lifeline import end_with_lifeline
 from rain.host.machine import parse_cpus
+from rain.host.shares import scratch_folder
 from rain.host.signals import unblock_signals
 from rain.net.auth import Credentials
 from rain.processes import own_credentials, private_folders
 from rain.processes.keeper import Keeper, report_folders_to
 from rain.processes.logs import open_log
-from rain.processes.memory_folders import chosen_memory
+from rain.processes.memory_folders import chosen_memory, store_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
 from rain.server import shell as server_shell
+
+log = logging.getLogger("rain.governor")
 
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
@@ -253,13 +257,18 @@ def _govern(options: argparse.Namespace) -> int:
     cpus = parse_cpus(options.cpus)
     gpus = _gpus(options.gpus)
     config = read_config(options.config)
-    drop_engine_variables(os.environ, config.pass_environment)
     store_bytes_max = chosen_memory(options.store_memory)
+    if store_bytes_max is None:
+        store_bytes_max = store_memory()
+    known = found_here(end)
+    parent, _ = scratch_folder()
+    drop_engine_variables(os.environ, config.pass_environment)  # all that they tell is known by now
     credentials = _credentials(options, server)
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
-    parent = tempfile.gettempdir()
+    log.info("here: %s", "; ".join(f"{found.what} {found.amount} ({found.source})" for found in known))
     if options.workdir:
         parent = str(private_folders.made_dir(options.workdir))
+    if parent != tempfile.gettempdir():
         name_others((parent,))
     try:
         scratch = Scratch(parent, GOVERNOR)

@@ -53,9 +53,8 @@ def folders(controller: str, root: str = "/", pid: int | str = "self") -> Iterat
                     yield folder, version
 
 
-def cpu_limit(root: str = "/", pid: int | str = "self") -> float | None:
-    """The tightest limit of the group and those above it, in cpus; None without any."""
-    limits = []
+def cpu_limits(root: str = "/", pid: int | str = "self") -> Iterator[tuple[float, str]]:
+    """The limits of the group and those above it, in cpus, each with its folder."""
     for folder, version in folders("cpu", root, pid):
         if version == 2:
             words = read(f"{folder}/cpu.max").split()
@@ -66,23 +65,28 @@ def cpu_limit(root: str = "/", pid: int | str = "self") -> float | None:
         except (ValueError, IndexError):
             continue
         if quota > 0 and period > 0:
-            limits.append(quota / period)
-    return min(limits, default=None)
+            yield quota / period, folder
+
+
+def memory_limits(root: str = "/", pid: int | str = "self") -> Iterator[tuple[int, str]]:
+    """The limits of the group and those above it, in bytes, each with its folder.
+
+    Where the group is slowed down (``memory.high``) before it is killed, that counts.
+    """
+    for folder, version in folders("memory", root, pid):
+        for limit in _limits(folder, version):
+            yield limit, folder
 
 
 def memory_limit(root: str = "/", pid: int | str = "self") -> int | None:
-    """The tightest limit of the group and those above it, in bytes; None without any.
-
-    Where the group is slowed down (``memory.high``) before it is killed, that counts.
+    """The tightest of `memory_limits`; None without any.
 
     Examples
     --------
     >>> memory_limit("/a folder without control groups") is None
     True
     """
-    return min(
-        (limit for folder, version in folders("memory", root, pid) for limit in _limits(folder, version)), default=None
-    )
+    return min((limit for limit, _ in memory_limits(root, pid)), default=None)
 
 
 def memory_left(root: str = "/", pid: int | str = "self") -> int | None:
@@ -96,13 +100,6 @@ def memory_left(root: str = "/", pid: int | str = "self") -> int | None:
             idle = _table(f"{folder}/memory.stat").get("inactive_file" if version == 2 else "total_inactive_file", 0)
             left.append(limit - max(0, used - idle))
     return min(left, default=None)
-
-
-def usable_memory(root: str = "/") -> int:
-    """Bytes of memory that this process may count on: the machine's, or what its control group is limited to."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = memory_limit(root)
-    return machine if limit is None else min(machine, limit)
 
 
 def _limits(folder: str, version: int) -> list[int]:

@@ -10,7 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from rain.common.errors import RainException
-from rain.host.cgroup import cpu_limit, read
+from rain.host.cgroup import read
+from rain.host.shares import cpu_share
 
 
 @cache
@@ -34,10 +35,8 @@ def host_id() -> str:
 
 
 def available_cpus() -> int:
-    """How many cpus this process may use: its affinity, and the limit of its control group."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cpu_limit()
-    return max(1, min(cpus, int(quota + 0.5)) if quota else cpus)
+    """How many cpus this process may use (see `rain.host.shares`)."""
+    return int(cpu_share().amount)
 
 
 def parse_cpus(text: str | int) -> int:

@@ -9,7 +9,7 @@ import shutil
 from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import CONSTANTS_MEMORY_SHARE, FAST_BYTES_MIN, STORE_MEMORY_SHARE
-from rain.host.cgroup import usable_memory
+from rain.host.shares import memory_share
 from rain.processes.scratch import Scratch
 
 log = logging.getLogger("rain.processes")
@@ -21,12 +21,12 @@ _ROOM_SHARE = 0.8
 
 def store_memory(root: str = "/") -> int:
     """Bytes of a governor's objects that may lie in memory, unless an option says otherwise."""
-    return int(usable_memory(root) * STORE_MEMORY_SHARE)
+    return int(memory_share(root=root).amount * STORE_MEMORY_SHARE)
 
 
 def constants_memory(root: str = "/") -> int:
     """Bytes of large constants that may lie in memory, unless an option of the server says otherwise."""
-    return int(usable_memory(root) * CONSTANTS_MEMORY_SHARE)
+    return int(memory_share(root=root).amount * CONSTANTS_MEMORY_SHARE)
 
 
 def chosen_memory(option: str) -> int | None:

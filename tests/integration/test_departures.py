@@ -156,6 +156,14 @@ def test_users_let_governors_go_by_the_command(shell: Shell, server) -> None:
         assert governor.returncode == 0
 
 
+def test_what_a_governor_would_have_is_told_with_what_says_so(shell: Shell) -> None:
+    lines = shell.run("doctor", SLURM_JOB_ID="7", SLURM_CPUS_ON_NODE="1", SLURM_JOB_END_TIME="99999999999").stdout
+    rows = {line.split("  ")[0].strip(): line for line in lines.splitlines()}
+    assert rows["cpus"].endswith("SLURM_CPUS_ON_NODE=1")
+    assert rows["time"].endswith("SLURM_JOB_END_TIME")
+    assert {"memory", "gpus", "scratch files"} <= rows.keys()
+
+
 def test_what_cannot_leave_is_named(shell: Shell, server) -> None:
     _, address = server
     port = address.rpartition(":")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from rain.host.signals import signal_name
 
 NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
 """Batch systems send these some time before they end a job, if asked to (``sbatch --signal``, ``qsub -notify``)."""
+_SQUEUE_S = 5.0
 _LEAD_SHARE = 0.2
 _SPARE_SHARE = 0.1
 
@@ -64,7 +66,27 @@ def parse_duration(text: str) -> float:
     return float(seconds + 86400 * int(found[1] or 0))
 
 
-def known_end(walltime: str, environment: Mapping[str, str], now: float) -> End | None:
+def slurm_time_left(job: str) -> float | None:
+    """Seconds that Slurm leaves a job, by ``squeue``; None if there is no limit, or nobody answers."""
+    try:
+        asked = subprocess.run(
+            ["squeue", "--noheader", "--jobs", job, "--format", "%L"],
+            capture_output=True,
+            text=True,
+            timeout=_SQUEUE_S,
+            stdin=subprocess.DEVNULL,
+        )
+        return parse_duration(asked.stdout.splitlines()[0]) if asked.returncode == 0 else None
+    except (OSError, subprocess.SubprocessError, IndexError, RainException):  # UNLIMITED, NOT_SET, INVALID among them
+        return None
+
+
+def known_end(
+    walltime: str,
+    environment: Mapping[str, str],
+    now: float,
+    time_left: Callable[[str], float | None] = slurm_time_left,
+) -> End | None:
     """When this process's time is over, if that is known.
 
     Parameters
@@ -74,6 +96,8 @@ def known_end(walltime: str, environment: Mapping[str, str], now: float) -> End 
     environment : mapping of str to str
     now : float
         Seconds since the epoch.
+    time_left : callable
+        Asks Slurm, which puts the end of a job into its environment only since version 23.02.
 
     Raises
     ------
@@ -92,6 +116,9 @@ def known_end(walltime: str, environment: Mapping[str, str], now: float) -> End 
     slurm = environment.get("SLURM_JOB_END_TIME", "")
     if slurm.isdecimal() and int(slurm) > now:
         return End(float(slurm), "SLURM_JOB_END_TIME")
+    if "SLURM_JOB_ID" in environment:
+        left = time_left(environment["SLURM_JOB_ID"])
+        return None if left is None else End(now + left, f"squeue --jobs {environment['SLURM_JOB_ID']}")
     pbs, job = environment.get("PBS_WALLTIME", ""), environment.get("PBS_JOBID", "")
     if pbs and job:
         try:

@@ -6,6 +6,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
 from rain.common.limits import GIB, MIB
 from rain.host import cgroup
+from rain.host.shares import memory_share
 from rain.processes import memory_folders
 
 
@@ -36,7 +37,7 @@ def tree(tmp_path):
     ],
 )
 def test_cpus(tree, own, files, cpus):
-    assert cgroup.cpu_limit(tree(own, files)) == cpus
+    assert min((limit for limit, _ in cgroup.cpu_limits(tree(own, files))), default=None) == cpus
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,9 @@ def test_memory(tree, own, files, limit):
     root = tree(own, files)
     assert cgroup.memory_limit(root) == limit
     if limit is not None:
-        assert cgroup.usable_memory(root) <= limit
-        assert memory_folders.store_memory(root) == int(cgroup.usable_memory(root) * 0.4)
+        share = memory_share({}, root)
+        assert share.amount <= limit
+        assert memory_folders.store_memory(root) == int(share.amount * 0.4)
 
 
 def test_what_is_left(tree):
