@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seconds } from "./format.js";
+import { hostOf, seconds } from "./format.js";
 
 // tests/unit/notebook/test_protocol.py reads this table and compares it with what the kernel writes.
 const WRITTEN: [number, string][] = [
@@ -24,4 +24,10 @@ const WRITTEN: [number, string][] = [
 test("durations are written as the kernel writes them", () => {
   for (const [value, text] of WRITTEN) assert.equal(seconds(value), text);
   assert.equal(seconds(null), "");
+});
+
+test("governors are called by their hosts", () => {
+  assert.deepEqual(["127.0.0.1:41000", "localhost:1", "[::1]:80", "node7:41000", "[fe80::1]:9", "10.0.0.3:7"].map(hostOf), [
+    "this host", "this host", "this host", "node7", "[fe80::1]", "10.0.0.3",
+  ]);
 });

@@ -25,3 +25,9 @@ export function many(value: number, one: string, more = `${one}s`): string {
 export function clock(epoch: number): string {
   return new Date(epoch * 1000).toLocaleTimeString();
 }
+
+// The host of a governor, whose id is the host and a port that says nothing to a reader.
+export function hostOf(governor: string): string {
+  const host = governor.replace(/:\d+$/, "");
+  return /^(127(\.\d+){3}|localhost|\[?::1\]?)$/.test(host) ? "this host" : host;
+}

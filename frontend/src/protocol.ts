@@ -116,9 +116,9 @@ export interface Look {
   word: string;
   // One character.
   mark: string;
-  // Colours (`#rrggbb`) on a light ground.
+  // Colours (`#rrggbb`) on a light ground; marks in the colour of lines can be read on the fill.
   fill: string;
-  // Colours (`#rrggbb`) on a light ground.
+  // Colours (`#rrggbb`) on a light ground; marks in the colour of lines can be read on the fill.
   line: string;
   // The same on a dark ground.
   dark_fill: string;

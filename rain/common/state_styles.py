@@ -25,7 +25,7 @@ class Look(msgspec.Struct, frozen=True):
     mark : str
         One character.
     fill, line : str
-        Colours (``#rrggbb``) on a light ground.
+        Colours (``#rrggbb``) on a light ground; marks in the colour of lines can be read on the fill.
     dark_fill, dark_line : str
         The same on a dark ground.
     """
@@ -46,14 +46,14 @@ NOT_MADE = "not made"
 """The name here of an object whose task did not finish, and will not."""
 
 LOOKS: dict[str, Look] = {
-    NEW: Look("not submitted", "·", "#ffffff", "#90a4ae", "#1e1e1e", "#78909c"),
-    "waiting": Look("waiting", "…", "#eceff1", "#78909c", "#37474f", "#90a4ae"),
-    "unfinished": Look("not there yet", "…", "#eceff1", "#78909c", "#37474f", "#90a4ae"),
-    "ready": Look("ready", "◔", "#fff3c4", "#c79100", "#5d4a0a", "#ffd54f"),
-    "running": Look("running", "▶", "#bbdefb", "#1565c0", "#0d3c6e", "#64b5f6"),
-    "finished": Look("finished", "✓", "#c8e6c9", "#2e7d32", "#1b4a20", "#81c784"),
-    "removed": Look("no longer held", "∅", "#f5f5f5", "#9e9e9e", "#2b2b2b", "#757575"),
-    "failed": Look("failed", "✗", "#ffcdd2", "#c62828", "#6d1b1b", "#ef9a9a"),
+    NEW: Look("not submitted", "·", "#ffffff", "#68767d", "#1e1e1e", "#78909c"),
+    "waiting": Look("waiting", "…", "#eceff1", "#5b6d77", "#37474f", "#a6b6be"),
+    "unfinished": Look("not there yet", "…", "#eceff1", "#5b6d77", "#37474f", "#a6b6be"),
+    "ready": Look("ready", "◔", "#fff3c4", "#8d6700", "#5d4a0a", "#ffd54f"),
+    "running": Look("running", "▶", "#bbdefb", "#135db1", "#0d3c6e", "#64b5f6"),
+    "finished": Look("finished", "✓", "#c8e6c9", "#286e2c", "#1b4a20", "#81c784"),
+    "removed": Look("no longer held", "∅", "#f5f5f5", "#6f6f6f", "#2b2b2b", "#939393"),
+    "failed": Look("failed", "✗", "#ffcdd2", "#b42424", "#6d1b1b", "#ef9a9a"),
     NOT_RUN: Look("not run", "\u2013", "#e0e0e0", "#616161", "#424242", "#bdbdbd"),
     NOT_MADE: Look("not made", "\u2013", "#e0e0e0", "#616161", "#424242", "#bdbdbd"),
     "cancelled": Look("cancelled", "⊘", "#e1bee7", "#7b1fa2", "#4a1a5e", "#ce93d8"),

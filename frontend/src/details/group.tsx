@@ -17,13 +17,13 @@ export function GroupBody({ group }: { group: GroupDetails }) {
     <>
       <div class="rain-row">
         {framed ? (
-          <Act key="close" text="close group" title="draw it as one node" type="close" of={key} />
+          <Act key="close" text="Close group" title="draw it as one node" type="close" of={key} />
         ) : (
-          <Act key="open" text="open group" title="draw what is inside" type="open" of={key} />
+          <Act key="open" text="Open group" title="draw what is inside" type="open" of={key} />
         )}
-        {store.live && ((counts["failed"] ?? 0) > 0 || (counts["not run"] ?? 0) > 0) && <Act text="↻ retry failed" title="run its failed tasks once more" type="retry" of={key} />}
+        {store.live && ((counts["failed"] ?? 0) > 0 || (counts["not run"] ?? 0) > 0) && <Act text="↻ Retry failed" title="run its failed tasks once more" type="retry" of={key} />}
         {store.live && CANCELLABLE.some((state) => counts[state]) && (
-          <Act text="cancel" title="cancel its unfinished tasks" type="cancel" of={key} kind="rain-danger" />
+          <Act text="Cancel tasks" title="cancel its unfinished tasks" type="cancel" of={key} kind="rain-danger" />
         )}
       </div>
       <Facts facts={{ tasks: many(total, "task"), objects: many(group.objects, "object"), "all took": group.took }} />

@@ -1,6 +1,7 @@
 // The details of an object, with its inspector.
 
 import { useMemo } from "preact/hooks";
+import { hostOf } from "../format.js";
 import { Inspector } from "../inspector/index.js";
 import type { ObjectDetails } from "../protocol.js";
 import { useDetails } from "./context.js";
@@ -18,7 +19,7 @@ export function ObjectBody({ object }: { object: ObjectDetails }) {
           content: object.content_type,
           data: object.data_type,
           size: object.size,
-          "held by": object.holders.join(", "),
+          "held by": [...new Set(object.holders.map(hostOf))].join(", "),
           digest: object.digest,
         }}
       />

@@ -1,7 +1,7 @@
 // The details of a task.
 
 import { useLayoutEffect, useState } from "preact/hooks";
-import { clock } from "../format.js";
+import { clock, hostOf } from "../format.js";
 import type { Source, TaskDetails } from "../protocol.js";
 import { NOT_STARTED, type Reason, watchReason } from "../session/why.js";
 import { Copied, Places } from "./code.js";
@@ -20,8 +20,8 @@ export function TaskBody({ task }: { task: TaskDetails }) {
     <>
       {(task.can_cancel || task.can_retry) && (
         <div class="rain-row">
-          {task.can_cancel && <Act text="cancel" title="cancel this task" type="cancel" of={task.key} kind="rain-danger" />}
-          {task.can_retry && <Act text="↻ retry" title="run it once more" type="retry" of={task.key} />}
+          {task.can_cancel && <Act text="Cancel task" title="cancel this task" type="cancel" of={task.key} kind="rain-danger" />}
+          {task.can_retry && <Act text="↻ Retry" title="run it once more" type="retry" of={task.key} />}
         </div>
       )}
       {task.progress && <ProgressOf of={task.key} progress={task.progress} />}
@@ -63,7 +63,7 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           state: store.look(task.state).word,
           took: info?.took,
           started: started === null ? null : clock(started),
-          governor: info?.governor,
+          host: info?.governor && hostOf(info.governor),
           attempts: info?.attempts,
           call: task.call,
           made: task.made && <Places text={task.made} />,

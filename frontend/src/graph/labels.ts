@@ -1,6 +1,6 @@
 // What is said of a node beside its picture: in the hover card, and by a screen reader.
 
-import { count, many, seconds } from "../format.js";
+import { count, hostOf, many, seconds } from "../format.js";
 import type { Node, Status } from "../protocol.js";
 import type { SessionStore } from "../store.js";
 
@@ -35,7 +35,7 @@ export function facts(store: SessionStore, node: Node, status: Status | undefine
     ["done", status?.doing],
     ["size", status?.size],
     ["content", status?.content_type],
-    ["governor", status?.governor],
+    ["host", status?.governor && hostOf(status.governor)],
     ["attempts", status?.attempts ? String(status.attempts) : null],
     ["kept", status?.kept ? "yes" : null],
     ["stale", status?.stale ? "its function was edited since" : null],

@@ -24,6 +24,7 @@ interface NodeView {
   mark: SVGTSpanElement | null;
   counts: SVGTextElement | null;
   bar: SVGGElement | null;
+  done: SVGRectElement | null;
   size: string;
 }
 
@@ -209,7 +210,7 @@ export class Scene {
     const place = geometry.frames[key];
     if (!place) return;
     const [x, y, width, height] = place;
-    const drawn = `${place} ${label}`;
+    const drawn = `${place} ${label} ${text ?? ""}`;
     if (this.frames.get(key)?.drawn === drawn) return;
     this.frames.get(key)?.element.remove();
     const close = s(
@@ -235,7 +236,7 @@ export class Scene {
     const place = geometry.nodes[node.key];
     if (!place) return;
     const [x, y, w, h] = place;
-    const size = `${node.label} ${w} ${h} ${node.kind}`;
+    const size = `${node.label} ${node.text ?? ""} ${w} ${h} ${node.kind}`;
     let view = this.nodes.get(node.key);
     if (view?.size !== size) {
       view?.element.remove();
@@ -255,8 +256,10 @@ export class Scene {
       ...shapes(node, w, h),
     );
     element.classList.toggle("rain-lit", this.lit?.keys.has(node.key) ?? false);
-    const view: NodeView = { node, element, mark: null, counts: null, bar: null, size };
+    const view: NodeView = { node, element, mark: null, counts: null, bar: null, done: null, size };
     if (node.kind === "group") {
+      view.done = s("rect", { class: "rain-done", "data-s": "finished", "data-w": w - 5.2, x: 0.6 - w / 2, y: 0.6 - h / 2, width: 0, height: h - 5.2, rx: 7 });
+      element.append(view.done);
       view.counts = s("text", { class: "rain-counts", y: 5 });
       view.bar = s("g", { "data-w": w - 24, transform: `translate(${-w / 2 + 10},${h / 2 - 13})` });
       element.append(s("text", { class: "rain-label", x: -2, y: -9 }, node.text ?? node.label), view.counts, view.bar);
@@ -302,7 +305,7 @@ export class Scene {
     if (view.mark) setText(view.mark, this.store.look(state).mark);
     const box = this.geometry?.nodes[node.key];
     if (box && node.kind === "task") paintProgress(element, status, box[2], box[3]);
-    if (view.bar && view.counts) this.paintCounts(view.bar, view.counts, status?.counts ?? {});
+    if (view.bar && view.counts && view.done) this.paintCounts(view.bar, view.counts, view.done, status?.counts ?? {});
     const kept = element.querySelector(".rain-ring");
     if (status?.kept && !kept && this.geometry?.nodes[node.key]) {
       const [, , w, h] = this.geometry.nodes[node.key] as [number, number, number, number];
@@ -310,11 +313,14 @@ export class Scene {
     } else if (!status?.kept) kept?.remove();
   }
 
-  private paintCounts(bar: SVGGElement, text: SVGTextElement, counts: Record<string, number>): void {
+  private paintCounts(bar: SVGGElement, text: SVGTextElement, done: SVGRectElement, counts: Record<string, number>): void {
     const sorted = sortedCounts(counts);
     setText(text, sorted.map(([state, n]) => `${this.store.look(state).mark} ${count(n)}`).join("   "));
     const whole = sorted.reduce((sum, [, n]) => sum + n, 0);
     const width = Number(bar.getAttribute("data-w"));
+    // How far it is, as the part of the box that has the colour of what is finished.
+    const share = whole ? (counts["finished"] ?? 0) / whole : 0;
+    setAttribute(done, "width", (share * Number(done.getAttribute("data-w"))).toFixed(1));
     let x = 0;
     bar.replaceChildren(
       ...sorted.map(([state, n]) => {

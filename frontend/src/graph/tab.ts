@@ -31,10 +31,10 @@ class GraphTab implements ImperativeTab {
   private readonly note = h("div", { class: "rain-note", role: "status" });
   private readonly legend: LegendView;
   private readonly canvas = h("div", { class: "rain-canvas" }, this.svg, this.note);
-  private readonly up = this.toggle("↑ upstream", "highlight all that the selected one needs");
-  private readonly down = this.toggle("↓ downstream", "highlight all that needs the selected one");
-  private readonly critical = this.toggle("critical path", "highlight the longest chain of tasks by duration");
-  private readonly objects = this.toggle("all objects", "draw also the objects that only go from one task to the next");
+  private readonly up = this.toggle("↑ Upstream", "highlight all that the selected one needs");
+  private readonly down = this.toggle("↓ Downstream", "highlight all that needs the selected one");
+  private readonly critical = this.toggle("Critical path", "highlight the longest chain of tasks by duration");
+  private readonly objects = this.toggle("All objects", "draw also the objects that only go from one task to the next");
   private readonly criticalNote = h("span", { class: "rain-muted", role: "status" });
   private criticalKeys: Set<string> | null = null;
   private foundKeys: Set<string> | null = null;
@@ -62,7 +62,7 @@ class GraphTab implements ImperativeTab {
       { class: "rain-zoom", role: "group", "aria-label": "zoom" },
       button("−", "zoom out (-)", () => this.viewport.zoom(1 / 1.3, undefined, undefined, true), "rain-square"),
       button("+", "zoom in (+)", () => this.viewport.zoom(1.3, undefined, undefined, true), "rain-square"),
-      button("fit", "show all (0)", () => this.fitAll()),
+      button("Fit", "show all (0)", () => this.fitAll()),
     );
     const marks = h("span", { class: "rain-row" }, this.up, this.down, this.critical, this.criticalNote, this.objects);
     // Controls are beside the picture, never over it.

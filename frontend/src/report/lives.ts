@@ -94,7 +94,10 @@ export class Moment {
     return { ...whole, now, lanes, queue: whole.queue.filter(([at]) => at <= now) };
   }
 
+  // As `Counted.state` of the kernel says it.
   private worst(counts: Record<string, number>): string {
+    const begun = Object.keys(counts).some((state) => counts[state] && settled(state));
+    if (begun && !counts["failed"] && (counts["ready"] || counts["waiting"])) return "running";
     return this.report.severity.find((state) => counts[state]) ?? Object.keys(counts)[0] ?? "new";
   }
 }

@@ -132,22 +132,22 @@ function Actions({ store, say }: StoreProps & { say: (text: string) => void }) {
     <span class="rain-actions" ref={place}>
       {open && of(["failed"]) > 0 && (
         <Button title="run the failed tasks once more" click={() => act("retry")}>
-          ↻ retry failed
+          ↻ Retry failed
         </Button>
       )}
       {unfinished && !confirming && (
         <Button title="cancel all tasks that are not finished" kind="rain-cancel" click={() => setAsked(true)}>
-          cancel
+          Cancel session
         </Button>
       )}
       {confirming && (
-        <span class="rain-row" role="group" aria-label="cancel all unfinished tasks?">
-          <span>cancel all unfinished tasks?</span>
+        <span class="rain-row" role="group" aria-label="Cancel all unfinished tasks?">
+          <span>Cancel all unfinished tasks?</span>
           <Button title="cancel them" kind="rain-danger" click={() => act("cancel")}>
-            yes, cancel
+            Yes, cancel
           </Button>
           <Button title="leave them" click={() => setAsked(false)}>
-            no
+            No
           </Button>
         </span>
       )}

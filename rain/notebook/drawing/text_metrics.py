@@ -107,16 +107,16 @@ def text_width(text: str, size: float = FONT_SIZE) -> float:
     return total * size / 1000
 
 
-def node_text(label: str, after: str = "") -> str | None:
-    """What is written in a node, with `after` behind it; None if that is its label."""
-    text = shortened(label, NODE_LABEL_CHARS_MAX) + after
-    return None if text == label else text
+def node_text(name: str, after: str = "", label: str | None = None) -> str | None:
+    """What is written in a node that is called `name` where it is, and `after` behind it; None if that is its label."""
+    text = shortened(name, NODE_LABEL_CHARS_MAX) + after
+    return None if text == (name if label is None else label) else text
 
 
-def frame_text(label: str) -> str | None:
-    """What is written at a frame, if that is not its label."""
-    text = shortened(label, FRAME_LABEL_CHARS_MAX)
-    return None if text == label else text
+def frame_text(name: str, label: str | None = None) -> str | None:
+    """What is written at a frame that is called `name` where it is; None if that is its label."""
+    text = shortened(name, FRAME_LABEL_CHARS_MAX)
+    return None if text == (name if label is None else label) else text
 
 
 def arc_text(label: str, count: int) -> str:

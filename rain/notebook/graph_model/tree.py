@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rain.common.state_styles import SEVERITY
+from rain.common.state_styles import SETTLED, SEVERITY
 from rain.notebook.graph_model.records import ObjectLike, TaskLike
 
 PATH_STEPS_MAX = 8
@@ -114,8 +114,11 @@ class Counted:
 
     @property
     def state(self) -> str:
-        """The state that says most about it."""
+        """The state that says most about it; while some are over and others are to come, it runs."""
         counts = self.counts
+        begun = any(counts.get(state) for state in SETTLED) and (counts.get("ready") or counts.get("waiting"))
+        if begun and not counts.get("failed"):
+            return "running"
         for state in SEVERITY:
             if counts.get(state):
                 return state

@@ -16,7 +16,7 @@ from rain.notebook.graph_model.folding import GROUPS, GROUPS_MAX, SERIES_TOO, Fo
 from rain.notebook.graph_model.lanes import Lanes, Run, shares
 from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
 from rain.notebook.graph_model.statuses import object_status, objects_status, task_status
-from rain.notebook.graph_model.tree import DATA, Counted, Group, Leaf, Part, TaskLeaf, Tree
+from rain.notebook.graph_model.tree import DATA, PATH, Counted, Group, Leaf, Part, TaskLeaf, Tree
 from rain.notebook.protocol.graph import (
     AnyNode,
     Arc,
@@ -360,14 +360,13 @@ class View:
                 if is_unnamed(inside) and self.tree.tasks and not self._all_objects:
                     continue
                 label, tasks = label_of(inside), 0 if is_data(inside) else inside.total
-                self._nodes[inside.key] = GroupNode(
-                    inside.key, label, node_text(label, times(inside)), frame, tasks=tasks, objects=inside.objects
-                )
+                text = node_text(label_of(inside, frame), times(inside), label)
+                self._nodes[inside.key] = GroupNode(inside.key, label, text, frame, tasks=tasks, objects=inside.objects)
             elif not self._folding.is_framed(inside):
                 self._draw(inside, frame)
             else:
                 label = label_of(inside)
-                self._frames.append(Frame(inside.key, label, frame_text(label), frame))
+                self._frames.append(Frame(inside.key, label, frame_text(label_of(inside, frame), label), frame))
                 self._draw(inside, inside.key)
 
     def _draw_leaf(self, leaf: Leaf, frame: str | None) -> None:
@@ -561,11 +560,17 @@ def _shape(nodes: dict[str, AnyNode]) -> list[tuple[str, str | None]]:
     return [(key, node.frame) for key, node in nodes.items()]
 
 
-def label_of(node: Counted) -> str:
-    """A group's or a part's name where it is drawn."""
-    if isinstance(node, Part):
-        return f"{node.group.label} {node.begin}-{min(node.end, len(node.group.members) - 1)}".strip()
-    return node.label if isinstance(node, Group) else node.key
+def label_of(node: Counted, frame: str | None = None) -> str:
+    """A group's or a part's whole name: its path from the top, or from the frame in which it is drawn."""
+    group = node.group if isinstance(node, Part) else node
+    if not isinstance(group, Group):
+        return node.key
+    steps, around = [group.label], group.parent if group.key != frame else None
+    while around is not None and around.parent is not None and around.key != frame:
+        steps += [around.label] if around.kind == PATH else []
+        around = around.parent
+    name = "/".join(reversed(steps))
+    return f"{name} {node.begin}-{min(node.end, len(group.members) - 1)}" if isinstance(node, Part) else name
 
 
 def is_data(node: Counted) -> bool:

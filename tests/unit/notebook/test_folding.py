@@ -11,7 +11,7 @@ from rain import Session, remote
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.notebook.drawing.arrangement import READABLE_SCALE, arrangement
 from rain.notebook.graph_model import View
-from rain.notebook.graph_model.tree import series_of
+from rain.notebook.graph_model.tree import Group, series_of
 
 
 @remote()
@@ -130,6 +130,41 @@ def test_what_is_folded_can_be_read(declare: Callable[[], object]) -> None:
     topology = view_of(declare).snapshot(1.0).topology
     arcs = [(arc.tail, arc.head) for arc in topology.arcs]
     assert arrangement(topology.nodes, arcs, topology.frames).scale >= READABLE_SCALE
+
+
+def test_groups_are_called_by_their_whole_path_and_written_as_in_their_frame() -> None:
+    def declare() -> None:
+        for number in range(2):
+            for place in range(9):
+                fit(load(place, name=f"outer/fold{number}/load"), name=f"outer/fold{number}/deep/fit")
+
+    told = view_of(declare).snapshot(1.0).topology
+    assert [(frame.label, frame.written) for frame in told.frames] == [
+        ("outer", "outer"),
+        ("outer/fold0", "fold0"),
+        ("outer/fold1", "fold1"),
+    ]
+    groups = {(node.label, node.written) for node in told.nodes if node.kind == "group"}
+    assert ("outer/fold0/deep", "deep") in groups
+    assert ("outer/fold1/load", "load \u00d7 9") in groups
+
+
+@pytest.mark.parametrize(
+    ("counts", "state"),
+    [
+        ({"finished": 97, "ready": 1}, "running"),
+        ({"finished": 97, "ready": 1, "failed": 1}, "failed"),
+        ({"not run": 2, "waiting": 1}, "running"),
+        ({"waiting": 3, "ready": 1}, "ready"),
+        ({"finished": 3, "new": 1}, "new"),
+        ({"finished": 3, "ready": 0}, "finished"),
+        ({"finished": 2, "cancelled": 1}, "cancelled"),
+    ],
+)
+def test_a_group_that_is_mostly_finished_is_in_progress(counts: dict[str, int], state: str) -> None:
+    group = Group("g1", "function", "fit", None)
+    group.counts = counts
+    assert group.state == state
 
 
 @pytest.mark.parametrize(
