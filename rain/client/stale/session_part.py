@@ -33,7 +33,8 @@ class StaleResults(SessionContents):
 
         Examples
         --------
-        >>> session.stale
+        >>> with client.new_session("fresh") as session:
+        ...     session.stale
         []
         """
         session = cast("Session", self)

@@ -12,7 +12,7 @@ from pyarrow import compute, csv
 from rain.common.errors import RainException
 from rain.common.limits import MIB
 from rain.common.protocol.table_views import CsvForm
-from rain.executor.views.tables.source import Piece
+from rain.executor.views.tables.source import Piece, by_part
 
 if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance
@@ -60,6 +60,11 @@ class CsvSource:
             yield Piece(first, self._typed(table, columns), table.num_rows, self._ends[number + 1] / len(self._data))
             number += 1
         self.rows = self._starts[number]
+
+    def together(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See `Source`: a piece is parsed as a whole."""
+        for number, inside in by_part(rows, [*self._starts, rows[-1] + 1 if rows else 0]):
+            yield [self._starts[number] + row for row in inside]
 
     def take(self, rows: Sequence[int], columns: Sequence[int]) -> list[list[Any]]:
         """See `Source`."""

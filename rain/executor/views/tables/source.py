@@ -70,6 +70,9 @@ class Source(Protocol):
     def pieces(self, columns: Sequence[int]) -> Iterator[Piece]:
         """The whole table, of these columns, from the beginning on."""
 
+    def together(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Rows, which rise, as they are best taken, some at a time."""
+
     def take(self, rows: Sequence[int], columns: Sequence[int]) -> list[list[Any]]:
         """Of each column arrays of one value for each row; these rise."""
 
@@ -126,10 +129,14 @@ class ArrowSource:
                 done = start + first + part.num_rows
                 yield Piece(start + first, arrays, part.num_rows, done / max(1, self.rows))
 
+    def together(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See `Source`: nothing is read but what is taken."""
+        yield rows
+
     def take(self, rows: Sequence[int], columns: Sequence[int]) -> list[list[Any]]:
         """See `Source`."""
         found: list[list[Any]] = [[] for _ in columns]
-        for number, inside in _by_part(rows, self._starts):
+        for number, inside in by_part(rows, self._starts):
             batch = self._batches[number]
             for values, column in zip(found, columns, strict=True):
                 array = batch.column(self._order[column])
@@ -175,10 +182,15 @@ class ParquetSource:
                 yield Piece(start, arrays, batch.num_rows, (start + batch.num_rows) / max(1, self.rows))
                 start += batch.num_rows
 
+    def together(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """See `Source`: row groups are read from their beginning on."""
+        for group, inside in by_part(rows, self._starts):
+            yield [self._starts[group] + row for row in inside]
+
     def take(self, rows: Sequence[int], columns: Sequence[int]) -> list[list[Any]]:
         """See `Source`."""
         found: list[list[Any]] = [[] for _ in columns]
-        for group, inside in _by_part(rows, self._starts):
+        for group, inside in by_part(rows, self._starts):
             start, left = 0, list(inside)
             for batch in self._batches(group, columns):
                 here = [row - start for row in left if row - start < batch.num_rows]
@@ -198,7 +210,7 @@ def _type_of(schema: Any, name: str) -> Any:
     return schema.field(name).type if schema.names.count(name) == 1 else pa.null()
 
 
-def _by_part(rows: Sequence[int], starts: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+def by_part(rows: Sequence[int], starts: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
     """The parts in which rows are, which rise, and their numbers there."""
     at = 0
     while at < len(rows):

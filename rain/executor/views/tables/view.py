@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -18,6 +19,10 @@ from rain.executor.views.tables.scan import Scan
 from rain.executor.views.tables.source import Source, opened
 from rain.objects.data_instance import DataInstance
 
+CELLS_ROWS_MAX = 5000
+"""Rows whose cells are kept."""
+READING = 1.0
+"""How much was looked through while the rows that were found are read."""
 ITEMS_MAX = 20
 """Of a list in a cell."""
 
@@ -29,6 +34,8 @@ class _Looked:
         self.source = source
         self.about: Any = None
         self.scan: Scan | None = None
+        self._cells: dict[int, list[str]] = {}
+        self._of: list[int] = []  # the columns of these cells
 
     def scan_for(self, query: TableQuery) -> Scan | None:
         """The pass that a question needs, new or begun before; None if it needs none."""
@@ -38,6 +45,20 @@ class _Looked:
         if self.scan is None or self.about != about:
             self.scan, self.about = Scan(self.source, query.sort, query.descending, query.filters), about
         return self.scan
+
+    def cells(self, numbers: list[int], columns: list[int], seconds: float) -> dict[int, list[str]] | None:
+        """The cells of rows, by their numbers; None if it takes longer than so many seconds to read them: some were
+        read then, and the next question reads on."""
+        if self._of != columns or len(self._cells) > CELLS_ROWS_MAX:
+            self._cells, self._of = {}, columns
+        begin = time.monotonic()
+        for some in self.source.together(sorted(set(numbers) - self._cells.keys())):
+            if time.monotonic() - begin > seconds:
+                return None
+            texts = [list(map(_cell, values)) for values in self.source.take(some, columns)]
+            for place, number in enumerate(some):
+                self._cells[number] = [column[place] for column in texts]
+        return self._cells
 
 
 _tables: OrderedDict[str, _Looked] = OrderedDict()
@@ -79,14 +100,14 @@ def _answer(looked: _Looked, query: TableQuery) -> TableAnswer:
             raise RainException("only sorted or filtered rows of this table are found here")
         first = min(query.offset, source.rows)
         numbers = list(range(first, min(first + query.count, source.rows)))
-        return _page(source, query, numbers, source.rows, None, "")
+        return _page(looked, query, numbers, source.rows, None, "")
     enough = query.offset + query.count
     scan.work(lambda: scan.rows() >= enough, TABLE_STEP_S)
     known = scan.rows()
     working = None if scan.done or known >= enough else scan.share
     total = known if scan.done else None
     numbers = scan.numbers(query.offset, query.count) if working is None else []
-    return _page(source, query, numbers, total, working, _note(source, query, scan))
+    return _page(looked, query, numbers, total, working, _note(source, query, scan))
 
 
 def _note(source: Source, query: TableQuery, scan: Scan) -> str:
@@ -99,25 +120,23 @@ def _note(source: Source, query: TableQuery, scan: Scan) -> str:
 
 
 def _page(
-    source: Source, query: TableQuery, numbers: list[int], total: int | None, working: float | None, note: str
+    looked: _Looked, query: TableQuery, numbers: list[int], total: int | None, working: float | None, note: str
 ) -> TableAnswer:
+    source = looked.source
     width = len(source.columns)
     first = min(query.column, width)
     shown = list(range(first, min(first + query.width, width)))
-    rising = sorted(numbers)
-    places = {number: place for place, number in enumerate(rising)}
     wanted = [*shown, *([] if source.label is None else [source.label])]
-    cells = [list(map(_cell, values)) for values in source.take(rising, wanted)]
-    labels = None
-    if source.label is not None:
-        of_labels = cells.pop()
-        labels = [of_labels[places[number]] for number in numbers]
+    cells = looked.cells(numbers, wanted, TABLE_STEP_S)
+    if cells is None:
+        cells, numbers, total, working = {}, [], None, READING
+    labels = None if source.label is None else [cells[number][-1] for number in numbers]
     return TableAnswer(
         columns=[(source.columns[column][0], str(source.columns[column][1])) for column in shown],
         width=width,
         numbers=numbers,
         labels=labels,
-        rows=[[column[places[number]] for column in cells] for number in numbers],
+        rows=[cells[number][: len(shown)] for number in numbers],
         total=total,
         working=working,
         note=note,

@@ -160,8 +160,23 @@ def test_a_question_is_worked_at_step_by_step(ask: Asker, monkeypatch: pytest.Mo
     assert len(ask(0).rows) == 5
     assert ask.steps > 1
     # Found once, it is given again at once; another question begins anew.
+    ask(0, offset=5)
     assert ask.once(0, offset=5).working is None
     assert ask.once(1).working is not None
+
+
+def test_rows_that_were_found_are_read_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = Asker(written("parquet"), "parquet")
+    found = ask(0, count=100)
+    view._tables.clear()
+    now = iter(range(10**6))
+    monkeypatch.setattr(view.time, "monotonic", lambda: next(now) / 2)  # each row group takes half a second
+    steps = []
+    while (answer := ask.once(0, count=100)).working is not None:
+        steps.append(answer.working)
+    assert answer == found
+    assert steps.count(view.READING) > 1
+    assert steps == sorted(steps)
 
 
 def test_a_question_that_takes_too_long_ends(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
