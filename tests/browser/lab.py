@@ -183,6 +183,11 @@ class Lab:
         """End browser and server."""
         self._started.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether its server has ended by itself."""
+        return self._server.poll() is not None
+
     def _end_server(self) -> None:
         self._server.terminate()
         try:

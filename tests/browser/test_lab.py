@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,5 +20,6 @@ def test_a_lab_that_does_not_start_leaves_nothing_running(
         raise AssertionError("it did not start")
 
     monkeypatch.setattr(Lab, "_address", fail)
-    with pytest.raises(AssertionError, match="it did not start"):
-        Lab(tmp_path)
+    # In a thread of its own: Playwright runs an event loop in a thread, and this one may have that of other tests.
+    with ThreadPoolExecutor(1) as pool, pytest.raises(AssertionError, match="it did not start"):
+        pool.submit(Lab, tmp_path).result()

@@ -8,24 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from rain import Client, remote
-from tests.browser.lab import ARGUMENTS, CHROMIUM, WAIT_MS
+from tests.browser.lab import WAIT_MS, Lab
 
 PLANTED = "planted-in-a-variable"
 BYTES_MAX = 1_000_000
 TASKS = 1000
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
+@pytest.fixture
+def chromium(lab: Lab) -> Browser:
+    return lab.browser
 
 
 @pytest.fixture(scope="module")

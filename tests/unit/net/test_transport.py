@@ -299,7 +299,7 @@ def test_any_cut_of_a_stream_gives_the_same_frames(seed):
 
 def test_too_long_a_payload_or_header_is_not_waited_for():
     async def scenario() -> None:
-        for prefix in (encode_prefix(b"", CHUNK_BYTES + 1), encode_prefix(b"x" * 100_000), encode_prefix(b"x", 1)):
+        for prefix in (encode_prefix(b"", CHUNK_BYTES + 1), encode_prefix(b"x" * 300_000), encode_prefix(b"x", 1)):
             transport = Transport()
             connection = DataConnection(Opened(transport, b""))  # type: ignore[arg-type]
             transport.feed(memoryview(prefix), 8)
