@@ -200,6 +200,9 @@ class Client:
     def _ipython_display_(self) -> None:
         display_hooks.show("client", self)
 
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("client", self)
+
     def __repr__(self) -> str:
         core = self._connection.core
         state = "" if core.connected else " closed" if core.over_because == "closed" else " lost"

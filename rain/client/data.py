@@ -345,6 +345,9 @@ class DataObject(Handle, of=ObjectRecord):
     def _ipython_display_(self) -> None:
         display_hooks.show("object", self)
 
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("object", self)
+
     def __repr__(self) -> str:
         return repr(self._record)
 

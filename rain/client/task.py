@@ -577,5 +577,8 @@ class Task(Handle, of=TaskRecord):
     def _ipython_display_(self) -> None:
         display_hooks.show("task", self)
 
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("task", self)
+
     def __repr__(self) -> str:
         return repr(self._record)

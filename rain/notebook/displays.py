@@ -22,7 +22,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from rain.client.handles import inside, record_of, session_of
-from rain.client.report import failures
 from rain.client.stale.edited import refresh
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
@@ -188,58 +187,36 @@ def show_instance(instance: DataInstance) -> None:
     from rain.notebook.inspectors import Inspection
     from rain.notebook.widget import InspectorWidget
 
-    _show_widget(InspectorWidget(Inspection(lambda: instance), still_of(instance)))
+    _show_widget(InspectorWidget(Inspection(lambda: instance), _plain().still_of(instance)))
 
 
 def show_object(obj: DataObject) -> None:
-    """Display a data object: as its inspector if one can look into it, else as text."""
+    """Display a data object: as its inspector if one can look into it, else what is known of it."""
     from rain.notebook.details import inspection_of, why_not_open
 
     _check_kernel()
     if why_not_open(session_of(obj), record_of(obj)) is not None:
-        raise NotImplementedError
+        _display({_HTML: _plain().html_of_object(obj), _TEXT: repr(obj)}, None)
+        return
     from rain.notebook.widget import REQUEST_S, InspectorWidget
 
     try:
-        still = still_of(obj._session._peek(obj))
+        still = _plain().still_of(obj._session._peek(obj))
     except RainException:  # the inspector will say it
         still = {_TEXT: repr(obj)}
     _show_widget(InspectorWidget(inspection_of(obj, REQUEST_S), still))
 
 
-def still_of(instance: DataInstance) -> dict[str, Any]:
-    """How a data instance begins, as HTML and as text."""
-    from rain.notebook import stills
-    from rain.notebook.inspectors.static import first_page, text_of_page, title_of
-
-    title, (page, pieces) = title_of(instance), first_page(instance)
-    text = text_of_page(title, page)
-    return {_HTML: stills.instance(title, page, pieces, text), _TEXT: text}
-
-
 def show_task(task: Task) -> None:
-    """Display a task: text with its state, times and error."""
-    _display({_TEXT: describe_task(task)}, None)
+    """Display a task: its state, times, inputs, outputs and error."""
+    _display({_HTML: _plain().html_of_task(task), _TEXT: _plain().text_of_task(task)}, None)
 
 
-def describe_task(task: Task) -> str:
-    """A task in some lines."""
-    lines = [repr(task)]
-    info = task.info
-    if info is not None:
-        parts = [
-            f"{info.duration:.3g} s" if info.duration is not None else "",
-            f"on {info.governor}" if info.governor else "",
-            f"{info.attempts} attempts" if info.attempts > 1 else "",
-        ]
-        if any(parts):
-            lines.append("    " + " ".join(part for part in parts if part))
-    for word, items in (("in: ", task.inputs), ("out:", task.outputs)):
-        lines += [f"    {word} {label or index}  {item!r}" for index, (label, item) in enumerate(items.items())]
-    error = record_of(task).error
-    if error is not None:
-        lines.append("    " + failures.reason(error).strip().replace("\n", "\n    "))
-    return "\n".join(lines)
+def _plain() -> Any:
+    """What is imported when something is first shown."""
+    from rain.notebook import plain_forms
+
+    return plain_forms
 
 
 def _show_widget(widget: LiveWidget) -> None:
@@ -303,8 +280,8 @@ def register() -> None:
     shell = shell_with_kernel()
     if shell is not None:
         shell.events.register("post_run_cell", lambda _result: refresh_all())
-    display_hooks.register("session", show_session)
-    display_hooks.register("client", show_client)
-    display_hooks.register("instance", show_instance)
-    display_hooks.register("object", show_object)
-    display_hooks.register("task", show_task)
+    display_hooks.register("session", show_session, lambda item: _plain().html_of_session(item))
+    display_hooks.register("client", show_client, lambda item: _plain().html_of_client(item))
+    display_hooks.register("instance", show_instance, lambda item: _plain().html_of_instance(item))
+    display_hooks.register("object", show_object, lambda item: _plain().html_of_object(item))
+    display_hooks.register("task", show_task, lambda item: _plain().html_of_task(item))

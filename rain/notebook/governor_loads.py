@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rain.client.handles import core_of
 from rain.common.formatting import size_text
-from rain.notebook.protocol.lookups import Governor, Governors, Measure
+from rain.notebook.protocol.lookups import Card, Governor, Governors, Measure, SessionLine
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -42,6 +43,22 @@ def governors_of(client: Client, seconds: float) -> Governors:
     info = client._brief_info(timeout=seconds)
     governors = list(map(governor_of, info["governors"]))
     return Governors(info["address"], info["version"], client._cluster is not None, governors)
+
+
+def card_of(client: Client, seconds: float) -> Card:
+    """What the card of a client shows; the server may take so many `seconds` to answer."""
+    core = core_of(client)
+    if not core.connected:
+        return Card(client.address, "", "", core.over_because or "closed")
+    info = client._brief_info(timeout=seconds)
+    return Card(
+        address=info["address"],
+        http=info["http"] or "",
+        version=info["version"],
+        state="connected",
+        governors=list(map(governor_of, info["governors"])),
+        sessions=[SessionLine(one["id"], one["name"], one["persistent"], one["tasks"]) for one in info["sessions"]],
+    )
 
 
 def governor_of(brief: Mapping[str, Any]) -> Governor:

@@ -11,15 +11,21 @@ import time
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from rain.common.state_styles import Look
 from rain.notebook.inspectors.limits import STATIC_LINES
 from rain.notebook.inspectors.sanitize import cut, visible
 from rain.notebook.protocol.data import ImagePage, Page, PreviewPage, TablePage
 from rain.notebook.protocol.lookups import Card
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
+FACT_CHARS_MAX, ERROR_CHARS_MAX = 200, 8000
 IMAGE_BYTES_MAX = 48 * 1024
 """Larger images are described in words."""
 _CAPTION = "font-size:85%;opacity:0.75"
+_DARK = "calc(var(--jp-shadow-base-lightness,0)/36)"
+"""0 where Jupyter's theme is light, or unknown; 0.9 where it is dark (JupyterLab 4 and Notebook 7 have 32 there)."""
+_THEMED = f"max-width:100%;filter:invert({_DARK}) hue-rotate(calc({_DARK}*202.5deg))"
+"""Of our own pictures: in a dark page light becomes dark, and colours keep their hue."""
 _PLAIN = "white-space:pre-wrap;font-size:85%;margin:0"
 
 
@@ -53,7 +59,7 @@ def picture(svg: str, text: str, caption: str = "") -> str:
         A line below; may be empty.
     """
     data = base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
-    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(text)}" style="max-width:100%">'
+    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(text)}" style="{_THEMED}">'
     return _figure(image, caption)
 
 
@@ -73,6 +79,26 @@ def card(info: Card, caption: str) -> str:
         )
         lines.append(_grid(("session", "name", "tasks"), rows) + _more(len(sessions)))
     return _figure("".join(f"<div>{line}</div>" for line in lines), caption)
+
+
+def facts(title: str, look: Look, facts: Iterable[tuple[str, str]], said: str) -> str:
+    """What is known of a task or an object.
+
+    Parameters
+    ----------
+    title : str
+    look : Look
+        Of its state.
+    facts : iterable of (str, str)
+    said : str
+        What went wrong; may be empty.
+    """
+    rows = "".join(
+        f"<tr><th>{_text(name)}</th><td>{_text(cut(text, FACT_CHARS_MAX))}</td></tr>" for name, text in facts
+    )
+    error = f'<pre style="{_PLAIN}">{_text(said[:ERROR_CHARS_MAX])}</pre>' if said else ""
+    head = f"<div><strong>{_text(cut(title, FACT_CHARS_MAX))}</strong> {_text(look.mark)} {_text(look.word)}</div>"
+    return _figure(f"{head}<table><tbody>{rows}</tbody></table>{error}", "")
 
 
 def instance(title: str, page: Page | None, pieces: Sequence[bytes], text: str) -> str:

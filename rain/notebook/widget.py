@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from rain.client.core.change_feed import ChangeFeed
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
-from rain.client.handles import core_of, inside, record_of
+from rain.client.handles import inside, record_of
 from rain.client.operations.operation import block
 from rain.client.stale.rerun import plan_of, rerun
 from rain.common.errors import RainException
@@ -28,7 +28,7 @@ from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
 from rain.notebook.drawing.wrapping import wrapped
 from rain.notebook.explanations import in_a_sentence
-from rain.notebook.governor_loads import governor_of, governors_of
+from rain.notebook.governor_loads import card_of, governors_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import TaskLeaf
@@ -41,7 +41,6 @@ from rain.notebook.protocol.lookups import (
     Card,
     CriticalPath,
     Found,
-    SessionLine,
     Stale,
     TaskTable,
     Timeline,
@@ -386,22 +385,6 @@ def _with_dot(state: _Told) -> _Told:
     return replace(state, topology=replace(state.topology, dot=dot_source(state.topology)))
 
 
-def card_of(client: Client) -> Card:
-    """What the card of a client shows."""
-    core = core_of(client)
-    if not core.connected:
-        return Card(client.address, "", "", core.over_because or "closed")
-    info = client._brief_info(timeout=REQUEST_S)
-    return Card(
-        address=info["address"],
-        http=info["http"] or "",
-        version=info["version"],
-        state="connected",
-        governors=list(map(governor_of, info["governors"])),
-        sessions=[SessionLine(one["id"], one["name"], one["persistent"], one["tasks"]) for one in info["sessions"]],
-    )
-
-
 class InspectorWidget(LiveWidget):
     """Looks into one data instance; see `inspection_of`.
 
@@ -431,12 +414,12 @@ class ClientWidget(LiveWidget):
     def __init__(self, client: Client) -> None:
         super().__init__("client")
         self._client = client
-        self._handlers[requests.GetCard] = lambda _: card_of(client)
+        self._handlers[requests.GetCard] = lambda _: card_of(client, REQUEST_S)
 
     def still(self, timed: bool = True) -> dict[str, Any]:
         """See `LiveWidget`."""
         try:
-            info = card_of(self._client)
+            info = card_of(self._client, REQUEST_S)
         except (RainException, TimeoutError) as error:
             info = Card(self._client.address, "", "", str(error))
         return {HTML: stills.card(info, stills.as_of(time.time()) if timed else ""), TEXT: repr(self._client)}

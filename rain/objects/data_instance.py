@@ -228,6 +228,9 @@ class DataInstance:
     def _ipython_display_(self) -> None:
         display_hooks.show("instance", self)
 
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("instance", self)
+
     def __repr__(self) -> str:
         label = f" {self.spec.label!r}" if self.spec is not None and self.spec.label else ""
         number = f" {self.spec.id}" if self.spec is not None and self.spec.id is not None else ""

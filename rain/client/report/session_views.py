@@ -76,6 +76,9 @@ class SessionViews(SessionContents):
     def _ipython_display_(self) -> None:
         display_hooks.show("session", self)
 
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("session", self)
+
     def __repr__(self) -> str:
         refresh(cast("Session", self))
         with self._inside.connection.lock:

@@ -13,7 +13,6 @@ import msgspec
 from msgspec.structs import replace
 
 from rain import __version__
-from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.handles import inside
 from rain.client.report.call_text import HIDDEN
 from rain.common.errors import RainException
@@ -23,6 +22,7 @@ from rain.notebook.details import Code, code_of, object_details, task_details, t
 from rain.notebook.governor_loads import governors_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.timeline import PIXELS_MAX, timeline
+from rain.notebook.plain_forms import viewed
 from rain.notebook.protocol.details import Details, Link
 from rain.notebook.protocol.lookups import Governors, TaskRow
 from rain.notebook.protocol.report import Preview, Report, Version
@@ -54,7 +54,7 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
         How long server and governors may take to answer.
     """
     now = time.time()
-    view, tasks = _viewed(session, now)
+    view, tasks = viewed(session, now)
     deadline = time.monotonic() + seconds
     governors, notes = _governors(session, deadline)
     outputs, output_note = outputs_of(session, tasks, deadline) if not notes else ({}, "")
@@ -119,19 +119,6 @@ def _json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:  # file names and outputs may have what no encoding has
         return msgspec.json.encode(safe(msgspec.to_builtins(value)))
-
-
-def _viewed(session: Session, now: float) -> tuple[View, list[TaskRecord]]:
-    """A view of all that there is, and its tasks."""
-    mirror = inside(session).mirror
-    records = list(mirror.records.values())
-    tasks = [record for record in records if isinstance(record, TaskRecord)]
-    view = View(session.session_id, session.name)
-    view.fold(tasks, [record for record in records if isinstance(record, ObjectRecord)], now)
-    view.note(mirror.stall.text)
-    if mirror.ended is not None:
-        view.end(mirror.ended.word, mirror.ended.text)
-    return view, tasks
 
 
 def _governors(session: Session, deadline: float) -> tuple[Governors, list[str]]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from rain import Session, TaskState, blob, tasks
 from rain.common import DataInstance
-from rain.common.spec import ObjectSpec
-from rain.notebook import displays, stills
+from rain.common.spec import ObjectSpec, TaskError
+from rain.notebook import plain_forms, stills
 from rain.notebook.protocol.lookups import Card, Governor, Measure, SessionLine
 from rain.objects.readers import BytesReader
 
@@ -68,7 +69,7 @@ def test_a_card_of_hostile_names() -> None:
 def still(data: bytes, content_type: str | None) -> Seen:
     """How a blob with a hostile name is shown."""
     spec = ObjectSpec((1, 2), HOSTILE, content_type)  # type: ignore[arg-type]
-    bundle = displays.still_of(DataInstance(BytesReader(data), spec))
+    bundle = plain_forms.still_of(DataInstance(BytesReader(data), spec))
     assert set(bundle) == {"text/html", "text/plain"}
     return harmless(bundle["text/html"])
 
@@ -113,3 +114,22 @@ def test_a_bundle_never_names_a_widget_of_ipywidgets() -> None:
     widget = InspectorWidget(None, still)  # type: ignore[arg-type]
     bundle, _ = widget._repr_mimebundle_()
     assert bundle == {"application/vnd.rain.view+json": {"model_id": widget.model_id}, **still}
+
+
+def test_tasks_objects_sessions_and_clients_have_html_of_their_own() -> None:
+    """As front ends ask for it that are no kernels of IPython."""
+    session = Session(None, 1, HOSTILE)
+    with session.bind_only():
+        data = blob(b"x", "name <i>")
+        task = tasks.Concat([data] * 30, name=HOSTILE.replace("/", "|"))
+    assert "not submitted" in harmless(task._repr_html_() or "").text
+    assert "… and 10 more" in harmless(task._repr_html_() or "").text
+    assert "name <i>" in harmless(data._repr_html_() or "").text
+    assert "session.submit()" in harmless(task.output._repr_html_() or "").text
+    picture = dict(harmless(session._repr_html_() or "").tags)["img"]
+    assert "1 task: 1 not submitted" in str(picture["alt"])
+    assert "invert(" in str(picture["style"]), "it is dark in a dark page"
+    record = task._record
+    record.state, record.error = TaskState.FAILED, TaskError("exception", HOSTILE)
+    assert "alert(2)" in harmless(task._repr_html_() or "").text
+    assert "x" in harmless(DataInstance(BytesReader(b"x"), None)._repr_html_() or "").text
