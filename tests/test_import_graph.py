@@ -18,9 +18,14 @@ LAZY = {
     "an executor's code, for `Remote.local` only": {
         "rain.client.functions.local_call": {"rain.executor.context", "rain.executor.staging"},
     },
-    "above the client; for `Task.capsule` and `Session.report` only": {
+    "above the client; for `Task.capsule`, `Session.report` and `Client.pool` only": {
+        "rain.client.client": {"rain.deploy.pool"},
         "rain.client.task": {"rain.capsule.writer"},
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
+    },
+    "qtoolkit, an extra; for jobs of batch systems only": {
+        "rain.deploy.engines.batch": {"qtoolkit.io.slurm"},
+        "rain.deploy.engines.slurm": {"qtoolkit.core.data_objects"},
     },
     "each command of `rain` starts with what it needs and no more": {
         "rain.cli": {"rain", "rain.cli.commands", "rain.cli.daemon", "rain.processes.guardian"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import wait
@@ -27,10 +28,13 @@ from rain.common.protocol.address import SERVER_PORT, format_address, http_url, 
 from rain.common.protocol.messages import SessionSummary
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
+from rain.net.own_address import own_address
 from rain.processes import fate, own_credentials
 
 if TYPE_CHECKING:
     import ssl
+
+    from rain.deploy.pool import Pool
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -93,6 +97,7 @@ class Client:
         self._connection.told_fate = self._with_fate
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
         self._cluster: LocalCluster | None = None
+        self._pools: list[Pool] = []
 
     def _start(self, link: Link) -> None:
         self._connection.bind(link)
@@ -146,6 +151,97 @@ class Client:
             client.close()
             raise
         return client
+
+    @classmethod
+    def on(
+        cls, engine: str, nodes: int = 1, *, host: str = "", wait: int = 1, timeout: float | None = None, **options: Any
+    ) -> Client:
+        """A client with a private server here, and governors in jobs of a batch system.
+
+        It says on standard error at which address the server listens; all connections are encrypted. The jobs end with
+        the client; should its process be killed, the governors end within a minute, and jobs that wait end as soon as
+        they start.
+
+        Parameters
+        ----------
+        engine : str
+            ``"slurm"``.
+        nodes : int
+            How many places: jobs of one host each.
+        host : str
+            The address of this machine at which hosts of the engine reach it. Empty: the one that its host name has.
+        wait : int
+            For how many places to wait.
+        timeout : float, optional
+            Seconds to wait for them.
+        **options
+            As of `pool`: ``cpus``, ``gpus``, ``memory``, ``time``, ``partition``, ``arguments``, …
+
+        Returns
+        -------
+        Client
+
+        Raises
+        ------
+        RainException
+            If the server or the jobs cannot be started, with what they printed.
+        TimeoutError
+            If the places are not up within `timeout`; says what they wait for. No job is left.
+
+        Examples
+        --------
+        ::
+
+            client = Client.on("slurm", nodes=4, cpus=16, time="2:00:00", partition="main")
+        """
+        at = host or own_address()
+        client = cls.local(governors=0, host=at)
+        try:
+            sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")
+            pool = client.pool(engine, nodes, **options)
+            pool.wait(min(wait, nodes), timeout)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def pool(self, engine: str, places: int = 0, **options: Any) -> Pool:
+        """Places for governors of this client's server in a batch system, beside what is there.
+
+        Parameters
+        ----------
+        engine : str
+            ``"slurm"``.
+        places : int
+            How many to ask for at once; `Pool.scale` changes it.
+        **options
+            ``cpus=1`` and ``gpus=0`` of each place; ``memory`` as ``"16G"`` and ``time`` as ``"2:00:00"`` (without
+            them what the engine gives by itself); ``partition``; ``arguments``, further options of the engine,
+            verbatim; ``folder``, one that the hosts share with this machine (default: in the home folder); ``python``,
+            the hosts' Python with Rain (default: this one).
+
+        Returns
+        -------
+        Pool
+            It is closed with the client.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses, or its hosts could not reach the server.
+        """
+        from rain.deploy.pool import pool_of
+
+        self._check()
+        made = pool_of(engine, self._address, self._connection.link.credentials, **options)
+        self._pools.append(made)
+        made.scale(places)
+        return made
+
+    @property
+    def pools(self) -> list[Pool]:
+        """The pools of this client that were not closed with it, in the order in which they were made."""
+        return list(self._pools)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -459,9 +555,15 @@ class Client:
         if not connection.core.over_because:
             self._show_rest()
             connection.close(repr(self))
+        pools, self._pools = self._pools, []
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
             cluster.close()
+            for pool in pools:
+                pool.dismissed()
+        else:
+            for pool in pools:
+                pool.close()
         _clients.discard(self)
 
     def _show_rest(self) -> None:

@@ -20,12 +20,12 @@ from rain.host.gpus import visible_gpus
 from rain.host.listening import listener_on
 from rain.host.machine import available_cpus, parse_cpus
 from rain.host.process_table import parents
-from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree
 from rain.processes import connection_files, fate
 from rain.processes.launching import UNDER_GUARDIAN, Launch, Program
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
+from rain.processes.own_credentials import server_credentials
 from rain.processes.scratch import LOCAL, Scratch
 
 
@@ -49,6 +49,8 @@ class LocalCluster:
         Where the cluster's folder is made: tasks run there, and what does not fit into memory lies there. None: the
         folder for temporary files.
 
+    host : str
+        The address at which the server listens; beyond loopback all connections are encrypted.
     policy : str
         The server's scheduling policy: the name of an entry point of the group ``rain.scheduling_policies``, or
         ``package.module:Class``. Empty: Rain's own.
@@ -84,6 +86,7 @@ class LocalCluster:
         memory: int | str | None = None,
         workdir: str | os.PathLike[str] | None = None,
         policy: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
@@ -97,11 +100,12 @@ class LocalCluster:
             raise RainException(f"no folder can be made in {workdir or tempfile.gettempdir()}: {error}") from None
         self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
-        sockets = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
+        sockets = [listen(host, 0), listen("127.0.0.1", 0)]
         try:
-            self.address, http = (format_address(*s.getsockname()) for s in sockets)
+            self.address, http = (format_address(*s.getsockname()[:2]) for s in sockets)
+            credentials = server_credentials(host)
             connection_files.write(
-                connection_files.describe_server(self.address, Credentials.generate(), http=http), self.connection_file
+                connection_files.describe_server(self.address, credentials, http=http), self.connection_file
             )
             programs = [self._server([s.fileno() for s in sockets])]
             dealt = shared_out(visible_gpus().names, len(shares))

@@ -297,5 +297,13 @@ MODULES_BYTES_MAX = 64 * MIB
 """Sources of a client's modules that the server holds for a session."""
 NODES_MAX = 10_000
 """Hosts that a batch system's list may name."""
+PLACES_MAX = 1_000
+"""Places of one pool: jobs that a batch system is asked for."""
+ENGINE_COMMAND_S = 60.0
+"""How long a batch system's command may take to answer."""
+ENGINE_LOOK_S = 2.0
+"""How often a batch system is asked what became of jobs."""
+ENGINE_END_S = 10.0
+"""How long jobs whose governors were dismissed may take to end by themselves."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""

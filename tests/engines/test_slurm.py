@@ -101,3 +101,44 @@ def test_a_governor_leaves_before_its_time_is_over(served: SlurmCluster, tmp_pat
     with served.start(rain("stop")) as stop:
         assert stop.wait() == 0
     assert not served.processes("rain"), subprocess.list2cmdline(served.processes("rain"))
+
+
+def test_a_client_asks_for_hosts_and_gives_them_back(
+    slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    output = slurm.python(SCRIPTS / "on_slurm.py")
+    assert f"Rain's server listens on {LOGIN}:" in output
+    for line in ("two n1 n2", "three n1 n2 n3", "<Pool in slurm: 1 up, 4 leaving>"):
+        assert f"\n{line}\n" in output, output
+    assert re.search(
+        r"waits: 4 places are not up within 1 s: <Place \d: pending, job \d \((Resources|Priority)", output
+    )
+    assert re.search(r"broken: 1 places cannot come up.*\n.*\n.*/nowhere/python: No such file", output), output
+    assert "refused: sbatch" in output
+    assert "invalid partition" in output
+    until(lambda: slurm.idle() == 3, "all hosts free again")
+    assert slurm.jobs()["1"] == "COMPLETED"
+    assert not slurm.processes("rain")
+    pools = list((tmp_path / "home/.local/state/rain/pools").iterdir())
+    assert not [path for pool in pools for path in pool.glob("token")]
+
+
+def test_a_killed_client_leaves_no_job(slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    script = tmp_path / "home" / "script.py"
+    script.write_text(
+        "import os, signal\n"
+        "from rain import Client\n"
+        "client = Client.on('slurm', nodes=2, cpus=2, timeout=100)\n"
+        "client.wait_for_governors(2, timeout=100)\n"
+        "print('up', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with slurm.start([sys.executable, "-P", str(script)]) as process:
+        output, _ = process.communicate()
+    assert output.endswith("up\n"), output
+    until(lambda: slurm.idle() == 3, "all hosts free again")
+    assert not slurm.processes("rain")

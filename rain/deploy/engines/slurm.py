@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rain.common.errors import RainException
-from rain.common.limits import NODES_MAX
+from rain.common.limits import MIB, NODES_MAX
+from rain.deploy.engines.batch import Job, JobState, Order, qtoolkit_of
+
+_PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD"})
+_ENDED = frozenset(
+    {
+        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
+        "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "SPECIAL_EXIT", "TIMEOUT",
+    }
+)  # fmt: skip
+"""Job states of squeue(1); one that is in neither set occupies its hosts."""
 
 
 class Slurm:
@@ -19,6 +31,53 @@ class Slurm:
         if not nodes:
             raise RainException("--autoconf slurm works inside a Slurm job only: SLURM_JOB_NODELIST is not set")
         return expand_nodes(nodes)
+
+    def script(self, order: Order, name: str, command: str, log: str) -> str:
+        from qtoolkit.core.data_objects import QResources
+
+        lines = [f"#SBATCH --mem={-(-order.memory_bytes // MIB)}M"] if order.memory_bytes else []
+        lines += [f"#SBATCH --gpus={order.gpus}"] if order.gpus else []
+        lines += [f"#SBATCH {shlex.quote(word)}" for word in order.arguments]
+        resources = QResources(
+            nodes=1,
+            processes_per_node=1,
+            threads_per_process=order.cpus,
+            time_limit=order.time_s or None,
+            queue_name=order.partition or None,
+            job_name=name,
+            output_filepath=log,
+            scheduler_kwargs={"qverbatim": "\n".join(lines)} if lines else {},
+        )
+        writer: Any = qtoolkit_of(self.name)
+        text: str = writer.get_submission_script(f"exec {command}", resources)
+        return text
+
+    def submit(self, path: str) -> list[str]:
+        return ["sbatch", path]
+
+    def submitted(self, output: str) -> str:
+        reader: Any = qtoolkit_of(self.name)
+        found = reader.parse_submit_output(0, output, "").job_id
+        if not found:
+            raise RainException(f"sbatch printed no job id but {output.strip()!r}")
+        return str(found)
+
+    def show(self, jobs: Sequence[str]) -> list[str]:
+        # With two ids of which one is forgotten squeue tells the other; with one alone it fails. scontrol, which
+        # qtoolkit asks for one job, has no word on when it will start.
+        return ["squeue", "-h", "-t", "all", "-j", ",".join(jobs), "-o", "%i|%T|%r|%S"]
+
+    def shown(self, output: str) -> dict[str, Job]:
+        jobs = {}
+        for line in output.splitlines():
+            number, word, reason, starts_at = [part.strip() for part in line.split("|", 3)]
+            state = JobState.PENDING if word in _PENDING else JobState.ENDED if word in _ENDED else JobState.RUNNING
+            known = "" if reason in ("None", "(null)") else reason
+            jobs[number] = Job(state, word, known, "" if starts_at in ("N/A", "Unknown") else starts_at)
+        return jobs
+
+    def cancel(self, jobs: Sequence[str]) -> list[str]:
+        return ["scancel", *jobs]
 
 
 def expand_nodes(text: str) -> list[str]:

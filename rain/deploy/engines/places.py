@@ -1,0 +1,141 @@
+"""Places: jobs of a batch system, in each of which one governor runs. Decisions only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from rain.common.state_tables import StateTable, states
+from rain.deploy.engines.batch import Job, JobState
+
+
+class PlaceState(Enum):
+    """Where a place is between being asked for and its end."""
+
+    ASKED = "asked"  # submitted, and not seen by us in the batch system's list
+    PENDING = "pending"  # the batch system has not started its job
+    STARTING = "starting"  # its job runs, its governor has not registered
+    UP = "up"  # its governor is registered
+    LEAVING = "leaving"  # it was told to end
+    ENDED = "ended"
+
+
+_S = PlaceState
+PLACES = StateTable(
+    PlaceState,
+    "A place in a batch system",
+    {
+        (None, _S.ASKED): "its job was submitted",
+        (_S.ASKED, _S.PENDING): "the batch system lists it as waiting",
+        (_S.ASKED, _S.STARTING): "its job began before it was seen waiting",
+        (_S.ASKED, _S.UP): "its governor was quicker than our look at the list",
+        (_S.ASKED, _S.ENDED): "its job has ended before it was seen running",
+        (_S.ASKED, _S.LEAVING): "it is not wanted any more",
+        (_S.PENDING, _S.STARTING): "its job began",
+        (_S.PENDING, _S.UP): "its governor registered since our last look",
+        (_S.PENDING, _S.ENDED): "its job was cancelled, or ended between two looks",
+        (_S.PENDING, _S.LEAVING): "it is not wanted any more",
+        (_S.STARTING, _S.UP): "its governor registered",
+        (_S.STARTING, _S.PENDING): "the batch system put its job back into the queue",
+        (_S.STARTING, _S.ENDED): "its job ended before its governor registered",
+        (_S.STARTING, _S.LEAVING): "it is not wanted any more",
+        (_S.UP, _S.PENDING): "the batch system put its job back into the queue",
+        (_S.UP, _S.LEAVING): "it is not wanted any more",
+        (_S.UP, _S.ENDED): "its job ended: cancelled, out of time, preempted",
+        (_S.LEAVING, _S.ENDED): "its job has ended",
+    },
+)
+
+
+@states(state=PLACES)
+class Place:
+    """One place.
+
+    Parameters
+    ----------
+    number : int
+    job : str
+        The id of its job.
+
+    Attributes
+    ----------
+    state : PlaceState
+    reason : str
+        Why its job waits, or how it ended, in the batch system's words.
+    starts_at : str
+        When its job is expected to start; empty if that is not known.
+    registered : bool
+        Whether its governor was ever there.
+    """
+
+    __slots__ = ("job", "number", "reason", "registered", "starts_at", "state")
+
+    def __init__(self, number: int, job: str) -> None:
+        self.number = number
+        self.job = job
+        self.state = PlaceState.ASKED
+        self.reason = ""
+        self.starts_at = ""
+        self.registered = False
+
+    def __repr__(self) -> str:
+        told = "; ".join(filter(None, (self.reason, self.starts_at and f"expected at {self.starts_at}")))
+        return f"<Place {self.number}: {self.state.value}, job {self.job}{f' ({told})' if told else ''}>"
+
+
+def look(place: Place, jobs: Mapping[str, Job], ready: bool) -> None:
+    """What the batch system's list, and the word of the governor itself, say of a place.
+
+    Parameters
+    ----------
+    place : Place
+    jobs : mapping of str to Job
+        By id; a job that is missing there has ended, and been forgotten.
+    ready : bool
+        Whether its governor has registered.
+    """
+    job = jobs.get(place.job)
+    if place.state is PlaceState.ENDED:
+        return
+    if job is None or job.state is JobState.ENDED:
+        if job is None and place.state is PlaceState.ASKED:
+            return  # lists may be older than what was submitted
+        place.registered = place.registered or ready
+        _become(place, PlaceState.ENDED)
+        place.reason, place.starts_at = ("" if job is None else job.word), ""
+        return
+    if place.state is PlaceState.LEAVING:
+        return
+    place.reason, place.starts_at = job.reason, ""
+    if job.state is JobState.PENDING:
+        place.starts_at = job.starts_at
+        _become(place, PlaceState.PENDING)
+        return
+    place.reason = ""
+    place.registered = place.registered or ready
+    _become(place, PlaceState.UP if ready else PlaceState.STARTING)
+
+
+def _become(place: Place, state: PlaceState) -> None:
+    if place.state is not state and not (place.state is PlaceState.UP and state is PlaceState.STARTING):
+        place.state = state
+
+
+def wanted(place: Place) -> bool:
+    """Whether a place counts towards the number that is asked for."""
+    return place.state not in (PlaceState.LEAVING, PlaceState.ENDED)
+
+
+def to_leave(places: list[Place], count: int) -> list[Place]:
+    """Which places are given up so that `count` are left: those that wait first, then the youngest.
+
+    Examples
+    --------
+    >>> old, young = Place(1, "10"), Place(2, "11")
+    >>> old.state = PlaceState.UP
+    >>> to_leave([old, young], 1)
+    [<Place 2: asked, job 11>]
+    """
+    there = [place for place in places if wanted(place)]
+    order = sorted(there, key=lambda place: (place.state is PlaceState.UP, -place.number))
+    return order[: max(0, len(there) - count)]

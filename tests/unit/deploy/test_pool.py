@@ -1,0 +1,176 @@
+"""A pool of places, with stand-ins for Slurm's commands that tell what a file says."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rain.common.errors import RainException
+from rain.deploy import pool as pool_module
+from rain.deploy.engines.batch import Order
+from rain.deploy.engines.places import PlaceState
+from rain.deploy.engines.slurm import Slurm
+from rain.deploy.pool import Pool, pool_of
+from rain.net.auth import Credentials
+from tests.support.waiting import until
+
+SERVER = "10.0.0.1:7210"
+_SBATCH = """#!/bin/sh
+cd {folder}
+[ -e refused ] && {{ cat refused >&2; exit 1; }}
+number=$(($(cat count) + 1)); echo $number >count
+cp "$1" job-$number.sh
+echo "$number|PENDING|Resources|N/A" >>jobs
+echo "Submitted batch job $number"
+"""
+_SCANCEL = """#!/bin/sh
+cd {folder}
+for number; do sed "s/^$number|.*/$number|CANCELLED|None|N\\\\/A/" jobs >jobs.new && mv jobs.new jobs; done
+"""
+
+
+class Batch:
+    """What the commands tell and note."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "count").write_text("0\n")
+        (folder / "jobs").touch()
+        (folder / "bin").mkdir()
+        for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL), ("squeue", "#!/bin/sh\ncat {folder}/jobs\n")):
+            path = folder / "bin" / name
+            path.write_text(text.format(folder=folder))
+            path.chmod(0o755)
+
+    def say(self, *lines: str) -> None:
+        partial = self.folder / "jobs.said"
+        partial.write_text("".join(f"{line}\n" for line in lines))
+        partial.rename(self.folder / "jobs")
+
+
+@pytest.fixture
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    made = Batch(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.folder / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(pool_module, "ENGINE_LOOK_S", 0.01)
+    monkeypatch.setattr(pool_module, "ENGINE_END_S", 0.1)
+    return made
+
+
+@pytest.fixture
+def pool(batch: Batch) -> Iterator[Pool]:
+    made = Pool(Slurm(), SERVER, "the-token", Order(2), batch.folder / "shared")
+    yield made
+    made.close()
+
+
+def states(pool: Pool) -> list[str]:
+    return [place.state.value for place in pool.places]
+
+
+def up(pool: Pool, batch: Batch, *numbers: int) -> None:
+    """Jobs run, and their governors are registered."""
+    for number in numbers:
+        next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.ready").write_text("ready\n")
+    batch.say(*(f"{number}|RUNNING|None|N/A" for number in numbers))
+    until(lambda: all(pool.places[number - 1].state is PlaceState.UP for number in numbers))
+
+
+def test_places_come_and_go(pool: Pool, batch: Batch) -> None:
+    pool.scale(2)
+    until(lambda: states(pool) == ["pending", "pending"])
+    with pytest.raises(
+        TimeoutError, match=r"1 places are not up within 0.01 s: <Place 1: pending, job 1 \(Resources\)>"
+    ):
+        pool.wait(1, timeout=0.01)
+    up(pool, batch, 1, 2)
+    pool.wait(2)
+    assert repr(pool) == "<Pool in slurm: 2 up>"
+    pool.scale(1)
+    until(lambda: states(pool) == ["up", "ended"])
+    pool.scale(1)
+    assert len(pool.places) == 2
+    pool.close()
+    pool.close()
+    until(lambda: states(pool) == ["ended", "ended"])
+    until(lambda: not list((batch.folder / "shared").iterdir()))
+    with pytest.raises(RainException, match="2 ended; closed> cannot be scaled"):
+        pool.scale(3)
+
+
+def test_the_token_is_in_a_file_of_the_user_alone(pool: Pool, batch: Batch) -> None:
+    pool.scale(1)
+    script = (batch.folder / "job-1.sh").read_text()
+    found = [path for path in batch.folder.rglob("*") if path.is_file() and b"the-token" in path.read_bytes()]
+    assert [path.name for path in found] == ["token"]
+    assert str(found[0]) in script
+    for path, mode in ((found[0], 0o600), (found[0].parent, 0o700), (batch.folder / "shared", 0o700)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    pool.close()
+    assert not found[0].exists()
+
+
+def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, batch: Batch) -> None:
+    pool.scale(1)
+    next((batch.folder / "shared").glob("2*")).joinpath("place-1.log").write_text("loading\nno module named rain\n")
+    batch.say("1|FAILED|NonZeroExitCode|N/A")
+    with pytest.raises(
+        RainException, match=r"(?s)1 places cannot come up: <Place 1: ended, .*FAILED.*no module named rain"
+    ):
+        pool.wait(1)
+    pool.close()
+    assert list((batch.folder / "shared").iterdir()), "what was printed stays"
+
+
+def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch: Batch) -> None:
+    pool.scale(2)
+    up(pool, batch, 1)
+    batch.say("1|RUNNING|None|N/A", "2|PENDING|Resources|N/A")
+    pool.dismissed()
+    assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n2|CANCELLED|None|N/A\n"
+
+
+def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    (batch.folder / "refused").write_text("sbatch: error: invalid partition\n")
+    with pytest.raises(RainException, match=r"sbatch .* failed with status 1: sbatch: error: invalid partition"):
+        pool.scale(1)
+    assert pool.places == []
+    for count in (-1, 10_000, True, "2"):
+        with pytest.raises(RainException, match="the number of places is from 0 to"):
+            pool.scale(count)  # type: ignore[arg-type]
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RainException, match="there is no command sbatch on this machine"):
+        pool.scale(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"engine": "pbs"}, "jobs cannot be submitted to 'pbs'"),
+        ({"engine": "dask"}, "there is no engine 'dask'"),
+        ({"server": "127.0.0.1:7210"}, r"hosts of slurm cannot reach it: start it by Client.on\(\"slurm\""),
+        ({"cpus": 0}, "cpus of a place is a number of at least 1, not 0"),
+        ({"gpus": 0.5}, "gpus of a place is a number of at least 0, not 0.5"),
+        ({"arguments": "--account=a"}, r"arguments is a sequence of texts, \['--account=a'\]"),
+        ({"time": "soon"}, "'soon' is not a time"),
+        ({"memory": "much"}, "much"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(options: dict[str, object], text: str) -> None:
+    words = {"engine": "slurm", "server": SERVER, "credentials": Credentials.generate(), **options}
+    with pytest.raises(RainException, match=text):
+        pool_of(**words)  # type: ignore[arg-type]
+
+
+def test_what_a_place_has_is_asked_for() -> None:
+    order = Order(4, 1, 3 << 30, 5400, "main", ("--account=a b",))
+    script = Slurm().script(order, "rain-1", "rain governor x", "/shared/log")
+    for line in (
+        "--cpus-per-task=4", "--gpus=1", "--mem=3072M", "--time=0-1:30:0", "--partition=main", "'--account=a b'",
+        "--job-name=rain-1", "--output=/shared/log", "--nodes=1",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in script
+    assert script.rstrip().endswith("exec rain governor x")
