@@ -30,7 +30,7 @@ from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import engine_of
 from rain.deploy.engines.batch import BatchSystem, Job, Order
 from rain.deploy.engines.places import Place, PlaceState, look, to_leave, wanted
-from rain.governor.leaving import parse_duration
+from rain.governor.surroundings.leaving import parse_duration
 from rain.host.starting import clean_environment
 from rain.net.auth import Credentials
 from rain.objects.dirtree import remove_tree

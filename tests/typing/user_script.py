@@ -156,16 +156,13 @@ def clients() -> None:
         assert_type(client.http_context(), ssl.SSLContext | None)
         assert_type(client.get_server_info(timeout=1), dict[str, Any])
         client.wait_for_governors(1, 10.0)
-<<<<<<< HEAD
         client.drain_governors(["127.0.0.1:7211"], within=60)
-=======
         with client.pool("slurm", 2, cpus=4, time="1:00:00") as pool:
             pool.scale(3)
             pool.wait(1, timeout=60.0)
             assert_type(len(client.pools), int)
             assert_type(len(pool.places), int)
         assert_type(Client.on("slurm", nodes=2, cpus=4, timeout=60.0), Client)
->>>>>>> 3c720a0 (client, deploy: governors in jobs of Slurm: Client.on and client.pool)
         print([(summary.session_id, summary.name) for summary in client.sessions()])
         with client.new_session("first", default=True, on_failure="stop", timeout=5) as session:
             sessions(client, session)

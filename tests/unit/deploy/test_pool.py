@@ -72,10 +72,11 @@ def states(pool: Pool) -> list[str]:
 
 
 def up(pool: Pool, batch: Batch, *numbers: int) -> None:
-    """Jobs run, and their governors are registered."""
+    """These jobs run, and their governors are registered; the others wait."""
     for number in numbers:
         next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.ready").write_text("ready\n")
-    batch.say(*(f"{number}|RUNNING|None|N/A" for number in numbers))
+    all_of_them = range(1, len(pool.places) + 1)
+    batch.say(*(f"{n}|RUNNING|None|N/A" if n in numbers else f"{n}|PENDING|Resources|N/A" for n in all_of_them))
     until(lambda: all(pool.places[number - 1].state is PlaceState.UP for number in numbers))
 
 
@@ -128,7 +129,6 @@ def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, bat
 def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch: Batch) -> None:
     pool.scale(2)
     up(pool, batch, 1)
-    batch.say("1|RUNNING|None|N/A", "2|PENDING|Resources|N/A")
     pool.dismissed()
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n2|CANCELLED|None|N/A\n"
 
