@@ -15,11 +15,11 @@ export interface Docking {
 export function DockButton({ store, root, docking }: { store: SessionStore; root: HTMLElement; docking: Docking }) {
   const place = usePlace(root);
   if (!place) return null;
-  if (typeof place === "string") return <Button title={place} kind="rain-dock" disabled click={() => undefined}>⇲ side panel</Button>;
+  if (typeof place === "string") return <Button title={place} kind="rain-dock" disabled click={() => undefined}>⇲ Side panel</Button>;
   const open = () => {
     if (docking.panel) return docking.panel.show();
     let unmount: (() => void) | null = null;
-    const panel = place.open(`Rain: ${store.session.name || "session"}`, {
+    const panel = place.open(`Rain: ${plain(store.session.name) || "session"}`, {
       opened: (element) => (unmount = docking.fill(element)),
       closed: () => {
         unmount?.();
@@ -30,9 +30,14 @@ export function DockButton({ store, root, docking }: { store: SessionStore; root
   };
   return (
     <Button title="keep the graph beside the notebook" kind="rain-dock" click={open}>
-      ⇲ side panel
+      ⇲ Side panel
     </Button>
   );
+}
+
+// A name without characters that turn what comes after them around.
+function plain(name: string): string {
+  return name.replace(/[\p{Cc}\p{Cf}]/gu, "");
 }
 
 // Known once the view is in the page; what is in a side panel already has no place for another.

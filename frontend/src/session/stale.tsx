@@ -33,19 +33,23 @@ export function StaleBar({ store }: { store: SessionStore }) {
     <div class="rain-stale" role="status">
       {plan?.offer && (
         <Confirm
-          text={`⟳ ${plan.offer}`}
+          text={`⟳ ${capital(plan.offer)}`}
           title="make them anew with the functions as they are now"
-          question={[plan.offer, ...plan.lines].map((line) => (
+          question={[capital(plan.offer), ...plan.lines].map((line) => (
             <span class="rain-stale-line">{line}</span>
           ))}
-          yes="run them again"
-          no="not now"
+          yes="Run them again"
+          no="Not now"
           act={run}
         />
       )}
       {trouble && <span class="rain-bad">{trouble}</span>}
     </div>
   );
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 // What the kernel says it takes, asked again when something may have changed it.

@@ -117,8 +117,8 @@ class Plan:
     def took(self) -> str:
         """How long it takes, behind a comma."""
         if self.seconds is None:
-            return ", for how long is not known"
-        unknown = f" and {self.unknown} of which that is not known" if self.unknown else ""
+            return ", of unknown length"
+        unknown = f", and {self.unknown} of them of unknown length" if self.unknown else ""
         return f", about {duration_text(self.seconds)}{unknown}"
 
     def lines(self) -> list[str]:

@@ -250,3 +250,13 @@ def test_estimates_go_by_what_ran_at_the_same_time(link: FakeLink, session: Sess
     cells.run(FIT.replace("x + 1", "x + 2"))
     assert plan_of(session)[0].seconds == 6.0
     assert inside(session).mirror.stale == 4
+
+
+def test_what_is_not_known_of_how_long_it_takes_is_told(link: FakeLink, session: Session, cells: Any) -> None:
+    cells.run(FIT)
+    tasks = [cells.fit(1), cells.fit(2, name="other")]
+    session.submit()
+    cells.run(FIT.replace("x + 1", "x + 2"))
+    assert plan_of(session)[0].offer() == "run 2 tasks again, of unknown length"
+    ended(link, tasks[0])
+    assert plan_of(session)[0].offer() == "run 2 tasks again, about 2.0 s, and 1 of them of unknown length"
