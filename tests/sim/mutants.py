@@ -150,8 +150,8 @@ MUTANTS = [
     _governor(
         "an input that cannot be had is not reported",
         "tasks",
-        "    obj.source = None\n    _inputs_gone(state, obj, event.reason)\n",
-        "    obj.source = None\n",
+        "        state.not_copied[obj.id] = event.reason\n    _inputs_gone(state, obj, event.reason)\n",
+        "        state.not_copied[obj.id] = event.reason\n",
     ),
     _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
     _client(

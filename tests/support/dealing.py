@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol, TypeVar
 
-LOTS = (("browser",), ("test_lint.py", "test_public_names.py", "notebooks", "sim"), ("integration",))
+LOTS = (("browser",), ("test_lint.py", "test_public_names.py", "test_imports.py", "notebooks", "sim"), ("integration",))
 """Folders and files in `tests` that take longest. Those of one lot stay together: they share what is slow to start."""
 
 _PLACES = {name: (number, place) for number, names in enumerate(LOTS) for place, name in enumerate(names)}
