@@ -62,7 +62,8 @@ class Writer:
         if isinstance(kind, types.LiteralType):
             return " | ".join(f'"{value}"' for value in kind.values)
         if isinstance(kind, types.DictType):
-            return f"Record<{self.name(kind.key_type)}, {self.name(kind.value_type)}>"
+            record = f"Record<{self.name(kind.key_type)}, {self.name(kind.value_type)}>"
+            return f"Partial<{record}>" if isinstance(kind.key_type, types.LiteralType) else record
         if isinstance(kind, types.ListType):
             item = self.name(kind.item_type)
             return f"({item})[]" if "|" in item else f"{item}[]"

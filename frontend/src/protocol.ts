@@ -576,6 +576,10 @@ export interface GetTable {
   filter?: string;
   // None: tasks in any state.
   states?: string[] | null;
+  // By column a regular expression in what the row says; or for numbers and durations a comparison as `>2`, `<= 150 ms` or `=1`.
+  where?: Partial<Record<"attempts" | "cpus" | "error" | "governor" | "id" | "name" | "start" | "state" | "took" | "type", string>>;
+  // Whether it is told how long the tasks took.
+  durations?: boolean;
 }
 
 // A page of the table of tasks.
@@ -585,6 +589,8 @@ export interface TaskTable {
   // Those that the filters let through.
   matched: number;
   rows: TaskRow[];
+  // Of all that were let through and have ended; empty if there are less than two, or it was not asked.
+  durations: DurationBin[];
 }
 
 // A row of the table of tasks.
@@ -605,6 +611,9 @@ export interface TaskRow {
   // Whether its function, or one before it, was edited since.
   stale: boolean;
 }
+
+// So many tasks took between so many seconds.
+export type DurationBin = [begin: number, end: number, count: number];
 
 // What ran when.
 export interface GetTimeline {
@@ -681,6 +690,8 @@ export interface Measure {
   text: string;
   // From 0 to 1, where there is a whole.
   share: number | null;
+  // The part of the share that is of Rain's own doing, where that is known.
+  ours: number | null;
 }
 
 // End a governor's process as a crash would; only of a private cluster.

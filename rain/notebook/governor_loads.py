@@ -31,7 +31,8 @@ _LABELS = {
 _ORDER = list(_LABELS)
 _WHOLES = {"memory_bytes": "memory_max_bytes", "disk_bytes": "disk_max_bytes"}
 """The names of the wholes that parts belong to."""
-_ELSEWHERE = {"objects", "tasks", "host_used_bytes", "host_max_bytes", "executors_running", *_WHOLES.values()}
+_HOST = {"host_used_bytes", "host_max_bytes", "host_cpus"}
+_ELSEWHERE = {"objects", "tasks", "executors_running", *_HOST, *_WHOLES.values()}
 """Told in other places, or in a line with another one."""
 _UNLESS_ZERO = {"spilled_bytes", "fetches", "tasks_waiting", "tasks_ready", "inline_bytes"}
 
@@ -114,7 +115,13 @@ def measures(cpus: float, resources: Mapping[str, float], tasks: int, load: Load
     for name in ("cpu", "memory"):
         share = _share(load, name)
         told |= {name, f"{name}_percent"}
-        if share is not None:
+        ours = _ours(load) if name == "cpu" else None
+        if share is not None and ours is not None:
+            told.add("own_cpus")
+            ours = min(ours, share)
+            text = f"{_percent(share)}: {_percent(ours)} by Rain, {_percent(share - ours)} by others"
+            yield Measure(name, _LABELS[name], text, share, ours)
+        elif share is not None:
             host = load.get("host_max_bytes") if name == "memory" else None
             text = _percent(share) if host is None else f"{size_text(share * host)} of {size_text(host)}"
             yield Measure(name, _LABELS[name], text, share)
@@ -142,6 +149,12 @@ def _measure(key: str, value: float, cpus: float, load: Load) -> Measure:
 
 def _of_whole(key: str, label: str, used: float, whole: float) -> Measure:
     return Measure(key, label, f"{_plain(used)} of {_plain(whole)}", _clamp(used / whole) if whole else 0.0)
+
+
+def _ours(load: Load) -> float | None:
+    """How much of the host's processors the governor and what it runs keep busy, from 0 to 1."""
+    own, whole = load.get("own_cpus"), load.get("host_cpus")
+    return _clamp(own / whole) if own is not None and whole else None
 
 
 def _cpus_used(cpus: float, tasks: int, load: Load) -> float:

@@ -30,6 +30,7 @@ from rain.notebook.drawing.wrapping import wrapped
 from rain.notebook.explanations import in_a_sentence
 from rain.notebook.governor_loads import card_of, governors_of
 from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.table import table
 from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.inspectors import Inspection
@@ -305,8 +306,17 @@ class SessionWidget(LiveWidget):
     def _table(self, asked: requests.GetTable) -> TaskTable:
         pattern = queries.pattern_of(asked.filter)
         with self._lock:
-            return queries.table(
-                self._view, asked.offset, asked.count, asked.sort, asked.descending, pattern, asked.states
+            view, column = self._view, asked.sort
+            return table(
+                view,
+                asked.offset,
+                asked.count,
+                column,
+                asked.descending,
+                pattern,
+                asked.states,
+                asked.where,
+                asked.durations,
             )
 
     def _timeline(self, asked: requests.GetTimeline) -> Timeline:

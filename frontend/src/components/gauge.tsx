@@ -6,13 +6,14 @@ import { sparkline } from "./sparkline.js";
 const HIGH_MEMORY = 0.9;
 
 // A label, a bar where there is a whole, and the value in words.
-export function Gauge({ measure: { key, label, text, share }, row: Row = "div" }: { measure: Measure; row?: "div" | "li" }) {
+export function Gauge({ measure: { key, label, text, share, ours }, row: Row = "div" }: { measure: Measure; row?: "div" | "li" }) {
   const bar = ["rain-gauge-bar", share === null ? "rain-no-bar" : "", key === "memory" && (share ?? 0) > HIGH_MEMORY ? "rain-high" : ""];
   return (
     <Row class="rain-gauge">
       <span class="rain-gauge-label">{label}</span>
       <span class={bar.filter(Boolean).join(" ")} aria-hidden="true">
-        <span class="rain-gauge-fill" style={{ width: `${((share ?? 0) * 100).toFixed(1)}%` }} />
+        <span class={ours === null ? "rain-gauge-fill" : "rain-gauge-fill rain-gauge-others"} style={{ width: `${((share ?? 0) * 100).toFixed(1)}%` }} />
+        {ours !== null && <span class="rain-gauge-fill rain-gauge-ours" style={{ width: `${(ours * 100).toFixed(1)}%` }} />}
       </span>
       <span class="rain-gauge-value">{text}</span>
     </Row>

@@ -47,7 +47,7 @@ export function PickleView({ scope, page: { summary, globals, opcodes } }: ViewP
             <h4>opcodes</h4>
             <ul class="rain-opcodes">
               {opcodes.map(([name, number]) => (
-                <Gauge key={name} row="li" measure={{ key: name, label: name, text: count(number), share: number / most }} />
+                <Gauge key={name} row="li" measure={{ key: name, label: name, text: count(number), share: number / most, ours: null }} />
               ))}
             </ul>
           </section>

@@ -2,6 +2,7 @@
 
 import { useLayoutEffect, useMemo } from "preact/hooks";
 import { useRedraw } from "../components/hooks.js";
+import { Button } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
 import { setAttribute } from "../dom.js";
 import { count } from "../format.js";
@@ -9,15 +10,19 @@ import { OWN_KEYS } from "../jupyter-quirks.js";
 import { Pages } from "../lists/pages.js";
 import type { VirtualList } from "../lists/virtual-list.js";
 import { VirtualRows } from "../lists/virtual-rows.js";
-import type { TaskRow, TaskTable } from "../protocol.js";
+import type { DurationBin, TaskRow, TaskTable } from "../protocol.js";
 import type { TabHost, TabProps } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
+import { Histogram } from "./histogram.js";
 import { type ColumnId, COLUMNS, fillRow, makeRow } from "./table-rows.js";
 
 const PAGE_ROWS = 100;
 const ROW_PX = 26;
 const PAUSE_MS = 500;
 const TYPING_MS = 250;
+const UNFILTERED: ColumnId[] = ["state", "start"]; // states have buttons
+const COMPARED: ColumnId[] = ["id", "took", "attempts", "cpus"];
+const FILTER_HELP = "fields to filter each column: a regular expression, or for numbers and durations >2, <=150ms";
 
 let tables = 0;
 
@@ -27,6 +32,9 @@ class TableModel {
   readonly refresher: Refresher;
   readonly states = new Set<string>();
   filter = "";
+  readonly where: Partial<Record<ColumnId, string>> = {};
+  byColumn = false; // whether there are fields for filters of columns
+  durations: DurationBin[] = [];
   sort: ColumnId = "id";
   descending = false;
   trouble = "";
@@ -78,6 +86,7 @@ class TableModel {
   // -- what is asked -----------------------------------------------------------------------------
 
   private async load(offset: number, rows: number): Promise<TaskRow[]> {
+    const first = offset <= this.window[0] && this.window[0] < offset + rows; // once for each window
     const { data } = await this.store.request("table", {
       offset,
       count: rows,
@@ -85,7 +94,10 @@ class TableModel {
       descending: this.descending,
       filter: this.filter,
       states: this.states.size ? [...this.states] : null,
+      where: this.byColumn ? this.where : {},
+      durations: first,
     });
+    if (first) this.durations = data.durations;
     this.known = { total: data.total, matched: data.matched };
     this.active = Math.max(0, Math.min(this.active, data.matched - 1));
     this.list?.setCount(data.matched);
@@ -122,6 +134,17 @@ class TableModel {
     this.filter = text;
     clearTimeout(this.typing);
     this.typing = setTimeout(() => this.anew(), TYPING_MS);
+  }
+
+  typedIn(column: ColumnId, text: string): void {
+    this.where[column] = text;
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.anew(), TYPING_MS);
+  }
+
+  toggleColumns(): void {
+    this.byColumn = !this.byColumn;
+    this.anew();
   }
 
   sortBy(column: ColumnId, title: string): void {
@@ -196,6 +219,11 @@ export function TablePane({ store, host, shown }: TabProps) {
           {known && (known.matched === known.total ? `${count(known.total)} tasks` : `${count(known.matched)} of ${count(known.total)} tasks`)}
         </span>
         <Filters store={store} table={table} />
+        <Button title={FILTER_HELP} pressed={table.byColumn} click={() => table.toggleColumns()}>
+          filter columns
+        </Button>
+        <span class="rain-push" />
+        <Histogram bins={table.durations} />
       </div>
       <div class="rain-tab-note" role="alert" hidden={!table.trouble}>
         {table.trouble}
@@ -236,6 +264,29 @@ function Heads({ table }: { table: TableModel }) {
           </div>
         ))}
       </div>
+      {table.byColumn && <ColumnFilters table={table} />}
+    </div>
+  );
+}
+
+function ColumnFilters({ table }: { table: TableModel }) {
+  return (
+    <div role="row" class="rain-grid-row rain-task-row rain-column-filters">
+      {COLUMNS.map(({ id, title = id }) => (
+        <div key={id} role="gridcell" class="rain-cell">
+          {!UNFILTERED.includes(id) && (
+            <input
+              class="rain-input"
+              aria-label={`Filter ${title}`}
+              placeholder={COMPARED.includes(id) ? "> …" : "…"}
+              spellcheck={false}
+              value={table.where[id] ?? ""}
+              onInput={(event) => table.typedIn(id, event.currentTarget.value)}
+              onKeyDown={(event) => event.stopPropagation()}
+            />
+          )}
+        </div>
+      ))}
     </div>
   );
 }

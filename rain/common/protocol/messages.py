@@ -661,6 +661,7 @@ class Load(Message):
     """Sent every `HEARTBEAT_S`; also the sign of life. Values that are not known (yet) are left out:
 
     * `cpu_percent`, `memory_percent`: of all that the host has; `host_used_bytes`, `host_max_bytes`: the same memory;
+      `host_cpus`: how many cpus the host has;
     * `load`: the host's load average of one minute; `own_cpus`: how many cpus the governor and its executors keep busy;
     * `cpus_used`, and so on for each resource: what running tasks hold of what the governor has;
     * `tasks`, `tasks_waiting`, `tasks_ready`: assigned here; `executors`, `executors_running`; `fetches` on their way;

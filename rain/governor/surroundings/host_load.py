@@ -27,6 +27,7 @@ class HostLoad:
             "memory_percent": round(100.0 * (total - available) / total, 1) if total else 0.0,
             "host_used_bytes": float(total - available),
             "host_max_bytes": float(total),
+            "host_cpus": float(os.cpu_count() or 1),
         }
         if before is None:
             return values

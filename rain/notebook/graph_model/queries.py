@@ -1,10 +1,8 @@
-"""What is looked up in a view for a request: a page of the table, the timeline, a search, the critical path."""
+"""What is looked up in a view for a request: a search, the critical path."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text
@@ -16,10 +14,7 @@ from rain.notebook.protocol.lookups import (
     CriticalPath,
     Found,
     Hit,
-    TaskRow,
-    TaskTable,
 )
-from rain.notebook.protocol.requests import ColumnId
 
 ROWS_MAX = 1000
 HITS_MAX = 20
@@ -40,72 +35,6 @@ def pattern_of(text: str) -> re.Pattern[str] | None:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
         raise RainException(f"{text!r} is not a regular expression: {error}") from None
-
-
-# -- table -----------------------------------------------------------------------------------------
-
-
-def _start(leaf: TaskLeaf) -> float:
-    info = leaf.record.info
-    if info is not None and info.start_time is not None:
-        return info.start_time
-    return leaf.began if leaf.began is not None else _NEVER
-
-
-_SORTS: dict[str, Callable[[TaskLeaf], Any]] = {
-    "id": lambda leaf: leaf.record.spec.id[1],
-    "name": lambda leaf: title(leaf.record),
-    "type": lambda leaf: leaf.record.spec.task_type,
-    "state": lambda leaf: leaf.state,
-    "start": _start,
-    "took": lambda leaf: (leaf.record.info.duration if leaf.record.info is not None else None) or 0.0,
-    "governor": lambda leaf: (leaf.record.info.governor if leaf.record.info is not None else None) or "",
-    "attempts": lambda leaf: leaf.record.info.attempts if leaf.record.info is not None else 0,
-    "cpus": lambda leaf: leaf.record.spec.resources.get("cpus", 0),
-    "error": lambda leaf: leaf.record.error.message if leaf.record.error is not None else "",
-}
-
-
-def table(
-    view: View,
-    offset: int = 0,
-    count: int = 100,
-    sort: ColumnId = "id",
-    descending: bool = False,
-    pattern: re.Pattern[str] | None = None,
-    states: Iterable[str] | None = None,
-) -> TaskTable:
-    """A page of the table of tasks."""
-    leaves: list[TaskLeaf] = list(view.tree.tasks.values())
-    total = len(leaves)
-    if states is not None:
-        wanted = frozenset(states)
-        leaves = [leaf for leaf in leaves if leaf.state in wanted]
-    if pattern is not None:
-        leaves = [leaf for leaf in leaves if matches(leaf, pattern)]
-    if sort != "id" or descending:
-        leaves.sort(key=_SORTS[sort], reverse=descending)
-    page = leaves[offset : offset + min(count, ROWS_MAX)]
-    return TaskTable(total, len(leaves), [_row(leaf) for leaf in page])
-
-
-def _row(leaf: TaskLeaf) -> TaskRow:
-    record = leaf.record
-    info, spec, start = record.info, record.spec, _start(leaf)
-    return TaskRow(
-        key=leaf.key,
-        id=str(spec.id),
-        name=spec.name or "",
-        type=spec.task_type,
-        state=leaf.state,
-        start=None if start == _NEVER else start,
-        took=duration_text(info.duration) if info is not None and info.duration is not None else "",
-        governor=(info.governor if info is not None else None) or "",
-        attempts=info.attempts if info is not None else 0,
-        cpus=spec.resources.get("cpus", 0),
-        error=first_line(record.error.message) if record.error is not None else "",
-        stale=record.stale,
-    )
 
 
 def matches(leaf: TaskLeaf, pattern: re.Pattern[str]) -> bool:

@@ -78,6 +78,14 @@ class TaskRow(msgspec.Struct, frozen=True):
     stale: bool
 
 
+class DurationBin(msgspec.Struct, frozen=True, array_like=True):
+    """So many tasks took between so many seconds."""
+
+    begin: float
+    end: float
+    count: int
+
+
 class TaskTable(msgspec.Struct, frozen=True):
     """A page of the table of tasks.
 
@@ -88,11 +96,14 @@ class TaskTable(msgspec.Struct, frozen=True):
     matched : int
         Those that the filters let through.
     rows : list of TaskRow
+    durations : list of DurationBin
+        Of all that were let through and have ended; empty if there are less than two, or it was not asked.
     """
 
     total: int
     matched: int
     rows: list[TaskRow]
+    durations: list[DurationBin] = []
 
 
 class Bar(msgspec.Struct, frozen=True, array_like=True):
@@ -182,12 +193,15 @@ class Measure(msgspec.Struct, frozen=True):
     key, label, text : str
     share : float or None
         From 0 to 1, where there is a whole.
+    ours : float or None
+        The part of the share that is of Rain's own doing, where that is known.
     """
 
     key: str
     label: str
     text: str
     share: float | None
+    ours: float | None = None
 
 
 class Governor(msgspec.Struct, frozen=True):

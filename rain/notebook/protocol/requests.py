@@ -185,6 +185,11 @@ class GetTable(Request, frozen=True, kw_only=True, tag="table"):
         A regular expression.
     states : list of str or None
         None: tasks in any state.
+    where : dict of str to str
+        By column a regular expression in what the row says; or for numbers and durations a comparison as ``>2``,
+        ``<= 150 ms`` or ``=1``.
+    durations : bool
+        Whether it is told how long the tasks took.
     """
 
     offset: Number = 0
@@ -193,6 +198,8 @@ class GetTable(Request, frozen=True, kw_only=True, tag="table"):
     descending: bool = False
     filter: Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)] = ""
     states: Annotated[list[Name], Meta(max_length=STATES_MAX)] | None = None
+    where: dict[ColumnId, Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)]] = {}
+    durations: bool = False
 
 
 class GetTimeline(Request, frozen=True, kw_only=True, tag="timeline"):

@@ -21,6 +21,7 @@ from rain.common.state_styles import LOOKS, SEVERITY
 from rain.notebook.details import Code, code_of, object_details, task_details, task_link
 from rain.notebook.governor_loads import governors_of
 from rain.notebook.graph_model import View, queries
+from rain.notebook.graph_model.table import ROWS_MAX, table
 from rain.notebook.graph_model.timeline import PIXELS_MAX, timeline
 from rain.notebook.plain_forms import viewed
 from rain.notebook.protocol.details import Details, Link
@@ -164,7 +165,7 @@ def _versions(packages: Iterable[str]) -> list[Version]:
 def _rows(view: View) -> list[TaskRow]:
     rows: list[TaskRow] = []
     while len(rows) < len(view.tree.tasks):
-        rows += queries.table(view, len(rows), queries.ROWS_MAX).rows
+        rows += table(view, len(rows), ROWS_MAX).rows
     return rows
 
 

@@ -54,6 +54,18 @@ def test_what_is_known_has_a_name_a_unit_and_its_place_and_the_rest_is_shown_as_
     assert next(one.text for one in host.measures if one.key == "memory") == "3.7 GiB of 7.5 GiB"
 
 
+def test_load_of_ours_and_of_others_are_told_apart() -> None:
+    load = {"cpu_percent": 62.5, "own_cpus": 2.0, "host_cpus": 8.0}
+    measures = {one.key: one for one in governor_of({**GOVERNOR, "load": load}).measures}
+    assert measures["cpu"].text == "62 %: 25 % by Rain, 38 % by others"
+    assert (measures["cpu"].share, measures["cpu"].ours) == (0.625, 0.25)
+    assert "own_cpus" not in measures, "it is told once"
+    busy = governor_of({**GOVERNOR, "load": {**load, "own_cpus": 7.0}}).measures
+    assert next(one.ours for one in busy if one.key == "cpu") == 0.625, "not more than there is"
+    old = {one.key: one for one in governor_of({**GOVERNOR, "load": {"cpu_percent": 62.5, "own_cpus": 2.0}}).measures}
+    assert (old["cpu"].text, old["cpu"].ours, old["own_cpus"].text) == ("62 %", None, "2")
+
+
 @pytest.mark.parametrize(
     ("changes", "processor", "memory"),
     [

@@ -22,6 +22,7 @@ from rain.notebook.details import details
 from rain.notebook.drawing.svg import text_line
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.lanes import FRACTION, LAID_ANEW_MAX, Lanes, Run
+from rain.notebook.graph_model.table import histogram, table
 from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import MEMBERS_MAX, PART
 from rain.notebook.protocol.details import TaskDetails
@@ -265,7 +266,7 @@ def test_what_was_not_run_and_what_was_not_made() -> None:
     assert text_line(told.session, told.summary).startswith(
         "<Session 'shown' open, 3 tasks: 1 failed, 1 not run, 1 can"
     )
-    assert queries.table(shown.view, states=["not run"]).matched == 1
+    assert table(shown.view, states=["not run"]).matched == 1
     found = details(shown.session, shown.view, f"t{after.id.id}")
     assert isinstance(found, TaskDetails)
     assert found.cause is not None
@@ -409,12 +410,49 @@ def test_the_table_sorts_and_filters() -> None:
     shown.submit()
     for i, task in enumerate(made[:3]):
         shown.news(1.0, TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=9.0 - i, duration=float(i))))
-    page = queries.table(shown.view, sort="took", descending=True, count=2)
+    page = table(shown.view, sort="took", descending=True, count=2)
     assert (page.total, page.matched) == (5, 5)
     assert [row.name for row in page.rows] == ["n2", "n1"]
-    page = queries.table(shown.view, pattern=queries.pattern_of("n[34]"), states=["waiting"])
+    page = table(shown.view, pattern=queries.pattern_of("n[34]"), states=["waiting"])
     assert [row.name for row in page.rows] == ["n3", "n4"]
     assert page.rows[0].id == str(made[3].id)
+
+
+def test_the_table_is_filtered_by_column() -> None:
+    shown = Shown()
+    with shown.session.bind_only():
+        made = [double.options(name=name, cpus=cpus)(0) for name, cpus in [("a\u202eb\n", 1), ("fit", 2), ("fit", 0.5)]]
+    shown.submit()
+    for task, seconds in zip(made, (0.01, 0.2, 90.0), strict=True):
+        shown.news(
+            9.0, TaskUpdate(task.id, TaskState.FINISHED, TaskInfo(start_time=1.0, duration=seconds, governor="h:1"))
+        )
+
+    def names(**where: str) -> list[int]:
+        return [made.index(shown.session.find(row.id)) for row in table(shown.view, where=where).rows]  # type: ignore[arg-type]
+
+    assert names(name="^f") == [1, 2]
+    assert names(name="fit", took=">1 s") == [2]
+    assert names(took="<= 200 ms") == [0, 1]
+    assert names(took=">= 1.5min") == [2]
+    assert names(cpus="=2") == [1]
+    assert names(cpus="<1", governor="h:1") == [2]
+    assert names(took="ms") == [0, 1], "what the column says"
+    assert names(id="") == [0, 1, 2]
+    with pytest.raises(RainException, match="not a regular expression"):
+        names(name="(")
+    assert table(shown.view).rows[0].name == "a\\u202eb ", "names are made harmless"
+    assert table(shown.view).durations == []
+    found = table(shown.view, where={"name": "fit"}, durations=True).durations
+    assert sum(one.count for one in found) == 2
+
+
+@given(st.lists(st.floats(0, 1e6), max_size=200))
+def test_a_histogram_counts_all(seconds: list[float]) -> None:
+    found = histogram(seconds)
+    assert sum(one.count for one in found) == (len(seconds) if len(seconds) > 1 else 0)
+    assert all(before.end == after.begin for before, after in itertools.pairwise(found))
+    assert len(found) <= 24
 
 
 def test_search_finds_what_is_in_closed_groups() -> None:

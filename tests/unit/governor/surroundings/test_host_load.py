@@ -19,4 +19,5 @@ def test_figures_of_the_host() -> None:
     second = meter.read()
     assert 0 <= second["cpu_percent"] <= 100
     assert second["own_cpus"] > 0
+    assert second["host_cpus"] >= 1
     assert second["load"] >= 0
