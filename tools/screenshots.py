@@ -80,6 +80,7 @@ def main() -> int:
         lab = Lab(Path(folder))
         try:
             graph(lab, target)
+            report(lab, target)
             groups(lab, target)
             inspectors(lab, target)
         finally:
@@ -145,6 +146,22 @@ def graph(lab: Lab, target: Path) -> None:
         page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
         picture(page, view, target / "dark.png")
         page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+
+
+def report(lab: Lab, target: Path) -> None:
+    """The file of a report, in the middle of the session."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        finish = f"session.submit()\nsession.wait_all(raise_on_failure=False)\nsession.report({str(path)!r})"
+        with lab.open([CONNECT, WORK, finish]) as notebook:
+            run(notebook, 0, 1, 2)
+        page = lab.browser.new_page(viewport={"width": 1200, "height": 800})
+        page.goto(path.as_uri())
+        page.wait_for_selector("[data-ready=true]")
+        page.get_by_role("slider").fill("600")
+        expect(page.locator(".rain-chip[data-s=running]")).to_be_visible()
+        picture(page, page.locator("body"), target / "report.png")
+        page.close()
 
 
 def groups(lab: Lab, target: Path) -> None:
