@@ -42,8 +42,6 @@ from rain.processes.memory_folders import chosen_memory, store_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
 from rain.server import shell as server_shell
 
-log = logging.getLogger("rain.governor")
-
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
 _START_AGAIN = 75
@@ -74,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     governor = commands.add_parser("governor", help="run a governor in the foreground")
-    governor.add_argument("server", metavar="SERVER[:PORT]", help="the server's address")
+    governor.add_argument("server", metavar="SERVER[:PORT][,…]", help="the server's address; several are tried in turn")
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
     governor.add_argument(
         "--gpus",
@@ -253,7 +251,7 @@ def _govern(options: argparse.Namespace) -> int:
     guarded = options.lifeline is not None
     end = known_end(options.walltime, {} if guarded else os.environ, time.time())
     leave_s = parse_duration(options.leave_within or f"{LEAVE_S:g}")
-    server = format_address(*parse_address(options.server))
+    servers = [format_address(*parse_address(address)) for address in options.server.split(",")]
     cpus = parse_cpus(options.cpus)
     gpus = _gpus(options.gpus)
     config = read_config(options.config)
@@ -263,9 +261,8 @@ def _govern(options: argparse.Namespace) -> int:
     known = found_here(end)
     parent, _ = scratch_folder()
     drop_engine_variables(os.environ, config.pass_environment)  # all that they tell is known by now
-    credentials = _credentials(options, server)
+    credentials = _credentials(options, servers)
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
-    log.info("here: %s", "; ".join(f"{found.what} {found.amount} ({found.source})" for found in known))
     if options.workdir:
         parent = str(private_folders.made_dir(options.workdir))
     if parent != tempfile.gettempdir():
@@ -277,7 +274,7 @@ def _govern(options: argparse.Namespace) -> int:
     try:
         by_signal = governor_shell.run(
             governor_shell.GovernorOptions(
-                server,
+                ",".join(servers),
                 credentials,
                 cpus,
                 scratch.path,
@@ -289,6 +286,7 @@ def _govern(options: argparse.Namespace) -> int:
                 store_bytes_max=store_bytes_max,
                 end=end,
                 leave_s=leave_s,
+                here="; ".join(f"{found.what} {found.amount} ({found.source})" for found in known),
                 gpus=gpus,
             )
         )
@@ -317,14 +315,14 @@ def _drain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _credentials(options: argparse.Namespace, server: str) -> Credentials:
+def _credentials(options: argparse.Namespace, servers: list[str]) -> Credentials:
     if options.token_file != "-":
-        return own_credentials.credentials_for(
-            server,
-            "governor",
-            token=own_credentials.token_in(options.token_file) if options.token_file else None,
-            connection_file=options.connection_file or None,
-        )
+        token = own_credentials.token_in(options.token_file) if options.token_file else None
+        file = options.connection_file or None
+        for server in servers[:-1]:  # this host may know the server by one of its addresses only
+            with contextlib.suppress(RainException):
+                return own_credentials.credentials_for(server, "governor", token=token, connection_file=file)
+        return own_credentials.credentials_for(servers[-1], "governor", token=token, connection_file=file)
     token = sys.stdin.readline(_TOKEN_BYTES_MAX)
     end_with_lifeline(sys.stdin.fileno())
-    return own_credentials.credentials_for(server, "governor", token=token)
+    return own_credentials.credentials_for(servers[0], "governor", token=token)

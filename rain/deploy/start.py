@@ -21,6 +21,7 @@ from rain.common.protocol.address import (
     parse_address,
 )
 from rain.host import gpus
+from rain.host.addresses import own_addresses
 from rain.host.machine import parse_cpus
 from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
@@ -208,7 +209,10 @@ def _start_in(
     launch = None
     try:
         launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
-        launch.wait(REMOTE_START_S if remote else EXECUTOR_START_S, on_ready)
+        if remote:
+            launch.wait(REMOTE_START_S, on_ready, "REMOTE_START_S")
+        else:
+            launch.wait(on_ready=on_ready)
         file = connection_files.read(path)  # the server has added to it
         file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
         connection_files.write(file, path)
@@ -259,7 +263,7 @@ def _remote(
 ) -> Program:
     """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
     command = [*_prefix(options), *(("rain",) if options.remote_init else _REMOTE_RAIN)]
-    arguments = ["governor", _address_for(host, address), "--cpus", "detect", "--token-file", "-"]
+    arguments = ["governor", ",".join(_addresses_for(host, address)), "--cpus", "detect", "--token-file", "-"]
     arguments += ["--ready-file", "fd:1", *_common(options, memory)]
     if options.logdir:
         arguments += ["--logdir", logdir]
@@ -272,20 +276,21 @@ def _remote(
     return Program(name, [host, line], log, list(_SSH), restart=True, leaves=True, stdin=token, remote=True)
 
 
-def _address_for(host: str, address: str) -> str:
-    """The server's address as `host` reaches it."""
+def _addresses_for(host: str, address: str) -> list[str]:
+    """The addresses of the server by which `host` may reach it, the likeliest first: governors try them in turn."""
     own, port = parse_address(address)
     if not is_wildcard(own):
-        return address
+        return [address]
+    found = []
     try:
         # A datagram socket finds the route without sending anything.
-        found = socket.getaddrinfo(host.rpartition("@")[2], port, type=socket.SOCK_DGRAM)
-        family, _, _, _, target = found[0]
+        family, _, _, _, target = socket.getaddrinfo(host.rpartition("@")[2], port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(target)
-            return format_address(probe.getsockname()[0], port)
+            found.append(str(probe.getsockname()[0]))
     except OSError:
-        return format_address(socket.gethostname(), port)  # ssh may know a host that the resolver does not
+        found.append(socket.gethostname())  # ssh may know a host that the resolver does not
+    return [format_address(name, port) for name in dict.fromkeys([*found, *own_addresses()])]
 
 
 # -- finding --------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,7 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_RETURN_S, Deadlines
-from rain.common.protocol.address import format_address, is_loopback, parse_address
+from rain.common.protocol.address import format_address, parse_address
 from rain.common.protocol.messages import (
     DataError,
     DataGet,
@@ -43,6 +42,7 @@ from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
+from rain.governor.finding import find_server, own_address_towards
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.surroundings.host_load import HostLoad
@@ -73,7 +73,7 @@ class GovernorOptions:
     Attributes
     ----------
     server : str
-        ``host:port``.
+        ``host:port``; several, with commas between them, are tried in turn.
     credentials : Credentials
         With the governor's key.
     cpus : float
@@ -93,6 +93,8 @@ class GovernorOptions:
         When its time is over: it has left before.
     leave_s : float
         How long it may take to leave after SIGTERM.
+    here : str
+        What this process has of its host and what says so, for the log.
     gpus : tuple of str
         GPUs that tasks get, as ``CUDA_VISIBLE_DEVICES`` names them.
     """
@@ -109,6 +111,7 @@ class GovernorOptions:
     deadlines: Deadlines = DEADLINES
     end: End | None = None
     leave_s: float = LEAVE_S
+    here: str = ""
     gpus: tuple[str, ...] = ()
 
 
@@ -150,6 +153,7 @@ class Governor:
         self.options = options
         self._loop = asyncio.get_running_loop()
         self._host_id = host_id()
+        self._addresses = options.server.split(",")
         self._conversation: Conversation | None = None
         self._sender: Sender | None = None
         self._gone: asyncio.Future[str] = self._loop.create_future()
@@ -191,7 +195,11 @@ class Governor:
             If one of these cannot be done.
         """
         options = self.options
-        host, port = self._listen_at()
+        self._server = await find_server(self._addresses, options.credentials, options.deadlines)
+        if options.listen:
+            host, port = parse_address(options.listen, default_port=0)
+        else:
+            host, port = own_address_towards(self._server), 0
         self._listener = Listener(
             host, port, options.credentials, self._no_conversation, self._serve_data, {}, _no_peer
         )
@@ -228,30 +236,16 @@ class Governor:
         )
         self._step = self._turns.step
         await self._connect()
+        log.info("governor %s of %s; here: %s", self.governor_id, self._server, options.here)
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
             write_ready_file(options.ready_file)
-
-    def _listen_at(self) -> tuple[str, int]:
-        if self.options.listen:
-            return parse_address(self.options.listen, default_port=0)
-        server = parse_address(self.options.server)
-        if is_loopback(server[0]):
-            return "127.0.0.1", 0
-        # A datagram socket finds the route without sending anything.
-        try:
-            family, _, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect(address)
-                return probe.getsockname()[0], 0
-        except OSError as error:
-            raise RainException(f"the server {self.options.server} cannot be reached: {error.strerror}") from None
 
     async def _connect(self) -> None:
         hello = Hello("governor", "", host_id=self._host_id, python=".".join(platform.python_version_tuple()[:2]))
         self._gone = self._loop.create_future()
         self._conversation = await converse(
-            self.options.server,
+            self._server,
             self.options.credentials,
             hello,
             ServerToGovernor,
@@ -300,12 +294,14 @@ class Governor:
             try:
                 if self._turns.spoiled:
                     await self._renew_core()
+                order = sorted(self._addresses, key=lambda address: address != self._server)
+                self._server = await find_server(order, self.options.credentials, self.options.deadlines)
                 await self._connect()
                 log.info("registered again with nothing")
                 return
             except RainException as error:
                 if self._loop.time() > deadline:
-                    raise RainException(f"the server {self.options.server} is gone ({reason}): {error}") from None
+                    raise RainException(f"the server {self._server} is gone ({reason}): {error}") from None
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
     def leave(self, stop: asyncio.Event, reason: str, within_s: float) -> None:

@@ -54,7 +54,7 @@ from rain.net.handshake import Unanswered, dial
 from rain.net.listener import Listener, listen
 from rain.net.peer_identity import own_identity
 
-__all__ = ["Conversation", "DataConnection", "Listener", "converse", "listen", "open_data"]
+__all__ = ["Conversation", "DataConnection", "Listener", "converse", "listen", "open_data", "reach"]
 
 log = logging.getLogger("rain.transport")
 _REDIAL_PAUSE_MIN_S = 0.02
@@ -207,6 +207,19 @@ class _Over(Exception):
     def __init__(self, how: str, reason: str) -> None:
         super().__init__(reason)
         self.how, self.reason = how, reason
+
+
+async def reach(address: str, credentials: Credentials, role: str, handshake_s: float) -> None:
+    """See whether a server answers at an address and holds our key, and leave it at that.
+
+    Raises
+    ------
+    RainException
+        If it does not, with a text for newcomers.
+    """
+    link = await dial(address, credentials, role, handshake_s=handshake_s)
+    link.unbind()
+    link.abort()
 
 
 async def converse(

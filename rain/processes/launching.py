@@ -21,6 +21,7 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
 from rain.host.process_table import is_alive, start_time
 from rain.host.starting import clean_environment, or_ended
+from rain.processes.causes import cause_of
 from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch
@@ -178,8 +179,13 @@ class Launch:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def wait(self, timeout_s: float = EXECUTOR_START_S, on_ready: Callable[[str], None] | None = None) -> None:
-        """Return when all programs are ready; `on_ready` gets the name of each that is.
+    def wait(
+        self,
+        timeout_s: float = EXECUTOR_START_S,
+        on_ready: Callable[[str], None] | None = None,
+        limit: str = "EXECUTOR_START_S",
+    ) -> None:
+        """Return when all programs are ready; `on_ready` gets the name of each that is. `limit` names the time limit.
 
         Raises
         ------
@@ -194,7 +200,7 @@ class Launch:
                 if left <= 0 or not select.select([self._reports], [], [], left)[0]:
                     names = ", ".join(sorted(awaited))
                     raise RainException(
-                        f"{names}: not ready within {timeout_s:g} s (EXECUTOR_START_S); the log ends with:\n"
+                        f"{names}: not ready within {timeout_s:g} s ({limit}); the log ends with:\n"
                         + self._tail(sorted(awaited)[0])
                     )
                 for report in self._hear():
@@ -222,10 +228,13 @@ class Launch:
     def _why(self, name: str, status: str) -> str:
         """One line if the program said one, else the end of its log."""
         tail = self._tail(name)
-        said = [line for line in tail.splitlines() if line.startswith("rain ")]
-        if said:
+        said = [line for line in tail.splitlines() if line.startswith("rain ") and ": " in line]
+        remote = any(program.remote for program in self._programs if program.name == name)
+        if said and not remote:
             return said[-1].partition(": ")[2]
-        return f"the {name} could not start ({status}); its log ends with:\n{tail}"
+        cause = cause_of(tail) if remote else ""
+        why = f": {cause}" if cause else ""
+        return f"the {name} could not start ({status}){why}. Its log ends with:\n{tail}"
 
     @property
     def ended(self) -> bool:

@@ -294,6 +294,20 @@ def test_a_governor_of_nobody(shell):
     assert f"nothing listens at {address}" in shell.fails("governor", address, RAIN_TOKEN=token)
 
 
+def test_a_governor_tries_each_address_of_its_server(shell):
+    server, address = shell.server()
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        silent = f"127.0.0.1:{bound.getsockname()[1]}"
+        shell.daemon("governor", f"{silent},{address}")
+        assert len(shell.info(address).governors) == 1
+        token = shell.file(server.pid).credentials.token("governor")
+        line = shell.fails("governor", f"{silent},nowhere.invalid:7", RAIN_TOKEN=token)
+    assert "the server cannot be reached at any of its 2 addresses" in line
+    assert f"nothing listens at {silent}" in line
+    assert "the host of nowhere.invalid:7 is not known" in line
+
+
 def test_a_token_on_standard_input_is_a_lifeline(shell):
     server, address = shell.server()
     read, write = os.pipe()

@@ -16,6 +16,7 @@ from rain.common.protocol import messages as m
 _LISTS: dict[type, tuple[str, ...]] = {
     m.Assign: ("objects", "tasks"),
     m.CancelTasks: ("tasks",),
+    m.CopyObjects: ("objects",),
     m.DropObjects: ("objects",),
     m.Dropped: ("objects",),
     m.Fetched: ("objects",),
@@ -23,6 +24,7 @@ _LISTS: dict[type, tuple[str, ...]] = {
     m.GaveBack: ("tasks",),
     m.InputsMissing: ("tasks",),
     m.Moved: ("objects",),
+    m.NotCopied: ("objects",),
     m.ObjectsLost: ("objects",),
     m.Progressed: ("tasks",),
     m.SessionUpdate: ("objects", "tasks"),
