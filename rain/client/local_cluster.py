@@ -17,8 +17,8 @@ from rain.common.limits import CONSTANTS_MEMORY_SHARE, STORE_MEMORY_SHARE
 from rain.common.protocol.address import format_address
 from rain.host.gpus import shares as shared_out
 from rain.host.gpus import visible_gpus
-from rain.host.listening import listener_on
 from rain.host.machine import available_cpus, parse_cpus
+from rain.host.network.listening import listener_on
 from rain.host.process_table import parents
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree

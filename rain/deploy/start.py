@@ -21,8 +21,8 @@ from rain.common.protocol.address import (
     parse_address,
 )
 from rain.host import gpus
-from rain.host.addresses import own_addresses
 from rain.host.machine import parse_cpus
+from rain.host.network.addresses import own_addresses
 from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
 from rain.net.transport import listen

@@ -21,7 +21,7 @@ from rain.common.errors import RainException
 from rain.common.limits import EXECUTOR_START_S, LOG_BYTES_MAX
 from rain.host.process_table import is_alive, start_time
 from rain.host.starting import clean_environment, or_ended
-from rain.processes.causes import cause_of
+from rain.processes.elsewhere.causes import cause_of
 from rain.processes.keeper import FOLDERS_ARGUMENT
 from rain.processes.logs import open_log
 from rain.processes.scratch import Scratch

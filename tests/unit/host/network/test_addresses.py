@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rain.host.addresses import own_addresses
+from rain.host.network.addresses import own_addresses
 
 FIB = """Main:
   +-- 0.0.0.0/0 3 0 5

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from rain.host.listening import listener_on
+from rain.host.network.listening import listener_on
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.processes.causes import cause_of
+from rain.processes.elsewhere.causes import cause_of
 
 
 @pytest.mark.parametrize(

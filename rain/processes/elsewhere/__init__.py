@@ -1,0 +1,1 @@
+"""Processes on other hosts."""
