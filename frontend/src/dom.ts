@@ -1,4 +1,4 @@
-// The only way elements are made here: text becomes text nodes, never markup. The build looks for anything else.
+// All elements are made here: text becomes text nodes, never markup. The build fails where code makes markup of text.
 
 export type Child = Node | string | number | null | undefined | false;
 type Handler = (event: never) => void;
@@ -6,7 +6,7 @@ export type Props = Record<string, string | number | boolean | null | undefined 
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Attributes that could carry a program or an address; blob: and data: ones are made with `picture` and `save` below.
+// Attributes that could carry a program or an address; `picture` and `save` below set them to blob: and data: ones.
 const FORBIDDEN = /^(on|href$|xlink:href$|src$|srcdoc$|style$|action$|formaction$)/i;
 
 function fill(element: Element, props: Props | null, children: Child[]): void {
@@ -30,7 +30,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-// The same for SVG.
+// The same for elements of SVG.
 export function s<K extends keyof SVGElementTagNameMap>(
   tag: K,
   props?: Props | null,
@@ -53,7 +53,7 @@ export function replace(element: Element, ...children: Child[]): void {
   append(element, ...children);
 }
 
-// Sets text only when it is another one, so that nothing is laid out for nothing.
+// Sets an element's text only if it differs, so that the page is not laid out in vain.
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -214,7 +214,7 @@ export function addRenderer(manager: Manager | undefined): void {
     };
     registry.addFactory({ safe: true, mimeTypes: [VIEW], createRenderer }, RANK);
   }
-  // What was drawn as a picture, because it came earlier than we, is drawn anew.
+  // Outputs that were drawn as pictures, because they came before this renderer, are drawn anew.
   quietly(manager, () => {
     for (const { id, output, put } of displays(manager)) if (manager.has_model?.(id)) put(output.data ?? {});
   });

@@ -1,6 +1,6 @@
 // The picture that is saved of a widget. The page keeps the last one and puts it into the widget's outputs whenever the
-// notebook is saved, when the kernel goes (which cannot do it any more then: Lab forgets its outputs' displays at once)
-// and when a session ends. Elsewhere than in JupyterLab and Notebook nothing happens.
+// notebook is saved, when a session ends, and when the kernel goes (which cannot do it itself then: Lab forgets the
+// displays of its outputs at once). Elsewhere than in JupyterLab and Notebook nothing happens.
 
 import type { Port } from "./port.js";
 import { type Bundle, displays, type Manager, markUnsaved, VIEW, whenKernelGoes, whenSaved } from "./jupyter-quirks.js";
@@ -48,7 +48,7 @@ export class OrphanPicture {
       this.data = data.data;
       if (worthSaving && this.present().length) markUnsaved(this.manager);
     } catch {
-      // The one before is better than none.
+      // The last picture is better than none.
     }
   }
 

@@ -13,7 +13,7 @@ interface Shell {
   view(root: HTMLElement): ComponentChild;
 }
 
-// Returns what takes it away again.
+// Returns a function that removes it again.
 export function mountShell(host: HTMLElement, { kind, attributes, dress, view }: Shell): () => void {
   const root = h("div", { class: `rain ${kind}`, ...attributes });
   const put = () => {

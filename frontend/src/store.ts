@@ -44,7 +44,7 @@ export class SessionStore {
   hovered: string | null = null;
   // The group that was opened or closed last, until a layout shows it.
   turned: { key: string; opened: boolean } | null = null;
-  // The kernel asked for a snapshot could not be reached or said no: why.
+  // Why the kernel gave no snapshot: it could not be reached, or it refused.
   trouble: string | null = null;
 
   private readonly listeners = new Set<Listener>();

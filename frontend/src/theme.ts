@@ -1,4 +1,4 @@
-// Light or dark, as the page is; the colours of states; and the one style sheet.
+// The theme (light or dark, as the page is), the colours of states, and the style sheet.
 
 import css from "rain:styles";
 import { isJupyterDark } from "./jupyter-quirks.js";
@@ -30,7 +30,7 @@ export function followTheme(element: HTMLElement): () => void {
   };
 }
 
-// Sheets that were put somewhere, by name. They are no elements: a page's policy need not allow styles in the page.
+// Style sheets in use, by name. They are adopted, because a page's policy may forbid style elements.
 const sheets = new WeakMap<Document | ShadowRoot, Map<string, { sheet: CSSStyleSheet; text: string }>>();
 
 function put(element: Element, name: string, text: string): void {
@@ -46,7 +46,7 @@ function put(element: Element, name: string, text: string): void {
   if (!known) home.adoptedStyleSheets = [...home.adoptedStyleSheets, sheet];
 }
 
-// Puts the style sheet into the document or shadow root that the element is in; to be called again when it is moved.
+// Puts the style sheet into the document or shadow root that the element is in; to be called again when the element is moved.
 export function injectStyle(element: Element): void {
   put(element, "style", css);
 }

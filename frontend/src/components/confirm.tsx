@@ -20,7 +20,7 @@ export function Confirm({ text, title, kind = "", question, yes, no, dangerous, 
   const place = useRef<HTMLSpanElement>(null);
   const before = useRef(false);
   useLayoutEffect(() => {
-    // The focus goes to what takes the place of the button that had it.
+    // The button that had the focus is gone: the focus goes to what took its place.
     if (asked !== before.current) place.current?.querySelector<HTMLElement>("button")?.focus();
     before.current = asked;
   }, [asked]);

@@ -1,4 +1,4 @@
-// Work that is done again while it is looked at and something changed, never more often than every `pause`.
+// Work that is done again after changes while its result is in sight, at most once in each `pause`.
 
 export class Refresher {
   private shown = false;
@@ -9,7 +9,7 @@ export class Refresher {
   private again: ReturnType<typeof setTimeout> | undefined;
   private readonly visible = () => this.plan();
 
-  // `work` settles by itself; what it says of failures is its own affair.
+  // `work` never rejects: it shows its failures itself.
   constructor(
     private readonly work: () => Promise<void>,
     private readonly pause: number,
@@ -38,7 +38,7 @@ export class Refresher {
     this.plan();
   }
 
-  // Something may have changed in so many milliseconds.
+  // In so many milliseconds something may have changed.
   later(ms: number): void {
     clearTimeout(this.again);
     this.again = setTimeout(() => this.touch(), ms);

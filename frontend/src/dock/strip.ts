@@ -10,7 +10,7 @@ import { followTheme, injectLooks, injectStyle } from "../theme.js";
 const TICK_MS = 1000;
 const STAYS_MS = 10_000; // after the session has come to rest
 
-// Of one session; its views say whether they are seen.
+// The strip of one session, whose views tell whether they are in sight.
 export class Strip {
   private readonly views = new Map<HTMLElement, boolean>();
   private readonly bar = h("div", { class: "rain-progress" });

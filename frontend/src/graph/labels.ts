@@ -16,7 +16,7 @@ export function sortedCounts(counts: Record<string, number>): [string, number][]
     .sort(([a], [b]) => place(a) - place(b));
 }
 
-// How long it took, or has taken so far.
+// How long a task took, or has taken so far.
 function tookOf(status: Status | undefined): string {
   if (status?.took || status?.state !== "running" || !status.start) return status?.took ?? "";
   return seconds(Date.now() / 1000 - status.start);

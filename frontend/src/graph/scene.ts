@@ -116,7 +116,7 @@ export class Scene {
     });
   }
 
-  // Notes whose status is another; they are drawn soon.
+  // Notes the nodes whose status has changed; they are drawn soon.
   repaint(keys: Iterable<string>): void {
     for (const key of keys) this.dirty.add(key);
     if (this.frame || this.timer !== undefined || !this.dirty.size) return;
@@ -296,7 +296,7 @@ export class Scene {
 
   private paint(view: NodeView, status: Status | undefined): void {
     const { element, node } = view;
-    // Gone already, while the picture is still of a moment ago.
+    // The node is gone already, while the picture is that of a moment ago.
     if (!status && element.hasAttribute("data-s") && !this.store.nodes.has(node.key)) return;
     const state = status?.state ?? "new";
     setAttribute(element, "data-s", state);

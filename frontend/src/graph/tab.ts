@@ -251,7 +251,7 @@ class GraphTab implements ImperativeTab {
     this.light();
   }
 
-  // All views of the session follow: what is drawn is the kernel's matter.
+  // The kernel decides what is drawn, so all views of the session follow.
   private async showObjects(all: boolean): Promise<void> {
     try {
       await this.store.request("objects", { all });

@@ -1,40 +1,26 @@
 // The button that downloads: while it works it shows how far it is, and stops when pressed again.
 
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { Button } from "../components/parts.js";
 import { save } from "../dom.js";
 import type { Piece } from "../protocol.js";
-import { fetchAll } from "./download.js";
+import { Download } from "./download.js";
 import type { Downloads } from "./viewing.js";
 
 export function DownloadButton({ ask, path, trouble }: { ask: Downloads; path: string[]; trouble: (error: unknown) => void }) {
   const [progress, setProgress] = useState<Piece | null>(null);
-  const going = useRef(false);
-  useLayoutEffect(
-    () => () => {
-      going.current = false;
-    },
+  const download = useMemo(
+    () =>
+      new Download(setProgress, (whole, error) => {
+        trouble(error);
+        if (whole) save(whole.parts, whole.name);
+      }),
     [],
   );
-  const run = async () => {
-    going.current = true;
-    try {
-      const whole = await fetchAll(ask, path, (piece) => {
-        setProgress(piece);
-        return going.current;
-      });
-      trouble(null);
-      if (whole) save(whole.parts, whole.name);
-    } catch (error) {
-      trouble(error);
-    } finally {
-      going.current = false;
-      setProgress(null);
-    }
-  };
+  useLayoutEffect(() => () => download.stop(), []);
   const press = () => {
-    if (going.current) going.current = false;
-    else void run();
+    if (download.going) download.stop();
+    else void download.run(ask, path);
   };
   return (
     <span class="rain-download">

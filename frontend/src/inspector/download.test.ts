@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DOWNLOAD_BYTES_MAX, fetchAll, TooLarge } from "./download.js";
+import { Download, DOWNLOAD_BYTES_MAX, fetchAll, TooLarge } from "./download.js";
 import type { Piece } from "../protocol.js";
 import type { Downloads } from "./viewing.js";
 
@@ -33,4 +33,21 @@ test("it stops when it is told to", async () => {
 test("what is too large, or stands still, is an error", async () => {
   await assert.rejects(fetchAll(kernel(DOWNLOAD_BYTES_MAX + 1), [], () => true), TooLarge);
   await assert.rejects(fetchAll(kernel(10, 0), [], () => true), /sent nothing after 0 bytes of 10 bytes/);
+});
+
+test("a download that is stopped and begun anew is saved once", async () => {
+  const saved: string[] = [];
+  const shown: (number | null)[] = [];
+  const download = new Download(
+    (piece) => shown.push(piece && piece.end),
+    (whole) => saved.push(whole?.name ?? ""),
+  );
+  const first = download.run(kernel(8), ["a"]);
+  download.stop();
+  assert.equal(download.going, false);
+  const second = download.run(kernel(8), ["a"]);
+  await Promise.all([first, second]);
+  assert.deepEqual(saved, ["a_b"]);
+  assert.deepEqual(shown, [null, 4, 8, null]);
+  assert.equal(download.going, false);
 });

@@ -16,12 +16,17 @@ export class TooLarge extends Error {
   }
 }
 
+interface Whole {
+  name: string;
+  parts: ArrayBuffer[];
+}
+
 // All pieces, in order. `progress` gets each piece, and stops it by returning false.
 export async function fetchAll(
   ask: Downloads,
   path: string[],
   progress: (piece: Piece) => boolean,
-): Promise<{ name: string; parts: ArrayBuffer[] } | null> {
+): Promise<Whole | null> {
   const parts: ArrayBuffer[] = [];
   let done = 0;
   for (;;) {
@@ -34,5 +39,42 @@ export async function fetchAll(
     if (end >= size) return { name: safeName(name), parts };
     if (end <= done) throw new Error(`The kernel sent nothing after ${data.end_text} of ${data.size_text}.`);
     done = end;
+  }
+}
+
+// One download at a time; one that was stopped tells nothing more, also when a new one has begun.
+export class Download {
+  private current: object | null = null;
+
+  constructor(
+    private readonly progress: (piece: Piece | null) => void,
+    private readonly ended: (whole: Whole | null, error: unknown) => void,
+  ) {}
+
+  get going(): boolean {
+    return this.current !== null;
+  }
+
+  stop(): void {
+    this.current = null;
+    this.progress(null);
+  }
+
+  async run(ask: Downloads, path: string[]): Promise<void> {
+    const own = (this.current = {});
+    let whole: Whole | null = null;
+    let error: unknown = null;
+    try {
+      whole = await fetchAll(ask, path, (piece) => {
+        if (this.current !== own) return false;
+        this.progress(piece);
+        return true;
+      });
+    } catch (caught) {
+      error = caught;
+    }
+    if (this.current !== own) return;
+    this.stop();
+    this.ended(whole, error);
   }
 }

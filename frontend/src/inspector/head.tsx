@@ -1,4 +1,4 @@
-// Above the pages of an inspector: what it is of, the way to what is open, and the views that there are.
+// The head of an inspector: which data it shows, the path to what is open, and the views of that.
 
 import type { ComponentChildren } from "preact";
 import { Button } from "../components/parts.js";
@@ -77,7 +77,7 @@ export function Way({ overview, go }: { overview: Overview | null; go: (path: st
   );
 }
 
-// The view of this name has a button of its own where it is offered, since it runs code.
+// The view of this name is offered by a button of its own, since it runs code.
 const BY_CLICK_ONLY = "value";
 
 export function Switches({ inspection, turn }: { inspection: InspectionAnswer | null; turn: (view: string) => void }) {

@@ -6,7 +6,7 @@ import { picture } from "../dom.js";
 import type { ImagePage } from "../protocol.js";
 import type { ViewProps } from "./viewing.js";
 
-// What is only pixels; anything else is left to the other views.
+// Formats that hold pixels only; files of other formats are left to the other views.
 const RASTER = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"]);
 const MODES = ["fit", "100 %"];
 

@@ -1,4 +1,4 @@
-// A field to go to a place in bytes.
+// A field that takes a place in bytes, to go there.
 
 import { useState } from "preact/hooks";
 

@@ -105,7 +105,7 @@ export class TableRows {
         tries = 0; // an executor goes on looking as long as it is asked
         continue;
       }
-      // A table that is not known so far yet begins its page earlier, and is read on a piece further each time.
+      // A page that begins earlier than asked for: the kernel has not read the table so far yet, and reads on each time.
       const lines = this.take(page).slice(Math.max(0, offset - page.offset));
       if (lines.length || page.total !== null) return lines;
     }

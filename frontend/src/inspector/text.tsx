@@ -1,16 +1,18 @@
 // Text, a page of bytes at a time.
 
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "../components/parts.js";
 import { count } from "../format.js";
 import type { TextPage } from "../protocol.js";
 import { Jump } from "./jump.js";
+import { TextPages } from "./text-pages.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
 const ENCODINGS = ["utf-8", "latin-1", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "shift_jis", "gb18030", "euc-kr", "koi8-r"];
 
 export function TextView({ scope, page: first }: ViewProps<TextPage>) {
-  const { page, back, forth, jump, decode } = useTextPages(scope, first);
+  const pages = useTextPages(scope, first);
+  const { page } = pages;
   const [wrapped, setWrapped] = useState(true);
   const text = useRef<HTMLPreElement>(null);
   useLayoutEffect(() => {
@@ -21,13 +23,13 @@ export function TextView({ scope, page: first }: ViewProps<TextPage>) {
   return (
     <div class="rain-view">
       <div class="rain-view-bar">
-        <Button title="The page before" hidden={whole} disabled={page.offset <= 0} click={back}>
+        <Button title="The page before" hidden={whole} disabled={page.offset <= 0} click={() => void pages.back()}>
           ‹ Previous
         </Button>
-        <Button title="The page after" hidden={whole} disabled={page.end >= page.size} click={forth}>
+        <Button title="The page after" hidden={whole} disabled={page.end >= page.size} click={() => void pages.forth()}>
           Next ›
         </Button>
-        <Jump size={page.size} placeholder="byte or %" hidden={whole} go={jump} />
+        <Jump size={page.size} placeholder="byte or %" hidden={whole} go={(to) => void pages.jump(to)} />
         <select
           class="rain-input"
           aria-label="Encoding"
@@ -35,7 +37,7 @@ export function TextView({ scope, page: first }: ViewProps<TextPage>) {
           onChange={(event) => {
             const { value } = event.currentTarget;
             event.currentTarget.value = page.encoding; // until the page has come
-            decode(value);
+            void pages.decode(value);
           }}
         >
           {encodings.map((name) => (
@@ -59,41 +61,10 @@ export function TextView({ scope, page: first }: ViewProps<TextPage>) {
   );
 }
 
-interface TextPages {
-  page: TextPage;
-  back: () => void;
-  forth: () => void;
-  jump: (offset: number) => void;
-  decode: (encoding: string) => void;
-}
-
-function useTextPages(scope: Scope, first: TextPage): TextPages {
-  const [page, setPage] = useState(first);
-  const encoding = useRef<string | null>(null);
-  const busy = useRef(false);
-  const before = useRef<number[]>([]); // where earlier pages began
-  const go = async (offset: number, keep: boolean) => {
-    if (busy.current) return;
-    busy.current = true;
-    try {
-      const next = await scope.ask<TextPage>({ offset, encoding: encoding.current });
-      if (keep) before.current.push(page.offset);
-      scope.trouble(null);
-      setPage(next);
-    } catch (error) {
-      scope.trouble(error);
-    } finally {
-      busy.current = false;
-    }
-  };
-  return {
-    page,
-    back: () => void go(before.current.pop() ?? Math.max(0, page.offset - (page.end - page.offset)), false),
-    forth: () => void go(page.end, true),
-    jump: (offset) => void go(offset, true),
-    decode: (name) => {
-      encoding.current = name;
-      void go(page.offset, false);
-    },
-  };
+function useTextPages(scope: Scope, first: TextPage): TextPages<TextPage> {
+  const [, setPage] = useState(first);
+  return useMemo(
+    () => new TextPages(first, (offset, encoding) => scope.ask<TextPage>({ offset, encoding }), setPage, scope.trouble),
+    [],
+  );
 }

@@ -1,4 +1,4 @@
-// What the views of an inspector are given, and what they are.
+// The views of an inspector: their type, and what each of them is given.
 
 import type { ComponentType } from "preact";
 import type { Answer } from "../port.js";
@@ -9,26 +9,26 @@ export type Downloads = (asked: Download) => Promise<Answer<Piece>>;
 // The kernel's side of an inspector.
 export interface Inspected {
   inspect(asked: Inspect): Promise<Answer<InspectionAnswer>>;
-  // None where only the beginning is at hand.
+  // Missing where only the beginning of the data is at hand.
   download?: Downloads;
 }
 
 type View = Page["view"];
 type PageOf<V extends View> = Extract<Page, { view: V }>;
 
-// What a view may do: ask for more of the same thing in the same view, and say what went wrong.
+// What a view may do: ask for more of the same data, and tell what went wrong.
 export interface Scope {
   readonly path: string[];
   readonly overview: Overview;
   readonly views: string[];
   ask<P extends Page>(asked: Inspect): Promise<P>;
-  // A folder's listing, whatever is open.
+  // A folder's listing, also if something else is open.
   list(path: string[], offset: number): Promise<PageOf<"directory">>;
   open(path: string[]): void;
   turn(view: string): void;
   // Shows what is to be said of what is shown now, or nothing.
   note(text: string): void;
-  // Shows or (with null) takes away a sentence about trouble.
+  // Shows what went wrong; null takes that away.
   trouble(error: unknown): void;
 }
 

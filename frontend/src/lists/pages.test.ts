@@ -55,6 +55,34 @@ test("an answer from before other rows were chosen is dropped", async () => {
   assert.deepEqual(errors, []);
 });
 
+test("rows that were on their way when all became stale are asked for once more", async () => {
+  const { pages, asked } = source();
+  const before = pages.want(0, 10);
+  pages.staleAll();
+  await before;
+  assert.equal(pages.row(3), 3);
+  await pages.want(0, 10);
+  await pages.want(0, 10);
+  assert.deepEqual(asked, [0, 0]);
+});
+
+test("a loader can tell that other rows were chosen meanwhile", async () => {
+  const wanted: boolean[] = [];
+  const pages: Pages<number> = new Pages(
+    10,
+    async (_offset, _count, still) => {
+      await null;
+      wanted.push(still());
+      return [];
+    },
+    () => undefined,
+  );
+  const first = pages.want(0, 10);
+  pages.clear();
+  await Promise.all([first, pages.want(0, 10)]);
+  assert.deepEqual(wanted, [false, true]);
+});
+
 test("a page that could not be had is asked for again only later", async () => {
   const { pages, asked, errors, state } = source();
   state.fail = true;

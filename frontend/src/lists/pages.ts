@@ -13,13 +13,14 @@ interface Page<T> {
 
 export class Pages<T> {
   private readonly pages = new Map<number, Page<T>>();
-  private readonly asked = new Set<number>();
+  private readonly asked = new Map<number, { stale: boolean }>();
   private readonly failed = new Map<number, number>(); // when
   private epoch = 0;
 
   constructor(
     readonly size: number,
-    private readonly load: (offset: number, count: number) => Promise<T[]>,
+    // `wanted` says whether the rows still are: what comes with others is of another order or filter.
+    private readonly load: (offset: number, count: number, wanted: () => boolean) => Promise<T[]>,
     private readonly came: (error: string | null) => void,
     private readonly clock: () => number = () => performance.now(),
   ) {}
@@ -28,9 +29,9 @@ export class Pages<T> {
     return this.pages.get(Math.floor(index / this.size))?.rows[index % this.size];
   }
 
-  put(page: number, rows: T[]): void {
+  put(page: number, rows: T[], stale = false): void {
     this.pages.delete(page);
-    this.pages.set(page, { rows, stale: false });
+    this.pages.set(page, { rows, stale });
     if (this.pages.size > PAGES_KEPT_MAX) {
       const [oldest] = this.pages.keys();
       if (oldest !== undefined) this.pages.delete(oldest);
@@ -49,9 +50,9 @@ export class Pages<T> {
     await Promise.all(asks);
   }
 
-  // What is known stays until newer rows replace it.
+  // Known rows stay until newer ones replace them. An answer that is on its way may be older than the change.
   staleAll(): void {
-    for (const page of this.pages.values()) page.stale = true;
+    for (const page of [...this.pages.values(), ...this.asked.values()]) page.stale = true;
     this.failed.clear();
   }
 
@@ -70,17 +71,18 @@ export class Pages<T> {
 
   private async ask(page: number): Promise<void> {
     const epoch = this.epoch;
-    this.asked.add(page);
+    const asked = { stale: false };
+    this.asked.set(page, asked);
     let trouble: string | null = null;
     let rows: T[] | null = null;
     try {
-      rows = await this.load(page * this.size, this.size);
+      rows = await this.load(page * this.size, this.size, () => epoch === this.epoch);
     } catch (error) {
       trouble = error instanceof Error ? error.message : String(error);
     }
     if (epoch !== this.epoch) return;
     this.asked.delete(page);
-    if (rows) this.put(page, rows);
+    if (rows) this.put(page, rows, asked.stale);
     else this.failed.set(page, this.clock());
     this.came(trouble);
   }

@@ -120,7 +120,7 @@ function Actions({ store, say }: StoreProps & { say: (text: string) => void }) {
   if (asked && !unfinished) setAsked(false);
   const before = useRef(false);
   useLayoutEffect(() => {
-    // The focus goes to what takes the place of the button that had it.
+    // The button that had the focus is gone: the focus goes to what took its place.
     if (confirming !== before.current) place.current?.querySelector<HTMLElement>(confirming ? "[role=group] button" : ".rain-cancel")?.focus();
     before.current = confirming;
   }, [confirming]);

@@ -51,7 +51,7 @@ class TableModel {
     private readonly host: TabHost,
     private readonly redraw: () => void,
   ) {
-    this.pages = new Pages(PAGE_ROWS, (offset, rows) => this.load(offset, rows), (error) => this.came(error));
+    this.pages = new Pages(PAGE_ROWS, (...asked) => this.load(...asked), (error) => this.came(error));
     this.refresher = new Refresher(() => this.refresh(), PAUSE_MS);
     this.off = store.subscribe((change) => this.changed(change));
   }
@@ -85,7 +85,7 @@ class TableModel {
 
   // -- what is asked -----------------------------------------------------------------------------
 
-  private async load(offset: number, rows: number): Promise<TaskRow[]> {
+  private async load(offset: number, rows: number, wanted: () => boolean): Promise<TaskRow[]> {
     const first = offset <= this.window[0] && this.window[0] < offset + rows; // once for each window
     const { data } = await this.store.request("table", {
       offset,
@@ -97,6 +97,7 @@ class TableModel {
       where: this.byColumn ? this.where : {},
       durations: first,
     });
+    if (!wanted()) return [];
     if (first) this.durations = data.durations;
     this.known = { total: data.total, matched: data.matched };
     this.active = Math.max(0, Math.min(this.active, data.matched - 1));

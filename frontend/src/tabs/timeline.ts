@@ -123,7 +123,7 @@ class TimelineTab implements ImperativeTab {
     return this.store.summary.ticking ? data.now + (performance.now() - this.dataAt) / 1000 : data.now;
   }
 
-  // What is seen.
+  // The span of time that is in sight.
   private span(): Span {
     if (this.view) return this.view;
     const data = this.data;
