@@ -103,7 +103,7 @@ def size_text(size: float) -> str:
         return f"{size:.0f} byte{'s' * (size != 1)}"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         size /= 1024
-        if size < 1024 or unit == "TiB":
+        if size < 1023.95 or unit == "TiB":  # more is written as the next unit: "1024.0" has none
             break
     return f"{size:.1f} {unit}"
 

@@ -452,7 +452,7 @@ class Store:
         with self._lock:
             entry.spilling = False
             if target and entry.ids and not problem:
-                self._exchange(entry, old, target)
+                target = self._exchanged(entry, old, target)
             elif target:
                 dirtree.remove_any(target)
                 target = ""
@@ -464,18 +464,26 @@ class Store:
             for id in sorted(entry.ids):
                 self._tell(self._on_moved, id, entry.held.location)
 
-    def _exchange(self, entry: Entry, old: LocalFile, target: str) -> None:
-        """Put a link to the new file in the place of the old one."""
+    def _exchanged(self, entry: Entry, old: LocalFile, target: str) -> str:
+        """Put a link to the new file in the place of the old one; the new file, empty if that failed."""
         held = entry.held
         link = os.path.join(self.incoming, f"link-{os.path.basename(target)}")
-        os.symlink(target, link)
-        if held.is_dir:
-            dirtree.exchange(link, old.path)
+        try:
+            os.symlink(target, link)
+            if held.is_dir:
+                dirtree.exchange(link, old.path)
+            else:
+                os.rename(link, old.path)
+        except OSError as error:
+            log.warning("object %s cannot be spilled to disk: %s", sorted(entry.ids), error)
             dirtree.remove_any(link)
-        else:
-            os.rename(link, old.path)
+            dirtree.remove_any(target)
+            return ""
+        if held.is_dir:
+            dirtree.remove_any(link)
         new = Held(local_file(target, old.size, old.checksum), held.is_dir)
         self._index.spilled(entry, new, left_behind=old.path)
+        return target
 
     # -- end ------------------------------------------------------------------------------------
 

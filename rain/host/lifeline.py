@@ -30,8 +30,6 @@ def watch_lifeline(descriptor: int, on_end: Callable[[], None]) -> None:
             try:
                 if not os.read(descriptor, 4096):
                     break
-            except InterruptedError:
-                continue
             except BlockingIOError:
                 import select
 

@@ -17,13 +17,14 @@ from rain.common.protocol.address import parse_address
         (1023, "1023 bytes"),
         (1024, "1.0 KiB"),
         (1536, "1.5 KiB"),
+        ((1 << 20) - 1, "1.0 MiB"),
+        ((1 << 40) - 1, "1.0 TiB"),
         (10 << 30, "10.0 GiB"),
         (3 << 40, "3.0 TiB"),
         (5000 << 40, "5000.0 TiB"),
     ],
 )
 def test_sizes(size: int, text: str) -> None:
-    """The browser writes the same: frontend/src/format.test.ts has the same values."""
     assert size_text(size) == text
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import stat
 import subprocess
@@ -377,6 +378,23 @@ def test_a_full_disk_does_not_lose_objects(rig, store, monkeypatch):
     rig.add(3, b"x" * 70_000)  # there is space again
     store.wait_spilled()
     assert [id for id, _ in rig.moved] == [ID(1, 2)]  # 1/1 was used since
+
+
+def test_a_spill_whose_link_cannot_be_made_leaves_nothing_on_disk(rig, store, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "symlink", full)
+        rig.add(1, bytes(3 * MIB))
+        rig.add(2, bytes(3 * MIB))
+        store.wait_spilled()
+        assert rig.moved == rig.lost == []
+        assert len(read(store.get(ID(1, 1)))) == 3 * MIB
+        assert os.listdir(store._objects_disk) == []
+    rig.add(3, b"x" * 70_000)
+    store.wait_spilled()
+    assert [id for id, _ in rig.moved] == [ID(1, 2)]
 
 
 def damage(file):
