@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rain.client.handles import as_object
@@ -459,6 +460,21 @@ def as_output(given: OutputBase | str | None, of: str) -> OutputBase:
     raise RainException(f"an output of {of} is an Output or a str (its label), not {type(given).__name__} ({given!r})")
 
 
+def listed(given: Any, what: str) -> list[Any]:
+    """Inputs or outputs that were given together, as a list.
+
+    Raises
+    ------
+    RainException
+        If they come in a set, which has no order, or in a mapping, of which only the keys would be taken.
+    TypeError
+        If they cannot be iterated over.
+    """
+    if isinstance(given, set | frozenset | Mapping):
+        raise RainException(f"{what} are given in a list, not in a {type(given).__name__} ({given!r})")
+    return list(given)
+
+
 def merge_outputs(prototypes: list[OutputBase], output: Any, outputs: Any, of: str) -> list[OutputBase]:
     """The outputs of one call: the prototypes merged one by one with what was given.
 
@@ -488,7 +504,7 @@ def merge_outputs(prototypes: list[OutputBase], output: Any, outputs: Any, of: s
         if outputs != len(prototypes):
             raise RainException(f"{of} has {_count(len(prototypes))}, not {outputs}")
         return prototypes
-    given = list(outputs)
+    given = listed(outputs, f"outputs of {of}")
     if len(given) != len(prototypes):
         raise RainException(
             f"{of} has {_count(len(prototypes))}, but {len(given)} were given (None takes one as it is declared)"

@@ -19,6 +19,7 @@ from rain.client.io_spec import (
     OutputBase,
     as_output,
     check_path,
+    listed,
     merge_outputs,
 )
 from rain.client.task import Task
@@ -433,16 +434,18 @@ def _listed(items: Any, owner: str, what: str) -> list[Any]:
     if isinstance(items, str | InputBase | OutputBase):
         return [items]
     try:
-        return list(items)
+        return listed(items, f"{what} of {owner}")
     except TypeError:
         raise RainException(f"{owner}: {what} is a list, not {type(items).__name__}") from None
 
 
 def _exit_codes(codes: Any, owner: str) -> list[int]:
-    listed = [codes] if isinstance(codes, int) else _listed(codes, owner, "exit_codes")
-    for code in listed:
+    if isinstance(codes, int):
+        codes = [codes]
+    numbers = list(codes) if isinstance(codes, set | frozenset) else _listed(codes, owner, "exit_codes")
+    for code in numbers:
         if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= _EXIT_CODE_MAX:
             raise RainException(f"{owner}: exit_codes are numbers from 0 to {_EXIT_CODE_MAX}, not {code!r}")
-    if not listed:
+    if not numbers:
         raise RainException(f"{owner}: exit_codes is empty, so no end of the program would be good")
-    return listed
+    return numbers

@@ -9,7 +9,7 @@ import msgspec
 
 from rain.client.data import DataObject
 from rain.client.handles import Handle, as_object
-from rain.client.io_spec import InputBase, OutputBase, as_output, check_label
+from rain.client.io_spec import InputBase, OutputBase, as_output, check_label, listed
 from rain.common.errors import RainException
 from rain.common.labeled_list import LabeledList
 
@@ -97,7 +97,7 @@ def items_of(inputs: Any, owner: str) -> Iterable[Any]:
     if isinstance(inputs, dict):
         return list(inputs.items())
     try:
-        return list(inputs)
+        return listed(inputs, f"inputs of {owner}")
     except TypeError:
         raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}") from None
 
@@ -119,7 +119,7 @@ def outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
     if isinstance(outputs, str | OutputBase | DataObject):
         outputs = [outputs]
     try:
-        items = list(outputs)
+        items = listed(outputs, f"outputs of {owner}")
     except TypeError:
         raise RainException(
             f"{owner}: outputs are a number or a list of Output, str or DataObject, not {type(outputs).__name__}"

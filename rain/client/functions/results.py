@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rain.client.building.given import check_labels
-from rain.client.io_spec import Output, OutputBase, as_output, merge_outputs
+from rain.client.io_spec import Output, OutputBase, as_output, listed, merge_outputs
 from rain.common.errors import RainException
 from rain.common.states import DataType
 from rain.objects.content_types.registry import merge_content_types
@@ -63,7 +63,7 @@ class Results:
         elif isinstance(outputs, str | OutputBase) or not isinstance(outputs, Iterable):
             outputs = [outputs]
         made = []
-        for index, item in enumerate(outputs):
+        for index, item in enumerate(listed(outputs, f"outputs of {owner}")):
             output = as_output(item, owner)
             made.append(output.merge(f"out{index}") if output.label is None else output)
         check_labels([output.label for output in made], f"outputs of {owner}")

@@ -132,6 +132,8 @@ def test_exit_codes(detached: Session) -> None:
         ({"args": "cat", "input_paths": ["x"]}, "blob"),
         ({"args": "cat", "output_paths": ["a", Output("b", path="a")]}, "same path"),
         ({"args": "cat", "output_paths": ["a", "a"]}, "twice"),
+        ({"args": "cat", "output_paths": {"a": "b"}}, "output_paths of Execute are given in a list, not in a dict"),
+        ({"args": "cat", "input_paths": {"a"}}, "input_paths of Execute are given in a list, not in a set"),
         ({"args": ["cat", Output("../x")]}, "inside"),
         ({"args": "cat", "stdout": True, "output_paths": ["stdout"]}, "twice"),
     ],

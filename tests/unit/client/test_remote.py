@@ -208,9 +208,12 @@ def test_outputs(detached: Session) -> None:
     given = declared(outputs=["x", None, None])
     assert given.outputs.labels == ["x", "b", "c"]
     assert remote(lambda ctx: 1)(output=Output(content_type="json")).output.content_type == "json"
-    for wrong in (-1, True, 1.5, ["a", "a"], [7]):
+    for wrong in (-1, True, 1.5, ["a", "a"], [7], {"a", "b"}, {"a": Output(content_type="json")}):
         with pytest.raises(RainException):
             remote(outputs=wrong)(lambda ctx: 1)
+    for unordered in ({"x", "y", "z"}, dict.fromkeys("xyz")):
+        with pytest.raises(RainException, match=r"outputs of .* are given in a list, not in a (set|dict)"):
+            declared(outputs=unordered)
 
 
 def test_auto_encode(detached: Session) -> None:
