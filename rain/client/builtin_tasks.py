@@ -6,8 +6,8 @@ Paths are judged when a task runs, on the governor. All take the options of ever
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,7 @@ class Sleep(Task):
     def __init__(self, input: Any, timeout: float, *, output: Any = None, **options: Any) -> None:
         label, obj = as_input(input, "the input of Sleep")
         good = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-        if not good or not math.isfinite(timeout) or timeout < 0:
+        if not good or not 0 <= timeout <= sys.float_info.max:
             raise RainException(f"Sleep takes a number of seconds that is not negative, not {timeout!r}")
         if obj.data_type is DataType.DIRECTORY:
             made = _one(output, OutputDir("output"))

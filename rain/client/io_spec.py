@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rain.client.handles import as_object
 from rain.common.attributes import check_size_hint
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
+from rain.common.limits import TASK_OUTPUTS_MAX
 from rain.common.states import DataType
 from rain.objects.content_types.registry import check_content_type, merge_content_types
 
@@ -466,13 +467,26 @@ def listed(given: Any, what: str) -> list[Any]:
     Raises
     ------
     RainException
-        If they come in a set, which has no order, or in a mapping, of which only the keys would be taken.
-    TypeError
-        If they cannot be iterated over.
+        If they come in a set, which has no order, in a mapping, of which only the keys would be taken, or in something
+        that cannot be iterated over.
     """
-    if isinstance(given, set | frozenset | Mapping):
-        raise RainException(f"{what} are given in a list, not in a {type(given).__name__} ({given!r})")
+    if isinstance(given, set | frozenset | Mapping) or not isinstance(given, Iterable):
+        raise RainException(f"{what} are given in a list, not as {type(given).__name__} ({given!r})")
     return list(given)
+
+
+def check_output_count(count: int, of: str) -> int:
+    """`count` if a task may have so many outputs.
+
+    Raises
+    ------
+    RainException
+    """
+    if not 0 <= count <= TASK_OUTPUTS_MAX:
+        raise RainException(
+            f"{of}: the number of outputs is from 0 to TASK_OUTPUTS_MAX ({TASK_OUTPUTS_MAX}), not {count}"
+        )
+    return count
 
 
 def merge_outputs(prototypes: list[OutputBase], output: Any, outputs: Any, of: str) -> list[OutputBase]:

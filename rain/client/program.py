@@ -433,10 +433,7 @@ def _name(plan: Plan, word: _Slot | int) -> str | None:
 def _listed(items: Any, owner: str, what: str) -> list[Any]:
     if isinstance(items, str | InputBase | OutputBase):
         return [items]
-    try:
-        return listed(items, f"{what} of {owner}")
-    except TypeError:
-        raise RainException(f"{owner}: {what} is a list, not {type(items).__name__}") from None
+    return listed(items, f"{what} of {owner}")
 
 
 def _exit_codes(codes: Any, owner: str) -> list[int]:

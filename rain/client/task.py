@@ -67,7 +67,7 @@ class Task(Handle, of=TaskRecord):
     Raises
     ------
     RainException
-        If inputs or outputs are not what they should be, or no session is active.
+        If an argument is of the wrong kind, or no session is active.
     TypeError
         If there is no such option.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Iterable, Iterator, MutableSequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -84,8 +85,9 @@ class LabeledList(MutableSequence[T], Generic[T]):
 
     def _position(self, key: Any) -> int:
         """The position, from 0 on, that an int or label means."""
-        if isinstance(key, int):
-            position = key + len(self.data) if key < 0 else key
+        if hasattr(key, "__index__"):  # also the integers of NumPy
+            index = operator.index(key)
+            position = index + len(self.data) if index < 0 else index
             if not 0 <= position < len(self.data):
                 raise IndexError(f"index {key} is out of range; there are {len(self.data)} items")
             return position
@@ -315,6 +317,6 @@ class LabeledList(MutableSequence[T], Generic[T]):
 
 
 def _check_label(label: Any) -> None:
-    if isinstance(label, int | slice):
+    if isinstance(label, slice) or hasattr(label, "__index__"):
         raise TypeError(f"{label!r} cannot be a label: int and slice are positions")
     hash(label)

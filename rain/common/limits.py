@@ -283,6 +283,7 @@ SHOW_SHARE = 0.1
 """Of a task's time `ctx.show` may take at most; what is shown more often than that allows is left out."""
 
 # -- server ---------------------------------------------------------------------------------------
+TASK_OUTPUTS_MAX = 1_000_000
 SESSION_TASKS_MAX = 10_000_000
 HISTORY_BYTES_MAX = 256 * MIB
 """About what a persistent session keeps of finished tasks whose objects are not needed any more, so that `attach` shows

@@ -9,7 +9,7 @@ import msgspec
 
 from rain.client.data import DataObject
 from rain.client.handles import Handle, as_object
-from rain.client.io_spec import InputBase, OutputBase, as_output, check_label, listed
+from rain.client.io_spec import InputBase, OutputBase, as_output, check_label, check_output_count, listed
 from rain.common.errors import RainException
 from rain.common.labeled_list import LabeledList
 
@@ -96,10 +96,7 @@ def items_of(inputs: Any, owner: str) -> Iterable[Any]:
         return [inputs]
     if isinstance(inputs, dict):
         return list(inputs.items())
-    try:
-        return listed(inputs, f"inputs of {owner}")
-    except TypeError:
-        raise RainException(f"{owner}: inputs are a list of data objects, not {type(inputs).__name__}") from None
+    return listed(inputs, f"inputs of {owner}")
 
 
 def outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
@@ -113,17 +110,10 @@ def outputs_of(outputs: Any, owner: str) -> list[OutputBase | DataObject]:
     if isinstance(outputs, bool):
         raise RainException(f"{owner}: outputs are a number or a list, not {outputs}")
     if isinstance(outputs, int):
-        if outputs < 0:
-            raise RainException(f"{owner}: the number of outputs cannot be {outputs}")
-        return [as_output(f"out{index}", owner) for index in range(outputs)]
+        return [as_output(f"out{index}", owner) for index in range(check_output_count(outputs, owner))]
     if isinstance(outputs, str | OutputBase | DataObject):
         outputs = [outputs]
-    try:
-        items = listed(outputs, f"outputs of {owner}")
-    except TypeError:
-        raise RainException(
-            f"{owner}: outputs are a number or a list of Output, str or DataObject, not {type(outputs).__name__}"
-        ) from None
+    items = listed(outputs, f"outputs of {owner}")
     made = [item if isinstance(item, DataObject) else as_output(item, owner) for item in items]
     check_labels([item.label for item in made], f"outputs of {owner}")
     if len({id(item) for item in made if isinstance(item, DataObject)}) < sum(isinstance(i, DataObject) for i in made):

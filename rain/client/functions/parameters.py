@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rain.client.functions.annotations import declared_by, signature_of
@@ -86,7 +86,7 @@ class Parameters:
             given = dict(inputs)
         else:
             given = {}
-            for item in (inputs,) if isinstance(inputs, InputBase) else inputs:
+            for item in (inputs,) if isinstance(inputs, InputBase) or not isinstance(inputs, Iterable) else inputs:
                 if not isinstance(item, InputBase) or item.label is None:
                     raise RainException(
                         f"remote function {self.owner}: inputs= is a dict of parameter names and Inputs, not {item!r}"

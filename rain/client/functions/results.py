@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rain.client.building.given import check_labels
-from rain.client.io_spec import Output, OutputBase, as_output, listed, merge_outputs
+from rain.client.io_spec import Output, OutputBase, as_output, check_output_count, listed, merge_outputs
 from rain.common.errors import RainException
 from rain.common.states import DataType
 from rain.objects.content_types.registry import merge_content_types
@@ -57,9 +57,7 @@ class Results:
         if isinstance(outputs, bool):
             raise RainException(f"{owner}: outputs are a number, labels or Outputs, not {outputs}")
         if isinstance(outputs, int):
-            if outputs < 0:
-                raise RainException(f"{owner}: the number of outputs cannot be {outputs}")
-            outputs = [None] * outputs
+            outputs = [None] * check_output_count(outputs, owner)
         elif isinstance(outputs, str | OutputBase) or not isinstance(outputs, Iterable):
             outputs = [outputs]
         made = []

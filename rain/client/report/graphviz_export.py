@@ -96,7 +96,7 @@ class Graph:
         target = os.fspath(path)
         kind = os.path.splitext(target)[1][1:].lower()
         picture = kind in ("svg", "png", "pdf", "jpg", "gif")
-        data = self._rendered(kind) if picture else self.make_dot().encode()
+        data = self._rendered(kind) if picture else self.make_dot().encode("utf-8", "backslashreplace")
         with open(target, "wb") as file:
             file.write(data)
 

@@ -43,13 +43,22 @@ def parse_address(text: str, default_host: str = LOOPBACK, default_port: int = S
         port_text = text
     elif text:
         host = text
-    if any(ch.isspace() or ch in "/@" for ch in host):
+    if any(ch.isspace() or ch in "/@" for ch in host) or not _is_host(host):
         raise RainException(f"{text!r} is not an address: write PORT, HOST or HOST:PORT")
     if not port_text:
         return host, default_port
     if not re.fullmatch("[0-9]{1,5}", port_text) or int(port_text) > 65535:
         raise RainException(f"{text!r} is not an address: {port_text!r} is not a port (0 to 65535)")
     return host, int(port_text)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a name can be looked up: its parts are neither too long nor of characters that names cannot have."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def format_address(host: str, port: int) -> str:

@@ -132,8 +132,14 @@ def test_exit_codes(detached: Session) -> None:
         ({"args": "cat", "input_paths": ["x"]}, "blob"),
         ({"args": "cat", "output_paths": ["a", Output("b", path="a")]}, "same path"),
         ({"args": "cat", "output_paths": ["a", "a"]}, "twice"),
-        ({"args": "cat", "output_paths": {"a": "b"}}, "output_paths of Execute are given in a list, not in a dict"),
-        ({"args": "cat", "input_paths": {"a"}}, "input_paths of Execute are given in a list, not in a set"),
+        (
+            {"args": "cat", "output_paths": {"a": "b"}},
+            "output_paths of Execute are given in a list, not as dict",
+        ),
+        (
+            {"args": "cat", "input_paths": {"a"}},
+            "input_paths of Execute are given in a list, not as set",
+        ),
         ({"args": ["cat", Output("../x")]}, "inside"),
         ({"args": "cat", "stdout": True, "output_paths": ["stdout"]}, "twice"),
     ],
@@ -200,7 +206,7 @@ def test_placeholders_may_have_any_label(detached: Session) -> None:
 
 
 def test_what_is_no_list_and_what_is_no_path(detached: Session) -> None:
-    with pytest.raises(RainException, match="exit_codes is a list, not NoneType"):
+    with pytest.raises(RainException, match="exit_codes of Execute are given in a list, not as NoneType"):
         tasks.Execute("true", exit_codes=None)
     with pytest.raises(RainException, match="non-empty"):
         tasks.Execute("true", output_paths=[""])

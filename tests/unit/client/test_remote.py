@@ -208,11 +208,11 @@ def test_outputs(detached: Session) -> None:
     given = declared(outputs=["x", None, None])
     assert given.outputs.labels == ["x", "b", "c"]
     assert remote(lambda ctx: 1)(output=Output(content_type="json")).output.content_type == "json"
-    for wrong in (-1, True, 1.5, ["a", "a"], [7], {"a", "b"}, {"a": Output(content_type="json")}):
+    for wrong in (-1, 10**12, True, 1.5, ["a", "a"], [7], {"a", "b"}, {"a": Output(content_type="json")}):
         with pytest.raises(RainException):
             remote(outputs=wrong)(lambda ctx: 1)
     for unordered in ({"x", "y", "z"}, dict.fromkeys("xyz")):
-        with pytest.raises(RainException, match=r"outputs of .* are given in a list, not in a (set|dict)"):
+        with pytest.raises(RainException, match=r"outputs of .* are given in a list, not as (set|dict)"):
             declared(outputs=unordered)
 
 
@@ -270,6 +270,8 @@ def test_inputs_by_annotation_and_by_dict(detached: Session) -> None:
     assert config(Remote(lambda ctx, x: x, autoload=True)(a)).load is True
     with pytest.raises(RainException, match="no parameter 'q'"):
         remote(inputs={"q": Input()})(lambda ctx, x: x)
+    with pytest.raises(RainException, match="inputs= is a dict of parameter names and Inputs, not 5"):
+        remote(inputs=5)(lambda ctx, x: x)  # type: ignore[arg-type]
     with pytest.raises(RainException, match="alike"):
         remote(inputs={"x": Input(load=True)})(lambda ctx, x, y: x)(a, a)
 

@@ -41,7 +41,7 @@ def test_each_method_that_waits_has_a_twin() -> None:
     }
     twins = {(kind, name) for kind, name in timed if name.endswith("_async")}
     assert twins == {(kind, f"{name}_async") for kind, name in timed - twins}
-    assert len(twins) == len(TWINS) == 36
+    assert len(twins) == len(TWINS) == 37
 
 
 @pytest.mark.parametrize(("kind", "name"), TWINS)

@@ -34,7 +34,9 @@ def test_what_is_no_size(text: str) -> None:
         parse_bytes(text)
 
 
-@pytest.mark.parametrize("text", ["host:", "host:70000", "host:²", ":" + "9" * 5000, "a b", "[::1"])
+@pytest.mark.parametrize(
+    "text", ["host:", "host:70000", "host:²", ":" + "9" * 5000, "a b", "[::1", "\ud800", "x" * 64, "a..b"]
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(RainException, match="is not an address"):
         parse_address(text)

@@ -1,6 +1,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 
 from rain.common import LabeledList
@@ -45,6 +46,13 @@ def test_duplicate_label_in_constructor():
         LabeledList([1, 2], labels=["a", "a"])
     with pytest.raises(KeyError):
         LabeledList(pairs=[("a", 1), ("a", 2)])
+
+
+def test_positions_of_numpy(abc):
+    assert abc[np.int64(1)] == abc[1]
+    assert abc[np.int64(-1)] == abc[-1]
+    with pytest.raises(TypeError, match="cannot be a label"):
+        abc.append("x", label=np.int64(7))
 
 
 @pytest.mark.parametrize("label", [0, True, slice(1)])

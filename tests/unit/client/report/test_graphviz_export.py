@@ -71,6 +71,12 @@ def test_labels_are_text(detached: Session) -> None:
         assert b"&lt;table&gt;\\N" in graph._rendered("svg")
 
 
+def test_a_graph_with_text_that_is_not_unicode_is_written(detached: Session, tmp_path: Path) -> None:
+    Task([blob("a")], 0, task_type="odd/\ud800")
+    detached.make_graph().write(tmp_path / "odd.dot")
+    assert "odd/\\ud800" in (tmp_path / "odd.dot").read_text()
+
+
 def test_writing(detached: Session, tmp_path: Path) -> None:
     blob("a")
     graph = detached.make_graph()
