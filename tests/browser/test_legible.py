@@ -155,3 +155,149 @@ def check_letters_hide_when_they_are_too_small(notebook: Notebook, view: Locator
         view.get_by_title("zoom out (-)", exact=True).click()
     found = settled(notebook, view)
     assert found["texts"] == 0 or found["smallest"] >= LETTERS_PX_MIN, found
+
+
+# Texts whose contrast with what is behind them is too small, as the Web Content Accessibility Guidelines compute it;
+# controls that cannot be used are not counted there either. A <canvas> is not looked into.
+CONTRAST = """(view) => {
+    const parse = (text) => {
+        const numbers = (text.match(/-?[\\d.]+(e-?\\d+)?/g) ?? []).map(Number);
+        const scale = text.startsWith('color(') ? 255 : 1;
+        const [r, g, b, a = 1] = numbers;
+        return [r * scale, g * scale, b * scale, a];
+    };
+    const over = ([r, g, b, a], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a), 1];
+    const luminance = (colour) => {
+        const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        const [r, g, b] = colour.slice(0, 3).map((c) => linear(c / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (element) => {
+        const layers = [];
+        for (let at = element; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour[3] > 0) layers.push(colour);
+            if (colour[3] === 1) break;
+        }
+        return layers.reduceRight((below, colour) => over(colour, below), [255, 255, 255, 1]);
+    };
+    const shape = (element) => {
+        const svg = ground(element.closest('svg').parentElement);
+        const node = element.closest('.rain-node');
+        return node ? over(parse(getComputedStyle([...node.querySelectorAll('.rain-shape')].at(-1)).fill), svg) : svg;
+    };
+    const faint = [];
+    let seen = 0;
+    const walker = document.createTreeWalker(view, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const text = walker.currentNode.data.trim();
+        const element = walker.currentNode.parentElement;
+        const unseen = element.closest(':disabled, .rain-hidden, .rain-live-region, title');
+        if (!text || unseen || !element.getClientRects().length) continue;
+        const style = getComputedStyle(element);
+        if (style.visibility === 'hidden') continue;
+        const svg = element.closest('svg');
+        const behind = svg ? shape(element) : ground(element);
+        const [one, other] = [luminance(over(parse(svg ? style.fill : style.color), behind)), luminance(behind)];
+        const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+        seen += 1;
+        const kind = element.className.baseVal ?? element.className;
+        if (ratio < 4.5) faint.push(`${text.slice(0, 30)} ${ratio.toFixed(2)} .${kind}`);
+    }
+    return { seen, faint };
+}"""
+
+MIXED = """
+@remote(auto_load=True, auto_encode="json")
+def fails(ctx, x):
+    raise ValueError("no good")
+
+def mixed():
+    bad = fails(1, name="bad")
+    fit(bad, name="after").keep_outputs()
+    fit(load(pickled([1], label="rows")), name="fine").keep_outputs()
+    for number in range(30):
+        load(number)
+
+session = client.new_session("mixed")
+with session.bind_only():
+    mixed()
+session.submit()
+session.wait_all(raise_on_failure=False)
+with session.bind_only():
+    load(0, name="not submitted")
+session
+"""
+
+
+def set_theme(notebook: Notebook, name: str, light: bool) -> None:
+    notebook.page.evaluate(
+        "(name) => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name })", f"JupyterLab {name}"
+    )
+    notebook.page.wait_for_function(
+        """(light) => {
+            const views = [...document.querySelectorAll('.rain')];
+            return document.body.dataset.jpThemeLight === String(light)
+                && views.every((view) => view.classList.contains('rain-dark') !== light);
+        }""",
+        arg=light,
+    )
+
+
+def test_contrast_in_both_themes_and_details_that_leave_the_graph_alone(lab: Lab) -> None:
+    with lab.open([START, MIXED]) as notebook:
+        notebook.run(0)
+        notebook.wait_done(0)
+        view = show(notebook, 1)
+        settled(notebook, view)
+        check_details_do_not_move_the_graph(notebook, view)
+        check_buttons_have_one_case(view)
+        faint = {}
+        try:
+            for name, light in (("Light", True), ("Dark", False)):
+                set_theme(notebook, name, light)
+                for tab in ("graph", "table"):
+                    view.locator(".rain-tab", has_text=tab).click()
+                    found = view.evaluate(CONTRAST)
+                    assert found["seen"] > 25
+                    faint |= {(name, tab): found["faint"]} if found["faint"] else {}
+        finally:
+            set_theme(notebook, "Light", True)
+        assert faint == {}, faint
+        check_forced_colours(notebook, view)
+        assert notebook.problems == []
+
+
+def check_details_do_not_move_the_graph(notebook: Notebook, view: Locator) -> None:
+    node = view.locator(".rain-task", has_text="bad")
+    node.hover()
+    expect(view.locator(".rain-tooltip")).to_be_visible()
+    world = view.locator(".rain-world")
+    before = world.get_attribute("transform")
+    node.click()
+    expect(view.locator(".rain-details")).to_contain_text("no good")
+    expect(view.locator(".rain-tooltip")).to_be_hidden()
+    settled(notebook, view)
+    assert world.get_attribute("transform") == before
+
+
+def check_buttons_have_one_case(view: Locator) -> None:
+    texts = view.evaluate("(view) => [...view.querySelectorAll('.rain-button')].map((one) => one.textContent.trim())")
+    assert len(texts) > 8
+    small = [text for text in texts if re.search("[a-z]", text) and not re.match("[^A-Za-z]*[A-Z]", text)]
+    assert small == [], small
+
+
+def check_forced_colours(notebook: Notebook, view: Locator) -> None:
+    notebook.page.emulate_media(forced_colors="active")
+    try:
+        view.locator(".rain-tab", has_text="graph").click()
+        looks = """(view) => [...view.querySelectorAll('.rain-shape')].map((one) => {
+            const { fill, stroke } = getComputedStyle(one);
+            return fill === stroke;
+        })"""
+        found = view.evaluate(looks)
+        assert found
+        assert not any(found), "lines are seen on what they are drawn on"
+    finally:
+        notebook.page.emulate_media(forced_colors="none")

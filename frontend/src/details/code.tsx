@@ -42,8 +42,8 @@ export function Copied({ text, children }: { text: string; children: ComponentCh
   return (
     <div class="rain-copied">
       {children}
-      <Button kind="rain-copy" title="Copy the text" click={() => void copyText(text).then(() => tell("copied"), () => tell("the browser says no"))}>
-        {told || "copy"}
+      <Button kind="rain-copy" title="Copy the text" click={() => void copyText(text).then(() => tell("Copied"), () => tell("The browser says no"))}>
+        {told || "Copy"}
       </Button>
     </div>
   );
