@@ -68,8 +68,10 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             come_back(state, task)
         elif result.damage is not None:
             _damaged(state, task, result, result.damage)
+        elif result.error is None:
+            finish(state, task, result)
         else:
-            finish_unless_leaving(state, task, result, 0 if result.error is None else result.error.signal, now)
+            finish_unless_leaving(state, task, result, result.error.signal, now)
     if results:
         executor.started = True
     executor.head_at = now

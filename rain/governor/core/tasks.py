@@ -164,9 +164,9 @@ def finish(state: State, task: Task, result: TaskResult) -> None:
 
 
 def finish_unless_leaving(state: State, task: Task, result: TaskResult, signal: int, now: float) -> None:
-    """The attempt ended. A batch system that ends a job sends its signal to governors and to all below them: what died
+    """The attempt failed. A batch system that ends a job sends its signal to governors and to all below them: what died
     of such a signal together with its governor is lost, and has not failed."""
-    if result.error is None or signal not in ENDING_SIGNALS:
+    if signal not in ENDING_SIGNALS:
         finish(state, task, result)
     elif state.departure.stage is not Stage.STAYING:
         lose(state, task)
