@@ -11,7 +11,7 @@ import { ObjectBody } from "./object.js";
 import { TaskBody } from "./task.js";
 
 const SOON_MS = 150;
-const OPEN_AT_FIRST = ["source", "output", "error"];
+const OPEN_AT_FIRST = ["source", "output", "error", "shown"];
 
 interface Known {
   key: string | null;

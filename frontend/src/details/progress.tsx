@@ -36,7 +36,8 @@ function Shown({ of, progress, title }: { of: string; progress: Progress; title:
     };
   }, [store, of, progress]);
   return (
-    <Section title={title || "shown"}>
+    <Section title="shown">
+      {title && <div>{title}</div>}
       {seen && <PreviewBody page={seen.page} buffers={seen.buffers} title={title || "shown"} />}
     </Section>
   );

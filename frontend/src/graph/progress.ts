@@ -28,7 +28,7 @@ function paintThumb(node: SVGGElement, thumb: string | null, w: number, h: numbe
   if ((shown?.getAttribute("data-of") ?? null) === (thumb && digest(thumb))) return;
   if (!thumb) return shown?.remove();
   const bytes = Uint8Array.from(atob(thumb), (char) => char.charCodeAt(0));
-  const place = { x: w / 2 - THUMB_PX / 2, y: -h / 2 - THUMB_PX / 2, size: THUMB_PX };
+  const place = { x: w / 2 - THUMB_PX / 3, y: -h / 2 - THUMB_PX / 1.7, size: THUMB_PX };
   const fresh = s("g", { class: "rain-thumb", "data-of": digest(thumb) }, drawnPicture(bytes, "image/png", place));
   if (shown) shown.replaceWith(fresh);
   else node.append(fresh);
