@@ -734,6 +734,8 @@ export interface Inspect {
   descending?: boolean;
   // Of a table.
   filters?: ColumnFilter[];
+  // What the names of entries of a directory contain; case does not matter.
+  named?: string;
 }
 
 // Which rows are wanted, by one column.
@@ -869,14 +871,18 @@ export interface ImagePage {
   height: number;
 }
 
-// Some entries of a directory.
+// Some entries of a directory, folders first.
 export interface DirectoryPage {
   view: "directory";
   // A sentence to show above it, for instance why a better view was not possible.
   note?: string;
   entries: Entry[];
+  // Of those whose names were asked for.
   offset: number;
+  // Of those whose names were asked for.
   total: number;
+  // Whether there are too many entries: these come in the order of their names, which cannot be asked for.
+  unsorted?: boolean;
 }
 
 // Something in a directory.

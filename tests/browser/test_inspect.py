@@ -247,6 +247,18 @@ def check_bytes(found: Any) -> None:
 def check_folder(found: Any) -> None:
     page = shows(found, "directory")
     expect(page).to_contain_text("empty/")
+    page.get_by_role("button", name="empty/").click()
+    expect(page).to_contain_text("(empty)")
+    page.get_by_label("Filter by name").fill("TABLE")
+    expect(page).to_contain_text("1 of ")
+    expect(page).not_to_contain_text("inner/")
+    page.get_by_label("Filter by name").fill("")
+    page.get_by_role("button", name="drawing.svg").click()
+    drawing = shows(found, "image").get_by_role("img")
+    expect(drawing).to_be_visible()
+    assert drawing.evaluate("(image) => image.naturalWidth") == 30
+    found.locator(".rain-crumbs").get_by_role("button", name="folder").click()
+    page = shows(found, "directory")
     page.get_by_role("button", name="inner/").click()
     page.get_by_role("button", name="deeper/").click()
     page.get_by_role("button", name="note.txt").click()
@@ -304,6 +316,9 @@ def a_folder(tmp_path: Path) -> Path:
     (folder / "inner" / "deeper").mkdir(parents=True)
     (folder / "empty").mkdir()
     (folder / "inner" / "deeper" / "note.txt").write_text("a note at the bottom")
+    (folder / "drawing.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><circle r="9"/></svg>'
+    )
     (folder / "table.csv").write_text("head,other\ncell,1\ncell,2\n")
     return folder
 
@@ -348,8 +363,11 @@ def check_object_of_the_graph(notebook: Notebook) -> None:
     session.locator(".rain-node", has_text="json").click()
     details = session.locator(".rain-details")
     expect(shows(details, "tree")).to_contain_text("café")
+    close = details.get_by_title(re.compile("^close"))
+    close.click()  # the panel may lie above the next node
     session.locator(".rain-node.rain-task", has_text="noted").click()
     expect(details).to_contain_text("the second task")
+    close.click()
     session.locator(".rain-node", has_text="folder").click()
     shows(details, "directory").get_by_role("button", name="table.csv").click()
     expect(shows(details, "table")).to_contain_text("cell")

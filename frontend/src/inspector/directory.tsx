@@ -1,26 +1,54 @@
 // A folder: its entries with sizes. Folders open in place, a file opens instead of it.
 
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { count, many } from "../format.js";
 import type { Entry, DirectoryPage } from "../protocol.js";
 import type { Scope, ViewProps } from "./viewing.js";
 
+const TYPED_MS = 200;
+
 export function DirectoryView({ scope, page }: ViewProps<DirectoryPage>) {
+  const [found, setFound] = useState({ page, named: "" });
+  const soon = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const asked = useRef(0);
+  const look = (named: string) => {
+    clearTimeout(soon.current);
+    soon.current = setTimeout(() => {
+      const number = ++asked.current;
+      void listing(scope, scope.path, 0, named).then((next) => next && number === asked.current && setFound({ page: next, named }));
+    }, TYPED_MS);
+  };
+  const { named } = found;
   return (
     <div class="rain-view">
       <div class="rain-view-bar">
-        <span class="rain-muted rain-push">{many(page.total, "entry", "entries")}</span>
+        {!page.unsorted && page.total > 0 && (
+          <input
+            class="rain-input"
+            type="search"
+            placeholder="filter names"
+            aria-label="Filter by name"
+            onInput={(event) => look(event.currentTarget.value)}
+          />
+        )}
+        <span class="rain-muted rain-push" role="status">
+          {named ? `${count(found.page.total)} of ${many(page.total, "entry", "entries")}` : many(page.total, "entry", "entries")}
+        </span>
       </div>
       <div class="rain-files-box">
-        {page.total ? <Files scope={scope} path={scope.path} first={page} /> : <div class="rain-empty">The folder is empty.</div>}
+        {found.page.total ? (
+          <Files key={named} scope={scope} path={scope.path} first={found.page} named={named} />
+        ) : (
+          <div class="rain-empty">{named ? "No name contains this." : "(empty)"}</div>
+        )}
       </div>
     </div>
   );
 }
 
-async function listing(scope: Scope, path: string[], offset: number): Promise<DirectoryPage | null> {
+async function listing(scope: Scope, path: string[], offset: number, named = ""): Promise<DirectoryPage | null> {
   try {
-    const page = await scope.list(path, offset);
+    const page = await scope.list(path, offset, named);
     scope.trouble(null);
     return page;
   } catch (error) {
@@ -30,12 +58,12 @@ async function listing(scope: Scope, path: string[], offset: number): Promise<Di
 }
 
 // The entries of a folder as far as they were asked for, and a way to the next page.
-function Files({ scope, path, first }: { scope: Scope; path: string[]; first: DirectoryPage }) {
+function Files({ scope, path, first, named = "" }: { scope: Scope; path: string[]; first: DirectoryPage; named?: string }) {
   const [pages, setPages] = useState([first]);
   const last = pages.at(-1) ?? first;
   const end = last.offset + last.entries.length;
   const more = async () => {
-    const next = await listing(scope, path, end);
+    const next = await listing(scope, path, end, named);
     if (next) setPages((before) => (before.includes(last) && before.at(-1) === last ? [...before, next] : before));
   };
   return (
@@ -43,7 +71,7 @@ function Files({ scope, path, first }: { scope: Scope; path: string[]; first: Di
       {pages.flatMap(({ entries }) => entries).map((entry) => (
         <Line key={entry.name} scope={scope} path={[...path, entry.name]} entry={entry} />
       ))}
-      {!first.total && <li class="rain-muted rain-file">empty</li>}
+      {!first.total && <li class="rain-muted rain-file">(empty)</li>}
       {end < last.total && last.entries.length > 0 && (
         <li>
           <button type="button" class="rain-file rain-more" onClick={() => void more()}>

@@ -6,13 +6,13 @@ import { picture } from "../dom.js";
 import type { ImagePage } from "../protocol.js";
 import type { ViewProps } from "./viewing.js";
 
-// Formats that hold pixels only; files of other formats are left to the other views.
-const RASTER = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"]);
+// Formats that an <img> draws without running or loading anything, SVG too; files of other formats are left to other views.
+const DRAWN = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/svg+xml"]);
 const MODES = ["fit", "100 %"];
 
 export function ImageView({ scope, page, buffers }: ViewProps<ImagePage>) {
   const bytes = buffers[0];
-  if (!RASTER.has(page.mime) || !bytes) {
+  if (!DRAWN.has(page.mime) || !bytes) {
     return <div class="rain-view rain-empty">{`Pictures of type ${page.mime} are not drawn here; see their text or bytes.`}</div>;
   }
   return <Picture bytes={bytes as DataView<ArrayBuffer>} page={page} title={scope.overview.title} />;

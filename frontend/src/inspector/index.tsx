@@ -133,8 +133,8 @@ function scopeOf(kernel: Inspected, path: string[], { overview, views, page: { v
       if (page.note) say(page.note);
       return page as P;
     },
-    list: async (inside, offset) => {
-      const { page } = (await kernel.inspect({ path: inside, view: "directory", offset })).data;
+    list: async (inside, offset, named = "") => {
+      const { page } = (await kernel.inspect({ path: inside, view: "directory", offset, named })).data;
       if (page.view !== "directory") throw new Error("It is no folder any more.");
       return page;
     },

@@ -23,7 +23,7 @@ export interface Scope {
   readonly views: string[];
   ask<P extends Page>(asked: Inspect): Promise<P>;
   // A folder's listing, also if something else is open.
-  list(path: string[], offset: number): Promise<PageOf<"directory">>;
+  list(path: string[], offset: number, named?: string): Promise<PageOf<"directory">>;
   open(path: string[]): void;
   turn(view: string): void;
   // Shows what is to be said of what is shown now, or nothing.

@@ -13,6 +13,7 @@ from rain.common.errors import RainException
 from rain.common.formatting import exact_size_text, size_text
 from rain.notebook.inspectors.kinds import Views, guess_content_type, views_of
 from rain.notebook.inspectors.limits import DOWNLOAD_PIECE_BYTES, OPENED_MAX
+from rain.notebook.inspectors.pickled.preview import PreviewViewer
 from rain.notebook.inspectors.sanitize import clean, cut, escape_name, jsonable, unescape_name, visible
 from rain.notebook.inspectors.subject import Ask, PageWithBuffers, Subject, Viewer
 from rain.notebook.inspectors.viewers.directories import DirectoryViewer
@@ -69,7 +70,8 @@ class _Opened:
         """The views that may be shown although nobody has asked for one: for them no code of the data runs, or it is
         the session's own."""
         encoded = self.subject is not None and self.subject.encoded
-        return [name for name in self.names if name != _VALUE and (name != _PREVIEW or encoded)]
+        loading = {_VALUE} if encoded or self.views.get(_PREVIEW) is not PreviewViewer else {_VALUE, _PREVIEW}
+        return [name for name in self.names if name not in loading]
 
     def page(self, view: str, asked: Inspect) -> PageWithBuffers:
         if self._folder is not None:

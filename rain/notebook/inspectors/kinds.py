@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 from rain.common.errors import RainException
 from rain.notebook.inspectors import queried
+from rain.notebook.inspectors.documents import gzips, zips
+from rain.notebook.inspectors.documents.drawings import SvgViewer
+from rain.notebook.inspectors.documents.notebooks import NotebookViewer
+from rain.notebook.inspectors.documents.zips import ZipViewer
 from rain.notebook.inspectors.pickled.pickles import PickleViewer
 from rain.notebook.inspectors.pickled.preview import PreviewViewer
 from rain.notebook.inspectors.pickled.values import ValueViewer
@@ -52,6 +56,9 @@ VIEWERS: dict[str, Views] = {
     "parquet": {"table": queried.parquet},
     "npy": {"table": NpyViewer},
     "image": {"image": ImageViewer},
+    "svg": {"image": SvgViewer, "text": TextViewer},
+    "notebook": {"preview": NotebookViewer, "tree": _json, "text": TextViewer},
+    "zip": {"table": ZipViewer},
     "pickle": {"preview": PreviewViewer, "pickle": PickleViewer, "value": ValueViewer},
     "bytes": {},
 }
@@ -63,6 +70,9 @@ MIME_TYPES = {
     "application/vnd.apache.parquet": "parquet",
     "application/x-ndjson": "lines",
     "application/jsonl": "lines",
+    "application/x-ipynb+json": "notebook",
+    "application/zip": "zip",
+    "image/svg+xml": "svg",
 }
 """Kinds of MIME types that are no content type's."""
 EXTENSIONS = {
@@ -72,6 +82,11 @@ EXTENSIONS = {
     "jsonl": "lines",
     "ndjson": "lines",
     "npy": "npy",
+    "npz": "zip",
+    "svg": "svg",
+    "ipynb": "notebook",
+    "md": "text",
+    "markdown": "text",
     "parquet": "parquet",
 }
 """Kinds of extensions that are no content type's."""
@@ -87,6 +102,9 @@ _MIMES_OF_EXTENSIONS = {
     "pdf": "mime/application/pdf",
     "gz": "mime/application/gzip",
     "zip": "mime/application/zip",
+    "npz": "mime/application/zip",
+    "ipynb": "mime/application/x-ipynb+json",
+    "md": "mime/text/markdown",
 }
 _TYPES_OF_KINDS = {
     "parquet": "mime/application/vnd.apache.parquet",
@@ -164,6 +182,8 @@ def _kind_of_bytes(subject: Subject, named: bool) -> str:
         return "arrow"
     if head.startswith(npy_table.MAGIC):
         return "npy"
+    if head.startswith(zips.MAGIC) and not (named and _kind_by_extension(subject.extension) not in (None, "zip")):
+        return "zip"
     if head.startswith(_PARQUET_MAGIC):
         return "parquet"
     by_name = _kind_by_extension(subject.extension) if named else None
@@ -204,8 +224,24 @@ def _parses(text: bytes) -> bool:
     return True
 
 
+def _views_of_gzip(subject: Subject) -> Views:
+    """The views of what is inside, and the bytes of the file itself."""
+    try:
+        inner, note = gzips.inflated(subject)
+    except RainException:
+        return {"hex": HexViewer}
+
+    def view(make: Maker) -> Maker:
+        return lambda _: gzips.InflatedViewer(make(inner), note)
+
+    nested = {"hex": HexViewer} if inner.head.startswith(gzips.MAGIC) else views_of(inner)
+    return {name: view(make) for name, make in nested.items() if name != "hex"} | {"hex": HexViewer}
+
+
 def views_of(subject: Subject) -> Views:
     """The views of a blob by name, the best one first."""
+    if subject.head.startswith(gzips.MAGIC):
+        return _views_of_gzip(subject)
     kind = kind_of(subject)
     views = dict(VIEWERS[kind])
     if "text" not in views and subject.ranges.size:
@@ -216,9 +252,11 @@ def views_of(subject: Subject) -> Views:
     views["hex"] = HexViewer
     if kind == "bytes" and (subject.content_type or "").startswith(PLUGIN):
         views = {"preview": PreviewViewer, **views}
+    if views.get("preview") is not PreviewViewer:
+        return views
     if subject.ask is None:
-        views.pop("preview", None)
-    elif not subject.encoded and "preview" in views:
+        del views["preview"]
+    elif not subject.encoded:
         # Bytes of anywhere are not loaded unasked, which may run any code: the view is there, but comes last.
         views["preview"] = views.pop("preview")
     return views

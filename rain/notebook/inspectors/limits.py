@@ -53,6 +53,20 @@ ARROW_INFLATED_BYTES_MAX = 64 * MIB
 ARROW_HEADS_MAX = 1000
 """Batches that are passed over for one page; for the first page fewer."""
 
+SVG_BYTES_MAX = 2 * MIB
+"""Largest SVG that is drawn."""
+ZIP_ENTRIES_MAX = 100_000
+ZIP_HEADERS_MAX = 200
+"""Arrays of an ``.npz`` of which shape and type are looked up."""
+GZIP_READ_BYTES_MAX = 512 * KIB
+GZIP_SHOWN_BYTES_MAX = 2 * MIB
+"""What is inflated of the beginning of a gzip file."""
+NOTEBOOK_BYTES_MAX = 16 * MIB
+NOTEBOOK_CELLS_MAX = 200
+NOTEBOOK_CELL_CHARS = 4000
+DIRECTORY_SORTED_MAX = 5000
+"""Entries up to which a folder is sorted with its folders first, and filtered."""
+
 # -- overview and static text -----------------------------------------------------------------------
 OVERVIEW_ITEMS_MAX = 200
 OVERVIEW_DEPTH_MAX = 8

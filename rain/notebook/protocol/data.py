@@ -232,17 +232,21 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DirectoryPage(Page, kw_only=True, tag="directory"):
-    """Some entries of a directory.
+    """Some entries of a directory, folders first.
 
     Attributes
     ----------
     entries : list of Entry
     offset, total : int
+        Of those whose names were asked for.
+    unsorted : bool
+        Whether there are too many entries: these come in the order of their names, which cannot be asked for.
     """
 
     entries: list[Entry]
     offset: int
     total: int
+    unsorted: bool = False
 
 
 class PicklePage(Page, kw_only=True, tag="pickle"):

@@ -277,6 +277,8 @@ class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
     descending : bool
     filters : list of ColumnFilter
         Of a table.
+    named : str
+        What the names of entries of a directory contain; case does not matter.
     """
 
     key: Key = ""
@@ -289,6 +291,7 @@ class Inspect(Request, frozen=True, kw_only=True, tag="inspect"):
     sort: Offset | None = None
     descending: bool = False
     filters: Annotated[list[ColumnFilter], Meta(max_length=FILTERS_MAX)] = []
+    named: Annotated[str, Meta(max_length=PATTERN_CHARS_MAX)] = ""
 
 
 class Download(Request, frozen=True, kw_only=True, tag="download"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.formatting import size_text
-from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES
+from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES, DIRECTORY_SORTED_MAX
 from rain.notebook.inspectors.sanitize import escape_name, visible
 from rain.notebook.inspectors.subject import PageWithBuffers
 from rain.notebook.protocol.data import DirectoryPage, Entry
@@ -30,10 +30,27 @@ class DirectoryViewer:
         self._reader = reader
         self._path = path
 
+        self._sorted: list[Entry] | None = None
+        self._total = 0
+
     def page(self, asked: Inspect) -> PageWithBuffers:
-        entries, total = self._reader.entries(self._path, asked.offset, DIRECTORY_PAGE_ENTRIES)
-        offset = min(asked.offset, total)
-        return DirectoryPage(entries=list(map(_shown, entries)), offset=offset, total=total), []
+        if not self._total:
+            self._look()
+        if self._sorted is None:
+            entries, total = self._reader.entries(self._path, asked.offset, DIRECTORY_PAGE_ENTRIES)
+            shown = list(map(_shown, entries))
+            return DirectoryPage(entries=shown, offset=min(asked.offset, total), total=total, unsorted=True), []
+        named = asked.named.casefold()
+        found = [entry for entry in self._sorted if named in (entry.text or entry.name).casefold()]
+        offset = min(asked.offset, len(found))
+        shown = found[offset : offset + DIRECTORY_PAGE_ENTRIES]
+        return DirectoryPage(entries=shown, offset=offset, total=len(found)), []
+
+    def _look(self) -> None:
+        """Sort the entries, if they are not too many; directories do not change."""
+        entries, self._total = self._reader.entries(self._path, 0, DIRECTORY_SORTED_MAX)
+        if self._total <= DIRECTORY_SORTED_MAX:
+            self._sorted = sorted(map(_shown, entries), key=lambda entry: entry.kind != "dir")
 
 
 def _shown(entry: Any) -> Entry:

@@ -31,7 +31,7 @@ class NpyViewer:
             raise needs("numpy") from None
         self._numpy = numpy
         self._ranges = subject.ranges
-        header, self._start = _header(subject.ranges)
+        header, self._start = header_of(subject.ranges)
         self._dtype = self._type(header["descr"])
         self._shape: tuple[int, ...] = header["shape"]
         self._fortran: bool = header["fortran_order"]
@@ -131,7 +131,7 @@ class NpyViewer:
         return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _header(ranges: Ranges) -> tuple[dict[str, Any], int]:
+def header_of(ranges: Ranges) -> tuple[dict[str, Any], int]:
     """The header of a file, checked, and where the values begin."""
     head = ranges.read(0, 12)
     width = 2 if head[6:7] == b"\x01" else 4

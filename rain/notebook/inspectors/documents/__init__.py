@@ -1,0 +1,1 @@
+"""Viewers of files that hold several things: archives, notebooks, drawings."""
