@@ -15,7 +15,7 @@ import pytest
 
 import rain
 from tests.integration.kernels import Kernel, kernel
-from tests.support.waiting import at_this_load
+from tests.support.waiting import GUARD_S, at_this_load
 
 ROOT = str(Path(rain.__file__).parent.parent)
 
@@ -23,6 +23,7 @@ SCRIPT = """
 import os, signal, sys, threading, time
 import psutil
 from rain import *
+from tests.support.waiting import GUARD_S, at_this_load
 
 def interrupted(what, call, after=0.3):
     sent = []
@@ -35,7 +36,7 @@ def interrupted(what, call, after=0.3):
         call()
     except KeyboardInterrupt:
         took = time.monotonic() - sent[0]
-        print(what, "interrupted" if took < {limit!r} else f"after {{took}} s", flush=True)
+        print(what, "interrupted" if took < at_this_load(1) else f"after {{took}} s", flush=True)
     else:
         print(what, "was not interrupted", flush=True)
     timer.join()
@@ -80,9 +81,9 @@ try:
 finally:
     os.kill(server, signal.SIGCONT)
 open(gate, "w").close()
-session.wait(task, timeout=20)
+session.wait(task, timeout=GUARD_S)
 assert next(completions) is not None
-print("then", task.output.fetch().load(), len(session.wait_all(raise_on_failure=False, timeout=20)), flush=True)
+print("then", task.output.fetch().load(), len(session.wait_all(raise_on_failure=False, timeout=GUARD_S)), flush=True)
 second = client.new_session("t")
 os.kill(server, signal.SIGSTOP)
 interrupted("close", second.close)
@@ -90,11 +91,11 @@ interrupted("new_session", lambda: client.new_session("lost", persistent=True))
 os.kill(server, signal.SIGCONT)
 second.close()
 third = client.new_session("u")
-until = time.monotonic() + 20
+until = time.monotonic() + GUARD_S
 while [one.name for one in client.sessions()] != ["s", "u"] and time.monotonic() < until:
     time.sleep(0.01)
 print("sessions", [one.name for one in client.sessions()], flush=True)
-print("at last", session.run(slow(gate), timeout=20), flush=True)
+print("at last", session.run(slow(gate), timeout=GUARD_S), flush=True)
 client.close()
 """
 
@@ -102,11 +103,11 @@ client.close()
 @pytest.mark.timeout(120)
 def test_every_blocking_call(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(gate=str(tmp_path / "gate"), limit=at_this_load(1))],
+        [sys.executable, "-c", SCRIPT.format(gate=str(tmp_path / "gate"))],
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=GUARD_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
