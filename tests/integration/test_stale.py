@@ -69,12 +69,13 @@ def test_a_session_that_is_attached_tomorrow_knows_what_was_edited_since(client:
         session = first.new_session("tomorrow", persistent=True)
         shell.shell.user_ns["session"] = session
         shell.cell(cell.format(1))
-        shell.cell("with session.bind_only():\n    task = fit(1, name='fit'); task.keep_outputs()")
+        shell.cell("@remote(auto_load=True, auto_encode='json')\ndef twice(ctx, x):\n    return 2 * x\n")
+        shell.cell("with session.bind_only():\n    task = twice(fit(1, name='fit'), name='twice'); task.keep_outputs()")
         shell.cell("session.submit(); session.wait_all()")
     with client.attach("tomorrow") as attached:
         assert attached.stale == []
         shell.cell(cell.format(2))
-        (stale,) = attached.stale
-        (new,) = attached.rerun_stale().values()
+        first, last = attached.stale
+        assert list(attached.rerun_stale()) == [first, last]
         attached.wait_all()
-        assert (stale.output.fetch().load(), new.output.fetch().load()) == (2, 3)
+        assert (last.output.fetch().load(), last.renewed.output.fetch().load()) == (4, 6)

@@ -58,5 +58,5 @@ def test_cells_are_run_in_order() -> None:
         assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), path.name
 
 
-def test_there_are_eight() -> None:
-    assert [path.stem[0] for path in NOTEBOOKS] == list("12345678")
+def test_there_are_nine() -> None:
+    assert [path.stem[0] for path in NOTEBOOKS] == list("123456789")

@@ -15,7 +15,7 @@ from rain.common.formatting import duration_text
 from rain.common.ids import ID
 from rain.common.spec import ObjectSpec, TaskSpec, TaskSpecInput
 from rain.common.states import DataObjectState
-from rain.common.task_configs import PyConfig
+from rain.common.task_configs import PYTHON, PyConfig, read_config
 
 if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
@@ -238,8 +238,9 @@ def _likeness(mirror: SessionMirror, record: TaskRecord) -> Any:
     function: Any = mirror.records.get(spec.function.id) if spec.function is not None else None
     path = function.spec.user.get("function") if function is not None else None
     labels = tuple([item.label for item in spec.inputs]), tuple([out.spec.label for out in record.outputs])
-    config = spec.config
-    args = None if spec.inputs else config.args if isinstance(config, PyConfig) else repr(config)
+    args: Any = None
+    if not spec.inputs:
+        args = read_config(spec.config, PyConfig).args if spec.task_type == PYTHON else repr(spec.config)
     return path, spec.task_type, spec.name, labels, args
 
 
@@ -362,8 +363,8 @@ def _renewed_spec(spec: TaskSpec, id: ID, outputs: list[ID], moved: dict[ID, ID]
         The constant that holds the function now.
     """
     config = spec.config
-    if isinstance(config, PyConfig):
-        config = _moved_config(config, moved)
+    if spec.task_type == PYTHON:  # as plain values, if an earlier client made the task
+        config = _moved_config(read_config(config, PyConfig), moved)
     inputs = [TaskSpecInput(moved.get(item.id, item.id), item.label) for item in spec.inputs]
     return TaskSpec(
         id, spec.task_type, config, inputs, outputs, dict(spec.resources), spec.name, dict(spec.user), function,
