@@ -47,7 +47,9 @@ def is_skipped(example: doctest.Example) -> bool:
 
 
 @pytest.mark.parametrize("test", examples())
-def test_example(client: Client, test: doctest.DocTest) -> None:
+def test_example(client: Client, test: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # what it writes does not stay
+
     @remote(auto_encode="json")
     def square(ctx, n: int) -> int:
         return n * n
