@@ -297,7 +297,8 @@ def group_details(session: Session, view: View, group: Counted) -> GroupDetails:
         if leaf.state == "failed" and error is not None and len(failed) < FAILED_MAX:
             record: Any = leaf.record
             call = call_text(record, inside(session).mirror.records)
-            failed.append(FailedTask(leaf.key, call or title(record), first_line(error.message)))
+            name = call if call.startswith(f"{title(record)}(") else title(record)
+            failed.append(FailedTask(leaf.key, name, first_line(error.message)))
     counts = {state: count for state, count in group.counts.items() if count}
     return GroupDetails(group.key, label_of(group), counts, group.objects, duration_text(seconds), failed)
 

@@ -119,7 +119,7 @@ def measures(cpus: float, resources: Mapping[str, float], tasks: int, load: Load
         if share is not None and ours is not None:
             told.add("own_cpus")
             ours = min(ours, share)
-            text = f"{_percent(share)}: {_percent(ours)} by Rain, {_percent(share - ours)} by others"
+            text = f"{_percent(share)}, {_percent(ours)} by Rain"
             yield Measure(name, _LABELS[name], text, share, ours)
         elif share is not None:
             host = load.get("host_max_bytes") if name == "memory" else None

@@ -221,7 +221,7 @@ export function TablePane({ store, host, shown }: TabProps) {
         </span>
         <Filters store={store} table={table} />
         <Button title={FILTER_HELP} pressed={table.byColumn} click={() => table.toggleColumns()}>
-          filter columns
+          Filter columns
         </Button>
         <span class="rain-push" />
         <Histogram bins={table.durations} />

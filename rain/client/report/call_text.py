@@ -52,11 +52,11 @@ def call_text(record: TaskRecord, records: Mapping[int, Record]) -> str:
     str
         Like ``inv(x=0, path='data/a.csv', rest=<DataFrame>)``; empty for tasks that no function was called for.
     """
-    name = record.spec.name or (record.source.name if record.source is not None else "")
+    name = record.source.name if record.source is not None else record.spec.name or ""
     told = [f"{name}={text}" if name else text for name, text in arguments(record, records)]
     if not told and not isinstance(record.spec.config, PyConfig):
         return ""
-    text = f"{name.rpartition('/')[2]}({', '.join(told)})"
+    text = f"{name.rpartition('.')[2].rpartition('/')[2]}({', '.join(told)})"
     return text if len(text) <= CALL_CHARS_MAX else f"{text[: CALL_CHARS_MAX - 2]}…)"
 
 

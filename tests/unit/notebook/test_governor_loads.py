@@ -57,7 +57,7 @@ def test_what_is_known_has_a_name_a_unit_and_its_place_and_the_rest_is_shown_as_
 def test_load_of_ours_and_of_others_are_told_apart() -> None:
     load = {"cpu_percent": 62.5, "own_cpus": 2.0, "host_cpus": 8.0}
     measures = {one.key: one for one in governor_of({**GOVERNOR, "load": load}).measures}
-    assert measures["cpu"].text == "62 %: 25 % by Rain, 38 % by others"
+    assert measures["cpu"].text == "62 %, 25 % by Rain"
     assert (measures["cpu"].share, measures["cpu"].ours) == (0.625, 0.25)
     assert "own_cpus" not in measures, "it is told once"
     busy = governor_of({**GOVERNOR, "load": {**load, "own_cpus": 7.0}}).measures

@@ -83,7 +83,7 @@ def test_it_is_never_long(detached: Session) -> None:
 def test_objects_are_told_by_their_labels(detached: Session) -> None:
     data = blob(b"a", label="table.csv")
     first = inv(data, name="fold/first")
-    assert text(first) == "first(x=<table.csv>)"
+    assert text(first) == "inv(x=<table.csv>)"
     assert text(inv([first, data])) == "inv(x=[<output of fold/first>, <table.csv>])"
     assert text(tasks.Concat([data])) == "", "no function was called for it"
 
