@@ -45,7 +45,7 @@ from rain.server import shell as server_shell
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
 _START_AGAIN = 75
-"""Exit status of a governor that was asked to leave by a signal, and has somebody who starts it again."""
+"""Exit status of a governor that left because of a signal, where a service or a guardian starts it again."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -204,7 +204,7 @@ class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
     user : dict
     encoded : bool
         Whether a task or client of its session made its bytes by encoding a value, which then may be loaded for a look.
-        Bytes of anywhere else are not loaded unless somebody asks for that: those of a pickle may be any program.
+        Other bytes are loaded only if the user asks for it: a pickle may run any program.
     """
 
     error: str | None = None

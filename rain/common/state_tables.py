@@ -51,7 +51,7 @@ class StateTable(Generic[S]):
     ...     GREEN = "green"  # go
     ...     RED = "red"  # stop
     >>> light = StateTable(
-    ...     Light, "A light", {(None, Light.RED): "switched on", (Light.RED, Light.GREEN): "nobody crosses"}
+    ...     Light, "A light", {(None, Light.RED): "switched on", (Light.RED, Light.GREEN): "cars go"}
     ... )
     >>> light.allows(Light.GREEN, Light.RED)
     False

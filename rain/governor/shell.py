@@ -305,7 +305,7 @@ class Governor:
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
     def leave(self, stop: asyncio.Event, reason: str, within_s: float) -> None:
-        """Begin to leave; without a server there is nobody to hand anything to."""
+        """Begin to leave; at once if there is no server, because nothing can be handed over then."""
         log.info("leaving within %.0f s: %s", within_s, reason)
         if self._conversation is None:
             stop.set()

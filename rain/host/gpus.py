@@ -23,7 +23,7 @@ class Gpus(NamedTuple):
     names : tuple of str
         Entries for ``CUDA_VISIBLE_DEVICES``, one for each.
     source : str
-        What told so, for people.
+        What says so, for logs and `rain doctor`.
     """
 
     names: tuple[str, ...]

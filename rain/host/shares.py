@@ -1,6 +1,6 @@
 """What of its host this process may use: cpus, memory, a folder for scratch files; each with what says so.
 
-Several know about it, and all of them are right: the affinity of the process and its control group, which the kernel
+Several sources tell, and all of them hold: the affinity of the process and its control group, which the kernel
 enforces, and the variables of the batch system, which hold where nothing is enforced (Slurm without control groups lets
 a job use all cpus, and then ends it for its memory). The least counts.
 """
@@ -27,7 +27,7 @@ class Share(NamedTuple):
     amount : float
         Cpus, or bytes.
     source : str
-        What says so, for people.
+        What says so, for logs and `rain doctor`.
     """
 
     amount: float

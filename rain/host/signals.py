@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from rain.host.process_table import descendants, is_alive
 
 STAYS_AWAY = int(signal.SIGRTMIN) + 3
-"""From a guardian to its server, before it is ended: nobody will start it again. No other program knows it."""
+"""From a guardian to its server before it ends it: the server will not be started again. Only Rain uses it."""
 
 
 def signal_name(number: int) -> str:

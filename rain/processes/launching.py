@@ -57,7 +57,7 @@ class Program:
     leaves : bool
         Whether its exit status 0 means that it has left on purpose, and is not to be started again.
     told : bool
-        Whether it is told by a signal of its own when nobody will start it again.
+        Whether the guardian tells it by a signal that it will not be started again.
     keep : list of int
         Descriptors that it inherits.
     stdin : str or None

@@ -239,7 +239,7 @@ class Server:
         self._broken.cancel()
 
     def stay_away(self) -> None:
-        """Nobody will start this server again."""
+        """Take note that this server will not be started again."""
         self._stays_away = True
 
     def close(self) -> None:

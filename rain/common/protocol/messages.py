@@ -816,8 +816,8 @@ class DataError(Message):
 
 
 class Progressed(Message):
-    """The last that running attempts have said of themselves; from executor to governor to server to client. Nobody
-    answers it, and nothing depends on it: what comes for attempts that do not run any more is dropped."""
+    """The last that running attempts have said of themselves; from executor to governor to server to client. It has no
+    reply, and nothing depends on it: what comes for attempts that do not run any more is dropped."""
 
     tasks: list[TaskProgress]
 

@@ -51,7 +51,7 @@ _REFUSALS = (
     b"Read-only file system",
     b"Permission denied",
     b"Device or resource busy",
-    b"Value too large for defined data type",  # a new file in a folder of nobody's
+    b"Value too large for defined data type",  # a new file in a folder whose owner is unknown
 )
 
 

@@ -7,7 +7,7 @@ nothing that has not begun is started: it goes back to the server, task by task,
 What runs may finish until `Departure.tasks_until`, and is then ended like a cancelled task and goes back too; the
 server charges none of it. The rest of the time is for results that only this governor holds: the server has others
 fetch them, and says `Dismiss` when nothing here is needed. When the time is over the governor leaves all the same, and
-so it does when the server is gone, because nothing could be handed to anybody.
+so it does when the server is gone, because nothing can be handed over then.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def dismissed(state: State, message: Dismiss, now: float) -> None:
 
 
 def server_gone(state: State) -> None:
-    """The server is gone: there is nobody to hand anything to."""
+    """The server is gone, so nothing can be handed over: leave at once if the governor is leaving."""
     if state.departure.stage is not Stage.STAYING:
         _go(state, state.departure.reason)
 

@@ -67,7 +67,7 @@ def parse_duration(text: str) -> float:
 
 
 def slurm_time_left(job: str) -> float | None:
-    """Seconds that Slurm leaves a job, by ``squeue``; None if there is no limit, or nobody answers."""
+    """Seconds that Slurm leaves a job, by ``squeue``; None if there is no limit, or Slurm does not answer."""
     try:
         asked = subprocess.run(
             ["squeue", "--noheader", "--jobs", job, "--format", "%L"],

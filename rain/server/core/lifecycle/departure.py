@@ -3,10 +3,10 @@
 Theory of operation
 -------------------
 A governor says `Draining`; it gives back by itself what has not begun, and ends what runs when its own time is over, so
-that a server that is slow, or away, holds nobody up. What the server does: it keeps the policy from giving it more; it
-has others fetch what only governors that leave hold (kept objects first, as only those are surely wanted); and when the
-governor has no task and holds nothing that is needed and not elsewhere, it is dismissed. Whatever a governor that said
-`Draining` leaves undone, however it went, is charged to no task (`rain.server.core.lifecycle.recovery`).
+that a server that is slow, or away, does not hold it up. What the server does: it keeps the policy from giving it more;
+it has others fetch what only governors that leave hold (kept objects first, as only those are surely wanted); and when
+the governor has no task and holds nothing that is needed and not elsewhere, it is dismissed. Whatever a governor that
+said `Draining` leaves undone, however it went, is charged to no task (`rain.server.core.lifecycle.recovery`).
 
 At the end of each turn the copies that are under way are looked at, which are few. All objects of a governor are gone
 through when it begins to leave, when another governor was lost, and before it is dismissed.
