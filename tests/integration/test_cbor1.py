@@ -366,7 +366,11 @@ class Rig:
 
     def make(self, **options: Any) -> ForeignExecutors:
         events = PoolEvents(
-            self._on_results, lambda *news: self._tell(self.recalled.append, news), self._on_exited, lambda *_: None
+            self._on_results,
+            lambda *news: self._tell(self.recalled.append, news),
+            self._on_exited,
+            lambda *_: None,
+            lambda *_: None,
         )
         return ForeignExecutors(self.commands, events, str(self.folder), **options)
 
