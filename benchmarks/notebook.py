@@ -246,7 +246,7 @@ def frames(options: argparse.Namespace) -> dict[str, Any]:
     n, repeat = (options.n or 1000) // 2, options.repeat or 3
     found: dict[str, list[float]] = {"idle": [], "drawing": [], "changing": []}
     with in_lab() as lab:
-        lab.run(f"from rain.notebook.graph_model import view\nview.NODES_MAX = {3 * n}")
+        lab.run(f"from rain.notebook.graph_model import view\nview.NODES_MAX, view.READABLE_SCALE = {3 * n}, 0")
         lab.run("rain.notebook.graph_model.View.__init__.__defaults__ = (view.NODES_MAX,)")
         lab.page.evaluate(_FRAMES)
 
@@ -268,6 +268,60 @@ def frames(options: argparse.Namespace) -> dict[str, Any]:
             if not turn:  # the first one loads the app and Graphviz
                 first = {name: values.pop() for name, values in found.items()}
     return {"nodes": nodes, "first_drawing_ms": round(first["drawing"]), **{k: told(v, 0) for k, v in found.items()}}
+
+
+# -- fold: opening a folded group, and recolouring many open nodes ---------------------------------
+
+_OPEN = """async (view) => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const root = document.querySelector(view);
+    const begin = performance.now();
+    root.querySelector('.rain-toggle[data-open]').dispatchEvent(new MouseEvent('click', { bubbles: true }));
+    while (!root.querySelector('.rain-frame')) await frame();
+    const opened = performance.now() - begin;
+    root.querySelector('.rain-toggle[data-close]').dispatchEvent(new MouseEvent('click', { bubbles: true }));
+    while (root.querySelector('.rain-frame')) await frame();
+    return opened;
+}"""
+# All changes come in one message.
+_AT_ONCE = """
+from rain.notebook import widget_of
+with widget_of(session)._lock:
+    session.submit()
+    session.wait_all()
+time.sleep(1)
+"""
+_TURNS = """(view) => {
+    window.benchTurns = [];
+    new MutationObserver((all) => window.benchTurns.push([performance.now(), all.length])).observe(
+        document.querySelector(view), { attributes: true, attributeFilter: ["data-s"], subtree: true });
+}"""
+
+
+def fold(options: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds to open a folded group of `n` tasks, and to recolour twice as many open nodes at one change."""
+    n, repeat = options.n or 1000, options.repeat or 7
+    with in_lab() as lab:
+        lab.run(f"new()\nmade = list(noop.map(range({n})))")
+        lab.show()
+        opening = [lab.page.evaluate(_OPEN, SHOWN) for _ in range(repeat + 1)][1:]
+        lab.run("session.close(); del made")
+        lab.hide()
+        lab.run(f"from rain.notebook.graph_model import view\nview.NODES_MAX, view.READABLE_SCALE = {9 * n}, 0")
+        lab.run("rain.notebook.graph_model.View.__init__.__defaults__ = (view.NODES_MAX,)")
+        spans = []
+        for _ in range(repeat):
+            lab.run(f"new()\nmade = list(noop.map(range({2 * n})))")
+            lab.show()
+            nodes = lab.page.locator(".rain-node").count()
+            lab.page.evaluate(_TURNS, SHOWN)
+            lab.run(_AT_ONCE)
+            turns = lab.page.evaluate("() => window.benchTurns")
+            assert sum(count for _, count in turns) == nodes
+            spans.append(turns[-1][0] - turns[0][0])
+            lab.run("session.close(); del made")
+            lab.hide()
+    return {"n": n, "opening_ms": told(opening, 0), "nodes": nodes, "recolour_ms": told(spans, 1)}
 
 
 # -- growth: what a session adds to a saved notebook, and to the wheel -----------------------------
@@ -380,7 +434,7 @@ answer([*(b - clocks[0] for b in clocks[1:]), time.perf_counter() - wall])
 
 QUESTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "submit": submit, "ready": ready, "latency": latency, "messages": messages, "thread": thread,
-    "frames": frames, "growth": growth, "wheel": wheel, "watch": watch,
+    "frames": frames, "fold": fold, "growth": growth, "wheel": wheel, "watch": watch,
 }  # fmt: skip
 
 

@@ -51,7 +51,9 @@ means = [fit(part.outputs["train"], name=f"fold{fold}/fit") for fold, part in en
 scores = [score(means[fold], parts[fold].outputs["test"], name=f"fold{fold}/score") for fold in range(3)]
 best = Program(["sort", "-rn", Input("a"), Input("b"), Input("c")], stdout="scores")
 ranking = best(a=scores[0], b=scores[1], c=scores[2], name="ranking")
-session.keep_all()
+ranking.keep_outputs()
+for part in parts:
+    part.outputs["train"].keep()
 """
 
 
@@ -125,7 +127,7 @@ def graph(lab: Lab, target: Path) -> None:
         expect(view.locator(".rain-details")).to_contain_text("Cell In[")
         picture(page, view, target / "details.png")
         view.locator(".rain-node.rain-object", has_text="train").first.click()
-        expect(view.locator(".rain-details")).to_contain_text("pickle")
+        expect(view.locator(".rain-details")).to_contain_text("sepal")
         picture(page, view, target / "object.png")
         for tab in ("timeline", "table", "governors"):
             view.locator(".rain-tab", has_text=tab).click()

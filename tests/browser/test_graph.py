@@ -182,7 +182,7 @@ def inverse(ctx, x):
         expect(details).to_contain_text("session.retry()")
         notebook.run(3)
         notebook.wait_done(3)
-        notebook.page.locator(f"{VIEW} .rain-header").get_by_role("button", name=re.compile("retry")).click()
+        notebook.page.locator(f"{VIEW} .rain-header").get_by_role("button", name=re.compile("retry", re.I)).click()
         expect(node(notebook, "after")).to_have_attribute("data-s", "finished")
         notebook.run(4)
         notebook.wait_text(4, "1.0")

@@ -251,6 +251,7 @@ def test_contrast_in_both_themes_and_details_that_leave_the_graph_alone(lab: Lab
         view = show(notebook, 1)
         settled(notebook, view)
         check_details_do_not_move_the_graph(notebook, view)
+        check_another_tab_leaves_it_too(notebook, view)
         check_buttons_have_one_case(view)
         faint = {}
         try:
@@ -279,6 +280,14 @@ def check_details_do_not_move_the_graph(notebook: Notebook, view: Locator) -> No
     expect(view.locator(".rain-tooltip")).to_be_hidden()
     settled(notebook, view)
     assert world.get_attribute("transform") == before
+
+
+def check_another_tab_leaves_it_too(notebook: Notebook, view: Locator) -> None:
+    before = view.locator(".rain-world").get_attribute("transform")
+    for tab in ("table", "graph"):
+        view.locator(".rain-tab", has_text=tab).click()
+        settled(notebook, view)
+    assert view.locator(".rain-world").get_attribute("transform") == before
 
 
 def check_buttons_have_one_case(view: Locator) -> None:

@@ -195,9 +195,10 @@ class GraphTab implements ImperativeTab {
 
   // Details beside the graph take room from it; they do not move it, unless they would hide what they are about.
   private resized(): void {
+    if (!this.canvas.clientWidth) return; // another tab is in front
     const { selected } = this.store;
     if (selected === null) {
-      if (this.canvas.clientWidth) this.layouts.setWidth(this.canvas.clientWidth);
+      this.layouts.setWidth(this.canvas.clientWidth);
       if (!this.viewport.touched) this.fit(false);
       return;
     }
