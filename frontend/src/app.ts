@@ -2,6 +2,8 @@
 
 import { attachCard } from "./card/index.js";
 import { attachInspector } from "./inspector/index.js";
+import type { Manager } from "./jupyter-quirks.js";
+import { MissedOutput } from "./missed.js";
 import { OrphanPicture } from "./orphan-picture.js";
 import type { Attached, Port } from "./port.js";
 import { attachSession } from "./session/index.js";
@@ -10,5 +12,6 @@ export function attach(port: Port): Attached {
   const picture = new OrphanPicture(port);
   if (port.kind === "inspector") return attachInspector(port);
   if (port.kind === "client") return attachCard(port, picture);
+  new MissedOutput(port, (port.manager ?? {}) as Manager);
   return attachSession(port, picture);
 }

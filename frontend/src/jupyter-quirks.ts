@@ -20,6 +20,8 @@ interface Signal<T> {
 
 interface Output {
   output_type: string;
+  name?: string;
+  text?: string | string[];
   data?: Bundle;
   metadata?: unknown;
 }
@@ -28,6 +30,38 @@ interface Outputs {
   length: number;
   get(index: number): { toJSON(): Output };
   set(index: number, output: Output): void;
+  add?(output: Output): unknown;
+}
+
+// A code cell of the page's notebook that had been run when the page was loaded: nobody hears its messages any more.
+export interface CellOutputs {
+  code(): string;
+  count(): number | null;
+  streams(): Record<string, string>;
+  add(stream: string, text: string): void;
+}
+
+// Cells whose messages this page hears have a request of their own; of a page that has just been loaded none has.
+export function ranBefore(manager: Manager): CellOutputs[] {
+  const found: CellOutputs[] = [];
+  for (const cell of manager.context?.model?.cells ?? []) {
+    const { outputs, sharedModel } = cell;
+    if (!outputs?.add || !sharedModel?.getSource) continue;
+    found.push({
+      code: () => sharedModel.getSource(),
+      count: () => cell.executionCount ?? null,
+      streams: () => {
+        const texts: Record<string, string> = {};
+        for (let index = 0; index < outputs.length; index++) {
+          const { output_type, name = "", text = "" } = outputs.get(index).toJSON();
+          if (output_type === "stream") texts[name] = (texts[name] ?? "") + (Array.isArray(text) ? text.join("") : text);
+        }
+        return texts;
+      },
+      add: (name, text) => outputs.add?.({ output_type: "stream", name, text }),
+    });
+  }
+  return found;
 }
 
 interface WidgetModel {
@@ -38,7 +72,7 @@ interface WidgetModel {
 export interface Manager {
   rendermime?: Registry;
   context?: {
-    model?: { cells?: Iterable<{ outputs?: Outputs }>; dirty: boolean };
+    model?: { cells?: Iterable<{ outputs?: Outputs; executionCount?: number | null; sharedModel?: { getSource(): string } }>; dirty: boolean };
     saveState?: Signal<string>;
     sessionContext?: { kernelChanged?: Signal<{ newValue: unknown }>; statusChanged?: Signal<string> };
   };

@@ -6,6 +6,7 @@
 export interface Requests {
   asset: GetAsset;
   picture: GetPicture;
+  missed: GetMissed;
   snapshot: GetSnapshot;
   open: OpenGroup;
   close: CloseGroup;
@@ -35,6 +36,7 @@ export interface Requests {
 export interface Answers {
   asset: Done;
   picture: Picture;
+  missed: Missed;
   snapshot: Snapshot;
   open: Done;
   close: Done;
@@ -83,6 +85,29 @@ export interface Picture {
   model: string;
   // By MIME type.
   data: Record<string, unknown>;
+}
+
+// What tasks have printed into cells, for a page that was not open all the time.
+export interface GetMissed {
+  // Whether the page asks for the first time.
+  first: boolean;
+}
+
+// What tasks have printed into which cells.
+export interface Missed {
+  // Whether another page had the widget before; else there is nothing to be told.
+  again: boolean;
+  cells: CellText[];
+}
+
+// What the tasks of one run of a cell have printed, up to now.
+export interface CellText {
+  // The cell's text when it was run.
+  code: string;
+  // The number in its brackets; 0 while it runs.
+  count: number;
+  // `"stdout"` or `"stderr"`, and what was printed.
+  parts: [string, string][];
 }
 
 // All that is visible.

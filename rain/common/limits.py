@@ -184,6 +184,12 @@ ECHO_LINE_CHARS_MAX = 4096
 """A line that has not ended is shown all the same when it is longer."""
 ECHO_HELD_CHARS_MAX = 256 * KIB
 """What is kept of that for the next cell of a notebook that a program runs, while no cell runs; of more the end."""
+SAID_CHARS_MAX = 64 * KIB
+"""What tasks of one cell printed last, remembered for pages that were not open then."""
+SAID_CELLS_MAX = 50
+"""Cells of which that is remembered."""
+SAID_CODE_CHARS_MAX = 20_000
+"""Longer cells are not recognised by a page that was loaded again."""
 ERROR_OUTPUT_BYTES_MAX = 4 * KIB
 """Tail of stderr that is quoted in an error's text."""
 DEBUG_BYTES_MAX = 64 * KIB

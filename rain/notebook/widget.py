@@ -46,6 +46,8 @@ from rain.notebook.protocol.lookups import (
     TaskTable,
     Timeline,
 )
+from rain.notebook.protocol.missed import Missed
+from rain.notebook.said import said
 from rain.notebook.widget_base import HTML, SVG, TEXT, LiveWidget, pump
 
 if TYPE_CHECKING:
@@ -87,11 +89,13 @@ class SessionWidget(LiveWidget):
         self._geometry: tuple[int, Geometry] | None = None
         self._selected: str | None = None
         self._inspections: OrderedDict[int, Inspection] = OrderedDict()
+        self._pages = 0  # that have loaded the widget
         self.seen = False  # whether a browser shows it
         self._over = False
         super().__init__("session")
         self._handlers |= {
             requests.GetSnapshot: self._snapshot,
+            requests.GetMissed: self._missed,
             requests.OpenGroup: lambda asked: self._turn(self._view.open, asked.key),
             requests.CloseGroup: lambda asked: self._turn(self._view.close, asked.key),
             requests.ShowObjects: self._show_objects,
@@ -222,6 +226,10 @@ class SessionWidget(LiveWidget):
         return told.topology, told.status
 
     # -- what is asked --------------------------------------------------------------------------
+
+    def _missed(self, asked: requests.GetMissed) -> Missed:
+        self._pages += asked.first
+        return said.told() if self._pages > 1 else Missed(False, [])
 
     def _snapshot(self, _: requests.GetSnapshot) -> Snapshot:
         self.seen = True

@@ -131,3 +131,40 @@ def test_a_page_loaded_again_while_a_cell_runs(lab: Lab, tmp_path: Path) -> None
         )
         assert "1 finished" in bundle(notebook.save().cells[1])[HTML]
         assert notebook.problems == []
+
+
+def test_what_tasks_printed_while_no_page_was_open(lab: Lab, tmp_path: Path) -> None:
+    """It is in the cell that made them when the page is back, once, after what was there."""
+    go, done = tmp_path / "go", tmp_path / "done"
+    made = f"""
+@remote()
+def says(ctx, path, go, done):
+    print("before", flush=True)
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    print("meanwhile 1", flush=True)
+    print("meanwhile 2", file=sys.stderr, flush=True)
+    return b""
+import sys
+says("x", {str(go)!r}, {str(done)!r}, name="says")
+session.submit()
+print("submitted")
+"""
+    cells = ["%load_ext rain.notebook\n" + CONNECT + "session.echo = True", "session", made, "session.wait_all()"]
+    with lab.open(cells) as notebook:
+        show(notebook, 0, 1)
+        notebook.run(2)
+        notebook.wait_text(2, "before")
+        notebook.save()
+        notebook.page.goto("about:blank")
+        go.touch()
+        notebook.page.goto(f"{lab.url}lab/tree/{notebook.path.name}?reset")
+        notebook._wait_for_kernel()
+        notebook.wait_text(2, "meanwhile 2")
+        expect(node(notebook, "says")).to_have_attribute("data-s", "finished")
+        texts = ["".join(output["text"]) for output in notebook.outputs(2) if output["output_type"] == "stream"]
+        whole = "".join(texts)
+        assert {word: whole.count(word) for word in ("before", "submitted", "meanwhile 1", "meanwhile 2")} == {
+            "before": 1, "submitted": 1, "meanwhile 1": 1, "meanwhile 2": 1,
+        }  # fmt: skip
+        assert whole.index("before") < whole.index("meanwhile 1")

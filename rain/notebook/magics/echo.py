@@ -28,6 +28,7 @@ from rain.client.functions import call_sites
 from rain.client.report import echo
 from rain.common.limits import ECHO_HELD_CHARS_MAX
 from rain.notebook import jupyter_quirks
+from rain.notebook.said import said
 
 FLUSH_S = 0.1
 """Text is sent that often at most."""
@@ -50,6 +51,7 @@ class _Echo:
         self._left_out = 0
         self._threads: weakref.WeakKeyDictionary[threading.Thread, Any] = weakref.WeakKeyDictionary()
         self._note_threads(None)
+        self._remember(self._newest)
 
     # -- whose text it is -------------------------------------------------------------------------
 
@@ -85,12 +87,23 @@ class _Echo:
             self._depth += 1
             return
         self._note_threads(None)  # what was started since the last cell ended
+        self._remember(header)
         with self._lock:
             self._newest, self._running, self._depth = header, True, 1
         self.flush()
 
-    def cell_ends(self, *_: Any) -> None:
+    def _remember(self, header: Any) -> None:
+        """The cell that runs, for pages that come back to it."""
+        parent = self._kernel.get_parent() or {}
+        code = parent.get("content", {}).get("code")
+        if header and isinstance(code, str):
+            said.cell(header["msg_id"], code)
+
+    def cell_ends(self, result: Any = None) -> None:
         """Send all before front ends hear that the cell has ended, after what it printed itself."""
+        header = self._asked()
+        if header and result is not None and result.execution_count is not None:
+            said.number(header["msg_id"], result.execution_count)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         with self._lock:
@@ -116,6 +129,7 @@ class _Echo:
                 if not header:
                     return
                 self._waiting.setdefault((header["msg_id"], stream), (header, []))[1].append(text)
+                said.add(header["msg_id"], stream, text)
             if self._scheduled:
                 return
             self._scheduled = True

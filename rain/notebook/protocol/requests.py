@@ -14,6 +14,7 @@ from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot
 from rain.notebook.protocol.layout import DotLayout, Geometry
 from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, Stale, TaskTable, Timeline
+from rain.notebook.protocol.missed import Missed
 
 KEY_CHARS_MAX = 100
 NAME_CHARS_MAX = 100
@@ -60,6 +61,18 @@ class GetAsset(Request, frozen=True, kw_only=True, tag="asset"):
 
 class GetPicture(Request, frozen=True, kw_only=True, tag="picture"):
     """What is saved of the widget."""
+
+
+class GetMissed(Request, frozen=True, kw_only=True, tag="missed"):
+    """What tasks have printed into cells, for a page that was not open all the time.
+
+    Attributes
+    ----------
+    first : bool
+        Whether the page asks for the first time.
+    """
+
+    first: bool
 
 
 # -- of sessions -----------------------------------------------------------------------------------
@@ -342,6 +355,7 @@ class Done(msgspec.Struct, frozen=True):
 ANSWERS: dict[type[Request], Any] = {
     GetAsset: Done,
     GetPicture: Picture,
+    GetMissed: Missed,
     GetSnapshot: Snapshot,
     OpenGroup: Done,
     CloseGroup: Done,
