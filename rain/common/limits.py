@@ -310,6 +310,8 @@ ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
 ENGINE_LOOK_S = 2.0
 """How often a batch system is asked what became of jobs."""
+ENGINE_SILENT_S = 120.0
+"""How long a batch system may fail to tell what became of jobs before `Pool.wait` raises."""
 ENGINE_END_S = 10.0
 """How long jobs whose governors were dismissed may take to end by themselves."""
 GOVERNOR_TRANSFERS_MAX = 8

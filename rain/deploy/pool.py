@@ -25,7 +25,7 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
-from rain.common.limits import ENGINE_COMMAND_S, ENGINE_END_S, ENGINE_LOOK_S, PLACES_MAX
+from rain.common.limits import ENGINE_COMMAND_S, ENGINE_END_S, ENGINE_LOOK_S, ENGINE_SILENT_S, PLACES_MAX
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import engine_of
 from rain.deploy.engines.batch import BatchSystem, Job, Order
@@ -99,6 +99,7 @@ class Pool:
         self._places: list[Place] = []
         self._ends: dict[int, str] = {}
         self._trouble = ""
+        self._told_at = time.monotonic()
         self._closed = False
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._watch, name="rain-pool", daemon=True)
@@ -162,7 +163,8 @@ class Pool:
         Raises
         ------
         RainException
-            If so many cannot come any more, with what their jobs printed.
+            If so many cannot come any more, with what their jobs printed, or the batch system has not told what became
+            of jobs for two minutes.
         TimeoutError
             If they are not up within `timeout`; says what the places wait for.
         """
@@ -171,6 +173,8 @@ class Pool:
             while sum(place.state is PlaceState.UP for place in self._places) < count:
                 if sum(map(wanted, self._places)) < count:
                     raise RainException(f"{count} places cannot come up: {self._story()}")
+                if self._trouble and time.monotonic() - self._told_at > ENGINE_SILENT_S:
+                    raise RainException(f"{self._system.name} does not tell what became of jobs: {self._story()}")
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     raise TimeoutError(f"{count} places are not up within {timeout:g} s: {self._story()}")
@@ -257,6 +261,7 @@ class Pool:
                         self._tidy()
                         return
                     self._change.wait()
+                    self._told_at = time.monotonic()
                     continue
                 jobs = [place.job for place in self._places if place.state is not PlaceState.ENDED]
             self._look(jobs)
@@ -266,10 +271,12 @@ class Pool:
     def _look(self, jobs: Sequence[str]) -> None:
         try:
             shown: dict[str, Job] = self._system.shown(self._run(self._system.show(jobs)))
-            self._trouble = ""
-        except (RainException, ValueError) as error:  # told with the next word about the places
-            self._trouble = str(error)
+        except Exception as error:  # whatever a command printed: the thread goes on, and `wait` tells it
+            self._trouble = str(error) if isinstance(error, RainException) else f"{type(error).__name__}: {error}"
+            with self._change:
+                self._change.notify_all()
             return
+        self._trouble, self._told_at = "", time.monotonic()
         with self._change:
             for place in self._places:
                 if place.job in jobs:

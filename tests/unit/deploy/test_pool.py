@@ -55,7 +55,7 @@ class Batch:
 def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     made = Batch(tmp_path)
     monkeypatch.setenv("PATH", f"{made.folder / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(pool_module, "ENGINE_LOOK_S", 0.01)
+    monkeypatch.setattr(pool_module, "ENGINE_LOOK_S", 0.1)
     monkeypatch.setattr(pool_module, "ENGINE_END_S", 0.1)
     return made
 
@@ -131,6 +131,23 @@ def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch
     up(pool, batch, 1)
     pool.dismissed()
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n2|CANCELLED|None|N/A\n"
+
+
+@pytest.mark.parametrize("printed", ["exit 1", "echo no table", "echo '1|RUNNING'"])
+def test_a_batch_system_that_does_not_tell_is_no_hang(
+    pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    pool.scale(1)
+    until(lambda: states(pool) == ["pending"])
+    squeue = batch.folder / "bin" / "squeue"
+    told = squeue.read_text()
+    squeue.write_text(f"#!/bin/sh\n{printed}\n")
+    monkeypatch.setattr(pool_module, "ENGINE_SILENT_S", 0.1)
+    with pytest.raises(RainException, match=r"(?s)slurm does not tell what became of jobs: .*job 1"):
+        pool.wait(1)
+    squeue.write_text(told)
+    up(pool, batch, 1)
+    pool.wait(1)
 
 
 def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
