@@ -32,7 +32,7 @@ def lanes_of(spans: Sequence[tuple[float, float]], tolerance: float = TOLERANCE_
     A long one, and three short ones beside it that were told of in another order:
 
     >>> lanes_of([(0.0, 9.0), (6.0, 9.0), (0.0, 3.0), (3.0, 6.0)])
-    [0, 1, 1, 1]
+    [1, 0, 0, 0]
     """
     found = [0] * len(spans)
     free: list[int] = []

@@ -138,8 +138,8 @@ def histogram(seconds: list[float]) -> list[DurationBin]:
 
     Examples
     --------
-    >>> [one.count for one in histogram([0.01, 0.02, 0.1, 1.0])]
-    [2, 1, 0, 1]
+    >>> [one.count for one in histogram([0.01, 0.02, 0.2, 1.0])]
+    [2, 0, 1, 1]
     """
     if len(seconds) < 2:
         return []
