@@ -83,7 +83,7 @@ def test_output_needs_exactly_one(detached: Session) -> None:
             {"outputs": {"a": Output(content_type="json")}},
             "outputs of Task are given in a list, not as dict",
         ),
-        ({"outputs": {"a", "b"}}, "outputs of Task are given in a list, not as set"),
+        ({"outputs": {"a"}}, "outputs of Task are given in a list, not as set"),
         ({"inputs": {"a"}}, "inputs of Task are given in a list, not as set"),
         ({"outputs": ["a", "a"]}, "'a' is used twice"),
         ({"task_type": 7}, "executor/method"),
