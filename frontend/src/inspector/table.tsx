@@ -56,6 +56,12 @@ export function TableView({ scope, page: first }: ViewProps<TablePage>) {
   );
 }
 
+// Where a view of some columns is, and the first columns of what was shown before it.
+interface Place {
+  column: number;
+  starts: number[];
+}
+
 interface Wanted {
   column: number;
   query: Query;
@@ -66,7 +72,8 @@ interface Wanted {
 function useTable(scope: Scope, first: TablePage) {
   const [shown, setShown] = useState({ page: first, query: ALL });
   const [working, setWorking] = useState<number | null>(null);
-  const starts = useRef<number[]>([]); // the first columns of what was shown before
+  const starts = useRef<number[]>([]); // of the page that is shown
+  const aimed = useRef<Place | null>(null); // what was asked for last: a second press goes on from there
   const asked = useRef(0);
   const kept = useRef({ known: 0, top: 0 });
   const { page, query } = shown;
@@ -94,29 +101,39 @@ function useTable(scope: Scope, first: TablePage) {
       }
     } catch (error) {
       if (number !== asked.current) return;
+      aimed.current = null;
       setWorking(null);
       scope.trouble(error);
     }
   };
-  const columns = (column: number, came: () => void) =>
-    void go({ column, query }, () => {
+  const place = (): Place => aimed.current ?? { column: page.column, starts: starts.current };
+  const columns = (to: Place) => {
+    if (to.column >= page.width) return;
+    aimed.current = to;
+    void go({ column: to.column, query }, () => {
       kept.current = { known: rows.known, top: rows.list?.top ?? 0 };
-      came();
+      starts.current = to.starts;
+      aimed.current = null;
     });
+  };
   return {
     page,
     rows,
     query,
     working,
     top: kept.current.top,
-    turn: (to: Query) =>
+    turn: (to: Query) => {
+      aimed.current = null;
       void go({ column: page.column, query: to }, () => {
         kept.current = { known: 0, top: 0 };
-      }),
-    previous: () => columns(starts.current.at(-1) ?? 0, () => starts.current.pop()),
-    next: () => columns(page.column + page.columns.length, () => starts.current.push(page.column)),
+      });
+    },
+    previous: () => columns({ column: place().starts.at(-1) ?? 0, starts: place().starts.slice(0, -1) }),
+    next: () =>
+      columns({ column: place().column + page.columns.length, starts: [...place().starts, place().column] }),
     stop: () => {
       asked.current++;
+      aimed.current = null;
       setWorking(null);
     },
   };
