@@ -112,6 +112,13 @@ def in_a_line(text: str) -> str:
     return " ".join(paragraphs[:2])
 
 
+def of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt led to an error: a library that was in the middle of something may end in one of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the cross-validation notebook and write it as HTML.")
     parser.add_argument("--output", type=Path, default=Path("demo-out"), help="folder for the page (default demo-out)")
@@ -142,5 +149,7 @@ if __name__ == "__main__":
         sys.exit(f"The notebook failed: {error.ename}: {in_a_line(error.evalue)}")
     except (DeadKernelError, OSError, TimeoutError) as error:
         sys.exit(f"The demo failed: {error}")
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not of_an_interrupt(error):
+            raise
         sys.exit("interrupted; the cluster has ended")
