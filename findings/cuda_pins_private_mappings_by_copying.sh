@@ -13,8 +13,7 @@
 #     shared, writable: default ok, own memory +0 MiB; for reading ok, own memory +0 MiB
 #     private, read-only: default invalid argument; for reading ok, own memory +256 MiB
 #     private, writable: default ok, own memory +256 MiB; for reading ok, own memory +256 MiB
-# For users: map data that go to a GPU shared and read-only, and pin them with the flag: 9 ms for 100 MiB there, and copies
-#        at 55 GB/s rather than 6.
+# For users: map data that go to a GPU shared and read-only, and pin them with the flag.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

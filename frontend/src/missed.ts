@@ -50,7 +50,7 @@ export class MissedOutput {
       if (!again) return;
       for (const ms of AGAIN_MS) setTimeout(() => void this.ask(false), ms);
       port.on("delta", () => {
-        this.timer ??= setTimeout(() => {
+        if (this.cells.length) this.timer ??= setTimeout(() => {
           this.timer = undefined;
           void this.ask(false);
         }, PAUSE_MS);

@@ -285,9 +285,13 @@ def _write_private(path: str, text: str) -> None:
     try:
         folder, name = os.path.split(os.path.abspath(path))
         descriptor, partial = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-        with open(descriptor, "w") as file:
-            file.write(text)
-        os.replace(partial, path)
+        try:
+            with open(descriptor, "w") as file:
+                file.write(text)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise
     except OSError as error:
         raise RainException(f"{path} cannot be written: {error.strerror}") from None
 
@@ -366,8 +370,9 @@ def report(
 ) -> None:
     """Write all that is known of a persistent session into one HTML file; the session stays as it is."""
     from rain.cli.report import report as write
+    from rain.processes import own_credentials
 
-    token = _text_of(token_file) if token_file is not None else None
+    token = own_credentials.token_in(token_file) if token_file is not None else None
     print(write(session, address, token, output, package or []))
 
 

@@ -194,8 +194,10 @@ class Client:
 
             client = Client.on("slurm", nodes=4, cpus=16, time="2:00:00", partition="main")
         """
-        at = host or own_address()
-        client = cls.local(governors=0, host=at)
+        from rain.deploy.pool import ordered
+
+        ordered(engine, **{name: value for name, value in options.items() if name not in ("folder", "python")})
+        client = cls.local(governors=0, host=host or own_address())
         try:
             sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")
             pool = client.pool(engine, nodes, **options)
@@ -235,7 +237,12 @@ class Client:
         self._check()
         made = pool_of(engine, self._address, self._connection.link.credentials, **options)
         self._pools.append(made)
-        made.scale(places)
+        try:
+            made.scale(places)
+        except BaseException:  # jobs that were submitted before would be nobody's
+            made.close()
+            self._pools.remove(made)
+            raise
         return made
 
     @property
@@ -548,23 +555,32 @@ class Client:
     update_async = awaitable(update)
 
     def close(self) -> None:
-        """End the client's sessions and leave; with `Client.local` also the server and governors. Idempotent."""
+        """End the client's sessions and leave; with `Client.local` also the server and governors. Idempotent.
+
+        Raises
+        ------
+        RainException
+            If a batch system refuses to end the jobs of a pool; all else is closed, and another call tries again.
+        """
         connection = self._connection
         if not connection.is_of_this_process:
             return
         if not connection.core.over_because:
             self._show_rest()
             connection.close(repr(self))
-        pools, self._pools = self._pools, []
-        if self._cluster is not None:
-            cluster, self._cluster = self._cluster, None
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
             cluster.close()
-            for pool in pools:
-                pool.dismissed()
-        else:
-            for pool in pools:
-                pool.close()
+        refused: list[RainException] = []
+        for pool in list(self._pools):
+            try:
+                pool.close() if cluster is None else pool.dismissed()
+                self._pools.remove(pool)
+            except RainException as error:  # the others are closed all the same, and another close tries again
+                refused.append(error)
         _clients.discard(self)
+        if refused:
+            raise refused[0]
 
     def _show_rest(self) -> None:
         """What tasks have printed is shown before it is gone, if that does not take long."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import tempfile
 import weakref
 
@@ -100,8 +101,10 @@ class LocalCluster:
             raise RainException(f"no folder can be made in {workdir or tempfile.gettempdir()}: {error}") from None
         self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
-        sockets = [listen(host, 0), listen("127.0.0.1", 0)]
+        sockets: list[socket.socket] = []
         try:
+            sockets += [listen(host, 0)]
+            sockets += [listen("127.0.0.1", 0)]
             self.address, http = (format_address(*s.getsockname()[:2]) for s in sockets)
             credentials = server_credentials(host)
             connection_files.write(

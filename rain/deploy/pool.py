@@ -13,6 +13,7 @@ A thread asks the batch system for all jobs at once, seldom; decisions are in `r
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shlex
@@ -30,7 +31,9 @@ from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import engine_of
 from rain.deploy.engines.batch import BatchSystem, Job, Order
 from rain.deploy.engines.places import Place, PlaceState, look, to_leave, wanted
+from rain.governor.surroundings.environment import drop_engine_variables
 from rain.governor.surroundings.leaving import parse_duration
+from rain.host.gpus import VARIABLE as GPUS_VARIABLE
 from rain.host.starting import clean_environment
 from rain.net.auth import Credentials
 from rain.objects.dirtree import remove_tree
@@ -96,6 +99,8 @@ class Pool:
         self._token = self._folder / "token"
         with open(os.open(self._token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(token + "\n")
+        self._pid = os.getpid()
+        self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
         self._ends: dict[int, str] = {}
         self._trouble = ""
@@ -193,14 +198,16 @@ class Pool:
     def dismissed(self) -> None:
         """Close it after its governors were told to end: their jobs end by themselves, waiting ones are given up."""
         self._close(lambda place: place.state is not PlaceState.UP)
+        if os.getpid() != self._pid:
+            return
         with self._change:
             self._change.wait_for(lambda: not any(map(wanted, self._places)), ENGINE_END_S)
             self._give_up([place for place in self._places if wanted(place)])
 
     def _close(self, given_up: Callable[[Place], bool]) -> None:
+        if os.getpid() != self._pid:
+            return  # a child forked of the client: the jobs are its parent's
         with self._change:
-            if self._closed:
-                return
             self._closed = True
             self._token.unlink(missing_ok=True)
             self._change.notify_all()
@@ -209,16 +216,16 @@ class Pool:
     # -- jobs -----------------------------------------------------------------------------------
 
     def _submit(self) -> None:
-        number = len(self._places) + 1
+        number = next(self._numbers)
         script = self._folder / f"place-{number}.sh"
         ready = shlex.quote(str(self._ready(number)))
         words = ["governor", self._server, "--cpus", str(self._order.cpus), "--token-file", str(self._token)]
         words += ["--ready-file", str(self._ready(number))]
-        line = f"{shlex.join([*self._command, *words])}"
+        line = shlex.join([*self._command, *words])
         text = self._system.script(self._order, f"rain-{number}", line, str(self._log(number)))
         # A job that was put back into the queue begins anew: what its first run has left says nothing of the second.
-        first, _, rest = text.rpartition("exec ")
-        script.write_text(f"{first}rm -f {ready}\nexec {rest}")
+        first, _, rest = text.rpartition("\nexec ")
+        script.write_text(f"{first}\nrm -f {ready}\nexec {rest}")
         self._places.append(Place(number, self._system.submitted(self._run(self._system.submit(str(script))))))
 
     def _ready(self, number: int) -> Path:
@@ -237,7 +244,7 @@ class Pool:
         try:
             done = subprocess.run(
                 words, capture_output=True, text=True, errors="replace", timeout=ENGINE_COMMAND_S, check=False,
-                stdin=subprocess.DEVNULL, env=clean_environment(),
+                stdin=subprocess.DEVNULL, env=_environment(),
             )  # fmt: skip
         except FileNotFoundError:
             raise RainException(
@@ -277,10 +284,12 @@ class Pool:
                 self._change.notify_all()
             return
         self._trouble, self._told_at = "", time.monotonic()
+        asked = set(jobs)
+        ready = {place.number for place in self.places if place.job in asked and self._ready(place.number).exists()}
         with self._change:
             for place in self._places:
-                if place.job in jobs:
-                    look(place, shown, self._ready(place.number).exists())
+                if place.job in asked:
+                    look(place, shown, place.number in ready)
                     if place.state is PlaceState.ENDED and place.number not in self._ends:
                         self._ends[place.number] = "" if place.registered else self._tail(place.number)
             self._change.notify_all()
@@ -305,10 +314,16 @@ class Pool:
         return "\n".join(lines)
 
 
-def pool_of(
+def _environment() -> dict[str, str]:
+    """This process's, without what tells a process of a job who it is: sbatch would hand it on to places."""
+    environment = clean_environment()
+    drop_engine_variables(environment, ["SBATCH_*", "SLURM_CLUSTERS"])
+    environment.pop(GPUS_VARIABLE, None)
+    return environment
+
+
+def ordered(
     engine: str,
-    server: str,
-    credentials: Credentials,
     *,
     cpus: int = 1,
     gpus: int = 0,
@@ -316,8 +331,47 @@ def pool_of(
     time: int | str = 0,
     partition: str = "",
     arguments: Sequence[str] = (),
+) -> tuple[BatchSystem, Order]:
+    """The engine, and what each place is to have.
+
+    Parameters
+    ----------
+    engine : str
+        ``"slurm"``.
+    cpus, gpus : int
+        Of each place.
+    memory : int or str
+        Of each place: bytes, or a text as ``"16G"``; 0: what the engine gives by itself.
+    time : int or str
+        How long a place lasts: seconds, or a text as ``"2:00:00"`` or ``"90m"``; 0: what the engine gives by itself.
+    partition : str
+    arguments : sequence of str
+        Further options of the engine, verbatim: ``["--account=abc"]``.
+
+    Raises
+    ------
+    RainException
+        If one of them has no meaning.
+    """
+    system: Any = engine_of(engine)
+    if not hasattr(system, "submit"):
+        raise RainException(f"jobs cannot be submitted to {engine!r}; they can to 'slurm'")
+    for name, number, least in (("cpus", cpus, 1), ("gpus", gpus, 0)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise RainException(f"{name} of a place is a number of at least {least}, not {number!r}")
+    if isinstance(arguments, str):
+        raise RainException(f"arguments is a sequence of texts, [{arguments!r}], not one text")
+    seconds = math.ceil(parse_duration(str(time))) if time else 0
+    return system, Order(cpus, gpus, parse_bytes(memory) if memory else 0, seconds, partition, tuple(arguments))
+
+
+def pool_of(
+    engine: str,
+    server: str,
+    credentials: Credentials,
     folder: str | os.PathLike[str] | None = None,
     python: str = "",
+    **options: Any,
 ) -> Pool:
     """A pool without places.
 
@@ -329,36 +383,20 @@ def pool_of(
         ``host:port`` of the server.
     credentials : Credentials
         With the governors' key.
-    cpus, gpus : int
-        Of each place.
-    memory : int or str
-        Of each place: bytes, or a text as ``"16G"``; 0: what the engine gives by itself.
-    time : int or str
-        How long a place lasts: seconds, or a text as ``"2:00:00"`` or ``"90m"``; 0: what the engine gives by itself.
-    partition : str
-    arguments : sequence of str
-        Further options of the engine, verbatim: ``["--account=abc"]``.
     folder, python
         As of `Pool`.
+    **options
+        As of `ordered`.
 
     Raises
     ------
     RainException
         If one of them has no meaning, or hosts of the engine cannot reach the server.
     """
-    system: Any = engine_of(engine)
-    if not hasattr(system, "submit"):
-        raise RainException(f"jobs cannot be submitted to {engine!r}; they can to 'slurm'")
+    system, order = ordered(engine, **options)
     if is_loopback(parse_address(server)[0]):
         raise RainException(
             f"the server listens on {server}, where hosts of {engine} cannot reach it: start it by "
             f'Client.on("{engine}", …), or by rain start --listen HOST'
         )
-    for name, number, least in (("cpus", cpus, 1), ("gpus", gpus, 0)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise RainException(f"{name} of a place is a number of at least {least}, not {number!r}")
-    if isinstance(arguments, str):
-        raise RainException(f"arguments is a sequence of texts, [{arguments!r}], not one text")
-    seconds = math.ceil(parse_duration(str(time))) if time else 0
-    order = Order(cpus, gpus, parse_bytes(memory) if memory else 0, seconds, partition, tuple(arguments))
     return Pool(system, server, credentials.token("governor"), order, folder, python)

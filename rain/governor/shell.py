@@ -354,6 +354,7 @@ class Governor:
     def _on_gone(self, reason: str) -> None:
         self._conversation = self._sender = None
         self._step(ev.ServerGone())
+        self._viewing.server_gone()
         if not self._gone.done():
             self._gone.set_result(reason)
 

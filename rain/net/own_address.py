@@ -6,6 +6,7 @@ import ipaddress
 import socket
 
 from rain.common.errors import RainException
+from rain.host.network.addresses import is_usable
 
 _ELSEWHERE = "192.0.2.1"  # for documentation (RFC 5737): nothing is sent to it
 
@@ -44,5 +45,4 @@ def own_address() -> str:
 
 
 def _is_reachable(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+    return is_usable(ipaddress.ip_address(text.partition("%")[0]))

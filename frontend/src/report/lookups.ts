@@ -74,8 +74,8 @@ const BINS_MAX = 24;
 // How many tasks took how long, on a logarithmic scale.
 function histogram(seconds: number[]): DurationBin[] {
   if (seconds.length < 2) return [];
-  const least = Math.max(Math.min(...seconds), 1e-6);
-  const most = Math.max(...seconds, 1e-6);
+  const least = Math.max(seconds.reduce((a, b) => Math.min(a, b), Infinity), 1e-6);
+  const most = seconds.reduce((a, b) => Math.max(a, b), 1e-6);
   if (most / least < 1.001) return [[least, most, seconds.length]];
   const count = Math.min(BINS_MAX, Math.max(4, Math.ceil(Math.sqrt(seconds.length))));
   const width = Math.log(most / least) / count;

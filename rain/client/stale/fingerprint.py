@@ -148,8 +148,14 @@ def _plain_members(kind: type) -> Iterator[str]:
             yield f"{name} {text}"
 
 
+_DECIMAL_BITS_MAX = 2048
+"""Python refuses to write much longer ones in decimal digits (`sys.set_int_max_str_digits`)."""
+
+
 def _plain(value: Any, depth: int = 0) -> str:
     """A plain value as text; of others nothing."""
+    if type(value) is int and value.bit_length() > _DECIMAL_BITS_MAX:
+        return f"int {value:#x}"
     if isinstance(value, _PLAIN):
         return f"{type(value).__name__} {value!r}"
     if type(value) in (tuple, frozenset) and depth < _NESTED_MAX:

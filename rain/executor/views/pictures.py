@@ -44,10 +44,15 @@ def _of_figure(figure: Any) -> Picture | None:
     from PIL import Image
 
     width, height = figure.get_size_inches()
-    figure.set_dpi(_EXTENTS[0] / max(width, height, 0.1))
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return _fitted(Image.fromarray(_array_of(canvas.buffer_rgba())))
+    dpi, before = figure.get_dpi(), figure.canvas
+    try:
+        figure.set_dpi(_EXTENTS[0] / max(width, height, 0.1))
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        return _fitted(Image.fromarray(_array_of(canvas.buffer_rgba())))
+    finally:  # it may be the running task's own (`ctx.show`)
+        figure.set_canvas(before)
+        figure.set_dpi(dpi)
 
 
 def _array_of(pixels: Any) -> Any:

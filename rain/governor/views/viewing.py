@@ -45,6 +45,7 @@ from rain.governor.core.records import PY
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.pools.python_executors import PythonExecutors
 from rain.governor.views.previews import Previews
+from rain.host.gpus import VARIABLE as GPUS_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -164,6 +165,8 @@ class Viewing:
         turn = self._turns.setdefault(key, asyncio.Lock())
         value = ExecutorInput(data.spec, data.info, data.spec.label, location)
         async with turn, self._room:
+            if self._closed:
+                raise NotHeld("the governor ends")
             for _ in range(_TRIES):
                 async with self._viewer(key, request) as viewer:
                     with suppress(_Outdated):
@@ -224,7 +227,7 @@ class Viewing:
             store_bytes_max=self._store.incoming_bytes_max,
             sys_path=here.sys_path if here else None,
             cwd=here.cwd if here else None,
-            env={"CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "agg"},
+            env={GPUS_VARIABLE: "", "MPLBACKEND": "agg"},
             resources={"cpus": 1.0},
         )
         self._pool.start(viewer.id, PY, setup, here)
@@ -267,6 +270,11 @@ class Viewing:
         for executor_id in self._modules.pop((message.session_id, message.name), ()):
             if self._pool is not None:
                 self._pool.give(executor_id, message)
+
+    def server_gone(self) -> None:
+        """What the server was asked for will not be answered: the executors that wait for it go on without."""
+        for session_id, name in list(self._modules):
+            self.module_found(ModuleFound(session_id, name))
 
     # -- ends -----------------------------------------------------------------------------------
 

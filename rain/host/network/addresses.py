@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from rain.host.cgroup import read
+
 ADDRESSES_MAX = 8
 _LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
 
@@ -18,21 +20,13 @@ def own_addresses(root: str = "/") -> list[str]:
     root : str
         A folder that stands for ``/``.
     """
-    found = _LOCAL.findall(_text(f"{root}/proc/net/fib_trie"))
-    for line in _text(f"{root}/proc/net/if_inet6").splitlines():
+    found = _LOCAL.findall(read(f"{root}/proc/net/fib_trie"))
+    for line in read(f"{root}/proc/net/if_inet6").splitlines():
         digits = line.split()[0]
         found.append(str(ipaddress.IPv6Address(int(digits, 16))))
-    usable = [address for address in dict.fromkeys(found) if _is_usable(ipaddress.ip_address(address))]
+    usable = [address for address in dict.fromkeys(found) if is_usable(ipaddress.ip_address(address))]
     return usable[:ADDRESSES_MAX]
 
 
-def _is_usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def is_usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -20,13 +20,18 @@ def listener_on(port: int, processes: list[int]) -> int | None:
     """
     sockets = _sockets_on(port)
     for pid in processes if sockets else ():
+        folder = f"/proc/{pid}/fd"
         try:
-            for entry in os.scandir(f"/proc/{pid}/fd"):
-                found = _SOCKET.match(os.readlink(entry.path))
-                if found is not None and found[1] in sockets:
-                    return pid
-        except OSError:  # it ended meanwhile, or closed what was listed
+            names = os.listdir(folder)
+        except OSError:  # it ended meanwhile
             continue
+        for name in names:
+            try:
+                found = _SOCKET.match(os.readlink(f"{folder}/{name}"))
+            except OSError:  # closed meanwhile
+                continue
+            if found is not None and found[1] in sockets:
+                return pid
     return None
 
 

@@ -162,17 +162,24 @@ class Group:
     def _add(self, running: Sequence[Run]) -> None:
         """Put what is new to the others, without laying them anew: each where there is room first."""
         busy = {run.number: self._running[run.number] for run in running if run.number in self._running}
+        taken = set(busy.values())
         for run in self.runs[self._laid :]:
-            min(self._lanes, key=lambda lane: lane.free_from).add(run)
+            own = self._running.get(run.number)
+            self._lanes[self._free(taken) if own is None or own in taken else own].add(run)
         self._laid = len(self.runs)
         for run in running:
             if run.number not in busy:
-                free = [lane for lane in range(len(self._lanes)) if lane not in busy.values()]
-                if not free:
-                    self._lanes.append(Lane())
-                    free = [len(self._lanes) - 1]
-                busy[run.number] = min(free, key=lambda lane: self._lanes[lane].free_from)
+                busy[run.number] = self._free(taken)
+                taken.add(busy[run.number])
         self._running = busy
+
+    def _free(self, taken: set[int]) -> int:
+        """A lane in which none of those that run now is: the one that is free for longest, or a new one."""
+        free = [lane for lane in range(len(self._lanes)) if lane not in taken]
+        if not free:
+            self._lanes.append(Lane())
+            return len(self._lanes) - 1
+        return min(free, key=lambda lane: self._lanes[lane].free_from)
 
 
 class Lanes:

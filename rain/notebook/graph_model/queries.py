@@ -16,9 +16,7 @@ from rain.notebook.protocol.lookups import (
     Hit,
 )
 
-ROWS_MAX = 1000
 HITS_MAX = 20
-_NEVER = float("inf")
 
 
 def pattern_of(text: str) -> re.Pattern[str] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -58,7 +59,6 @@ class View:
         """All objects that are seen, by number."""
         self.running: dict[int, TaskLeaf] = {}
         self._stale: set[str] = set()
-        self._stale_in: dict[str, int] = {}  # by the key of a group or part
         self.functions: list[str] = []
         """Names of functions and other kinds of tasks, in the order in which they were first run."""
         self._function_places: dict[str, int] = {}
@@ -183,7 +183,6 @@ class View:
         """A task has become stale, or is so no more."""
         (self._stale.add if is_stale else self._stale.discard)(leaf.key)
         for above in self.tree.above(leaf):
-            self._stale_in[above.key] = self._stale_in.get(above.key, 0) + (1 if is_stale else -1)
             self._changed.add(above.key)
 
     def _moved(self, leaf: TaskLeaf, before: str, state: str, now: float) -> None:
@@ -509,9 +508,10 @@ class View:
 
     def _statuses(self, keys: Iterable[str]) -> dict[str, Status]:
         """The status of each of these nodes that are visible."""
-        return {key: status for key in keys if key in self._nodes and (status := self._status(key)) is not None}
+        stale = Counter(above.key for key in self._stale for above in self.tree.above(self.tree.tasks[int(key[1:])]))
+        return {key: status for key in keys if key in self._nodes and (status := self._status(key, stale)) is not None}
 
-    def _status(self, key: str) -> Status | None:
+    def _status(self, key: str, stale: Mapping[str, int]) -> Status | None:
         kind, number = key[0], key[1:]
         if kind == "t" and number.isdigit():
             return task_status(self.tree.tasks[int(number)])
@@ -524,7 +524,7 @@ class View:
         if group is None:
             return None
         counts = {state: count for state, count in group.counts.items() if count}
-        return Status(group.state, counts=counts, stale=self._stale_in.get(key, 0))
+        return Status(group.state, counts=counts, stale=stale.get(key, 0))
 
     # -- looking things up ----------------------------------------------------------------------
 

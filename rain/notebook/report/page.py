@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from html import escape
+from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.formatting import duration_text
@@ -52,7 +53,7 @@ _POLICY = (
 _MARKUP = re.compile(r"</script|<!--|<script", re.IGNORECASE)
 
 
-def page(report: Report, data: bytes, script: str, hide: Callable[[str], str]) -> str:
+def page(report: Report, data: bytes, script: str, hide: Callable[[Any], Any]) -> str:
     """The text of the file.
 
     Parameters
@@ -64,7 +65,7 @@ def page(report: Report, data: bytes, script: str, hide: Callable[[str], str]) -
     script : str
         The program that shows it.
     hide : callable
-        Takes secrets out of a text.
+        Takes secrets out of a text, or out of all texts of a structure: before they are cut short or escaped.
 
     Raises
     ------
@@ -94,15 +95,16 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
-def _body(report: Report, name: str, hide: Callable[[str], str]) -> Iterable[str]:
-    line = svg.text_line(report.session, report.summary)
+def _body(report: Report, name: str, hide: Callable[[Any], Any]) -> Iterable[str]:
+    scene, session = report.scenes[0], hide(report.session)
+    line = svg.text_line(session, report.summary)
     took = "" if report.summary.elapsed is None else f" · took {duration_text(report.summary.elapsed)}"
     yield f"<header><h1>{_text(name)}</h1>"
     yield f'<p class="quiet">A report of Rain, made {_text(clock(report.made))}{_text(took)}</p></header>'
     yield '<main class="still">'
-    scene = report.scenes[0]
-    picture = svg.picture(scene.topology, report.status, report.summary, report.session, scene.geometry)
-    yield f'<p class="quiet">{_text(hide(line))}</p>{hide(picture)}'
+    status = {key: hide(one) for key, one in report.status.items()}
+    picture = svg.picture(hide(scene.topology), status, report.summary, session, scene.geometry)
+    yield f'<p class="quiet">{_text(line)}</p>{picture}'
     yield '<p class="quiet">Timeline, table, outputs and results need a browser that runs scripts.</p>'
     yield from _failures(report, hide)
     yield '<h2 id="versions">Versions</h2><table>'
@@ -116,7 +118,7 @@ def _body(report: Report, name: str, hide: Callable[[str], str]) -> Iterable[str
     yield "</main>"
 
 
-def _failures(report: Report, hide: Callable[[str], str]) -> Iterable[str]:
+def _failures(report: Report, hide: Callable[[Any], Any]) -> Iterable[str]:
     failed = [
         one for one in report.details.values() if isinstance(one, TaskDetails) and one.error and one.cause is None
     ]

@@ -61,6 +61,9 @@ def previews_of(session: Session, view: View, deadline: float) -> tuple[dict[str
         except (RainException, TimeoutError):  # it has gone meanwhile, or cannot be shown
             left_out += 1
             continue
+        if isinstance(answer.page, TablePage) and answer.page.working is not None:
+            left_out += 1  # an executor still looks through it, and nobody would ask again
+            continue
         shown = Preview(replace(answer, views=[], page=shortened(answer.page)), _written(pieces))
         size = len(msgspec.json.encode(shown))
         if size > PREVIEW_BYTES_MAX:

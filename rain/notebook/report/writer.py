@@ -27,7 +27,7 @@ def write_report(
     target = _target(path)
     _check(target)
     report, secrets = gathered(session, _names(packages), TIMEOUT_S if timeout is None else timeout)
-    text = page(report, encoded(report, secrets), assets.report_script(), secrets.hide)
+    text = page(report, encoded(report, secrets), assets.report_script(), secrets.hide_all)
     try:
         _replace(target, text)
     except OSError as error:

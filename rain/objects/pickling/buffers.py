@@ -72,7 +72,7 @@ class _PlainPickler(pickle.Pickler):
             return NotImplemented
         if known.bytes_of(obj) >= LARGE_BYTES:
             raise _LargeFound
-        return NotImplemented if known.guard is None else known.guard(obj)
+        return known.guarded(obj)
 
 
 @functools.cache
@@ -263,7 +263,7 @@ def _with_reducers(base: Any) -> Any:
         def reducer_override(self, obj: Any) -> Any:
             known = reducer(type(obj))
             if known is not None:
-                found = self._reduced(known, obj) if known.guard is None else known.guard(obj)
+                found = self._reduced(known, obj) if known.guard is None else known.guarded(obj)
                 if found is not NotImplemented:
                     return found
             return NotImplemented if inner is None else inner(self, obj)

@@ -43,7 +43,7 @@ def reduced(value: Any) -> Any:
     if kind.__name__ == "_TypedDictMeta":  # of typing, or of typing_extensions
         return _typed_dict(value)
     known = reducer_of(kind)
-    return NotImplemented if known is None or known.guard is None else known.guard(value)
+    return NotImplemented if known is None else known.guarded(value)
 
 
 def by_reference(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,54 @@ def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch
     up(pool, batch, 1)
     pool.dismissed()
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n2|CANCELLED|None|N/A\n"
+
+
+def test_a_close_that_is_refused_can_be_tried_again(pool: Pool, batch: Batch) -> None:
+    pool.scale(1)
+    scancel = batch.folder / "bin" / "scancel"
+    told = scancel.read_text()
+    scancel.write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+    with pytest.raises(RainException, match="scancel 1 failed with status 1: no controller"):
+        pool.close()
+    scancel.write_text(told)
+    pool.close()
+    assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n"
+
+
+def test_a_forked_child_gives_up_nothing(pool: Pool, batch: Batch) -> None:
+    pool.scale(1)
+    pid = os.fork()
+    if pid == 0:
+        pool.close()
+        pool.dismissed()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert "PENDING" in (batch.folder / "jobs").read_text()
+    assert list((batch.folder / "shared").glob("*/token"))
+
+
+def test_places_have_nothing_of_the_job_in_which_they_are_asked_for(
+    pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_MEM_PER_CPU", "CUDA_VISIBLE_DEVICES", "SBATCH_ACCOUNT", "SLURM_CONF"):
+        monkeypatch.setenv(name, "7")
+    sbatch = batch.folder / "bin" / "sbatch"
+    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nenv >{batch.folder}/seen\n"))
+    pool.scale(1)
+    seen = (batch.folder / "seen").read_text()
+    assert "SBATCH_ACCOUNT=7" in seen
+    assert "SLURM_CONF=7" in seen
+    assert "SLURM_MEM_PER_CPU" not in seen
+    assert "CUDA_VISIBLE_DEVICES" not in seen
+
+
+def test_files_of_a_job_that_was_refused_are_no_other_s(pool: Pool, batch: Batch) -> None:
+    (batch.folder / "refused").write_text("no\n")
+    with pytest.raises(RainException, match="failed with status 1: no"):
+        pool.scale(1)
+    (batch.folder / "refused").unlink()
+    pool.scale(1)
+    assert [place.number for place in pool.places] == [2]
 
 
 @pytest.mark.parametrize("printed", ["exit 1", "echo no table", "echo '1|RUNNING'"])

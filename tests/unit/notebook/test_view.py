@@ -624,6 +624,35 @@ def test_what_runs_beside_finished_tasks_has_a_lane_of_its_own() -> None:
     assert lanes(101.0, 105.0) == (2, [1, 0])
 
 
+def test_what_ends_beside_a_long_task_is_not_put_into_its_lane() -> None:
+    lanes = Lanes()
+    count = LAID_ANEW_MAX + 1000
+    for n in range(count):
+        lanes.add("g", False, Run(10.0 + n, 0.9, n, "finished", 0))
+    group, end = lanes.group("g", False), 10.0 + count
+    long, short = Run(0.5, 0.0, -1, "running", 0), Run(end, 0.0, -2, "running", 0)
+    _, (own, _) = group.lanes([long, short])
+    lanes.add("g", False, Run(end, 1.0, -2, "finished", 0))
+    found, (still,) = group.lanes([long])
+    assert still == own
+    assert -2 not in [run.number for run in found[own].runs]
+
+
+def test_stale_tasks_are_counted_right_when_their_group_is_divided() -> None:
+    shown = Shown(nodes_max=10)
+    with shown.session.bind_only():
+        made = [double(i) for i in range(60)]
+    for stale in (True, False):
+        for task in made[:50]:
+            task._record.stale = stale
+        shown.fold()
+        told = shown.view.snapshot(101.0)
+        assert sum(status.stale for status in told.status.values()) == (50 if stale else 0)
+        with shown.session.bind_only():
+            made += [double(i) for i in range(60)]
+        shown.fold()
+
+
 def test_large_groups_are_laid_anew_only_when_much_has_come() -> None:
     lanes = Lanes()
     count = LAID_ANEW_MAX * 2

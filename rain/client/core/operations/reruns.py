@@ -335,18 +335,21 @@ def send(core: ClientCore, mirror: SessionMirror, records: Sequence[Record], enc
     RainException
         If a function uses an object that was not submitted.
     """
+    there = set(records)
     for record in records:
         for item in record.spec.inputs if isinstance(record, TaskRecord) else ():
             used: Any = mirror.records[item.id.id]
-            if used.state is None and used not in records and used.task not in records:
+            if used.state is None and used not in there and used.task not in there:
                 raise RainException(f"{record!r} uses {used!r}, which was not submitted yet: session.submit() first")
     check(mirror, records, encoder.describe)
     core.check()
     request = ask_in_pieces(core, encoder.encode(mirror, records), replied_to(core, mirror, records, encoder))
     for record in records:
+        if not isinstance(record, ObjectRecord):
+            continue  # a task of a rerun never waited for a submit
         if record in mirror.pending:
             mirror.pending.remove(record)
-        if isinstance(record, ObjectRecord) and record.value is not None:
+        if record.value is not None:
             record.value.hand_over()
     mirror.submitting(records)
     return request

@@ -21,6 +21,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from rain.common.errors import RainException
+
 MODULES = {
     "numpy": "rain.objects.pickling.reduce.arrays",
     "torch": "rain.objects.pickling.reduce.tensors",
@@ -71,6 +73,17 @@ class Reducer(NamedTuple):
                 self.collect(value, reduction)
         except Exception:  # as above
             pass
+
+    def guarded(self, value: Any) -> Any:
+        """`guard`, or NotImplemented; what it does not know is written by itself."""
+        if self.guard is None:
+            return NotImplemented
+        try:
+            return self.guard(value)
+        except RainException:
+            raise
+        except Exception:  # as above
+            return NotImplemented
 
     def reduced(self, value: Any, reduction: Reduction) -> Any:
         """`reduce`; where that fails the value's own way is as right, only slower."""

@@ -36,10 +36,10 @@ def ends_with_task(folder: str) -> None:
 def reducer_of(kind: type) -> Reducer | None:
     """The reducer for a class of zarr's stores, or for tensorstore's arrays and key-value stores."""
     zarr, tensorstore = sys.modules.get("zarr.storage"), sys.modules.get("tensorstore")
-    if zarr is not None:
-        if issubclass(kind, zarr.LocalStore):
+    if zarr is not None:  # releases before 3 have neither class
+        if issubclass(kind, getattr(zarr, "LocalStore", ())):
             return Reducer(_no_memory, guard=_local_store)
-        if issubclass(kind, zarr.FsspecStore):
+        if issubclass(kind, getattr(zarr, "FsspecStore", ())):
             return Reducer(_no_memory, guard=_fsspec_store)
     if tensorstore is not None and kind in (tensorstore.TensorStore, tensorstore.KvStore):
         return Reducer(_no_memory, guard=_tensorstore)

@@ -26,7 +26,7 @@ from rain.common.protocol.messages import (
     ObjectData,
 )
 from rain.server.core.lifecycle.attempts import object_data
-from rain.server.core.objects import used_at
+from rain.server.core.lifecycle.recovery import lose_replica
 from rain.server.core.reporting.updates import open_session_on
 from rain.server.core.sizes import ITEM_BYTES, info_bytes
 from rain.server.core.state import State
@@ -109,7 +109,7 @@ def go_on(state: State) -> None:
         looked = idle and not leaving.left
         if looked:
             _look_through(governor, leaving)
-        if leaving.left and staying:
+        if leaving.left:
             _copy(state, governor, leaving)
         nowhere = not staying and not leaving.patient
         if idle and not leaving.under_way and (nowhere or (looked and not leaving.left)):
@@ -206,9 +206,6 @@ def not_copied(state: State, governor: Governor, message: NotCopied) -> None:
         obj = state.graph.object(id)
         if obj is None or id in governor.dropping or governor.objects.get(obj) is not ANNOUNCED:
             continue
-        if used_at(governor, obj):
-            # A task that was given to it meanwhile counts on the places that it had been sent.
-            governor.objects[obj] = STALE
-            governor.resends.append(obj)
-        else:
-            state.graph.remove_replica(governor, obj)
+        lose_replica(
+            state, governor, obj
+        )  # a task that was given to it meanwhile counts on the places that it was sent

@@ -152,7 +152,7 @@ def test_the_page_lets_nothing_in_but_itself() -> None:
         split(blob("x", "x"), name="<script>alert(1)</script>")
         run.submit()
     report, secrets = gathered(run.session, ["msgspec", "no-such-thing"], 1.0)
-    text = page(report, encoded(report, secrets), "shows();", secrets.hide)
+    text = page(report, encoded(report, secrets), "shows();", secrets.hide_all)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
     assert policy.startswith("default-src 'none';")
     assert not re.search("unsafe|http", policy)
@@ -166,7 +166,18 @@ def test_the_page_lets_nothing_in_but_itself() -> None:
     assert "not installed" in told["versions"][-1]["version"]
     assert any("detached" in note for note in told["notes"])
     with pytest.raises(RainException, match="markup"):
-        page(report, b"{}", "'</script>'", secrets.hide)
+        page(report, b"{}", "'</script>'", secrets.hide_all)
+
+
+def test_a_secret_with_markup_in_it_is_in_no_picture() -> None:
+    run, secret = Run(), "sv=2024&sig=<abc>"
+    with run.session.bind_only():
+        split(blob("x", "x"), name=f"get {secret}", env={"URL": secret})
+        run.submit()
+    report, secrets = gathered(run.session, [], 1.0)
+    text = page(report, encoded(report, secrets), "shows();", secrets.hide_all)
+    assert f"get {HIDDEN}" in text
+    assert "sig=" not in text
 
 
 def test_secrets_are_taken_out_of_texts_only() -> None:
