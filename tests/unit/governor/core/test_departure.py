@@ -150,6 +150,18 @@ def test_what_is_held_can_be_cancelled_taken_back_replaced_and_ended_with_its_se
     assert rig.later(2.0) == []
 
 
+def test_what_was_to_be_given_back_and_dies_of_sigterm_is_held_too() -> None:
+    rig = Rig(cpus=1)
+    rig.learn_short()
+    rig.assign(rig.task(1), rig.task(2), rig.task(3))
+    assert rig.take_back(2) == ["recall e1: #3"]
+    rig.results(1, 1)
+    error = TaskError("exit", "killed", signal=15)
+    assert rig.step(ev.ExecutorResults(1, [rig.result(2, error=error)])) == []
+    assert rig.step(ev.ExecutorRecalled(1, [])) == []
+    assert rig.later(TERMINATED_HOLD_S + 0.1) == ["> failed 1/2 exit", "> gave back"]
+
+
 def test_other_signals_are_crashes_at_once() -> None:
     rig = Rig(cpus=1)
     _running(rig)
