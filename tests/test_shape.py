@@ -6,7 +6,9 @@ A figure that does not fit is a question about the design; no module is made onl
 from __future__ import annotations
 
 import ast
+import re
 import statistics
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +95,17 @@ def test_no_folder_is_full() -> None:
 def test_each_module_says_what_it_is_for() -> None:
     texts = {name_of(path): ast.get_docstring(ast.parse(path.read_text())) or "" for path in MODULES}
     assert [name for name, text in texts.items() if not text] == []
+
+
+def test_no_conflict_is_left_in_a_text() -> None:
+    """What ruff and mypy do not read: documents, scripts, settings."""
+    kinds = ("*.md", "*.sh", "*.toml", "*.yml", "*.json", "*.css")
+    listed = subprocess.run(["git", "ls-files", "-z", *kinds], cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert paths
+    marked = [
+        name_of(path)
+        for path in paths
+        if re.search(r"^(<{7} |>{7} )", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    ]
+    assert marked == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import wait
@@ -20,6 +19,7 @@ from rain.client.operations.link import Link, ServerLink
 from rain.client.operations.operation import Operation, block, check_timeout
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
+from rain.client.places.pools import Pools, client_on
 from rain.client.session import Session
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
@@ -97,7 +97,7 @@ class Client:
         self._connection.told_fate = self._with_fate
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
         self._cluster: LocalCluster | None = None
-        self._pools: list[Pool] = []
+        self._pools = Pools()
 
     def _start(self, link: Link) -> None:
         self._connection.bind(link)
@@ -194,18 +194,9 @@ class Client:
 
             client = Client.on("slurm", nodes=4, cpus=16, time="2:00:00", partition="main")
         """
-        from rain.deploy.pool import ordered
-
-        ordered(engine, **{name: value for name, value in options.items() if name not in ("folder", "python")})
-        client = cls.local(governors=0, host=host or own_address())
-        try:
-            sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")
-            pool = client.pool(engine, nodes, **options)
-            pool.wait(min(wait, nodes), timeout)
-        except BaseException:
-            client.close()
-            raise
-        return client
+        return client_on(
+            lambda: cls.local(governors=0, host=host or own_address()), engine, nodes, wait, timeout, **options
+        )
 
     def pool(self, engine: str, places: int = 0, **options: Any) -> Pool:
         """Places for governors of this client's server in a batch system, beside what is there.
@@ -232,23 +223,13 @@ class Client:
         RainException
             If the engine refuses, or its hosts could not reach the server.
         """
-        from rain.deploy.pool import pool_of
-
         self._check()
-        made = pool_of(engine, self._address, self._connection.link.credentials, **options)
-        self._pools.append(made)
-        try:
-            made.scale(places)
-        except BaseException:  # jobs that were submitted before would be nobody's
-            made.close()
-            self._pools.remove(made)
-            raise
-        return made
+        return self._pools.open(engine, places, self._address, self._connection.link.credentials, **options)
 
     @property
     def pools(self) -> list[Pool]:
         """The pools of this client that were not closed with it, in the order in which they were made."""
-        return list(self._pools)
+        return self._pools.all()
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -571,16 +552,8 @@ class Client:
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()
-        refused: list[RainException] = []
-        for pool in list(self._pools):
-            try:
-                pool.close() if cluster is None else pool.dismissed()
-                self._pools.remove(pool)
-            except RainException as error:  # the others are closed all the same, and another close tries again
-                refused.append(error)
         _clients.discard(self)
-        if refused:
-            raise refused[0]
+        self._pools.close(dismissed=cluster is not None)
 
     def _show_rest(self) -> None:
         """What tasks have printed is shown before it is gone, if that does not take long."""

@@ -1,0 +1,1 @@
+"""Places on engines, as a client has them."""
