@@ -19,7 +19,7 @@ LAZY = {
         "rain.client.functions.local_call": {"rain.executor.context", "rain.executor.staging"},
     },
     "above the client; for `Task.capsule`, `Session.report` and `Client.pool` only": {
-        "rain.client.places.pools": {"rain.deploy.pool"},
+        "rain.client.places.pools": {"rain.deploy.pools.choice", "rain.deploy.pools.pool"},
         "rain.client.task": {"rain.capsule.writer"},
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
     },

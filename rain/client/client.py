@@ -34,7 +34,7 @@ from rain.processes import fate, own_credentials
 if TYPE_CHECKING:
     import ssl
 
-    from rain.deploy.pool import Pool
+    from rain.deploy.pools.pool import Pool
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 

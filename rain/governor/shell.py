@@ -239,7 +239,7 @@ class Governor:
         log.info("governor %s of %s; here: %s", self.governor_id, self._server, options.here)
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
-            write_ready_file(options.ready_file)
+            write_ready_file(options.ready_file, f"governor {self.governor_id}")
 
     async def _connect(self) -> None:
         hello = Hello("governor", "", host_id=self._host_id, python=".".join(platform.python_version_tuple()[:2]))

@@ -62,10 +62,10 @@ def lifeline_is_lost() -> bool:
     return _lifeline_lost
 
 
-def write_ready_file(path: str | os.PathLike[str] | None) -> None:
-    """Tell that this process is ready: create the file `path` with the line ``ready`` in one step.
+def write_ready_file(path: str | os.PathLike[str] | None, *lines: str) -> None:
+    """Tell that this process is ready: create the file `path` with `lines` and the line ``ready`` in one step.
 
-    ``fd:N`` writes the line to descriptor N and lets go of it; an empty path does nothing.
+    ``fd:N`` writes the lines to descriptor N and lets go of it; an empty path does nothing.
 
     Raises
     ------
@@ -75,10 +75,11 @@ def write_ready_file(path: str | os.PathLike[str] | None) -> None:
     if not path:
         return
     name = os.fspath(path)
+    text = "".join(f"{line}\n" for line in (*lines, "ready")).encode()
     try:
         if name.startswith(_FD_PREFIX):
             descriptor = int(name[len(_FD_PREFIX) :])
-            os.write(descriptor, b"ready\n")
+            os.write(descriptor, text)
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, descriptor)  # not closed: it may be standard output, whose number must stay taken
             os.close(null)
@@ -87,8 +88,8 @@ def write_ready_file(path: str | os.PathLike[str] | None) -> None:
         if folder:
             os.makedirs(folder, exist_ok=True)
         partial = f"{name}.{os.getpid()}"
-        with open(partial, "w", encoding="ascii") as file:
-            file.write("ready\n")
+        with open(partial, "wb") as file:
+            file.write(text)
         os.replace(partial, name)
     except OSError as error:
         raise ResourceError(f"cannot write the ready file {name}: {error.strerror}") from None

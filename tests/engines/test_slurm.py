@@ -110,7 +110,7 @@ def test_a_client_asks_for_hosts_and_gives_them_back(
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     output = slurm.python(SCRIPTS / "on_slurm.py")
     assert f"Rain's server listens on {LOGIN}:" in output
-    for line in ("two n1 n2", "three n1 n2 n3", "<Pool in slurm: 1 up, 4 leaving>"):
+    for line in ("two n1 n2", "three n1 n2 n3", "<Pool on slurm: 1 up, 4 leaving>"):
         assert f"\n{line}\n" in output, output
     assert re.search(
         r"waits: 4 places are not up within 1 s: <Place \d: pending, job \d \((Resources|Priority)", output
@@ -141,4 +141,4 @@ def test_a_killed_client_leaves_no_job(slurm: SlurmCluster, tmp_path: Path, monk
         output, _ = process.communicate()
     assert output.endswith("up\n"), output
     until(lambda: slurm.idle() == 3, "all hosts free again")
-    assert not slurm.processes("rain")
+    until(lambda: not slurm.processes("rain"), "no process left")

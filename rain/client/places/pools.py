@@ -10,7 +10,7 @@ from rain.common.errors import RainException
 
 if TYPE_CHECKING:
     from rain.client.client import Client
-    from rain.deploy.pool import Pool
+    from rain.deploy.pools.pool import Pool
     from rain.net.auth import Credentials
 
 
@@ -26,9 +26,10 @@ class Pools:
 
     def open(self, engine: str, places: int, server: str, credentials: Credentials, **options: Any) -> Pool:
         """A pool with `places` places asked for; see `Client.pool`."""
-        from rain.deploy.pool import pool_of
+        from rain.deploy.pools.choice import supply_of
+        from rain.deploy.pools.pool import pool_of
 
-        made = pool_of(engine, server, credentials, **options)
+        made = pool_of(supply_of(engine, **options), server, credentials)
         self._pools.append(made)
         try:
             made.scale(places)
@@ -61,9 +62,9 @@ def client_on(
     cluster: Callable[[], Client], engine: str, nodes: int, wait: int, timeout: float | None, **options: Any
 ) -> Client:
     """A client with a private server and `nodes` places on an engine; see `Client.on`."""
-    from rain.deploy.pool import ordered
+    from rain.deploy.pools.choice import supply_of
 
-    ordered(engine, **{name: value for name, value in options.items() if name not in ("folder", "python")})
+    supply_of(engine, **options)  # refused, if at all, before anything is started
     client = cluster()
     try:
         sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")

@@ -1,4 +1,4 @@
-"""Engines: batch systems that supply the hosts on which governors run, one class each."""
+"""Engines: what supplies the hosts on which governors run, one class each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.slurm import Slurm
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Pbs(), Slurm())}
-"""All engines by name."""
+"""All engines that give hosts to a job, by name."""
 
 
 def engine_of(name: str) -> Engine:

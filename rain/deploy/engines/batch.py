@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import NamedTuple, Protocol
 
 from rain.common.errors import RainException
+from rain.deploy.pools.supplier import Job
 
 
 class Order(NamedTuple):
@@ -32,34 +32,6 @@ class Order(NamedTuple):
     time_s: int = 0
     partition: str = ""
     arguments: tuple[str, ...] = ()
-
-
-class JobState(Enum):
-    """What a batch system says of a job."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    ENDED = "ended"
-
-
-class Job(NamedTuple):
-    """A job, as a batch system shows it.
-
-    Attributes
-    ----------
-    state : JobState
-    word : str
-        The batch system's own word for it, such as ``CANCELLED``.
-    reason : str
-        Why it waits; empty where that is not told.
-    starts_at : str
-        When it is expected to start; empty where that is not known.
-    """
-
-    state: JobState
-    word: str
-    reason: str = ""
-    starts_at: str = ""
 
 
 class BatchSystem(Protocol):

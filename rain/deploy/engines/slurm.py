@@ -9,7 +9,8 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB, NODES_MAX
-from rain.deploy.engines.batch import Job, JobState, Order, qtoolkit_of
+from rain.deploy.engines.batch import Order, qtoolkit_of
+from rain.deploy.pools.supplier import Job, JobState
 
 _PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD"})
 _ENDED = frozenset(

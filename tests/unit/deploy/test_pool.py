@@ -6,15 +6,19 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rain.common.errors import RainException
-from rain.deploy import pool as pool_module
 from rain.deploy.engines.batch import Order
-from rain.deploy.engines.places import PlaceState
+from rain.deploy.engines.jobs import JobSupplier
 from rain.deploy.engines.slurm import Slurm
-from rain.deploy.pool import Pool, pool_of
+from rain.deploy.pools import pool as pool_module
+from rain.deploy.pools.choice import supply_of
+from rain.deploy.pools.folder import PoolFolder
+from rain.deploy.pools.places import PlaceState
+from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
 from tests.support.waiting import until
 
@@ -56,16 +60,18 @@ class Batch:
 def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
     made = Batch(tmp_path)
     monkeypatch.setenv("PATH", f"{made.folder / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr(pool_module, "ENGINE_LOOK_S", 0.1)
+    monkeypatch.setattr(JobSupplier, "look_s", 0.1)
     monkeypatch.setattr(pool_module, "ENGINE_END_S", 0.1)
     return made
 
 
 @pytest.fixture
 def pool(batch: Batch) -> Iterator[Pool]:
-    made = Pool(Slurm(), SERVER, "the-token", Order(2), batch.folder / "shared")
+    made = Pool(JobSupplier(Slurm(), SERVER, Order(2), PoolFolder("the-token", batch.folder / "shared")))
     yield made
     made.close()
+    # While it starts a command it holds open what the next test writes, and commands that are open do not start.
+    made._thread.join()
 
 
 def states(pool: Pool) -> list[str]:
@@ -75,7 +81,7 @@ def states(pool: Pool) -> list[str]:
 def up(pool: Pool, batch: Batch, *numbers: int) -> None:
     """These jobs run, and their governors are registered; the others wait."""
     for number in numbers:
-        next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.ready").write_text("ready\n")
+        next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.ready").write_text("governor h:1\nready\n")
     all_of_them = range(1, len(pool.places) + 1)
     batch.say(*(f"{n}|RUNNING|None|N/A" if n in numbers else f"{n}|PENDING|Resources|N/A" for n in all_of_them))
     until(lambda: all(pool.places[number - 1].state is PlaceState.UP for number in numbers))
@@ -90,7 +96,7 @@ def test_places_come_and_go(pool: Pool, batch: Batch) -> None:
         pool.wait(1, timeout=0.01)
     up(pool, batch, 1, 2)
     pool.wait(2)
-    assert repr(pool) == "<Pool in slurm: 2 up>"
+    assert repr(pool) == "<Pool on slurm: 2 up>"
     pool.scale(1)
     until(lambda: states(pool) == ["up", "ended"])
     pool.scale(1)
@@ -205,7 +211,7 @@ def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyP
         pool.scale(1)
     assert pool.places == []
     for count in (-1, 10_000, True, "2"):
-        with pytest.raises(RainException, match="the number of places is from 0 to"):
+        with pytest.raises(RainException, match="the number of places on slurm is from 0 to"):
             pool.scale(count)  # type: ignore[arg-type]
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RainException, match="there is no command sbatch on this machine"):
@@ -215,8 +221,8 @@ def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"engine": "pbs"}, "jobs cannot be submitted to 'pbs'"),
-        ({"engine": "dask"}, "there is no engine 'dask'"),
+        ({"engine": "cloud"}, "no places can be had from 'cloud'; they can from 'slurm'"),
+        ({"partion": "main"}, "places of 'slurm' have no option 'partion': do you mean partition"),
         ({"server": "127.0.0.1:7210"}, r"hosts of slurm cannot reach it: start it by Client.on\(\"slurm\""),
         ({"cpus": 0}, "cpus of a place is a number of at least 1, not 0"),
         ({"gpus": 0.5}, "gpus of a place is a number of at least 0, not 0.5"),
@@ -226,9 +232,10 @@ def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_what_has_no_meaning_is_refused(options: dict[str, object], text: str) -> None:
-    words = {"engine": "slurm", "server": SERVER, "credentials": Credentials.generate(), **options}
+    words: dict[str, Any] = {"engine": "slurm", **options}
+    server = words.pop("server", SERVER)
     with pytest.raises(RainException, match=text):
-        pool_of(**words)  # type: ignore[arg-type]
+        pool_of(supply_of(**words), server, Credentials.generate())
 
 
 def test_what_a_place_has_is_asked_for() -> None:

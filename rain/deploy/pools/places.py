@@ -1,4 +1,4 @@
-"""Places: jobs of a batch system, in each of which one governor runs. Decisions only."""
+"""Places: what an engine runs for a pool, in each of which one governor runs. Decisions only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from enum import Enum
 
 from rain.common.state_tables import StateTable, states
-from rain.deploy.engines.batch import Job, JobState
+from rain.deploy.pools.supplier import Job, JobState
 
 
 class PlaceState(Enum):
     """Where a place is between being asked for and its end."""
 
-    ASKED = "asked"  # submitted, and not seen by us in the batch system's list
-    PENDING = "pending"  # the batch system has not started its job
+    ASKED = "asked"  # submitted, and not yet seen in the engine's list
+    PENDING = "pending"  # the engine has not started its job
     STARTING = "starting"  # its job runs, its governor has not registered
     UP = "up"  # its governor is registered
     LEAVING = "leaving"  # it was told to end
@@ -23,10 +23,10 @@ class PlaceState(Enum):
 _S = PlaceState
 PLACES = StateTable(
     PlaceState,
-    "A place in a batch system",
+    "A place on an engine",
     {
         (None, _S.ASKED): "its job was submitted",
-        (_S.ASKED, _S.PENDING): "the batch system lists it as waiting",
+        (_S.ASKED, _S.PENDING): "the engine lists it as waiting",
         (_S.ASKED, _S.STARTING): "its job began before it was seen waiting",
         (_S.ASKED, _S.UP): "its governor was quicker than our look at the list",
         (_S.ASKED, _S.ENDED): "its job has ended before it was seen running",
@@ -36,10 +36,10 @@ PLACES = StateTable(
         (_S.PENDING, _S.ENDED): "its job was cancelled, or ended between two looks",
         (_S.PENDING, _S.LEAVING): "it is not wanted any more",
         (_S.STARTING, _S.UP): "its governor registered",
-        (_S.STARTING, _S.PENDING): "the batch system put its job back into the queue",
+        (_S.STARTING, _S.PENDING): "the engine put its job back into the queue",
         (_S.STARTING, _S.ENDED): "its job ended before its governor registered",
         (_S.STARTING, _S.LEAVING): "it is not wanted any more",
-        (_S.UP, _S.PENDING): "the batch system put its job back into the queue",
+        (_S.UP, _S.PENDING): "the engine put its job back into the queue",
         (_S.UP, _S.LEAVING): "it is not wanted any more",
         (_S.UP, _S.ENDED): "its job ended: cancelled, out of time, preempted",
         (_S.LEAVING, _S.ENDED): "its job has ended",
@@ -61,14 +61,14 @@ class Place:
     ----------
     state : PlaceState
     reason : str
-        Why its job waits, or how it ended, in the batch system's words.
+        Why its job waits, or how it ended, in the engine's words.
     starts_at : str
         When its job is expected to start; empty if that is not known.
-    registered : bool
-        Whether its governor was ever there.
+    governor : str
+        The id of its governor, ``host:port``; empty if none ever registered.
     """
 
-    __slots__ = ("job", "number", "reason", "registered", "starts_at", "state")
+    __slots__ = ("governor", "job", "number", "reason", "starts_at", "state")
 
     def __init__(self, number: int, job: str) -> None:
         self.number = number
@@ -76,23 +76,23 @@ class Place:
         self.state = PlaceState.ASKED
         self.reason = ""
         self.starts_at = ""
-        self.registered = False
+        self.governor = ""
 
     def __repr__(self) -> str:
         told = "; ".join(filter(None, (self.reason, self.starts_at and f"expected at {self.starts_at}")))
         return f"<Place {self.number}: {self.state.value}, job {self.job}{f' ({told})' if told else ''}>"
 
 
-def look(place: Place, jobs: Mapping[str, Job], ready: bool) -> None:
-    """What the batch system's list, and the word of the governor itself, say of a place.
+def look(place: Place, jobs: Mapping[str, Job], governor: str) -> None:
+    """What the engine's list, and the word of the governor itself, say of a place.
 
     Parameters
     ----------
     place : Place
     jobs : mapping of str to Job
         By id; a job that is missing there has ended, and been forgotten.
-    ready : bool
-        Whether its governor has registered.
+    governor : str
+        The id of its governor; empty as long as none has registered.
     """
     job = jobs.get(place.job)
     if place.state is PlaceState.ENDED:
@@ -100,7 +100,7 @@ def look(place: Place, jobs: Mapping[str, Job], ready: bool) -> None:
     if job is None or job.state is JobState.ENDED:
         if job is None and place.state is PlaceState.ASKED:
             return  # lists may be older than what was submitted
-        place.registered = place.registered or ready
+        place.governor = governor or place.governor
         _become(place, PlaceState.ENDED)
         place.reason, place.starts_at = ("" if job is None else job.word), ""
         return
@@ -112,8 +112,8 @@ def look(place: Place, jobs: Mapping[str, Job], ready: bool) -> None:
         _become(place, PlaceState.PENDING)
         return
     place.reason = ""
-    place.registered = place.registered or ready
-    _become(place, PlaceState.UP if ready else PlaceState.STARTING)
+    place.governor = governor or place.governor
+    _become(place, PlaceState.UP if governor else PlaceState.STARTING)
 
 
 def _become(place: Place, state: PlaceState) -> None:

@@ -1,0 +1,1 @@
+"""Pools: places on engines, in each of which a governor runs."""

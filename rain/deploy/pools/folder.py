@@ -1,0 +1,85 @@
+"""The folder of a pool: the governors' token, and what each place is told there and tells."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from rain.objects.dirtree import remove_tree
+from rain.processes.private_folders import check_private, made_dir
+
+_TAIL_LINES = 8
+_READ_BYTES_MAX = 65_536
+
+
+class PoolFolder:
+    """A new folder of mode 0700 with the token in a file of mode 0600.
+
+    A governor that has registered makes a file there with its id; what a job prints lies there as well.
+
+    Parameters
+    ----------
+    token : str
+        For governors.
+    parent : path-like or None
+        Where it is made; None: that of `pools_folder`.
+
+    Attributes
+    ----------
+    path, token : Path
+
+    Raises
+    ------
+    RainException
+        If it cannot be made, or another user may read `parent`.
+    """
+
+    def __init__(self, token: str, parent: str | os.PathLike[str] | None = None) -> None:
+        above = made_dir(parent or pools_folder())
+        check_private(str(above), "folder of pools", 0o700)
+        self.path = above / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"
+        self.path.mkdir(0o700)
+        self.token = self.path / "token"
+        with open(os.open(self.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(token + "\n")
+
+    def ready(self, number: int) -> Path:
+        """The file that the governor of place `number` makes when it has registered."""
+        return self.path / f"place-{number}.ready"
+
+    def log(self, number: int) -> Path:
+        """The file with what place `number` prints."""
+        return self.path / f"place-{number}.log"
+
+    def governor(self, number: int) -> str:
+        """The id of the governor that has registered from place `number`; empty if none has."""
+        try:
+            found = re.match(r"governor (\S+)\n", self.ready(number).read_text())
+        except OSError:
+            return ""
+        return found[1] if found else ""
+
+    def printed(self, number: int) -> str:
+        """The last lines that place `number` printed."""
+        try:
+            with open(self.log(number), "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _READ_BYTES_MAX))
+                text = file.read(_READ_BYTES_MAX).decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
+
+    def close(self) -> None:
+        """Remove the token: no further place can come. Idempotent."""
+        self.token.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        remove_tree(str(self.path))
+
+
+def pools_folder() -> Path:
+    """Where folders of pools are made: ``rain/pools`` in ``$XDG_STATE_HOME``, else in ``~/.local/state``."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state", "rain/pools")

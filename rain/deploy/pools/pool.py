@@ -1,0 +1,249 @@
+"""`Pool`: governors in places of an engine, as many as are asked for.
+
+Theory of operation
+-------------------
+A place is what the engine runs for one governor, which dials out to the server. What starts places, shows them and ends
+them is a `Supplier`; decisions are in `rain.deploy.pools.places`. A thread asks the supplier for all jobs at once,
+seldom. A place that ends before its governor has registered has its reason told: what it printed stays.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACES_MAX
+from rain.deploy.pools.places import Place, PlaceState, look, to_leave, wanted
+from rain.deploy.pools.supplier import Supplier, Supply
+from rain.net.auth import Credentials
+from rain.processes.elsewhere.causes import cause_of
+
+
+class Pool:
+    """Places on an engine, with a governor in each. `Client.pool` and `Client.on` make it.
+
+    Parameters
+    ----------
+    supplier : Supplier
+        What starts places.
+
+    Examples
+    --------
+    ::
+
+        pool = client.pool("slurm", 4, cpus=16, time="2:00:00", partition="main")
+        pool.wait(1)                      # until the first place is up
+        pool.scale(8)
+        print(pool.places)
+        pool.close()
+    """
+
+    def __init__(self, supplier: Supplier) -> None:
+        self._supplier = supplier
+        self._pid = os.getpid()
+        self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
+        self._places: list[Place] = []
+        self._ends: dict[int, str] = {}
+        self._trouble = ""
+        self._told_at = time.monotonic()
+        self._closed = False
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._watch, name="rain-pool", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        counts: dict[str, int] = {}
+        for place in self.places:
+            counts[place.state.value] = counts.get(place.state.value, 0) + 1
+        told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no places"
+        return f"<Pool on {self.engine}: {told}{'; closed' if self._closed else ''}>"
+
+    @property
+    def engine(self) -> str:
+        """What the places are on."""
+        return self._supplier.name
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    @property
+    def places(self) -> list[Place]:
+        """All places that there were, in the order in which they were asked for."""
+        with self._change:
+            return list(self._places)
+
+    def scale(self, count: int) -> None:
+        """Ask for as many places as make `count` with those that are there, or give some up.
+
+        What waits is given up first. A governor that runs leaves politely: what it runs may finish, and what only it
+        holds is handed over.
+
+        Parameters
+        ----------
+        count : int
+            Number of places.
+
+        Raises
+        ------
+        RainException
+            If `count` is no such number, the pool is closed, or the engine refuses; its words are in the text.
+        """
+        most = self._supplier.most
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= most:
+            limit = "PLACES_MAX, " if most == PLACES_MAX else ""
+            raise RainException(f"the number of places on {self.engine} is from 0 to {limit}{most}, not {count!r}")
+        with self._change:
+            if self._closed:
+                raise RainException(f"{self!r} cannot be scaled")
+            self._give_up(to_leave(self._places, count))
+            for _ in range(count - sum(map(wanted, self._places))):
+                self._submit()
+            self._change.notify_all()
+
+    def wait(self, count: int = 1, timeout: float | None = None) -> None:
+        """Return when `count` places are up.
+
+        Parameters
+        ----------
+        count : int
+            Number of places.
+        timeout : float, optional
+            Seconds.
+
+        Raises
+        ------
+        RainException
+            If so many cannot come any more, with what their jobs printed, or the engine has not told what became
+            of jobs for two minutes.
+        TimeoutError
+            If they are not up within `timeout`; says what the places wait for.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._change:
+            while sum(place.state is PlaceState.UP for place in self._places) < count:
+                if sum(map(wanted, self._places)) < count:
+                    raise RainException(f"{count} places cannot come up: {self._story()}")
+                if self._trouble and time.monotonic() - self._told_at > ENGINE_SILENT_S:
+                    raise RainException(f"{self.engine} does not tell what became of jobs: {self._story()}")
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError(f"{count} places are not up within {timeout:g} s: {self._story()}")
+                self._change.wait(left)
+
+    def close(self) -> None:
+        """Give up all places; the jobs end. Idempotent.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
+        self._close(lambda place: True)
+
+    def dismissed(self) -> None:
+        """Close it after its governors were told to end: their jobs end by themselves, waiting ones are given up."""
+        self._close(lambda place: place.state is not PlaceState.UP)
+        if os.getpid() != self._pid:
+            return
+        with self._change:
+            self._change.wait_for(lambda: not any(map(wanted, self._places)), ENGINE_END_S)
+            self._give_up([place for place in self._places if wanted(place)])
+
+    def _close(self, given_up: Callable[[Place], bool]) -> None:
+        if os.getpid() != self._pid:
+            return  # a child forked of the client: the jobs are its parent's
+        with self._change:
+            self._closed = True
+            self._supplier.close()
+            self._change.notify_all()
+            self._give_up([place for place in self._places if wanted(place) and given_up(place)])
+
+    # -- jobs -----------------------------------------------------------------------------------
+
+    def _submit(self) -> None:
+        number = next(self._numbers)
+        self._places.append(Place(number, self._supplier.ask(number)))
+
+    def _give_up(self, places: Sequence[Place]) -> None:
+        if places:
+            self._supplier.give_up([place.job for place in places])
+            for place in places:
+                place.state = PlaceState.LEAVING
+
+    # -- what becomes of them -------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while True:
+            with self._change:
+                if not any(place.state is not PlaceState.ENDED for place in self._places):
+                    if self._closed:
+                        self._tidy()
+                        return
+                    self._change.wait()
+                    self._told_at = time.monotonic()
+                    continue
+                jobs = [place.job for place in self._places if place.state is not PlaceState.ENDED]
+            self._look(jobs)
+            with self._change:
+                self._change.wait(self._supplier.look_s)
+
+    def _look(self, jobs: Sequence[str]) -> None:
+        try:
+            shown = self._supplier.show(jobs)
+        except Exception as error:  # whatever an engine said: the thread goes on, and `wait` tells it
+            self._trouble = str(error) if isinstance(error, RainException) else f"{type(error).__name__}: {error}"
+            with self._change:
+                self._change.notify_all()
+            return
+        self._trouble, self._told_at = "", time.monotonic()
+        asked = set(jobs)
+        there = {place.number: self._supplier.governor(place.number) for place in self.places if place.job in asked}
+        with self._change:
+            for place in self._places:
+                if place.number in there:
+                    look(place, shown, there[place.number])
+                    if place.state is PlaceState.ENDED and place.number not in self._ends:
+                        self._ends[place.number] = "" if place.governor else self._supplier.printed(place.number)
+            self._change.notify_all()
+
+    def _tidy(self) -> None:
+        self._supplier.tidy(keep=not all(place.governor for place in self._places))
+
+    def _story(self) -> str:
+        lines = [f"{place!r}" for place in self._places if place.state is not PlaceState.UP] or [
+            "no places were asked for"
+        ]
+        for number, text in self._ends.items():
+            cause = cause_of(text)
+            lines += [f"place {number}: {cause}"] if cause else []
+            lines += [f"place {number} printed:\n{text}"] if text else []
+        lines += [self._trouble] if self._trouble else []
+        return "\n".join(lines)
+
+
+def pool_of(supply: Supply, server: str, credentials: Credentials) -> Pool:
+    """A pool without places.
+
+    Parameters
+    ----------
+    supply : Supply
+        See `rain.deploy.pools.choice.supply_of`.
+    server : str
+        ``host:port`` of the server.
+    credentials : Credentials
+        With the governors' key.
+
+    Raises
+    ------
+    RainException
+        If hosts of the engine cannot reach the server.
+    """
+    return Pool(supply(server, credentials))

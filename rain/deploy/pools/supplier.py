@@ -1,0 +1,112 @@
+"""`Supplier`: what a pool asks of an engine: start what a governor runs in, show what became of it, end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from rain.net.auth import Credentials
+
+
+class JobState(Enum):
+    """What an engine says of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Job(NamedTuple):
+    """What an engine runs for one place, as the engine shows it: a batch job, a command over ssh, an actor.
+
+    Attributes
+    ----------
+    state : JobState
+    word : str
+        The engine's own word for it, such as ``CANCELLED``.
+    reason : str
+        Why it waits; empty where that is not told.
+    starts_at : str
+        When it is expected to start; empty where that is not known.
+    """
+
+    state: JobState
+    word: str
+    reason: str = ""
+    starts_at: str = ""
+
+
+class Supplier(Protocol):
+    """Places of one pool on one engine.
+
+    A pool calls one method at a time; but its thread calls `show`, `governor` and `printed` beside the others.
+
+    Attributes
+    ----------
+    name : str
+        What users call the engine.
+    look_s : float
+        Seconds between two looks at the jobs.
+    most : int
+        How many places there can be at a time.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def look_s(self) -> float: ...
+
+    @property
+    def most(self) -> int: ...
+
+    def ask(self, number: int) -> str:
+        """Start place `number`, or ask the engine to; the id of its job.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
+        ...
+
+    def show(self, jobs: Sequence[str]) -> dict[str, Job]:
+        """Jobs by id; one that is missing has ended, and is forgotten.
+
+        Raises
+        ------
+        RainException
+            If the engine does not tell.
+        """
+        ...
+
+    def governor(self, number: int) -> str:
+        """The id of the governor of place `number` (``host:port``); empty as long as none has registered."""
+        ...
+
+    def give_up(self, jobs: Sequence[str]) -> None:
+        """End jobs; a governor that runs in one is told first, so that it can leave.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
+        ...
+
+    def printed(self, number: int) -> str:
+        """The last lines that place `number` wrote."""
+        ...
+
+    def close(self) -> None:
+        """No further place will be asked for: what only those need, the token, is removed. Idempotent."""
+        ...
+
+    def tidy(self, keep: bool) -> None:
+        """All jobs have ended. What they wrote stays if `keep`."""
+        ...
+
+
+Supply = Callable[[str, Credentials], Supplier]
+"""Makes the supplier for a server, ``host:port``, and its credentials; its options are checked before."""
