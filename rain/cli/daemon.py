@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start none: let those leave that run on this host, and wait for it (within --leave-within)",
     )
+    governor.add_argument("--id-file", metavar="FILE", default="", help="made with its id when it is registered")
     governor.add_argument("--config", metavar="FILE", help="configuration file (TOML)")
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
@@ -282,6 +283,7 @@ def _govern(options: argparse.Namespace) -> int:
                 advertise=options.advertise,
                 config=config,
                 ready_file=options.ready_file,
+                id_file=options.id_file,
                 deadlines=_deadlines(options),
                 store_bytes_max=store_bytes_max,
                 end=end,

@@ -86,6 +86,8 @@ class GovernorOptions:
     config : GovernorConfig
     ready_file : str
         Made once the governor is registered; empty for none.
+    id_file : str
+        Made before it, with the governor's id; empty for none.
     store_bytes_max : int or None
         Bytes of objects kept in memory before they are spilled to disk; None: a share of what the machine has.
     deadlines : Deadlines
@@ -107,6 +109,7 @@ class GovernorOptions:
     advertise: str = ""
     config: GovernorConfig = field(default_factory=GovernorConfig)
     ready_file: str = ""
+    id_file: str = ""
     store_bytes_max: int | None = None
     deadlines: Deadlines = DEADLINES
     end: End | None = None
@@ -238,8 +241,8 @@ class Governor:
         await self._connect()
         log.info("governor %s of %s; here: %s", self.governor_id, self._server, options.here)
         self._timer = self._loop.create_task(self._tick())
-        if options.ready_file:
-            write_ready_file(options.ready_file, f"governor {self.governor_id}")
+        write_ready_file(options.id_file, self.governor_id)
+        write_ready_file(options.ready_file)
 
     async def _connect(self) -> None:
         hello = Hello("governor", "", host_id=self._host_id, python=".".join(platform.python_version_tuple()[:2]))

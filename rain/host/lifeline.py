@@ -62,10 +62,10 @@ def lifeline_is_lost() -> bool:
     return _lifeline_lost
 
 
-def write_ready_file(path: str | os.PathLike[str] | None, *lines: str) -> None:
-    """Tell that this process is ready: create the file `path` with `lines` and the line ``ready`` in one step.
+def write_ready_file(path: str | os.PathLike[str] | None, line: str = "ready") -> None:
+    """Tell that this process is ready: create the file `path` with one line in one step.
 
-    ``fd:N`` writes the lines to descriptor N and lets go of it; an empty path does nothing.
+    ``fd:N`` writes the line to descriptor N and lets go of it; an empty path does nothing.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def write_ready_file(path: str | os.PathLike[str] | None, *lines: str) -> None:
     if not path:
         return
     name = os.fspath(path)
-    text = "".join(f"{line}\n" for line in (*lines, "ready")).encode()
+    text = f"{line}\n".encode()
     try:
         if name.startswith(_FD_PREFIX):
             descriptor = int(name[len(_FD_PREFIX) :])

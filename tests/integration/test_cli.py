@@ -84,7 +84,7 @@ class Shell:
         self.daemons.append(process)
         until(lambda: ready.exists() or process.poll() is not None)
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert ready.read_text().splitlines()[-1] == "ready"
+        assert ready.read_text() == "ready\n"
         return process
 
     def server(self, *words: str, **variables: str) -> tuple[subprocess.Popen[str], str]:

@@ -54,14 +54,14 @@ class JobSupplier:
     def ask(self, number: int) -> str:
         folder = self._folder
         script = folder.path / f"place-{number}.sh"
-        ready = str(folder.ready(number))
+        made = str(folder.id_file(number))
         words = ["governor", self._server, "--cpus", str(self._order.cpus), "--token-file", str(folder.token)]
-        words += ["--ready-file", ready]
+        words += ["--id-file", made]
         line = shlex.join([*self._command, *words])
         text = self._system.script(self._order, f"rain-{number}", line, str(folder.log(number)))
         # A job that was put back into the queue begins anew: what its first run has left says nothing of the second.
         first, _, rest = text.rpartition("\nexec ")
-        script.write_text(f"{first}\nrm -f {shlex.quote(ready)}\nexec {rest}")
+        script.write_text(f"{first}\nrm -f {shlex.quote(made)}\nexec {rest}")
         return self._system.submitted(commands.output_of(self._system.submit(str(script)), self.name))
 
     def show(self, jobs: Sequence[str]) -> dict[str, Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,13 +35,34 @@ def supply_of(engine: Any, **options: Any) -> Supply:
     RainException
         If there is no such engine, or an option has no meaning there.
     """
-    if not isinstance(engine, str) or engine not in SUPPLIES:
-        raise RainException(f"no places can be had from {engine!r}; they can from {', '.join(map(repr, SUPPLIES))}")
-    supply = SUPPLIES[engine]
-    known = [name for name, parameter in inspect.signature(supply).parameters.items() if parameter.kind is _OPTION]
+    known = options_of(engine)
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f": do you mean {near[0]}?" if near else "."
-            raise RainException(f"places of {engine!r} have no option {name!r}{hint} They have {', '.join(known)}.")
-    return supply(**options)
+            raise RainException(no_such_option(name, engine, list(known)))
+    return SUPPLIES[engine](**options)
+
+
+def options_of(engine: Any) -> dict[str, str]:
+    """The options of places on an engine, and the types that the function of the engine declares for them.
+
+    Raises
+    ------
+    RainException
+        If there is no such engine.
+
+    Examples
+    --------
+    >>> options_of("slurm")["cpus"]
+    'int'
+    """
+    if not isinstance(engine, str) or engine not in SUPPLIES:
+        raise RainException(f"no places can be had from {engine!r}; they can from {', '.join(map(repr, SUPPLIES))}")
+    parameters = inspect.signature(SUPPLIES[engine]).parameters.values()
+    return {parameter.name: str(parameter.annotation) for parameter in parameters if parameter.kind is _OPTION}
+
+
+def no_such_option(name: str, engine: str, known: Sequence[str]) -> str:
+    """What is said of an option that places of an engine do not have."""
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f": do you mean {near[0]}?" if near else "."
+    return f"places of {engine!r} have no option {name!r}{hint} They have {', '.join(known)}."

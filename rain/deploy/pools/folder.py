@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
@@ -45,9 +44,9 @@ class PoolFolder:
         with open(os.open(self.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(token + "\n")
 
-    def ready(self, number: int) -> Path:
-        """The file that the governor of place `number` makes when it has registered."""
-        return self.path / f"place-{number}.ready"
+    def id_file(self, number: int) -> Path:
+        """The file that the governor of place `number` makes when it has registered, with its id."""
+        return self.path / f"place-{number}.id"
 
     def log(self, number: int) -> Path:
         """The file with what place `number` prints."""
@@ -56,10 +55,9 @@ class PoolFolder:
     def governor(self, number: int) -> str:
         """The id of the governor that has registered from place `number`; empty if none has."""
         try:
-            found = re.match(r"governor (\S+)\n", self.ready(number).read_text())
+            return self.id_file(number).read_text().strip()
         except OSError:
             return ""
-        return found[1] if found else ""
 
     def printed(self, number: int) -> str:
         """The last lines that place `number` printed."""

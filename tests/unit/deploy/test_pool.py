@@ -81,7 +81,7 @@ def states(pool: Pool) -> list[str]:
 def up(pool: Pool, batch: Batch, *numbers: int) -> None:
     """These jobs run, and their governors are registered; the others wait."""
     for number in numbers:
-        next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.ready").write_text("governor h:1\nready\n")
+        next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.id").write_text("h:1\n")
     all_of_them = range(1, len(pool.places) + 1)
     batch.say(*(f"{n}|RUNNING|None|N/A" if n in numbers else f"{n}|PENDING|Resources|N/A" for n in all_of_them))
     until(lambda: all(pool.places[number - 1].state is PlaceState.UP for number in numbers))
