@@ -162,6 +162,10 @@ def clients() -> None:
             pool.wait(1, timeout=60.0)
             assert_type(len(client.pools), int)
             assert_type(len(pool.places), int)
+            assert_type([place.ends_at for place in pool.places], list[float | None])
+            assert_type([place.cause + place.printed for place in pool.places], list[str])
+            pool.give_up([place.number for place in pool.places[1:]])
+            pool.watch(lambda: print(pool.trouble))()
         assert_type(Client.on("slurm", nodes=2, cpus=4, timeout=60.0), Client)
         print([(summary.session_id, summary.name) for summary in client.sessions()])
         with client.new_session("first", default=True, on_failure="stop", timeout=5) as session:

@@ -11,6 +11,7 @@ from rain.common.errors import RainException
 from rain.common.limits import MIB, NODES_MAX
 from rain.deploy.engines.batch import Order, qtoolkit_of
 from rain.deploy.pools.supplier import Job, JobState
+from rain.governor.surroundings.leaving import parse_duration
 
 _PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD"})
 _ENDED = frozenset(
@@ -66,19 +67,28 @@ class Slurm:
     def show(self, jobs: Sequence[str]) -> list[str]:
         # With two ids of which one is forgotten squeue tells the other; with one alone it fails. scontrol, which
         # qtoolkit asks for one job, has no word on when it will start.
-        return ["squeue", "-h", "-t", "all", "-j", ",".join(jobs), "-o", "%i|%T|%r|%S"]
+        return ["squeue", "-h", "-t", "all", "-j", ",".join(jobs), "-o", "%i|%T|%r|%S|%L"]
 
     def shown(self, output: str) -> dict[str, Job]:
         jobs = {}
         for line in output.splitlines():
-            number, word, reason, starts_at = [part.strip() for part in line.split("|", 3)]
+            number, word, reason, starts_at, left = [part.strip() for part in line.split("|", 4)]
             state = JobState.PENDING if word in _PENDING else JobState.ENDED if word in _ENDED else JobState.RUNNING
             known = "" if reason in ("None", "(null)") else reason
-            jobs[number] = Job(state, word, known, "" if starts_at in ("N/A", "Unknown") else starts_at)
+            jobs[number] = Job(
+                state, word, known, "" if starts_at in ("N/A", "Unknown") else starts_at, _seconds_left(left)
+            )
         return jobs
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         return ["scancel", *jobs]
+
+
+def _seconds_left(text: str) -> float | None:
+    try:
+        return parse_duration(text) if ":" in text else None
+    except RainException:  # UNLIMITED, NOT_SET, INVALID among them
+        return None
 
 
 def expand_nodes(text: str) -> list[str]:

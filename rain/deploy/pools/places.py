@@ -8,6 +8,9 @@ from enum import Enum
 from rain.common.state_tables import StateTable, states
 from rain.deploy.pools.supplier import Job, JobState
 
+_END_S_TOLD = 5.0
+"""Engines tell what is left in whole seconds, some time after they looked."""
+
 
 class PlaceState(Enum):
     """Where a place is between being asked for and its end."""
@@ -66,9 +69,15 @@ class Place:
         When its job is expected to start; empty if that is not known.
     governor : str
         The id of its governor, ``host:port``; empty if none ever registered.
+    ends_at : float or None
+        When its time is over, in seconds since the epoch; None if that is not known.
+    printed : str
+        Its last lines, if it ended before its governor was up.
+    cause : str
+        What they mean, in one sentence; empty if nothing in them is known.
     """
 
-    __slots__ = ("governor", "job", "number", "reason", "starts_at", "state")
+    __slots__ = ("cause", "ends_at", "governor", "job", "number", "printed", "reason", "starts_at", "state")
 
     def __init__(self, number: int, job: str) -> None:
         self.number = number
@@ -77,13 +86,16 @@ class Place:
         self.reason = ""
         self.starts_at = ""
         self.governor = ""
+        self.ends_at: float | None = None
+        self.printed = ""
+        self.cause = ""
 
     def __repr__(self) -> str:
         told = "; ".join(filter(None, (self.reason, self.starts_at and f"expected at {self.starts_at}")))
         return f"<Place {self.number}: {self.state.value}, job {self.job}{f' ({told})' if told else ''}>"
 
 
-def look(place: Place, jobs: Mapping[str, Job], governor: str) -> None:
+def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> None:
     """What the engine's list, and the word of the governor itself, say of a place.
 
     Parameters
@@ -93,6 +105,8 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str) -> None:
         By id; a job that is missing there has ended, and been forgotten.
     governor : str
         The id of its governor; empty as long as none has registered.
+    now : float
+        Seconds since the epoch.
     """
     job = jobs.get(place.job)
     if place.state is PlaceState.ENDED:
@@ -102,8 +116,9 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str) -> None:
             return  # lists may be older than what was submitted
         place.governor = governor or place.governor
         _become(place, PlaceState.ENDED)
-        place.reason, place.starts_at = ("" if job is None else job.word), ""
+        place.reason, place.starts_at, place.ends_at = ("" if job is None else job.word), "", None
         return
+    place.ends_at = _end(place.ends_at, job, now)
     if place.state is PlaceState.LEAVING:
         return
     place.reason, place.starts_at = job.reason, ""
@@ -114,6 +129,14 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str) -> None:
     place.reason = ""
     place.governor = governor or place.governor
     _become(place, PlaceState.UP if governor else PlaceState.STARTING)
+
+
+def _end(before: float | None, job: Job, now: float) -> float | None:
+    """When the time of a job is over; the same as before but for what two looks differ by anyway."""
+    if job.state is not JobState.RUNNING or job.left_s is None:
+        return None
+    told = now + job.left_s
+    return before if before is not None and abs(told - before) < _END_S_TOLD else told
 
 
 def _become(place: Place, state: PlaceState) -> None:

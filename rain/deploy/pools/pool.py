@@ -13,7 +13,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rain.common.errors import RainException
@@ -48,8 +48,8 @@ class Pool:
         self._pid = os.getpid()
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
-        self._ends: dict[int, str] = {}
         self._trouble = ""
+        self._watchers: list[Callable[[], None]] = []
         self._told_at = time.monotonic()
         self._closed = False
         self._change = threading.Condition()
@@ -77,8 +77,33 @@ class Pool:
     @property
     def places(self) -> list[Place]:
         """All places that there were, in the order in which they were asked for."""
-        with self._change:
-            return list(self._places)
+        return list(self._places)  # at once, also while `scale` waits for the engine
+
+    @property
+    def closed(self) -> bool:
+        """Whether it asks for no further places."""
+        return self._closed
+
+    @property
+    def trouble(self) -> str:
+        """Why the engine does not tell what became of the places; empty as long as it does."""
+        return self._trouble
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called when something about the places has changed.
+
+        Parameters
+        ----------
+        changed : callable
+            Called without arguments, in any thread; it may read the pool, and returns at once.
+
+        Returns
+        -------
+        callable
+            Ends that.
+        """
+        self._watchers.append(changed)
+        return lambda: self._watchers.remove(changed) if changed in self._watchers else None
 
     def scale(self, count: int) -> None:
         """Ask for as many places as make `count` with those that are there, or give some up.
@@ -106,7 +131,28 @@ class Pool:
             self._give_up(to_leave(self._places, count))
             for _ in range(count - sum(map(wanted, self._places))):
                 self._submit()
-            self._change.notify_all()
+            self._tell()
+
+    def give_up(self, numbers: Iterable[int]) -> None:
+        """Give up some places; a governor that runs in one leaves politely.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Of places, as `Place.number`.
+
+        Raises
+        ------
+        RainException
+            If there is no such place, or the engine refuses; its words are in the text.
+        """
+        asked = set(numbers)
+        with self._change:
+            known = {place.number: place for place in self._places}
+            if missing := sorted(asked - known.keys()):
+                raise RainException(f"{self!r} has no place {', '.join(map(str, missing))}")
+            self._give_up([place for number, place in known.items() if number in asked and wanted(place)])
+            self._tell()
 
     def wait(self, count: int = 1, timeout: float | None = None) -> None:
         """Return when `count` places are up.
@@ -163,14 +209,21 @@ class Pool:
         with self._change:
             self._closed = True
             self._supplier.close()
-            self._change.notify_all()
+            self._tell()
             self._give_up([place for place in self._places if wanted(place) and given_up(place)])
+            self._tell()
+
+    def _tell(self) -> None:
+        self._change.notify_all()
+        for changed in list(self._watchers):
+            changed()
 
     # -- jobs -----------------------------------------------------------------------------------
 
     def _submit(self) -> None:
         number = next(self._numbers)
         self._places.append(Place(number, self._supplier.ask(number)))
+        self._tell()
 
     def _give_up(self, places: Sequence[Place]) -> None:
         if places:
@@ -201,18 +254,23 @@ class Pool:
         except Exception as error:  # whatever an engine said: the thread goes on, and `wait` tells it
             self._trouble = str(error) if isinstance(error, RainException) else f"{type(error).__name__}: {error}"
             with self._change:
-                self._change.notify_all()
+                self._tell()
             return
+        before = (self._trouble, *map(_shown, self.places))
         self._trouble, self._told_at = "", time.monotonic()
         asked = set(jobs)
         there = {place.number: self._supplier.governor(place.number) for place in self.places if place.job in asked}
         with self._change:
             for place in self._places:
                 if place.number in there:
-                    look(place, shown, there[place.number])
-                    if place.state is PlaceState.ENDED and place.number not in self._ends:
-                        self._ends[place.number] = "" if place.governor else self._supplier.printed(place.number)
-            self._change.notify_all()
+                    look(place, shown, there[place.number], time.time())
+                    if place.state is PlaceState.ENDED and not place.governor:
+                        place.printed = self._supplier.printed(place.number)
+                        place.cause = cause_of(place.printed)
+            if before == (self._trouble, *map(_shown, self.places)):
+                self._change.notify_all()
+            else:
+                self._tell()
 
     def _tidy(self) -> None:
         self._supplier.tidy(keep=not all(place.governor for place in self._places))
@@ -221,12 +279,15 @@ class Pool:
         lines = [f"{place!r}" for place in self._places if place.state is not PlaceState.UP] or [
             "no places were asked for"
         ]
-        for number, text in self._ends.items():
-            cause = cause_of(text)
-            lines += [f"place {number}: {cause}"] if cause else []
-            lines += [f"place {number} printed:\n{text}"] if text else []
+        for place in self._places:
+            lines += [f"place {place.number}: {place.cause}"] if place.cause else []
+            lines += [f"place {place.number} printed:\n{place.printed}"] if place.printed else []
         lines += [self._trouble] if self._trouble else []
         return "\n".join(lines)
+
+
+def _shown(place: Place) -> tuple[object, ...]:
+    return place.state, place.reason, place.starts_at, place.ends_at, place.governor, place.printed
 
 
 def pool_of(supply: Supply, server: str, credentials: Credentials) -> Pool:

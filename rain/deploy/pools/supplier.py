@@ -29,12 +29,15 @@ class Job(NamedTuple):
         Why it waits; empty where that is not told.
     starts_at : str
         When it is expected to start; empty where that is not known.
+    left_s : float or None
+        Seconds that the engine leaves it from now on; None where there is no limit, or it is not told.
     """
 
     state: JobState
     word: str
     reason: str = ""
     starts_at: str = ""
+    left_s: float | None = None
 
 
 class Supplier(Protocol):

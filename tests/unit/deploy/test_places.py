@@ -16,7 +16,7 @@ S = PlaceState
 def after(*looks: tuple[Job | None, str]) -> Place:
     place = Place(1, "7")
     for job, governor in looks:
-        look(place, {} if job is None else {"7": job}, governor)
+        look(place, {} if job is None else {"7": job}, governor, 0.0)
     return place
 
 
@@ -49,17 +49,33 @@ def test_a_place_that_leaves_stays_so_until_it_has_ended(looks: list[tuple[Job |
     place = after(*looks)
     place.state = S.LEAVING
     assert not wanted(place)
-    look(place, {"7": RUNS}, "h:1")
-    look(place, {"7": WAITS}, "")
+    look(place, {"7": RUNS}, "h:1", 0.0)
+    look(place, {"7": WAITS}, "", 0.0)
     assert place.state is S.LEAVING
-    look(place, {"7": CANCELLED}, "h:1")
+    look(place, {"7": CANCELLED}, "h:1", 0.0)
     assert place.state is S.ENDED
 
 
 def test_what_waits_is_given_up_first_then_the_youngest() -> None:
     places = [Place(number, str(number)) for number in range(1, 6)]
     for place, job in zip(places, (RUNS, WAITS, RUNS, CANCELLED, RUNS), strict=True):
-        look(place, {place.job: job}, "h:1")
+        look(place, {place.job: job}, "h:1", 0.0)
     assert [place.number for place in to_leave(places, 3)] == [2]
     assert [place.number for place in to_leave(places, 1)] == [2, 5, 3]
     assert to_leave(places, 9) == []
+
+
+def test_when_its_time_is_over() -> None:
+    place = Place(1, "7")
+    left = RUNS._replace(left_s=100.0)
+    for job, now, ends_at in (
+        (WAITS._replace(left_s=100.0), 10.0, None),
+        (left, 20.0, 120.0),
+        (left, 24.0, 120.0),  # told a little late
+        (left._replace(left_s=500.0), 30.0, 530.0),  # it was given more
+        (RUNS, 40.0, None),
+        (left, 50.0, 150.0),
+        (CANCELLED, 60.0, None),
+    ):
+        look(place, {"7": job}, "h:1", now)
+        assert place.ends_at == ends_at, (job, now)

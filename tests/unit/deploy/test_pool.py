@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,8 @@ from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
-from tests.support.waiting import until
+from tests.support.supplier import StandIn
+from tests.support.waiting import GUARD_S, until
 
 SERVER = "10.0.0.1:7210"
 _SBATCH = """#!/bin/sh
@@ -35,6 +39,7 @@ _SCANCEL = """#!/bin/sh
 cd {folder}
 for number; do sed "s/^$number|.*/$number|CANCELLED|None|N\\\\/A/" jobs >jobs.new && mv jobs.new jobs; done
 """
+_SQUEUE = "#!/bin/sh\nsed 's/$/|1:00:00/' {folder}/jobs\n"
 
 
 class Batch:
@@ -45,7 +50,7 @@ class Batch:
         (folder / "count").write_text("0\n")
         (folder / "jobs").touch()
         (folder / "bin").mkdir()
-        for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL), ("squeue", "#!/bin/sh\ncat {folder}/jobs\n")):
+        for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL), ("squeue", _SQUEUE)):
             path = folder / "bin" / name
             path.write_text(text.format(folder=folder))
             path.chmod(0o755)
@@ -96,6 +101,9 @@ def test_places_come_and_go(pool: Pool, batch: Batch) -> None:
         pool.wait(1, timeout=0.01)
     up(pool, batch, 1, 2)
     pool.wait(2)
+    for place in pool.places:
+        assert place.ends_at is not None
+        assert 3500 < place.ends_at - time.time() <= 3600
     assert repr(pool) == "<Pool on slurm: 2 up>"
     pool.scale(1)
     until(lambda: states(pool) == ["up", "ended"])
@@ -129,6 +137,9 @@ def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, bat
         RainException, match=r"(?s)1 places cannot come up: <Place 1: ended, .*FAILED.*no module named rain"
     ):
         pool.wait(1)
+    (place,) = pool.places
+    assert place.printed == "loading\nno module named rain"
+    assert (place.reason, place.cause) == ("FAILED", "")
     pool.close()
     assert list((batch.folder / "shared").iterdir()), "what was printed stays"
 
@@ -203,6 +214,69 @@ def test_a_batch_system_that_does_not_tell_is_no_hang(
     squeue.write_text(told)
     up(pool, batch, 1)
     pool.wait(1)
+
+
+@pytest.fixture
+def engine() -> StandIn:
+    return StandIn()
+
+
+def test_each_change_is_told_and_only_changes(engine: StandIn) -> None:
+    told: queue.Queue[list[str]] = queue.Queue()
+    with Pool(engine) as pool:
+        end = pool.watch(lambda: told.put(states(pool)))
+        pool.scale(1)
+        until_told(told, ["pending"])
+        engine.runs(1)
+        until_told(told, ["starting"])
+        engine.runs(1, "h:1")
+        until_told(told, ["up"])
+        looks = engine.looks
+        until(lambda: engine.looks > looks + 3)
+        assert told.empty(), "it was looked at thrice, and nothing changed"
+        engine.silent = "no controller"
+        until(lambda: bool(pool.trouble))
+        assert pool.trouble == "no controller"
+        until_told(told, ["up"])
+        engine.silent = ""
+        until(lambda: not pool.trouble)
+        end()
+        end()
+    until(lambda: states(pool) == ["ended"])
+    assert pool.closed
+
+
+def until_told(told: queue.Queue[list[str]], wanted: list[str]) -> None:
+    while told.get(timeout=GUARD_S) != wanted:
+        pass
+
+
+def test_some_places_are_given_up(engine: StandIn) -> None:
+    with Pool(engine) as pool:
+        pool.scale(3)
+        with pytest.raises(RainException, match=r"<Pool on stand-in: 3 \w+> has no place 0, 7"):
+            pool.give_up([7, 1, 0])
+        assert engine.given_up == []
+        pool.give_up([2])
+        until(lambda: states(pool) == ["pending", "ended", "pending"])
+        pool.give_up([2])
+        assert engine.given_up == ["job-2"]
+        engine.refuses = "not now"
+        with pytest.raises(RainException, match="not now"):
+            pool.give_up([1])
+        engine.refuses = ""
+
+
+def test_places_are_seen_while_the_engine_takes_its_time(engine: StandIn) -> None:
+    slow, seen = threading.Event(), threading.Event()
+    engine.start = lambda number: (seen.set(), slow.wait(GUARD_S))[0] if number == 2 else None
+    with Pool(engine) as pool:
+        asking = threading.Thread(target=pool.scale, args=(2,))
+        asking.start()
+        assert seen.wait(GUARD_S)
+        assert [place.number for place in pool.places] == [1]
+        slow.set()
+        asking.join()
 
 
 def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
