@@ -13,7 +13,8 @@ from rain.client.operations.connection import Connection
 from rain.client.operations.encoding import SessionEncoder
 from rain.client.operations.operation import Operation, T
 from rain.client.report.failures import ended
-from rain.client.report.trace import trace_of
+from rain.client.report.output_file import OutputFile
+from rain.client.report.trace import MARK, trace_of
 from rain.common.errors import RainException
 
 if TYPE_CHECKING:
@@ -134,12 +135,12 @@ class SessionContents(Holder):
         Parameters
         ----------
         path : str or PathLike
-            Of the JSON file. One that is there is replaced.
+            Of the JSON file; only another trace is replaced.
 
         Raises
         ------
-        OSError
-            If it cannot be written.
+        RainException
+            If something else is there, or the file cannot be written.
 
         Examples
         --------
@@ -148,10 +149,9 @@ class SessionContents(Holder):
         ...     session.trace("trace.json")
         b'ab'
         """
+        file = OutputFile(path, "trace", "trace", MARK, "trace.json")
         mirror = self._inside.mirror
-        data = trace_of(mirror.name, list(mirror.records.values()))
-        with open(path, "wb") as file:
-            file.write(data)
+        file.write(trace_of(mirror.name, list(mirror.records.values())))
 
     def _object(self, number: int) -> DataObject:
         found: DataObject = handle_of(cast("Session", self), self._inside.mirror.records[number])

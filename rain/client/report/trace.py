@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.functions import call_sites
+from rain.common.protocol.encoding import encode_json
 from rain.common.pictures.lanes import lanes_of
 
+MARK = b'{"otherData":{"made_by":"rain",'
+"""How all traces begin: nothing else is replaced by one."""
 ARROWS_MAX = 100_000
 """More are left out, the last ones first."""
 ERROR_CHARS_MAX = 2000
@@ -88,8 +89,8 @@ def trace_of(name: str, records: Iterable[Record]) -> bytes:
     events += [span.event(f"inputs of {_title(span.record)}", cat="transfer") for span in transfers]
     events += arrows
     events += _waiting(ready)
-    other = {"session": name, "begin_s": begin, "made_by": "rain"}
-    return msgspec.json.encode({"traceEvents": events, "displayTimeUnit": "ms", "otherData": other})
+    other = {"made_by": "rain", "session": name, "begin_s": begin}
+    return encode_json({"otherData": other, "displayTimeUnit": "ms", "traceEvents": events})
 
 
 def _start(record: TaskRecord) -> float:

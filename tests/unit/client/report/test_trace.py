@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rain import Session, TaskState, blob, remote
+from rain import RainException, Session, TaskState, blob, remote
 from rain.common.spec import TaskError
 from tests.unit.client.fake import FakeLink
 
@@ -95,5 +95,27 @@ def test_what_has_not_run_is_not_in_it(session: Session, link: FakeLink, tmp_pat
     link.move(task, TaskState.RUNNING)
     link.fail(stopped, TaskError("cancelled", "x"), TaskState.CANCELLED)
     assert of_kind(traced(session, tmp_path / "x.json"), "X") == []
-    with pytest.raises(FileNotFoundError):
-        session.trace(tmp_path / "no such folder" / "x.json")
+
+
+def test_only_traces_are_replaced(session: Session, tmp_path: Path) -> None:
+    mine, empty = tmp_path / "results.json", tmp_path / "empty.json"
+    mine.write_text('{"traceEvents": []}')
+    empty.touch()
+    with pytest.raises(RainException, match="is there already and is no trace of Rain: give another name"):
+        session.trace(mine)
+    assert mine.read_text() == '{"traceEvents": []}'
+    for path, told in (
+        (tmp_path, "is a folder: a trace is a file, for instance"),
+        (tmp_path / "no such folder" / "x.json", "there is no folder"),
+        (mine / "x.json", "there is no folder"),
+        (3, r"trace\(\) takes the path of a file, not 3"),
+        ("a\0b", "takes the path of a file"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        ("/dev/null", "is there already and is no trace"),
+    ):
+        with pytest.raises(RainException, match=told):
+            session.trace(path)  # type: ignore[arg-type]
+    for path in (empty, tmp_path / "new.json"):
+        traced(session, path)
+        traced(session, path)
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "empty.json", "new.json"}
