@@ -1029,7 +1029,12 @@ export interface Report {
   // The tasks and constants in closed groups, by the group's key.
   members: Record<string, string[]>;
   rows: TaskRow[];
+  // Those of tasks without their code.
   details: Record<string, Details>;
+  // Of all tasks: many have the same.
+  codes: Code[];
+  // The place in `codes` by the key of a task.
+  code_of: Record<string, number>;
   // Of tasks that have written something.
   outputs: Record<string, Output>;
   // Whether all others have written nothing.
@@ -1062,6 +1067,16 @@ export interface Scene {
   above: string;
   topology: Topology;
   geometry: Geometry;
+}
+
+// Where a task comes from.
+export interface Code {
+  // The line that made it.
+  made: string;
+  // The frames around that.
+  stack: string;
+  // The text of its function.
+  source: Source | null;
 }
 
 // The first page of an object's data.

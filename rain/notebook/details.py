@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,9 +26,11 @@ from rain.notebook.graph_model.tree import Counted, TaskLeaf
 from rain.notebook.graph_model.view import label_of
 from rain.notebook.inspectors import Inspection
 from rain.notebook.inspectors.pickled.preview import page_of
+from rain.notebook.inspectors.sanitize import cut
 from rain.notebook.inspectors.subject import PageWithBuffers
 from rain.notebook.protocol.data import Overview
 from rain.notebook.protocol.details import (
+    Code,
     Details,
     FailedTask,
     GroupDetails,
@@ -76,14 +78,6 @@ def details(session: Session, view: View, key: str) -> Details:
 # -- tasks -----------------------------------------------------------------------------------------
 
 
-class Code(NamedTuple):
-    """Where a task comes from: the line that made it, the frames around that, the text of its function."""
-
-    made: str
-    stack: str
-    source: Source | None
-
-
 def code_of(record: TaskRecord) -> Code:
     """Where a task comes from, as the files are now."""
     return Code(call_sites.describe(record.made), call_sites.stack(record.made), source_of(record))
@@ -96,16 +90,16 @@ def task_details(session: Session, view: View, leaf: TaskLeaf, code: Code | None
     spec = record.spec
     options = spec.options
     root = inside(session).mirror.root_of(record)
-    made, stack, source = code_of(record) if code is None else code
+    code = code_of(record) if code is None else code
     return TaskDetails(
         key=leaf.key,
         id=str(spec.id),
         title=title(record),
         state=leaf.state,
         type=spec.task_type,
-        made=made,
-        stack=stack,
-        source=source,
+        made=code.made,
+        stack=code.stack,
+        source=code.source,
         call=call_text(record, inside(session).mirror.records),
         inputs=[
             _object_link(view, item.id[1], item.label)
@@ -182,7 +176,7 @@ def source_of(record: TaskRecord) -> Source | None:
         lines, first = inspect.getsourcelines(code)
     except (OSError, TypeError):
         return None
-    return Source("".join(lines)[:SOURCE_CHARS_MAX], call_sites.name_of_file(code.co_filename), max(1, first))
+    return Source(cut("".join(lines), SOURCE_CHARS_MAX), call_sites.name_of_file(code.co_filename), max(1, first))
 
 
 def _object_link(view: View, number: int, label: str | None) -> Link:

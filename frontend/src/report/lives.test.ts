@@ -49,6 +49,7 @@ function report(): Report {
         can_inspect: false, why_not: "gone",
       },
     },
+    codes: [{ made: "line 3", stack: "in cell 1", source: { text: "def fit(): ...", where: "cell 1", first_line: 1 } }], code_of: { t2: 0, t3: 0 },
     outputs: {}, outputs_whole: true, previews: {},
     timeline: {
       begin: 100, end: 100.04, now: 100.04,
@@ -114,7 +115,7 @@ test("the file answers for the kernel", async () => {
   assert.ok(port.file.opens("g1") && !port.file.opens("g2"));
   await port.request("open", { key: "g1" });
   assert.equal(told.at(-1), "2: t1,o1,t2,t3 2");
-  assert.deepEqual((await port.request("details", { key: "t3" })).data, { ...report().details["t3"], state: "ready", error: null, hints: [], info: null });
+  assert.deepEqual((await port.request("details", { key: "t3" })).data, { ...report().details["t3"], ...report().codes[0], state: "ready", error: null, hints: [], info: null });
   assert.equal((await port.request("details", { key: "g1" })).data.kind, "group");
   await assert.rejects(port.request("open", { key: "g2" }), /no drawing/);
   await assert.rejects(port.request("retry", { key: "t3" }), /no kernel/);

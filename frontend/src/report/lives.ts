@@ -67,7 +67,7 @@ export class Moment {
   }
 
   details(key: string): Details | undefined {
-    const found = this.report.details[key];
+    const found = this.found(key);
     if (!found || found.kind === "group" || this.last) return found;
     const linked = (links: Link[]) => links.map((link) => ({ ...link, state: this.state(link.key) ?? link.state }));
     const state = this.state(key) ?? found.state;
@@ -77,6 +77,13 @@ export class Moment {
     }
     const same = { ...found, inputs: linked(found.inputs), outputs: linked(found.outputs) };
     return state === found.state ? same : { ...same, state, error: null, cause: null, hints: [], info: null };
+  }
+
+  // As it was found; many tasks have the same code.
+  private found(key: string): Details | undefined {
+    const found = this.report.details[key];
+    const code = this.report.codes[this.report.code_of[key] ?? -1];
+    return found?.kind === "task" && code ? { ...found, ...code } : found;
   }
 
   timeline(): Timeline {

@@ -11,6 +11,7 @@ import inspect
 import io
 import pickle
 import re
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import ObjectRecord
@@ -77,17 +78,32 @@ def arguments(record: TaskRecord, records: Mapping[int, Record]) -> list[tuple[s
 def _names(record: TaskRecord, count: int) -> list[str]:
     """The parameters that so many positional arguments are for."""
     names: list[str] = []
-    if record.source is not None:
-        try:
-            parameters = list(signature_of(record.source.function).parameters.values())[1:]  # not the context
-        except (TypeError, ValueError):
-            parameters = []
-        for parameter in parameters:
-            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                names += [""] * (count - len(names))
-            elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
-                names.append(parameter.name)
+    for parameter in () if record.source is None else _parameters(record.source.function):
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            names += [""] * (count - len(names))
+        elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+            names.append(parameter.name)
     return [*names, *[""] * count][:count]
+
+
+_known: weakref.WeakKeyDictionary[Any, list[inspect.Parameter]] = weakref.WeakKeyDictionary()
+
+
+def _parameters(function: Any) -> list[inspect.Parameter]:
+    """Those of a function but the context; of thousands of calls of one function they are looked for once."""
+    try:
+        return _known[function]
+    except (KeyError, TypeError):  # not looked for yet, or an object that cannot be a key
+        pass
+    try:
+        found = list(signature_of(function).parameters.values())[1:]
+    except (TypeError, ValueError):
+        found = []
+    try:
+        _known[function] = found
+    except TypeError:
+        pass
+    return found
 
 
 class _Told:

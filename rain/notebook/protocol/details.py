@@ -42,6 +42,24 @@ class Source(msgspec.Struct, frozen=True):
     first_line: int
 
 
+class Code(msgspec.Struct, frozen=True):
+    """Where a task comes from.
+
+    Attributes
+    ----------
+    made : str
+        The line that made it.
+    stack : str
+        The frames around that.
+    source : Source or None
+        The text of its function.
+    """
+
+    made: str
+    stack: str
+    source: Source | None
+
+
 class Run(msgspec.Struct, frozen=True):
     """How a task ran.
 

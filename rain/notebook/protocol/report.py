@@ -6,7 +6,7 @@ import msgspec
 
 from rain.common.state_styles import Look
 from rain.notebook.protocol.data import InspectionAnswer
-from rain.notebook.protocol.details import Details, Output
+from rain.notebook.protocol.details import Code, Details, Output
 from rain.notebook.protocol.graph import SessionInfo, Status, Summary, Topology
 from rain.notebook.protocol.layout import Geometry
 from rain.notebook.protocol.lookups import CriticalPath, Governors, TaskRow, Timeline
@@ -96,6 +96,11 @@ class Report(msgspec.Struct, frozen=True):
         The tasks and constants in closed groups, by the group's key.
     rows : list of TaskRow
     details : dict of str to Details
+        Those of tasks without their code.
+    codes : list of Code
+        Of all tasks: many have the same.
+    code_of : dict of str to int
+        The place in `codes` by the key of a task.
     outputs : dict of str to Output
         Of tasks that have written something.
     outputs_whole : bool
@@ -123,6 +128,8 @@ class Report(msgspec.Struct, frozen=True):
     members: dict[str, list[str]]
     rows: list[TaskRow]
     details: dict[str, Details]
+    codes: list[Code]
+    code_of: dict[str, int]
     outputs: dict[str, Output]
     outputs_whole: bool
     previews: dict[str, Preview]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,16 @@ from rain import __version__
 from rain.client.handles import inside
 from rain.client.report.call_text import HIDDEN
 from rain.common.errors import RainException
-from rain.common.protocol.encoding import safe
+from rain.common.protocol.encoding import encode_json
 from rain.common.state_styles import LOOKS, SEVERITY
-from rain.notebook.details import Code, code_of, object_details, task_details, task_link
+from rain.notebook.details import code_of, object_details, task_details, task_link
 from rain.notebook.governor_loads import governors_of
 from rain.notebook.graph_model import View, queries
 from rain.notebook.graph_model.table import ROWS_MAX, table
 from rain.notebook.graph_model.timeline import PIXELS_MAX, timeline
+from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.plain_forms import viewed
-from rain.notebook.protocol.details import Details, Link
+from rain.notebook.protocol.details import Code, Details, Link
 from rain.notebook.protocol.lookups import Governors, TaskRow
 from rain.notebook.protocol.report import Preview, Report, Version
 from rain.notebook.report.lives import Lives
@@ -40,6 +41,9 @@ LINKS_MAX = 50
 """Users of an object that are listed."""
 ERROR_CHARS_MAX = 20_000
 """Of one task."""
+_LINES = msgspec.json.Encoder()
+_NO_CODE = Code("", "", None)
+"""Stands in the details of a task: many tasks have the same."""
 _NO_DATA = "The data of this object are not in the report."
 
 
@@ -56,13 +60,16 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
     """
     now = time.time()
     view, tasks = viewed(session, now)
+    given = [record.spec.options.env for record in tasks if record.spec.options is not None]
+    secrets = Secrets(os.environ, given, _tokens(session))
     deadline = time.monotonic() + seconds
     governors, notes = _governors(session, deadline)
-    outputs, output_note = outputs_of(session, tasks, deadline) if not notes else ({}, "")
-    previews, preview_note = previews_of(session, view, deadline) if not notes else ({}, "")
+    outputs, output_note = outputs_of(session, tasks, deadline, secrets.hide) if not notes else ({}, "")
+    previews, preview_note = previews_of(session, view, deadline, secrets.hide) if not notes else ({}, "")
     whole = not notes and not output_note
     notes += filter(None, (output_note, preview_note))
     lives, scenes = Lives(view, now), Scenes(view, now)
+    described = _Described(session, view, previews, secrets.hide)
     if scenes.left_out:
         notes.append(f"{scenes.left_out} groups are not drawn opened; the table lists their tasks.")
     report = Report(
@@ -80,7 +87,9 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
         status=scenes.status,
         members=scenes.members,
         rows=_rows(view),
-        details=_details(session, view, previews),
+        details=described.details,
+        codes=described.codes,
+        code_of=described.code_of,
         outputs=outputs,
         outputs_whole=whole,
         previews=previews,
@@ -88,38 +97,38 @@ def gathered(session: Session, packages: Iterable[str], seconds: float) -> tuple
         critical=queries.longest_chain(view, now),
         governors=governors,
     )
-    given = [record.spec.options.env for record in tasks if record.spec.options is not None]
-    return report, Secrets(os.environ, given, _tokens(session))
+    return report, secrets
 
 
 def encoded(report: Report, secrets: Secrets) -> bytes:
     """The report as JSON, without the secrets."""
-    data = _json(report)
-    if not secrets.are_in(data):
-        return data
-    parts: dict[str, Any] = {}
+    parts: dict[str, msgspec.Raw] = {}
     for name in report.__struct_fields__:
         part = getattr(report, name)
-        if isinstance(part, dict):
-            parts[name] = {key: _without(one, secrets) for key, one in part.items()}
-        elif isinstance(part, list):
-            parts[name] = [_without(one, secrets) for one in part]
-        else:
-            parts[name] = _without(part, secrets)
+        data = encode_json(part)
+        if secrets.may_be_in(data):
+            data = _looked_through(part, secrets)
+        parts[name] = msgspec.Raw(data)
     return msgspec.json.encode(parts)
 
 
-def _without(part: Any, secrets: Secrets) -> msgspec.Raw:
-    """A part as JSON; most have no secrets in them, and to look for one is quick."""
-    data = _json(part)
-    return msgspec.Raw(_json(secrets.hide_all(part)) if secrets.are_in(data) else data)
-
-
-def _json(value: Any) -> bytes:
+def _looked_through(part: Any, secrets: Secrets) -> bytes:
+    """A part of a report as JSON, without secrets; what has none in it is only encoded."""
+    if not isinstance(part, dict | list) or not part:
+        return encode_json(secrets.hide_all(part))
+    items = list(part.values()) if isinstance(part, dict) else part
+    # A line of its own for each, as JSON has no line breaks in texts.
     try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # file names and outputs may have what no encoding has
-        return msgspec.json.encode(safe(msgspec.to_builtins(value)))
+        lines = _LINES.encode_lines(items).splitlines()
+    except UnicodeEncodeError:
+        lines = list(map(encode_json, items))
+    for number, line in enumerate(lines):
+        if secrets.may_be_in(line):
+            lines[number] = encode_json(secrets.hide_all(items[number]))
+    if isinstance(part, list):
+        return b"[" + b",".join(lines) + b"]"
+    names = (encode_json(secrets.hide(name)) for name in part)
+    return b"{" + b",".join(name + b":" + line for name, line in zip(names, lines, strict=True)) + b"}"
 
 
 def _governors(session: Session, deadline: float) -> tuple[Governors, list[str]]:
@@ -172,28 +181,51 @@ def _rows(view: View) -> list[TaskRow]:
 # -- details ---------------------------------------------------------------------------------------
 
 
-def _details(session: Session, view: View, previews: dict[str, Preview]) -> dict[str, Details]:
-    """What there is to say about each task and object; what would act on them, or says how, is left out."""
-    users: dict[int, list[Link]] = {}
-    found: dict[str, Details] = {}
-    codes: dict[tuple[Any, int], Code] = {}  # the same for many tasks
-    for leaf in view.tree.tasks.values():
-        for item in leaf.record.spec.inputs:
-            listed = users.setdefault(item.id[1], [])
-            if len(listed) < LINKS_MAX:
-                listed.append(task_link(leaf.record))
+class _Described:
+    """What there is to say about each task and object; what would act on them, or says how, is left out.
+
+    Attributes
+    ----------
+    details : dict of str to Details
+    codes : list of Code
+    code_of : dict of str to int
+        See `Report`.
+    """
+
+    def __init__(self, session: Session, view: View, previews: dict[str, Preview], hide: Callable[[str], str]) -> None:
+        self._session, self._view, self._hide = session, view, hide
+        self.details: dict[str, Details] = {}
+        self.codes: list[Code] = []
+        self.code_of: dict[str, int] = {}
+        self._numbers: dict[tuple[Any, int], int] = {}
+        users: dict[int, list[Link]] = {}
+        for leaf in view.tree.tasks.values():
+            for item in leaf.record.spec.inputs:
+                listed = users.setdefault(item.id[1], [])
+                if len(listed) < LINKS_MAX:
+                    listed.append(task_link(leaf.record))
+            self._task(leaf)
+        for number, obj in view.objects.items():
+            key = f"o{number}"
+            about = object_details(session, view, obj, users.get(number, []))
+            shown = key in previews
+            self.details[key] = replace(about, can_inspect=shown, why_not=None if shown else about.why_not or _NO_DATA)
+
+    def _task(self, leaf: TaskLeaf) -> None:
         record: Any = leaf.record
         place = (record.made, id(record.source and record.source.function))
-        code = codes.get(place) or codes.setdefault(place, code_of(record))
-        told = task_details(session, view, leaf, code)
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = len(self.codes)
+            self.codes.append(code_of(record))
+        self.code_of[leaf.key] = number
+        told = task_details(self._session, self._view, leaf, _NO_CODE)
         options = {**told.options, "env": dict.fromkeys(told.options["env"], HIDDEN)} if "env" in told.options else {}
-        error = told.error if told.error is None else told.error[:ERROR_CHARS_MAX]
-        found[leaf.key] = replace(
+        error = told.error if told.error is None else _cut(self._hide(told.error), ERROR_CHARS_MAX)
+        self.details[leaf.key] = replace(
             told, options=options or told.options, error=error, hints=[], can_cancel=False, can_retry=False
         )
-    for number, obj in view.objects.items():
-        key = f"o{number}"
-        about = object_details(session, view, obj, users.get(number, []))
-        shown = key in previews
-        found[key] = replace(about, can_inspect=shown, why_not=None if shown else about.why_not or _NO_DATA)
-    return found
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}\n… {len(text) - most} characters left out"

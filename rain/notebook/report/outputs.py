@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rain.client.core.operations import questions
@@ -10,8 +11,9 @@ from rain.client.core.records import TaskRecord
 from rain.client.handles import inside
 from rain.client.operations.operation import block
 from rain.common.errors import RainException
-from rain.common.limits import OUTPUT_TASKS_MAX
+from rain.common.limits import OUTPUT_TASKS_MAX, TASK_OUTPUT_BYTES_MAX
 from rain.common.protocol.messages import TaskOutput
+from rain.notebook.inspectors.sanitize import CUT
 from rain.notebook.protocol.details import Output
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ CHARS_MAX = 300_000
 """Of all tasks together; those that failed come first."""
 
 
-def outputs_of(session: Session, records: list[TaskRecord], deadline: float) -> tuple[dict[str, Output], str]:
+def outputs_of(
+    session: Session, records: list[TaskRecord], deadline: float, hide: Callable[[str], str]
+) -> tuple[dict[str, Output], str]:
     """What these tasks wrote, by key.
 
     Parameters
@@ -32,6 +36,8 @@ def outputs_of(session: Session, records: list[TaskRecord], deadline: float) -> 
     records : list of TaskRecord
     deadline : float
         By `time.monotonic`; what server and governors have not told until then is left out.
+    hide : callable
+        Takes secrets out of a text, before it is cut.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def outputs_of(session: Session, records: list[TaskRecord], deadline: float) -> 
             if room <= 0:
                 left_out += 1
                 continue
-            one = Output(_tail(output.stdout, room), _tail(output.stderr, room))
+            one = Output(_tail(hide(_text(output.stdout)), room), _tail(hide(_text(output.stderr)), room))
             room -= len(one.stdout) + len(one.stderr)
             told[f"t{output.id[1]}"] = one
     return told, f"What {left_out} more tasks wrote is left out." if left_out else ""
@@ -66,9 +72,14 @@ def _ask(session: Session, records: list[TaskRecord], deadline: float) -> list[T
     return block(connection.drive(operation), max(0.0, deadline - time.monotonic()))
 
 
-def _tail(data: bytes, room: int) -> str:
+def _text(data: bytes) -> str:
+    """What a task wrote; governors hold the end of it, which may begin anywhere."""
     text = data.decode("utf-8", "replace")
+    return text if len(data) < TASK_OUTPUT_BYTES_MAX else CUT + text
+
+
+def _tail(text: str, room: int) -> str:
     most = max(0, min(TASK_CHARS_MAX, room))
     if len(text) <= most:
         return text
-    return f"… {len(text) - most} characters left out\n{text[len(text) - most :]}"
+    return f"{CUT} {len(text) - most} characters left out\n{text[len(text) - most :]}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from rain.common.errors import RainException
+from rain.common.protocol.encoding import encode_json
 from rain.notebook.details import inspection_of, why_not_open
 from rain.notebook.graph_model import View
 from rain.notebook.inspectors.sanitize import cut
@@ -29,7 +31,9 @@ ROWS_MAX, TEXT_CHARS_MAX, ITEMS_MAX = 20, 4000, 40
 _NOTE = "This is the beginning: the report has no more of it."
 
 
-def previews_of(session: Session, view: View, deadline: float) -> tuple[dict[str, Preview], str]:
+def previews_of(
+    session: Session, view: View, deadline: float, hide: Callable[[str], str]
+) -> tuple[dict[str, Preview], str]:
     """The first pages of the session's results: what is kept, or small enough to be an argument's neighbour.
 
     Parameters
@@ -38,6 +42,8 @@ def previews_of(session: Session, view: View, deadline: float) -> tuple[dict[str
     view : View
     deadline : float
         By `time.monotonic`; what is not read until then is left out.
+    hide : callable
+        Takes secrets out of a text, before it is cut.
 
     Returns
     -------
@@ -49,29 +55,61 @@ def previews_of(session: Session, view: View, deadline: float) -> tuple[dict[str
         for number, record in view.objects.items()
         if record.task is not None and record.kept and why_not_open(session, record) is None  # type: ignore[arg-type]
     ]
-    found: dict[str, Preview] = {}
-    room, left_out = BYTES_MAX, 0
-    for number in wanted:
-        seconds = deadline - time.monotonic()
-        if len(found) >= PREVIEWS_MAX or room <= 0 or seconds <= 0:
-            left_out += 1
-            continue
+    found = _Previews(session, wanted, deadline, hide)
+    if wanted:
+        found.read()
+    shown = dict(found.shown)
+    left_out = len(wanted) - len(shown)
+    return shown, f"{left_out} results are not shown." if left_out else ""
+
+
+class _Previews:
+    """Reads one result after the other, in a thread that may be left behind.
+
+    What a host does not send, or an executor does not tell, may be waited for in many places below: nobody waits longer
+    than until the deadline for this thread.
+    """
+
+    def __init__(self, session: Session, wanted: list[int], deadline: float, hide: Callable[[str], str]) -> None:
+        self._session, self._wanted, self._deadline, self._hide = session, wanted, deadline, hide
+        self._room = BYTES_MAX
+        self._enough = False
+        self.shown: dict[str, Preview] = {}
+
+    def read(self) -> None:
+        """Read what can be read until the deadline."""
+        thread = threading.Thread(target=self._read_all, name="rain-report", daemon=True)
+        thread.start()
         try:
-            answer, pieces = inspection_of(session._object(number), seconds).page(Inspect())
-        except (RainException, TimeoutError):  # it has gone meanwhile, or cannot be shown
-            left_out += 1
-            continue
-        if isinstance(answer.page, TablePage) and answer.page.working is not None:
-            left_out += 1  # an executor still looks through it, and nobody would ask again
-            continue
-        shown = Preview(replace(answer, views=[], page=shortened(answer.page)), _written(pieces))
-        size = len(msgspec.json.encode(shown))
+            thread.join(max(0.0, self._deadline - time.monotonic()))
+        finally:
+            self._enough = True
+
+    def _read_all(self) -> None:
+        for number in self._wanted:
+            seconds = self._deadline - time.monotonic()
+            if self._enough or seconds <= 0 or self._room <= 0 or len(self.shown) >= PREVIEWS_MAX:
+                return
+            try:
+                shown = self._one(number, seconds)
+            except (RainException, TimeoutError):  # it has gone meanwhile, or cannot be shown
+                continue
+            if shown is not None and not self._enough:
+                self.shown[f"o{number}"] = shown
+
+    def _one(self, number: int, seconds: float) -> Preview | None:
+        answer, pieces = inspection_of(self._session._object(number), seconds).page(Inspect())
+        page = answer.page
+        if isinstance(page, TablePage) and page.working is not None:
+            return None  # an executor still looks through it, and nobody would ask again
+        if isinstance(page, TextPage):
+            page = replace(page, text=self._hide(page.text))
+        shown = Preview(replace(answer, views=[], page=shortened(page)), _written(pieces))
+        size = len(encode_json(shown))
         if size > PREVIEW_BYTES_MAX:
-            left_out += 1
-            continue
-        room -= size
-        found[f"o{number}"] = shown
-    return found, f"{left_out} results are not shown." if left_out else ""
+            return None
+        self._room -= size
+        return shown
 
 
 def shortened(page: AnyPage) -> AnyPage:

@@ -1,19 +1,32 @@
-"""Secrets stay out of reports: environment variables that tasks were given, and what is called a secret here."""
+"""Secrets stay out of reports: environment variables that tasks were given, and what is called a secret here.
+
+Theory of operation
+-------------------
+There may be thousands of secrets (a variable of its own for each task) and millions of texts, so they are found by
+their heads: the first `CHARS_MIN` characters, all of them in one pattern that branches character by character. Texts
+may have been cut before they come here, also in other processes: of a secret beside a `CUT` the rest is hidden too, if
+it has at least `CHARS_MIN` characters.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from operator import is_not
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from rain.client.report.call_text import HIDDEN, SECRET_NAME
+from rain.common.protocol.encoding import encode_json
+from rain.notebook.inspectors.sanitize import CUT
 
 CHARS_MIN = 6
 """Shorter values are too likely to be ordinary words."""
+_FOLDERS = frozenset(("PWD", "OLDPWD"))
+"""Variables that only sound like passwords."""
 _NO_TEXTS = frozenset(
     ("key", "state", "frame", "tail", "head", "path", "opened", "above", "keys", "severity", "members")
 )
@@ -34,40 +47,126 @@ class Secrets:
     Examples
     --------
     >>> secrets = Secrets({"API_KEY": "hunter22", "HOME": "/home/me"}, [{"WHO": "secretive"}])
-    >>> secrets.hide("hunter22 in /home/me, secretive")
-    '••• in /home/me, •••'
+    >>> secrets.hide("hunter22 in /home/me, secretive, and secretiv…")
+    '••• in /home/me, •••, and •••…'
     """
 
     def __init__(
         self, environment: Mapping[str, str], given: Iterable[Mapping[str, str]], others: Iterable[str] = ()
     ) -> None:
-        values = {value for name, value in environment.items() if SECRET_NAME.search(name)}
+        values = {value for name, value in environment.items() if SECRET_NAME.search(name) and name not in _FOLDERS}
         values.update(value for one in given for value in one.values())
         values.update(others)
         lines = {line for value in values for line in (value, *value.splitlines())}
-        kept = sorted((one for one in lines if len(one) >= CHARS_MIN), key=len, reverse=True)
-        self._written = [json.dumps(one, ensure_ascii=False)[1:-1].encode("utf-8", "replace") for one in kept]
-        self._pattern = re.compile("|".join(map(re.escape, kept))) if kept else None
+        self._by_head: dict[str, list[str]] = {}
+        for one in sorted((line for line in lines if len(line) >= CHARS_MIN), key=len, reverse=True):
+            self._by_head.setdefault(one[:CHARS_MIN], []).append(one)
+        self._head = re.compile(_any_of(self._by_head)) if self._by_head else None
+        written = [_in_json(head) for head in self._by_head]
+        self._head_in_json = re.compile(_any_of(written).encode("latin-1")) if written else None
 
-    def are_in(self, data: bytes) -> bool:
-        """Whether one of them is in JSON."""
-        return any(one in data for one in self._written)
+    def may_be_in(self, data: bytes) -> bool:
+        """Whether JSON has to be looked through: it has a head of one of them, or a text that was cut."""
+        found = self._head_in_json
+        return found is not None and (found.search(data) is not None or _CUT_IN_JSON in data)
 
     def hide(self, text: str) -> str:
         """`text` without them."""
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        if self._head is None:
+            return text
+        out, done = [], 0
+        while (found := self._head.search(text, done)) is not None:
+            start = found.start()
+            end = self._end(text, start, self._by_head[found[0]])
+            out.append(text[done:start] + HIDDEN if end else text[done : start + 1])
+            done = end or start + 1
+        text = "".join([*out, text[done:]])
+        return text if CUT not in text else self._without_rests(text)
+
+    @staticmethod
+    def _end(text: str, start: int, known: list[str]) -> int:
+        """Where the secret ends that begins at `start`, whole or up to where the text was cut; 0 if none does."""
+        for one in known:
+            if text.startswith(one, start):
+                return start + len(one)
+        cut = text.find(CUT, start)
+        return cut if cut > start and any(one.startswith(text[start:cut]) for one in known) else 0
+
+    def _without_rests(self, text: str) -> str:
+        """`text` without what is left of secrets whose beginning was cut off."""
+        before, *parts = text.split(CUT)
+        for number, part in enumerate(parts):
+            more = number < len(parts) - 1
+            end = max((_rest(part, one, more) for one in self._with_gram(part[:CHARS_MIN])), default=0)
+            parts[number] = HIDDEN + part[end:] if end else part
+        return CUT.join([before, *parts])
+
+    def _with_gram(self, gram: str) -> Iterable[str]:
+        return self._by_gram.get(gram, ())
+
+    @cached_property
+    def _by_gram(self) -> dict[str, set[str]]:
+        """The secrets by all `CHARS_MIN` characters that follow one another in them."""
+        found: dict[str, set[str]] = {}
+        for known in self._by_head.values():
+            for one in known:
+                for start in range(len(one) - CHARS_MIN + 1):
+                    found.setdefault(one[start : start + CHARS_MIN], set()).add(one)
+        return found
 
     def hide_all(self, value: Any) -> Any:
         """Structs, lists and dicts without them, keys of users' dicts included."""
-        if self._pattern is None:
+        if self._head is None:
             return value
         if isinstance(value, str):
             return self.hide(value)
         if isinstance(value, msgspec.Struct):
-            fields = [field for field in value.__struct_fields__ if field not in _NO_TEXTS]
-            return replace(value, **{field: self.hide_all(getattr(value, field)) for field in fields})
+            changed = {}
+            for field in value.__struct_fields__:
+                before = getattr(value, field)
+                if field not in _NO_TEXTS and (after := self.hide_all(before)) is not before:
+                    changed[field] = after
+            return replace(value, **changed) if changed else value
         if isinstance(value, dict):
             return {self.hide(key) if isinstance(key, str) else key: self.hide_all(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
-            return [self.hide_all(one) for one in value]
+            items = [self.hide_all(one) for one in value]
+            return items if any(map(is_not, items, value)) else value
         return value
+
+
+_CUT_IN_JSON = CUT.encode()
+
+
+def _rest(part: str, secret: str, more: bool) -> int:
+    """How many characters `part` begins with that the secret ends with, or, where `part` was cut again, has in it."""
+    gram, longest = part[:CHARS_MIN], 0
+    start = secret.find(gram)
+    while start >= 0:
+        rest = secret[start:]
+        if part.startswith(rest):
+            longest = max(longest, len(rest))
+        elif more and rest.startswith(part):
+            longest = max(longest, len(part))
+        start = secret.find(gram, start + 1)
+    return longest
+
+
+def _in_json(text: str) -> str:
+    """How `text` stands in JSON, a character for each byte."""
+    return encode_json(text)[1:-1].decode("latin-1")
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A pattern that matches any of the words, each character looked at once."""
+    tree: dict[str, Any] = {}
+    for word in words:
+        at = tree
+        for char in word:
+            at = at.setdefault(char, {})
+    return _branches(tree)
+
+
+def _branches(tree: dict[str, Any]) -> str:
+    each = [re.escape(char) + _branches(below) for char, below in tree.items()]
+    return each[0] if len(each) == 1 else f"(?:{'|'.join(each)})" if each else ""

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import re
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rain import RainException, Session, TaskState, blob, remote
 from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.common.protocol.messages import TaskUpdate
 from rain.common.spec import TaskError, TaskInfo
+from rain.notebook.details import object_facts
 from rain.notebook.graph_model import View
 from rain.notebook.protocol.data import (
     Column,
@@ -23,17 +26,19 @@ from rain.notebook.protocol.data import (
     Entry,
     HexPage,
     HexRow,
+    InspectionAnswer,
     TablePage,
     TextPage,
     TreeNode,
     TreePage,
 )
 from rain.notebook.protocol.details import Output
+from rain.notebook.report import previews
 from rain.notebook.report.gathering import encoded, gathered
 from rain.notebook.report.lives import Lives
 from rain.notebook.report.page import page
 from rain.notebook.report.previews import ROWS_MAX, TEXT_CHARS_MAX, shortened
-from rain.notebook.report.redaction import HIDDEN, Secrets
+from rain.notebook.report.redaction import CHARS_MIN, HIDDEN, Secrets
 from rain.notebook.report.scenes import Scenes
 
 GOVERNOR = "127.0.0.1:7001"
@@ -200,6 +205,58 @@ def test_secrets_are_taken_out_of_texts_only() -> None:
     assert told["details"][f"t{task.id.id}"]["options"]["env"] == {"ANYTHING": HIDDEN}
 
 
+def test_folders_of_this_process_are_no_secrets() -> None:
+    secrets = Secrets({"PWD": "/home/me/project", "OLDPWD": "/home/me", "DB_PWD": "hunter22"}, [])
+    assert secrets.hide("/home/me/project/a.py hunter22") == f"/home/me/project/a.py {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("secretive-word", HIDDEN),
+        ("a secretive-word, secretive-word", f"a {HIDDEN}, {HIDDEN}"),
+        ("secretive-", "secretive-"),  # nothing says that it was cut
+        ("a secretive-…", f"a {HIDDEN}…"),
+        ("a secret… and more", f"a {HIDDEN}… and more"),
+        ("a secre…", "a secre…"),  # too little is left
+        ("…etive-word, b", f"…{HIDDEN}, b"),
+        ("… 17 characters left out\nsecretive-word", f"… 17 characters left out\n{HIDDEN}"),
+        ("…cretive…", f"…{HIDDEN}…"),
+        ("…cretive, and", "…cretive, and"),  # not as it goes on in the secret
+        ("…retive-word/…", f"…{HIDDEN}/…"),
+        ("sesecretive-word", f"se{HIDDEN}"),
+        ("secretsecretive-word", f"secret{HIDDEN}"),
+        ("line-two…", f"{HIDDEN}…"),
+    ],
+)
+def test_what_is_left_of_secrets_in_texts_that_were_cut_is_hidden(text: str, hidden: str) -> None:
+    secrets = Secrets({}, [{"A": "secretive-word"}, {"B": "first\nline-two-of-it"}])
+    assert secrets.hide(text) == hidden
+
+
+def test_no_cut_leaves_a_part_of_a_secret() -> None:
+    """Wherever a secret stands in a name, an error or an output, and wherever these are cut."""
+    run, secret = Run(), "planted-in-a-variable"
+    with run.session.bind_only():
+        made = [split(blob("x", "x"), name="n" * before + secret + "n" * 30, env={"A": secret}) for before in range(40)]
+        run.submit()
+    for before, task in enumerate(made):
+        run.say(task, TaskState.FAILED, 100.0, 1.0, kind="exception", message="E" * (180 + before) + secret + "e" * 40)
+    report, secrets = gathered(run.session, [], 1.0)
+    data = encoded(report, secrets).decode()
+    text = page(report, data.encode(), "shows();", secrets.hide_all)
+    for start in range(len(secret) - CHARS_MIN + 1):
+        assert secret[start : start + CHARS_MIN] not in data
+        assert secret[start : start + CHARS_MIN] not in text
+
+
+def test_each_task_may_have_secrets_of_its_own() -> None:
+    secrets = Secrets({}, [{"RUN": f"run-{n:06d}", "TEXT": f'"{n:06d}"\x1bä'} for n in range(3000)])
+    assert secrets.hide('it is run-000017, "002999"\x1bä and run-009999') == f"it is {HIDDEN}, {HIDDEN} and run-009999"
+    assert secrets.may_be_in(json.dumps('of "000001"\x1bä', ensure_ascii=False).encode())
+    assert not secrets.may_be_in(b'"nothing of them"')
+
+
 def test_odd_texts_can_be_written() -> None:
     run = Run()
     with run.session.bind_only():
@@ -262,6 +319,32 @@ def test_previews_are_beginnings_that_say_so(whole: Any, kept: int) -> None:
     assert size is None or size == getattr(begin, "end", kept), "no view asks for more"
     small = DirectoryPage(entries=[], offset=0, total=0)
     assert shortened(small) == small
+
+
+def test_a_result_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, never = Run(), threading.Event()
+    with run.session.bind_only():
+        made = [split(blob("x", "x")) for _ in range(3)]
+        for task in made:
+            task.output.keep()
+    asked: list[int] = []
+
+    class Looks:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def page(self, _: Any) -> Any:
+            asked.append(self.number)
+            if len(asked) == 2:
+                never.wait()
+            text = TextPage(encoding="utf-8", offset=0, end=1, size=1, size_text="1 B", text="a")
+            return InspectionAnswer(object_facts(run.mirror.records[self.number]), ["text"], text), []  # type: ignore[arg-type]
+
+    monkeypatch.setattr(previews, "inspection_of", lambda obj, seconds: Looks(obj.id.id))
+    monkeypatch.setattr(previews, "why_not_open", lambda session, record: None)
+    shown, note = previews.previews_of(run.session, run.view(), time.monotonic() + 0.2, str)
+    assert (len(made), len(shown), note) == (3, 1, "2 results are not shown.")
+    never.set()
 
 
 def test_only_reports_are_replaced(tmp_path: Path) -> None:
