@@ -9,10 +9,10 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(PYTHON_IN) -m pytest
 AT_ONCE := -n auto --dist worksteal --durations 10
 PREPARE := VENV=$(VENV) sh tools/prepare.sh
 
-.PHONY: help demo test test-python test-engines lint bench soak lab notebooks screenshots frontend clean
+.PHONY: help demo test test-python test-engines test-jupyters lint bench soak lab notebooks screenshots frontend clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.demo  ## runs the cross-validation notebook on a private cluster, prints its accuracies, writes it and a report as HTML
 	@sh tools/debian.sh demo
@@ -29,6 +29,10 @@ test-python:  ## all tests on another interpreter, in an environment of its own:
 test-engines: $(VENV)/.test  ## tests on a real Slurm, in namespaces of their own (as root; else they are skipped)
 	@sh tools/debian.sh engines
 	$(PYTEST) --engines -m engines --durations 10 tests/engines $(ARGS)
+
+test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, ten minutes)
+	@$(PYTHON_IN) tools/jupyters.py
+	$(PYTEST) --jupyters -m jupyters -v tests/browser/test_jupyters.py $(ARGS)
 
 lint: $(VENV)/.test  ## ruff, mypy and the import rules
 	@$(PYTHON_IN) tools/lint.py

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser, for tests.
+"""A real JupyterLab (or Notebook) in a real browser, for tests.
 
 `Lab` is one server and one Chromium; `Lab.open` opens a notebook of given cells with a kernel of its own. To load
 JupyterLab costs four seconds of a cpu, so one notebook after another uses a page, while each leaves it as it was.
@@ -19,6 +19,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,13 +39,13 @@ WAIT_MS = int(GUARD_S * 1000)
 expect.set_options(timeout=WAIT_MS)
 _PICTURE = re.compile(rb"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 SIZE: ViewportSize = {"width": 1400, "height": 1000}
-_KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+KERNEL = "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
 
-_SERVER = f"""
+_START = f"""
 import sys
 sys.path.append({str(ROOT)!r})
 import tools.light_imports
-from jupyterlab.labapp import main
+from {{module}} import main
 sys.path.pop()
 main()
 """
@@ -62,17 +63,51 @@ _UNKNOWN_COMM = "Comm not found"
 """Said by Lab of what a kernel sends to a widget of a page that was loaded again and has not asked for it yet."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """What serves notebooks.
+
+    Attributes
+    ----------
+    module : str
+        Has its `main`.
+    options : tuple of str
+    place : str
+        Of a notebook, after the server's address.
+    python : str
+        The interpreter of the environment that it is installed in.
+    environment : dict of str to str
+        Further variables.
+    """
+
+    module: str
+    options: tuple[str, ...]
+    place: str
+    python: str = sys.executable
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+LAB = Program(
+    "jupyterlab.labapp",
+    ("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"),
+    "lab/tree/{}?reset",
+)
+NOTEBOOK = Program("notebook.app", ("--JupyterNotebookApp.expose_app_in_browser=True",), "notebooks/{}?reset")
+
+
 class Lab:
-    """A JupyterLab server and a browser.
+    """A server of notebooks and a browser.
 
     Parameters
     ----------
     folder : Path
         Where notebooks and settings go.
+    program : Program
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Program = LAB) -> None:
         self.folder = folder
+        self.program = program
         self.token = uuid.uuid4().hex
         self._page: Page | None = None  # left by a notebook, for the next one
         settings = folder / "config" / "lab" / "user-settings"
@@ -89,15 +124,15 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(settings),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
+            **program.environment,
         }
         with ExitStack() as stack:  # what has been started ends also if the next step fails
             log = stack.enter_context((folder / "lab.log").open("w"))
             self._server = subprocess.Popen(
                 [
-                    sys.executable, "-c", _SERVER, "--no-browser", "--allow-root", "--ServerApp.port=0",
-                    "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", "--ServerApp.port_retries=0",
-                    f"--ServerApp.root_dir={folder / 'notebooks'}", "--LabApp.extension_manager=readonly",
-                    "--LabApp.expose_app_in_browser=True",
+                    program.python, "-c", _START.format(module=program.module), "--no-browser", "--allow-root",
+                    "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}",
+                    "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder / 'notebooks'}", *program.options,
                 ],
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
@@ -125,16 +160,22 @@ class Lab:
             time.sleep(0.05)  # another process writes the file
         raise AssertionError(f"JupyterLab did not start:\n{(self.folder / 'lab.log').read_text()[-3000:]}")
 
-    def add_kernel(self, name: str, packages: Path) -> None:
-        """A kernel named `name` that finds `packages` before what is installed."""
+    def address_of(self, name: str) -> str:
+        """Of the page with the notebook in the file `name`, for browsers that do not know the token yet."""
+        return f"{self.url}{self.program.place.format(name)}&token={self.token}"
+
+    def add_kernel(self, name: str, packages: Path | None = None, python: str = sys.executable) -> None:
+        """A kernel named `name` of the environment of `python` that finds `packages` before what is installed."""
         folder = self.folder / "data" / "kernels" / name
         folder.mkdir(parents=True)
         spec = {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             "display_name": name,
             "language": "python",
-            "env": {"PYTHONPATH": os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))},
         }
+        if packages is not None:
+            paths = filter(None, [str(packages), os.environ.get("PYTHONPATH")])
+            spec["env"] = {"PYTHONPATH": os.pathsep.join(paths)}
         (folder / "kernel.json").write_text(json.dumps(spec))
 
     def need_kernel(self, name: str) -> None:
@@ -251,14 +292,14 @@ class Notebook:
         if used:
             self.command("docmanager:open", {"path": self.path.name})
         else:
-            self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?token={self.lab.token}&reset")
+            self.page.goto(self.lab.address_of(self.path.name))
         self._wait_for_kernel()
 
     def reload(self, *, busy: bool = False) -> None:
         """Save it, load the page again, and wait for the kernel to be found; if it is `busy`, not for its answer."""
         self.save()
         self._reloaded = True
-        self.page.goto(f"{self.lab.url}lab/tree/{self.path.name}?reset")
+        self.page.goto(self.lab.address_of(self.path.name))
         self._wait_for_kernel(answer=not busy)
 
     def _wait_for_kernel(self, answer: bool = True) -> None:
@@ -342,11 +383,11 @@ class Notebook:
 
     def restart_kernel(self) -> None:
         """Restart the kernel in the orderly way, and wait for it."""
-        self.page.evaluate(f"async () => {{ await {_KERNEL}.restart(); }}")
+        self.page.evaluate(f"async () => {{ await {KERNEL}.restart(); }}")
 
     def interrupt(self) -> None:
         """The stop button."""
-        self.page.evaluate(f"async () => {{ await {_KERNEL}.interrupt(); }}")
+        self.page.evaluate(f"async () => {{ await {KERNEL}.interrupt(); }}")
 
     def close(self) -> None:
         """Shut the kernel down and close the page."""

@@ -32,7 +32,7 @@ def reopened(lab: Lab, path: Path) -> Iterator[Notebook]:
     page = lab.browser.new_page(viewport={"width": 1400, "height": 1000})
     found = Notebook(lab, page, path)
     try:
-        page.goto(f"{lab.url}lab/tree/{path.name}?token={lab.token}&reset")
+        page.goto(lab.address_of(path.name))
         page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.context")
         page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.ready; }")
         yield found
@@ -158,7 +158,7 @@ print("submitted")
         notebook.save()
         notebook.page.goto("about:blank")
         go.touch()
-        notebook.page.goto(f"{lab.url}lab/tree/{notebook.path.name}?reset")
+        notebook.page.goto(lab.address_of(notebook.path.name))
         notebook._wait_for_kernel()
         notebook.wait_text(2, "meanwhile 2")
         expect(node(notebook, "says")).to_have_attribute("data-s", "finished")

@@ -1,4 +1,4 @@
-"""Files that a session writes for its user: whole or not at all, and over nothing but an earlier one of the same kind."""
+"""Files that a session writes for its user: whole or not at all, over nothing but an earlier one of the same kind."""
 
 from __future__ import annotations
 

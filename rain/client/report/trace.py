@@ -13,8 +13,8 @@ from typing import Any
 
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.functions import call_sites
-from rain.common.protocol.encoding import encode_json
 from rain.common.pictures.lanes import lanes_of
+from rain.common.protocol.encoding import encode_json
 
 MARK = b'{"otherData":{"made_by":"rain",'
 """How all traces begin: nothing else is replaced by one."""
