@@ -15,6 +15,7 @@ from rain.server.core.objects import required
 from rain.server.graph import Graph
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
+from rain.server.records.resources import DurationEstimate
 from rain.server.records.session import RELEASED_TASK, Session
 from rain.server.records.task import Task
 from rain.server.states import (
@@ -92,6 +93,7 @@ def check(core: ServerCore) -> None:
             _check_object(graph, obj, users.pop(obj, _NOBODY))
             known += len(obj.governors)
         assert not users, f"inputs that are no objects of {session}: {users}"
+    _check_estimates(graph)
     replicas = 0
     for governor in graph.governors.values():
         _check_governor(graph, governor)
@@ -107,6 +109,24 @@ def check(core: ServerCore) -> None:
     for client in graph.clients.values():
         for session in client.sessions.values():
             assert session.client is client and graph.sessions.get(session.id) is session, session
+
+
+def _check_estimates(graph: Graph) -> None:
+    """That what is told of waiting work is so."""
+    queued: dict[DurationEstimate, int] = {}
+    assigned: dict[DurationEstimate, int] = {}
+    for session in graph.sessions.values():
+        for task in session.tasks.values():
+            estimate = task.estimate
+            assert task.request.estimates, (task, "is of a kind that is not counted")
+            if task.governor is not None:
+                assigned[estimate] = assigned.get(estimate, 0) + 1
+            elif task.placement is QUEUED:
+                queued[estimate] = queued.get(estimate, 0) + 1
+        for request in session.requests.values():
+            for estimate in request.estimates.values():
+                assert estimate.queued == queued.get(estimate, 0), (request.needs, estimate.queued, "queued")
+                assert estimate.assigned == assigned.get(estimate, 0), (request.needs, estimate.assigned, "assigned")
 
 
 class _Users:

@@ -34,7 +34,7 @@ from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
-from rain.server.states import DEMAND, FOLLOWER, UNPLACED, Placement, ReplicaState
+from rain.server.states import DEMAND, FOLLOWER, QUEUED, UNPLACED, Placement, ReplicaState
 
 _TABLES: tuple[StateTable[Any], ...] = (TASKS, DATA_OBJECTS)
 _NEXT = {id(state): frozenset(map(id, table.after(state))) for table in _TABLES for state in table.kind}
@@ -138,9 +138,14 @@ class Graph:
 
     def assign(self, task: Task, governor: Governor) -> None:
         """Book a task on a governor as its next attempt."""
+        estimate = task.estimate
+        if task.placement is QUEUED:
+            estimate.queued -= 1
+        estimate.assigned += 1
+        governor.given += 1
         task.attempt += 1
         task.governor = governor
-        task.load = governor.load_of(task.request, task.estimate.us)
+        task.load = governor.load_of(task.request, estimate.us)
         governor.assigned[task] = None
         if task.pending:
             task.placement = FOLLOWER
@@ -181,6 +186,7 @@ class Graph:
 
     def _leave(self, task: Task, governor: Governor) -> None:
         del governor.assigned[task]
+        task.estimate.assigned -= 1
         task.governor = None
         task.placement = UNPLACED
         task.load = 0

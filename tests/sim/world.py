@@ -19,11 +19,13 @@ from rain.server.check import check, check_idle
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
+from rain.server.core.demand import offered
 from rain.server.core.reporting.explain import explain_task
 from rain.server.policy_loading import ChosenPolicy, choose_policy
 from tests.sim.client import SimClient, SimSession
 from tests.sim.governor import SimGovernor
 from tests.sim.network import Clock, Conversation, Network, Side
+from tests.sim.pool import SimPool
 
 SERVER = "server:1"
 HEAL_S = 5.0
@@ -130,6 +132,8 @@ class World:
         if not calm:
             self._plan_faults()
         self.clock.after(HEAL_S, self._heal)
+        if seed % 4 == 1:
+            self.pool = SimPool(self)
 
     # -- running --------------------------------------------------------------------------------
 
@@ -244,6 +248,10 @@ class World:
                 raise AssertionError(f"{effect.governor_id} was thrown out: {effect.reason}")
             elif type(effect) is do.InternalError:
                 raise effect.error
+            elif type(effect) is do.Happened and "no governor can ever hold it" in effect.values.get("error", ""):
+                task = self.core.state.graph.task(ID(effect.session, effect.id))
+                own = task is not None and effect.values["error"].startswith(f"Task {task.title} asks for")
+                assert not own or not offered(self.core.state, task.request), f"{task} could wait for a place"
         for name, messages in out.items():
             if name in self.peers:
                 self.peers[name].send(messages)

@@ -235,6 +235,42 @@ class GovernorBrief(Part):
     leaves: str = ""
 
 
+class Offer(Part):
+    """Places that a pool may bring: what the governor in each of them has, how many places at most, and what became
+    of those that were asked for, in words: ``"2 asked for, pending (Resources)"``."""
+
+    engine: str
+    resources: dict[str, float]
+    places: int
+    told: str = ""
+
+
+class Need(Part):
+    """The work that asks for the same resources: what is ready and has no place yet (`waiting`), and what is with
+    governors, running or ahead of time (`assigned`); `…_unknown`: how many of them run code that has not finished once;
+    `…_s`: seconds that all the others are estimated to take, with the transfers of their inputs."""
+
+    resources: dict[str, float]
+    executor: str | None
+    waiting: int
+    waiting_unknown: int
+    waiting_s: float
+    assigned: int
+    assigned_unknown: int
+    assigned_s: float
+
+
+class Capacity(Part):
+    """A governor as those see it that decide on more or fewer of them: `given` counts all that it was ever assigned, so
+    that one which had short tasks between two looks is not taken for idle."""
+
+    id: str
+    resources: dict[str, float]
+    tasks: int
+    given: int
+    leaves: bool = False
+
+
 # -- opening a conversation -----------------------------------------------------------------------
 
 
@@ -425,6 +461,20 @@ class ExpectGovernors(Message):
     count: int
 
 
+class OfferPlaces(Message):
+    """All places that this client's pools may bring now; it replaces what was said before, and goes with the client.
+    Tasks that fit on no governor wait, as long as they fit on an offered place. Answered by `Done`."""
+
+    request: int
+    offers: list[Offer]
+
+
+class GetDemand(Message):
+    """How much work waits and runs, by what it asks for? Answered by `Demand`."""
+
+    request: int
+
+
 class DrainGovernors(Message):
     """These governors shall leave within so many seconds (`Drain`). Answered by `Done` when they were told, or `Failed`
     if one is not here (then none was told)."""
@@ -523,6 +573,14 @@ class ServerBrief(Message):
     http: str
     governors: list[GovernorBrief]
     sessions: list[SessionSummary]
+
+
+class Demand(Message):
+    """Costs the number of kinds of work and of governors, however many tasks there are."""
+
+    request: int
+    needs: list[Need]
+    governors: list[Capacity]
 
 
 class Attached(Message):
@@ -960,11 +1018,11 @@ class Exited(Message):
 
 ClientToServer: TypeAlias = (
     NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
-    | GetServerInfo | Attach | ExpectGovernors | DrainGovernors | Goodbye | ModuleFound
+    | GetServerInfo | Attach | ExpectGovernors | OfferPlaces | GetDemand | DrainGovernors | Goodbye | ModuleFound
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | ServerBrief | Attached | GovernorCount | WantModule | Progressed
+    | ServerBrief | Demand | Attached | GovernorCount | WantModule | Progressed
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped

@@ -10,7 +10,8 @@ The order of effects is that in which they have to be carried out. Within a turn
 and to drop, then what to run.
 
 The parts: `sessions` (clients come and go, sessions open and end), `attach`, `commands`, `queries`, `modules` (paths
-and sources of users' code), `objects` (which objects are needed; lineage). In `lifecycle`: `submit`, `placing` (the
+and sources of users' code), `objects` (which objects are needed; lineage), `demand` (places that pools may bring, and
+the work for them). In `lifecycle`: `submit`, `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
 `recovery` (governors and replicas that are lost), `departure`
 (governors that leave on purpose), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
@@ -25,7 +26,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.protocol import messages as m
-from rain.server.core import attach, commands, modules, queries, sessions
+from rain.server.core import attach, commands, demand, modules, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, departure, placing, recovery, retry, submit
@@ -55,6 +56,8 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.GetServerInfo: queries.get_server_info,
     m.Attach: attach.attach,
     m.ExpectGovernors: commands.expect_governors,
+    m.OfferPlaces: demand.offer_places,
+    m.GetDemand: demand.get_demand,
     m.ModuleFound: modules.module_found,
     m.DrainGovernors: departure.drain_governors,
 }

@@ -11,6 +11,7 @@ from rain.common.protocol.messages import (
     SessionOpened,
     SessionStopped,
 )
+from rain.server.core.demand import no_more
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
@@ -42,6 +43,7 @@ def client_gone(state: State, client: Client) -> None:
     client.state = ClientState.GONE
     del state.graph.clients[client.id]
     state.expect_no_more(client.id)
+    no_more(state, client.id)
     for session_id in list(client.gathering):
         _forget_pieces(state, client, session_id)
     state.happened("ClientRemoved", values={"client": client.id})

@@ -13,6 +13,7 @@ from rain.server.graph import Graph
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
 from rain.server.records.governor import Governor
+from rain.server.records.place import Place
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
 from rain.server.records.task import Task
@@ -48,6 +49,8 @@ class State:
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int
         By client: how many governors it said that there will be.
+    offers : dict of str to list of Place
+        By client: places that its pools may bring.
     readings : dict of int to Reading
         Questions about running tasks that governors have not answered, by number.
     schedule_due : bool
@@ -78,6 +81,7 @@ class State:
         "make_policy",
         "now",
         "object_updates",
+        "offers",
         "out",
         "policy",
         "policy_error",
@@ -132,6 +136,7 @@ class State:
         self.holding: dict[Client, None] = {}
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
+        self.offers: dict[str, list[Place]] = {}
         self.readings: dict[int, Reading] = {}
         self.readings_made = 0
         self.schedule_due = False
@@ -168,6 +173,7 @@ class State:
     def offer(self, task: Task) -> None:
         """Offer a ready task to the policy."""
         task.placement = QUEUED
+        task.estimate.queued += 1
         if task.request.version != self.graph.version:
             self.unchecked[task.request] = None
         try:
@@ -178,6 +184,7 @@ class State:
     def withdraw_offer(self, task: Task) -> None:
         """A queued task cannot run now."""
         task.placement = UNPLACED
+        task.estimate.queued -= 1
         self.tell_policy(self.policy.task_withdrawn, task)
 
     def tell_policy(self, method: Callable[[Any], None], record: Any) -> None:

@@ -44,6 +44,8 @@ class Governor:
         Estimated microseconds of one cpu that its tasks of `Placement.DEMAND` and of `Placement.FOLLOWER` take.
     assigned : dict of Task to None
         In the order of assignment.
+    given : int
+        How many tasks it was ever assigned.
     stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
         Attempts that were told to end and have not yet; they use their resources until then.
     objects : dict of Object to (ReplicaState or LocalFile)
@@ -69,6 +71,7 @@ class Governor:
         "drops",
         "ends",
         "follow_work",
+        "given",
         "host_id",
         "id",
         "leaving",
@@ -97,6 +100,7 @@ class Governor:
         self.tasks_max = int(AHEAD_TASKS_MAX * self.cpus)
         self.work = 0
         self.follow_work = 0
+        self.given = 0
         self.assigned: dict[Task, None] = {}
         self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Placement, int]] = {}
         self.objects: dict[Object, ReplicaState | LocalFile] = {}

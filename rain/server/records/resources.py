@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rain.server.records.session import Session
@@ -33,12 +33,14 @@ class ResourceRequest:
         Names and units; an executor type of governors' configurations is a name with 0 units.
     executor : str or None
         That type.
+    estimates : dict of Any to DurationEstimate
+        What tasks took that ask for this, by the code that they run.
     session : Session
     version : int
         The `Graph.version` at which a governor was here that could hold it.
     """
 
-    __slots__ = ("cpus", "executor", "needs", "resources", "session", "version")
+    __slots__ = ("cpus", "estimates", "executor", "needs", "resources", "session", "version")
 
     def __init__(self, resources: dict[str, float], executor: str | None, session: Session) -> None:
         self.session = session
@@ -50,20 +52,43 @@ class ResourceRequest:
         self.needs = tuple(needs)
         self.cpus = resources.get("cpus", 0.0)
         self.version = -1
+        self.estimates: dict[Any, DurationEstimate] = {}
 
 
 class DurationEstimate:
-    """What tasks that run the same code have cost so far."""
+    """What tasks that run the same code with the same resources have cost so far, and how many of them are left.
 
-    __slots__ = ("count", "us")
+    Parameters
+    ----------
+    known : DurationEstimate or None
+        What the same code took with other resources: it stands for the first measurement.
 
-    def __init__(self) -> None:
-        self.us = UNKNOWN_DURATION_US
-        self.count = 0
+    Attributes
+    ----------
+    us : int
+        Microseconds.
+    count : int
+        How many were measured.
+    transfer_us : int
+        Microseconds that the transfer of their inputs took.
+    queued, assigned : int
+        How many are ready and have no governor, and how many have one.
+    """
 
-    def add(self, seconds: float) -> None:
+    __slots__ = ("assigned", "count", "queued", "transfer_us", "us")
+
+    def __init__(self, known: DurationEstimate | None = None) -> None:
+        self.us: int = UNKNOWN_DURATION_US if known is None else known.us
+        self.count: int = 0 if known is None else min(known.count, 1)
+        self.transfer_us: int = 0 if known is None else known.transfer_us
+        self.queued = 0
+        self.assigned = 0
+
+    def add(self, seconds: float, transfer: float | None = None) -> None:
         """Take a measurement."""
         measured = int(min(max(seconds, 0.0), 1e6) * 1e6) + OVERHEAD_US
         self.count += 1
         # The average follows changes; the first measurements count fully.
         self.us += (measured - self.us) // min(self.count, 8)
+        if transfer or self.transfer_us:
+            self.transfer_us += (int((transfer or 0.0) * 1e6) - self.transfer_us) // min(self.count, 8)

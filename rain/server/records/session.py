@@ -37,6 +37,8 @@ class Session:
         Number of tasks per ``id(state)``, released ones included.
     not_run : int
         Those of its failed tasks that failed because one that they need did.
+    estimates : dict of Any to DurationEstimate
+        By the code that tasks run: the newest record, whatever they ask for; others begin with what it knows.
     governors : dict of str to Governor
         Those that were sent `OpenSession` and not yet answered `SessionEnded`.
     outputs : dict of int to TaskOutput

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from rain.client.core.requests import ask, ask_in_pieces
 from rain.client.core.waiting import Operation, Waiting
 from rain.common.errors import RainException
-from rain.common.protocol.messages import DrainGovernors, ExpectGovernors, GetServerInfo
+from rain.common.protocol.messages import (
+    Demand,
+    DrainGovernors,
+    ExpectGovernors,
+    GetDemand,
+    GetServerInfo,
+    Offer,
+    OfferPlaces,
+)
 
 if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
@@ -51,6 +59,17 @@ def _expect_no_more(core: ClientCore, waiting: GovernorWait) -> None:
 def drain(core: ClientCore, governors: list[str], within_s: float) -> Operation[None]:
     """Have governors leave; done when they were told."""
     yield ask(core, DrainGovernors(0, governors, within_s))
+
+
+def offer(core: ClientCore, offers: list[Offer]) -> Operation[None]:
+    """Say which places this client's pools may bring; it replaces what was said before."""
+    yield ask(core, OfferPlaces(0, offers))
+
+
+def demand(core: ClientCore) -> Operation[Demand]:
+    """How much work waits and runs at the server."""
+    reply: Demand = yield ask(core, GetDemand(0))
+    return reply
 
 
 def counted(core: ClientCore, count: int) -> None:

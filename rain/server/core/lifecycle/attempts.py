@@ -152,7 +152,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         info.governor = governor.id
         info.attempts = result.attempt
         if info.duration is not None:
-            task.estimate.add(info.duration)
+            task.estimate.add(info.duration, info.transfer)
         if result.stdout or result.stderr or number in session.outputs:
             keep_output(session, number, result)
         if task.state is not RUNNING:

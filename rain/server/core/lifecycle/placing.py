@@ -14,6 +14,7 @@ from typing import Any
 from rain.common.limits import GOVERNOR_LOST_S, POLICY_FAILURES_MAX
 from rain.common.protocol.messages import TakeBack
 from rain.common.spec import TaskError
+from rain.server.core.demand import offered
 from rain.server.core.lifecycle.settle import fail
 from rain.server.core.reporting.explain import asked, cannot_hold
 from rain.server.core.sessions import break_session
@@ -144,7 +145,7 @@ def steal(state: State) -> None:
 
 
 def fail_infeasible(state: State) -> None:
-    """Tasks that fit nowhere fail, unless more governors are expected or one may come back."""
+    """Tasks that fit nowhere fail, unless more governors are expected, one may come back, or a pool may bring one."""
     graph = state.graph
     if not graph.governors or len(graph.governors) < graph.expected:
         return
@@ -161,10 +162,10 @@ def fail_infeasible(state: State) -> None:
     for request in state.unchecked:
         if any(governor.can_hold(request) for governor in graph.governors.values()):
             request.version = graph.version
-        else:
+        elif not offered(state, request):  # else it is looked at again when the offer is withdrawn
             infeasible[request] = None
     state.unchecked.clear()
     for session in {request.session: None for request in infeasible}:
         for task in queued_tasks(session):
             if task.request in infeasible and task.unsettled:
-                fail(state, task, TaskError("resources", cannot_hold(graph, task)))
+                fail(state, task, TaskError("resources", cannot_hold(state, task)))

@@ -292,7 +292,8 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
     if type(spec.config) is list:
         spec.config = [_NO_PARTS if part == [] else part for part in spec.config]
     foreign = None if executor in ("py", BUILTIN) else executor
-    task = Task(spec, session, _request(session, spec, foreign), _estimate(session, spec), inputs)
+    request = _request(session, spec, foreign)
+    task = Task(spec, session, request, _estimate(request, spec), inputs)
     if spec.outputs:
         outputs = []
         for output in spec.outputs:
@@ -346,8 +347,8 @@ def _request(session: Session, spec: TaskSpec, executor: str | None) -> Resource
     return request
 
 
-def _estimate(session: Session, spec: TaskSpec) -> DurationEstimate:
-    """The record of what the same code took: of a function, a program, a builtin task."""
+def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
+    """The record of what the same code took with the same resources: of a function, a program, a builtin task."""
     key: Any
     if spec.function is not None:
         key = spec.function[1]
@@ -357,11 +358,15 @@ def _estimate(session: Session, spec: TaskSpec) -> DurationEstimate:
         key = str(args[0])[:200] if isinstance(args, list) and args else EXECUTE
     else:
         key = spec.task_type
-    estimate = session.estimates.get(key)
+    estimate = request.estimates.get(key)
     if estimate is None:
+        if len(request.estimates) >= REQUESTS_MAX:
+            request.estimates.clear()  # what waits of these kinds counts no more as demand; thousands of others do
+        session = request.session
         if len(session.estimates) >= REQUESTS_MAX:
             session.estimates.clear()
-        estimate = session.estimates[key] = DurationEstimate()
+        known = session.estimates.get(key)
+        estimate = session.estimates[key] = request.estimates[key] = DurationEstimate(known)
     return estimate
 
 

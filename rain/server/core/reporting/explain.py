@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from rain.server.core.demand import offered
 from rain.server.core.state import State
-from rain.server.graph import Graph
 from rain.server.records.governor import Governor
+from rain.server.records.place import Place
 from rain.server.records.resources import UNITS, ResourceRequest
 from rain.server.records.task import Task
-from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, FUNCTION, OBJ_UNFINISHED, RUNNING
+from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, FUNCTION, OBJ_UNFINISHED, QUEUED, RUNNING
 
 LISTED_MAX = 5
 
@@ -22,10 +23,10 @@ def asked(request: ResourceRequest) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def cannot_hold(graph: Graph, task: Task) -> str:
+def cannot_hold(state: State, task: Task) -> str:
     """The text of a task that no governor can ever hold."""
     request = task.request
-    governors = list(graph.governors.values())
+    governors = list(state.graph.governors.values())
     text = f"Task {task.title} asks for {asked(request)}, and no governor can ever hold it."
     if request.executor is not None and not any(
         f"executor {request.executor}" in governor.total for governor in governors
@@ -34,8 +35,27 @@ def cannot_hold(graph: Graph, task: Task) -> str:
         offered = ", ".join(map(repr, types)) or "none beside the builtin ones"
         return f"{text} Executor types that governors offer: {offered}."
     largest = max(governors, key=lambda governor: (_fitting(governor, request), governor.cpus))
-    has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(largest.resources.items()))
-    return f"{text} The largest of the {len(governors)} here, {largest.id}, has {has}."
+    places = [f"a place of {place.offer.engine} has {_listed(place.offer.resources)}" for place in _all_offered(state)]
+    pools = f" Of what pools may bring, {'; '.join(places)}." if places else ""
+    return f"{text} The largest of the {len(governors)} here, {largest.id}, has {_listed(largest.resources)}.{pools}"
+
+
+def _all_offered(state: State) -> list[Place]:
+    found = [place for places in state.offers.values() for place in places if place.offer.places > 0]
+    return found[:LISTED_MAX]
+
+
+def _listed(resources: dict[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(resources.items())) or "nothing"
+
+
+def waits_for_place(state: State, request: ResourceRequest) -> str:
+    """For which places of pools such a task waits, and what becomes of these; empty if none could hold it."""
+    found = [
+        f"a place of {place.offer.engine} with {_listed(place.offer.resources)}: {place.offer.told or 'none asked for'}"
+        for place in offered(state, request)[:LISTED_MAX]
+    ]
+    return ", or for ".join(found)
 
 
 def _fitting(governor: Governor, request: ResourceRequest) -> int:
@@ -52,7 +72,7 @@ def explain_task(state: State, task: Task) -> str:
     tries = f" This is attempt {task.attempt}." if task.attempt > 1 else ""
     if task.state is RUNNING:
         return f"Task {task.title} is running{_where(task)}.{tries}"
-    if not state.graph.governors:
+    if not state.graph.governors and not (task.placement is QUEUED and offered(state, task.request)):
         return f"Task {task.title} is {task.state.value}. Nothing can run: {no_governor(state)}.{tries}"
     if task.pending:
         return f"{_waits(task)}{tries}"
@@ -114,10 +134,14 @@ def _waits(task: Task) -> str:
 def _room(state: State, task: Task) -> str:
     governors = state.graph.governors.values()
     able = [governor for governor in governors if governor.can_hold(task.request)]
+    place = waits_for_place(state, task.request)
+    if not able and place:
+        return f"It asks for {asked(task.request)}, which no governor here has, and waits for {place}."
     if not able:
         return f"It asks for {asked(task.request)}, which no governor here has; more governors are expected."
     if all(governor.leaving is not None for governor in governors):
-        return f"It asks for {asked(task.request)}, and {all_leave(governors, state.address)}."
+        leaves = f"It asks for {asked(task.request)}, and {all_leave(governors, state.address)}."
+        return f"{leaves} It waits for {place}." if place else leaves
     lines = [f"It asks for {asked(task.request)}, and waits for room on a governor:"]
     for governor in able[:LISTED_MAX]:
         parts = [
@@ -128,4 +152,6 @@ def _room(state: State, task: Task) -> str:
         leaves = "" if governor.leaving is None else ", and it is leaving"
         tasks = f"{len(governor.assigned)} tasks{leaves}"
         lines.append(f"  {governor.id}: {', '.join(parts) or 'nothing asked for'}, {tasks}")
+    if place:
+        lines.append(f"  or on {place}")
     return "\n".join(lines)

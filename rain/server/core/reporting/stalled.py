@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionUpdate
-from rain.server.core.reporting.explain import all_leave, asked, no_governor
+from rain.server.core.reporting.explain import all_leave, asked, no_governor, waits_for_place
 from rain.server.core.state import State
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
@@ -43,12 +43,30 @@ def _why_stuck(state: State, session: Session) -> str:
     if not left:
         return ""
     tasks = f"{left} task{'s' * (left != 1)} of session {session.id} {session.name!r} cannot go on: "
+    waits = _for_places(state, session) if state.offers else ""
+    if waits:
+        return tasks + waits
     if not state.graph.governors:
         return tasks + no_governor(state)
     if not state.graph.staying() and not session.counts[id(RUNNING)]:
         return tasks + all_leave(state.graph.governors.values(), state.address)
     reason = _none_fits(state, session)
     return tasks + reason if reason else ""
+
+
+def _for_places(state: State, session: Session) -> str:
+    """No task of a session is with a governor, and those that are ready wait for places that pools may bring."""
+    requests = [request for request in session.requests.values() if request.estimates]
+    if any(estimate.assigned for request in requests for estimate in request.estimates.values()):
+        return ""
+    waiting = [request for request in requests if any(estimate.queued for estimate in request.estimates.values())]
+    if any(governor.can_hold(request) for request in waiting for governor in state.graph.staying()):
+        return ""
+    for request in waiting:
+        place = waits_for_place(state, request)
+        if place:
+            return f"what is ready asks for {asked(request)}, which no governor here has, and waits for {place}"
+    return ""
 
 
 def _none_fits(state: State, session: Session) -> str:

@@ -23,6 +23,7 @@ BOUNDED = {
     m.TakeBack: "at most AHEAD_TASKS_MAX ids a cpu",
     m.ServerInfo: "refused if it is too large; ServerBrief is not",
     m.ServerBrief: "figures of each governor and session",
+    m.Demand: "figures of each kind of request for resources, and of each governor",
     m.Register: "the governor's configuration",
 }
 """Messages with lists that are not cut, and what keeps them below a frame's size."""
