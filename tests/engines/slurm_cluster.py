@@ -1,27 +1,16 @@
-"""A real Slurm for tests: a login node and some hosts, each with a network, a host name, /tmp and /dev/shm of its own.
-
-All of it lives in namespaces of one process: when that ends, so does everything; nothing of the machine is changed.
-Written for Slurm 22.05 of Debian 12 (slurm.conf(5), cgroup.conf(5), namespaces(7), veth(4)).
-"""
+"""A real Slurm for tests: 22.05 of Debian 12 (slurm.conf(5), cgroup.conf(5))."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.support.waiting import until
+from tests.engines import hosts
+from tests.engines.hosts import LOGIN, NETWORK, Hosts
 
-PROGRAMS = {
-    "slurmctld": "slurm-wlm", "sbatch": "slurm-client", "munged": "munge", "ip": "iproute2", "nsenter": "util-linux",
-}  # fmt: skip
+PROGRAMS = {"slurmctld": "slurm-wlm", "sbatch": "slurm-client", "munged": "munge"}
 """What it needs, and the Debian packages that have it."""
-NETWORK = "10.99.0"
-LOGIN = f"{NETWORK}.254"
 
 _CONFIGURATION = """\
 ClusterName=rain
@@ -53,149 +42,44 @@ NodeName=DEFAULT CPUs={cpus} RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES DefMemPerCPU=1000 MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=4
 PartitionName=urgent Nodes=ALL DefMemPerCPU=1000 MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
-
-# Everything that follows is below one process with namespaces of its own for processes, mounts, network and host name.
-_LOGIN = """\
-set -eu
-mount --make-rprivate /
-mount -t tmpfs none /dev/shm
-hostname login
-mount --bind {folder}/hosts /etc/hosts
-mount -t tmpfs none /run
-ip link set lo up
-ip link add bridge type bridge
-ip addr add {login}/24 dev bridge
-ip link set bridge up
+_DAEMONS = """\
 munged --force --key-file={folder}/munge/key --socket={folder}/munge/socket --pid-file={folder}/munge/pid \\
     --log-file={folder}/log/munged --seed-file={folder}/munge/seed
-slurmctld -f {folder}/slurm.conf
-for number in {numbers}; do
-    unshare --net --mount --uts --propagation private sh {folder}/host.sh $number >{folder}/log/host.$number 2>&1 &
-    pid=$!
-    until [ -e {folder}/host.$number.apart ]; do sleep 0.01; done
-    ip link add host$number type veth peer name eth0 netns $pid
-    ip link set host$number master bridge up
-done
-touch {folder}/begun
-exec sleep infinity
-"""
-_HOST = """\
-set -eu
-number=$1
-touch {folder}/host.$number.apart
-hostname n$number
-until ip link show eth0 >/dev/null 2>&1; do sleep 0.01; done
-ip link set lo up
-ip addr add {network}.$number/24 dev eth0
-ip link set eth0 up
-mkdir -p {folder}/tmp.$number
-mount -t tmpfs none {folder}/tmp.$number
-for kept in {kept}; do
-    here={folder}/tmp.$number/${{kept#/tmp/}}
-    case $kept in /tmp/*) mkdir -p $here; mount --bind $kept $here ;; esac
-done
-mount --rbind {folder}/tmp.$number /tmp
-chmod 1777 /tmp
-mount -t tmpfs none /dev/shm
-exec slurmd -D -f {folder}/slurm.conf -N n$number
-"""
+slurmctld -f {folder}/slurm.conf"""
 
 
 def missing() -> str:
     """Why no Slurm can run here; empty if one can."""
-    if os.getuid() != 0:
-        return "needs root, for namespaces"
-    packages = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
-    if packages:
-        return f"needs Debian's {', '.join(packages)}"
-    made = subprocess.run(
-        ["unshare", "--net", "ip", "link", "add", "here", "type", "veth", "peer", "name", "there"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return f"no network between namespaces can be made here: {made.stderr.strip()}" if made.returncode else ""
+    return hosts.missing(PROGRAMS)
 
 
-class SlurmCluster:
-    """A login node and hosts n1, n2, …, which see the file system but for /tmp and /dev/shm.
+class SlurmCluster(Hosts):
+    """Slurm's controller on the login node, and hosts n1, n2, …
 
     Parameters
     ----------
     folder : Path
-        A folder for it, seen by all hosts.
-    hosts, cpus : int
+        See `Hosts`, as of `kept`.
+    count, cpus : int
         How many hosts, and cpus of each.
     kept : sequence of Path
-        Other folders that all hosts see though they are below /tmp.
     """
 
-    def __init__(self, folder: Path, hosts: int = 3, cpus: int = 2, kept: Sequence[Path] = ()) -> None:
-        self.folder = folder
-        self.hosts = hosts
-        for name in ("log", "munge", "state", *(f"spool.n{number}" for number in self._numbers())):
+    def __init__(self, folder: Path, count: int = 3, cpus: int = 2, kept: Sequence[Path] = ()) -> None:
+        numbers = range(1, count + 1)
+        for name in ("munge", "state", *(f"spool.n{number}" for number in numbers)):
             (folder / name).mkdir()
         (folder / "munge").chmod(0o700)
         key = folder / "munge" / "key"
         key.touch(0o600)
         key.write_bytes(os.urandom(128))
-        nodes = [f"NodeName=n{n} NodeHostname=n{n} NodeAddr={NETWORK}.{n}" for n in self._numbers()]
-        names = [f"{LOGIN} login", *(f"{NETWORK}.{n} n{n}" for n in self._numbers()), "127.0.0.1 localhost"]
-        (folder / "hosts").write_text("\n".join(names) + "\n")
-        words = {
-            "folder": folder, "login": LOGIN, "network": NETWORK, "cpus": cpus, "hosts": "\n".join(nodes),
-            "numbers": " ".join(map(str, self._numbers())), "kept": " ".join(map(str, (folder, *kept))),
-        }  # fmt: skip
-        (folder / "slurm.conf").write_text(_CONFIGURATION.format(**words))
-        (folder / "login.sh").write_text(_LOGIN.format(**words))
-        (folder / "host.sh").write_text(_HOST.format(**words))
-        apart = ["--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        with open(folder / "log" / "login", "wb") as log:
-            self._process = subprocess.Popen(
-                ["unshare", *apart, "sh", str(folder / "login.sh")], stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        try:
-            until(self._begun, "Slurm's daemons started")
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            self._first = int(children.read_text().split()[0])
-            until(lambda: self.idle() == hosts, f"{hosts} idle hosts")
-        except AssertionError as error:
-            self.close()
-            raise AssertionError(f"{error}\n{self.logs()}") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def _numbers(self) -> range:
-        return range(1, self.hosts + 1)
-
-    def _begun(self) -> bool:
-        assert self._process.poll() is None, f"Slurm did not start: {self.logs()}"
-        return (self.folder / "begun").exists()
-
-    def close(self) -> None:
-        """End all of it."""
-        self._process.kill()
-        self._process.wait()
-
-    def start(self, words: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-        """A command on the login node."""
-        inside = ["nsenter", f"--target={self._first}", "--mount", "--net", "--uts", "--pid", "--"]
-        environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), **options.pop("env", {})}
-        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
-        return subprocess.Popen([*inside, *words], env=environment, stdin=subprocess.DEVNULL, **settings)
-
-    def run(self, *words: str, **options: Any) -> str:
-        """What a command on the login node printed; it must succeed."""
-        with self.start(words, **options) as process:
-            output, _ = process.communicate()
-        assert process.returncode == 0, f"{' '.join(words)}: status {process.returncode}\n{output}\n{self.logs()}"
-        return output
-
-    def python(self, script: Path, *words: str) -> str:
-        """What a script printed that ran on the login node."""
-        return self.run(sys.executable, str(script), *words)
+        nodes = "\n".join(f"NodeName=n{n} NodeHostname=n{n} NodeAddr={NETWORK}.{n}" for n in numbers)
+        file = folder / "slurm.conf"
+        file.write_text(_CONFIGURATION.format(folder=folder, login=LOGIN, cpus=cpus, hosts=nodes))
+        daemon = f"exec slurmd -D -f {file} -N n$number"
+        super().__init__(folder, count, kept, _DAEMONS.format(folder=folder), daemon, {"SLURM_CONF": str(file)})
 
     def idle(self) -> int:
-        """How many hosts are idle."""
         with self.start(["sinfo", "-h", "-p", "main", "-t", "idle", "-o", "%D"]) as process:
             output, _ = process.communicate()
         return int(output) if output.strip().isdigit() else 0
@@ -204,22 +88,3 @@ class SlurmCluster:
         """States of jobs by id, those that ended lately among them."""
         lines = self.run("squeue", "-h", "-t", "all", "-o", "%i %T").split("\n")
         return dict(line.split() for line in lines if line.strip())
-
-    def processes(self, word: str) -> list[str]:
-        """Command lines of processes with `word` in them, on all hosts."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir(f"/proc/{self._first}/root/proc")):
-            try:
-                line = Path(f"/proc/{self._first}/root/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if word.encode() in line:
-                found.append(line.replace(b"\0", b" ").decode(errors="replace"))
-        return found
-
-    def logs(self) -> str:
-        """The ends of all logs."""
-        texts = []
-        for path in sorted((self.folder / "log").iterdir()):
-            texts.append(f"{path.name}: " + " | ".join(path.read_text(errors="replace").splitlines()[-3:]))
-        return "\n".join(texts)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.slurm_cluster import LOGIN, SlurmCluster, missing
+from tests.engines.hosts import LOGIN
+from tests.engines.slurm_cluster import SlurmCluster, missing
 from tests.support.waiting import at_this_load, until
 
 pytestmark = pytest.mark.engines
