@@ -57,6 +57,31 @@ _SORTS: dict[str, Callable[[TaskLeaf], Any]] = {
 """By column: what it is sorted by, and compared with."""
 
 
+def _took(leaf: TaskLeaf) -> str:
+    seconds = _duration(leaf)
+    return "" if seconds is None else duration_text(seconds)
+
+
+def _error(leaf: TaskLeaf) -> str:
+    error = leaf.record.error
+    return "" if error is None else visible(first_line(error.message))
+
+
+_TEXTS: dict[str, Callable[[TaskLeaf], str]] = {
+    "id": lambda leaf: str(leaf.record.spec.id),
+    "name": lambda leaf: visible(leaf.record.spec.name or ""),
+    "type": lambda leaf: visible(leaf.record.spec.task_type),
+    "state": lambda leaf: leaf.state,
+    "start": lambda leaf: "None" if (start := _start(leaf)) == _NEVER else str(start),
+    "took": _took,
+    "governor": lambda leaf: str(_SORTS["governor"](leaf)),
+    "attempts": lambda leaf: str(_SORTS["attempts"](leaf)),
+    "cpus": lambda leaf: str(_SORTS["cpus"](leaf)),
+    "error": _error,
+}
+"""By column: what is shown, and what a filter looks into."""
+
+
 def table(
     view: View,
     offset: int = 0,
@@ -130,7 +155,8 @@ def test_of(column: ColumnId, text: str) -> Test:
         return lambda leaf: compare(value(leaf), limit)
     pattern = pattern_of(text)
     assert pattern is not None
-    return lambda leaf: pattern.search(str(getattr(_row(leaf), column))) is not None
+    written = _TEXTS[column]
+    return lambda leaf: pattern.search(written(leaf)) is not None
 
 
 def histogram(seconds: list[float]) -> list[DurationBin]:
@@ -156,19 +182,18 @@ def histogram(seconds: list[float]) -> list[DurationBin]:
 
 
 def _row(leaf: TaskLeaf) -> TaskRow:
-    record = leaf.record
-    info, spec, start = record.info, record.spec, _start(leaf)
+    start = _start(leaf)
     return TaskRow(
         key=leaf.key,
-        id=str(spec.id),
-        name=visible(spec.name or ""),
-        type=visible(spec.task_type),
+        id=_TEXTS["id"](leaf),
+        name=_TEXTS["name"](leaf),
+        type=_TEXTS["type"](leaf),
         state=leaf.state,
         start=None if start == _NEVER else start,
-        took=duration_text(info.duration) if info is not None and info.duration is not None else "",
-        governor=(info.governor if info is not None else None) or "",
-        attempts=info.attempts if info is not None else 0,
-        cpus=spec.resources.get("cpus", 0),
-        error=visible(first_line(record.error.message)) if record.error is not None else "",
-        stale=record.stale,
+        took=_TEXTS["took"](leaf),
+        governor=_SORTS["governor"](leaf),
+        attempts=_SORTS["attempts"](leaf),
+        cpus=_SORTS["cpus"](leaf),
+        error=_TEXTS["error"](leaf),
+        stale=leaf.record.stale,
     )

@@ -56,6 +56,8 @@ ARROW_HEADS_MAX = 1000
 SVG_BYTES_MAX = 2 * MIB
 """Largest SVG that is drawn."""
 ZIP_ENTRIES_MAX = 100_000
+ZIP_READ_BYTES_MAX = 8 * MIB
+"""Longest directory of a zip file that is read."""
 ZIP_HEADERS_MAX = 200
 """Arrays of an ``.npz`` of which shape and type are looked up."""
 GZIP_READ_BYTES_MAX = 512 * KIB

@@ -16,7 +16,6 @@ from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
 from rain.server.core.objects import leave_queue
-from rain.server.core.reporting import progress
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
@@ -200,7 +199,6 @@ def _gone(state: State, session: Session) -> None:
     for client_id, request in session.close_requests:
         state.to_client(client_id, Done(request))
     state.graph.sessions.pop(session.id, None)
-    progress.forget(state, session)
     if session.client is not None:
         session.client.sessions.pop(session.id, None)
     state.happened("SessionClosed", session.id, values={"name": session.name})

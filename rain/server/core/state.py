@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskProgress, TaskUpdate
+from rain.common.protocol.messages import Failed, ServerToClient, ServerToGovernor, TaskUpdate
 from rain.common.states import DataObjectState, TaskState
 from rain.server.core.effects import Effect, Happened, InternalError, ToClient, ToGovernor
 from rain.server.graph import Graph
@@ -37,8 +37,6 @@ class State:
         Effects of the present step.
     sessions_made : int
         Number of the last session.
-    progress : dict of ID to TaskProgress
-        The last that running tasks have said of themselves.
     progress_due : dict of ID to None
         Those of them that clients are to be told at the end of the turn.
     task_updates, object_updates : list
@@ -87,7 +85,6 @@ class State:
         "policy_error",
         "policy_failures",
         "policy_name",
-        "progress",
         "progress_due",
         "readings",
         "readings_made",
@@ -130,7 +127,6 @@ class State:
         self.out: list[Effect] = []
         self.sessions_made = 0
         self.task_updates: list[Task] = []
-        self.progress: dict[ID, TaskProgress] = {}
         self.progress_due: dict[ID, None] = {}
         self.object_updates: list[Object] = []
         self.holding: dict[Client, None] = {}
@@ -199,8 +195,8 @@ class State:
     def set_task(self, task: Task, state: TaskState) -> None:
         """Move a task to a state and notify its client at the end of the turn."""
         self.graph.set_task_state(task, state)
-        if self.progress:
-            self.progress.pop(task.id, None)
+        if task.session.progress:
+            task.session.progress.pop(task.id.id, None)
         if not task.update_due:
             task.update_due = True
             self.task_updates.append(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from rain.common.protocol.messages import SessionEnv, TaskOutput
+from rain.common.protocol.messages import SessionEnv, TaskOutput, TaskProgress
 from rain.common.state_tables import states
 from rain.common.states import TaskState
 from rain.server.environments import Environments
@@ -52,6 +52,8 @@ class Session:
         Where tasks were made in the client's code; equal ones are one.
     made : dict of int to (str, str)
         Of a persistent session: the call site of each task.
+    progress : dict of int to TaskProgress
+        The last that running tasks have said.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
     state : SessionState
@@ -90,6 +92,7 @@ class Session:
         "outputs",
         "outputs_bytes",
         "persistent",
+        "progress",
         "released",
         "requests",
         "stalled",
@@ -124,6 +127,7 @@ class Session:
         self.orphans: set[int] = set()
         self.call_sites: dict[tuple[str, str], tuple[str, str]] = {}
         self.made: dict[int, tuple[str, str]] = {}
+        self.progress: dict[int, TaskProgress] = {}
         self.crashes: dict[int, int] = {}
         self.failures: dict[int, int] = {}
         self.misses: dict[int, int] = {}

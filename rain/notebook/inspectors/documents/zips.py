@@ -8,7 +8,7 @@ import zlib
 
 from rain.common.errors import RainException
 from rain.common.formatting import size_text
-from rain.notebook.inspectors.limits import ZIP_ENTRIES_MAX, ZIP_HEADERS_MAX
+from rain.notebook.inspectors.limits import ZIP_ENTRIES_MAX, ZIP_HEADERS_MAX, ZIP_READ_BYTES_MAX
 from rain.notebook.inspectors.ranges import Ranges
 from rain.notebook.inspectors.sanitize import cut, visible
 from rain.notebook.inspectors.subject import PageWithBuffers, Subject
@@ -45,7 +45,14 @@ class _File(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        data = self._ranges.read(self._at, self._ranges.size - self._at if size < 0 else size)
+        left = max(0, self._ranges.size - self._at)
+        size = left if size < 0 else min(size, left)
+        if size > ZIP_READ_BYTES_MAX:  # `zipfile` takes the directory in one go, and believes the file how long it is
+            limit = f"ZIP_READ_BYTES_MAX, {ZIP_READ_BYTES_MAX} bytes"
+            raise RainException(
+                f"the directory of the zip file has {size} bytes, over the limit ({limit}); download it"
+            )
+        data = self._ranges.read(self._at, size)
         self._at += len(data)
         return data
 

@@ -16,7 +16,7 @@ def progressed(state: State, governor: Governor, message: Progressed) -> None:
         task = state.graph.task(told.id)
         if task is None or task.governor is not governor or task.attempt != told.attempt or task.state is not RUNNING:
             continue
-        state.progress[task.id] = told
+        task.session.progress[task.id.id] = told
         state.progress_due[task.id] = None
 
 
@@ -25,8 +25,10 @@ def flush_progress(state: State) -> None:
     due, state.progress_due = state.progress_due, {}
     by_client: dict[Client, list[TaskProgress]] = {}
     for id in due:
-        told, session = state.progress.get(id), state.graph.sessions.get(id.session_id)
-        client = None if session is None or session.over else session.client
+        session = state.graph.sessions.get(id.session_id)
+        if session is None or session.over:
+            continue
+        told, client = session.progress.get(id.id), session.client
         if told is not None and client is not None and client.state is not ClientState.BEHIND:
             by_client.setdefault(client, []).append(told)
     for client, tasks in by_client.items():
@@ -35,12 +37,5 @@ def flush_progress(state: State) -> None:
 
 def tell_all(state: State, client: Client, session: Session) -> None:
     """Tell a client that has attached all that is known."""
-    told = [progress for id, progress in state.progress.items() if id.session_id == session.id]
-    if told:
-        state.to_client(client.id, Progressed(told))
-
-
-def forget(state: State, session: Session) -> None:
-    """A session is over: nothing of it runs any more."""
-    for id in [id for id in state.progress if id.session_id == session.id]:
-        del state.progress[id]
+    if session.progress:
+        state.to_client(client.id, Progressed(list(session.progress.values())))

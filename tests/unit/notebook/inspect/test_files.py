@@ -131,3 +131,11 @@ def test_of_too_many_entries_only_pages_are_read(folder, monkeypatch):
     monkeypatch.setattr(directories, "DIRECTORY_SORTED_MAX", 100)
     page = folder(named="zeta")
     assert (page.unsorted, page.total, page.entries[1].name) == (True, 253, "b")
+
+
+def test_a_long_directory_of_a_zip_is_not_read(monkeypatch):
+    monkeypatch.setattr("rain.notebook.inspectors.documents.zips.ZIP_READ_BYTES_MAX", 200)
+    data = zipped(**{f"entry {n}": b"x" for n in range(50)})
+    answer = Look(data).answer()
+    assert answer["view"] == "hex"
+    assert "ZIP_READ_BYTES_MAX" in answer["note"]
