@@ -2,8 +2,8 @@
 
 import { useRef, useState } from "preact/hooks";
 import { Button } from "../components/parts.js";
-import { count } from "../format.js";
-import type { Inspect, TablePage } from "../protocol.js";
+import type { Inspect } from "../protocol.js";
+import type { Columns } from "./columns.js";
 
 export type Query = Required<Pick<Inspect, "sort" | "descending" | "filters">>;
 
@@ -16,32 +16,34 @@ export function sortedBy(query: Query, column: number): Query {
 }
 
 interface FilterProps {
-  page: TablePage;
+  columns: Columns;
   query: Query;
   apply: (query: Query) => void;
 }
 
 const HELP = "part of a text, a value, or: > 5   <= 2.5   != a   ~ ^a.*z$   is null   is not null";
 
-export function Filters({ page, query, apply }: FilterProps) {
-  const [column, setColumn] = useState(page.column);
-  const [names] = useState(() => new Map<number, string>()); // of columns that were filtered and are out of sight
-  const chosen = column >= page.column && column < page.column + page.columns.length ? column : page.column;
-  const nameOf = (number: number) => page.columns[number - page.column]?.name ?? names.get(number) ?? `column ${count(number + 1)}`;
+export function Filters({ columns, query, apply }: FilterProps) {
+  const [chosen, setChosen] = useState(0);
   const field = useRef<HTMLInputElement>(null);
   const add = () => {
     const text = field.current?.value.trim();
     if (!text || !field.current) return;
-    names.set(chosen, nameOf(chosen));
     apply({ ...query, filters: [...query.filters, { column: chosen, text }] });
     field.current.value = "";
   };
   return (
     <div class="rain-row-filters" role="group" aria-label="which rows">
-      <select class="rain-input" aria-label="column to filter by" value={String(chosen)} onChange={(event) => setColumn(Number(event.currentTarget.value))}>
-        {page.columns.map(({ name }, i) => (
-          <option key={page.column + i} value={String(page.column + i)}>
-            {name}
+      <select
+        class="rain-input"
+        aria-label="column to filter by"
+        title="the columns that were in sight so far"
+        value={String(chosen)}
+        onChange={(event) => setChosen(Number(event.currentTarget.value))}
+      >
+        {columns.known.map((column) => (
+          <option key={column} value={String(column)}>
+            {columns.nameOf(column)}
           </option>
         ))}
       </select>
@@ -67,7 +69,7 @@ export function Filters({ page, query, apply }: FilterProps) {
           title="take this filter away"
           click={() => apply({ ...query, filters: query.filters.filter((_, other) => other !== i) })}
         >
-          {`${nameOf(filter.column)} ${filter.text} ×`}
+          {`${columns.nameOf(filter.column)} ${filter.text} ×`}
         </Button>
       ))}
     </div>

@@ -20,6 +20,8 @@ export interface ListOptions {
   element: HTMLElement;
   list: HTMLElement;
   header?: HTMLElement | null;
+  // Called before rows are drawn.
+  drawing?(): void;
   // An empty row, and its filling with what belongs at `index`; both are called often.
   make(): HTMLElement;
   fill(row: HTMLElement, index: number): void;
@@ -126,6 +128,7 @@ export class VirtualList {
     this.frame = 0;
     const extent = this.extent();
     if (extent.view === 0) return; // hidden
+    this.options.drawing?.();
     this.offset = clampOffset(this.offset, extent);
     const [first, end] = rowWindow(this.offset, extent, MARGIN_ROWS);
     for (const [index, row] of this.shown) {

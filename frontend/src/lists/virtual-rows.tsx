@@ -4,7 +4,7 @@ import type { ComponentChildren, HTMLAttributes } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type ListOptions, VirtualList } from "./virtual-list.js";
 
-type Handlers = Pick<ListOptions, "rowHeight" | "make" | "fill" | "seen">;
+type Handlers = Pick<ListOptions, "rowHeight" | "drawing" | "make" | "fill" | "seen">;
 
 interface Properties extends Handlers, Omit<HTMLAttributes<HTMLDivElement>, "ref" | "children" | "list"> {
   // What stays above the rows.
@@ -14,11 +14,11 @@ interface Properties extends Handlers, Omit<HTMLAttributes<HTMLDivElement>, "ref
   attach: (list: VirtualList) => void;
 }
 
-export function VirtualRows({ header, kind = "", attach, rowHeight, make, fill, seen, ...attributes }: Properties) {
+export function VirtualRows({ header, kind = "", attach, rowHeight, drawing, make, fill, seen, ...attributes }: Properties) {
   const element = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
-  const handlers = useRef<Handlers>({ rowHeight, make, fill, seen });
-  handlers.current = { rowHeight, make, fill, seen };
+  const handlers = useRef<Handlers>({ rowHeight, drawing, make, fill, seen });
+  handlers.current = { rowHeight, drawing, make, fill, seen };
   useLayoutEffect(() => {
     if (!element.current || !list.current) return;
     const rows = new VirtualList({
@@ -26,6 +26,7 @@ export function VirtualRows({ header, kind = "", attach, rowHeight, make, fill, 
       element: element.current,
       list: list.current,
       header: header ? (element.current.firstElementChild as HTMLElement) : null,
+      drawing: () => handlers.current.drawing?.(),
       make: () => handlers.current.make(),
       fill: (row, index) => handlers.current.fill(row, index),
       seen: (first, end) => handlers.current.seen?.(first, end),

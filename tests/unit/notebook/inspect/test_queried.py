@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from rain import RainException
 from rain.common.protocol.encoding import encode
@@ -113,3 +114,21 @@ def test_how_far_an_executor_came_is_told_and_odd_answers_are_refused() -> None:
 def test_odd_questions_of_a_browser_are_refused(asked: Any) -> None:
     with pytest.raises(RainException, match="is not understood"):
         request_of({"type": "inspect", **asked})
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow"])
+def test_the_last_of_400_columns_is_found_in_each_kind_of_table(form: str) -> None:
+    table_ = pa.table({f"c{at}": [at, at + 1] for at in range(400)})
+    file = io.BytesIO()
+    if form == "parquet":
+        pq.write_table(table_, file)
+    elif form == "csv":
+        csv.write_csv(table_, file)
+    else:
+        with pa.ipc.new_file(file, table_.schema) as writer:
+            writer.write_table(table_)
+    looked = Looked(file.getvalue(), f"wide.{form}")
+    for asked in ({}, {"sort": 399, "descending": True}):
+        page = looked.page(column=384, **asked)
+        assert (page.column, page.width, [column.name for column in page.columns][-1]) == (384, 400, "c399")
+        assert [row[-1] for row in page.rows] == (["400", "399"] if asked else ["399", "400"])
