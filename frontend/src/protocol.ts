@@ -664,17 +664,17 @@ export interface Timeline {
   queue: QueuePoint[];
 }
 
-// What one cpu of a governor did, or one place among tasks that share cpus.
+// What one cpu of a governor did, or one place among tasks that share cpus, or among transfers to it.
 export interface TimelineLane {
   governor: string;
   slot: number;
-  // Whether its tasks ask for less than a cpu each.
-  shared: boolean;
+  // `"cpu"`, `"shared"` (tasks that ask for less than a cpu each), `"transfers"`.
+  kind: "cpu" | "shared" | "transfers";
   bars: Bar[];
 }
 
-// A bar of the timeline: a task, or several too short to be seen apart.
-export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number, function: number, waited: number, transfer: number];
+// A bar of the timeline: a task or a transfer, or several too short to be seen apart.
+export type Bar = [start: number, seconds: number, state: string, key: string, name: string, count: number, function: number, waited: number, transfer: number, told: string];
 
 // From a time on (seconds since the epoch) so many tasks were ready, and did not run.
 export type QueuePoint = [at: number, count: number];

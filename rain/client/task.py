@@ -216,7 +216,8 @@ class Task(Handle, of=TaskRecord):
             return None if error is None else FrozenTaskInfo(error.message)
         return FrozenTaskInfo(
             error.message if error is not None and info.error is None else info.error,
-            info.start_time, info.duration, info.governor, info.debug, dict(info.user), info.attempts, info.transfer,
+            info.start_time, info.duration, info.governor, info.debug, dict(info.user), info.attempts,
+            None if info.transfers is None else list(info.transfers),
         )  # fmt: skip
 
     @property

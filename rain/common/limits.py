@@ -12,7 +12,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # -- wire -----------------------------------------------------------------------------------------
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 FRAME_BYTES_MAX = 64 * MIB
 """Largest frame that a peer may send; a longer length prefix closes the connection."""
 BATCH_BYTES_TARGET = 1 * MIB
@@ -316,3 +316,5 @@ ENGINE_END_S = 10.0
 """How long jobs whose governors were dismissed may take to end by themselves."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""
+TRANSFERS_TOLD_MAX = 8
+"""Transfers that are told of a task: the longest."""

@@ -159,6 +159,30 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
     signal: int = 0
 
 
+class Transfer(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """How an input came to the governor of a task.
+
+    Attributes
+    ----------
+    id : ID
+        The object.
+    source : str
+        ``host:port`` of the governor or server that it came from.
+    size : int
+        Bytes.
+    start_time : float
+        Seconds since the epoch (wall clock of the task's governor).
+    duration : float
+        Seconds.
+    """
+
+    id: ID
+    source: str
+    size: int
+    start_time: float
+    duration: float
+
+
 class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     """What is known of a task's last attempt.
 
@@ -176,8 +200,8 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
         Lines written by ``ctx.debug``.
     user : dict
     attempts : int
-    transfer : float or None
-        Seconds that its longest transfer of an input took; None if all inputs were at its governor.
+    transfers : list of Transfer or None
+        Those for which it waited at its governor, the longest `TRANSFERS_TOLD_MAX`; None if all inputs were there.
     """
 
     error: str | None = None
@@ -187,7 +211,7 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     debug: str = ""
     user: dict[str, Any] = {}
     attempts: int = 0
-    transfer: float | None = None
+    transfers: list[Transfer] | None = None
 
 
 class ObjectInfo(msgspec.Struct, array_like=True, gc=False):

@@ -28,7 +28,7 @@ async def fetch(
     store: Store,
     host_id: str,
     open_data: Callable[[str], Awaitable[DataConnection]],
-) -> Held:
+) -> tuple[Held, str]:
     """Bring an object into `store`.
 
     A file on the same host is linked (copied, if it is on another file system), else the object is streamed from one
@@ -42,6 +42,11 @@ async def fetch(
     open_data : callable
         ``await open_data(address) -> DataConnection``.
 
+    Returns
+    -------
+    tuple of (Held, str)
+        The copy, and the address that it came from; that is empty if the bytes came along.
+
     Raises
     ------
     RainException
@@ -49,15 +54,16 @@ async def fetch(
     """
     location = data.location
     if isinstance(location, Inline):
-        return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data)))
+        return await in_thread(lambda: store.put_bytes(data.spec.id, location, is_dir=_is_dir(data))), ""
 
-    async def share(file: LocalFile) -> Held:
-        return await in_thread(_share, store, data, file)
+    async def share(file: LocalFile) -> tuple[Held, str]:
+        source = next(replica.address for replica in location.replicas if replica.file is file)
+        return await in_thread(_share, store, data, file), source
 
-    async def stream(address: str) -> Held:
+    async def stream(address: str) -> tuple[Held, str]:
         with closing(await open_data(address)) as connection:
             try:
-                return await _stream(store, data, connection)
+                return await _stream(store, data, connection), address
             except (RainException, OSError) as error:
                 log.warning("object %s could not be fetched from %s: %s", data.spec.id, address, error)
                 raise

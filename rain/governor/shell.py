@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,7 @@ from rain.common.protocol.messages import (
     Register,
     ServerToGovernor,
 )
+from rain.common.spec import Transfer
 from rain.governor.attempts import Attempts
 from rain.governor.config import GovernorConfig, declared
 from rain.governor.core import GovernorCore
@@ -438,9 +440,12 @@ class Governor:
     async def _bring(self, data: ObjectData) -> None:
         object_id = data.spec.id
         event: ev.AnyEvent
+        began, since = time.time(), time.perf_counter()
         try:
-            await fetch(data, self._store, self._host_id, self._open_data)
-            event = ev.FetchDone(object_id)
+            _, source = await fetch(data, self._store, self._host_id, self._open_data)
+            took = time.perf_counter() - since
+            moved = Transfer(object_id, source, data.info.size or 0, began, took) if source else None
+            event = ev.FetchDone(object_id, moved)
         except asyncio.CancelledError:
             event = ev.FetchFailed(object_id, "the fetch was cancelled")
         except RainException as error:

@@ -585,10 +585,11 @@ def test_fetching_links_on_the_same_host(tmp_path):
     async def main(governors):
         one, two = governors.store(), governors.store()
         held = stored(one, os.urandom(MIB))
-        got = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
+        got, source = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
         assert got.location.inode == held.location.inode
         assert got.location.checksum == held.location.checksum
         assert governors.opened == []
+        assert source == "a:1"
 
     fetching(tmp_path, main)
 
@@ -602,12 +603,12 @@ def test_fetching_copies_where_links_are_impossible(tmp_path, folder, monkeypatc
         data = os.urandom(MIB)
         held = stored(one, data)
         monkeypatch.setattr(os, "link", refuse)
-        got = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
+        got, _ = await fetch(data_of(held, Replica("a:1", HERE, held.location)), two, HERE, governors.open_data)
         assert got.location.inode != held.location.inode
         with open(got.location.path, "rb") as file:
             assert file.read() == data
         place = Replica("a:1", HERE, local_file(str(folder), 3 * CHUNK_BYTES))
-        got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
+        got, _ = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert tar_of(got.location.path) == tar_of(folder)
         with pytest.raises(RainException, match="checksum differs"):
             await fetch(data_of(held, Replica("a:1", HERE, held.location), checksum=5), two, HERE, governors.open_data)
@@ -621,12 +622,13 @@ def test_fetching_packed_directories(tmp_path, folder):
         two = governors.store()
         held = held_file(tmp_path / "tar", tar_of(folder), checksum=False)
         place = Replica("server:1", HERE, held.location)
-        got = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
+        got, source = await fetch(data_of(held, place, data_type="dir"), two, HERE, governors.open_data)
         assert (got.is_dir, got.size) == (True, 3 * CHUNK_BYTES)
         assert tar_of(got.location.path) == tar_of(folder)
         small = data_of(held, data_type="dir", data=tar_of(folder))
-        got = await fetch(small, two, HERE, governors.open_data)
+        got, none = await fetch(small, two, HERE, governors.open_data)
         assert tar_of(got.location.path) == tar_of(folder)
+        assert (source, none) == ("server:1", "")
 
     fetching(tmp_path, main)
 
@@ -637,14 +639,15 @@ def test_fetching_streams_from_other_hosts(tmp_path, folder):
         data = os.urandom(3 * MIB + 1)
         held = stored(one, data)
         governors.peers["a:1"] = Peer({ONE: held})
-        got = await fetch(data_of(held, Replica("a:1", THERE, held.location)), two, HERE, governors.open_data)
+        got, _ = await fetch(data_of(held, Replica("a:1", THERE, held.location)), two, HERE, governors.open_data)
         with open(got.location.path, "rb") as file:
             assert file.read() == data
         assert got.location.checksum == held.location.checksum
         assert two.check(ONE)
         directory = Held(local_file(str(folder), 0), True)
         governors.peers["a:1"] = Peer({ONE: directory})
-        got = await fetch(data_of(directory, Replica("a:1", THERE), data_type="dir"), two, HERE, governors.open_data)
+        there = data_of(directory, Replica("a:1", THERE), data_type="dir")
+        got, _ = await fetch(there, two, HERE, governors.open_data)
         assert tar_of(got.location.path) == tar_of(folder)
         assert two.get(ONE) is got
 
@@ -663,9 +666,10 @@ def test_fetching_goes_on_to_the_next_place(tmp_path):
         governors.peers["right:1"] = Peer({ONE: held})
         places = [Replica("here:1", HERE, moved)]
         places += [Replica(f"{name}:1", THERE) for name in ("down", "missing", "wrong", "right")]
-        got = await fetch(data_of(held, *places), two, HERE, governors.open_data)
+        got, source = await fetch(data_of(held, *places), two, HERE, governors.open_data)
         assert got.location.checksum == held.location.checksum
         assert governors.opened == ["here:1", "down:1", "missing:1", "wrong:1", "right:1"]
+        assert source == "right:1"
         with pytest.raises(RainException) as caught:
             await fetch(data_of(held, *places[:-1]), governors.store(), HERE, governors.open_data)
         text = str(caught.value)
@@ -683,7 +687,7 @@ def test_fetching_more_than_fits_into_memory_files(tmp_path):
         one, two = governors.store(), governors.store(memory_bytes_max=MIB)
         held = stored(one, os.urandom(2 * MIB))
         governors.peers["a:1"] = Peer({ONE: held})
-        got = await fetch(data_of(held, Replica("a:1", THERE)), two, HERE, governors.open_data)
+        got, _ = await fetch(data_of(held, Replica("a:1", THERE)), two, HERE, governors.open_data)
         assert got.location.path.startswith(two.objects_folders[1])
 
     fetching(tmp_path, main)

@@ -53,7 +53,7 @@ function report(): Report {
     outputs: {}, outputs_whole: true, previews: {},
     timeline: {
       begin: 100, end: 100.04, now: 100.04,
-      lanes: [{ governor: "g", slot: 0, shared: false, bars: [[100, 0.01, "finished", "t1", "split", 1, 0, 0, 0], [100.012, 0.023, "finished", "t2", "fit", 1, 1, 0, 0], [100.035, 0.005, "failed", "t3", "fit", 1, 1, 0, 0]] }],
+      lanes: [{ governor: "g", slot: 0, kind: "cpu", bars: [[100, 0.01, "finished", "t1", "split", 1, 0, 0, 0, ""], [100.012, 0.023, "finished", "t2", "fit", 1, 1, 0, 0, ""], [100.035, 0.005, "failed", "t3", "fit", 1, 1, 0, 0, ""]] }],
       functions: ["split", "fit"], queue: [],
     },
     critical: { keys: ["t3", "o1", "t1"], took: "15 ms" },

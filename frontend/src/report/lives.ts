@@ -95,7 +95,7 @@ export class Moment {
       bars: lane.bars
         .filter(([start]) => start <= now)
         .map(([start, seconds, state, ...rest]): Timeline["lanes"][0]["bars"][0] =>
-          start + seconds <= now ? [start, seconds, state, ...rest] : [start, now - start, "running", ...rest],
+          start + seconds <= now || state === "moved" ? [start, seconds, state, ...rest] : [start, now - start, "running", ...rest],
         ),
     }));
     return { ...whole, now, lanes, queue: whole.queue.filter(([at]) => at <= now) };

@@ -3,11 +3,11 @@ import { test } from "node:test";
 import { barAt, barEnd, HEAD_PX, height, LANE_PX, lineAt, lines, longestQueue, SHARED_HEAD_PX, uses } from "./lanes.js";
 import type { Bar, TimelineLane } from "../protocol.js";
 
-const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count, 0, 0, 0];
+const bar = (start: number, seconds: number, state = "finished", count = 1): Bar => [start, seconds, state, `t${start}`, "x", count, 0, 0, 0, ""];
 const LANES: TimelineLane[] = [
-  { governor: "a", slot: 0, shared: false, bars: [bar(0, 5), bar(5, 5)] },
-  { governor: "a", slot: 1, shared: false, bars: [bar(2, 2, "running")] },
-  { governor: "b", slot: 0, shared: false, bars: [bar(0, 10, "finished", 7)] },
+  { governor: "a", slot: 0, kind: "cpu", bars: [bar(0, 5), bar(5, 5)] },
+  { governor: "a", slot: 1, kind: "cpu", bars: [bar(2, 2, "running")] },
+  { governor: "b", slot: 0, kind: "cpu", bars: [bar(0, 10, "finished", 7)] },
 ];
 
 test("a line for each governor, then its lanes", () => {
@@ -40,17 +40,23 @@ test("how busy governors were", () => {
   assert.deepEqual(b, { governor: "b", slots: 1, tasks: 7, busy: 1 });
 });
 
-test("lanes of tasks that share cpus stand below a heading of their own, and are no cpus", () => {
+test("lanes of tasks that share cpus, and of transfers, stand below headings of their own, and are no cpus", () => {
   const shared: TimelineLane[] = [
     ...LANES,
-    { governor: "b", slot: 0, shared: true, bars: [bar(0, 10, "finished", 2)] },
-    { governor: "b", slot: 1, shared: true, bars: [] },
-    { governor: "c", slot: 0, shared: true, bars: [bar(0, 1)] },
+    { governor: "b", slot: 0, kind: "shared", bars: [bar(0, 10, "finished", 2)] },
+    { governor: "b", slot: 1, kind: "shared", bars: [] },
+    { governor: "b", slot: 0, kind: "transfers", bars: [bar(0, 1, "moved")] },
+    { governor: "c", slot: 0, kind: "shared", bars: [bar(0, 1)] },
   ];
   const found = lines(shared).slice(3);
   assert.deepEqual(
-    found.map(({ governor, lane, shared }) => [governor, lane?.slot ?? "head", shared]),
-    [["b", "head", false], ["b", 0, false], ["b", "head", true], ["b", 0, true], ["b", 1, true], ["c", "head", false], ["c", "head", true], ["c", 0, true]],
+    found.map(({ governor, lane, kind }) => [governor, lane?.slot ?? "head", kind]),
+    [
+      ["b", "head", "cpu"], ["b", 0, "cpu"],
+      ["b", "head", "shared"], ["b", 0, "shared"], ["b", 1, "shared"],
+      ["b", "head", "transfers"], ["b", 0, "transfers"],
+      ["c", "head", "cpu"], ["c", "head", "shared"], ["c", 0, "shared"],
+    ],
   );
   assert.equal(found[2]?.height, SHARED_HEAD_PX);
   assert.deepEqual(uses(shared, 0, 20, 10).slice(1), [

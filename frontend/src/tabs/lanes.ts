@@ -1,27 +1,30 @@
-// The rows of the timeline: a line for each governor, then its cpus, then what tasks that share cpus did. Pure.
+// The rows of the timeline: a line for each governor, then its cpus, then what tasks that share cpus did, then what came
+// to it. Pure.
 
 import type { Bar, QueuePoint, TimelineLane } from "../protocol.js";
+
+type LaneKind = TimelineLane["kind"];
 
 export const HEAD_PX = 24;
 export const SHARED_HEAD_PX = 18;
 export const LANE_PX = 20;
 
-// `shared` of a heading: it is above the lanes of tasks that share cpus.
-export type Line = { top: number; height: number; governor: string; lane: TimelineLane | null; shared: boolean };
+// A heading is of a governor, or of those of its lanes that are no cpus.
+export type Line = { top: number; height: number; governor: string; lane: TimelineLane | null; kind: LaneKind };
 
 export function lines(lanes: TimelineLane[]): Line[] {
   const found: Line[] = [];
   let top = 0;
   let last: TimelineLane | null = null;
-  const add = (height: number, lane: TimelineLane, whole: boolean, shared: boolean) => {
-    found.push({ top, height, governor: lane.governor, lane: whole ? lane : null, shared });
+  const add = (height: number, lane: TimelineLane, whole: boolean, kind: LaneKind) => {
+    found.push({ top, height, governor: lane.governor, lane: whole ? lane : null, kind });
     top += height;
   };
   for (const lane of lanes) {
     const other = lane.governor !== last?.governor;
-    if (other) add(HEAD_PX, lane, false, false);
-    if (lane.shared && (other || !last?.shared)) add(SHARED_HEAD_PX, lane, false, true);
-    add(LANE_PX, lane, true, lane.shared);
+    if (other) add(HEAD_PX, lane, false, "cpu");
+    if (lane.kind !== "cpu" && (other || last?.kind !== lane.kind)) add(SHARED_HEAD_PX, lane, false, lane.kind);
+    add(LANE_PX, lane, true, lane.kind);
     last = lane;
   }
   return found;
@@ -88,12 +91,13 @@ export function uses(lanes: TimelineLane[], begin: number, end: number, now: num
   for (const lane of lanes) {
     const use = found.get(lane.governor) ?? { governor: lane.governor, slots: 0, tasks: 0, busy: 0 };
     found.set(lane.governor, use);
-    if (!lane.shared) use.slots++;
+    if (lane.kind === "transfers") continue;
+    if (lane.kind === "cpu") use.slots++;
     for (const bar of lane.bars) {
       const seconds = Math.min(barEnd(bar, now), end) - Math.max(bar[0], begin);
       if (seconds < 0) continue;
       use.tasks += bar[5];
-      if (!lane.shared) use.busy += seconds;
+      if (lane.kind === "cpu") use.busy += seconds;
     }
   }
   const until = Math.max(begin, Math.min(end, now));

@@ -12,6 +12,7 @@ const PAD_PX = 3; // between lanes
 const TEXT_MIN_PX = 42;
 const CORNER_PX = 3;
 const TRANSFER_PX = 4; // high
+const HEADS = { shared: "tasks that ask for less than a cpu", transfers: "inputs that came" };
 const FROM_STATE = ["failed", "cancelled"]; // these have the colours of their state, others those of their function
 
 // The height of what stands above the lanes and is not scrolled.
@@ -88,7 +89,7 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   for (const line of inSight(scene)) if (line.lane) lane(pen, scene, inks, line);
   for (const line of inSight(scene)) {
     if (line.lane) continue;
-    if (line.shared) text(pen, inks, "tasks that ask for less than a cpu", line.top, line.height, "");
+    if (line.kind !== "cpu") text(pen, inks, HEADS[line.kind], line.top, line.height, "");
     else head(pen, inks, line.governor, line.top);
   }
   stuckHead(pen, scene, inks);
@@ -188,6 +189,7 @@ function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: 
 }
 
 function colourOf(scene: Scene, inks: Colours, bar: Bar): { fill: string; edge: string } {
+  if (bar[2] === "moved") return { fill: inks.stripe, edge: inks.accent };
   if (!FROM_STATE.includes(bar[2])) return inkOf(bar[6], inks.dark);
   const look = scene.look(bar[2]);
   return inks.dark ? { fill: look.dark_fill, edge: look.dark_line } : { fill: look.fill, edge: look.line };
@@ -236,8 +238,14 @@ function label(
   pen.rect(left + 4, top, right - left - 8, tall);
   pen.clip();
   pen.fillStyle = inks.text;
-  pen.fillText(bar[5] > 1 ? `${bar[5]} tasks` : (bar[2] === "failed" ? "✗ " : "") + bar[4], left + 5, top + tall / 2 + 0.5);
+  pen.fillText(wordsOf(bar), left + 5, top + tall / 2 + 0.5);
   pen.restore();
+}
+
+function wordsOf(bar: Bar): string {
+  const [, , state, , name, number, , , , told] = bar;
+  if (number > 1) return `${number} ${state === "moved" ? "inputs" : "tasks"}`;
+  return told ? `${name}: ${told}` : (state === "failed" ? "✗ " : "") + name;
 }
 
 function axis(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void {

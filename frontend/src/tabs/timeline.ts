@@ -382,7 +382,8 @@ class TimelineTab implements ImperativeTab {
   }
 
   private words(bar: Bar): HTMLElement[] {
-    const [start, , state, , name, number, place, waited, transfer] = bar;
+    const [start, , state, , name, number, place, waited, transfer, told] = bar;
+    if (state === "moved") return this.wordsOfTransfers(bar, told);
     const kind = this.data?.functions[place];
     const look = this.store.look(state);
     const length = state === "running" ? this.now() - start : bar[1];
@@ -394,6 +395,14 @@ class TimelineTab implements ImperativeTab {
       ...(kind && kind !== title ? [h("div", { class: "rain-muted" }, kind)] : []),
       ...(waited >= WAITED_S_MIN ? [h("div", { class: "rain-muted" }, `was ready for ${seconds(waited)} before`)] : []),
       ...(transfer > 0 ? [h("div", { class: "rain-muted" }, `its inputs came in ${seconds(transfer)}`)] : []),
+    ];
+  }
+
+  private wordsOfTransfers([start, length, , , name, number]: Bar, told: string): HTMLElement[] {
+    return [
+      h("div", { class: "rain-tip-title" }, number > 1 ? `${many(number, "input")}, the first ${name}` : name),
+      ...(told ? [h("div", {}, told)] : []),
+      h("div", { class: "rain-muted" }, `came in ${seconds(length)}, since ${clock(start)}`),
     ];
   }
 }

@@ -1,8 +1,8 @@
 """What ran when, as a file for Perfetto (https://ui.perfetto.dev) and Chrome's ``about:tracing``.
 
 The format is the JSON object of the Trace Event Format: a process for each governor, a thread for each lane, a complete
-event (``X``) for each task that ran and for each wait for transfers, arrows (``s``, ``f``) from the tasks that made the
-inputs, and a counter (``C``) of tasks that had all inputs and did not run. Times are microseconds since the first
+event (``X``) for each task that ran and for each transfer of an input, arrows (``s``, ``f``) from the tasks that made
+the inputs, and a counter (``C``) of tasks that had all inputs and did not run. Times are microseconds since the first
 start. Perfetto takes events of one thread only if they do not overlap.
 """
 
@@ -13,8 +13,10 @@ from typing import Any
 
 from rain.client.core.records import ObjectRecord, Record, TaskRecord
 from rain.client.functions import call_sites
+from rain.common.ids import ID
 from rain.common.pictures.lanes import lanes_of
 from rain.common.protocol.encoding import encode_json
+from rain.common.spec import Transfer
 
 MARK = b'{"otherData":{"made_by":"rain",'
 """How all traces begin: nothing else is replaced by one."""
@@ -35,15 +37,18 @@ class _Span:
     record : TaskRecord
     group : str
         One of `_GROUPS`.
+    moved : Transfer or None
+        What came, of a transfer.
     start, end : int
     process, thread : int
         As the trace counts governors and their lanes.
     """
 
-    __slots__ = ("end", "group", "process", "record", "start", "thread")
+    __slots__ = ("end", "group", "moved", "process", "record", "start", "thread")
 
-    def __init__(self, record: TaskRecord, group: str, start: int, end: int) -> None:
+    def __init__(self, record: TaskRecord, group: str, start: int, end: int, moved: Transfer | None = None) -> None:
         self.record, self.group, self.start, self.end = record, group, start, max(start, end)
+        self.moved = moved
         self.process = self.thread = 0
 
     def event(self, name: str, **more: Any) -> Event:
@@ -70,9 +75,10 @@ def trace_of(name: str, records: Iterable[Record]) -> bytes:
     """
     listed = list(records)
     ran = [record for record in listed if isinstance(record, TaskRecord) and record.settled and _start(record)]
-    begin = min([_start(record) - _transferred(record) for record in ran], default=0.0)
+    moves = [move for record in ran for move in _moves(record)]
+    begin = min([*(_start(record) for record in ran), *(move.start_time for move in moves)], default=0.0)
     runs = {record.spec.id.id: _run(record, begin) for record in ran}
-    transfers = [span for run in runs.values() if (span := _transfer(run)) is not None]
+    transfers = _transfers(ran, begin)
     events = [_named("process_name", _SESSION_PROCESS, 0, f"session {name}")]
     events += _placed([*runs.values(), *transfers])
     makers = _makers(listed)
@@ -86,7 +92,8 @@ def trace_of(name: str, records: Iterable[Record]) -> bytes:
         events.append(run.event(_title(run.record), cat=_kind(run.record), args=_facts(run, since)))
         for maker in made_by if len(arrows) < 2 * ARROWS_MAX else ():
             arrows += _arrow(len(arrows) // 2 + 1, maker, run)
-    events += [span.event(f"inputs of {_title(span.record)}", cat="transfer") for span in transfers]
+    labels = {record.spec.id: record.spec.label for record in listed if isinstance(record, ObjectRecord)}
+    events += [_arrival(span, labels) for span in transfers]
     events += arrows
     events += _waiting(ready)
     other = {"made_by": "rain", "session": name, "begin_s": begin}
@@ -97,8 +104,8 @@ def _start(record: TaskRecord) -> float:
     return record.info.start_time or 0.0 if record.info is not None else 0.0
 
 
-def _transferred(record: TaskRecord) -> float:
-    return record.info.transfer or 0.0 if record.info is not None else 0.0
+def _moves(record: TaskRecord) -> list[Transfer]:
+    return (record.info.transfers if record.info is not None else None) or []
 
 
 def _run(record: TaskRecord, begin: float) -> _Span:
@@ -109,10 +116,23 @@ def _run(record: TaskRecord, begin: float) -> _Span:
     return _Span(record, group, start, start + round((info.duration or 0.0) * 1e9))
 
 
-def _transfer(run: _Span) -> _Span | None:
-    """The longest transfer of an input: it ended when the task was started, or before."""
-    seconds = _transferred(run.record)
-    return _Span(run.record, "transfers", run.start - round(seconds * 1e9), run.start) if seconds else None
+def _transfers(records: list[TaskRecord], begin: float) -> list[_Span]:
+    """What came to governors: each once, though several tasks waited for it."""
+    found: dict[tuple[str | None, ID, float], _Span] = {}
+    for record in records:
+        for move in _moves(record):
+            assert record.info is not None
+            start = round((move.start_time - begin) * 1e9)
+            span = _Span(record, "transfers", start, start + round(move.duration * 1e9), move)
+            found.setdefault((record.info.governor, move.id, move.start_time), span)
+    return list(found.values())
+
+
+def _arrival(span: _Span, labels: dict[ID, str | None]) -> Event:
+    moved = span.moved
+    assert moved is not None
+    facts = {"id": str(moved.id), "bytes": moved.size, "from": moved.source}
+    return span.event(labels.get(moved.id) or f"object {moved.id}", cat="transfer", args=facts)
 
 
 def _placed(spans: Iterable[_Span]) -> Iterator[Event]:
@@ -161,8 +181,8 @@ def _facts(run: _Span, since: int | None) -> dict[str, Any]:
     }
     if since is not None:
         facts["waited_s"] = max(0, run.start - since) / 1e9
-    if info.transfer:
-        facts["transfer_s"] = info.transfer
+    if info.transfers:
+        facts["transfer_s"] = max(move.duration for move in info.transfers)
     if record.error is not None:
         facts["error"] = record.error.message[-ERROR_CHARS_MAX:]
     return facts

@@ -21,6 +21,7 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import ServerToGovernor, TaskOutput, TaskProgress, TaskResult
+from rain.common.spec import Transfer
 
 
 class Event(msgspec.Struct, gc=False):
@@ -38,9 +39,10 @@ class ServerGone(Event):
 
 
 class FetchDone(Event):
-    """The store holds the object now."""
+    """The store holds the object now. `transfer` is missing if its bytes came along."""
 
     id: ID
+    transfer: Transfer | None = None
 
 
 class FetchFailed(Event):

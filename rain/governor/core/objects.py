@@ -10,10 +10,10 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.limits import GOVERNOR_TRANSFERS_MAX, TRANSFERS_TOLD_MAX
 from rain.common.location import Inline
 from rain.common.protocol.messages import CopyObjects, DropObjects, ObjectData, TaskResult
-from rain.common.spec import ObjectInfo, ObjectSpec
+from rain.common.spec import ObjectInfo, ObjectSpec, Transfer
 from rain.governor.core.effects import CancelFetch, DropFromStore, Fetch, Known, PutInStore
 from rain.governor.core.events import FetchDone, ObjectMoved
 from rain.governor.core.records import Fetching, Object, Session, State, Task, open_session
@@ -157,7 +157,7 @@ def pump_fetches(state: State, now: float) -> None:
             source = obj.source
             assert source is not None
             obj.presence = Presence.FETCHING
-            state.fetching[obj.id] = Fetching(obj, source, now)
+            state.fetching[obj.id] = Fetching(obj, source)
             state.out.append(Fetch(source))
 
 
@@ -175,11 +175,19 @@ def fetch_done(state: State, event: FetchDone, now: float) -> None:
         if obj.presence is Presence.FETCHING:
             obj.presence = Presence.KNOWN
         _comes_again(state, obj.id)
-        for task in obj.waiters or ():
-            task.transfer = max(task.transfer, now - fetching.since)
+        if event.transfer is not None:
+            for task in obj.waiters or ():
+                _note_transfer(task, event.transfer)
         make_present(state, obj)
         if not obj.drop:  # else the server takes it for gone, and will hear that it is
             state.fetched[obj.id] = None
+
+
+def _note_transfer(task: Task, transfer: Transfer) -> None:
+    noted = task.transfers = task.transfers or []
+    noted.append(transfer)
+    if len(noted) > TRANSFERS_TOLD_MAX:
+        noted.remove(min(noted, key=lambda one: one.duration))
 
 
 def _cancel_fetch(state: State, obj: Object) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment, TaskOutput, TaskProgress, TaskResult
+from rain.common.spec import Transfer
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
 from rain.governor.resources import Allocation, ResourceRequest, Resources
@@ -145,16 +146,13 @@ class Fetching:
     object : Object
         For which it was started; of a cancelled one another record of this id may be in its place.
     source : ObjectData
-    since : float
-        Seconds.
     """
 
-    __slots__ = ("object", "since", "source", "state")
+    __slots__ = ("object", "source", "state")
 
-    def __init__(self, obj: Object, source: ObjectData, since: float) -> None:
+    def __init__(self, obj: Object, source: ObjectData) -> None:
         self.object = obj
         self.source = source
-        self.since = since
         self.state = FetchState.RUNNING
 
 
@@ -177,8 +175,8 @@ class Task:
         How often an executor found inputs of it damaged.
     seen_at : float or None
         When it was first seen running.
-    transfer : float
-        Seconds that the longest transfer of an input took for which it waited.
+    transfers : list of Transfer or None
+        Those of inputs for which it waited.
     suspected : str
         Which objects it may have damaged, with whom.
     take_back : TakeBackRequest or None
@@ -206,7 +204,7 @@ class Task:
         "session",
         "suspected",
         "take_back",
-        "transfer",
+        "transfers",
     )
 
     def __init__(
@@ -232,7 +230,7 @@ class Task:
         self.refusals = 0
         self.suspected = ""
         self.seen_at: float | None = None
-        self.transfer = 0.0
+        self.transfers: list[Transfer] | None = None
 
     @property
     def unwanted(self) -> bool:

@@ -144,8 +144,8 @@ def failure(state: State, assignment: TaskAssignment, kind: str, text: str) -> T
 def finish(state: State, task: Task, result: TaskResult) -> None:
     """The attempt ended; its outputs, if any, are here now and release the tasks that waited for them."""
     assignment = task.assignment
-    if task.transfer:
-        result.info.transfer = task.transfer
+    if task.transfers is not None:
+        result.info.transfers = task.transfers
     if result.error is None:
         if len(result.outputs) != len(assignment.outputs):
             discard(state, result)

@@ -1,4 +1,5 @@
-"""When which task ran on which governor: as many lanes as tasks ran there at a time, the bars in each by their start.
+"""When which task ran on which governor: as many lanes as tasks ran there at a time, the bars in each by their start;
+and which inputs came there meanwhile.
 
 Tasks are told of in any order, so lanes are laid anew when there is more: see `rain.common.pictures.lanes`. Of large
 groups only when a fiftieth more has come; until then what is new is put where there is room.
@@ -11,30 +12,38 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rain.common.pictures.lanes import lanes_of
+from rain.common.spec import Transfer
 from rain.notebook.graph_model.records import TaskLike
+from rain.notebook.protocol.lookups import LaneKind
 
 LAID_ANEW_MAX = 5000
 """Groups of so many runs are laid anew whenever there is one more."""
 FRACTION = 50
+MOVED = "moved"
+"""What stands for the state of a transfer."""
 _FOREVER = float("inf")
 
 
 class Run(NamedTuple):
-    """An attempt of a task; times in seconds since the epoch.
+    """An attempt of a task, or a transfer of an object; times in seconds since the epoch.
 
     Attributes
     ----------
     start, seconds : float
     number : int
-        Of the task.
+        Of the task or object.
     state : str
-        What is shown of it.
+        What is shown of it; `MOVED` of a transfer.
     function : int
-        The number of its function, in the order in which functions were first seen.
+        The number of its function, in the order in which functions were first seen; -1 of a transfer.
     ready : float or None
         Since when it could have run, as far as that is known.
     transfer : float
         Seconds that its longest transfer of an input took.
+    source : str
+        Where a transfer came from.
+    size : int
+        Its bytes.
     """
 
     start: float
@@ -44,6 +53,8 @@ class Run(NamedTuple):
     function: int
     ready: float | None = None
     transfer: float = 0.0
+    source: str = ""
+    size: int = 0
 
     @property
     def end(self) -> float:
@@ -79,9 +90,9 @@ class Joined(NamedTuple):
     tasks: int
 
 
-def shares(task: TaskLike) -> bool:
-    """Whether a task asks for less than a cpu, so that several can run on one."""
-    return task.spec.resources.get("cpus", 0) < 1
+def kind_of(task: TaskLike) -> LaneKind:
+    """Which lanes a task belongs to: if it asks for less than a cpu, several can run on one."""
+    return "shared" if task.spec.resources.get("cpus", 0) < 1 else "cpu"
 
 
 class Lane:
@@ -187,29 +198,40 @@ class Lanes:
 
     Attributes
     ----------
-    groups : dict of (str, bool) to Group
-        By governor, and whether the tasks share a cpu with others.
+    groups : dict of (str, str) to Group
+        By governor and kind of lane.
     begin, end : float or None
         Seconds since the epoch: of the first start and the last end.
     """
 
     def __init__(self) -> None:
-        self.groups: dict[tuple[str, bool], Group] = {}
+        self.groups: dict[tuple[str, LaneKind], Group] = {}
         self.begin: float | None = None
         self.end: float | None = None
         self._waits = Waits()
+        self._moves: set[tuple[str, int, float]] = set()
 
-    def add(self, governor: str, shares: bool, run: Run) -> None:
-        """A task ran there."""
-        self.groups.setdefault((governor, shares), Group()).runs.append(run)
+    def add(self, governor: str, kind: LaneKind, run: Run) -> None:
+        """A task ran there, or an object came there."""
+        self.groups.setdefault((governor, kind), Group()).runs.append(run)
         self.begin = run.start if self.begin is None else min(self.begin, run.start)
         self.end = run.end if self.end is None else max(self.end, run.end)
         if run.ready is not None and run.ready < run.start:
             self._waits.add(run.ready, run.start)
 
-    def group(self, governor: str, shares: bool) -> Group:
+    def add_transfer(self, governor: str, transfer: Transfer) -> None:
+        """An object came there; each task that waited for it tells so."""
+        number = transfer.id.id
+        move = (governor, number, transfer.start_time)
+        if move not in self._moves:
+            self._moves.add(move)
+            start, seconds = transfer.start_time, transfer.duration
+            run = Run(start, seconds, number, MOVED, -1, source=transfer.source, size=transfer.size)
+            self.add(governor, "transfers", run)
+
+    def group(self, governor: str, kind: LaneKind) -> Group:
         """The runs of a governor that share a group of lanes; none if there is no such group yet."""
-        return self.groups.get((governor, shares)) or Group()
+        return self.groups.get((governor, kind)) or Group()
 
     def waiting(self, at: float) -> int:
         """How many of the tasks that have run were ready at that time, and did not run."""

@@ -14,7 +14,7 @@ from rain.notebook.drawing.arrangement import READABLE_SCALE, arrangement, is_si
 from rain.notebook.drawing.text_metrics import arc_text, frame_text, node_text
 from rain.notebook.graph_model.arcs import UNNAMED, Bundle, is_box, numbered, telling
 from rain.notebook.graph_model.folding import GROUPS, GROUPS_MAX, SERIES_TOO, Folding, times
-from rain.notebook.graph_model.lanes import Lanes, Run, shares
+from rain.notebook.graph_model.lanes import Lanes, Run, kind_of
 from rain.notebook.graph_model.records import ObjectLike, TaskLike, title
 from rain.notebook.graph_model.statuses import object_status, objects_status, task_status
 from rain.notebook.graph_model.tree import DATA, PATH, Counted, Group, Leaf, Part, TaskLeaf, Tree
@@ -220,7 +220,10 @@ class View:
             info = leaf.record.info
             if info is not None and info.start_time is not None and leaf.state in SETTLED:
                 run = self.run_of(leaf, info.start_time, info.duration or 0.0)
-                self._lanes.add(info.governor or "", shares(leaf.record), run)
+                governor = info.governor or ""
+                self._lanes.add(governor, kind_of(leaf.record), run)
+                for transfer in info.transfers or ():
+                    self._lanes.add_transfer(governor, transfer)
         self._ran = []
 
     def run_of(self, leaf: TaskLeaf, start: float, seconds: float) -> Run:
@@ -230,9 +233,9 @@ class View:
         if place is None:
             place = self._function_places[name] = len(self.functions)
             self.functions.append(name)
-        transfer = leaf.record.info.transfer if leaf.record.info is not None else None
-        number = leaf.record.spec.id[1]
-        return Run(start, seconds, number, leaf.state, place, self.ready_since(leaf), transfer or 0.0)
+        transfers = (leaf.record.info.transfers if leaf.record.info is not None else None) or ()
+        longest = max([transfer.duration for transfer in transfers], default=0.0)
+        return Run(start, seconds, leaf.record.spec.id[1], leaf.state, place, self.ready_since(leaf), longest)
 
     def ready_since(self, leaf: TaskLeaf) -> float | None:
         """When a task was submitted and had all its inputs, in seconds since the epoch; None if that is not known."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from rain.notebook.protocol.graph import Counts
@@ -106,8 +108,11 @@ class TaskTable(msgspec.Struct, frozen=True):
     durations: list[DurationBin] = []
 
 
+LaneKind: TypeAlias = Literal["cpu", "shared", "transfers"]
+
+
 class Bar(msgspec.Struct, frozen=True, array_like=True):
-    """A bar of the timeline: a task, or several too short to be seen apart.
+    """A bar of the timeline: a task or a transfer, or several too short to be seen apart.
 
     Attributes
     ----------
@@ -115,8 +120,9 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
         Seconds since the epoch.
     seconds : float
     state : str
-        Of several the worst.
+        Of several the worst; ``"moved"`` of transfers.
     key, name : str
+        Of the task, or of the object that came.
         Of several those of the first.
     count : int
     function : int
@@ -124,6 +130,8 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     waited, transfer : float
         Seconds for which a single task was ready and did not run, and that its longest transfer of an input took (part
         of the former); 0 if that is not known.
+    told : str
+        What and from where a single transfer brought.
     """
 
     start: float
@@ -135,6 +143,7 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     function: int = -1
     waited: float = 0.0
     transfer: float = 0.0
+    told: str = ""
 
 
 class QueuePoint(msgspec.Struct, frozen=True, array_like=True):
@@ -145,20 +154,20 @@ class QueuePoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TimelineLane(msgspec.Struct, frozen=True):
-    """What one cpu of a governor did, or one place among tasks that share cpus.
+    """What one cpu of a governor did, or one place among tasks that share cpus, or among transfers to it.
 
     Attributes
     ----------
     governor : str
     slot : int
-    shared : bool
-        Whether its tasks ask for less than a cpu each.
+    kind : str
+        ``"cpu"``, ``"shared"`` (tasks that ask for less than a cpu each), ``"transfers"``.
     bars : list of Bar
     """
 
     governor: str
     slot: int
-    shared: bool
+    kind: LaneKind
     bars: list[Bar]
 
 

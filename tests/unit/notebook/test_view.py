@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from rain import RainException, Session, TaskState, blob, remote, tasks
 from rain.client.core.records import ObjectRecord, TaskRecord
+from rain.common.ids import ID
 from rain.common.pictures.lanes import lanes_of
 from rain.common.protocol.messages import ObjectUpdate, TaskUpdate
-from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.common.spec import ObjectInfo, TaskError, TaskInfo, Transfer
 from rain.common.states import DataObjectState
 from rain.notebook.details import details
 from rain.notebook.drawing.svg import text_line
@@ -601,12 +602,12 @@ def test_tasks_that_share_cpus_have_lanes_of_their_own() -> None:
         info = TaskInfo(start_time=100.0, duration=1.0, governor="g:1")
         shown.news(110.0, TaskUpdate(task.id, TaskState.FINISHED, info))
     told = timeline(shown.view, None, None, 800, now=110.0)
-    assert [(lane.shared, lane.slot) for lane in told.lanes] == [
-        (False, 0),
-        (False, 1),
-        (True, 0),
-        (True, 1),
-        (True, 2),
+    assert [(lane.kind, lane.slot) for lane in told.lanes] == [
+        ("cpu", 0),
+        ("cpu", 1),
+        ("shared", 0),
+        ("shared", 1),
+        ("shared", 2),
     ]
 
 
@@ -628,11 +629,11 @@ def test_what_ends_beside_a_long_task_is_not_put_into_its_lane() -> None:
     lanes = Lanes()
     count = LAID_ANEW_MAX + 1000
     for n in range(count):
-        lanes.add("g", False, Run(10.0 + n, 0.9, n, "finished", 0))
-    group, end = lanes.group("g", False), 10.0 + count
+        lanes.add("g", "cpu", Run(10.0 + n, 0.9, n, "finished", 0))
+    group, end = lanes.group("g", "cpu"), 10.0 + count
     long, short = Run(0.5, 0.0, -1, "running", 0), Run(end, 0.0, -2, "running", 0)
     _, (own, _) = group.lanes([long, short])
-    lanes.add("g", False, Run(end, 1.0, -2, "finished", 0))
+    lanes.add("g", "cpu", Run(end, 1.0, -2, "finished", 0))
     found, (still,) = group.lanes([long])
     assert still == own
     assert -2 not in [run.number for run in found[own].runs]
@@ -657,13 +658,13 @@ def test_large_groups_are_laid_anew_only_when_much_has_come() -> None:
     lanes = Lanes()
     count = LAID_ANEW_MAX * 2
     for n in range(count):
-        lanes.add("g", False, Run(float(n // 2), 1.0, n, "finished", 0))
-    group = lanes.group("g", False)
+        lanes.add("g", "cpu", Run(float(n // 2), 1.0, n, "finished", 0))
+    group = lanes.group("g", "cpu")
     running = [Run(count / 2, 0.0, -1, "running", 0)]
     before, _ = group.lanes(running)
     assert len(before) == 2
     for n in range(count // FRACTION - 1):
-        lanes.add("g", False, Run(count / 2 + n, 1.0, count + n, "finished", 0))
+        lanes.add("g", "cpu", Run(count / 2 + n, 1.0, count + n, "finished", 0))
     running.append(Run(count / 2 + 300, 0.0, -2, "running", 0))
     between, places = group.lanes(running)
     assert between is before
@@ -681,15 +682,25 @@ def test_waiting_functions_and_transfers_are_told() -> None:
         last = total(first)
     shown.submit()
     shown.fold(now=100.0)
+    moves = [
+        Transfer(first.output.id, "h:1", 3 << 20, 103.0, 1.25),
+        Transfer(first.output.id, "h:1", 3 << 20, 103.0, 1.25),
+        Transfer(ID(last.id.session_id, 999), "h:2", 5, 103.5, 0.25),
+    ]
     done = [
         TaskUpdate(first.id, TaskState.FINISHED, TaskInfo(start_time=101.0, duration=2.0, governor="g")),
         TaskUpdate(other.id, TaskState.FINISHED, TaskInfo(start_time=103.0, duration=1.0, governor="g")),
-        TaskUpdate(last.id, TaskState.FINISHED, TaskInfo(start_time=104.5, duration=1.0, governor="g", transfer=1.25)),
+        TaskUpdate(last.id, TaskState.FINISHED, TaskInfo(None, 104.5, 1.0, "g", transfers=moves)),
     ]
     shown.news(106.0, *done)
     told = timeline(shown.view, None, None, 800, now=106.0)
     assert told.functions == ["double", "total"]
-    bars = {bar.key: bar for lane in told.lanes for bar in lane.bars}
+    bars = {bar.key: bar for lane in told.lanes if lane.kind != "transfers" for bar in lane.bars}
+    moved = [(lane.slot, bar) for lane in told.lanes if lane.kind == "transfers" for bar in lane.bars]
+    assert [(slot, bar.key, bar.name, bar.start, bar.seconds, bar.told) for slot, bar in moved] == [
+        (0, f"o{first.output.id.id}", "out0 of double", 103.0, 1.25, "3.0 MiB from h:1"),
+        (1, "o999", "object 999", 103.5, 0.25, "5 bytes from h:2"),
+    ]
     found = [bars[f"t{task.id.id}"] for task in (first, other, last)]
     assert [(bar.function, bar.waited, bar.transfer) for bar in found] == [(0, 1.0, 0.0), (0, 3.0, 0.0), (1, 1.5, 1.25)]
     assert max(point.count for point in told.queue) == 1, "the first one had begun"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rain import RainException, Session, TaskState, blob, remote
-from rain.common.spec import TaskError
+from rain.common.spec import TaskError, Transfer
 from tests.unit.client.fake import FakeLink
 
 
@@ -57,7 +57,9 @@ def test_runs_transfers_arrows_and_waiting(session: Session, link: FakeLink, tmp
     session.submit()
     link.finish(first, start_time=1000.0, duration=2.0, governor="h:1")
     link.finish(second, start_time=1000.5, duration=1.0, governor="h:1")
-    link.fail(last, TaskError("exception", "x" * 5000), start_time=1003.0, duration=0.5, governor="h:2", transfer=0.25)
+    move = Transfer(second.output.id, "h:1", 4096, 1002.75, 0.25)
+    info = {"start_time": 1003.0, "duration": 0.5, "governor": "h:2", "transfers": [move, move]}
+    link.fail(last, TaskError("exception", "x" * 5000), **info)
     found = traced(session, tmp_path / "x.json")
     tasks = {event["name"]: event for event in of_kind(found, "X") if event["cat"] != "transfer"}
     assert tasks.keys() == {"first", "second", "last"}
@@ -70,6 +72,7 @@ def test_runs_transfers_arrows_and_waiting(session: Session, link: FakeLink, tmp
     assert len(facts["error"]) == 2000
     (transfer,) = [event for event in of_kind(found, "X") if event["cat"] == "transfer"]
     assert (transfer["ts"], transfer["dur"], transfer["pid"]) == (2.75e6, 0.25e6, tasks["last"]["pid"])
+    assert transfer["args"] == {"id": str(second.output.id), "bytes": 4096, "from": "h:1"}
     assert len(of_kind(found, "s")) == 2, "an arrow for each task that made an input"
     assert [(event["ts"], event["args"]["tasks"]) for event in of_kind(found, "C")] == [(2e6, 1), (3e6, 0)]
     names = [event["args"]["name"] for event in of_kind(found, "M") if "name" in event["args"]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from rain.common.ids import ID
-from rain.common.limits import GOVERNOR_TRANSFERS_MAX
+from rain.common.limits import GOVERNOR_TRANSFERS_MAX, TRANSFERS_TOLD_MAX
 from rain.common.protocol import messages as m
+from rain.common.spec import Transfer
 from rain.governor.core import effects as fx
 from rain.governor.core import events as ev
 from tests.unit.governor.core.rig import Rig, blob
@@ -201,3 +204,22 @@ def test_an_object_that_moved():
     file = m.LocalFile("/disk/10", 1, 2, 3)
     assert rig.step(ev.ObjectMoved(ID(1, 10), file), ev.ObjectMoved(ID(1, 99), file)) == ["> moved 1/10"]
     assert rig.said(m.Moved)[0].objects == [(ID(1, 10), file)]
+
+
+def test_what_came_is_told_with_each_task_that_waited_for_it():
+    rig = Rig(cpus=2)
+    count = TRANSFERS_TOLD_MAX + 2
+    many = rig.task(3, *range(100, 100 + count))
+    objects = [blob(n, None) for n in (5, 6, *range(100, 100 + count))]
+    rig.assign(rig.task(1, 5), rig.task(2, 5, 6), many, objects=objects)
+    moves = {n: Transfer(ID(1, n), "h:1", 7, 100.0, 1.0 + n) for n in (5, *range(100, 100 + count))}
+    lines = [line for n in moves for line in rig.step(ev.FetchDone(ID(1, n), moves[n]))]
+    lines += rig.step(ev.FetchDone(ID(1, 6)))  # its bytes came along
+    told = {}
+    while runs := re.findall(r"run e(\d+): 1/(\d+)#(\d+)", " ".join(lines)):
+        executor, n, place = map(int, runs[0])
+        lines = [" ".join(lines).replace(f"run e{executor}: 1/{n}#{place}", "")]
+        lines += rig.step(ev.ExecutorResults(executor, [rig.result(n)]))
+        told |= {result.id.id: result.info.transfers for said in rig.said(m.Finished) for result in said.results}
+    assert told[1] == told[2] == [moves[5]]
+    assert told[3] == [moves[n] for n in range(102, 100 + count)], "the longest"
