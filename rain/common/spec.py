@@ -213,6 +213,11 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     attempts: int = 0
     transfers: list[Transfer] | None = None
 
+    @property
+    def transfer(self) -> float | None:
+        """Seconds that its longest transfer of an input took; None if all inputs were at its governor."""
+        return None if self.transfers is None else max([one.duration for one in self.transfers], default=None)
+
 
 class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
     """What is known of a finished data object.

@@ -315,6 +315,7 @@ def told(task: Task, obj: DataObject, data: DataInstance) -> None:
             info.debug,
             info.user,
             info.attempts,
+            info.transfer,
             info.transfers,
         )
     assert_type(obj.info, ObjectInfo | None)

@@ -181,8 +181,8 @@ def _facts(run: _Span, since: int | None) -> dict[str, Any]:
     }
     if since is not None:
         facts["waited_s"] = max(0, run.start - since) / 1e9
-    if info.transfers:
-        facts["transfer_s"] = max(move.duration for move in info.transfers)
+    if info.transfer:
+        facts["transfer_s"] = info.transfer
     if record.error is not None:
         facts["error"] = record.error.message[-ERROR_CHARS_MAX:]
     return facts

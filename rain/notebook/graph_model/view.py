@@ -233,9 +233,9 @@ class View:
         if place is None:
             place = self._function_places[name] = len(self.functions)
             self.functions.append(name)
-        transfers = (leaf.record.info.transfers if leaf.record.info is not None else None) or ()
-        longest = max([transfer.duration for transfer in transfers], default=0.0)
-        return Run(start, seconds, leaf.record.spec.id[1], leaf.state, place, self.ready_since(leaf), longest)
+        transfer = leaf.record.info.transfer if leaf.record.info is not None else None
+        number = leaf.record.spec.id[1]
+        return Run(start, seconds, number, leaf.state, place, self.ready_since(leaf), transfer or 0.0)
 
     def ready_since(self, leaf: TaskLeaf) -> float | None:
         """When a task was submitted and had all its inputs, in seconds since the epoch; None if that is not known."""
