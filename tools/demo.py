@@ -32,14 +32,8 @@ OFFLINE = """
 {%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block data_svg scoped -%}
-<div class="jp-RenderedSVG jp-OutputArea-output">
-<img style="max-width: 100%" alt="{{ output.data['text/plain'] | escape_html }}"
-src="data:image/svg+xml;base64,{{ output.data['image/svg+xml'] | text_base64 }}"></div>
-{%- endblock -%}
 """
-"""nbconvert's own template less the scripts that it loads from elsewhere; what is left may load nothing. Pictures have
-their text, for who cannot see them."""
+"""nbconvert's own template less the scripts that it loads from elsewhere; what is left may load nothing."""
 
 
 class Progress:

@@ -45,7 +45,7 @@ FIRST_RECORDS_MAX = 2_000
 
 _log = logging.getLogger(__name__)
 
-_HTML, _SVG, _TEXT = "text/html", "image/svg+xml", "text/plain"
+_HTML, _TEXT = "text/html", "text/plain"
 
 
 class SessionDisplays:
@@ -71,7 +71,7 @@ class SessionDisplays:
         widget = self.live(session)
         id = uuid.uuid4().hex
         if not session.active:
-            _display(_final(widget), id)
+            _display(widget.final(DOT_S_MAX), id)
             return
         self._fresh.add(id)
         if len(inside(session).mirror.records) > FIRST_RECORDS_MAX:
@@ -81,7 +81,7 @@ class SessionDisplays:
             self._drawn[id] = _stamp(widget)
             _display(_present(widget), id)
         if not session.active:  # it has ended meanwhile
-            _update(_final(widget), id)
+            _update(widget.final(DOT_S_MAX), id)
 
     def refresh(self) -> None:
         """After a cell: bring the pictures of a session up to date that no browser shows.
@@ -123,7 +123,7 @@ class SessionDisplays:
             return
         self._drawn, self.widget = {}, None
         try:
-            bundle = _final(widget)
+            bundle = widget.final(DOT_S_MAX)
             for id in ids:
                 _update(bundle, id)
             # A page that was loaded again knows no ids of displays any more.
@@ -220,23 +220,12 @@ def _plain() -> Any:
 
 
 def _show_widget(widget: LiveWidget) -> None:
-    _display(_with_view(widget, widget.still(timed=not _is_headless())), None)
+    _display(_present(widget), None)
 
 
-def _present(widget: SessionWidget) -> dict[str, Any]:
-    """A session's bundle; where a program runs the notebook it is what is read without a kernel, SVG included."""
-    if not _is_headless():
-        return widget.bundle()
-    svg, text = widget.drawn()
-    return {_SVG: svg, _TEXT: text}
-
-
-def _final(widget: SessionWidget) -> dict[str, Any]:
-    """What stays of a session that is over."""
-    bundle = widget.final(DOT_S_MAX)
-    if _is_headless():
-        del bundle[_HTML]
-    return bundle
+def _present(widget: LiveWidget) -> dict[str, Any]:
+    """A widget's bundle; where a program runs the notebook only what is read without a kernel, and without the time."""
+    return widget.still(timed=False) if _is_headless() else widget.bundle()
 
 
 def _with_view(widget: LiveWidget, still: dict[str, Any]) -> dict[str, Any]:

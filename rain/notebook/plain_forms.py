@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ANSWER_S = 10.0
 """How long the server may take to answer."""
+_OF_LATEX = ("image/png", "image/jpeg")
+"""Images that stand beside the HTML too, for programs that take none."""
 LISTED_MAX = 20
 """Inputs or outputs of a task that are listed."""
 
@@ -138,4 +141,8 @@ def still_of(instance: DataInstance) -> dict[str, Any]:
     """How a data instance begins, as HTML and as text."""
     title, (page, pieces) = title_of(instance), first_page(instance)
     text = text_of_page(title, page)
-    return {"text/html": stills.instance(title, page, pieces, text), "text/plain": text}
+    still = {"text/html": stills.instance(title, page, pieces, text), "text/plain": text}
+    image = stills.image_of(page, pieces)
+    if image is not None and image[0] in _OF_LATEX:
+        still[image[0]] = base64.b64encode(image[1]).decode("ascii")
+    return still

@@ -122,13 +122,20 @@ def instance(title: str, page: Page | None, pieces: Sequence[bytes], text: str) 
         rows = [[label, *row[:COLUMNS_MAX]] for label, row in zip(page.index, page.rows, strict=True)]
         table = _grid(["", *(column.name for column in page.columns[:COLUMNS_MAX])], rows[:ROWS_MAX])
         inside = f'<div><strong>{_text(title)}</strong></div>{table}<div style="{_CAPTION}">{_text(facts)}</div>'
-    elif isinstance(page, ImagePage | PreviewPage) and pieces and len(pieces[0]) <= IMAGE_BYTES_MAX:
-        data = base64.b64encode(pieces[0]).decode("ascii")
-        mime = page.mime if isinstance(page, ImagePage) else "image/png"
-        source = f"data:{escape(mime)};base64,{data}"
+    elif (found := image_of(page, pieces)) is not None:
+        source = f"data:{escape(found[0])};base64,{base64.b64encode(found[1]).decode('ascii')}"
         image = f'<img src="{source}" alt="{escape(visible(title))}" style="max-width:100%">'
         inside = f"<div><strong>{_text(title)}</strong></div>{image}"
     return _figure(inside, "")
+
+
+def image_of(page: Page | None, pieces: Sequence[bytes]) -> tuple[str, bytes] | None:
+    """The image that a page consists of, with its MIME type; None if it is none, or too large for a notebook."""
+    if not isinstance(page, ImagePage | PreviewPage) or not pieces or len(pieces[0]) > IMAGE_BYTES_MAX:
+        return None
+    if isinstance(page, PreviewPage):
+        return None if page.rows else ("image/png", pieces[0])
+    return page.mime, pieces[0]
 
 
 def _table(page: TablePage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 import weakref
@@ -26,6 +27,7 @@ from rain.notebook.drawing import svg
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.geometry import fits, geometry_of
 from rain.notebook.drawing.layout import layered
+from rain.notebook.drawing.pdf import pdf
 from rain.notebook.drawing.wrapping import wrapped
 from rain.notebook.explanations import in_a_sentence
 from rain.notebook.governor_loads import card_of, governors_of
@@ -48,7 +50,7 @@ from rain.notebook.protocol.lookups import (
 )
 from rain.notebook.protocol.missed import Missed
 from rain.notebook.said import said
-from rain.notebook.widget_base import HTML, SVG, TEXT, LiveWidget, pump
+from rain.notebook.widget_base import HTML, PDF, TEXT, LiveWidget, pump
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -190,20 +192,18 @@ class SessionWidget(LiveWidget):
             return told, geometry if number == told.topology.number else None
 
     def still(self, timed: bool = True) -> dict[str, Any]:
-        """The present picture, drawn as the browser did, and a line of text."""
-        picture, text = self.drawn()
-        return {HTML: stills.picture(picture, text, stills.as_of(time.time()) if timed else ""), TEXT: text}
+        """The present picture, drawn as the browser did, also as PDF for LaTeX, and a line of text."""
+        return _as_bundle(*self.drawn(), stills.as_of(time.time()) if timed else "")
 
     def final(self, dot_seconds: float) -> dict[str, Any]:
-        """The picture that stays of a session that is over; also as SVG, for code hosts and programs that take no HTML.
+        """What stays of a session that is over.
 
         Parameters
         ----------
         dot_seconds : float
             How long ``dot`` may take to lay out what no browser did.
         """
-        picture, text = self.drawn(dot_seconds)
-        return {HTML: stills.picture(picture, text), SVG: picture, TEXT: text}
+        return _as_bundle(*self.drawn(dot_seconds), "")
 
     def drawn(self, dot_seconds: float | None = None) -> tuple[str, str]:
         """The present picture as SVG, and a line of text that says the same."""
@@ -388,6 +388,11 @@ class SessionWidget(LiveWidget):
         if client is None:
             raise RainException("the session is detached: there is no server")
         return client
+
+
+def _as_bundle(picture: str, text: str, caption: str) -> dict[str, Any]:
+    """A picture by MIME type. There is no SVG among them: nbconvert asks Inkscape for each, whatever is beside it."""
+    return {HTML: stills.picture(picture, text, caption), PDF: base64.b64encode(pdf(picture)).decode(), TEXT: text}
 
 
 def _laid_out(topology: Topology, dot_seconds: float | None) -> Geometry:

@@ -36,7 +36,7 @@ SHARE_MAX = 0.05
 PAUSE_S_MAX = 1.0
 
 VIEW = "application/vnd.rain.view+json"
-HTML, SVG, TEXT = "text/html", "image/svg+xml", "text/plain"
+HTML, PDF, TEXT = "text/html", "application/pdf", "text/plain"
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from tests.browser.lab import Lab, Notebook
 
 VIEW = "[data-ready=true] .rain-session"
-OURS, HTML, SVG, TEXT = "application/vnd.rain.view+json", "text/html", "image/svg+xml", "text/plain"
+OURS, HTML, PDF, TEXT = "application/vnd.rain.view+json", "text/html", "application/pdf", "text/plain"
 PICTURE = re.compile(r'src="data:image/svg\+xml;base64,([^"]+)"')
 
 CONNECT = """
@@ -57,12 +57,12 @@ def frozen(notebook: Notebook, cell: int) -> str:
         arg=cell,
     )
     (bundle,) = [output["data"] for output in notebook.outputs(cell) if HTML in output.get("data", {})]
-    assert {HTML, TEXT} <= set(bundle) <= {HTML, SVG, TEXT}
+    assert set(bundle) == {HTML, PDF, TEXT}
     found = PICTURE.search("".join(bundle[HTML]))
     assert found is not None
     svg = base64.b64decode(found[1]).decode()
     ElementTree.fromstring(svg)
-    assert "".join(bundle.get(SVG, svg)) == svg
+    assert base64.b64decode("".join(bundle[PDF])).startswith(b"%PDF-")
     return svg
 
 

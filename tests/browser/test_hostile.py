@@ -5,6 +5,7 @@ Each payload, when it acts, sets ``window.rainCanary``, asks for an address that
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import xml.etree.ElementTree as ElementTree
@@ -16,6 +17,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from tests.browser.lab import Lab, Notebook
+from tests.browser.test_graph import PICTURE
 
 VIEW = "[data-ready=true] .rain-session"
 CANARY = "http://example.invalid/canary"
@@ -518,13 +520,15 @@ def check_frozen(notebook: Notebook) -> list[str]:
     notebook.page.wait_for_function(
         """(cells) => cells.every((cell) => {
             const saved = window.jupyterapp.shell.currentWidget.content.model.cells.get(cell).outputs.toJSON();
-            const bundles = saved.map(({ data }) => data).filter((data) => data?.['image/svg+xml']);
+            const bundles = saved.map(({ data }) => data).filter((data) => data?.['application/pdf']);
             return bundles.length && bundles.every((data) => !data['application/vnd.rain.view+json']);
         })""",
         arg=[3, 6],
     )
     bundles = [output.get("data", {}) for cell in (3, 6) for output in notebook.outputs(cell)]
-    found = ["".join(data["image/svg+xml"]) for data in bundles if "image/svg+xml" in data]
+    htmls = ["".join(data["text/html"]) for data in bundles if "application/pdf" in data]
+    found = [base64.b64decode(svg).decode() for html in htmls for svg in PICTURE.findall(html)]
+    assert len(found) == len(htmls) > 0
     elements = [element for svg in found for element in ElementTree.fromstring(svg).iter()]
     assert {element.tag.rpartition("}")[2] for element in elements} <= SHAPES
     names = {name for element in elements for name in element.attrib}

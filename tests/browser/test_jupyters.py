@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.lab import CHROMIUM, KERNEL, LAB, NOTEBOOK, SIZE, WAIT_MS, Lab, Notebook, Program
 from tests.browser.test_graph import CONNECT, VIEW, node
-from tests.browser.test_saved import AS_OF, HTML, OURS, PID, bundle
+from tests.browser.test_saved import AS_OF, HTML, OURS, PDF, PID, TEXT, bundle
 from tools.jupyters import FOLDER, SERVERS
 
 pytestmark = pytest.mark.jupyters
@@ -120,7 +120,7 @@ while task.state is None or task.state.value != "running":
         notebook.run(5)
         notebook.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
         during = bundle(notebook.save().cells[2])
-        assert set(during) == {OURS, HTML, "text/plain"}
+        assert set(during) == {OURS, HTML, PDF, TEXT}
         assert AS_OF.search(during[HTML])
         assert "1 running" in during[HTML]
         notebook.reload(busy=True)

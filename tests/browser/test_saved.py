@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from tests.browser.lab import Lab, Notebook
 from tests.browser.test_graph import CONNECT, VIEW, node, show
 
-OURS, HTML, TEXT = "application/vnd.rain.view+json", "text/html", "text/plain"
+OURS, HTML, PDF, TEXT = "application/vnd.rain.view+json", "text/html", "application/pdf", "text/plain"
 PID = "print('pid', os.getpid())"
 AS_OF = re.compile(r"as of \d+ \w+ \d{4}, \d\d:\d\d")
 
@@ -66,7 +66,7 @@ def test_a_notebook_read_tomorrow(lab: Lab) -> None:
         saved = notebook.save()
         assert "widget-view" not in str(saved.cells)
         live = bundle(saved.cells[1])
-        assert set(live) == {OURS, HTML, TEXT}
+        assert set(live) == {OURS, HTML, PDF, TEXT}
         assert "1 task: 1 finished" in live[HTML]
         assert AS_OF.search(live[HTML])
         assert notebook.problems == []
@@ -92,14 +92,14 @@ def test_a_kernel_that_is_killed_while_a_cell_runs(lab: Lab, tmp_path: Path) -> 
         expect(node(notebook, "waits")).to_have_attribute("data-s", "running")
         notebook.wait_picture("running")
         during = bundle(notebook.save().cells[2])
-        assert set(during) == {OURS, HTML, TEXT}
+        assert set(during) == {OURS, HTML, PDF, TEXT}
         assert "1 running" in during[HTML]
         os.kill(int("".join(output["text"]).split()[1]), signal.SIGKILL)
         expect(
             notebook.page.locator("figcaption", has_text=re.compile("then the kernel was (restarted|closed)"))
         ).to_be_visible()
         after = bundle(notebook.save().cells[2])
-        assert set(after) == {HTML, TEXT}
+        assert set(after) == {HTML, PDF, TEXT}
         assert "1 running" in after[HTML]
         reads_well(notebook)
 
@@ -126,7 +126,7 @@ def test_a_page_loaded_again_while_a_cell_runs(lab: Lab, tmp_path: Path) -> None
         notebook.page.wait_for_function(
             """() => {
                 const saved = window.jupyterapp.shell.currentWidget.content.model.cells.get(1).outputs.toJSON();
-                return saved[0].data['image/svg+xml'] && !saved[0].data['application/vnd.rain.view+json'];
+                return saved[0].data['text/html'] && !saved[0].data['application/vnd.rain.view+json'];
             }"""
         )
         assert "1 finished" in bundle(notebook.save().cells[1])[HTML]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 pytest.importorskip("ipykernel")
 
+import nbformat
+from nbconvert import LatexExporter
+
 from tests.integration.kernels import Kernel, Shown, kernel
 
-OURS, HTML, SVG, TEXT = "application/vnd.rain.view+json", "text/html", "image/svg+xml", "text/plain"
-LIVE, FINAL = {OURS, HTML, TEXT}, {HTML, SVG, TEXT}
+OURS, HTML, PDF, TEXT = "application/vnd.rain.view+json", "text/html", "application/pdf", "text/plain"
+LIVE, FINAL = {OURS, HTML, PDF, TEXT}, {HTML, PDF, TEXT}
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +71,28 @@ def test_a_widget_in_the_users_hands_stays_when_the_session_ends(started: Kernel
 def test_where_nobody_looks_there_are_no_widgets(started: Kernel) -> None:
     started.good("session = client.new_session('headless', default=True)")
     shown = started.good("session", allow_stdin=False)
-    assert bundles(shown, "display_data") == [{SVG, TEXT}]
+    assert bundles(shown, "display_data") == [FINAL]
     shown = started.good(
         "task = f(1)\ntask.keep_outputs()\nsession.submit()\nsession.wait_all()\nclient", allow_stdin=False
     )
     assert bundles(shown, "display_data") == [{HTML, TEXT}]
-    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    assert bundles(shown, "update_display_data") == [FINAL]
     shown = started.good("task.output", allow_stdin=False)
     assert bundles(shown, "display_data") == [{HTML, TEXT}]
     started.good("session.close()", allow_stdin=False)
+
+
+def test_a_session_is_a_picture_in_latex_without_inkscape(started: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what a page shows live, too."""
+    started.good("session = client.new_session('written', default=True)\ntask = f(1)\ntask.keep_outputs()")
+    shown = started.good("session")
+    started.good("session.close()")
+    outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in shown.displayed]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("session", outputs=outputs)])
+    monkeypatch.setenv("PATH", "")
+    text, resources = LatexExporter().from_notebook_node(notebook)
+    assert {name: bytes(begin[:4]) for name, begin in resources["outputs"].items()} == {"output_0_0.pdf": b"%PDF"}
+    assert re.search(r"\\(adjustimage|includegraphics).*\{output_0_0.pdf\}", text)
 
 
 def test_a_large_session_gets_its_picture_when_there_is_time(started: Kernel) -> None:
@@ -87,5 +104,5 @@ def test_a_large_session_gets_its_picture_when_there_is_time(started: Kernel) ->
     assert bundles(shown, "update_display_data") == [FINAL]
     started.good("session = client.new_session('large', default=True)\nmany = [f(i) for i in range(1500)]")
     shown = started.good("session", allow_stdin=False)
-    assert bundles(shown, "update_display_data") == [{SVG, TEXT}]
+    assert bundles(shown, "update_display_data") == [FINAL]
     started.good("session.close()", allow_stdin=False)

@@ -49,7 +49,7 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[str]
     return seen
 
 
-STILL = ["image/svg+xml", "text/html", "text/plain"]
+STILL = ["application/pdf", "text/html", "text/plain"]
 
 
 def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
@@ -57,7 +57,7 @@ def test_a_session_that_ends_leaves_its_picture(displayed: list[Any]) -> None:
     displays.displays_of(session).show(session)
     session.close()
     (_, id, kinds), last = displayed
-    assert kinds == ["application/vnd.rain.view+json", "text/html", "text/plain"]
+    assert kinds == ["application/pdf", "application/vnd.rain.view+json", "text/html", "text/plain"]
     assert last == ("update", id, STILL)
 
 
