@@ -15,6 +15,7 @@ from rain.client.core.records import ObjectRecord
 from rain.client.functions.call_sites import cell, name_of_file, warn
 from rain.client.functions.function_snapshot import Examined, examine
 from rain.client.functions.modules import read
+from rain.client.functions.notebook_name import notebook_name
 from rain.client.functions.pickling import code_files, collecting, dumps, module_names, why_not
 from rain.client.handles import inside
 from rain.client.operations.constant_values import Value
@@ -38,6 +39,8 @@ CODE = "code"
 """Key of the function's `Source.fingerprint`."""
 CELL = "cell"
 """Key of the id of the notebook cell that the function was defined in."""
+NOTEBOOK = "notebook"
+"""Key of the name of the notebook that the function was defined in."""
 
 
 class Payload:
@@ -87,15 +90,18 @@ class Source:
         ``module:name``.
     cell : str
         Id of the notebook cell that defined it, where it is known.
+    notebook : str
+        The name of that notebook, where it is known.
     """
 
-    __slots__ = ("_bare", "_payloads", "cell", "function", "name", "path")
+    __slots__ = ("_bare", "_payloads", "cell", "function", "name", "notebook", "path")
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.name: str = getattr(function, "__qualname__", type(function).__name__)
         self.path = f"{getattr(function, '__module__', '')}:{self.name}"
         self.cell = cell()
+        self.notebook = notebook_name()
         self._payloads: dict[bool, Payload] = {}
         self._bare: Any = None
 
@@ -191,6 +197,8 @@ def function_constant(session: Session, payload: Payload) -> ID:
                     )
                 id = ID(mirror.session_id, mirror.next_number())
                 user = {FUNCTION: payload.path, CODE: payload.source.fingerprint(), CELL: payload.source.cell}
+                if payload.source.notebook:
+                    user[NOTEBOOK] = payload.source.notebook
                 spec = ObjectSpec(id, payload.name, user=user)
                 record = ObjectRecord(spec, None, Value(payload.data, len(payload.data)))
                 record.hidden = True

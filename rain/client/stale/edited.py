@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core.operations import reruns
 from rain.client.core.records import TaskRecord
-from rain.client.functions.function import CELL, CODE, FUNCTION, Source, present
+from rain.client.functions.function import CELL, CODE, FUNCTION, NOTEBOOK, Source, present
 from rain.client.handles import inside
-from rain.client.stale.fingerprint import comparable, same_place
+from rain.client.stale.fingerprint import Place, comparable, same_function
 
 if TYPE_CHECKING:
     from rain.client.session import Session
@@ -29,7 +29,7 @@ def edited(session: Session) -> dict[int, Source]:
     for number, record in list(users.items())[-FUNCTIONS_MAX:]:
         holder: Any = mirror.records.get(number)
         told = holder.spec.user if holder is not None else {}
-        path, code, cell = (str(told.get(key, "")) for key in (FUNCTION, CODE, CELL))
+        path, code, notebook, cell = (str(told.get(key, "")) for key in (FUNCTION, CODE, NOTEBOOK, CELL))
         if not path or not code:  # of a client that did not tell
             continue
         # A function defined inside of another one can only be found by a record that holds it.
@@ -41,7 +41,11 @@ def edited(session: Session) -> dict[int, Source]:
         if known is None:
             continue
         source, is_now = known
-        if same_place((path, cell), (source.path, source.cell)) and comparable(code, is_now) and code != is_now:
+        if not comparable(code, is_now) or code == is_now:
+            continue
+        # What this process submitted was defined in this process, where a name means one thing.
+        here = record.source is not None and source.path == path
+        if here or same_function(Place(path, notebook, cell), Place(source.path, source.notebook, source.cell)):
             found[number] = source
     return found
 

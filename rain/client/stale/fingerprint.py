@@ -2,11 +2,12 @@
 
 Theory of operation
 -------------------
-Two definitions are the same function edited if module and qualified name are the same, and the notebook cell where both
-are known (`same_place`). They differ if their fingerprints do. What counts is what the interpreter would do: names of
-instructions and what they mean, constants, parameters, defaults; and the same of the functions and classes that it
-names, wherever in notebooks, scripts and modules of the user they were defined. A global with a plain value counts if
-its name is written in capitals, as names of constants are: others are often what a loop left there.
+Two definitions are the same function edited if module and qualified name are the same, in the same notebook
+(`same_function`): whichever of its cells was run last says what a name means. They differ if their fingerprints do.
+What counts is what the interpreter would do: names of instructions and what they mean, constants, parameters, defaults;
+and the same of the functions and classes that it names, wherever in notebooks, scripts and modules of the user they
+were defined. A global with a plain value counts if its name is written in capitals, as names of constants are: others
+are often what a loop left there.
 
 Comments, docstrings, annotations, the number of the line, and the cell's file do not count, so that a cell that is run
 once more changes nothing.
@@ -18,7 +19,7 @@ import dis
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -34,22 +35,41 @@ _POSITION = "__firstlineno__"
 """What a class remembers of its line since Python 3.13."""
 
 
-def same_place(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two definitions are the same function, perhaps edited.
+class Place(NamedTuple):
+    """Where a function was defined.
 
-    Parameters
+    Attributes
     ----------
-    one, other : tuple of (str, str)
-        ``module:qualified name``, and the id of the notebook cell; that is empty where it is not known.
+    path : str
+        ``module:qualified name``.
+    notebook, cell : str
+        The notebook's name and the cell's id; empty where they are not known.
+    """
+
+    path: str
+    notebook: str
+    cell: str
+
+
+def same_function(one: Place, other: Place) -> bool:
+    """Whether two definitions are the same function, perhaps edited: what is called so in the same notebook.
+
+    Where the names of the notebooks are not known, the cells have to be the same.
 
     Examples
     --------
-    >>> same_place(("__main__:fit", "a1"), ("__main__:fit", ""))
+    >>> same_function(Place("__main__:fit", "a.ipynb", "c1"), Place("__main__:fit", "a.ipynb", "c2"))
     True
-    >>> same_place(("__main__:fit", "a1"), ("__main__:fit", "b2"))
+    >>> same_function(Place("__main__:fit", "a.ipynb", "c1"), Place("__main__:fit", "b.ipynb", "c2"))
+    False
+    >>> same_function(Place("__main__:fit", "", "c1"), Place("__main__:fit", "", "c2"))
     False
     """
-    return one[0] == other[0] and (one[1] == other[1] or not one[1] or not other[1])
+    if one.path != other.path:
+        return False
+    if one.cell == other.cell or not one.cell or not other.cell or not one.path.startswith("__main__:"):
+        return True
+    return one.notebook == other.notebook != ""
 
 
 def fingerprint(function: Any, interpreter: str) -> str:

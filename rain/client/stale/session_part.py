@@ -27,9 +27,10 @@ class StaleResults(SessionContents):
         """Tasks whose function, or a function before them, was edited since they were made, with a result of the code
         before.
 
-        A function is the same one, edited, if it has the same module and qualified name, and was defined in the same
-        notebook cell where that is known. Its code counts, that of functions and classes of the notebook that it uses,
-        defaults, and globals in capitals with a plain value; comments, docstrings and annotations do not.
+        A function is the same one, edited, if it has the same module and qualified name; in notebooks, if it is the one
+        that the name means now, whichever cell defined it. Its code counts, that of functions and classes of the
+        notebook that it uses, defaults, and globals in capitals with a plain value; comments, docstrings and
+        annotations do not.
 
         Examples
         --------

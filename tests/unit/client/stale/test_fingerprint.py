@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rain.client.remote import remote
-from rain.client.stale.fingerprint import comparable, fingerprint, same_place
+from rain.client.stale.fingerprint import Place, comparable, fingerprint, same_function
 
 CELL = """
 DEPTH = 3
@@ -105,11 +105,16 @@ def test_true_is_not_one() -> None:
     assert code_of(defined("def fit(ctx):\n    return 1\n")) != code_of(defined("def fit(ctx):\n    return True\n"))
 
 
-def test_the_same_function_is_that_of_the_same_cell_where_cells_are_known() -> None:
-    assert same_place(("__main__:fit", "a"), ("__main__:fit", "a"))
-    assert same_place(("__main__:fit", ""), ("__main__:fit", "a"))
-    assert not same_place(("__main__:fit", "b"), ("__main__:fit", "a"))
-    assert not same_place(("__main__:fit", "a"), ("__main__:fit2", "a"))
+def test_the_same_function_is_what_a_name_means_in_its_notebook() -> None:
+    fit = Place("__main__:fit", "n.ipynb", "a")
+    assert same_function(fit, fit)
+    assert same_function(fit._replace(cell=""), fit)
+    assert same_function(fit._replace(cell="b"), fit), "another cell of this notebook"
+    assert same_function(fit._replace(notebook="old name.ipynb"), fit), "cells keep their ids"
+    assert not same_function(fit._replace(notebook="other.ipynb", cell="b"), fit)
+    assert not same_function(fit._replace(notebook="", cell="b"), fit)
+    assert not same_function(fit._replace(path="__main__:fit2"), fit)
+    assert same_function(Place("lib:fit", "other.ipynb", "b"), Place("lib:fit", "n.ipynb", "a")), "modules are files"
 
 
 def test_bytecode_of_other_interpreters_is_not_compared() -> None:

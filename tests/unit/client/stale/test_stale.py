@@ -260,3 +260,40 @@ def test_what_is_not_known_of_how_long_it_takes_is_told(link: FakeLink, session:
     assert plan_of(session)[0].offer() == "run 2 tasks again, of unknown length"
     ended(link, tasks[0])
     assert plan_of(session)[0].offer() == "run 2 tasks again, about 2.0 s, and 1 of them of unknown length"
+
+
+def test_the_cell_that_was_run_last_says_what_a_name_means(
+    link: FakeLink, session: Session, cells: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in(monkeypatch, "c1")
+    cells.run(FIT)
+    first, whole = cells.fit(1), cells.total(1)
+    session.submit()
+    ended(link, first, whole)
+    run_in(monkeypatch, "c2")
+    cells.run(FIT)
+    assert session.stale == [], "the same code in another cell"
+    cells.run(FIT.replace("x + 1", "x + 2"))
+    assert session.stale == [first]
+    cells.run("fit = total")
+    assert session.stale == [], "another function, which has that name too"
+
+
+@pytest.mark.parametrize(("notebook", "stale"), [("mine.ipynb", 1), ("other.ipynb", 0), ("", 0)])
+def test_another_notebooks_function_of_the_same_name_is_another_one(
+    link: FakeLink, session: Session, cells: Any, monkeypatch: pytest.MonkeyPatch, notebook: str, stale: int
+) -> None:
+    run_in(monkeypatch, "c1", "mine.ipynb")
+    cells.run(FIT)
+    task = cells.fit(1)
+    session.submit()
+    ended(link, task)
+    record_of(task).source = None  # as of a session that this process has attached to
+    run_in(monkeypatch, "c2", notebook)
+    cells.run(FIT.replace("x + 1", "x + 2"))
+    assert len(session.stale) == stale
+
+
+def run_in(monkeypatch: pytest.MonkeyPatch, cell: str, notebook: str = "") -> None:
+    monkeypatch.setattr("rain.client.functions.function.cell", lambda: cell)
+    monkeypatch.setattr("rain.client.functions.function.notebook_name", lambda: notebook)
