@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostOf, seconds } from "./format.js";
+import { governorName, hostOf, seconds } from "./format.js";
 
 // tests/unit/notebook/test_protocol.py reads this table and compares it with what the kernel writes.
 const WRITTEN: [number, string][] = [
@@ -30,4 +30,9 @@ test("governors are called by their hosts", () => {
   assert.deepEqual(["127.0.0.1:41000", "localhost:1", "[::1]:80", "node7:41000", "[fe80::1]:9", "10.0.0.3:7"].map(hostOf), [
     "this host", "this host", "this host", "node7", "[fe80::1]", "10.0.0.3",
   ]);
+});
+
+test("a governor is called by its host, and by its port too where that has several", () => {
+  const all = ["127.0.0.1:41000", "node7:41000", "node7:41001", "node8:41000"];
+  assert.deepEqual(all.map((one) => governorName(one, all)), ["this host", "node7 · 41000", "node7 · 41001", "node8"]);
 });

@@ -31,3 +31,10 @@ export function hostOf(governor: string): string {
   const host = governor.replace(/:\d+$/, "");
   return /^(127(\.\d+){3}|localhost|\[?::1\]?)$/.test(host) ? "this host" : host;
 }
+
+// What a governor is called among others: its host, and the port where that has several of them.
+export function governorName(governor: string, among: Iterable<string>): string {
+  const host = hostOf(governor);
+  const alone = new Set([...among].filter((other) => hostOf(other) === host)).size < 2;
+  return alone ? host : `${host} · ${governor.slice(governor.lastIndexOf(":") + 1)}`;
+}

@@ -5,7 +5,7 @@ import { Confirm } from "../components/confirm.js";
 import { Gauges, Spark } from "../components/gauge.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
-import { many } from "../format.js";
+import { governorName, many } from "../format.js";
 import type { Governor, Governors } from "../protocol.js";
 import type { TabProps } from "../session/tabs.js";
 import type { SessionStore } from "../store.js";
@@ -49,7 +49,7 @@ export function GovernorsPane({ store, shown }: TabProps) {
       <div class="rain-tiles-box" tabIndex={0} role="region" aria-label="Governors">
         <ul class="rain-tiles">
           {answer?.governors.map((governor) => (
-            <Tile key={governor.id} governor={governor} history={histories.get(governor.id)} kill={answer.private ? kill : null} />
+            <Tile key={governor.id} governor={governor} name={governorName(governor.id, answer.governors.map(({ id }) => id))} history={histories.get(governor.id)} kill={answer.private ? kill : null} />
           ))}
         </ul>
         <div class="rain-empty" hidden={!answer || answer.governors.length > 0}>
@@ -70,17 +70,18 @@ function heading({ address, version, governors }: Governors): string {
 
 interface TileProps {
   governor: Governor;
+  name: string;
   history: History | undefined;
   kill: ((id: string) => void) | null;
 }
 
-function Tile({ governor, history, kill }: TileProps) {
+function Tile({ governor, name, history, kill }: TileProps) {
   const { id, tasks, objects } = governor;
   return (
     <li class="rain-tile">
       <div class="rain-tile-head">
         <span class="rain-tile-name" title={id}>
-          {id}
+          {name}
         </span>
         <span class="rain-muted">{`${many(tasks, "task")} · ${many(objects, "object")}`}</span>
       </div>

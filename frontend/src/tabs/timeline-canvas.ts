@@ -11,7 +11,6 @@ const TICK_EVERY_PX = 110;
 const PAD_PX = 3; // between lanes
 const TEXT_MIN_PX = 42;
 const CORNER_PX = 3;
-const TRANSFER_PX = 4; // high
 const HEADS = { shared: "tasks that ask for less than a cpu", transfers: "inputs that came" };
 const FROM_STATE = ["failed", "cancelled"]; // these have the colours of their state, others those of their function
 
@@ -33,6 +32,7 @@ export interface Scene {
   selected: string | null;
   hovered: Bar | null;
   look(state: string): Look;
+  name(governor: string): string;
 }
 
 interface Colours {
@@ -90,7 +90,7 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   for (const line of inSight(scene)) {
     if (line.lane) continue;
     if (line.kind !== "cpu") text(pen, inks, HEADS[line.kind], line.top, line.height, "");
-    else head(pen, inks, line.governor, line.top);
+    else head(pen, inks, scene.name(line.governor), line.top);
   }
   stuckHead(pen, scene, inks);
   pen.restore();
@@ -117,8 +117,8 @@ function grid(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void 
   }
 }
 
-function head(pen: CanvasRenderingContext2D, inks: Colours, governor: string, top: number): void {
-  text(pen, inks, governor || "governor not known", top, HEAD_PX, "600");
+function head(pen: CanvasRenderingContext2D, inks: Colours, name: string, top: number): void {
+  text(pen, inks, name || "governor not known", top, HEAD_PX, "600");
 }
 
 // Words on a ground of their own, so that lines of the grid do not cross them.
@@ -164,7 +164,7 @@ function stuckHead(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): 
   const first = lineAt(scene.lines, scene.top);
   if (!first || (first.lane === null && first.top >= scene.top)) return;
   const next = scene.lines.find((line) => line.lane === null && line.top > scene.top);
-  head(pen, inks, first.governor, Math.min(scene.top, (next?.top ?? Infinity) - HEAD_PX));
+  head(pen, inks, scene.name(first.governor), Math.min(scene.top, (next?.top ?? Infinity) - HEAD_PX));
 }
 
 function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: Line): void {
@@ -176,7 +176,6 @@ function lane(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, line: 
     const right = xOf(barEnd(bar, scene.now), scene.span, scene.width);
     if (right < 0 || left > scene.width) continue;
     const { fill, edge } = colourOf(scene, inks, bar);
-    if (bar[8] > 0) transfer(pen, scene, inks, bar, left, top + tall);
     const from = Math.max(left, -8);
     const wide = Math.max(1, Math.min(right, scene.width + 8) - from - (right - left > 3 ? 1 : 0));
     if (wide < 5) {
@@ -193,16 +192,6 @@ function colourOf(scene: Scene, inks: Colours, bar: Bar): { fill: string; edge: 
   if (!FROM_STATE.includes(bar[2])) return inkOf(bar[6], inks.dark);
   const look = scene.look(bar[2]);
   return inks.dark ? { fill: look.dark_fill, edge: look.dark_line } : { fill: look.fill, edge: look.line };
-}
-
-// The time before the start in which inputs were on their way, at the foot of the lane.
-function transfer(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours, bar: Bar, right: number, bottom: number): void {
-  const left = Math.max(xOf(bar[0] - bar[8], scene.span, scene.width), 0);
-  if (right <= left) return;
-  pen.fillStyle = inks.accent;
-  pen.globalAlpha = 0.55;
-  pen.fillRect(left, bottom - TRANSFER_PX, right - left, TRANSFER_PX);
-  pen.globalAlpha = 1;
 }
 
 function box(pen: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, fill: string, edge: string): void {

@@ -1,7 +1,7 @@
 // What ran when: a lane for each cpu of each governor that was in use, drawn on a canvas.
 
 import { button, h, replace, setAttribute, setText } from "../dom.js";
-import { clock, many, seconds } from "../format.js";
+import { clock, governorName, many, seconds } from "../format.js";
 import { OWN_KEYS } from "../jupyter-quirks.js";
 import { type ImperativeTab, imperativePane } from "../components/imperative.js";
 import { Refresher } from "../components/refresher.js";
@@ -205,8 +205,13 @@ class TimelineTab implements ImperativeTab {
       selected: this.store.selected,
       hovered: this.hovered,
       look: (state) => this.store.look(state),
+      name: (governor) => this.nameOf(governor),
     });
     setText(this.range, this.data?.lanes.length ? `${clock(span.begin)} – ${clock(span.end)} · ${seconds(span.end - span.begin)}` : "");
+  }
+
+  private nameOf(governor: string): string {
+    return governorName(governor, this.lines.map((line) => line.governor));
   }
 
   // Times are counted from the first start that was ever seen.
@@ -245,7 +250,7 @@ class TimelineTab implements ImperativeTab {
     replace(
       this.summary,
       ...found.map((use) =>
-        h("li", {}, `${use.governor}: ${many(use.slots, "cpu")}, ${many(use.tasks, "task")}, ${Math.round(use.busy * 100)} % busy`),
+        h("li", {}, `${this.nameOf(use.governor)}: ${many(use.slots, "cpu")}, ${many(use.tasks, "task")}, ${Math.round(use.busy * 100)} % busy`),
       ),
     );
   }
