@@ -306,10 +306,16 @@ NODES_MAX = 10_000
 """Hosts that a batch system's list may name."""
 PLACES_MAX = 1_000
 """Places of one pool: jobs that a batch system is asked for."""
+ARRAY_PLACES_MIN = 8
+"""From how many places at once on a batch system is asked for them as one job array."""
 ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
 ENGINE_LOOK_S = 2.0
 """How often a batch system is asked what became of jobs."""
+ENGINE_IDLE_LOOK_S = 30.0
+"""How often it is asked while all places are up and none is asked for or leaves."""
+ENGINE_WHY_S = 10.0
+"""How often it is asked why jobs wait, where that is a command of its own."""
 ENGINE_SILENT_S = 120.0
 """How long a batch system may fail to tell what became of jobs before `Pool.wait` raises."""
 ENGINE_END_S = 10.0

@@ -40,6 +40,7 @@ class StandIn:
     """
 
     look_s = 0.02
+    idle_look_s = 0.02
 
     def __init__(self, name: str = "stand-in", most: int = 1000) -> None:
         self.name = name

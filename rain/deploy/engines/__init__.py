@@ -5,9 +5,10 @@ from __future__ import annotations
 from rain.common.errors import RainException
 from rain.deploy.engines.engine import Engine
 from rain.deploy.engines.pbs import Pbs
+from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Pbs(), Slurm())}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (GridEngine(), Pbs(), Slurm())}
 """All engines that give hosts to a job, by name."""
 
 

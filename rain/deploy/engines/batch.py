@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from rain.common.errors import RainException
 from rain.deploy.pools.supplier import Job
+from rain.governor.surroundings.leaving import parse_duration
 
 
 class Order(NamedTuple):
@@ -40,31 +41,55 @@ class BatchSystem(Protocol):
     Attributes
     ----------
     name : str
+        What users call it.
+    index : str
+        The variable with the number of an element of an array, from 1, in its job.
+    index_in_path : str
+        What stands for that number in the path of a log.
+    tells_end : bool
+        Whether jobs are told when their time is over.
+    gone : str
+        A pattern of what its commands say of jobs that have ended already, and of those that they were right to name.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def script(self, order: Order, name: str, command: str, log: str) -> str:
+    @property
+    def index(self) -> str: ...
+
+    @property
+    def index_in_path(self) -> str: ...
+
+    @property
+    def tells_end(self) -> bool: ...
+
+    @property
+    def gone(self) -> str: ...
+
+    def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
         """A job script.
 
         Parameters
         ----------
         order : Order
         name : str
-            Of the job.
-        command : str
-            A line for the shell, which the script ends with.
+            Of the job, at most 15 characters.
+        lines : str
+            For the shell, ``/bin/sh``.
         log : str
             Absolute path of a file for what it prints.
+        elements : int
+            How many jobs it is, as an array; 1: no array.
         """
         ...
 
-    def submit(self, path: str) -> list[str]:
+    def submit(self, order: Order, path: str) -> list[str]:
         """The command that submits the script at `path`."""
         ...
 
-    def submitted(self, output: str) -> str:
-        """The job's id, from what that command printed.
+    def submitted(self, output: str, elements: int) -> list[str]:
+        """The ids of the jobs, from what that command printed.
 
         Raises
         ------
@@ -74,20 +99,76 @@ class BatchSystem(Protocol):
         ...
 
     def show(self, jobs: Sequence[str]) -> list[str]:
-        """The command that shows jobs by their ids."""
+        """The command that shows jobs by their ids, perhaps others too; it does not fail for those that have ended."""
         ...
 
     def shown(self, output: str) -> dict[str, Job]:
         """Jobs by id, from what that command printed; those that the batch system has forgotten are not there."""
         ...
 
+    def why(self, job: str) -> list[str]:
+        """The command that tells why a job waits; empty if `shown` has told it."""
+        ...
+
+    def reason(self, output: str) -> str:
+        """Why a job waits, from what that command printed; empty if that is not told."""
+        ...
+
+    def lingers(self, job: Job) -> bool:
+        """Whether the batch system keeps a job that has ended in its list until it is cancelled."""
+        ...
+
     def cancel(self, jobs: Sequence[str]) -> list[str]:
-        """The command that ends jobs; what runs in them gets SIGTERM first."""
+        """The command that ends jobs; what runs in them gets a signal first, if the batch system has one for that."""
+        ...
+
+    def cancel_named(self, name: str) -> list[str]:
+        """The command that ends the user's jobs of that name, if there are any."""
         ...
 
 
+def job_ids(found: str | None, elements: int, element: str, command: str, output: str) -> list[str]:
+    """The ids of what was submitted.
+
+    Parameters
+    ----------
+    found : str or None
+        The id that `command` printed.
+    elements : int
+        How many elements it has, as an array; 1: it is none.
+    element : str
+        How an element's id is made of the array's and its number, as ``"{}_{}"``.
+    command, output : str
+        For the error.
+
+    Examples
+    --------
+    >>> job_ids("17", 2, "{}_{}", "sbatch", "")
+    ['17_1', '17_2']
+    >>> job_ids("17", 1, "{}_{}", "sbatch", "")
+    ['17']
+    """
+    if not found:
+        raise RainException(f"{command} printed no job id but {output.strip()!r}")
+    return [found] if elements == 1 else [element.format(found, number) for number in range(1, elements + 1)]
+
+
+def seconds_of(text: str) -> float | None:
+    """A time as batch systems print it; None where they print something else, such as ``UNLIMITED``.
+
+    Examples
+    --------
+    >>> seconds_of("1-00:00:10"), seconds_of("2:30"), seconds_of("UNLIMITED")
+    (86410.0, 150.0, None)
+    """
+    try:
+        return parse_duration(text) if ":" in text else None
+    except RainException:
+        return None
+
+
 def qtoolkit_of(name: str) -> object:
-    """qtoolkit's writer and reader of what the commands of a batch system take and print.
+    """qtoolkit's writer of what the commands of a batch system take.
 
     Raises
     ------
@@ -99,6 +180,8 @@ def qtoolkit_of(name: str) -> object:
             from qtoolkit.io.slurm import SlurmIO
 
             return SlurmIO()
+        from qtoolkit.io.pbs import PBSIO
+
+        return PBSIO()
     except ImportError:
-        raise RainException("jobs of batch systems need the library qtoolkit: pip install 'rain[batch]'") from None
-    raise RainException(f"no jobs can be submitted to {name!r}")
+        raise RainException(f"jobs of {name} need the library qtoolkit: pip install 'rain[batch]'") from None

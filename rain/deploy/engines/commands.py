@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -13,13 +14,27 @@ from rain.host.gpus import VARIABLE as GPUS_VARIABLE
 from rain.host.starting import clean_environment
 
 
-def output_of(words: Sequence[str], engine: str) -> str:
+class Refused(RainException):
+    """A command is not there, or has said no; it has done nothing."""
+
+
+def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
     """What a command of `engine` printed.
+
+    Parameters
+    ----------
+    words : sequence of str
+    engine : str
+        For the error.
+    harmless : str
+        A pattern; the command has not failed if each line of its complaint matches.
 
     Raises
     ------
+    Refused
+        If it is not here or fails.
     RainException
-        If it is not here, fails, or does not answer within ENGINE_COMMAND_S.
+        If it does not answer within ENGINE_COMMAND_S.
     """
     try:
         done = subprocess.run(
@@ -27,15 +42,17 @@ def output_of(words: Sequence[str], engine: str) -> str:
             stdin=subprocess.DEVNULL, env=engine_environment(),
         )  # fmt: skip
     except FileNotFoundError:
-        raise RainException(
+        raise Refused(
             f"there is no command {words[0]} on this machine: {engine} is used where its commands are, "
             "on a login node for instance"
         ) from None
     except subprocess.TimeoutExpired:
         raise RainException(f"{words[0]} has not answered within {ENGINE_COMMAND_S:g} s") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        raise RainException(f"{shlex.join(words)} failed with status {done.returncode}: {said}")
+        said = done.stderr.strip() or done.stdout.strip()
+        if harmless and said and all(re.fullmatch(harmless, line.strip()) for line in said.splitlines()):
+            return done.stdout
+        raise Refused(f"{shlex.join(words)} failed with status {done.returncode}: {said}")
     return done.stdout
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import time as clock
 from collections.abc import Sequence
+from pathlib import Path
 
 from rain.common.errors import RainException
 from rain.common.formatting import parse_bytes
-from rain.common.limits import ENGINE_LOOK_S, PLACES_MAX
+from rain.common.limits import ARRAY_PLACES_MIN, ENGINE_IDLE_LOOK_S, ENGINE_LOOK_S, ENGINE_WHY_S, PLACES_MAX
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import commands
 from rain.deploy.engines.batch import BatchSystem, Order
 from rain.deploy.pools.folder import PoolFolder
-from rain.deploy.pools.supplier import Job, Supplier, Supply
+from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.governor.surroundings.leaving import parse_duration
 from rain.net.auth import Credentials
 from rain.processes.launching import RAIN
@@ -41,7 +43,9 @@ class JobSupplier:
     """
 
     look_s = ENGINE_LOOK_S
+    idle_look_s = ENGINE_IDLE_LOOK_S
     most = PLACES_MAX
+    many = ARRAY_PLACES_MIN
 
     def __init__(self, system: BatchSystem, server: str, order: Order, folder: PoolFolder, python: str = "") -> None:
         self.name = system.name
@@ -50,31 +54,88 @@ class JobSupplier:
         self._order = order
         self._folder = folder
         self._command = [python, "-P", "-m", "rain"] if python else list(RAIN)
+        self._logs: dict[int, Path] = {}  # of places that are elements of arrays
+        self._reason = ""
+        self._reason_at = 0.0
 
     def ask(self, number: int) -> str:
-        folder = self._folder
-        script = folder.path / f"place-{number}.sh"
-        made = str(folder.id_file(number))
-        words = ["governor", self._server, "--cpus", str(self._order.cpus), "--token-file", str(folder.token)]
-        words += ["--id-file", made]
-        line = shlex.join([*self._command, *words])
-        text = self._system.script(self._order, f"rain-{number}", line, str(folder.log(number)))
+        return self._submit(number, 1)[0]
+
+    def ask_many(self, numbers: Sequence[int]) -> list[str]:
+        first = numbers[0]
+        return self._submit(first, len(numbers))
+
+    def _submit(self, first: int, elements: int) -> list[str]:
+        folder, system = self._folder, self._system
+        name = f"rain-{folder.path.name[-6:]}-{first}"
+        script = folder.path / f"place-{first}.sh"
+        log = folder.log(first)
+        if elements > 1:
+            log = folder.path / f"places-{first}-{system.index_in_path}.log"
+            for index in range(elements):
+                self._logs[first + index] = folder.path / f"places-{first}-{index + 1}.log"
+        script.write_text(system.script(self._order, name, self._lines(first, elements), str(log), elements))
+        try:
+            printed = commands.output_of(system.submit(self._order, str(script)), self.name)
+        except BaseException as error:
+            # The command was ended in the middle, and what it has submitted all the same would be no place's.
+            if not isinstance(error, commands.Refused):
+                self._forget(name)
+            raise
+        return system.submitted(printed, elements)
+
+    def _lines(self, first: int, elements: int) -> str:
+        """What a job does, for the shell."""
+        made = self._folder.id_file(0)
+        before, after = map(shlex.quote, str(made).rsplit("0", 1))
+        place = f"$(({first - 1} + {self._system.index}))" if elements > 1 else str(first)
+        words = ["governor", self._server, "--cpus", str(self._order.cpus), "--token-file", str(self._folder.token)]
+        if self._order.time_s and not self._system.tells_end:
+            words += ["--walltime", str(self._order.time_s)]
+        line = f"{shlex.join([*self._command, *words])} --id-file {before}$place{after}"
         # A job that was put back into the queue begins anew: what its first run has left says nothing of the second.
-        first, _, rest = text.rpartition("\nexec ")
-        script.write_text(f"{first}\nrm -f {shlex.quote(made)}\nexec {rest}")
-        return self._system.submitted(commands.output_of(self._system.submit(str(script)), self.name))
+        return f"place={place}\nrm -f {before}$place{after}\nexec {line}"
+
+    def _forget(self, name: str) -> None:
+        try:
+            commands.output_of(self._system.cancel_named(name), self.name, self._system.gone)
+        except RainException:
+            pass  # the batch system that did not answer does not answer; what was interrupted is told
 
     def show(self, jobs: Sequence[str]) -> dict[str, Job]:
-        return self._system.shown(commands.output_of(self._system.show(jobs), self.name))
+        system = self._system
+        wanted = set(jobs)
+        output = commands.output_of(system.show(jobs), self.name, system.gone)
+        shown = {job: found for job, found in system.shown(output).items() if job in wanted}
+        waits = [job for job, found in shown.items() if found.state is JobState.PENDING and not found.reason]
+        if waits and system.why(waits[0]):
+            reason = self._why(waits[0])
+            shown.update((job, shown[job]._replace(reason=reason)) for job in waits)
+        for job in [job for job, found in shown.items() if system.lingers(found)]:
+            shown[job] = shown[job]._replace(word=f"{shown[job].word}: {self._asked_why(job)}")
+            self.give_up([job])
+        return shown
+
+    def _why(self, job: str) -> str:
+        """Why places wait: they are alike, and one is asked about, seldom."""
+        if clock.monotonic() - self._reason_at > ENGINE_WHY_S or not self._reason_at:
+            self._reason, self._reason_at = self._asked_why(job), clock.monotonic()
+        return self._reason
+
+    def _asked_why(self, job: str) -> str:
+        try:
+            return self._system.reason(commands.output_of(self._system.why(job), self.name))
+        except RainException:
+            return ""  # it has begun, or ended, by now
 
     def governor(self, number: int) -> str:
         return self._folder.governor(number)
 
     def give_up(self, jobs: Sequence[str]) -> None:
-        commands.output_of(self._system.cancel(jobs), self.name)
+        commands.output_of(self._system.cancel(jobs), self.name, self._system.gone)
 
     def printed(self, number: int) -> str:
-        return self._folder.printed(number)
+        return self._folder.printed(number, self._logs.get(number))
 
     def close(self) -> None:
         self._folder.close()

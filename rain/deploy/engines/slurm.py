@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB, NODES_MAX
-from rain.deploy.engines.batch import Order, qtoolkit_of
+from rain.deploy.engines.batch import Order, job_ids, qtoolkit_of, seconds_of
 from rain.deploy.pools.supplier import Job, JobState
-from rain.governor.surroundings.leaving import parse_duration
 
 _PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD"})
 _ENDED = frozenset(
@@ -27,6 +26,10 @@ class Slurm:
     """Jobs of Slurm (https://slurm.schedmd.com/sbatch.html, "output environment variables")."""
 
     name = "slurm"
+    index = "SLURM_ARRAY_TASK_ID"
+    index_in_path = "%a"
+    tells_end = True
+    gone = r"scancel: error: .*(Invalid job id specified|already completing or completed)"
 
     def hosts(self, environment: Mapping[str, str]) -> list[str]:
         nodes = environment.get("SLURM_JOB_NODELIST") or environment.get("SLURM_NODELIST")
@@ -34,12 +37,11 @@ class Slurm:
             raise RainException("--autoconf slurm works inside a Slurm job only: SLURM_JOB_NODELIST is not set")
         return expand_nodes(nodes)
 
-    def script(self, order: Order, name: str, command: str, log: str) -> str:
+    def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
         from qtoolkit.core.data_objects import QResources
 
-        lines = [f"#SBATCH --mem={-(-order.memory_bytes // MIB)}M"] if order.memory_bytes else []
-        lines += [f"#SBATCH --gpus={order.gpus}"] if order.gpus else []
-        lines += [f"#SBATCH {shlex.quote(word)}" for word in order.arguments]
+        more = [f"#SBATCH --mem={-(-order.memory_bytes // MIB)}M"] if order.memory_bytes else []
+        more += [f"#SBATCH --gpus={order.gpus}"] if order.gpus else []
         resources = QResources(
             nodes=1,
             processes_per_node=1,
@@ -48,26 +50,23 @@ class Slurm:
             queue_name=order.partition or None,
             job_name=name,
             output_filepath=log,
-            scheduler_kwargs={"qverbatim": "\n".join(lines)} if lines else {},
+            njobs=elements if elements > 1 else None,
+            scheduler_kwargs={"qverbatim": "\n".join(more)} if more else {},
         )
         writer: Any = qtoolkit_of(self.name)
-        text: str = writer.get_submission_script(f"exec {command}", resources)
+        text: str = writer.get_submission_script(lines, resources)
         return text
 
-    def submit(self, path: str) -> list[str]:
-        return ["sbatch", path]
+    def submit(self, order: Order, path: str) -> list[str]:
+        return ["sbatch", *order.arguments, path]
 
-    def submitted(self, output: str) -> str:
-        reader: Any = qtoolkit_of(self.name)
-        found = reader.parse_submit_output(0, output, "").job_id
-        if not found:
-            raise RainException(f"sbatch printed no job id but {output.strip()!r}")
-        return str(found)
+    def submitted(self, output: str, elements: int) -> list[str]:
+        found = re.search(r"Submitted batch job (\d+)", output)
+        return job_ids(found and found[1], elements, "{}_{}", "sbatch", output)
 
     def show(self, jobs: Sequence[str]) -> list[str]:
-        # With two ids of which one is forgotten squeue tells the other; with one alone it fails. scontrol, which
-        # qtoolkit asks for one job, has no word on when it will start.
-        return ["squeue", "-h", "-t", "all", "-j", ",".join(jobs), "-o", "%i|%T|%r|%S|%L"]
+        # Asked by ids, squeue fails when all of them are forgotten. scontrol has no word on when a job will start.
+        return ["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%r|%S|%L"]
 
     def shown(self, output: str) -> dict[str, Job]:
         jobs = {}
@@ -75,20 +74,24 @@ class Slurm:
             number, word, reason, starts_at, left = [part.strip() for part in line.split("|", 4)]
             state = JobState.PENDING if word in _PENDING else JobState.ENDED if word in _ENDED else JobState.RUNNING
             known = "" if reason in ("None", "(null)") else reason
-            jobs[number] = Job(
-                state, word, known, "" if starts_at in ("N/A", "Unknown") else starts_at, _seconds_left(left)
-            )
+            left_s = seconds_of(left) if state is JobState.RUNNING else None
+            jobs[number] = Job(state, word, known, "" if starts_at in ("N/A", "Unknown") else starts_at, left_s)
         return jobs
+
+    def why(self, job: str) -> list[str]:
+        return []
+
+    def reason(self, output: str) -> str:
+        return ""
+
+    def lingers(self, job: Job) -> bool:
+        return False
 
     def cancel(self, jobs: Sequence[str]) -> list[str]:
         return ["scancel", *jobs]
 
-
-def _seconds_left(text: str) -> float | None:
-    try:
-        return parse_duration(text) if ":" in text else None
-    except RainException:  # UNLIMITED, NOT_SET, INVALID among them
-        return None
+    def cancel_named(self, name: str) -> list[str]:
+        return ["scancel", f"--name={name}", f"--user={os.getuid()}"]
 
 
 def expand_nodes(text: str) -> list[str]:

@@ -10,12 +10,16 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.deploy.engines.jobs import jobs_of
+from rain.deploy.engines.pbs import Pbs
+from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
 from rain.deploy.pools.supplier import Supply
 
 _OPTION = inspect.Parameter.KEYWORD_ONLY
 SUPPLIES: dict[str, Callable[..., Supply]] = {
     "slurm": partial(jobs_of, Slurm()),
+    "pbs": partial(jobs_of, Pbs()),
+    "sge": partial(jobs_of, GridEngine()),
 }
 """By the names that users give them."""
 
@@ -26,7 +30,7 @@ def supply_of(engine: Any, **options: Any) -> Supply:
     Parameters
     ----------
     engine : str
-        ``"slurm"``.
+        ``"slurm"``, ``"pbs"`` or ``"sge"``.
     **options
         As the engine's function in `SUPPLIES` takes them; for batch systems see `rain.deploy.engines.jobs.jobs_of`.
 

@@ -59,10 +59,10 @@ class PoolFolder:
         except OSError:
             return ""
 
-    def printed(self, number: int) -> str:
-        """The last lines that place `number` printed."""
+    def printed(self, number: int, log: Path | None = None) -> str:
+        """The last lines that place `number` printed: into `log`, else into the file of its own."""
         try:
-            with open(self.log(number), "rb") as file:
+            with open(log or self.log(number), "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _READ_BYTES_MAX))
                 text = file.read(_READ_BYTES_MAX).decode(errors="replace")
         except OSError:

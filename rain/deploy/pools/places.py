@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from rain.common.state_tables import StateTable, states
@@ -75,9 +75,11 @@ class Place:
         Its last lines, if it ended before its governor was up.
     cause : str
         What they mean, in one sentence; empty if nothing in them is known.
+    missed : bool
+        Whether the engine's list lacked it at our last look.
     """
 
-    __slots__ = ("cause", "ends_at", "governor", "job", "number", "printed", "reason", "starts_at", "state")
+    __slots__ = ("cause", "ends_at", "governor", "job", "missed", "number", "printed", "reason", "starts_at", "state")
 
     def __init__(self, number: int, job: str) -> None:
         self.number = number
@@ -89,6 +91,7 @@ class Place:
         self.ends_at: float | None = None
         self.printed = ""
         self.cause = ""
+        self.missed = False
 
     def __repr__(self) -> str:
         told = "; ".join(filter(None, (self.reason, self.starts_at and f"expected at {self.starts_at}")))
@@ -112,12 +115,14 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> No
     if place.state is PlaceState.ENDED:
         return
     if job is None or job.state is JobState.ENDED:
-        if job is None and place.state is PlaceState.ASKED:
-            return  # lists may be older than what was submitted
+        if job is None and place.state is PlaceState.ASKED and not place.missed:
+            place.missed = True  # a list may be older than what was submitted; the next is not
+            return
         place.governor = governor or place.governor
         _become(place, PlaceState.ENDED)
         place.reason, place.starts_at, place.ends_at = ("" if job is None else job.word), "", None
         return
+    place.missed = False
     place.ends_at = _end(place.ends_at, job, now)
     if place.state is PlaceState.LEAVING:
         return
@@ -142,6 +147,11 @@ def _end(before: float | None, job: Job, now: float) -> float | None:
 def _become(place: Place, state: PlaceState) -> None:
     if place.state is not state and not (place.state is PlaceState.UP and state is PlaceState.STARTING):
         place.state = state
+
+
+def settled(places: Iterable[Place]) -> bool:
+    """Whether no place is about to come or to go, as far as is known."""
+    return all(place.state in (PlaceState.UP, PlaceState.ENDED) for place in places)
 
 
 def wanted(place: Place) -> bool:

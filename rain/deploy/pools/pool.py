@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 A place is what the engine runs for one governor, which dials out to the server. What starts places, shows them and ends
 them is a `Supplier`; decisions are in `rain.deploy.pools.places`. A thread asks the supplier for all jobs at once,
-seldom. A place that ends before its governor has registered has its reason told: what it printed stays.
+seldom, and still more seldom while all places are up. A place that ends before its governor has registered has its
+reason told: what it printed stays.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACES_MAX
-from rain.deploy.pools.places import Place, PlaceState, look, to_leave, wanted
-from rain.deploy.pools.supplier import Supplier, Supply
+from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
+from rain.deploy.pools.supplier import Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
 from rain.processes.elsewhere.causes import cause_of
 
@@ -129,8 +130,7 @@ class Pool:
             if self._closed:
                 raise RainException(f"{self!r} cannot be scaled")
             self._give_up(to_leave(self._places, count))
-            for _ in range(count - sum(map(wanted, self._places))):
-                self._submit()
+            self._submit(count - sum(map(wanted, self._places)))
             self._tell()
 
     def give_up(self, numbers: Iterable[int]) -> None:
@@ -220,10 +220,16 @@ class Pool:
 
     # -- jobs -----------------------------------------------------------------------------------
 
-    def _submit(self) -> None:
-        number = next(self._numbers)
-        self._places.append(Place(number, self._supplier.ask(number)))
-        self._tell()
+    def _submit(self, count: int) -> None:
+        numbers = list(itertools.islice(self._numbers, max(0, count)))
+        if isinstance(self._supplier, SuppliesMany) and len(numbers) >= self._supplier.many:
+            jobs = self._supplier.ask_many(numbers)
+            self._places += map(Place, numbers, jobs)
+            self._tell()
+            return
+        for number in numbers:
+            self._places.append(Place(number, self._supplier.ask(number)))
+            self._tell()
 
     def _give_up(self, places: Sequence[Place]) -> None:
         if places:
@@ -246,7 +252,8 @@ class Pool:
                 jobs = [place.job for place in self._places if place.state is not PlaceState.ENDED]
             self._look(jobs)
             with self._change:
-                self._change.wait(self._supplier.look_s)
+                idle = settled(self._places) and not self._closed
+                self._change.wait(self._supplier.idle_look_s if idle else self._supplier.look_s)
 
     def _look(self, jobs: Sequence[str]) -> None:
         try:

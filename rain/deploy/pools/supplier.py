@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from rain.net.auth import Credentials
 
@@ -49,8 +49,8 @@ class Supplier(Protocol):
     ----------
     name : str
         What users call the engine.
-    look_s : float
-        Seconds between two looks at the jobs.
+    look_s, idle_look_s : float
+        Seconds between two looks at the jobs: while one of them is about to come or to go, and while none is.
     most : int
         How many places there can be at a time.
     """
@@ -60,6 +60,9 @@ class Supplier(Protocol):
 
     @property
     def look_s(self) -> float: ...
+
+    @property
+    def idle_look_s(self) -> float: ...
 
     @property
     def most(self) -> int: ...
@@ -108,6 +111,32 @@ class Supplier(Protocol):
 
     def tidy(self, keep: bool) -> None:
         """All jobs have ended. What they wrote stays if `keep`."""
+        ...
+
+
+@runtime_checkable
+class SuppliesMany(Protocol):
+    """A supplier that asks for many places by one word to the engine, as job arrays do.
+
+    Attributes
+    ----------
+    many : int
+        From how many on.
+    """
+
+    @property
+    def many(self) -> int: ...
+
+    def ask_many(self, numbers: Sequence[int]) -> list[str]:
+        """Start these places, or ask the engine to; the ids of their jobs.
+
+        All or none; the numbers follow one another.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
         ...
 
 

@@ -42,5 +42,5 @@ def test_batch_systems(tmp_path):
         engine_of("pbs").hosts({"PBS_NODEFILE": str(tmp_path / "nothing")})
     with pytest.raises(RainException, match="SLURM_JOB_NODELIST is not set"):
         engine_of("slurm").hosts({})
-    with pytest.raises(RainException, match="no engine 'lsf'; known are pbs, slurm"):
+    with pytest.raises(RainException, match="no engine 'lsf'; known are sge, pbs, slurm"):
         engine_of("lsf")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -32,11 +34,14 @@ cd {folder}
 [ -e refused ] && {{ cat refused >&2; exit 1; }}
 number=$(($(cat count) + 1)); echo $number >count
 cp "$1" job-$number.sh
-echo "$number|PENDING|Resources|N/A" >>jobs
+elements=$(sed -n "s/^#SBATCH --array=1-//p" "$1")
+for element in $(seq -f "_%g" ${{elements:-0}}); do echo "$number$element|PENDING|Resources|N/A" >>jobs; done
+[ "$elements" ] || echo "$number|PENDING|Resources|N/A" >>jobs
 echo "Submitted batch job $number"
 """
 _SCANCEL = """#!/bin/sh
 cd {folder}
+echo "$@" >>cancelled
 for number; do sed "s/^$number|.*/$number|CANCELLED|None|N\\\\/A/" jobs >jobs.new && mv jobs.new jobs; done
 """
 _SQUEUE = "#!/bin/sh\nsed 's/$/|1:00:00/' {folder}/jobs\n"
@@ -295,7 +300,7 @@ def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"engine": "cloud"}, "no places can be had from 'cloud'; they can from 'slurm'"),
+        ({"engine": "cloud"}, "no places can be had from 'cloud'; they can from 'slurm', 'pbs', 'sge'"),
         ({"partion": "main"}, "places of 'slurm' have no option 'partion': do you mean partition"),
         ({"server": "127.0.0.1:7210"}, r"hosts of slurm cannot reach it: start it by Client.on\(\"slurm\""),
         ({"cpus": 0}, "cpus of a place is a number of at least 1, not 0"),
@@ -312,11 +317,76 @@ def test_what_has_no_meaning_is_refused(options: dict[str, object], text: str) -
         pool_of(supply_of(**words), server, Credentials.generate())
 
 
+def test_many_places_are_one_array(pool: Pool, batch: Batch) -> None:
+    pool.scale(1)
+    pool.scale(10)
+    assert [place.job for place in pool.places] == ["1", *(f"2_{element}" for element in range(1, 10))]
+    [folder] = (batch.folder / "shared").glob("2*")
+    script = (batch.folder / "job-2.sh").read_text()
+    assert "place=$((1 + SLURM_ARRAY_TASK_ID))" in script
+    (folder / "place-4.id").write_text("h:4\n")
+    lines = [f"2_{element}|PENDING|Resources|N/A" for element in range(1, 10) if element not in (3, 4)]
+    (folder / "places-2-4.log").write_text("no module named rain\n")
+    batch.say("1|PENDING|Resources|N/A", "2_3|RUNNING|None|N/A", "2_4|FAILED|NonZeroExitCode|N/A", *lines)
+    until(lambda: pool.places[4].printed)
+    assert [place.state.value for place in pool.places[2:6]] == ["pending", "up", "ended", "pending"]
+    assert pool.places[3].governor == "h:4"
+    pool.scale(8)
+    assert (batch.folder / "cancelled").read_text() == "2_9\n"
+    script = script.replace("exec ", "echo ")
+    ran = subprocess.run(
+        ["sh", "-c", script], env={"SLURM_ARRAY_TASK_ID": "3", "PATH": "/usr/bin:/bin"}, capture_output=True
+    )
+    assert f"--id-file {folder}/place-4.id" in ran.stdout.decode()
+    assert not (folder / "place-4.id").exists()
+
+
+def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batch: Batch) -> None:
+    sbatch = batch.folder / "bin" / "sbatch"
+    sbatch.write_text(sbatch.read_text() + f"kill -INT {os.getpid()}\nexec sleep 100\n")
+    with pytest.raises(KeyboardInterrupt):
+        pool.scale(1)
+    assert pool.places == []
+    name = re.search(r"--job-name=(\S+)", (batch.folder / "job-1.sh").read_text())
+    assert name is not None
+    assert re.fullmatch(r"rain-[0-9a-f]{6}-1", name[1])
+    assert (batch.folder / "cancelled").read_text() == f"--name={name[1]} --user={os.getuid()}\n"
+    (batch.folder / "cancelled").unlink()
+    (batch.folder / "refused").write_text("no\n")
+    with pytest.raises(RainException, match="no"):
+        pool.scale(1)
+    assert not (batch.folder / "cancelled").exists()
+
+
+def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch: Batch) -> None:
+    squeue = batch.folder / "bin" / "squeue"
+    told = squeue.read_text()
+    squeue.write_text("#!/bin/sh\nexit 1\n")
+    pool.scale(1)
+    until(lambda: pool.trouble)
+    (batch.folder / "jobs").write_text("")
+    squeue.write_text(told)
+    until(lambda: states(pool) == ["ended"])
+
+
+def test_a_batch_system_is_asked_seldom_while_nothing_is_to_come(pool: Pool, batch: Batch) -> None:
+    squeue = batch.folder / "bin" / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho >>{batch.folder}/asked\n{squeue.read_text()}")
+    pool.scale(1)
+    up(pool, batch, 1)
+    asked = (batch.folder / "asked").read_text()
+    pool._thread.join(0.5)  # five times as long as it waits while something is to come
+    assert (batch.folder / "asked").read_text() == asked
+    pool.scale(2)
+    until(lambda: states(pool) == ["up", "pending"])
+
+
 def test_what_a_place_has_is_asked_for() -> None:
     order = Order(4, 1, 3 << 30, 5400, "main", ("--account=a b",))
-    script = Slurm().script(order, "rain-1", "rain governor x", "/shared/log")
+    script = Slurm().script(order, "rain-1", "exec rain governor x", "/shared/log", 1)
+    assert Slurm().submit(order, "/shared/script") == ["sbatch", "--account=a b", "/shared/script"]
     for line in (
-        "--cpus-per-task=4", "--gpus=1", "--mem=3072M", "--time=0-1:30:0", "--partition=main", "'--account=a b'",
+        "--cpus-per-task=4", "--gpus=1", "--mem=3072M", "--time=0-1:30:0", "--partition=main",
         "--job-name=rain-1", "--output=/shared/log", "--nodes=1",
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in script
