@@ -97,7 +97,7 @@ class Client:
         self._connection.told_fate = self._with_fate
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
         self._cluster: LocalCluster | None = None
-        self._pools = Pools()
+        self._pools = Pools(self._connection)
 
     def _start(self, link: Link) -> None:
         self._connection.bind(link)
@@ -198,7 +198,17 @@ class Client:
             lambda: cls.local(governors=0, host=host or own_address()), engine, nodes, wait, timeout, **options
         )
 
-    def pool(self, engine: str, places: int = 0, **options: Any) -> Pool:
+    def pool(
+        self,
+        engine: str,
+        places: int = 0,
+        *,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        idle: float | str | None = None,
+        core_hours: float | None = None,
+        **options: Any,
+    ) -> Pool:
         """Places for governors of this client's server in a batch system, beside what is there.
 
         Parameters
@@ -207,6 +217,8 @@ class Client:
             ``"slurm"``.
         places : int
             How many to ask for at once; `Pool.scale` changes it.
+        minimum, maximum, idle, core_hours : optional
+            With one of them the pool is elastic: see `Pool.adapt`.
         **options
             ``cpus=1`` and ``gpus=0`` of each place; ``memory`` as ``"16G"`` and ``time`` as ``"2:00:00"`` (without
             them what the engine gives by itself); ``partition``; ``arguments``, further options of the engine,
@@ -222,9 +234,16 @@ class Client:
         ------
         RainException
             If the engine refuses, or its hosts could not reach the server.
+
+        Examples
+        --------
+        ::
+
+            pool = client.pool("slurm", minimum=0, maximum=50, gpus=1)    # none, as long as nothing needs a GPU
         """
         self._check()
-        return self._pools.open(engine, places, self._address, self._connection.link.credentials, **options)
+        elastic = {"minimum": minimum, "maximum": maximum, "idle": idle, "core_hours": core_hours}
+        return self._pools.open(engine, places, self._address, self._connection.link.credentials, elastic, **options)
 
     @property
     def pools(self) -> list[Pool]:

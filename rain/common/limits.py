@@ -310,6 +310,10 @@ ARRAY_PLACES_MIN = 8
 """From how many places at once on a batch system is asked for them as one job array."""
 ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
+SERVER_ANSWER_S = 30.0
+"""How long a pool waits for an answer of the server."""
+DEMAND_LOOK_S = 1.0
+"""How often an elastic pool asks how much work waits."""
 ENGINE_LOOK_S = 2.0
 """How often a batch system is asked what became of jobs."""
 ENGINE_IDLE_LOOK_S = 30.0

@@ -19,6 +19,8 @@ class StandIn:
 
     Attributes
     ----------
+    resources : dict of str to float
+        Of each place.
     jobs : dict of str to Job
         What the engine shows, by id; a test may put in what it likes.
     governors : dict of int to str
@@ -45,6 +47,7 @@ class StandIn:
     def __init__(self, name: str = "stand-in", most: int = 1000) -> None:
         self.name = name
         self.most = most
+        self.resources = {"cpus": 1.0}
         self.jobs: dict[str, Job] = {}
         self.governors: dict[int, str] = {}
         self.prints: dict[int, str] = {}

@@ -160,6 +160,9 @@ def clients() -> None:
         with client.pool("slurm", 2, cpus=4, time="1:00:00") as pool:
             pool.scale(3)
             pool.wait(1, timeout=60.0)
+            pool.adapt(0, 50, idle="5m", core_hours=1000)
+            assert_type(pool.used_core_s + pool.used_before_core_s, float)
+            assert_type((pool.most, pool.resources), tuple[int, dict[str, float]])
             assert_type(len(client.pools), int)
             assert_type(len(pool.places), int)
             assert_type([place.ends_at for place in pool.places], list[float | None])

@@ -49,6 +49,7 @@ class JobSupplier:
 
     def __init__(self, system: BatchSystem, server: str, order: Order, folder: PoolFolder, python: str = "") -> None:
         self.name = system.name
+        self.resources = {"cpus": float(order.cpus)} | ({"gpus": float(order.gpus)} if order.gpus else {})
         self._system = system
         self._server = server
         self._order = order

@@ -59,9 +59,13 @@ class Place:
     number : int
     job : str
         The id of its job.
+    asked_at : float
+        When it was asked for, in monotonic seconds.
 
     Attributes
     ----------
+    given_up : bool
+        Whether the pool has ended it, and not the engine.
     state : PlaceState
     reason : str
         Why its job waits, or how it ended, in the engine's words.
@@ -79,10 +83,25 @@ class Place:
         Whether the engine's list lacked it at our last look.
     """
 
-    __slots__ = ("cause", "ends_at", "governor", "job", "missed", "number", "printed", "reason", "starts_at", "state")
+    __slots__ = (
+        "asked_at",
+        "cause",
+        "ends_at",
+        "given_up",
+        "governor",
+        "job",
+        "missed",
+        "number",
+        "printed",
+        "reason",
+        "starts_at",
+        "state",
+    )
 
-    def __init__(self, number: int, job: str) -> None:
+    def __init__(self, number: int, job: str, asked_at: float = 0.0) -> None:
         self.number = number
+        self.asked_at = asked_at
+        self.given_up = False
         self.job = job
         self.state = PlaceState.ASKED
         self.reason = ""

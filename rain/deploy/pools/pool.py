@@ -11,6 +11,7 @@ reason told: what it printed stays.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -19,6 +20,9 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACES_MAX
+from rain.common.protocol.messages import Offer
+from rain.deploy.pools.accounting import CoreSeconds
+from rain.deploy.pools.elastic import Elastic, PoolServer, rules_of
 from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
 from rain.deploy.pools.supplier import Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
@@ -32,6 +36,13 @@ class Pool:
     ----------
     supplier : Supplier
         What starts places.
+    server : PoolServer or None
+        Which is told what the pool offers, and tells how much work waits; None: it cannot adapt.
+
+    Attributes
+    ----------
+    used_before_core_s : float
+        Cpu-seconds that earlier runs of it have used.
 
     Examples
     --------
@@ -40,18 +51,23 @@ class Pool:
         pool = client.pool("slurm", 4, cpus=16, time="2:00:00", partition="main")
         pool.wait(1)                      # until the first place is up
         pool.scale(8)
+        pool.adapt(0, 50, idle="5m")      # from now on as many as waiting work is worth
         print(pool.places)
         pool.close()
     """
 
-    def __init__(self, supplier: Supplier) -> None:
+    def __init__(self, supplier: Supplier, server: PoolServer | None = None) -> None:
         self._supplier = supplier
+        self._elastic = None if server is None else Elastic(self, server)
+        self.used_before_core_s = 0.0
         self._pid = os.getpid()
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
         self._trouble = ""
         self._watchers: list[Callable[[], None]] = []
         self._told_at = time.monotonic()
+        self._core_seconds = CoreSeconds(supplier.resources.get("cpus", 1.0))
+        self._looked_at = -math.inf
         self._closed = False
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._watch, name="rain-pool", daemon=True)
@@ -81,6 +97,26 @@ class Pool:
         return list(self._places)  # at once, also while `scale` waits for the engine
 
     @property
+    def used_core_s(self) -> float:
+        """Seconds times cpus that all places have used until now."""
+        return self._core_seconds.until(time.monotonic())
+
+    @property
+    def most(self) -> int:
+        """How many places there can be at a time."""
+        return self._supplier.most
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What the governor in each place has."""
+        return dict(self._supplier.resources)
+
+    @property
+    def offer(self) -> Offer | None:
+        """What it may bring, as the server is told; None if nothing."""
+        return None if self._elastic is None else self._elastic.offer()
+
+    @property
     def closed(self) -> bool:
         """Whether it asks for no further places."""
         return self._closed
@@ -107,7 +143,7 @@ class Pool:
         return lambda: self._watchers.remove(changed) if changed in self._watchers else None
 
     def scale(self, count: int) -> None:
-        """Ask for as many places as make `count` with those that are there, or give some up.
+        """Ask for as many places as make `count` with those that are there, or give some up; ends `adapt`.
 
         What waits is given up first. A governor that runs leaves politely: what it runs may finish, and what only it
         holds is handed over.
@@ -129,9 +165,70 @@ class Pool:
         with self._change:
             if self._closed:
                 raise RainException(f"{self!r} cannot be scaled")
+            if self._elastic is not None:
+                self._elastic.stop()
             self._give_up(to_leave(self._places, count))
             self._submit(count - sum(map(wanted, self._places)))
             self._tell()
+
+    def adapt(
+        self, minimum: int = 0, maximum: int | None = None, idle: float | str = "5m", core_hours: float | None = None
+    ) -> None:
+        """Have as many places as waiting work is worth from now on, until `scale` or `close`.
+
+        What counts is the work that waits at Rain's server, how long the same code took before, what the transfer of
+        its inputs took, and how long the engine let places wait. Places are asked for at once when they are worth it.
+
+        Parameters
+        ----------
+        minimum, maximum : int
+            Numbers of places; None: as many as the engine may have.
+        idle : float or str
+            How long places stay that are not needed: seconds, or a text as ``"5m"``. They leave as `scale` lets them.
+        core_hours : float, optional
+            Hours times cpus that all places together may use, with those of earlier runs of this pool. Then all
+            of them leave.
+
+        Raises
+        ------
+        RainException
+            If one of them has no meaning, or the pool is closed.
+
+        Examples
+        --------
+        ::
+
+            pool.adapt(0, 50, idle="5m", core_hours=1000)
+        """
+        rules = rules_of(self.engine, self.most, minimum, maximum, idle, core_hours)
+        with self._change:
+            if self._closed or self._elastic is None:
+                raise RainException(f"{self!r} cannot adapt")
+            self._elastic.adapt(rules)
+            self._tell()
+
+    def change(self, more: int, fewer: Iterable[int], unless: Callable[[], bool]) -> None:
+        """Ask for `more` places and give up those numbered `fewer`; nothing if the pool is closed or `unless` holds.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
+        numbers = set(fewer)
+        with self._change:
+            if self._closed or unless() or not (more or numbers):
+                return
+            try:
+                self._give_up([place for place in self._places if place.number in numbers and wanted(place)])
+                self._submit(min(more, self.most - sum(map(wanted, self._places))))
+            finally:
+                self._tell()
+
+    def end_jobs(self, places: Sequence[Place]) -> None:
+        """Have the engine end places whose governors were to leave by themselves."""
+        with self._change:
+            self._supplier.give_up([place.job for place in places if place.state is not PlaceState.ENDED])
 
     def give_up(self, numbers: Iterable[int]) -> None:
         """Give up some places; a governor that runs in one leaves politely.
@@ -201,7 +298,7 @@ class Pool:
             return
         with self._change:
             self._change.wait_for(lambda: not any(map(wanted, self._places)), ENGINE_END_S)
-            self._give_up([place for place in self._places if wanted(place)])
+            self._give_up([place for place in self._places if wanted(place)], at_once=True)
 
     def _close(self, given_up: Callable[[Place], bool]) -> None:
         if os.getpid() != self._pid:
@@ -210,10 +307,11 @@ class Pool:
             self._closed = True
             self._supplier.close()
             self._tell()
-            self._give_up([place for place in self._places if wanted(place) and given_up(place)])
+            self._give_up([place for place in self._places if wanted(place) and given_up(place)], at_once=True)
             self._tell()
 
     def _tell(self) -> None:
+        self._core_seconds.note(self._places, time.monotonic())
         self._change.notify_all()
         for changed in list(self._watchers):
             changed()
@@ -224,36 +322,60 @@ class Pool:
         numbers = list(itertools.islice(self._numbers, max(0, count)))
         if isinstance(self._supplier, SuppliesMany) and len(numbers) >= self._supplier.many:
             jobs = self._supplier.ask_many(numbers)
-            self._places += map(Place, numbers, jobs)
+            now = time.monotonic()
+            self._places += [Place(number, job, now) for number, job in zip(numbers, jobs, strict=True)]
             self._tell()
             return
         for number in numbers:
-            self._places.append(Place(number, self._supplier.ask(number)))
+            self._places.append(Place(number, self._supplier.ask(number), time.monotonic()))
             self._tell()
 
-    def _give_up(self, places: Sequence[Place]) -> None:
-        if places:
-            self._supplier.give_up([place.job for place in places])
-            for place in places:
-                place.state = PlaceState.LEAVING
+    def _give_up(self, places: Sequence[Place], at_once: bool = False) -> None:
+        """What waits is cancelled; a governor that is up leaves by its server's word, and what only it holds moves."""
+        politely = [] if at_once or self._elastic is None else [one for one in places if one.state is PlaceState.UP]
+        if cancelled := [place for place in places if place not in politely]:
+            self._supplier.give_up([place.job for place in cancelled])
+        if politely and self._elastic is not None:
+            self._elastic.let_go(politely)
+        for place in places:
+            place.state, place.given_up = PlaceState.LEAVING, True
 
     # -- what becomes of them -------------------------------------------------------------------
 
     def _watch(self) -> None:
         while True:
             with self._change:
-                if not any(place.state is not PlaceState.ENDED for place in self._places):
-                    if self._closed:
-                        self._tidy()
-                        return
-                    self._change.wait()
-                    self._told_at = time.monotonic()
-                    continue
                 jobs = [place.job for place in self._places if place.state is not PlaceState.ENDED]
-            self._look(jobs)
+                if not jobs and self._closed:
+                    break
+            now = time.monotonic()
+            if not jobs:
+                self._told_at = now
+            elif now - self._looked_at >= self._look_s() or self._elastic is None:  # else only the server is asked
+                self._look(jobs)
+                self._looked_at = time.monotonic()
+            if self._elastic is not None:
+                self._elastic.turn()
             with self._change:
-                idle = settled(self._places) and not self._closed
-                self._change.wait(self._supplier.idle_look_s if idle else self._supplier.look_s)
+                self._change.wait(self._pause_s())
+        if self._elastic is not None:
+            self._elastic.turn()
+        self._tidy()
+
+    def _look_s(self) -> float:
+        idle = settled(self._places) and not self._closed
+        return self._supplier.idle_look_s if idle else self._supplier.look_s
+
+    def _pause_s(self) -> float | None:
+        """How long the thread may wait unless something changes; None: for any time."""
+        there = any(place.state is not PlaceState.ENDED for place in self._places)
+        if self._closed and not there:
+            return 0.0
+        due = self._looked_at + self._look_s() - time.monotonic()
+        limits = [max(0.0, due)] if there else []
+        if self._elastic is not None and self._elastic.interval_s is not None:
+            limits.append(self._elastic.interval_s)
+        return min(limits, default=None)
 
     def _look(self, jobs: Sequence[str]) -> None:
         try:
@@ -297,7 +419,7 @@ def _shown(place: Place) -> tuple[object, ...]:
     return place.state, place.reason, place.starts_at, place.ends_at, place.governor, place.printed
 
 
-def pool_of(supply: Supply, server: str, credentials: Credentials) -> Pool:
+def pool_of(supply: Supply, server: str, credentials: Credentials, ties: PoolServer | None = None) -> Pool:
     """A pool without places.
 
     Parameters
@@ -308,10 +430,12 @@ def pool_of(supply: Supply, server: str, credentials: Credentials) -> Pool:
         ``host:port`` of the server.
     credentials : Credentials
         With the governors' key.
+    ties : PoolServer or None
+        See `Pool`.
 
     Raises
     ------
     RainException
         If hosts of the engine cannot reach the server.
     """
-    return Pool(supply(server, credentials))
+    return Pool(supply(server, credentials), ties)

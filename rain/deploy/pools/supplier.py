@@ -53,6 +53,8 @@ class Supplier(Protocol):
         Seconds between two looks at the jobs: while one of them is about to come or to go, and while none is.
     most : int
         How many places there can be at a time.
+    resources : dict of str to float
+        What the governor in each place has, such as ``{"cpus": 16}``; what is not known is left out.
     """
 
     @property
@@ -66,6 +68,9 @@ class Supplier(Protocol):
 
     @property
     def most(self) -> int: ...
+
+    @property
+    def resources(self) -> dict[str, float]: ...
 
     def ask(self, number: int) -> str:
         """Start place `number`, or ask the engine to; the id of its job.

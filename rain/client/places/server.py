@@ -1,0 +1,46 @@
+"""`ServerOfPools`: the server of a client, as the client's pools know it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from rain.client.core.operations import governors
+from rain.client.operations.connection import Connection
+from rain.client.operations.operation import block
+from rain.common.limits import SERVER_ANSWER_S
+from rain.common.protocol.messages import Demand, Offer
+
+if TYPE_CHECKING:
+    from rain.deploy.pools.pool import Pool
+
+
+class ServerOfPools:
+    """Asked by the threads of pools.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._offers: dict[Pool, Offer] = {}
+        self._lock = threading.Lock()
+
+    def offer(self, pool: Pool, offer: Offer | None) -> None:
+        """Say what a pool offers now, with what the others do."""
+        with self._lock:  # what is said last is what is so last
+            self._offers.pop(pool, None)
+            if offer is not None:
+                self._offers[pool] = offer
+            offers = list(self._offers.values())
+            block(self._connection.drive(governors.offer(self._connection.core, offers)), SERVER_ANSWER_S)
+
+    def demand(self) -> Demand:
+        """How much work waits and runs at the server."""
+        return block(self._connection.drive(governors.demand(self._connection.core)), SERVER_ANSWER_S)
+
+    def drain(self, names: list[str], within_s: float) -> None:
+        """Let these governors leave."""
+        block(self._connection.drive(governors.drain(self._connection.core, names, within_s)), SERVER_ANSWER_S)

@@ -1,0 +1,206 @@
+"""A pool and Rain's server: what it offers, how it follows demand, how its governors leave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rain.common.errors import RainException
+from rain.common.protocol.messages import Capacity, Demand, Need, Offer
+from rain.deploy.pools import elastic
+from rain.deploy.pools.places import PlaceState
+from rain.deploy.pools.pool import Pool
+from tests.support.supplier import StandIn
+from tests.support.waiting import until
+
+
+class Server:
+    """What a test says of it."""
+
+    def __init__(self) -> None:
+        self.offers: list[Offer | None] = []
+        self.waiting = 0
+        self.governors: list[Capacity] = []
+        self.drained: list[str] = []
+        self.error: Exception | None = None
+        self.asked = threading.Semaphore(0)
+
+    def offer(self, pool: Pool, offer: Offer | None) -> None:
+        self.offers.append(offer)
+
+    def demand(self) -> Demand:
+        if self.error is not None:
+            raise self.error
+        need = Need({"cpus": 1.0}, None, self.waiting, 0, self.waiting * 600.0, 0, 0, 0.0)
+        self.asked.release()
+        return Demand(0, [need], list(self.governors))
+
+    def drain(self, governors: list[str], within_s: float) -> None:
+        self.drained += governors
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    monkeypatch.setattr(elastic, "DEMAND_LOOK_S", 0.02)
+    return StandIn("paper")
+
+
+@pytest.fixture
+def pool(engine: StandIn, server: Server) -> Iterator[Pool]:
+    made = Pool(engine, server)
+    yield made
+    engine.refuses = ""
+    made.close()
+    made._thread.join()
+
+
+def _last(server: Server) -> Offer:
+    offer = server.offers[-1]
+    assert offer is not None
+    return offer
+
+
+def test_an_open_pool_offers_its_places_and_tells_what_becomes_of_them(
+    pool: Pool, engine: StandIn, server: Server
+) -> None:
+    until(lambda: bool(server.offers))
+    assert _last(server) == Offer(
+        "paper", {"cpus": 1.0}, 1000, "none asked for beside the 0 that are up; pool.scale(1) asks for one"
+    )
+    pool.scale(2)
+    until(lambda: _last(server).told == "2 asked for, pending (Resources)")
+    engine.waits(1, "Priority", "2026-11-27T20:00:00")
+    until(lambda: _last(server).told == "2 asked for, pending (Priority; Resources; expected at 2026-11-27T20:00:00)")
+    pool.close()
+    until(lambda: server.offers[-1] is None)
+
+
+def test_it_follows_demand_up_and_down_to_zero(pool: Pool, engine: StandIn, server: Server) -> None:
+    pool.adapt(0, 3, idle=0.1)
+    until(lambda: _last(server).places == 3)
+    server.waiting = 5
+    until(lambda: len(pool.places) == 3)
+    for number in (1, 2, 3):
+        engine.runs(number, f"g{number}")
+    server.governors = [Capacity(f"g{number}", {"cpus": 1.0}, 1, 1) for number in (1, 2, 3)]
+    until(lambda: all(place.state is PlaceState.UP for place in pool.places))
+    until(lambda: _last(server).told == "all 3 places that it may have are up")
+    server.waiting = 0
+    for governor in server.governors:
+        governor.tasks = 0
+    until(lambda: sorted(server.drained) == ["g1", "g2", "g3"])
+    assert engine.given_up == [], "their jobs end by themselves"
+    assert {place.state for place in pool.places} == {PlaceState.LEAVING}
+    for number in (1, 2, 3):
+        engine.ends(number, "COMPLETED")
+    until(lambda: {place.state for place in pool.places} == {PlaceState.ENDED})
+    server.governors = []
+    server.waiting = 1
+    until(lambda: len(pool.places) == 4)
+
+
+def test_a_governor_that_cannot_be_asked_to_leave_is_ended_by_the_engine(
+    pool: Pool, engine: StandIn, server: Server
+) -> None:
+    pool.scale(1)
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    server.error = RainException("governor g1 is not here")
+    pool.scale(0)
+    until(lambda: engine.given_up == ["job-1"])
+    assert server.drained == ["g1"]
+
+
+def test_one_that_does_not_leave_in_time_is_ended_by_the_engine(
+    pool: Pool, engine: StandIn, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastic, "LEAVE_ASKED_S", 0.0)
+    monkeypatch.setattr(elastic, "ENGINE_END_S", 0.01)
+    pool.scale(1)
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    pool.scale(0)
+    until(lambda: engine.given_up == ["job-1"])
+    assert server.drained == ["g1"]
+
+
+def test_refusals_are_told_in_the_offer_and_nothing_is_hammered(pool: Pool, engine: StandIn, server: Server) -> None:
+    engine.refuses = "sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    server.waiting = 5
+    asked: list[int] = []
+    ask = engine.ask
+    engine.ask = lambda number: asked.append(number) or ask(number)  # type: ignore[method-assign]
+    pool.adapt(0, 3)
+    until(lambda: "QOSMaxSubmitJobPerUserLimit" in _last(server).told)
+    for _ in range(5):
+        assert server.asked.acquire(timeout=10)
+    assert len(asked) == 1
+
+
+def test_scale_ends_adapting(pool: Pool, engine: StandIn, server: Server) -> None:
+    server.waiting = 1
+    pool.adapt(0, 3)
+    until(lambda: len(pool.places) == 1)
+    pool.scale(2)
+    server.waiting = 50
+    until(lambda: "2 asked for" in _last(server).told)
+    assert _last(server).places == 1000
+    assert len(pool.places) == 2
+
+
+def test_a_server_that_does_not_answer_changes_nothing(pool: Pool, engine: StandIn, server: Server) -> None:
+    server.waiting = 2
+    pool.adapt(0, 3)
+    until(lambda: len(pool.places) == 2)
+    server.error = TimeoutError("not done after 30 s")
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    assert [place.state for place in pool.places[1:]] == [PlaceState.PENDING]
+    server.error = None
+    server.waiting = 9
+    until(lambda: len(pool.places) == 3)
+
+
+def test_core_hours_of_earlier_runs_count(pool: Pool, engine: StandIn, server: Server) -> None:
+    server.waiting = 5
+    pool.used_before_core_s = 3601.0
+    pool.adapt(1, 3, core_hours=1)
+    until(lambda: "its 1 core-hours are used up" in _last(server).told)
+    assert pool.places == []
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"minimum": -1}, "the minimum of places on paper is a number from 0 to 1000, not -1"),
+        ({"maximum": 1001}, "the maximum of places on paper is a number from 0 to 1000, not 1001"),
+        ({"minimum": 3, "maximum": 2}, "the minimum of places on paper, 3, is more than the maximum, 2"),
+        ({"minimum": True}, "not True"),
+        ({"idle": "soon"}, "'soon' is not a time"),
+        ({"idle": -1}, 'idle is a time, in seconds or as "5m", not -1'),
+        ({"core_hours": 0}, "core_hours is a positive number, not 0"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(pool: Pool, words: dict[str, Any], text: str) -> None:
+    with pytest.raises(RainException, match=text):
+        pool.adapt(**words)
+
+
+def test_without_a_server_or_when_closed_it_cannot_adapt(pool: Pool) -> None:
+    alone = Pool(StandIn())
+    with pytest.raises(RainException, match="cannot adapt"):
+        alone.adapt()
+    alone.close()
+    pool.close()
+    with pytest.raises(RainException, match="closed> cannot adapt"):
+        pool.adapt()
