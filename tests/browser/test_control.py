@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
+from tests.browser.expecting import expect
 from tests.browser.lab import Lab
 from tests.browser.test_graph import CONNECT, VIEW, node, show
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
+from tests.browser.expecting import expect
 from tests.browser.lab import Lab, Notebook
 
 VIEW = "[data-ready=true] .rain-session"

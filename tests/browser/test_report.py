@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from rain import Client, remote
+from tests.browser.expecting import expect
 from tests.browser.lab import WAIT_MS, Lab
 
 PLANTED = "planted-in-a-variable"

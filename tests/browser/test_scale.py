@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import expect
-
+from tests.browser.expecting import expect
 from tests.browser.lab import Lab, Notebook
 from tests.support.waiting import at_this_load
 
