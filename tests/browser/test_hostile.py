@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Request
 
 from tests.browser.lab import Lab, Notebook
 from tests.browser.test_graph import PICTURE
@@ -313,7 +313,7 @@ HOVER = """async ([view, selector]) => {
 # Opens details of every so many nodes, with all their sections.
 CLICK = """async ([view, selector, step]) => {
     const until = async (holds) => {
-        for (let i = 0; i < 600 && !holds(); i++) await new Promise(requestAnimationFrame);
+        for (let i = 0; i < 2000 && !holds(); i++) await new Promise((done) => setTimeout(done, 5));
         return holds();
     };
     const wrong = [];
@@ -334,7 +334,7 @@ CLICK = """async ([view, selector, step]) => {
 # Turns to every view that an inspector offers, and opens what can be opened there.
 LOOK_THROUGH = """async (inspector) => {
     const until = async (holds) => {
-        for (let i = 0; i < 900 && !holds(); i++) await new Promise(requestAnimationFrame);
+        for (let i = 0; i < 3000 && !holds(); i++) await new Promise((done) => setTimeout(done, 5));
         if (!holds()) throw new Error(`an inspector does not answer: ${inspector.textContent.slice(0, 300)}`);
     };
     const idle = () => until(() => !inspector.hasAttribute('aria-busy'));
@@ -384,7 +384,16 @@ class Acts:
         self.dialogs: list[str] = []
         self.requests: list[str] = []
         page.on("dialog", self._opened)
-        page.on("request", lambda request: self.requests.append(request.url) if "example.invalid" in request.url else 0)
+        page.on("request", self._asked)
+
+    def close(self) -> None:
+        """The page has other things to do."""
+        self.page.remove_listener("dialog", self._opened)
+        self.page.remove_listener("request", self._asked)
+
+    def _asked(self, request: Request) -> None:
+        if "example.invalid" in request.url:
+            self.requests.append(request.url)
 
     def _opened(self, dialog: Any) -> None:
         self.dialogs.append(dialog.message)
@@ -430,7 +439,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "payloads.json").write_text(json.dumps(PAYLOADS))
     start = f"source, base = {str(tmp_path / 'payloads.json')!r}, {str(tmp_path)!r}\n" + START
     cells = [start, DECLARED, HOSTILE_DATA, TOLD, GROUPED, RAISED, PICTURES, CLOSED]
-    with lab.open(cells, new_page=True) as notebook:
+    with lab.open(cells) as notebook:
         page = notebook.page
         acts = Acts(page)
         for cell in range(5):
@@ -459,6 +468,7 @@ def test_texts_stay_texts(lab: Lab, tmp_path: Path) -> None:
         page.wait_for_selector(".jp-RenderedHTMLCommon figure img")
         check_clean(page, acts)
         assert notebook.problems == []
+        acts.close()
         check_exported(lab, notebook.path, pictures)
         check_report(lab, tmp_path / "report.html")
 

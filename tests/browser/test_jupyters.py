@@ -16,8 +16,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
+from tests.browser.expecting import expect
 from tests.browser.lab import CHROMIUM, KERNEL, LAB, NOTEBOOK, SIZE, WAIT_MS, Lab, Notebook, Program
 from tests.browser.test_graph import CONNECT, VIEW, node
 from tests.browser.test_saved import AS_OF, HTML, OURS, PDF, PID, TEXT, bundle
