@@ -63,7 +63,7 @@ class Named:
 def test_each_worker_begins_with_a_lot(workers: int, begin: list[str]) -> None:
     counts = {"unit/x.py": 40, "browser/x.py": 6, "sim/x.py": 4, "integration/x.py": 9, "notebooks/x.py": 5}
     items = [Named(f"tests/{file}::test_{number}") for file, count in counts.items() for number in range(count)]
-    items.append(Named("tests/test_lint.py::test_check[mypy]"))
+    items.append(Named("tests/test_lint.py::test_mypy"))
     found = dealt(items, workers)
     assert sorted(map(repr, found)) == sorted(map(repr, items))
     slices = [found[len(items) * number // workers].nodeid for number in range(workers)]
