@@ -24,7 +24,8 @@ LAZY = {
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
     },
     "qtoolkit, an extra; for jobs of batch systems only": {
-        "rain.deploy.engines.batch": {"qtoolkit.io.slurm"},
+        "rain.deploy.engines.batch": {"qtoolkit.io.pbs", "qtoolkit.io.slurm"},
+        "rain.deploy.engines.pbs": {"qtoolkit.core.data_objects"},
         "rain.deploy.engines.slurm": {"qtoolkit.core.data_objects"},
     },
     "each command of `rain` starts with what it needs and no more": {
@@ -95,6 +96,7 @@ LAZY = {
             "IPython.display",
             "rain.notebook.details",
             "rain.notebook.inspectors",
+            "rain.notebook.places.widget",
             "rain.notebook.plain_forms",
             "rain.notebook.widget",
         },
@@ -111,7 +113,9 @@ LAZY = {
         },
         "rain.notebook.magics.api": {
             "rain.client.client",
+            "rain.client.places.pools",
             "rain.common.protocol.address",
+            "rain.notebook.places.progress",
             "rain.processes.connection_files",
         },
         "rain.notebook.magics.completion": {"IPython.core.completer"},

@@ -5,6 +5,7 @@ import { attachInspector } from "./inspector/index.js";
 import type { Manager } from "./jupyter-quirks.js";
 import { MissedOutput } from "./missed.js";
 import { OrphanPicture } from "./orphan-picture.js";
+import { attachPools } from "./places/index.js";
 import type { Attached, Port } from "./port.js";
 import { attachSession } from "./session/index.js";
 
@@ -12,6 +13,7 @@ export function attach(port: Port): Attached {
   const picture = new OrphanPicture(port);
   if (port.kind === "inspector") return attachInspector(port);
   if (port.kind === "client") return attachCard(port, picture);
+  if (port.kind === "pools") return attachPools(port, picture);
   new MissedOutput(port, (port.manager ?? {}) as Manager);
   return attachSession(port, picture);
 }

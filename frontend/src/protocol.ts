@@ -30,6 +30,10 @@ export interface Requests {
   inspect: Inspect;
   download: Download;
   card: GetCard;
+  pools: GetPools;
+  places: GetPlaces;
+  scale: ScalePool;
+  giveup: GiveUpPlace;
 }
 
 // What each request gets.
@@ -60,12 +64,17 @@ export interface Answers {
   inspect: InspectionAnswer;
   download: Piece;
   card: Card;
+  pools: Pools;
+  places: PlaceRows;
+  scale: Done;
+  giveup: Done;
 }
 
 // What the kernel tells unasked, by the name of the event.
 export interface Updates {
   delta: Delta;
   final: Record<string, unknown>;
+  pools: Pools;
 }
 
 // A file of the browser part; it comes beside the answer.
@@ -706,6 +715,8 @@ export interface Governor {
   // The most important, in a line.
   brief: Measure;
   measures: Measure[];
+  // Why it leaves; empty if it does not.
+  leaves: string;
 }
 
 // How much there is of something.
@@ -988,6 +999,100 @@ export interface SessionLine {
   persistent: boolean;
   // By state.
   tasks: Record<string, number>;
+}
+
+// The pools, and the loads of their governors; later changes are told unasked.
+export type GetPools = Record<string, never>;
+
+// The pools of a client.
+export interface Pools {
+  // When this was so, in seconds since the epoch by the kernel's clock.
+  now: number;
+  // Of places by state.
+  looks: Record<string, Look>;
+  pools: PoolBox[];
+  // How many further pools there are.
+  more: number;
+}
+
+// A pool and its places.
+export interface PoolBox {
+  key: string;
+  // What its places are on.
+  name: string;
+  closed: boolean;
+  // Why the engine does not tell what became of the places; empty as long as it does.
+  trouble: string;
+  // Places by state.
+  counts: Record<string, number>;
+  // How many it asks for.
+  wanted: number;
+  // How many it may ask for.
+  most: number;
+  boxes: PlaceBox[];
+  // Places that are in none of `boxes`.
+  folds: PlaceFold[];
+}
+
+// A place.
+export interface PlaceBox {
+  number: number;
+  // A key of `Pools.looks`.
+  state: string;
+  job: string;
+  // Why it waits and until about when, why it leaves, or how it ended, in the engine's or the governor's words.
+  words: string;
+  // The id of its governor; empty if none ever registered.
+  governor: string;
+  // Of its governor, in a line; None if that is not known (yet).
+  load: Measure | null;
+  // When its time is over, in seconds since the epoch; None if that is not known.
+  ends_at: number | null;
+  // Why it never came up, in one sentence.
+  cause: string;
+  // Its last lines, if it never came up.
+  printed: string;
+  // Whether it can be given up.
+  wanted: boolean;
+}
+
+// Several places of which the same is to be said.
+export interface PlaceFold {
+  // For `rain.notebook.protocol.requests.GetPlaces`.
+  key: string;
+  // A key of `Pools.looks`.
+  state: string;
+  // As of `PlaceBox`, if they all have the same.
+  words: string;
+  count: number;
+}
+
+// Some of the places of a fold.
+export interface GetPlaces {
+  // Their keys.
+  pool: string;
+  // Their keys.
+  fold: string;
+  offset?: number;
+}
+
+// Some of the places of a fold.
+export interface PlaceRows {
+  // How many there are in it.
+  total: number;
+  rows: PlaceBox[];
+}
+
+// Ask for as many places as make `count`, or give some up.
+export interface ScalePool {
+  pool: string;
+  count: number;
+}
+
+// Give up one place.
+export interface GiveUpPlace {
+  pool: string;
+  number: number;
 }
 
 // What has changed since the version `base`. A browser that has another version asks for a snapshot.

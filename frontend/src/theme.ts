@@ -51,8 +51,9 @@ export function injectStyle(element: Element): void {
   put(element, "style", css);
 }
 
-// Inside elements of class `rain`, what has data-s="running" has its colours in --rain-f (fill) and --rain-l (line).
-export function injectLooks(element: Element, looks: Record<string, Look>): void {
+// Inside elements of class `rain`, what has data-s="running" has its colours in --rain-f (fill) and --rain-l (line); looks
+// of something else than tasks and objects have a name of their own.
+export function injectLooks(element: Element, looks: Record<string, Look>, name = "looks"): void {
   let text = "";
   for (const [state, look] of Object.entries(looks)) {
     const colours = [look.fill, look.line, look.dark_fill, look.dark_line];
@@ -60,5 +61,5 @@ export function injectLooks(element: Element, looks: Record<string, Look>): void
     text += `.rain [data-s="${state}"]{--rain-f:${colours[0]};--rain-l:${colours[1]}}\n`;
     text += `.rain-dark [data-s="${state}"]{--rain-f:${colours[2]};--rain-l:${colours[3]}}\n`;
   }
-  put(element, "looks", text);
+  put(element, name, text);
 }

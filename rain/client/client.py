@@ -19,6 +19,7 @@ from rain.client.operations.link import Link, ServerLink
 from rain.client.operations.operation import Operation, block, check_timeout
 from rain.client.operations.session_operations import Item
 from rain.client.operations.twins import awaitable, blocking
+from rain.client.places.pool_list import PoolList
 from rain.client.places.pools import Pools, client_on
 from rain.client.session import Session
 from rain.common.errors import RainException
@@ -28,7 +29,6 @@ from rain.common.protocol.address import SERVER_PORT, format_address, http_url, 
 from rain.common.protocol.messages import SessionSummary
 from rain.net.auth import http_bearer
 from rain.net.https import pinned_context
-from rain.net.own_address import own_address
 from rain.processes import fate, own_credentials
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Client:
         self._connection.told_fate = self._with_fate
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
         self._cluster: LocalCluster | None = None
-        self._pools = Pools(self._connection)
+        self._pools = Pools(self, self._connection)
 
     def _start(self, link: Link) -> None:
         self._connection.bind(link)
@@ -158,9 +158,9 @@ class Client:
     ) -> Client:
         """A client with a private server here, and governors in jobs of a batch system.
 
-        It says on standard error at which address the server listens; all connections are encrypted. The jobs end with
-        the client; should its process be killed, the governors end within a minute, and jobs that wait end as soon as
-        they start.
+        It says on standard error at which address the server listens, and what the places wait for. All connections are
+        encrypted. The jobs end with the client; should its process be killed, the governors end within a minute, and
+        jobs that wait end as soon as they start.
 
         Parameters
         ----------
@@ -194,9 +194,7 @@ class Client:
 
             client = Client.on("slurm", nodes=4, cpus=16, time="2:00:00", partition="main")
         """
-        return client_on(
-            lambda: cls.local(governors=0, host=host or own_address()), engine, nodes, wait, timeout, **options
-        )
+        return client_on(cls, engine, nodes, host=host, wait=wait, timeout=timeout, **options)
 
     def pool(
         self,
@@ -246,7 +244,7 @@ class Client:
         return self._pools.open(engine, places, self._address, self._connection.link.credentials, elastic, **options)
 
     @property
-    def pools(self) -> list[Pool]:
+    def pools(self) -> PoolList:
         """The pools of this client that were not closed with it, in the order in which they were made."""
         return self._pools.all()
 

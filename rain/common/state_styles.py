@@ -60,6 +60,18 @@ LOOKS: dict[str, Look] = {
 }
 """By what is shown of a state: see `shown_task` and `shown_object`."""
 
+PLACES: dict[str, Look] = {
+    "asked": Look("asked", "·", "#ffffff", "#68767d", "#1e1e1e", "#78909c"),
+    "pending": Look("pending", "…", "#eceff1", "#5b6d77", "#37474f", "#a6b6be"),
+    "starting": Look("starting", "◔", "#fff3c4", "#8d6700", "#5d4a0a", "#ffd54f"),
+    "up": Look("up", "●", "#bbdefb", "#135db1", "#0d3c6e", "#64b5f6"),
+    "draining": Look("draining", "↘", "#e1bee7", "#7b1fa2", "#4a1a5e", "#ce93d8"),
+    "given up": Look("given up", "⊘", "#e0e0e0", "#616161", "#424242", "#bdbdbd"),
+    "never up": Look("never came up", "✗", "#ffcdd2", "#b42424", "#6d1b1b", "#ef9a9a"),
+    "ended": Look("ended", "■", "#f5f5f5", "#6f6f6f", "#2b2b2b", "#939393"),
+}
+"""Of places on engines, by what is shown of them: see `rain.notebook.places.boxes`."""
+
 SEVERITY = ("failed", "running", "ready", "waiting", NEW, NOT_RUN, "cancelled", "finished")
 """Which state a group of tasks is said to be in: the first of these that one of them is in."""
 SETTLED = frozenset(("finished", "failed", NOT_RUN, "cancelled"))

@@ -19,6 +19,7 @@ import logging
 import threading
 import uuid
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.handles import inside, record_of, session_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.client.task import Task
+    from rain.deploy.pools.pool import Pool
     from rain.notebook.widget import SessionWidget
     from rain.notebook.widget_base import LiveWidget
     from rain.objects.data_instance import DataInstance
@@ -178,7 +180,15 @@ def show_client(client: Client) -> None:
     _check_kernel()
     from rain.notebook.widget import ClientWidget
 
-    _show_widget(ClientWidget(client))
+    show_widget(ClientWidget(client))
+
+
+def show_pools(pools: Sequence[Pool]) -> None:
+    """Display pools as boxes of their places."""
+    _check_kernel()
+    from rain.notebook.places.widget import PoolsWidget
+
+    show_widget(PoolsWidget(pools))
 
 
 def show_instance(instance: DataInstance) -> None:
@@ -187,7 +197,7 @@ def show_instance(instance: DataInstance) -> None:
     from rain.notebook.inspectors import Inspection
     from rain.notebook.widget import InspectorWidget
 
-    _show_widget(InspectorWidget(Inspection(lambda: instance), _plain().still_of(instance)))
+    show_widget(InspectorWidget(Inspection(lambda: instance), _plain().still_of(instance)))
 
 
 def show_object(obj: DataObject) -> None:
@@ -204,7 +214,7 @@ def show_object(obj: DataObject) -> None:
         still = _plain().still_of(obj._session._peek(obj))
     except RainException:  # the inspector will say it
         still = {_TEXT: repr(obj)}
-    _show_widget(InspectorWidget(inspection_of(obj, REQUEST_S), still))
+    show_widget(InspectorWidget(inspection_of(obj, REQUEST_S), still))
 
 
 def show_task(task: Task) -> None:
@@ -219,8 +229,14 @@ def _plain() -> Any:
     return plain_forms
 
 
-def _show_widget(widget: LiveWidget) -> None:
-    _display(_present(widget), None)
+def show_widget(widget: LiveWidget, id: str | None = None) -> None:
+    """Display a widget; `id` is that of the display, for `update_widget`."""
+    _display(_present(widget), id)
+
+
+def update_widget(widget: LiveWidget, id: str) -> None:
+    """Bring the display of a widget up to date that no browser shows."""
+    _update(_present(widget), id)
 
 
 def _present(widget: LiveWidget) -> dict[str, Any]:
@@ -271,6 +287,7 @@ def register() -> None:
         shell.events.register("post_run_cell", lambda _result: refresh_all())
     display_hooks.register("session", show_session, lambda item: _plain().html_of_session(item))
     display_hooks.register("client", show_client, lambda item: _plain().html_of_client(item))
+    display_hooks.register("pools", show_pools, lambda item: _plain().html_of_pools(item))
     display_hooks.register("instance", show_instance, lambda item: _plain().html_of_instance(item))
     display_hooks.register("object", show_object, lambda item: _plain().html_of_object(item))
     display_hooks.register("task", show_task, lambda item: _plain().html_of_task(item))

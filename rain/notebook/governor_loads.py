@@ -82,6 +82,7 @@ def governor_of(brief: Mapping[str, Any]) -> Governor:
         memory=_share(load, "memory"),
         brief=Measure(brief["id"], brief["id"], text, busy),
         measures=list(measures(cpus, brief["resources"], tasks, load)),
+        leaves=brief.get("leaves", ""),
     )
 
 

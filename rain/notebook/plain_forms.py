@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rain.client.core.records import ObjectRecord, TaskRecord
@@ -20,13 +21,16 @@ from rain.notebook.governor_loads import card_of
 from rain.notebook.graph_model import View
 from rain.notebook.graph_model.records import title
 from rain.notebook.inspectors.static import first_page, text_of_page, title_of
+from rain.notebook.places.asking import pools_now
 from rain.notebook.protocol.lookups import Card
+from rain.notebook.protocol.places import Pools
 
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.data import DataObject
     from rain.client.session import Session
     from rain.client.task import Task
+    from rain.deploy.pools.pool import Pool
     from rain.objects.data_instance import DataInstance
 
 ANSWER_S = 10.0
@@ -65,7 +69,29 @@ def html_of_client(client: Client) -> str:
         info = card_of(client, ANSWER_S)
     except (RainException, TimeoutError) as error:
         info = Card(client.address, "", "", str(error))
-    return stills.card(info, stills.as_of(time.time()))
+    return stills.card(info, stills.as_of(time.time()), pools_now(client.pools, ANSWER_S))
+
+
+def html_of_pools(pools: Sequence[Pool]) -> str:
+    """Pools on engines, and what their places are doing."""
+    return stills.pools(pools_now(pools, ANSWER_S), stills.as_of(time.time()))
+
+
+def text_of_pools(places: Pools) -> str:
+    """Pools on engines in some lines."""
+    lines = []
+    for pool in places.pools:
+        counts = ", ".join(f"{count} {places.looks[state].word}" for state, count in pool.counts.items())
+        lines.append(f"places on {pool.name}: {counts or 'none'}{'; closed' if pool.closed else ''}")
+        lines += [f"    {pool.trouble}"] if pool.trouble else []
+        for box in pool.boxes:
+            told = [box.governor, f"until {stills.clock(box.ends_at)}" if box.ends_at else "", box.words, box.cause]
+            words = " · ".join(filter(None, told))
+            lines.append(f"    {box.number}: {places.looks[box.state].word}{f' ({words})' if words else ''}")
+        for fold in pool.folds:
+            words = f" ({fold.words})" if fold.words else ""
+            lines.append(f"    {fold.count} more: {places.looks[fold.state].word}{words}")
+    return "\n".join(lines) or "no pools"
 
 
 # -- tasks -----------------------------------------------------------------------------------------

@@ -16,9 +16,12 @@ from rain.notebook.inspectors.limits import STATIC_LINES
 from rain.notebook.inspectors.sanitize import cut, visible
 from rain.notebook.protocol.data import ImagePage, Page, PreviewPage, TablePage
 from rain.notebook.protocol.lookups import Card
+from rain.notebook.protocol.places import PlaceBox, PoolBox, Pools
 
 ROWS_MAX, COLUMNS_MAX, CELL_CHARS_MAX = 10, 12, 60
 FACT_CHARS_MAX, ERROR_CHARS_MAX = 200, 8000
+PRINTED_MAX = 3
+"""Places whose last lines are shown."""
 IMAGE_BYTES_MAX = 48 * 1024
 """Larger images are described in words."""
 _CAPTION = "font-size:85%;opacity:0.75"
@@ -63,14 +66,15 @@ def picture(svg: str, text: str, caption: str = "") -> str:
     return _figure(image, caption)
 
 
-def card(info: Card, caption: str) -> str:
-    """A client's card: where it is connected, its governors and sessions."""
+def card(info: Card, caption: str, places: Pools | None = None) -> str:
+    """A client's card: where it is connected, its governors, places and sessions."""
     lines = [f"<strong>Rain</strong> {_text(info.state)} · {_text(info.address)}"]
     governors = info.governors
     if governors:
         head = ("governor", "cpus", "tasks", "objects")
         rows = ([one.id, f"{one.cpus:g}", str(one.tasks), str(one.objects)] for one in governors[:ROWS_MAX])
         lines.append(_grid(head, rows) + _more(len(governors)))
+    lines += _pools(places) if places is not None else []
     sessions = info.sessions
     if sessions:
         rows = (
@@ -79,6 +83,46 @@ def card(info: Card, caption: str) -> str:
         )
         lines.append(_grid(("session", "name", "tasks"), rows) + _more(len(sessions)))
     return _figure("".join(f"<div>{line}</div>" for line in lines), caption)
+
+
+def pools(places: Pools, caption: str) -> str:
+    """Pools on engines, and what their places are doing."""
+    lines = _pools(places) or ["no pools"]
+    return _figure("".join(f"<div>{line}</div>" for line in lines), caption)
+
+
+def _pools(places: Pools) -> list[str]:
+    lines = [_pool(pool, places) for pool in places.pools]
+    return [*lines, f"… and {places.more} more pools"] if places.more else lines
+
+
+def _pool(pool: PoolBox, places: Pools) -> str:
+    looks = places.looks
+    counts = ", ".join(f"{count} {looks[state].word}" for state, count in pool.counts.items()) or "no places"
+    closed = "; closed" if pool.closed else ""
+    lines = [f"<strong>Places on {_text(pool.name)}</strong> {_text(counts)}{closed}"]
+    lines += [f'<pre style="{_PLAIN}">{_text(pool.trouble)}</pre>'] if pool.trouble else []
+    rows = [
+        [str(box.number), _look(looks[box.state]), box.governor, _until(box.ends_at), box.words] for box in pool.boxes
+    ]
+    rows += [[f"{fold.count} more", _look(looks[fold.state]), "", "", fold.words] for fold in pool.folds]
+    lines += [_grid(("place", "state", "governor", "until", ""), rows)] if rows else []
+    lines += [_printed(box) for box in pool.boxes if box.printed or box.cause][:PRINTED_MAX]
+    return "".join(f"<div>{line}</div>" for line in lines)
+
+
+def _look(look: Look) -> str:
+    return f"{look.mark} {look.word}"
+
+
+def _printed(box: PlaceBox) -> str:
+    head = f"Place {box.number}: {box.cause}" if box.cause else f"Place {box.number} printed:"
+    return f'{_text(head)}<pre style="{_PLAIN}">{_text(box.printed)}</pre>'
+
+
+def _until(at: float | None) -> str:
+    """A moment that is known, as `clock`."""
+    return "" if at is None else clock(at)
 
 
 def facts(title: str, look: Look, facts: Iterable[tuple[str, str]], said: str) -> str:

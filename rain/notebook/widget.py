@@ -36,6 +36,8 @@ from rain.notebook.graph_model.table import table
 from rain.notebook.graph_model.timeline import timeline
 from rain.notebook.graph_model.tree import TaskLeaf
 from rain.notebook.inspectors import Inspection
+from rain.notebook.places.live import LivePools
+from rain.notebook.plain_forms import text_of_pools
 from rain.notebook.protocol import requests
 from rain.notebook.protocol.details import Details, Explanation, Output
 from rain.notebook.protocol.graph import Delta, Snapshot, Status, Topology
@@ -432,11 +434,14 @@ class InspectorWidget(LiveWidget):
 
 
 class ClientWidget(LiveWidget):
-    """The card of a client: where it is connected, governors and their load, sessions."""
+    """The card of a client: where it is connected, governors and their load, places on engines, sessions."""
 
     def __init__(self, client: Client) -> None:
         super().__init__("client")
         self._client = client
+        self._live = LivePools(self, lambda: client.pools, REQUEST_S)
+        self._live.follow(client._pools.watch)
+        self._handlers |= self._live.handlers
         self._handlers[requests.GetCard] = lambda _: card_of(client, REQUEST_S)
 
     def still(self, timed: bool = True) -> dict[str, Any]:
@@ -445,4 +450,6 @@ class ClientWidget(LiveWidget):
             info = card_of(self._client, REQUEST_S)
         except (RainException, TimeoutError) as error:
             info = Card(self._client.address, "", "", str(error))
-        return {HTML: stills.card(info, stills.as_of(time.time()) if timed else ""), TEXT: repr(self._client)}
+        places = self._live.present()
+        text = "\n".join([repr(self._client), *([text_of_pools(places)] if places.pools else [])])
+        return {HTML: stills.card(info, stills.as_of(time.time()) if timed else "", places), TEXT: text}

@@ -33,6 +33,8 @@ class StandIn:
         What the engine says instead of doing anything; empty: it obeys.
     silent : str
         What it says instead of showing jobs; empty: it shows them.
+    patient : bool
+        Whether what was given up runs on until the test ends it.
     start : callable or None
         Called with the number of each place that is asked for.
     looks : int
@@ -54,6 +56,7 @@ class StandIn:
         self.given_up: list[str] = []
         self.refuses = ""
         self.silent = ""
+        self.patient = False
         self.start: Callable[[int], None] | None = None
         self.looks = 0
         self.closed = threading.Event()
@@ -78,7 +81,7 @@ class StandIn:
     def give_up(self, jobs: Sequence[str]) -> None:
         self._obey()
         self.given_up += jobs
-        for job in jobs:
+        for job in () if self.patient else jobs:
             self.jobs[job] = Job(JobState.ENDED, "CANCELLED")
 
     def printed(self, number: int) -> str:

@@ -6,6 +6,7 @@ import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
 import { count, many } from "../format.js";
 import type { OrphanPicture } from "../orphan-picture.js";
+import { PoolsPart } from "../places/index.js";
 import type { Attached, Port } from "../port.js";
 import type { Card, Governor, SessionLine } from "../protocol.js";
 import { mountShell } from "../shell.js";
@@ -67,6 +68,7 @@ function CardView({ port, picture, root }: { port: Port; picture: OrphanPicture;
       </dl>
       <div class="rain-muted rain-card-why">{standing.why}</div>
       {connected && <Governors governors={card.governors} />}
+      {connected && <PoolsPart port={port} root={root} />}
       {connected && <Sessions sessions={card.sessions} />}
     </>
   );

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from rain.client.places.pool_list import PoolList
+from rain.client.places.progress import lines
 from rain.client.places.server import ServerOfPools
 from rain.common.errors import RainException
+from rain.net.own_address import own_address
 
 if TYPE_CHECKING:
     from rain.client.client import Client
@@ -16,22 +21,43 @@ if TYPE_CHECKING:
     from rain.net.auth import Credentials
 
 
+_owners: weakref.WeakKeyDictionary[Pool, weakref.ref[Client]] = weakref.WeakKeyDictionary()
+
+
+def client_of(pool: Pool) -> Client | None:
+    """The client that made a pool, if one did and is still there."""
+    owner = _owners.get(pool)
+    return None if owner is None else owner()
+
+
 class Pools:
     """The pools of one client, in the order in which they were made.
 
     Parameters
     ----------
+    client : Client
     connection : Connection
         The client's.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, client: Client, connection: Connection) -> None:
+        self._client = weakref.ref(client)
         self._pools: list[Pool] = []
+        self._watchers: list[Callable[[], None]] = []
         self._server = ServerOfPools(connection)
 
-    def all(self) -> list[Pool]:
+    def all(self) -> PoolList:
         """Those that are not closed with the client."""
-        return list(self._pools)
+        return PoolList(self._pools)
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called when something about the pools has changed; see `Pool.watch`."""
+        self._watchers.append(changed)
+        return lambda: self._watchers.remove(changed) if changed in self._watchers else None
+
+    def _tell(self) -> None:
+        for changed in list(self._watchers):
+            changed()
 
     def open(
         self,
@@ -49,6 +75,8 @@ class Pools:
 
         made = pool_of(supply_of(engine, **options), server, credentials, self._server)
         self._pools.append(made)
+        _owners[made] = self._client
+        made.watch(self._tell)
         try:
             made.scale(places)
             if words := {name: value for name, value in (elastic or {}).items() if value is not None}:
@@ -56,6 +84,7 @@ class Pools:
         except BaseException:  # jobs that were submitted before would be nobody's
             made.close()
             self._pools.remove(made)
+            self._tell()
             raise
         return made
 
@@ -74,22 +103,43 @@ class Pools:
                 self._pools.remove(pool)
             except RainException as error:
                 refused.append(error)
+        self._tell()
         if refused:
             raise refused[0]
 
 
 def client_on(
-    cluster: Callable[[], Client], engine: str, nodes: int, wait: int, timeout: float | None, **options: Any
+    kind: type[Client],
+    engine: str,
+    nodes: int = 1,
+    *,
+    host: str = "",
+    wait: int = 1,
+    timeout: float | None = None,
+    shown: Callable[[Pool], AbstractContextManager[None]] = lines,
+    **options: Any,
 ) -> Client:
-    """A client with a private server and `nodes` places on an engine; see `Client.on`."""
+    """A client with a private server and places on an engine; see `Client.on`.
+
+    Parameters
+    ----------
+    kind : type
+        Of the client.
+    engine, nodes, host, wait, timeout, **options
+        As of `Client.on`.
+    shown : callable
+        Shows the pool while its places are waited for.
+    """
     from rain.deploy.pools.choice import supply_of
 
     supply_of(engine, **options)  # refused, if at all, before anything is started
-    client = cluster()
+    client = kind.local(governors=0, host=host or own_address())
     try:
         sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")
-        pool = client.pool(engine, nodes, **options)
-        pool.wait(min(wait, nodes), timeout)
+        pool = client.pool(engine, **options)
+        with shown(pool):
+            pool.scale(nodes)
+            pool.wait(min(wait, nodes), timeout)
     except BaseException:
         client.close()
         raise

@@ -15,7 +15,8 @@ _loaded = False
 
 
 def register(kind: str, show: Callable[[Any], None], html: Callable[[Any], str]) -> None:
-    """`show` displays items of this kind: ``"session"``, ``"client"``, ``"instance"``, ``"task"``, ``"object"``.
+    """`show` displays items of this kind: ``"session"``, ``"client"``, ``"instance"``, ``"task"``, ``"object"``,
+    ``"pools"`` (a list).
 
     It raises `NotImplementedError` where there is nothing but text to show them with, as in a terminal. `html` gives
     what front ends show that are no kernels of IPython.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.common.jupyter import display_hooks
 from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACES_MAX
 from rain.common.protocol.messages import Offer
 from rain.deploy.pools.accounting import CoreSeconds
@@ -79,6 +80,12 @@ class Pool:
             counts[place.state.value] = counts.get(place.state.value, 0) + 1
         told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no places"
         return f"<Pool on {self.engine}: {told}{'; closed' if self._closed else ''}>"
+
+    def _ipython_display_(self) -> None:
+        display_hooks.show("pools", [self])
+
+    def _repr_html_(self) -> str | None:
+        return display_hooks.html("pools", [self])
 
     @property
     def engine(self) -> str:
@@ -158,7 +165,7 @@ class Pool:
         RainException
             If `count` is no such number, the pool is closed, or the engine refuses; its words are in the text.
         """
-        most = self._supplier.most
+        most = self.most
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= most:
             limit = "PLACES_MAX, " if most == PLACES_MAX else ""
             raise RainException(f"the number of places on {self.engine} is from 0 to {limit}{most}, not {count!r}")

@@ -228,6 +228,8 @@ class Governor(msgspec.Struct, frozen=True):
     brief : Measure
         The most important, in a line.
     measures : list of Measure
+    leaves : str
+        Why it leaves; empty if it does not.
     """
 
     id: str
@@ -238,6 +240,7 @@ class Governor(msgspec.Struct, frozen=True):
     memory: float | None
     brief: Measure
     measures: list[Measure]
+    leaves: str = ""
 
 
 class Governors(msgspec.Struct, frozen=True):

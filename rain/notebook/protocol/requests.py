@@ -15,6 +15,7 @@ from rain.notebook.protocol.graph import Delta, Snapshot
 from rain.notebook.protocol.layout import DotLayout, Geometry
 from rain.notebook.protocol.lookups import Card, CriticalPath, Found, Governors, Stale, TaskTable, Timeline
 from rain.notebook.protocol.missed import Missed
+from rain.notebook.protocol.places import PlaceRows, Pools
 
 KEY_CHARS_MAX = 100
 NAME_CHARS_MAX = 100
@@ -330,6 +331,42 @@ class GetCard(Request, frozen=True, kw_only=True, tag="card"):
     """Where the client is connected, and what it finds there."""
 
 
+# -- of places on engines --------------------------------------------------------------------------
+
+
+class GetPools(Request, frozen=True, kw_only=True, tag="pools"):
+    """The pools, and the loads of their governors; later changes are told unasked."""
+
+
+class GetPlaces(Request, frozen=True, kw_only=True, tag="places"):
+    """Some of the places of a fold.
+
+    Attributes
+    ----------
+    pool, fold : str
+        Their keys.
+    offset : int
+    """
+
+    pool: Key
+    fold: Key
+    offset: Number = 0
+
+
+class ScalePool(Request, frozen=True, kw_only=True, tag="scale"):
+    """Ask for as many places as make `count`, or give some up."""
+
+    pool: Key
+    count: Number
+
+
+class GiveUpPlace(Request, frozen=True, kw_only=True, tag="giveup"):
+    """Give up one place."""
+
+    pool: Key
+    number: Number
+
+
 # -- answers ---------------------------------------------------------------------------------------
 
 
@@ -379,11 +416,16 @@ ANSWERS: dict[type[Request], Any] = {
     Inspect: InspectionAnswer,
     Download: Piece,
     GetCard: Card,
+    GetPools: Pools,
+    GetPlaces: PlaceRows,
+    ScalePool: Done,
+    GiveUpPlace: Done,
 }
 """What each request gets."""
 
-UPDATES: dict[str, Any] = {"delta": Delta, "final": dict[str, Any]}
-"""What the kernel tells unasked, by the name of the event: changes of a session; what stays of one that is over."""
+UPDATES: dict[str, Any] = {"delta": Delta, "final": dict[str, Any], "pools": Pools}
+"""What the kernel tells unasked, by the name of the event: changes of a session; what stays of one that is over;
+changes of places."""
 
 _AnyRequest: Any = Union[tuple(ANSWERS)]  # noqa: UP007
 _TYPES = frozenset(str(kind.__struct_config__.tag) for kind in ANSWERS)

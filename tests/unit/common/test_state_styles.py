@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.common.state_styles import LOOKS, Look
+from rain.common.state_styles import LOOKS, PLACES, Look
 
 CONTRAST_MIN = 4.5
 """Of small letters (Web Content Accessibility Guidelines, level AA)."""
@@ -27,14 +27,14 @@ def test_contrast_is_computed_as_the_guidelines_say() -> None:
     assert contrast("#767676", WHITE) == pytest.approx(4.54, abs=0.01)
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("look", [*LOOKS.values(), *PLACES.values()], ids=[*LOOKS, *PLACES])
 def test_marks_can_be_read(look: Look) -> None:
     for line, fill, ground in ((look.line, look.fill, WHITE), (look.dark_line, look.dark_fill, NIGHT)):
         assert contrast(line, fill) >= CONTRAST_MIN
         assert contrast(line, ground) >= CONTRAST_MIN
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("look", [*LOOKS.values(), *PLACES.values()], ids=[*LOOKS, *PLACES])
 def test_names_can_be_read(look: Look) -> None:
     assert contrast("#212121", look.fill) >= CONTRAST_MIN
     assert contrast("#e0e0e0", look.dark_fill) >= CONTRAST_MIN

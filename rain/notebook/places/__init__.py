@@ -1,0 +1,1 @@
+"""Places on engines in the notebook: boxes with their states, live and saved."""
