@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator
 
+from tests.browser.expecting import expect
 from tests.browser.lab import ROOT, Lab, Notebook
 from tests.browser.test_legible import CONTRAST, set_theme
 

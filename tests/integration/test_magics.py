@@ -315,7 +315,10 @@ def test_syntax_errors_show_the_cell_and_the_line(started: Kernel, source: str, 
     [
         ("%rain_connect --lcal 2", "unrecognized arguments: --lcal\nusage: %rain_connect [HOST[:PORT]] [--local N]"),
         ("%rain_connect --local two", "argument --local: invalid int value: 'two'"),
-        ("%rain_connect localhost:1 --local 2", "give an address or ask for a private cluster, not both"),
+        (
+            "%rain_connect localhost:1 --local 2",
+            "give an address, or ask for a private cluster, or for places on an engine",
+        ),
         ("%rain_connect 127.0.0.1:1", "127.0.0.1:1"),
         ("%rain_submit now", "%rain_submit takes no arguments"),
         ("%rain_fetch", "usage: %rain_fetch NAME"),

@@ -25,11 +25,21 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.25
 """Only longer waits show a progress bar."""
+ON = {"nodes": "int", "wait": "int", "timeout": "float", "host": "str", "session": "str"}
+"""Options of ``%rain_connect --on`` that are not the engine's, and their types."""
 _opened: Client | None = None  # what `connect` opened last
 
 
-def connect(address: str | None = None, *, local: int | bool = False, session: str | None = None) -> Session:
-    """Connect to a server, or start a private cluster, and open a default session; what ``%rain_connect`` does.
+def connect(
+    address: str | None = None,
+    *,
+    local: int | bool = False,
+    on: str | None = None,
+    session: str | None = None,
+    **options: Any,
+) -> Session:
+    """Connect to a server, or start a private cluster or one on an engine, and open a default session; what
+    ``%rain_connect`` does.
 
     What an earlier call opened is closed, once the new connection stands.
 
@@ -40,8 +50,13 @@ def connect(address: str | None = None, *, local: int | bool = False, session: s
         a private cluster if there is none.
     local : int or bool
         Start a private cluster: with so many cpus, or (True) all of this machine's.
+    on : str, optional
+        An engine, such as ``"slurm"``, on which places with governors are asked for, as by `Client.on`. They are shown
+        while they come.
     session : str, optional
         Its name. A persistent session of that name at the server is gone on with.
+    **options
+        With `on`: those of `Client.on`.
 
     Returns
     -------
@@ -59,25 +74,27 @@ def connect(address: str | None = None, *, local: int | bool = False, session: s
     'words'
     >>> disconnect()
     """
-    return open_session(address, local, session)[0]
+    if on is None and options:
+        raise RainException(f"{', '.join(options)}: options of places, which are asked for with on=")
+    return open_session(address, local, session, None if on is None else (on, options))[0]
 
 
-def open_session(address: str | None, local: int | bool, name: str | None) -> tuple[Session, str]:
-    """The new default session, and a line about it."""
+def open_session(
+    address: str | None, local: int | bool, name: str | None, places: tuple[str, dict[str, Any]] | None = None
+) -> tuple[Session, str]:
+    """The new default session, and a line about it.
+
+    Parameters
+    ----------
+    address, local, name
+        See `connect`.
+    places : tuple of (str, dict), optional
+        An engine, and options of `Client.on`.
+    """
     global _opened
-    from rain.client.client import Client
-
-    if address is not None and local is not False:
-        raise RainException("give an address or ask for a private cluster, not both")
-    if local is False and address is None and not _has_own_server():
-        local = True
-    if local is False:
-        client = Client() if address is None else Client(address)
-        what = f"Connected to {client.address}"
-    else:
-        client = Client.local(None if local is True else local)
-        cpus = sum(int(governor["resources"].get("cpus", 0)) for governor in client.get_server_info()["governors"])
-        what = f"Started a private cluster with {cpus} {'cpu' if cpus == 1 else 'cpus'} at {client.address}"
+    if (address is not None) + (local is not False) + (places is not None) > 1:
+        raise RainException("give an address, or ask for a private cluster, or for places on an engine")
+    client, what = _client(address, local) if places is None else _client_on(*places)
     try:
         session, verb = _session(client, name)
         session.set_as_default()
@@ -90,6 +107,30 @@ def open_session(address: str | None, local: int | bool, name: str | None) -> tu
         text += f" Closed {'the private cluster' if earlier._cluster is not None else 'the connection'} of before."
         earlier.close()
     return session, text
+
+
+def _client(address: str | None, local: int | bool) -> tuple[Client, str]:
+    from rain.client.client import Client
+
+    if local is False and address is None and not _has_own_server():
+        local = True
+    if local is False:
+        client = Client() if address is None else Client(address)
+        return client, f"Connected to {client.address}"
+    client = Client.local(None if local is True else local)
+    cpus = sum(int(governor["resources"].get("cpus", 0)) for governor in client.get_server_info()["governors"])
+    return client, f"Started a private cluster with {cpus} {'cpu' if cpus == 1 else 'cpus'} at {client.address}"
+
+
+def _client_on(engine: str, options: dict[str, Any]) -> tuple[Client, str]:
+    from rain.client.client import Client
+    from rain.client.places.pools import client_on
+    from rain.notebook.places.progress import shown
+
+    client = client_on(Client, engine, shown=shown, **options)
+    places = client.pools[0].places
+    up = sum(place.state.value == "up" for place in places)
+    return client, f"Started a server at {client.address}; {up} of {len(places)} places on {engine} up"
 
 
 def _has_own_server() -> bool:

@@ -11,13 +11,15 @@ from rain.client.data import DataObject
 from rain.client.handles import inside
 from rain.client.task import Task
 from rain.common.errors import RainException
+from rain.deploy.pools.choice import SUPPLIES, options_of
 from rain.notebook.magics import api
 from rain.notebook.magics.remote_line_parser import LOAD, OPTIONS
 from rain.objects.content_types.registry import names as names_of_types
 from rain.objects.data_instance import DataInstance
 
-_OPTIONS = {"rain_connect": ("--local", "--session"), "rain_remote": OPTIONS, "rain_tasks": ("--limit",)}
+_OPTIONS = {"rain_connect": ("--local", "--on", "--session"), "rain_remote": OPTIONS, "rain_tasks": ("--limit",)}
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*)?%{1,2}(rain_\w+)\s+(.*)", re.DOTALL)
+_ON = re.compile(r"--on[ =]+(\S+)\s")
 _TOKEN = re.compile(r"[^\s:=,()]*$")
 _NAMES_MAX = 200
 _ASK_S = 1.0
@@ -63,8 +65,14 @@ def _choices(magic: str, before: str, word: str, names: dict[str, Any]) -> Itera
             return _variables(names)
         if "(" in before:
             return ()
+    on = _ON.search(before)
+    if before.rstrip(" =").endswith("--on"):
+        return list(SUPPLIES)
     if word and not word.startswith("-"):
         return ()
+    if on is not None and on[1] in SUPPLIES:
+        known = [*api.ON, *options_of(on[1])] if " -- " not in before else []
+        options = tuple(f"--{name.replace('_', '-')}" for name in known if name != "arguments")
     return [option for option in options if not re.search(rf"{option}(?![\w-])", before)]
 
 

@@ -21,6 +21,7 @@ from IPython.core.magic import (
 from rain.client.active_session import get_active_session
 from rain.common.errors import RainException
 from rain.common.jupyter.tracebacks import shorten
+from rain.deploy.pools.words import parse_places
 from rain.notebook.magics import api
 from rain.notebook.magics.cell import run_cell, run_cell_async
 from rain.notebook.magics.cell_source import Cell
@@ -64,7 +65,9 @@ def _parser(name: str, usage: str) -> _Parser:
     return _Parser(name, usage=f"%(prog)s {usage}", add_help=False, allow_abbrev=False)
 
 
-CONNECT = _parser("%rain_connect", "[HOST[:PORT]] [--local N] [--session NAME]")
+CONNECT = _parser(
+    "%rain_connect", "[HOST[:PORT]] [--local N] [--on ENGINE [OPTION VALUE ...]] [--session NAME] [-- ENGINE'S OWN ...]"
+)
 CONNECT.add_argument("address", metavar="HOST[:PORT]", nargs="?")
 CONNECT.add_argument("--local", metavar="N", nargs="?", type=int, const=True, default=False)
 CONNECT.add_argument("--session", metavar="NAME")
@@ -72,12 +75,33 @@ TASKS = _parser("%rain_tasks", "[--limit N]")
 TASKS.add_argument("--limit", metavar="N", type=int, default=40)
 
 
-def _parsed(parser: _Parser, line: str) -> argparse.Namespace:
+def _words(parser: _Parser, line: str) -> list[str]:
     try:
-        words = shlex.split(line)
+        return shlex.split(line)
     except ValueError as error:
         parser.error(str(error))
-    return parser.parse_args(words)
+
+
+def _parsed(parser: _Parser, line: str) -> argparse.Namespace:
+    return parser.parse_args(_words(parser, line))
+
+
+def _places(words: list[str]) -> tuple[str | None, tuple[str, dict[str, Any]]] | None:
+    """The name of the session, the engine and the options of `Client.on`, if a line asks for places."""
+    end = words.index("--") if "--" in words else len(words)
+    at = next((at for at, word in enumerate(words[:end]) if word.partition("=")[0] == "--on"), None)
+    if at is None:
+        return None
+    _, equals, engine = words[at].partition("=")
+    if not equals and at + 1 >= end:
+        CONNECT.error("--on needs the name of an engine, such as slurm")
+    rest = words[:at] + words[at + 1 if equals else at + 2 :]
+    try:
+        asked = parse_places(engine or words[at + 1], rest, api.ON)
+    except RainException as error:
+        CONNECT.error(str(error))
+    session = asked.others.pop("session", None)
+    return session, (asked.engine, {**asked.options, **asked.others})
 
 
 def _no_arguments(name: str, line: str) -> None:
@@ -103,12 +127,18 @@ class RainMagics(Magics):
         ::
 
             %rain_connect [HOST[:PORT]] [--local N] [--session NAME]
+            %rain_connect --on ENGINE [--nodes N] [OPTION VALUE ...] [--session NAME] [-- ENGINE'S OWN ...]
 
         HOST[:PORT]
             A running server. With neither this nor ``--local`` it is the one that you started on this machine, or a
             private cluster if there is none.
         --local N
             Start a private cluster with N cpus (without N: all of this machine's). It ends with the kernel.
+        --on ENGINE
+            Start a private server, and ask an engine (``slurm``) for places with a governor in each. They are shown
+            while they come, and end with the kernel. Options are those of ``Client.on``: ``--nodes 4``, ``--cpus 16``,
+            ``--time 2:00:00``, ``--partition main``, ``--wait 2`` (how many to wait for), ``--timeout 600`` (seconds).
+            What follows ``--`` the engine gets verbatim: ``-- --account=abc``.
         --session NAME
             Name of the session. A persistent session of that name at the server is gone on with.
 
@@ -117,8 +147,13 @@ class RainMagics(Magics):
 
         In plain Python: ``rain.notebook.magics.connect("host:7210", session="words")``.
         """
-        options = _parsed(CONNECT, line)
-        _, text = api.open_session(options.address, options.local, options.session)
+        words = _words(CONNECT, line)
+        asked = _places(words)
+        if asked is None:
+            options = CONNECT.parse_args(words)
+            _, text = api.open_session(options.address, options.local, options.session)
+        else:
+            _, text = api.open_session(None, False, *asked)
         print(text)  # noqa: T201
 
     @no_var_expand

@@ -1,0 +1,45 @@
+"""Places while they are waited for, shown in the cell that waits."""
+
+from __future__ import annotations
+
+import uuid
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rain.client.places.progress import lines
+from rain.deploy.pools.pool import Pool
+from rain.notebook import displays
+from rain.notebook.jupyter_quirks import shell_with_kernel
+from rain.notebook.places.widget import PoolsWidget
+from rain.notebook.widget_base import pump
+
+
+def shown(pool: Pool) -> AbstractContextManager[None]:
+    """Shows a pool while this is entered, and leaves it there: boxes in a notebook, lines in a terminal."""
+    return lines(pool) if shell_with_kernel() is None else _boxes(pool)
+
+
+@contextmanager
+def _boxes(pool: Pool) -> Iterator[None]:
+    display = _Display(pool)
+    advance = weakref.WeakMethod(display.advance)
+    end = pool.watch(lambda: pump.wake(advance))
+    try:
+        yield
+    finally:
+        end()
+        display.advance()
+
+
+class _Display:
+    """One output with a pool, which the kernel brings up to date as long as no browser shows the widget."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._id = uuid.uuid4().hex
+        self._widget = PoolsWidget([pool])
+        displays.show_widget(self._widget, self._id)
+
+    def advance(self) -> None:
+        if not self._widget.live.seen:
+            displays.update_widget(self._widget, self._id)
