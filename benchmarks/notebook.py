@@ -299,6 +299,10 @@ _TURNS = """(view) => {
 }"""
 
 
+_ALL_FINISHED = """(view) =>
+    [...document.querySelectorAll(`${view} .rain-node`)].every((node) => node.dataset.s === "finished")"""
+
+
 def fold(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds to open a folded group of `n` tasks, and to recolour twice as many open nodes at one change."""
     n, repeat = options.n or 1000, options.repeat or 7
@@ -317,6 +321,7 @@ def fold(options: argparse.Namespace) -> dict[str, Any]:
             nodes = lab.page.locator(".rain-node").count()
             lab.page.evaluate(_TURNS, SHOWN)
             lab.run(_AT_ONCE)
+            lab.page.wait_for_function(_ALL_FINISHED, arg=SHOWN)
             turns = lab.page.evaluate("() => window.benchTurns")
             assert sum(count for _, count in turns) >= nodes
             spans.append(turns[-1][0] - turns[0][0])

@@ -180,6 +180,7 @@ def inverse(ctx, x):
         expect(details).to_contain_text("return 1 / x")
         expect(details).to_contain_text("inverting 0")  # its stdout
         expect(details).to_contain_text("session.retry()")
+        check_code_is_linked_and_copied(notebook, details)
         notebook.run(3)
         notebook.wait_done(3)
         notebook.page.locator(f"{VIEW} .rain-header").get_by_role("button", name=re.compile("retry", re.I)).click()
@@ -187,6 +188,26 @@ def inverse(ctx, x):
         notebook.run(4)
         notebook.wait_text(4, "1.0")
         assert notebook.problems == []
+
+
+def check_code_is_linked_and_copied(notebook: Notebook, details: Any) -> None:
+    """Lines of a traceback lead to their cells; texts can be copied."""
+    page = notebook.page
+    error = details.locator(".rain-copied", has_text="ZeroDivisionError")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    error.get_by_role("button", name="Copy").click()
+    expect(error.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("() => navigator.clipboard.readText()")
+    assert "return 1 / x" in copied
+    assert "Cell In[3], line" in copied
+    error.get_by_role("button", name=re.compile(r"Cell In\[3\], line \d")).first.click()
+    page.wait_for_function(  # the line is in sight, and shines for a while
+        """() => document.getAnimations().some(({ effect }) => {
+            const box = effect?.target?.closest('.cm-line')?.getBoundingClientRect();
+            const seen = box && box.top >= 0 && box.bottom <= innerHeight;
+            return seen && effect.target.textContent.includes('return 1 / x');
+        })"""
+    )
 
 
 def test_every_tab_shows_the_same_session(lab: Lab) -> None:
@@ -198,17 +219,41 @@ def test_every_tab_shows_the_same_session(lab: Lab) -> None:
         page.locator(f"{VIEW} .rain-tab", has_text="table").click()
         expect(page.locator(f"{VIEW} .rain-table")).to_contain_text("sums/good")
         expect(page.locator(f"{VIEW} .rain-table")).to_contain_text("ZeroDivisionError")
+        check_columns_are_filtered(page.locator(f"{VIEW} .rain-table"))
         page.locator(f"{VIEW} .rain-table").get_by_text("sums/good").click()
         expect(page.locator(f"{VIEW} .rain-details")).to_contain_text("sums/good")
         page.locator(f"{VIEW} .rain-tab", has_text="timeline").click()
         expect(page.locator(f"{VIEW} .rain-timeline canvas").first).to_be_visible()
-        expect(page.locator(f"{VIEW} .rain-timeline")).to_contain_text("127.0.0.1")
+        expect(page.locator(f"{VIEW} .rain-timeline")).to_contain_text("this host")
+        expect(page.locator(f"{VIEW} .rain-functions")).to_contain_text("inverse")
         page.locator(f"{VIEW} .rain-tab", has_text="governors").click()
         expect(page.locator(f"{VIEW} .rain-governors")).to_contain_text("127.0.0.1")
         expect(page.locator(f"{VIEW} .rain-governors")).to_contain_text("cpu")
         page.locator(f"{VIEW} .rain-tab", has_text="graph").click()
         expect(node(notebook, "good")).to_be_visible()
+        legend = page.locator(f"{VIEW} .rain-legend")
+        for word in ("task", "finished", "failed", "not run"):
+            expect(legend).to_contain_text(word)
+        assert "running" not in legend.inner_text(), "only what occurs"
         assert notebook.problems == []
+
+
+def check_columns_are_filtered(table: Any) -> None:
+    """Each column has a filter of its own; how long the listed tasks took is drawn."""
+    count, rows = table.get_by_role("status"), table.locator(".rain-item:not([hidden])")
+    whole = count.inner_text()
+    expect(table.get_by_role("img", name=re.compile("^Durations. .* task"))).to_be_visible()
+    table.get_by_role("button", name="Filter columns").click()
+    table.get_by_label("Filter error").fill("ZeroDiv")
+    expect(rows).to_have_count(1)
+    expect(count).to_contain_text("1 of ")
+    expect(table.get_by_role("img", name=re.compile("^Durations"))).to_have_count(0)
+    table.get_by_label("Filter duration").fill("> 1 h")
+    expect(table).to_contain_text("No task matches.")
+    table.get_by_label("Filter duration").fill("(")
+    expect(table.get_by_role("alert")).to_contain_text("(")
+    table.get_by_role("button", name="Filter columns").click()
+    expect(count).to_have_text(whole)
 
 
 def test_a_page_loaded_again_and_a_second_view_show_the_present_state(lab: Lab, tmp_path: Path) -> None:

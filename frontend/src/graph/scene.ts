@@ -9,6 +9,8 @@ import { sortedCounts, spoken } from "./labels.js";
 import { paintProgress } from "./progress.js";
 
 const SLICE_MS = 10;
+// Recolouring is cheap beside what the browser does to show it, so what fits is done in one frame.
+const PAINT_MS = 40;
 // Above this many nodes nothing moves by itself.
 export const LIVELY_NODES = 150;
 // The browser paints all of a picture again when something in it has changed: large ones not in every frame.
@@ -25,6 +27,8 @@ interface NodeView {
   counts: SVGTextElement | null;
   bar: SVGGElement | null;
   done: SVGRectElement | null;
+  ring: SVGElement | null;
+  told: boolean; // whether it shows what the task says of itself
   size: string;
 }
 
@@ -256,7 +260,7 @@ export class Scene {
       ...shapes(node, w, h),
     );
     element.classList.toggle("rain-lit", this.lit?.keys.has(node.key) ?? false);
-    const view: NodeView = { node, element, mark: null, counts: null, bar: null, done: null, size };
+    const view: NodeView = { node, element, mark: null, counts: null, bar: null, done: null, ring: null, told: false, size };
     if (node.kind === "group") {
       view.done = s("rect", { class: "rain-done", "data-s": "finished", "data-w": w - 5.2, x: 0.6 - w / 2, y: 0.6 - h / 2, width: 0, height: h - 5.2, rx: 7 });
       element.append(view.done);
@@ -283,7 +287,7 @@ export class Scene {
 
   private paintDirty(): void {
     this.frame = 0;
-    const end = performance.now() + 2 * SLICE_MS;
+    const end = performance.now() + PAINT_MS;
     for (const key of this.dirty) {
       const view = this.nodes.get(key);
       if (view) this.paint(view, this.store.status.get(key));
@@ -304,13 +308,17 @@ export class Scene {
     setAttribute(element, "aria-label", spoken(this.store, node, status));
     if (view.mark) setText(view.mark, this.store.look(state).mark);
     const box = this.geometry?.nodes[node.key];
-    if (box && node.kind === "task") paintProgress(element, status, box[2], box[3]);
+    const tells = typeof status?.share === "number" || !!status?.thumb;
+    if (box && (tells || view.told)) paintProgress(element, status, box[2], box[3]);
+    view.told = tells;
     if (view.bar && view.counts && view.done) this.paintCounts(view.bar, view.counts, view.done, status?.counts ?? {});
-    const kept = element.querySelector(".rain-ring");
-    if (status?.kept && !kept && this.geometry?.nodes[node.key]) {
-      const [, , w, h] = this.geometry.nodes[node.key] as [number, number, number, number];
-      element.prepend(ring(node, w, h));
-    } else if (!status?.kept) kept?.remove();
+    if (status?.kept && !view.ring && box) {
+      view.ring = ring(node, box[2], box[3]);
+      element.prepend(view.ring);
+    } else if (!status?.kept && view.ring) {
+      view.ring.remove();
+      view.ring = null;
+    }
   }
 
   private paintCounts(bar: SVGGElement, text: SVGTextElement, done: SVGRectElement, counts: Record<string, number>): void {
