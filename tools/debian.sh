@@ -18,6 +18,9 @@ slurmctld               slurm-wlm
 sbatch                  slurm-client
 munged                  munge
 ip                      iproute2
+sge_qmaster             gridengine-master
+sge_execd               gridengine-exec
+qsub                    gridengine-client
 '
 else
     wanted='

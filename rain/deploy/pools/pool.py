@@ -71,6 +71,7 @@ class Pool:
         self._looked_at = -math.inf
         self._closed = False
         self._change = threading.Condition()
+        self._looking = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="rain-pool", daemon=True)
         self._thread.start()
 
@@ -169,6 +170,7 @@ class Pool:
         if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= most:
             limit = "PLACES_MAX, " if most == PLACES_MAX else ""
             raise RainException(f"the number of places on {self.engine} is from 0 to {limit}{most}, not {count!r}")
+        self._look_if_stale()
         with self._change:
             if self._closed:
                 raise RainException(f"{self!r} cannot be scaled")
@@ -352,15 +354,14 @@ class Pool:
     def _watch(self) -> None:
         while True:
             with self._change:
-                jobs = [place.job for place in self._places if place.state is not PlaceState.ENDED]
-                if not jobs and self._closed:
+                there = any(place.state is not PlaceState.ENDED for place in self._places)
+                if not there and self._closed:
                     break
             now = time.monotonic()
-            if not jobs:
+            if not there:
                 self._told_at = now
             elif now - self._looked_at >= self._look_s() or self._elastic is None:  # else only the server is asked
-                self._look(jobs)
-                self._looked_at = time.monotonic()
+                self._look()
             if self._elastic is not None:
                 self._elastic.turn()
             with self._change:
@@ -384,7 +385,19 @@ class Pool:
             limits.append(self._elastic.interval_s)
         return min(limits, default=None)
 
-    def _look(self, jobs: Sequence[str]) -> None:
+    def _look_if_stale(self) -> None:
+        """What is decided now is not decided by a look of half a minute ago."""
+        if time.monotonic() - self._looked_at > self._supplier.look_s and not self._closed:
+            self._look()
+
+    def _look(self) -> None:
+        with self._looking:  # one at a time: an older list must not undo what a newer one told
+            jobs = [place.job for place in self.places if place.state is not PlaceState.ENDED]
+            if jobs:
+                self._look_at(jobs)
+                self._looked_at = time.monotonic()
+
+    def _look_at(self, jobs: Sequence[str]) -> None:
         try:
             shown = self._supplier.show(jobs)
         except Exception as error:  # whatever an engine said: the thread goes on, and `wait` tells it

@@ -49,6 +49,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (r"[Oo]ut of memory|oom[-_ ]kill|OOM Killed|exceeded memory limit", "it was ended because memory ran out there"),
     (r"DUE TO TIME LIMIT|TIMEOUT", "its batch job was at its time limit"),
     (r"DUE TO PREEMPTION|CANCELLED", "its batch job was cancelled"),
+    (
+        r"(?:exec: \d+: )?(/\S+): (?:not found|No such file or directory)",
+        "{0} is not there: is its folder shared with this host?",
+    ),
     (r"Exec format error", "the program there was built for another kind of machine"),
     (r"Permission denied", "a file or folder there may not be used by you"),
 )

@@ -1,0 +1,47 @@
+"""Rain in jobs of a real Grid Engine: three hosts with networks of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.grid_engine_cluster import GridEngineCluster, missing
+from tests.engines.hosts import LOGIN
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.engines
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.fixture
+def grid_engine(cluster_folder: Path, kept: list[Path]) -> Iterator[GridEngineCluster]:
+    why = missing()
+    if why:
+        pytest.skip(why)
+    cluster = GridEngineCluster(cluster_folder, kept=kept)
+    yield cluster
+    cluster.close()
+
+
+def test_a_client_asks_for_places_and_gives_them_back(grid_engine: GridEngineCluster, home: Path) -> None:
+    output = grid_engine.python(SCRIPTS / "on_grid_engine.py")
+    assert f"Rain's server listens on {LOGIN}:" in output
+    for line in (
+        "ends known True", "cpus 2.0 2.0", "deleted: none counted as a crash", "three n1 n2 n3", "array 9 places, 6 up"
+    ):  # fmt: skip
+        assert f"\n{line}\n" in output, output
+    for pattern in (
+        r"waits: 4 places .*<Place \d: pending, job \d+ \((queue instance|cannot run|All queues)",
+        r"broken: 1 places cannot come up.*/nowhere/python is not there.*/nowhere/python: not found",
+        r"refused: qsub .*job requests unknown queue",
+        r"no environment: qsub .*parallel environment \"nothing\" does not exist",
+    ):
+        assert re.search(f"(?s){pattern}", output), output
+    until(lambda: grid_engine.idle() == 3, "all hosts free again")
+    until(lambda: not grid_engine.processes("rain"), "no process left")
+    assert grid_engine.jobs() == {}
+    pools = list((home / ".local/state/rain/pools").iterdir())
+    assert not [path for pool in pools for path in pool.glob("token")]
