@@ -1021,7 +1021,7 @@ export interface PoolBox {
   // What its places are on.
   name: string;
   closed: boolean;
-  // Why the engine does not tell what became of the places; empty as long as it does.
+  // As of `rain.deploy.pools.pool.Pool`.
   trouble: string;
   // Places by state.
   counts: Record<string, number>;
@@ -1029,6 +1029,10 @@ export interface PoolBox {
   wanted: number;
   // How many it may ask for.
   most: number;
+  // Whether it grows and shrinks by itself.
+  adapts: boolean;
+  // By which it does so, and what it has used.
+  rules: string;
   boxes: PlaceBox[];
   // Places that are in none of `boxes`.
   folds: PlaceFold[];

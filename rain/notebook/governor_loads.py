@@ -43,7 +43,9 @@ def governors_of(client: Client, seconds: float) -> Governors:
     """The governors of the server that a client is connected to; it may take so many `seconds` to answer."""
     info = client._brief_info(timeout=seconds)
     governors = list(map(governor_of, info["governors"]))
-    return Governors(info["address"], info["version"], client._cluster is not None, governors)
+    cluster = client._cluster
+    own = cluster is not None and cluster.governor_count > 0
+    return Governors(info["address"], info["version"], own, governors)
 
 
 def card_of(client: Client, seconds: float) -> Card:

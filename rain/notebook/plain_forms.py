@@ -83,7 +83,7 @@ def text_of_pools(places: Pools) -> str:
     for pool in places.pools:
         counts = ", ".join(f"{count} {places.looks[state].word}" for state, count in pool.counts.items())
         lines.append(f"places on {pool.name}: {counts or 'none'}{'; closed' if pool.closed else ''}")
-        lines += [f"    {pool.trouble}"] if pool.trouble else []
+        lines += [f"    {words}" for words in (pool.rules, pool.trouble) if words]
         for box in pool.boxes:
             told = [box.governor, f"until {stills.clock(box.ends_at)}" if box.ends_at else "", box.words, box.cause]
             words = " · ".join(filter(None, told))

@@ -101,6 +101,7 @@ def _pool(pool: PoolBox, places: Pools) -> str:
     counts = ", ".join(f"{count} {looks[state].word}" for state, count in pool.counts.items()) or "no places"
     closed = "; closed" if pool.closed else ""
     lines = [f"<strong>Places on {_text(pool.name)}</strong> {_text(counts)}{closed}"]
+    lines += [_text(pool.rules)] if pool.rules else []
     lines += [f'<pre style="{_PLAIN}">{_text(pool.trouble)}</pre>'] if pool.trouble else []
     rows = [
         [str(box.number), _look(looks[box.state]), box.governor, _until(box.ends_at), box.words] for box in pool.boxes

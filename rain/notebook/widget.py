@@ -122,6 +122,12 @@ class SessionWidget(LiveWidget):
             requests.Inspect: lambda asked: self._inspection(asked.key).page(asked),
             requests.Download: lambda asked: self._inspection(asked.key).piece(asked),
         }
+        client = session.client
+        if client is not None:
+            pools = LivePools(self, lambda: client.pools, REQUEST_S)
+            pools.follow(client._pools.watch)
+            self._handlers |= pools.handlers
+            self._pools = pools
         self._advance = advance = weakref.WeakMethod(self.advance)
         self._watch = ChangeFeed(inside(session).mirror, lambda: pump.wake(advance))
 

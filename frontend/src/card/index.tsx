@@ -68,7 +68,7 @@ function CardView({ port, picture, root }: { port: Port; picture: OrphanPicture;
       </dl>
       <div class="rain-muted rain-card-why">{standing.why}</div>
       {connected && <Governors governors={card.governors} />}
-      {connected && <PoolsPart port={port} root={root} />}
+      {connected && <PoolsPart port={port} />}
       {connected && <Sessions sessions={card.sessions} />}
     </>
   );

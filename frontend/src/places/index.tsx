@@ -1,6 +1,7 @@
 // Pools on engines: a box for each place, kept as they are by what the kernel tells of each change.
 
-import { useLayoutEffect, useMemo, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useRedraw } from "../components/hooks.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
@@ -22,27 +23,26 @@ export function attachPools(port: Port, picture: OrphanPicture): Attached {
       mountShell(host, {
         kind: "rain-card",
         attributes: { "aria-label": "Places on engines" },
-        view: (root) => <PoolsPart port={port} root={root} picture={picture} />,
+        view: () => <PoolsPart port={port} picture={picture} />,
       }),
   };
 }
 
 interface PartProps {
   port: Port;
-  // What is observed in order to know whether it is seen.
-  root: HTMLElement;
   picture?: OrphanPicture;
 }
 
 // The pools of a widget; nothing if there are none.
-export function PoolsPart({ port, root, picture }: PartProps) {
-  const { pools, trouble, ahead } = usePools(port, root, picture);
+export function PoolsPart({ port, picture }: PartProps) {
+  const element = useRef<HTMLDivElement>(null);
+  const { pools, trouble, ahead } = usePools(port, element, picture);
   const now = useNow(ahead, pools?.pools.some(({ boxes }) => boxes.some((box) => box.ends_at !== null)) ?? false);
   useLayoutEffect(() => {
-    if (pools) injectLooks(root, pools.looks, "places");
+    if (pools && element.current) injectLooks(element.current, pools.looks, "places");
   }, [pools?.looks]);
   return (
-    <>
+    <div class="rain-pools" ref={element}>
       {pools?.pools.map((pool) => (
         <Pool key={pool.key} port={port} pool={pool} looks={pools.looks} now={now} />
       ))}
@@ -50,7 +50,7 @@ export function PoolsPart({ port, root, picture }: PartProps) {
       <div class="rain-muted rain-card-why" role="status">
         {trouble}
       </div>
-    </>
+    </div>
   );
 }
 
@@ -62,7 +62,7 @@ interface Known {
 }
 
 // Changes come by themselves; loads of governors are asked for while the element is seen.
-function usePools(port: Port, root: HTMLElement, picture: OrphanPicture | undefined): Known {
+function usePools(port: Port, element: RefObject<HTMLElement | null>, picture: OrphanPicture | undefined): Known {
   const [known, setKnown] = useState<Known>({ pools: null, trouble: "", ahead: 0 });
   useLayoutEffect(() => {
     let ended = false;
@@ -91,7 +91,7 @@ function usePools(port: Port, root: HTMLElement, picture: OrphanPicture | undefi
       if (entries.some((entry) => entry.isIntersecting)) refresher.show();
       else refresher.hide();
     });
-    observer.observe(root);
+    if (element.current) observer.observe(element.current);
     return () => {
       observer.disconnect();
       for (const off of offs) off();

@@ -44,12 +44,14 @@ export function Pool({ port, pool, looks, now }: PoolProps) {
           ))}
           {!Object.keys(pool.counts).length && <span class="rain-muted">none was asked for</span>}
         </span>
+        {pool.adapts && <span class="rain-word">elastic</span>}
         {pool.closed ? (
           <span class="rain-word">closed</span>
         ) : (
           <Scale pool={pool} act={(places) => act(port.request("scale", { pool: pool.key, count: places }), `${many(places, "place")} asked for`)} />
         )}
       </div>
+      {pool.rules && <div class="rain-muted rain-small">{pool.rules}</div>}
       <div class="rain-muted rain-small" role="status">
         {said}
       </div>
@@ -78,6 +80,7 @@ function Scale({ pool, act }: { pool: PoolBox; act: (places: number) => void }) 
     setTyped(null);
     act(places);
   };
+  const ends = pool.adapts ? "; it is not elastic any more" : "";
   const words = `Scale to ${fits ? count(places) : "…"}`;
   return (
     <span class="rain-scale">
@@ -101,14 +104,14 @@ function Scale({ pool, act }: { pool: PoolBox; act: (places: number) => void }) 
           key="fewer"
           text={words}
           title="give up places"
-          question={`${many(fewer, "place")} will be given up: what waits first, then the youngest. What runs there may finish, or runs again elsewhere.`}
+          question={`${many(fewer, "place")} will be given up: what waits first, then the youngest. What runs there may finish, or runs again elsewhere${ends}.`}
           yes={`Give up ${count(fewer)}`}
           no={`Keep ${count(pool.wanted)}`}
           dangerous
           act={scale}
         />
       ) : (
-        <Button title={fits ? "ask for further places" : `from 0 to ${count(pool.most)}`} disabled={!fits || fewer === 0} click={scale}>
+        <Button title={fits ? `ask for further places${ends}` : `from 0 to ${count(pool.most)}`} disabled={!fits || fewer === 0} click={scale}>
           {words}
         </Button>
       )}

@@ -6,6 +6,7 @@ import { Gauges, Spark } from "../components/gauge.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
 import { governorName, many } from "../format.js";
+import { PoolsPart } from "../places/index.js";
 import type { Governor, Governors } from "../protocol.js";
 import type { TabProps } from "../session/tabs.js";
 import type { SessionStore } from "../store.js";
@@ -47,6 +48,7 @@ export function GovernorsPane({ store, shown }: TabProps) {
         {trouble}
       </div>
       <div class="rain-tiles-box" tabIndex={0} role="region" aria-label="Governors">
+        {store.live && <PoolsPart port={store.port} />}
         <ul class="rain-tiles">
           {answer?.governors.map((governor) => (
             <Tile key={governor.id} governor={governor} name={governorName(governor.id, answer.governors.map(({ id }) => id))} history={histories.get(governor.id)} kill={answer.private ? kill : null} />
@@ -85,6 +87,7 @@ function Tile({ governor, name, history, kill }: TileProps) {
         </span>
         <span class="rain-muted">{`${many(tasks, "task")} · ${many(objects, "object")}`}</span>
       </div>
+      {governor.leaves && <div class="rain-small">{`draining: ${governor.leaves}`}</div>}
       <Gauges measures={governor.measures} />
       <div class="rain-spark-box">
         <Spark

@@ -25,6 +25,7 @@ from rain.common.protocol.messages import Offer
 from rain.deploy.pools.accounting import CoreSeconds
 from rain.deploy.pools.elastic import Elastic, PoolServer, rules_of
 from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
+from rain.deploy.pools.scaling import Rules
 from rain.deploy.pools.supplier import Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
 from rain.processes.elsewhere.causes import cause_of
@@ -131,8 +132,14 @@ class Pool:
 
     @property
     def trouble(self) -> str:
-        """Why the engine does not tell what became of the places; empty as long as it does."""
-        return self._trouble
+        """Why the engine does not tell what became of the places, or an elastic pool cannot do as it should; empty as
+        long as there is nothing."""
+        return self._trouble or ("" if self._elastic is None else self._elastic.trouble)
+
+    @property
+    def rules(self) -> Rules | None:
+        """By which it grows and shrinks; None if it does not by itself."""
+        return None if self._elastic is None else self._elastic.rules
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have a function called when something about the places has changed.

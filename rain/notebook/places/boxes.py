@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from rain.common.formatting import duration_text
 from rain.common.state_styles import PLACES
 from rain.deploy.pools.places import Place, PlaceState, wanted
 from rain.deploy.pools.pool import Pool
+from rain.deploy.pools.scaling import Rules
 from rain.notebook.inspectors.sanitize import cut, visible
 from rain.notebook.protocol.lookups import Governor
 from rain.notebook.protocol.places import PlaceBox, PlaceFold, PlaceRows, PoolBox, Pools
@@ -108,6 +111,25 @@ def pools_of(pools: Sequence[Pool], key: Callable[[Pool], str], governors: Known
     return Pools(now, PLACES, shown, max(0, len(pools) - POOLS_MAX))
 
 
+def rules_text(rules: Rules | None, used_core_s: float) -> str:
+    """By which rules a pool grows and shrinks, and how many core hours its places have used.
+
+    Examples
+    --------
+    >>> rules_text(Rules(0, 50, 300.0, 1000 * 3600.0), 36000.0)
+    '0 to 50 places as work needs them, idle ones leave after 5 min 0 s · 10 of 1,000 core hours used'
+    >>> rules_text(None, 90.0)
+    '0.03 core hours used'
+    """
+    limit = "" if rules is None or math.isinf(rules.core_s) else f" of {rules.core_s / 3600:,g}"
+    used = f"{used_core_s / 3600:,.2f}".rstrip("0").rstrip(".")
+    told = f"{used}{limit} core hours used" if used_core_s or limit else ""
+    if rules is not None:
+        idle = f"idle ones leave after {duration_text(rules.idle_s)}"
+        told = " · ".join(filter(None, (f"{rules.minimum} to {rules.maximum} places as work needs them, {idle}", told)))
+    return told
+
+
 def rows_of(pool: Pool, fold: str, offset: int, governors: Known, now: float) -> PlaceRows:
     """Some of the places of a fold."""
     found = [box for box in _boxes(pool.places, governors, now) if fold in (_key_of_words(box), _key_of_state(box))]
@@ -127,6 +149,8 @@ def _pool(key: str, pool: Pool, governors: Known, now: float) -> PoolBox:
         {state: counts[state] for state in PLACES if counts[state]},
         sum(map(wanted, places)),
         pool.most,
+        pool.rules is not None,
+        rules_text(pool.rules, pool.used_before_core_s + pool.used_core_s),
         boxes,
         folds,
     )

@@ -76,13 +76,17 @@ class PoolBox(msgspec.Struct, frozen=True):
         What its places are on.
     closed : bool
     trouble : str
-        Why the engine does not tell what became of the places; empty as long as it does.
+        As of `rain.deploy.pools.pool.Pool`.
     counts : dict of str to int
         Places by state.
     wanted : int
         How many it asks for.
     most : int
         How many it may ask for.
+    adapts : bool
+        Whether it grows and shrinks by itself.
+    rules : str
+        By which it does so, and what it has used.
     boxes : list of PlaceBox
     folds : list of PlaceFold
         Places that are in none of `boxes`.
@@ -95,6 +99,8 @@ class PoolBox(msgspec.Struct, frozen=True):
     counts: Counts
     wanted: int
     most: int
+    adapts: bool
+    rules: str
     boxes: list[PlaceBox]
     folds: list[PlaceFold]
 

@@ -21,6 +21,19 @@ from rain.notebook.explanations import SENTENCE_CHARS_MAX, in_a_sentence
             "It asks for 1 cpus, and waits for room on a governor: g:1: 2 of 2 cpus asked for, 5 tasks",
         ),
         (
+            "Task a (1/9) is ready: all its inputs are there. It asks for 1 cpus, and waits for room on a governor:\n"
+            "  g:1: 2 of 2 cpus asked for, 5 tasks\n  g:2: 2 of 2 cpus asked for, 4 tasks\n"
+            "  or on a place of slurm with 4 cpus: 2 asked for, pending (Resources)",
+            "It asks for 1 cpus, and waits for room on a governor: g:1: 2 of 2 cpus asked for, 5 tasks (and 1 more), "
+            "or on a place of slurm with 4 cpus: 2 asked for, pending (Resources)",
+        ),
+        (
+            "Task a (1/9) is ready: all its inputs are there. It asks for 1 gpus, which no governor here has, and "
+            "waits for a place of slurm with 4 cpus, 1 gpus: 2 asked for, pending (Resources).",
+            "It asks for 1 gpus, which no governor here has, and waits for a place of slurm with 4 cpus, 1 gpus: 2 "
+            "asked for, pending (Resources).",
+        ),
+        (
             "Task a (1/9) is waiting. Nothing can run: no governor is here. This is attempt 2.",
             "Is waiting. Nothing can run: no governor is here.",
         ),

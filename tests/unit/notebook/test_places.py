@@ -11,6 +11,7 @@ import pytest
 from rain import RainException
 from rain.client.places.pool_list import PoolList
 from rain.common.jupyter import display_hooks
+from rain.common.protocol.messages import Demand
 from rain.common.state_styles import PLACES
 from rain.deploy.pools.places import Place, PlaceState
 from rain.deploy.pools.pool import Pool
@@ -208,6 +209,31 @@ def test_the_browser_is_told_of_changes_while_it_looks(engine: StandIn, pool: Po
     bundle = widget.still()
     assert "Places on slurm" in bundle["text/html"]
     assert bundle["text/plain"].startswith("places on slurm: 1 pending, 1 up, 1 given up")
+
+
+class Server:
+    """Waits for nothing, and drains nobody."""
+
+    def offer(self, pool: Pool, offer: Any) -> None: ...
+
+    def demand(self) -> Demand:
+        return Demand(0, [], [])
+
+    def drain(self, governors: list[str], within_s: float) -> None: ...
+
+
+def test_an_elastic_pool_says_by_which_rules_it_goes(engine: StandIn) -> None:
+    with Pool(engine, Server()) as pool:
+        pool.scale(1)
+        (shown,) = pools_of([pool], lambda _: "p1", {}, NOW).pools
+        assert (shown.adapts, shown.rules) == (False, "")
+        pool.adapt(1, 50, idle="5m", core_hours=1000)
+        (shown,) = pools_of([pool], lambda _: "p1", {}, NOW).pools
+        assert shown.adapts
+        assert shown.rules == (
+            "1 to 50 places as work needs them, idle ones leave after 5 min 0 s · 0 of 1,000 core hours used"
+        )
+        assert "1 to 50 places as work needs them" in (pool._repr_html_() or "")
 
 
 def test_a_closed_pool_can_be_read(engine: StandIn, pool: Pool, browser: Any) -> None:
