@@ -29,11 +29,19 @@ LAZY = {
         "rain.deploy.engines.slurm": {"qtoolkit.core.data_objects"},
     },
     "each command of `rain` starts with what it needs and no more": {
-        "rain.cli": {"rain", "rain.cli.commands", "rain.cli.daemon", "rain.processes.guardian"},
+        "rain.cli": {
+            "rain",
+            "rain.cli.commands",
+            "rain.cli.daemon",
+            "rain.deploy.hosts.guarded",
+            "rain.processes.elsewhere.holding",
+            "rain.processes.guardian",
+        },
         "rain.cli.commands": {
             "rain.cli.demo",
             "rain.cli.report",
             "rain.cli.server_query",
+            "rain.deploy.hosts.ssh",
             "rain.deploy.nodes",
             "rain.deploy.start",
             "rain.deploy.stop",
@@ -51,6 +59,7 @@ LAZY = {
     "guardian and keeper stay as long as the cluster, and import next to nothing": {
         "rain.host.lifeline": {"select", "threading"},
         "rain.host.starting": {"ctypes", "subprocess"},
+        "rain.processes.elsewhere.holding": {"traceback"},
         "rain.processes.guarded_process": {"traceback"},
         "rain.processes.guardian": {"gc", "importlib", "rain.objects.dirtree", "traceback"},
         "rain.processes.keeper": {"rain.processes.scratch"},

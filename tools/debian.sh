@@ -21,6 +21,7 @@ ip                      iproute2
 sge_qmaster             gridengine-master
 sge_execd               gridengine-exec
 qsub                    gridengine-client
+sshd                    openssh-server
 '
 else
     wanted='

@@ -20,6 +20,14 @@ def main(arguments: list[str] | None = None) -> None:
 
         guardian()
         return
+    if words[:1] == ["hold"]:  # over ssh (`rain.deploy.hosts`)
+        from rain.processes.elsewhere.holding import main as hold
+
+        sys.exit(hold(words[1:], "rain.cli.daemon:forked"))
+    if words[:1] == ["hosts"]:  # by `rain start`, below a guardian
+        from rain.deploy.hosts.guarded import main as hosts
+
+        sys.exit(hosts(words[1:]))
     if words == ["--version"]:
         from rain import __version__
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +16,8 @@ import typer
 
 from rain import __version__
 from rain.common.errors import RainException
-from rain.common.limits import LEAVE_ASKED_S
-from rain.common.protocol.address import format_address, http_url, parse_address
+from rain.common.limits import HOST_CONNECT_S, LEAVE_ASKED_S
+from rain.common.protocol.address import format_address, http_url, is_loopback, is_wildcard, parse_address
 from rain.common.protocol.messages import ServerInfo
 from rain.deploy.engines import ENGINES, engine_of
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 _Misuse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
+SshOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="for ssh -o; may be repeated")]
 TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
 
 _ROLES = ("client", "governor", "http")
@@ -80,6 +82,9 @@ def start(
     local_governors: Annotated[
         str | None, typer.Option(metavar="LIST", help='governors here by their cpus: "[4,4,2]"; "[]" for none')
     ] = None,
+    hosts: Annotated[
+        str | None, typer.Option(metavar="LIST", help="one governor, started over ssh, on each: node1,me@node2:2222")
+    ] = None,
     governor_host_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="one governor, started over ssh, on each host in FILE")
     ] = None,
@@ -101,16 +106,22 @@ def start(
     governor_config: Annotated[str, typer.Option(metavar="FILE", help="configuration of the governors (TOML)")] = "",
     runprefix: Annotated[str, typer.Option(metavar="CMD", help="put before each process's command")] = "",
     remote_init: Annotated[str, typer.Option(metavar="CMD", help="run first in each remote shell")] = "",
+    remote_python: Annotated[str, typer.Option(metavar="PATH", help="the Python with Rain on other hosts")] = "",
+    ssh_port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="of hosts that name none")] = 0,
+    ssh_key: Annotated[str, typer.Option(metavar="FILE", help="identity file for ssh")] = "",
+    ssh_jump: Annotated[str, typer.Option(metavar="HOST", help="go through this host, as ssh -J does")] = "",
+    ssh_option: SshOption = None,
+    connect_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="of ssh")] = HOST_CONNECT_S,
+    every_host: Annotated[bool, typer.Option("--every-host", help="fail unless all hosts can be had")] = False,
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
 ) -> None:
     """Start a server and governors, and leave them running."""
-    from rain.deploy import nodes
+    from rain.deploy.hosts.ssh import Ssh
     from rain.deploy.start import StartOptions
     from rain.deploy.start import start as start_cluster
-    from rain.processes import connection_files
 
-    if sum([simple, *(way is not None for way in (local_governors, governor_host_file, autoconf))]) > 1:
-        raise RainException("choose one of --simple, --local-governors, --governor-host-file and --autoconf")
+    if sum([simple, *(way is not None for way in (local_governors, governor_host_file, hosts, autoconf))]) > 1:
+        raise RainException("choose one of --simple, --local-governors, --hosts, --governor-host-file and --autoconf")
     options = StartOptions(
         listen=listen,
         http_listen=http_listen,
@@ -121,23 +132,45 @@ def start(
         config=governor_config,
         runprefix=runprefix,
         remote_init=remote_init,
+        ssh=Ssh(ssh_port, ssh_key, ssh_jump, tuple(f"-o{option}" for option in ssh_option or []), connect_timeout),
+        python=remote_python,
+        every=every_host,
         reserve=reserve,
     )
-    if local_governors is not None:
-        options.cpus = [str(cpus) for cpus in nodes.parse_local_governors(local_governors)]
-    elif governor_host_file is not None:
-        options.hosts = nodes.parse_host_file(_text_of(governor_host_file))
+    _choose_governors(options, local_governors, hosts, governor_host_file, autoconf)
+    _print_started(start_cluster(options))
+
+
+def _choose_governors(
+    options: Any, local: str | None, hosts: str | None, host_file: str | None, autoconf: str | None
+) -> None:
+    from rain.deploy import nodes
+
+    if local is not None:
+        options.cpus = [str(cpus) for cpus in nodes.parse_local_governors(local)]
+    elif hosts is not None:
+        options.hosts = nodes.parse_host_file(hosts.replace(",", "\n"))
+    elif host_file is not None:
+        options.hosts = nodes.parse_host_file(_text_of(host_file))
     elif autoconf is not None:
         options.hosts = engine_of(autoconf).hosts(os.environ)
     else:
         options.cpus = ["detect"]
-    started = start_cluster(options)
+
+
+def _print_started(started: Any) -> None:
+    from rain.processes import connection_files
+
     credentials = connection_files.read(started.file).credentials
-    port = parse_address(started.address)[1]
+    host, port = parse_address(started.address)
+    everywhere = is_loopback(host) or is_wildcard(host)
     print(f"server     {started.address}, with {_count(started.governors, 'governor')}")
     _print_dashboard(started.http, credentials)
     print(f"logs       {started.logdir}")
-    print(f"stop it    rain stop {port}")
+    print(f"stop it    rain stop {port if everywhere else started.address}")
+    for failed in started.failed:
+        print(f"rain start: no governor on {failed.host}: {failed.why}. What was printed:", file=sys.stderr)
+        print(textwrap.indent(failed.printed, "    "), file=sys.stderr)
 
 
 def _print_dashboard(http: str, credentials: Any) -> None:

@@ -22,6 +22,7 @@ from rain import __version__
 from rain.common.errors import RainException
 from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
+from rain.common.protocol.messages import SERVER_STOPPED
 from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.governor.surroundings.environment import drop_engine_variables
@@ -30,7 +31,7 @@ from rain.governor.surroundings.leaving import known_end, parse_duration
 from rain.host.descriptors import raise_limit
 from rain.host.gpus import parse as parse_gpus
 from rain.host.gpus import visible_gpus
-from rain.host.lifeline import end_with_lifeline
+from rain.host.lifeline import end_with_lifeline, write_ready_file
 from rain.host.machine import parse_cpus
 from rain.host.shares import scratch_folder
 from rain.host.signals import unblock_signals
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
     )
+    governor.add_argument("--left-file", default="", help=argparse.SUPPRESS)
     for command in (server, governor):
         command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
         command.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
@@ -273,7 +275,7 @@ def _govern(options: argparse.Namespace) -> int:
     except OSError as error:
         raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:
-        by_signal = governor_shell.run(
+        left = governor_shell.run(
             governor_shell.GovernorOptions(
                 ",".join(servers),
                 credentials,
@@ -292,9 +294,14 @@ def _govern(options: argparse.Namespace) -> int:
                 gpus=gpus,
             )
         )
+    except governor_shell.ServerGone as error:
+        write_ready_file(options.left_file, f"server: {error}")
+        raise
     finally:
         scratch.close()
-    return _START_AGAIN if by_signal and (guarded or options.token_file == "-") else 0
+    by = "server" if left.reason == SERVER_STOPPED else "governor"
+    write_ready_file(options.left_file, f"{by}: {left.reason}")
+    return _START_AGAIN if left.by_signal and (guarded or options.token_file == "-") else 0
 
 
 def _gpus(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
@@ -154,28 +154,33 @@ class Client:
 
     @classmethod
     def on(
-        cls, engine: str, nodes: int = 1, *, host: str = "", wait: int = 1, timeout: float | None = None, **options: Any
+        cls,
+        engine: str | Sequence[str],
+        nodes: int | None = None,
+        *,
+        host: str = "",
+        wait: int = 1,
+        timeout: float | None = None,
+        **options: Any,
     ) -> Client:
-        """A client with a private server here, and governors in jobs of a batch system.
+        """A client with a private server here, and governors in jobs of a batch system, or on hosts over ssh.
 
-        It says on standard error at which address the server listens, and what the places wait for. All connections are
-        encrypted. The jobs end with the client; should its process be killed, the governors end within a minute, and
-        jobs that wait end as soon as they start.
+        It tells where the server listens (encrypted). All ends with the client, within a minute after it was killed.
 
         Parameters
         ----------
-        engine : str
-            ``"slurm"``.
-        nodes : int
-            How many places: jobs of one host each.
+        engine : str or sequence of str
+            ``"slurm"``; or hosts, as ``["node1", "me@node2:2222"]``.
+        nodes : int, optional
+            How many places: jobs of one host each. Without it one; of hosts that are named, all.
         host : str
-            The address of this machine at which hosts of the engine reach it. Empty: the one that its host name has.
+            This machine's address for the hosts. Empty: that of its name, or of the route to the first named host.
         wait : int
             For how many places to wait.
         timeout : float, optional
             Seconds to wait for them.
         **options
-            As of `pool`: ``cpus``, ``gpus``, ``memory``, ``time``, ``partition``, ``arguments``, …
+            As of `pool`.
 
         Returns
         -------
@@ -198,8 +203,8 @@ class Client:
 
     def pool(
         self,
-        engine: str,
-        places: int = 0,
+        engine: str | Sequence[str],
+        places: int | None = None,
         *,
         minimum: int | None = None,
         maximum: int | None = None,
@@ -207,21 +212,20 @@ class Client:
         core_hours: float | None = None,
         **options: Any,
     ) -> Pool:
-        """Places for governors of this client's server in a batch system, beside what is there.
+        """Places for governors of this client's server in a batch system or on hosts, beside what is there.
 
         Parameters
         ----------
-        engine : str
-            ``"slurm"``.
-        places : int
-            How many to ask for at once; `Pool.scale` changes it.
+        engine : str or sequence of str
+            As of `on`.
+        places : int, optional
+            How many to ask for at once; without it none, of hosts that are named all. `Pool.scale` changes it.
         minimum, maximum, idle, core_hours : optional
             With one of them the pool is elastic: see `Pool.adapt`.
         **options
-            ``cpus=1`` and ``gpus=0`` of each place; ``memory`` as ``"16G"`` and ``time`` as ``"2:00:00"`` (without
-            them what the engine gives by itself); ``partition``; ``arguments``, further options of the engine,
-            verbatim; ``folder``, one that the hosts share with this machine (default: in the home folder); ``python``,
-            the hosts' Python with Rain (default: this one).
+            ``cpus=1`` and ``gpus=0`` of each place; ``memory`` as ``"16G"``, ``time`` as ``"2:00:00"`` (without them
+            what the engine gives); ``partition``; ``arguments``, verbatim; ``folder``, which the hosts share with this
+            machine; ``python``, the hosts' Python with Rain. Over ssh also ``port``, ``key``, ``jump``, ``init``.
 
         Returns
         -------

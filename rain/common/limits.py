@@ -324,6 +324,20 @@ ENGINE_SILENT_S = 120.0
 """How long a batch system may fail to tell what became of jobs before `Pool.wait` raises."""
 ENGINE_END_S = 10.0
 """How long jobs whose governors were dismissed may take to end by themselves."""
+HOST_CONNECT_S = 10.0
+"""How long ssh may take to connect to a host, unless the user names another time."""
+HOST_START_S = 60.0
+"""How long a governor on a host may take from the connection by ssh until it has registered."""
+HOST_PAUSE_S = 30.0
+"""Longest pause between two attempts to connect to a host whose ssh connection was lost, or whose governor died."""
+HOST_LOST_S = 15.0
+"""After this long without an ssh connection a host's place does not count as up any more."""
+HOST_AWAY_S = 600.0
+"""How long a pool tries to reach a host whose ssh connection was lost before the place has ended."""
+HOST_ALIVE_S = 10.0
+"""How often a host says over ssh that it is there."""
+HELD_END_S = 60.0
+"""How long the end of a governor that was started over ssh is kept on its host for a connection that was lost."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""
 TRANSFERS_TOLD_MAX = 8

@@ -5,37 +5,35 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from rain.common.errors import RainException
-from rain.common.limits import EXECUTOR_START_S
+from rain.common.limits import EXECUTOR_START_S, HOST_CONNECT_S, HOST_START_S
 from rain.common.protocol.address import (
     HTTP_PORT,
     SERVER_PORT,
     format_address,
     is_loopback,
-    is_wildcard,
     parse_address,
 )
+from rain.deploy.hosts.addresses import addresses_for
+from rain.deploy.hosts.guarded import Plan, Planned, read_became, read_plan, write_plan
+from rain.deploy.hosts.link import LinkState
+from rain.deploy.hosts.ssh import Ssh, Target, parse_target
 from rain.host import gpus
 from rain.host.machine import parse_cpus
-from rain.host.network.addresses import own_addresses
 from rain.host.process_table import is_alive, start_time
-from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.processes import connection_files, own_credentials, private_folders
-from rain.processes.launching import RAIN, UNDER_GUARDIAN, Launch, Program
+from rain.processes.launching import LIFELINE, RAIN, READY, UNDER_GUARDIAN, Launch, Program, tail_of
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
 from rain.processes.scratch import Scratch
 
-REMOTE_START_S = 2 * EXECUTOR_START_S
-"""How long governors started over ssh may take."""
-_REMOTE_RAIN = (sys.executable, "-P", "-m", "rain")
-"""On another host: the same interpreter, which may find Rain elsewhere."""
-_SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
+_HOSTS_S = HOST_START_S + 2 * HOST_CONNECT_S
+"""What keeps in touch with other hosts says before that it is ready: each host has a limit of its own."""
 
 
 @dataclass(slots=True)
@@ -62,6 +60,12 @@ class StartOptions:
         Put before each process's command.
     remote_init : str
         Run first in each remote shell.
+    ssh : Ssh
+        How other hosts are reached.
+    python : str
+        The Python on other hosts that has Rain; empty: see `rain.deploy.hosts.ssh.governor_line`.
+    every : bool
+        Whether one host whose governor cannot be started fails the whole start.
     reserve : bool
         Keep one cpu of this machine free for the server.
     """
@@ -77,7 +81,27 @@ class StartOptions:
     config: str = ""
     runprefix: str = ""
     remote_init: str = ""
+    ssh: Ssh = field(default_factory=Ssh)
+    python: str = ""
+    every: bool = False
     reserve: bool = False
+
+
+class Failed(NamedTuple):
+    """A host whose governor could not be started.
+
+    Attributes
+    ----------
+    host : str
+    why : str
+        One sentence.
+    printed : str
+        The last lines that were printed there.
+    """
+
+    host: str
+    why: str
+    printed: str
 
 
 @dataclass(slots=True)
@@ -92,6 +116,7 @@ class Started:
         Its connection file.
     governors : int
     logdir : str
+    failed : list of Failed
     """
 
     address: str
@@ -99,6 +124,7 @@ class Started:
     file: Path
     governors: int
     logdir: str
+    failed: list[Failed] = field(default_factory=list)
 
 
 def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) -> Started:
@@ -120,7 +146,7 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
     http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
     if remote and is_loopback(host):
         raise RainException(
-            f"governors on other hosts ({remote[0]}, …) cannot reach a server that listens on {host}: "
+            f"governors on other hosts ({remote[0].host}, …) cannot reach a server that listens on {host}: "
             "add --listen 0.0.0.0 (what leaves this machine is then encrypted)"
         )
     if options.config and not os.path.isfile(options.config):
@@ -135,11 +161,12 @@ def start(options: StartOptions, on_ready: Callable[[str], None] | None = None) 
             bound.close()
 
 
-def _governors(options: StartOptions) -> tuple[list[str], list[str]]:
+def _governors(options: StartOptions) -> tuple[list[str], list[Target]]:
     """Cpus of the governors here, and the hosts of the others."""
     cpus = list(options.cpus)
-    remote = [host for host in options.hosts if not connection_files.is_own_address(host.rpartition("@")[2])]
-    cpus += ["detect"] * (len(options.hosts) - len(remote))
+    targets = list(dict.fromkeys(map(parse_target, options.hosts)))
+    remote = [target for target in targets if target.port or not connection_files.is_own_address(target.host)]
+    cpus += ["detect"] * (len(targets) - len(remote))
     if options.reserve and cpus:
         first = parse_cpus(cpus[0]) - 1
         if first < 1:
@@ -160,7 +187,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _start(
     options: StartOptions,
     cpus: list[str],
-    remote: list[str],
+    remote: list[Target],
     sockets: list[socket.socket],
     memory: int | None,
     on_ready: Callable[[str], None] | None,
@@ -181,7 +208,7 @@ def _start(
 def _start_in(
     options: StartOptions,
     cpus: list[str],
-    remote: list[str],
+    remote: list[Target],
     sockets: list[socket.socket],
     memory: int | None,
     on_ready: Callable[[str], None] | None,
@@ -204,15 +231,22 @@ def _start_in(
         arguments += [*UNDER_GUARDIAN, "--logdir", logdir, *_common(options, here)]
         log = f"{logdir}/governor-{number}.log"
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))
-    programs += [_remote(options, host, address, logdir, credentials, memory) for host in remote]
+    plan = f"{logdir}/hosts-{parse_address(address)[1]}.json"
+    failed: list[Failed] = []
+    if remote:
+        write_plan(plan, _plan(options, remote, address, memory))
+        words = ["hosts", plan, "--ready-file", READY, "--lifeline", LIFELINE]
+        token = credentials.token("governor")
+        programs.append(Program("hosts", words, f"{logdir}/hosts.log", restart=True, stdin=token))
     connection_files.write(file, path)
     launch = None
     try:
         launch = Launch(programs, logdir, owned=scratch, tied=False, preload=not options.runprefix)
+        launch.wait(
+            _HOSTS_S if remote else EXECUTOR_START_S, on_ready, "HOST_START_S" if remote else "EXECUTOR_START_S"
+        )
         if remote:
-            launch.wait(REMOTE_START_S, on_ready, "REMOTE_START_S")
-        else:
-            launch.wait(on_ready=on_ready)
+            failed = _failed(plan, logdir, options.every, bool(cpus))
         file = connection_files.read(path)  # the server has added to it
         file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
         connection_files.write(file, path)
@@ -222,7 +256,7 @@ def _start_in(
         path.unlink(missing_ok=True)
         raise
     launch.release()
-    return Started(address, http, path, len(programs) - 1, logdir)
+    return Started(address, http, path, len(cpus) + len(remote) - len(failed), logdir, failed)
 
 
 def _prefix(options: StartOptions) -> list[str]:
@@ -258,39 +292,43 @@ def _server(
     return Program("server", arguments, log, command, restart=True, vital=True, told=True, keep=descriptors)
 
 
-def _remote(
-    options: StartOptions, host: str, address: str, logdir: str, credentials: Credentials, memory: int | None
-) -> Program:
-    """A governor over ssh: the token comes on its standard input, whose end, with the connection, ends it."""
-    command = [*_prefix(options), *(("rain",) if options.remote_init else _REMOTE_RAIN)]
-    arguments = ["governor", ",".join(_addresses_for(host, address)), "--cpus", "detect", "--token-file", "-"]
-    arguments += ["--ready-file", "fd:1", *_common(options, memory)]
-    if options.logdir:
-        arguments += ["--logdir", logdir]
-    line = "exec " + shlex.join([*command, *arguments])
-    if options.remote_init:
-        line = f"{options.remote_init} && {line}"
-    name = f"governor-{host}"
-    log = os.path.join(logdir, f"{name.replace('/', '_')}.log")
-    token = credentials.token("governor")
-    return Program(name, [host, line], log, list(_SSH), restart=True, leaves=True, stdin=token, remote=True)
+# -- on other hosts -------------------------------------------------------------------------------
 
 
-def _addresses_for(host: str, address: str) -> list[str]:
-    """The addresses of the server by which `host` may reach it, the likeliest first: governors try them in turn."""
-    own, port = parse_address(address)
-    if not is_wildcard(own):
-        return [address]
-    found = []
-    try:
-        # A datagram socket finds the route without sending anything.
-        family, _, _, _, target = socket.getaddrinfo(host.rpartition("@")[2], port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(target)
-            found.append(str(probe.getsockname()[0]))
-    except OSError:
-        found.append(socket.gethostname())  # ssh may know a host that the resolver does not
-    return [format_address(name, port) for name in dict.fromkeys([*found, *own_addresses()])]
+def _plan(options: StartOptions, remote: list[Target], address: str, memory: int | None) -> Plan:
+    """What keeps in touch with the governors on other hosts is told; see `rain.deploy.hosts.guarded`."""
+    planned = []
+    for target in remote:
+        servers = ",".join(addresses_for(options.ssh, target, address))
+        arguments = ["governor", servers, "--cpus", "detect", *_common(options, memory)]
+        if options.logdir:
+            arguments += ["--logdir", os.path.abspath(options.logdir)]
+        planned.append(
+            Planned(str(target), os.urandom(16).hex(), arguments, f"governor-{target}.log".replace("/", "_"))
+        )
+    return Plan(planned, asdict(options.ssh), options.python, options.remote_init, _prefix(options))
+
+
+def _failed(path: str, logdir: str, every: bool, others: bool) -> list[Failed]:
+    """The hosts whose governors could not be started.
+
+    Raises
+    ------
+    RainException
+        If that is all there would have been, or `every` host is needed.
+    """
+    told = read_became(path)
+    plan = {one.target: one for one in read_plan(path).hosts}
+    failed = [
+        Failed(one.target, one.why, tail_of(os.path.join(logdir, plan[one.target].log)))
+        for one in told if one.state == LinkState.ENDED.value
+    ]  # fmt: skip
+    if failed and (every or (len(failed) == len(told) and not others)):
+        stories = [
+            f"the governor on {one.host} could not start: {one.why}. What was printed:\n{one.printed}" for one in failed
+        ]
+        raise RainException("\n".join(stories))
+    return failed
 
 
 # -- finding --------------------------------------------------------------------------------------
@@ -304,9 +342,13 @@ def known_server(address: str | None) -> tuple[Path, connection_files.Connection
     RainException
         If there is none, or several to choose from.
     """
-    if address is not None:
-        return connection_files.find_with_path(format_address(*parse_address(address)))
     every = connection_files.find_all()
+    if address is not None:
+        # A port alone also means a server that listens on one interface only.
+        named = [(path, file) for path, file in every if parse_address(file.address)[1] == parse_address(address)[1]]
+        if address.strip().isdecimal() and len(named) == 1:
+            return named[0]
+        return connection_files.find_with_path(format_address(*parse_address(address)))
     # A server that was killed leaves its file behind; it is a choice only where there is no other.
     servers = [(path, file) for path, file in every if is_alive(file.guardian or file.pid)] or every
     default = [(path, file) for path, file in servers if parse_address(file.address)[1] == SERVER_PORT]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -120,13 +120,34 @@ class GovernorOptions:
     gpus: tuple[str, ...] = ()
 
 
-async def govern(options: GovernorOptions, stop: asyncio.Event) -> bool:
-    """Be a governor until `stop` is set, or it has left; whether it left because of a signal.
+class Left(NamedTuple):
+    """How a governor left.
+
+    Attributes
+    ----------
+    reason : str
+        `rain.common.protocol.messages.SERVER_STOPPED` if its server ended for good.
+    by_signal : bool
+        Whether a signal asked it to.
+    """
+
+    reason: str
+    by_signal: bool
+
+
+class ServerGone(RainException):
+    """The server was lost, and did not come back."""
+
+
+async def govern(options: GovernorOptions, stop: asyncio.Event) -> Left:
+    """Be a governor until `stop` is set, or it has left.
 
     Raises
     ------
+    ServerGone
+        If the server is gone for `SERVER_RETURN_S`.
     RainException
-        If the server cannot be reached at the start, refuses the governor, or is gone for `SERVER_RETURN_S`.
+        If the server cannot be reached at the start, or refuses the governor.
     """
     governor = Governor(options)
     departures = Departures(partial(governor.leave, stop), stop, options.end, options.leave_s)
@@ -137,11 +158,11 @@ async def govern(options: GovernorOptions, stop: asyncio.Event) -> bool:
         await governor.run(stop)
     finally:
         await governor.close()
-    return departures.by_signal
+    return Left(governor.left_because, departures.by_signal)
 
 
-def run(options: GovernorOptions) -> bool:
-    """Run a governor in a loop of its own until SIGINT, or until it has left; whether it left because of a signal.
+def run(options: GovernorOptions) -> Left:
+    """Run a governor in a loop of its own until SIGINT, or until it has left.
 
     Raises
     ------
@@ -306,8 +327,13 @@ class Governor:
                 return
             except RainException as error:
                 if self._loop.time() > deadline:
-                    raise RainException(f"the server {self._server} is gone ({reason}): {error}") from None
+                    raise ServerGone(f"the server {self._server} is gone ({reason}): {error}") from None
                 await asyncio.sleep(RECONNECT_PAUSE_S)
+
+    @property
+    def left_because(self) -> str:
+        """Why it left."""
+        return self._left.result() if self._left.done() else "the governor was stopped"
 
     def leave(self, stop: asyncio.Event, reason: str, within_s: float) -> None:
         """Begin to leave; at once if there is no server, because nothing can be handed over then."""
@@ -325,10 +351,8 @@ class Governor:
     async def close(self) -> None:
         """Kill all executors, delete all objects, tell the server; idempotent."""
         if self._conversation is not None:
-            reason = "the governor was stopped"
-            if self._left.done():
-                reason = self._left.result()
-            elif self._stopped and self._sender is not None:
+            reason = self.left_because
+            if not self._left.done() and self._stopped and self._sender is not None:
                 self._sender.send(Draining(reason, 0.0))  # so that no task is charged with it
             self._conversation.close(reason)
         if hasattr(self, "_timer"):

@@ -37,9 +37,10 @@ log = logging.getLogger("rain.processes.scratch")
 MEMORY_FILES = "/dev/shm"
 MARK = ".rain-scratch"
 """The file that names a folder's owner."""
-CONSTANTS, GOVERNOR, LOCAL, LOGS = "rain-constants-", "rain-governor-", "rain-local-", "rain-logs-"
+CONSTANTS, GOVERNOR, HELD, LOCAL = "rain-constants-", "rain-governor-", "rain-held-", "rain-local-"
+LOGS = "rain-logs-"
 SOCKETS, STORE, STORE_DISK, UPLOADS = "rain-sockets-", "rain-store-", "store-", "uploads-"
-_KINDS_ONCE = (CONSTANTS, GOVERNOR, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
+_KINDS_ONCE = (CONSTANTS, GOVERNOR, HELD, LOCAL, LOGS, SOCKETS, STORE, "rain-server-")
 """What folders of this version and older ones are called that lie beside users' folders."""
 _RANDOM = r"[a-z0-9_]{8}"  # what tempfile.mkdtemp makes up
 _MARK_BYTES_MAX = 4096

@@ -27,6 +27,7 @@ from rain.common.limits import DEADLINES, UPDATES_BACKLOG_BYTES_MAX, Deadlines
 from rain.common.location import Inline, Replica, replicas_of
 from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
 from rain.common.protocol.messages import (
+    SERVER_STOPPED,
     Assign,
     ClientToServer,
     Constant,
@@ -248,7 +249,7 @@ class Server:
             self._timer.cancel()
         if self._stays_away or lifeline_is_lost():
             for name in self._governors.values():
-                self._send(name, Dismiss("the server was stopped"))
+                self._send(name, Dismiss(SERVER_STOPPED))
         if self._listener is not None:
             self._listener.close(self._farewell())
         if hasattr(self, "_http"):

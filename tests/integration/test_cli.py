@@ -520,7 +520,7 @@ def test_one_cpu_is_reserved(shell):
 
 SSH = """#!/bin/sh
 # Like ssh: options, a host, a command for the login shell of that host.
-while [ "${1#-}" != "$1" ]; do case "$1" in -o) shift ;; esac; shift; done
+while [ "${1#-}" != "$1" ]; do case "$1" in -o) shift ;; -G) exit 1 ;; esac; shift; done
 echo "$@" >> {log}
 shift
 exec sh -c "$1"
@@ -545,9 +545,9 @@ def test_governors_over_ssh(shell):
     pids = descendants(file.guardian)
     assert len(shell.info(file.reachable()).governors) == 2
     lines = log.read_text()
-    assert "node1.invalid GREETING=hello && exec prefix rain governor" in lines
+    assert "node1.invalid GREETING=hello && exec prefix rain hold " in lines
     assert "user@node2.invalid" in lines
-    assert "prefixed rain governor" in lines
+    assert "prefixed rain hold " in lines
     secrets = [*file.keys.values(), file.credentials.token("governor")]
     commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
     assert not any(secret in text for secret in secrets for text in (*commands, lines))
@@ -563,13 +563,13 @@ def test_governors_over_ssh(shell):
 
 
 def test_a_host_that_cannot_be_reached_is_one_error(shell):
-    (shell.bin / "ssh").write_text("#!/bin/sh\necho 'ssh: Could not resolve hostname node9' >&2\nexit 255\n")
+    (shell.bin / "ssh").write_text("#!/bin/sh\necho 'ssh: Could not resolve hostname node9: no' >&2\nexit 255\n")
     (shell.bin / "ssh").chmod(0o755)
     hosts = shell.folder / "hosts"
     hosts.write_text("node9.invalid\n")
     ended = shell.run("start", "--listen", "0.0.0.0:0", "--http-listen", "0", "--governor-host-file", str(hosts))
     assert ended.returncode == 1
-    assert "governor-node9.invalid could not start (exit status 255)" in ended.stderr
+    assert "the governor on node9.invalid could not start: there is no host node9 that" in ended.stderr
     assert "Could not resolve hostname node9" in ended.stderr
     assert list((shell.runtime / "rain").iterdir()) == []
 

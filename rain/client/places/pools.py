@@ -61,8 +61,8 @@ class Pools:
 
     def open(
         self,
-        engine: str,
-        places: int,
+        engine: Any,
+        places: int | None,
         server: str,
         credentials: Credentials,
         elastic: dict[str, Any] | None = None,
@@ -70,7 +70,7 @@ class Pools:
     ) -> Pool:
         """A pool with `places` places asked for, and with `elastic` (the arguments of `Pool.adapt`) more or fewer of
         them by themselves; see `Client.pool`."""
-        from rain.deploy.pools.choice import supply_of
+        from rain.deploy.pools.choice import all_places, supply_of
         from rain.deploy.pools.pool import pool_of
 
         made = pool_of(supply_of(engine, **options), server, credentials, self._server)
@@ -78,7 +78,7 @@ class Pools:
         _owners[made] = self._client
         made.watch(self._tell)
         try:
-            made.scale(places)
+            made.scale((all_places(engine, options) or 0) if places is None else places)
             if words := {name: value for name, value in (elastic or {}).items() if value is not None}:
                 made.adapt(**words)
         except BaseException:  # jobs that were submitted before would be nobody's
@@ -110,8 +110,8 @@ class Pools:
 
 def client_on(
     kind: type[Client],
-    engine: str,
-    nodes: int = 1,
+    engine: Any,
+    nodes: int | None = None,
     *,
     host: str = "",
     wait: int = 1,
@@ -130,13 +130,16 @@ def client_on(
     shown : callable
         Shows the pool while its places are waited for.
     """
-    from rain.deploy.pools.choice import supply_of
+    from rain.deploy.pools.choice import address_towards, all_places, named, supply_of
 
     supply_of(engine, **options)  # refused, if at all, before anything is started
-    client = kind.local(governors=0, host=host or own_address())
+    if nodes is None:
+        nodes = all_places(engine, options) or 1
+    client = kind.local(governors=0, host=host or address_towards(engine, options) or own_address())
     try:
-        sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {engine}\n")
-        pool = client.pool(engine, **options)
+        name, _ = named(engine, options)
+        sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {name}\n")
+        pool = client.pool(engine, 0, **options)
         with shown(pool):
             pool.scale(nodes)
             pool.wait(min(wait, nodes), timeout)

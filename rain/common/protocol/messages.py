@@ -780,6 +780,10 @@ class Drain(Message):
     within_s: float
 
 
+SERVER_STOPPED = "the server was stopped"
+"""The reason in `Dismiss` when the server ends for good."""
+
+
 class Dismiss(Message):
     """The governor may go: nothing that only it has is needed, or the server is stopped and does not come back."""
 

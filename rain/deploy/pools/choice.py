@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from rain.deploy.engines.jobs import jobs_of
 from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
+from rain.deploy.hosts.supplier import hosts_of, towards_hosts
 from rain.deploy.pools.supplier import Supply
 
 _OPTION = inspect.Parameter.KEYWORD_ONLY
@@ -20,8 +21,34 @@ SUPPLIES: dict[str, Callable[..., Supply]] = {
     "slurm": partial(jobs_of, Slurm()),
     "pbs": partial(jobs_of, Pbs()),
     "sge": partial(jobs_of, GridEngine()),
+    "ssh": hosts_of,
 }
 """By the names that users give them."""
+
+
+def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """An engine's name, and all options: a list of hosts means ``"ssh"``.
+
+    Examples
+    --------
+    >>> named(["n1", "n2"], {"cpus": 4})
+    ('ssh', {'hosts': ['n1', 'n2'], 'cpus': 4})
+    """
+    if isinstance(engine, list | tuple):
+        return "ssh", {"hosts": list(engine), **options}
+    return engine, dict(options)
+
+
+def all_places(engine: Any, options: Mapping[str, Any]) -> int | None:
+    """How many places there are where that is known beforehand: one on each host."""
+    name, options = named(engine, options)
+    return len(set(options.get("hosts", ()))) if name == "ssh" else None
+
+
+def address_towards(engine: Any, options: Mapping[str, Any]) -> str:
+    """The address of this machine from which it reaches the engine's hosts; empty where that is not known."""
+    name, options = named(engine, options)
+    return towards_hosts(**options) if name == "ssh" else ""
 
 
 def supply_of(engine: Any, **options: Any) -> Supply:
@@ -29,8 +56,8 @@ def supply_of(engine: Any, **options: Any) -> Supply:
 
     Parameters
     ----------
-    engine : str
-        ``"slurm"``, ``"pbs"`` or ``"sge"``.
+    engine : str or list of str
+        ``"slurm"``, ``"pbs"``, ``"sge"``, ``"ssh"``; or a list of hosts that are reached over ssh.
     **options
         As the engine's function in `SUPPLIES` takes them; for batch systems see `rain.deploy.engines.jobs.jobs_of`.
 
@@ -39,6 +66,7 @@ def supply_of(engine: Any, **options: Any) -> Supply:
     RainException
         If there is no such engine, or an option has no meaning there.
     """
+    engine, options = named(engine, options)
     known = options_of(engine)
     for name in options:
         if name not in known:

@@ -10,8 +10,30 @@ import re
 
 _CAUSES: tuple[tuple[str, str], ...] = (
     (
+        r"timed out during banner exchange|ssh: connect to host \S+ port \d+: Connection timed out",
+        "the host does not answer ssh in time (connect_timeout, HOST_CONNECT_S): it is down, or a firewall drops what "
+        "comes",
+    ),
+    (
+        r"ssh: connect to host (\S+) port \d+: (No route to host|Network is unreachable)",
+        "there is no way from here to the host {0} ({1})",
+    ),
+    (r"ssh: connect to host (\S+) port (\d+): Connection refused", "no ssh server listens on {0} at port {1}"),
+    (
+        r"ssh: Could not resolve hostname (\S+):",
+        "there is no host {0} that the resolver here or ssh's configuration knows",
+    ),
+    (
+        r"(?s)Identity file (\S+) not accessible.*Permission denied \(",
+        "ssh was refused: there is no key {0}",
+    ),
+    (
         r"No module named '?rain\b|rain: (?:command )?not found|can't open file '[^']*rain|rain'?: No such file",
         "Rain is not installed in the Python that runs there, or its environment was not activated (--remote-init)",
+    ),
+    (
+        r"(?:^|[\s:'])(\S*python[\w.]*)'?: (?:No such file or directory|(?:command )?not found)",
+        "there is no Python {0} there (python=)",
     ),
     (r"No module named '?([\w.]+)", "the Python there lacks the module {0}"),
     (

@@ -13,7 +13,7 @@ ADDRESS, FOLDER = sys.argv[1], Path(sys.argv[2])
 TASKS, MIB = 500, 50
 
 
-@remote(outputs=[Output(encode="pickle")])
+@remote(outputs=["data"])
 def large(ctx: Any, mib: int) -> Any:
     import os
 
@@ -21,7 +21,7 @@ def large(ctx: Any, mib: int) -> Any:
 
 
 @remote(outputs=[Output(encode="json")])
-def small(ctx: Any, number: int, data: Input(load=True), folder: str) -> Any:  # type: ignore[valid-type]
+def small(ctx: Any, number: int, data: Input(), folder: str) -> Any:  # type: ignore[valid-type]
     import os
     import socket
     import time
@@ -29,7 +29,7 @@ def small(ctx: Any, number: int, data: Input(load=True), folder: str) -> Any:  #
     with open(os.path.join(folder, f"run-{number}"), "a") as file:
         file.write(socket.gethostname() + "\n")
     time.sleep(0.02)
-    return [number, len(data)]
+    return [number, data.size]
 
 
 client = Client(ADDRESS)

@@ -1,0 +1,1 @@
+"""Governors on hosts that are reached by OpenSSH's `ssh`: started there, and kept in touch with."""
