@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,6 +87,8 @@ def main() -> int:
             report(lab, target)
             groups(lab, target)
             inspectors(lab, target)
+            previews(lab, target)
+            saved(lab, target)
         finally:
             lab.close()
     return 0
@@ -96,6 +100,18 @@ def picture(page: Page, what: Locator, path: Path) -> None:
     what.scroll_into_view_if_needed()
     what.screenshot(path=path, animations="disabled")
     print(path)
+
+
+@contextmanager
+def dark(page: Page) -> Iterator[None]:
+    """JupyterLab in its dark theme."""
+    for name, light in (("Dark", "false"), ("Light", "true")):
+        page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name}"
+        )
+        page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=light)
+        if name == "Dark":
+            yield
 
 
 def run(notebook: Notebook, *cells: int) -> None:
@@ -144,10 +160,8 @@ def graph(lab: Lab, target: Path) -> None:
         card.scroll_into_view_if_needed()
         expect(card).to_contain_text("iris")
         picture(page, card, target / "card.png")
-        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-        page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
-        picture(page, view, target / "dark.png")
-        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+        with dark(page):
+            picture(page, view, target / "dark.png")
 
 
 def report(lab: Lab, target: Path) -> None:
@@ -160,9 +174,15 @@ def report(lab: Lab, target: Path) -> None:
         page = lab.browser.new_page(viewport={"width": 1200, "height": 800})
         page.goto(path.as_uri())
         page.wait_for_selector("[data-ready=true]")
-        page.get_by_role("slider").fill("600")
-        expect(page.locator(".rain-chip[data-s=running]")).to_be_visible()
+        running = page.locator(".rain-chip[data-s=running]")
+        for at in range(500, 1000, 10):  # a moment at which something runs
+            page.get_by_role("slider").fill(str(at))
+            if running.count():
+                break
+        expect(running).to_be_visible()
         picture(page, page.locator("body"), target / "report.png")
+        page.emulate_media(color_scheme="dark")
+        picture(page, page.locator("body"), target / "report-dark.png")
         page.close()
 
 
@@ -208,6 +228,58 @@ session.submit()
         for index, (name, text) in enumerate((("table", "sepal length"), ("tree", "species"), ("folder", "iris.csv"))):
             expect(found.nth(index)).to_contain_text(text)
             picture(page, found.nth(index), target / f"inspect-{name}.png")
+
+
+def previews(lab: Lab, target: Path) -> None:
+    """What is shown of pickled values: an array and a figure."""
+    make = """
+from rain import get_active_session, remote
+
+@remote(auto_encode="pickle")
+def draws(ctx):
+    import numpy
+    return numpy.random.default_rng(1).normal(size=(400, 25))
+
+@remote(auto_load=True, auto_encode="pickle")
+def figure(ctx, values):
+    from matplotlib.figure import Figure
+    drawn = Figure(figsize=(5, 3), layout="constrained")
+    drawn.subplots().hist(values.sum(axis=1), bins=30)
+    return drawn
+
+session = get_active_session()
+array = draws()
+drawn = figure(array)
+array.output.keep()
+drawn.output.keep()
+session.submit()
+session.wait_all()
+"""
+    with lab.open([CONNECT, make, "array.output", "drawn.output"]) as notebook:
+        page = notebook.page
+        run(notebook, 0, 1, 2, 3)
+        found = page.locator(".rain-inspector")
+        expect(found.nth(0)).to_contain_text("400")
+        expect(found.nth(1).locator("img")).to_be_visible()
+        for index, name in enumerate(("array", "figure")):
+            picture(page, found.nth(index), target / f"preview-{name}.png")
+        with dark(page):
+            picture(page, found.nth(0), target / "preview-dark.png")
+
+
+def saved(lab: Lab, target: Path) -> None:
+    """What a notebook shows when its kernel has gone."""
+    finish = "session.submit()\nsession.wait_all(raise_on_failure=False)"
+    with lab.open([CONNECT, WORK, "session", finish]) as notebook:
+        run(notebook, 0, 1, 2)
+        notebook.page.wait_for_selector(VIEW)
+        run(notebook, 3)
+        notebook.wait_picture("failed")
+        notebook.restart_kernel()
+        figure = notebook.page.locator("figure", has_text="then the kernel was restarted")
+        picture(notebook.page, figure, target / "saved.png")
+        with dark(notebook.page):
+            picture(notebook.page, figure, target / "saved-dark.png")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ export function setAttribute(element: Element, name: string, value: string | nul
 }
 
 export function button(text: string, title: string, click: (event: MouseEvent) => void, kind = ""): HTMLButtonElement {
-  return h("button", { type: "button", class: `rain-button ${kind}`.trim(), title, click }, text);
+  const named = kind.includes("rain-square") ? { "aria-label": title } : {}; // a sign says nothing to a screen reader
+  return h("button", { type: "button", class: `rain-button ${kind}`.trim(), title, click, ...named }, text);
 }
 
 // A picture from bytes. The browser decodes it in an <img>, where nothing runs.

@@ -29,7 +29,9 @@ _DARK = "calc(var(--jp-shadow-base-lightness,0)/36)"
 """0 where Jupyter's theme is light, or unknown; 0.9 where it is dark (JupyterLab 4 and Notebook 7 have 32 there)."""
 _THEMED = f"max-width:100%;filter:invert({_DARK}) hue-rotate(calc({_DARK}*202.5deg))"
 """Of our own pictures: in a dark page light becomes dark, and colours keep their hue."""
-_PLAIN = "white-space:pre-wrap;font-size:85%;margin:0"
+_LEFT = "text-align:left"
+"""Jupyter's tables are for numbers."""
+_PLAIN = "white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace);font-size:85%;margin:0"
 
 
 def clock(at: float) -> str:
@@ -139,7 +141,8 @@ def facts(title: str, look: Look, facts: Iterable[tuple[str, str]], said: str) -
         What went wrong; may be empty.
     """
     rows = "".join(
-        f"<tr><th>{_text(name)}</th><td>{_text(cut(text, FACT_CHARS_MAX))}</td></tr>" for name, text in facts
+        f'<tr><th style="{_LEFT}">{_text(name)}</th><td style="{_LEFT}">{_text(cut(text, FACT_CHARS_MAX))}</td></tr>'
+        for name, text in facts
     )
     error = f'<pre style="{_PLAIN}">{_text(said[:ERROR_CHARS_MAX])}</pre>' if said else ""
     head = f"<div><strong>{_text(cut(title, FACT_CHARS_MAX))}</strong> {_text(look.mark)} {_text(look.word)}</div>"

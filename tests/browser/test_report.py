@@ -106,7 +106,7 @@ def test_a_report_shows_all_without_a_server(page: Page, report: Path) -> None:
 
 def test_a_report_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
-    expect(page.locator(":focus")).to_have_attribute("title", "show how it went on")
+    expect(page.locator(":focus")).to_have_accessible_name("show how it went on")
     page.keyboard.press("Tab")
     page.keyboard.press("Home")
     expect(page.locator(":focus")).to_have_attribute("aria-valuetext", re.compile("of .*: .*(ready|running|waiting)"))
@@ -137,3 +137,21 @@ def test_a_report_without_scripts(chromium: Browser, report: Path) -> None:
     expect(page.get_by_text("ValueError: no 3, •••").first).to_be_visible()
     expect(page.get_by_role("heading", name="Versions")).to_be_visible()
     context.close()
+
+
+def test_a_report_in_forced_colours(page: Page) -> None:
+    """The tab that is in front, and marks of states, can be told without the page's own colours."""
+    page.emulate_media(forced_colors="active")
+    color = "(element) => getComputedStyle(element).borderBottomColor"
+    selected, *others = (
+        page.locator(f'.rain-tab[aria-selected="{value}"]').first.evaluate(color) for value in ("true", "false")
+    )
+    assert selected not in others
+    mark = page.locator(".rain-node .rain-mark").first
+    assert mark.evaluate("(element) => getComputedStyle(element).fill") == page.evaluate(
+        """() => {
+            const probe = document.body.appendChild(document.createElement('i'));
+            probe.style.color = 'CanvasText';
+            return getComputedStyle(probe).color;
+        }"""
+    )

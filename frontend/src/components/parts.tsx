@@ -14,6 +14,7 @@ interface ButtonProps {
   children: ComponentChildren;
 }
 
+// Buttons of the kind `rain-square` have a sign on them, which says nothing to a screen reader: their title is their name.
 export function Button({ title, click, kind = "", hidden, disabled, pressed, children }: ButtonProps) {
   return (
     <button
@@ -22,6 +23,7 @@ export function Button({ title, click, kind = "", hidden, disabled, pressed, chi
       title={title}
       hidden={hidden}
       disabled={disabled}
+      aria-label={kind.includes("rain-square") ? title : undefined}
       aria-pressed={pressed}
       onClick={click}
     >

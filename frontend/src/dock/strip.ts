@@ -20,7 +20,7 @@ export class Strip {
     { class: "rain rain-strip", role: "status" },
     h("button", { type: "button", class: "rain-strip-go", title: "back to its graph", click: () => this.goBack() }, this.text),
     this.bar,
-    h("button", { type: "button", class: "rain-button rain-square", title: "put this away", click: () => this.putAway() }, "×"),
+    h("button", { type: "button", class: "rain-button rain-square", title: "put this away", "aria-label": "put this away", click: () => this.putAway() }, "×"),
   );
   private readonly observer: IntersectionObserver;
   private home: HTMLElement | null = null;
