@@ -28,6 +28,10 @@ def main(arguments: list[str] | None = None) -> None:
         from rain.deploy.hosts.guarded import main as hosts
 
         sys.exit(hosts(words[1:]))
+    if words[:1] == ["pool-keeper"]:  # started by `rain pool add`
+        from rain.cli.pool_keeper import keep
+
+        sys.exit(keep(words[1:]))
     if words == ["--version"]:
         from rain import __version__
 

@@ -10,16 +10,24 @@ import tempfile
 import textwrap
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rain import __version__
+from rain.cli import pools
+from rain.cli.misuse import Misuse
+from rain.cli.pools import split_verbatim
+from rain.cli.printing import count, table
 from rain.common.errors import RainException
 from rain.common.limits import HOST_CONNECT_S, LEAVE_ASKED_S
 from rain.common.protocol.address import format_address, http_url, is_loopback, is_wildcard, parse_address
 from rain.common.protocol.messages import ServerInfo
 from rain.deploy.engines import ENGINES, engine_of
+
+if TYPE_CHECKING:
+    from rain.deploy.pools.on_disk.records import PoolRecord
+    from rain.deploy.start import Started, StartOptions
 
 app = typer.Typer(
     name="rain",
@@ -30,8 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# Typer brings its own copy of the library that defines this, and does not export it.
-_Misuse: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
+app.add_typer(pools.app)
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
 SshOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="for ssh -o; may be repeated")]
@@ -47,12 +54,13 @@ def run(words: list[str]) -> int:
 
     own_credentials.take_token()
     try:
-        status = app(words or ["--help"], standalone_mode=False)
+        own, rest = split_verbatim(words) if words[:1] in (["start"], ["pool"]) else (words, [])
+        status = app(own or ["--help"], standalone_mode=False, obj=rest)
         return status if isinstance(status, int) else 0
     except RainException as error:
         print(f"rain {words[0]}: {error}", file=sys.stderr)
         return 1
-    except _Misuse as error:
+    except Misuse as error:
         context = error.ctx.command_path if error.ctx is not None else "rain"  # type: ignore[attr-defined]
         print(f"{context}: {error.format_message()} (see: {context} --help)", file=sys.stderr)  # type: ignore[attr-defined]
         return 2
@@ -76,8 +84,9 @@ def _main(
 # -- clusters -------------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def start(
+    context: typer.Context,
     simple: Annotated[bool, typer.Option("--simple", help="one governor here, with all cpus (the default)")] = False,
     local_governors: Annotated[
         str | None, typer.Option(metavar="LIST", help='governors here by their cpus: "[4,4,2]"; "[]" for none')
@@ -91,6 +100,9 @@ def start(
     autoconf: Annotated[
         str | None,
         typer.Option(metavar="ENGINE", help=f"one governor on each host of this batch job: {' or '.join(ENGINES)}"),
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help="a pool of places, with --nodes N …: see `rain pool add`")
     ] = None,
     listen: Annotated[str, typer.Option(metavar="ADDR", help="of the server (default: 127.0.0.1:7210)")] = "",
     http_listen: Annotated[str, typer.Option(metavar="ADDR", help="of its dashboard (default: 127.0.0.1:7222)")] = "",
@@ -120,8 +132,8 @@ def start(
     from rain.deploy.start import StartOptions
     from rain.deploy.start import start as start_cluster
 
-    if sum([simple, *(way is not None for way in (local_governors, governor_host_file, hosts, autoconf))]) > 1:
-        raise RainException("choose one of --simple, --local-governors, --hosts, --governor-host-file and --autoconf")
+    _one_way(simple, local_governors, governor_host_file, hosts, autoconf, on)
+    pools.check(context, on)
     options = StartOptions(
         listen=listen,
         http_listen=http_listen,
@@ -137,15 +149,24 @@ def start(
         every=every_host,
         reserve=reserve,
     )
-    _choose_governors(options, local_governors, hosts, governor_host_file, autoconf)
-    _print_started(start_cluster(options))
+    _choose_governors(options, local_governors, hosts, governor_host_file, autoconf, on)
+    started = start_cluster(options)
+    _print_started(started, pools.added_or_stopped(started.file, on, pools.words(context)) if on is not None else None)
 
 
 def _choose_governors(
-    options: Any, local: str | None, hosts: str | None, host_file: str | None, autoconf: str | None
+    options: StartOptions,
+    local: str | None,
+    hosts: str | None,
+    host_file: str | None,
+    autoconf: str | None,
+    on: str | None,
 ) -> None:
     from rain.deploy import nodes
+    from rain.net.own_address import own_address
 
+    if on is not None:
+        options.listen = options.listen or own_address()
     if local is not None:
         options.cpus = [str(cpus) for cpus in nodes.parse_local_governors(local)]
     elif hosts is not None:
@@ -154,23 +175,42 @@ def _choose_governors(
         options.hosts = nodes.parse_host_file(_text_of(host_file))
     elif autoconf is not None:
         options.hosts = engine_of(autoconf).hosts(os.environ)
-    else:
+    elif on is None:
         options.cpus = ["detect"]
 
 
-def _print_started(started: Any) -> None:
+def _print_started(started: Started, pool: PoolRecord | None) -> None:
     from rain.processes import connection_files
 
     credentials = connection_files.read(started.file).credentials
     host, port = parse_address(started.address)
     everywhere = is_loopback(host) or is_wildcard(host)
-    print(f"server     {started.address}, with {_count(started.governors, 'governor')}")
+    print(f"server     {started.address}, with {count(started.governors, 'governor')}")
     _print_dashboard(started.http, credentials)
+    if pool is not None:
+        print(f"pool       {pool.id}, {count(pool.wanted, 'place')} asked for on {pool.engine}")
     print(f"logs       {started.logdir}")
     print(f"stop it    rain stop {port if everywhere else started.address}")
     for failed in started.failed:
         print(f"rain start: no governor on {failed.host}: {failed.why}. What was printed:", file=sys.stderr)
         print(textwrap.indent(failed.printed, "    "), file=sys.stderr)
+
+
+def _one_way(
+    simple: bool,
+    local_governors: str | None,
+    host_file: str | None,
+    hosts: str | None,
+    autoconf: str | None,
+    on: str | None,
+) -> None:
+    """Raise RainException if governors are asked for in several ways; beside places there may be some here."""
+    ways = {"--simple": simple or None, "--hosts": hosts, "--governor-host-file": host_file, "--autoconf": autoconf}
+    ways |= {"--on": on}
+    if on is None:
+        ways["--local-governors"] = local_governors
+    if sum(way is not None for way in ways.values()) > 1:
+        raise RainException(f"choose one of {', '.join(ways)}")
 
 
 def _print_dashboard(http: str, credentials: Any) -> None:
@@ -188,10 +228,6 @@ def _text_of(path: str) -> str:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise RainException(f"{path} cannot be read: {error}") from None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 @app.command()
@@ -232,7 +268,7 @@ def stop(
 def _choose(servers: list[Any]) -> list[Any]:
     """Ask which of these servers are meant."""
     print("Not clear which server is meant:")
-    _table(
+    table(
         ["", "server", "started from"],
         [[str(number), file.address, file.folder or "?"] for number, (_, file) in enumerate(servers, 1)],
         "",
@@ -298,7 +334,7 @@ def status(
     if role != "client" or to:
         raise RainException(f"{'--to' if to else '--role'} is about the token: add --token")
     info, credentials, http = _ask(address, token_file)
-    print(f"server     {info.address}, Rain {info.version}, {_count(len(info.sessions), 'session')}")
+    print(f"server     {info.address}, Rain {info.version}, {count(len(info.sessions), 'session')}")
     _print_dashboard(http, credentials)
     rows = [
         [
@@ -310,7 +346,7 @@ def status(
         ]
         for governor in info.governors
     ]
-    _table(["governor", "resources", "tasks", "objects", ""], rows, "no governors")
+    table(["governor", "resources", "tasks", "objects", ""], rows, "no governors")
 
 
 def _write_private(path: str, text: str) -> None:
@@ -350,7 +386,7 @@ def drain(
     info, credentials, _ = _ask(server, token_file)
     chosen = _named(governors, info)
     server_query.drain(info.address, credentials, chosen, within_s)
-    print(f"{_count(len(chosen), 'governor')} will leave within {within_s:g} s: {', '.join(chosen)}", flush=True)
+    print(f"{count(len(chosen), 'governor')} will leave within {within_s:g} s: {', '.join(chosen)}", flush=True)
     if wait:
         server_query.wait_until_left(info.address, credentials, chosen)
         print("they have left" if len(chosen) > 1 else "it has left")
@@ -385,7 +421,7 @@ def sessions(address: Server = None, token_file: TokenFile = None) -> None:
         ]
         for session in info.sessions
     ]
-    _table(["session", "name", "tasks", ""], rows, "no sessions")
+    table(["session", "name", "tasks", ""], rows, "no sessions")
 
 
 @app.command()
@@ -407,21 +443,6 @@ def report(
 
     token = own_credentials.token_in(token_file) if token_file is not None else None
     print(write(session, address, token, output, package or []))
-
-
-def _table(head: list[str], rows: list[list[str]], nothing: str) -> None:
-    if not rows:
-        print(nothing)
-        return
-    rows = [[_printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    for row in [head, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _printable(text: str) -> str:
-    """Names come from users: no character in them may move the cursor of the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 @app.command()
@@ -475,7 +496,7 @@ def doctor() -> None:
     from rain.governor.surroundings.leaving import known_end
 
     end = known_end("", os.environ, time.time())
-    _table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
+    table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
 
 
 # -- trying ---------------------------------------------------------------------------------------

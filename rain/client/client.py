@@ -223,9 +223,9 @@ class Client:
         minimum, maximum, idle, core_hours : optional
             With one of them the pool is elastic: see `Pool.adapt`.
         **options
-            ``cpus=1`` and ``gpus=0`` of each place; ``memory`` as ``"16G"``, ``time`` as ``"2:00:00"`` (without them
-            what the engine gives); ``partition``; ``arguments``, verbatim; ``folder``, which the hosts share with this
-            machine; ``python``, the hosts' Python with Rain. Over ssh also ``port``, ``key``, ``jump``, ``init``.
+            ``name``, by which ``rain pool`` names it and core-hours are counted; ``cpus``, ``gpus``, ``memory``
+            (``"16G"``) and ``time`` (``"2:00:00"``) of each place; ``arguments``, verbatim for the engine; and what
+            else docs/clusters.md lists for the engine.
 
         Returns
         -------
@@ -245,7 +245,7 @@ class Client:
         """
         self._check()
         elastic = {"minimum": minimum, "maximum": maximum, "idle": idle, "core_hours": core_hours}
-        return self._pools.open(engine, places, self._address, self._connection.link.credentials, elastic, **options)
+        return self._pools.open(engine, places, elastic, **options)
 
     @property
     def pools(self) -> PoolList:
@@ -574,7 +574,7 @@ class Client:
         if cluster is not None:
             cluster.close()
         _clients.discard(self)
-        self._pools.close(dismissed=cluster is not None)
+        self._pools.close(dismissed=cluster is not None or connection.core.over_because != "closed")
 
     def _show_rest(self) -> None:
         """What tasks have printed is shown before it is gone, if that does not take long."""

@@ -308,6 +308,14 @@ PLACES_MAX = 1_000
 """Places of one pool: jobs that a batch system is asked for."""
 ARRAY_PLACES_MIN = 8
 """From how many places at once on a batch system is asked for them as one job array."""
+POOL_RECORD_BYTES_MAX = 16 * MIB
+"""Largest record of a pool on disk, and largest request of another process."""
+POOL_RECORD_S = 60.0
+"""How old a pool's record may become: core-hours of a process that is killed are known up to then."""
+POOL_REQUEST_LOOK_S = 1.0
+"""How often a pool looks for requests of other processes."""
+POOL_REQUEST_S = 90.0
+"""How long a request may take: the engine's command runs meanwhile."""
 ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
 SERVER_ANSWER_S = 30.0

@@ -111,6 +111,22 @@ def test_a_client_asks_for_hosts_and_gives_them_back(slurm: SlurmCluster, tmp_pa
     assert not [path for pool in pools for path in pool.glob("token")]
 
 
+def test_places_of_a_started_server(slurm: SlurmCluster) -> None:
+    told = slurm.run(*rain("start", "--on", "slurm", "--nodes", "2", "--cpus", "2", "--time", "10:00"))
+    name = re.search(r"pool +(slurm-\w+), 2 places asked for on slurm", told)
+    assert name is not None, told
+    until(lambda: " 2 up " in slurm.run(*rain("pool", "list")), "both places up")
+    assert len(re.findall(r"n\d:|10\.99\.0\.\d:", slurm.run(*rain("status")))) >= 2
+    slurm.run(*rain("pool", "scale", name[1], "3"))
+    until(lambda: " 3 up " in slurm.run(*rain("pool", "list")), "three places up")
+    slurm.run(*rain("pool", "drain", name[1], "1"))
+    until(lambda: " 2 up " in slurm.run(*rain("pool", "list")), "one has left")
+    slurm.run(*rain("stop"))
+    until(lambda: slurm.idle() == 3, "all hosts free again")
+    until(lambda: slurm.run(*rain("pool", "list")) == "no pools\n", "no pool is left")
+    until(lambda: not slurm.processes("rain"), "no process left")
+
+
 def test_a_killed_client_leaves_no_job(slurm: SlurmCluster, tmp_path: Path) -> None:
     script = tmp_path / "home" / "script.py"
     script.write_text(

@@ -17,8 +17,8 @@ from rain.net.own_address import own_address
 if TYPE_CHECKING:
     from rain.client.client import Client
     from rain.client.operations.connection import Connection
+    from rain.deploy.pools.on_disk.published import Published
     from rain.deploy.pools.pool import Pool
-    from rain.net.auth import Credentials
 
 
 _owners: weakref.WeakKeyDictionary[Pool, weakref.ref[Client]] = weakref.WeakKeyDictionary()
@@ -42,8 +42,9 @@ class Pools:
 
     def __init__(self, client: Client, connection: Connection) -> None:
         self._client = weakref.ref(client)
-        self._pools: list[Pool] = []
+        self._pools: dict[Pool, Published] = {}
         self._watchers: list[Callable[[], None]] = []
+        self._connection = connection
         self._server = ServerOfPools(connection)
 
     def all(self) -> PoolList:
@@ -63,28 +64,27 @@ class Pools:
         self,
         engine: Any,
         places: int | None,
-        server: str,
-        credentials: Credentials,
         elastic: dict[str, Any] | None = None,
+        name: str = "",
         **options: Any,
     ) -> Pool:
         """A pool with `places` places asked for, and with `elastic` (the arguments of `Pool.adapt`) more or fewer of
         them by themselves; see `Client.pool`."""
         from rain.deploy.pools.choice import all_places, supply_of
+        from rain.deploy.pools.on_disk.published import publish
         from rain.deploy.pools.pool import pool_of
 
-        made = pool_of(supply_of(engine, **options), server, credentials, self._server)
-        self._pools.append(made)
+        server = self._connection.core.address
+        made = pool_of(supply_of(engine, **options), server, self._connection.link.credentials, self._server)
         _owners[made] = self._client
         made.watch(self._tell)
         try:
+            self._pools[made] = publish(made, name, server, lambda: self._end(made, made.close))
             made.scale((all_places(engine, options) or 0) if places is None else places)
             if words := {name: value for name, value in (elastic or {}).items() if value is not None}:
                 made.adapt(**words)
         except BaseException:  # jobs that were submitted before would be nobody's
-            made.close()
-            self._pools.remove(made)
-            self._tell()
+            self._end(made, made.close)
             raise
         return made
 
@@ -94,18 +94,23 @@ class Pools:
         Parameters
         ----------
         dismissed : bool
-            Whether the governors were told to end by their server.
+            Whether the governors were told to end by their server, or will look for it in vain.
         """
         refused: list[RainException] = []
         for pool in self.all():
             try:
-                pool.dismissed() if dismissed else pool.close()
-                self._pools.remove(pool)
+                self._end(pool, pool.dismissed if dismissed else pool.close)
             except RainException as error:
                 refused.append(error)
-        self._tell()
         if refused:
             raise refused[0]
+
+    def _end(self, pool: Pool, end: Callable[[], None]) -> None:
+        end()
+        published = self._pools.pop(pool, None)
+        if published is not None:
+            published.write()  # this process may be at its end
+        self._tell()
 
 
 def client_on(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from rain.common.errors import RainException
+from rain.deploy.engines.batch import BatchSystem
 from rain.deploy.engines.jobs import jobs_of
 from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.sge import GridEngine
@@ -17,13 +18,13 @@ from rain.deploy.hosts.supplier import hosts_of, towards_hosts
 from rain.deploy.pools.supplier import Supply
 
 _OPTION = inspect.Parameter.KEYWORD_ONLY
+BATCH_SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs(), GridEngine())}
+"""Whose jobs can be places, by the names that users give them."""
 SUPPLIES: dict[str, Callable[..., Supply]] = {
-    "slurm": partial(jobs_of, Slurm()),
-    "pbs": partial(jobs_of, Pbs()),
-    "sge": partial(jobs_of, GridEngine()),
+    **{name: partial(jobs_of, system) for name, system in BATCH_SYSTEMS.items()},
     "ssh": hosts_of,
 }
-"""By the names that users give them."""
+"""What makes suppliers, by the names that users give the engines; keyword arguments are the options of places."""
 
 
 def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -44,7 +44,11 @@ class Pool:
     Attributes
     ----------
     used_before_core_s : float
-        Cpu-seconds that earlier runs of it have used.
+        Cpu-seconds that earlier pools of its name have used.
+    left_before : int
+        Number of places that those have left behind: an elastic pool has so many fewer.
+    id : str
+        By which ``rain pool`` names it; empty as long as it has no record on disk.
 
     Examples
     --------
@@ -62,6 +66,8 @@ class Pool:
         self._supplier = supplier
         self._elastic = None if server is None else Elastic(self, server)
         self.used_before_core_s = 0.0
+        self.left_before = 0
+        self.id = ""
         self._pid = os.getpid()
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
@@ -198,7 +204,8 @@ class Pool:
         Parameters
         ----------
         minimum, maximum : int
-            Numbers of places; None: as many as the engine may have.
+            Numbers of places; None: as many as the engine may have. Places that earlier pools of the same name have
+            left behind count.
         idle : float or str
             How long places stay that are not needed: seconds, or a text as ``"5m"``. They leave as `scale` lets them.
         core_hours : float, optional
@@ -217,6 +224,7 @@ class Pool:
             pool.adapt(0, 50, idle="5m", core_hours=1000)
         """
         rules = rules_of(self.engine, self.most, minimum, maximum, idle, core_hours)
+        rules = rules._replace(maximum=max(rules.minimum, rules.maximum - self.left_before))
         with self._change:
             if self._closed or self._elastic is None:
                 raise RainException(f"{self!r} cannot adapt")

@@ -25,58 +25,24 @@ from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
+from tests.support.slurm_stand_in import SlurmStandIn
 from tests.support.supplier import StandIn
 from tests.support.waiting import GUARD_S, until
 
 SERVER = "10.0.0.1:7210"
-_SBATCH = """#!/bin/sh
-cd {folder}
-[ -e refused ] && {{ cat refused >&2; exit 1; }}
-number=$(($(cat count) + 1)); echo $number >count
-cp "$1" job-$number.sh
-elements=$(sed -n "s/^#SBATCH --array=1-//p" "$1")
-for element in $(seq -f "_%g" ${{elements:-0}}); do echo "$number$element|PENDING|Resources|N/A" >>jobs; done
-[ "$elements" ] || echo "$number|PENDING|Resources|N/A" >>jobs
-echo "Submitted batch job $number"
-"""
-_SCANCEL = """#!/bin/sh
-cd {folder}
-echo "$@" >>cancelled
-for number; do sed "s/^$number|.*/$number|CANCELLED|None|N\\\\/A/" jobs >jobs.new && mv jobs.new jobs; done
-"""
-_SQUEUE = "#!/bin/sh\nsed 's/$/|1:00:00/' {folder}/jobs\n"
-
-
-class Batch:
-    """What the commands tell and note."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "count").write_text("0\n")
-        (folder / "jobs").touch()
-        (folder / "bin").mkdir()
-        for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL), ("squeue", _SQUEUE)):
-            path = folder / "bin" / name
-            path.write_text(text.format(folder=folder))
-            path.chmod(0o755)
-
-    def say(self, *lines: str) -> None:
-        partial = self.folder / "jobs.said"
-        partial.write_text("".join(f"{line}\n" for line in lines))
-        partial.rename(self.folder / "jobs")
 
 
 @pytest.fixture
-def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
-    made = Batch(tmp_path)
-    monkeypatch.setenv("PATH", f"{made.folder / 'bin'}:/usr/bin:/bin")
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmStandIn:
+    made = SlurmStandIn(tmp_path)
+    monkeypatch.setenv("PATH", made.path)
     monkeypatch.setattr(JobSupplier, "look_s", 0.1)
     monkeypatch.setattr(pool_module, "ENGINE_END_S", 0.1)
     return made
 
 
 @pytest.fixture
-def pool(batch: Batch) -> Iterator[Pool]:
+def pool(batch: SlurmStandIn) -> Iterator[Pool]:
     made = Pool(JobSupplier(Slurm(), SERVER, Order(2), PoolFolder("the-token", batch.folder / "shared")))
     yield made
     made.close()
@@ -88,7 +54,7 @@ def states(pool: Pool) -> list[str]:
     return [place.state.value for place in pool.places]
 
 
-def up(pool: Pool, batch: Batch, *numbers: int) -> None:
+def up(pool: Pool, batch: SlurmStandIn, *numbers: int) -> None:
     """These jobs run, and their governors are registered; the others wait."""
     for number in numbers:
         next((batch.folder / "shared").glob("2*")).joinpath(f"place-{number}.id").write_text("h:1\n")
@@ -97,7 +63,7 @@ def up(pool: Pool, batch: Batch, *numbers: int) -> None:
     until(lambda: all(pool.places[number - 1].state is PlaceState.UP for number in numbers))
 
 
-def test_places_come_and_go(pool: Pool, batch: Batch) -> None:
+def test_places_come_and_go(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(2)
     until(lambda: states(pool) == ["pending", "pending"])
     with pytest.raises(
@@ -122,7 +88,7 @@ def test_places_come_and_go(pool: Pool, batch: Batch) -> None:
         pool.scale(3)
 
 
-def test_the_token_is_in_a_file_of_the_user_alone(pool: Pool, batch: Batch) -> None:
+def test_the_token_is_in_a_file_of_the_user_alone(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(1)
     script = (batch.folder / "job-1.sh").read_text()
     found = [path for path in batch.folder.rglob("*") if path.is_file() and b"the-token" in path.read_bytes()]
@@ -134,7 +100,7 @@ def test_the_token_is_in_a_file_of_the_user_alone(pool: Pool, batch: Batch) -> N
     assert not found[0].exists()
 
 
-def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, batch: Batch) -> None:
+def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(1)
     next((batch.folder / "shared").glob("2*")).joinpath("place-1.log").write_text("loading\nno module named rain\n")
     batch.say("1|FAILED|NonZeroExitCode|N/A")
@@ -149,14 +115,14 @@ def test_a_place_that_ends_before_it_is_up_tells_what_it_printed(pool: Pool, bat
     assert list((batch.folder / "shared").iterdir()), "what was printed stays"
 
 
-def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch: Batch) -> None:
+def test_jobs_whose_governors_were_dismissed_end_by_themselves(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(2)
     up(pool, batch, 1)
     pool.dismissed()
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n2|CANCELLED|None|N/A\n"
 
 
-def test_a_close_that_is_refused_can_be_tried_again(pool: Pool, batch: Batch) -> None:
+def test_a_close_that_is_refused_can_be_tried_again(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(1)
     scancel = batch.folder / "bin" / "scancel"
     told = scancel.read_text()
@@ -168,7 +134,7 @@ def test_a_close_that_is_refused_can_be_tried_again(pool: Pool, batch: Batch) ->
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n"
 
 
-def test_a_forked_child_gives_up_nothing(pool: Pool, batch: Batch) -> None:
+def test_a_forked_child_gives_up_nothing(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(1)
     pid = os.fork()
     if pid == 0:
@@ -181,7 +147,7 @@ def test_a_forked_child_gives_up_nothing(pool: Pool, batch: Batch) -> None:
 
 
 def test_places_have_nothing_of_the_job_in_which_they_are_asked_for(
-    pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, batch: SlurmStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SLURM_MEM_PER_CPU", "CUDA_VISIBLE_DEVICES", "SBATCH_ACCOUNT", "SLURM_CONF"):
         monkeypatch.setenv(name, "7")
@@ -195,7 +161,7 @@ def test_places_have_nothing_of_the_job_in_which_they_are_asked_for(
     assert "CUDA_VISIBLE_DEVICES" not in seen
 
 
-def test_files_of_a_job_that_was_refused_are_no_other_s(pool: Pool, batch: Batch) -> None:
+def test_files_of_a_job_that_was_refused_are_no_other_s(pool: Pool, batch: SlurmStandIn) -> None:
     (batch.folder / "refused").write_text("no\n")
     with pytest.raises(RainException, match="failed with status 1: no"):
         pool.scale(1)
@@ -206,7 +172,7 @@ def test_files_of_a_job_that_was_refused_are_no_other_s(pool: Pool, batch: Batch
 
 @pytest.mark.parametrize("printed", ["exit 1", "echo no table", "echo '1|RUNNING'"])
 def test_a_batch_system_that_does_not_tell_is_no_hang(
-    pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch, printed: str
+    pool: Pool, batch: SlurmStandIn, monkeypatch: pytest.MonkeyPatch, printed: str
 ) -> None:
     pool.scale(1)
     until(lambda: states(pool) == ["pending"])
@@ -284,7 +250,7 @@ def test_places_are_seen_while_the_engine_takes_its_time(engine: StandIn) -> Non
         asking.join()
 
 
-def test_refusals_are_told(pool: Pool, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_are_told(pool: Pool, batch: SlurmStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     (batch.folder / "refused").write_text("sbatch: error: invalid partition\n")
     with pytest.raises(RainException, match=r"sbatch .* failed with status 1: sbatch: error: invalid partition"):
         pool.scale(1)
@@ -317,7 +283,7 @@ def test_what_has_no_meaning_is_refused(options: dict[str, object], text: str) -
         pool_of(supply_of(**words), server, Credentials.generate())
 
 
-def test_many_places_are_one_array(pool: Pool, batch: Batch) -> None:
+def test_many_places_are_one_array(pool: Pool, batch: SlurmStandIn) -> None:
     pool.scale(1)
     pool.scale(10)
     assert [place.job for place in pool.places] == ["1", *(f"2_{element}" for element in range(1, 10))]
@@ -341,7 +307,7 @@ def test_many_places_are_one_array(pool: Pool, batch: Batch) -> None:
     assert not (folder / "place-4.id").exists()
 
 
-def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batch: Batch) -> None:
+def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batch: SlurmStandIn) -> None:
     sbatch = batch.folder / "bin" / "sbatch"
     sbatch.write_text(sbatch.read_text() + f"kill -INT {os.getpid()}\nexec sleep 100\n")
     with pytest.raises(KeyboardInterrupt):
@@ -358,7 +324,7 @@ def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batc
     assert not (batch.folder / "cancelled").exists()
 
 
-def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch: Batch) -> None:
+def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch: SlurmStandIn) -> None:
     squeue = batch.folder / "bin" / "squeue"
     told = squeue.read_text()
     squeue.write_text("#!/bin/sh\nexit 1\n")
@@ -369,7 +335,7 @@ def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch
     until(lambda: states(pool) == ["ended"])
 
 
-def test_a_batch_system_is_asked_seldom_while_nothing_is_to_come(pool: Pool, batch: Batch) -> None:
+def test_a_batch_system_is_asked_seldom_while_nothing_is_to_come(pool: Pool, batch: SlurmStandIn) -> None:
     squeue = batch.folder / "bin" / "squeue"
     squeue.write_text(f"#!/bin/sh\necho >>{batch.folder}/asked\n{squeue.read_text()}")
     pool.scale(1)

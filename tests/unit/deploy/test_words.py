@@ -40,5 +40,5 @@ def test_what_has_no_meaning_is_refused(line: str, text: str) -> None:
 
 
 def test_an_engine_that_is_not_known_is_named() -> None:
-    with pytest.raises(RainException, match="no places can be had from 'cloud'; they can from 'slurm'"):
+    with pytest.raises(RainException, match="no places can be had from 'cloud'; they can from 'slurm', 'pbs', 'sge'"):
         parse_places("cloud", [], OTHERS)

@@ -1,0 +1,191 @@
+"""What a pool leaves on disk, and what other processes ask of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rain.client.operations.connection import Connection
+from rain.client.places.pools import Pools
+from rain.common.errors import RainException, RainWarning
+from rain.deploy.engines.jobs import JobSupplier
+from rain.deploy.pools.on_disk import orphans, records, requests
+from rain.deploy.pools.on_disk import published as published_module
+from rain.deploy.pools.on_disk.requests import Request
+from rain.deploy.pools.pool import Pool
+from rain.net.auth import Credentials
+from tests.support.slurm_stand_in import SlurmStandIn
+from tests.support.waiting import until
+
+SERVER = "10.0.0.1:7210"
+
+
+class _Nobody:
+    """Stands where a client would."""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmStandIn:
+    made = SlurmStandIn(tmp_path)
+    monkeypatch.setenv("PATH", made.path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(JobSupplier, "look_s", 0.05)
+    monkeypatch.setattr(published_module, "POOL_REQUEST_LOOK_S", 0.05)
+    return made
+
+
+@pytest.fixture
+def pools(slurm: SlurmStandIn) -> Iterator[Pools]:
+    connection = Connection(SERVER)
+    connection.link = SimpleNamespace(credentials=Credentials.generate())  # type: ignore[assignment]
+    made = Pools(_Nobody(), connection)  # type: ignore[arg-type]
+    made._server = None  # type: ignore[assignment]  # these pools need to tell a server nothing
+    yield made
+    opened = made.all()
+    made.close(dismissed=False)
+    for pool in opened:
+        pool._thread.join()  # it starts commands, and what the next test writes must not be open then
+
+
+def opened(pools: Pools, places: int, name: str = "") -> Pool:
+    return pools.open("slurm", places, name=name, cpus=4)
+
+
+def record_of(pool: Pool) -> records.PoolRecord:
+    return records.record_called(pool.id)
+
+
+def dead_process() -> tuple[int, str]:
+    """A number that no process has."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid, "0"
+
+
+def test_a_record_tells_its_pool(pools: Pools, slurm: SlurmStandIn) -> None:
+    pool = opened(pools, 2, name="my thesis")
+    until(lambda: [place.state for place in record_of(pool).places] == ["pending"] * 2)
+    record = record_of(pool)
+    assert pool.id.startswith("my-thesis-")
+    assert (record.engine, record.server, record.wanted, record.ended) == ("slurm", SERVER, 2, False)
+    assert [(place.number, place.job, place.told) for place in record.places] == [
+        (1, "1", "Resources"),
+        (2, "2", "Resources"),
+    ]
+    assert records.is_held(record)
+    assert stat.S_IMODE(record.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(record.path.parent.stat().st_mode) == 0o700
+    assert records.record_called("my thesis").id == pool.id
+    pool.close()
+    until(lambda: record_of(pool).ended)
+    assert record_of(pool).places == []
+    until(lambda: not record.requests.exists())
+
+
+def test_names_that_mean_no_pool_or_several_are_told(pools: Pools) -> None:
+    with pytest.raises(RainException, match="there is no pool x; those that are open: none"):
+        records.record_called("x")
+    first, second = opened(pools, 0, "twice"), opened(pools, 0, "twice")
+    with pytest.raises(RainException, match=f"several pools are called twice: .*{second.id}"):
+        records.record_called("twice")
+    assert records.record_called(first.id).id == first.id
+
+
+def test_a_pool_does_what_other_processes_ask(pools: Pools, slurm: SlurmStandIn) -> None:
+    pool = opened(pools, 1)
+    record = record_of(pool)
+    requests.ask(record, Request(action="scale", count=3))
+    assert len(pool.places) == 3
+    requests.ask(record, Request(action="drain", places=[2]))
+    until(lambda: slurm.jobs() == ["1 PENDING", "2 CANCELLED", "3 PENDING"])
+    (slurm.folder / "refused").write_text("no more today\n")
+    with pytest.raises(RainException, match="no more today"):
+        requests.ask(record, Request(action="scale", count=9))
+    with pytest.raises(RainException, match="has no place 8"):
+        requests.ask(record, Request(action="drain", places=[8]))
+    (slurm.folder / "refused").unlink()
+    requests.ask(record, Request(action="remove"))
+    assert pools.all() == []
+    until(lambda: record_of(pool).ended)
+    assert slurm.jobs() == ["1 CANCELLED", "2 CANCELLED", "3 CANCELLED"]
+
+
+def test_a_request_that_cannot_be_read_harms_none(pools: Pools) -> None:
+    pool = opened(pools, 0)
+    record = record_of(pool)
+    odd = record.requests / "odd.request"
+    odd.write_bytes(b"{")
+    until(lambda: not odd.exists())
+    requests.ask(record, Request(action="scale", count=1))
+
+
+def test_what_a_dead_process_left_is_shown_and_ended(slurm: SlurmStandIn) -> None:
+    record = records.new_record("slurm", "slurm", SERVER)
+    record.pid, record.started = dead_process()
+    record.places = [records.PlaceRecord(number=n, job=str(n), state="pending") for n in (1, 2, 3)]
+    record.used_core_s = 7200.0
+    records.write(record)
+    slurm.say("1|RUNNING|None|N/A", "2|PENDING|Priority|N/A", "3|COMPLETED|None|N/A")
+    assert records.is_held(record) is False
+    requests.opened(record)
+    with pytest.raises(RainException, match=f"has ended; `rain pool remove {record.id}` ends its jobs"):
+        requests.ask(record, Request(action="scale", count=1))
+    orphans.settle(record)
+    assert [(place.number, place.state, place.told) for place in record.places] == [
+        (1, "running", ""),
+        (2, "pending", "Priority"),
+    ]
+    orphans.end(record)
+    assert slurm.jobs() == ["1 CANCELLED", "2 CANCELLED", "3 COMPLETED"]
+    found = records.record_called(record.id)
+    assert found.ended
+    assert records.used_core_s("slurm") == 7200.0
+
+
+def test_bounds_hold_over_restarts(pools: Pools, slurm: SlurmStandIn) -> None:
+    record = records.new_record("night", "slurm", SERVER)
+    record.pid, record.started = dead_process()
+    record.places = [records.PlaceRecord(number=n, job=str(n), state="pending") for n in (1, 2)]
+    record.used_core_s = 3600.0
+    records.write(record)
+    slurm.say("1|RUNNING|None|N/A", "2|COMPLETED|None|N/A")
+    (slurm.folder / "count").write_text("2\n")
+    with pytest.warns(RainWarning, match=f"pool {record.id} has ended, and left jobs 1 of slurm; `rain pool remove"):
+        pool = opened(pools, 0, "night")
+    assert pool.used_before_core_s == 3600.0
+    assert pool.left_before == 1
+    assert opened(pools, 0, "day").left_before == 0
+
+
+def test_what_cannot_be_told_is_not_taken_for_ended(slurm: SlurmStandIn) -> None:
+    record = records.new_record("slurm", "slurm", SERVER)
+    record.pid, record.started = dead_process()
+    record.places = [records.PlaceRecord(number=1, job="1", state="pending")]
+    records.write(record)
+    squeue = slurm.folder / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\nexit 1\n")
+    orphans.settle(record)
+    assert not records.record_called(record.id).ended
+    assert len(record.places) == 1
+
+
+def test_records_that_cannot_be_read_are_left_out(pools: Pools) -> None:
+    pool = opened(pools, 0)
+    folder = record_of(pool).path.parent
+    (folder / "odd.json").write_text("{")
+    (folder / "other.json").write_text((folder / f"{pool.id}.json").read_text())
+    assert [record.id for record in records.records()] == [pool.id]
+
+
+def test_a_folder_that_others_may_read_is_refused(pools: Pools, tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "rain" / "pools" / "records"
+    folder.mkdir(parents=True)
+    os.chmod(folder, 0o755)
+    with pytest.raises(RainException, match="folder of pools"):
+        opened(pools, 1)
