@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("ipykernel")
 
 import nbformat
-from nbconvert import LatexExporter
 
 from tests.integration.kernels import Kernel, Shown, kernel
 
@@ -84,6 +83,8 @@ def test_where_nobody_looks_there_are_no_widgets(started: Kernel) -> None:
 
 def test_a_session_is_a_picture_in_latex_without_inkscape(started: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what a page shows live, too."""
+    from nbconvert import LatexExporter  # a second of a cpu in each process that collects this file
+
     started.good("session = client.new_session('written', default=True)\ntask = f(1)\ntask.keep_outputs()")
     shown = started.good("session")
     started.good("session.close()")

@@ -1,4 +1,7 @@
-"""Arrays whose chunks lie in a folder or in memory: never a value without its data."""
+"""Arrays whose chunks lie in a folder or in memory: never a value without its data.
+
+zarr and tensorstore are imported where they are needed: all workers collect this file, and few run a test of it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorstore
-import zarr
 
 from rain.client.functions.pickling import dumps as argument
 from rain.common.errors import RainException
@@ -22,18 +23,24 @@ SIZE = 1000
 
 
 def zarr_array(folder: Path) -> Any:
+    import zarr
+
     array = zarr.create_array(store=str(folder), shape=(SIZE,), chunks=(100,), dtype="f8")
     array[:] = 1.5
     return array
 
 
 def zarr_group(folder: Path) -> Any:
+    import zarr
+
     group = zarr.open_group(str(folder), mode="w")
     group.create_array("a", shape=(SIZE,), dtype="f8")[:] = 1.5
     return group
 
 
 def fsspec_array(folder: Path) -> Any:
+    import zarr
+
     folder.mkdir()
     array = zarr.create_array(
         zarr.storage.FsspecStore.from_url(f"file://{folder}", storage_options={"auto_mkdir": True}),
@@ -44,6 +51,8 @@ def fsspec_array(folder: Path) -> Any:
 
 
 def tensorstore_array(folder: Path) -> Any:
+    import tensorstore
+
     spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(folder)}}
     array = tensorstore.open(spec, create=True, shape=[SIZE], dtype=tensorstore.float64).result()
     array[:] = 1.5
@@ -51,6 +60,8 @@ def tensorstore_array(folder: Path) -> Any:
 
 
 def tensorstore_cast(folder: Path) -> Any:
+    import tensorstore
+
     return tensorstore.cast(tensorstore_array(folder), tensorstore.float32)
 
 
@@ -63,6 +74,9 @@ MAKERS = [zarr_array, zarr_group, fsspec_array, tensorstore_array, tensorstore_c
 
 def read(value: Any) -> float:
     """The first number in it."""
+    import tensorstore
+    import zarr
+
     if isinstance(value, tensorstore.KvStore):
         value = tensorstore.open({"driver": "zarr", "kvstore": value.spec().to_json()}).result()
     if isinstance(value, zarr.Group):
@@ -111,6 +125,9 @@ def test_a_relative_path_means_the_folder_of_the_process_that_pickled_it(
 
 
 def test_memory_of_this_process_cannot_leave_it(travelled: Any) -> None:
+    import tensorstore
+    import zarr
+
     array = tensorstore.open(
         {"driver": "zarr", "kvstore": "memory://a/"}, create=True, shape=[3], dtype=tensorstore.float64
     ).result()
@@ -121,6 +138,9 @@ def test_memory_of_this_process_cannot_leave_it(travelled: Any) -> None:
 
 
 def test_stores_that_hold_their_data_travel(travelled: Any) -> None:
+    import tensorstore
+    import zarr
+
     there, back = travelled
     kept = zarr.create_array(zarr.storage.MemoryStore(), shape=(3,), dtype="f8")
     kept[:] = 1.5
