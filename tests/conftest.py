@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the tests that take minutes")
     parser.addoption("--engines", action="store_true", help="also run the tests on real batch systems")
     parser.addoption("--jupyters", action="store_true", help="also run the tests in versions of Jupyter")
+    parser.addoption("--ray", action="store_true", help="also run the tests on a real Ray cluster")
     parser.addoption("--arrows", action="store_true", help="name the arrows of states that these tests do not take")
 
 
@@ -79,7 +80,7 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    unasked = [name for name in ("soak", "engines", "jupyters") if not config.getoption(f"--{name}")]
+    unasked = [name for name in ("soak", "engines", "jupyters", "ray") if not config.getoption(f"--{name}")]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

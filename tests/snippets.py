@@ -20,6 +20,14 @@ def blocks(path: Path, language: str) -> list[tuple[int, str]]:
     ]
 
 
+def section(path: Path, title: str, language: str) -> list[tuple[int, str]]:
+    """Those of the blocks that stand below the heading `title`."""
+    lines = path.read_text().splitlines()
+    first = lines.index(f"## {title}") + 1
+    last = next((n for n in range(first, len(lines)) if lines[n].startswith("## ")), len(lines))
+    return [(line, source) for line, source in blocks(path, language) if first < line <= last]
+
+
 def run(path: Path, line: int, source: str, namespace: dict[str, Any]) -> None:
     """Run a block in `namespace`, under a file name that `linecache` knows."""
     name = f"<{path.name}:{line}>"

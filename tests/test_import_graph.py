@@ -32,6 +32,14 @@ LAZY = {
         "rain.deploy.engines.pbs": {"qtoolkit.core.data_objects"},
         "rain.deploy.engines.slurm": {"qtoolkit.core.data_objects"},
     },
+    "Dask and Ray, extras; for places on them only": {
+        "rain.deploy.frameworks.dask_places": {"dask", "distributed", "rain.deploy.frameworks.dask_worker"},
+        "rain.deploy.frameworks.ray_places": {
+            "ray",
+            "ray.util.placement_group",
+            "ray.util.scheduling_strategies",
+        },
+    },
     "each command of `rain` starts with what it needs and no more": {
         "rain.cli": {
             "rain",
@@ -69,6 +77,13 @@ LAZY = {
             "rain.processes.private_folders",
         },
         "rain.cli.demo": {"collections", "rain"},
+        "rain.cli.kubernetes": {
+            "rain.common.protocol.address",
+            "rain.deploy.engines.jobs",
+            "rain.deploy.kubernetes.manifest",
+            "rain.deploy.start",
+            "rain.governor.surroundings.leaving",
+        },
     },
     "guardian and keeper stay as long as the cluster, and import next to nothing": {
         "rain.host.lifeline": {"select", "threading"},
@@ -90,6 +105,13 @@ LAZY = {
             "cryptography.hazmat.primitives.asymmetric",
             "datetime",
             "ssl",
+        },
+        "rain.net.sealing": {
+            "cryptography.exceptions",
+            "cryptography.hazmat.primitives.asymmetric.x25519",
+            "cryptography.hazmat.primitives.ciphers.aead",
+            "cryptography.hazmat.primitives.hashes",
+            "cryptography.hazmat.primitives.kdf.hkdf",
         },
         "rain.objects.content_types.registry": {"importlib.metadata"},
         "rain.server.policy_loading": {"importlib.metadata"},

@@ -16,6 +16,7 @@ import typer
 
 from rain import __version__
 from rain.cli import pools
+from rain.cli.kubernetes import k8s
 from rain.cli.misuse import Misuse
 from rain.cli.pools import split_verbatim
 from rain.cli.printing import count, table
@@ -497,6 +498,9 @@ def doctor() -> None:
 
     end = known_end("", os.environ, time.time())
     table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
+
+
+app.command()(k8s)
 
 
 # -- trying ---------------------------------------------------------------------------------------

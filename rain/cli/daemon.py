@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         f"with --drain {LEAVE_ASKED_S:g})",
     )
     governor.add_argument(
+        "--leave-status",
+        metavar="N",
+        type=int,
+        default=0,
+        help="exit status when it left because of a signal, for what is to start it again then (default: 0)",
+    )
+    governor.add_argument(
         "--drain",
         action="store_true",
         help="start none: let those leave that run on this host, and wait for it (within --leave-within)",
@@ -108,22 +115,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     governor.add_argument("--left-file", default="", help=argparse.SUPPRESS)
     for command in (server, governor):
-        command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
-        command.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
-        command.add_argument(
-            "--store-memory",
-            metavar="SIZE",
-            default="",
-            help="how much of its data may lie in memory, as 512M, before they go to disk "
-            "(default: $RAIN_STORE_MEMORY, else a share of what the machine or control group has)",
-        )
-        command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
-        command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
-        command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
-        command.add_argument("--folders", help=argparse.SUPPRESS)
-        # What peers wait for each other, times this; for tests.
-        command.add_argument("--deadlines", metavar="FACTOR", type=float, default=1.0, help=argparse.SUPPRESS)
+        _add_common(command)
     return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    """The options that both have."""
+    command.add_argument("--logdir", metavar="DIR", default="", help="default: a private temporary folder")
+    command.add_argument("--workdir", metavar="DIR", default="", help="where its private work folder is made")
+    command.add_argument(
+        "--store-memory",
+        metavar="SIZE",
+        default="",
+        help="how much of its data may lie in memory, as 512M, before they go to disk "
+        "(default: $RAIN_STORE_MEMORY, else a share of what the machine or control group has)",
+    )
+    command.add_argument("--ready-file", metavar="FILE", default="", help="made with the line 'ready' when it is")
+    command.add_argument("--connection-file", metavar="FILE", default="", help=argparse.SUPPRESS)
+    command.add_argument("--lifeline", metavar="FD", type=int, help=argparse.SUPPRESS)
+    command.add_argument("--folders", help=argparse.SUPPRESS)
+    # What peers wait for each other, times this; for tests.
+    command.add_argument("--deadlines", metavar="FACTOR", type=float, default=1.0, help=argparse.SUPPRESS)
 
 
 def main(words: list[str]) -> int:
@@ -301,7 +313,9 @@ def _govern(options: argparse.Namespace) -> int:
         scratch.close()
     by = "server" if left.reason == SERVER_STOPPED else "governor"
     write_ready_file(options.left_file, f"{by}: {left.reason}")
-    return _START_AGAIN if left.by_signal and (guarded or options.token_file == "-") else 0
+    if not left.by_signal:
+        return 0
+    return _START_AGAIN if guarded or options.token_file == "-" else options.leave_status
 
 
 def _gpus(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +155,7 @@ class Client:
     @classmethod
     def on(
         cls,
-        engine: str | Sequence[str],
+        engine: Any,
         nodes: int | None = None,
         *,
         host: str = "",
@@ -163,16 +163,16 @@ class Client:
         timeout: float | None = None,
         **options: Any,
     ) -> Client:
-        """A client with a private server here, and governors in jobs of a batch system, or on hosts over ssh.
+        """A client with a private server here, and governors on an engine: in jobs of a batch system, for instance.
 
         It tells where the server listens (encrypted). All ends with the client, within a minute after it was killed.
 
         Parameters
         ----------
-        engine : str or sequence of str
-            ``"slurm"``; or hosts, as ``["node1", "me@node2:2222"]``.
+        engine : str, sequence of str, or object
+            ``"slurm"``, ``"ray"``…; hosts, as ``["node1", "me@node2:2222"]``; or the client or cluster of Dask.
         nodes : int, optional
-            How many places: jobs of one host each. Without it one; of hosts that are named, all.
+            How many places: jobs of one host each. Without it one; of hosts that are named, or workers of Dask, all.
         host : str
             This machine's address for the hosts. Empty: that of its name, or of the route to the first named host.
         wait : int
@@ -203,7 +203,7 @@ class Client:
 
     def pool(
         self,
-        engine: str | Sequence[str],
+        engine: Any,
         places: int | None = None,
         *,
         minimum: int | None = None,
@@ -212,14 +212,14 @@ class Client:
         core_hours: float | None = None,
         **options: Any,
     ) -> Pool:
-        """Places for governors of this client's server in a batch system or on hosts, beside what is there.
+        """Places for governors of this client's server on an engine, beside what is there.
 
         Parameters
         ----------
-        engine : str or sequence of str
+        engine : str, sequence of str, or object
             As of `on`.
         places : int, optional
-            How many to ask for at once; without it none, of hosts that are named all. `Pool.scale` changes it.
+            How many to ask for at once; without it none, of hosts or workers all. `Pool.scale` changes it.
         minimum, maximum, idle, core_hours : optional
             With one of them the pool is elastic: see `Pool.adapt`.
         **options

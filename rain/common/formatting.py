@@ -68,7 +68,7 @@ def shorten(text: str) -> str:
     return f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:(?<=[kmgt])ib?|b)?", re.IGNORECASE)
 
 
 def parse_bytes(text: str | int) -> int:
@@ -81,8 +81,8 @@ def parse_bytes(text: str | int) -> int:
 
     Examples
     --------
-    >>> parse_bytes("512M"), parse_bytes("1.5 GiB"), parse_bytes(100)
-    (536870912, 1610612736, 100)
+    >>> parse_bytes("512M"), parse_bytes("1.5 GiB"), parse_bytes("2Gi"), parse_bytes(100)
+    (536870912, 1610612736, 2147483648, 100)
     """
     found = _SIZE.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
     size = float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " ") if found is not None else math.inf

@@ -346,6 +346,18 @@ HOST_ALIVE_S = 10.0
 """How often a host says over ssh that it is there."""
 HELD_END_S = 60.0
 """How long the end of a governor that was started over ssh is kept on its host for a connection that was lost."""
+FRAMEWORK_LOOK_S = 0.2
+"""How often workers of Dask and actors of Ray are asked for governors that start or leave."""
+FRAMEWORK_WAIT_LOOK_S = 1.0
+"""... and how often it is asked what is free, while places wait for that."""
+FRAMEWORK_STEP_S = 30.0
+"""How long a worker of Dask, or an actor of Ray, may take to start a governor."""
+FRAMEWORK_ANSWER_S = 5.0
+"""How long it may take to say how its governor is, before that stays unknown until the next time."""
+FRAMEWORK_BEGIN_S = 60.0
+"""How long a worker of Dask is kept for a pool that has asked for a place there, and sends no token."""
+FRAMEWORK_END_S = 10.0
+"""How long a governor in a process of another framework may take to end when its lifeline was dropped."""
 GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""
 TRANSFERS_TOLD_MAX = 8

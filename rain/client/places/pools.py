@@ -80,8 +80,9 @@ class Pools:
         made.watch(self._tell)
         try:
             self._pools[made] = publish(made, name, server, lambda: self._end(made, made.close))
-            made.scale((all_places(engine, options) or 0) if places is None else places)
-            if words := {name: value for name, value in (elastic or {}).items() if value is not None}:
+            words = {name: value for name, value in (elastic or {}).items() if value is not None}
+            made.scale((0 if words else all_places(engine, options) or 0) if places is None else places)
+            if words:
                 made.adapt(**words)
         except BaseException:  # jobs that were submitted before would be nobody's
             self._end(made, made.close)

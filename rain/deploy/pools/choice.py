@@ -14,6 +14,8 @@ from rain.deploy.engines.jobs import jobs_of
 from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
+from rain.deploy.frameworks.dask_places import dask_on, worker_count
+from rain.deploy.frameworks.ray_places import ray_on
 from rain.deploy.hosts.supplier import hosts_of, towards_hosts
 from rain.deploy.pools.supplier import Supply
 
@@ -23,12 +25,15 @@ BATCH_SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slur
 SUPPLIES: dict[str, Callable[..., Supply]] = {
     **{name: partial(jobs_of, system) for name, system in BATCH_SYSTEMS.items()},
     "ssh": hosts_of,
+    "dask": dask_on,
+    "ray": ray_on,
 }
 """What makes suppliers, by the names that users give the engines; keyword arguments are the options of places."""
+_OF_DASK = ("distributed.client.Client", "distributed.deploy.cluster.Cluster")  # Dask is not loaded for this
 
 
 def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """An engine's name, and all options: a list of hosts means ``"ssh"``.
+    """An engine's name, and all options: a list of hosts means ``"ssh"``, a client or cluster of Dask ``"dask"``.
 
     Examples
     --------
@@ -37,12 +42,16 @@ def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
     """
     if isinstance(engine, list | tuple):
         return "ssh", {"hosts": list(engine), **options}
+    if any(f"{above.__module__}.{above.__name__}" in _OF_DASK for above in type(engine).__mro__):
+        return "dask", {"scheduler": engine, **options}
     return engine, dict(options)
 
 
 def all_places(engine: Any, options: Mapping[str, Any]) -> int | None:
-    """How many places there are where that is known beforehand: one on each host."""
+    """How many places there are where that is known beforehand: one on each host, or in each worker of Dask."""
     name, options = named(engine, options)
+    if name == "dask":
+        return worker_count(options.get("scheduler", ""))
     return len(set(options.get("hosts", ()))) if name == "ssh" else None
 
 
@@ -57,8 +66,8 @@ def supply_of(engine: Any, **options: Any) -> Supply:
 
     Parameters
     ----------
-    engine : str or list of str
-        ``"slurm"``, ``"pbs"``, ``"sge"``, ``"ssh"``; or a list of hosts that are reached over ssh.
+    engine : str, list of str or object
+        The name of one in `SUPPLIES`; or a list of hosts that are reached over ssh, or Dask's client or cluster.
     **options
         As the engine's function in `SUPPLIES` takes them; for batch systems see `rain.deploy.engines.jobs.jobs_of`.
 
@@ -67,11 +76,12 @@ def supply_of(engine: Any, **options: Any) -> Supply:
     RainException
         If there is no such engine, or an option has no meaning there.
     """
+    _, implied = named(engine, {})
     engine, options = named(engine, options)
     known = options_of(engine)
     for name in options:
         if name not in known:
-            raise RainException(no_such_option(name, engine, list(known)))
+            raise RainException(no_such_option(name, engine, [name for name in known if name not in implied]))
     return SUPPLIES[engine](**options)
 
 

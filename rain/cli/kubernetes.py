@@ -1,0 +1,90 @@
+"""`rain k8s`: the manifest of governors in Kubernetes, on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+import sys
+from typing import Annotated
+
+import typer
+
+from rain.common.errors import RainException
+from rain.common.formatting import parse_bytes
+
+
+def k8s(
+    image: Annotated[str, typer.Option(metavar="IMAGE", help="container image with Rain in its Python")],
+    server: Annotated[
+        str, typer.Option(metavar="ADDR[,…]", help="of the server, as pods reach it (default: the one here)")
+    ] = "",
+    places: Annotated[int, typer.Option(metavar="N", help="how many pods")] = 1,
+    cpus: Annotated[int, typer.Option(metavar="N", help="of each")] = 1,
+    gpus: Annotated[int, typer.Option(metavar="N", help="of each")] = 0,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="of each, as 16G (default: no limit)")] = "",
+    time: Annotated[str, typer.Option(metavar="TIME", help="after which each leaves, as 2:00:00 (default: none)")] = "",
+    name: Annotated[str, typer.Option(metavar="NAME", help="of the Job")] = "rain",
+    namespace: Annotated[str, typer.Option(metavar="NAME", help="(default: that of kubectl)")] = "",
+    secret: Annotated[
+        str, typer.Option(metavar="NAME", help="one that is there, with the token as `token` (default: a new one)")
+    ] = "",
+    python: Annotated[str, typer.Option(metavar="PATH", help="the image's Python with Rain")] = "",
+    user: Annotated[int, typer.Option(metavar="UID", help="as which governors run")] = 1000,
+    host_network: Annotated[
+        bool, typer.Option("--host-network", help="use the nodes' networks, so that clients elsewhere reach governors")
+    ] = False,
+    gpu_resource: Annotated[str, typer.Option(metavar="NAME", help="what GPUs are called")] = "nvidia.com/gpu",
+) -> None:
+    """Print a manifest that runs governors in Kubernetes: rain k8s --image … | kubectl apply -f -"""
+    from rain.deploy.engines.jobs import check_reachable
+    from rain.deploy.kubernetes.manifest import Wanted, manifest
+    from rain.governor.surroundings.leaving import parse_duration
+
+    address, token = _server(server, bool(secret))
+    for one in address.split(","):
+        check_reachable(one, "Kubernetes")
+    wanted = Wanted(
+        image,
+        address,
+        places,
+        cpus,
+        gpus,
+        parse_bytes(memory) if memory else 0,
+        math.ceil(parse_duration(time)) if time else 0,
+        name,
+        namespace,
+        secret,
+        python,
+        user,
+        host_network,
+        gpu_resource,
+    )
+    text = manifest(wanted, token)
+    if not secret:
+        _keep_to_user(sys.stdout.fileno())
+    sys.stdout.write(text)
+
+
+def _server(asked: str, secret: bool) -> tuple[str, str]:
+    """The server's address for pods, and the token for governors; none is needed where there is a Secret."""
+    from rain.common.protocol.address import format_address, parse_address
+    from rain.deploy.start import known_server
+
+    addresses = [format_address(*parse_address(each)) for each in asked.split(",")] if asked else []
+    if secret and addresses:
+        return ",".join(addresses), ""
+    for each in addresses[:-1]:  # this host may know the server by one of its addresses only
+        with contextlib.suppress(RainException):
+            return ",".join(addresses), known_server(each)[1].credentials.token("governor")
+    file = known_server(addresses[-1] if addresses else None)[1]
+    return ",".join(addresses) or file.address, file.credentials.token("governor")
+
+
+def _keep_to_user(descriptor: int) -> None:
+    """What holds a token is for its user alone, also where a shell has just made the file."""
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
+        sys.stderr.write("the manifest holds a token: its file is now yours alone (mode 0600)\n")

@@ -1,0 +1,1 @@
+"""Places in processes of other frameworks: Dask's workers, Ray's actors."""

@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes: text only, nothing here talks to a cluster."""
