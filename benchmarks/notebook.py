@@ -291,8 +291,16 @@ with widget_of(session)._lock:
     session.wait_all()
 time.sleep(1)
 """
+# From the message's arrival to the last node that has its colour.
 _TURNS = """(view) => {
+    const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
     window.benchTurns = [];
+    window.benchCame = [];
+    kernel.anyMessage.connect((_, { msg, direction }) => {
+        const told = direction === "recv" && msg.header.msg_type === "comm_msg" && msg.content.data.content;
+        const size = told && told.event === "delta" && Object.keys(told.data.status).length;
+        if (size) window.benchCame.push([performance.now(), size]);
+    });
     const nodes = (all) => all.filter(({ target }) => target.dataset.key).length;
     new MutationObserver((all) => nodes(all) && window.benchTurns.push([performance.now(), nodes(all)])).observe(
         document.querySelector(view), { attributes: true, attributeFilter: ["data-s"], subtree: true });
@@ -314,7 +322,7 @@ def fold(options: argparse.Namespace) -> dict[str, Any]:
         lab.hide()
         lab.run(f"from rain.notebook.graph_model import view\nview.NODES_MAX, view.READABLE_SCALE = {9 * n}, 0")
         lab.run("rain.notebook.graph_model.View.__init__.__defaults__ = (view.NODES_MAX,)")
-        spans = []
+        spans, frames = [], []
         for _ in range(repeat):
             lab.run(f"new()\nmade = list(noop.map(range({2 * n})))")
             lab.show()
@@ -322,12 +330,19 @@ def fold(options: argparse.Namespace) -> dict[str, Any]:
             lab.page.evaluate(_TURNS, SHOWN)
             lab.run(_AT_ONCE)
             lab.page.wait_for_function(_ALL_FINISHED, arg=SHOWN)
-            turns = lab.page.evaluate("() => window.benchTurns")
+            turns, came = lab.page.evaluate("() => [window.benchTurns, window.benchCame]")
             assert sum(count for _, count in turns) >= nodes
-            spans.append(turns[-1][0] - turns[0][0])
+            spans.append(turns[-1][0] - max(came, key=lambda one: one[1])[0])
+            frames.append(len(turns))
             lab.run("session.close(); del made")
             lab.hide()
-    return {"n": n, "opening_ms": told(opening, 0), "nodes": nodes, "recolour_ms": told(spans, 1)}
+    return {
+        "n": n,
+        "opening_ms": told(opening, 0),
+        "nodes": nodes,
+        "recolour_ms": told(spans, 1),
+        "frames": told(frames, 0),
+    }
 
 
 # -- growth: what a session adds to a saved notebook, and to the wheel -----------------------------

@@ -258,7 +258,7 @@ def test_contrast_in_both_themes_and_details_that_leave_the_graph_alone(lab: Lab
         try:
             for name, light in (("Light", True), ("Dark", False)):
                 set_theme(notebook, name, light)
-                for tab in ("graph", "table"):
+                for tab in ("graph", "timeline", "table", "governors"):
                     view.locator(".rain-tab", has_text=tab).click()
                     found = view.evaluate(CONTRAST)
                     assert found["seen"] > 25
@@ -309,5 +309,8 @@ def check_forced_colours(notebook: Notebook, view: Locator) -> None:
         found = view.evaluate(looks)
         assert found
         assert not any(found), "lines are seen on what they are drawn on"
+        line = "(tab) => getComputedStyle(tab).borderBottomColor"
+        lines = [tab.evaluate(line) for tab in view.locator(".rain-tab").all()]
+        assert lines.count(lines[0]) == 1, "the tab in front differs from the others"
     finally:
         notebook.page.emulate_media(forced_colors="none")

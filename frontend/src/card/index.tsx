@@ -4,7 +4,7 @@ import { useLayoutEffect, useState } from "preact/hooks";
 import { Gauges } from "../components/gauge.js";
 import { errorText } from "../components/parts.js";
 import { Refresher } from "../components/refresher.js";
-import { count, many } from "../format.js";
+import { count, governorName, many } from "../format.js";
 import type { OrphanPicture } from "../orphan-picture.js";
 import { PoolsPart } from "../places/index.js";
 import type { Attached, Port } from "../port.js";
@@ -17,6 +17,7 @@ const SESSIONS_SHOWN_MAX = 20;
 
 const MARKS: Record<string, string> = {
   new: "·",
+  "not run": "–",
   waiting: "…",
   ready: "◔",
   running: "▶",
@@ -91,10 +92,11 @@ function More({ hidden }: { hidden: number }) {
 
 function Governors({ governors }: { governors: Governor[] }) {
   const shown = governors.slice(0, GOVERNORS_SHOWN_MAX);
+  const ids = governors.map(({ id }) => id);
   return (
     <section class="rain-card-part">
       <h4>{many(governors.length, "governor")}</h4>
-      <Gauges measures={shown.map(({ brief }) => brief)} />
+      <Gauges measures={shown.map(({ id, brief }) => ({ ...brief, label: governorName(id, ids) }))} />
       <More hidden={governors.length - shown.length} />
     </section>
   );

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import date, time, timedelta
 from itertools import islice
 from typing import Any
 
@@ -81,24 +82,26 @@ def cut(text: str, chars: int = CELL_CHARS) -> str:
 
 
 def short_text(value: Any) -> str:
-    """A value in a cell or a field; text as it is, else its `repr`, within limits."""
+    """A value in a cell or a field; text as it is, times as they are printed, else its `repr`, within limits."""
     if type(value) is str:
         return cut(value)
     if type(value) is float:
         return f"{value:.6g}"
-    return cut(_tried(_short, value))
+    if isinstance(value, date | time | timedelta):  # pandas' own are these too
+        return cut(_tried(str, value))
+    return cut(_tried(_short.repr, value))
 
 
 def long_text(value: Any) -> str:
     """A value alone; text as it is, else its `repr`, within limits."""
     if type(value) is str:
         return cut(value, TEXT_CHARS)
-    return cut(_tried(_long, value), TEXT_CHARS)
+    return cut(_tried(_long.repr, value), TEXT_CHARS)
 
 
-def _tried(made: _Repr, value: Any) -> str:
+def _tried(written: Callable[[Any], str], value: Any) -> str:
     try:
-        return made.repr(value)
+        return written(value)
     except OF_VALUES as error:
         return f"<its repr raises {error_text(error)}>"
 

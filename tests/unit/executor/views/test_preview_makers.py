@@ -64,7 +64,7 @@ def test_arrays_with_odd_numbers():
     record = shown(numpy.array([(1, 2.5)], dtype=[("n", "i4"), ("x", "f8")]))
     assert record.head.columns == [("n", "int32"), ("x", "float64")]
     assert record.head.rows == [["1", "2.5"]]
-    assert shown(numpy.array(["2026-01-01"], "M8[D]")).text == "datetime.date(2026, 1, 1)"
+    assert shown(numpy.array(["2026-01-01"], "M8[D]")).text == "2026-01-01"
 
 
 def test_of_large_arrays_a_part_is_counted():
@@ -92,6 +92,10 @@ def test_tables_show_their_heads():
     table = pyarrow.table({"x": [1, 2], "y": ["a", "b"]})
     assert shown(table).head.rows == [["1", "a"], ["2", "b"]]
     assert shown(table.column("x")).head.rows == [["1"], ["2"]]
+    times = pandas.DataFrame(
+        {"at": pandas.to_datetime(["2026-01-02 03:04", None]), "took": pandas.to_timedelta([90, 5], "s")}
+    )
+    assert shown(times).head.rows == [["2026-01-02 03:04:00", "0 days 00:01:30"], ["NaT", "0 days 00:00:05"]]
     wide = shown(pandas.DataFrame(numpy.zeros((3, 5000))))
     assert wide.summary[0] == ("shape", "3 rows x 5,000 columns")
     assert shown(pandas.DataFrame()).head.rows == []
