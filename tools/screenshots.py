@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import Locator, Page, expect  # noqa: E402
 
+from tests.browser import test_places  # noqa: E402
 from tests.browser.lab import Lab, Notebook  # noqa: E402
 
 VIEW = "[data-ready=true] .rain-session"
@@ -89,6 +90,7 @@ def main() -> int:
             inspectors(lab, target)
             previews(lab, target)
             saved(lab, target)
+            places(lab, target)
         finally:
             lab.close()
     return 0
@@ -280,6 +282,20 @@ def saved(lab: Lab, target: Path) -> None:
         picture(notebook.page, figure, target / "saved.png")
         with dark(notebook.page):
             picture(notebook.page, figure, target / "saved-dark.png")
+
+
+def places(lab: Lab, target: Path) -> None:
+    """Places on an engine, one of which never came up."""
+    go_on = "engine.runs(1, one, left_s=7260); engine.runs(2, other, left_s=4000)\n"
+    go_on += "engine.ends(4, 'FAILED', '/usr/bin/python3: No module named rain')"
+    leaves = "engine.patient = True; pool.give_up([1])"
+    with lab.open([test_places.START, go_on, leaves]) as notebook:
+        page = notebook.page
+        run(notebook, 0, 1, 2)
+        card = page.locator(".rain-card").first
+        expect(test_places.place(card, 1)).to_contain_text("draining")
+        expect(test_places.place(card, 4)).to_contain_text("never came up")
+        picture(page, card, target / "places.png")
 
 
 if __name__ == "__main__":

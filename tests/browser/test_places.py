@@ -18,6 +18,7 @@ from rain.deploy.pools.choice import SUPPLIES
 from tests.support.supplier import StandIn
 
 engine = StandIn("slurm")
+engine.resources = {{"cpus": 4.0, "gpus": 1.0}}
 SUPPLIES["slurm"] = lambda: lambda server, credentials: engine
 client = Client.local(cpus=4, governors=2)
 one, other = [governor["governor_id"] for governor in client.get_server_info()["governors"]]
@@ -32,6 +33,20 @@ engine.runs(2, other, left_s=95)
 engine.ends(4, "FAILED", "<b>loading</b>\\nModuleNotFoundError: No module named 'rain'")
 """
 
+WAITS = """
+from rain import remote
+
+@remote(resources={"gpus": 1})
+def train(ctx):
+    return b""
+
+session = client.new_session("waits")
+with session.bind_only():
+    train(name="train")
+session.submit()
+session
+"""
+
 
 def place(card: Locator, number: int) -> Locator:
     return card.locator(f".rain-site[data-place='{number}']")
@@ -39,7 +54,7 @@ def place(card: Locator, number: int) -> Locator:
 
 def test_places_live(lab: Lab) -> None:
     leaves = "engine.patient = True; pool.give_up([1]); engine.patient = False"
-    with lab.open([START, GO_ON, leaves, "pool", "pool.scale(1000)"]) as notebook:
+    with lab.open([START, GO_ON, leaves, "pool", "pool.scale(1000)", WAITS]) as notebook:
         notebook.run(0)
         notebook.wait_done(0)
         card = notebook.page.locator(".rain-card").first
@@ -57,6 +72,9 @@ def test_places_live(lab: Lab) -> None:
         notebook.run(3)
         notebook.wait_done(3)
         check_a_thousand(notebook)
+        notebook.run(5)
+        notebook.wait_done(5)
+        check_a_task_says_for_which_place_it_waits(notebook)
         assert notebook.problems == []
 
 
@@ -127,3 +145,17 @@ def check_a_thousand(notebook: Notebook) -> None:
     html = notebook.save().cells[3].outputs[0].data["text/html"]
     assert "999 more" in html
     assert len(html) < 20_000
+
+
+def check_a_task_says_for_which_place_it_waits(notebook: Notebook) -> None:
+    view = notebook.page.locator("[data-ready=true] .rain-session")
+    view.wait_for()
+    view.scroll_into_view_if_needed()
+    view.locator(".rain-node.rain-task", has_text="train").click()
+    expect(view.locator(".rain-details")).to_contain_text(
+        "no governor here has, and waits for a place of slurm with 4 cpus, 1 gpus: 999 asked for, pending (Resources)"
+    )
+    view.locator(".rain-tab", has_text="governors").click()
+    pane = view.locator(".rain-governors")
+    expect(pane.locator(".rain-fold")).to_contain_text("999 ×pendingResources")
+    expect(pane.locator(".rain-tile")).to_have_count(1)

@@ -21,7 +21,7 @@ export function attachPools(port: Port, picture: OrphanPicture): Attached {
   return {
     mount: (host) =>
       mountShell(host, {
-        kind: "rain-card",
+        kind: "rain-card rain-pools-alone",
         attributes: { "aria-label": "Places on engines" },
         view: () => <PoolsPart port={port} picture={picture} />,
       }),

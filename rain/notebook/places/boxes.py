@@ -123,7 +123,7 @@ def rules_text(rules: Rules | None, used_core_s: float) -> str:
     """
     limit = "" if rules is None or math.isinf(rules.core_s) else f" of {rules.core_s / 3600:,g}"
     used = f"{used_core_s / 3600:,.2f}".rstrip("0").rstrip(".")
-    told = f"{used}{limit} core hours used" if used_core_s or limit else ""
+    told = f"{used}{limit} core hours used" if used != "0" or limit else ""
     if rules is not None:
         idle = f"idle ones leave after {duration_text(rules.idle_s)}"
         told = " · ".join(filter(None, (f"{rules.minimum} to {rules.maximum} places as work needs them, {idle}", told)))

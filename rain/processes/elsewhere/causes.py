@@ -29,7 +29,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"No module named '?rain\b|rain: (?:command )?not found|can't open file '[^']*rain|rain'?: No such file",
-        "Rain is not installed in the Python that runs there, or its environment was not activated (--remote-init)",
+        "Rain is not installed in the Python that runs there, or its environment was not activated (python= of a pool, "
+        "--remote-init of rain start)",
     ),
     (
         r"(?:^|[\s:'])(\S*python[\w.]*)'?: (?:No such file or directory|(?:command )?not found)",
@@ -90,8 +91,8 @@ def cause_of(lines: str) -> str:
 
     Examples
     --------
-    >>> cause_of("/usr/bin/python3: No module named rain")
-    'Rain is not installed in the Python that runs there, or its environment was not activated (--remote-init)'
+    >>> cause_of("/usr/bin/python3: No module named numpy")
+    'the Python there lacks the module numpy'
     >>> cause_of("all is well")
     ''
     """
