@@ -55,7 +55,7 @@ def run(words: list[str]) -> int:
 
     own_credentials.take_token()
     try:
-        own, rest = split_verbatim(words) if words[:1] in (["start"], ["pool"]) else (words, [])
+        own, rest = split_verbatim(words) if words[:1] in (["start"], ["pool"], ["doctor"]) else (words, [])
         status = app(own or ["--help"], standalone_mode=False, obj=rest)
         return status if isinstance(status, int) else 0
     except RainException as error:
@@ -490,14 +490,23 @@ def _more(path: Path, start: int) -> int:
     return start + len(data)
 
 
-@app.command()
-def doctor() -> None:
-    """Show what a governor started here would have: cpus, memory, GPUs, scratch files, time; and what says so."""
-    from rain.governor.surroundings.here import found_here
-    from rain.governor.surroundings.leaving import known_end
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def doctor(
+    context: typer.Context,
+    engine: Annotated[
+        str | None,
+        typer.Argument(metavar="[ENGINE]", help="a batch system; options as of `rain pool add`"),
+    ] = None,
+    reach: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Show what a governor started here would have, and what says so; with ENGINE, what one in a job of it would."""
+    from rain.cli.doctor import show_engine, show_here
 
-    end = known_end("", os.environ, time.time())
-    table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
+    if engine is None:
+        pools.check(context, None)
+        show_here(reach)
+    else:
+        show_engine(engine, pools.words(context))
 
 
 app.command()(k8s)

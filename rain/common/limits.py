@@ -316,6 +316,8 @@ POOL_REQUEST_LOOK_S = 1.0
 """How often a pool looks for requests of other processes."""
 POOL_REQUEST_S = 90.0
 """How long a request may take: the engine's command runs meanwhile."""
+DOCTOR_JOB_S = 300.0
+"""How long the job of `rain doctor` may wait and run."""
 ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
 SERVER_ANSWER_S = 30.0

@@ -40,6 +40,11 @@ class JobSupplier:
         In a folder that this machine and the jobs' hosts share.
     python : str
         The Python on the hosts that has Rain; empty: this one.
+
+    Attributes
+    ----------
+    probe : str or None
+        What ``rain`` is to do in jobs instead of running a governor, as words for the shell.
     """
 
     look_s = ENGINE_LOOK_S
@@ -58,6 +63,7 @@ class JobSupplier:
         self._logs: dict[int, Path] = {}  # of places that are elements of arrays
         self._reason = ""
         self._reason_at = 0.0
+        self.probe: str | None = None
 
     def ask(self, number: int) -> str:
         return self._submit(number, 1)[0]
@@ -75,7 +81,8 @@ class JobSupplier:
             log = folder.path / f"places-{first}-{system.index_in_path}.log"
             for index in range(elements):
                 self._logs[first + index] = folder.path / f"places-{first}-{index + 1}.log"
-        script.write_text(system.script(self._order, name, self._lines(first, elements), str(log), elements))
+        lines = self._lines(first, elements) if self.probe is None else f"exec {shlex.join(self._command)} {self.probe}"
+        script.write_text(system.script(self._order, name, lines, str(log), elements))
         try:
             printed = commands.output_of(system.submit(self._order, str(script)), self.name)
         except BaseException as error:

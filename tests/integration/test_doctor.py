@@ -1,0 +1,74 @@
+"""`rain doctor ENGINE`, with stand-ins for Slurm's commands of which `sbatch` runs the job at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.slurm_stand_in import SlurmStandIn
+
+_SBATCH = """#!/bin/sh
+log=$(sed -n 's/^#SBATCH --output=//p' "$1")
+sh "$1" >"$log" 2>&1
+echo "1|COMPLETED|None|N/A" >>{folder}/jobs
+echo "Submitted batch job 1"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> SlurmStandIn:
+    made = SlurmStandIn(tmp_path)
+    (made.folder / "bin" / "sbatch").write_text(_SBATCH.format(folder=made.folder))
+    return made
+
+
+def doctor(slurm: SlurmStandIn, *words: str, status: int, **environment: str) -> str:
+    settings = {
+        **os.environ, "PATH": slurm.path, "XDG_STATE_HOME": str(slurm.folder / "state"), **environment
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "rain", "doctor", *words],
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_job_tells_what_it_has_and_that_it_reaches_this_host(slurm: SlurmStandIn) -> None:
+    told = doctor(slurm, "slurm", "--cpus", "1", status=0)
+    for text in (f"{slurm.folder}/bin/squeue", "job 1", "completed", "a governor here has", "was reached from there"):
+        assert text in told, told
+    assert "NOT WELL" not in told
+    assert [path.name for path in (slurm.folder / "state/rain/pools").iterdir()] == []
+
+
+def test_what_is_not_well_has_its_cause(slurm: SlurmStandIn) -> None:
+    told = doctor(slurm, "slurm", "--python", "/nowhere/python", status=1)
+    assert "NOT WELL" in told, told
+    assert "/nowhere/python" in told
+    (slurm.folder / "bin" / "sbatch").write_text("#!/bin/sh\necho no such partition >&2\nexit 1\n")
+    assert "no such partition" in doctor(slurm, "slurm", status=1)
+    nowhere = slurm.folder / "nowhere"
+    nowhere.mkdir()
+    assert "is not on this host: slurm is used where its commands are" in doctor(
+        slurm, "slurm", status=1, PATH=str(nowhere)
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        ("cloud", 1, "'cloud' is no batch system; these can be looked at: slurm, pbs, sge"),
+        ("slurm --nodes 4", 1, "have no option 'nodes'"),
+        ("--nodes 4", 1, "'--nodes' is no batch system"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(slurm: SlurmStandIn, words: str, status: int, text: str) -> None:
+    assert text in doctor(slurm, *words.split(), status=status)
