@@ -175,7 +175,8 @@ def _choose_governors(
     elif host_file is not None:
         options.hosts = nodes.parse_host_file(_text_of(host_file))
     elif autoconf is not None:
-        options.hosts = engine_of(autoconf).hosts(os.environ)
+        options.engine = engine_of(autoconf)
+        options.hosts = options.engine.hosts(os.environ)
     elif on is None:
         options.cpus = ["detect"]
 

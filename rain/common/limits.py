@@ -328,6 +328,8 @@ ENGINE_LOOK_S = 2.0
 """How often a batch system is asked what became of jobs."""
 ENGINE_IDLE_LOOK_S = 30.0
 """How often it is asked while all places are up and none is asked for or leaves."""
+STEP_LOOK_S = 0.25
+"""How often it is looked whether steps on the hosts of this process's own batch job have ended."""
 ENGINE_WHY_S = 10.0
 """How often it is asked why jobs wait, where that is a command of its own."""
 ENGINE_SILENT_S = 120.0

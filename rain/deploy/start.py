@@ -19,13 +19,15 @@ from rain.common.protocol.address import (
     is_loopback,
     parse_address,
 )
+from rain.deploy.engines.engine import Engine
 from rain.deploy.hosts.addresses import addresses_for
 from rain.deploy.hosts.guarded import Plan, Planned, read_became, read_plan, write_plan
 from rain.deploy.hosts.link import LinkState
-from rain.deploy.hosts.ssh import Ssh, Target, parse_target
+from rain.deploy.hosts.ssh import REMOTE_RAIN, Ssh, Target, parse_target
 from rain.host import gpus
 from rain.host.machine import parse_cpus
 from rain.host.process_table import is_alive, start_time
+from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.processes import connection_files, own_credentials, private_folders
 from rain.processes.launching import LIFELINE, RAIN, READY, UNDER_GUARDIAN, Launch, Program, tail_of
@@ -46,6 +48,8 @@ class StartOptions:
         Of each governor on this machine, as ``--cpus`` takes it.
     hosts : list of str
         Hosts of further governors, one on each, started over ssh. This machine among them is served directly.
+    engine : Engine or None
+        That of the batch job whose hosts they are, which starts governors there by its own means instead.
     listen, http_listen : str
     logdir, workdir : str
         Empty: private temporary folders.
@@ -72,6 +76,7 @@ class StartOptions:
 
     cpus: list[str] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
+    engine: Engine | None = None
     listen: str = ""
     http_listen: str = ""
     logdir: str = ""
@@ -233,7 +238,10 @@ def _start_in(
         programs.append(Program(f"governor-{number}", arguments, log, command, restart=True, leaves=True))
     plan = f"{logdir}/hosts-{parse_address(address)[1]}.json"
     failed: list[Failed] = []
-    if remote:
+    by_steps = options.engine is not None and options.engine.step_reads
+    if by_steps:
+        programs += [_step(options, target, address, logdir, credentials, memory) for target in remote]
+    elif remote:
         write_plan(plan, _plan(options, remote, address, memory))
         words = ["hosts", plan, "--ready-file", READY, "--lifeline", LIFELINE]
         token = credentials.token("governor")
@@ -245,7 +253,7 @@ def _start_in(
         launch.wait(
             _HOSTS_S if remote else EXECUTOR_START_S, on_ready, "HOST_START_S" if remote else "EXECUTOR_START_S"
         )
-        if remote:
+        if remote and not by_steps:
             failed = _failed(plan, logdir, options.every, bool(cpus))
         file = connection_files.read(path)  # the server has added to it
         file.guardian, file.guardian_start = launch.pid, start_time(launch.pid)
@@ -293,6 +301,29 @@ def _server(
 
 
 # -- on other hosts -------------------------------------------------------------------------------
+
+
+def _step(
+    options: StartOptions, target: Target, address: str, logdir: str, credentials: Credentials, memory: int | None
+) -> Program:
+    """A governor as a step of the batch job in which this process runs.
+
+    The token comes on its standard input, whose end, with that of the command that started it, ends it.
+    """
+    assert options.engine is not None
+    host = str(target)
+    rain = [options.python, "-P", "-m", "rain"] if options.python else list(REMOTE_RAIN)
+    command = [*_prefix(options), *(("rain",) if options.remote_init and not options.python else rain)]
+    servers = ",".join(addresses_for(options.ssh, target, address))
+    arguments = ["governor", servers, "--cpus", "detect", "--token-file", "-", "--ready-file", "fd:1"]
+    arguments += [*_common(options, memory), *(["--logdir", options.logdir] if options.logdir else [])]
+    line = "exec " + shlex.join([*command, *arguments])
+    if options.remote_init:
+        line = f"{options.remote_init} && {line}"
+    log = os.path.join(logdir, f"governor-{host}.log")
+    words = options.engine.step(host, options.hosts.index(host), line)
+    token = credentials.token("governor")
+    return Program(f"governor-{host}", words[1:], log, words[:1], restart=True, leaves=True, stdin=token, remote=True)
 
 
 def _plan(options: StartOptions, remote: list[Target], address: str, memory: int | None) -> Plan:

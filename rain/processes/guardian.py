@@ -387,7 +387,10 @@ class Guardian:
                 os.close(process.hold)
                 process.hold = None
         signal_all([p.pid for p in self._processes if p.pid and p.told], STAYS_AWAY)
-        signal_all([p.pid for p in self._processes if p.pid], signal.SIGTERM)
+        # What runs elsewhere, and reads its standard input by now, has been told by its end. What carries that there
+        # must not be ended before it has: srun and qrsh kill at once what they have started.
+        told = [p.pid for p in self._processes if p.remote and p.was_ready]
+        signal_all([p.pid for p in self._processes if p.pid and p.pid not in told], signal.SIGTERM)
         while any(p.pid for p in self._processes) and time.monotonic() < deadline:
             self._wait(max(0.0, deadline - time.monotonic()))
         while True:

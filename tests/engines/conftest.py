@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.engines import slurm_cluster
+from tests.engines.slurm_cluster import SlurmCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +38,13 @@ def cluster_folder(tmp_path: Path) -> Path:
     made = tmp_path / "cluster"
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def slurm(cluster_folder: Path, kept: list[Path]) -> Iterator[SlurmCluster]:
+    why = slurm_cluster.missing()
+    if why:
+        pytest.skip(why)
+    cluster = SlurmCluster(cluster_folder, kept=kept)
+    yield cluster
+    cluster.close()

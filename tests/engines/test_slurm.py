@@ -6,28 +6,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engines.hosts import LOGIN
-from tests.engines.slurm_cluster import SlurmCluster, missing
+from tests.engines.slurm_cluster import SlurmCluster
 from tests.support.waiting import at_this_load, until
 
 pytestmark = pytest.mark.engines
 SCRIPTS = Path(__file__).parent / "scripts"
 ADDRESS = f"{LOGIN}:7210"
-
-
-@pytest.fixture
-def slurm(cluster_folder: Path, kept: list[Path]) -> Iterator[SlurmCluster]:
-    why = missing()
-    if why:
-        pytest.skip(why)
-    cluster = SlurmCluster(cluster_folder, kept=kept)
-    yield cluster
-    cluster.close()
 
 
 def rain(*words: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rain.common.errors import RainException
 from rain.deploy.engines.engine import Engine
 from rain.deploy.engines.pbs import Pbs
@@ -32,3 +34,22 @@ def engine_of(name: str) -> Engine:
     if name not in ENGINES:
         raise RainException(f"there is no engine {name!r}; known are {', '.join(ENGINES)}")
     return ENGINES[name]
+
+
+def engine_inside(environment: Mapping[str, str]) -> Engine:
+    """The engine in whose job this process runs.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        The process's environment variables.
+
+    Raises
+    ------
+    RainException
+        If it runs in none.
+    """
+    for engine in ENGINES.values():
+        if environment.get(engine.job_variable):
+            return engine
+    raise RainException(f"this process runs in no job of {' or '.join(ENGINES)}")

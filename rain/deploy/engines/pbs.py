@@ -22,6 +22,8 @@ class Pbs:
     """Jobs of PBS (PBS Professional User's Guide, "PBS_NODEFILE"; qsub(1B), qstat(1B) and qdel(1B) of OpenPBS)."""
 
     name = "pbs"
+    job_variable = "PBS_JOBID"
+    step_reads = False
     index = "PBS_ARRAY_INDEX"
     index_in_path = "^array_index^"
     tells_end = False
@@ -37,6 +39,9 @@ class Pbs:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise RainException(f"the PBS node file {path} cannot be read: {why}") from None
+
+    def step(self, host: str, number: int, line: str) -> list[str]:
+        return ["pbsdsh", "-n", str(number), "--", "/bin/sh", "-c", line]
 
     def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
         from qtoolkit.core.data_objects import QResources

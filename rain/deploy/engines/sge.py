@@ -22,6 +22,8 @@ class GridEngine:
     """
 
     name = "sge"
+    job_variable = "SGE_TASK_ID"
+    step_reads = True
     index = "SGE_TASK_ID"
     index_in_path = "$TASK_ID"
     tells_end = False
@@ -41,6 +43,9 @@ class GridEngine:
             why = error.strerror if isinstance(error, OSError) else error
             raise RainException(f"the host file {path} of Grid Engine cannot be read: {why}") from None
         return list(dict.fromkeys(hosts))
+
+    def step(self, host: str, number: int, line: str) -> list[str]:
+        return ["qrsh", "-inherit", host, line]  # which a shell there reads
 
     def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
         options = [["-S", "/bin/sh"], ["-N", name], ["-j", "y"], ["-o", log], ["-notify"], ["-r", "y"]]

@@ -26,6 +26,8 @@ class Slurm:
     """Jobs of Slurm (https://slurm.schedmd.com/sbatch.html, "output environment variables")."""
 
     name = "slurm"
+    job_variable = "SLURM_JOB_ID"
+    step_reads = True
     index = "SLURM_ARRAY_TASK_ID"
     index_in_path = "%a"
     tells_end = True
@@ -36,6 +38,11 @@ class Slurm:
         if not nodes:
             raise RainException("--autoconf slurm works inside a Slurm job only: SLURM_JOB_NODELIST is not set")
         return expand_nodes(nodes)
+
+    def step(self, host: str, number: int, line: str) -> list[str]:
+        # Beside what runs there, with all that the job has of the host.
+        words = ["srun", "--overlap", "--nodes=1", "--ntasks=1", "--mem=0", "--cpu-bind=none", f"--nodelist={host}"]
+        return [*words, "/bin/sh", "-c", line]
 
     def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
         from qtoolkit.core.data_objects import QResources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,8 +13,10 @@ from rain.common.errors import RainException
 from rain.deploy.engines.batch import BatchSystem
 from rain.deploy.engines.jobs import jobs_of
 from rain.deploy.engines.pbs import Pbs
+from rain.deploy.engines.provider import blocks_of, is_provider
 from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
+from rain.deploy.engines.steps import hosts_inside, steps_in
 from rain.deploy.frameworks.dask_places import dask_on, worker_count
 from rain.deploy.frameworks.ray_places import ray_on
 from rain.deploy.hosts.supplier import hosts_of, towards_hosts
@@ -27,13 +30,16 @@ SUPPLIES: dict[str, Callable[..., Supply]] = {
     "ssh": hosts_of,
     "dask": dask_on,
     "ray": ray_on,
+    "allocation": partial(steps_in, os.environ),
+    "parsl": blocks_of,
 }
 """What makes suppliers, by the names that users give the engines; keyword arguments are the options of places."""
 _OF_DASK = ("distributed.client.Client", "distributed.deploy.cluster.Cluster")  # Dask is not loaded for this
 
 
 def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """An engine's name, and all options: a list of hosts means ``"ssh"``, a client or cluster of Dask ``"dask"``.
+    """An engine's name, and all options: a list of hosts means ``"ssh"``, a client or cluster of Dask ``"dask"``, a
+    provider of parsl ``"parsl"``.
 
     Examples
     --------
@@ -44,6 +50,8 @@ def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
         return "ssh", {"hosts": list(engine), **options}
     if any(f"{above.__module__}.{above.__name__}" in _OF_DASK for above in type(engine).__mro__):
         return "dask", {"scheduler": engine, **options}
+    if is_provider(engine):
+        return "parsl", {"provider": engine, **options}
     return engine, dict(options)
 
 
@@ -52,6 +60,8 @@ def all_places(engine: Any, options: Mapping[str, Any]) -> int | None:
     name, options = named(engine, options)
     if name == "dask":
         return worker_count(options.get("scheduler", ""))
+    if name == "allocation":
+        return len(hosts_inside(os.environ))
     return len(set(options.get("hosts", ()))) if name == "ssh" else None
 
 
@@ -67,7 +77,8 @@ def supply_of(engine: Any, **options: Any) -> Supply:
     Parameters
     ----------
     engine : str, list of str or object
-        The name of one in `SUPPLIES`; or a list of hosts that are reached over ssh, or Dask's client or cluster.
+        The name of one in `SUPPLIES`; or a list of hosts that are reached over ssh, or Dask's client or cluster, or a
+        provider of parsl.
     **options
         As the engine's function in `SUPPLIES` takes them; for batch systems see `rain.deploy.engines.jobs.jobs_of`.
 
