@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,38 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
     return {"n": n, "bytes": sizes}
 
 
+# -- report: one file with all of a session --------------------------------------------------------
+
+
+def fit(ctx: Any, number: int) -> int:
+    """Fails once in a hundred times, and tells a secret then."""
+    if number % 100 == 3:
+        raise ValueError(os.environ["KEY_OF_TASK"])
+    return number
+
+
+def report(options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds that ``session.report()`` takes of `n` tasks, by the clock and of a processor, and the file's bytes."""
+    from rain import Client, remote
+
+    n, repeat = options.n or N, options.repeat or 5
+    function = remote(auto_encode="json", auto_load=True)(fit)
+    seconds: dict[str, list[float]] = {"wall": [], "cpu": []}
+    with tempfile.TemporaryDirectory() as name, Client.local(cpus=2) as client, client.new_session("many") as session:
+        env = {"KEY_OF_TASK": "planted-in-a-variable"}
+        made = [function(number, name=f"fold {number % 40}/fit", env=env) for number in range(n)]
+        session.submit()
+        session.wait_all(raise_on_failure=False)
+        path = Path(name) / "report.html"
+        for _ in range(repeat):
+            began, used = time.perf_counter(), time.process_time()
+            session.report(path)
+            seconds["wall"].append(time.perf_counter() - began)
+            seconds["cpu"].append(time.process_time() - used)
+        size = path.stat().st_size
+    return {"n": len(made), "seconds": {kind: told(found) for kind, found in seconds.items()}, "bytes": size}
+
+
 def wheel(_options: argparse.Namespace) -> dict[str, Any]:
     """Bytes of the wheel."""
     with tempfile.TemporaryDirectory() as name:
@@ -455,7 +488,7 @@ answer([*(b - clocks[0] for b in clocks[1:]), time.perf_counter() - wall])
 
 QUESTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "submit": submit, "ready": ready, "latency": latency, "messages": messages, "thread": thread,
-    "frames": frames, "fold": fold, "growth": growth, "wheel": wheel, "watch": watch,
+    "frames": frames, "fold": fold, "growth": growth, "report": report, "wheel": wheel, "watch": watch,
 }  # fmt: skip
 
 

@@ -64,9 +64,13 @@ export function setAttribute(element: Element, name: string, value: string | nul
   else element.setAttribute(name, value);
 }
 
+// A sign without letters says nothing to a screen reader: what has only a sign on it is called by its title.
+export function named(title: string, content: unknown): { "aria-label"?: string } {
+  return typeof content === "string" && !/[\p{L}\p{N}]/u.test(content) ? { "aria-label": title } : {};
+}
+
 export function button(text: string, title: string, click: (event: MouseEvent) => void, kind = ""): HTMLButtonElement {
-  const named = kind.includes("rain-square") ? { "aria-label": title } : {}; // a sign says nothing to a screen reader
-  return h("button", { type: "button", class: `rain-button ${kind}`.trim(), title, click, ...named }, text);
+  return h("button", { type: "button", class: `rain-button ${kind}`.trim(), title, click, ...named(title, text) }, text);
 }
 
 // A picture from bytes. The browser decodes it in an <img>, where nothing runs.

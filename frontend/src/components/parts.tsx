@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { named } from "../dom.js";
 import type { SessionStore } from "../store.js";
 
 interface ButtonProps {
@@ -14,7 +15,6 @@ interface ButtonProps {
   children: ComponentChildren;
 }
 
-// Buttons of the kind `rain-square` have a sign on them, which says nothing to a screen reader: their title is their name.
 export function Button({ title, click, kind = "", hidden, disabled, pressed, children }: ButtonProps) {
   return (
     <button
@@ -23,7 +23,7 @@ export function Button({ title, click, kind = "", hidden, disabled, pressed, chi
       title={title}
       hidden={hidden}
       disabled={disabled}
-      aria-label={kind.includes("rain-square") ? title : undefined}
+      {...named(title, children)}
       aria-pressed={pressed}
       onClick={click}
     >

@@ -45,7 +45,7 @@ function Head({ store, host, item }: TabProps & { item: { key: string; title: st
 function Errors({ failed, ...props }: TabProps & { failed: TaskDetails[] }) {
   return (
     <Listed
-      label={`${count(failed.length)} tasks that failed`}
+      label={`${many(failed.length, "task")} that failed`}
       items={failed}
       draw={(task) => (
         <section key={task.key}>
@@ -60,7 +60,7 @@ function Errors({ failed, ...props }: TabProps & { failed: TaskDetails[] }) {
 function Outputs({ wrote, report, ...props }: TabProps & { wrote: TaskDetails[]; report: Report }) {
   return (
     <Listed
-      label={`what ${count(wrote.length)} tasks wrote`}
+      label={`what ${many(wrote.length, "task")} wrote`}
       items={wrote}
       draw={(task) => (
         <section key={task.key}>
@@ -86,7 +86,7 @@ function Results({ results, ...props }: TabProps & { results: ObjectDetails[] })
   if (props.shown && !seen) setSeen(true);
   return (
     <Listed
-      label={`how ${count(results.length)} results begin`}
+      label={`how ${results.length === 1 ? "the result begins" : `${count(results.length)} results begin`}`}
       items={seen ? results : []}
       draw={(object) => (
         <section key={object.key}>
