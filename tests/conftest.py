@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _worker_is_isolated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     if hasattr(request.config, "workerinput"):
         isolate(tmp_path_factory.getbasetemp())
+    # Records of pools stay after their processes; a user's own are no test's business.
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

@@ -1020,6 +1020,8 @@ export interface PoolBox {
   key: string;
   // What its places are on.
   name: string;
+  // By which `rain pool` names it; empty if it has no record on disk.
+  id: string;
   closed: boolean;
   // As of `rain.deploy.pools.pool.Pool`.
   trouble: string;

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from rain import Client, Session
+from rain.deploy.pools import choice
+from tests.support.supplier import StandIn
+from tests.support.waiting import until
 
 interactiveshell = pytest.importorskip("IPython.core.interactiveshell")
 
@@ -42,6 +46,19 @@ def test_a_whole_session(run: Run) -> None:
     assert run("%rain_status").startswith("Server 127.0.0.1:")
     assert "8" in run("%rain_inspect y.fetch()") or run("%rain_inspect y.fetch()").startswith("<DataInstance")
     assert run("%rain_tasks").splitlines()[1].split()[:5] == ["✓", "3", "twice", "py/", "finished"]
+
+
+def test_places_are_lines(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    engine = StandIn("slurm")
+    monkeypatch.setitem(choice.SUPPLIES, "slurm", lambda: lambda server, credentials: engine)
+    pool = client.pool("slurm", 1)
+    try:
+        until(lambda: pool.places[0].reason == "Resources")
+        assert run("%rain_status").endswith("    1: pending (Resources)\n")
+        assert run("session.client.pools").startswith("Out[2]: [<Pool on slurm: 1 pending>]")
+    finally:
+        pool.close()
 
 
 def test_await_and_errors(run: Run) -> None:

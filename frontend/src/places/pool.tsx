@@ -35,6 +35,11 @@ export function Pool({ port, pool, looks, now }: PoolProps) {
     <section class="rain-card-part rain-pool" aria-label={`Places on ${pool.name}`}>
       <div class="rain-pool-head">
         <h4>{`Places on ${pool.name}`}</h4>
+        {pool.id && (
+          <span class="rain-muted rain-small" title="what rain pool calls it">
+            {pool.id}
+          </span>
+        )}
         <span class="rain-chips" role="status">
           {Object.entries(pool.counts).map(([state, number]) => (
             <span key={state} class="rain-chip" data-s={state}>

@@ -389,6 +389,11 @@ def status() -> None:
         display_hooks.show("client", client)
     except NotImplementedError:
         _print(governors_text(client.address, client.get_server_info()))
+        if client.pools:
+            from rain.notebook.places.asking import pools_now
+            from rain.notebook.plain_forms import ANSWER_S, text_of_pools
+
+            _print(text_of_pools(pools_now(client.pools, ANSWER_S)))
 
 
 def inspect(item: Any, names: dict[str, Any] | None = None) -> None:

@@ -144,6 +144,7 @@ def _pool(key: str, pool: Pool, governors: Known, now: float) -> PoolBox:
     return PoolBox(
         key,
         _line(pool.engine),
+        _line(pool.id),
         pool.closed,
         _line(pool.trouble),
         {state: counts[state] for state in PLACES if counts[state]},

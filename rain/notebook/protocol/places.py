@@ -74,6 +74,8 @@ class PoolBox(msgspec.Struct, frozen=True):
     key : str
     name : str
         What its places are on.
+    id : str
+        By which ``rain pool`` names it; empty if it has no record on disk.
     closed : bool
     trouble : str
         As of `rain.deploy.pools.pool.Pool`.
@@ -94,6 +96,7 @@ class PoolBox(msgspec.Struct, frozen=True):
 
     key: str
     name: str
+    id: str
     closed: bool
     trouble: str
     counts: Counts
