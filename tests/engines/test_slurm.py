@@ -118,6 +118,26 @@ def test_places_of_a_started_server(slurm: SlurmCluster) -> None:
     until(lambda: not slurm.processes("rain"), "no process left")
 
 
+def test_a_killed_client_of_a_server_that_stays_leaves_no_job(served: SlurmCluster, tmp_path: Path) -> None:
+    script = tmp_path / "home" / "script.py"
+    script.write_text(
+        "import os, signal\n"
+        "from rain import Client\n"
+        f"client = Client({ADDRESS!r})\n"
+        "client.pool('slurm', 2, cpus=2)\n"
+        "client.wait_for_governors(2, timeout=100)\n"
+        "client.pools[0].wait(2, timeout=100)\n"
+        "print('up', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with served.start([sys.executable, "-P", str(script)]) as process:
+        output, _ = process.communicate()
+    assert output.endswith("up\n"), output
+    until(lambda: served.idle() == 3, "all hosts free again")
+    served.run(*rain("stop"))
+    until(lambda: not served.processes("rain"), "no process left")
+
+
 def test_a_killed_client_leaves_no_job(slurm: SlurmCluster, tmp_path: Path) -> None:
     script = tmp_path / "home" / "script.py"
     script.write_text(

@@ -237,12 +237,14 @@ class GovernorBrief(Part):
 
 class Offer(Part):
     """Places that a pool may bring: what the governor in each of them has, how many places at most, and what became
-    of those that were asked for, in words: ``"2 asked for, pending (Resources)"``."""
+    of those that were asked for, in words: ``"2 asked for, pending (Resources)"``. `governors` are in its places now:
+    they leave when the client is gone."""
 
     engine: str
     resources: dict[str, float]
     places: int
     told: str = ""
+    governors: list[str] = []
 
 
 class Need(Part):
