@@ -250,7 +250,7 @@ def test_what_has_no_meaning_is_refused(options: dict[str, Any], text: str) -> N
 
 def test_what_is_no_scheduler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_places, "_CONNECT_S", 0.2)
-    with pytest.raises(RainException, match="there is no Dask scheduler at 'tcp://127.0.0.1:1'"):
+    with pytest.raises(RainException, match=r"there is no Dask scheduler at 'tcp://127\.0\.0\.1:1'"):
         own_client("tcp://127.0.0.1:1")
     with pytest.raises(RainException, match="is no Dask client, no Dask cluster, and no address"):
         own_client(object())
