@@ -304,6 +304,8 @@ MODULES_BYTES_MAX = 64 * MIB
 """Sources of a client's modules that the server holds for a session."""
 NODES_MAX = 10_000
 """Hosts that a batch system's list may name."""
+PLACE_COMES_S = 0.1
+"""How often a pool looks whether the governor of a place has registered; that costs the engine nothing."""
 PLACES_MAX = 1_000
 """Places of one pool: jobs that a batch system is asked for."""
 ARRAY_PLACES_MIN = 8

@@ -173,6 +173,11 @@ def settled(places: Iterable[Place]) -> bool:
     return all(place.state in (PlaceState.UP, PlaceState.ENDED) for place in places)
 
 
+def is_coming(place: Place) -> bool:
+    """Whether its governor may register at any time."""
+    return place.state in (PlaceState.ASKED, PlaceState.PENDING, PlaceState.STARTING)
+
+
 def wanted(place: Place) -> bool:
     """Whether a place counts towards the number that is asked for."""
     return place.state not in (PlaceState.LEAVING, PlaceState.ENDED)

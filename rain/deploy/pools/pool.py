@@ -20,15 +20,18 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
-from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACES_MAX
+from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACE_COMES_S, PLACES_MAX
 from rain.common.protocol.messages import Offer
 from rain.deploy.pools.accounting import CoreSeconds
 from rain.deploy.pools.elastic import Elastic, PoolServer, rules_of
-from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
+from rain.deploy.pools.places import Place, PlaceState, is_coming, look, settled, to_leave, wanted
 from rain.deploy.pools.scaling import Rules
 from rain.deploy.pools.supplier import Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
 from rain.processes.elsewhere.causes import cause_of
+
+_COMING_MAX = 10
+"""Of how many places it is looked, between looks at the engine, whether their governors have registered."""
 
 
 class Pool:
@@ -72,6 +75,7 @@ class Pool:
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
         self._trouble = ""
+        self._come: set[int] = set()  # places whose governors were seen before the engine told anything
         self._watchers: list[Callable[[], None]] = []
         self._told_at = time.monotonic()
         self._core_seconds = CoreSeconds(supplier.resources.get("cpus", 1.0))
@@ -379,8 +383,7 @@ class Pool:
                 self._look()
             if self._elastic is not None:
                 self._elastic.turn()
-            with self._change:
-                self._change.wait(self._pause_s())
+            self._pause()
         if self._elastic is not None:
             self._elastic.turn()
         self._tidy()
@@ -388,6 +391,23 @@ class Pool:
     def _look_s(self) -> float:
         idle = settled(self._places) and not self._closed
         return self._supplier.idle_look_s if idle else self._supplier.look_s
+
+    def _pause(self) -> None:
+        """Wait until something changes, a look is due, or a governor has registered: that is known before the engine
+        tells anything."""
+        with self._change:
+            left = self._pause_s()
+            due = None if left is None else time.monotonic() + left
+            while due is None or time.monotonic() < due:
+                coming = [place.number for place in self._places if is_coming(place) and place.number not in self._come]
+                rest = [] if due is None else [max(0.0, due - time.monotonic())]
+                if self._change.wait(min([*rest, *([PLACE_COMES_S] if coming else [])], default=None)):
+                    return
+                come = set(filter(self._supplier.governor, coming[:_COMING_MAX]))
+                if come:
+                    self._come |= come
+                    self._looked_at = -math.inf
+                    return
 
     def _pause_s(self) -> float | None:
         """How long the thread may wait unless something changes; None: for any time."""

@@ -24,6 +24,7 @@ from rain.deploy.pools.choice import supply_of
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
+from rain.deploy.pools.supplier import Job, JobState
 from rain.net.auth import Credentials
 from tests.support.slurm_stand_in import SlurmStandIn
 from tests.support.supplier import StandIn
@@ -358,3 +359,16 @@ def test_what_a_place_has_is_asked_for() -> None:
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in script
     assert script.rstrip().endswith("exec rain governor x")
+
+
+def test_a_governor_that_registers_is_seen_before_the_engine_is_asked_again() -> None:
+    supplier = StandIn()
+    supplier.look_s = supplier.idle_look_s = 3600
+    pool = Pool(supplier)
+    pool.scale(1)
+    until(lambda: supplier.looks, "the first look")
+    [place] = pool.places
+    supplier.jobs[place.job] = Job(JobState.RUNNING, "RUNNING")
+    supplier.governors[place.number] = "h:1"
+    pool.wait(1)
+    pool.close()
