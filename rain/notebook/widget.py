@@ -123,11 +123,10 @@ class SessionWidget(LiveWidget):
             requests.Download: lambda asked: self._inspection(asked.key).piece(asked),
         }
         client = session.client
+        self._pools = LivePools(self, lambda: [] if client is None else client.pools, REQUEST_S)
+        self._handlers |= self._pools.handlers
         if client is not None:
-            pools = LivePools(self, lambda: client.pools, REQUEST_S)
-            pools.follow(client._pools.watch)
-            self._handlers |= pools.handlers
-            self._pools = pools
+            self._pools.follow(client._pools.watch)
         self._advance = advance = weakref.WeakMethod(self.advance)
         self._watch = ChangeFeed(inside(session).mirror, lambda: pump.wake(advance))
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rain import RainException
+from rain import RainException, Session
 from rain.client.places.pool_list import PoolList
 from rain.common.jupyter import display_hooks
 from rain.common.protocol.messages import Demand
 from rain.common.state_styles import PLACES
 from rain.deploy.pools.places import Place, PlaceState
 from rain.deploy.pools.pool import Pool
-from rain.notebook import plain_forms, stills
+from rain.notebook import plain_forms, stills, widget_of
 from rain.notebook.places.boxes import BOXES_MAX, ENDED_MAX, ROWS_MAX, box_of, folded, pools_of, rows_of
 from rain.notebook.places.widget import PoolsWidget
 from rain.notebook.protocol.lookups import Governor, Measure
@@ -209,6 +209,10 @@ def test_the_browser_is_told_of_changes_while_it_looks(engine: StandIn, pool: Po
     bundle = widget.still()
     assert "Places on slurm" in bundle["text/html"]
     assert bundle["text/plain"].startswith("places on slurm: 1 pending, 1 up, 1 given up")
+
+
+def test_a_session_without_a_client_has_no_pools(browser: Any) -> None:
+    assert browser(widget_of(Session(None, 1, "detached"))).ask("pools")["pools"] == []
 
 
 class Server:
