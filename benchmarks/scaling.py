@@ -229,6 +229,8 @@ class RainSystem:
         self.replies: dict[int, Any] = {}
         self.seconds: dict[ID, tuple[int, float, float]] = {}
         self.functions: dict[int, ID] = {}
+        self.queues: dict[str, deque[m.TaskAssignment]] = {}
+        self.running: dict[str, m.TaskAssignment] = {}
         self.number = 0
         self._step(ev.ClientJoined("c"))
         env = m.SessionEnv("here", "python", "3.11", [], "/")
@@ -249,12 +251,10 @@ class RainSystem:
             if isinstance(effect, do.ToClient) and getattr(effect.message, "request", None):
                 self.replies[effect.message.request] = effect.message
             elif isinstance(effect, do.ToGovernor) and isinstance(effect.message, m.Assign):
-                for task in effect.message.tasks:
-                    burst, submitted, seconds = self.seconds[task.spec.id]
-                    self.account.waits.append(self.clock.now - submitted)
-                    self.account.used_s += seconds
-                    self._say(effect.governor_id, m.Started([(task.spec.id, task.attempt)]), later=0.0)
-                    self._say(effect.governor_id, self._result(task, seconds), later=seconds, burst=burst)
+                self.queues[effect.governor_id].extend(effect.message.tasks)
+                self._next(effect.governor_id)
+            elif isinstance(effect, do.ToGovernor) and isinstance(effect.message, m.TakeBack):
+                self._give_back(effect.governor_id, effect.message)
             elif isinstance(effect, do.InternalError):
                 raise effect.error
 
@@ -262,13 +262,33 @@ class RainSystem:
         self._step(event)
         self._step(ev.TurnEnded())
 
-    def _say(self, governor: str, message: Any, later: float, burst: int | None = None) -> None:
-        def say() -> None:
-            self._turn(ev.GovernorSaid(governor, message))
-            if burst is not None:
-                self._done(burst)
+    # -- a governor of paper: one task at a time -------------------------------------------------
 
-        self.clock.at(self.clock.now + later, say)
+    def _next(self, governor: str) -> None:
+        if governor in self.running or not self.queues[governor]:
+            return
+        task = self.running[governor] = self.queues[governor].popleft()
+        _, submitted, seconds = self.seconds[task.spec.id]
+        self.account.waits.append(self.clock.now - submitted)
+        self.account.used_s += seconds
+        self._say(governor, m.Started([(task.spec.id, task.attempt)]))
+        self.clock.at(self.clock.now + seconds, self._finished, governor, task, seconds)
+
+    def _finished(self, governor: str, task: m.TaskAssignment, seconds: float) -> None:
+        del self.running[governor]
+        self._done(self.seconds[task.spec.id][0])
+        self._next(governor)
+        self._turn(ev.GovernorSaid(governor, self._result(task, seconds)))
+
+    def _give_back(self, governor: str, message: m.TakeBack) -> None:
+        queue = self.queues[governor]
+        asked = set(message.tasks)
+        given = [task for task in queue if (task.spec.id, task.attempt) in asked]
+        self.queues[governor] = deque(task for task in queue if task not in given)
+        self._say(governor, m.GaveBack([(task.spec.id, task.attempt) for task in given]))
+
+    def _say(self, governor: str, message: Any) -> None:
+        self.clock.at(self.clock.now, lambda: self._turn(ev.GovernorSaid(governor, message)))
 
     def _result(self, task: m.TaskAssignment, seconds: float) -> m.Finished:
         info = TaskInfo(start_time=0.0, duration=seconds)
@@ -303,6 +323,7 @@ class RainSystem:
 
     def _up(self, place: Place) -> None:
         register = m.Register(f"g{place.number}", "host", RESOURCES, [], "3.11")
+        self.queues[register.governor_id] = deque()
         self._turn(ev.GovernorJoined(register.governor_id, register))
 
     def _look(self) -> None:

@@ -65,6 +65,7 @@ LAZY = {
             "rain.cli.server_query",
             "rain.deploy.hosts.ssh",
             "rain.deploy.nodes",
+            "rain.executor.gangs.launching",
             "rain.deploy.start",
             "rain.deploy.stop",
             "rain.governor.surroundings.leaving",
@@ -96,6 +97,8 @@ LAZY = {
     },
     "slow to import, and few processes or connections need it": {
         "rain.cli.daemon": {"asyncio", "rain.cli.server_query", "uvloop"},
+        "rain.executor.context": {"rain.executor.gangs.launching"},
+        "rain.executor.loop": {"rain.executor.gangs.companion", "rain.executor.gangs.launching"},
         "rain.executor.progress": {"rain.executor.views.preview"},
         "rain.executor.python.tasks": {"asyncio"},
         "rain.host.machine": {"hashlib", "uuid"},

@@ -394,6 +394,23 @@ def drain(
         print("they have left" if len(chosen) > 1 else "it has left")
 
 
+@app.command("run-on", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def run_on(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="a number from 0, HOST:PORT of a governor, or a host")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND…")],
+) -> None:
+    """Inside a task with nodes=: run a command on one of its governors. One word is a command line for the shell."""
+    from rain.executor.gangs.launching import Ending, Lines, chosen, nodes_of_this_task, run_on
+
+    nodes = nodes_of_this_task()
+    rank = chosen(nodes, node)
+    args = ["/bin/sh", "-c", command[0]] if len(command) == 1 else command
+    lines = Lines()
+    status = run_on(nodes[rank], rank, args, {"RAIN_NODES": str(len(nodes))}, lines.writer(rank), Ending())
+    lines.end()
+    raise SystemExit(status if status >= 0 else 128 - status)
+
+
 def _named(names: list[str], info: ServerInfo) -> list[str]:
     """The governors that are meant by ids or hosts."""
     chosen: dict[str, None] = {}

@@ -306,6 +306,12 @@ NODES_MAX = 10_000
 """Hosts that a batch system's list may name."""
 PLACE_COMES_S = 0.1
 """How often a pool looks whether the governor of a place has registered; that costs the engine nothing."""
+TASK_NODES_MAX = 1_000
+"""On how many governors one task may run at once."""
+LAUNCH_CONNECT_S = 30.0
+"""How long the first governor of a task on several may take to reach another of them."""
+LAUNCH_BYTES_MAX = 16 * MIB
+"""A command line, or a piece of output, between them."""
 PLACES_MAX = 1_000
 """Places of one pool: jobs that a batch system is asked for."""
 ARRAY_PLACES_MIN = 8

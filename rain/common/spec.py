@@ -35,6 +35,8 @@ class TaskOptions(msgspec.Struct, array_like=True, frozen=True, gc=False):
         Environment variables of the task.
     fresh : bool
         Whether the task asks for an executor that has run nothing yet.
+    nodes : int
+        On how many governors it runs at once; each has the task's resources.
     """
 
     timeout: float | None = None
@@ -44,6 +46,7 @@ class TaskOptions(msgspec.Struct, array_like=True, frozen=True, gc=False):
     priority: int = 0
     env: dict[str, str] = {}
     fresh: bool = False
+    nodes: int = 1
 
 
 DEFAULT_OPTIONS = TaskOptions()

@@ -23,6 +23,10 @@ MAKE_DIRECTORY = "builtin/make_directory"
 SLICE_DIRECTORY = "builtin/slice_directory"
 EXECUTE = "builtin/execute"
 
+COMPANION = "rain/companion"
+"""What the members of a gang run, all but the first: it holds the resources, and starts programs that the first asks
+for. No task of a user's can have this type."""
+
 VIEW = "rain/view"
 """What a governor has an executor do for `DataView`; no task of a user's can have this type."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
+from rain.common.protocol.messages import Node
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.executor.progress import Teller, checked_amount, checked_note
 from rain.executor.staging import Staging
@@ -28,6 +29,9 @@ class Context:
         `info.user` may be filled with JSON-serialisable values; setting `info.error` fails the task with that text.
     cache : dict
         Lives as long as the executor: for models, connections and the like that several tasks can use.
+    nodes : list of Node
+        Of a task with ``nodes=`` its governors, the first of which is this one; each has `governor` (``host:port``) and
+        `cpus`. Empty for any other task.
 
     Examples
     --------
@@ -40,7 +44,7 @@ class Context:
             return ctx.blob(table.describe().to_csv())
     """
 
-    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function", "info", "spec")
+    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function", "info", "nodes", "spec")
 
     def __init__(
         self,
@@ -51,11 +55,13 @@ class Context:
         staging: Staging,
         lent: Sequence[str] = (),
         teller: Teller | None = None,
+        nodes: Sequence[Node] = (),
     ) -> None:
         self.function = function
         self.spec = spec
         self.info = info
         self.cache = cache
+        self.nodes = list(nodes)
         self._staging = staging
         self._lent = lent
         self._teller = teller
@@ -116,6 +122,37 @@ class Context:
         text = checked_note(note, "ctx.progress: note")
         if self._teller is not None:
             self._teller.progress(self.spec.id, *amounts, text)
+
+    def launch(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        """Run a program once on each of the task's governors, and return when all have ended.
+
+        What they write is the task's output, by whole lines. Each has ``RAIN_NODE_RANK`` (0 is this governor) and
+        ``RAIN_NODES`` in its environment. When one fails, or the task is ended, all are killed.
+
+        Parameters
+        ----------
+        args : sequence of str
+            The program and its arguments.
+        env : mapping of str to str, optional
+            Further environment variables.
+
+        Raises
+        ------
+        RainException
+            If the task has no ``nodes=``, a program fails (its node and status are in the text), or a governor is lost.
+
+        Examples
+        --------
+        ::
+
+            @remote(nodes=4, cpus=8)
+            def train(ctx):
+                first = ctx.nodes[0].governor.split(":")[0]
+                ctx.launch(["torchrun", "--nnodes=4", f"--master-addr={first}", "train.py"])
+        """
+        from rain.executor.gangs.launching import check_args, launch_all
+
+        launch_all(self.nodes, check_args(args), dict(env or {}))
 
     def show(self, value: Any, title: str | None = None) -> None:
         """Show a value while the task runs: a thumbnail in its node of the graph, and its preview in its details.

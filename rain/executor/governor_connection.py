@@ -27,6 +27,7 @@ from rain.common.protocol.messages import (
     GovernorToExecutor,
     Interrupt,
     ModuleFound,
+    NodeReady,
     Progressed,
     Recall,
     Recalled,
@@ -183,6 +184,10 @@ class GovernorConnection:
     def tell(self, progress: TaskProgress) -> None:
         """Say how far the running task is; not in the main thread, which a signal may stop half way."""
         self._send_messages([Progressed([progress])])
+
+    def tell_ready(self, ready: NodeReady) -> None:
+        """Say that the companion that runs here is up."""
+        self._send_messages([ready])
 
     # -- outgoing -----------------------------------------------------------------------------------
 

@@ -29,8 +29,8 @@ from rain.common.ids import ID
 from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, TaskResult
-from rain.common.spec import TaskError, TaskInfo
-from rain.common.task_configs import EXECUTE, PYTHON, VIEW
+from rain.common.spec import DEFAULT_OPTIONS, TaskError, TaskInfo
+from rain.common.task_configs import COMPANION, EXECUTE, PYTHON, VIEW
 from rain.executor.governor_connection import GovernorConnection
 from rain.executor.programs.program import run_program
 from rain.executor.progress import Teller
@@ -174,10 +174,16 @@ class Executor:
                 if spoiled is not None:
                     return spoiled
                 kind = task.spec.task_type
+                if task.nodes:
+                    return self._on_several(task)
                 if kind == PYTHON:
                     return self._python.run(task)
                 if kind == EXECUTE:
                     return run_program(task, self._setup)
+                if kind == COMPANION:
+                    from rain.executor.gangs.companion import run_companion
+
+                    return run_companion(task, self._setup, self._connection.tell_ready)
                 if kind == VIEW:
                     return run_view(task)
                 return self._failed(task, TaskError("rain", f"this executor knows no tasks of type {kind!r}"))
@@ -193,6 +199,28 @@ class Executor:
             return self._failed(task, TaskError("rain", f"the task's folder cannot be made: {why}"))
         except BaseException as error:
             return self._failed(task, describe(error, {}, "rain"))
+
+    def _on_several(self, task: ExecutorTask) -> TaskResult:
+        """The first of the governors on which a task runs at once."""
+        from rain.executor.gangs.launching import GangFiles
+
+        files = GangFiles(self._setup.work_dir, task.nodes)
+        earlier = {name: os.environ.get(name) for name in files.environment}
+        os.environ.update(files.environment)
+        try:
+            if task.spec.task_type == PYTHON:
+                return self._python.run(task)
+            options = task.spec.options or DEFAULT_OPTIONS
+            with_files = msgspec.structs.replace(options, env={**files.environment, **options.env})
+            task.spec = msgspec.structs.replace(task.spec, options=with_files)
+            return run_program(task, self._setup)
+        finally:
+            files.remove()
+            for name, value in earlier.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
     def _failed(self, task: ExecutorTask, error: TaskError) -> TaskResult:
         info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)

@@ -89,6 +89,7 @@ class Attempts:
             exited=self._exited,
             module_wanted=lambda executor_id, name: step(ev.ModuleWanted(executor_id, name)),
             progressed=lambda executor_id, tasks: step(ev.TasksProgressed(executor_id, tasks)),
+            companion_ready=lambda executor_id, ready: step(ev.CompanionReady(executor_id, ready)),
         )
         python = PythonExecutors(events, work_dir)
         python.warm()  # its interpreter starts while the governor connects
@@ -207,6 +208,7 @@ class Attempts:
                     [self._input(known, wanted.label) for known, wanted in zip(item.inputs, spec.inputs, strict=True)],
                     assignment.outputs,
                     function,
+                    assignment.nodes,
                 )
             )
         self.pools.of(effect.executor_id).run(effect.executor_id, tasks)

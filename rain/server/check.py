@@ -94,6 +94,7 @@ def check(core: ServerCore) -> None:
             known += len(obj.governors)
         assert not users, f"inputs that are no objects of {session}: {users}"
     _check_estimates(graph)
+    _check_gangs(graph)
     replicas = 0
     for governor in graph.governors.values():
         _check_governor(graph, governor)
@@ -109,6 +110,28 @@ def check(core: ServerCore) -> None:
     for client in graph.clients.values():
         for session in client.sessions.values():
             assert session.client is client and graph.sessions.get(session.id) is session, session
+
+
+def _check_gangs(graph: Graph) -> None:
+    """That a task on several governors has all of them, and its resources on each."""
+    hosted = sum(len(governor.hosting) for governor in graph.governors.values())
+    for task, gang in graph.gangs.items():
+        session = task.session
+        assert task.governor is not None and task.attempt == gang.attempt, (task, "has a gang and no governor")
+        governors = {task.governor, *gang.members}
+        assert len(governors) == task.nodes == len(gang.members) + 1, (task, "has not all of its governors")
+        assert gang.sent == (len(gang.ready) == len(gang.members)), (task, "started without all of them")
+        assert task.state is not RUNNING or gang.sent, (task, "runs and was not sent")
+        for member in gang.members:
+            if session.over and session.id not in member.sessions:
+                continue
+            assert graph.governors.get(member.id) is member, (task, member, "is gone")
+            held = member.hosting.get((task.id, gang.attempt))
+            assert held is not None and held[0] is gang and held[1] is task.request, (task, member, "holds nothing")
+            hosted -= 1
+    assert not hosted, "governors hold resources for tasks that have left"
+    for task in graph.waiting_gangs:
+        assert task.placement is QUEUED and task.nodes > 1 and task not in graph.gangs, task
 
 
 def _check_estimates(graph: Graph) -> None:
@@ -197,7 +220,9 @@ def _check_task(graph: Graph, task: Task, state: TaskState) -> None:
         assert graph.governors.get(governor.id) is governor and task in governor.assigned, task
         assert state in _RUNNABLE and placement in (FOLLOWER, DEMAND), task
         assert governor.sessions.get(task.session.id) is task.session, task
-        if state is not RUNNING:
+        gang = graph.gangs.get(task)
+        assert (gang is not None) == (task.nodes > 1), (task, "is on several governors, or should not be")
+        if state is not RUNNING and (gang is None or gang.sent):
             for obj in inputs:
                 if obj.state is OBJ_FINISHED:
                     known = governor.objects.get(obj, STALE) is not STALE or obj in governor.resends
@@ -286,6 +311,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     demand = dict.fromkeys(governor.total, 0)
     work = follow_work = 0
     books = [(task.request, task.placement, task.load) for task in governor.assigned]
+    books += [(request, DEMAND, load) for _, request, load in governor.hosting.values()]
     for request, placement, load in [*books, *governor.stopping.values()]:
         if placement is FOLLOWER:
             follow_work += load
@@ -309,7 +335,7 @@ def _check_governor(graph: Graph, governor: Governor) -> None:
     else:
         assert governor in graph.leaving, governor
         assert governor.state is _DRAINING or governor.state is _DISMISSED, governor
-        busy = governor.state is _DISMISSED and (governor.assigned or governor.stopping)
+        busy = governor.state is _DISMISSED and (governor.assigned or governor.stopping or governor.hosting)
         assert not busy, (governor, "was let go with tasks")
     for id, _attempt in governor.stopping:
         assert id[0] in governor.sessions, (governor, id)
@@ -332,10 +358,10 @@ def check_idle(core: ServerCore) -> None:
     graph = state.graph
     assert not graph.sessions, graph.sessions
     for governor in graph.governors.values():
-        assert not governor.assigned and not governor.stopping, governor
+        assert not governor.assigned and not governor.stopping and not governor.hosting, governor
         assert not governor.objects and not governor.sessions, governor
         assert not governor.dropping, (governor, governor.dropping)
         assert governor.work == governor.follow_work == 0 and not any(governor.demand.values()), governor
     for client in graph.clients.values():
         assert not client.sessions and not client.gathering, client
-    assert not state.stops
+    assert not state.stops and not graph.gangs and not graph.waiting_gangs

@@ -30,6 +30,7 @@ from rain.common.state_tables import StateTable
 from rain.common.states import DATA_OBJECTS, TASKS, DataObjectState, TaskState
 from rain.server.records.client import Client
 from rain.server.records.data_object import Object
+from rain.server.records.gang import Gang
 from rain.server.records.governor import Governor
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
@@ -52,6 +53,12 @@ class Graph:
         Governors that leave on purpose; they are still among `governors`.
     expected : int
         Number of governors that clients wait for.
+    gangs : dict of Task to Gang
+        Tasks that are assigned to several governors.
+    waiting_gangs : dict of Task to float
+        Ready tasks for several governors that have none, and since when.
+    reserved : dict of Governor to None
+        Those that are kept free for the next of them.
     lost_name, lost_reason : str
         The governor that was lost last, and why.
     lost_on_purpose : bool
@@ -63,6 +70,7 @@ class Graph:
     __slots__ = (
         "clients",
         "expected",
+        "gangs",
         "governors",
         "leaving",
         "lost_at",
@@ -70,8 +78,10 @@ class Graph:
         "lost_on_purpose",
         "lost_reason",
         "orders",
+        "reserved",
         "sessions",
         "version",
+        "waiting_gangs",
     )
 
     def __init__(self) -> None:
@@ -79,6 +89,9 @@ class Graph:
         self.sessions: dict[int, Session] = {}
         self.governors: dict[str, Governor] = {}
         self.leaving: dict[Governor, None] = {}
+        self.gangs: dict[Task, Gang] = {}
+        self.waiting_gangs: dict[Task, float] = {}
+        self.reserved: dict[Governor, None] = {}
         self.version = 0
         self.expected = 0
         self.lost_at: float | None = None
@@ -184,7 +197,30 @@ class Graph:
         governor.stopping[(task.id, task.attempt)] = (task.request, task.placement, task.load)
         self._leave(task, governor)
 
+    def host(self, member: Governor, gang: Gang, request: ResourceRequest, load: int) -> None:
+        """Book an attempt on a member of its gang."""
+        member.given += 1
+        member.hosting[(gang.id, gang.attempt)] = (gang, request, load)
+        _book(member, request, load, 1)
+
+    def unhost(self, member: Governor, id: ID, attempt: int) -> Gang:
+        """Nothing of an attempt runs on a member any more."""
+        gang, request, load = member.hosting.pop((id, attempt))
+        _book(member, request, load, -1)
+        return gang
+
+    def _disband(self, gang: Gang) -> None:
+        """The attempt has left its first governor: the members are told to end what they have of it."""
+        key = (gang.id, gang.attempt)
+        for member in gang.members:
+            held = member.hosting.pop(key, None)
+            if held is not None:
+                member.stopping[key] = (held[1], DEMAND, held[2])
+                member.cancels.append(key)
+
     def _leave(self, task: Task, governor: Governor) -> None:
+        if self.gangs and (gang := self.gangs.pop(task, None)) is not None:
+            self._disband(gang)
         del governor.assigned[task]
         task.estimate.assigned -= 1
         task.governor = None

@@ -348,6 +348,8 @@ class SimClient:
 
         def opened(mirror: SessionMirror) -> None:
             session = SimSession(mirror.session_id, self.random, on_failure, persistent)
+            session.graph.gangs = Random(self.world.seed * 31 + mirror.session_id)
+            session.graph.first = self.world.first
             session.mirror = mirror
             self._opened(session)
 
@@ -878,6 +880,7 @@ class SimClient:
                 or (once and world.objects_lost + world.cuts > 0)
                 or not world.fits(spec, world.first)
                 or (world.long_cut and not all(world.fits(spec, [one]) for one in world.ever))
+                or (world.long_cut and spec.options is not None and spec.options.nodes > 1)
             )
             may_cancel[id] = id in graph.cancelled or any(may_cancel[need] for need in needs)
             may_fail[id] = own or any(may_fail[need] for need in needs)

@@ -11,6 +11,7 @@ from rain.common.location import Inline, LocalFile, Replicas
 from rain.common.protocol import messages as m
 from rain.common.protocol.messages import ObjectData, OutputResult, TaskAssignment, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.common.task_configs import COMPANION
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
@@ -259,11 +260,25 @@ class SimGovernor:
         executor.running = executor.queue.pop(0)
         executor.run += 1
         item = executor.running[0]
+        if item.assignment.spec.task_type == COMPANION:
+            self.world.clock.after(0.001 + 0.05 * self.random.random(), self._companion_up, id, executor, executor.run)
+            return
         self.world.executed(item.assignment, self.host)
         seconds = item.assignment.spec.config[3] / 1000 * (0.5 + self.random.random())
         self.world.clock.after(seconds, self._done, id, executor, executor.run)
         if self.random.random() < 0.3:
             self.step(ev.ExecutorSeen(id, item.number))
+
+    def _companion_up(self, id: int, executor: PaperExecutor, run: int) -> None:
+        if executor.dead or executor.run != run or executor.running is None:
+            return
+        assignment = executor.running[0].assignment
+        if self.world.faulty and self.random.random() < 0.02:
+            self.world.killed(assignment.spec.id)
+            self._exit(id, executor, "was killed by signal SIGSEGV")
+            return
+        ready = m.NodeReady(assignment.spec.id, assignment.attempt, f"{self.host}:9", b"print", b"key")
+        self.step(ev.CompanionReady(id, ready))
 
     def _done(self, id: int, executor: PaperExecutor, run: int) -> None:
         if executor.dead or executor.run != run or executor.running is None:

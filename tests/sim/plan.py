@@ -11,6 +11,8 @@ import hashlib
 from random import Random
 from typing import Any
 
+import msgspec
+
 from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol.messages import Constant
@@ -47,8 +49,10 @@ def outputs_of(spec: TaskSpec, inputs: list[bytes]) -> list[bytes]:
 class Graph:
     """The items of one session as its client makes them, and what they should become."""
 
-    def __init__(self, session_id: int, random: Random) -> None:
+    def __init__(self, session_id: int, random: Random, first: list[dict[str, float]] | None = None) -> None:
         self.session_id = session_id
+        self.first = first or []
+        self.gangs = Random(session_id + len(self.first))  # so that histories without gangs are what they were
         self.random = random
         self.next = 0
         self.tasks: dict[ID, TaskSpec] = {}
@@ -150,6 +154,12 @@ class Graph:
             kind = "builtin/execute"
         else:
             function = random.choice(self.functions)
+        if (
+            self.gangs.random() < 0.08
+            and kind in ("py/", "builtin/execute")
+            and sum(all(amount <= has.get(name, 0.0) for name, amount in resources.items()) for has in self.first) > 1
+        ):
+            options = msgspec.structs.replace(options or TaskOptions(), nodes=2)
         milliseconds = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0])
         spec = TaskSpec(
             id,

@@ -14,6 +14,7 @@ from rain.client.handles import Holder
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
 from rain.common.formatting import is_unicode
+from rain.common.limits import TASK_NODES_MAX
 from rain.common.spec import DEFAULT_OPTIONS, TaskOptions
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 NAMES = frozenset(
     {
         "name", "session", "cpus", "resources", "timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh",
-        "user_spec",
+        "nodes", "user_spec",
     }
 )  # fmt: skip
 """Every option's name."""
 
-_RARE = ("timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh")
+_RARE = ("timeout", "retries", "retry_on", "rerun", "priority", "env", "fresh", "nodes")
 _INT_MAX = 1 << 31
 
 
@@ -183,8 +184,16 @@ def _rare(given: Mapping[str, Any]) -> TaskOptions | None:
         priority=0 if priority is None else _integer(priority, "priority", -_INT_MAX),
         env=_env(given.get("env")),
         fresh=bool(fresh),
+        nodes=_nodes(given.get("nodes")),
     )
     return None if rare == DEFAULT_OPTIONS else rare
+
+
+def _nodes(nodes: Any) -> int:
+    count = 1 if nodes is None else _integer(nodes, "nodes", 1)
+    if count > TASK_NODES_MAX:
+        raise RainException(f"nodes is at most TASK_NODES_MAX ({TASK_NODES_MAX}), not {count}")
+    return count
 
 
 def _class_names(classes: Any) -> tuple[str, ...]:

@@ -167,6 +167,18 @@ class ObjectUpdate(Part):
     location: Location | None = None
 
 
+class Node(Part):
+    """A governor of a task on several of them, with the cpus that the task has there. `address`, `fingerprint` and
+    `key`: how its companion is reached (TLS with that certificate, and the proof of that key); empty for the first."""
+
+    governor: str
+    host_id: str
+    cpus: float
+    address: str = ""
+    fingerprint: bytes = b""
+    key: bytes = b""
+
+
 class TaskAssignment(Part):
     """A task for a governor.
 
@@ -179,6 +191,7 @@ class TaskAssignment(Part):
     attempt: int
     outputs: list[ObjectSpec]
     rank: list[float] = []
+    nodes: list[Node] = []  # of a task on several governors, the first of which is this one
 
 
 class Listed(Part):
@@ -250,7 +263,8 @@ class Offer(Part):
 class Need(Part):
     """The work that asks for the same resources: what is ready and has no place yet (`waiting`), and what is with
     governors, running or ahead of time (`assigned`); `…_unknown`: how many of them run code that has not finished once;
-    `…_s`: seconds that all the others are estimated to take, with the transfers of their inputs."""
+    `…_s`: seconds that all the others are estimated to take, with the transfers of their inputs. A task on several
+    governors counts as so many."""
 
     resources: dict[str, float]
     executor: str | None
@@ -260,6 +274,7 @@ class Need(Part):
     assigned: int
     assigned_unknown: int
     assigned_s: float
+    together: int = 1  # governors that the largest task on several of them needs at once
 
 
 class Capacity(Part):
@@ -710,6 +725,16 @@ class NotCopied(Message):
     reason: str
 
 
+class NodeReady(Message):
+    """The companion of an attempt is up; from executor to governor to server. See `Node`."""
+
+    id: ID
+    attempt: int
+    address: str
+    fingerprint: bytes
+    key: bytes
+
+
 class OutputRead(Message):
     """Answer to `ReadOutput`: what of it runs here. Tasks left out have not begun or have ended."""
 
@@ -933,6 +958,7 @@ class ExecutorTask(Part):
     inputs: list[ExecutorInput]
     outputs: list[ObjectSpec]
     function: ExecutorInput | None = None
+    nodes: list[Node] = []
 
 
 class ExecutorSetup(Message):
@@ -1032,7 +1058,7 @@ ServerToClient: TypeAlias = (
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed
+    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed | NodeReady
 )  # fmt: skip
 ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | CopyObjects | Drain | Dismiss | EndSession
@@ -1040,7 +1066,7 @@ ServerToGovernor: TypeAlias = (
 )  # fmt: skip
 DataMessage: TypeAlias = DataGet | DataList | DataView | DataPut | DataHeader | DataEnd | DataError
 GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
-ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule | Progressed
+ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule | Progressed | NodeReady
 GovernorToZygote: TypeAlias = Fork | Kill
 ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
 Opening: TypeAlias = Hello | Welcome | Refused

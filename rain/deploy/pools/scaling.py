@@ -214,17 +214,19 @@ class Scaling:
         """How many places that are not up yet waiting work is worth."""
         able = [governor for governor in demand.governors if not governor.leaves]
         by_time = by_tasks = 0.0
-        nowhere = False
+        least = 0
         for need in demand.needs:
             slots = _slots(need.resources, self.resources)
             if not need.waiting or not slots or need.executor is not None:
                 continue
             here = sum(_slots(need.resources, governor.resources) for governor in able)
-            nowhere |= not here
+            if here < need.together:  # what no governor here can run is worth a place, or as many as it needs at once
+                slots_missing = need.together - here
+                least = max(least, math.ceil(slots_missing) if need.together > 1 else 1)
             count, seconds = self._left(need, here)
             by_tasks += count / slots
             by_time += max(0.0, seconds / worth_s - here) / slots
-        return max(min(math.floor(by_time + 1e-9), math.ceil(by_tasks - 1e-9)), int(nowhere))
+        return max(min(math.floor(by_time + 1e-9), math.ceil(by_tasks - 1e-9)), least)
 
     def _left(self, need: Need, here: float) -> tuple[float, float]:
         """How many tasks will still wait when a place that is asked for now has come, and seconds of all work then."""

@@ -155,7 +155,7 @@ class PythonTasks:
         # What the task makes may be, or hold, links to its inputs.
         lent = [value.path for value in task.inputs if value.path is not None]
         seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
-        context = Context(function.call, spec, seen, self._cache, staging, lent, self._teller)
+        context = Context(function.call, spec, seen, self._cache, staging, lent, self._teller, task.nodes)
         if self._teller is not None:
             self._teller.begin(task)
         begin = time.perf_counter()

@@ -15,7 +15,7 @@ from rain.common.protocol.messages import (
     WantModule,
 )
 from rain.governor.core.effects import GiveModule, OutputItem, ReadOutputs, ToServer
-from rain.governor.core.events import ModuleWanted, OutputsRead, TasksProgressed
+from rain.governor.core.events import CompanionReady, ModuleWanted, OutputsRead, TasksProgressed
 from rain.governor.core.executor_lifecycle import end_builtin, interrupt, recall
 from rain.governor.core.objects import learn
 from rain.governor.core.records import State, TakeBackRequest, Task, open_session
@@ -137,6 +137,16 @@ def tasks_progressed(state: State, event: TasksProgressed, now: float) -> None:
         if len(told.shown) > PREVIEW_BYTES_MAX:
             told.shown = b""
         state.progressed[task] = told
+
+
+def companion_ready(state: State, event: CompanionReady, now: float) -> None:
+    """`CompanionReady`: passed on, unless its task has left."""
+    executor, ready = state.executors.get(event.executor_id), event.ready
+    if executor is None or executor.session.ending:
+        return
+    task = executor.session.tasks.get(ready.id)
+    if task is not None and task.executor is executor and task.attempt == ready.attempt and not task.unwanted:
+        state.out.append(ToServer(ready))
 
 
 def read_output(state: State, message: ReadOutput, now: float) -> None:

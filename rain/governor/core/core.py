@@ -24,6 +24,7 @@ from rain.governor.core.effects import AnyEffect
 from rain.governor.core.events import (
     AnyEvent,
     BuiltinEnded,
+    CompanionReady,
     ExecutorExited,
     ExecutorRecalled,
     ExecutorResults,
@@ -97,6 +98,7 @@ class GovernorCore:
             ObjectLost: tasks.object_lost,
             OverMemory: executor_lifecycle.over_memory,
             ModuleWanted: commands.module_wanted,
+            CompanionReady: commands.companion_ready,
             TasksProgressed: commands.tasks_progressed,
             OutputsRead: commands.outputs_read,
             Tick: _tick,

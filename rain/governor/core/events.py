@@ -20,7 +20,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import ServerToGovernor, TaskOutput, TaskProgress, TaskResult
+from rain.common.protocol.messages import NodeReady, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
 from rain.common.spec import Transfer
 
 
@@ -123,6 +123,13 @@ class TasksProgressed(Event):
     tasks: list[TaskProgress]
 
 
+class CompanionReady(Event):
+    """The companion that runs in an executor says how it is reached."""
+
+    executor_id: int
+    ready: NodeReady
+
+
 class OutputsRead(Event):
     """The answer to one `ReadOutputs`: what tasks that still ran had written."""
 
@@ -178,6 +185,6 @@ class TurnEnded(Event):
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
     | ExecutorExited | TasksProgressed
-    | ModuleWanted | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
+    | ModuleWanted | CompanionReady | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
     | Tick | TurnEnded
 )  # fmt: skip

@@ -7,7 +7,7 @@ from rain.common.ids import ID
 from rain.common.limits import TERMINATED_HOLD_S
 from rain.common.protocol.messages import TaskAssignment, TaskResult
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
-from rain.common.task_configs import EXECUTE, IN_GOVERNOR, PYTHON
+from rain.common.task_configs import COMPANION, EXECUTE, IN_GOVERNOR, PYTHON
 from rain.governor.core.events import FetchFailed, ObjectLost
 from rain.governor.core.objects import COPY_RANK, discard, find, make_ready, produced, refused, release, want
 from rain.governor.core.records import (
@@ -107,7 +107,7 @@ def _kind_of(state: State, spec: TaskSpec) -> str:
     task_type = spec.task_type
     if task_type.startswith(PYTHON):
         return PY
-    if task_type == EXECUTE:
+    if task_type in (EXECUTE, COMPANION):
         return PROGRAM
     if task_type in IN_GOVERNOR:
         return BUILTIN

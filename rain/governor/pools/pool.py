@@ -15,6 +15,7 @@ from rain.common.protocol.messages import (
     ExecutorSetup,
     ExecutorTask,
     ModuleFound,
+    NodeReady,
     Results,
     SessionEnv,
     TaskProgress,
@@ -40,6 +41,8 @@ class PoolEvents(NamedTuple):
         `ExecutorPool.give`.
     progressed : callable
         ``(executor_id, list of TaskProgress)``: what running tasks say of themselves.
+    companion_ready : callable
+        ``(executor_id, NodeReady)``: a companion of a task on several governors is up.
     """
 
     results: Callable[[int, Results], Any]
@@ -47,6 +50,7 @@ class PoolEvents(NamedTuple):
     exited: Callable[[ExecutorExited], Any]
     module_wanted: Callable[[int, str], Any]
     progressed: Callable[[int, list[TaskProgress]], Any]
+    companion_ready: Callable[[int, NodeReady], Any] = lambda executor_id, ready: None
 
 
 class ExecutorPool(Protocol):

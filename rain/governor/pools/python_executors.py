@@ -42,6 +42,7 @@ from rain.common.protocol.messages import (
     Forked,
     Interrupt,
     ModuleFound,
+    NodeReady,
     Progressed,
     Recall,
     Recalled,
@@ -275,6 +276,8 @@ class PythonExecutors(ProcessPool[_Executor]):
                         self._events.recalled(executor.id, message.numbers)
                     elif isinstance(message, Progressed):
                         self._events.progressed(executor.id, message.tasks)
+                    elif isinstance(message, NodeReady):
+                        self._events.companion_ready(executor.id, message)
                     else:
                         self._events.module_wanted(executor.id, message.name)
         except (ProtocolError, msgspec.MsgspecError) as error:

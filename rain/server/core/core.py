@@ -13,8 +13,8 @@ The parts: `sessions` (clients come and go, sessions open and end), `attach`, `c
 and sources of users' code), `objects` (which objects are needed; lineage), `demand` (places that pools may bring, and
 the work for them). In `lifecycle`: `submit`, `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
-`recovery` (governors and replicas that are lost), `departure`
-(governors that leave on purpose), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
+`recovery` (governors and replicas that are lost), `departure` (governors that leave on purpose), `gangs` and
+`gang_losses` (tasks on several governors), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
 write), `stalled` (nothing can run), `explain`. `rain.server.states` has the states of records, and `rain.server.check`
 says what must hold after each step.
 """
@@ -29,7 +29,7 @@ from rain.common.protocol import messages as m
 from rain.server.core import attach, commands, demand, modules, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
-from rain.server.core.lifecycle import attempts, departure, placing, recovery, retry, submit
+from rain.server.core.lifecycle import attempts, departure, gang_losses, gangs, placing, recovery, retry, submit
 from rain.server.core.reporting import output, progress, stalled, updates
 from rain.server.core.state import State, internal
 from rain.server.records.client import Client
@@ -77,6 +77,7 @@ _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
     m.WantModule: modules.want_module,
     m.Draining: departure.draining,
     m.NotCopied: departure.not_copied,
+    m.NodeReady: gangs.node_ready,
 }
 
 
@@ -260,6 +261,7 @@ class ServerCore:
         state.happened("GovernorRemoved", values=values)
         for session in list(governor.sessions.values()):
             session.governors.pop(governor.id, None)
+        gang_losses.governor_lost(state, governor, reason)
         recovery.governor_lost(state, governor, reason)
         output.governor_lost(state, governor)
         for session in list(governor.sessions.values()):

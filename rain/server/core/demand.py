@@ -92,18 +92,21 @@ def _add(needs: dict[tuple[tuple[str, int], ...], Need], request: ResourceReques
         need = needs.get(request.needs)
         if need is None:
             need = needs[request.needs] = Need(request.resources, request.executor, 0, 0, 0.0, 0, 0, 0.0)
-        need.waiting += estimate.queued
-        need.assigned += estimate.assigned
+        queued, assigned = estimate.queued * estimate.nodes, estimate.assigned * estimate.nodes
+        need.waiting += queued
+        need.assigned += assigned
+        if estimate.queued:
+            need.together = max(need.together, estimate.nodes)
         if estimate.count:
             seconds = (estimate.us + estimate.transfer_us) / 1e6
-            need.waiting_s += estimate.queued * seconds
-            need.assigned_s += estimate.assigned * seconds
+            need.waiting_s += queued * seconds
+            need.assigned_s += assigned * seconds
         else:
-            need.waiting_unknown += estimate.queued
-            need.assigned_unknown += estimate.assigned
+            need.waiting_unknown += queued
+            need.assigned_unknown += assigned
 
 
 def _capacity(governor: Governor) -> Capacity:
-    busy = len(governor.assigned) + len(governor.stopping)
+    busy = len(governor.assigned) + len(governor.stopping) + len(governor.hosting)
     resources = {name: amount for name, amount in governor.resources.items() if math.isfinite(amount)}
     return Capacity(governor.id, resources, busy, governor.given, governor.leaving is not None)

@@ -180,6 +180,8 @@ def left_governor(state: State, session: Session, governor: Governor) -> None:
     """Nothing of a session that ends is left on a governor."""
     graph = state.graph
     session_id = session.id
+    for id, attempt in [key for key in governor.hosting if key[0][0] == session_id]:
+        graph.unhost(governor, id, attempt)
     for task in [task for task in governor.assigned if task.session is session]:
         graph.unassign(task)
     for id, attempt in [key for key in governor.stopping if key[0][0] == session_id]:

@@ -172,6 +172,9 @@ class State:
         task.estimate.queued += 1
         if task.request.version != self.graph.version:
             self.unchecked[task.request] = None
+        if task.nodes > 1:
+            self.graph.waiting_gangs[task] = self.now
+            return
         try:
             self.policy.task_ready(task)
         except Exception as error:
@@ -181,6 +184,8 @@ class State:
         """A queued task cannot run now."""
         task.placement = UNPLACED
         task.estimate.queued -= 1
+        if self.graph.waiting_gangs.pop(task, None) is not None:
+            return
         self.tell_policy(self.policy.task_withdrawn, task)
 
     def tell_policy(self, method: Callable[[Any], None], record: Any) -> None:

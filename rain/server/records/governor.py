@@ -14,6 +14,7 @@ from rain.server.states import GOVERNORS, HELD, REPLICAS, GovernorState, Placeme
 
 if TYPE_CHECKING:
     from rain.server.records.data_object import Object
+    from rain.server.records.gang import Gang
     from rain.server.records.leaving import Leaving
     from rain.server.records.resources import ResourceRequest
     from rain.server.records.session import Session
@@ -48,6 +49,8 @@ class Governor:
         How many tasks it was ever assigned.
     stopping : dict of (ID, int) to (ResourceRequest, Placement, int)
         Attempts that were told to end and have not yet; they use their resources until then.
+    hosting : dict of (ID, int) to (Gang, ResourceRequest, int)
+        Attempts on several governors of which this one is a member, with their load here.
     objects : dict of Object to (ReplicaState or LocalFile)
     dropping : dict of ID to int
         Drops that it has not confirmed.
@@ -73,6 +76,7 @@ class Governor:
         "follow_work",
         "given",
         "host_id",
+        "hosting",
         "id",
         "leaving",
         "load",
@@ -102,6 +106,7 @@ class Governor:
         self.follow_work = 0
         self.given = 0
         self.assigned: dict[Task, None] = {}
+        self.hosting: dict[tuple[ID, int], tuple[Gang, ResourceRequest, int]] = {}
         self.stopping: dict[tuple[ID, int], tuple[ResourceRequest, Placement, int]] = {}
         self.objects: dict[Object, ReplicaState | LocalFile] = {}
         self.dropping: dict[ID, int] = {}

@@ -73,14 +73,17 @@ class DurationEstimate:
         Microseconds that the transfer of their inputs took.
     queued, assigned : int
         How many are ready and have no governor, and how many have one.
+    nodes : int
+        On how many governors each of them runs at once.
     """
 
-    __slots__ = ("assigned", "count", "queued", "transfer_us", "us")
+    __slots__ = ("assigned", "count", "nodes", "queued", "transfer_us", "us")
 
     def __init__(self, known: DurationEstimate | None = None) -> None:
         self.us: int = UNKNOWN_DURATION_US if known is None else known.us
         self.count: int = 0 if known is None else min(known.count, 1)
         self.transfer_us: int = 0 if known is None else known.transfer_us
+        self.nodes = 1
         self.queued = 0
         self.assigned = 0
 

@@ -106,6 +106,11 @@ class Task:
         return self.spec.options is not None and self.spec.options.rerun == "never"
 
     @property
+    def nodes(self) -> int:
+        """On how many governors it runs at once."""
+        return 1 if self.spec.options is None else self.spec.options.nodes
+
+    @property
     def title(self) -> str:
         """How messages name it."""
         return f"{self.spec.name or self.spec.task_type} ({self.id})"

@@ -105,7 +105,7 @@ def fullness(governor: Governor, request: ResourceRequest) -> float:
 
 def may_follow(task: Task, governor: Governor) -> bool:
     """Whether a waiting task can go to the governor where its missing inputs are made, ahead of these."""
-    if len(task.inputs) > FOLLOWER_INPUTS_MAX or task.runs_once or not governor.can_hold(task.request):
+    if len(task.inputs) > FOLLOWER_INPUTS_MAX or task.runs_once or task.nodes > 1 or not governor.holds(task.request):
         return False
     for obj in task.inputs:
         if obj.state is OBJ_UNFINISHED and (obj.producer is None or obj.producer.governor is not governor):

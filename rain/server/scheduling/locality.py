@@ -368,7 +368,7 @@ def _stealable(victim: Governor, thief: Governor) -> list[Task]:
     enough = demand - (demand - total[scarce]) / 2
     tasks: list[Task] = []
     for task, _ in zip(reversed(victim.assigned), range(victim.tasks_max), strict=False):
-        if task.state is not READY or task.pending or task.placement is not DEMAND:
+        if task.state is not READY or task.pending or task.placement is not DEMAND or task.nodes > 1:
             continue
         units = next((units for name, units in task.request.needs if name == scarce), 0)
         # What is left must keep the victim busy; and the task must not be drawn back there by its inputs.

@@ -26,8 +26,11 @@ class ClusterView:
         self._graph = graph
 
     def governors(self) -> Collection[Governor]:
-        """Those that take work, in the order in which they came."""
-        return self._graph.staying()
+        """Those that take work, in the order in which they came, but for those kept free for a task on several."""
+        graph = self._graph
+        if not graph.reserved:
+            return graph.staying()
+        return [governor for governor in graph.staying() if governor not in graph.reserved]
 
     def room(self, governor: Governor, task: Task) -> Room:
         """Whether a task fits on a governor beside what is assigned there, or ahead of time, or not."""

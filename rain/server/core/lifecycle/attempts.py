@@ -7,6 +7,7 @@ from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
+from rain.server.core.lifecycle.gang_losses import member_ended
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail
 from rain.server.core.objects import drop_replicas, release_inputs, retain_or_release, wake
@@ -116,14 +117,16 @@ def _ended_without_result(
             if never_started:
                 attempt_ended(state, governor.id, id, attempt)
             continue
+        if governor.hosting and member_ended(state, governor, id, attempt, None):
+            continue
         task = graph.task(id)
         if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
             continue
         graph.unassign(task)
-        if never_started:
+        if never_started and task.nodes == 1:
             # The number may be used again: nothing of this attempt is anywhere.
             task.attempt -= 1
-        elif task.runs_once:
+        elif task.runs_once and not never_started:
             text = (
                 f"Governor {governor.id} has ended task {task.title}, because it leaves, and the task may not run a "
                 'second time (rerun="never")'
@@ -145,6 +148,10 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
             continue
         task = session.tasks.get(number)
         if task is None or task.governor is not governor or task.attempt != result.attempt:
+            if governor.hosting and member_ended(
+                state, governor, result.id, result.attempt, result.error or TaskError("crash", "its companion ended")
+            ):
+                continue
             _stale(state, governor, result)
             continue
         graph.unassign(task)

@@ -15,6 +15,7 @@ from rain.common.limits import GOVERNOR_LOST_S, POLICY_FAILURES_MAX
 from rain.common.protocol.messages import TakeBack
 from rain.common.spec import TaskError
 from rain.server.core.demand import offered
+from rain.server.core.lifecycle import gangs
 from rain.server.core.lifecycle.settle import fail
 from rain.server.core.reporting.explain import asked, cannot_hold
 from rain.server.core.sessions import break_session
@@ -35,6 +36,8 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
     state.schedule_due = False
     graph = state.graph
     given: dict[Governor, list[Task]] = {}
+    if graph.waiting_gangs or graph.reserved:
+        gangs.place(state)
     wrong: dict[Task, str] = {}
     if state.policy_error is not None:
         _policy_failed(state, state.policy_error)
@@ -86,6 +89,8 @@ def _error_of(state: State, task: Any, governor: Any) -> str:
     if not governor.holds(task.request):
         has = ", ".join(f"{amount:g} {name}" for name, amount in sorted(governor.resources.items()))
         return f"{text}which cannot hold it: it asks for {asked(task.request)}, and the governor has {has}"
+    if task.nodes > 1:
+        return f"{text}but it runs on {task.nodes} governors at once, which is not a policy's business"
     if task.governor is not None:
         return f"{text}but had given it to governor {task.governor.id} before"
     if len(governor.assigned) >= governor.tasks_max:
@@ -126,7 +131,7 @@ def _policy_failed(state: State, error: Exception) -> None:
 
 def queued_tasks(session: Session) -> list[Task]:
     """The ready tasks of a session that were offered to the policy; costs the size of the session."""
-    return [task for task in session.tasks.values() if task.placement is QUEUED]
+    return [task for task in session.tasks.values() if task.placement is QUEUED and task.nodes == 1]
 
 
 def steal(state: State) -> None:
@@ -156,6 +161,8 @@ def fail_infeasible(state: State) -> None:
         for session in graph.sessions.values():
             for task in queued_tasks(session):
                 state.unchecked[task.request] = None
+    for task in gangs.infeasible(state) if graph.waiting_gangs else ():
+        fail(state, task, TaskError("resources", cannot_hold(state, task)))
     if not state.unchecked:
         return
     infeasible: dict[ResourceRequest, None] = {}

@@ -13,7 +13,14 @@ from rain.common.limits import CRASHES_MAX
 from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
 from rain.common.state_styles import NOT_RUN, shown_task
-from rain.server.core.lifecycle.settle import back, dependency_error, fail, settle_as
+from rain.server.core.lifecycle.settle import (
+    back,
+    dependency_error,
+    fail,
+    settle_as,
+    withdraw,
+    withdraw_followers,
+)
 from rain.server.core.objects import drop_refused, drop_replicas, fail_object, leave_queue, make_ready, used_at, wanted
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.state import State
@@ -153,6 +160,12 @@ def lose(state: State, obj: Object) -> None:
             if task.state is READY:
                 leave_queue(state, task)
                 state.set_task(task, WAITING)
+        elif task.nodes > 1 and task.state is not RUNNING:
+            # What makes the input again may need the governors that it holds.
+            withdraw_followers(state, task, task.governor)
+            withdraw(state, task)
+            state.set_task(task, WAITING)
+            state.schedule_due = True
         elif task.state is not RUNNING:
             state.graph.demote(task)
             state.schedule_due = True
@@ -246,7 +259,7 @@ def inputs_missing(state: State, governor: Governor, message: InputsMissing) -> 
         if task is not None and task.governor is governor and task.attempt == attempt:
             if not task.session.over:
                 graph.unassign(task)
-                task.attempt -= 1
+                task.attempt -= task.nodes == 1  # of several governors others may still have the number
                 tasks.append(task)
         elif graph.stopped(governor, id, attempt):
             attempt_ended(state, governor.id, id, attempt)

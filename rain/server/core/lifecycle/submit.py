@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rain.common.ids import ID
-from rain.common.limits import SESSION_TASKS_MAX
+from rain.common.limits import SESSION_TASKS_MAX, TASK_NODES_MAX
 from rain.common.location import Upload
 from rain.common.protocol.messages import Constant, Done, SessionEnv, Submit
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
-from rain.common.task_configs import EXECUTE, UserModule
+from rain.common.task_configs import EXECUTE, PYTHON, UserModule
 from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.settle import dependency_error, settle_as
 from rain.server.core.modules import renew
@@ -285,6 +285,11 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
         spec.user = _NO_USER
     if spec.options is not None:
         _check_options(id, spec.options)
+        if spec.options.nodes > 1 and spec.task_type != EXECUTE and not spec.task_type.startswith(PYTHON):
+            raise Refused(
+                f"task {id} of type {spec.task_type} has nodes={spec.options.nodes}; only remote functions and "
+                "programs run on several governors at once"
+            )
         if spec.options == cut.options:
             spec.options = cut.options
         else:
@@ -320,6 +325,8 @@ def _check_options(id: ID, options: TaskOptions) -> None:
         raise Refused(f'task {id} has rerun {options.rerun!r}; it has to be "never" or not be given')
     if abs(options.priority) > PRIORITY_MAX:
         raise Refused(f"task {id} has priority {options.priority}; PRIORITY_MAX is {PRIORITY_MAX}")
+    if not 1 <= options.nodes <= TASK_NODES_MAX:
+        raise Refused(f"task {id} has nodes {options.nodes}; it has to be from 1 to TASK_NODES_MAX ({TASK_NODES_MAX})")
     for name, value in options.env.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise Refused(f"task {id} has an environment variable that cannot be set: {name!r}")
@@ -358,6 +365,9 @@ def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
         key = str(args[0])[:200] if isinstance(args, list) and args else EXECUTE
     else:
         key = spec.task_type
+    nodes = 1 if spec.options is None else spec.options.nodes
+    if nodes > 1:
+        key = (key, nodes)
     estimate = request.estimates.get(key)
     if estimate is None:
         if len(request.estimates) >= REQUESTS_MAX:
@@ -367,6 +377,7 @@ def _estimate(request: ResourceRequest, spec: TaskSpec) -> DurationEstimate:
             session.estimates.clear()
         known = session.estimates.get(key)
         estimate = session.estimates[key] = request.estimates[key] = DurationEstimate(known)
+        estimate.nodes = nodes
     return estimate
 
 

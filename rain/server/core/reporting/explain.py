@@ -10,6 +10,7 @@ from rain.server.records.governor import Governor
 from rain.server.records.place import Place
 from rain.server.records.resources import UNITS, ResourceRequest
 from rain.server.records.task import Task
+from rain.server.scheduling.estimates import Room, room
 from rain.server.states import CANCELLED, DELAYED, FAILED, FINISHED, FUNCTION, OBJ_UNFINISHED, QUEUED, RUNNING
 
 LISTED_MAX = 5
@@ -28,6 +29,11 @@ def cannot_hold(state: State, task: Task) -> str:
     request = task.request
     governors = list(state.graph.governors.values())
     text = f"Task {task.title} asks for {asked(request)}, and no governor can ever hold it."
+    if task.nodes > 1:
+        text = (
+            f"Task {task.title} asks for {task.nodes} governors at once with {asked(request)} each, "
+            "and there are not so many."
+        )
     if request.executor is not None and not any(
         f"executor {request.executor}" in governor.total for governor in governors
     ):
@@ -47,6 +53,18 @@ def _all_offered(state: State) -> list[Place]:
 
 def _listed(resources: dict[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in sorted(resources.items())) or "nothing"
+
+
+def waits_for_gang(state: State, task: Task) -> str:
+    """For what a ready task for several governors waits, in words."""
+    able = [governor for governor in state.graph.staying() if governor.can_hold(task.request)]
+    free = sum(room(governor, task.request, task.estimate.us) is Room.NOW for governor in able)
+    text = (
+        f"asks for {task.nodes} governors at once with {asked(task.request)} each: {len(able)} here have that, and "
+        f"{free} of them have it free now"
+    )
+    kept = ", ".join(governor.id for governor in state.graph.reserved)
+    return f"{text} ({kept} get no other work until the next such task has started)" if kept else text
 
 
 def waits_for_place(state: State, request: ResourceRequest) -> str:
@@ -76,6 +94,12 @@ def explain_task(state: State, task: Task) -> str:
         return f"Task {task.title} is {task.state.value}. Nothing can run: {no_governor(state)}.{tries}"
     if task.pending:
         return f"{_waits(task)}{tries}"
+    gang = state.graph.gangs.get(task)
+    if gang is not None and not gang.sent:
+        return (
+            f"Task {task.title} was given to {task.nodes} governors, {task.governor.id if task.governor else ''} the "
+            f"first; {len(gang.ready)} of the {len(gang.members)} others are ready for it.{tries}"
+        )
     if task.governor is not None:
         others = len(task.governor.assigned) - 1
         return (
@@ -135,6 +159,8 @@ def _room(state: State, task: Task) -> str:
     governors = state.graph.governors.values()
     able = [governor for governor in governors if governor.can_hold(task.request)]
     place = waits_for_place(state, task.request)
+    if task.nodes > 1:
+        return f"It {waits_for_gang(state, task)}{f', or waits for {place}' if place else ''}."
     if not able and place:
         return f"It asks for {asked(task.request)}, which no governor here has, and waits for {place}."
     if not able:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionUpdate
-from rain.server.core.reporting.explain import all_leave, asked, no_governor, waits_for_place
+from rain.server.core.reporting.explain import all_leave, asked, no_governor, waits_for_gang, waits_for_place
 from rain.server.core.state import State
 from rain.server.records.resources import ResourceRequest
 from rain.server.records.session import Session
@@ -43,7 +43,7 @@ def _why_stuck(state: State, session: Session) -> str:
     if not left:
         return ""
     tasks = f"{left} task{'s' * (left != 1)} of session {session.id} {session.name!r} cannot go on: "
-    waits = _for_places(state, session) if state.offers else ""
+    waits = _for_places(state, session) if state.offers or state.graph.waiting_gangs else ""
     if waits:
         return tasks + waits
     if not state.graph.governors:
@@ -61,7 +61,8 @@ def _for_places(state: State, session: Session) -> str:
         return ""
     waiting = [request for request in requests if any(estimate.queued for estimate in request.estimates.values())]
     if any(governor.can_hold(request) for request in waiting for governor in state.graph.staying()):
-        return ""
+        gang = next((task for task in state.graph.waiting_gangs if task.session is session), None)
+        return "" if gang is None else f"task {gang.title} {waits_for_gang(state, gang)}"
     for request in waiting:
         place = waits_for_place(state, request)
         if place:
@@ -99,7 +100,7 @@ def _policy_idles(state: State, session: Session) -> str:
     if state.schedule_due or any(governor.assigned or governor.stopping for governor in here):
         return ""
     for task in session.tasks.values():
-        if task.placement is QUEUED:
+        if task.placement is QUEUED and task.nodes == 1:
             able = next((governor for governor in state.graph.staying() if governor.can_hold(task.request)), None)
             if able is not None:
                 return (

@@ -6,6 +6,8 @@ is cut by the sending conversation (`rain.common.protocol.parts`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rain.common.limits import BATCH_BYTES_TARGET, UPDATES_TURN_BYTES_MAX
 from rain.common.location import Inline
 from rain.common.protocol.messages import (
@@ -13,6 +15,7 @@ from rain.common.protocol.messages import (
     CancelTasks,
     DropObjects,
     EndSession,
+    Node,
     ObjectData,
     ObjectUpdate,
     SessionUpdate,
@@ -32,6 +35,7 @@ from rain.server.records.task import Task
 from rain.server.states import ANNOUNCED, OBJ_FINISHED, STALE, ClientState
 
 BATCH_ITEMS_MAX = 20_000
+_NO_NODES: list[Node] = []
 
 
 def flush_updates(state: State) -> list[tuple[Session, Exception]]:
@@ -208,8 +212,8 @@ def open_session_on(state: State, session: Session, governor: Governor) -> None:
         send_environment(state, session, governor, 0)
 
 
-def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
-    """Send a governor its new tasks, and the inputs that were not announced to it."""
+def assign(state: State, governor: Governor, tasks: list[Task], nodes: Sequence[Node] = ()) -> None:
+    """Send a governor its new tasks, and the inputs that were not announced to it; `nodes` of a task on several."""
     known = governor.objects
     sent: list[TaskAssignment] = []
     objects: list[ObjectData] = []
@@ -232,7 +236,13 @@ def assign(state: State, governor: Governor, tasks: list[Task]) -> None:
         options = spec.options
         priority = 0 if options is None else -options.priority
         sent.append(
-            TaskAssignment(spec, task.attempt, [obj.spec for obj in task.outputs], [priority, -task.rank, task.order])
+            TaskAssignment(
+                spec,
+                task.attempt,
+                [obj.spec for obj in task.outputs],
+                [priority, -task.rank, task.order],
+                list(nodes) if nodes else _NO_NODES,
+            )
         )
         size += ITEM_BYTES + spec_bytes(spec)
         if size > BATCH_BYTES_TARGET or len(sent) >= BATCH_ITEMS_MAX:

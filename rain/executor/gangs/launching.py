@@ -1,0 +1,296 @@
+"""Starting programs on the governors of a task: `Nodes`, and the files by which programs find them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rain.common.errors import RainException
+from rain.common.protocol.address import parse_address
+from rain.common.protocol.messages import Node
+from rain.executor.gangs import wire
+from rain.host.process_table import family
+from rain.host.signals import signal_all
+
+HOSTFILE, NODES_FILE, RANK, COUNT = "RAIN_HOSTFILE", "RAIN_NODES_FILE", "RAIN_NODE_RANK", "RAIN_NODES"
+_FAILED_TO_START = 127
+
+Write = Callable[[bytes, bytes], None]
+"""Takes what a program writes: `wire.OUT` or `wire.ERR`, and the bytes."""
+
+
+def host_of(node: Node) -> str:
+    """The host as programs name it: that of the governor's address."""
+    return parse_address(node.governor)[0]
+
+
+class GangFiles:
+    """The files of one task: a host file as ``mpirun`` reads it, and what `rain run-on` needs (mode 0600).
+
+    Parameters
+    ----------
+    folder : str
+        The executor's private folder.
+    nodes : sequence of Node
+    """
+
+    def __init__(self, folder: str, nodes: Sequence[Node]) -> None:
+        self._hostfile = Path(folder, "hostfile")
+        self._nodes = Path(folder, "nodes")
+        self._count = len(nodes)
+        slots: dict[str, int] = {}
+        for node in nodes:
+            slots[host_of(node)] = slots.get(host_of(node), 0) + max(1, int(node.cpus))
+        self._hostfile.write_text("".join(f"{host} slots={count}\n" for host, count in slots.items()))
+        descriptor = os.open(self._nodes, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(msgspec.msgpack.encode(list(nodes)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the task's programs have."""
+        agent = f"{sys.executable} -P -m rain run-on"
+        return {
+            HOSTFILE: str(self._hostfile),
+            NODES_FILE: str(self._nodes),
+            COUNT: str(self._count),
+            RANK: "0",
+            "OMPI_MCA_orte_default_hostfile": str(self._hostfile),
+            "PRTE_MCA_prte_default_hostfile": str(self._hostfile),
+            "OMPI_MCA_plm_rsh_agent": agent,
+            "PRTE_MCA_plm_ssh_agent": agent,
+        }
+
+    def remove(self) -> None:
+        """The task has ended."""
+        self._hostfile.unlink(missing_ok=True)
+        self._nodes.unlink(missing_ok=True)
+
+
+def nodes_of_this_task() -> list[Node]:
+    """The governors of the task that runs this program.
+
+    Raises
+    ------
+    RainException
+        If it is no task on several governors.
+    """
+    path = os.environ.get(NODES_FILE)
+    if not path:
+        raise RainException(f"this is no program of a task on several governors: {NODES_FILE} is not set")
+    try:
+        return msgspec.msgpack.decode(Path(path).read_bytes(), type=list[Node])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RainException(f"the governors of this task cannot be read from {path}: {error}") from None
+
+
+def chosen(nodes: Sequence[Node], name: str) -> int:
+    """The rank of the node that is meant: a number, a governor's id, or a host (the first node there)."""
+    for rank, node in enumerate(nodes):
+        if name in (str(rank), node.governor, host_of(node)):
+            return rank
+    known = ", ".join(f"{rank} ({node.governor})" for rank, node in enumerate(nodes))
+    raise RainException(f"{name!r} is no node of this task; they are {known}")
+
+
+def run_on(node: Node, rank: int, args: Sequence[str], env: Mapping[str, str], write: Write, end: Ending) -> int:
+    """Run a program on one node and return its exit status."""
+    if not node.address:
+        return _run_here(args, {**env, RANK: str(rank)}, write, end)
+    link = wire.connect(node)
+    with link:
+        if not end.register(lambda: link.close() if link.fileno() < 0 else _hang_up(link)):
+            return -signal.SIGKILL
+        wire.send(link, wire.OUT, msgspec.msgpack.encode(wire.Launch(list(args), {**env, RANK: str(rank)})))
+        while True:
+            kind, data = wire.receive(link)
+            if kind == wire.EXIT:
+                return int(data)
+            if not kind:
+                if end.ended:
+                    return -signal.SIGKILL
+                raise RainException(f"governor {node.governor} was lost while it ran {args[0]} for this task")
+            write(kind, data)
+
+
+def _hang_up(link: Any) -> None:
+    try:
+        link.shutdown(2)
+    except OSError:
+        pass
+
+
+def _run_here(args: Sequence[str], env: Mapping[str, str], write: Write, end: Ending) -> int:
+    try:
+        process = subprocess.Popen(
+            list(args),
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except (OSError, ValueError) as error:
+        write(wire.ERR, f"the program cannot be started: {error}\n".encode())
+        return _FAILED_TO_START
+    if not end.register(lambda: signal_all(family(process.pid), signal.SIGKILL)):
+        signal_all(family(process.pid), signal.SIGKILL)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    pumps = [
+        threading.Thread(target=_pump, args=(stream.fileno(), kind, write), daemon=True)
+        for stream, kind in ((process.stdout, wire.OUT), (process.stderr, wire.ERR))
+    ]
+    for pump in pumps:
+        pump.start()
+    status = process.wait()
+    for pump in pumps:
+        pump.join()
+    process.stdout.close()
+    process.stderr.close()
+    return status
+
+
+def _pump(descriptor: int, kind: bytes, write: Write) -> None:
+    while piece := os.read(descriptor, 1 << 16):
+        write(kind, piece)
+
+
+class Ending:
+    """Ends all programs of one launch together."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._lock = threading.Lock()
+        self._kills: list[Callable[[], None]] = []
+
+    def register(self, kill: Callable[[], None]) -> bool:
+        """How one of them is ended; False if all of them are already."""
+        with self._lock:
+            if not self.ended:
+                self._kills.append(kill)
+            return not self.ended
+
+    def now(self) -> None:
+        """End all."""
+        with self._lock:
+            self.ended = True
+            kills, self._kills = self._kills, []
+        for kill in kills:
+            kill()
+
+
+def launch(
+    nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str], writer: Callable[[int], Write]
+) -> list[int]:
+    """Run a program once on each node, and return the exit statuses; the first that fails ends all others.
+
+    Raises
+    ------
+    RainException
+        If a node is lost meanwhile.
+    """
+    end = Ending()
+    statuses: list[int] = [0] * len(nodes)
+    errors: list[BaseException] = []
+
+    def run(rank: int) -> None:
+        try:
+            statuses[rank] = run_on(nodes[rank], rank, args, {COUNT: str(len(nodes)), **env}, writer(rank), end)
+            if statuses[rank]:
+                end.now()
+        except BaseException as error:
+            errors.append(error)
+            end.now()
+
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(len(nodes))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:  # an interrupt: nothing may be left running
+        end.now()
+        raise
+    if errors:
+        raise errors[0]
+    return statuses
+
+
+def check_args(args: Sequence[str]) -> list[str]:
+    """A command line as it should be.
+
+    Raises
+    ------
+    RainException
+        If it is something else.
+    """
+    if isinstance(args, str | bytes) or not args or not all(isinstance(word, str) for word in args):
+        raise RainException(f"a command is a sequence of texts, [program, argument, …], not {args!r}")
+    return list(args)
+
+
+class Lines:
+    """Writes what several programs write to this process's stdout and stderr, by whole lines."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rest: dict[tuple[int, bytes], bytes] = {}
+
+    def writer(self, rank: int) -> Write:
+        """For the program of one node."""
+
+        def write(kind: bytes, data: bytes) -> None:
+            with self._lock:
+                whole, newline, rest = (self._rest.pop((rank, kind), b"") + data).rpartition(b"\n")
+                self._rest[rank, kind] = rest
+                _write(kind, whole + newline)
+
+        return write
+
+    def end(self) -> None:
+        """Write lines that were not ended."""
+        with self._lock:
+            for (_, kind), rest in self._rest.items():
+                _write(kind, rest + b"\n" if rest else b"")
+            self._rest.clear()
+
+
+def _write(kind: bytes, data: bytes) -> None:
+    descriptor = 2 if kind == wire.ERR else 1
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def launch_all(nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str]) -> None:
+    """`launch`, with all output in that of this process.
+
+    Raises
+    ------
+    RainException
+        If a program fails or a node is lost, or there are none.
+    """
+    if not nodes:
+        raise RainException(
+            "this task runs on one governor: give it nodes=, the number of governors that it needs at once"
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    lines = Lines()
+    try:
+        statuses = launch(nodes, args, env, lines.writer)
+    finally:
+        lines.end()
+    for rank, status in enumerate(statuses):
+        if status and status != -signal.SIGKILL:
+            raise RainException(f"{args[0]} on node {rank} ({nodes[rank].governor}) ended with status {status}")
+    for rank, status in enumerate(statuses):
+        if status:
+            raise RainException(f"{args[0]} on node {rank} ({nodes[rank].governor}) was killed")
