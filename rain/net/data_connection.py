@@ -214,12 +214,20 @@ class DataConnection(asyncio.BufferedProtocol):
         self.resume_writing()
 
 
-async def open_data(address: str, credentials: Credentials) -> DataConnection:
+async def open_data(address: str, credentials: Credentials, *, pinned: bool = False) -> DataConnection:
     """A data connection to a server or governor.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    credentials : Credentials
+    pinned : bool
+        Whether it is the server's, at the address by which this process reaches it: as for `dial`.
 
     Raises
     ------
     RainException
         As `dial`.
     """
-    return DataConnection(await dial(address, credentials, "data", pinned=False))
+    return DataConnection(await dial(address, credentials, "data", pinned=pinned))

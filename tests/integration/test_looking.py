@@ -1,5 +1,9 @@
 """Looking at parts of objects that lie on another host."""
 
+import contextlib
+import socket
+import threading
+
 import pytest
 
 from rain import Client, OutputDir, RainException, blob, remote, tasks
@@ -81,3 +85,40 @@ def test_what_cannot_be_looked_at(client):
         first.output.update()
         with pytest.raises(RainException, match="cannot be looked at"):
             session._peek(first.output)
+
+
+@pytest.fixture
+def forwarded(marked):
+    """A client that reaches its server through another port only, as through a tunnel."""
+    with Client.local(cpus=1) as near, socket.create_server(("127.0.0.1", 0)) as listener:
+        host, _, port = near.address.rpartition(":")
+
+        def forward():
+            with contextlib.suppress(OSError):
+                while True:
+                    inner, _ = listener.accept()
+                    outer = socket.create_connection((host, int(port)))
+                    for ends in ((inner, outer), (outer, inner)):
+                        threading.Thread(target=pump, args=ends, daemon=True).start()
+
+        threading.Thread(target=forward, daemon=True).start()
+        file = near._cluster.connection_file
+        with Client("127.0.0.1", listener.getsockname()[1], connection_file=file) as client:
+            welcome = client._connection.link.welcome
+            welcome.host_id, welcome.data = "another host", "127.0.0.1:9"
+            client._connection.room = None
+            yield client
+
+
+def pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_large_constants_take_the_way_by_which_the_server_is_reached(forwarded):
+    with forwarded.new_session("tunnel") as session:
+        data = bytes(range(256)) * 1000
+        made = tasks.Concat([blob(data), blob(b"end")])
+        assert session.run(made) == data + b"end"

@@ -185,7 +185,7 @@ class RemoteObject:
         """What `get` gives at the first replica that has the object, or the object's bytes if the server sent them."""
         connection, mirror = self._connection, inside(self._session).mirror
         link = connection.link
-        server = Replica(link.welcome.data or link.address, "")
+        server = Replica(link.address, "")
         operation = reading.read(connection.core, mirror, record_of(self._handle), self._data, server, self._refused)
         return block(connection.drive(operation, mirror, read=partial(self._try, get)))
 
@@ -214,5 +214,7 @@ class RemoteObject:
         return block(connection.drive(operation, mirror))
 
     async def _ask(self, get: Callable[[Any, ID], Any], address: str) -> Any:
-        with closing(await open_data(address, self._connection.link.credentials)) as connection:
+        link = self._connection.link
+        pinned = address == link.address
+        with closing(await open_data(address, link.credentials, pinned=pinned)) as connection:
             return await get(connection, self._data.spec.id)

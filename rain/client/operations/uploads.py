@@ -29,7 +29,7 @@ def upload(connection: Connection, values: list[Value]) -> Operation[None]:
 async def put(connection: Connection, value: Value) -> None:
     """Send a large constant to a server on another host."""
     link = connection.link
-    data = await open_data(link.welcome.data or link.address, link.credentials)
+    data = await open_data(link.address, link.credentials, pinned=True)
     try:
         name = new_name()
         value.checksum = await put_pieces(data, name, value.size, [value.view()], link.welcome.conversation)

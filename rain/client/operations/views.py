@@ -52,7 +52,7 @@ def view(session: Session, id: ID, what: str, asked: bytes = b"", path: str | No
 
 
 async def _ask(link: Link, request: DataView) -> bytes:
-    with closing(await open_data(link.welcome.data or link.address, link.credentials)) as connection:
+    with closing(await open_data(link.address, link.credentials, pinned=True)) as connection:
         return await get_view(connection, request)
 
 
