@@ -11,7 +11,8 @@ from tests.browser.lab import ROOT, Lab, Notebook
 from tests.browser.test_legible import CONTRAST, set_theme
 
 START = f"""
-import sys
+import os, sys, tempfile
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # pools of the same name count what earlier ones have used
 sys.path.append({str(ROOT)!r})
 from rain import Client
 from rain.deploy.pools.choice import SUPPLIES

@@ -13,7 +13,8 @@ from tests.integration.kernels import Kernel, kernel
 from tests.support.processes import Marked
 
 ENGINE = f"""
-import sys
+import os, sys, tempfile
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # pools of the same name count what earlier ones have used
 sys.path.append({str(Path(__file__).parents[2])!r})
 import rain
 from rain.deploy.pools.choice import SUPPLIES
