@@ -153,8 +153,8 @@ def renew(path: Path) -> str | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run notebooks and renew the outputs in their files.")
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all in notebooks/")
-    paths = parser.parse_args().notebooks or sorted(FOLDER.glob("*.ipynb"))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all in notebooks/ that need no batch system")
+    paths = parser.parse_args().notebooks or sorted(set(FOLDER.glob("*.ipynb")) - set(FOLDER.glob("*cluster*")))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         failed = 0
         for path, error in zip(paths, pool.map(renew, paths), strict=True):

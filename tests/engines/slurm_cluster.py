@@ -25,8 +25,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/log/slurmctld
 SlurmdLogFile={folder}/log/slurmd.%n
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+{tracking}
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -42,6 +41,21 @@ NodeName=DEFAULT CPUs={cpus} RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES DefMemPerCPU=1000 MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=4
 PartitionName=urgent Nodes=ALL DefMemPerCPU=1000 MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
+_TRACKING = """\
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none"""
+_LIMITING = """\
+ProctrackType=proctrack/cgroup
+TaskPlugin=task/cgroup,task/affinity
+JobAcctGatherType=jobacct_gather/linux"""
+_LIMITS = """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={groups}
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=no
+ConstrainCores=yes
+"""
+_GROUPS = Path("/sys/fs/cgroup")
 _DAEMONS = """\
 munged --force --key-file={folder}/munge/key --socket={folder}/munge/socket --pid-file={folder}/munge/pid \\
     --log-file={folder}/log/munged --seed-file={folder}/munge/seed
@@ -51,6 +65,12 @@ slurmctld -f {folder}/slurm.conf"""
 def missing() -> str:
     """Why no Slurm can run here; empty if one can."""
     return hosts.missing(PROGRAMS)
+
+
+def no_limits() -> str:
+    """Why Slurm cannot limit jobs here; empty if it can."""
+    there = os.access(_GROUPS / "memory" / "memory.limit_in_bytes", os.W_OK)
+    return "" if there else "needs control groups of version 1, for memory"
 
 
 class SlurmCluster(Hosts):
@@ -63,9 +83,14 @@ class SlurmCluster(Hosts):
     count, cpus : int
         How many hosts, and cpus of each.
     kept : sequence of Path
+    limits : bool
+        Whether jobs have no more cpus and memory than they ask for.
     """
 
-    def __init__(self, folder: Path, count: int = 3, cpus: int = 2, kept: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, count: int = 3, cpus: int = 2, kept: Sequence[Path] = (), limits: bool = False
+    ) -> None:
+        self._limits = limits
         numbers = range(1, count + 1)
         for name in ("munge", "state", *(f"spool.n{number}" for number in numbers)):
             (folder / name).mkdir()
@@ -75,9 +100,18 @@ class SlurmCluster(Hosts):
         key.write_bytes(os.urandom(128))
         nodes = "\n".join(f"NodeName=n{n} NodeHostname=n{n} NodeAddr={NETWORK}.{n}" for n in numbers)
         file = folder / "slurm.conf"
-        file.write_text(_CONFIGURATION.format(folder=folder, login=LOGIN, cpus=cpus, hosts=nodes))
+        tracking = _LIMITING if limits else _TRACKING
+        (folder / "cgroup.conf").write_text(_LIMITS.format(groups=_GROUPS) if limits else "")
+        file.write_text(_CONFIGURATION.format(folder=folder, login=LOGIN, cpus=cpus, hosts=nodes, tracking=tracking))
         daemon = f"exec slurmd -D -f {file} -N n$number"
         super().__init__(folder, count, kept, _DAEMONS.format(folder=folder), daemon, {"SLURM_CONF": str(file)})
+
+    def close(self) -> None:
+        super().close()
+        if self._limits:  # groups outlive what was in them
+            for top in (group for number in self.numbers for group in _GROUPS.glob(f"*/slurm_n{number}")):
+                for group, _, _ in os.walk(top, topdown=False):
+                    os.rmdir(group)
 
     def idle(self) -> int:
         with self.start(["sinfo", "-h", "-p", "main", "-t", "idle", "-o", "%D"]) as process:

@@ -30,12 +30,13 @@ def test_a_client_asks_for_places_and_gives_them_back(grid_engine: GridEngineClu
     output = grid_engine.python(SCRIPTS / "on_grid_engine.py")
     assert f"Rain's server listens on {LOGIN}:" in output
     for line in (
-        "ends known True", "cpus 2.0 2.0", "deleted: none counted as a crash", "three n1 n2 n3", "array 9 places, 6 up"
+        "ends known True", "cpus 2.0 2.0", "deleted: none counted as a crash", "three n1 n2 n3", "array 9 places, 6 up",
+        "short: True"
     ):  # fmt: skip
         assert f"\n{line}\n" in output, output
     for pattern in (
         r"waits: 4 places .*<Place \d: pending, job \d+ \((queue instance|cannot run|All queues)",
-        r"broken: 1 places cannot come up.*/nowhere/python is not there.*/nowhere/python: not found",
+        r"broken: 1 places cannot come up.*there is no Python /nowhere/python there.*/nowhere/python: not found",
         r"refused: qsub .*job requests unknown queue",
         r"no environment: qsub .*parallel environment \"nothing\" does not exist",
     ):

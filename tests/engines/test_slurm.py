@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.hosts import LOGIN
-from tests.engines.slurm_cluster import SlurmCluster
+from tests.engines.slurm_cluster import SlurmCluster, missing, no_limits
 from tests.support.waiting import at_this_load, until
 
 pytestmark = pytest.mark.engines
@@ -89,7 +89,7 @@ def test_a_client_asks_for_hosts_and_gives_them_back(slurm: SlurmCluster, tmp_pa
     assert re.search(
         r"waits: 4 places are not up within 1 s: <Place \d: pending, job \d \((Resources|Priority)", output
     )
-    broken = r"(?s)broken: 1 places cannot come up.*/nowhere/python is not there.*/nowhere/python: No such file"
+    broken = r"(?s)broken: 1 places cannot come up.*no Python /nowhere/python there.*/nowhere/python: No such file"
     assert re.search(broken, output), output
     assert "refused: sbatch" in output
     assert "invalid partition" in output
@@ -153,3 +153,18 @@ def test_a_killed_client_leaves_no_job(slurm: SlurmCluster, tmp_path: Path) -> N
     assert output.endswith("up\n"), output
     until(lambda: slurm.idle() == 3, "all hosts free again")
     until(lambda: not slurm.processes("rain"), "no process left")
+
+
+def test_a_place_keeps_more_than_its_memory_holds(cluster_folder: Path, home: Path, kept: list[Path]) -> None:
+    if why := missing() or no_limits():
+        pytest.skip(why)
+    cluster = SlurmCluster(cluster_folder, count=1, kept=kept, limits=True)
+    try:
+        # The hosts' /tmp is in memory: what is spilled there would be charged to the job as well.
+        disk = {"TMPDIR": str(home)}
+        output = cluster.run(sys.executable, str(SCRIPTS / "on_limits.py"), env=disk)
+        assert "kept 800 MiB, attempts [1]\n" in output, output
+        until(lambda: cluster.idle() == 1, "the host is free again")
+        assert cluster.jobs()["1"] == "COMPLETED"
+    finally:
+        cluster.close()

@@ -17,6 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PARAMETERS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.needs("svm-train")] if "cross" in path.stem else [])
     for path in NOTEBOOKS
+    if "cluster" not in path.stem  # tests/engines/test_example.py runs it
 ]
 SIZE_MAX = 200_000
 """In bytes; a code host shows larger files as text, or not at all."""

@@ -30,4 +30,5 @@ def test_page(page: Path) -> None:
 
 def test_the_list_of_notebooks_is_complete() -> None:
     listed = re.findall(r"\(notebooks/(\S+\.ipynb)\)", (ROOT / "README.md").read_text())
-    assert listed == [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    there = [path.name for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert listed == sorted(there, key=lambda name: int(name.partition("_")[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
+from rain.common.limits import ENGINE_IDLE_LOOK_S
 from rain.common.state_tables import StateTable, states
 from rain.deploy.pools.supplier import Job, JobState
 
@@ -168,9 +169,20 @@ def _become(place: Place, state: PlaceState) -> None:
         place.state = state
 
 
-def settled(places: Iterable[Place]) -> bool:
-    """Whether no place is about to come or to go, as far as is known."""
-    return all(place.state in (PlaceState.UP, PlaceState.ENDED) for place in places)
+def settled(places: Iterable[Place], now: float) -> bool:
+    """Whether no place is about to come or to go, as far as is known.
+
+    Parameters
+    ----------
+    places : iterable of Place
+    now : float
+        Seconds since the epoch.
+    """
+    for place in places:
+        ends = place.ends_at is not None and place.ends_at - now < ENGINE_IDLE_LOOK_S
+        if place.state is not PlaceState.ENDED and (place.state is not PlaceState.UP or ends):
+            return False
+    return True
 
 
 def is_coming(place: Place) -> bool:

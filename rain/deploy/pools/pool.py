@@ -389,7 +389,7 @@ class Pool:
         self._tidy()
 
     def _look_s(self) -> float:
-        idle = settled(self._places) and not self._closed
+        idle = settled(self._places, time.time()) and not self._closed
         return self._supplier.idle_look_s if idle else self._supplier.look_s
 
     def _pause(self) -> None:

@@ -73,6 +73,13 @@ with Client.on("sge", nodes=2, cpus=2, time="10:00", partition="main", timeout=1
     many.wait(6, timeout=100)
     print("array", len(many.places), "places,", sum(place.state.value == "up" for place in many.places), "up")
     many.close()
+    short = client.pool("sge", 1, time=6, folder=Path.home() / "short")
+    short.wait(1, timeout=100)
+    while short.places[0].state.value != "ended":
+        time.sleep(0.05)
+    [log] = (Path.home() / "short").glob("*/place-1.log")
+    print("short:", "leaving now" in log.read_text())
+    short.close()
     broken = client.pool("sge", 1, python="/nowhere/python")
     try:
         broken.wait(1, timeout=100)

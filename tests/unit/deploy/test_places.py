@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.deploy.pools.places import Place, PlaceState, look, to_leave, wanted
+from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
 from rain.deploy.pools.supplier import Job, JobState
 
 WAITS = Job(JobState.PENDING, "PENDING", "Resources", "2026-11-27T20:00:00")
@@ -79,3 +79,12 @@ def test_when_its_time_is_over() -> None:
     ):
         look(place, {"7": job}, "h:1", now)
         assert place.ends_at == ends_at, (job, now)
+
+
+def test_a_place_whose_time_is_nearly_over_is_about_to_go() -> None:
+    there = after((RUNS._replace(left_s=100.0), "h:1"))
+    assert there.ends_at is not None
+    assert settled([there], there.ends_at - 100)
+    assert not settled([there], there.ends_at - 10)
+    assert settled([after((RUNS, "h:1")), after((CANCELLED, ""))], 0.0)
+    assert not settled([after((WAITS, ""))], 0.0)
