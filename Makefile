@@ -30,7 +30,7 @@ test-engines: $(VENV)/.test  ## tests on a real Slurm, in namespaces of their ow
 	@sh tools/debian.sh engines
 	$(PYTEST) -n 2 --dist worksteal --engines -m engines --durations 10 tests/engines $(ARGS)
 
-test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, ten minutes)
+test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, a quarter of an hour)
 	@$(PYTHON_IN) tools/jupyters.py
 	$(PYTEST) --jupyters -m jupyters -v tests/browser/test_jupyters.py $(ARGS)
 

@@ -11,8 +11,8 @@ it has at least `CHARS_MIN` characters.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from operator import is_not
 from typing import Any
 
@@ -58,11 +58,16 @@ class Secrets:
         values.update(value for one in given for value in one.values())
         values.update(others)
         lines = {line for value in values for line in (value, *value.splitlines())}
-        self._by_head: dict[str, list[str]] = {}
-        for one in sorted((line for line in lines if len(line) >= CHARS_MIN), key=len, reverse=True):
-            self._by_head.setdefault(one[:CHARS_MIN], []).append(one)
-        self._head = re.compile(_any_of(self._by_head)) if self._by_head else None
-        written = [_in_json(head) for head in self._by_head]
+        self._all = {line for line in lines if len(line) >= CHARS_MIN}
+        self._sorted = sorted(self._all)
+        self._mirrored = sorted(one[::-1] for one in self._all)
+        lengths: dict[str, set[int]] = {}
+        for one in self._all:
+            lengths.setdefault(one[:CHARS_MIN], set()).add(len(one))
+        self._lengths = {head: sorted(found, reverse=True) for head, found in lengths.items()}
+        self._longest = max(map(len, self._all), default=0)
+        self._head = re.compile(_any_of(lengths)) if lengths else None
+        written = [_in_json(head) for head in lengths]
         self._head_in_json = re.compile(_any_of(written).encode("latin-1")) if written else None
 
     def may_be_in(self, data: bytes) -> bool:
@@ -77,42 +82,36 @@ class Secrets:
         out, done = [], 0
         while (found := self._head.search(text, done)) is not None:
             start = found.start()
-            end = self._end(text, start, self._by_head[found[0]])
+            end = self._end(text, start, found[0])
             out.append(text[done:start] + HIDDEN if end else text[done : start + 1])
             done = end or start + 1
         text = "".join([*out, text[done:]])
         return text if CUT not in text else self._without_rests(text)
 
-    @staticmethod
-    def _end(text: str, start: int, known: list[str]) -> int:
+    def _end(self, text: str, start: int, head: str) -> int:
         """Where the secret ends that begins at `start`, whole or up to where the text was cut; 0 if none does."""
-        for one in known:
-            if text.startswith(one, start):
-                return start + len(one)
+        for length in self._lengths[head]:
+            if text[start : start + length] in self._all:
+                return start + length
         cut = text.find(CUT, start)
-        return cut if cut > start and any(one.startswith(text[start:cut]) for one in known) else 0
+        return cut if cut > start and _begins_one(self._sorted, text[start:cut]) else 0
 
     def _without_rests(self, text: str) -> str:
         """`text` without what is left of secrets whose beginning was cut off."""
         before, *parts = text.split(CUT)
         for number, part in enumerate(parts):
-            more = number < len(parts) - 1
-            end = max((_rest(part, one, more) for one in self._with_gram(part[:CHARS_MIN])), default=0)
-            parts[number] = HIDDEN + part[end:] if end else part
+            if end := self._rest(part, cut=number < len(parts) - 1):
+                parts[number] = HIDDEN + part[end:]
         return CUT.join([before, *parts])
 
-    def _with_gram(self, gram: str) -> Iterable[str]:
-        return self._by_gram.get(gram, ())
-
-    @cached_property
-    def _by_gram(self) -> dict[str, set[str]]:
-        """The secrets by all `CHARS_MIN` characters that follow one another in them."""
-        found: dict[str, set[str]] = {}
-        for known in self._by_head.values():
-            for one in known:
-                for start in range(len(one) - CHARS_MIN + 1):
-                    found.setdefault(one[start : start + CHARS_MIN], set()).add(one)
-        return found
+    def _rest(self, part: str, cut: bool) -> int:
+        """How many first characters of `part` are the end of a secret or, if `part` was `cut` too, stand in one."""
+        if cut and len(part) >= CHARS_MIN and any(part in one for one in self._all):
+            return len(part)
+        for length in range(min(len(part), self._longest), CHARS_MIN - 1, -1):
+            if _begins_one(self._mirrored, part[length - 1 :: -1]):
+                return length
+        return 0
 
     def hide_all(self, value: Any) -> Any:
         """Structs, lists and dicts without them, keys of users' dicts included."""
@@ -138,18 +137,10 @@ class Secrets:
 _CUT_IN_JSON = CUT.encode()
 
 
-def _rest(part: str, secret: str, more: bool) -> int:
-    """How many characters `part` begins with that the secret ends with, or, where `part` was cut again, has in it."""
-    gram, longest = part[:CHARS_MIN], 0
-    start = secret.find(gram)
-    while start >= 0:
-        rest = secret[start:]
-        if part.startswith(rest):
-            longest = max(longest, len(rest))
-        elif more and rest.startswith(part):
-            longest = max(longest, len(part))
-        start = secret.find(gram, start + 1)
-    return longest
+def _begins_one(known: list[str], text: str) -> bool:
+    """Whether one of these sorted texts begins so."""
+    at = bisect_left(known, text)
+    return at < len(known) and known[at].startswith(text)
 
 
 def _in_json(text: str) -> str:

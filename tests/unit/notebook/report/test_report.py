@@ -253,6 +253,7 @@ def test_no_cut_leaves_a_part_of_a_secret() -> None:
 def test_each_task_may_have_secrets_of_its_own() -> None:
     secrets = Secrets({}, [{"RUN": f"run-{n:06d}", "TEXT": f'"{n:06d}"\x1bä'} for n in range(3000)])
     assert secrets.hide('it is run-000017, "002999"\x1bä and run-009999') == f"it is {HIDDEN}, {HIDDEN} and run-009999"
+    assert secrets.hide("it …n-000017 and run-00…") == f"it …{HIDDEN} and {HIDDEN}…"
     assert secrets.may_be_in(json.dumps('of "000001"\x1bä', ensure_ascii=False).encode())
     assert not secrets.may_be_in(b'"nothing of them"')
 
