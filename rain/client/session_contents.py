@@ -59,7 +59,8 @@ class SessionContents(Holder):
     @property
     def previews(self) -> bool:
         """Whether views of a result show its value: what an executor, where the data lie, makes of it when it is first
-        looked at. With False nothing is loaded for a look; may be set at any time."""
+        looked at. No task makes one, so that they cost tasks nothing, however many and tiny these are. With False
+        nothing is loaded for a look; may be set at any time."""
         return self._inside.previews
 
     @previews.setter

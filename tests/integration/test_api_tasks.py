@@ -38,7 +38,7 @@ from rain import (
 )
 from rain.common.limits import TASK_OUTPUT_BYTES_MAX
 from tests.privileges import LENT_IS_SAFE
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 @pytest.fixture(scope="module")
@@ -364,8 +364,18 @@ def test_objects_go_from_governor_to_governor(folder: Path) -> None:
         return [os.path.getsize(f"part{number}/large") for number in range(len(parts))]
 
     with Client.local(cpus=1, governors=2) as client, client.new_session("two") as session:
-        made = make.map([directory(folder)] * 6)
-        assert session.run(sizes([task.outputs["made"] for task in made])) == [200_000] * 6
+        given = directory(folder)
+        made = list(make.map([given] * 6))
+        whole = sizes([task.outputs["made"] for task in made])
+        assert session.run(whole) == [200_000] * 6
+        # What came from elsewhere is told, with its place and time.
+        moves = [move for task in (*made, whole) for move in (task.info and task.info.transfers) or ()]
+        assert given.id in {move.id for move in moves}, "the server gave it"
+        for move in moves:
+            assert move.id in {given.id, *(task.outputs["made"].id for task in made)}
+            assert move.size >= 200_000
+            assert 0 <= time.time() - move.start_time - move.duration < GUARD_S
+            assert ":" in move.source
 
 
 # -- what cannot be sent ---------------------------------------------------------------------------

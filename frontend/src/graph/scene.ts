@@ -11,6 +11,8 @@ import { paintProgress } from "./progress.js";
 const SLICE_MS = 10;
 // Recolouring is cheap beside what the browser does to show it, so what fits is done in one frame.
 const PAINT_MS = 40;
+// A text that changes is laid out anew, which takes most of the time of a colour: out of sight that can wait a little.
+const MARKS_MS = 400;
 // Above this many nodes nothing moves by itself.
 export const LIVELY_NODES = 150;
 // The browser paints all of a picture again when something in it has changed: large ones not in every frame.
@@ -37,6 +39,13 @@ interface ArcView {
   tail: string;
   head: string;
   drawn: string;
+}
+
+interface Sight {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
 }
 
 interface FrameView {
@@ -88,8 +97,10 @@ export class Scene {
   private readonly arcs = new Map<string, ArcView>();
   private readonly frames = new Map<string, FrameView>();
   private readonly dirty = new Set<string>();
+  private readonly unmarked = new Set<string>(); // of nodes out of sight, whose mark is not that of their state yet
   private frame = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private marking: ReturnType<typeof setTimeout> | undefined;
   private painted = 0;
   private building = 0;
   private lit: { keys: ReadonlySet<string>; arc: (tail: string, head: string) => boolean } | null = null;
@@ -146,6 +157,7 @@ export class Scene {
   dispose(): void {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.timer);
+    clearTimeout(this.marking);
     cancelAnimationFrame(this.building);
   }
 
@@ -288,17 +300,42 @@ export class Scene {
   private paintDirty(): void {
     this.frame = 0;
     const end = performance.now() + PAINT_MS;
+    const sight = this.sight();
     for (const key of this.dirty) {
       const view = this.nodes.get(key);
-      if (view) this.paint(view, this.store.status.get(key));
+      if (view) this.paint(view, this.store.status.get(key), sight);
       this.dirty.delete(key);
       if (performance.now() > end) break;
     }
     if (this.dirty.size) this.nextFrame();
     else this.painted = performance.now();
+    if (this.unmarked.size) this.marking ??= setTimeout(() => this.markAll(), MARKS_MS);
   }
 
-  private paint(view: NodeView, status: Status | undefined): void {
+  private markAll(): void {
+    this.marking = undefined;
+    for (const key of this.unmarked) {
+      const mark = this.nodes.get(key)?.mark;
+      if (mark) setText(mark, this.store.look(this.store.status.get(key)?.state ?? "new").mark);
+    }
+    this.unmarked.clear();
+  }
+
+  // What is seen of the picture, in its own units; null where that is not known.
+  private sight(): Sight | null {
+    const svg = this.world.ownerSVGElement;
+    const scale = this.world.getCTM();
+    if (!svg || !scale || !svg.clientWidth) return null;
+    const { a, e, f } = scale;
+    return { left: -e / a, top: -f / a, right: (svg.clientWidth - e) / a, bottom: (svg.clientHeight - f) / a };
+  }
+
+  private isSeen(key: string, sight: Sight): boolean {
+    const [x, y, w, h] = this.geometry?.nodes[key] ?? [0, 0, 0, 0];
+    return x + w > sight.left && x - w < sight.right && y + h > sight.top && y - h < sight.bottom;
+  }
+
+  private paint(view: NodeView, status: Status | undefined, sight: Sight | null = null): void {
     const { element, node } = view;
     // The node is gone already, while the picture is that of a moment ago.
     if (!status && element.hasAttribute("data-s") && !this.store.nodes.has(node.key)) return;
@@ -306,7 +343,10 @@ export class Scene {
     setAttribute(element, "data-s", state);
     setAttribute(element, "data-stale", status?.stale ? "" : null);
     setAttribute(element, "aria-label", spoken(this.store, node, status));
-    if (view.mark) setText(view.mark, this.store.look(state).mark);
+    if (view.mark) {
+      if (!sight || this.isSeen(node.key, sight)) setText(view.mark, this.store.look(state).mark);
+      else this.unmarked.add(node.key);
+    }
     const box = this.geometry?.nodes[node.key];
     const tells = typeof status?.share === "number" || !!status?.thumb;
     if (box && (tells || view.told)) paintProgress(element, status, box[2], box[3]);
