@@ -4,7 +4,8 @@
 
 As root, with Debian's Slurm (see `make test-engines`): a cluster of three hosts in namespaces of this machine is
 started, and both take turns on its login node, each time in a new process. The clock runs from behind the imports, when
-the hosts are asked for, to the result of one task in the script. Prints one JSON line.
+the hosts are asked for, to the result of one task in the script. A third script submits a job that does nothing but say
+that it runs: what Slurm takes by itself, which is in both. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ with client.new_session("first", default=True) as session:
     assert session.run(one()) == 1
     print("took", time.monotonic() - begin)
 client.close()
+"""
+SLURM = """\
+import os, subprocess, time
+
+begin = time.monotonic()
+script = "{home}/job.sh"
+with open(script, "w") as file:
+    file.write("#!/bin/sh\\n#SBATCH --partition=main\\n#SBATCH --output=/dev/null\\ntouch {home}/runs\\n")
+subprocess.run(["sbatch", script], check=True)
+while not os.path.exists("{home}/runs"):
+    time.sleep(0.01)
+print("took", time.monotonic() - begin)
+os.unlink("{home}/runs")
 """
 DASK = """\
 import sys, time
@@ -88,9 +102,10 @@ def main() -> None:
         os.environ |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "TMPDIR": "/tmp"}
         os.environ.pop("XDG_STATE_HOME", None)
         words = {"hosts": options.hosts, "home": home, "login": LOGIN}
-        scripts = {"rain": home / "with_rain.py", "dask-jobqueue": home / "with_dask.py"}
-        scripts["rain"].write_text(RAIN.format(**words))
-        scripts["dask-jobqueue"].write_text(DASK.format(**words))
+        scripts = {}
+        for name, text in (("rain", RAIN), ("dask-jobqueue", DASK), ("slurm", SLURM)):
+            scripts[name] = home / f"with_{name}.py"
+            scripts[name].write_text(text.format(**words))
         slurm = SlurmCluster(cluster, kept=[home, ROOT, Path(sys.prefix)])
         before = os.getloadavg()[0]
         try:
