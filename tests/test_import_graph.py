@@ -84,6 +84,7 @@ LAZY = {
             "rain.deploy.kubernetes.manifest",
             "rain.deploy.start",
             "rain.governor.surroundings.leaving",
+            "rain.host.network.addresses",
         },
     },
     "guardian and keeper stay as long as the cluster, and import next to nothing": {

@@ -67,19 +67,29 @@ def k8s(
     sys.stdout.write(text)
 
 
-def _server(asked: str, secret: bool) -> tuple[str, str]:
-    """The server's address for pods, and the token for governors; none is needed where there is a Secret."""
+def _server(asked: str, has_secret: bool) -> tuple[str, str]:
+    """The server's addresses for pods, and the token for governors; none is needed where there is a Secret."""
     from rain.common.protocol.address import format_address, parse_address
     from rain.deploy.start import known_server
 
     addresses = [format_address(*parse_address(each)) for each in asked.split(",")] if asked else []
-    if secret and addresses:
-        return ",".join(addresses), ""
+    named = ",".join(map(_reachable, addresses))
+    if has_secret and named:
+        return named, ""
     for each in addresses[:-1]:  # this host may know the server by one of its addresses only
         with contextlib.suppress(RainException):
-            return ",".join(addresses), known_server(each)[1].credentials.token("governor")
+            return named, known_server(each)[1].credentials.token("governor")
     file = known_server(addresses[-1] if addresses else None)[1]
-    return ",".join(addresses) or file.address, file.credentials.token("governor")
+    return named or _reachable(file.address), file.credentials.token("governor")
+
+
+def _reachable(address: str) -> str:
+    """The addresses of a server as others know it: one that listens on all has each of this host."""
+    from rain.common.protocol.address import format_address, is_wildcard, parse_address
+    from rain.host.network.addresses import own_addresses
+
+    host, port = parse_address(address)
+    return ",".join(format_address(own, port) for own in own_addresses()) if is_wildcard(host) else address
 
 
 def _keep_to_user(descriptor: int) -> None:

@@ -47,6 +47,17 @@ def test_a_manifest_in_a_file_is_its_users_alone(credentials: Credentials, tmp_p
     assert container["resources"]["limits"]["memory"] == str(4 << 30)
 
 
+def test_a_server_that_listens_everywhere_is_named_by_the_addresses_of_its_host(credentials: Credentials) -> None:
+    connection_files.write(connection_files.describe_server("0.0.0.0:7333", credentials, pid=os.getpid()))
+    done = k8s("--image", "registry/rain:1", "--server", "0.0.0.0:7333")
+    assert done.returncode == 0, done.stderr
+    job = list(yaml.safe_load_all(done.stdout))[1]
+    named = job["spec"]["template"]["spec"]["containers"][0]["command"][2].split(",")
+    assert named
+    assert "0.0.0.0:7333" not in named
+    assert all(address.endswith(":7333") for address in named)
+
+
 def test_what_cannot_be_is_refused(credentials: Credentials, tmp_path: Path) -> None:
     connection_files.write(connection_files.describe_server("127.0.0.1:7210", Credentials.generate(), pid=os.getpid()))
     for words, text in (
