@@ -73,6 +73,8 @@ def _choices(magic: str, before: str, word: str, names: dict[str, Any]) -> Itera
     if on is not None and on[1] in SUPPLIES:
         known = [*api.ON, *options_of(on[1])] if " -- " not in before else []
         options = tuple(f"--{name.replace('_', '-')}" for name in known if name != "arguments")
+    elif magic == "rain_connect" and "--local" in before:
+        options = tuple(option for option in options if option != "--on")
     return [option for option in options if not re.search(rf"{option}(?![\w-])", before)]
 
 
