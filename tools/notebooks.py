@@ -60,6 +60,19 @@ class Runner(NotebookClient):
         self._on_bar = on_bar
         self._bars: dict[str, dict[str, Any]] = {}
 
+    async def _async_poll_kernel_alive(self) -> None:
+        """As it is; but what it misses, because a signal ended the kernel, is no news that asyncio has to tell."""
+        try:
+            await super()._async_poll_kernel_alive()
+        except AssertionError:
+            if not self.signalled:
+                raise
+
+    @property
+    def signalled(self) -> bool:
+        """Whether nbclient ends the kernel, or has ended it, because of a signal."""
+        return hasattr(self, "_async_cleanup_kernel_future")
+
     def handle_comm_msg(self, outs: list[NotebookNode], msg: dict[str, Any], cell_index: int) -> None:
         """See how far a bar is; in a kernel tqdm's are widgets."""
         super().handle_comm_msg(outs, msg, cell_index)
@@ -107,7 +120,7 @@ def run(
     try:
         runner.execute(stderr=subprocess.DEVNULL)  # the kernel's own; cells' goes into their outputs
     except (AssertionError, RuntimeError):  # at a signal nbclient ends the kernel, and then misses it
-        if hasattr(runner, "_async_cleanup_kernel_future"):
+        if runner.signalled:
             raise KeyboardInterrupt from None
         raise
     clean(notebook)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -323,13 +322,17 @@ def status(
 ) -> None:
     """Show the server, its governors, and a link to its dashboard."""
     from rain.deploy.start import known_server
+    from rain.processes import connection_files
 
     if role not in _ROLES:
         raise RainException(f"there is no role {role!r}; there are {', '.join(_ROLES)}")
     if token:
         text = known_server(address)[1].credentials.token(role)
         if to:
-            _write_private(to, text + "\n")
+            try:
+                connection_files.write_private(Path(to), f"{text}\n".encode())
+            except OSError as error:
+                raise RainException(f"{to} cannot be written: {error.strerror}") from None
         else:
             print(text)
         return
@@ -349,22 +352,6 @@ def status(
         for governor in info.governors
     ]
     table(["governor", "resources", "tasks", "objects", ""], rows, "no governors")
-
-
-def _write_private(path: str, text: str) -> None:
-    """Write a file that no other user can read, at no time."""
-    try:
-        folder, name = os.path.split(os.path.abspath(path))
-        descriptor, partial = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-        try:
-            with open(descriptor, "w") as file:
-                file.write(text)
-            os.replace(partial, path)
-        except BaseException:
-            os.unlink(partial)
-            raise
-    except OSError as error:
-        raise RainException(f"{path} cannot be written: {error.strerror}") from None
 
 
 @app.command()

@@ -30,7 +30,7 @@ def answer_on_the_named_subshell(comm: Any) -> None:
 
 
 def is_headless(kernel: Any) -> bool:
-    """Whether a program such as nbconvert asked for the newest cell: nobody could answer a question.
+    """Whether a program such as nbconvert asked for the newest cell: it could not answer a question.
 
     ipykernel keeps this field of the last ``execute_request`` to itself (``_allow_stdin``).
     """

@@ -189,7 +189,7 @@ def why_refused(size: int, writable: bool = True) -> str:
     maps_max = _number("/proc/sys/vm/max_map_count")
     if maps_max and (count := _count_maps()) >= maps_max - 2:
         return _too_many(f"{count} mappings")
-    used = _status()
+    used = own_sizes()
     for limit, name, counted in (
         (resource.RLIMIT_AS, "RLIMIT_AS (ulimit -v)", used.get("VmSize", 0)),
         (resource.RLIMIT_DATA, "RLIMIT_DATA (ulimit -d)", used.get("VmData", 0)),
@@ -218,8 +218,8 @@ def _count_maps() -> int:
         return 0
 
 
-def _status() -> dict[str, int]:
-    """Sizes of this process, in bytes."""
+def own_sizes() -> dict[str, int]:
+    """Sizes of this process in bytes, by the kernel's names: ``VmRSS``, ``VmData``; none where it does not tell."""
     try:
         with open("/proc/self/status") as file:
             fields = (line.split() for line in file)

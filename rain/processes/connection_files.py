@@ -129,26 +129,44 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
         If it cannot be written.
     """
     target = Path(path) if path is not None else default_path(file.address)
-    data = msgspec.json.format(msgspec.json.encode(file)) + b"\n"
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
+        _make_folder(target)
         try:
-            descriptor = _new_private(partial)
+            write_private(target, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
         except FileNotFoundError:  # the `tidy` of another process came between
-            descriptor = _new_private(partial)
-        with open(descriptor, "wb") as file_there:
-            os.fchmod(descriptor, 0o600)
-            file_there.write(data)
-        os.replace(partial, target)
+            _make_folder(target)
+            write_private(target, msgspec.json.format(msgspec.json.encode(file)) + b"\n")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise ResourceError(f"cannot write the connection file {target}: {error.strerror}") from None
     return target
 
 
-def _new_private(path: Path) -> int:
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that no other user can read, at no time; one that lies there is replaced in one step.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what lies there stays.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        descriptor = _new_private(partial)
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _make_folder(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _new_private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 

@@ -262,7 +262,7 @@ def test_a_governor_registers_and_ends_cleanly(shell):
     config.write_text("[resources]\ngpus = 2\n")
     options = ["--cpus", "3", "--workdir", str(work), "--config", str(config), "--logdir", str(shell.folder / "logs")]
     governor = shell.daemon("governor", address.replace("127.0.0.1", "localhost"), *options)
-    (known,) = shell.info(address).governors
+    (known,) = until(lambda: shell.info(address).governors)  # it is ready when it has said who it is
     assert known.resources == {"cpus": 3, "gpus": 2}
     assert known.governor_id.startswith("127.0.0.1:")
     assert list(work.iterdir()) != []
@@ -300,7 +300,7 @@ def test_a_governor_tries_each_address_of_its_server(shell):
         bound.bind(("127.0.0.1", 0))
         silent = f"127.0.0.1:{bound.getsockname()[1]}"
         shell.daemon("governor", f"{silent},{address}")
-        assert len(shell.info(address).governors) == 1
+        assert len(until(lambda: shell.info(address).governors)) == 1
         token = shell.file(server.pid).credentials.token("governor")
         line = shell.fails("governor", f"{silent},nowhere.invalid:7", RAIN_TOKEN=token)
     assert "the server cannot be reached at any of its 2 addresses" in line
@@ -314,7 +314,7 @@ def test_a_token_on_standard_input_is_a_lifeline(shell):
     os.write(write, shell.file(server.pid).credentials.token("governor").encode() + b"\n")
     governor = shell.daemon("governor", address, "--token-file", "-", stdin=read)
     os.close(read)
-    assert len(shell.info(address).governors) == 1
+    assert len(until(lambda: shell.info(address).governors)) == 1
     os.close(write)
     ends(governor)
     assert governor.returncode == 0

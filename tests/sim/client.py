@@ -166,6 +166,7 @@ class Thread:
         self.failed = failed
         self.waiting: Waiting | None = None
         self.interrupted = False
+        self.missed: set[str] = set()  # where the server knew what was to be read, and it could not be had so far
 
     def go_on(self, value: Any = None, error: BaseException | None = None) -> None:
         """Make the next step."""
@@ -212,11 +213,17 @@ class Thread:
         if self.waiting is not waiting:
             return
         client, id = self.client, waiting.data.spec.id
+        broken = False
         for replica in waiting.replicas:
-            value = None if client.broken_replica() else client.world.read(client.host, replica, id)
-            if value is not None:
+            if client.broken_replica():
+                broken = True
+            elif (value := client.world.read(client.host, replica, id)) is not None:
                 self.go_on(value)
                 return
+        # What the server knew when this was tried the last time, it has told since.
+        there = client.world.holders(client.host, id) if not broken else set()
+        assert not there & self.missed, f"{id} is at {there & self.missed}, and was not looked for there"
+        self.missed = there
         self.go_on(None, Unreadable({replica.address: "it is not there" for replica in waiting.replicas}))
 
     def wake(self, waiting: Waiting) -> None:

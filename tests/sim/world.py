@@ -10,7 +10,7 @@ from typing import Any
 from rain.client.operations.constant_values import Value
 from rain.common.ids import ID
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
-from rain.common.location import Inline, LocalFile, Replica, Upload
+from rain.common.location import Inline, LocalFile, Replica, Upload, replicas_of
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec
 from rain.common.states import SETTLED, DataObjectState
@@ -337,6 +337,12 @@ class World:
             return None
         held = governor.store.get(id)
         return None if held is None else held[0]
+
+    def holders(self, reader: str, id: ID) -> set[str]:
+        """Where the server knows that an object is, as far as a transfer from there would bring it."""
+        found = self.core.object_data(id)
+        places = [] if found is None else replicas_of(found.location)
+        return {place.address for place in places if self.read(reader, place, id) is not None}
 
     def upload(self, client: str, value: Value, id: ID) -> None:
         """Bring a constant to the server's host."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+NUMBER_PATTERN = r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*"
+"""What a whole cell of a table in text is, if it is a number: the client finds the kinds of columns by it, and an
+executor the values in them."""
+
 
 class CsvForm(msgspec.Struct, array_like=True, frozen=True):
     """How a table is written as text.

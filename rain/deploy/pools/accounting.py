@@ -27,7 +27,7 @@ class CoreSeconds:
     >>> place.state = PlaceState.UP
     >>> count.note([place], 110.0)
     >>> count.until(130.0)
-    120.0
+    80.0
     """
 
     __slots__ = ("_cpus", "_noted_at", "_running", "_used")

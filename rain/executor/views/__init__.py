@@ -21,8 +21,9 @@ from rain.common.protocol.messages import ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.common.task_configs import ViewConfig, read_config
 from rain.executor.python.inputs import reader_of_input
-from rain.objects.content_types.registry import all_types
+from rain.objects.content_types.registry import types_by_extension
 from rain.objects.data_instance import DataInstance
+from rain.objects.memory import own_sizes
 
 View: TypeAlias = Callable[[DataInstance, bytes], bytes]
 
@@ -65,18 +66,13 @@ def _made(task: ExecutorTask) -> bytes:
     if config.path is not None:
         path = os.fsdecode(config.path)
         reader = instance.reader.file(path)
-        info = ObjectInfo(size=reader.size, content_type=_type_by_name(path))
+        kind = types_by_extension().get(path.rpartition(".")[2].lower())
+        info = ObjectInfo(size=reader.size, content_type=kind and kind[0])
         instance = DataInstance(reader, None, info)
     data = view(instance, config.asked)
     if len(data) > VIEW_BYTES_MAX:
         raise RainException(f"the view has {len(data)} bytes, over the limit VIEW_BYTES_MAX ({VIEW_BYTES_MAX})")
     return data
-
-
-def _type_by_name(path: str) -> str | None:
-    """The content type that a file's extension stands for."""
-    extension = path.rpartition(".")[2].lower()
-    return next((name for name, kind in all_types() if extension in kind.extensions), None)
 
 
 def _limit() -> None:
@@ -87,15 +83,7 @@ def _limit() -> None:
     _limited = True
     with suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        most = _data_bytes() + VIEW_MEMORY_BYTES_MAX
+        most = own_sizes().get("VmData", 0) + VIEW_MEMORY_BYTES_MAX
         resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_OOM_SCORE)
-
-
-def _data_bytes() -> int:
-    with open("/proc/self/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"VmData:"):
-                return int(line.split()[1]) << 10
-    return 0

@@ -67,7 +67,7 @@ class _Opened:
 
     @property
     def unasked(self) -> list[str]:
-        """The views that may be shown although nobody has asked for one: for them no code of the data runs, or it is
+        """The views that may be shown before the user asks for one: for them no code of the data runs, or it is
         the session's own."""
         encoded = self.subject is not None and self.subject.encoded
         loading = {_VALUE} if encoded or self.views.get(_PREVIEW) is not PreviewViewer else {_VALUE, _PREVIEW}

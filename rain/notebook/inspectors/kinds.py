@@ -26,7 +26,7 @@ from rain.notebook.inspectors.viewers.images import ImageViewer, image_type
 from rain.notebook.inspectors.viewers.json_tree import JsonDocument
 from rain.notebook.inspectors.viewers.npy_table import NpyViewer
 from rain.notebook.inspectors.viewers.text import TextViewer, guess_encoding
-from rain.objects.content_types.registry import PLUGIN, all_types, content_type_of
+from rain.objects.content_types.registry import PLUGIN, all_types, content_type_of, types_by_extension
 
 _PARQUET_MAGIC = b"PAR1"
 Maker = Callable[[Subject], Viewer]
@@ -127,7 +127,7 @@ def guess_content_type(subject: Subject) -> str | None:
     found = image_type(subject.head)
     if named or found:
         return named or f"mime/{found}"
-    by_extension, _ = _types_by_extension().get(subject.extension, ("", ""))
+    by_extension, _ = types_by_extension().get(subject.extension, ("", None))
     return by_extension if by_extension.startswith(PLUGIN) else _TYPES_OF_KINDS.get(kind_of(subject))
 
 
@@ -136,14 +136,10 @@ def _kinds_by_mime_type() -> dict[str, str]:
     return {mime: kind.kind for _, kind in all_types() for mime in kind.mime_types} | MIME_TYPES
 
 
-@functools.cache
-def _types_by_extension() -> dict[str, tuple[str, str]]:
-    """Content type and kind."""
-    return {extension: (name, kind.kind) for name, kind in all_types() for extension in kind.extensions}
-
-
 def _kind_by_extension(extension: str) -> str | None:
-    return EXTENSIONS.get(extension) or _types_by_extension().get(extension, ("", None))[1]
+    if extension not in EXTENSIONS and extension in types_by_extension():
+        return types_by_extension()[extension][1].kind
+    return EXTENSIONS.get(extension)
 
 
 def _kind_of_type(name: str) -> str:

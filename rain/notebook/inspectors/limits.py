@@ -66,8 +66,6 @@ GZIP_SHOWN_BYTES_MAX = 2 * MIB
 NOTEBOOK_BYTES_MAX = 16 * MIB
 NOTEBOOK_CELLS_MAX = 200
 NOTEBOOK_CELL_CHARS = 4000
-DIRECTORY_SORTED_MAX = 5000
-"""Entries up to which a folder is sorted with its folders first, and filtered."""
 
 # -- overview and static text -----------------------------------------------------------------------
 OVERVIEW_ITEMS_MAX = 200

@@ -31,7 +31,7 @@ class Subject:
     ask : callable, optional
         ``ask(what, asked) -> bytes``: what an executor says that looks into it (a view of `rain.executor.views`).
     encoded : bool
-        As of `rain.common.spec.ObjectInfo`: whether the value may be loaded although nobody has asked for that.
+        As of `rain.common.spec.ObjectInfo`: whether the value may be loaded before the user asks for that.
     """
 
     def __init__(

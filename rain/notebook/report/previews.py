@@ -66,8 +66,8 @@ def previews_of(
 class _Previews:
     """Reads one result after the other, in a thread that may be left behind.
 
-    What a host does not send, or an executor does not tell, may be waited for in many places below: nobody waits longer
-    than until the deadline for this thread.
+    What a host does not send, or an executor does not tell, may be waited for in many places below: a report waits for
+    this thread until its deadline and no longer.
     """
 
     def __init__(self, session: Session, wanted: list[int], deadline: float, hide: Callable[[str], str]) -> None:
@@ -101,7 +101,7 @@ class _Previews:
         answer, pieces = inspection_of(self._session._object(number), seconds).page(Inspect())
         page = answer.page
         if isinstance(page, TablePage) and page.working is not None:
-            return None  # an executor still looks through it, and nobody would ask again
+            return None  # an executor still looks through it, and a report asks once
         if isinstance(page, TextPage):
             page = replace(page, text=self._hide(page.text))
         shown = Preview(replace(answer, views=[], page=shortened(page)), _written(pieces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import threading
@@ -185,6 +186,22 @@ def all_types() -> Iterator[tuple[str, ContentType]]:
             yield key, _load(key)
         except RainException:  # a plug-in that cannot be loaded: told when its type is used
             continue
+
+
+@functools.cache
+def types_by_extension() -> dict[str, tuple[str, ContentType]]:
+    """Name and content type by the extension of a file, without the dot; the first one that `all_types` yields.
+
+    Examples
+    --------
+    >>> types_by_extension()["txt"][0]
+    'text'
+    """
+    found: dict[str, tuple[str, ContentType]] = {}
+    for name, kind in all_types():
+        for extension in kind.extensions:
+            found.setdefault(extension, (name, kind))
+    return found
 
 
 def _ancestors(name: str) -> set[str]:

@@ -347,7 +347,7 @@ class _Holder:
             self._wait(_LOOK_S)
 
     def _server_is_there(self) -> bool:
-        """Whether anything listens where the server did: without it there is nobody to tell."""
+        """Whether anything listens where the server did: without it there is no server to tell."""
         for address in self._servers:
             try:
                 socket.create_connection(parse_address(address), _PROBE_S).close()

@@ -11,7 +11,7 @@ from pyarrow import compute, csv
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB
-from rain.common.protocol.table_views import CsvForm
+from rain.common.protocol.table_views import NUMBER_PATTERN, CsvForm
 from rain.executor.views.tables.source import Piece, by_part
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PIECE_BYTES = 4 * MIB
 PIECE_BYTES_MAX = 64 * MIB
 """Of a piece that has no end of a row earlier."""
 _QUOTE, _END = b'"', b"\n"
-_NUMBER = r"^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*$"
+_NUMBER = f"^{NUMBER_PATTERN}$"
 
 
 class CsvSource:

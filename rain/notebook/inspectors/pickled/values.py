@@ -1,4 +1,4 @@
-"""The value of a pickle, which is loaded here, in the notebook's kernel, because somebody asked for it.
+"""The value of a pickle, which is loaded here, in the notebook's kernel, because the user asked for it.
 
 Whatever the value's own code raises, at loading or in its `repr`, is said and does no further harm.
 """

@@ -154,7 +154,7 @@ class _Batch:
     def _prepare(self, array: Any, first: int, last: int) -> None:
         """Fill in what rows from `first` to before `last` of an array need, and check that it leads nowhere else.
 
-        Values that are merely odd (a date that is no date) are left to whoever shows them.
+        Values that are merely odd (a date that is no date) are left to the view that shows them.
         """
         import pyarrow.types as types
 

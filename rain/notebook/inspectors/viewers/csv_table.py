@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from rain.common.errors import RainException
-from rain.common.protocol.table_views import CsvForm
+from rain.common.protocol.table_views import NUMBER_PATTERN, CsvForm
 from rain.notebook.inspectors.limits import CELL_CHARS, OPEN_READ_BYTES_MAX, ROW_BYTES_MAX, TABLE_PAGE_ROWS
 from rain.notebook.inspectors.subject import Allowance, PageWithBuffers, Subject
 from rain.notebook.inspectors.tables import shown_columns, table
@@ -21,7 +21,7 @@ from rain.notebook.inspectors.viewers.text import guess_encoding, mark_length, o
 from rain.notebook.protocol.requests import Inspect
 
 DELIMITERS = ",;\t|"
-_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
+_NUMBER = re.compile(NUMBER_PATTERN)
 _INTEGER = re.compile(r"\s*[-+]?\d+\s*")
 _SHORT_INTEGER = re.compile(r"\s*\d{1,9}\s*")
 _NOTHING = {"", "na", "n/a", "nan", "null", "none", "-", ".", "?"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rain.common.formatting import size_text
-from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES, DIRECTORY_SORTED_MAX
+from rain.common.limits import LISTING_ENTRIES_MAX
+from rain.notebook.inspectors.limits import DIRECTORY_PAGE_ENTRIES
 from rain.notebook.inspectors.sanitize import escape_name, visible
 from rain.notebook.inspectors.subject import PageWithBuffers
 from rain.notebook.protocol.data import DirectoryPage, Entry
@@ -47,9 +48,9 @@ class DirectoryViewer:
         return DirectoryPage(entries=shown, offset=offset, total=len(found)), []
 
     def _look(self) -> None:
-        """Sort the entries, if they are not too many; directories do not change."""
-        entries, self._total = self._reader.entries(self._path, 0, DIRECTORY_SORTED_MAX)
-        if self._total <= DIRECTORY_SORTED_MAX:
+        """Sort the entries, if one answer has all of them; directories do not change."""
+        entries, self._total = self._reader.entries(self._path, 0, LISTING_ENTRIES_MAX)
+        if self._total <= LISTING_ENTRIES_MAX:
             self._sorted = sorted(map(_shown, entries), key=lambda entry: entry.kind != "dir")
 
 

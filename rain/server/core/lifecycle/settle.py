@@ -8,6 +8,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.spec import TaskError, TaskInfo
+from rain.common.state_styles import NOT_RUN, shown_task
 from rain.common.states import TaskState
 from rain.server.core.objects import abandon, fail_object, leave_queue, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
@@ -124,7 +125,7 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         release_inputs(state, task)
         return
     # A failed task holds its inputs, so that it can be run again.
-    task.session.not_run += error.cause is not None
+    task.session.not_run += shown_task(to, error) == NOT_RUN
     for obj in task.inputs:
         obj.remove_consumer(task)
         if obj.state is OBJ_UNFINISHED and not wanted(obj):

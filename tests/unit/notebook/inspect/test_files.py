@@ -128,7 +128,7 @@ def test_folders_come_first_and_names_are_filtered(folder):
 
 
 def test_of_too_many_entries_only_pages_are_read(folder, monkeypatch):
-    monkeypatch.setattr(directories, "DIRECTORY_SORTED_MAX", 100)
+    monkeypatch.setattr(directories, "LISTING_ENTRIES_MAX", 100)
     page = folder(named="zeta")
     assert (page.unsorted, page.total, page.entries[1].name) == (True, 253, "b")
 
