@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import socket
 import tempfile
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -104,6 +105,8 @@ def _batch_cpus(environment: Mapping[str, str]) -> list[Share]:
         names = ("LSB_DJOB_NUMPROC",)
     elif "SGE_TASK_ID" in environment and environment.get("NHOSTS", "1") == "1":
         names = ("NSLOTS",)
+    elif "SGE_TASK_ID" in environment:
+        return _slots_here(environment.get("PE_HOSTFILE", ""), socket.gethostname())
     found = []
     for name in names:
         number = _number(environment, name)
@@ -112,6 +115,18 @@ def _batch_cpus(environment: Mapping[str, str]) -> list[Share]:
             words = f"{name}={number}" + (f", for {beside} processes" if beside > 1 else "")
             found.append(Share(max(1, number // beside), words))
     return found
+
+
+def _slots_here(path: str, host: str) -> list[Share]:
+    """What Grid Engine's file of a job's hosts says of this one: a line is ``HOST SLOTS QUEUE PROCESSORS``."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return []
+    here = [line for line in lines if len(line) > 1 and line[0].partition(".")[0] == host.partition(".")[0]]
+    slots = sum(int(line[1]) for line in here if line[1].isdecimal())
+    return [Share(slots, f"{slots} slots in PE_HOSTFILE")] if slots else []
 
 
 def _beside(environment: Mapping[str, str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,3 +47,30 @@ def test_a_client_asks_for_places_and_gives_them_back(grid_engine: GridEngineClu
     assert grid_engine.jobs() == {}
     pools = list((home / ".local/state/rain/pools").iterdir())
     assert not [path for pool in pools for path in pool.glob("token")]
+
+
+def test_steps_in_an_allocation(grid_engine: GridEngineCluster, home: Path) -> None:
+    script, output = home / "job.sh", home / "printed"
+    python = f"{sys.executable} -P"
+    script.write_text(
+        "set -e\n"
+        f"{python} {SCRIPTS}/in_allocation.py\n"
+        f"{python} -m rain start --autoconf sge --listen 0.0.0.0:7210 --http-listen 127.0.0.1:0\n"
+        f"{python} {SCRIPTS}/run_on.py 127.0.0.1:7210 3\n"
+        f"{python} -m rain stop\n"
+        "echo over\n"
+    )
+    words = ["-terse", "-V", "-v", f"HOME={home}", "-S", "/bin/sh", "-pe", "each", "3", "-j", "y", "-o", str(output)]
+    grid_engine.run("qsub", *words, str(script))
+    until(lambda: not grid_engine.jobs(), "the job ended")
+    printed = output.read_text()
+    for line in (
+        "three n1 n2 n3",
+        "cpus 1.0 1.0 1.0",
+        "left exit status 0",
+        "again n1 n2 n3",
+        "started n1 n2 n3",
+        "over",
+    ):
+        assert f"{line}\n" in printed, printed
+    assert not grid_engine.processes("rain")

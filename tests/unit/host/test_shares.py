@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -99,3 +100,14 @@ def test_a_jobs_own_folder_is_used_if_it_can_be(tmp_path: Path) -> None:
     missing = str(tmp_path / "none")
     assert scratch_folder({"SLURM_TMPDIR": missing, "TMPDIR": "x"}) == (tempfile.gettempdir(), "TMPDIR")
     assert scratch_folder({"SLURM_TMPDIR": missing}) == (tempfile.gettempdir(), "the system's folder")
+
+
+@pytest.mark.usefixtures("large")
+def test_slots_of_a_job_of_grid_engine_on_several_hosts(tmp_path: Path) -> None:
+    file = tmp_path / "pe_hostfile"
+    name = socket.gethostname()
+    file.write_text(f"elsewhere 4 main@elsewhere UNDEFINED\n{name} 1 a@x UNDEFINED\n{name}.site 2 b@x UNDEFINED\n")
+    environment = {"SGE_TASK_ID": "undefined", "NSLOTS": "7", "NHOSTS": "2", "PE_HOSTFILE": str(file)}
+    assert cpu_share(environment, str(tmp_path)) == (3, "3 slots in PE_HOSTFILE")
+    nowhere = {**environment, "PE_HOSTFILE": "/nowhere"}
+    assert cpu_share(nowhere, str(tmp_path)) == (64, "the process's cpu affinity")
