@@ -22,6 +22,7 @@ sge_qmaster             gridengine-master
 sge_execd               gridengine-exec
 qsub                    gridengine-client
 sshd                    openssh-server
+mpirun                  openmpi-bin
 '
 else
     wanted='

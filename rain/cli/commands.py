@@ -385,13 +385,16 @@ def drain(
 def run_on(
     node: Annotated[str, typer.Argument(metavar="NODE", help="a number from 0, HOST:PORT of a governor, or a host")],
     command: Annotated[list[str], typer.Argument(metavar="COMMAND…")],
+    as_ssh: Annotated[
+        bool, typer.Option("--as-ssh", help="join the words and have the shell read them, as ssh does: for mpirun")
+    ] = False,
 ) -> None:
     """Inside a task with nodes=: run a command on one of its governors. One word is a command line for the shell."""
     from rain.executor.gangs.launching import Ending, Lines, chosen, nodes_of_this_task, run_on
 
     nodes = nodes_of_this_task()
     rank = chosen(nodes, node)
-    args = ["/bin/sh", "-c", command[0]] if len(command) == 1 else command
+    args = ["/bin/sh", "-c", " ".join(command)] if as_ssh or len(command) == 1 else command
     lines = Lines()
     status = run_on(nodes[rank], rank, args, {"RAIN_NODES": str(len(nodes))}, lines.writer(rank), Ending())
     lines.end()

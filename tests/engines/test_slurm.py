@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -168,3 +169,17 @@ def test_a_place_keeps_more_than_its_memory_holds(cluster_folder: Path, home: Pa
         assert cluster.jobs()["1"] == "COMPLETED"
     finally:
         cluster.close()
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="mpirun is not installed (openmpi-bin)")
+def test_an_elastic_pool_brings_the_hosts_of_one_task_and_lets_them_go(slurm: SlurmCluster, tmp_path: Path) -> None:
+    output = slurm.python(SCRIPTS / "elastic.py")
+    assert "asks for 3 governors at once with 2 cpus each: 0 here have that" in output, output
+    assert "or waits for a place of slurm with 2 cpus: 3 asked for" in output, output
+    assert "hosts 3\nnode 0 is n" in output, output
+    ranks = re.findall(r"^node (\d) is (n\d)$", output, re.M)
+    assert (len(ranks), len({host for _, host in ranks})) == (3, 3), output
+    assert "mpirun n1 n2 n3" in output, output
+    assert "<Pool on slurm: 3 ended>" in output, output
+    assert set(slurm.jobs().values()) == {"COMPLETED"}
+    assert not slurm.processes("rain")

@@ -11,11 +11,9 @@ import secrets
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
 
 import msgspec
 
@@ -23,11 +21,10 @@ from rain.common.protocol.address import format_address, parse_address
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, NodeReady, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.executor.gangs import wire
+from rain.executor.gangs.started import Started
 from rain.host.process_table import family
 from rain.host.signals import signal_all
 from rain.net.auth import Certificate
-
-_PIECE_BYTES = 1 << 16
 
 
 def run_companion(task: ExecutorTask, setup: ExecutorSetup, say: Callable[[NodeReady], None]) -> TaskResult:
@@ -56,50 +53,30 @@ def _serve(plain: socket.socket, certificate: Certificate, key: bytes, env: dict
         kind, data = wire.receive(link)
         if not kind:
             return
+        sending = threading.Lock()
+
+        def write(number: int, data: bytes) -> None:
+            with sending:
+                _tell(link, wire.OUT if number == 1 else wire.ERR, data)
+
         try:
             launch = msgspec.msgpack.decode(data, type=wire.Launch)
-            process = subprocess.Popen(
-                launch.args,
-                env=env | launch.env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                restore_signals=True,
-            )
+            program = Started(launch.args, env | launch.env, write)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
-            _tell(link, wire.ERR, f"the program cannot be started: {error}\n".encode())
+            write(2, f"the program cannot be started: {error}\n".encode())
             _tell(link, wire.EXIT, b"127")
             return
-        _attend(link, process)
+        threading.Thread(target=_watch, args=(link, program), daemon=True).start()
+        status = program.wait()
+        with sending:
+            _tell(link, wire.EXIT, str(status).encode())
 
 
-def _attend(link: ssl.SSLSocket, process: subprocess.Popen[bytes]) -> None:
-    """Pass on what a program writes and how it ends; kill it when the first governor hangs up."""
-    sending = threading.Lock()
-
-    def forward(kind: bytes, stream: IO[bytes]) -> None:
-        while piece := os.read(stream.fileno(), _PIECE_BYTES):
-            with sending:
-                _tell(link, kind, piece)
-
-    def watch() -> None:
-        while wire.receive(link)[0]:
-            pass
-        signal_all(family(process.pid), signal.SIGKILL)
-
-    assert process.stdout is not None
-    assert process.stderr is not None
-    pumps = [
-        threading.Thread(target=forward, args=(wire.OUT, process.stdout), daemon=True),
-        threading.Thread(target=forward, args=(wire.ERR, process.stderr), daemon=True),
-    ]
-    for thread in (*pumps, threading.Thread(target=watch, daemon=True)):
-        thread.start()
-    status = process.wait()
-    for pump in pumps:
-        pump.join()
-    with sending:
-        _tell(link, wire.EXIT, str(status).encode())
+def _watch(link: ssl.SSLSocket, program: Started) -> None:
+    """Kill a program when the first governor hangs up."""
+    while wire.receive(link)[0]:
+        pass
+    program.kill()
 
 
 def _tell(link: ssl.SSLSocket, kind: bytes, data: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +16,11 @@ from rain.common.errors import RainException
 from rain.common.protocol.address import parse_address
 from rain.common.protocol.messages import Node
 from rain.executor.gangs import wire
-from rain.host.process_table import family
-from rain.host.signals import signal_all
+from rain.executor.gangs.started import Started
 
 HOSTFILE, NODES_FILE, RANK, COUNT = "RAIN_HOSTFILE", "RAIN_NODES_FILE", "RAIN_NODE_RANK", "RAIN_NODES"
 _FAILED_TO_START = 127
+_KINDS = {1: wire.OUT, 2: wire.ERR}
 
 Write = Callable[[bytes, bytes], None]
 """Takes what a program writes: `wire.OUT` or `wire.ERR`, and the bytes."""
@@ -57,7 +56,7 @@ class GangFiles:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that the task's programs have."""
-        agent = f"{sys.executable} -P -m rain run-on"
+        agent = f"{sys.executable} -P -m rain run-on --as-ssh"
         return {
             HOSTFILE: str(self._hostfile),
             NODES_FILE: str(self._nodes),
@@ -130,37 +129,13 @@ def _hang_up(link: Any) -> None:
 
 def _run_here(args: Sequence[str], env: Mapping[str, str], write: Write, end: Ending) -> int:
     try:
-        process = subprocess.Popen(
-            list(args),
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        program = Started(args, {**os.environ, **env}, lambda number, data: write(_KINDS[number], data))
     except (OSError, ValueError) as error:
         write(wire.ERR, f"the program cannot be started: {error}\n".encode())
         return _FAILED_TO_START
-    if not end.register(lambda: signal_all(family(process.pid), signal.SIGKILL)):
-        signal_all(family(process.pid), signal.SIGKILL)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    pumps = [
-        threading.Thread(target=_pump, args=(stream.fileno(), kind, write), daemon=True)
-        for stream, kind in ((process.stdout, wire.OUT), (process.stderr, wire.ERR))
-    ]
-    for pump in pumps:
-        pump.start()
-    status = process.wait()
-    for pump in pumps:
-        pump.join()
-    process.stdout.close()
-    process.stderr.close()
-    return status
-
-
-def _pump(descriptor: int, kind: bytes, write: Write) -> None:
-    while piece := os.read(descriptor, 1 << 16):
-        write(kind, piece)
+    if not end.register(program.kill):
+        program.kill()
+    return program.wait()
 
 
 class Ending:
