@@ -351,7 +351,7 @@ def _failed(path: str, logdir: str, every: bool, others: bool) -> list[Failed]:
     told = read_became(path)
     plan = {one.target: one for one in read_plan(path).hosts}
     failed = [
-        Failed(one.target, one.why, tail_of(os.path.join(logdir, plan[one.target].log)))
+        Failed(one.target, one.why, one.printed or tail_of(os.path.join(logdir, plan[one.target].log)))
         for one in told if one.state == LinkState.ENDED.value
     ]  # fmt: skip
     if failed and (every or (len(failed) == len(told) and not others)):

@@ -291,10 +291,15 @@ def tail_of(path: str) -> str:
         with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            text = file.read().decode("utf-8", "replace")
     except OSError as error:
         return f"({path}: {error.strerror})"
-    return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(nothing)"
+    return last_lines(text) or "(nothing)"
+
+
+def last_lines(text: str) -> str:
+    """As many of its last lines as errors show."""
+    return "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
 
 
 def stop_guardian(pid: int, started: str, grace_s: float = 20.0) -> bool:

@@ -77,12 +77,15 @@ class Became(NamedTuple):
         Of `LinkState`.
     governor : str
     why : str
+    printed : str
+        The last lines of a governor that has ended.
     """
 
     target: str
     state: str
     governor: str
     why: str
+    printed: str
 
 
 def write_plan(path: str, plan: Plan) -> None:
@@ -154,4 +157,4 @@ def main(words: Sequence[str]) -> int:
 
 
 def _became(host: Host) -> Became:
-    return Became(str(host.target), host.link.state.value, host.link.governor, host.link.why)
+    return Became(str(host.target), host.link.state.value, host.link.governor, host.link.why, host.printed)

@@ -24,7 +24,7 @@ from rain.deploy.hosts.ssh import Ssh, Target, governor_line
 from rain.host.starting import clean_environment
 from rain.processes.elsewhere.causes import cause_of
 from rain.processes.elsewhere.holding import END, LEAVE, WORD
-from rain.processes.launching import tail_of
+from rain.processes.launching import last_lines, tail_of
 from rain.processes.logs import bound_log, open_log
 
 _READ_BYTES = 65536
@@ -51,6 +51,8 @@ class Host:
     python, init : str
     prefix : sequence of str
         See `rain.deploy.hosts.ssh.governor_line`.
+    printed : str
+        The last lines of a governor that has ended.
     """
 
     target: Target
@@ -65,6 +67,7 @@ class Host:
     pidfd: int = -1
     partial: bytes = b""
     since: int = 0
+    printed: str = ""
     end_by: float | None = None
 
     def line(self) -> str:
@@ -245,7 +248,9 @@ class Links:
                 log.write(line + b"\n")
             return
         link = host.link
-        link.heard(event, now, cause_of(self._printed(host)) if event.get("event") == "ended" else "")
+        if event.get("event") == "ended":
+            host.printed = last_lines(str(event.get("printed", "")))
+        link.heard(event, now, cause_of(host.printed))
         if event.get("event") == "governor" and link.leaving:
             self._write(host, LEAVE)
         if link.state is LinkState.ENDED:

@@ -110,7 +110,8 @@ class HostSupplier:
         self._links.give_up(hosts)
 
     def printed(self, number: int) -> str:
-        return tail_of(self._hosts[number].log)
+        host = self._hosts[number]
+        return host.printed or tail_of(host.log)
 
     def close(self) -> None:
         pass

@@ -51,6 +51,7 @@ WORD = "rain-hold: "
 LEAVE, END = b"leave", b"end"
 _TOKEN_BYTES_MAX = 1000
 _LINE_BYTES_MAX = 65536
+_TAIL_BYTES = 4096
 _ALONE_S = 5.0
 """How long a governor that has not registered waits for another connection."""
 _END_S = 8.0
@@ -210,6 +211,9 @@ class _Relay:
             event = json.loads(line)
             if event["event"] == "ended":
                 self._pass_on_log()
+                # Standard output and error are separate ways: this may arrive first.
+                size = os.fstat(self._log).st_size
+                event["printed"] = os.pread(self._log, _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode(errors="replace")
             _say(event)
             if event["event"] == "ended":
                 return True
