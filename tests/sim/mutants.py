@@ -34,8 +34,8 @@ MUTANTS = [
     _server(
         "results of cancelled tasks count",
         "lifecycle.attempts",
-        "task is None or task.governor is not governor or task.attempt != result.attempt:\n            _stale",
-        "task is None:\n            _stale",
+        "task is None or task.governor is not governor or task.attempt != result.attempt:\n            if governor",
+        "task is None:\n            if governor",
     ),
     _server("what is kept is dropped", "lifecycle.attempts", "    if obj.kept or obj.needs:\n", "    if obj.needs:\n"),
     _server(
@@ -109,6 +109,18 @@ MUTANTS = [
         "lifecycle.settle",
         "    if to is CANCELLED:\n        release_inputs",
         "    if True:\n        release_inputs",
+    ),
+    _server(
+        "a task on several governors starts before all are ready",
+        "lifecycle.gangs",
+        "if len(gang.ready) == len(gang.members) and first is not None:",
+        "if first is not None:",
+    ),
+    _server(
+        "a task goes on without one of its governors",
+        "lifecycle.gang_losses",
+        "    for id, attempt in list(governor.hosting):",
+        "    for id, attempt in ():",
     ),
     _server("ids are used twice", "lifecycle.submit", "        or number in session.tasks\n", ""),
     Mutant(
@@ -284,7 +296,7 @@ MUTANTS = [
     _server(
         "what may run once and was ended by a departure runs again",
         "lifecycle.attempts",
-        "        elif task.runs_once:\n            text = (\n",
+        "        elif task.runs_once and not never_started:\n            text = (\n",
         "        elif False:\n            text = (\n",
     ),
     _governor(

@@ -154,12 +154,10 @@ class Graph:
             kind = "builtin/execute"
         else:
             function = random.choice(self.functions)
-        if (
-            self.gangs.random() < 0.08
-            and kind in ("py/", "builtin/execute")
-            and sum(all(amount <= has.get(name, 0.0) for name, amount in resources.items()) for has in self.first) > 1
-        ):
-            options = msgspec.structs.replace(options or TaskOptions(), nodes=2)
+        able = sum(all(amount <= has.get(name, 0.0) for name, amount in resources.items()) for has in self.first)
+        if self.gangs.random() < 0.08 and kind in ("py/", "builtin/execute") and able > 1:
+            nodes = self.gangs.randint(2, min(able, 3))
+            options = msgspec.structs.replace(options or TaskOptions(), nodes=nodes)
         milliseconds = random.choice([0.1, 0.1, 1.0, 10.0, 100.0, 1500.0])
         spec = TaskSpec(
             id,
