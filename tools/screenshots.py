@@ -150,7 +150,7 @@ def graph(lab: Lab, target: Path) -> None:
         for tab in ("timeline", "table", "governors"):
             view.locator(".rain-tab", has_text=tab).click()
             expect(view.locator(".rain-pane:not(.rain-hidden)")).to_contain_text(
-                {"timeline": "127.0.0.1", "table": "fold2/score", "governors": "127.0.0.1"}[tab]
+                {"timeline": "this host", "table": "fold2/score", "governors": "127.0.0.1"}[tab]
             )
             page.wait_for_function(
                 "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
