@@ -316,6 +316,10 @@ PLACES_MAX = 1_000
 """Places of one pool: jobs that a batch system is asked for."""
 ARRAY_PLACES_MIN = 8
 """From how many places at once on a batch system is asked for them as one job array."""
+POOLS_MAX = 255
+"""Pools of a server at a time: their numbers are bytes of the handshake."""
+POOL_SALT_BYTES = 32
+"""What makes the key of a pool's governors of that of all governors."""
 POOL_RECORD_BYTES_MAX = 16 * MIB
 """Largest record of a pool on disk, and largest request of another process."""
 POOL_RECORD_S = 60.0

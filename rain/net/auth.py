@@ -18,6 +18,10 @@ nothing from the listening side but that the proof did not fit; an unknown role 
 
 `Connecting` and `Listening` are that exchange without IO; `rain.net.handshake` drives them.
 
+A pool's governors have a key of their own, which ends with the pool. The client that has the pool derives it from the
+governors' key and a salt, tells the server the salt, and gets a number for it; the server derives the same. A client
+without the governors' key can derive none. The number is in the opening, 0 for the role's own key.
+
 The key of data connections is sent to authenticated peers in `Welcome`, since governors and clients hold different keys
 and fetch from each other.
 """
@@ -45,7 +49,7 @@ MAGIC = b"RAIN"
 KEY_BYTES = 32
 NONCE_BYTES = 32
 PROOF_BYTES = 32
-_OPENING = struct.Struct(f"<4sHBx{NONCE_BYTES}s")
+_OPENING = struct.Struct(f"<4sHBB{NONCE_BYTES}s")
 OPENING_BYTES = _OPENING.size
 ANSWER_BYTES = OPENING_BYTES + PROOF_BYTES
 NO_CERTIFICATE = bytes(32)
@@ -53,10 +57,28 @@ NO_CERTIFICATE = bytes(32)
 ROLES = {"client": 1, "governor": 2, "data": 3, "http": 4}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
 _TOKEN_PREFIX = "rain1-"
+_POOL_TOKEN = 0x80
+"""Marks the role in a token whose key is a pool's; the pool's number follows."""
 
 
 class WrongPeer(ProtocolError):
     """The handshake failed; the text lacks only the address, which stands before it."""
+
+
+def pool_key(governor_key: bytes, salt: bytes) -> bytes:
+    """The key by which governors of a pool prove themselves."""
+    return hmac.digest(governor_key, b"rain pool" + salt, "sha256")
+
+
+def pool_role(number: int) -> str:
+    """Under which name the key of a pool's governors is held.
+
+    Examples
+    --------
+    >>> pool_role(3)
+    'governor/3'
+    """
+    return f"governor/{number}"
 
 
 def _proof(key: bytes, label: bytes, transcript: bytes, fingerprint: bytes) -> bytes:
@@ -73,6 +95,8 @@ class Connecting:
     key : bytes
     fingerprint : bytes
         Of the certificate that the listening side showed; empty without TLS.
+    pool : int
+        Number of the pool whose key it is; 0: none's.
 
     Examples
     --------
@@ -82,12 +106,16 @@ class Connecting:
     'client'
     """
 
-    __slots__ = ("_fingerprint", "_key", "opening")
+    __slots__ = ("_fingerprint", "_key", "_pool", "opening")
 
-    def __init__(self, role: str, key: bytes, fingerprint: bytes = b"", nonce: bytes | None = None) -> None:
+    def __init__(
+        self, role: str, key: bytes, fingerprint: bytes = b"", nonce: bytes | None = None, pool: int = 0
+    ) -> None:
         self._key = key
         self._fingerprint = fingerprint
-        self.opening = _OPENING.pack(MAGIC, PROTOCOL_VERSION, ROLES[role], nonce or secrets.token_bytes(NONCE_BYTES))
+        self._pool = pool
+        nonce = nonce or secrets.token_bytes(NONCE_BYTES)
+        self.opening = _OPENING.pack(MAGIC, PROTOCOL_VERSION, ROLES[role], pool, nonce)
 
     def prove(self, answer: bytes) -> bytes:
         """Our proof, once theirs in `answer` (`ANSWER_BYTES` long) is found right.
@@ -97,7 +125,7 @@ class Connecting:
         WrongPeer
             If it is not.
         """
-        magic, version, _, _ = _OPENING.unpack_from(answer)
+        magic, version, *_ = _OPENING.unpack_from(answer)
         if magic != MAGIC:
             raise WrongPeer("is not a Rain server (is it the right port?)")
         if version != PROTOCOL_VERSION:
@@ -108,7 +136,8 @@ class Connecting:
         transcript = self.opening + answer[:OPENING_BYTES]
         expected = _proof(self._key, b"listener", transcript, self._fingerprint)
         if not hmac.compare_digest(expected, answer[OPENING_BYTES:]):
-            raise WrongPeer("has another key: the token or connection file is of another server, or an earlier one")
+            whose = "its pool is over, or the token" if self._pool else "the token or connection file"
+            raise WrongPeer(f"has another key: {whose} is of another server, or an earlier one")
         return _proof(self._key, b"connector", transcript, self._fingerprint)
 
 
@@ -121,9 +150,14 @@ class Listening:
         By role.
     fingerprint : bytes
         Of our certificate, if the connection uses TLS.
+
+    Attributes
+    ----------
+    pool : int
+        Number of the pool by whose key the peer proves itself; 0: none's.
     """
 
-    __slots__ = ("_expected", "_fingerprint", "_keys", "_nonce", "_role")
+    __slots__ = ("_expected", "_fingerprint", "_keys", "_nonce", "_role", "pool")
 
     def __init__(self, keys: dict[str, bytes], fingerprint: bytes = b"", nonce: bytes | None = None) -> None:
         self._keys = keys
@@ -131,6 +165,7 @@ class Listening:
         self._nonce = nonce or secrets.token_bytes(NONCE_BYTES)
         self._expected = b""
         self._role = ""
+        self.pool = 0
 
     def answer(self, opening: bytes) -> bytes:
         """What to answer to an `opening` (`OPENING_BYTES` long).
@@ -140,17 +175,18 @@ class Listening:
         WrongPeer
             If it is not an opening at all.
         """
-        magic, version, number, _ = _OPENING.unpack(opening)
+        magic, version, number, pool, _ = _OPENING.unpack(opening)
         if magic != MAGIC:
             raise WrongPeer("does not speak Rain's protocol")
         role = _ROLE_NAMES.get(number, "")
         # A role without a key, or another version, gets an answer of the same shape, with another proof.
-        key = self._keys.get(role) if version == PROTOCOL_VERSION else None
+        held = pool_role(pool) if pool and role == "governor" else role if not pool else ""
+        key = self._keys.get(held) if version == PROTOCOL_VERSION else None
         if key is not None:
-            self._role = role
+            self._role, self.pool = role, pool
         else:
             key = secrets.token_bytes(KEY_BYTES)
-        ours = _OPENING.pack(MAGIC, PROTOCOL_VERSION, number, self._nonce)
+        ours = _OPENING.pack(MAGIC, PROTOCOL_VERSION, number, pool, self._nonce)
         transcript = opening + ours
         self._expected = _proof(key, b"connector", transcript, self._fingerprint)
         return ours + _proof(key, b"listener", transcript, self._fingerprint)
@@ -259,16 +295,19 @@ class Credentials:
     Attributes
     ----------
     keys : dict of str to bytes
-        By role, those that this process holds.
+        By role, those that this process holds; a server holds those of its pools too (`pool_role`).
     fingerprint : bytes
         Of the server's certificate, empty if the server listens on loopback only.
     certificate : Certificate or None
         Our own, for listening beyond loopback.
+    pool : int
+        Number of the pool whose key the governors' is; 0: none's.
     """
 
     keys: dict[str, bytes] = field(repr=False)
     fingerprint: bytes = b""
     certificate: Certificate | None = field(default=None, repr=False)
+    pool: int = 0
 
     @classmethod
     def generate(cls) -> Credentials:
@@ -296,9 +335,20 @@ class Credentials:
             held = ", ".join(sorted(self.keys)) or "nothing"
             raise RainException(f"a key for the role {role} is needed; the token given is for: {held}") from None
 
+    def of_pool(self, number: int, salt: bytes) -> Credentials:
+        """Those of the governors of a pool.
+
+        Raises
+        ------
+        RainException
+            If this process was not given the governors' key.
+        """
+        return Credentials({"governor": pool_key(self.key("governor"), salt)}, self.fingerprint, pool=number)
+
     def token(self, role: str) -> str:
         """The key of `role` and the server's fingerprint as one opaque string."""
-        body = bytes([ROLES[role]]) + self.key(role) + self.fingerprint
+        first = bytes([_POOL_TOKEN | ROLES[role], self.pool]) if self.pool else bytes([ROLES[role]])
+        body = first + self.key(role) + self.fingerprint
         body += zlib.crc32(body).to_bytes(4, "little")
         return _TOKEN_PREFIX + base64.urlsafe_b64encode(body).decode().rstrip("=")
 
@@ -321,7 +371,11 @@ class Credentials:
             body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             body = b""
-        whole = len(body) in (1 + KEY_BYTES + 4, 1 + KEY_BYTES + 32 + 4)
-        if not whole or zlib.crc32(body[:-4]).to_bytes(4, "little") != body[-4:] or body[0] not in _ROLE_NAMES:
+        pool = bool(body) and body[0] == _POOL_TOKEN | ROLES["governor"]
+        role = "governor" if pool else _ROLE_NAMES.get(body[0], "") if body else ""
+        start = 2 if pool else 1
+        whole = len(body) in (start + KEY_BYTES + 4, start + KEY_BYTES + 32 + 4)
+        if not whole or zlib.crc32(body[:-4]).to_bytes(4, "little") != body[-4:] or not role:
             raise RainException("this Rain token is damaged: copy the whole of it again")
-        return cls({_ROLE_NAMES[body[0]]: body[1 : 1 + KEY_BYTES]}, body[1 + KEY_BYTES : -4])
+        end = start + KEY_BYTES
+        return cls({role: body[start:end]}, body[end:-4], pool=body[1] if pool else 0)

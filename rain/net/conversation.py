@@ -43,6 +43,8 @@ class Conversation:
     ----------
     address : str
         ``host:port`` of the peer, numeric.
+    pool : int
+        Number of the pool by whose key the peer proved itself; 0: none's.
     peer : Hello or Welcome
         What the peer said of itself.
     ended : str
@@ -71,6 +73,7 @@ class Conversation:
         self._deadlines = deadlines
         self.name = name
         self.address = "?"
+        self.pool = 0
         self.peer: Any = None
         self.ended = ""
         self.on_messages = on_messages

@@ -45,14 +45,15 @@ async def dial(
         With a text for newcomers: nothing listens there, it is not a Rain server, or it has another key or version.
     """
     key = credentials.key(role)
+    pool = credentials.pool if role == "governor" else 0
     pin = credentials.fingerprint if pinned else b""
     limit_s = HANDSHAKE_S if handshake_s is None else handshake_s
     try:
-        return await _dial(address, role, key, pin, limit_s, secure=False)
+        return await _dial(address, role, key, pin, limit_s, pool, secure=False)
     except _ClosedEarly:
         if not pin or not is_loopback(parse_address(address)[0]):
             raise
-    return await _dial(address, role, key, pin, limit_s, secure=True)
+    return await _dial(address, role, key, pin, limit_s, pool, secure=True)
 
 
 class _ClosedEarly(RainException):
@@ -63,12 +64,12 @@ class Unanswered(RainException):
     """A connection was accepted, and nothing was said on it: the process there is stopped, busy, or being started."""
 
 
-async def _dial(address: str, role: str, key: bytes, pin: bytes, limit_s: float, *, secure: bool) -> Link:
+async def _dial(address: str, role: str, key: bytes, pin: bytes, limit_s: float, pool: int, *, secure: bool) -> Link:
     link: Link | None = None
     try:
         async with asyncio.timeout(limit_s):
             link = await _connect(address, secure)
-            await _prove(link, role, key, pin)
+            await _prove(link, role, key, pin, pool)
     except TimeoutError:
         _abandon(link)
         raise (RainException if link is None else Unanswered)(
@@ -130,11 +131,11 @@ async def _connect(address: str, secure: bool) -> Link:
     return link
 
 
-async def _prove(link: Link, role: str, key: bytes, pin: bytes) -> None:
+async def _prove(link: Link, role: str, key: bytes, pin: bytes, pool: int) -> None:
     fingerprint = peer_fingerprint(link)
     if fingerprint and pin and fingerprint != pin:
         raise WrongPeer("shows another certificate: the token or connection file belongs to another server")
-    ours = auth.Connecting(role, key, fingerprint)
+    ours = auth.Connecting(role, key, fingerprint, pool=pool)
     link.write(ours.opening)
     magic = await link.exactly(len(auth.MAGIC))
     if magic != auth.MAGIC:
@@ -148,8 +149,8 @@ def peer_fingerprint(link: Link) -> bytes:
     return auth.fingerprint_of(secured.getpeercert(binary_form=True)) if secured is not None else b""
 
 
-async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> str:
-    """The listening side's handshake; returns the peer's role.
+async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> tuple[str, int]:
+    """The listening side's handshake; returns the peer's role, and the number of the pool whose key it has, or 0.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ async def admit(link: Link, keys: dict[str, bytes], fingerprint: bytes) -> str:
     """
     ours = auth.Listening(keys, fingerprint)
     link.write(ours.answer(await link.exactly(auth.OPENING_BYTES)))
-    return ours.check(await link.exactly(auth.PROOF_BYTES))
+    return ours.check(await link.exactly(auth.PROOF_BYTES)), ours.pool
 
 
 def describe(error: BaseException) -> str:

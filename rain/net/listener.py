@@ -205,9 +205,9 @@ class Listener:
                 await self._loop.connect_accepted_socket(lambda: link, connection, ssl=context)
                 certificate = self._credentials.certificate
                 fingerprint = certificate.fingerprint if context is not None and certificate is not None else b""
-                role = await admit(link, self._credentials.keys, fingerprint)
+                role, pool = await admit(link, self._credentials.keys, fingerprint)
                 if role != "data":
-                    self._open(link, role, await link.opening(Hello))
+                    self._open(link, role, pool, await link.opening(Hello))
                     return
             self._serve_data(link)
             return
@@ -239,7 +239,7 @@ class Listener:
         finally:
             connection.close()
 
-    def _open(self, link: Link, role: str, hello: Hello) -> None:
+    def _open(self, link: Link, role: str, pool: int, hello: Hello) -> None:
         try:
             refused = self._objection(role, hello)
             if refused:
@@ -275,6 +275,7 @@ class Listener:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.deadlines.client_silent_s))
         if new:
             known.address = link.address
+            known.pool = pool
             try:
                 self._on_conversation(known, hello)
             except Exception as error:

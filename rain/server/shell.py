@@ -52,7 +52,7 @@ from rain.common.protocol.messages import (
 from rain.host.lifeline import lifeline_is_lost, write_ready_file
 from rain.host.machine import host_id
 from rain.host.signals import STAYS_AWAY
-from rain.net.auth import http_bearer
+from rain.net.auth import http_bearer, pool_key, pool_role
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
 from rain.net.sending import Sender
@@ -174,6 +174,8 @@ class Server:
             do.ToClient: lambda effect: self._send(effect.client_id, effect.message),
             do.ToGovernor: lambda effect: self._send(effect.governor_id, effect.message),
             do.DropGovernor: self._drop_governor,
+            do.AllowPool: self._allow_pool,
+            do.ForbidPool: self._forbid_pool,
             do.InternalError: lambda effect: log.error("%s failed", effect.about, exc_info=effect.error),
             do.DiscardUpload: lambda effect: self._constants.discard(effect.names),
             do.Happened: self._happened,
@@ -347,7 +349,7 @@ class Server:
                     self._drop(governor_id, "another governor registered at its address")
                 self._add_peer(governor_id, conversation)
                 self._governors[conversation] = governor_id
-                self._step(ev.GovernorJoined(governor_id, message))
+                self._step(ev.GovernorJoined(governor_id, message, conversation.pool))
                 continue
             name = self._governor_name(conversation)
             if name is None:
@@ -500,6 +502,13 @@ class Server:
         conversation = self._peers.get(effect.governor_id)
         if conversation is not None:
             self._loop.call_soon(self._part, effect.governor_id, conversation, effect.reason)
+
+    def _allow_pool(self, effect: do.AllowPool) -> None:
+        credentials = self._credentials
+        credentials.keys[pool_role(effect.pool)] = pool_key(credentials.key("governor"), effect.salt)
+
+    def _forbid_pool(self, effect: do.ForbidPool) -> None:
+        del self._credentials.keys[pool_role(effect.pool)]
 
     def _happened(self, effect: do.Happened) -> None:
         if effect.type in EVENT_TYPES:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rain.client.core.operations import governors
 from rain.common.errors import RainException
+from rain.common.limits import POOL_SALT_BYTES
 from rain.common.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class SimPool:
         world.clock.after(2 * self.random.random(), self._open)
 
     def _open(self) -> None:
+        client = self.world.clients[0]
+        if client.alive and not client.core.over_because:
+            opening = governors.open_pool(client.core, bytes(POOL_SALT_BYTES))
+            client.start(opening, self._opened, failed=self._failed, patient=True)
         self._offer(self.left)
         self.world.clock.after(LOOK_S, self._look)
         if self.random.random() < 0.5:
@@ -38,6 +43,15 @@ class SimPool:
         client = self.world.clients[0]
         if client.alive and not client.core.over_because:
             client.start(governors.offer(client.core, offers), failed=self._failed, patient=True)
+
+    def _opened(self, number: int) -> None:
+        if self.random.random() < 0.5:
+            self.world.clock.after(4 * self.random.random(), self._close, number)
+
+    def _close(self, number: int) -> None:
+        client = self.world.clients[0]
+        if client.alive and not client.core.over_because:
+            client.start(governors.close_pool(client.core, number), failed=self._failed, patient=True)
 
     def _failed(self, error: BaseException) -> None:
         assert isinstance(error, RainException), error

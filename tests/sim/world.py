@@ -118,6 +118,7 @@ class World:
         self.long_cut = False
         self.produced: dict[ID, bytes] = {}
         self.uploads: dict[str, bytes] = {}
+        self.pools: dict[int, bytes] = {}
         self.steps = 0
         self.core = ServerCore(SERVER, "server-machine", policy=policy.make, policy_name=policy.name)
         self.step_core = self.core.step
@@ -163,6 +164,7 @@ class World:
         check_idle(self.core)
         self._drop_what_was_not_submitted()
         assert not self.uploads, f"uploads are left: {self.uploads}"
+        assert self.pools.keys() == self.core.state.pools.keys(), f"keys of pools are left: {self.pools.keys()}"
         return self.network.digest.hexdigest()
 
     @property
@@ -251,6 +253,11 @@ class World:
                     del self.uploads[name]
             elif type(effect) is do.DropGovernor:
                 raise AssertionError(f"{effect.governor_id} was thrown out: {effect.reason}")
+            elif type(effect) is do.AllowPool:
+                assert effect.pool not in self.pools, f"pool {effect.pool} was there"
+                self.pools[effect.pool] = effect.salt
+            elif type(effect) is do.ForbidPool:
+                del self.pools[effect.pool]
             elif type(effect) is do.InternalError:
                 raise effect.error
             elif type(effect) is do.Happened and "no governor can ever hold it" in effect.values.get("error", ""):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rain.client.operations.connection import Connection
     from rain.deploy.pools.on_disk.published import Published
     from rain.deploy.pools.pool import Pool
+    from rain.net.auth import Credentials
 
 
 _owners: weakref.WeakKeyDictionary[Pool, weakref.ref[Client]] = weakref.WeakKeyDictionary()
@@ -43,6 +44,7 @@ class Pools:
     def __init__(self, client: Client, connection: Connection) -> None:
         self._client = weakref.ref(client)
         self._pools: dict[Pool, Published] = {}
+        self._keys: dict[Pool, Credentials] = {}
         self._watchers: list[Callable[[], None]] = []
         self._connection = connection
         self._server = ServerOfPools(connection)
@@ -75,7 +77,14 @@ class Pools:
         from rain.deploy.pools.pool import pool_of
 
         server = self._connection.core.address
-        made = pool_of(supply_of(engine, **options), server, self._connection.link.credentials, self._server)
+        supply = supply_of(engine, **options)
+        key = self._server.open_pool(self._connection.link.credentials)
+        try:
+            made = pool_of(supply, server, key, self._server)
+        except BaseException:
+            self._server.close_pool(key)
+            raise
+        self._keys[made] = key
         _owners[made] = self._client
         made.watch(self._tell)
         try:
@@ -108,6 +117,9 @@ class Pools:
 
     def _end(self, pool: Pool, end: Callable[[], None]) -> None:
         end()
+        key = self._keys.pop(pool, None)
+        if key is not None:
+            self._server.close_pool(key)
         published = self._pools.pop(pool, None)
         if published is not None:
             published.write()  # this process may be at its end

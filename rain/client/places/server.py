@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import TYPE_CHECKING
 
 from rain.client.core.operations import governors
 from rain.client.operations.connection import Connection
 from rain.client.operations.operation import block
-from rain.common.limits import SERVER_ANSWER_S
+from rain.common.limits import POOL_SALT_BYTES, SERVER_ANSWER_S
 from rain.common.protocol.messages import Demand, Offer
+from rain.net.auth import Credentials
 
 if TYPE_CHECKING:
     from rain.deploy.pools.pool import Pool
@@ -36,6 +38,25 @@ class ServerOfPools:
                 self._offers[pool] = offer
             offers = list(self._offers.values())
             block(self._connection.drive(governors.offer(self._connection.core, offers)), SERVER_ANSWER_S)
+
+    def open_pool(self, credentials: Credentials) -> Credentials:
+        """Those of the governors of a new pool, by which the server lets them in until the pool is closed.
+
+        Raises
+        ------
+        RainException
+            If the client was not given the governors' key, or the server refuses.
+        """
+        salt = secrets.token_bytes(POOL_SALT_BYTES)
+        credentials.key("governor")  # before the server is asked
+        number = block(self._connection.drive(governors.open_pool(self._connection.core, salt)), SERVER_ANSWER_S)
+        return credentials.of_pool(number, salt)
+
+    def close_pool(self, credentials: Credentials) -> None:
+        """Have the server let no governor of a pool in any more. A client that is closed has done that."""
+        if not self._connection.core.over_because:
+            closing = governors.close_pool(self._connection.core, credentials.pool)
+            block(self._connection.drive(closing), SERVER_ANSWER_S)
 
     def demand(self) -> Demand:
         """How much work waits and runs at the server."""

@@ -250,14 +250,12 @@ class GovernorBrief(Part):
 
 class Offer(Part):
     """Places that a pool may bring: what the governor in each of them has, how many places at most, and what became
-    of those that were asked for, in words: ``"2 asked for, pending (Resources)"``. `governors` are in its places now:
-    they leave when the client is gone."""
+    of those that were asked for, in words: ``"2 asked for, pending (Resources)"``."""
 
     engine: str
     resources: dict[str, float]
     places: int
     told: str = ""
-    governors: list[str] = []
 
 
 class Need(Part):
@@ -486,6 +484,21 @@ class OfferPlaces(Message):
     offers: list[Offer]
 
 
+class OpenPool(Message):
+    """The client has a pool, whose governors prove themselves by the key that `salt` and the governors' key make
+    (`rain.net.auth`). Answered by `PoolOpened`. The key is good until `ClosePool`, or until the client is gone."""
+
+    request: int
+    salt: bytes
+
+
+class ClosePool(Message):
+    """No governor comes by this pool's key any more; those that are here stay. Answered by `Done`."""
+
+    request: int
+    pool: int
+
+
 class GetDemand(Message):
     """How much work waits and runs, by what it asks for? Answered by `Demand`."""
 
@@ -590,6 +603,13 @@ class ServerBrief(Message):
     http: str
     governors: list[GovernorBrief]
     sessions: list[SessionSummary]
+
+
+class PoolOpened(Message):
+    """By this number governors say whose key they have."""
+
+    request: int
+    pool: int
 
 
 class Demand(Message):
@@ -1050,11 +1070,12 @@ class Exited(Message):
 
 ClientToServer: TypeAlias = (
     NewSession | Submit | Keep | Unkeep | Cancel | Retry | Forget | Update | Locate | GetOutput | Explain | CloseSession
-    | GetServerInfo | Attach | ExpectGovernors | OfferPlaces | GetDemand | DrainGovernors | Goodbye | ModuleFound
+    | GetServerInfo | Attach | ExpectGovernors | OfferPlaces | OpenPool | ClosePool | GetDemand | DrainGovernors
+    | Goodbye | ModuleFound
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | ServerBrief | Demand | Attached | GovernorCount | WantModule | Progressed
+    | ServerBrief | PoolOpened | Demand | Attached | GovernorCount | WantModule | Progressed
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
     Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped

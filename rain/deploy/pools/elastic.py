@@ -193,8 +193,7 @@ class Elastic:
         if pool.closed:
             return None
         most = pool.most if rules is None else rules.maximum
-        here = [place.governor for place in pool.places if place.state is PlaceState.UP and place.governor]
-        return Offer(pool.engine, pool.resources, most, self._told()[:1000], here) if most else None
+        return Offer(pool.engine, pool.resources, most, self._told()[:1000]) if most else None
 
     def _told(self) -> str:
         """What becomes of the places that were asked for, in words."""

@@ -26,7 +26,7 @@ from typing import Any
 
 from rain.common.ids import ID
 from rain.common.protocol import messages as m
-from rain.server.core import attach, commands, demand, modules, queries, sessions
+from rain.server.core import attach, commands, demand, modules, pools, queries, sessions
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, departure, gang_losses, gangs, placing, recovery, retry, submit
@@ -57,6 +57,8 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.Attach: attach.attach,
     m.ExpectGovernors: commands.expect_governors,
     m.OfferPlaces: demand.offer_places,
+    m.OpenPool: pools.open_pool,
+    m.ClosePool: pools.close_pool,
     m.GetDemand: demand.get_demand,
     m.ModuleFound: modules.module_found,
     m.DrainGovernors: departure.drain_governors,
@@ -230,6 +232,7 @@ class ServerCore:
         graph.orders += 1
         governor = Governor(event.register, graph.orders)
         governor.id = event.governor_id
+        governor.pool = event.pool
         graph.governors[governor.id] = governor
         graph.version += 1
         state.schedule_due = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rain.common.limits import LEAVE_ASKED_S, PLACES_MAX
-from rain.common.protocol.messages import Capacity, Demand, Done, Drain, GetDemand, Need, Offer, OfferPlaces
+from rain.common.limits import PLACES_MAX
+from rain.common.protocol.messages import Capacity, Demand, Done, GetDemand, Need, Offer, OfferPlaces
 from rain.server.core.state import State
 from rain.server.records.client import Client
 from rain.server.records.governor import Governor
@@ -39,8 +39,6 @@ def _wrong(offers: list[Offer]) -> str:
         words = [offer.engine, offer.told, *offer.resources]
         if len(offer.resources) > RESOURCES_MAX or any(len(word) > CHARS_MAX for word in words):
             return f"an offer of places has up to {RESOURCES_MAX} resources, and texts of up to {CHARS_MAX} characters"
-        if len(offer.governors) > PLACES_MAX:
-            return f"an offer of places names {len(offer.governors)} governors; PLACES_MAX is {PLACES_MAX}"
         if not 0 <= offer.places <= PLACES_MAX:
             return f"{offer.places} places are offered; it is a number from 0 to PLACES_MAX ({PLACES_MAX})"
         if not all(0 <= amount <= AMOUNT_MAX for amount in offer.resources.values()):
@@ -49,15 +47,9 @@ def _wrong(offers: list[Offer]) -> str:
 
 
 def no_more(state: State, client_id: str) -> None:
-    """The pools of a client that is gone bring nothing more; what they brought leaves, as it costs and is no one's."""
-    places = state.offers.pop(client_id, None)
-    if not places:
-        return
-    for name in dict.fromkeys(name for place in places for name in place.offer.governors):
-        governor = state.graph.governors.get(name)
-        if governor is not None and governor.leaving is None:
-            state.to_governor(governor, Drain("the client that asked for its place is gone", LEAVE_ASKED_S))
-    _changed(state)
+    """The pools of a client that is gone bring nothing."""
+    if state.offers.pop(client_id, None):
+        _changed(state)
 
 
 def _changed(state: State) -> None:

@@ -33,6 +33,19 @@ class DropGovernor(msgspec.Struct):
     reason: str
 
 
+class AllowPool(msgspec.Struct):
+    """Let governors in that have the key which this salt makes, and say this number."""
+
+    pool: int
+    salt: bytes
+
+
+class ForbidPool(msgspec.Struct):
+    """Let no governor in any more that says this number."""
+
+    pool: int
+
+
 class InternalError(msgspec.Struct):
     """An error of this code was met, and what it was about has failed: for the log."""
 
@@ -55,4 +68,6 @@ class Happened(msgspec.Struct, gc=False):
     values: dict[str, Any]
 
 
-Effect: TypeAlias = ToClient | ToGovernor | DropGovernor | InternalError | DiscardUpload | Happened
+Effect: TypeAlias = (
+    ToClient | ToGovernor | DropGovernor | AllowPool | ForbidPool | InternalError | DiscardUpload | Happened
+)

@@ -47,10 +47,11 @@ class ClientSaid(msgspec.Struct):
 
 
 class GovernorJoined(msgspec.Struct):
-    """A governor registered; it has nothing and runs nothing."""
+    """A governor registered; it has nothing and runs nothing. `pool`: the number of the one it belongs to, or 0."""
 
     governor_id: str
     register: Register
+    pool: int = 0
 
 
 class GovernorGone(msgspec.Struct, gc=False):

@@ -16,6 +16,7 @@ from rain.server.core.effects import DiscardUpload
 from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
 from rain.server.core.objects import leave_queue
+from rain.server.core.pools import client_gone as pools_closed
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
@@ -43,6 +44,7 @@ def client_gone(state: State, client: Client) -> None:
     del state.graph.clients[client.id]
     state.expect_no_more(client.id)
     no_more(state, client.id)
+    pools_closed(state, client.id)
     for session_id in list(client.gathering):
         _forget_pieces(state, client, session_id)
     state.happened("ClientRemoved", values={"client": client.id})

@@ -47,6 +47,8 @@ class State:
         Heap of ready tasks that wait until a time before they are queued again.
     expecting : dict of str to int
         By client: how many governors it said that there will be.
+    pools : dict of int to str
+        Clients of pools, by number.
     offers : dict of str to list of Place
         By client: places that its pools may bring.
     readings : dict of int to Reading
@@ -85,6 +87,7 @@ class State:
         "policy_error",
         "policy_failures",
         "policy_name",
+        "pools",
         "progress_due",
         "readings",
         "readings_made",
@@ -133,6 +136,7 @@ class State:
         self.delayed: list[tuple[float, int, Task]] = []
         self.expecting: dict[str, int] = {}
         self.offers: dict[str, list[Place]] = {}
+        self.pools: dict[int, str] = {}
         self.readings: dict[int, Reading] = {}
         self.readings_made = 0
         self.schedule_due = False

@@ -57,6 +57,8 @@ class Governor:
     sessions : dict of int to Session
         Sessions opened there.
     state : GovernorState
+    pool : int
+        Number of the pool that it belongs to; 0: none.
     leaving : Leaving or None
         Of one that leaves on purpose.
     drops, cancels, ends, resends : list
@@ -82,6 +84,7 @@ class Governor:
         "load",
         "objects",
         "order",
+        "pool",
         "resends",
         "resources",
         "sessions",
@@ -94,6 +97,7 @@ class Governor:
 
     def __init__(self, register: Register, order: int) -> None:
         self.id = register.governor_id
+        self.pool = 0
         self.host_id = register.host_id
         self.order = order
         self.resources = register.resources

@@ -15,6 +15,8 @@ import pytest
 from rain.client.operations.connection import Connection
 from rain.client.places.pools import Pools
 from rain.common.errors import RainException, RainWarning
+from rain.common.limits import POOL_SALT_BYTES
+from rain.common.protocol.messages import Offer
 from rain.deploy.engines.jobs import JobSupplier
 from rain.deploy.pools.on_disk import orphans, records, requests
 from rain.deploy.pools.on_disk import published as published_module
@@ -25,6 +27,19 @@ from tests.support.slurm_stand_in import SlurmStandIn
 from tests.support.waiting import until
 
 SERVER = "10.0.0.1:7210"
+
+
+class _Server:
+    """Stands where the client's server would."""
+
+    def open_pool(self, credentials: Credentials) -> Credentials:
+        return credentials.of_pool(1, bytes(POOL_SALT_BYTES))
+
+    def close_pool(self, credentials: Credentials) -> None:
+        pass
+
+    def offer(self, pool: Pool, offer: Offer | None) -> None:
+        pass
 
 
 class _Nobody:
@@ -46,12 +61,13 @@ def pools(slurm: SlurmStandIn) -> Iterator[Pools]:
     connection = Connection(SERVER)
     connection.link = SimpleNamespace(credentials=Credentials.generate())  # type: ignore[assignment]
     made = Pools(_Nobody(), connection)  # type: ignore[arg-type]
-    made._server = None  # type: ignore[assignment]  # these pools need to tell a server nothing
+    made._server = _Server()  # type: ignore[assignment]
     yield made
-    opened = made.all()
+    left = dict(made._pools)
     made.close(dismissed=False)
-    for pool in opened:
-        pool._thread.join()  # it starts commands, and what the next test writes must not be open then
+    for pool, published in left.items():  # they start commands, and write into the folder that the environment names
+        pool._thread.join()
+        published._thread.join()
 
 
 def opened(pools: Pools, places: int, name: str = "") -> Pool:

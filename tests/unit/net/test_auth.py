@@ -7,8 +7,9 @@ import random
 import pytest
 
 from rain.common.errors import RainException
+from rain.common.limits import POOL_SALT_BYTES
 from rain.net import auth
-from rain.net.auth import Certificate, Connecting, Credentials, Listening, WrongPeer
+from rain.net.auth import Certificate, Connecting, Credentials, Listening, WrongPeer, pool_key, pool_role
 
 KEY = bytes(range(32))
 OTHER = bytes(32)
@@ -165,3 +166,45 @@ def test_certificates_make_contexts():
     certificate = Certificate.generate()
     assert len(certificate.fingerprint) == 32
     assert certificate.context().minimum_version.name == "TLSv1_3"
+
+
+def test_governors_of_a_pool_have_a_key_of_their_own() -> None:
+    server = Credentials.generate()
+    client = Credentials({"client": server.keys["client"], "governor": server.keys["governor"]}, b"f" * 32)
+    salt = b"s" * POOL_SALT_BYTES
+    server.keys[pool_role(3)] = pool_key(server.keys["governor"], salt)
+    governor = Credentials.from_token(client.of_pool(3, salt).token("governor"))
+    assert (governor.pool, governor.fingerprint) == (3, b"f" * 32)
+    assert governor.keys != {"governor": server.keys["governor"]}
+
+    def admitted(key: bytes, number: int) -> str:
+        ours, theirs = Connecting("governor", key, pool=number), Listening(server.keys)
+        return theirs.check(ours.prove(theirs.answer(ours.opening)))
+
+    assert admitted(governor.key("governor"), 3) == "governor"
+    for number in (0, 4):
+        with pytest.raises(WrongPeer, match="another key"):
+            admitted(governor.key("governor"), number)
+    del server.keys[pool_role(3)]
+    with pytest.raises(WrongPeer, match="another key: its pool is over"):
+        admitted(governor.key("governor"), 3)
+
+
+def test_a_pool_s_number_opens_no_other_role() -> None:
+    keys = {"client": KEY, "governor": KEY, pool_role(3): OTHER}
+    theirs = Listening(keys)
+    ours = Connecting("client", KEY, pool=3)
+    with pytest.raises(WrongPeer):
+        ours.prove(theirs.answer(ours.opening))
+
+
+def test_a_client_without_the_governors_key_has_no_pools() -> None:
+    with pytest.raises(RainException, match="a key for the role governor is needed"):
+        Credentials({"client": KEY}).of_pool(1, b"s" * POOL_SALT_BYTES)
+
+
+def test_a_damaged_token_of_a_pool_is_refused() -> None:
+    token = Credentials({"governor": KEY}).of_pool(3, b"s" * POOL_SALT_BYTES).token("governor")
+    for damaged in (token[:-3], token[:10] + ("A" if token[10] != "A" else "B") + token[11:]):
+        with pytest.raises(RainException, match="damaged"):
+            Credentials.from_token(damaged)

@@ -8,6 +8,7 @@ from rain.client.core.requests import ask, ask_in_pieces
 from rain.client.core.waiting import Operation, Waiting
 from rain.common.errors import RainException
 from rain.common.protocol.messages import (
+    ClosePool,
     Demand,
     DrainGovernors,
     ExpectGovernors,
@@ -15,6 +16,8 @@ from rain.common.protocol.messages import (
     GetServerInfo,
     Offer,
     OfferPlaces,
+    OpenPool,
+    PoolOpened,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +67,17 @@ def drain(core: ClientCore, governors: list[str], within_s: float) -> Operation[
 def offer(core: ClientCore, offers: list[Offer]) -> Operation[None]:
     """Say which places this client's pools may bring; it replaces what was said before."""
     yield ask(core, OfferPlaces(0, offers))
+
+
+def open_pool(core: ClientCore, salt: bytes) -> Operation[int]:
+    """Have governors let in that have the key which `salt` makes; the number that they are to say."""
+    reply: PoolOpened = yield ask(core, OpenPool(0, salt))
+    return reply.pool
+
+
+def close_pool(core: ClientCore, pool: int) -> Operation[None]:
+    """Have no governor let in any more by the key of a pool."""
+    yield ask(core, ClosePool(0, pool))
 
 
 def demand(core: ClientCore) -> Operation[Demand]:

@@ -163,26 +163,3 @@ def test_demand_is_told_by_what_it_asks_for_with_what_is_known_of_it() -> None:
     rig.ask(m.Cancel, rig.session, None)
     rig.turn()
     assert rig.ask(m.GetDemand).needs == []
-
-
-def test_governors_in_places_leave_when_the_client_that_asked_for_them_is_gone() -> None:
-    rig = Rig()
-    rig.governor("g1")
-    rig.governor("g2")
-    rig.step(ev.ClientJoined("other"))
-    offer = m.Offer("slurm", {"cpus": 4.0}, 50, "", ["g2", "gone"])
-    assert isinstance(rig.ask(m.OfferPlaces, [offer], client="other"), m.Done)
-    rig.turn()
-    assert not rig.told("g2", m.Drain)
-    rig.step(ev.ClientGone("other"))
-    rig.turn()
-    assert [said.reason for said in rig.told("g2", m.Drain)] == ["the client that asked for its place is gone"]
-    assert not rig.told("g1", m.Drain)
-
-
-def test_no_offer_names_more_governors_than_there_may_be_places() -> None:
-    rig = Rig()
-    offer = m.Offer("slurm", {"cpus": 4.0}, 50, "", ["g"] * (PLACES_MAX + 1))
-    answer = rig.ask(m.OfferPlaces, [offer])
-    assert isinstance(answer, m.Failed)
-    assert "PLACES_MAX" in answer.message
