@@ -28,7 +28,7 @@ test-python:  ## all tests on another interpreter, in an environment of its own:
 
 test-engines: $(VENV)/.test  ## tests on a real Slurm, in namespaces of their own (as root; else they are skipped)
 	@sh tools/debian.sh engines
-	$(PYTEST) -n 2 --dist worksteal --engines -m engines --durations 10 tests/engines $(ARGS)
+	$(PYTEST) --engines -m engines --durations 10 tests/engines $(ARGS)
 
 test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, a quarter of an hour)
 	@$(PYTHON_IN) tools/jupyters.py
