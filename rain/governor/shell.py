@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_RETURN_S, Deadlines
-from rain.common.protocol.address import format_address, parse_address
+from rain.common.protocol.address import format_address, is_wildcard, parse_address
 from rain.common.protocol.messages import (
     DataError,
     DataGet,
@@ -481,7 +481,9 @@ class Governor:
         self._step(event)
 
     async def _open_data(self, address: str) -> DataConnection:
-        return await open_data(address, self.options.credentials)
+        # A server that listens at all addresses of its host gives none that leads to it from elsewhere.
+        here = self._server if is_wildcard(parse_address(address)[0]) else address
+        return await open_data(here, self.options.credentials)
 
     def _cancel_fetch(self, effect: do.CancelFetch) -> None:
         task = self._fetches.get(effect.id)

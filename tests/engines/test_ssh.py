@@ -132,6 +132,7 @@ def test_what_cannot_start_says_why_and_a_killed_client_leaves_nothing(hosts: Ss
         output, _ = script.communicate()
     lines = dict(line.split(": ", 1) for line in output.splitlines()[1:])
     assert lines["slow host"] == "<Pool on ssh: 1 up>", output
+    assert lines["constant"] == "b'end'", output  # of a server that listens at all addresses
     for name, cause in {
         "wrong key": "ssh was refused",
         "no python": "there is no Python /nowhere/python there (python=)",

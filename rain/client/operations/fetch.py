@@ -215,6 +215,8 @@ class RemoteObject:
 
     async def _ask(self, get: Callable[[Any, ID], Any], address: str) -> Any:
         link = self._connection.link
-        pinned = address == link.address
-        with closing(await open_data(address, link.credentials, pinned=pinned)) as connection:
+        # What the server holds is had by the way by which it is reached, whatever it listens at.
+        own = address in (link.address, link.welcome.data)
+        there = link.address if own else address
+        with closing(await open_data(there, link.credentials, pinned=own)) as connection:
             return await get(connection, self._data.spec.id)

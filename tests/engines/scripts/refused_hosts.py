@@ -6,12 +6,14 @@ import signal
 import sys
 from pathlib import Path
 
-from rain import Client, RainException
+from rain import Client, RainException, blob, tasks
 
 KEY, KNOWN, OTHER_PYTHON, RUNNING = *sys.argv[1:4], Path(sys.argv[4])
 
-with Client.on(["n1"], cpus=1, timeout=100, init="sleep 1", python=sys.executable) as client:
+with Client.on(["n1"], cpus=1, timeout=100, init="sleep 1", python=sys.executable, host="0.0.0.0") as client:
     print("slow host:", client.pools[0])
+    with client.new_session("constant") as session:
+        print("constant:", session.run(tasks.Concat([blob(bytes(200_000)), blob(b"end")]))[-3:])
     for name, options in {
         "wrong key": {"key": KEY, "port": 2222, "arguments": ["-F", "none", "-o", f"UserKnownHostsFile={KNOWN}"]},
         "no python": {"python": "/nowhere/python"},
