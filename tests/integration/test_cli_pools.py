@@ -49,7 +49,8 @@ def test_a_pool_of_a_started_server_lives_until_it_is_removed(rain: Rain, slurm:
     assert found is not None, told
     name = found[1]
     script = (slurm.folder / "job-1.sh").read_text()
-    for line in ("--account=abc", "--cpus-per-task=4", "--time=0-1:0:0"):
+    assert (slurm.folder / "submitted").read_text().startswith("--account=abc /")
+    for line in ("--cpus-per-task=4", "--time=0-1:0:0"):
         assert f"#SBATCH {line}\n" in script
     listed = re.search(rf"^{name} .*", rain("pool", "list"), re.MULTILINE)
     assert listed is not None

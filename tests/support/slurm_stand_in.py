@@ -8,8 +8,10 @@ _SBATCH = """#!/bin/sh
 cd {folder}
 [ -e refused ] && {{ cat refused >&2; exit 1; }}
 number=$(($(cat count) + 1)); echo $number >count
-cp "$1" job-$number.sh
-elements=$(sed -n "s/^#SBATCH --array=1-//p" "$1")
+echo "$@" >>submitted
+for script; do :; done
+cp "$script" job-$number.sh
+elements=$(sed -n "s/^#SBATCH --array=1-//p" "$script")
 for element in $(seq -f "_%g" ${{elements:-0}}); do echo "$number$element|PENDING|Resources|N/A" >>jobs; done
 [ "$elements" ] || echo "$number|PENDING|Resources|N/A" >>jobs
 echo "Submitted batch job $number"
