@@ -93,6 +93,7 @@ class Pools:
             made.scale((0 if words else all_places(engine, options) or 0) if places is None else places)
             if words:
                 made.adapt(**words)
+            self._pools[made].write()  # `rain pool add` reads there what was asked for
         except BaseException:  # jobs that were submitted before would be left without a pool
             self._end(made, made.close)
             raise
