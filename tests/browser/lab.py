@@ -267,7 +267,7 @@ class Notebook:
         page.set_default_timeout(WAIT_MS)
         self._listeners: dict[Any, Callable[..., None]] = {
             "console": self._said,
-            "pageerror": lambda error: self.problems.append(f"page error: {error}"),
+            "pageerror": lambda error: self.problems.append(f"page error: {error.stack or error}"),
             "request": self._asked,
             "websocket": lambda socket: socket.on("framereceived", self._received),
         }

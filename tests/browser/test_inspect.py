@@ -277,7 +277,7 @@ def check_folder(found: Any) -> None:
     drawing = shows(found, "image").get_by_role("img")
     expect(drawing).to_be_visible()
     assert drawing.evaluate("(image) => image.naturalWidth") == 30
-    found.locator(".rain-crumbs").get_by_role("button", name="folder").click()
+    found.locator(".rain-crumbs").get_by_role("button", name="folder", exact=True).click()
     page = shows(found, "directory")
     page.get_by_role("button", name="inner/").click()
     page.get_by_role("button", name="deeper/").click()
@@ -288,7 +288,7 @@ def check_folder(found: Any) -> None:
     crumbs.get_by_role("button", name="inner").click()
     expect(shows(found, "directory")).to_contain_text("deeper/")
     expect(shows(found, "directory")).not_to_contain_text("empty/")
-    crumbs.get_by_role("button", name="folder").click()
+    crumbs.get_by_role("button", name="folder", exact=True).click()
     page = shows(found, "directory")
     page.get_by_role("button", name="table.csv").click()
     expect(shows(found, "table")).to_contain_text("cell")

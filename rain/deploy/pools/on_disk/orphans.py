@@ -20,7 +20,7 @@ def seen(record: PoolRecord) -> list[PlaceRecord] | None:
     if system is None or not record.places:
         return []
     try:
-        jobs = system.shown(output_of(system.show([place.job for place in record.places]), record.engine))
+        jobs = system.shown(output_of(system.show([place.job for place in record.places]), record.engine, system.gone))
     except RainException:
         return None
     there = []
@@ -58,5 +58,5 @@ def end(record: PoolRecord) -> None:
     settle(record)
     system = BATCH_SYSTEMS.get(record.engine)
     if record.places and system is not None:
-        output_of(system.cancel([place.job for place in record.places]), record.engine)
+        output_of(system.cancel([place.job for place in record.places]), record.engine, system.gone)
         settle(record)
