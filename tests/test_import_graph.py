@@ -97,7 +97,13 @@ LAZY = {
         "rain.processes.logs": {"ctypes"},
     },
     "slow to import, and few processes or connections need it": {
-        "rain.cli.daemon": {"asyncio", "rain.cli.server_query", "uvloop"},
+        "rain.cli.daemon": {
+            "asyncio",
+            "rain.cli.server_query",
+            "rain.governor.shell",
+            "rain.server.shell",
+            "uvloop",
+        },
         "rain.executor.context": {"rain.executor.gangs.launching"},
         "rain.executor.loop": {"rain.executor.gangs.companion", "rain.executor.gangs.launching"},
         "rain.executor.progress": {"rain.executor.views.preview"},

@@ -172,3 +172,15 @@ def test_daemons_load_no_client_and_no_decoder(module: str) -> None:
         "importlib.metadata",
         "IPython",
     }
+
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("rain.cli.daemon", ("server", "governor.shell")),
+        ("rain.governor.shell", ("server",)),
+        ("rain.server.shell", ("governor",)),
+    ],
+)
+def test_a_daemon_loads_nothing_of_the_other(module: str, others: tuple[str, ...]) -> None:
+    assert not [name for name in loaded_by(module) if name.startswith(tuple(f"rain.{other}" for other in others))]

@@ -1,6 +1,7 @@
 """`rain server` and `rain governor`: arguments to options, logging, lifelines; no logic.
 
-Loaded by the guardian too, which forks its processes from one that has imported this module.
+Loaded by the guardian too, which forks its processes from one that has imported this module and the shells of
+those that it forks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from rain import __version__
@@ -23,7 +25,6 @@ from rain.common.errors import RainException
 from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.common.protocol.messages import SERVER_STOPPED
-from rain.governor import shell as governor_shell
 from rain.governor.config import read_config
 from rain.governor.surroundings.environment import drop_engine_variables
 from rain.governor.surroundings.here import found_here
@@ -41,7 +42,6 @@ from rain.processes.keeper import Keeper, report_folders_to
 from rain.processes.logs import open_log
 from rain.processes.memory_folders import chosen_memory, store_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
-from rain.server import shell as server_shell
 
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
@@ -232,12 +232,14 @@ def _log_folder(options: argparse.Namespace) -> str:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from rain.server import shell
+
     host, port = parse_address(options.listen)
     http_host, http_port = parse_address(options.http_listen, default_port=HTTP_PORT)
     logdir = _log_folder(options)
     _log_to(logdir, "server", options.lifeline is not None)
-    server_shell.run(
-        server_shell.ServerOptions(
+    shell.run(
+        shell.ServerOptions(
             host,
             port,
             http_host,
@@ -264,7 +266,11 @@ def _govern(options: argparse.Namespace) -> int:
     if options.drain:
         return _drain(options)
     guarded = options.lifeline is not None
-    end = known_end(options.walltime, {} if guarded else os.environ, time.time())
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(known_end, options.walltime, {} if guarded else dict(os.environ), time.time())
+        from rain.governor import shell  # takes longer than Slurm's answer
+
+        end = asked.result()
     leave_s = parse_duration(options.leave_within or f"{LEAVE_S:g}")
     servers = [format_address(*parse_address(address)) for address in options.server.split(",")]
     cpus = parse_cpus(options.cpus)
@@ -287,8 +293,8 @@ def _govern(options: argparse.Namespace) -> int:
     except OSError as error:
         raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:
-        left = governor_shell.run(
-            governor_shell.GovernorOptions(
+        left = shell.run(
+            shell.GovernorOptions(
                 ",".join(servers),
                 credentials,
                 cpus,
@@ -306,7 +312,7 @@ def _govern(options: argparse.Namespace) -> int:
                 gpus=gpus,
             )
         )
-    except governor_shell.ServerGone as error:
+    except shell.ServerGone as error:
         write_ready_file(options.left_file, f"server: {error}")
         raise
     finally:

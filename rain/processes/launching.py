@@ -131,7 +131,7 @@ class Launch:
             "look_at_logs_s": look_at_logs_s,
         }
         if preload:
-            plan |= {"preload": ["rain.cli.daemon"], "entry": "rain.cli.daemon:forked"}
+            plan |= {"preload": ["rain.cli.daemon", *_shells(programs)], "entry": "rain.cli.daemon:forked"}
         keep = {report, *(descriptor for program in programs for descriptor in program.keep)}
         if tied:
             keep.add(lifeline)
@@ -279,10 +279,24 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+def _shells(programs: list[Program]) -> list[str]:
+    """The modules of these programs that one process imports before they are forked from it.
+
+    Examples
+    --------
+    >>> _shells([Program("governor-1", ["governor", "n1"], "log"), Program("hosts", ["hosts"], "log", stdin="token")])
+    ['rain.governor.shell']
+    """
+    return sorted({f"rain.{program.arguments[0]}.shell" for program in programs if _forks(program)})
+
+
+def _forks(program: Program) -> bool:
+    return program.command == list(RAIN) and program.stdin is None
+
+
 def vars_of(program: Program) -> dict[str, Any]:
     """What the guardian's plan says of `program`."""
-    fork = program.command == list(RAIN) and program.stdin is None
-    return {name: getattr(program, name) for name in Program.__slots__} | {"fork": fork}
+    return {name: getattr(program, name) for name in Program.__slots__} | {"fork": _forks(program)}
 
 
 def tail_of(path: str) -> str:
