@@ -238,7 +238,9 @@ def set_theme(notebook: Notebook, name: str, light: bool) -> None:
     notebook.page.wait_for_function(
         """(light) => {
             const views = [...document.querySelectorAll('.rain')];
+            // JupyterLab 4.6 takes its splash away for each change of the theme, and fails if two come within 200 ms.
             return document.body.dataset.jpThemeLight === String(light)
+                && !document.getElementById('jupyterlab-splash')
                 && views.every((view) => view.classList.contains('rain-dark') !== light);
         }""",
         arg=light,
