@@ -26,7 +26,7 @@ test-python:  ## all tests on another interpreter, in an environment of its own:
 		{ echo 'Name an interpreter, 3.11 or newer: make test-python PYTHON=python3.14' >&2; exit 2; }; \
 	$(MAKE) --no-print-directory test VENV=".venv-$$version"
 
-test-engines: $(VENV)/.test  ## tests on a real Slurm, in namespaces of their own (as root; else they are skipped)
+test-engines: $(VENV)/.test  ## tests on a real Slurm, on hosts over ssh and in a Dask cluster, in namespaces of their own (as root; else they are skipped)
 	@sh tools/debian.sh engines
 	$(PYTEST) --engines -m engines --durations 10 tests/engines $(ARGS)
 
@@ -41,7 +41,8 @@ bench: $(VENV)/.test  ## the benchmarks beside concurrent.futures (and Dask and 
 	@$(PYTHON_IN) benchmarks/run.py $(ARGS)
 
 soak: $(VENV)/.test debian  ## the long tests: many more simulated histories, kills and cycles (up to an hour)
-	$(PYTEST) --soak -m soak $(ARGS)
+	@sh tools/debian.sh engines
+	$(PYTEST) --soak --engines -m soak $(ARGS)
 
 lab: $(VENV)/.lab  ## JupyterLab on the example notebooks
 	@$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(QUIET) $(ARGS)

@@ -49,6 +49,7 @@ def test_steps_in_an_allocation(slurm: SlurmCluster, home: Path) -> None:
     assert not slurm.processes("rain")
 
 
+@pytest.mark.soak
 def test_blocks_of_providers_of_parsl(slurm: SlurmCluster) -> None:
     output = slurm.python(SCRIPTS / "on_provider.py")
     for line in ("by parsl's SlurmProvider n1 n2", "by parsl's LocalProvider login", "closed"):

@@ -159,6 +159,7 @@ async def added(plugin: Any, dask_worker: Any) -> None:
     await dask_worker.plugin_add(plugin)
 
 
+@pytest.mark.soak
 def test_adapt_brings_what_is_wanted_and_takes_only_what_is_not_used(marked: Marked, tmp_path: Path) -> None:
     with LocalCluster(
         n_workers=0, threads_per_worker=2, processes=True, dashboard_address=None, local_directory=tmp_path
@@ -190,6 +191,7 @@ def slurm(home: Path, kept: list[Path], cluster_folder: Path) -> Iterator[SlurmC
     made.close()
 
 
+@pytest.mark.soak
 def test_workers_in_jobs_of_slurm(slurm: SlurmCluster, home: Path) -> None:
     script = Path(__file__).parent / "scripts" / "on_jobqueue.py"
     with slurm.start([sys.executable, "-P", str(script), str(home), LOGIN]) as process:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.engines
 NOTEBOOK = "10_from_one_machine_to_a_cluster.ipynb"
 
 
+@pytest.mark.soak
 def test_the_example_shows_what_it_is_committed_with(slurm: SlurmCluster, home: Path) -> None:
     path = home / NOTEBOOK
     shutil.copy(ROOT / "notebooks" / NOTEBOOK, path)

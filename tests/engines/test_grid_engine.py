@@ -27,6 +27,7 @@ def grid_engine(cluster_folder: Path, kept: list[Path]) -> Iterator[GridEngineCl
     cluster.close()
 
 
+@pytest.mark.soak
 def test_a_client_asks_for_places_and_gives_them_back(grid_engine: GridEngineCluster, home: Path) -> None:
     output = grid_engine.python(SCRIPTS / "on_grid_engine.py")
     assert f"Rain's server listens on {LOGIN}:" in output
@@ -49,6 +50,7 @@ def test_a_client_asks_for_places_and_gives_them_back(grid_engine: GridEngineClu
     assert not [path for pool in pools for path in pool.glob("token")]
 
 
+@pytest.mark.soak
 def test_steps_in_an_allocation(grid_engine: GridEngineCluster, home: Path) -> None:
     script, output = home / "job.sh", home / "printed"
     python = f"{sys.executable} -P"

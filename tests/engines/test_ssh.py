@@ -104,13 +104,13 @@ def test_lost_connections_and_stopped_ssh_servers_lose_no_governor(hosts: SshHos
     assert re.search(r"place 3 printed:\nssh: connect to host \S+ port \d+: Connection timed out", output), output
     until(lambda: gone(hosts), "nothing left on the hosts")
     assert time.monotonic() - ended < at_this_load(3)
-    assert hosts.on("n1", "ls -A /dev/shm /tmp").split() == ["/dev/shm:", "/tmp:", *here(tmp_path)]
+    assert hosts.on("n1", "ls -A /dev/shm /tmp").split() == ["/dev/shm:", "/tmp:", *kept_below_tmp(tmp_path)]
 
 
-def here(tmp_path: Path) -> list[str]:
-    """What hosts see of a folder below /tmp."""
-    parts = tmp_path.parts
-    return [parts[2]] if parts[1] == "tmp" else []
+def kept_below_tmp(tmp_path: Path) -> list[str]:
+    """What hosts see below /tmp of the folders that they share."""
+    parts = [path.parts for path in (tmp_path, ROOT, Path(sys.prefix))]
+    return sorted({names[2] for names in parts if names[1] == "tmp"})
 
 
 def test_what_cannot_start_says_why_and_a_killed_client_leaves_nothing(hosts: SshHosts, tmp_path: Path) -> None:
