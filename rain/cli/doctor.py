@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
+import sys
 import time
 
 import typer
@@ -14,12 +16,17 @@ from rain.common.protocol.address import parse_address
 from rain.deploy import doctor
 from rain.governor.surroundings.here import found_here
 from rain.governor.surroundings.leaving import known_end
+from rain.host.libraries import installed_versions
 
 
 def show_here(reach: str) -> None:
     """Print what a governor started here would have, and whether an address is reached, if one is given."""
     end = known_end("", os.environ, time.time())
-    table(["", "a governor here has", "because of"], [list(found) for found in found_here(end)], "")
+    rows = [list(found) for found in found_here(end)]
+    rows.append(["python", platform.python_version(), sys.executable])
+    installed = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
+    rows.append(["libraries", "for it", installed or "none of those that matter to pickles"])
+    table(["", "a governor here has", "because of"], rows, "")
     if reach:
         try:
             socket.create_connection(parse_address(reach), HOST_CONNECT_S).close()

@@ -442,8 +442,8 @@ class Client:
         -------
         dict
             ``governors`` is a list of dicts with ``governor_id``, ``tasks`` (ids assigned and not finished),
-            ``objects`` (ids held, fetched or to be produced), ``objects_to_delete``, ``resources``, and ``leaves``: why
-            it is leaving, empty if it is not.
+            ``objects`` (ids held, fetched or to be produced), ``objects_to_delete``, ``resources``, ``leaves`` (why, if
+            it leaves), and ``versions`` of the libraries installed there (known soon after it has come).
 
         Raises
         ------

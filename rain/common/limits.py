@@ -302,6 +302,14 @@ MODULE_BYTES_MAX = 4 * MIB
 """Largest source of a module that is sent to other hosts."""
 MODULES_BYTES_MAX = 64 * MIB
 """Sources of a client's modules that the server holds for a session."""
+LIBRARIES_MAX = 64
+"""Libraries whose versions a governor tells."""
+LIBRARIES_GOVERNORS_MAX = 10_000
+"""Governors, those that are gone included, whose libraries a client knows."""
+LIBRARIES_SHOWN_MAX = 20
+"""Rows of the table about libraries that differ."""
+VERSION_CHARS_MAX = 64
+"""Of the name, and of the version, of one of them."""
 NODES_MAX = 10_000
 """Hosts that a batch system's list may name."""
 PLACE_COMES_S = 0.1

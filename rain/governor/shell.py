@@ -31,6 +31,7 @@ from rain.common.protocol.messages import (
     Finished,
     GovernorToServer,
     Hello,
+    Libraries,
     Load,
     ModuleFound,
     ObjectData,
@@ -52,6 +53,7 @@ from rain.governor.surroundings.leaving import Departures, End
 from rain.governor.turns import Turns
 from rain.governor.views.viewing import Viewing
 from rain.host.cgroup import memory_left, memory_limit
+from rain.host.libraries import installed_versions
 from rain.host.lifeline import write_ready_file
 from rain.host.machine import host_id
 from rain.net.auth import Credentials
@@ -283,6 +285,11 @@ class Governor:
         self._sender.send(
             Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
         )
+        self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
+
+    def _tell_libraries(self, reading: asyncio.Future[dict[str, str]]) -> None:
+        if not reading.cancelled():
+            self._say(Libraries(reading.result()))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, or the governor has left.

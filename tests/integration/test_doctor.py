@@ -43,7 +43,14 @@ def doctor(slurm: SlurmStandIn, *words: str, status: int, **environment: str) ->
 
 def test_a_job_tells_what_it_has_and_that_it_reaches_this_host(slurm: SlurmStandIn) -> None:
     told = doctor(slurm, "slurm", "--cpus", "1", status=0)
-    for text in (f"{slurm.folder}/bin/squeue", "job 1", "completed", "a governor here has", "was reached from there"):
+    for text in (
+        f"{slurm.folder}/bin/squeue",
+        "job 1",
+        "completed",
+        "a governor here has",
+        "libraries  ",
+        "was reached from there",
+    ):
         assert text in told, told
     assert "NOT WELL" not in told
     assert [path.name for path in (slurm.folder / "state/rain/pools").iterdir()] == []

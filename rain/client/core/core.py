@@ -52,13 +52,16 @@ class ClientCore:
         The sessions that are open, and those that ended without being closed.
     governor_count : int
     governor_waits : list of GovernorWait
+    libraries : dict of str to GovernorLibraries
+        What governors have told, by their ids; those that are gone may be among them. Each news makes another dict.
     effects : list of Effect
         What is to be done; see `take_effects`.
     """
 
     __slots__ = (
         "_handlers", "_said", "address", "advice", "away_since", "connected", "effects", "governor_count",
-        "governor_waits", "governors_met", "over_because", "replies", "request_count", "requests", "sessions",
+        "governor_waits", "governors_met", "libraries", "over_because", "replies", "request_count", "requests",
+        "sessions",
     )  # fmt: skip
 
     def __init__(self, address: str = "", connected: bool = True) -> None:
@@ -73,6 +76,7 @@ class ClientCore:
         self.governor_count = 0
         self.governors_met = 0
         self.governor_waits: list[GovernorWait] = []
+        self.libraries: dict[str, m.GovernorLibraries] = {}
         self.effects: list[do.Effect] = []
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Said: lambda event, now: self._take(event.messages),
@@ -89,6 +93,7 @@ class ClientCore:
             m.SessionUpdate: lambda message: sessions.take_updates(self, message),
             m.Progressed: lambda message: sessions.progressed(self, message),
             m.GovernorCount: lambda message: governors.counted(self, message.count),
+            m.LibrariesThere: lambda message: governors.libraries_told(self, message.governors),
             m.SessionStopped: lambda message: sessions.stopped(self, message),
             m.WantModule: self._want_module,
         }

@@ -38,6 +38,7 @@ from rain.client.operations.link import Link
 from rain.client.operations.operation import Operation, reject, resolve, uninterrupted
 from rain.client.operations.uploads import upload
 from rain.client.report.failures import ended, failure
+from rain.client.report.libraries import LibraryComparison
 from rain.common.errors import RainException
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.common.protocol.messages import ModuleFound
@@ -63,6 +64,7 @@ class Connection:
         Where large constants are put on the server's host.
     has_other_hosts : bool
         Whether governors may be on other hosts than this process.
+    libraries : LibraryComparison
     told_fate : callable
         Adds to a reason what is known of the server's death.
     cluster_ended : callable
@@ -77,6 +79,7 @@ class Connection:
         self._pid = os.getpid()
         self.room: Room | None = None
         self.has_other_hosts = False
+        self.libraries = LibraryComparison()
         self.told_fate: Callable[[str], str] = str
         self.cluster_ended: Callable[[], bool] = bool
 
@@ -222,6 +225,15 @@ class Connection:
             text = stalls.warning(mirror)
         if text:
             warn(text)
+        self.warn_of_libraries()
+
+    def warn_of_libraries(self) -> None:
+        """Warn the user's thread of libraries that are other ones on other hosts; once of each."""
+        if self.has_other_hosts and self.core.libraries:
+            with self.lock:
+                text = self.libraries.warning(self.core.libraries)
+            if text:
+                warn(text)
 
     # -- effects --------------------------------------------------------------------------------
 

@@ -123,6 +123,7 @@ def _drive(session: Session, operation: CoreOperation[T], whole: bool = False) -
 def submit(session: Session) -> Operation[None]:
     """Send what is new and wait until the server has taken it."""
     core, mirror = connected(session)
+    inside(session).connection.warn_of_libraries()
     yield from _drive(session, submits.submit(core, mirror, inside(session).encoder), whole=True)
 
 

@@ -76,6 +76,7 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
     if own.mirror.ended is not None:
         stopped = own.mirror.ended.word == "stopped"
         return ['To look closer, run it in a session with on_failure="continue".'] if stopped else []
+    found = _of_libraries(session, root)
     look, repair = _LOOK.get(kind, _LOOK[""]), _REPAIR.get(kind, _REPAIR[""])
     if root is not record:
         look = look and f"To look closer at {title(root)}, which failed first: {look}"
@@ -85,7 +86,7 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
         repair = "It was forgotten and cannot be retried: make and submit it anew."
     elif repair:
         repair = f"{repair} SESSION.forget() lets it go."
-    found = [_with_names(part, session, root) for part in (look, repair) if part]
+    found += [_with_names(part, session, root) for part in (look, repair) if part]
     if found and own.closing_blocks:
         found.append(
             _with_names(
@@ -95,6 +96,13 @@ def hints(session: Session, record: TaskRecord) -> list[str]:
             )
         )
     return found
+
+
+def _of_libraries(session: Session, record: TaskRecord) -> list[str]:
+    if record.error is None or record.info is None or record.info.governor is None:
+        return []
+    connection = inside(session).connection
+    return connection.libraries.advice(connection.core.libraries, record.error, record.info.governor)
 
 
 def _with_names(advice: str, session: Session, record: TaskRecord) -> str:

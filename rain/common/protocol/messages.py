@@ -234,6 +234,7 @@ class GovernorSummary(Part):
     load: dict[str, float] = {}
     leaves: str = ""  # why, if it is leaving on purpose
     host_id: str = ""
+    versions: dict[str, str] = {}  # as of `Libraries`
 
 
 class GovernorBrief(Part):
@@ -246,6 +247,14 @@ class GovernorBrief(Part):
     objects: int
     load: dict[str, float] = {}
     leaves: str = ""
+
+
+class GovernorLibraries(Part):
+    """What a governor has told in `Libraries`."""
+
+    governor_id: str
+    host_id: str
+    versions: dict[str, str]
 
 
 class Offer(Part):
@@ -649,6 +658,12 @@ class GovernorCount(Message):
     count: int
 
 
+class LibrariesThere(Message):
+    """Pushed to every client when governors have told their libraries, and of all that are there to a new client."""
+
+    governors: list[GovernorLibraries]
+
+
 # -- governor to server ---------------------------------------------------------------------------
 
 
@@ -660,6 +675,13 @@ class Register(Message):
     resources: dict[str, float]
     executors: list[str]  # executor types of its configuration, beside "py" and the builtin ones
     python: str
+
+
+class Libraries(Message):
+    """Versions of the libraries installed for a governor's interpreter, which is that of its executors where no client
+    is on its host. It comes some time after `Register`, because reading them takes longer than registering."""
+
+    versions: dict[str, str]
 
 
 class Started(Message):
@@ -1075,11 +1097,11 @@ ClientToServer: TypeAlias = (
 )  # fmt: skip
 ServerToClient: TypeAlias = (
     Done | Failed | SessionOpened | SessionUpdate | SessionStopped | Updated | Located | Output | Info | ServerInfo
-    | ServerBrief | PoolOpened | Demand | Attached | GovernorCount | WantModule | Progressed
+    | ServerBrief | PoolOpened | Demand | Attached | GovernorCount | LibrariesThere | WantModule | Progressed
 )  # fmt: skip
 GovernorToServer: TypeAlias = (
-    Register | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost | Dropped
-    | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed | NodeReady
+    Register | Libraries | Started | Finished | Stopped | GaveBack | InputsMissing | Fetched | Moved | ObjectsLost
+    | Dropped | SessionEnded | Draining | NotCopied | OutputRead | Load | WantModule | Progressed | NodeReady
 )  # fmt: skip
 ServerToGovernor: TypeAlias = (
     OpenSession | Assign | TakeBack | CancelTasks | DropObjects | CopyObjects | Drain | Dismiss | EndSession

@@ -9,7 +9,7 @@ from pathlib import Path
 from rain.objects.dirtree import remove_tree
 from rain.processes.private_folders import check_private, made_dir
 
-_TAIL_LINES = 8
+_TAIL_LINES = 10
 _READ_BYTES_MAX = 65_536
 
 

@@ -15,8 +15,8 @@ the work for them). In `lifecycle`: `submit`, `placing` (the
 scheduling policy is asked), `attempts` (their starts and results), `settle` (failure and cancellation spread),
 `recovery` (governors and replicas that are lost), `departure` (governors that leave on purpose), `gangs` and
 `gang_losses` (tasks on several governors), `retry`. In `reporting`: `updates` (batches), `output` (what tasks
-write), `stalled` (nothing can run), `explain`. `rain.server.states` has the states of records, and `rain.server.check`
-says what must hold after each step.
+write), `libraries` (what governors have installed), `stalled` (nothing can run), `explain`. `rain.server.states`
+has the states of records, and `rain.server.check` says what must hold after each step.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rain.server.core import attach, commands, demand, modules, pools, queries, 
 from rain.server.core import events as ev
 from rain.server.core.effects import DropGovernor, Effect
 from rain.server.core.lifecycle import attempts, departure, gang_losses, gangs, placing, recovery, retry, submit
-from rain.server.core.reporting import output, progress, stalled, updates
+from rain.server.core.reporting import libraries, output, progress, stalled, updates
 from rain.server.core.state import State, internal
 from rain.server.records.client import Client
 from rain.server.records.governor import Governor
@@ -64,6 +64,7 @@ _CLIENT_REQUESTS: dict[type, Callable[..., None]] = {
     m.DrainGovernors: departure.drain_governors,
 }
 _GOVERNOR_SAID: dict[type, Callable[[State, Governor, Any], None]] = {
+    m.Libraries: libraries.libraries,
     m.Started: attempts.started,
     m.Finished: attempts.finished,
     m.Stopped: attempts.stopped,

@@ -137,6 +137,7 @@ def governor_summary(governor: Governor) -> GovernorSummary:
         governor.load,
         _leaves(governor),
         governor.host_id,
+        governor.versions,
     )
 
 

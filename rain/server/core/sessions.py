@@ -17,6 +17,7 @@ from rain.server.core.lifecycle.submit import discard_uploads
 from rain.server.core.modules import client_left
 from rain.server.core.objects import leave_queue
 from rain.server.core.pools import client_gone as pools_closed
+from rain.server.core.reporting import libraries
 from rain.server.core.reporting.output import attempt_ended
 from rain.server.core.reporting.updates import flush_session, release
 from rain.server.core.state import State
@@ -34,6 +35,7 @@ def client_joined(state: State, client_id: str) -> None:
     state.graph.clients[client_id] = Client(client_id)
     state.happened("ClientNew", values={"client": client_id})
     state.to_client(client_id, GovernorCount(len(state.graph.governors)))
+    libraries.tell_all(state, client_id)
 
 
 def client_gone(state: State, client: Client) -> None:

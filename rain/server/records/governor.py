@@ -61,6 +61,8 @@ class Governor:
         Number of the pool that it belongs to; 0: none.
     leaving : Leaving or None
         Of one that leaves on purpose.
+    versions : dict of str to str
+        Of the libraries installed there; empty until it has told them.
     drops, cancels, ends, resends : list
         What it is sent at the end of the turn: objects to drop, attempts to end, sessions to end, objects whose
         places changed while tasks there wait for them.
@@ -92,6 +94,7 @@ class Governor:
         "stopping",
         "tasks_max",
         "total",
+        "versions",
         "work",
     )
 
@@ -122,6 +125,7 @@ class Governor:
         self.ends: list[int] = []
         self.resends: list[Object] = []
         self.load: dict[str, float] = {}
+        self.versions: dict[str, str] = {}
         self._shares: dict[ResourceRequest, float] = {}
 
     def can_hold(self, request: ResourceRequest) -> bool:

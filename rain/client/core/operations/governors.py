@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rain.client.core.requests import ask, ask_in_pieces
 from rain.client.core.waiting import Operation, Waiting
 from rain.common.errors import RainException
+from rain.common.limits import LIBRARIES_GOVERNORS_MAX
 from rain.common.protocol.messages import (
     ClosePool,
     Demand,
@@ -14,6 +16,7 @@ from rain.common.protocol.messages import (
     ExpectGovernors,
     GetDemand,
     GetServerInfo,
+    GovernorLibraries,
     Offer,
     OfferPlaces,
     OpenPool,
@@ -93,6 +96,12 @@ def counted(core: ClientCore, count: int) -> None:
     core.governor_waits = [waiting for waiting in core.governor_waits if count < waiting.count]
     for waiting in ready:
         core.over(waiting)
+
+
+def libraries_told(core: ClientCore, told: list[GovernorLibraries]) -> None:
+    """Take note of what is installed for governors; of very many the last."""
+    known = core.libraries | {one.governor_id: one for one in told}
+    core.libraries = dict(islice(known.items(), max(0, len(known) - LIBRARIES_GOVERNORS_MAX), None))
 
 
 def reject_all(core: ClientCore, error: RainException) -> None:
