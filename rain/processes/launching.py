@@ -284,6 +284,7 @@ def _shells(programs: list[Program]) -> list[str]:
 
     Examples
     --------
+    >>> from rain.processes.launching import Program
     >>> _shells([Program("governor-1", ["governor", "n1"], "log"), Program("hosts", ["hosts"], "log", stdin="token")])
     ['rain.governor.shell']
     """
