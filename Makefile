@@ -28,7 +28,7 @@ test-python:  ## all tests on another interpreter, in an environment of its own:
 
 test-engines: $(VENV)/.test  ## tests on a real Slurm, on hosts over ssh and in a Dask cluster, in namespaces of their own (as root; else they are skipped)
 	@sh tools/debian.sh engines
-	$(PYTEST) --engines -m engines --durations 10 tests/engines $(ARGS)
+	@sh tools/engines.sh $(PYTEST) --engines -m engines --durations 5 $(ARGS)
 
 test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, a quarter of an hour)
 	@$(PYTHON_IN) tools/jupyters.py
