@@ -288,8 +288,12 @@ class Governor:
         self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
 
     def _tell_libraries(self, reading: asyncio.Future[dict[str, str]]) -> None:
-        if not reading.cancelled():
+        if reading.cancelled():
+            return
+        try:
             self._say(Libraries(reading.result()))
+        except Exception:
+            log.exception("the versions of libraries are not told")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, or the governor has left.

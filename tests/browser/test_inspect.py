@@ -292,7 +292,7 @@ def check_folder(found: Any) -> None:
     page = shows(found, "directory")
     page.get_by_role("button", name="table.csv").click()
     expect(shows(found, "table")).to_contain_text("cell")
-    crumbs.get_by_role("button", name="↑").click()
+    crumbs.get_by_role("button", name="To the folder that this is in").click()
     expect(shows(found, "directory")).to_contain_text("empty/")
 
 

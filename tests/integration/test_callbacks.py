@@ -343,6 +343,8 @@ NOT_GUARDED = {
         "stop.wait()": "awaited in `run`",
         "self._find_server(self._gone.result())": "awaited in `run`",
         "self._bring(effect.data)": "catches everything itself: a fetch is always answered",
+        "installed_versions": "its error is logged, in `_tell_libraries`",
+        "self._tell_libraries": "catches everything itself",
     },
     "rain.governor.surroundings.leaving": {"self._asked": "steps the core, whose errors `Turns` takes"},
     "rain.governor.pools.builtin_threads": {"self._work": "its error is the task's, in `_ended`"},

@@ -23,6 +23,7 @@ _LISTS: dict[type, tuple[str, ...]] = {
     m.Finished: ("results",),
     m.GaveBack: ("tasks",),
     m.InputsMissing: ("tasks",),
+    m.LibrariesThere: ("governors",),
     m.Moved: ("objects",),
     m.NotCopied: ("objects",),
     m.ObjectsLost: ("objects",),
