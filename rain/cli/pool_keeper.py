@@ -39,7 +39,7 @@ def keep(words: Sequence[str]) -> int:
         asked = parse_places(engine, rest, POOL_OPTIONS)
         others: dict[str, Any] = {**asked.others}
         with Client(address) as client:
-            pool = client.pool(engine, others.pop("nodes", 0), **others, **asked.options)
+            pool = client.pool(engine, others.pop("nodes", None), **others, **asked.options)
             write_ready_file(ready)
             while not end.wait(LOOK_S) and not pool.closed and not is_over(client):
                 pass

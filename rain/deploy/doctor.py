@@ -107,9 +107,13 @@ def _job(supplier: JobSupplier, listener: _Listener) -> Iterator[Finding]:
         yield Finding("a job", str(error), False)
         return
     told, deadline, seen = "", time.monotonic() + DOCTOR_JOB_S, None
+    missed = False
     try:
         while True:
-            seen = supplier.show([job]).get(job, seen)
+            found = supplier.show([job]).get(job)
+            if found is None and (seen is not None or missed):  # it has ended, and is forgotten
+                found = Job(JobState.ENDED, "ended")
+            seen, missed = found, found is None
             if seen is not None and _words(seen) != told:
                 told = _words(seen)
                 yield Finding(f"job {job}", told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Callable
@@ -88,14 +89,16 @@ class Pools:
         _owners[made] = self._client
         made.watch(self._tell)
         try:
-            self._pools[made] = publish(made, name, server, lambda: self._end(made, made.close))
+            made.on_closed = lambda: self._closed(made)
+            self._pools[made] = publish(made, name, server, made.close)
             words = {name: value for name, value in (elastic or {}).items() if value is not None}
             made.scale((0 if words else all_places(engine, options) or 0) if places is None else places)
             if words:
                 made.adapt(**words)
             self._pools[made].write()  # `rain pool add` reads there what was asked for
         except BaseException:  # jobs that were submitted before would be left without a pool
-            self._end(made, made.close)
+            with contextlib.suppress(RainException, TimeoutError):  # the first error is the one to tell
+                made.close()
             raise
         return made
 
@@ -110,21 +113,20 @@ class Pools:
         refused: list[RainException] = []
         for pool in self.all():
             try:
-                self._end(pool, pool.dismissed if dismissed else pool.close)
+                pool.dismissed() if dismissed else pool.close()
             except RainException as error:
                 refused.append(error)
         if refused:
             raise refused[0]
 
-    def _end(self, pool: Pool, end: Callable[[], None]) -> None:
-        end()
-        key = self._keys.pop(pool, None)
-        if key is not None:
-            self._server.close_pool(key)
+    def _closed(self, pool: Pool) -> None:
         published = self._pools.pop(pool, None)
         if published is not None:
             published.write()  # this process may be at its end
         self._tell()
+        key = self._keys.pop(pool, None)
+        if key is not None:
+            self._server.close_pool(key)
 
 
 def client_on(

@@ -104,6 +104,8 @@ class Elastic:
     @property
     def interval_s(self) -> float | None:
         """How long the pool's thread may wait before the next turn; None: until something changes."""
+        if 0.0 in self._draining.copy().values():
+            return 0.0  # what was given up while the server was asked something has not been asked to leave
         if self._scaling is not None:
             return DEMAND_LOOK_S
         return ENGINE_END_S if self._draining else None
@@ -123,6 +125,11 @@ class Elastic:
     def let_go(self, places: list[Place]) -> None:
         """These were given up: their governors are asked to leave at the next turn, then their jobs end."""
         self._draining.update((place.number, 0.0) for place in places)
+
+    def leaving(self) -> list[Place]:
+        """Those of them that are still there, and whose jobs the engine was not asked to end."""
+        numbers = self._draining.copy()
+        return [place for place in self._pool.places if place.number in numbers and place.state is not PlaceState.ENDED]
 
     # -- a turn ---------------------------------------------------------------------------------
 

@@ -50,6 +50,8 @@ class Pool:
         Cpu-seconds that earlier pools of its name have used.
     left_before : int
         Number of places that those have left behind: an elastic pool has so many fewer.
+    on_closed : callable
+        Called at the end of `close`, also of a repeated one.
     id : str
         By which ``rain pool`` names it; empty as long as it has no record on disk.
 
@@ -71,6 +73,7 @@ class Pool:
         self.used_before_core_s = 0.0
         self.left_before = 0
         self.id = ""
+        self.on_closed: Callable[[], None] = lambda: None
         self._pid = os.getpid()
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
@@ -318,6 +321,8 @@ class Pool:
             If the engine refuses; its words are in the text.
         """
         self._close(lambda place: True)
+        if os.getpid() == self._pid:
+            self.on_closed()
 
     def dismissed(self) -> None:
         """Close it after its governors were told to end: their jobs end by themselves, waiting ones are given up."""
@@ -327,15 +332,18 @@ class Pool:
         with self._change:
             self._change.wait_for(lambda: not any(map(wanted, self._places)), ENGINE_END_S)
             self._give_up([place for place in self._places if wanted(place)], at_once=True)
+        self.on_closed()
 
     def _close(self, given_up: Callable[[Place], bool]) -> None:
         if os.getpid() != self._pid:
             return  # a child forked of the client: the jobs are its parent's
         with self._change:
+            leaving = [] if self._elastic is None else self._elastic.leaving()
             self._closed = True
             self._supplier.close()
             self._tell()
-            self._give_up([place for place in self._places if wanted(place) and given_up(place)], at_once=True)
+            going = [place for place in self._places if wanted(place) and given_up(place)]
+            self._give_up([*going, *leaving], at_once=True)
             self._tell()
 
     def _tell(self) -> None:

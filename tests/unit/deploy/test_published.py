@@ -113,7 +113,9 @@ def test_names_that_mean_no_pool_or_several_are_told(pools: Pools) -> None:
     assert records.record_called(first.id).id == first.id
 
 
-def test_a_pool_does_what_other_processes_ask(pools: Pools, slurm: SlurmStandIn) -> None:
+def test_a_pool_does_what_other_processes_ask(
+    pools: Pools, slurm: SlurmStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = opened(pools, 1)
     record = record_of(pool)
     requests.ask(record, Request(action="scale", count=3))
@@ -126,6 +128,10 @@ def test_a_pool_does_what_other_processes_ask(pools: Pools, slurm: SlurmStandIn)
     with pytest.raises(RainException, match="has no place 8"):
         requests.ask(record, Request(action="drain", places=[8]))
     (slurm.folder / "refused").unlink()
+    with monkeypatch.context() as broken:
+        broken.setattr(pool, "scale", lambda count: 1 // 0)
+        with pytest.raises(RainException, match="by zero"):
+            requests.ask(record, Request(action="scale", count=1))
     requests.ask(record, Request(action="remove"))
     assert pools.all() == []
     until(lambda: record_of(pool).ended)

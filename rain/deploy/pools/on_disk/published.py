@@ -92,7 +92,9 @@ class Published:
             self._write()
 
     def _write(self) -> None:
-        record, places = self._record, self._pool.places
+        record = self._record
+        record.closed = self._pool.closed  # before the places: none is added after that
+        places = self._pool.places
         self._written_at = time.monotonic()
         record.wanted = sum(map(wanted, places))
         record.places = [
@@ -103,11 +105,10 @@ class Published:
             if place.state is not PlaceState.ENDED
         ]
         record.used_core_s = self._pool.used_core_s
-        record.closed = self._pool.closed
         record.ended = record.closed and not record.places
         try:
             records.write(record)
-        except RainException as error:
+        except (RainException, OSError) as error:
             log.warning("%s", error)
 
     def _do(self, request: requests.Request) -> None:

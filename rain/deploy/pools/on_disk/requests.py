@@ -79,7 +79,10 @@ def ask(record: PoolRecord, request: Request, timeout: float = POOL_REQUEST_S) -
             if time.monotonic() > deadline:
                 raise RainException(f"pool {record.id} on {record.host} has not answered within {timeout:g} s")
             time.sleep(0.1)
-        found = _read(answer, Answer)
+        try:
+            found = _read(answer, Answer)
+        except FileNotFoundError:  # the pool has ended since, and its folder with it
+            found = Answer()
     finally:
         for left in (folder / f"{name}{_REQUEST}", answer):
             left.unlink(missing_ok=True)
@@ -101,7 +104,7 @@ def opened(record: PoolRecord) -> Path:
 
 
 def serve(record: PoolRecord, do: Callable[[Request], None]) -> None:
-    """Answer all requests that are there; a RainException of `do` is the answer."""
+    """Answer all requests that are there; an error of `do` is the answer."""
     try:
         names = sorted(os.listdir(record.requests))
     except OSError:
@@ -118,8 +121,8 @@ def serve(record: PoolRecord, do: Callable[[Request], None]) -> None:
             try:
                 do(request)
                 answer = Answer()
-            except RainException as error:
-                answer = Answer(error=str(error))
+            except Exception as error:  # whatever an engine or a server said: who asks is told, and the next is served
+                answer = Answer(error=str(error) or type(error).__name__)
         with contextlib.suppress(OSError):  # the one who asked has given up, and taken the folder with it
             _write(path.with_name(name.removesuffix(_REQUEST) + _ANSWER), answer)
             path.unlink(missing_ok=True)
