@@ -48,6 +48,8 @@ def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
         ) from None
     except subprocess.TimeoutExpired:
         raise RainException(f"{words[0]} has not answered within {ENGINE_COMMAND_S:g} s") from None
+    except OSError as error:
+        raise Refused(f"{words[0]} cannot be started: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip()
         if harmless and said and all(re.fullmatch(harmless, line.strip()) for line in said.splitlines()):

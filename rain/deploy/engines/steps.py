@@ -19,6 +19,7 @@ from rain.deploy.engines.engine import Engine
 from rain.deploy.engines.jobs import check_reachable
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
+from rain.host.starting import clean_environment
 from rain.net.auth import Credentials
 from rain.processes.connection_files import is_own_address
 from rain.processes.launching import RAIN
@@ -86,8 +87,9 @@ class StepSupplier:
         try:
             with open(folder.log(number), "wb") as log:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                    env=clean_environment(),
+                )  # fmt: skip
         except OSError as error:
             raise RainException(f"{command[0]} cannot be started: {error.strerror}") from None
         job = f"{host}-{number}"

@@ -142,11 +142,12 @@ class DaskSupplier(FrameworkSupplier):
         tokens = {worker: sealed(self._token, key) for worker, key in keys.items()}
         words = (self._place, tokens, self._server, *self._asked)
         for worker, answer in self._run(self._there.begin, pairs, FRAMEWORK_STEP_S, *words).items():
-            if isinstance(answer, OSError):
+            late = isinstance(answer, TimeoutError)  # it may begin yet: what becomes of it is looked at
+            if isinstance(answer, OSError) and not late:
                 continue  # the worker went
             spot = pairs[worker]
             spot.at, spot.begun = worker, True
-            if isinstance(answer, Exception):
+            if isinstance(answer, Exception) and not late:
                 self._end(spot, "NOT STARTED", _told(answer))
                 continue
             self._holders[spot.number] = self._client.submit(

@@ -185,8 +185,8 @@ class HeldGovernor:
                     self._over.wait()
             self._heard()
             self._drop_lifeline(process)
-            os.close(self._ready)
-            self._ready = -1
+            ready, self._ready = self._ready, -1
+            os.close(ready)
 
     @staticmethod
     def _drop_lifeline(process: subprocess.Popen[bytes]) -> None:

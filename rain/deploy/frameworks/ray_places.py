@@ -74,7 +74,6 @@ class RaySupplier(FrameworkSupplier):
             self._words += ["--store-memory", str(int(memory_bytes * STORE_MEMORY_SHARE))]
         self._words += arguments
         self._groups: list[_Group] = []
-        self._grouped: set[int] = set()
 
     def advance(self, spots: list[Spot]) -> None:
         import ray
@@ -85,7 +84,8 @@ class RaySupplier(FrameworkSupplier):
             return
         self._look([spot for spot in spots if spot.begun])
         if not self._closed:
-            self._ask_for([spot for spot in spots if spot.number not in self._grouped and not spot.unwanted])
+            grouped = {spot for group in self._groups for spot in group.spots}
+            self._ask_for([spot for spot in spots if spot not in grouped and not spot.unwanted])
             for group in self._groups:
                 self._begin_in(group)
         self._let_go()
@@ -101,7 +101,6 @@ class RaySupplier(FrameworkSupplier):
     def _ask_for(self, spots: list[Spot]) -> None:
         from ray.util.placement_group import placement_group
 
-        self._grouped |= {spot.number for spot in spots}
         spots = self._reuse(spots)
         if not spots:
             return

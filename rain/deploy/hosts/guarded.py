@@ -8,6 +8,7 @@ starts it again, and it finds the governors: each is held under a name that the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -136,7 +137,8 @@ def main(words: Sequence[str]) -> int:
     there: list[Host] = []
 
     def tell() -> None:
-        _write(_told(path), [*left.values(), *(_became(host) for host in there)])
+        with contextlib.suppress(OSError):  # the disk may be full; the thread that tells goes on
+            _write(_told(path), [*left.values(), *(_became(host) for host in there)])
 
     links = Links(ssh, token, tell)
     for one in plan.hosts:
@@ -149,7 +151,8 @@ def main(words: Sequence[str]) -> int:
         links.add(host)
     while not links.wait(lambda: all(host.link.settled for host in there), 0.2) and not end.is_set():
         pass
-    tell()
+    with links.change:  # the thread tells too, into the same file
+        tell()
     write_ready_file(given["--ready-file"])
     end.wait()
     links.end(_END_S)

@@ -189,6 +189,8 @@ class Link:
 
     def give_up(self, now: float) -> None:
         """There is no need of it any more. While there is no connection, one more is tried, to tell it."""
+        if self.state is LinkState.ENDED:
+            return  # why it has is not to be forgotten
         self.leaving = True
         if not self.dialing and (not self.was_up or self.state is LinkState.PAUSED):
             self._end("", failed=False)

@@ -175,6 +175,8 @@ class Links:
                 if host.process is not None:
                     host.process.kill()
                     host.process.wait()
+                    os.close(host.pidfd)
+                    host.process, host.pidfd = None, -1
             self._selector.close()
 
     def _look(self, host: Host, now: float) -> None:
@@ -244,7 +246,7 @@ class Links:
     def _heard(self, host: Host, line: bytes, now: float) -> None:
         event = _event(line)
         if event is None:  # a login script said something
-            with open(host.log, "ab", opener=open_log) as log:
+            with contextlib.suppress(OSError), open(host.log, "ab", opener=open_log) as log:  # the disk may be full
                 log.write(line + b"\n")
             return
         link = host.link

@@ -389,12 +389,17 @@ class Pool:
                 self._told_at = now
             elif now - self._looked_at >= self._look_s() or self._elastic is None:  # else only the server is asked
                 self._look()
-            if self._elastic is not None:
-                self._elastic.turn()
+            self._turn()
             self._pause()
-        if self._elastic is not None:
-            self._elastic.turn()
+        self._turn()
         self._tidy()
+
+    def _turn(self) -> None:
+        if self._elastic is not None:
+            try:
+                self._elastic.turn()
+            except Exception as error:  # no room for a script, say: the thread goes on, and `explain` tells it
+                self._elastic.trouble = f"{type(error).__name__}: {error}"
 
     def _look_s(self) -> float:
         idle = settled(self._places, time.time()) and not self._closed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import signal
 import socket
 import ssl
@@ -74,8 +75,12 @@ def _serve(plain: socket.socket, certificate: Certificate, key: bytes, env: dict
 
 def _watch(link: ssl.SSLSocket, program: Started) -> None:
     """Kill a program when the first governor hangs up."""
-    while wire.receive(link)[0]:
-        pass
+    hung_up = select.poll()  # nothing is read: others write meanwhile, and TLS is for one thread at a time
+    try:
+        hung_up.register(link, select.POLLIN)
+    except (OSError, ValueError):  # the program has ended already
+        return
+    hung_up.poll()
     program.kill()
 
 

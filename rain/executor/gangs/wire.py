@@ -52,7 +52,11 @@ def connect(node: Node) -> ssl.SSLSocket:
     if shown is None or not hmac.compare_digest(fingerprint_of(shown), node.fingerprint):
         secured.close()
         raise RainException(f"what answers at {node.address} is not the companion of this task")
-    secured.sendall(node.key)
+    try:
+        secured.sendall(node.key)
+    except OSError as error:
+        secured.close()
+        raise RainException(f"the companion on governor {node.governor} was lost: {error}") from None
     secured.settimeout(None)
     return secured
 
@@ -73,7 +77,15 @@ def accept(plain: socket.socket, certificate: Certificate, key: bytes) -> ssl.SS
 
 
 def send(link: ssl.SSLSocket, kind: bytes, data: bytes) -> None:
-    """Send one frame."""
+    """Send one frame.
+
+    Raises
+    ------
+    RainException
+        If it is larger than the other side takes.
+    """
+    if len(data) > LAUNCH_BYTES_MAX:
+        raise RainException(f"a program's words and environment have {len(data)} bytes, over {LAUNCH_BYTES_MAX}")
     link.sendall(_HEAD.pack(kind, len(data)) + data)
 
 

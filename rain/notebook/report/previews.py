@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from rain.common.errors import RainException
 from rain.common.protocol.encoding import encode_json
 from rain.notebook.details import inspection_of, why_not_open
 from rain.notebook.graph_model import View
@@ -92,7 +91,7 @@ class _Previews:
                 return
             try:
                 shown = self._one(number, seconds)
-            except (RainException, TimeoutError):  # it has gone meanwhile, or cannot be shown
+            except Exception:  # it has gone meanwhile, or cannot be shown; the others can
                 continue
             if shown is not None and not self._enough:
                 self.shown[f"o{number}"] = shown

@@ -376,7 +376,7 @@ class _Holder:
                 folders.receive()
             elif source == self._ready:
                 self._read_ready()
-            else:
+            elif source == self._pidfd:  # else a relay that `_accept` has replaced
                 return True
         return False
 
