@@ -204,3 +204,24 @@ def test_without_a_server_or_when_closed_it_cannot_adapt(pool: Pool) -> None:
     pool.close()
     with pytest.raises(RainException, match="closed> cannot adapt"):
         pool.adapt()
+
+
+def test_a_pool_that_is_closed_ends_what_was_leaving(pool: Pool, engine: StandIn, server: Server) -> None:
+    pool.scale(2)
+    for number in (1, 2):
+        engine.runs(number, f"h:{number}")
+    pool.wait(2)
+    pool.scale(0)
+    until(lambda: sorted(server.drained) == ["h:1", "h:2"])
+    assert engine.given_up == []
+    pool.close()
+    assert len(engine.given_up) == 2
+
+
+def test_an_error_that_nobody_foresaw_ends_no_pool(pool: Pool, server: Server) -> None:
+    server.error = ZeroDivisionError("no such thing")
+    pool.adapt(0, 2)
+    until(lambda: "no such thing" in pool._elastic.trouble)  # type: ignore[union-attr]
+    server.error = None
+    server.waiting = 2
+    until(lambda: pool.places != [])

@@ -35,8 +35,11 @@ class _Server:
     def open_pool(self, credentials: Credentials) -> Credentials:
         return credentials.of_pool(1, bytes(POOL_SALT_BYTES))
 
+    def __init__(self) -> None:
+        self.closed: list[int] = []
+
     def close_pool(self, credentials: Credentials) -> None:
-        pass
+        self.closed.append(credentials.pool)
 
     def offer(self, pool: Pool, offer: Offer | None) -> None:
         pass
@@ -102,6 +105,15 @@ def test_a_record_tells_its_pool(pools: Pools, slurm: SlurmStandIn) -> None:
     until(lambda: record_of(pool).ended)
     assert record_of(pool).places == []
     until(lambda: not record.requests.exists())
+
+
+def test_a_pool_that_its_user_closes_is_closed_at_the_server_too(pools: Pools) -> None:
+    with opened(pools, 1) as pool:
+        assert pools.all() == [pool]
+    assert pools.all() == []
+    assert pools._server.closed == [1]  # type: ignore[attr-defined]
+    pool.close()
+    assert pools._server.closed == [1]  # type: ignore[attr-defined]
 
 
 def test_names_that_mean_no_pool_or_several_are_told(pools: Pools) -> None:

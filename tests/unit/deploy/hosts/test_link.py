@@ -34,6 +34,8 @@ def test_what_ssh_says_at_first_is_why_it_failed() -> None:
     made.closed("ssh was refused", 2.0)
     assert (made.state, made.why, made.failed, made.settled) == (LinkState.ENDED, "ssh was refused", True, True)
     assert made.dial_at is None
+    made.give_up(3.0)
+    assert (made.why, made.failed) == ("ssh was refused", True)
 
 
 def test_a_governor_that_cannot_start_is_told_once() -> None:
