@@ -29,6 +29,7 @@ from rain.common.protocol.messages import ServerInfo
 from rain.host.process_table import descendants, is_alive
 from rain.net.auth import Credentials
 from rain.processes import connection_files
+from tests.support.commands import write_command
 from tests.support.waiting import GUARD_S, until
 
 RAIN = [sys.executable, "-m", "rain"]
@@ -529,9 +530,9 @@ exec sh -c "$1"
 
 def test_governors_over_ssh(shell):
     log = shell.folder / "ssh.log"
-    (shell.bin / "ssh").write_text(SSH.replace("{log}", str(log)))
-    (shell.bin / "rain").write_text(f'#!/bin/sh\nexec {sys.executable} -m rain "$@"\n')
-    (shell.bin / "prefix").write_text(f'#!/bin/sh\necho prefixed "$@" >> {log}\nexec "$@"\n')
+    write_command(shell.bin / "ssh", SSH.replace("{log}", str(log)))
+    write_command(shell.bin / "rain", f'#!/bin/sh\nexec {sys.executable} -m rain "$@"\n')
+    write_command(shell.bin / "prefix", f'#!/bin/sh\necho prefixed "$@" >> {log}\nexec "$@"\n')
     for name in ("ssh", "rain", "prefix"):
         (shell.bin / name).chmod(0o755)
     hosts = shell.folder / "hosts"
@@ -563,7 +564,7 @@ def test_governors_over_ssh(shell):
 
 
 def test_a_host_that_cannot_be_reached_is_one_error(shell):
-    (shell.bin / "ssh").write_text("#!/bin/sh\necho 'ssh: Could not resolve hostname node9: no' >&2\nexit 255\n")
+    write_command(shell.bin / "ssh", "#!/bin/sh\necho 'ssh: Could not resolve hostname node9: no' >&2\nexit 255\n")
     (shell.bin / "ssh").chmod(0o755)
     hosts = shell.folder / "hosts"
     hosts.write_text("node9.invalid\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import write_command
 from tests.support.slurm_stand_in import SlurmStandIn
 
 _SBATCH = """#!/bin/sh
@@ -22,7 +23,7 @@ echo "Submitted batch job 1"
 @pytest.fixture
 def slurm(tmp_path: Path) -> SlurmStandIn:
     made = SlurmStandIn(tmp_path)
-    (made.folder / "bin" / "sbatch").write_text(_SBATCH.format(folder=made.folder))
+    write_command(made.folder / "bin" / "sbatch", _SBATCH.format(folder=made.folder))
     return made
 
 
@@ -60,7 +61,7 @@ def test_what_is_not_well_has_its_cause(slurm: SlurmStandIn) -> None:
     told = doctor(slurm, "slurm", "--python", "/nowhere/python", status=1)
     assert "NOT WELL" in told, told
     assert "/nowhere/python" in told
-    (slurm.folder / "bin" / "sbatch").write_text("#!/bin/sh\necho no such partition >&2\nexit 1\n")
+    write_command(slurm.folder / "bin" / "sbatch", "#!/bin/sh\necho no such partition >&2\nexit 1\n")
     assert "no such partition" in doctor(slurm, "slurm", status=1)
     nowhere = slurm.folder / "nowhere"
     nowhere.mkdir()

@@ -34,6 +34,7 @@ from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.content_types.codecs import decode_value
 from rain.objects.files import checksum, local_file
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
+from tests.support.commands import write_command
 from tests.support.waiting import until_async
 
 # Functions of this module are pickled by value: executors need not import it.
@@ -972,8 +973,7 @@ async def test_wrong_interpreter(rig: Rig) -> None:
     assert "/bin/false ended with status 1" in reason
     assert number == task.number
     talker = rig.folder / "talker"
-    talker.write_text("#!/bin/sh\necho out\necho err >&2\nexit 4\n")
-    talker.chmod(0o700)
+    write_command(talker, "#!/bin/sh\necho out\necho err >&2\nexit 4\n")
     rig.start(3, python=str(talker))
     reason, _, _, _ = await rig.until(lambda: rig.exited.get(3))
     assert f"{talker} ended with status 4; its stdout and stderr are {rig.folder}/ended-executors/python-" in reason

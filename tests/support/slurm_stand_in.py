@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.commands import write_command
+
 _SBATCH = """#!/bin/sh
 cd {folder}
 [ -e refused ] && {{ cat refused >&2; exit 1; }}
@@ -48,8 +50,7 @@ class SlurmStandIn:
         (folder / "bin").mkdir()
         for name, text in (("sbatch", _SBATCH), ("scancel", _SCANCEL), ("squeue", _SQUEUE)):
             path = folder / "bin" / name
-            path.write_text(text.format(folder=folder))
-            path.chmod(0o755)
+            write_command(path, text.format(folder=folder))
 
     def say(self, *lines: str) -> None:
         """What ``squeue`` tells from now on: ``ID|STATE|REASON|START``."""

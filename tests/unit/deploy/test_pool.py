@@ -26,6 +26,7 @@ from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.deploy.pools.supplier import Job, JobState
 from rain.net.auth import Credentials
+from tests.support.commands import write_command
 from tests.support.slurm_stand_in import SlurmStandIn
 from tests.support.supplier import StandIn
 from tests.support.waiting import GUARD_S, until
@@ -47,7 +48,7 @@ def pool(batch: SlurmStandIn) -> Iterator[Pool]:
     made = Pool(JobSupplier(Slurm(), SERVER, Order(2), PoolFolder("the-token", batch.folder / "shared")))
     yield made
     made.close()
-    # While it starts a command it holds open what the next test writes, and commands that are open do not start.
+    # It looks by the commands of the path that ends with this test.
     made._thread.join()
 
 
@@ -127,10 +128,10 @@ def test_a_close_that_is_refused_can_be_tried_again(pool: Pool, batch: SlurmStan
     pool.scale(1)
     scancel = batch.folder / "bin" / "scancel"
     told = scancel.read_text()
-    scancel.write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+    write_command(scancel, "#!/bin/sh\necho no controller >&2\nexit 1\n")
     with pytest.raises(RainException, match="scancel 1 failed with status 1: no controller"):
         pool.close()
-    scancel.write_text(told)
+    write_command(scancel, told)
     pool.close()
     assert (batch.folder / "jobs").read_text() == "1|CANCELLED|None|N/A\n"
 
@@ -153,7 +154,7 @@ def test_places_have_nothing_of_the_job_in_which_they_are_asked_for(
     for name in ("SLURM_MEM_PER_CPU", "CUDA_VISIBLE_DEVICES", "SBATCH_ACCOUNT", "SLURM_CONF"):
         monkeypatch.setenv(name, "7")
     sbatch = batch.folder / "bin" / "sbatch"
-    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nenv >{batch.folder}/seen\n"))
+    write_command(sbatch, sbatch.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nenv >{batch.folder}/seen\n"))
     pool.scale(1)
     seen = (batch.folder / "seen").read_text()
     assert "SBATCH_ACCOUNT=7" in seen
@@ -179,11 +180,11 @@ def test_a_batch_system_that_does_not_tell_is_no_hang(
     until(lambda: states(pool) == ["pending"])
     squeue = batch.folder / "bin" / "squeue"
     told = squeue.read_text()
-    squeue.write_text(f"#!/bin/sh\n{printed}\n")
+    write_command(squeue, f"#!/bin/sh\n{printed}\n")
     monkeypatch.setattr(pool_module, "ENGINE_SILENT_S", 0.1)
     with pytest.raises(RainException, match=r"(?s)slurm does not tell what became of jobs: .*job 1"):
         pool.wait(1)
-    squeue.write_text(told)
+    write_command(squeue, told)
     up(pool, batch, 1)
     pool.wait(1)
 
@@ -310,7 +311,7 @@ def test_many_places_are_one_array(pool: Pool, batch: SlurmStandIn) -> None:
 
 def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batch: SlurmStandIn) -> None:
     sbatch = batch.folder / "bin" / "sbatch"
-    sbatch.write_text(sbatch.read_text() + f"kill -INT {os.getpid()}\nexec sleep 100\n")
+    write_command(sbatch, sbatch.read_text() + f"kill -INT {os.getpid()}\nexec sleep 100\n")
     with pytest.raises(KeyboardInterrupt):
         pool.scale(1)
     assert pool.places == []
@@ -328,17 +329,17 @@ def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batc
 def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch: SlurmStandIn) -> None:
     squeue = batch.folder / "bin" / "squeue"
     told = squeue.read_text()
-    squeue.write_text("#!/bin/sh\nexit 1\n")
+    write_command(squeue, "#!/bin/sh\nexit 1\n")
     pool.scale(1)
     until(lambda: pool.trouble)
     (batch.folder / "jobs").write_text("")
-    squeue.write_text(told)
+    write_command(squeue, told)
     until(lambda: states(pool) == ["ended"])
 
 
 def test_a_batch_system_is_asked_seldom_while_nothing_is_to_come(pool: Pool, batch: SlurmStandIn) -> None:
     squeue = batch.folder / "bin" / "squeue"
-    squeue.write_text(f"#!/bin/sh\necho >>{batch.folder}/asked\n{squeue.read_text()}")
+    write_command(squeue, f"#!/bin/sh\necho >>{batch.folder}/asked\n{squeue.read_text()}")
     pool.scale(1)
     up(pool, batch, 1)
     asked = (batch.folder / "asked").read_text()

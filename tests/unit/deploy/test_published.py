@@ -23,6 +23,7 @@ from rain.deploy.pools.on_disk import published as published_module
 from rain.deploy.pools.on_disk.requests import Request
 from rain.deploy.pools.pool import Pool
 from rain.net.auth import Credentials
+from tests.support.commands import write_command
 from tests.support.slurm_stand_in import SlurmStandIn
 from tests.support.waiting import GUARD_S, until
 
@@ -203,7 +204,7 @@ def test_what_cannot_be_told_is_not_taken_for_ended(slurm: SlurmStandIn) -> None
     record.places = [records.PlaceRecord(number=1, job="1", state="pending")]
     records.write(record)
     squeue = slurm.folder / "bin" / "squeue"
-    squeue.write_text("#!/bin/sh\nexit 1\n")
+    write_command(squeue, "#!/bin/sh\nexit 1\n")
     orphans.settle(record)
     assert not records.record_called(record.id).ended
     assert len(record.places) == 1

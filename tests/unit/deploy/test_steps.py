@@ -16,6 +16,7 @@ from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
+from tests.support.commands import write_command
 from tests.support.waiting import until
 
 # It gets: -P -m rain governor SERVER --token-file FILE --id-file FILE
@@ -38,8 +39,7 @@ exec "$@"
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     for name, text in (("python", _RAIN), ("pbsdsh", _PBSDSH)):
         path = tmp_path / name
-        path.write_text(text.format(folder=tmp_path))
-        path.chmod(0o755)
+        write_command(path, text.format(folder=tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(StepSupplier, "look_s", 0.05)
     monkeypatch.setattr(StepSupplier, "idle_look_s", 0.05)

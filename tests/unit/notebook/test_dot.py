@@ -15,6 +15,7 @@ from rain.notebook.drawing.arrangement import stacked
 from rain.notebook.drawing.dot import dot_source, native_geometry
 from rain.notebook.drawing.text_metrics import node_size
 from rain.notebook.protocol.graph import Arc, Topology
+from tests.support.commands import write_command
 from tests.unit.notebook.graphs import data, frame, group, mixed, scattered, size_of, small, task, topology
 
 SLOW = 6
@@ -115,8 +116,7 @@ def test_native_labels_stay_text() -> None:
 
 def program(folder: Path, text: str) -> None:
     path = folder / "dot"
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
+    write_command(path, f"#!/bin/sh\n{text}\n")
 
 
 @pytest.mark.parametrize(

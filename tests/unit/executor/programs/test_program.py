@@ -26,6 +26,7 @@ from rain.executor.programs.program import ProgramRunner
 from rain.executor.readonly import ReadOnly
 from rain.objects.files import local_file
 from tests.privileges import MAY_MOUNT
+from tests.support.commands import write_command
 
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
 WRITE_TO_INPUT = "import sys\ntry:\n open(sys.argv[1],'w')\nexcept Exception as error:\n print(type(error).__name__)"
@@ -258,8 +259,7 @@ def test_environment(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_path_of_the_task_is_searched(executor: Executor) -> None:
     tool = executor.root / "bin" / "my-tool"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\necho mine\n")
-    tool.chmod(0o755)
+    write_command(tool, "#!/bin/sh\necho mine\n")
     assert data_of(executor.result("my-tool", env={"PATH": str(tool.parent)}, stdout=True)) == [b"mine\n"]
 
 
@@ -268,8 +268,7 @@ def test_program_that_moves(executor: Executor) -> None:
     for folder in folders:
         folder.mkdir()
     tool = folders[0] / "my-tool"
-    tool.write_text("#!/bin/sh\necho mine\n")
-    tool.chmod(0o755)
+    write_command(tool, "#!/bin/sh\necho mine\n")
     env = {"PATH": ":".join(map(str, folders)) + ":/usr/bin:/bin"}
     move = executor.task("mv", str(tool), str(folders[1]), env=env)
     results = executor.run(executor.task("my-tool", env=env), move, executor.task("my-tool", env=env))

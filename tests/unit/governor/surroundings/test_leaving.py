@@ -14,6 +14,7 @@ from rain.common.errors import RainException
 from rain.common.limits import LEAVE_NOTICE_S
 from rain.governor.surroundings.leaving import Departures, End, known_end, parse_duration, slurm_time_left
 from rain.host.process_table import oldest_with
+from tests.support.commands import write_command
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,11 @@ def test_slurm_is_asked_where_its_variables_say_nothing(tmp_path: Path, monkeypa
     assert known_end("", {"SLURM_JOB_ID": "7"}, 1000.0, lambda job: 60.0) == End(1060.0, "squeue --jobs 7")
     assert known_end("", {"SLURM_JOB_ID": "7"}, 1000.0, lambda job: None) is None
     squeue = tmp_path / "squeue"
-    squeue.write_text('#!/bin/sh\n[ "$3" = 7 ] || exit 1\necho 1-02:00:00\n')
-    squeue.chmod(0o755)
+    write_command(squeue, '#!/bin/sh\n[ "$3" = 7 ] || exit 1\necho 1-02:00:00\n')
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert slurm_time_left("7") == 93_600.0
     assert slurm_time_left("8") is None
-    squeue.write_text("#!/bin/sh\necho UNLIMITED\n")
+    write_command(squeue, "#!/bin/sh\necho UNLIMITED\n")
     assert slurm_time_left("7") is None
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert slurm_time_left("7") is None
