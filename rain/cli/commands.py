@@ -396,8 +396,10 @@ def run_on(
     rank = chosen(nodes, node)
     args = ["/bin/sh", "-c", " ".join(command)] if as_ssh or len(command) == 1 else command
     lines = Lines()
-    status = run_on(nodes[rank], rank, args, {"RAIN_NODES": str(len(nodes))}, lines.writer(rank), Ending())
-    lines.end()
+    try:
+        status = run_on(nodes[rank], rank, args, {"RAIN_NODES": str(len(nodes))}, lines.writer(rank), Ending())
+    finally:
+        lines.end()
     raise SystemExit(status if status >= 0 else 128 - status)
 
 

@@ -318,6 +318,8 @@ TASK_NODES_MAX = 1_000
 """On how many governors one task may run at once."""
 LAUNCH_CONNECT_S = 30.0
 """How long the first governor of a task on several may take to reach another of them."""
+LAUNCH_OUTPUT_S = 1.0
+"""How long after the end of a program there what it has left running may still add to its output."""
 LAUNCH_BYTES_MAX = 16 * MIB
 """A command line, or a piece of output, between them."""
 PLACES_MAX = 1_000

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from rain.common.errors import RainException
 from rain.common.protocol.address import format_address, parse_address
 from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, NodeReady, TaskResult
 from rain.common.spec import TaskError, TaskInfo
@@ -29,20 +30,30 @@ from rain.net.auth import Certificate
 
 
 def run_companion(task: ExecutorTask, setup: ExecutorSetup, say: Callable[[NodeReady], None]) -> TaskResult:
-    """Be the companion of a task until an interrupt comes."""
+    """Be the companion of a task until an interrupt comes.
+
+    Raises
+    ------
+    RainException
+        If it cannot listen.
+    """
     info = TaskInfo(start_time=time.time(), governor=setup.governor_id, attempts=task.attempt)
     certificate, key = Certificate.generate(), secrets.token_bytes(wire.KEY_BYTES)
     options = task.spec.options
     env = os.environ | (options.env if options is not None else {})
-    with socket.create_server((parse_address(setup.governor_id)[0], 0)) as listener:
-        host, port = listener.getsockname()[:2]
-        say(NodeReady(task.spec.id, task.attempt, format_address(host, port), certificate.fingerprint, key))
-        try:
+    where = parse_address(setup.governor_id)[0]
+    try:
+        with socket.create_server((where, 0)) as listener:
+            host, port = listener.getsockname()[:2]
+            say(NodeReady(task.spec.id, task.attempt, format_address(host, port), certificate.fingerprint, key))
             while True:
                 plain, _ = listener.accept()
                 threading.Thread(target=_serve, args=(plain, certificate, key, env), daemon=True).start()
-        except KeyboardInterrupt:
-            signal_all(family(os.getpid())[1:], signal.SIGKILL)
+    except KeyboardInterrupt:
+        signal_all(family(os.getpid())[1:], signal.SIGKILL)
+    except OSError as error:
+        signal_all(family(os.getpid())[1:], signal.SIGKILL)
+        raise RainException(f"the companion of a task on several governors cannot listen at {where}: {error}") from None
     return TaskResult(task.spec.id, task.attempt, info, [], TaskError("cancelled", "the companion was ended"))
 
 

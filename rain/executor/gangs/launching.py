@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from rain.common.protocol.address import parse_address
 from rain.common.protocol.messages import Node
 from rain.executor.gangs import wire
 from rain.executor.gangs.started import Started
+from rain.host.signals import signal_name
 
 HOSTFILE, NODES_FILE, RANK, COUNT = "RAIN_HOSTFILE", "RAIN_NODES_FILE", "RAIN_NODE_RANK", "RAIN_NODES"
 _FAILED_TO_START = 127
@@ -101,23 +102,37 @@ def chosen(nodes: Sequence[Node], name: str) -> int:
 
 
 def run_on(node: Node, rank: int, args: Sequence[str], env: Mapping[str, str], write: Write, end: Ending) -> int:
-    """Run a program on one node and return its exit status."""
+    """Run a program on one node and return its exit status.
+
+    Raises
+    ------
+    RainException
+        If the node cannot be reached, or is lost meanwhile.
+    """
     if not node.address:
         return _run_here(args, {**env, RANK: str(rank)}, write, end)
     link = wire.connect(node)
     with link:
-        if not end.register(lambda: link.close() if link.fileno() < 0 else _hang_up(link)):
+        if not end.register(lambda: _hang_up(link)):
             return -signal.SIGKILL
-        wire.send(link, wire.OUT, msgspec.msgpack.encode(wire.Launch(list(args), {**env, RANK: str(rank)})))
+        try:
+            wire.send(link, wire.OUT, msgspec.msgpack.encode(wire.Launch(list(args), {**env, RANK: str(rank)})))
+        except OSError as error:
+            return _lost(node, f"before it could start {args[0]} for this task: {error}", end)
         while True:
             kind, data = wire.receive(link)
             if kind == wire.EXIT:
                 return int(data)
             if not kind:
-                if end.ended:
-                    return -signal.SIGKILL
-                raise RainException(f"governor {node.governor} was lost while it ran {args[0]} for this task")
+                return _lost(node, f"while it ran {args[0]} for this task", end)
             write(kind, data)
+
+
+def _lost(node: Node, when: str, end: Ending) -> int:
+    """The status of a program whose connection has ended, if that was hung up here."""
+    if end.ended:
+        return -signal.SIGKILL
+    raise RainException(f"governor {node.governor} was lost {when}")
 
 
 def _hang_up(link: Any) -> None:
@@ -139,10 +154,19 @@ def _run_here(args: Sequence[str], env: Mapping[str, str], write: Write, end: En
 
 
 class Ending:
-    """Ends all programs of one launch together."""
+    """Ends all programs of one launch together.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether they were ended.
+    cause : object
+        What was given to the first `now`, so that what follows from that is not taken for it.
+    """
 
     def __init__(self) -> None:
         self.ended = False
+        self.cause: int | BaseException | None = None
         self._lock = threading.Lock()
         self._kills: list[Callable[[], None]] = []
 
@@ -153,19 +177,35 @@ class Ending:
                 self._kills.append(kill)
             return not self.ended
 
-    def now(self) -> None:
-        """End all."""
+    def now(self, cause: int | BaseException) -> None:
+        """End all, because of the program of that rank, or of an error."""
         with self._lock:
-            self.ended = True
+            if not self.ended:
+                self.ended, self.cause = True, cause
             kills, self._kills = self._kills, []
         for kill in kills:
             kill()
 
 
+class Launched(NamedTuple):
+    """What became of the programs of one launch.
+
+    Attributes
+    ----------
+    statuses : list of int
+        Exit statuses by rank, negative for signals.
+    first : int or None
+        The rank of the program that failed first, and for which the others were ended; None if none has failed.
+    """
+
+    statuses: list[int]
+    first: int | None
+
+
 def launch(
     nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str], writer: Callable[[int], Write]
-) -> list[int]:
-    """Run a program once on each node, and return the exit statuses; the first that fails ends all others.
+) -> Launched:
+    """Run a program once on each node, and return what became of it; the first that fails ends all others.
 
     Raises
     ------
@@ -174,29 +214,27 @@ def launch(
     """
     end = Ending()
     statuses: list[int] = [0] * len(nodes)
-    errors: list[BaseException] = []
 
     def run(rank: int) -> None:
         try:
             statuses[rank] = run_on(nodes[rank], rank, args, {COUNT: str(len(nodes)), **env}, writer(rank), end)
             if statuses[rank]:
-                end.now()
+                end.now(rank)
         except BaseException as error:
-            errors.append(error)
-            end.now()
+            end.now(error)
 
     threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(len(nodes))]
-    for thread in threads:
-        thread.start()
     try:
         for thread in threads:
+            thread.start()
+        for thread in threads:
             thread.join()
-    except BaseException:  # an interrupt: nothing may be left running
-        end.now()
+    except BaseException as error:  # an interrupt: nothing may be left running
+        end.now(error)
         raise
-    if errors:
-        raise errors[0]
-    return statuses
+    if isinstance(end.cause, BaseException):
+        raise end.cause
+    return Launched(statuses, end.cause)
 
 
 def check_args(args: Sequence[str]) -> list[str]:
@@ -260,12 +298,11 @@ def launch_all(nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str
     sys.stderr.flush()
     lines = Lines()
     try:
-        statuses = launch(nodes, args, env, lines.writer)
+        statuses, first = launch(nodes, args, env, lines.writer)
     finally:
         lines.end()
-    for rank, status in enumerate(statuses):
-        if status and status != -signal.SIGKILL:
-            raise RainException(f"{args[0]} on node {rank} ({nodes[rank].governor}) ended with status {status}")
-    for rank, status in enumerate(statuses):
-        if status:
-            raise RainException(f"{args[0]} on node {rank} ({nodes[rank].governor}) was killed")
+    if first is not None:
+        status = statuses[first]
+        how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
+        others = "; those on the other nodes were ended for that" if len(nodes) > 1 else ""
+        raise RainException(f"{args[0]} on node {first} ({nodes[first].governor}) {how}{others}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from rain.common.errors import RainException
 from rain.common.protocol.messages import Node
 from rain.executor.gangs import companion, launching, started, wire
 from rain.host.process_table import is_alive
+from rain.host.signals import signal_all
 from rain.net.auth import Certificate
 from tests.support.waiting import until
 
@@ -55,7 +58,7 @@ def _run(nodes: list[Node], *args: str) -> tuple[list[int], dict[tuple[int, byte
 
         return write
 
-    return launching.launch(nodes, args, {"OWN": "1"}, writer), wrote
+    return launching.launch(nodes, args, {"OWN": "1"}, writer).statuses, wrote
 
 
 def test_a_program_runs_once_on_each_node(node: Node) -> None:
@@ -131,3 +134,75 @@ def test_what_has_ended_is_not_killed_again(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(started, "signal_all", lambda *what: killed.append(what))
     program.kill()
     assert not killed
+
+
+HERE = Node("host-1:7211", "h1", 2.0)
+"""The first node of a task, where programs are started directly."""
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+def test_the_node_is_named_whose_program_was_killed_first(node: Node, dies: int) -> None:
+    """The others are killed because of it."""
+    command = ["sh", "-c", f"if [ $RAIN_NODE_RANK = {dies} ]; then kill -KILL $$; fi; sleep 1000"]
+    name = [HERE, node][dies].governor
+    with pytest.raises(RainException, match=rf"sh on node {dies} \({name}\) was killed by SIGKILL; those on the other"):
+        launching.launch_all([HERE, node], command, {})
+
+
+def test_the_first_cause_is_told_and_not_what_follows_from_it(node: Node) -> None:
+    gone = msgspec.structs.replace(node, address="127.0.0.1:1")
+    with pytest.raises(RainException, match="cannot be reached"):
+        launching.launch([HERE, gone, node], ["sleep", "1000"], {}, lambda rank: lambda kind, data: None)
+    end = launching.Ending()
+    end.now(1)
+    end.now(RainException("hung up"))
+    assert end.cause == 1
+
+
+def test_a_companion_that_is_lost_before_it_was_told_anything(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(wire, "send", broken)
+    end = launching.Ending()
+    with pytest.raises(RainException, match=r"governor host-2:7211 was lost before it could start true .*Broken pipe"):
+        launching.run_on(node, 1, ["true"], {}, lambda kind, data: None, end)
+    end.now(0)
+    connect = wire.connect
+
+    def late(node: Node) -> object:
+        end.ended = False
+        return connect(node)
+
+    monkeypatch.setattr(wire, "connect", late)
+
+    def ended(*_: object) -> None:
+        end.ended = True
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(wire, "send", ended)
+    assert launching.run_on(node, 1, ["true"], {}, lambda kind, data: None, end) == -9
+
+
+@pytest.mark.parametrize("left", ["sleep 1000", "yes"])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_process_left_running_that_holds_the_output_keeps_nothing_up(node: Node, remote: bool, left: str) -> None:
+    """Neither one that is silent, nor one that never stops to write."""
+    wrote: list[tuple[bytes, bytes]] = []
+    command = ["sh", "-c", f"setsid {left} & echo $!"]
+    there = node if remote else HERE
+    status = launching.run_on(there, 0, command, {}, lambda *piece: wrote.append(piece), launching.Ending())
+    pid = int(wrote[0][1].split(b"\n")[0])
+    try:
+        assert status == 0
+        assert b"LAUNCH_OUTPUT_S" in b"".join(data for kind, data in wrote if kind == wire.ERR)
+        assert is_alive(pid) or left == "yes"  # which is told that nobody reads any more
+    finally:
+        signal_all([pid], signal.SIGKILL)
+
+
+def test_a_companion_that_cannot_listen_says_so() -> None:
+    task = SimpleNamespace(attempt=1, spec=SimpleNamespace(options=None))
+    setup = SimpleNamespace(governor_id="192.0.2.1:7211")  # of no interface
+    with pytest.raises(RainException, match=r"cannot listen at 192\.0\.2\.1: "):
+        companion.run_companion(task, setup, lambda ready: None)  # type: ignore[arg-type]
