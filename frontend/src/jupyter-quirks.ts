@@ -33,7 +33,7 @@ interface Outputs {
   add?(output: Output): unknown;
 }
 
-// A code cell of the page's notebook that had been run when the page was loaded: nobody hears its messages any more.
+// A code cell of the page's notebook that had been run when the page was loaded: no widget hears its messages any more.
 export interface CellOutputs {
   code(): string;
   count(): number | null;

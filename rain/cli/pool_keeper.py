@@ -1,4 +1,4 @@
-"""`rain pool-keeper`: a process that holds one pool of a server that `rain start` started, until somebody removes it.
+"""`rain pool-keeper`: a process that holds one pool of a server that `rain start` started, until the pool is removed.
 
 It ends with its pool, and with its server: what waits then is given up, and governors end as their server tells them.
 """

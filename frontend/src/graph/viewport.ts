@@ -2,7 +2,7 @@
 
 export const SMALLEST = 0.04;
 export const LARGEST = 4;
-// The smallest scale of a view that nobody zoomed: letters of 10 points have 9 CSS pixels.
+// The smallest scale of a view that was not zoomed: letters of 10 points have 9 CSS pixels.
 export const READABLE = 0.9;
 const ENLARGED = 1.4;
 export const MARGIN = 16;

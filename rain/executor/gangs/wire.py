@@ -62,7 +62,7 @@ def connect(node: Node) -> ssl.SSLSocket:
 
 
 def accept(plain: socket.socket, certificate: Certificate, key: bytes) -> ssl.SSLSocket | None:
-    """The server's side of `connect`; None if it was anybody else."""
+    """The server's side of `connect`; None if what connected has not the key."""
     plain.settimeout(LAUNCH_CONNECT_S)
     try:
         secured = certificate.context().wrap_socket(plain, server_side=True)

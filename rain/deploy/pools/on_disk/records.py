@@ -1,8 +1,8 @@
 """What a pool leaves on disk about itself: for `rain pool list`, for bounds that hold over restarts, for orphans.
 
 One file a pool, in a folder of the user's state that only the user may read. Its pool replaces it whenever it changes;
-nobody else writes it while the pool's process lives. Secrets are not in it. It stays when the pool has ended, with the
-core-hours that were used; places are left out then.
+no other process writes it while the pool's process lives. Secrets are not in it. It stays when the pool has ended, with
+the core-hours that were used; places are left out then.
 """
 
 from __future__ import annotations
