@@ -82,7 +82,7 @@ class SimGovernor:
     # -- conversation ---------------------------------------------------------------------------
 
     def connect(self) -> None:
-        self.side = self.world.open_governor(self)
+        self.side = self.world.server.open_governor(self)
         self.side.on_messages = self._said
         self.side.send([m.Register(self.host, self.world.machine_of(self.host), self.resources, [], "3.11")])
 
@@ -115,7 +115,7 @@ class SimGovernor:
         side.send(self.outbox)
         self.outbox = []
         self.die()
-        self.world.left(self, side)
+        self.world.faults.left(self, side)
 
     def _ping(self) -> None:
         if self.alive and self.side is not None:

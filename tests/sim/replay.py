@@ -19,7 +19,7 @@ from tests.sim.world import World
 
 def trace(world: World, wanted: str) -> None:
     """Print what goes in and out of the server's core."""
-    step = world.core.step
+    step = world.server.core.step
 
     def traced(event: Any, now: float) -> list[Any]:
         if wanted in repr(event):
@@ -30,7 +30,7 @@ def trace(world: World, wanted: str) -> None:
                 print(f"            {effect!r}")
         return effects
 
-    world.step_core = traced
+    world.server.step_core = traced
 
 
 def main() -> int:

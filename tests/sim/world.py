@@ -7,30 +7,21 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from rain.client.operations.constant_values import Value
 from rain.common.ids import ID
-from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
-from rain.common.location import Inline, LocalFile, Replica, Upload, replicas_of
+from rain.common.location import Inline, Replica, replicas_of
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskSpec
-from rain.common.states import SETTLED, DataObjectState
-from rain.governor.core import events as gov
-from rain.server.check import check, check_idle
-from rain.server.core import ServerCore
-from rain.server.core import effects as do
-from rain.server.core import events as ev
-from rain.server.core.demand import offered
+from rain.common.states import SETTLED
+from rain.server.check import check_idle
 from rain.server.core.reporting.explain import explain_task
 from rain.server.policy_loading import ChosenPolicy, choose_policy
-from tests.sim.client import SimClient, SimSession
+from tests.sim.client import SimClient
+from tests.sim.faults import Faults
 from tests.sim.governor import SimGovernor
-from tests.sim.network import Clock, Conversation, Network, Side
+from tests.sim.network import Clock, Network
 from tests.sim.pool import SimPool
+from tests.sim.server import SERVER, SimServer
 
-SERVER = "server:1"
-QUIET = (ev.Tick, ev.TurnEnded)
-"""Events that often lead to nothing. Of the steps in which they do one in a hundred changes a record of the server
-all the same (a task is put off); the check of the next step sees that."""
 HEAL_S = 5.0
 END_S = 200.0
 CALLS_MAX = 100_000
@@ -117,25 +108,17 @@ class World:
         self.cuts = 0 if calm else 1  # fetches that fail may lead to things being made again
         self.long_cut = False
         self.produced: dict[ID, bytes] = {}
-        self.uploads: dict[str, bytes] = {}
-        self.pools: dict[int, bytes] = {}
-        self.steps = 0
-        self.core = ServerCore(SERVER, "server-machine", policy=policy.make, policy_name=policy.name)
-        self.step_core = self.core.step
-        self.turn_due = False
-        self.peers: dict[str, Side] = {}
-        self.governor_of: dict[Side, str] = {}
-        self.quick_loss: dict[str, float] = {}
-        self.clock.after(1.0, self._tick)
+        self.server = SimServer(self, policy)
         self.governors: list[SimGovernor] = []
         for number in range(random.choice([1, 2, 2, 3, 4])):
             cpus = float(random.choice([1, 2, 4]))
             self.new_governor(f"g{number}:1", {"cpus": cpus, **({"gpus": 1.0} if random.random() < 0.5 else {})})
         self.first = [governor.resources for governor in self.governors]
         self.ever = list(self.first)
+        self.faults = Faults(self)
         self.clients = [SimClient(self, f"client{number}:1") for number in range(random.choice([1, 1, 2]))]
         if not calm:
-            self._plan_faults()
+            self.faults.plan()
         self.clock.after(HEAL_S, self._heal)
         if seed % 4 == 1:
             self.pool = SimPool(self)
@@ -161,10 +144,11 @@ class World:
                 break
         if not finished:
             raise AssertionError(self._stuck())
-        check_idle(self.core)
-        self._drop_what_was_not_submitted()
-        assert not self.uploads, f"uploads are left: {self.uploads}"
-        assert self.pools.keys() == self.core.state.pools.keys(), f"keys of pools are left: {self.pools.keys()}"
+        check_idle(self.server.core)
+        server = self.server
+        server.drop_what_was_not_submitted()
+        assert not server.uploads, f"uploads are left: {server.uploads}"
+        assert server.pools.keys() == server.core.state.pools.keys(), f"keys of pools are left: {server.pools.keys()}"
         return self.network.digest.hexdigest()
 
     @property
@@ -181,14 +165,14 @@ class World:
     def steady(self) -> bool:
         """Whether faults are over and the server knows which governors there are."""
         known = {governor.side.peer for governor in self.governors if governor.side is not None}
-        return self.healed and known == set(self.governor_of)
+        return self.healed and known == set(self.server.governor_of)
 
     def _all_closed(self) -> bool:
         closed = [client.wrap_up() for client in self.clients]
-        return all(closed) and not self.core.state.graph.sessions
+        return all(closed) and not self.server.core.state.graph.sessions
 
     def _at_rest(self) -> bool:
-        if any(governor.dropping for governor in self.core.state.graph.governors.values()):
+        if any(governor.dropping for governor in self.server.core.state.graph.governors.values()):
             return False
         for governor in self.governors:
             load = governor.core.load()
@@ -198,10 +182,10 @@ class World:
 
     def _stuck(self) -> str:
         lines = [f"after {END_S} s not all has come to its end:"]
-        graph = self.core.state.graph
+        graph = self.server.core.state.graph
         for session in graph.sessions.values():
             lines.append(f"{session} {session.state.value} {session.end_reason} at {list(session.governors)}")
-            lines += [explain_task(self.core.state, task) for task in session.tasks.values() if task.unsettled]
+            lines += [explain_task(self.server.core.state, task) for task in session.tasks.values() if task.unsettled]
         for client in self.clients:
             waiting = [(thread.operation.__qualname__, thread.waiting) for thread in client.threads]
             lines.append(f"{client.host} over={client.core.over_because!r} waits in {waiting}")
@@ -221,107 +205,12 @@ class World:
     def turn_delay(self) -> float:
         return 0.0003 * self.random.random()
 
-    # -- the server's shell ---------------------------------------------------------------------
+    def new_governor(self, host: str, resources: dict[str, float]) -> None:
+        self.governors.append(SimGovernor(self, host, resources))
 
-    def _step(self, event: ev.Event) -> None:
-        self._apply(event)
-        if not self.turn_due:
-            self.turn_due = True
-            self.clock.after(self.turn_delay(), self._turn_ended)
-
-    def _turn_ended(self) -> None:
-        self.turn_due = False
-        self._apply(ev.TurnEnded())
-
-    def _apply(self, event: ev.Event) -> None:
-        self.steps += 1
-        with self.armed:
-            effects = self.step_core(event, self.clock.now)
-        quiet = not effects and type(event) in QUIET
-        if self.checks and (not quiet or self.quiet_steps):
-            check(self.core)
-        out: dict[str, list[Any]] = {}
-        for effect in effects:
-            if type(effect) is do.ToClient:
-                out.setdefault(effect.client_id, []).append(effect.message)
-            elif type(effect) is do.ToGovernor:
-                if type(effect.message) is m.Dismiss:
-                    self._judge_dismissal(effect.governor_id)
-                out.setdefault(effect.governor_id, []).append(effect.message)
-            elif type(effect) is do.DiscardUpload:
-                for name in effect.names:
-                    del self.uploads[name]
-            elif type(effect) is do.DropGovernor:
-                raise AssertionError(f"{effect.governor_id} was thrown out: {effect.reason}")
-            elif type(effect) is do.AllowPool:
-                assert effect.pool not in self.pools, f"pool {effect.pool} was there"
-                self.pools[effect.pool] = effect.salt
-            elif type(effect) is do.ForbidPool:
-                del self.pools[effect.pool]
-            elif type(effect) is do.InternalError:
-                raise effect.error
-            elif type(effect) is do.Happened and "no governor can ever hold it" in effect.values.get("error", ""):
-                task = self.core.state.graph.task(ID(effect.session, effect.id))
-                own = task is not None and effect.values["error"].startswith(f"Task {task.title} asks for")
-                assert not own or not offered(self.core.state, task.request), f"{task} could wait for a place"
-        for name, messages in out.items():
-            if name in self.peers:
-                self.peers[name].send(messages)
-
-    def _tick(self) -> None:
-        self._step(ev.Tick())
-        now = self.clock.now
-        for side, name in list(self.governor_of.items()):
-            limit = self.quick_loss.get(name, GOVERNOR_LOST_S)
-            if now - side.heard_at > limit:
-                self._lose(side, name, "silence")
-        self.clock.after(1.0, self._tick)
-
-    def _lose(self, side: Side, name: str, reason: str) -> None:
-        if self.core.state.graph.governors[name].leaving is None:
-            self.losses += 1  # of those that leave on purpose nothing may be charged
-        side.close()
-        del self.governor_of[side]
-        del self.peers[name]
-        self.quick_loss.pop(name, None)
-        self._step(ev.GovernorGone(name, reason))
-
-    # -- conversations --------------------------------------------------------------------------
-
-    def open_client(self, client: SimClient) -> Side:
-        conversation = Conversation(self.network, SERVER, client.host, m.ClientToServer, m.ServerToClient)
-        self.peers[client.host] = conversation.here
-        conversation.here.on_messages = lambda messages: self._client_said(client.host, messages)
-        self._step(ev.ClientJoined(client.host))
-        return conversation.there
-
-    def _client_said(self, name: str, messages: list[Any]) -> None:
-        for message in messages:
-            if isinstance(message, m.Submit | m.Retry):
-                for constant in message.constants:
-                    upload = constant.location
-                    if isinstance(upload, Upload):
-                        upload.file = LocalFile(upload.name, 1, upload.size, 0, upload.checksum)
-            self._step(ev.ClientSaid(name, message))
-
-    def open_governor(self, governor: SimGovernor) -> Side:
-        conversation = Conversation(self.network, SERVER, governor.host, m.GovernorToServer, m.ServerToGovernor)
-        side = conversation.here
-        conversation.on_refused = governor.reset
-        side.on_messages = lambda messages: self._governor_said(side, messages)
-        return conversation.there
-
-    def _governor_said(self, side: Side, messages: list[Any]) -> None:
-        for message in messages:
-            if isinstance(message, m.Register):
-                for other, name in list(self.governor_of.items()):
-                    if name == message.governor_id:
-                        self._lose(other, name, "it registered anew")
-                self.governor_of[side] = message.governor_id
-                self.peers[message.governor_id] = side
-                self._step(ev.GovernorJoined(message.governor_id, message))
-            elif side in self.governor_of:
-                self._step(ev.GovernorSaid(self.governor_of[side], message))
+    def _heal(self) -> None:
+        self.network.heal()
+        self.healed = True
 
     # -- what others see ------------------------------------------------------------------------
 
@@ -332,13 +221,13 @@ class World:
     def read(self, reader: str, place: Replica, id: ID) -> bytes | None:
         """What a transfer from a place would bring."""
         if place.address == SERVER:
-            found = self.core.object_data(id)
+            found = self.server.core.object_data(id)
             if found is None:
                 return None
             if isinstance(found.location, Inline):
                 return found.location.data
             file = next((held.file for held in found.location.replicas if held.address == SERVER), None)
-            return None if file is None else self.uploads.get(file.path)
+            return None if file is None else self.server.uploads.get(file.path)
         governor = next((one for one in self.governors if one.alive and one.host == place.address), None)
         if governor is None or not self.network.reachable(reader, place.address):
             return None
@@ -347,25 +236,9 @@ class World:
 
     def holders(self, reader: str, id: ID) -> set[str]:
         """Where the server knows that an object is, as far as a transfer from there would bring it."""
-        found = self.core.object_data(id)
+        found = self.server.core.object_data(id)
         places = [] if found is None else replicas_of(found.location)
         return {place.address for place in places if self.read(reader, place, id) is not None}
-
-    def upload(self, client: str, value: Value, id: ID) -> None:
-        """Bring a constant to the server's host."""
-        assert value.data is not None
-        value.name = f"upload-{id}"
-        if client in self.peers:
-            self.uploads[value.name] = value.data
-
-    def _drop_what_was_not_submitted(self) -> None:
-        """What clients had brought and did not submit goes with them; the real shell does that."""
-        for client in self.clients:
-            for session in client.sessions:
-                for id in session.graph.objects:
-                    record = session.record(id)
-                    if (record is None or record.state is None) and id.id not in session.mirror.refusals:
-                        self.uploads.pop(f"upload-{id}", None)
 
     def behaviour(self, id: ID) -> tuple[str, int]:
         for client in self.clients:
@@ -379,7 +252,7 @@ class World:
 
     def charged(self, id: ID) -> int:
         """How many crashes the server charges a task with."""
-        session = self.core.state.graph.sessions.get(id.session_id)
+        session = self.server.core.state.graph.sessions.get(id.session_id)
         return 0 if session is None else session.crashes.get(id.id, 0)
 
     def killed(self, id: ID) -> None:
@@ -394,7 +267,7 @@ class World:
     def judge_rest(self, session_id: int) -> None:
         """A session has come to rest: governors have what the server knows of, and nothing of it runs."""
         for governor in self.governors:
-            record = self.core.state.graph.governors.get(governor.host)
+            record = self.server.core.state.graph.governors.get(governor.host)
             if record is None:  # it has just come, or has just left
                 continue
             known = {obj.id for obj in record.objects}
@@ -403,192 +276,6 @@ class World:
             assert not any(task.id.session_id == session_id for task in record.assigned), record.assigned
             assert not any(id.session_id == session_id for id, _ in record.stopping), record.stopping
             assert not any(id.session_id == session_id for id in record.dropping), record.dropping
-
-    def _judge_dismissal(self, name: str) -> None:
-        """A governor is let go: nothing that is needed may be there alone, unless nobody could have taken it."""
-        graph = self.core.state.graph
-        if not graph.staying():
-            return
-        leaver = graph.governors[name]
-        for obj in leaver.objects:
-            if obj.state is DataObjectState.FINISHED and not obj.safe and leaver in (holders := obj.holders()):
-                assert any(holder.leaving is None for holder in holders), f"{obj} goes with {name}"
-
-    # -- faults ---------------------------------------------------------------------------------
-
-    def _plan_faults(self) -> None:
-        random = self.random
-        for _ in range(random.choice([0, 1, 1, 2, 3])):
-            fault = random.choice(
-                [
-                    self._kill,
-                    self._kill,
-                    self._cut,
-                    self._cut_peers,
-                    self._crash,
-                    self._lose_file,
-                    self._spill,
-                    self._late,
-                    self._drain,
-                    self._drain,
-                    self._drain_and_kill,
-                    self._drain_all,
-                    self._terminate,
-                ]
-            )
-            self.clock.after(random.random() * 3, fault)
-        if len(self.clients) > 1 and random.random() < 0.3:
-            self.clock.after(random.random() * 3, random.choice([self._client_dies, self._client_lost]))
-        if random.random() < 0.2:
-            client = random.choice(self.clients)
-            self.clock.after(random.random() * 3, client.break_off, random.choice([0.5, 3.0]))
-        if random.random() < 0.2:
-            client = random.choice(self.clients).host
-            self.clock.after(random.random() * 2, self._step, ev.ClientPace(client, True))
-            self.clock.after(2 + random.random() * 3, self._step, ev.ClientPace(client, False))
-
-    def _some_governor(self) -> SimGovernor | None:
-        alive = [governor for governor in self.governors if governor.alive]
-        return self.random.choice(alive) if alive else None
-
-    def _kill(self) -> None:
-        governor = self._some_governor()
-        if governor is not None:
-            self._kill_this(governor)
-
-    def _kill_this(self, governor: SimGovernor) -> None:
-        if not governor.alive:
-            return
-        governor.die()
-        self.deaths += 1
-        self.governors.remove(governor)
-        if self.random.random() < 0.5:
-            self.quick_loss[governor.host] = GOVERNOR_RECONNECT_S
-        host = governor.host if self.random.random() < 0.5 else governor.host + "1"
-        self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
-
-    def _drain(self) -> None:
-        """A governor leaves: by a signal, or because a client asked for it; at times that is hurried afterwards."""
-        governor = self._some_governor()
-        if governor is None or governor.host not in self.peers:
-            return
-        self._part(governor, self.random.choice([0.0, 0.3, 2.0, 20.0]))
-        if self.random.random() < 0.2:
-            self.clock.after(self.random.random(), governor.step, gov.LeaveAsked("SIGTERM", 0.5))
-
-    def _part(self, governor: SimGovernor, within_s: float) -> None:
-        self.departures += 1
-        self.cuts += 1  # what it ends runs again, and what it takes along is made again
-        if self.random.random() < 0.5:
-            governor.step(gov.LeaveAsked("SIGTERM", within_s))
-        else:
-            self.clients[0].drain(governor.host, within_s)
-
-    def _drain_and_kill(self) -> None:
-        """It is killed in the middle of that."""
-        governor = self._some_governor()
-        if governor is not None and governor.host in self.peers:
-            self._part(governor, 20.0)
-            self.clock.after(self.random.random(), self._kill_this, governor)
-
-    def _terminate(self) -> None:
-        """A batch system ends its job: all processes at once."""
-        governor = self._some_governor()
-        if governor is not None and governor.host in self.peers:
-            self.departures += 1
-            self.cuts += 1
-            governor.terminate_all(0.5 * self.random.random())
-
-    def _drain_all(self) -> None:
-        for governor in [one for one in self.governors if one.alive and one.host in self.peers]:
-            self._part(governor, self.random.choice([1.0, 20.0]))
-
-    def left(self, governor: SimGovernor, side: Side) -> None:
-        """A governor has ended by itself, with a word of farewell that arrives if anything does."""
-        self.governors.remove(governor)
-        if self.network.reachable(governor.host, SERVER):
-            self.clock.after(self.network.delay(), self._farewell, side)
-        host = governor.host if self.random.random() < 0.3 else governor.host + "1"
-        self.clock.after(self.random.random() * 4, self.new_governor, host, governor.resources)
-
-    def _farewell(self, side: Side) -> None:
-        name = self.governor_of.get(side.peer)
-        if name is not None:
-            self._lose(side.peer, name, "it has left")
-
-    def new_governor(self, host: str, resources: dict[str, float]) -> None:
-        self.governors.append(SimGovernor(self, host, resources))
-
-    def _late(self) -> None:
-        if len(self.governor_of) < len(self.governors):
-            return  # clients expect the first ones, and it would be taken for one of them
-        self.ever.append({"cpus": 2.0})
-        self.new_governor(f"g9{self.random.randint(0, 999)}:1", {"cpus": 2.0})
-
-    def _cut(self) -> None:
-        governor = self._some_governor()
-        if governor is not None:
-            seconds = self.random.choice([0.5, 2.0, 14.0])
-            self.long_cut |= seconds > GOVERNOR_LOST_S
-            pair = (SERVER, governor.host) if self.random.random() < 0.5 else (governor.host, SERVER)
-            self.network.cut(*pair, seconds)
-            if self.random.random() < 0.5:
-                self.network.cut(pair[1], pair[0], seconds)
-
-    def _cut_peers(self) -> None:
-        one, other = self._some_governor(), self._some_governor()
-        if one is not None and other is not None and one is not other:
-            self.cuts += 1  # what cannot be fetched may be made again
-            self.network.cut(one.host, other.host, self.random.choice([0.5, 3.0]))
-
-    def _crash(self) -> None:
-        governor = self._some_governor()
-        if governor is not None:
-            governor.crash_some_executor()
-
-    def _lose_file(self) -> None:
-        governor = self._some_governor()
-        if governor is not None:
-            governor.lose_something()
-
-    def _spill(self) -> None:
-        governor = self._some_governor()
-        if governor is not None:
-            governor.move_something()
-
-    def _client_dies(self) -> None:
-        client = self.clients[-1]
-        client.die()
-        self.clock.after(CLIENT_GRACE_S, self._client_gone, client)
-
-    def _client_lost(self) -> None:
-        """The server gives a client up that lives: it was not heard for too long, or the server is a new one."""
-        client = self.clients[-1]
-        self._client_gone(client)
-        self.clock.after(self.random.random() * 2, client.be_lost)
-
-    def _client_gone(self, client: SimClient) -> None:
-        self.peers.pop(client.host).close()
-        self._step(ev.ClientGone(client.host))
-        heir = self.clients[0]
-        for session in client.sessions:
-            if session.persistent:
-                heir.adopt(session)
-        known = {session.id for one in self.clients for session in one.sessions}
-        for session_id, record in self.core.state.graph.sessions.items():
-            if session_id not in known and record.client is None:
-                # Its client died before it heard of it.
-                heir.adopt(SimSession(session_id, self.random, record.on_failure, True))
-        # What it had uploaded and never submitted goes with it; the real shell does that.
-        for session in client.sessions:
-            for id in (*session.graph.constants, *session.graph.functions, *session.graph.ephemeral):
-                known = self.core.state.graph.sessions.get(session.id)
-                if known is None or known.over or id.id not in known.uploads:
-                    self.uploads.pop(f"upload-{id}", None)
-
-    def _heal(self) -> None:
-        self.network.heal()
-        self.healed = True
 
 
 def run_seed(seed: int, **options: Any) -> str:
