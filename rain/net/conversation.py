@@ -190,12 +190,12 @@ class Conversation:
     # -- links ----------------------------------------------------------------------------------
 
     def _carry_on(self, link: Link, received: int) -> None:
-        """Take `link`, whose peer has had `received` packets.
+        """Take `link`, whose peer has had `received` messages.
 
         Raises
         ------
         ProtocolError
-            If the peer's count of packets does not fit ours.
+            If the peer's count of messages does not fit ours.
         """
         repeated = self._channel.resume(received)
         if self._link is not None:

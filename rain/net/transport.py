@@ -83,7 +83,7 @@ class _Connected(Conversation):
         self._silence_s = deadlines.link_silent_s
         self._dialling: asyncio.Task[None] | None = None
         self._away_until = 0.0
-        self._waits_for = 0  # number of the packet that the server has to acknowledge next
+        self._waits_for = 0  # number of the message that the server has to acknowledge next
         self._waits_since = 0.0
         self._unheard_s = deadlines.link_unheard_s
 

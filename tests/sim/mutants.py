@@ -144,14 +144,14 @@ MUTANTS = [
     Mutant(
         "packets that come twice count twice",
         "rain.common.protocol.channel",
-        "if number != self.received + 1:",
-        "if number > self.received + 1:",
+        "        if had:\n            del messages[:had]\n",
+        "",
     ),
     Mutant(
         "packets that come early are acknowledged",
         "rain.common.protocol.channel",
-        "                self._early[number] = messages\n",
-        "                self.received = number\n",
+        "                self._early[first] = messages\n",
+        "                self.received = first + len(messages) - 1\n",
     ),
     _governor(
         "cancelled attempts that wait are not answered",

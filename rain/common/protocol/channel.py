@@ -2,17 +2,20 @@
 
 Theory of operation
 -------------------
-Two peers hold one `Channel` each. `send` numbers a batch of messages and keeps the encoded packet until the peer
-acknowledges it; `receive` returns the batches that are next in order and drops what came twice. When a connection
-breaks, both sides keep their channels; on the next one each tells how many packets it has had (`received`) and the
-other repeats the rest (`resume`). So the cores see every batch exactly once and in order, or learn that the peer is
-gone; no core handles a lost, doubled or late message.
+Two peers hold one `Channel` each. `send` numbers the messages of a batch and keeps the encoded packet until the peer
+acknowledges all of it; `receive` returns the messages that are next in order and drops what came twice. When a
+connection breaks, both sides keep their channels; on the next one each tells how many messages it has had
+(`received`) and the other repeats the rest (`resume`). So the cores see every message exactly once and in order, or
+learn that the peer is gone; no core handles a lost, doubled or late message.
+
+Messages have numbers, not packets: a side that was started anew says the same messages again, but may cut them into
+other packets. So a packet may repeat some messages that were had and bring others; the receiver skips the former.
 
 TCP does not lose packets while a connection lives, so nothing is repeated on a timer there; the simulator's network
 does lose them, and calls `unacknowledged` to repeat.
 
-A packet is ``[number, received, messages]``: `number` counts from 1 (0: a bare acknowledgement), `received` is the
-number of the last packet that the sender has had in order.
+A packet is ``[first, received, messages]``: `first` is the number of its first message, counted from 1 (0: a bare
+acknowledgement), `received` the number of the last message that the sender of the packet has had in order.
 """
 
 from __future__ import annotations
@@ -39,11 +42,14 @@ class Channel(Generic[M]):
         The union of message types that the peer may send.
     """
 
-    __slots__ = ("_decoder", "_early", "_kept", "_kept_bytes", "_sent", "_since_ack", "received")
+    __slots__ = ("_acked", "_decoder", "_early", "_kept", "_kept_bytes", "_sent", "_since_ack", "received")
+    # _sent: messages; _acked: of these, those of packets that are not kept any more; _kept: packets, each with the
+    # number of its last message; _early: packets that came before their turn, by the number of their first message.
 
     def __init__(self, incoming: Any) -> None:
         self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[incoming]])
         self._sent = 0
+        self._acked = 0
         self.received = 0
         self._since_ack = 0
         self._kept: deque[tuple[int, bytes]] = deque()
@@ -63,7 +69,7 @@ class Channel(Generic[M]):
             raise ProtocolError(
                 f"the peer left {self._kept_bytes} bytes unacknowledged; UNACKED_BYTES_MAX is {UNACKED_BYTES_MAX} bytes"
             )
-        self._sent += 1
+        self._sent += len(messages)
         self._since_ack = 0
         self._kept.append((self._sent, packet))
         self._kept_bytes += len(packet)
@@ -78,36 +84,42 @@ class Channel(Generic[M]):
             If `packet` is not one, or acknowledges what was never sent.
         """
         try:
-            number, received, messages = self._decoder.decode(packet)
+            first, received, messages = self._decoder.decode(packet)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise ProtocolError(f"a peer sent a message that cannot be read: {error}") from None
-        if received > self._sent or number < 0 or received < 0:
-            raise ProtocolError("a peer acknowledged a packet that was never sent")
+        if received > self._sent or first < 0 or received < 0:
+            raise ProtocolError("a peer acknowledged a message that was never sent")
         self._acknowledged(received)
-        if number == 0:
+        if first == 0:
             return []
         self._since_ack += 1
-        if number != self.received + 1:
-            if number > self.received + 1 and len(self._early) < 1024:
-                self._early[number] = messages
+        had = self.received + 1 - first
+        if had < 0:
+            if len(self._early) < 1024 and len(messages) > len(self._early.get(first, ())):
+                self._early[first] = messages
             return []
-        self.received = number
+        if had:
+            del messages[:had]
+        self.received += len(messages)
         while self._early:
-            later = self._early.pop(self.received + 1, None)
-            if later is None:
+            first = min(self._early)
+            had = self.received + 1 - first
+            if had < 0:
                 break
-            self.received += 1
+            later = self._early.pop(first)[had:]
+            self.received += len(later)
             messages.extend(later)
         return messages
 
     def _acknowledged(self, received: int) -> None:
         kept = self._kept
         while kept and kept[0][0] <= received:
-            self._kept_bytes -= len(kept.popleft()[1])
+            self._acked, packet = kept.popleft()
+            self._kept_bytes -= len(packet)
 
     @property
     def oldest_kept(self) -> int:
-        """Number of the oldest packet that the peer has not acknowledged; 0 if there is none."""
+        """Number of the last message of the oldest packet that the peer has not acknowledged; 0 if there is none."""
         return self._kept[0][0] if self._kept else 0
 
     @property
@@ -135,15 +147,14 @@ class Channel(Generic[M]):
         return [packet for _, packet in self._kept]
 
     def resume(self, received: int) -> list[bytes]:
-        """The packets to repeat on a new connection to a peer that has had `received` packets.
+        """The packets to repeat on a new connection to a peer that has had `received` messages.
 
         Raises
         ------
         ProtocolError
-            If the peer speaks of packets that were never sent, or lacks packets that are no longer kept.
+            If the peer speaks of messages that were never sent, or lacks messages that are no longer kept.
         """
-        first = self._kept[0][0] if self._kept else self._sent + 1
-        if received > self._sent or received < first - 1:
+        if received > self._sent or received < self._acked:
             raise ProtocolError("the peer's place in the conversation does not fit ours")
         self._acknowledged(received)
         return self.unacknowledged()

@@ -300,7 +300,7 @@ class Capacity(Part):
 
 class Hello(Message):
     """First message of the connecting process. `conversation` is a random name that it chose; `received` the number of
-    packets it has had in this conversation. `resume` True: the peer knows this conversation, or it is over."""
+    messages it has had in this conversation. `resume` True: the peer knows this conversation, or it is over."""
 
     role: str  # "client" or "governor"; data connections have no Hello
     conversation: str
@@ -313,7 +313,7 @@ class Hello(Message):
 
 
 class Welcome(Message):
-    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged packets means: the
+    """Answer to `Hello`. `resumed` False to a peer with `received` > 0 or unacknowledged messages means: the
     conversation is over, start anew with nothing."""
 
     conversation: str

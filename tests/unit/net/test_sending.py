@@ -26,9 +26,9 @@ class Away(Conversation):
         channel = self._channel
         came = []
         for packet in channel.unacknowledged():
-            number, _, messages = conversations.msgspec.msgpack.decode(packet)
+            first, _, messages = conversations.msgspec.msgpack.decode(packet)
             came += messages
-            channel._acknowledged(number)
+            channel._acknowledged(first + len(messages) - 1)
         return came
 
 

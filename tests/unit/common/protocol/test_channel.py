@@ -89,6 +89,45 @@ def test_broken_connections_are_resumed(sizes: list[int], seed: int) -> None:
     assert heard == said
 
 
+@given(st.data())
+@settings(deadline=None)
+def test_what_is_repeated_may_be_cut_elsewhere(data: st.DataObject) -> None:
+    """A side that was started anew says the same in other packets, of which some are lost and some come twice."""
+    said = flat(batches(data.draw(st.integers(1, 12))))
+    there = channel()
+    heard: list[messages.Message] = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        here, rest = channel(), list(said)
+        packets = []
+        while rest:
+            size = data.draw(st.integers(1, len(rest)))
+            packets.append(here.send(rest[:size]))
+            rest = rest[size:]
+        repeated = here.resume(there.received)
+        assert packets[len(packets) - len(repeated) :] == repeated
+        assert not repeated or here.oldest_kept > there.received
+        for packet in data.draw(st.permutations(repeated * 2))[: data.draw(st.integers(0, 2 * len(repeated)))]:
+            heard += there.receive(packet)
+        assert heard == said[: there.received] == said[: len(heard)]
+    here = channel()
+    heard += there.receive(here.send(said))
+    assert heard == said
+    here.receive(there.acknowledge())
+    assert here.unacknowledged() == []
+
+
+def test_a_packet_is_kept_until_all_of_it_is_acknowledged() -> None:
+    here, there = channel(), channel()
+    there.receive(channel().send([Done(1), Done(2)]))
+    first, second = here.send([Done(1)]), here.send([Done(2), Done(3)])
+    here.receive(there.acknowledge())
+    assert here.unacknowledged() == [second] != [first]
+    assert here.oldest_kept == 3
+    assert there.receive(second) == [Done(3)]
+    here.receive(there.acknowledge())
+    assert here.unacknowledged() == []
+
+
 def test_acknowledgements_ride_on_packets_and_free_what_was_kept() -> None:
     here, there = channel(), channel()
     packet = here.send([Done(1)])
