@@ -23,6 +23,7 @@ PURE = (
     "rain.server.core",
     "rain.server.environments",
     "rain.server.graph",
+    "rain.server.journal.format",
     "rain.server.records",
     "rain.server.states",
     "rain.server.scheduling",

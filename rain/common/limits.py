@@ -388,3 +388,15 @@ GOVERNOR_TRANSFERS_MAX = 8
 """Fetches that a governor runs at the same time."""
 TRANSFERS_TOLD_MAX = 8
 """Transfers that are told of a task: the longest."""
+
+# -- the server's journal ------------------------------------------------------------------------------
+JOURNAL_RECORD_BYTES_MAX = 2 * FRAME_BYTES_MAX
+"""Largest record: a frame of a peer, and what the server knew beside it."""
+JOURNAL_AHEAD_BYTES = 8 * MIB
+"""Pieces in which room on the disk is taken before it is needed."""
+JOURNAL_RESERVE_BYTES = 64 * MIB
+"""Room that is kept for what is under way when the disk is full, while submits are refused; less on small disks: a
+`JOURNAL_RESERVE_SHARE` of them."""
+JOURNAL_RESERVE_SHARE = 0.02
+JOURNAL_RETRY_S = 0.25
+"""How often a journal looks at most whether there is room again."""

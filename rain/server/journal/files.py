@@ -1,0 +1,172 @@
+"""The journal's folder: its lock, its files by name, opened so that nobody else's are touched."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import re
+import stat
+from collections.abc import Iterator
+
+from rain.common.errors import ResourceError
+from rain.processes.private_folders import check_private, made_dir
+from rain.server.journal.format import JournalError, JournalInUse
+
+_NAME = re.compile(r"([0-9]{8,})\.(journal|image|image\.part)")
+_LOCK = "lock"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_locks: set[int] = set()
+"""Locks of this process; children that it forks give them up, so that none outlives it."""
+
+
+def _in_child() -> None:
+    for lock in _locks:
+        with contextlib.suppress(OSError):
+            os.close(lock)
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def segment_name(number: int) -> str:
+    """The file of a segment."""
+    return f"{number:08}.journal"
+
+
+def image_name(number: int) -> str:
+    """The file of the image of the state before a segment's first record."""
+    return f"{number:08}.image"
+
+
+class Folder:
+    """The folder of a journal, made if it does not exist.
+
+    Parameters
+    ----------
+    path : str
+    locked : bool
+        Whether no other process may have it at the same time.
+
+    Raises
+    ------
+    RainException
+        If it is not this user's alone, cannot be made, or another process has it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], locked: bool = True) -> None:
+        made = made_dir(path) if locked else os.path.abspath(path)
+        self.path = str(made)
+        self._lock: int | None = None
+        try:
+            check_private(self.path, "journal's folder", 0o700)
+            self._fd = os.open(self.path, _FOLDER)
+        except OSError as error:
+            raise ResourceError(f"the journal's folder {self.path} cannot be opened: {error.strerror}") from None
+        if locked:
+            try:
+                self._take_lock()
+            except BaseException:
+                self.close()
+                raise
+
+    def _take_lock(self) -> None:
+        try:
+            lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
+        except OSError as error:
+            raise ResourceError(f"cannot lock the journal's folder {self.path}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 400, 0).decode("utf-8", "replace").strip() or "another process"
+            os.close(lock)
+            raise JournalInUse(
+                f"the journal in {self.path} is in use by {holder}: a folder serves one server at a time. Stop that "
+                "one, or name another folder"
+            ) from None
+        except OSError as error:
+            os.close(lock)
+            raise ResourceError(f"cannot lock the journal's folder {self.path}: {error.strerror}") from None
+        _locks.add(lock)
+        self._lock = lock
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without the name
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Give the folder up."""
+        if self._lock is not None:
+            _locks.discard(self._lock)
+            os.close(self._lock)
+            self._lock = None
+        os.close(self._fd)
+
+    def where(self, name: str) -> str:
+        """A file's path, for texts."""
+        return os.path.join(self.path, name)
+
+    def numbers(self, kind: str) -> list[int]:
+        """Numbers of the files of a kind (``"journal"``, ``"image"``, ``"image.part"``), ascending."""
+        found = (_NAME.fullmatch(name) for name in os.listdir(self._fd))
+        return sorted(int(match[1]) for match in found if match is not None and match[2] == kind)
+
+    def open(self, name: str) -> int:
+        """A descriptor that reads a file.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be opened, or is not a file of this user alone.
+        """
+        try:
+            file = os.open(name, _READ, dir_fd=self._fd)
+        except OSError as error:
+            raise JournalError(f"{self.where(name)} cannot be opened: {error.strerror}") from None
+        status = os.fstat(file)
+        wrong = ""
+        if not stat.S_ISREG(status.st_mode):
+            wrong = "is not a file"
+        elif status.st_uid != os.geteuid():
+            wrong = f"belongs to another user (uid {status.st_uid})"
+        elif stat.S_IMODE(status.st_mode) & 0o077:
+            wrong = f"is open to other users (mode {stat.S_IMODE(status.st_mode):04o})"
+        if wrong:
+            os.close(file)
+            raise JournalError(f"{self.where(name)} {wrong}; it is not used as a part of a journal")
+        return file
+
+    @contextlib.contextmanager
+    def reading(self, name: str) -> Iterator[int]:
+        """`open`, for the time of a block."""
+        file = self.open(name)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def create(self, name: str) -> int:
+        """A descriptor that writes a new file, which only this user can read.
+
+        Raises
+        ------
+        OSError
+        """
+        return os.open(name, _NEW, 0o600, dir_fd=self._fd)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file."""
+        os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def sync(self) -> None:
+        """Bring names that were made or changed to the disk."""
+        os.fsync(self._fd)
