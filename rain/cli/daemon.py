@@ -35,7 +35,7 @@ from rain.host.gpus import visible_gpus
 from rain.host.lifeline import end_with_lifeline, write_ready_file
 from rain.host.machine import parse_cpus
 from rain.host.shares import scratch_folder
-from rain.host.signals import unblock_signals
+from rain.host.signals import LEFT_STATUS, unblock_signals
 from rain.net.auth import Credentials
 from rain.processes import own_credentials, private_folders
 from rain.processes.keeper import Keeper, report_folders_to
@@ -45,8 +45,6 @@ from rain.processes.scratch import GOVERNOR, Scratch, name_others
 
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
-_START_AGAIN = 75
-"""Exit status of a governor that left because of a signal, where a service or a guardian starts it again."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -321,7 +319,7 @@ def _govern(options: argparse.Namespace) -> int:
     write_ready_file(options.left_file, f"{by}: {left.reason}")
     if not left.by_signal:
         return 0
-    return _START_AGAIN if guarded or options.token_file == "-" else options.leave_status
+    return LEFT_STATUS if guarded or options.token_file == "-" else options.leave_status
 
 
 def _gpus(text: str) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from rain.host.process_table import descendants, is_alive
 
 STAYS_AWAY = int(signal.SIGRTMIN) + 3
 """From a guardian to its server before it ends it: the server will not be started again. Only Rain uses it."""
+LEFT_STATUS = 75
+"""Exit status of a governor that left because of a signal, where what started it is to start it again."""
 
 
 def signal_name(number: int) -> str:

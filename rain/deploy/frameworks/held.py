@@ -22,7 +22,7 @@ from typing import NamedTuple
 from rain.common.errors import RainException
 from rain.common.limits import FRAMEWORK_BEGIN_S, FRAMEWORK_END_S
 from rain.host.gpus import visible_gpus
-from rain.host.signals import kill_tree, signal_name
+from rain.host.signals import LEFT_STATUS, kill_tree, signal_name
 from rain.host.starting import spawn
 from rain.net.sealing import Receiver
 from rain.processes.launching import RAIN
@@ -30,8 +30,6 @@ from rain.processes.launching import RAIN
 _TAIL_LINES = 8
 _LINE_BYTES_MAX = 4096
 _OUTPUT_S = 0.5
-_LEFT = 75
-"""Exit status of a governor that left because of a signal, where it is held by its standard input."""
 
 
 class HeldState(NamedTuple):
@@ -221,6 +219,6 @@ def _word(status: int | None) -> str:
     """
     if status is None or status == 0:
         return "COMPLETED"
-    if status == _LEFT:
+    if status == LEFT_STATUS:
         return "LEFT"
     return signal_name(-status) if status < 0 else f"exit status {status}"

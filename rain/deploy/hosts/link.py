@@ -11,12 +11,11 @@ from typing import Any
 
 from rain.common.limits import HOST_PAUSE_S, HOST_START_S
 from rain.common.state_tables import StateTable, states
+from rain.host.signals import LEFT_STATUS
 
 _PAUSE_S = 0.5
 _SETTLED_S = 30.0
 """After this long in which a governor was up, the next pause is short again."""
-LEFT_BY_SIGNAL = 75
-"""Exit status of a governor that left because of a signal."""
 
 
 class LinkState(Enum):
@@ -136,7 +135,7 @@ class Link:
             self._governor_ended(int(event.get("status", 1)), str(event.get("reason", "")), now, why)
 
     def _governor_ended(self, status: int, reason: str, now: float, why: str) -> None:
-        if self.leaving or status == 0 or (status == LEFT_BY_SIGNAL and not self.again):
+        if self.leaving or status == 0 or (status == LEFT_STATUS and not self.again):
             self._end(reason, failed=False)
         elif not (self.was_up or self.was_lost):
             self._end(why or reason or f"its governor {_how(status)}", failed=True)

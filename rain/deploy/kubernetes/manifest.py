@@ -21,14 +21,16 @@ from typing import Any
 from rain.common.errors import RainException
 from rain.common.limits import LEAVE_S, PLACES_MAX
 from rain.deploy.kubernetes.yaml import yaml_of
+from rain.host.signals import LEFT_STATUS
 
-LEFT = 75
-"""Exit status by which governors say that they left because of a signal."""
 _FAILURES_MAX = 3
 _KEPT_S = 3600
 _SPARE_S = 10
 _TOKEN_FOLDER = "/run/rain"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?\Z")
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_LABEL_CHARS_MAX, _SUBDOMAIN_CHARS_MAX = 63, 253
+"""Of names, by RFC 1123 as Kubernetes reads it."""
 _ROOT_USER = 0
 
 
@@ -115,12 +117,22 @@ def check(wanted: Wanted) -> None:
     ):  # fmt: skip
         if not least <= value <= most:
             raise RainException(f"{what} is a number from {least} to {most}, not {value}")
-    for what, text in (("name", wanted.name), ("namespace", wanted.namespace), ("secret", wanted.secret)):
-        if (text or what == "name") and not _NAME.match(text):
+    # Pods are called as the Job is, a dash and their number, and that is the name of a host.
+    most = _LABEL_CHARS_MAX - len(f"-{wanted.places - 1}")
+    for what, text, pattern, chars, also in (
+        ("name", wanted.name, _LABEL, most, ""),
+        ("namespace", wanted.namespace or "default", _LABEL, _LABEL_CHARS_MAX, ""),
+        ("secret", wanted.secret or "token", _SUBDOMAIN, _SUBDOMAIN_CHARS_MAX, ", may have dots between such words"),
+    ):
+        if len(text) > chars or not re.fullmatch(pattern, text):
             raise RainException(
-                f"{what} is of small letters, digits and dashes, 42 at most, and neither begins nor ends with a dash: "
-                f"{text!r} is not"
+                f"{what} is of small letters, digits and dashes, {chars} at most{also}, and neither begins nor ends "
+                f"with a dash: {text!r} is not"
             )
+    if wanted.gpus and not re.fullmatch(
+        rf"({_SUBDOMAIN}/)?[A-Za-z0-9]([\w.-]{{0,61}}[A-Za-z0-9])?", wanted.gpu_resource
+    ):
+        raise RainException(f"gpu-resource is a name as nvidia.com/gpu, not {wanted.gpu_resource!r}")
 
 
 def secret_of(wanted: Wanted, token: str) -> dict[str, Any]:
@@ -137,7 +149,7 @@ def secret_of(wanted: Wanted, token: str) -> dict[str, Any]:
 def job_of(wanted: Wanted) -> dict[str, Any]:
     """The Job, one pod a place."""
     ignored = [
-        {"action": "Ignore", "onExitCodes": {"containerName": "governor", "operator": "In", "values": [LEFT]}},
+        {"action": "Ignore", "onExitCodes": {"containerName": "governor", "operator": "In", "values": [LEFT_STATUS]}},
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     ]
     return {
@@ -200,7 +212,7 @@ def _container(wanted: Wanted) -> dict[str, Any]:
     if wanted.gpus:
         amounts[wanted.gpu_resource] = str(wanted.gpus)
     words = [*([wanted.python, "-m", "rain"] if wanted.python else ["rain"]), "governor", wanted.server]
-    words += ["--token-file", f"{_TOKEN_FOLDER}/token", "--cpus", str(wanted.cpus), "--leave-status", str(LEFT)]
+    words += ["--token-file", f"{_TOKEN_FOLDER}/token", "--cpus", str(wanted.cpus), "--leave-status", str(LEFT_STATUS)]
     words += [] if wanted.gpus else ["--gpus", ""]
     words += ["--walltime", str(wanted.time_s)] if wanted.time_s else []
     return {

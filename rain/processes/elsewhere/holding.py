@@ -77,16 +77,18 @@ def main(words: Sequence[str], entry: str) -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):  # it reports the governor's end
         signal.signal(number, lambda *_: None)
+    early: bytes | None = None
     try:
         token = _line_of(0)
         found = _find(words[0])
         if found is None:
             if not words[1:]:
                 return _say({"event": "ended", "status": 0, "reason": "it was not there any more"})
-            if _at_end(0):
+            early = _there(0)
+            if early == b"":
                 return 1  # the connection that asked for it is gone
             found = _start(words[0], words[1:], token, entry)
-        return _Relay(*found).run()
+        return _Relay(*found).run(early or b"")
     except BrokenPipeError:
         return 1
     except (RainException, OSError) as error:
@@ -105,9 +107,9 @@ def _line_of(descriptor: int) -> bytes:
     return line.strip()
 
 
-def _at_end(descriptor: int) -> bool:
-    """Whether no more comes; there is nothing to read otherwise."""
-    return bool(select.select([descriptor], [], [], 0)[0]) and not os.read(descriptor, 1)
+def _there(descriptor: int) -> bytes | None:
+    """What has come by now, words for the holder; None if that is nothing yet, empty if no more comes."""
+    return os.read(descriptor, _LINE_BYTES_MAX) if select.select([descriptor], [], [], 0)[0] else None
 
 
 def _say(event: dict[str, Any]) -> int:
@@ -185,9 +187,11 @@ class _Relay:
         self._partial = b""
         self._alive_at = time.monotonic() + HOST_ALIVE_S
 
-    def run(self) -> int:
-        """Relay until the governor or the connection has ended."""
+    def run(self, early: bytes = b"") -> int:
+        """Relay until the governor or the connection has ended; `early` are words for the holder that came already."""
         _say({"event": "held", "host": socket.gethostname()})
+        if early:
+            self._holder.sendall(early)
         while True:
             holder = self._holder.fileno()
             for source in select.select([0, holder], [], [], _LOOK_S)[0]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rain.common.limits import HOST_PAUSE_S, HOST_START_S
-from rain.deploy.hosts.link import LEFT_BY_SIGNAL, Link, LinkState
+from rain.deploy.hosts.link import Link, LinkState
+from rain.host.signals import LEFT_STATUS
 
 AWAY_S = 100.0
 
@@ -90,7 +91,6 @@ def test_a_governor_that_dies_is_started_again() -> None:
 
 @pytest.mark.parametrize(("status", "again", "ends"), [(0, True, True), (75, False, True), (75, True, False)])
 def test_a_governor_that_leaves_on_purpose(status: int, again: bool, ends: bool) -> None:
-    assert LEFT_BY_SIGNAL == 75
     made = link(again=again)
     made.heard({"event": "ended", "status": status, "reason": "SIGTERM"}, 5.0)
     assert made.state is (LinkState.ENDED if ends else LinkState.PAUSED)
@@ -130,7 +130,7 @@ def test_a_place_that_is_given_up() -> None:
     there = link()
     there.give_up(2.0)
     assert there.state is LinkState.UP
-    there.heard({"event": "ended", "status": LEFT_BY_SIGNAL, "reason": "SIGTERM"}, 3.0)
+    there.heard({"event": "ended", "status": LEFT_STATUS, "reason": "SIGTERM"}, 3.0)
     assert (there.state, there.why) == (LinkState.ENDED, "SIGTERM")
     lost = link()
     lost.closed("", 10.0)

@@ -72,13 +72,32 @@ def test_the_token_is_in_the_secret_and_nowhere_else() -> None:
         ({"image": " "}, "need a container image with Rain: --image"),
         ({"places": 0}, "places is a number from 1 to 1000, not 0"),
         ({"gpus": -1}, "gpus is a number from 0"),
-        ({"name": "Rain_1"}, "name is of small letters, digits and dashes"),
+        ({"name": "Rain_1"}, "name is of small letters, digits and dashes, 61 at most"),
+        ({"name": ""}, "name is of small letters, digits and dashes"),
+        ({"name": "a" * 61, "places": 11}, "name is of small letters, digits and dashes, 60 at most"),
+        ({"name": "a.b"}, "name is of small letters, digits and dashes"),
+        ({"name": "a\n"}, "name is of small letters, digits and dashes"),
         ({"namespace": "-a"}, "neither begins nor ends with a dash"),
+        ({"namespace": "a.b"}, "namespace is of small letters, digits and dashes, 63 at most, and"),
+        ({"namespace": "a" * 64}, "63 at most"),
+        ({"secret": "a..b"}, "secret is of small letters, digits and dashes, 253 at most, may have dots"),
+        ({"gpus": 1, "gpu_resource": ""}, "gpu-resource is a name as nvidia.com/gpu, not ''"),
+        ({"secret": "a" * 254}, "253 at most"),
     ],
 )
 def test_what_has_no_meaning_is_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(RainException, match=text):
         manifest(Wanted(**{"image": "i", "server": "h:1", **options}), TOKEN)
+
+
+@pytest.mark.parametrize("version", ["1.29", kubernetes_validate.latest_version()])
+def test_names_may_be_as_long_as_kubernetes_has_them(version: str) -> None:
+    wanted = Wanted("i", "h:1", name="a" * 61, namespace="n" * 63, secret=f"team-1.tokens.{'s' * 239}")
+    [job] = documents(wanted)
+    kubernetes_validate.validate(job, version, strict=True)
+    assert len(f"{job['metadata']['name']}-0") == 63
+    [volume] = [one["secret"] for one in job["spec"]["template"]["spec"]["volumes"] if "secret" in one]
+    assert volume["secretName"] == wanted.secret
 
 
 VALUES = st.recursive(
