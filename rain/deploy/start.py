@@ -21,7 +21,7 @@ from rain.common.protocol.address import (
 )
 from rain.deploy.engines.engine import Engine
 from rain.deploy.hosts.addresses import addresses_for
-from rain.deploy.hosts.guarded import Plan, Planned, read_became, read_plan, write_plan
+from rain.deploy.hosts.guarded import Became, Plan, Planned, read_became, read_plan, write_plan
 from rain.deploy.hosts.link import LinkState
 from rain.deploy.hosts.ssh import REMOTE_RAIN, Ssh, Target, parse_target
 from rain.host import gpus
@@ -351,8 +351,8 @@ def _failed(path: str, logdir: str, every: bool, others: bool) -> list[Failed]:
     told = read_became(path)
     plan = {one.target: one for one in read_plan(path).hosts}
     failed = [
-        Failed(one.target, one.why, one.printed or tail_of(os.path.join(logdir, plan[one.target].log)))
-        for one in told if one.state == LinkState.ENDED.value
+        Failed(one.target, _why(one), one.printed or tail_of(os.path.join(logdir, plan[one.target].log)))
+        for one in told if one.state == LinkState.ENDED.value or not one.governor
     ]  # fmt: skip
     if failed and (every or (len(failed) == len(told) and not others)):
         stories = [
@@ -360,6 +360,12 @@ def _failed(path: str, logdir: str, every: bool, others: bool) -> list[Failed]:
         ]
         raise RainException("\n".join(stories))
     return failed
+
+
+def _why(one: Became) -> str:
+    if one.state == LinkState.ENDED.value:
+        return one.why
+    return f"{one.why or 'it has not registered yet'}; it is tried further"
 
 
 # -- finding --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rain.common.limits import HOST_CONNECT_S, HOST_START_S
 from rain.deploy.hosts.link import Link, LinkState
 from rain.deploy.hosts.links import Host, Links
 from rain.deploy.hosts.ssh import Ssh, parse_target
@@ -26,6 +27,8 @@ from rain.host.signals import unblock_signals
 
 _FOREVER_S = 1e9
 _END_S = 4.0
+_SETTLED_S = HOST_START_S + HOST_CONNECT_S
+"""After this long others wait no longer for a host whose connection is lost again and again while it starts."""
 _TOKEN_BYTES_MAX = 1000
 
 
@@ -106,7 +109,7 @@ def read_became(path: str) -> list[Became]:
     try:
         with open(_told(path), encoding="utf-8") as file:
             return [Became(*values) for values in json.load(file)]
-    except OSError:
+    except (OSError, ValueError, TypeError):  # it is replaced as a whole; but a host that went down may have emptied it
         return []
 
 
@@ -133,7 +136,8 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, lambda *_: end.set())
     end_with_lifeline(int(given["--lifeline"]))
     ssh = Ssh(**{**plan.ssh, "arguments": tuple(plan.ssh["arguments"])})
-    left = {became.target: became for became in read_became(path) if became.state == LinkState.ENDED.value}
+    before = {became.target: became for became in read_became(path)}
+    left = {target: became for target, became in before.items() if became.state == LinkState.ENDED.value}
     there: list[Host] = []
 
     def tell() -> None:
@@ -144,13 +148,17 @@ def main(words: Sequence[str]) -> int:
     for one in plan.hosts:
         if one.target not in left:
             log = os.path.join(os.path.dirname(path), one.log)
-            link = Link(time.monotonic(), _FOREVER_S, again=True)
+            known = before[one.target].governor if one.target in before else None
+            link = Link(time.monotonic(), _FOREVER_S, again=True, before=known)
             target = parse_target(one.target)
             there.append(Host(target, one.name, one.arguments, log, link, plan.python, plan.init, plan.prefix))
+    tell()  # who finds it there knows that this is not the first
     for host in there:
         links.add(host)
-    while not links.wait(lambda: all(host.link.settled for host in there), 0.2) and not end.is_set():
-        pass
+    settled_by = time.monotonic() + _SETTLED_S
+    while not links.wait(lambda: all(host.link.settled for host in there), 0.2):
+        if end.is_set() or time.monotonic() > settled_by:
+            break
     with links.change:  # the thread tells too, into the same file
         tell()
     write_ready_file(given["--ready-file"])

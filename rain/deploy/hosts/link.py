@@ -35,6 +35,7 @@ LINKS = StateTable(
     "A governor on a host that is reached over ssh",
     {
         (None, _S.DIALING): "it was asked for",
+        (None, _S.LOST): "a process before this one had asked for it, and has ended",
         (_S.DIALING, _S.STARTING): "its holder answered",
         (_S.DIALING, _S.ENDED): "ssh failed, or what it was to run did",
         (_S.STARTING, _S.UP): "it registered",
@@ -64,6 +65,9 @@ class Link:
         After this long without a connection it counts as ended.
     again : bool
         Whether it is started again after it left because of a signal, as under a guardian.
+    before : str or None
+        What a process before this one, which has ended, knew of it: the governor's id, empty if it had not registered.
+        Then the host is tried for as long as one whose connection was lost.
 
     Attributes
     ----------
@@ -89,9 +93,9 @@ class Link:
         "state", "up_at", "was_lost", "was_up", "why",
     )  # fmt: skip
 
-    def __init__(self, now: float, away_s: float, again: bool = False) -> None:
-        self.state = LinkState.DIALING
-        self.governor = ""
+    def __init__(self, now: float, away_s: float, again: bool = False, before: str | None = None) -> None:
+        self.state = LinkState.DIALING if before is None else LinkState.LOST
+        self.governor = before or ""
         self.why = ""
         self.failed = False
         self.away_s = away_s
@@ -101,7 +105,7 @@ class Link:
         self.start_by: float | None = None
         self.lost_at = self.up_at = now
         self.pause_s = _PAUSE_S
-        self.was_lost = self.was_up = self.leaving = False
+        self.was_lost, self.was_up, self.leaving = before is not None, bool(before), False
 
     @property
     def settled(self) -> bool:
@@ -164,8 +168,10 @@ class Link:
         if self.state in (LinkState.STARTING, LinkState.UP):
             if now - self.up_at > _SETTLED_S:
                 self.pause_s = _PAUSE_S
+            if self.up_at >= self.lost_at or not self.was_lost:  # else it has not been up since it was lost before
+                self.lost_at = now
             self.state = LinkState.LOST
-            self.was_lost, self.lost_at = True, now
+            self.was_lost = True
         if self.state is LinkState.LOST:
             self.why = f"the ssh connection was lost{f': {why}' if why else ''}"
             if self.leaving or now - self.lost_at >= self.away_s:

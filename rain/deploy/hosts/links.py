@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import subprocess
@@ -16,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rain.common.limits import LOG_BYTES_MAX
@@ -27,11 +29,13 @@ from rain.processes.elsewhere.holding import END, LEAVE, WORD
 from rain.processes.launching import last_lines, tail_of
 from rain.processes.logs import bound_log, open_log
 
+log = logging.getLogger(__name__)
+
 _READ_BYTES = 65536
 _LOOK_S = 0.5
 _BOUND_S = 10.0
 _GONE_S = 2.0
-"""How long ssh may take to end when it was told to."""
+"""How long ssh may take to end by itself, and how long when it was told to, before it is killed."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,7 @@ class Host:
     since: int = 0
     printed: str = ""
     end_by: float | None = None
+    kill_at: float | None = None
 
     def line(self) -> str:
         """What ssh runs there."""
@@ -136,16 +141,16 @@ class Links:
                     self._write(host, END)
                 else:  # nothing can be told there, and what may be there ends with the server
                     host.link.abandon()
-                    if host.process is not None:
-                        host.process.terminate()
+                    self._stop(host, time.monotonic())
             self.change.wait_for(lambda: all(host.process is None for host in self._hosts), within_s)
             self._ending = True
         self._tell()
         self._thread.join(_GONE_S)
 
     def _tell(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._waker, b"x")
+        with self.change, contextlib.suppress(BlockingIOError):
+            if self._waker >= 0:
+                os.write(self._waker, b"x")
 
     # -- the thread -----------------------------------------------------------------------------
 
@@ -154,7 +159,7 @@ class Links:
             with self.change:
                 now = time.monotonic()
                 for host in self._hosts:
-                    self._look(host, now)
+                    self._guarded(host, partial(self._look, host), now)
                 due = [host.link.dial_at for host in self._hosts if host.link.dial_at is not None]
             if now > self._bound_at:
                 self._bound_at = now + _BOUND_S
@@ -172,12 +177,53 @@ class Links:
                     self.change.notify_all()
         with self.change:
             for host in self._hosts:
-                if host.process is not None:
-                    host.process.kill()
-                    host.process.wait()
-                    os.close(host.pidfd)
-                    host.process, host.pidfd = None, -1
+                self._drop(host)
             self._selector.close()
+            waker, self._waker = self._waker, -1
+            os.close(waker)
+            os.close(self._wake)
+
+    def _guarded(self, host: Host, step: Callable[[float], object], now: float) -> None:
+        """What goes wrong with one host, here or with what it prints, is no matter of the others."""
+        try:
+            step(now)
+        except Exception as error:
+            log.exception("the connection to %s has failed", host.target)
+            self._drop(host)
+            host.link.closed(f"{type(error).__name__}: {error}", now)
+            self._on_change()
+            self.change.notify_all()
+
+    def _stop(self, host: Host, now: float) -> None:
+        """Have ssh end, which may be stuck: the second time it is killed."""
+        if host.process is None:
+            return
+        if host.kill_at is None:
+            host.kill_at = now + _GONE_S
+            host.process.terminate()
+        elif now > host.kill_at:
+            host.process.kill()
+
+    def _drop(self, host: Host) -> int:
+        """End ssh, if it has not ended, and let go of its descriptors; its exit status."""
+        process = host.process
+        if process is None:
+            return 0
+        process.kill()
+        status = process.wait()
+        if host.pidfd >= 0:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(host.pidfd)
+            os.close(host.pidfd)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(process.stdout)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        host.process, host.pidfd, host.kill_at = None, -1, None
+        return status
 
     def _look(self, host: Host, now: float) -> None:
         link = host.link
@@ -185,39 +231,46 @@ class Links:
             if link.dial_at is not None and link.dial_at <= now:
                 self._dial(host, now)
         elif link.too_late(now):
-            host.process.terminate()
+            self._stop(host, now)
             self._on_change()
             self.change.notify_all()
+        elif host.kill_at is not None:
+            self._stop(host, now)
         elif link.state is LinkState.ENDED:
             # Its relay ends by itself; a connection that was lost does not.
             host.end_by = host.end_by or now + _GONE_S
             if now > host.end_by:
-                host.process.terminate()
+                self._stop(host, now)
 
     def _dial(self, host: Host, now: float) -> None:
-        host.since = _size(host.log)
+        host.since, host.partial, host.end_by = _size(host.log), b"", None
+        host.link.dialed(now)
         try:
-            with open(host.log, "ab", opener=open_log) as log:
-                process = subprocess.Popen(
+            with open(host.log, "ab", opener=open_log) as written:
+                host.process = subprocess.Popen(
                     self._ssh.command(host.target, host.line()),
                     bufsize=0,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=log,
+                    stderr=written,
                     env=clean_environment(),
                     start_new_session=True,
                 )
-        except OSError as error:
-            host.link.dialed(now)
-            host.link.closed(f"ssh cannot be started here: {error.strerror}", now)
+            host.pidfd = os.pidfd_open(host.process.pid)
+            assert host.process.stdout is not None
+            os.set_blocking(host.process.stdout.fileno(), False)
+            self._listen(host, host.process.stdout, lambda now: self._read(host, now))
+            self._listen(host, host.pidfd, lambda now: self._ended(host, now))
+        except OSError as error:  # also one of many descriptors, or of no room for the log
+            self._drop(host)
+            host.link.closed(f"ssh cannot be started here: {error}", now)
+            self._on_change()
+            self.change.notify_all()
             return
-        assert process.stdout is not None
-        host.process, host.pidfd, host.partial, host.end_by = process, os.pidfd_open(process.pid), b"", None
-        os.set_blocking(process.stdout.fileno(), False)
-        host.link.dialed(now)
         self._write(host, self._token.encode())
-        self._selector.register(process.stdout, selectors.EVENT_READ, lambda now: self._read(host, now))
-        self._selector.register(host.pidfd, selectors.EVENT_READ, lambda now: self._ended(host, now))
+
+    def _listen(self, host: Host, source: Any, step: Callable[[float], object]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, lambda now: self._guarded(host, step, now))
 
     def _write(self, host: Host, word: bytes) -> None:
         if host.process is not None and host.process.stdin is not None:
@@ -246,8 +299,8 @@ class Links:
     def _heard(self, host: Host, line: bytes, now: float) -> None:
         event = _event(line)
         if event is None:  # a login script said something
-            with contextlib.suppress(OSError), open(host.log, "ab", opener=open_log) as log:  # the disk may be full
-                log.write(line + b"\n")
+            with contextlib.suppress(OSError), open(host.log, "ab", opener=open_log) as written:  # the disk may be full
+                written.write(line + b"\n")
             return
         link = host.link
         if event.get("event") == "ended":
@@ -260,20 +313,11 @@ class Links:
 
     def _ended(self, host: Host, now: float) -> None:
         """ssh has ended. What it wrote before is read; its descriptors may be held open by a master of its own."""
-        process = host.process
-        if process is None or process.stdin is None or process.stdout is None:
+        if host.process is None:
             return
-        status = process.wait()
         while self._read(host, now):
             pass
-        self._selector.unregister(host.pidfd)
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(process.stdout)
-        os.close(host.pidfd)
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        process.stdout.close()
-        host.process, host.pidfd = None, -1
+        status = self._drop(host)
         printed = self._printed(host)
         cause = cause_of(printed)
         if not cause and host.link.state is LinkState.DIALING:

@@ -74,6 +74,33 @@ def test_a_host_that_is_away_for_too_long_has_ended() -> None:
     assert "within 101 s" in made.why
 
 
+def test_a_connection_that_is_lost_before_the_governor_is_up_again_counts_from_the_first_time() -> None:
+    made = link()
+    made.closed("no way", 10.0)
+    for now in (30.0, 60.0, 90.0):
+        made.dialed(now)
+        made.heard({"event": "held"}, now)
+        assert made.state is LinkState.STARTING
+        made.closed("no way", now)
+        assert (made.state, made.lost_at) == (LinkState.LOST, 10.0)
+    made.dialed(10.0 + AWAY_S)
+    made.heard({"event": "held"}, 10.0 + AWAY_S)
+    made.closed("no way", 10.0 + AWAY_S)
+    assert made.state is LinkState.ENDED
+
+
+@pytest.mark.parametrize("governor", ["h:1", ""])
+def test_a_host_that_cannot_be_reached_after_a_restart_is_tried_further(governor: str) -> None:
+    made = Link(0.0, AWAY_S, again=True, before=governor)
+    assert (made.state, made.governor, made.settled, made.dial_at) == (LinkState.LOST, governor, bool(governor), 0.0)
+    made.dialed(0.0)
+    made.closed("no way", 5.0)
+    assert (made.state, made.dial_at) == (LinkState.LOST, 5.5)
+    made.dialed(5.5)
+    register(made, 6.0)
+    assert (made.state, made.governor) == (LinkState.UP, "h:1")
+
+
 def test_a_governor_that_dies_is_started_again() -> None:
     made = link()
     made.heard({"event": "ended", "status": -9, "reason": ""}, 5.0)
