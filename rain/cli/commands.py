@@ -175,7 +175,7 @@ def _choose_governors(
         options.hosts = nodes.parse_host_file(_text_of(host_file))
     elif autoconf is not None:
         options.engine = engine_of(autoconf)
-        options.hosts = options.engine.hosts(os.environ)
+        options.hosts = list(options.engine.hosts(os.environ))
     elif on is None:
         options.cpus = ["detect"]
 

@@ -29,7 +29,7 @@ def engine_of(name: str) -> Engine:
     Examples
     --------
     >>> engine_of("slurm").hosts({"SLURM_JOB_NODELIST": "n[1-2]"})
-    ['n1', 'n2']
+    {'n1': 0, 'n2': 1}
     """
     if name not in ENGINES:
         raise RainException(f"there is no engine {name!r}; known are {', '.join(ENGINES)}")

@@ -48,8 +48,9 @@ def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
         ) from None
     except subprocess.TimeoutExpired:
         raise RainException(f"{words[0]} has not answered within {ENGINE_COMMAND_S:g} s") from None
-    except OSError as error:
-        raise Refused(f"{words[0]} cannot be started: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # also a word with a NUL in it
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refused(f"{words[0]} cannot be started: {why}") from None
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip()
         if harmless and said and all(re.fullmatch(harmless, line.strip()) for line in said.splitlines()):

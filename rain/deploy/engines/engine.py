@@ -23,8 +23,9 @@ class Engine(Protocol):
     job_variable: str
     step_reads: bool
 
-    def hosts(self, environment: Mapping[str, str]) -> list[str]:
-        """The hosts that the engine gave to the job in which this process runs, each once, in the engine's order.
+    def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:
+        """The hosts that the engine gave to the job in which this process runs, each once, in the engine's order, with
+        the numbers by which `step` knows them.
 
         Parameters
         ----------
@@ -45,7 +46,7 @@ class Engine(Protocol):
         ----------
         host : str
         number : int
-            The host's place in `hosts`, from 0.
+            The host's, as `hosts` gives it.
         line : str
         """
         ...

@@ -19,14 +19,14 @@ from rain.common.limits import ARRAY_PLACES_MIN, ENGINE_IDLE_LOOK_S, ENGINE_LOOK
 from rain.common.protocol.address import is_loopback, parse_address
 from rain.deploy.engines import commands
 from rain.deploy.engines.batch import BatchSystem, Order
+from rain.deploy.engines.in_folder import FolderSupplier
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.governor.surroundings.leaving import parse_duration
 from rain.net.auth import Credentials
-from rain.processes.launching import RAIN
 
 
-class JobSupplier:
+class JobSupplier(FolderSupplier):
     """Jobs of a batch system.
 
     Parameters
@@ -53,13 +53,11 @@ class JobSupplier:
     many = ARRAY_PLACES_MIN
 
     def __init__(self, system: BatchSystem, server: str, order: Order, folder: PoolFolder, python: str = "") -> None:
+        super().__init__(server, folder, python)
         self.name = system.name
         self.resources = {"cpus": float(order.cpus)} | ({"gpus": float(order.gpus)} if order.gpus else {})
         self._system = system
-        self._server = server
         self._order = order
-        self._folder = folder
-        self._command = [python, "-P", "-m", "rain"] if python else list(RAIN)
         self._logs: dict[int, Path] = {}  # of places that are elements of arrays
         self._reason = ""
         self._reason_at = 0.0
@@ -75,14 +73,13 @@ class JobSupplier:
     def _submit(self, first: int, elements: int) -> list[str]:
         folder, system = self._folder, self._system
         name = f"rain-{folder.path.name[-6:]}-{first}"
-        script = folder.path / f"place-{first}.sh"
         log = folder.log(first)
         if elements > 1:
             log = folder.path / f"places-{first}-{system.index_in_path}.log"
             for index in range(elements):
                 self._logs[first + index] = folder.path / f"places-{first}-{index + 1}.log"
         lines = self._lines(first, elements) if self.probe is None else f"exec {shlex.join(self._command)} {self.probe}"
-        script.write_text(system.script(self._order, name, lines, str(log), elements))
+        script = folder.write(f"place-{first}.sh", system.script(self._order, name, lines, str(log), elements))
         try:
             printed = commands.output_of(system.submit(self._order, str(script)), self.name)
         except BaseException as error:
@@ -97,7 +94,7 @@ class JobSupplier:
         made = self._folder.id_file(0)
         before, after = map(shlex.quote, str(made).rsplit("0", 1))
         place = f"$(({first - 1} + {self._system.index}))" if elements > 1 else str(first)
-        words = ["governor", self._server, "--cpus", str(self._order.cpus), "--token-file", str(self._folder.token)]
+        words = [*self._governor_words(), "--cpus", str(self._order.cpus)]
         if self._order.time_s and not self._system.tells_end:
             words += ["--walltime", str(self._order.time_s)]
         line = f"{shlex.join([*self._command, *words])} --id-file {before}$place{after}"
@@ -136,21 +133,11 @@ class JobSupplier:
         except RainException:
             return ""  # it has begun, or ended, by now
 
-    def governor(self, number: int) -> str:
-        return self._folder.governor(number)
-
     def give_up(self, jobs: Sequence[str]) -> None:
         commands.output_of(self._system.cancel(jobs), self.name, self._system.gone)
 
-    def printed(self, number: int) -> str:
-        return self._folder.printed(number, self._logs.get(number))
-
-    def close(self) -> None:
-        self._folder.close()
-
-    def tidy(self, keep: bool) -> None:
-        if not keep:
-            self._folder.remove()
+    def _log(self, number: int) -> Path:
+        return self._logs.get(number) or super()._log(number)
 
 
 def jobs_of(

@@ -29,16 +29,19 @@ class Pbs:
     tells_end = False
     gone = r"q\w+: (Unknown Job Id|(\S+ )?Job has finished|Request invalid for state of job).*"
 
-    def hosts(self, environment: Mapping[str, str]) -> list[str]:
+    def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:
         path = environment.get("PBS_NODEFILE")
         if not path:
             raise RainException("--autoconf pbs works inside a PBS job only: PBS_NODEFILE is not set")
         try:
             with open(path, encoding="utf-8") as file:
-                return parse_host_file(file.read())
+                text = file.read()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise RainException(f"the PBS node file {path} cannot be read: {why}") from None
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        # A host has a line for each of its MPI processes, and pbsdsh counts lines.
+        return {host: lines.index(host) for host in parse_host_file(text)}
 
     def step(self, host: str, number: int, line: str) -> list[str]:
         return ["pbsdsh", "-n", str(number), "--", "/bin/sh", "-c", line]

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rain.common.errors import RainException
 from rain.common.limits import ENGINE_IDLE_LOOK_S, ENGINE_LOOK_S, PLACES_MAX
+from rain.deploy.engines.in_folder import FolderSupplier
 from rain.deploy.engines.jobs import check_reachable
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.net.auth import Credentials
-from rain.processes.launching import RAIN
 
 _WORDS = ("submit", "status", "cancel")
 _STATES = {
     "PENDING": JobState.PENDING, "HELD": JobState.PENDING, "RUNNING": JobState.RUNNING, "UNKNOWN": JobState.RUNNING,
 }  # fmt: skip
 """States of parsl.jobs.states; a job in any other has ended."""
+_SUBMITTING = threading.Lock()
 T = TypeVar("T")
 
 
@@ -32,7 +35,7 @@ def is_provider(engine: object) -> bool:
     return all(callable(getattr(engine, word, None)) for word in _WORDS) and hasattr(engine, "script_dir")
 
 
-class ProviderSupplier:
+class ProviderSupplier(FolderSupplier):
     """Blocks of one host of a provider, one for each place.
 
     Parameters
@@ -52,45 +55,50 @@ class ProviderSupplier:
     most = PLACES_MAX
 
     def __init__(self, provider: Any, server: str, folder: PoolFolder, python: str = "") -> None:
+        super().__init__(server, folder, python)
         self.name = name_of(provider)
         cores = getattr(provider, "cores_per_node", None)
         self.resources: dict[str, float] = {"cpus": float(cores)} if cores else {}
         self._provider = provider
-        self._server = server
-        self._folder = folder
-        self._command = [python, "-P", "-m", "rain"] if python else list(RAIN)
         self._jobs: dict[str, object] = {}  # the provider's own ids
-        provider.script_dir = str(folder.path)
 
     def ask(self, number: int) -> str:
         folder = self._folder
         made = str(folder.id_file(number))
-        words = [*self._command, "governor", self._server, "--token-file", str(folder.token), "--id-file", made]
+        words = [*self._command, *self._governor_words(), "--id-file", made]
         if "cpus" in self.resources:
             words += ["--cpus", str(int(self.resources["cpus"]))]
         line = f"rm -f {shlex.quote(made)}; {shlex.join(words)} >>{shlex.quote(str(folder.log(number)))} 2>&1"
-        job = self._said(lambda: self._provider.submit(line, 1, f"rain-{folder.path.name[-6:]}-{number}"))
+        with _SUBMITTING, self._own_scripts():
+            job = self._said(lambda: self._provider.submit(line, 1, f"rain-{folder.path.name[-6:]}-{number}"))
         if not job:
             raise RainException(f"{self.name} has submitted nothing, and does not say why")
         self._jobs[str(job)] = job
         return str(job)
 
-    def show(self, jobs: Sequence[str]) -> dict[str, Job]:
-        told = self._said(lambda: list(self._provider.status([self._jobs[job] for job in jobs])))
-        shown = {}
-        for job, status in zip(jobs, told, strict=True):
-            word = str(status.state.name)
-            reason = status.message or "" if word == "PENDING" else "held" if word == "HELD" else ""
-            shown[job] = Job(_STATES.get(word, JobState.ENDED), word, str(reason))
-        return shown
+    @contextmanager
+    def _own_scripts(self) -> Iterator[None]:
+        """The provider, which is the user's and may be other pools' too, puts its scripts into this pool's folder."""
+        before = self._provider.script_dir
+        self._provider.script_dir = str(self._folder.path)
+        try:
+            yield
+        finally:
+            self._provider.script_dir = before
 
-    def governor(self, number: int) -> str:
-        return self._folder.governor(number)
+    def show(self, jobs: Sequence[str]) -> dict[str, Job]:
+        def told() -> dict[str, Job]:
+            every = self._provider.status([self._jobs[job] for job in jobs])
+            return {job: _job(status) for job, status in zip(jobs, every, strict=True)}
+
+        return self._said(told)
 
     def give_up(self, jobs: Sequence[str]) -> None:
-        done = self._said(lambda: list(self._provider.cancel([self._jobs[job] for job in jobs])))
-        refused = [job for job, well in zip(jobs, done, strict=True) if not well]
-        if refused:
+        def cancelled() -> list[str]:
+            done = self._provider.cancel([self._jobs[job] for job in jobs])
+            return [job for job, well in zip(jobs, done, strict=True) if not well]
+
+        if refused := self._said(cancelled):
             ended = {job for job, found in self.show(refused).items() if found.state is JobState.ENDED}
             if left := [job for job in refused if job not in ended]:
                 raise RainException(f"{self.name} could not cancel {', '.join(left)}")
@@ -103,15 +111,11 @@ class ProviderSupplier:
         except Exception as error:  # whatever a provider raises
             raise RainException(f"{self.name}: {type(error).__name__}: {error}") from error
 
-    def printed(self, number: int) -> str:
-        return self._folder.printed(number)
 
-    def close(self) -> None:
-        self._folder.close()
-
-    def tidy(self, keep: bool) -> None:
-        if not keep:
-            self._folder.remove()
+def _job(status: Any) -> Job:
+    word = str(status.state.name)
+    reason = status.message or "" if word == "PENDING" else "held" if word == "HELD" else ""
+    return Job(_STATES.get(word, JobState.ENDED), word, str(reason))
 
 
 def name_of(provider: Any) -> str:

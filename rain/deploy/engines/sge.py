@@ -29,7 +29,7 @@ class GridEngine:
     tells_end = False
     gone = r"denied: job \S+ does not exist|\S+ has (deleted|registered the) job.*|denied: \S+ \"\S+\" does not exist"
 
-    def hosts(self, environment: Mapping[str, str]) -> list[str]:
+    def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:
         path = environment.get("PE_HOSTFILE")
         if not path:
             raise RainException(
@@ -42,7 +42,7 @@ class GridEngine:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise RainException(f"the host file {path} of Grid Engine cannot be read: {why}") from None
-        return list(dict.fromkeys(hosts))
+        return {host: number for number, host in enumerate(dict.fromkeys(hosts))}
 
     def step(self, host: str, number: int, line: str) -> list[str]:
         return ["qrsh", "-inherit", host, line]  # which a shell there reads

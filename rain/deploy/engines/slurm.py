@@ -21,6 +21,9 @@ _ENDED = frozenset(
 )  # fmt: skip
 """Job states of squeue(1); one that is in neither set occupies its hosts."""
 
+_COLUMNS = ("%i", "%T", "%r", "%S", "%L")
+_FORMAT = "|".join(_COLUMNS)
+
 
 class Slurm:
     """Jobs of Slurm (https://slurm.schedmd.com/sbatch.html, "output environment variables")."""
@@ -33,11 +36,11 @@ class Slurm:
     tells_end = True
     gone = r"scancel: error: .*(Invalid job id specified|already completing or completed)"
 
-    def hosts(self, environment: Mapping[str, str]) -> list[str]:
+    def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:
         nodes = environment.get("SLURM_JOB_NODELIST") or environment.get("SLURM_NODELIST")
         if not nodes:
             raise RainException("--autoconf slurm works inside a Slurm job only: SLURM_JOB_NODELIST is not set")
-        return expand_nodes(nodes)
+        return {host: number for number, host in enumerate(expand_nodes(nodes))}
 
     def step(self, host: str, number: int, line: str) -> list[str]:
         # Beside what runs there, with all that the job has of the host.
@@ -73,12 +76,15 @@ class Slurm:
 
     def show(self, jobs: Sequence[str]) -> list[str]:
         # Asked by ids, squeue fails when all of them are forgotten. scontrol has no word on when a job will start.
-        return ["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", "%i|%T|%r|%S|%L"]
+        return ["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", _FORMAT]
 
     def shown(self, output: str) -> dict[str, Job]:
         jobs = {}
         for line in output.splitlines():
-            number, word, reason, starts_at, left = [part.strip() for part in line.split("|", 4)]
+            parts = [part.strip() for part in line.split("|", 4)]
+            if len(parts) != len(_COLUMNS):
+                raise RainException(f"squeue printed a line that is no job, {line!r}, where -o {_FORMAT} was asked for")
+            number, word, reason, starts_at, left = parts
             state = JobState.PENDING if word in _PENDING else JobState.ENDED if word in _ENDED else JobState.RUNNING
             known = "" if reason in ("None", "(null)") else reason
             left_s = seconds_of(left) if state is JobState.RUNNING else None

@@ -16,13 +16,13 @@ from rain.common.errors import RainException
 from rain.common.limits import STEP_LOOK_S
 from rain.deploy.engines import engine_inside
 from rain.deploy.engines.engine import Engine
+from rain.deploy.engines.in_folder import FolderSupplier
 from rain.deploy.engines.jobs import check_reachable
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.host.starting import clean_environment
 from rain.net.auth import Credentials
 from rain.processes.connection_files import is_own_address
-from rain.processes.launching import RAIN
 
 _PLACE = """\
 rm -f {made}
@@ -37,14 +37,14 @@ wait $governor
 """
 
 
-class StepSupplier:
+class StepSupplier(FolderSupplier):
     """Steps of the job in which this process runs, one on each host.
 
     Parameters
     ----------
     engine : Engine
-    hosts : sequence of str
-        Of the job.
+    hosts : mapping of str to int
+        Of the job, as `Engine.hosts` gives them.
     server : str
         ``host:port`` as the job's hosts reach it.
     folder : PoolFolder
@@ -57,14 +57,14 @@ class StepSupplier:
     look_s = STEP_LOOK_S
     idle_look_s = STEP_LOOK_S
 
-    def __init__(self, engine: Engine, hosts: Sequence[str], server: str, folder: PoolFolder, python: str = "") -> None:
+    def __init__(
+        self, engine: Engine, hosts: Mapping[str, int], server: str, folder: PoolFolder, python: str = ""
+    ) -> None:
+        super().__init__(server, folder, python)
         self.most = len(hosts)
         self.resources: dict[str, float] = {}  # what each host gives is seen there
         self._engine = engine
-        self._hosts = list(hosts)
-        self._server = server
-        self._folder = folder
-        self._command = [python, "-P", "-m", "rain"] if python else list(RAIN)
+        self._hosts = dict(hosts)
         self._steps: dict[str, tuple[str, int, subprocess.Popen[bytes]]] = {}  # host, number and process by id
 
     def ask(self, number: int) -> str:
@@ -77,13 +77,13 @@ class StepSupplier:
         host = free[0]
         folder = self._folder
         made = str(folder.id_file(number))
-        words = [*self._command, "governor", self._server, "--token-file", str(folder.token), "--id-file", made]
-        line = _PLACE.format(governor=shlex.join(words), made=shlex.quote(made), leave=shlex.quote(self._leave(number)))
-        script = folder.path / f"place-{number}.sh"
-        script.write_text(line)
+        words = [*self._command, *self._governor_words(), "--id-file", made]
+        leave = shlex.quote(str(folder.path / _leave(number)))
+        line = _PLACE.format(governor=shlex.join(words), made=shlex.quote(made), leave=leave)
+        script = folder.write(f"place-{number}.sh", line)
         command = ["/bin/sh", str(script)]
         if not is_own_address(host):
-            command = self._engine.step(host, self._hosts.index(host), shlex.join(command))
+            command = self._engine.step(host, self._hosts[host], shlex.join(command))
         try:
             with open(folder.log(number), "wb") as log:
                 process = subprocess.Popen(
@@ -96,9 +96,6 @@ class StepSupplier:
         self._steps[job] = (host, number, process)
         return job
 
-    def _leave(self, number: int) -> str:
-        return str(self._folder.path / f"place-{number}.leave")
-
     def show(self, jobs: Sequence[str]) -> dict[str, Job]:
         shown = {}
         for job in jobs:
@@ -106,23 +103,14 @@ class StepSupplier:
             shown[job] = Job(JobState.RUNNING, "running") if status is None else _ended(status)
         return shown
 
-    def governor(self, number: int) -> str:
-        return self._folder.governor(number)
-
     def give_up(self, jobs: Sequence[str]) -> None:
         for job in jobs:
-            with open(self._leave(self._steps[job][1]), "w"):
-                pass
+            self._folder.write(_leave(self._steps[job][1]), "")
 
-    def printed(self, number: int) -> str:
-        return self._folder.printed(number)
 
-    def close(self) -> None:
-        self._folder.close()
-
-    def tidy(self, keep: bool) -> None:
-        if not keep:
-            self._folder.remove()
+def _leave(number: int) -> str:
+    """The file whose presence tells place `number` to leave."""
+    return f"place-{number}.leave"
 
 
 def _ended(status: int) -> Job:
@@ -158,8 +146,8 @@ def steps_in(
     return supplier
 
 
-def hosts_inside(environment: Mapping[str, str]) -> list[str]:
-    """The hosts of the batch job in which this process runs.
+def hosts_inside(environment: Mapping[str, str]) -> dict[str, int]:
+    """The hosts of the batch job in which this process runs, as `Engine.hosts` gives them.
 
     Raises
     ------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
 
+from rain.common.errors import ResourceError
 from rain.objects.dirtree import remove_tree
+from rain.objects.files import no_room
 from rain.processes.private_folders import check_private, made_dir
 
 _TAIL_LINES = 10
@@ -39,10 +42,35 @@ class PoolFolder:
         above = made_dir(parent or pools_folder())
         check_private(str(above), "folder of pools", 0o700)
         self.path = above / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"
-        self.path.mkdir(0o700)
+        try:
+            self.path.mkdir(0o700)
+        except OSError as error:
+            raise _refused(self.path, error) from None
         self.token = self.path / "token"
-        with open(os.open(self.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(token + "\n")
+        try:
+            self.write(self.token.name, f"{token}\n")
+        except BaseException:
+            self.remove()
+            raise
+
+    def write(self, name: str, text: str) -> Path:
+        """A new file in the folder, for the user alone; whole, or not there.
+
+        Raises
+        ------
+        ResourceError
+            If it cannot be written.
+        """
+        path = self.path / name
+        data = text.encode("utf-8", "surrogateescape")  # paths may be in it, whose bytes have to be theirs
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise _refused(path, error) from None
+        return path
 
     def id_file(self, number: int) -> Path:
         """The file that the governor of place `number` makes when it has registered, with its id."""
@@ -70,12 +98,29 @@ class PoolFolder:
         return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])
 
     def close(self) -> None:
-        """Remove the token: no further place can come. Idempotent."""
-        self.token.unlink(missing_ok=True)
+        """Remove the token: no further place can come. Idempotent.
+
+        Raises
+        ------
+        ResourceError
+            If it cannot be removed.
+        """
+        try:
+            self.token.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(f"the token of a pool cannot be removed: {self.token}: {error.strerror}") from None
 
     def remove(self) -> None:
         """Remove all of it."""
         remove_tree(str(self.path))
+
+
+def _refused(path: Path, error: OSError) -> ResourceError:
+    why = no_room(error, str(path)) or f"{path} cannot be written: {error.strerror}"
+    return ResourceError(
+        f"{why}. A pool needs its folder, which its hosts share: make room there, or name another one "
+        "(folder=, or XDG_STATE_HOME). Nothing was asked of the engine for this"
+    )
 
 
 def pools_folder() -> Path:

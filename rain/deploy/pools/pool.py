@@ -340,11 +340,13 @@ class Pool:
         with self._change:
             leaving = [] if self._elastic is None else self._elastic.leaving()
             self._closed = True
-            self._supplier.close()
-            self._tell()
-            going = [place for place in self._places if wanted(place) and given_up(place)]
-            self._give_up([*going, *leaving], at_once=True)
-            self._tell()
+            try:
+                self._supplier.close()
+            finally:  # what it refuses is told when the jobs were ended
+                self._tell()
+                going = [place for place in self._places if wanted(place) and given_up(place)]
+                self._give_up([*going, *leaving], at_once=True)
+                self._tell()
 
     def _tell(self) -> None:
         self._core_seconds.note(self._places, time.monotonic())

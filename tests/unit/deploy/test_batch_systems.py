@@ -17,6 +17,24 @@ from rain.deploy.pools.supplier import Job, JobState
 P, R, E = JobState.PENDING, JobState.RUNNING, JobState.ENDED
 SGE, PBS = GridEngine(), Pbs()
 
+
+@pytest.mark.parametrize(
+    ("system", "printed"),
+    [
+        (Slurm(), "slurm_load_jobs error\n"),
+        (Slurm(), "1|RUNNING|None\n"),
+        (SGE, "<a>"),
+        (SGE, "error: commlib error"),
+        (PBS, "{"),
+        (PBS, "[]"),
+        (PBS, '{"Jobs": {"1": 7}}'),
+    ],
+)
+def test_what_is_no_list_of_jobs_is_told(system: BatchSystem, printed: str) -> None:
+    with pytest.raises(RainException, match=r"^(qstat|squeue)"):
+        system.shown(printed)
+
+
 # qstat -xml -r of Grid Engine 8.1.9.
 _SGE_LIST = """\
 <?xml version='1.0'?>
@@ -218,7 +236,7 @@ def test_jobs_that_have_ended_already(system: BatchSystem, text: str) -> None:
 def test_hosts_of_a_job_of_grid_engine(tmp_path) -> None:
     file = tmp_path / "pe_hostfile"
     file.write_text("n2 1 main@n2 UNDEFINED\nn3 2 main@n3 UNDEFINED\nn2 1 other@n2 UNDEFINED\n")
-    assert SGE.hosts({"PE_HOSTFILE": str(file)}) == ["n2", "n3"]
+    assert SGE.hosts({"PE_HOSTFILE": str(file)}) == {"n2": 0, "n3": 1}
     with pytest.raises(RainException, match="PE_HOSTFILE is not set"):
         SGE.hosts({})
     with pytest.raises(RainException, match="cannot be read"):

@@ -33,9 +33,9 @@ def test_wrong_slurm_lists(wrong):
 
 def test_batch_systems(tmp_path):
     nodes = tmp_path / "nodes"
-    nodes.write_text("n1\nn1\nn2\n")
-    assert engine_of("pbs").hosts({"PBS_NODEFILE": str(nodes)}) == ["n1", "n2"]
-    assert engine_of("slurm").hosts({"SLURM_JOB_NODELIST": "n[1-2]"}) == ["n1", "n2"]
+    nodes.write_text("n1\n\nn1\nn2\n")
+    assert engine_of("pbs").hosts({"PBS_NODEFILE": str(nodes)}) == {"n1": 0, "n2": 2}
+    assert engine_of("slurm").hosts({"SLURM_JOB_NODELIST": "n[1-2]"}) == {"n1": 0, "n2": 1}
     with pytest.raises(RainException, match="PBS_NODEFILE is not set"):
         engine_of("pbs").hosts({})
     with pytest.raises(RainException, match="cannot be read"):

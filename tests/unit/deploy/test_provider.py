@@ -34,6 +34,7 @@ class CloudProvider:
         self.script_dir: str | None = None
         self.states: dict[int, JobState] = {}
         self.lines: list[str] = []
+        self.folders: list[str] = []
         self.trouble: Exception | None = None
         self.obeys = True
 
@@ -43,6 +44,7 @@ class CloudProvider:
         assert tasks_per_node == 1
         assert self.script_dir is not None
         self.lines.append(command)
+        self.folders.append(self.script_dir)
         self.states[len(self.lines)] = JobState.PENDING
         return len(self.lines)
 
@@ -78,7 +80,8 @@ def test_blocks_come_and_go(pool: Pool, provider: CloudProvider, tmp_path: Path)
     assert repr(pool.places[0]) == "<Place 1: pending, job 1 (no quota)>"
     assert pool.resources == {"cpus": 4.0}
     [folder] = tmp_path.iterdir()
-    assert provider.script_dir == str(folder)
+    assert provider.folders == [str(folder)] * 2
+    assert provider.script_dir is None  # it is the user's
     line = provider.lines[0].replace("/far/python -P -m rain governor", "echo")
     subprocess.run(["sh", "-c", line], check=True)
     log = (folder / "place-1.log").read_text()
@@ -104,6 +107,18 @@ def test_what_a_provider_raises_is_told(pool: Pool, provider: CloudProvider) -> 
     provider.obeys = False
     with pytest.raises(RainException, match="parsl's CloudProvider could not cancel 1"):
         pool.close()
+
+
+def test_what_a_provider_answers_is_not_trusted(pool: Pool, provider: CloudProvider, monkeypatch: Any) -> None:
+    pool.scale(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(provider, "status", lambda jobs: [])
+        until(lambda: "parsl's CloudProvider: ValueError" in pool.trouble)
+        patched.setattr(provider, "status", lambda jobs: [SimpleNamespace(state=7) for _ in jobs])
+        until(lambda: "parsl's CloudProvider: AttributeError" in pool.trouble)
+        patched.setattr(provider, "cancel", lambda jobs: [True])
+        with pytest.raises(RainException, match="parsl's CloudProvider: ValueError"):
+            pool.scale(0)
 
 
 def test_a_place_is_one_host(provider: CloudProvider) -> None:

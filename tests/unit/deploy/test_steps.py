@@ -44,7 +44,7 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     monkeypatch.setattr(StepSupplier, "look_s", 0.05)
     monkeypatch.setattr(StepSupplier, "idle_look_s", 0.05)
     folder = PoolFolder("the-token", tmp_path / "shared")
-    hosts = ["node-a.invalid", "node-b.invalid"]
+    hosts = {"node-a.invalid": 0, "node-b.invalid": 1}
     made = Pool(StepSupplier(Pbs(), hosts, "10.0.0.1:7210", folder, str(tmp_path / "python")))
     yield made
     made.close()
@@ -80,6 +80,14 @@ def test_commands() -> None:
     assert "--overlap" in Slurm().step("n2", 1, "a b")
     assert GridEngine().step("n2", 1, "a b") == ["qrsh", "-inherit", "n2", "a b"]
     assert Pbs().step("n2", 1, "a b") == ["pbsdsh", "-n", "1", "--", "/bin/sh", "-c", "a b"]
+
+
+def test_a_host_with_several_processes_is_reached_by_its_first_line(tmp_path: Path) -> None:
+    """`pbsdsh -n` counts the lines of PBS_NODEFILE: with mpiprocs=2 there are two for each host."""
+    nodes = tmp_path / "nodes"
+    nodes.write_text("n1\nn1\nn2\nn2\nn3\n")
+    hosts = Pbs().hosts({"PBS_NODEFILE": str(nodes)})
+    assert [Pbs().step(host, number, "x")[2] for host, number in hosts.items()] == ["0", "2", "4"]
 
 
 def test_in_which_job_this_is(tmp_path: Path) -> None:
