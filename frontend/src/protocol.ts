@@ -365,6 +365,8 @@ export interface Run {
   attempts: number;
   debug: unknown;
   user: unknown;
+  // Of a task with several attempts a line for each.
+  ended: string[];
 }
 
 // What a running task says of itself.

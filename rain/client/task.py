@@ -18,12 +18,13 @@ from rain.client.handles import Handle, as_object, handle_of, inside, record_of,
 from rain.client.io_spec import OutputBase
 from rain.client.operations import session_operations
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
+from rain.client.report.failures import attempts_of
 from rain.client.report.refused import fetch_refused
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.jupyter import display_hooks
 from rain.common.labeled_list import LabeledList
-from rain.common.spec import TaskInfo, TaskSpec
+from rain.common.spec import Attempt, TaskInfo, TaskSpec
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
@@ -217,8 +218,13 @@ class Task(Handle, of=TaskRecord):
         return FrozenTaskInfo(
             error.message if error is not None and info.error is None else info.error,
             info.start_time, info.duration, info.governor, info.debug, dict(info.user), info.attempts,
-            None if info.transfers is None else list(info.transfers),
+            None if info.transfers is None else list(info.transfers), info.host, list(info.earlier),
         )  # fmt: skip
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """How its attempts went as far as is known, in order: where, for how long, how their processes ended."""
+        return attempts_of(self._record)
 
     @property
     def inputs(self) -> LabeledList[DataObject]:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from rain.common.errors import TaskException as TaskException
     from rain.common.ids import ID as ID
     from rain.common.labeled_list import LabeledList as LabeledList
+    from rain.common.spec import Attempt as Attempt
     from rain.common.spec import ObjectInfo as ObjectInfo
     from rain.common.spec import ObjectSpec as ObjectSpec
+    from rain.common.spec import ProcessEnd as ProcessEnd
     from rain.common.spec import TaskInfo as TaskInfo
     from rain.common.spec import TaskSpec as TaskSpec
     from rain.common.spec import TaskSpecInput as TaskSpecInput

@@ -12,7 +12,13 @@ from typing import Any
 
 import msgspec
 
+from rain.common.formatting import duration_text, size_text
 from rain.common.ids import ID
+
+ATTEMPTS_TOLD_MAX = 8
+"""Of one task: the last ones that ended badly before its present one."""
+REASON_CHARS_MAX = 2_000
+"""Of what is kept of an error's text of an earlier attempt: its beginning and its end."""
 
 
 class TaskOptions(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -130,6 +136,95 @@ class ObjectSpec(msgspec.Struct, array_like=True, gc=False):
     user: dict[str, Any] = {}
 
 
+class ProcessEnd(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How the process ended that ran an attempt.
+
+    Attributes
+    ----------
+    executor : str
+        Type of the executor: ``"py"``, ``"execute"`` for a program, or a name of the governor's configuration.
+    process : int
+        Its pid on its host; 0 if it never had one.
+    status : int or None
+        Its exit status; None: a signal ended it.
+    signal : str
+        Name of the one that ended it; empty: none did.
+    sender : str
+        Of the signal, as far as it is known: ``"Rain"``, ``"the kernel, for lack of memory"``, ``"another process"``;
+        empty: not known.
+    peak_bytes : int
+        Most memory that it had at a time; 0: not known.
+    oom_kills : int or None
+        How many processes of its control group (or of the machine) the kernel killed for lack of memory meanwhile;
+        None: not known.
+    disk_left_bytes, memory_left_bytes : int or None
+        What was left in the file system of its folder, and in that of objects in memory, after it had ended; None: not
+        known.
+    """
+
+    executor: str
+    process: int = 0
+    status: int | None = None
+    signal: str = ""
+    sender: str = ""
+    peak_bytes: int = 0
+    oom_kills: int | None = None
+    disk_left_bytes: int | None = None
+    memory_left_bytes: int | None = None
+
+
+class Attempt(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One attempt of a task, as `Task.attempts` lists them.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    governor : str
+        ``host:port`` of the governor that it was given to.
+    host : str
+        What that governor's host calls itself; empty: not known.
+    kind : str
+        Why it ended: as `TaskError.kind`, ``"left"`` if its governor left on purpose and the task was
+        given to another one, ``""`` if it finished or has not ended.
+    reason : str
+        The error's text, with the last lines that it wrote to stderr if its process died.
+    start_time : float or None
+        Seconds since the epoch, by the governor's clock.
+    duration : float or None
+        Seconds that it ran.
+    end : ProcessEnd or None
+        How its process ended; None if that did not end, or is not known.
+
+    Examples
+    --------
+    >>> end = ProcessEnd("py", 812, signal="SIGSEGV", peak_bytes=64 << 20)
+    >>> Attempt(1, "10.0.0.1:7211", "node1", "crash", duration=0.25, end=end).line()
+    'attempt 1 on node1 (10.0.0.1:7211): crash after 250 ms; process 812 (py) was killed by SIGSEGV; peak 64.0 MiB'
+    """
+
+    number: int
+    governor: str
+    host: str = ""
+    kind: str = ""
+    reason: str = ""
+    start_time: float | None = None
+    duration: float | None = None
+    end: ProcessEnd | None = None
+
+    def line(self) -> str:
+        """The attempt in one line.
+
+        Returns
+        -------
+        str
+        """
+        where = f"{self.host} ({self.governor})" if self.host else self.governor
+        took = "" if self.duration is None else f" after {duration_text(self.duration)}"
+        parts = [f"{self.kind or 'ended well'}{took}", *([] if self.end is None else _parts(self.end))]
+        return f"attempt {self.number} on {where}: {'; '.join(parts)}"
+
+
 class TaskError(msgspec.Struct, array_like=True, gc=False):
     """Why an attempt failed, as a governor or the server saw it.
 
@@ -152,6 +247,8 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
         For ``"dependency"``: the task that failed first.
     signal : int
         The signal that ended the program, or the command that a function ran, if that is why; 0 if not.
+    end : ProcessEnd or None
+        How the process ended that ran the attempt, or the program; None if that did not end.
     """
 
     kind: str
@@ -160,6 +257,7 @@ class TaskError(msgspec.Struct, array_like=True, gc=False):
     classes: list[str] = []
     cause: ID | None = None
     signal: int = 0
+    end: ProcessEnd | None = None
 
 
 class Transfer(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -205,6 +303,10 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     attempts : int
     transfers : list of Transfer or None
         Those for which it waited at its governor, the longest `TRANSFERS_TOLD_MAX`; None if all inputs were there.
+    host : str
+        What the governor's host calls itself; only of failed tasks.
+    earlier : list of Attempt
+        Attempts before the last one, which ended badly, at most `ATTEMPTS_TOLD_MAX`.
     """
 
     error: str | None = None
@@ -215,6 +317,8 @@ class TaskInfo(msgspec.Struct, array_like=True, gc=False):
     user: dict[str, Any] = {}
     attempts: int = 0
     transfers: list[Transfer] | None = None
+    host: str = ""
+    earlier: list[Attempt] = []
 
     @property
     def transfer(self) -> float | None:
@@ -245,3 +349,25 @@ class ObjectInfo(msgspec.Struct, array_like=True, gc=False):
     debug: str = ""
     user: dict[str, Any] = {}
     encoded: bool = False
+
+
+def _parts(end: ProcessEnd) -> list[str]:
+    """What is known of a process's end."""
+    process = f"process {end.process} ({end.executor})" if end.process else end.executor
+    if end.signal:
+        ended = f"{process} was killed by {end.signal}{f', which {end.sender} sent' if end.sender else ''}"
+    else:
+        ended = process if end.status is None else f"{process} exited with status {end.status}"
+    parts = [ended]
+    if end.peak_bytes:
+        parts.append(f"peak {size_text(end.peak_bytes)}")
+    if end.oom_kills:
+        parts.append(f"{end.oom_kills} killed by the kernel for lack of memory")
+    left = [
+        f"{size_text(size)} {where}"
+        for size, where in ((end.disk_left_bytes, "on disk"), (end.memory_left_bytes, "in shared memory"))
+        if size is not None
+    ]
+    if left:
+        parts.append(f"left then: {', '.join(left)}")
+    return parts

@@ -282,8 +282,9 @@ class Governor:
             deadlines=self.options.deadlines,
         )
         self._sender = Sender(self._conversation, self._unsendable)
+        kinds = self._attempts.extra_kinds
         self._sender.send(
-            Register(self.governor_id, self._host_id, self.resources, self._attempts.extra_kinds, hello.python)
+            Register(self.governor_id, self._host_id, self.resources, kinds, hello.python, platform.node())
         )
         self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
 

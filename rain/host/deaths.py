@@ -12,6 +12,7 @@ import signal
 from typing import NamedTuple
 
 from rain.common.formatting import size_text
+from rain.common.spec import ProcessEnd
 from rain.host.cgroup import folders, read
 from rain.host.signals import signal_name
 
@@ -115,9 +116,60 @@ def describe_exit(status: int) -> str:
     return f"was killed by signal {signal_name(number)} ({signal.strsignal(number) or 'unknown'})"
 
 
+def process_end(executor: str, process: int, death: Death, disk: str, memory: str) -> ProcessEnd:
+    """What is told of a process's end, with what is left in the file systems of these two folders.
+
+    Parameters
+    ----------
+    executor : str
+        Its type.
+    process : int
+        Its pid.
+    death : Death
+    disk, memory : str
+        Empty: not looked at.
+    """
+    killed = os.WIFSIGNALED(death.status)
+    return ProcessEnd(
+        executor,
+        process,
+        None if killed else os.waitstatus_to_exitcode(death.status),
+        signal_name(os.WTERMSIG(death.status)) if killed else "",
+        sender_of(death),
+        death.peak_bytes,
+        death.oom_kills,
+        _left(disk),
+        _left(memory),
+    )
+
+
+def _left(folder: str) -> int | None:
+    """Bytes that may still be written to a folder's file system; None if that is not known."""
+    try:
+        seen = os.statvfs(folder)
+    except OSError:
+        return None
+    return seen.f_bavail * seen.f_frsize
+
+
 def was_sigkill(status: int) -> bool:
     """Whether a process of which `os.waitpid` said `status` was ended by SIGKILL."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def sender_of(death: Death) -> str:
+    """Which side sent the SIGKILL of a death, as far as it is known; empty for other ends.
+
+    Examples
+    --------
+    >>> sender_of(Death(9, oom_kills=1)), sender_of(Death(9, oom_kills=0)), sender_of(Death(11))
+    ('the kernel, for lack of memory,', 'another process', '')
+    """
+    if death.by_rain:
+        return "Rain"
+    if not was_sigkill(death.status) or death.oom_kills is None:
+        return ""
+    return "the kernel, for lack of memory," if death.oom_kills else "another process"
 
 
 def what_is_known(death: Death) -> str:

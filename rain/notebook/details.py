@@ -153,7 +153,8 @@ def _run(record: TaskRecord) -> Run | None:
     if info is None:
         return None
     took = duration_text(info.duration) if info.duration is not None else ""
-    return Run(info.start_time, took, info.governor, info.attempts, info.debug, dict(info.user))
+    ended = [attempt.line() for attempt in failures.attempts_of(record)] if info.earlier else []
+    return Run(info.start_time, took, info.governor, info.attempts, info.debug, dict(info.user), ended)
 
 
 def _set_options(options: Any) -> dict[str, Any]:

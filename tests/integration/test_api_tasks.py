@@ -7,6 +7,7 @@ import functools
 import linecache
 import logging
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -273,6 +274,49 @@ def test_output_of_running_tasks(session: Session, tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
     session.wait_all()
     assert task.stdout() == "x" * (TASK_OUTPUT_BYTES_MAX - 1) + "\n"
+
+
+def test_attempts_tell_how_their_processes_ended(session: Session, tmp_path: Path) -> None:
+    @remote(auto_encode="json")
+    def third_time(ctx, folder: str) -> int:
+        before = len(os.listdir(folder))
+        open(f"{folder}/{before}", "x").close()
+        print(f"try {before}", file=sys.stderr, flush=True)
+        if before < 2:
+            os.kill(os.getpid(), (signal.SIGSEGV, signal.SIGKILL)[before])
+        return os.getpid()
+
+    task = third_time(str(tmp_path))
+    task.output.keep()
+    program = tasks.Execute(["sh", "-c", "echo no room >&2; exit 3"])
+    killed = tasks.Execute(["sh", "-c", "kill -KILL $$"])
+    session.submit()
+    session.wait_all(raise_on_failure=False)
+    first, second, last = task.attempts
+    assert [one.number for one in task.attempts] == [1, 2, 3]
+    assert (first.kind, second.kind, last.kind) == ("crash", "crash", "")
+    assert last.duration is not None
+    assert first.host == second.host == platform.node()
+    assert first.end is not None
+    assert second.end is not None
+    assert (first.end.signal, first.end.sender, first.end.executor) == ("SIGSEGV", "", "py")
+    assert (second.end.signal, second.end.status) == ("SIGKILL", None)
+    assert second.end.sender in ("another process", "")  # empty where the kernel does not count
+    assert "try 1" in second.reason
+    assert 0 < first.end.process != second.end.process
+    assert first.end.process != task.output.fetch().load()
+    assert first.end.disk_left_bytes
+    assert first.end.memory_left_bytes
+    (exited,) = program.attempts
+    assert exited.end is not None
+    assert (exited.kind, exited.end.status, exited.end.signal) == ("exit", 3, "")
+    (ended,) = killed.attempts
+    assert ended.end is not None
+    assert ended.end.signal == "SIGKILL"
+    with pytest.raises(TaskException) as failure:
+        program.wait()
+    assert f"attempt 1 on {platform.node()} (" in str(failure.value)
+    assert "exited with status 3; " in str(failure.value)
 
 
 def test_arrays_are_mapped_and_writable_ones_are_private(session: Session) -> None:

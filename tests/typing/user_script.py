@@ -50,7 +50,7 @@ from rain import (
 )
 from rain.client.session import get_active_session as also_active_session
 from rain.client.tasks import Concat, Execute, Load, LoadDir, MakeDirectory, Sleep, SliceDirectory, Store
-from rain.common import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec, TaskSpecInput
+from rain.common import Attempt, ObjectInfo, ObjectSpec, ProcessEnd, TaskInfo, TaskSpec, TaskSpecInput
 from rain.common.content_type import (
     check_content_type,
     decode_value,
@@ -325,7 +325,19 @@ def told(task: Task, obj: DataObject, data: DataInstance) -> None:
             info.attempts,
             info.transfer,
             info.transfers,
+            info.host,
+            info.earlier,
         )
+    assert_type(task.attempts, list[Attempt])
+    for attempt in task.attempts:
+        end = attempt.end
+        assert_type(end, ProcessEnd | None)
+        print(attempt.number, attempt.governor, attempt.host, attempt.kind, attempt.reason, attempt.line())
+        assert_type((attempt.start_time, attempt.duration), tuple[float | None, float | None])
+        if end is not None:
+            assert_type((end.executor, end.process, end.signal, end.sender), tuple[str, int, str, str])
+            assert_type((end.status, end.peak_bytes, end.oom_kills), tuple[int | None, int, int | None])
+            print(end.disk_left_bytes, end.memory_left_bytes)
     assert_type(obj.info, ObjectInfo | None)
     if obj.info is not None:
         print(obj.info.error, obj.info.size, obj.info.content_type, obj.info.debug, obj.info.user, obj.info.encoded)

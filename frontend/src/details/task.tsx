@@ -77,6 +77,17 @@ export function TaskBody({ task }: { task: TaskDetails }) {
           <SourceLines source={task.source} />
         </Section>
       )}
+      {info !== null && info.ended.length > 0 && (
+        <Section title="attempts">
+          <ol class="rain-attempts" aria-label="attempts">
+            {info.ended.map((line) => (
+              <li>
+                <Copied text={line}>{line}</Copied>
+              </li>
+            ))}
+          </ol>
+        </Section>
+      )}
       {hasContent(info?.debug) && (
         <Section title="debug">
           <pre class="rain-pre">{written(info?.debug)}</pre>

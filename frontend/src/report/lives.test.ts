@@ -12,7 +12,7 @@ function report(): Report {
   });
   const task = (key: string, title: string, state: string): TaskDetails => ({
     kind: "task", key, id: key, title, state, type: "py/", made: null, stack: "", source: null, call: "", inputs: [], outputs: [], resources: {},
-    options: {}, user: {}, info: { start: 100, took: "10 ms", governor: "g", attempts: 1, debug: "", user: {} },
+    options: {}, user: {}, info: { start: 100, took: "10 ms", governor: "g", attempts: 1, debug: "", user: {}, ended: [] },
     error: state === "failed" ? "odd number" : null, cause: null, stale: false, renewed: null, progress: null, hints: [], can_cancel: false, can_retry: false,
   });
   const t1: Node = { kind: "task", key: "t1", label: "split", type: "py/" };

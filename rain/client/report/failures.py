@@ -15,6 +15,7 @@ from rain.client.report import faulthandler_text
 from rain.client.report.call_text import call_text
 from rain.client.report.user_names import name_in_use
 from rain.common.errors import RainException, SessionException, TaskCancelled, TaskException
+from rain.common.spec import Attempt
 from rain.common.states import TaskState
 
 if TYPE_CHECKING:
@@ -54,12 +55,34 @@ def _story(session: Session, record: TaskRecord) -> str:
     attempts = record.info.attempts if record.info is not None else 0
     tries = f" after {attempts} attempts" if attempts > 1 else ""
     lines = [f"{title(record)} {_verb(record)}{tries}:", "", reason(error)]
+    ended = _told(record)
+    lines += ["", *ended] if ended else []
     called = call_text(record, inside(session).mirror.records)
     lines += ["", f"The task was made at {call_sites.describe(record.made)}"]
     lines += [f"It was called as {called}"] if called else []
     if record.info is not None and record.info.debug:
         lines += ["", "Its debug log:", record.info.debug]
     return "\n".join(lines)
+
+
+def attempts_of(record: TaskRecord) -> list[Attempt]:
+    """All that is known of a task's attempts, in order."""
+    info, error = record.info, record.error
+    if info is None:
+        return []
+    if not info.attempts or info.governor is None:
+        return list(info.earlier)
+    kind, reason, end = ("", "", None) if error is None else (error.kind, error.message, error.end)
+    last = Attempt(info.attempts, info.governor, info.host, kind, reason, info.start_time, info.duration, end)
+    return [*(one for one in info.earlier if one.number < last.number), last]
+
+
+def _told(record: TaskRecord) -> list[str]:
+    """What a failure's text says of attempts, a line each; none where there was one whose process did not end."""
+    attempts = attempts_of(record)
+    if len(attempts) == 1 and attempts[0].end is None:
+        return []
+    return [attempt.line() for attempt in attempts]
 
 
 def hints(session: Session, record: TaskRecord) -> list[str]:

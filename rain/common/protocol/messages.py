@@ -675,6 +675,7 @@ class Register(Message):
     resources: dict[str, float]
     executors: list[str]  # executor types of its configuration, beside "py" and the builtin ones
     python: str
+    host: str = ""  # what its host calls itself
 
 
 class Libraries(Message):

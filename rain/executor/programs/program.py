@@ -27,11 +27,11 @@ from rain.common.errors import RainException
 from rain.common.formatting import quote_output
 from rain.common.limits import MIB, TASK_OUTPUT_BYTES_MAX
 from rain.common.protocol.messages import Damage, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
-from rain.common.spec import TaskError, TaskInfo
+from rain.common.spec import ProcessEnd, TaskError, TaskInfo
 from rain.common.task_configs import ExecuteConfig, read_config
 from rain.executor.programs.program_workspace import LentFiles, Workspace, read_tail
 from rain.executor.readonly import ReadOnly
-from rain.host.deaths import Death, OomKills, what_is_known
+from rain.host.deaths import Death, OomKills, process_end, what_is_known
 from rain.host.process_table import family
 from rain.host.signals import signal_all, signal_name, signal_of
 from rain.objects.files import disk_full, file_limit, no_room
@@ -131,7 +131,9 @@ class _Attempt:
             self.setup, runner.lent, runner.read_only, f"program-{self.setup.executor_id}-{task.number}"
         )
         self.captured: dict[int, NamelessFile] = {}
+        self.pid = 0
         self.peak = 0
+        self.end: ProcessEnd | None = None
         self.ran = False
 
     def run(self) -> TaskResult:
@@ -142,7 +144,7 @@ class _Attempt:
         except _Cancelled:
             error = TaskError("cancelled", "the program was interrupted")
         except _WrongExit as failure:
-            error = TaskError("exit", str(failure), signal=failure.signal)
+            error = TaskError("exit", str(failure), signal=failure.signal, end=self.end)
         except RainException as failure:
             error = TaskError("rain", str(failure))
         except OSError as failure:
@@ -221,6 +223,7 @@ class _Attempt:
                 return self._spawn_and_wait(config, stdin)  # it was moved since it was found
             raise self._not_started(error, program) from None
         self.ran = True
+        self.pid = pid
         _, status, usage = os.wait4(pid, 0)
         # Until it was replaced by the program the process shared our memory, and that counts.
         ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -287,9 +290,10 @@ class _Attempt:
         lines = [f"the program {_ended(status, config.shell)}{_expected(config.exit_codes)}"]
         kills = self.runner.oom_kills
         # Rain itself ends a program with its executor only, and then its result is not wanted.
-        lines += filter(
-            None, [what_is_known(Death(max(0, -status), "", kills.since(), kills.of_machine, peak_bytes=self.peak))]
-        )
+        as_waited = -status if status < 0 else status << 8
+        death = Death(as_waited, "", kills.since(), kills.of_machine, peak_bytes=self.peak)
+        self.end = process_end(self.task.spec.task_type.partition("/")[0], self.pid, death, ".", self.setup.store_dir)
+        lines += filter(None, [what_is_known(death)])
         lines.append(f"Command: {self._command()}")
         room = os.statvfs(".")
         if room.f_bavail * room.f_frsize < MIB:

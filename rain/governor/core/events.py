@@ -21,7 +21,7 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.location import LocalFile
 from rain.common.protocol.messages import NodeReady, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
-from rain.common.spec import Transfer
+from rain.common.spec import ProcessEnd, Transfer
 
 
 class Event(msgspec.Struct, gc=False):
@@ -97,6 +97,8 @@ class ExecutorExited(Event):
         How many bytes it were in all.
     signal : int
         The signal that ended it, if Rain did not send that; else 0.
+    end : ProcessEnd or None
+        How its process ended; None if it never had one, or that is not known.
     """
 
     executor_id: int
@@ -106,6 +108,7 @@ class ExecutorExited(Event):
     stderr: bytes = b""
     written: tuple[int, int] = (0, 0)
     signal: int = 0
+    end: ProcessEnd | None = None
 
 
 class ModuleWanted(Event):

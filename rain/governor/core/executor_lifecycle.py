@@ -393,7 +393,8 @@ def _crash(state: State, event: ExecutorExited, task: Task, now: float) -> TaskR
 def _killed(state: State, task: Task, event: ExecutorExited, now: float, kind: str, text: str) -> TaskResult:
     duration = None if task.seen_at is None else now - task.seen_at
     info = TaskInfo(error=text, duration=duration, governor=state.governor_id)
-    return TaskResult(task.id, task.attempt, info, [], TaskError(kind, text), event.stdout, event.stderr, event.written)
+    error = TaskError(kind, text, end=event.end)
+    return TaskResult(task.id, task.attempt, info, [], error, event.stdout, event.stderr, event.written)
 
 
 def _failed_start(executor: Executor, event: ExecutorExited, killed: bool) -> bool:

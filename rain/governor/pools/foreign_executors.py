@@ -75,8 +75,7 @@ class _Executor(ExecutorProcess):
     """What the governor holds of one foreign executor."""
 
     def __init__(self, executor_id: int, kind: str, setup: ExecutorSetup) -> None:
-        super().__init__(executor_id, setup)
-        self.kind = kind
+        super().__init__(executor_id, kind, setup)
         self.state = ForeignState.STARTING
         self.folder = os.path.join(setup.work_dir, "folder")
         self.process: subprocess.Popen[bytes] | None = None
@@ -497,7 +496,7 @@ class ForeignExecutors(ProcessPool[_Executor]):
         lost = f" (Lost connection to executor {executor.kind!r})" if executor.process is not None else ""
         how, _, known = executor.reason.partition("\n")
         text = "\n".join(filter(None, (f"{how}{lost}{where}", known)))
-        self._tell_exited(executor.id, text, number, tails, executor.signal)
+        self._tell_exited(executor.id, text, number, tails, executor.signal, executor.end)
 
     def _where(self, executor: _Executor) -> str:
         """Of one that has not registered: where to read what it wrote."""

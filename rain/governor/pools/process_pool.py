@@ -11,12 +11,13 @@ from typing import Generic, TypeVar
 from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.protocol.messages import ExecutorSetup, ModuleFound, SessionEnv
+from rain.common.spec import ProcessEnd
 from rain.governor.core.events import ExecutorExited
 from rain.governor.pools.ended_logs import EndedLogs
 from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.stdio_tails import read_new, read_tails
-from rain.host.deaths import Death, OomKills, describe_exit, what_is_known
+from rain.host.deaths import Death, OomKills, describe_exit, process_end, what_is_known
 from rain.host.descriptors import is_out_of_descriptors, out_of_descriptors
 from rain.host.process_table import family, own_memory
 from rain.objects.dirtree import remove_tree
@@ -41,16 +42,20 @@ class ExecutorProcess:
         0 if it has no process.
     signal : int
         That ended it, and Rain did not send; 0 if there was none.
+    end : ProcessEnd or None
+        How its process ended, once it has.
     """
 
-    def __init__(self, executor_id: int, setup: ExecutorSetup) -> None:
+    def __init__(self, executor_id: int, kind: str, setup: ExecutorSetup) -> None:
         self.id = executor_id
+        self.kind = kind
         self.setup = setup
         self.files: tuple[int, ...] = ()
         self.marks = (0, 0)
         self.socket: ExecutorSocket | None = None
         self.pid = 0
         self.signal = 0
+        self.end: ProcessEnd | None = None
 
     @property
     def number(self) -> int:
@@ -154,7 +159,7 @@ class ProcessPool(Generic[E_]):
         raise NotImplementedError
 
     def _describe(self, executor: E_, status: int, by_rain: str, peak_bytes: int = 0) -> str:
-        """How an executor ended that died just now, in a first line, and what is known about that; takes note of it.
+        """How an executor ended that died just now, in a first line, and what is known about that; notes it.
 
         `status` is as `os.waitpid` gives it; `by_rain` says why this governor killed it, if it did.
         """
@@ -162,6 +167,8 @@ class ProcessPool(Generic[E_]):
         kills = self._oom_kills
         # The count of a moment ago: what else died since the executor was started is not its business.
         death = Death(status, by_rain, kills.since(), kills.of_machine, peak_bytes=peak_bytes)
+        disk, memory = executor.setup.spill_dir or executor.setup.work_dir, executor.setup.store_dir
+        executor.end = process_end(executor.kind, executor.pid, death, disk, memory)
         return "\n".join(filter(None, (describe_exit(status), what_is_known(death))))
 
     def _tell_exited(
@@ -171,9 +178,10 @@ class ProcessPool(Generic[E_]):
         number: int,
         tails: tuple[bytes, bytes, tuple[int, int]],
         signal: int = 0,
+        end: ProcessEnd | None = None,
     ) -> None:
         if not self._closed:
-            self._events.exited(ExecutorExited(executor_id, reason, number, *tails, signal))
+            self._events.exited(ExecutorExited(executor_id, reason, number, *tails, signal, end))
 
     def _remove(self, folder: str) -> None:
         """Remove the folder of an executor that has exited, in a thread."""

@@ -75,8 +75,10 @@ class _Executor(ExecutorProcess):
 
     socket: ExecutorSocket
 
-    def __init__(self, executor_id: int, setup: ExecutorSetup, zygote: Zygote, words: memoryview, slot: int) -> None:
-        super().__init__(executor_id, setup)
+    def __init__(
+        self, executor_id: int, kind: str, setup: ExecutorSetup, zygote: Zygote, words: memoryview, slot: int
+    ) -> None:
+        super().__init__(executor_id, kind, setup)
         self.zygote = zygote
         self._words = words
         self.slot = slot
@@ -135,7 +137,7 @@ class PythonExecutors(ProcessPool[_Executor]):
         with theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-            executor = _Executor(executor_id, setup, zygote, self._words, self._free_slots.pop())
+            executor = _Executor(executor_id, kind, setup, zygote, self._words, self._free_slots.pop())
             executor.socket = ExecutorSocket(
                 ours,
                 on_data=partial(self._take, executor),
@@ -355,7 +357,7 @@ class PythonExecutors(ProcessPool[_Executor]):
             # It could not even be started: its task is charged, or it would be tried for ever.
             number = executor.first
         self._forget(executor)
-        self._tell_exited(executor.id, reason, number, tails, executor.signal)
+        self._tell_exited(executor.id, reason, number, tails, executor.signal, executor.end)
 
     def _forget(self, executor: _Executor) -> None:
         if self._executors.pop(executor.id, None) is None:

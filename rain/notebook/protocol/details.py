@@ -73,6 +73,8 @@ class Run(msgspec.Struct, frozen=True):
     attempts : int
     debug : Any
     user : Any
+    ended : list of str
+        Of a task with several attempts a line for each.
     """
 
     start: float | None
@@ -81,6 +83,7 @@ class Run(msgspec.Struct, frozen=True):
     attempts: int
     debug: Any
     user: Any
+    ended: list[str] = []
 
 
 class Progress(msgspec.Struct, frozen=True):

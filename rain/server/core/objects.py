@@ -255,8 +255,8 @@ def _forget(task: Task) -> None:
     number = task.id[1]
     del session.tasks[number]
     session.release(number, RELEASED_TASK)
-    session.crashes.pop(number, None)
-    session.failures.pop(number, None)
+    for books in (session.crashes, session.failures, session.earlier):
+        books.pop(number, None)
 
 
 def _cut_history(session: Session) -> None:
@@ -267,7 +267,7 @@ def _cut_history(session: Session) -> None:
         number = task.id[1]
         del session.tasks[number]
         session.release(number, RELEASED_TASK)
-        for books in (session.crashes, session.failures, session.made):
+        for books in (session.crashes, session.failures, session.earlier, session.made):
             books.pop(number, None)
         for obj in task.outputs:
             if obj.state is OBJ_REMOVED and not obj.lineage and not obj.needs:

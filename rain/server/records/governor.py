@@ -36,6 +36,8 @@ class Governor:
 
     Attributes
     ----------
+    host : str
+        What its host calls itself; empty: not known.
     total, demand : dict of str to int
         Units that it has, and that tasks of `Placement.DEMAND` or in `stopping` ask for (more than it has: work
         ahead).
@@ -79,6 +81,7 @@ class Governor:
         "ends",
         "follow_work",
         "given",
+        "host",
         "host_id",
         "hosting",
         "id",
@@ -102,6 +105,7 @@ class Governor:
         self.id = register.governor_id
         self.pool = 0
         self.host_id = register.host_id
+        self.host = register.host
         self.order = order
         self.resources = register.resources
         self.total = {name: to_units(amount) for name, amount in register.resources.items()}

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from rain.common.protocol.messages import SessionEnv, TaskOutput, TaskProgress
+from rain.common.spec import Attempt
 from rain.common.state_tables import states
 from rain.common.states import TaskState
 from rain.server.environments import Environments
@@ -54,6 +55,8 @@ class Session:
         Of a persistent session: the call site of each task.
     progress : dict of int to TaskProgress
         The last that running tasks have said.
+    earlier : dict of int to list of Attempt
+        Per task its attempts that ended badly and were followed by others, the last `ATTEMPTS_TOLD_MAX`.
     crashes, failures, misses : dict of int to int
         Per task its crashed and its failed attempts; per object how often it could not be fetched.
     state : SessionState
@@ -73,6 +76,7 @@ class Session:
         "close_requests",
         "counts",
         "crashes",
+        "earlier",
         "end_reason",
         "environments",
         "estimates",
@@ -128,6 +132,7 @@ class Session:
         self.call_sites: dict[tuple[str, str], tuple[str, str]] = {}
         self.made: dict[int, tuple[str, str]] = {}
         self.progress: dict[int, TaskProgress] = {}
+        self.earlier: dict[int, list[Attempt]] = {}
         self.crashes: dict[int, int] = {}
         self.failures: dict[int, int] = {}
         self.misses: dict[int, int] = {}

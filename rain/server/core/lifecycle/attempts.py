@@ -7,6 +7,7 @@ from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
+from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.gang_losses import member_ended
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail
@@ -78,7 +79,7 @@ def started(state: State, governor: Governor, message: Started) -> None:
         if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
             continue
         if task.state is READY or task.state is WAITING:
-            task.info = TaskInfo(governor=governor.id, attempts=attempt)
+            task.info = TaskInfo(governor=governor.id, attempts=attempt, earlier=earlier.of(task))
             state.set_task(task, RUNNING)
             state.happened("TaskStarted", id[0], id[1], {"governor": governor.id, "attempt": attempt})
 
@@ -133,6 +134,8 @@ def _ended_without_result(
             )
             fail(state, task, TaskError("lost", text))
             continue
+        if not never_started:
+            earlier.note(task, TaskError(earlier.LEFT, "its governor ended it, because it leaves"), governor.host)
         back(state, task, governor)
 
 
@@ -158,6 +161,8 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         info = result.info
         info.governor = governor.id
         info.attempts = result.attempt
+        if session.earlier:
+            info.earlier = earlier.of(task)
         if info.duration is not None:
             task.estimate.add(info.duration, info.transfer)
         if result.stdout or result.stderr or number in session.outputs:
@@ -280,8 +285,11 @@ def _stale(state: State, governor: Governor, result: TaskResult) -> None:
 def _failed(state: State, task: Task, governor: Governor, error: TaskError, outputs: list[OutputResult]) -> None:
     """An attempt failed: another one, or the task fails."""
     task.error = error
+    if task.info is not None:
+        task.info.host = governor.host
     if error.kind == "crash":
         if not crashed(state, task, error):
+            earlier.note(task, error, governor.host)
             back(state, task, governor)
         return
     options = task.spec.options
@@ -290,6 +298,7 @@ def _failed(state: State, task: Task, governor: Governor, error: TaskError, outp
         number = task.id[1]
         count = failures[number] = failures.get(number, 0) + 1
         if count <= options.retries and (not options.retry_on or _matches(options.retry_on, error.classes)):
+            earlier.note(task, error, governor.host)
             back(state, task, governor)
             return
     fail(state, task, error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.spec import TaskError
+from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail, withdraw
 from rain.server.core.state import State
@@ -53,4 +54,6 @@ def _attempt_lost(state: State, task: Task, error: TaskError | None) -> None:
         text = f'A governor of task {task.title} was lost{why}, and the task may not run a second time (rerun="never")'
         fail(state, task, TaskError("lost", text))
     elif error is None or not was_running or not crashed(state, task, error):
+        if was_running:
+            earlier.note(task, error or TaskError(earlier.LEFT, "a governor of it leaves"), first.host)
         back(state, task, first)

@@ -13,6 +13,7 @@ from rain.common.limits import CRASHES_MAX
 from rain.common.protocol.messages import Dropped, Fetched, InputsMissing, Moved, ObjectsLost
 from rain.common.spec import TaskError
 from rain.common.state_styles import NOT_RUN, shown_task
+from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.settle import (
     back,
     dependency_error,
@@ -81,6 +82,8 @@ def revive(state: State, tasks: list[Task]) -> None:
         number = task.id[1]
         task.session.crashes.pop(number, None)
         task.session.failures.pop(number, None)
+        if task.error is not None and task.error.cause is None and task.state is FAILED:
+            earlier.note(task, task.error, "" if task.info is None else task.info.host)
         task.session.not_run -= shown_task(task.state, task.error) == NOT_RUN
         task.error = None
         task.info = None
@@ -223,7 +226,15 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
                 'run a second time (rerun="never")'
             )
             fail(state, task, TaskError("lost", text))
-        elif not (was_running and charged) or not crashed(state, task, _died_with(task, governor, reason)):
+        elif not was_running:
+            back(state, task, governor)
+        else:
+            error = _died_with(task, governor, reason)
+            if charged and crashed(state, task, error):
+                continue
+            if not charged:
+                error.kind = earlier.LEFT
+            earlier.note(task, error, governor.host)
             back(state, task, governor)
 
 
@@ -243,7 +254,7 @@ def crashed(state: State, task: Task, error: TaskError) -> bool:
         note = 'The task may not run a second time (rerun="never").'
     else:
         note = f"This was its crash number {count}; after CRASHES_MAX ({CRASHES_MAX}) a task is not run again."
-    fail(state, task, TaskError(error.kind, f"{error.message}\n{note}", error.exception, error.classes))
+    fail(state, task, TaskError(error.kind, f"{error.message}\n{note}", error.exception, error.classes, end=error.end))
     return True
 
 

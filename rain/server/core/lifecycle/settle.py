@@ -10,6 +10,7 @@ from rain.common.ids import ID
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.state_styles import NOT_RUN, shown_task
 from rain.common.states import TaskState
+from rain.server.core.lifecycle import earlier
 from rain.server.core.objects import abandon, fail_object, leave_queue, make_ready, not_needed, release_inputs, wanted
 from rain.server.core.state import State
 from rain.server.records.governor import Governor
@@ -111,7 +112,7 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         withdraw(state, task)
     task.error = error
     if task.info is None:
-        task.info = TaskInfo(error=error.message, attempts=attempts)
+        task.info = TaskInfo(error=error.message, attempts=attempts, earlier=earlier.of(task))
     else:
         task.info = msgspec.structs.replace(task.info, error=error.message)
     leave_queue(state, task)
