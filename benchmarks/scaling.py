@@ -1,6 +1,7 @@
 """A bursty day in simulated time: Rain's elastic pool, and Dask's `adapt`, on the same work and the same queue.
 
     python benchmarks/scaling.py [--day 1] [--hours 24] [--idle 10] [--dask]
+    python benchmarks/scaling.py --swf benchmarks/traces/hpc2n-excerpt.swf [--idle 10] [--dask]
 
 prints one JSON line a system: how much of the time that was paid for places had work, how long tasks waited, how often
 places were asked for. Nothing real waits: a day takes seconds to minutes.
@@ -12,11 +13,15 @@ whose rate follows the hours of a working day; a burst has 1 to 128 tasks of one
 is log-normal by function (median 30 s, sigma 1.2) and varies by a quarter among its tasks. Each function is used again,
 so that its duration is known but for the first burst. The laws are those that studies of traces of the Parallel
 Workloads Archive found (Lublin and Feitelson 2003: daily cycle, log-uniform sizes, run times with a long tail); the
-numbers are chosen, the seed fixes the day. It is synthetic: no trace was replayed.
+numbers are chosen, the seed fixes the day. It is synthetic.
 
 **The queue.** A place that is asked for waits as long as the engine's queue of then lets it: a time that wanders
 (log-normal, median `QUEUE_MEDIAN_S`, sigma 0.9, correlated over an hour), longer at the hours of high load. All systems
 have the same queue: the wait is a function of the time at which a place is asked for.
+
+**A recorded trace** (`--swf`) gives both instead: each job of a log becomes a burst of as many tasks as it had
+processors, which take as long as it ran, of one function for each user and requested time; a place waits as long as the
+job waited that was submitted last. Jobs of many processors waited longer than places of one would have.
 
 **Rain.** The real `ServerCore` with paper governors, and the real `Scaling`, looked at every second. A place is paid
 for from the start of its job until its job has ended; a governor takes `START_S` until it is up, and `END_S` to leave.
@@ -32,15 +37,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import bisect
 import heapq
 import json
 import math
 import random
 import statistics
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rain.common.ids import ID
@@ -78,7 +85,7 @@ class Day:
 
     bursts: list[Burst]
     queue: Callable[[float], float]
-    hours: float
+    maximum: int = MAXIMUM
 
 
 @dataclass
@@ -134,7 +141,30 @@ def make_day(seed: int, hours: float, from_hour: float = 0.0) -> Day:
     def queue(at: float) -> float:
         return QUEUE_MEDIAN_S * (0.5 + _busy(begin + at)) * math.exp(0.9 * steps[min(int(at / 60), len(steps) - 1)])
 
-    return Day(bursts, queue, hours)
+    return Day(bursts, queue)
+
+
+def recorded_day(path: Path) -> Day:
+    """What the jobs of a log in the Standard Workload Format did."""
+    import swf  # beside this file
+
+    jobs = swf.read(path)
+    begin = jobs[0].submitted
+    functions: dict[tuple[int, float], int] = {}
+    bursts = [
+        Burst(
+            job.submitted - begin,
+            functions.setdefault((job.user, job.asked_s), len(functions)),
+            [job.ran_s] * job.processors,
+        )
+        for job in jobs
+    ]
+    times = [burst.at for burst in bursts]
+
+    def queue(at: float) -> float:
+        return jobs[max(bisect.bisect_right(times, at) - 1, 0)].waited_s
+
+    return Day(bursts, queue, max(job.processors for job in jobs))
 
 
 def _busy(now: float) -> float:
@@ -223,7 +253,7 @@ class RainSystem:
         self.clock = Clock()
         self.account = Account()
         self.core = ServerCore("server:1", "here")
-        self.scaling = Scaling(RESOURCES, Rules(0, MAXIMUM, idle_s))
+        self.scaling = Scaling(RESOURCES, Rules(0, day.maximum, idle_s))
         self.engine = Engine(day, self.clock, self.account, self._up)
         self.requests = 0
         self.replies: dict[int, Any] = {}
@@ -235,7 +265,7 @@ class RainSystem:
         self._step(ev.ClientJoined("c"))
         env = m.SessionEnv("here", "python", "3.11", [], "/")
         self.session = self._ask(m.NewSession, "day", "continue", False, env).session_id
-        offer = m.Offer("paper", RESOURCES, MAXIMUM)
+        offer = m.Offer("paper", RESOURCES, day.maximum)
         self._ask(m.OfferPlaces, [offer])
 
     def run(self) -> Account:
@@ -402,7 +432,7 @@ class DaskSystem:
         self.clock = Clock()
         self.account = Account()
         self.engine = Engine(day, self.clock, self.account, self._up)
-        self.prefixes = [Prefix() for _ in range(FUNCTIONS)]
+        self.prefixes: defaultdict[int, Prefix] = defaultdict(Prefix)
         # -- what `Scheduler.adaptive_target` reads
         self.queued: deque[DaskTask] = deque()
         self.unrunnable: dict[DaskTask, float] = {}
@@ -428,7 +458,7 @@ class DaskSystem:
                 for number in workers:
                     system.close(number)
 
-        self.adapt = Adapt(minimum=0, maximum=MAXIMUM, wait_count=wait_count)
+        self.adapt = Adapt(minimum=0, maximum=day.maximum, wait_count=wait_count)
         self.loop = asyncio.new_event_loop()
 
     def run(self) -> Account:
@@ -515,9 +545,10 @@ def main() -> Iterator[dict[str, Any]]:
     parser.add_argument("--day", type=int, default=1, help="the seed")
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--idle", type=float, default=10.0, help="seconds")
+    parser.add_argument("--swf", type=Path, help="a recorded log instead of a seeded day")
     parser.add_argument("--dask", action="store_true", help="also Dask's adapt (needs distributed)")
     args = parser.parse_args()
-    day = make_day(args.day, args.hours)
+    day = recorded_day(args.swf) if args.swf else make_day(args.day, args.hours)
     systems: list[tuple[str, Callable[[], Any]]] = [("rain", lambda: RainSystem(day, args.idle))]
     if args.dask:
         systems.append(("dask, its defaults", lambda: DaskSystem(day, 3)))

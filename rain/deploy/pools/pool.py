@@ -214,7 +214,8 @@ class Pool:
             Numbers of places; None: as many as the engine may have. Places that earlier pools of the same name have
             left behind count.
         idle : float or str
-            How long places stay that are not needed: seconds, or a text as ``"5m"``. They leave as `scale` lets them.
+            How long places that are not needed stay at most: seconds, or a text as ``"5m"``. They stay for less where
+            work has come back later than that, or a new place comes soon. They leave as `scale` lets them.
         core_hours : float, optional
             Hours times cpus that all places together may use, with those of earlier runs of this pool. Then all
             of them leave.

@@ -11,9 +11,10 @@ work for longer than they stand idle at their end (`worth_s`), and never more th
 no governor that is here can run it, one place is worth it always. So a place is asked for at once when it is worth it,
 and a burst that the present places swallow asks for none. Of code that has not finished once a guess is made.
 
-**Fewer.** A place is let go when so many stood idle at each look during `idle_s`, not because it did itself: work that
-goes round among more places than it needs keeps none of them. Only a place without tasks leaves. One that still waits
-is given up when it has not been worth half of what it takes for `SURPLUS_S`; that costs only its turn in the queue.
+**Fewer.** A place is let go when fewer were wanted for as long as `rain.deploy.pools.holding` has learned that it pays
+to hold one, `idle_s` at most, and not because it stood idle itself: work that goes round among more places than it
+needs keeps none of them. Only a place without tasks leaves. One that still waits is given up when it has not been
+worth half of what it takes for `SURPLUS_S`; that costs only its turn in the queue.
 
 **Refusals.** When the engine refuses, or a place ends before its governor was up, nothing is asked for during a pause
 that doubles up to `PAUSE_MAX_S`, and then one place only, until one comes.
@@ -27,6 +28,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rain.common.protocol.messages import Demand, Need
+from rain.deploy.pools.holding import HOLD_LEAST_S, Holding
 
 WAIT_GUESS_S = 10.0
 """How long the engine is thought to let a place wait, as long as none has come."""
@@ -48,7 +50,7 @@ class Rules(NamedTuple):
     minimum, maximum : int
         Numbers of places.
     idle_s : float
-        How long a place stays that is not needed.
+        How long a place that is not needed stays at most.
     core_s : float
         Cpu-seconds that all places together may take, with those of earlier runs; infinite: any.
     """
@@ -120,11 +122,9 @@ class Scaling:
         self.resources = resources
         self.rules = rules
         self._waits: deque[float] = deque(maxlen=WAITS_REMEMBERED)
-        self._up: set[int] = set()
-        self._free: deque[tuple[float, int]] = deque()  # of increasing numbers: the least during `idle_s` is the first
-        self._watched_since: float | None = None
+        self._holding = Holding(START_GUESS_S)
+        self._up_since: dict[int, float] = {}
         self._given: dict[str, int] = {}
-        self._active_at = -math.inf
         self._surplus_since: float | None = None
         self._failures = 0
         self._paused_until = -math.inf
@@ -136,10 +136,9 @@ class Scaling:
             return WAIT_GUESS_S
         return sorted(self._waits)[len(self._waits) // 2]
 
-    @property
-    def worth_s(self) -> float:
-        """For how long a place has to have work: as long as it is paid for without any."""
-        return START_GUESS_S + self.rules.idle_s
+    def worth_s(self, places: int) -> float:
+        """For how long one place more than these has to have work: as long as it is paid for without any."""
+        return START_GUESS_S + self._holding.hold_s(places + 1, self.rules.idle_s, self.wait_s)
 
     def paused_s(self, now: float) -> float:
         """How long nothing is asked for, because the engine refused or places did not come."""
@@ -172,11 +171,13 @@ class Scaling:
             self._surplus_since = None
             everyone = f"its {rules.core_s / 3600:g} core-hours are used up"
             return Decision(0, _numbers(waiting), _numbers(up), everyone if places else "")
-        free = self._idle(now, demand, up)
-        worth = self._worth(demand, self.worth_s)
+        busy, free = self._busy(demand, up)
+        worth_s = self.worth_s(len(places))
+        worth = self._worth(demand, worth_s)
+        self._holding.note(now, min(busy + worth, rules.maximum))
         least = max(0, rules.minimum - len(up))
         most = max(0, rules.maximum - len(up))
-        afford = self._affordable(rules.core_s - used_core_s, len(places))
+        afford = self._affordable(rules.core_s - used_core_s, len(places), worth_s)
         wanted = min(max(worth, least), most)
         more = min(wanted - len(waiting), afford)
         if more > 0:
@@ -185,27 +186,27 @@ class Scaling:
                 return Decision()
             more = min(more, 1) if self._failures else more
             return Decision(more, why=f"work waits that is worth {worth} place{'s' * (worth != 1)}")
-        keep = min(max(self._worth(demand, self.worth_s / 2), least), most)
+        keep = min(max(self._worth(demand, worth_s / 2), least), most)
         cancel = self._surplus(now, waiting, keep)
-        leave = self._leaving(now, demand, up, free) if not worth else ()
-        why = f"not needed for {rules.idle_s:g} s" if leave else "what waited for it is done" if cancel else ""
+        leave = self._leaving(now, up, free) if not worth else ()
+        why = "not needed for long enough" if leave else "what waited for it is done" if cancel else ""
         return Decision(0, cancel, leave, why)
 
     # -- what is learned ------------------------------------------------------------------------
 
     def _learn(self, now: float, places: Sequence[Seen]) -> None:
-        up = {place.number for place in places if place.governor}
+        up_since = {place.number: self._up_since.get(place.number, now) for place in places if place.governor}
         for place in places:
-            if place.governor and place.number not in self._up:
+            if place.governor and place.number not in self._up_since:
                 self._waits.append(now - place.asked_at)
                 self._failures, self._paused_until = 0, -math.inf
-        self._up = up
+        self._up_since = up_since
 
-    def _affordable(self, core_s: float, there: int) -> int:
+    def _affordable(self, core_s: float, there: int, worth_s: float) -> int:
         """How many more places would find core-hours enough to be worth it, beside those that are there."""
         if math.isinf(core_s):
             return self.rules.maximum
-        all_of_them = math.floor(core_s / (self.resources.get("cpus", 1.0) * self.worth_s))
+        all_of_them = math.floor(core_s / (self.resources.get("cpus", 1.0) * worth_s))
         return max(all_of_them - there, 0 if there else 1)
 
     # -- more -----------------------------------------------------------------------------------
@@ -254,41 +255,28 @@ class Scaling:
 
     # -- fewer ----------------------------------------------------------------------------------
 
-    def _idle(self, now: float, demand: Demand, up: Sequence[Seen]) -> list[Seen]:
-        """Places in which nothing runs now; takes note of how many."""
+    def _busy(self, demand: Demand, up: Sequence[Seen]) -> tuple[int, list[Seen]]:
+        """How many places work goes on in, and those in which nothing runs now."""
         governors = {governor.id: governor for governor in demand.governors}
-        free = []
+        busy, free, moved = 0, [], False
         for place in up:
             governor = governors.get(place.governor)
             if governor is None or governor.leaves:
                 continue
-            if self._given.get(governor.id, 0) != governor.given:
-                self._active_at = now
-            if not governor.tasks:
+            moved = moved or self._given.get(governor.id, 0) != governor.given
+            if governor.tasks:
+                busy += 1
+            else:
                 free.append(place)
         self._given = {name: one.given for name, one in governors.items()}
-        if self._watched_since is None:
-            self._watched_since = now
-        while self._free and self._free[-1][1] >= len(free):
-            self._free.pop()
-        self._free.append((now, len(free)))
-        while self._free[0][0] < now - self.rules.idle_s and len(self._free) > 1:
-            self._free.popleft()
-        return free
+        return max(busy, int(moved)), free  # short tasks, which no look has met, keep one
 
-    def _leaving(self, now: float, demand: Demand, up: Sequence[Seen], free: list[Seen]) -> tuple[int, ...]:
-        assert self._watched_since is not None
-        if now - self._watched_since < self.rules.idle_s:
-            return ()
-        unneeded = min(self._free[0][1], len(up) - self.rules.minimum)
-        if now - self._active_at < self.rules.idle_s:
-            unneeded = min(unneeded, len(up) - 1)  # short tasks, which no look has met
-        if unneeded <= 0:
-            return ()
-        self._free.clear()
-        self._free.append((now, len(free) - unneeded))
+    def _leaving(self, now: float, up: Sequence[Seen], free: list[Seen]) -> tuple[int, ...]:
+        held = self._holding.held(now, len(up), self.rules.idle_s, self.wait_s)
+        unneeded = len(up) - max(held, self.rules.minimum)
+        seen_free = [place for place in free if now - self._up_since[place.number] >= HOLD_LEAST_S]
         # The youngest has most of its time left, but the oldest most of the data.
-        return _numbers(sorted(free, key=lambda place: -place.number)[:unneeded])
+        return _numbers(sorted(seen_free, key=lambda place: -place.number)[: max(0, unneeded)])
 
 
 def _numbers(places: Sequence[Seen]) -> tuple[int, ...]:
