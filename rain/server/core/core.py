@@ -239,6 +239,7 @@ class ServerCore:
         state.schedule_due = True
         state.happened("GovernorNew", values={"governor": governor.id, "resources": governor.resources})
         self._notify_count()
+        pools.governor_joined(state, governor)
 
     def _governor_gone(self, event: ev.GovernorGone) -> None:
         governor = self.state.graph.governors.get(event.governor_id)

@@ -49,6 +49,8 @@ class State:
         By client: how many governors it said that there will be.
     pools : dict of int to str
         Clients of pools, by number.
+    last_pool : int
+        The number of the pool that was opened last.
     offers : dict of str to list of Place
         By client: places that its pools may bring.
     readings : dict of int to Reading
@@ -77,6 +79,7 @@ class State:
         "holding",
         "host_id",
         "http",
+        "last_pool",
         "log_dir",
         "make_policy",
         "now",
@@ -137,6 +140,7 @@ class State:
         self.expecting: dict[str, int] = {}
         self.offers: dict[str, list[Place]] = {}
         self.pools: dict[int, str] = {}
+        self.last_pool = 0
         self.readings: dict[int, Reading] = {}
         self.readings_made = 0
         self.schedule_due = False

@@ -30,7 +30,7 @@ def test_a_pool_is_allowed_until_it_is_closed() -> None:
     assert _said(rig, ev.ClientSaid("other", m.ClosePool(7, 1))) == [], "it is another client's"
     assert _said(rig, ev.ClientSaid("one", m.ClosePool(8, 1))) == [do.ForbidPool(1)]
     assert _said(rig, ev.ClientSaid("one", m.ClosePool(9, 1))) == []
-    assert _opened(rig, "other") == 1
+    assert _opened(rig, "other") == 3, "what comes late by the key of the first is not taken for this one's"
 
 
 def test_pools_go_with_their_client() -> None:
@@ -43,6 +43,16 @@ def test_pools_go_with_their_client() -> None:
     assert rig.core.state.pools.keys() == {mine}
 
 
+def test_numbers_go_round() -> None:
+    rig = Rig()
+    kept = _opened(rig)
+    for _ in range(POOLS_MAX - 1):
+        number = _opened(rig)
+        rig.ask(m.ClosePool, number)
+    assert number == POOLS_MAX
+    assert (kept, _opened(rig)) == (1, 2)
+
+
 def test_what_cannot_be_is_refused() -> None:
     rig = Rig()
     answer = rig.ask(m.OpenPool, b"short")
@@ -53,6 +63,28 @@ def test_what_cannot_be_is_refused() -> None:
     answer = rig.ask(m.OpenPool, SALT)
     assert isinstance(answer, m.Failed)
     assert "POOLS_MAX" in answer.message
+
+
+def test_governors_of_a_pool_leave_when_it_is_closed_and_are_no_other_pools() -> None:
+    rig = Rig()
+    first, second = _opened(rig), _opened(rig)
+    for name, pool in (("g1", first), ("g2", second)):
+        rig.governor(name)
+        rig.core.state.graph.governors[name].pool = pool
+    rig.ask(m.ClosePool, first)
+    rig.turn()
+    assert [said.reason for said in rig.told("g1", m.Drain)] == ["its pool was closed"]
+    assert not rig.told("g2", m.Drain)
+    assert rig.core.state.graph.governors["g1"].pool == 0
+
+
+def test_a_governor_that_registers_after_its_pool_was_closed_leaves() -> None:
+    rig = Rig()
+    number = _opened(rig)
+    rig.ask(m.ClosePool, number)
+    rig.step(ev.GovernorJoined("late", m.Register("late", "h", {"cpus": 1.0}, [], "3.11"), number))
+    rig.turn()
+    assert [said.reason for said in rig.told("late", m.Drain)] == ["its pool was closed"]
 
 
 def test_governors_of_a_pool_leave_when_its_client_is_gone() -> None:
