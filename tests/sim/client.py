@@ -31,7 +31,7 @@ from rain.common.protocol import messages as m
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskSpec, TaskSpecInput
 from rain.common.states import SETTLED, DataObjectState, TaskState
 from tests.sim import plan
-from tests.sim.network import Side
+from tests.sim.network import PeerSide
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -254,7 +254,7 @@ class SimClient:
         self.sessions: list[SimSession] = []
         self.large: dict[Value, ID] = {}  # constants that are not brought to the server yet
         self.encoder = SimEncoder(self.random)
-        self.side: Side = world.server.open_client(self)
+        self.side: PeerSide = world.server.open_client(self)
         self.side.on_messages = self._said
         world.clock.after(1.0, self._tick)
         self.start(governors.wait_for_governors(self.core, len(world.governors)), patient=True)

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 from rain.common.limits import CLIENT_GRACE_S, GOVERNOR_LOST_S, GOVERNOR_RECONNECT_S
 from rain.governor.core import events as gov
-from rain.server.core import events as ev
 from tests.sim.client import SimClient, SimSession
-from tests.sim.network import Side
-from tests.sim.server import SERVER
+from tests.sim.network import SERVER, PeerSide
 
 if TYPE_CHECKING:
     from tests.sim.governor import SimGovernor
@@ -51,8 +49,8 @@ class Faults:
             self.world.clock.after(random.random() * 3, client.break_off, random.choice([0.5, 3.0]))
         if random.random() < 0.2:
             client = random.choice(self.world.clients).host
-            self.world.clock.after(random.random() * 2, self.world.server.step, ev.ClientPace(client, True))
-            self.world.clock.after(2 + random.random() * 3, self.world.server.step, ev.ClientPace(client, False))
+            self.world.clock.after(random.random() * 2, self.world.server.pace, client, True)
+            self.world.clock.after(2 + random.random() * 3, self.world.server.pace, client, False)
 
     def _some_governor(self) -> SimGovernor | None:
         alive = [governor for governor in self.world.governors if governor.alive]
@@ -77,7 +75,7 @@ class Faults:
     def _drain(self) -> None:
         """A governor leaves: by a signal, or because a client asked for it; at times that is hurried afterwards."""
         governor = self._some_governor()
-        if governor is None or governor.host not in self.world.server.peers:
+        if governor is None or governor.host not in self.world.server.machine.peers:
             return
         self._part(governor, self.random.choice([0.0, 0.3, 2.0, 20.0]))
         if self.random.random() < 0.2:
@@ -94,23 +92,25 @@ class Faults:
     def _drain_and_kill(self) -> None:
         """It is killed in the middle of that."""
         governor = self._some_governor()
-        if governor is not None and governor.host in self.world.server.peers:
+        if governor is not None and governor.host in self.world.server.machine.peers:
             self._part(governor, 20.0)
             self.world.clock.after(self.random.random(), self._kill_this, governor)
 
     def _terminate(self) -> None:
         """A batch system ends its job: all processes at once."""
         governor = self._some_governor()
-        if governor is not None and governor.host in self.world.server.peers:
+        if governor is not None and governor.host in self.world.server.machine.peers:
             self.world.departures += 1
             self.world.cuts += 1
             governor.terminate_all(0.5 * self.random.random())
 
     def _drain_all(self) -> None:
-        for governor in [one for one in self.world.governors if one.alive and one.host in self.world.server.peers]:
+        for governor in [
+            one for one in self.world.governors if one.alive and one.host in self.world.server.machine.peers
+        ]:
             self._part(governor, self.random.choice([1.0, 20.0]))
 
-    def left(self, governor: SimGovernor, side: Side) -> None:
+    def left(self, governor: SimGovernor, side: PeerSide) -> None:
         """A governor has ended by itself, with a word of farewell that arrives if anything does."""
         self.world.governors.remove(governor)
         if self.world.network.reachable(governor.host, SERVER):
@@ -118,13 +118,13 @@ class Faults:
         host = governor.host if self.random.random() < 0.3 else governor.host + "1"
         self.world.clock.after(self.random.random() * 4, self.world.new_governor, host, governor.resources)
 
-    def _farewell(self, side: Side) -> None:
-        name = self.world.server.governor_of.get(side.peer)
-        if name is not None:
-            self.world.server.lose(side.peer, name, "it has left")
+    def _farewell(self, side: PeerSide) -> None:
+        server = self.world.server
+        if server.alive and side.conversation in server.machine.governor_of:
+            server.lose(side.conversation, "it has left")
 
     def _late(self) -> None:
-        if len(self.world.server.governor_of) < len(self.world.governors):
+        if len(self.world.server.machine.governor_of) < len(self.world.governors):
             return  # clients expect the first ones, and it would be taken for one of them
         self.world.ever.append({"cpus": 2.0})
         self.world.new_governor(f"g9{self.random.randint(0, 999)}:1", {"cpus": 2.0})
@@ -163,17 +163,21 @@ class Faults:
     def _client_dies(self) -> None:
         client = self.world.clients[-1]
         client.die()
-        self.world.clock.after(CLIENT_GRACE_S, self._client_gone, client)
+        self.world.clock.after(CLIENT_GRACE_S, self.world.server.when_up, self._client_gone, client)
 
     def _client_lost(self) -> None:
         """The server gives a client up that lives: it was not heard for too long, or the server is a new one."""
         client = self.world.clients[-1]
+        self.world.server.when_up(self._give_up, client)
+
+    def _give_up(self, client: SimClient) -> None:
         self._client_gone(client)
         self.world.clock.after(self.random.random() * 2, client.be_lost)
 
     def _client_gone(self, client: SimClient) -> None:
-        self.world.server.peers.pop(client.host).close()
-        self.world.server.step(ev.ClientGone(client.host))
+        server = self.world.server
+        server.lose(client.side.conversation, "it is gone")
+        server.commit(surely=True)
         heir = self.world.clients[0]
         for session in client.sessions:
             if session.persistent:

@@ -16,7 +16,7 @@ from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from tests.sim import plan
-from tests.sim.network import Side
+from tests.sim.network import PeerSide
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -53,7 +53,7 @@ class SimGovernor:
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         self.executors: dict[int, PaperExecutor] = {}
         self.core = GovernorCore(host, resources)
-        self.side: Side | None = None
+        self.side: PeerSide | None = None
         self.turn_due = False
         self.ticking = False
         self.files = 0

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rain.common.protocol.channel import Channel
 
+if TYPE_CHECKING:
+    from tests.sim.server import SimServer
+
+SERVER = "server:1"
 REPEAT_S = 0.25
 """How often a side repeats what the other has not acknowledged; also how often it acknowledges."""
 
@@ -91,71 +96,124 @@ class Side:
     """One side of a conversation: a real `Channel`, repeated by a timer because this network loses packets."""
 
     def __init__(self, conversation: Conversation, host: str, incoming: Any) -> None:
-        self._conversation = conversation
+        self.conversation = conversation
         self.host = host
         self.channel: Channel[Any] = Channel(incoming)
-        self.on_messages: Callable[[list[Any]], None] | None = None
-        self.heard_at = conversation.network.clock.now
-        self.peer: Side
+        self.open = True
         self._timer = False
 
     def send(self, messages: list[Any]) -> None:
-        if messages and self.on_messages is not None:
+        if messages and self.open:
             self._put(self.channel.send(messages))
-            self._set_timer()
+            self.set_timer()
 
     def _put(self, packet: bytes) -> None:
-        self._conversation.network.transmit(self.host, self.peer.host, packet, self.peer.deliver)
-
-    def deliver(self, packet: bytes) -> None:
-        if self.on_messages is None:
-            self._conversation.refused(self)
-            return
-        self.heard_at = self._conversation.network.clock.now
-        messages = self.channel.receive(packet)
-        if self.channel.ack_wanted:
-            self._set_timer()
-        if messages:
-            self.on_messages(messages)
+        raise NotImplementedError
 
     def close(self) -> None:
         """This side is gone; the other one finds out by itself."""
-        self.on_messages = None
+        self.open = False
 
     def ping(self) -> None:
         """A sign of life."""
         self._put(self.channel.acknowledge())
 
-    def _set_timer(self) -> None:
+    def set_timer(self) -> None:
         if not self._timer:
             self._timer = True
-            self._conversation.network.clock.after(REPEAT_S, self._repeat)
+            self.conversation.network.clock.after(REPEAT_S, self._repeat)
 
     def _repeat(self) -> None:
         self._timer = False
-        if self.on_messages is None:
+        if not self.open:
             return
         packets = self.channel.unacknowledged()
         if packets:
             for packet in packets:
                 self._put(packet)
-            self._set_timer()
+            self.set_timer()
         elif self.channel.ack_wanted:
             self._put(self.channel.acknowledge())
 
+    def resume(self, received: int) -> None:
+        """Repeat on a new connection what the other side has not had."""
+        for packet in self.channel.resume(received):
+            self._put(packet)
+
+
+class PeerSide(Side):
+    """A client's or governor's."""
+
+    def __init__(self, conversation: Conversation, host: str, incoming: Any) -> None:
+        super().__init__(conversation, host, incoming)
+        self.on_messages: Callable[[list[Any]], None]
+
+    def _put(self, packet: bytes) -> None:
+        conversation = self.conversation
+        arrive = partial(conversation.server.arrived, conversation.server.machine, conversation)
+        conversation.network.transmit(self.host, SERVER, packet, arrive)
+
+    def deliver(self, packet: bytes) -> None:
+        if not self.open:
+            return
+        messages = self.channel.receive(packet)
+        if self.channel.ack_wanted:
+            self.set_timer()
+        if messages:
+            self.on_messages(messages)
+
+
+class ServerSide(Side):
+    """The server's; each of its processes has one of its own."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(conversation, SERVER, conversation.incoming)
+        self.heard_at = conversation.network.clock.now
+        self.gathered: list[Any] = []
+
+    def gather(self) -> None:
+        """Put what was gathered into one packet, which nobody is sent yet."""
+        if self.gathered:
+            self.channel.send(self.gathered)
+            self.gathered = []
+
+    def _put(self, packet: bytes) -> None:
+        peer = self.conversation.peer
+        self.conversation.server.put(
+            partial(self.conversation.network.transmit, SERVER, peer.host, packet, peer.deliver)
+        )
+
+    def _repeat(self) -> None:
+        super()._repeat()
+        self.conversation.server.commit()
+
 
 class Conversation:
-    """Two sides."""
+    """Two sides: `peer`, and in each process of the server another one.
 
-    def __init__(self, network: Network, here: str, there: str, incoming_here: Any, incoming_there: Any) -> None:
+    Attributes
+    ----------
+    client : str
+        The client that opened it; empty: a governor did.
+    welcomed : bool
+        Whether the peer may have been told that the server knows the conversation.
+    """
+
+    def __init__(
+        self, network: Network, server: SimServer, client: str, host: str, incoming: Any, incoming_peer: Any
+    ) -> None:
         self.network = network
+        self.server = server
+        self.client = client
+        self.incoming = incoming
+        self.welcomed = False
         self.on_refused: Callable[[], None] | None = None
-        self.here = Side(self, here, incoming_here)
-        self.there = Side(self, there, incoming_there)
-        self.here.peer, self.there.peer = self.there, self.here
+        self.peer = PeerSide(self, host, incoming_peer)
+        self.number = len(server.conversations)
+        server.conversations.append(self)
 
-    def refused(self, side: Side) -> None:
-        """A packet came to a side that has given the peer up: the peer is told, if it is the one that can be."""
-        if side is self.here and self.on_refused is not None and self.network.reachable(side.host, side.peer.host):
+    def refused(self) -> None:
+        """A packet came to a server that has given the peer up: the peer is told, if it is one that can be."""
+        if self.on_refused is not None and self.network.reachable(SERVER, self.peer.host):
             refused, self.on_refused = self.on_refused, None
             self.network.clock.after(self.network.delay(), refused)

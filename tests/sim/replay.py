@@ -14,17 +14,18 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+from rain.server.core import ServerCore
 from tests.sim.world import World
 
 
 def trace(world: World, wanted: str) -> None:
     """Print what goes in and out of the server's core."""
-    step = world.server.core.step
+    step = ServerCore.step
 
-    def traced(event: Any, now: float) -> list[Any]:
+    def traced(core: ServerCore, event: Any, now: float) -> list[Any]:
         if wanted in repr(event):
             print(f"{now:9.4f} > {event!r}")
-        effects = step(event, now)
+        effects = step(core, event, now)
         for effect in effects:
             if type(effect).__name__ != "Happened" and wanted in repr(effect):
                 print(f"            {effect!r}")

@@ -18,9 +18,9 @@ from rain.server.policy_loading import ChosenPolicy, choose_policy
 from tests.sim.client import SimClient
 from tests.sim.faults import Faults
 from tests.sim.governor import SimGovernor
-from tests.sim.network import Clock, Network
+from tests.sim.network import SERVER, Clock, Network
 from tests.sim.pool import SimPool
-from tests.sim.server import SERVER, SimServer
+from tests.sim.server import SimServer
 
 HEAL_S = 5.0
 END_S = 200.0
@@ -119,6 +119,7 @@ class World:
         self.clients = [SimClient(self, f"client{number}:1") for number in range(random.choice([1, 1, 2]))]
         if not calm:
             self.faults.plan()
+        self.server.plan_deaths()
         self.clock.after(HEAL_S, self._heal)
         if seed % 4 == 1:
             self.pool = SimPool(self)
@@ -148,7 +149,7 @@ class World:
         server = self.server
         server.drop_what_was_not_submitted()
         assert not server.uploads, f"uploads are left: {server.uploads}"
-        assert server.pools.keys() == server.core.state.pools.keys(), f"keys of pools are left: {server.pools.keys()}"
+        assert server.machine.pools.keys() == server.core.state.pools.keys(), "keys of pools are left"
         return self.network.digest.hexdigest()
 
     @property
@@ -164,12 +165,12 @@ class World:
     @property
     def steady(self) -> bool:
         """Whether faults are over and the server knows which governors there are."""
-        known = {governor.side.peer for governor in self.governors if governor.side is not None}
-        return self.healed and known == set(self.server.governor_of)
+        known = {governor.side.conversation for governor in self.governors if governor.side is not None}
+        return self.healed and self.server.steady and known == set(self.server.machine.governor_of)
 
     def _all_closed(self) -> bool:
         closed = [client.wrap_up() for client in self.clients]
-        return all(closed) and not self.server.core.state.graph.sessions
+        return all(closed) and self.server.alive and not self.server.core.state.graph.sessions
 
     def _at_rest(self) -> bool:
         if any(governor.dropping for governor in self.server.core.state.graph.governors.values()):
@@ -220,6 +221,8 @@ class World:
 
     def read(self, reader: str, place: Replica, id: ID) -> bytes | None:
         """What a transfer from a place would bring."""
+        if place.address == SERVER and not self.server.alive:
+            return None
         if place.address == SERVER:
             found = self.server.core.object_data(id)
             if found is None:

@@ -1,0 +1,109 @@
+"""Whether two processes of the server are in the same state, found by a walk through both at once."""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from rain.common.protocol.channel import Channel
+from tests.sim.machine import Machine
+
+PLAIN = (int, float, str, bytes, bool, type(None), type, Enum, types.FunctionType, types.BuiltinFunctionType, bytearray)
+UNIMPORTANT = {"out", "_decoder"}
+"""Effects of the present step, which are taken after it; how messages are read."""
+PACKET = msgspec.msgpack.Decoder(tuple[int, int, list[msgspec.Raw]])
+
+
+class Sameness:
+    """A comparison: what one object of the first process is, one object of the second is."""
+
+    def __init__(self) -> None:
+        self._met: dict[int, int] = {}
+        self._back: dict[int, int] = {}
+        self._todo: list[tuple[str, Any, Any]] = []
+
+    def compare(self, lived: Machine, replayed: Machine) -> None:
+        """Find the first difference.
+
+        Raises
+        ------
+        AssertionError
+            If there is one; it tells where.
+        """
+        assert lived.pools == replayed.pools
+        assert lived.peers == replayed.peers
+        assert lived.governor_of == replayed.governor_of
+        assert lived.sides.keys() == replayed.sides.keys()
+        for conversation, side in lived.sides.items():
+            compare_channels(side.channel, replayed.sides[conversation].channel, conversation.peer.channel.received)
+        self._todo.append(("state", lived.core.state, replayed.core.state))
+        while self._todo:
+            self._one(*self._todo.pop())
+
+    def _one(self, path: str, one: Any, other: Any) -> None:
+        assert type(one) is type(other), f"{path}: {one!r} was lived, {other!r} replayed"
+        if isinstance(one, PLAIN):
+            assert one == other, f"{path}: {one!r} was lived, {other!r} replayed"
+            return
+        if isinstance(one, types.MethodType):
+            assert one.__func__ is other.__func__, path
+            self._todo.append((path, one.__self__, other.__self__))
+            return
+        if not isinstance(one, tuple):
+            known = self._met.get(id(one))
+            if known is not None:
+                assert known == id(other), f"{path}: not the same {type(one).__name__}"
+                return
+            assert id(other) not in self._back, f"{path}: one {type(one).__name__} replayed that lived were two"
+            self._met[id(one)], self._back[id(other)] = id(other), id(one)
+        self._parts(path, one, other)
+
+    def _parts(self, path: str, one: Any, other: Any) -> None:
+        todo = self._todo
+        if isinstance(one, dict):
+            assert len(one) == len(other), f"{path}: {list(one)} lived, {list(other)} replayed"
+            for number, (key, its) in enumerate(zip(one.items(), other.items(), strict=True)):
+                todo.append((f"{path}.key{number}", key[0], its[0]))
+                todo.append((f"{path}[{key[0]!r}]", key[1], its[1]))
+        elif isinstance(one, list | tuple | deque):
+            assert len(one) == len(other), f"{path}: {one!r} lived, {other!r} replayed"
+            for number, (item, its) in enumerate(zip(one, other, strict=True)):
+                todo.append((f"{path}[{number}]", item, its))
+        elif isinstance(one, set | frozenset):
+            assert one == other, f"{path}: {one!r} lived, {other!r} replayed"
+        else:
+            for name in fields(one):
+                has = hasattr(one, name)
+                assert has == hasattr(other, name), f"{path}.{name} is missing in one"
+                if has:
+                    todo.append((f"{path}.{name}", getattr(one, name), getattr(other, name)))
+
+
+def fields(thing: Any) -> list[str]:
+    """Names of what an object consists of."""
+    if isinstance(thing, msgspec.Struct):
+        return list(thing.__struct_fields__)
+    found = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    found += getattr(thing, "__dict__", {})
+    assert found or type(thing).__slots__ == (), f"what is a {type(thing).__name__} made of?"
+    return [name for name in found if name not in UNIMPORTANT]
+
+
+def compare_channels(lived: Channel[Any], replayed: Channel[Any], had: int) -> None:
+    """A replayed one may have cut its packets elsewhere, so that they are kept for longer or not as long (`had`: what
+    the peer has had); bare acknowledgements have no records either."""
+    assert lived.received == replayed.received
+    assert lived._sent == replayed._sent
+    kept, theirs = kept_messages(lived), kept_messages(replayed)
+    assert all(theirs[number] == message for number, message in kept.items() if number in theirs or number > had)
+    assert all(number in theirs for number in range(had + 1, lived._sent + 1))
+
+
+def kept_messages(channel: Channel[Any]) -> dict[int, bytes]:
+    """By their numbers, the messages that the peer may not have had."""
+    packets = [PACKET.decode(packet) for packet in channel.unacknowledged()]
+    return {first + number: bytes(raw) for first, _, messages in packets for number, raw in enumerate(messages)}
