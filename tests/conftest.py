@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.arrows import Arrows
+from tests.support.collecting import places, turned
 from tests.support.dealing import dealt
 from tests.support.isolation import isolate
 from tests.support.leftovers import Leftovers
@@ -24,6 +25,10 @@ HERE = Path(__file__).parent
 
 DEBIAN_PACKAGE = {"dot": "graphviz", "gcc": "gcc", "git": "git", "svm-train": "libsvm-tools"}
 """Which package to install for a program that a test needs; `tools/debian.sh` installs the same ones."""
+
+SWITCHES = ("soak", "engines", "jupyters", "ray")
+ALL = pytest.StashKey[bool]()
+"""Whether all tests are collected, and not those that a command line names."""
 
 # How long an example takes tells how busy the machine is, and nothing of Rain.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,8 +76,17 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """What is collected stays to the end: the collector of garbage need not look through it, now or later."""
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Say in which order a worker collects all tests.
+
+    What is collected stays to the end: the collector of garbage need not look through it, now or later.
+    """
+    config = session.config
+    if config.stash.setdefault(ALL, [config.invocation_params.dir / name for name in config.args] == [HERE]):
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        engines = any(config.getoption(f"--{name}") for name in ("soak", "engines", "ray"))
+        found = places(HERE, lambda folder: folder.name != "engines" or engines)
+        config.args = [str(path) for path in turned(found, worker, _workers())]
     gc.disable()
     try:
         return (yield)
@@ -81,13 +95,20 @@ def pytest_collection() -> Iterator[None]:
         gc.freeze()
 
 
+def _workers() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    unasked = [name for name in ("soak", "engines", "jupyters", "ray") if not config.getoption(f"--{name}")]
+    if config.stash[ALL]:
+        items.sort(key=lambda item: item.path)  # those of one file stay in their order
+    unasked = [name for name in SWITCHES if not config.getoption(f"--{name}")]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+        unwanted = set(left_out)
+        items[:] = [item for item in items if item not in unwanted]
+    items[:] = dealt(items, _workers())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

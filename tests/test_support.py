@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.collecting import places, turned
 from tests.support.dealing import dealt
 from tests.support.graphs import parse
 
@@ -68,6 +69,26 @@ def test_each_worker_begins_with_a_lot(workers: int, begin: list[str]) -> None:
     assert sorted(map(repr, found)) == sorted(map(repr, items))
     slices = [found[len(items) * number // workers].nodeid for number in range(workers)]
     assert [re.split("/|::", name)[1] for name in slices] == begin
+
+
+def test_each_worker_begins_to_collect_elsewhere(tmp_path: Path) -> None:
+    for name in ("a/test_1.py", "a/b/test_2.py", "helpers/x.py", "test_3.py", "unit/c/test_4.py", "unit/d/test_5.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = places(tmp_path, lambda folder: True)
+    assert [(str(path.relative_to(tmp_path)), files) for path, files in found] == [
+        ("a", 2), ("test_3.py", 1), ("unit/c", 1), ("unit/d", 1),
+    ]  # fmt: skip
+    orders = [[path.name for path in turned(found, worker, 2)] for worker in range(2)]
+    assert orders == [["a", "test_3.py", "c", "d"], ["test_3.py", "c", "d", "a"]]
+    assert [path.name for path, _ in places(tmp_path, lambda folder: folder.name != "a")] == ["test_3.py", "c", "d"]
+
+
+def test_all_files_of_tests_are_collected() -> None:
+    """Whatever is new below this folder."""
+    files = {file for path, _ in places(ROOT / "tests", lambda folder: True) for file in [path, *path.rglob("*.py")]}
+    assert set(ROOT.joinpath("tests").rglob("test_*.py")) <= files
 
 
 def test_interrupts_are_not_ignored() -> None:
