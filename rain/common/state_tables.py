@@ -28,8 +28,8 @@ Observer = Callable[[str, str, str], None]
 
 _declared: list[Callable[[], None]] = []
 _observer: Observer | None = None
-_taken: set[tuple[int, int, int]] = set()
-"""Arrows that were checked and reported: ids of table and states, which live as long as the process."""
+_taken: list[set[tuple[str | None, str | None]]] = []
+"""For each attribute that is watched: arrows that were checked and reported, as names of states."""
 _MISSING = object()
 
 
@@ -138,7 +138,8 @@ def watch(observer: Observer) -> None:
             observer(table, old, new)
 
     _observer = once
-    _taken.clear()
+    for taken in _taken:
+        taken.clear()
     if first:
         for install in _declared:
             install()
@@ -184,6 +185,8 @@ def _watch_attribute(cls: type, attribute: str, table: StateTable[Any]) -> None:
 def _watched_slot(cls: type, slot: Any, table: StateTable[Any]) -> property:
     """In the place of a slot that holds a state: reading it calls no Python, as the simulator does that most."""
     get, put = slot.__get__, slot.__set__
+    taken: set[tuple[str | None, str | None]] = set()
+    _taken.append(taken)
 
     def change(record: Any, new: Any) -> None:
         try:
@@ -191,10 +194,12 @@ def _watched_slot(cls: type, slot: Any, table: StateTable[Any]) -> property:
             where = record
         except AttributeError:
             old, where = None, cls
-        # By identity: members of an enum are single, and their hash is slow.
-        if old is not new and (arrow := (id(table), id(old), id(new))) not in _taken:
-            table.changed(where, old, new)
-            _taken.add(arrow)
+        if old is not new:
+            # By name: the hash of an enum's member is Python code, and ``id`` calls the simulator's audit hook.
+            arrow = (None if old is None else old._name_, None if new is None else new._name_)
+            if arrow not in taken:
+                table.changed(where, old, new)
+                taken.add(arrow)
         put(record, new)
 
     return property(get, change)
