@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     governor.add_argument(
         "--token-file", metavar="FILE", help="holds the token; '-' is standard input, whose end then ends the governor"
     )
+    governor.add_argument("--token-comes", action="store_true", help=argparse.SUPPRESS)
     governor.add_argument("--left-file", default="", help=argparse.SUPPRESS)
     for command in (server, governor):
         _add_common(command)
@@ -344,7 +345,8 @@ def _drain(options: argparse.Namespace) -> int:
 
 def _credentials(options: argparse.Namespace, servers: list[str]) -> Credentials:
     if options.token_file != "-":
-        token = own_credentials.token_in(options.token_file) if options.token_file else None
+        read = own_credentials.token_to_come if options.token_comes else own_credentials.token_in
+        token = read(options.token_file) if options.token_file else None
         file = options.connection_file or None
         for server in servers[:-1]:  # this host may know the server by one of its addresses only
             with contextlib.suppress(RainException):

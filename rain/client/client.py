@@ -24,7 +24,7 @@ from rain.client.places.pools import Pools, client_on
 from rain.client.session import Session
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
-from rain.common.limits import ECHO_FLUSH_S, LEAVE_ASKED_S
+from rain.common.limits import CONNECT_S, ECHO_FLUSH_S, LEAVE_ASKED_S
 from rain.common.protocol.address import SERVER_PORT, format_address, http_url, parse_address
 from rain.common.protocol.messages import SessionSummary
 from rain.net.auth import http_bearer
@@ -75,7 +75,7 @@ class Client:
         *,
         token: str | None = None,
         connection_file: str | os.PathLike[str] | None = None,
-        timeout: float = 10.0,
+        timeout: float = CONNECT_S,
     ) -> None:
         if not isinstance(address, str):
             raise RainException(f"address is a text like 'host' or 'host:7210', not {type(address).__name__}")
@@ -85,31 +85,35 @@ class Client:
         where = format_address(*parse_address(address, default_port=port))
         credentials = own_credentials.credentials_for(where, "client", token=token, connection_file=connection_file)
         self._prepare(where)
-        try:
-            link = ServerLink(where, credentials, self._connection, 1e9 if limit is None else limit)
-        except RainException as error:
-            raise RainException(self._with_fate(str(error))) from None
-        self._start(link)
+        self._connect(lambda connection: ServerLink(where, credentials, connection, 1e9 if limit is None else limit))
 
-    def _prepare(self, address: str) -> None:
-        self._address = address
+    def _prepare(self, address: str, cluster: LocalCluster | None = None) -> None:
+        self._address, self._cluster = address, cluster
         self._connection = Connection(address)
         self._connection.told_fate = self._with_fate
         self._connection.cluster_ended = lambda: self._cluster is not None and self._cluster.ended
-        self._cluster: LocalCluster | None = None
+        if cluster is not None:
+            self._connection.core.advice = ""
         self._pools = Pools(self, self._connection)
 
-    def _start(self, link: Link) -> None:
-        self._connection.bind(link)
+    def _connect(self, make_link: Callable[[Connection], Link]) -> None:
+        try:
+            self._connection.bind(make_link(self._connection))
+        except RainException as error:
+            raise RainException(self._with_fate(str(error))) from None
         _clients.add(self)
 
     @classmethod
-    def _through(cls, make_link: Callable[[Connection], Link], address: str = "127.0.0.1:0") -> Client:
-        """A client that talks through the link that `make_link` gives for its connection."""
+    def _unconnected(cls, address: str, cluster: LocalCluster | None = None) -> Client:
+        """A client of a server that may not be up yet, of a private cluster if one is given."""
         client = cls.__new__(cls)
-        client._prepare(address)
-        client._start(make_link(client._connection))
+        client._prepare(address, cluster)
         return client
+
+    def _start_cluster(self, cluster: LocalCluster) -> None:
+        credentials = cluster.start()
+        cluster.wait()
+        self._connect(lambda connection: ServerLink(cluster.address, credentials, connection, CONNECT_S))
 
     @classmethod
     def local(cls, cpus: int | str | None = None, governors: int = 1, **options: Any) -> Client:
@@ -137,15 +141,10 @@ class Client:
         RainException
             If they cannot be started.
         """
-        cluster = LocalCluster(cpus, governors, **options)
+        cluster = LocalCluster(cpus, governors, start=False, **options)
+        client = cls._unconnected(cluster.address, cluster)
         try:
-            client = cls(cluster.address, connection_file=cluster.connection_file)
-        except BaseException:
-            cluster.close()
-            raise
-        client._cluster = cluster
-        client._connection.core.advice = ""
-        try:
+            client._start_cluster(cluster)
             client.wait_for_governors(cluster.governor_count, timeout=30.0)
         except BaseException:
             client.close()

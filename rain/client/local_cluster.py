@@ -21,6 +21,7 @@ from rain.host.gpus import visible_gpus
 from rain.host.machine import available_cpus, parse_cpus
 from rain.host.network.listening import listener_on
 from rain.host.process_table import parents
+from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.objects.dirtree import remove_tree
 from rain.processes import connection_files, fate
@@ -31,7 +32,7 @@ from rain.processes.scratch import LOCAL, Scratch
 
 
 class LocalCluster:
-    """A server and governors as child processes; ready when made.
+    """A server and governors as child processes; ready when made, unless something is to be done meanwhile.
 
     Parameters
     ----------
@@ -52,6 +53,8 @@ class LocalCluster:
 
     host : str
         The address at which the server listens; beyond loopback all connections are encrypted.
+    start : bool
+        Whether it is started, and ready when made; else `start` and `wait` do that.
     policy : str
         The server's scheduling policy: the name of an entry point of the group ``rain.scheduling_policies``, or
         ``package.module:Class``. Empty: Rain's own.
@@ -88,12 +91,16 @@ class LocalCluster:
         workdir: str | os.PathLike[str] | None = None,
         policy: str = "",
         host: str = "127.0.0.1",
+        start: bool = True,
     ) -> None:
         if isinstance(governors, bool) or not isinstance(governors, int) or governors < 0:
             raise RainException(f"governors must be a number of at least 0, not {governors!r}")
         shares = split_cpus(available_cpus(), governors) if cpus is None else [parse_cpus(cpus)] * governors
         self.governor_count = governors
-        self._memory = _shares(memory, governors)
+        self._shares = shares
+        self._config = config
+        self._host = host
+        self._memory = _memory_shares(memory, governors)
         self._policy = policy
         try:
             scratch = Scratch(os.path.abspath(workdir or tempfile.gettempdir()), LOCAL)
@@ -101,34 +108,63 @@ class LocalCluster:
             raise RainException(f"no folder can be made in {workdir or tempfile.gettempdir()}: {error}") from None
         self.folder = scratch.path
         self.connection_file = os.path.join(self.folder, "connection.json")
-        sockets: list[socket.socket] = []
+        self._running = _Running(scratch)
+        self._finalizer = weakref.finalize(self, self._running.end)
         try:
-            sockets += [listen(host, 0)]
-            sockets += [listen("127.0.0.1", 0)]
-            self.address, http = (format_address(*s.getsockname()[:2]) for s in sockets)
-            credentials = server_credentials(host)
-            connection_files.write(
-                connection_files.describe_server(self.address, credentials, http=http), self.connection_file
-            )
-            programs = [self._server([s.fileno() for s in sockets])]
-            dealt = shared_out(visible_gpus().names, len(shares))
-            programs += [
-                self._governor(number, share, ",".join(names), config)
-                for number, (share, names) in enumerate(zip(shares, dealt, strict=True))
-            ]
-            self._launch = Launch(programs, self.folder, owned=scratch)
+            self._running.sockets += [listen(host, 0)]
+            self._running.sockets += [listen("127.0.0.1", 0)]
+            self.address, self._http = (format_address(*s.getsockname()[:2]) for s in self._running.sockets)
+            if start:
+                self.start()
+                self.wait()
         except BaseException:
-            scratch.close()
+            self.close()
             raise
-        finally:
-            for s in sockets:
-                s.close()
-        self._finalizer = weakref.finalize(self, _end, self._launch, self.folder, os.getpid())
+
+    def start(self) -> Credentials:
+        """Start the processes; once.
+
+        Returns
+        -------
+        Credentials
+            Those of the server.
+
+        Raises
+        ------
+        RainException
+            If they cannot be started.
+        """
+        credentials = server_credentials(self._host)
+        connection_files.write(
+            connection_files.describe_server(self.address, credentials, http=self._http), self.connection_file
+        )
+        programs = [self._server([s.fileno() for s in self._running.sockets])]
+        dealt = shared_out(visible_gpus().names, len(self._shares))
+        programs += [
+            self._governor(number, share, ",".join(names))
+            for number, (share, names) in enumerate(zip(self._shares, dealt, strict=True))
+        ]
+        self._running.start(programs)
+        return credentials
+
+    def wait(self) -> None:
+        """Return when all that `start` started is ready.
+
+        Raises
+        ------
+        RainException
+            If something could not be started, with the end of its log. Nothing is left then.
+        """
         try:
             self._launch.wait()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def _launch(self) -> Launch:
+        assert self._running.launch is not None, "not started"
+        return self._running.launch
 
     def _server(self, sockets: list[int]) -> Program:
         arguments = ["server", "--listen", f"fd:{sockets[0]}", "--http-listen", f"fd:{sockets[1]}"]
@@ -138,13 +174,13 @@ class LocalCluster:
         log = os.path.join(self.folder, "server.log")
         return Program("server", arguments, log, restart=True, vital=True, told=True, keep=sockets)
 
-    def _governor(self, number: int, cpus: int, gpus: str, config: str | os.PathLike[str] | None) -> Program:
+    def _governor(self, number: int, cpus: int, gpus: str) -> Program:
         name = f"governor-{number}"
         arguments = ["governor", self.address, "--cpus", str(cpus), "--connection-file", self.connection_file]
         arguments += ["--logdir", self.folder, "--workdir", self.folder, *UNDER_GUARDIAN]
         arguments += ["--store-memory", str(self._memory[1]), "--gpus", gpus]
-        if config is not None:
-            arguments += ["--config", os.path.abspath(config)]
+        if self._config is not None:
+            arguments += ["--config", os.path.abspath(self._config)]
         # Without its only governor a private cluster could do nothing but wait.
         return Program(name, arguments, os.path.join(self.folder, f"{name}.log"), restart=True, leaves=True)
 
@@ -198,18 +234,45 @@ class LocalCluster:
         return f"<LocalCluster at {self.address}, {self.governor_count} governors>"
 
 
-def _end(launch: Launch, folder: str, owner: int) -> None:
-    if os.getpid() == owner:
-        launch.stop()
-        remove_tree(folder)  # if the guardian could not
+class _Running:
+    """What there is of a cluster, to be ended; without the cluster, which is let go before.
+
+    Parameters
+    ----------
+    scratch : Scratch
+    """
+
+    def __init__(self, scratch: Scratch) -> None:
+        self.sockets: list[socket.socket] = []
+        self.launch: Launch | None = None
+        self._scratch = scratch
+        self._owner = os.getpid()
+
+    def start(self, programs: list[Program]) -> None:
+        self.launch = Launch(programs, self._scratch.path, owned=self._scratch)
+        self._close_sockets()  # the guardian's by now
+
+    def _close_sockets(self) -> None:
+        for s in self.sockets:
+            s.close()
+
+    def end(self) -> None:
+        if os.getpid() != self._owner:
+            return
+        self._close_sockets()
+        if self.launch is None:
+            self._scratch.close()
+            return
+        self.launch.stop()
+        remove_tree(self._scratch.path)  # if the guardian could not
 
 
-def _shares(memory: int | str | None, governors: int) -> tuple[int, int]:
+def _memory_shares(memory: int | str | None, governors: int) -> tuple[int, int]:
     """Bytes in memory for the server's constants, and for the objects of each governor.
 
     Examples
     --------
-    >>> _shares(1000, 2)
+    >>> _memory_shares(1000, 2)
     (200, 400)
     """
     total = chosen_memory("") if memory is None else parse_bytes(memory)

@@ -151,6 +151,8 @@ EVENTS_BYTES_MAX = 64 * MIB
 """What the event log keeps; the oldest events are let go beyond it."""
 LOGS_KEPT_S = 86_400.0
 """How long logs that were kept in a private folder stay when what wrote them was killed."""
+CONNECT_S = 10.0
+"""How long a client tries to connect, unless it is told."""
 EXECUTOR_IDLE_S = 60.0
 EXECUTOR_START_S = 30.0
 MODULE_WAIT_S = 10.0
@@ -342,6 +344,9 @@ DOCTOR_JOB_S = 300.0
 """How long the job of `rain doctor` may wait and run."""
 ENGINE_COMMAND_S = 60.0
 """How long a batch system's command may take to answer."""
+TOKEN_COMES_S = 50.0
+"""How long a governor waits for its token where it may start before its server: longer than the server may take
+(`EXECUTOR_START_S`), and not so long that the place of a client that was killed is paid for a minute."""
 SERVER_ANSWER_S = 30.0
 """How long a pool waits for an answer of the server."""
 DEMAND_LOOK_S = 1.0

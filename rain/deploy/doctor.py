@@ -69,7 +69,7 @@ def look(engine: str, words: Sequence[str]) -> Iterator[Finding]:
     yield folder
     if folder.is_well and all(command.is_well for command in commands):
         with _Listener(host) as listener:
-            supplier = supply(listener.address, Credentials.generate())
+            supplier = supply(listener.address, Credentials.generate().token("governor"))
             assert isinstance(supplier, JobSupplier)
             try:
                 yield from _job(supplier, listener)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from rain.common.errors import RainException
+from rain.common.limits import TOKEN_COMES_S
 from rain.common.protocol.address import is_loopback
 from rain.net.auth import Credentials
 from rain.processes.connection_files import find, read
@@ -55,6 +57,27 @@ def token_in(path: str | os.PathLike[str]) -> str:
             return file.read(_TOKEN_BYTES_MAX)
     except OSError as error:
         raise RainException(f"the token file {path} cannot be read: {error.strerror}") from None
+
+
+def token_to_come(path: str | os.PathLike[str]) -> str:
+    """The token in a file that is empty as long as the server that the token is for is starting.
+
+    Raises
+    ------
+    RainException
+        As of `token_in`; or if the file is empty for `TOKEN_COMES_S`.
+    """
+    deadline = time.monotonic() + TOKEN_COMES_S
+    pause_s = 0.01
+    while not (token := token_in(path)):
+        if time.monotonic() > deadline:
+            raise RainException(
+                f"the token file {path} is empty since {TOKEN_COMES_S:g} s (TOKEN_COMES_S): the server that was to be "
+                "started for this governor is not up, or what started it has died"
+            )
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.2)
+    return token
 
 
 def credentials_for(

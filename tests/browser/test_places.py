@@ -20,7 +20,7 @@ from tests.support.supplier import StandIn
 
 engine = StandIn("slurm")
 engine.resources = {{"cpus": 4.0, "gpus": 1.0}}
-SUPPLIES["slurm"] = lambda: lambda server, credentials: engine
+SUPPLIES["slurm"] = lambda: lambda server, token: engine
 client = Client.local(cpus=4, governors=2)
 one, other = [governor["governor_id"] for governor in client.get_server_info()["governors"]]
 pool = client.pool("slurm", 4)

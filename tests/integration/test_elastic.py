@@ -13,7 +13,6 @@ from rain import Client, TaskException, remote
 from rain.deploy.pools import choice, elastic
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.supplier import Job, JobState, Supplier
-from rain.net.auth import Credentials
 from tests.support.waiting import until
 
 
@@ -71,11 +70,11 @@ class Here:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Here]]:
     made: list[Here] = []
 
-    def supply(server: str, credentials: Credentials) -> Supplier:
-        token = tmp_path / "token"
-        token.touch(0o600)
-        token.write_text(credentials.token("governor"))
-        made.append(Here(server, token))
+    def supply(server: str, token: str) -> Supplier:
+        path = tmp_path / "token"
+        path.touch(0o600)
+        path.write_text(token)
+        made.append(Here(server, path))
         return made[-1]
 
     monkeypatch.setitem(choice.SUPPLIES, "here", lambda: supply)

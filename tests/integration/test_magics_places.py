@@ -24,7 +24,7 @@ asked = {{}}
 
 def supply(*, cpus: int = 1, time: str = "", arguments: "Sequence[str]" = ()):
     asked.update(cpus=cpus, time=time, arguments=arguments)
-    return lambda server, credentials: engine
+    return lambda server, token: engine
 
 SUPPLIES["slurm"] = supply
 engine = StandIn("slurm")

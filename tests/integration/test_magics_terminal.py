@@ -51,7 +51,7 @@ def test_a_whole_session(run: Run) -> None:
 def test_places_are_lines(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     engine = StandIn("slurm")
-    monkeypatch.setitem(choice.SUPPLIES, "slurm", lambda: lambda server, credentials: engine)
+    monkeypatch.setitem(choice.SUPPLIES, "slurm", lambda: lambda server, token: engine)
     pool = client.pool("slurm", 1)
     try:
         until(lambda: pool.places[0].reason == "Resources")

@@ -39,6 +39,8 @@ class StandIn:
         Called with the number of each place that is asked for.
     looks : int
         How often jobs were shown.
+    token : str
+        Of the governors; empty as long as their server is not up.
     closed : threading.Event
         Set when no further place will be asked for.
     """
@@ -59,6 +61,7 @@ class StandIn:
         self.patient = False
         self.start: Callable[[int], None] | None = None
         self.looks = 0
+        self.token = ""
         self.closed = threading.Event()
 
     def ask(self, number: int) -> str:
@@ -86,6 +89,9 @@ class StandIn:
 
     def printed(self, number: int) -> str:
         return self.prints.get(number, "")
+
+    def admit(self, token: str) -> None:
+        self.token = token
 
     def close(self) -> None:
         self.closed.set()

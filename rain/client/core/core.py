@@ -44,6 +44,8 @@ class ClientCore:
 
     Attributes
     ----------
+    starting : bool
+        Whether the server is not up yet.
     over_because : str
         Empty while the server can be used; then ``"closed"``, or why the server is lost.
     advice : str
@@ -61,13 +63,14 @@ class ClientCore:
     __slots__ = (
         "_handlers", "_said", "address", "advice", "away_since", "connected", "effects", "governor_count",
         "governor_waits", "governors_met", "libraries", "over_because", "replies", "request_count", "requests",
-        "sessions",
+        "sessions", "starting",
     )  # fmt: skip
 
     def __init__(self, address: str = "", connected: bool = True) -> None:
         self.address = address
         self.advice = ". Make a new Client when it is there again"
         self.connected = connected
+        self.starting = False
         self.over_because = ""
         self.away_since: float | None = None
         self.request_count = 0
@@ -157,8 +160,10 @@ class ClientCore:
         Raises
         ------
         RainException
-            If the client is closed or lost.
+            If the client is closed or lost, or its server is not up yet.
         """
+        if self.starting:
+            raise RainException("the server of this client is still starting")
         if self.over_because == "closed":
             raise RainException("this client is closed: make a new Client")
         if self.over_because:

@@ -75,6 +75,7 @@ class Connection:
 
     def __init__(self, address: str = "") -> None:
         self.core = ClientCore(address, connected=bool(address))
+        self.core.starting = bool(address)
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self.room: Room | None = None
@@ -86,6 +87,7 @@ class Connection:
     def bind(self, link: Link) -> None:
         """Take the link: from now on the server can be asked."""
         self.link = link
+        self.core.starting = False
         welcome = link.welcome
         self.room = Room(welcome.incoming, welcome.incoming_disk, welcome.incoming_max)
         # A server that listens on loopback only has all its governors on this host.
@@ -94,7 +96,8 @@ class Connection:
     def close(self, name: str) -> None:
         """Leave the server, because the client called `name` was closed."""
         self.step(ev.Left(name))
-        self.link.close()
+        if not self.core.starting:
+            self.link.close()
         if self.room is not None:
             self.room.close()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from rain.client.local_cluster import LocalCluster
 from rain.client.places.pool_list import PoolList
 from rain.client.places.progress import lines
 from rain.client.places.server import ServerOfPools
@@ -74,7 +75,6 @@ class Pools:
         """A pool with `places` places asked for, and with `elastic` (the arguments of `Pool.adapt`) more or fewer of
         them by themselves; see `Client.pool`."""
         from rain.deploy.pools.choice import all_places, supply_of
-        from rain.deploy.pools.on_disk.published import publish
         from rain.deploy.pools.pool import pool_of
 
         server = self._connection.core.address
@@ -86,11 +86,8 @@ class Pools:
             self._server.close_pool(key)
             raise
         self._keys[made] = key
-        _owners[made] = self._client
-        made.watch(self._tell)
         try:
-            made.on_closed = lambda: self._closed(made)
-            self._pools[made] = publish(made, name, server, made.close)
+            self._publish(made, name)
             words = {name: value for name, value in (elastic or {}).items() if value is not None}
             made.scale((0 if words else all_places(engine, options) or 0) if places is None else places)
             if words:
@@ -101,6 +98,32 @@ class Pools:
                 made.close()
             raise
         return made
+
+    def open_ahead(self, engine: Any, name: str = "", **options: Any) -> Pool:
+        """A pool without places, which may be asked for while the server still starts; `admit` lets them in."""
+        from rain.deploy.pools.choice import supply_of
+        from rain.deploy.pools.pool import pool_of
+
+        made = pool_of(supply_of(engine, **options), self._connection.core.address, None, self._server)
+        try:
+            self._publish(made, name)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def admit(self, pool: Pool) -> None:
+        """Have the server, which is up by now, let in the governors of a pool that was opened ahead."""
+        self._keys[pool] = self._server.open_pool(self._connection.link.credentials)
+        pool.admit(self._keys[pool])
+
+    def _publish(self, pool: Pool, name: str) -> None:
+        from rain.deploy.pools.on_disk.published import publish
+
+        _owners[pool] = self._client
+        pool.watch(self._tell)
+        pool.on_closed = lambda: self._closed(pool)
+        self._pools[pool] = publish(pool, name, self._connection.core.address, pool.close)
 
     def close(self, dismissed: bool) -> None:
         """Close all, and raise the first refusal only then: another call tries those that were refused again.
@@ -151,20 +174,35 @@ def client_on(
     shown : callable
         Shows the pool while its places are waited for.
     """
-    from rain.deploy.pools.choice import address_towards, all_places, named, supply_of
+    from rain.deploy.pools.choice import address_towards, all_places, asks_ahead, named, supply_of
 
     supply_of(engine, **options)  # refused, if at all, before anything is started
     if nodes is None:
         nodes = all_places(engine, options) or 1
-    client = kind.local(governors=0, host=host or address_towards(engine, options) or own_address())
+    here = host or address_towards(engine, options) or own_address()
+    cluster = LocalCluster(governors=0, host=here, start=False)
+    client = kind._unconnected(cluster.address, cluster)
+    pools = client._pools
     try:
         name, _ = named(engine, options)
         sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {name}\n")
-        pool = client.pool(engine, 0, **options)
-        with shown(pool):
-            pool.scale(nodes)
-            pool.wait(min(wait, nodes), timeout)
-    except BaseException:
-        client.close()
+        if asks_ahead(engine):
+            pool = pools.open_ahead(engine, **options)
+            with shown(pool):
+                pool.scale(nodes)  # while these wait, and start, so does the server
+                client._start_cluster(cluster)
+                pools.admit(pool)
+                pool.wait(min(wait, nodes), timeout)
+        else:
+            client._start_cluster(cluster)
+            pool = client.pool(engine, 0, **options)
+            with shown(pool):
+                pool.scale(nodes)
+                pool.wait(min(wait, nodes), timeout)
+    except BaseException as error:
+        try:
+            client.close()
+        except RainException as refused:  # the first error is the one to tell
+            error.add_note(str(refused))
         raise
     return client

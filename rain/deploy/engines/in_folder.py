@@ -34,6 +34,10 @@ class FolderSupplier:
         """See `Supplier`."""
         return self._folder.printed(number, self._log(number))
 
+    def admit(self, token: str) -> None:
+        """See `AsksAhead`."""
+        self._folder.admit(token)
+
     def close(self) -> None:
         """See `Supplier`."""
         self._folder.close()
@@ -45,7 +49,8 @@ class FolderSupplier:
 
     def _governor_words(self) -> list[str]:
         """What ``rain`` is told for each place."""
-        return ["governor", self._server, "--token-file", str(self._folder.token)]
+        # They may be there before their server is up, and the token is written then (`AsksAhead`).
+        return ["governor", self._server, "--token-file", str(self._folder.token), "--token-comes"]
 
     def _log(self, number: int) -> Path:
         """The file with what place `number` prints."""

@@ -23,7 +23,6 @@ from rain.deploy.engines.in_folder import FolderSupplier
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.governor.surroundings.leaving import parse_duration
-from rain.net.auth import Credentials
 
 
 class JobSupplier(FolderSupplier):
@@ -184,9 +183,9 @@ def jobs_of(
     seconds = math.ceil(parse_duration(str(time))) if time else 0
     order = Order(cpus, gpus, parse_bytes(memory) if memory else 0, seconds, partition, tuple(arguments))
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         check_reachable(server, system.name)
-        return JobSupplier(system, server, order, PoolFolder(credentials.token("governor"), folder), python)
+        return JobSupplier(system, server, order, PoolFolder(token, folder), python)
 
     return supplier
 

@@ -19,7 +19,6 @@ from rain.deploy.engines.in_folder import FolderSupplier
 from rain.deploy.engines.jobs import check_reachable
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
-from rain.net.auth import Credentials
 
 _WORDS = ("submit", "status", "cancel")
 _STATES = {
@@ -147,9 +146,9 @@ def blocks_of(*, provider: Any = None, folder: str | os.PathLike[str] | None = N
             "how many places is said by nodes="
         )
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         if type(provider).__name__ != "LocalProvider":
             check_reachable(server, name_of(provider))
-        return ProviderSupplier(provider, server, PoolFolder(credentials.token("governor"), folder), python)
+        return ProviderSupplier(provider, server, PoolFolder(token, folder), python)
 
     return supplier

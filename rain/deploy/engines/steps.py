@@ -21,7 +21,6 @@ from rain.deploy.engines.jobs import check_reachable
 from rain.deploy.pools.folder import PoolFolder
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.host.starting import clean_environment
-from rain.net.auth import Credentials
 from rain.processes.connection_files import is_own_address
 
 _PLACE = """\
@@ -138,10 +137,10 @@ def steps_in(
     """
     engine, hosts = engine_inside(environment), hosts_inside(environment)
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         if len(hosts) > 1:
             check_reachable(server, "this job")
-        return StepSupplier(engine, hosts, server, PoolFolder(credentials.token("governor"), folder), python)
+        return StepSupplier(engine, hosts, server, PoolFolder(token, folder), python)
 
     return supplier
 

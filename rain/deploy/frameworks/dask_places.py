@@ -27,7 +27,6 @@ from rain.common.limits import FRAMEWORK_ANSWER_S, FRAMEWORK_STEP_S
 from rain.deploy.frameworks.held import HeldState
 from rain.deploy.frameworks.supplier import FrameworkSupplier, Spot, check_counts, check_words
 from rain.deploy.pools.supplier import Supplier, Supply
-from rain.net.auth import Credentials
 from rain.net.sealing import sealed
 
 log = logging.getLogger("rain.deploy")
@@ -256,9 +255,9 @@ def dask_on(
     except ImportError:
         raise RainException("places on Dask need the library distributed: pip install 'rain[dask]'") from None
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         client = own_client(scheduler)
-        return DaskSupplier(client, server, credentials.token("governor"), cpus, gpus, arguments)
+        return DaskSupplier(client, server, token, cpus, gpus, arguments)
 
     return supplier
 

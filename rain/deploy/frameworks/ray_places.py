@@ -23,7 +23,6 @@ from rain.deploy.frameworks.held import HeldState
 from rain.deploy.frameworks.ray_actor import Holder
 from rain.deploy.frameworks.supplier import FrameworkSupplier, Spot, check_counts, check_words
 from rain.deploy.pools.supplier import Supplier, Supply
-from rain.net.auth import Credentials
 from rain.net.sealing import sealed
 
 log = logging.getLogger("rain.deploy")
@@ -264,9 +263,9 @@ def ray_on(
     except ImportError:
         raise RainException("places on Ray need the library ray: pip install 'rain[ray]'") from None
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         connect(address)
-        return RaySupplier(server, credentials.token("governor"), cpus, gpus, memory_bytes, arguments)
+        return RaySupplier(server, token, cpus, gpus, memory_bytes, arguments)
 
     return supplier
 

@@ -18,7 +18,6 @@ from rain.deploy.hosts.links import Host, Links
 from rain.deploy.hosts.ssh import Ssh, Target, parse_target
 from rain.deploy.pools.supplier import Job, JobState, Supplier, Supply
 from rain.host.machine import parse_cpus
-from rain.net.auth import Credentials
 from rain.processes import private_folders
 from rain.processes.launching import tail_of
 
@@ -192,9 +191,9 @@ def hosts_of(
     words += ["--store-memory", str(parse_bytes(memory))] if memory else []
     words += ["--workdir", workdir] if workdir else []
 
-    def supplier(server: str, credentials: Credentials) -> Supplier:
+    def supplier(server: str, token: str) -> Supplier:
         check_reachable(server, NAME)
-        return HostSupplier(targets, ssh, server, credentials.token("governor"), words, python, init, known)
+        return HostSupplier(targets, ssh, server, token, words, python, init, known)
 
     return supplier
 

@@ -55,6 +55,12 @@ def named(engine: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
     return engine, dict(options)
 
 
+def asks_ahead(engine: Any) -> bool:
+    """Whether places can be asked for while their server still starts: their suppliers are `AsksAhead`."""
+    name, _ = named(engine, {})
+    return name in BATCH_SYSTEMS or name in ("allocation", "parsl")
+
+
 def all_places(engine: Any, options: Mapping[str, Any]) -> int | None:
     """How many places there are where that is known beforehand: one on each host, or in each worker of Dask."""
     name, options = named(engine, options)

@@ -24,7 +24,7 @@ class PoolFolder:
     Parameters
     ----------
     token : str
-        For governors.
+        For governors; empty: `admit` brings it, and they wait for that.
     parent : path-like or None
         Where it is made; None: that of `pools_folder`.
 
@@ -48,7 +48,7 @@ class PoolFolder:
             raise _refused(self.path, error) from None
         self.token = self.path / "token"
         try:
-            self.write(self.token.name, f"{token}\n")
+            self.write(self.token.name, f"{token}\n" if token else "")
         except BaseException:
             self.remove()
             raise
@@ -71,6 +71,22 @@ class PoolFolder:
                 path.unlink()
             raise _refused(path, error) from None
         return path
+
+    def admit(self, token: str) -> None:
+        """Write the token of governors that wait for it.
+
+        Raises
+        ------
+        ResourceError
+            If it cannot be written, or the folder is closed.
+        """
+        try:
+            # Into the same file: where the folder is on another host, what opens it again sees what is in it now.
+            with open(os.open(self.token, os.O_WRONLY), "w", encoding="ascii") as file:
+                file.write(f"{token}\n")
+        except OSError as error:
+            why = no_room(error, str(self.token)) or f"{self.token} cannot be written: {error.strerror}"
+            raise ResourceError(f"governors cannot be given their token: {why}") from None
 
     def id_file(self, number: int) -> Path:
         """The file that the governor of place `number` makes when it has registered, with its id."""

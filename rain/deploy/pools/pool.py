@@ -26,7 +26,7 @@ from rain.deploy.pools.accounting import CoreSeconds
 from rain.deploy.pools.elastic import Elastic, PoolServer, rules_of
 from rain.deploy.pools.places import Place, PlaceState, is_coming, look, settled, to_leave, wanted
 from rain.deploy.pools.scaling import Rules
-from rain.deploy.pools.supplier import Supplier, SuppliesMany, Supply
+from rain.deploy.pools.supplier import AsksAhead, Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
 from rain.processes.elsewhere.causes import cause_of
 
@@ -198,6 +198,19 @@ class Pool:
                 self._elastic.stop()
             self._give_up(to_leave(self._places, count))
             self._submit(count - sum(map(wanted, self._places)))
+            self._tell()
+
+    def admit(self, credentials: Credentials) -> None:
+        """The server is up by now, and lets governors in that have this key: those that have started wait for it.
+
+        Raises
+        ------
+        RainException
+            If they cannot be told.
+        """
+        assert isinstance(self._supplier, AsksAhead)
+        self._supplier.admit(credentials.token("governor"))
+        with self._change:
             self._tell()
 
     def adapt(
@@ -490,7 +503,7 @@ def _shown(place: Place) -> tuple[object, ...]:
     return place.state, place.reason, place.starts_at, place.ends_at, place.governor, place.printed
 
 
-def pool_of(supply: Supply, server: str, credentials: Credentials, ties: PoolServer | None = None) -> Pool:
+def pool_of(supply: Supply, server: str, credentials: Credentials | None, ties: PoolServer | None = None) -> Pool:
     """A pool without places.
 
     Parameters
@@ -499,8 +512,8 @@ def pool_of(supply: Supply, server: str, credentials: Credentials, ties: PoolSer
         See `rain.deploy.pools.choice.supply_of`.
     server : str
         ``host:port`` of the server.
-    credentials : Credentials
-        With the governors' key.
+    credentials : Credentials or None
+        With the governors' key; None while the server still starts: then `Pool.admit` brings it.
     ties : PoolServer or None
         See `Pool`.
 
@@ -509,4 +522,4 @@ def pool_of(supply: Supply, server: str, credentials: Credentials, ties: PoolSer
     RainException
         If hosts of the engine cannot reach the server.
     """
-    return Pool(supply(server, credentials), ties)
+    return Pool(supply(server, "" if credentials is None else credentials.token("governor")), ties)

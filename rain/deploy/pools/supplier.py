@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from rain.net.auth import Credentials
-
 
 class JobState(Enum):
     """What an engine says of a job."""
@@ -145,5 +143,21 @@ class SuppliesMany(Protocol):
         ...
 
 
-Supply = Callable[[str, Credentials], Supplier]
-"""Makes the supplier for a server, ``host:port``, and its credentials; its options are checked before."""
+@runtime_checkable
+class AsksAhead(Protocol):
+    """A supplier of which places may be asked while their server still starts."""
+
+    def admit(self, token: str) -> None:
+        """The server is up, and lets governors in by this token: those that have started wait for it.
+
+        Raises
+        ------
+        RainException
+            If they cannot be told.
+        """
+        ...
+
+
+Supply = Callable[[str, str], Supplier]
+"""Makes the supplier for a server, ``host:port``, and the token of its governors; its options are checked before. The
+token is empty where places are asked for ahead; `AsksAhead.admit` brings it then."""

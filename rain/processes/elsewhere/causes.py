@@ -50,6 +50,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"token file (\S+) cannot be read: No such file",
         "the token file {0} is not there: is that folder shared with this host?",
     ),
+    (
+        r"token file \S+ is empty since",
+        "the server that was to be started for it did not come up, or the client that asked for this place was killed",
+    ),
     (r"token file (\S+) (?:cannot|can be) ", "the token file {0} has the wrong mode or owner"),
     (
         r"does not answer within HANDSHAKE_S|[Tt]imed out|No route to host|Network is unreachable|cannot be reached",

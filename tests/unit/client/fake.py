@@ -60,7 +60,8 @@ class FakeLink:
         self.governors = 1
         self.sessions = 0
         self.closed = False
-        self.client = Client._through(lambda connection: self)
+        self.client = Client._unconnected("127.0.0.1:0")
+        self.client._connect(lambda connection: self)
 
     # -- what a client needs --------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ def test_blocks_come_and_go(pool: Pool, provider: CloudProvider, tmp_path: Path)
     line = provider.lines[0].replace("/far/python -P -m rain governor", "echo")
     subprocess.run(["sh", "-c", line], check=True)
     log = (folder / "place-1.log").read_text()
-    assert log == f"10.0.0.1:7210 --token-file {folder}/token --id-file {folder}/place-1.id --cpus 4\n"
+    assert log == f"10.0.0.1:7210 --token-file {folder}/token --token-comes --id-file {folder}/place-1.id --cpus 4\n"
     (folder / "place-1.id").write_text("h:1\n")
     provider.states[1] = JobState.RUNNING
     pool.wait(1, timeout=60)

@@ -19,10 +19,10 @@ from rain.net.auth import Credentials
 from tests.support.commands import write_command
 from tests.support.waiting import until
 
-# It gets: -P -m rain governor SERVER --token-file FILE --id-file FILE
+# It gets: -P -m rain governor SERVER --token-file FILE --token-comes --id-file FILE
 _RAIN = """#!/bin/sh
 [ -e {folder}/broken ] && {{ echo No module named rain; exit 1; }}
-cat "$7" >/dev/null && echo "$HOST:1" >"$9"
+cat "$7" >/dev/null && echo "$HOST:1" >"${{10}}"
 trap 'echo told; exit 0' TERM
 while :; do sleep 0.05; done
 """
