@@ -25,6 +25,8 @@ PURE = (
     "rain.server.graph",
     "rain.server.journal.format",
     "rain.server.records",
+    "rain.server.recovery.machine",
+    "rain.server.recovery.records",
     "rain.server.states",
     "rain.server.scheduling",
     "rain.governor.core",

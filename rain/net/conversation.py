@@ -55,6 +55,8 @@ class Conversation:
         Called with a non-empty list of messages.
     on_gone : callable
         Called once with a reason when the conversation was given up, though not after our own `close`.
+    packets : list of bytes
+        Those that brought the messages with which `on_messages` is called.
     on_away, on_back : callable
         Called (on_away with a reason) when the connection broke, and when another one carries on.
     """
@@ -80,6 +82,7 @@ class Conversation:
         self.on_gone = on_gone
         self.on_away = on_away or _nothing
         self.on_back = on_back or _nothing
+        self.packets: list[bytes] = []
         self._channel: Channel[Any] = Channel(incoming)
         self._link: Link | None = None
         self._decoder = FrameDecoder()
@@ -164,6 +167,7 @@ class Conversation:
     def _arrived(self, data: bytes) -> None:
         channel = self._channel
         messages: Messages = []
+        self.packets = packets = []
         end: tuple[str, str] | None = None
         try:
             for header, payload in self._decoder.feed(data):
@@ -172,7 +176,9 @@ class Conversation:
                     end = ("left", reason or f"{self.address} closed the conversation")
                     break
                 self._unacked_bytes += len(header)
-                messages.extend(channel.receive(header))
+                if came := channel.receive(header):
+                    packets.append(header)
+                    messages.extend(came)
         except ProtocolError as error:
             log.warning("conversation with %s is given up: %s", self.address, error)
             end = ("broken", str(error))
@@ -182,6 +188,7 @@ class Conversation:
             except Exception as error:
                 log.exception("conversation with %s is given up: its messages raised an error", self.address)
                 end = ("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
+        self.packets = []
         if end is not None:
             self._give_up(*end)
         elif channel.ack_due or self._unacked_bytes > _ACK_BYTES:

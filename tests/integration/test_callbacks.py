@@ -304,7 +304,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         stepping(GovernorCore, "governor")
         stepping(ServerCore, "server")
         carrying_out(made.governor._handlers, "governor")
-        carrying_out(made.server._handlers, "server")
+        carrying_out(made.server._peers.machine.effects, "server")
         yield made
         made.armed = ""
         made.close()
@@ -439,7 +439,7 @@ ALWAYS = [
     "rain.net.connection.Link.data_received",
     "rain.net.listener.Listener._accept",
     "rain.net.listener.Listener._admitted",
-    "rain.server.shell.Server._turn_ended",
+    "rain.server.peers.Peers._turn_ended",
 ]
 """Callbacks that each work meets."""
 
@@ -464,13 +464,17 @@ def late(cluster: Cluster) -> None:
 
 
 def some_conversation(cluster: Cluster) -> Any:
-    (conversation,) = cluster.server._governors
-    return conversation
+    return cluster.server._peers._conversations[governor_number(cluster)]
+
+
+def governor_number(cluster: Cluster) -> int:
+    """Number of the conversation with the governor."""
+    return int(cluster.server._peers.machine.peers[cluster.governor.governor_id])
 
 
 def clog(cluster: Cluster) -> None:
     """The server has much to say to its governor."""
-    sender = next(sender for name, sender in cluster.server._senders.items() if ":" in name)
+    sender = cluster.server._peers._senders[governor_number(cluster)]
     sender._waiting.append(TakeBack([]))
     cluster.loop.call_soon(sender._pump)
 
@@ -501,7 +505,9 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
     ],
     "rain.governor.shell.Governor._ticked": lambda c: None,
     "rain.server.shell.Server._ticked": lambda c: None,
-    "rain.server.shell.Server._step_again": lambda c: c.loop.call_soon(c.server._step_again, server_events.Tick(), 1),
+    "rain.server.peers.Peers._follow": lambda c: [
+        c.loop.call_soon(c.server._peers._follow, server_events.Tick(), tries) for tries in (0, 1)
+    ],
     "rain.net.data_connection.DataConnection.pause_writing": lambda c: c.loop.create_task(c.pause()),
     "rain.governor.shell.Governor._measure": lambda c: c.loop.run_in_executor(None, c.governor._measure),
     "rain.governor.turns.Turns._step": lambda c: c.governor._turns.step_later(governor_events.Tick()),
@@ -509,10 +515,7 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.net.listener.Listener._accept_again": lambda c: c.loop.call_soon(c.server._listener._accept_again),
     "rain.net.sending.Sender._pump": clog,
     "rain.net.transport._Connected._tell_back": lambda c: c.loop.call_soon(c.governor._conversation._tell_back),
-    "rain.server.shell.Server._part": lambda c: c.loop.call_soon(
-        c.server._part, c.governor.governor_id, some_conversation(c), "parted"
-    ),
-    "rain.server.shell.Server._step_later": lambda c: c.loop.call_soon(c.server._step_later, server_events.Tick()),
+    "rain.server.peers.Peers._part": lambda c: c.loop.call_soon(c.server._peers._part, governor_number(c), "parted"),
 }
 """What leads to a callback that a usual work does not meet."""
 

@@ -7,6 +7,8 @@ The shell turns IO into these and nothing else reaches the core. Rules that the 
 * after the events of one loop turn it steps `TurnEnded` once: that is when work is placed and batches leave;
 * `Tick` comes at least once a second, followed by `TurnEnded`;
 * a constant that names an upload comes with `Constant.file` set, or its message with `trouble`.
+
+Those with a tag may be in a journal on their own (`rain.server.recovery.records.Followed`).
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ class ClientJoined(msgspec.Struct, gc=False):
     client_id: str
 
 
-class ClientGone(msgspec.Struct, gc=False):
+class ClientGone(msgspec.Struct, gc=False, tag=True):
     """A client's conversation is over: its sessions end, but for persistent ones."""
 
     client_id: str
 
 
-class ClientPace(msgspec.Struct, gc=False):
+class ClientPace(msgspec.Struct, gc=False, tag=True):
     """A client is so far behind that updates are gathered for it, or it has caught up. Nothing is sent for it."""
 
     client_id: str
@@ -54,7 +56,7 @@ class GovernorJoined(msgspec.Struct):
     pool: int = 0
 
 
-class GovernorGone(msgspec.Struct, gc=False):
+class GovernorGone(msgspec.Struct, gc=False, tag=True):
     """A governor's conversation is over: nothing of it runs, nothing of it is left."""
 
     governor_id: str
@@ -68,7 +70,7 @@ class GovernorSaid(msgspec.Struct):
     message: GovernorToServer
 
 
-class AssignmentFailed(msgspec.Struct, gc=False):
+class AssignmentFailed(msgspec.Struct, gc=False, tag=True):
     """A governor could not be sent a task that was assigned to it, and never will be."""
 
     governor_id: str
@@ -77,7 +79,7 @@ class AssignmentFailed(msgspec.Struct, gc=False):
     reason: str
 
 
-class SessionBroken(msgspec.Struct, gc=False):
+class SessionBroken(msgspec.Struct, gc=False, tag=True):
     """What a client asked of a session raised an error: it may have been carried out by half."""
 
     client_id: str
@@ -85,11 +87,11 @@ class SessionBroken(msgspec.Struct, gc=False):
     reason: str
 
 
-class Tick(msgspec.Struct, gc=False):
+class Tick(msgspec.Struct, gc=False, tag=True):
     """Time went by."""
 
 
-class TurnEnded(msgspec.Struct, gc=False):
+class TurnEnded(msgspec.Struct, gc=False, tag=True):
     """All events of this loop turn were stepped."""
 
 

@@ -1,0 +1,275 @@
+"""The server's hands: what its peers say becomes records, and what the machine says leaves by their conversations.
+
+Whatever happens becomes a record, which is gathered for the journal and applied to the machine. At the end of a loop
+turn in which anything happened the machine gets `TurnEnded`: then the core schedules, and one batch goes to each peer.
+Peers are conversations here: connections come and go below, in `rain.net.transport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from rain.common.errors import RainException
+from rain.common.limits import UPDATES_BACKLOG_BYTES_MAX
+from rain.common.location import LocalFile, Upload
+from rain.common.protocol.messages import Assign, Failed, Hello, ReadOutput, Retry, Submit
+from rain.net.auth import Credentials, pool_key, pool_role
+from rain.net.guarded import guarded
+from rain.net.sending import Sender
+from rain.net.transport import Conversation
+from rain.server.core import ServerCore
+from rain.server.core import effects as do
+from rain.server.core import events as ev
+from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.recovery.machine import FAILURES_MAX, Machine
+from rain.server.recovery.recorder import Recorder
+from rain.server.recovery.records import (
+    Came,
+    Claim,
+    Followed,
+    FollowUp,
+    Gone,
+    Opened,
+    Paced,
+    Record,
+    Ticked,
+    TurnEnded,
+    Uploaded,
+)
+from rain.server.uploads import ConstantFiles
+
+log = logging.getLogger("rain.server")
+
+
+class Peers:
+    """The conversations of a server, and its machine.
+
+    Parameters
+    ----------
+    core : ServerCore
+    credentials : Credentials
+        Get the keys of pools.
+    events : EventLog
+    constants : ConstantFiles
+    recorder : Recorder
+    on_fatal : callable
+        Called with an error that stays.
+
+    Attributes
+    ----------
+    machine : Machine
+    """
+
+    def __init__(
+        self,
+        core: ServerCore,
+        credentials: Credentials,
+        events: EventLog,
+        constants: ConstantFiles,
+        recorder: Recorder,
+        on_fatal: Callable[[Exception], None],
+    ) -> None:
+        self.machine = Machine(core, self)
+        self._loop = asyncio.get_running_loop()
+        self._credentials = credentials
+        self._events = events
+        self._constants = constants
+        self._recorder = recorder
+        self._on_fatal = on_fatal
+        self._conversations: dict[int, Conversation] = {}
+        self._senders: dict[int, Sender] = {}
+        self._turn_due = False
+        self._failures = 0  # of turns and ticks, in a row
+        self._performs: dict[type, Callable[[Any], None]] = {
+            do.AllowPool: self._allow_pool,
+            do.ForbidPool: self._forbid_pool,
+            do.InternalError: lambda effect: self.failed(effect.about, effect.error),
+            do.DiscardUpload: lambda effect: recorder.after_commit(constants.discard, effect.names),
+            do.Happened: self._happened,
+        }
+
+    # -- what comes -----------------------------------------------------------------------------
+
+    def opened(self, conversation: Conversation, hello: Hello) -> None:
+        """A peer opened a conversation."""
+        number = self.machine.opened + 1
+        self.join(number, conversation)
+        self._take(Opened(self._recorder.now(), number, conversation.pool, conversation.address, hello))
+
+    def join(self, number: int, conversation: Conversation) -> None:
+        """Listen to a conversation, and speak through it."""
+        conversation.on_messages = lambda messages: self._came(number, conversation, messages)
+        conversation.on_gone = lambda reason: self._gone(number, reason)
+        self._conversations[number] = conversation
+        self._senders[number] = Sender(
+            conversation, lambda message, error: self._unsendable(number, conversation, message, error)
+        )
+
+    def uploaded(self, conversation: str, name: str) -> None:
+        """A client brought a file over a data connection.
+
+        Raises
+        ------
+        RainException
+            If the client is gone.
+        """
+        for number, known in self._conversations.items():
+            if known.name == conversation and self.machine.is_client(number):
+                self._record(Uploaded(self._recorder.now(), number, name))
+                return
+        self._constants.abandon([name])
+        raise RainException("the client that sent this constant is gone")
+
+    def tick(self) -> None:
+        """Time went by."""
+        self._take(Ticked(self._recorder.now()))
+
+    def tell_governors(self, message: Any) -> None:
+        """Send a message to all governors."""
+        for name, number in self.machine.peers.items():
+            if name not in self.machine.behind:
+                self.send(number, message)
+
+    def _came(self, number: int, conversation: Conversation, messages: list[Any]) -> None:
+        claims = [
+            self._claim(index, message.constants)
+            for index, message in enumerate(messages)
+            if isinstance(message, Submit | Retry) and message.constants and self.machine.is_client(number)
+        ]
+        self._take(Came(self._recorder.now(), number, conversation.packets, claims), messages)
+
+    def _claim(self, index: int, constants: list[Any]) -> Claim:
+        """Take over what was uploaded. The core refuses the request if anything is wrong, of which this may be one
+        piece of several."""
+        claim = Claim(index, "", [])
+        for constant in constants:
+            file: LocalFile | None = None
+            if isinstance(constant.location, Upload) and not claim.trouble:
+                try:
+                    file = self._constants.claim(constant.id, constant.location)
+                except Exception as error:
+                    if not isinstance(error, RainException):
+                        log.exception("constant %s cannot be taken over", constant.id)
+                    claim.trouble = str(error) or type(error).__name__
+            claim.files.append(file)
+        return claim
+
+    def _gone(self, number: int, reason: str) -> None:
+        if self._conversations.pop(number, None) is None:
+            return
+        del self._senders[number]
+        name = self.machine.names.get(number)
+        if name and not self.machine.is_client(number):
+            log.warning("governor %s is lost: %s", name, reason)
+        self._take(Gone(self._recorder.now(), number, reason))
+
+    def _record(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
+        self._recorder.add(record)
+        self.machine.apply(record, messages)
+
+    def _take(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
+        self._record(record, messages)
+        self._turn_soon()
+
+    # -- turns ----------------------------------------------------------------------------------
+
+    def _turn_soon(self) -> None:
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn_ended)
+
+    @guarded("turn_failed")
+    def _turn_ended(self) -> None:
+        self._turn_due = False
+        peers, now = self.machine.peers, self._recorder.now()
+        for name, was_behind in self.machine.behind.items():
+            number = peers[name]
+            behind = self._conversations[number].backlog_bytes > UPDATES_BACKLOG_BYTES_MAX
+            if behind is not was_behind:
+                self._record(Paced(now, number, behind))
+        self._record(TurnEnded(now))
+        self._failures = 0
+
+    def turn_failed(self, error: Exception, *_: Any) -> None:
+        """The turn is tried again; an error that stays ends the server rather than leave it half alive."""
+        self._failures += 1
+        if self._failures > FAILURES_MAX:
+            self._on_fatal(error)
+            return
+        self._turn_due = True
+        self._loop.call_soon(self._turn_ended)
+
+    def _callback_failed(self, error: Exception, *_: Any) -> None:
+        """Nothing waits for what the callback should have done."""
+
+    # -- what the machine wants done ------------------------------------------------------------
+
+    def send(self, conversation: int, message: Any) -> None:
+        sender = self._senders.get(conversation)
+        if sender is not None:
+            sender.send(message)
+
+    def _unsendable(self, number: int, conversation: Conversation, message: Any, error: Exception) -> None:
+        """A message cannot be sent: what it was about fails; a peer cannot go on without the message."""
+        log.error("a %s message to %s cannot be sent", type(message).__name__, conversation.address, exc_info=error)
+        name = self.machine.names.get(number)
+        if not name or self._conversations.get(number) is not conversation:
+            return
+        why = f"a {type(message).__name__} message cannot be sent: {error}"
+        request = getattr(message, "request", None)
+        if isinstance(message, Assign) and message.tasks:
+            task = message.tasks[0]
+            self.later(ev.AssignmentFailed(name, task.spec.id, task.attempt, why), 0)
+        elif request is not None and not isinstance(message, Failed | ReadOutput):
+            # In the place of the message: what was sent when does not depend on how much waited.
+            conversation.send(Failed(request, "rain", why))
+        else:
+            self.part(number, why)
+
+    def close(self, conversation: int, reason: str) -> None:
+        closed = self._conversations.pop(conversation, None)
+        if closed is not None:
+            del self._senders[conversation]
+            log.warning("the conversation with %s is closed: %s", closed.address, reason)
+            closed.close(reason)
+
+    def part(self, conversation: int, reason: str) -> None:
+        self._loop.call_soon(self._part, conversation, reason)
+
+    @guarded("_callback_failed")
+    def _part(self, number: int, why: str) -> None:
+        """End the conversation with a peer."""
+        conversation = self._conversations.get(number)
+        if conversation is not None:
+            conversation.close(why)
+            self._gone(number, why)
+
+    def later(self, event: FollowUp, tries: int) -> None:
+        self._loop.call_soon(self._follow, event, tries)
+
+    @guarded("turn_failed")
+    def _follow(self, event: FollowUp, tries: int) -> None:
+        self._take(Followed(self._recorder.now(), event, tries))
+
+    def failed(self, what: str, error: Exception) -> None:
+        log.error("%s failed", what, exc_info=error)
+
+    def fatal(self, error: Exception) -> None:
+        self._on_fatal(error)
+
+    def perform(self, effect: do.Effect) -> None:
+        self._performs[type(effect)](effect)
+
+    def _allow_pool(self, effect: do.AllowPool) -> None:
+        credentials = self._credentials
+        credentials.keys[pool_role(effect.pool)] = pool_key(credentials.key("governor"), effect.salt)
+
+    def _forbid_pool(self, effect: do.ForbidPool) -> None:
+        del self._credentials.keys[pool_role(effect.pool)]
+
+    def _happened(self, effect: do.Happened) -> None:
+        if effect.type in EVENT_TYPES:
+            self._events.add(effect.type, effect.session, effect.id, effect.values)
