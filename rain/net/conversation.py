@@ -15,7 +15,7 @@ import msgspec
 
 from rain.common.errors import ProtocolError
 from rain.common.formatting import safe_text
-from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, Deadlines
+from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, MIB, Deadlines
 from rain.common.protocol.channel import Channel
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
@@ -32,8 +32,16 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 """What `Hello.python` says."""
 
 
+_TOLD_BYTES = 1 * MIB
+"""Of how many bytes that a peer acknowledges with nothing else `on_acknowledged` is told."""
+
+
 def _nothing(*_: Any) -> None:
     pass
+
+
+def at_once() -> bool:
+    return True
 
 
 class Conversation:
@@ -57,6 +65,11 @@ class Conversation:
         Called once with a reason when the conversation was given up, though not after our own `close`.
     packets : list of bytes
         Those that brought the messages with which `on_messages` is called.
+    commit : callable
+        Called before anything leaves: writes down what that follows from. While it returns False nothing leaves;
+        `release` tries again.
+    on_acknowledged : callable
+        Called now and then with the number of messages that a peer has had which says nothing else.
     on_away, on_back : callable
         Called (on_away with a reason) when the connection broke, and when another one carries on.
     """
@@ -83,6 +96,8 @@ class Conversation:
         self.on_away = on_away or _nothing
         self.on_back = on_back or _nothing
         self.packets: list[bytes] = []
+        self.commit: Callable[[], bool] = at_once
+        self.on_acknowledged: Callable[[int], None] = _nothing
         self._channel: Channel[Any] = Channel(incoming)
         self._link: Link | None = None
         self._decoder = FrameDecoder()
@@ -91,6 +106,9 @@ class Conversation:
         self._flush_due = False
         self._unacked_bytes = 0
         self._wrote = False
+        self._held = False  # something waits for `commit`
+        self._bounded = True
+        self._freed_bytes = 0
         self._silence_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beat_due = 0.0
@@ -144,20 +162,37 @@ class Conversation:
     def _pack(self) -> None:
         outbox, self._outbox, self._outbox_bytes = self._outbox, [], 0
         try:
-            packet = self._channel.send(outbox)
+            packet = self._channel.send(outbox, self._bounded)
         except ProtocolError as error:
             self._give_up("broken", str(error))
             return
         self._unacked_bytes = 0
         if self._link is not None:
-            self._wrote = True
-            self._link.write(encode_prefix(packet))
+            self._write(self._link, packet)
+
+    def _write(self, link: Link, packet: bytes) -> None:
+        """Let a packet leave; if it may not, all that is not acknowledged waits for `release`."""
+        if self._held or not self.commit():
+            self._held = True
+            return
+        self._wrote = True
+        link.write(encode_prefix(packet))
+
+    def release(self) -> None:
+        """Let leave what was held back, if it may by now."""
+        if self._held and self.commit():
+            self._held = False
+            if self._link is not None:
+                for packet in self._channel.unacknowledged():
+                    self._write(self._link, packet)
 
     def _broke(self, error: Exception) -> None:
         """A callback raised an error: what it should have sent or seen is not known."""
         self._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
 
     def _acknowledge(self, link: Link) -> None:
+        if self._held or not self.commit():
+            return
         self._unacked_bytes = 0
         self._wrote = True
         link.write(encode_prefix(self._channel.acknowledge()))
@@ -168,6 +203,7 @@ class Conversation:
         channel = self._channel
         messages: Messages = []
         self.packets = packets = []
+        kept_bytes = channel.kept_bytes
         end: tuple[str, str] | None = None
         try:
             for header, payload in self._decoder.feed(data):
@@ -182,12 +218,17 @@ class Conversation:
         except ProtocolError as error:
             log.warning("conversation with %s is given up: %s", self.address, error)
             end = ("broken", str(error))
+        self._freed_bytes += kept_bytes - channel.kept_bytes
         if messages:
+            self._freed_bytes = 0
             try:
                 self.on_messages(messages)
             except Exception as error:
                 log.exception("conversation with %s is given up: its messages raised an error", self.address)
                 end = ("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
+        if self._freed_bytes > _TOLD_BYTES:
+            self._freed_bytes = 0
+            self.on_acknowledged(channel.acked)
         self.packets = []
         if end is not None:
             self._give_up(*end)
@@ -210,8 +251,9 @@ class Conversation:
             self._link.abort()
         self._link, self._decoder = link, FrameDecoder()
         self.address = link.address
+        self._held = False
         for packet in repeated:
-            link.write(encode_prefix(packet))
+            self._write(link, packet)
         self._next_beat(self._beat)
         link.bind(self._arrived, self._link_lost)
 
@@ -280,7 +322,9 @@ class Conversation:
         self._end("closed")
         link = self._link
         self._link = None
-        if link is not None:
+        if link is not None and (self._held or not self.commit()):
+            link.abort()  # what it follows from is not written down
+        elif link is not None:
             self._part(link, reason)
 
     def _part(self, link: Link, reason: str) -> None:

@@ -19,7 +19,7 @@ from rain.common.protocol.address import format_address, is_loopback, is_wildcar
 from rain.common.protocol.messages import Hello, Refused, Welcome
 from rain.net.auth import Certificate, Credentials, WrongPeer
 from rain.net.connection import Link
-from rain.net.conversation import PYTHON, Conversation
+from rain.net.conversation import PYTHON, Conversation, Messages, at_once
 from rain.net.data_connection import DataConnection
 from rain.net.guarded import guarded
 from rain.net.handshake import admit, describe
@@ -45,6 +45,7 @@ class _Accepted(Conversation):
         self._left_s = 0.0
         self._why_away = ""
         self.peer = hello
+        self.commit = listener.commit
 
     def _objection(self, link: Link, silence: float) -> str:
         # A child that it forked may hold its connection open.
@@ -59,9 +60,12 @@ class _Accepted(Conversation):
         if self.ended or self._link is None:
             return
         self._drop_link()
+        self._wait(reason)
+        self.on_away(reason)
+
+    def _wait(self, reason: str) -> None:
         self._left_s, self._why_away = self._grace_s, reason
         self._look_again(_FIRST_LOOK_S)
-        self.on_away(reason)
 
     def _look_again(self, pause_s: float) -> None:
         pause_s = min(pause_s, self._deadlines.heartbeat_s, self._left_s)
@@ -79,6 +83,31 @@ class _Accepted(Conversation):
             self._give_up("unreachable", f"{self._why_away}, and it did not come back")
         else:
             self._look_again(self._deadlines.heartbeat_s)
+
+    # -- of a server that was started anew ----------------------------------------------------------
+
+    def replay(self, packets: list[bytes]) -> Messages:
+        """The messages that packets brought to the server before."""
+        self.flush()
+        messages: Messages = []
+        for packet in packets:
+            messages += self._channel.receive(packet)
+        return messages
+
+    def replay_acknowledged(self, received: int) -> None:
+        """The peer told the server before how many messages it has had."""
+        self.flush()
+        self._channel.acknowledged(received)
+
+    def forget(self) -> None:
+        """The server before had ended it."""
+        self._end("closed")
+
+    def replayed(self) -> None:
+        """All that was said before is said: from now on the peer is waited for."""
+        self.flush()
+        self._bounded = True
+        self._wait("the server was started anew")
 
     def _end(self, how: str) -> None:
         super()._end(how)
@@ -105,6 +134,8 @@ class Listener:
     welcome : callable
         Given a `Hello`, returns the `Welcome` with what the peer should know; raises `RainException` to refuse it.
     deadlines : Deadlines
+    commit : callable
+        See `Conversation`.
 
     Attributes
     ----------
@@ -127,9 +158,11 @@ class Listener:
         incoming_by_role: dict[str, Any],
         welcome: Callable[[Hello], Welcome],
         deadlines: Deadlines = DEADLINES,
+        commit: Callable[[], bool] = at_once,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.deadlines = deadlines
+        self.commit = commit
         self._credentials = credentials
         self._on_conversation = on_conversation
         self._on_data = on_data
@@ -261,21 +294,8 @@ class Listener:
             return
         new = known is None
         if known is None:
-            table = self.deadlines
-            grace = table.governor_reconnect_s if role == "governor" else table.client_grace_s
-            silence = table.governor_lost_s if role == "governor" else None
-            known = _Accepted(self, hello, self._incoming_by_role[role], grace, silence)
-            self._conversations[role, hello.conversation] = known
-        welcome.received = known._channel.received
-        link.send(welcome)
-        # The timeout also ends a connection whose peer is merely stopped while much waits for it. Of a process on this
-        # machine it is known whether it is still there.
-        if role == "client" and hasattr(socket, "TCP_USER_TIMEOUT") and not is_known(hello.process):
-            raw = link.transport.get_extra_info("socket")
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.deadlines.client_silent_s))
-        if new:
-            known.address = link.address
-            known.pool = pool
+            known = self._accepted(role, hello)
+            known.address, known.pool = link.address, pool
             try:
                 self._on_conversation(known, hello)
             except Exception as error:
@@ -283,6 +303,16 @@ class Listener:
                 link.abort()
                 known._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
                 return
+        if not self.commit():  # what the peer is told now must not be forgotten; it dials again
+            link.abort()
+            return
+        welcome.received = known._channel.received
+        link.send(welcome)
+        # The timeout also ends a connection whose peer is merely stopped while much waits for it. Of a process on this
+        # machine it is known whether it is still there.
+        if role == "client" and hasattr(socket, "TCP_USER_TIMEOUT") and not is_known(hello.process):
+            raw = link.transport.get_extra_info("socket")
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * self.deadlines.client_silent_s))
         if not known.ended:
             try:
                 known._carry_on(link, hello.received)
@@ -292,6 +322,27 @@ class Listener:
                 return
             if not new:
                 known.on_back()
+
+    def _accepted(self, role: str, hello: Hello) -> _Accepted:
+        table = self.deadlines
+        grace = table.governor_reconnect_s if role == "governor" else table.client_grace_s
+        silence = table.governor_lost_s if role == "governor" else None
+        known = _Accepted(self, hello, self._incoming_by_role[role], grace, silence)
+        self._conversations[role, hello.conversation] = known
+        return known
+
+    def restore(self, hello: Hello, pool: int, address: str) -> _Accepted:
+        """A conversation that the server before this one had. It is told by `replay` what was said in it, then by
+        `replayed` that this is all."""
+        known = self._accepted(hello.role, hello)
+        known.address, known.pool = address, pool
+        known._bounded = False
+        return known
+
+    def release(self) -> None:
+        """Let leave what was held back, if it may by now."""
+        for conversation in list(self._conversations.values()):
+            conversation.release()
 
     def _objection(self, role: str, hello: Hello) -> str:
         if hello.role != role:

@@ -32,10 +32,16 @@ class Sender:
     on_unsendable : callable
         Called with a message that cannot be sent, nor cut any further, and the error; in the turn of its `send` or in a
         later one.
+
+    Attributes
+    ----------
+    patient : bool
+        False: nothing waits here, however much the peer has not acknowledged.
     """
 
     def __init__(self, conversation: Conversation, on_unsendable: Callable[[Any, Exception], None]) -> None:
         self.conversation = conversation
+        self.patient = True
         self._on_unsendable = on_unsendable
         self._waiting: deque[Any] = deque()
         self._loop = asyncio.get_running_loop()
@@ -45,7 +51,7 @@ class Sender:
         """Send `message`, after all that was sent before."""
         if self._waiting:
             self._waiting.append(message)
-        elif self.conversation.backlog_bytes > BACKLOG_BYTES_MAX:
+        elif self.patient and self.conversation.backlog_bytes > BACKLOG_BYTES_MAX:
             self._waiting.append(message)
             self._pause_s = _PAUSE_MIN_S
             self._loop.call_later(self._pause_s, self._pump)

@@ -40,24 +40,32 @@ class Channel(Generic[M]):
     ----------
     incoming : type
         The union of message types that the peer may send.
+
+    Attributes
+    ----------
+    received : int
+        How many messages were had.
+    acked : int
+        How many messages the peer has had, as far as whole packets go.
     """
 
-    __slots__ = ("_acked", "_decoder", "_early", "_kept", "_kept_bytes", "_sent", "_since_ack", "received")
-    # _sent: messages; _acked: of these, those of packets that are not kept any more; _kept: packets, each with the
+    __slots__ = ("_decoder", "_early", "_kept", "_kept_bytes", "_sent", "_since_ack", "acked", "received")
+    # _sent: messages; acked: of these, those of packets that are not kept any more; _kept: packets, each with the
     # number of its last message; _early: packets that came before their turn, by the number of their first message.
 
     def __init__(self, incoming: Any) -> None:
         self._decoder = msgspec.msgpack.Decoder(tuple[int, int, list[incoming]])
         self._sent = 0
-        self._acked = 0
+        self.acked = 0
         self.received = 0
         self._since_ack = 0
         self._kept: deque[tuple[int, bytes]] = deque()
         self._kept_bytes = 0
         self._early: dict[int, list[M]] = {}
 
-    def send(self, messages: Sequence[Any]) -> bytes:
-        """The packet (a frame's header) that carries `messages`.
+    def send(self, messages: Sequence[Any], bounded: bool = True) -> bytes:
+        """The packet (a frame's header) that carries `messages`. Only while a side says again what it said before,
+        when it knows of few acknowledgements, it is not `bounded`.
 
         Raises
         ------
@@ -65,7 +73,7 @@ class Channel(Generic[M]):
             If more than `UNACKED_BYTES_MAX` bytes wait for the peer.
         """
         packet = encode((self._sent + 1, self.received, messages))
-        if self._kept_bytes + len(packet) > UNACKED_BYTES_MAX and self._kept:
+        if bounded and self._kept_bytes + len(packet) > UNACKED_BYTES_MAX and self._kept:
             raise ProtocolError(
                 f"the peer left {self._kept_bytes} bytes unacknowledged; UNACKED_BYTES_MAX is {UNACKED_BYTES_MAX} bytes"
             )
@@ -89,7 +97,7 @@ class Channel(Generic[M]):
             raise ProtocolError(f"a peer sent a message that cannot be read: {error}") from None
         if received > self._sent or first < 0 or received < 0:
             raise ProtocolError("a peer acknowledged a message that was never sent")
-        self._acknowledged(received)
+        self.acknowledged(received)
         if first == 0:
             return []
         self._since_ack += 1
@@ -111,10 +119,11 @@ class Channel(Generic[M]):
             messages.extend(later)
         return messages
 
-    def _acknowledged(self, received: int) -> None:
+    def acknowledged(self, received: int) -> None:
+        """The peer has had `received` messages."""
         kept = self._kept
         while kept and kept[0][0] <= received:
-            self._acked, packet = kept.popleft()
+            self.acked, packet = kept.popleft()
             self._kept_bytes -= len(packet)
 
     @property
@@ -154,7 +163,7 @@ class Channel(Generic[M]):
         ProtocolError
             If the peer speaks of messages that were never sent, or lacks messages that are no longer kept.
         """
-        if received > self._sent or received < self._acked:
+        if received > self._sent or received < self.acked:
             raise ProtocolError("the peer's place in the conversation does not fit ours")
-        self._acknowledged(received)
+        self.acknowledged(received)
         return self.unacknowledged()

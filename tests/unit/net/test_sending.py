@@ -28,7 +28,7 @@ class Away(Conversation):
         for packet in channel.unacknowledged():
             first, _, messages = conversations.msgspec.msgpack.decode(packet)
             came += messages
-            channel._acknowledged(first + len(messages) - 1)
+            channel.acknowledged(first + len(messages) - 1)
         return came
 
 

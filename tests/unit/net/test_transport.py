@@ -318,3 +318,72 @@ def test_a_message_that_is_none_is_a_protocol_error():
             await connection.receive()
 
     asyncio.run(scenario())
+
+
+# -- nothing leaves before what it follows from is written down -------------------------------------
+
+
+def test_nothing_leaves_before_the_commit_and_all_of_it_once_it_may():
+    async def scenario() -> None:
+        conversation, wire, _, _ = side()
+        room, commits = [False], [0]
+
+        def commit() -> bool:
+            commits[0] += 1
+            return room[0]
+
+        conversation.commit = commit
+        other, theirs, _, _ = side()
+        other.send(Word(7))
+        other.flush()
+        conversation._arrived(b"".join(theirs.written))
+        conversation.send(Word(1))
+        await turn()
+        conversation.send(Word(2))
+        conversation._beat()
+        await turn()
+        assert wire.written == []
+        assert commits[0] >= 1
+        conversation.release()
+        assert wire.written == []
+        room[0] = True
+        conversation.release()
+        conversation.send(Word(3))
+        await turn()
+        assert [message[1] for packet in wire.packets() for message in packet[2]] == [1, 2, 3]
+        assert wire.packets()[0][1] == 1, "what came is acknowledged now"
+
+    asyncio.run(scenario())
+
+
+def test_a_conversation_that_may_say_nothing_is_not_closed_with_a_reason():
+    async def scenario() -> None:
+        conversation, wire, _, _ = side()
+        conversation.commit = lambda: False
+        conversation.send(Word(1))
+        conversation.close("over")
+        assert wire.written == []
+        assert wire.ended == "aborted"
+
+    asyncio.run(scenario())
+
+
+def test_acknowledgements_of_a_peer_that_says_nothing_else_are_told_now_and_then():
+    async def scenario() -> None:
+        conversation, wire, _, _ = side()
+        other, theirs, _, _ = side()
+        told: list[int] = []
+        conversation.on_acknowledged = told.append
+        for number in range(4 * ACK_EVERY_FRAMES):
+            conversation.send(Word(number, bytes(32_000)))
+            conversation.flush()
+            other._arrived(wire.written[-1])
+            await turn()
+        for data in theirs.written:
+            conversation._arrived(data)
+        assert told
+        assert told == sorted(told)
+        assert told[-1] <= 4 * ACK_EVERY_FRAMES
+        assert len(told) <= 4
+
+    asyncio.run(scenario())
