@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import is_not
 from typing import Any
 
@@ -80,13 +80,20 @@ class Secrets:
         if self._head is None:
             return text
         out, done = [], 0
-        while (found := self._head.search(text, done)) is not None:
+        for start, end in _joined(sorted([*self._whole(text), *self._rests(text)])):
+            out += [text[done:start], HIDDEN]
+            done = end
+        return "".join([*out, text[done:]]) if out else text
+
+    def _whole(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where they stand from their beginning on; one may begin within another."""
+        assert self._head is not None
+        found = self._head.search(text)
+        while found is not None:
             start = found.start()
-            end = self._end(text, start, found[0])
-            out.append(text[done:start] + HIDDEN if end else text[done : start + 1])
-            done = end or start + 1
-        text = "".join([*out, text[done:]])
-        return text if CUT not in text else self._without_rests(text)
+            if end := self._end(text, start, found[0]):
+                yield start, end
+            found = self._head.search(text, start + 1)
 
     def _end(self, text: str, start: int, head: str) -> int:
         """Where the secret ends that begins at `start`, whole or up to where the text was cut; 0 if none does."""
@@ -96,13 +103,17 @@ class Secrets:
         cut = text.find(CUT, start)
         return cut if cut > start and _begins_one(self._sorted, text[start:cut]) else 0
 
-    def _without_rests(self, text: str) -> str:
-        """`text` without what is left of secrets whose beginning was cut off."""
+    def _rests(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where there is what is left of those whose beginning was cut off."""
+        if CUT not in text:
+            return
         before, *parts = text.split(CUT)
+        at = len(before)
         for number, part in enumerate(parts):
+            at += len(CUT)
             if end := self._rest(part, cut=number < len(parts) - 1):
-                parts[number] = HIDDEN + part[end:]
-        return CUT.join([before, *parts])
+                yield at, at + end
+            at += len(part)
 
     def _rest(self, part: str, cut: bool) -> int:
         """How many first characters of `part` are the end of a secret or, if `part` was `cut` too, stand in one."""
@@ -135,6 +146,26 @@ class Secrets:
 
 
 _CUT_IN_JSON = CUT.encode()
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans in their order, those that overlap as one.
+
+    Examples
+    --------
+    >>> list(_joined([(0, 8), (5, 13), (13, 20), (30, 40), (31, 35)]))
+    [(0, 13), (13, 20), (30, 40)]
+    """
+    begun, until = 0, 0
+    for start, end in spans:
+        if start < until:
+            until = max(until, end)
+            continue
+        if until:
+            yield begun, until
+        begun, until = start, end
+    if until:
+        yield begun, until
 
 
 def _begins_one(known: list[str], text: str) -> bool:
