@@ -234,9 +234,9 @@ def show_widget(widget: LiveWidget, id: str | None = None) -> None:
     _display(_present(widget), id)
 
 
-def update_widget(widget: LiveWidget, id: str) -> None:
-    """Bring the display of a widget up to date that no browser shows."""
-    _update(_present(widget), id)
+def update_widget(widget: LiveWidget, id: str, still: dict[str, Any] | None = None) -> None:
+    """Bring the display of a widget up to date that no browser shows, to `still` if that is given."""
+    _update(_present(widget) if still is None else _with_view(widget, still), id)
 
 
 def _present(widget: LiveWidget) -> dict[str, Any]:

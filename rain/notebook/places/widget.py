@@ -35,9 +35,17 @@ class PoolsWidget(LiveWidget):
         for pool in shown:
             self.live.follow(pool.watch)
 
-    def still(self, timed: bool = True) -> dict[str, Any]:
-        """See `LiveWidget`."""
-        self.live.renew()
+    def still(self, timed: bool = True, asks: bool = True) -> dict[str, Any]:
+        """See `LiveWidget`.
+
+        Parameters
+        ----------
+        timed : bool
+        asks : bool
+            Whether the server is asked for its governors first, which may take ANSWER_S.
+        """
+        if asks:
+            self.live.renew()
         places = self.live.present()
         caption = stills.as_of(time.time()) if timed else ""
         return {HTML: stills.pools(places, caption), TEXT: plain_forms.text_of_pools(places)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ from rain.common.protocol.messages import Demand
 from rain.common.state_styles import PLACES
 from rain.deploy.pools.places import Place, PlaceState
 from rain.deploy.pools.pool import Pool
-from rain.notebook import plain_forms, stills, widget_of
+from rain.notebook import displays, plain_forms, stills, widget_of
+from rain.notebook.places import live, progress
 from rain.notebook.places.boxes import BOXES_MAX, ENDED_MAX, ROWS_MAX, box_of, folded, pools_of, rows_of
 from rain.notebook.places.widget import PoolsWidget
 from rain.notebook.protocol.lookups import Governor, Measure
@@ -209,6 +211,22 @@ def test_the_browser_is_told_of_changes_while_it_looks(engine: StandIn, pool: Po
     bundle = widget.still()
     assert "Places on slurm" in bundle["text/html"]
     assert bundle["text/plain"].startswith("places on slurm: 1 pending, 1 up, 1 given up")
+
+
+def test_places_that_are_waited_for_are_shown_without_waiting_for_the_server(
+    engine: StandIn, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that does not answer must not hold up what is shown of all other widgets, nor an interrupted cell."""
+    asked: list[str] = []
+    told: list[str] = []
+    monkeypatch.setattr(live, "governors_by_id", lambda *_: asked.append(threading.current_thread().name) or {})
+    monkeypatch.setattr(displays, "_display", lambda bundle, id: None)
+    monkeypatch.setattr(displays, "_update", lambda bundle, id: told.append(bundle["text/plain"]))
+    with progress._boxes(pool, timed=True):
+        pool.scale(1)
+        until(lambda: any("1 pending" in text for text in told))
+    assert len(asked) <= 1, "when it is displayed first"
+    assert "rain-notebook" not in asked
 
 
 def test_a_session_without_a_client_has_no_pools(browser: Any) -> None:
