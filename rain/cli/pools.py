@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,16 +45,18 @@ def list_(
     from rain.deploy.pools.on_disk import orphans, records
 
     rows = []
-    for record in records.records():
+    known = records.known()
+    for record in known.records:
         held = records.is_held(record)
-        if held is False and not record.ended:
-            orphans.settle(record)
-        if not record.ended or every:
-            rows.append(_row(record, held))
+        trouble = orphans.settle(record) if held is False and not record.ended else ""
+        if not record.ended or every or trouble:
+            rows.append(_row(record, held, trouble))
     table(["pool", "engine", "server", "places", "core-hours", ""], rows, "no pools")
+    for why in known.unread:
+        print(f"rain pool list: {why}", file=sys.stderr)
 
 
-def _row(record: PoolRecord, held: bool | None) -> list[str]:
+def _row(record: PoolRecord, held: bool | None, trouble: str) -> list[str]:
     states: dict[str, int] = {}
     for place in record.places:
         states[place.state] = states.get(place.state, 0) + 1
@@ -66,6 +69,7 @@ def _row(record: PoolRecord, held: bool | None) -> list[str]:
         notes.append(f"its process has ended: `rain pool remove {record.id}` ends its jobs")
     elif held is None:
         notes.append(f"held on {record.host}")
+    notes += [trouble] if trouble else []
     core_hours = f"{record.used_core_s / 3600:.2f}"
     return [record.id, record.engine, record.server, told, core_hours, "; ".join(notes)]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from rain.cli.pools import list_ as list_pools
 from rain.client.operations.connection import Connection
 from rain.client.places.pools import Pools
 from rain.common.errors import RainException, RainWarning
@@ -205,17 +209,55 @@ def test_what_cannot_be_told_is_not_taken_for_ended(slurm: SlurmStandIn) -> None
     records.write(record)
     squeue = slurm.folder / "bin" / "squeue"
     write_command(squeue, "#!/bin/sh\nexit 1\n")
-    orphans.settle(record)
+    assert "squeue" in orphans.settle(record)
     assert not records.record_called(record.id).ended
     assert len(record.places) == 1
+    with pytest.raises(RainException, match=f"what was left of pool {record.id} was ended, but: squeue"):
+        orphans.end(record)
+    assert (slurm.folder / "cancelled").read_text() == "1\n"
 
 
-def test_records_that_cannot_be_read_are_left_out(pools: Pools) -> None:
-    pool = opened(pools, 0)
+def test_records_that_cannot_be_read_are_named_and_the_others_count(pools: Pools, capfd: Any) -> None:
+    pool = opened(pools, 0, "first")
     folder = record_of(pool).path.parent
     (folder / "odd.json").write_text("{")
     (folder / "other.json").write_text((folder / f"{pool.id}.json").read_text())
+    (folder / "newer.json").write_text((folder / f"{pool.id}.json").read_text().replace('"version":1', '"version":9'))
     assert [record.id for record in records.records()] == [pool.id]
+    unread = records.known().unread
+    names = [found[1] for found in map(re.compile(r"(\w+)\.json cannot be read").search, unread) if found]
+    assert names == ["newer", "odd", "other"]
+    with pytest.warns(RainWarning, match=r"(?s)odd\.json cannot be read.*do not count for this one"):
+        opened(pools, 0, "second")
+    list_pools(every=False)
+    listed = capfd.readouterr()
+    assert "first-" in listed.out
+    assert "second-" in listed.out
+    assert listed.err.count("rain pool list: the record of a pool at ") == 3
+
+
+def test_a_record_that_cannot_be_written_is_named_and_the_others_are_settled(
+    slurm: SlurmStandIn, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    made = [records.new_record(name, "slurm", SERVER) for name in ("bad", "good")]
+    for record in made:
+        record.pid, record.started = dead_process()
+        record.places = [records.PlaceRecord(number=1, job="1", state="pending")]
+        records.write(record)
+    slurm.say("1|COMPLETED|None|N/A")
+    replaced = os.replace
+
+    def refused(partial: Any, path: Any) -> None:
+        if "bad" in str(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replaced(partial, path)
+
+    monkeypatch.setattr(os, "replace", refused)
+    list_pools(every=False)
+    listed = capfd.readouterr().out
+    assert f"the record of pool {made[0].id} cannot be written at" in listed
+    assert "good" not in listed
+    assert records.record_called(made[1].id).ended
 
 
 def test_a_folder_that_others_may_read_is_refused(pools: Pools, tmp_path: Path) -> None:

@@ -11,18 +11,20 @@ from rain.deploy.pools.supplier import JobState
 from rain.objects.dirtree import remove_tree
 
 
-def seen(record: PoolRecord) -> list[PlaceRecord] | None:
-    """The places of a pool whose process has ended, whose jobs are still there; None if the engine does not tell.
+def seen(record: PoolRecord) -> list[PlaceRecord]:
+    """The places of a pool whose process has ended, whose jobs are still there.
 
     Of engines other than batch systems none are: what runs there ends with the process that started it.
+
+    Raises
+    ------
+    RainException
+        If the engine does not tell.
     """
     system = BATCH_SYSTEMS.get(record.engine)
     if system is None or not record.places:
         return []
-    try:
-        jobs = system.shown(output_of(system.show([place.job for place in record.places]), record.engine, system.gone))
-    except RainException:
-        return None
+    jobs = system.shown(output_of(system.show([place.job for place in record.places]), record.engine, system.gone))
     there = []
     for place in record.places:
         job = jobs.get(place.job)
@@ -34,17 +36,25 @@ def seen(record: PoolRecord) -> list[PlaceRecord] | None:
     return there
 
 
-def settle(record: PoolRecord) -> None:
-    """Look what is left of a pool whose process has ended; one of which nothing is left has ended."""
-    left = seen(record)
-    if left is None:
-        return
-    record.places = left
-    record.wanted = len(left)
-    if not left:
-        record.closed = record.ended = True
-        remove_tree(str(record.requests))
-    records.write(record)
+def settle(record: PoolRecord) -> str:
+    """Look what is left of a pool whose process has ended; one of which nothing is left has ended.
+
+    Returns
+    -------
+    str
+        Why the engine does not tell that, or why it cannot be written down; empty if all went well.
+    """
+    try:
+        left = seen(record)
+        record.places = left
+        record.wanted = len(left)
+        if not left:
+            record.closed = record.ended = True
+            remove_tree(str(record.requests))
+        records.write(record)
+    except (RainException, OSError) as error:  # it is this pool's alone: others are dealt with all the same
+        return str(error)
+    return ""
 
 
 def end(record: PoolRecord) -> None:
@@ -53,10 +63,12 @@ def end(record: PoolRecord) -> None:
     Raises
     ------
     RainException
-        If the engine refuses; its words are in the text.
+        If the engine refuses, with its words in the text, or what became of the jobs cannot be told or written down.
     """
-    settle(record)
+    trouble = settle(record)
     system = BATCH_SYSTEMS.get(record.engine)
     if record.places and system is not None:
         output_of(system.cancel([place.job for place in record.places]), record.engine, system.gone)
-        settle(record)
+        trouble = settle(record)
+    if trouble:
+        raise RainException(f"what was left of pool {record.id} was ended, but: {trouble}")

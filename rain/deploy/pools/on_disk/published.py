@@ -45,11 +45,25 @@ def publish(pool: Pool, name: str, server: str, remove: Callable[[], None]) -> P
 
 
 def _left_behind(name: str) -> int:
-    """How many places pools of that name have left whose processes have ended; says so."""
+    """How many places pools of that name have left whose processes have ended; says so, and what is not known."""
     count = 0
-    for record in records.records():
+    known = records.known()
+    if known.unread:
+        warnings.warn(
+            "\n".join(known.unread)
+            + "\nWhat such a pool has used, and jobs that it may have left, do not count for this "
+            "one: look after them, and remove the file",
+            RainWarning,
+            stacklevel=2,
+        )
+    for record in known.records:
         if record.name == name and not record.ended and records.is_held(record) is False:
-            orphans.settle(record)
+            if trouble := orphans.settle(record):
+                warnings.warn(
+                    f"what is left of pool {record.id}, whose process has ended, is not known: {trouble}",
+                    RainWarning,
+                    stacklevel=2,
+                )
             count += len(record.places)
             if record.places:
                 jobs = ", ".join(place.job for place in record.places)

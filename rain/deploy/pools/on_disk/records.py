@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -136,29 +137,58 @@ def write(record: PoolRecord) -> None:
         raise RainException(f"the record of pool {record.id} cannot be written at {path}: {error.strerror}") from None
 
 
-def records() -> list[PoolRecord]:
-    """All records of this user, the youngest last; what cannot be read is left out."""
+class Known(NamedTuple):
+    """All records of a user.
+
+    Attributes
+    ----------
+    records : list of PoolRecord
+        The youngest last.
+    unread : list of str
+        Of those that cannot be read: which, and why.
+    """
+
+    records: list[PoolRecord]
+    unread: list[str]
+
+
+def known() -> Known:
+    """All records of this user."""
     found: list[tuple[float, PoolRecord]] = []
-    for path in _folder().glob("*.json"):
-        record = _read(path)
-        if record is not None:
-            with contextlib.suppress(OSError):
-                found.append((path.stat().st_mtime, record))
-    return [record for _, record in sorted(found, key=lambda pair: pair[0])]
+    unread: list[str] = []
+    for path in sorted(_folder().glob("*.json")):
+        try:
+            record = _read(path)
+            found.append((path.stat().st_mtime, record))
+        except FileNotFoundError:
+            continue  # it was removed just now
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            unread.append(f"the record of a pool at {path} cannot be read: {why}")
+    return Known([record for _, record in sorted(found, key=lambda pair: pair[0])], unread)
+
+
+def records() -> list[PoolRecord]:
+    """All records of this user that can be read, the youngest last."""
+    return known().records
 
 
 def again(record: PoolRecord) -> PoolRecord:
     """The record as it is on disk now; as it was if it cannot be read."""
-    return _read(record.path) or record
-
-
-def _read(path: Path) -> PoolRecord | None:
     try:
-        with open(path, "rb") as file:
-            record = msgspec.json.decode(file.read(POOL_RECORD_BYTES_MAX), type=PoolRecord)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return record if record.version == VERSION and record.id == path.stem else None
+        return _read(record.path)
+    except (OSError, ValueError):
+        return record
+
+
+def _read(path: Path) -> PoolRecord:
+    with open(path, "rb") as file:
+        record = msgspec.json.decode(file.read(POOL_RECORD_BYTES_MAX), type=PoolRecord)
+    if record.version != VERSION:
+        raise ValueError(f"it has format {record.version}, this Rain reads {VERSION}")
+    if record.id != path.stem:
+        raise ValueError(f"it is that of pool {record.id}")
+    return record
 
 
 def record_called(name: str) -> PoolRecord:
