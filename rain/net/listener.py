@@ -124,7 +124,8 @@ class Listener:
     port : int
         0 picks a free one.
     credentials : Credentials
-        The keys of the roles that may connect. Beyond loopback a certificate is made if there is none.
+        The keys of the roles that may connect. Beyond loopback a certificate is made, if there is none, when it is
+        first needed.
     on_conversation : callable
         Called with each new `Conversation` (not with a resumed one) and its `Hello`; sets `on_messages` and `on_gone`.
     on_data : callable
@@ -172,12 +173,12 @@ class Listener:
         self._pending: OrderedDict[asyncio.Task[None], None] = OrderedDict()
         self._serving: set[asyncio.Task[None]] = set()
         self._context: Any = None
+        self._securing: asyncio.Future[Any] | None = None
         self._socket = listen(host, port)
         bound = self._socket.getsockname()
         self.host, self.port = str(bound[0]), int(bound[1])
         self.address = format_address(self.host, self.port)
-        if not is_loopback(self.host):
-            credentials.certificate = credentials.certificate or Certificate.generate()
+        if not is_loopback(self.host) and credentials.certificate is not None:
             self._context = credentials.certificate.context()
         self._loop.add_reader(self._socket, self._accept)
 
@@ -234,7 +235,7 @@ class Listener:
         link = Link()
         try:
             async with asyncio.timeout(self.deadlines.handshake_s):
-                context = None if is_loopback(str(connection.getsockname()[0])) else self._context
+                context = None if is_loopback(str(connection.getsockname()[0])) else await self._secured()
                 await self._loop.connect_accepted_socket(lambda: link, connection, ssl=context)
                 certificate = self._credentials.certificate
                 fingerprint = certificate.fingerprint if context is not None and certificate is not None else b""
@@ -256,6 +257,20 @@ class Listener:
         link.abort()
         if link.transport is None:
             connection.close()
+
+    async def _secured(self) -> Any:
+        """The TLS settings. A certificate that was not given is made at the first connection: that takes a tenth of a
+        second of a processor, with the library for it, and most governors of a small pool are never connected to."""
+        if self._context is None:
+            if self._securing is None or (self._securing.done() and self._securing.exception() is not None):
+                self._securing = self._loop.run_in_executor(None, self._secure)
+            await asyncio.shield(self._securing)
+        return self._context
+
+    def _secure(self) -> None:
+        credentials = self._credentials
+        credentials.certificate = credentials.certificate or Certificate.generate()
+        self._context = credentials.certificate.context()
 
     def _serve_data(self, link: Link) -> None:
         task = self._loop.create_task(self._data(DataConnection(link)))

@@ -805,7 +805,7 @@ def test_beyond_loopback_everything_is_encrypted(monkeypatch):
     @in_loop
     async def scenario():
         server = Server()
-        server.credentials.fingerprint = server.credentials.certificate.fingerprint
+        server.credentials.certify()
         client = await open_client(server)
         secured = client.conversation._link.transport.get_extra_info("ssl_object")
         assert secured.version() == "TLSv1.3"
@@ -867,6 +867,7 @@ def test_a_forwarded_port_is_found_out_by_its_certificate(monkeypatch):
     async def scenario():
         server = Server()
         credentials = server.client()
+        assert server.credentials.certificate is None, "none is made before somebody connects"
         with pytest.raises(RainException, match="closed the connection during the handshake"):
             await converse(server.address, credentials, Hello("client", ""), Word, print, print)
         credentials.fingerprint = server.credentials.certificate.fingerprint
