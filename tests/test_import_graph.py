@@ -27,11 +27,6 @@ LAZY = {
         "rain.client.task": {"rain.capsule.writer"},
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
     },
-    "qtoolkit, an extra; for jobs of batch systems only": {
-        "rain.deploy.engines.batch": {"qtoolkit.io.pbs", "qtoolkit.io.slurm"},
-        "rain.deploy.engines.pbs": {"qtoolkit.core.data_objects"},
-        "rain.deploy.engines.slurm": {"qtoolkit.core.data_objects"},
-    },
     "Dask and Ray, extras; for places on them only": {
         "rain.deploy.frameworks.dask_places": {"dask", "distributed", "rain.deploy.frameworks.dask_worker"},
         "rain.deploy.frameworks.ray_places": {

@@ -50,7 +50,7 @@ def test_a_pool_of_a_started_server_lives_until_it_is_removed(rain: Rain, slurm:
     name = found[1]
     script = (slurm.folder / "job-1.sh").read_text()
     assert (slurm.folder / "submitted").read_text().startswith("--account=abc /")
-    for line in ("--cpus-per-task=4", "--time=0-1:0:0"):
+    for line in ("--cpus-per-task=4", "--time=1:00:00"):
         assert f"#SBATCH {line}\n" in script
     listed = re.search(rf"^{name} .*", rain("pool", "list"), re.MULTILINE)
     assert listed is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -167,21 +168,36 @@ def seconds_of(text: str) -> float | None:
         return None
 
 
-def qtoolkit_of(name: str) -> object:
-    """qtoolkit's writer of what the commands of a batch system take.
+def job_script(mark: str, options: Sequence[Sequence[str]], lines: str) -> str:
+    """A script whose first comments are options of the batch system.
 
-    Raises
-    ------
-    RainException
-        If it is not installed.
+    Parameters
+    ----------
+    mark : str
+        What such a comment begins with.
+    options : sequence of (sequence of str)
+        The words of each.
+    lines : str
+        For the shell.
+
+    Examples
+    --------
+    >>> print(job_script("#SBATCH", [["--output=/a b"]], "exec true"))
+    #!/bin/sh
+    #SBATCH '--output=/a b'
+    <BLANKLINE>
+    exec true
+    <BLANKLINE>
     """
-    try:
-        if name == "slurm":
-            from qtoolkit.io.slurm import SlurmIO
+    return "\n".join(["#!/bin/sh", *(f"{mark} {shlex.join(words)}" for words in options), "", lines, ""])
 
-            return SlurmIO()
-        from qtoolkit.io.pbs import PBSIO
 
-        return PBSIO()
-    except ImportError:
-        raise RainException(f"jobs of {name} need the library qtoolkit: pip install 'rain[batch]'") from None
+def clock_time(seconds: int) -> str:
+    """Seconds as batch systems read them.
+
+    Examples
+    --------
+    >>> clock_time(93_784)
+    '26:03:04'
+    """
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

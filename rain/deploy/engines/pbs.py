@@ -9,7 +9,7 @@ from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB
-from rain.deploy.engines.batch import Order, job_ids, qtoolkit_of, seconds_of
+from rain.deploy.engines.batch import Order, clock_time, job_ids, job_script, seconds_of
 from rain.deploy.nodes import parse_host_file
 from rain.deploy.pools.supplier import Job, JobState
 
@@ -47,27 +47,17 @@ class Pbs:
         return ["pbsdsh", "-n", str(number), "--", "/bin/sh", "-c", line]
 
     def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
-        from qtoolkit.core.data_objects import QResources
-
         select = f"select=1:ncpus={order.cpus}"
         select += f":ngpus={order.gpus}" if order.gpus else ""
         select += f":mem={-(-order.memory_bytes // MIB)}mb" if order.memory_bytes else ""
-        resources = QResources(
-            nodes=1,
-            processes_per_node=1,
-            time_limit=order.time_s or None,
-            queue_name=order.partition or None,
-            job_name=name,
-            output_filepath=f"{log}.pbs",
-            njobs=elements if elements > 1 else None,
-            scheduler_kwargs={"select": select, "qverbatim": "#PBS -j oe"},
-        )
-        writer: Any = qtoolkit_of(self.name)
+        options = [["-N", name], ["-j", "oe"], ["-o", f"{log}.pbs"], ["-l", select]]
+        options += [["-J", f"1-{elements}"]] if elements > 1 else []
+        options += [["-q", order.partition]] if order.partition else []
+        options += [["-l", f"walltime={clock_time(order.time_s)}"]] if order.time_s else []
         # PBS keeps what a job prints on the job's host until it ends; what is to be read before goes its own way.
         before, mark, after = log.partition(self.index_in_path)
         here = f'{shlex.quote(before)}"${self.index}"{shlex.quote(after)}' if mark else shlex.quote(log)
-        text: str = writer.get_submission_script(f"exec >>{here} 2>&1\n{lines}", resources)
-        return text
+        return job_script("#PBS", options, f"exec >>{here} 2>&1\n{lines}")
 
     def submit(self, order: Order, path: str) -> list[str]:
         return ["qsub", *order.arguments, path]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB, PLACES_MAX
-from rain.deploy.engines.batch import Order, job_ids
+from rain.deploy.engines.batch import Order, job_ids, job_script
 from rain.deploy.pools.supplier import Job, JobState
 
 
@@ -58,7 +57,7 @@ class GridEngine:
             options += [["-l", f"mem_free={-(-order.memory_bytes // (order.cpus * MIB))}M"]]
         if order.gpus:
             options += [["-l", f"gpu={order.gpus}"]]
-        return "\n".join(["#!/bin/sh", *(f"#$ {shlex.join(words)}" for words in options), "", lines, ""])
+        return job_script("#$", options, lines)
 
     def submit(self, order: Order, path: str) -> list[str]:
         return ["qsub", "-terse", *order.arguments, path]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import MIB, NODES_MAX
-from rain.deploy.engines.batch import Order, job_ids, qtoolkit_of, seconds_of
+from rain.deploy.engines.batch import Order, clock_time, job_ids, job_script, seconds_of
 from rain.deploy.pools.supplier import Job, JobState
 
 _PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD"})
@@ -48,24 +47,13 @@ class Slurm:
         return [*words, "/bin/sh", "-c", line]
 
     def script(self, order: Order, name: str, lines: str, log: str, elements: int) -> str:
-        from qtoolkit.core.data_objects import QResources
-
-        more = [f"#SBATCH --mem={-(-order.memory_bytes // MIB)}M"] if order.memory_bytes else []
-        more += [f"#SBATCH --gpus={order.gpus}"] if order.gpus else []
-        resources = QResources(
-            nodes=1,
-            processes_per_node=1,
-            threads_per_process=order.cpus,
-            time_limit=order.time_s or None,
-            queue_name=order.partition or None,
-            job_name=name,
-            output_filepath=log,
-            njobs=elements if elements > 1 else None,
-            scheduler_kwargs={"qverbatim": "\n".join(more)} if more else {},
-        )
-        writer: Any = qtoolkit_of(self.name)
-        text: str = writer.get_submission_script(lines, resources)
-        return text
+        options = [f"--job-name={name}", f"--output={log}", "--nodes=1", "--ntasks=1", f"--cpus-per-task={order.cpus}"]
+        options += [f"--array=1-{elements}"] if elements > 1 else []
+        options += [f"--partition={order.partition}"] if order.partition else []
+        options += [f"--time={clock_time(order.time_s)}"] if order.time_s else []
+        options += [f"--mem={-(-order.memory_bytes // MIB)}M"] if order.memory_bytes else []
+        options += [f"--gpus={order.gpus}"] if order.gpus else []
+        return job_script("#SBATCH", [[option] for option in options], lines)
 
     def submit(self, order: Order, path: str) -> list[str]:
         return ["sbatch", *order.arguments, path]

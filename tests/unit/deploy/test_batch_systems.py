@@ -203,7 +203,7 @@ def test_what_a_place_of_pbs_has() -> None:
     order = Order(4, 1, 8 << 30, 5400, "main", ("-P", "abc"))
     script = PBS.script(order, "rain-1a2b3c-1", "exec rain governor x", "/shared/log", 1)
     for option in (
-        "-N rain-1a2b3c-1", "-l select=1:ncpus=4:ngpus=1:mem=8192mb", "-l walltime=1:30:0", "-q main", "-j oe",
+        "-N rain-1a2b3c-1", "-l select=1:ncpus=4:ngpus=1:mem=8192mb", "-l walltime=1:30:00", "-q main", "-j oe",
         "-o /shared/log.pbs",
     ):  # fmt: skip
         assert f"#PBS {option}\n" in script

@@ -355,7 +355,7 @@ def test_what_a_place_has_is_asked_for() -> None:
     script = Slurm().script(order, "rain-1", "exec rain governor x", "/shared/log", 1)
     assert Slurm().submit(order, "/shared/script") == ["sbatch", "--account=a b", "/shared/script"]
     for line in (
-        "--cpus-per-task=4", "--gpus=1", "--mem=3072M", "--time=0-1:30:0", "--partition=main",
+        "--cpus-per-task=4", "--gpus=1", "--mem=3072M", "--time=1:30:00", "--partition=main",
         "--job-name=rain-1", "--output=/shared/log", "--nodes=1",
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in script
