@@ -46,8 +46,12 @@ REDIAL_PAUSE_S = 0.5
 INTERRUPTION_S = 60.0
 """The longest pause between a client and its server that is an interruption and nothing else."""
 SERVER_AWAY_S = 75.0
-"""How long a client waits for a server that is away, and with it the client's blocked calls; also how long a governor
-waits for a server whose machine accepts connections that no process answers (it is stopped, or being started anew)."""
+"""How long a client waits for a server whose machine cannot be reached, and with it the client's blocked calls: the
+server may live, and counts `CLIENT_GRACE_S`."""
+SERVER_RETURN_S = 300.0
+"""How long clients and governors wait for a server of which they saw that it does not run: its machine refuses
+connections, or accepts them and no process answers. It cannot have given them up meanwhile, and everything goes on when
+it is started again."""
 CLIENT_GRACE_S = 90.0
 """How long a client that went without a goodbye may come back before its sessions end. Where the server sees that the
 client's process has ended (on the same machine), they end at once."""
@@ -59,7 +63,7 @@ GOVERNOR_LOST_S = 10.0
 GOVERNOR_RECONNECT_S = 8.0
 """How long a governor whose connection was closed (not merely silent) may come back before it is declared lost. Where
 the server sees that the governor's process has ended (on the same machine), it is lost at once."""
-SERVER_RETURN_S = 60.0
+SERVER_SOUGHT_S = 60.0
 """How long a governor without a conversation looks for its server before it ends."""
 TERMINATED_HOLD_S = 1.0
 """How long the failure of a task that was ended by a signal like SIGTERM waits, as its governor may leave too."""
@@ -84,6 +88,7 @@ class Deadlines(NamedTuple):
     redial_pause_s: float = REDIAL_PAUSE_S
     interruption_s: float = INTERRUPTION_S
     server_away_s: float = SERVER_AWAY_S
+    server_return_s: float = SERVER_RETURN_S
     client_grace_s: float = CLIENT_GRACE_S
     client_silent_s: float = CLIENT_SILENT_S
     governor_lost_s: float = GOVERNOR_LOST_S
@@ -121,6 +126,10 @@ class Deadlines(NamedTuple):
             + back_s
             <= self.server_away_s,
             "a client is awaited for longer than it waits": self.server_away_s + notice_s < self.client_grace_s,
+            "a server that does not run is waited for longer than it waits for its peers": self.client_grace_s
+            < self.server_return_s,
+            "a governor is back at a server that was started again before it is lost there": back_s
+            < self.governor_reconnect_s,
             "a client is awaited through an interruption": self.interruption_s + notice_s + back_s
             < self.client_grace_s,
             "a client's silent machine is noticed before an interruption ends": self.client_silent_s

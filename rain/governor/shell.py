@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_RETURN_S, Deadlines
+from rain.common.limits import DEADLINES, HEARTBEAT_S, LEAVE_S, SERVER_SOUGHT_S, Deadlines
+from rain.common.location import replicas_of
 from rain.common.protocol.address import format_address, is_wildcard, parse_address
 from rain.common.protocol.messages import (
     DataError,
@@ -60,6 +61,7 @@ from rain.net.auth import Credentials
 from rain.net.guarded import guarded
 from rain.net.sending import Sender
 from rain.net.transfer import serve_get, serve_view
+from rain.net.transfer.outages import through_outages
 from rain.net.transport import Conversation, DataConnection, Listener, converse, open_data
 from rain.processes.serving import run_until_asked
 
@@ -147,7 +149,7 @@ async def govern(options: GovernorOptions, stop: asyncio.Event) -> Left:
     Raises
     ------
     ServerGone
-        If the server is gone for `SERVER_RETURN_S`.
+        If the server is gone for `SERVER_SOUGHT_S`.
     RainException
         If the server cannot be reached at the start, or refuses the governor.
     """
@@ -208,6 +210,7 @@ class Governor:
         self._measured: dict[str, float] = {}
         self._load_age_s = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._server_behind = False
         self._left: asyncio.Future[str] = self._loop.create_future()
         self._stopped = False
         self.on_tick: Callable[[], None] = lambda: None
@@ -327,7 +330,7 @@ class Governor:
 
     async def _find_server(self, reason: str) -> None:
         log.warning("the conversation with the server is over: %s", reason)
-        deadline = self._loop.time() + SERVER_RETURN_S
+        deadline = self._loop.time() + SERVER_SOUGHT_S
         while True:
             try:
                 if self._turns.spoiled:
@@ -383,6 +386,14 @@ class Governor:
     def _turn_ended(self) -> None:
         if self._conversation is not None:
             self._conversation.flush()
+        self._heed_backlog()
+
+    def _heed_backlog(self) -> None:
+        """Start nothing while the server takes nothing and much waits for it: it may be away for minutes."""
+        behind = self._sender is not None and self._sender.is_full
+        if behind is not self._server_behind:
+            self._server_behind = behind
+            self._turns.step_later(ev.ServerBehind(behind))
 
     def _on_messages(self, messages: list[Any]) -> None:
         for message in messages:
@@ -450,6 +461,7 @@ class Governor:
     def _ticked(self) -> None:
         self.on_tick()
         self._attempts.look()
+        self._heed_backlog()
         self._step(ev.Tick())
         self._load_age_s += TICK_S
         if self._load_age_s >= HEARTBEAT_S and self._sender is not None:
@@ -478,7 +490,14 @@ class Governor:
         event: ev.AnyEvent
         began, since = time.time(), time.perf_counter()
         try:
-            _, source = await fetch(data, self._store, self._host_id, self._open_data)
+            fetching = partial(fetch, data, self._store, self._host_id, self._open_data)
+            conversation = self._conversation
+            if conversation is not None and conversation.peer.data in [
+                place.address for place in replicas_of(data.location)
+            ]:
+                _, source = await through_outages(conversation, fetching)
+            else:
+                _, source = await fetching()
             took = time.perf_counter() - since
             moved = Transfer(object_id, source, data.info.size or 0, began, took) if source else None
             event = ev.FetchDone(object_id, moved)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from rain.common.errors import ProtocolError
+from rain.common.errors import ProtocolError, RainException
 from rain.common.formatting import safe_text
 from rain.common.limits import BATCH_BYTES_TARGET, DEADLINES, FRAME_BYTES_MAX, MIB, Deadlines
 from rain.common.protocol.channel import Channel
@@ -26,6 +26,7 @@ log = logging.getLogger("rain.transport")
 _PACKET_OVERHEAD_BYTES = 64
 _ACK_BYTES = 4 * BATCH_BYTES_TARGET
 _PARTING_S = 2.0
+_LOOK_S = 0.02
 
 Messages = list[Any]
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -59,6 +60,11 @@ class Conversation:
         Empty while the conversation lives, then ``"closed"`` (by us), ``"left"`` (the peer said so),
         ``"unreachable"``, ``"forgotten"`` (the peer does not know the conversation any more), ``"refused"`` or
         ``"broken"`` (protocol error).
+    absence : str
+        While the peer is away, what was met last where it listens: ``"refused"`` (nothing listens there), ``"silent"``
+        (connections are accepted and not answered); else empty.
+    links : int
+        Connections that have carried it.
     on_messages : callable
         Called with a non-empty list of messages.
     on_gone : callable
@@ -91,6 +97,8 @@ class Conversation:
         self.pool = 0
         self.peer: Any = None
         self.ended = ""
+        self.absence = ""
+        self.links = 0
         self.on_messages = on_messages
         self.on_gone = on_gone
         self.on_away = on_away or _nothing
@@ -250,6 +258,8 @@ class Conversation:
             self._link.unbind()
             self._link.abort()
         self._link, self._decoder = link, FrameDecoder()
+        self.absence = ""
+        self.links += 1
         self.address = link.address
         self._held = False
         for packet in repeated:
@@ -309,6 +319,29 @@ class Conversation:
 
     def _link_lost(self, reason: str) -> None:
         raise NotImplementedError
+
+    async def was_away(self, links: int) -> bool:
+        """After something else with the peer went wrong: whether the peer was away. If so, it is back then.
+
+        Parameters
+        ----------
+        links : int
+            As the attribute was when that began.
+
+        Raises
+        ------
+        RainException
+            If the conversation has ended.
+        """
+        began = self._loop.time()
+        while not self.ended:
+            link = self._link
+            if link is not None and self.links != links:
+                return True
+            if link is not None and link.last_arrival > began:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        raise RainException(f"the conversation with {self.address} has ended")
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -39,10 +39,12 @@ async def dial(
 
     Raises
     ------
+    NotListening
+        If nothing listens there.
     Unanswered
         If the connection was accepted, and nothing was said on it.
     RainException
-        With a text for newcomers: nothing listens there, it is not a Rain server, or it has another key or version.
+        With a text for newcomers: it cannot be reached, is not a Rain server, or it has another key or version.
     """
     key = credentials.key(role)
     pool = credentials.pool if role == "governor" else 0
@@ -60,7 +62,15 @@ class _ClosedEarly(RainException):
     pass
 
 
-class Unanswered(RainException):
+class NotRunning(RainException):
+    """The machine is there, and no process that serves: what had been said to a server there nobody has undone."""
+
+
+class NotListening(NotRunning):
+    """Nothing listens there."""
+
+
+class Unanswered(NotRunning):
     """A connection was accepted, and nothing was said on it: the process there is stopped, busy, or being started."""
 
 
@@ -87,20 +97,21 @@ async def _dial(address: str, role: str, key: bytes, pin: bytes, limit_s: float,
             raise _ClosedEarly(
                 f"{address} closed the connection during the handshake: it is not a Rain server, or it is too busy"
             ) from None
-        raise RainException(_why_not(address, error)) from None
+        raise _why_not(address, error) from None
     except BaseException:
         _abandon(link)
         raise
     return link
 
 
-def _why_not(address: str, error: OSError) -> str:
+def _why_not(address: str, error: OSError) -> RainException:
     # Where a name has several addresses, asyncio joins what was said of each into one text.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
-        return f"nothing listens at {address}: is the server running there (`rain start`), and is this its port?"
+        text = f"nothing listens at {address}: is the server running there (`rain start`), and is this its port?"
+        return NotListening(text)
     if is_out_of_descriptors(error):
-        return str(out_of_descriptors(f"{address} cannot be reached", error))
-    return f"{address} cannot be reached: {error.strerror or error}"
+        return out_of_descriptors(f"{address} cannot be reached", error)
+    return RainException(f"{address} cannot be reached: {error.strerror or error}")
 
 
 def _abandon(link: Link | None) -> None:

@@ -47,6 +47,11 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._pause_s = _PAUSE_MIN_S
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for the peer that no more should be made for it."""
+        return bool(self._waiting) or self.conversation.backlog_bytes > BACKLOG_BYTES_MAX
+
     def send(self, message: Any) -> None:
         """Send `message`, after all that was sent before."""
         if self._waiting:

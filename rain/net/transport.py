@@ -19,9 +19,11 @@ silent client may merely hold the interpreter's lock in a long computation, or b
 kernel's keep-alive decides, and on the same machine whether the process is still there (`rain.net.peer_identity`). Time
 in which our own loop stood still is not held against the peer.
 
-A server whose machine accepts connections that are not answered is stopped, or being started anew. It cannot have given
-up its governors meanwhile, so they wait for it as long as clients do. One that cannot be reached at all may well have
-done so, and given their work to others: they give up after `GOVERNOR_LOST_S` too.
+A server whose machine refuses connections does not run, and one whose machine accepts connections that are not answered
+is stopped, or being started again. It cannot have given anything up meanwhile, and comes back with all that it knew;
+so clients and governors that once met that wait for `SERVER_RETURN_S`. One that cannot be reached at all may well live,
+and have given a governor's work to others: governors give up after `GOVERNOR_LOST_S` too, and clients after
+`SERVER_AWAY_S`, before the server does.
 
 A frame with an empty header ends a conversation on purpose; its payload says why.
 
@@ -50,7 +52,7 @@ from rain.net.connection import Link
 from rain.net.conversation import PYTHON, Conversation, Messages
 from rain.net.data_connection import DataConnection, open_data
 from rain.net.guarded import guarded
-from rain.net.handshake import Unanswered, dial
+from rain.net.handshake import NotListening, NotRunning, Unanswered, dial
 from rain.net.listener import Listener, listen
 from rain.net.peer_identity import own_identity
 
@@ -167,7 +169,6 @@ class _Connected(Conversation):
     async def _dial_again(self, reason: str) -> None:
         pause = _REDIAL_PAUSE_MIN_S
         while not self.ended:
-            limit_s = self._unreachable_s
             try:
                 async with asyncio.timeout_at(max(self._away_until, self._loop.time() + 0.1)):
                     await self._open()
@@ -180,11 +181,12 @@ class _Connected(Conversation):
                 return
             except RainException as error:
                 reason = str(error)
-                if isinstance(error, Unanswered):
-                    limit_s = self._away_s
+                if isinstance(error, NotRunning):
+                    self.absence = "refused" if isinstance(error, NotListening) else "silent"
             except Exception as error:
                 log.exception("the connection to %s could not be opened again", self._target)
                 reason = f"{type(error).__name__}: {error}"
+            limit_s = self._away_s if self.absence else self._unreachable_s
             if self._loop.time() >= self._away_until - self._away_s + limit_s:
                 self._give_up("unreachable", f"{self._target} was away for {limit_s:g} s: {reason}")
                 return
@@ -265,8 +267,8 @@ async def converse(
         python=hello.python or PYTHON,
         process=hello.process or own_identity(),
     )
-    patience_s = deadlines.server_away_s if away_s is None else away_s
-    unreachable_s = deadlines.governor_lost_s if hello.role == "governor" else patience_s
+    patience_s = deadlines.server_return_s if away_s is None else away_s
+    unreachable_s = deadlines.governor_lost_s if hello.role == "governor" else deadlines.server_away_s
     conversation = _Connected(
         address,
         credentials,

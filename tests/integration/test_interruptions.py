@@ -21,9 +21,11 @@ from typing import Any
 import pytest
 
 import rain.client.operations.link
-from rain import Client, RainWarning, blob, remote, tasks
+from rain import Client, RainException, RainWarning, blob, remote, tasks
 from rain.common.limits import DEADLINES, Deadlines
 from rain.net.peer_identity import has_ended, is_known, is_stopped, own_identity
+from rain.net.transfer import TransferError
+from rain.net.transfer.outages import through_outages
 from tests.integration.test_transport import Peer, Server, Word, in_loop, open_client
 from tests.support.waiting import until
 
@@ -193,7 +195,8 @@ def test_a_pause_of_a_minute_is_an_interruption(how: str, new: str, monkeypatch:
 
 
 def test_who_waits_for_a_server_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client as long as its grace; a governor too, where somebody accepts and says nothing; else not so long."""
+    """Where somebody accepts and says nothing both wait for its return; else a client nearly as long as its grace, and
+    a governor not so long."""
 
     @in_loop
     async def scenario() -> None:
@@ -209,14 +212,90 @@ def test_who_waits_for_a_server_that_does_not_come_back(monkeypatch: pytest.Monk
         await clock.pass_by(DEADLINES.governor_lost_s + 2)
         assert "was away for 10 s" in cut_off.gone[0]
         await clock.pass_by(DEADLINES.server_away_s - DEADLINES.governor_lost_s - 4)
-        assert (client.gone, paused.gone) == ([], [])
+        assert client.gone == []
         await clock.pass_by(4)
         await client.until(lambda: bool(client.gone))
-        await paused.until(lambda: bool(paused.gone))
         assert "was away for 75 s" in client.gone[0]
+        await clock.pass_by(DEADLINES.server_return_s - DEADLINES.server_away_s - 8)
+        assert paused.gone == []
+        await clock.pass_by(8)
+        await paused.until(lambda: bool(paused.gone))
+        assert "was away for 300 s" in paused.gone[0]
         server.listener.close()
         for wire in wires:
             await wire.close()
+
+    scenario()
+
+
+@pytest.mark.parametrize("role", ["client", "governor"])
+def test_a_server_that_is_seen_not_to_run_is_waited_for(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens at its address, or it accepts and says nothing: also if it cannot be reached afterwards."""
+
+    @in_loop
+    async def scenario() -> None:
+        server, wire = Server(), Wire()
+        address = await wire.open(server.address)
+        peer = await open_client(server, address=address, role=role)
+        clock = Clock(monkeypatch)
+        wire.break_("client sees it")
+        wire.server.close()
+        await clock.pass_by(30)
+        assert (peer.gone, peer.conversation.absence) == ([], "refused")
+        wire.new = "refuse"  # a connection that is closed at once tells nothing
+        host, _, port = address.rpartition(":")
+        wire.server = await asyncio.start_server(wire._serve, host, int(port))
+        await clock.pass_by(DEADLINES.server_return_s - 40)
+        assert peer.gone == []
+        await clock.pass_by(10)
+        await peer.until(lambda: bool(peer.gone))
+        assert "was away for 300 s" in peer.gone[0]
+        server.listener.close()
+        await wire.close()
+
+    scenario()
+
+
+def test_what_fails_beside_a_conversation_is_done_again_if_the_peer_was_away() -> None:
+    """And only then: an error that the peer answered with is raised at once, another one when the peer is heard."""
+
+    @in_loop
+    async def scenario() -> None:
+        quick = DEADLINES.scaled(TENTH)
+        server, wire = Server(deadlines=quick), Wire()
+        client = await open_client(server, address=await wire.open(server.address), deadlines=quick)
+        tries: list[str] = []
+
+        async def broken(error: Exception, away: bool) -> str:
+            tries.append("")
+            if len(tries) > 1:
+                return "done"
+            if away:
+                wire.break_("client sees it")
+            raise error
+
+        for error in (RainException("nothing listens"), ConnectionError("reset"), TransferError("reset")):
+            tries.clear()
+            assert await through_outages(client.conversation, lambda error=error: broken(error, True)) == "done"
+            await client.until(lambda: client.conversation._link is not None)
+            tries.clear()
+            with pytest.raises(type(error)):
+                await through_outages(client.conversation, lambda error=error: broken(error, False))
+        wire.new = "refuse"
+        wire.break_("client sees it")
+        tries.clear()
+        with pytest.raises(TransferError, match="not here"):
+            await through_outages(client.conversation, lambda: broken(TransferError("not here", answered=True), False))
+        tries.clear()
+        waiting = asyncio.ensure_future(
+            through_outages(client.conversation, lambda: broken(RainException("nothing listens"), False))
+        )
+        await asyncio.sleep(0)
+        client.conversation.close()
+        with pytest.raises(RainException, match="nothing listens"):
+            await waiting
+        server.listener.close()
+        await wire.close()
 
     scenario()
 

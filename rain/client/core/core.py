@@ -204,7 +204,7 @@ class ClientCore:
 
     def _tick(self, event: ev.Tick, now: float) -> None:
         if self.away_since is not None:
-            stalls.server_is_away(self, now - self.away_since)
+            stalls.server_is_away(self, now - self.away_since, event.absence)
         for mirror in list(self.sessions.values()):
             if mirror.dropped:
                 keeps.release(self, mirror)
@@ -214,7 +214,7 @@ class ClientCore:
             return
         self.over_because = reason
         self.connected = False
-        sessions.end_all(self, "lost", f"lost with its server: {reason}")
+        sessions.lost_with_server(self, reason)
         requests.reject_all(self, RainException(f"the server is lost: {reason}"))
         governors.reject_all(self, RainException(reason))
 

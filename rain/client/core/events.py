@@ -51,7 +51,16 @@ class Unsendable(msgspec.Struct):
 
 
 class Tick(msgspec.Struct):
-    """The link calls this now and then, for what depends on time."""
+    """The link calls this now and then, for what depends on time.
+
+    Attributes
+    ----------
+    absence : str
+        What is known of a server that is away: ``"refused"`` (nothing listens there), ``"silent"`` (connections are
+        accepted and not answered); empty: nothing.
+    """
+
+    absence: str = ""
 
 
 class Released(msgspec.Struct):

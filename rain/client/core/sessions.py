@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rain.client.core import effects as do
 from rain.client.core import stalls
-from rain.client.core.records import TaskRecord
+from rain.client.core.records import ObjectRecord, TaskRecord
 from rain.client.core.requests import Request, ask, ask_in_pieces
 from rain.client.core.restoring import restore
 from rain.client.core.session_mirror import End, SessionMirror
 from rain.client.core.waiting import Operation
 from rain.common.errors import RainException, SessionException
+from rain.common.location import Inline
 from rain.common.protocol.messages import (
     Attach,
     Attached,
@@ -25,7 +26,7 @@ from rain.common.protocol.messages import (
     SessionUpdate,
     Updated,
 )
-from rain.common.states import TaskState
+from rain.common.states import DataObjectState, TaskState
 
 if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
@@ -172,6 +173,28 @@ def end_all(core: ClientCore, word: str, how: str) -> None:
     """The server is lost, or the client was closed."""
     for mirror in list(core.sessions.values()):
         end(core, mirror, word, f"session {mirror.session_id} {mirror.name!r} is {how}")
+
+
+def lost_with_server(core: ClientCore, reason: str) -> None:
+    """The server is lost: each session says what is lost with it."""
+    for mirror in list(core.sessions.values()):
+        text = f"session {mirror.session_id} {mirror.name!r} is lost with its server: {reason}"
+        end(core, mirror, "lost", f"{text}. {_what_is_lost(mirror)}")
+
+
+def _what_is_lost(mirror: SessionMirror) -> str:
+    kept = [
+        record
+        for record in mirror.records.values()
+        if isinstance(record, ObjectRecord) and record.kept and record.state is DataObjectState.FINISHED
+    ]
+    elsewhere = sum(not isinstance(record.location, Inline) for record in kept if record.value is None)
+    parts = []
+    if mirror.unfinished:
+        parts.append(f"{mirror.unfinished} task{'s' if mirror.unfinished > 1 else ''} that had not finished")
+    if elsewhere:
+        parts.append(f"{elsewhere} kept result{'s' if elsewhere > 1 else ''} whose data are not here")
+    return f"Lost with it: {' and '.join(parts)}" if parts else "Nothing else is lost with it"
 
 
 def close(core: ClientCore, mirror: SessionMirror) -> Operation[None]:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rain.client.core.session_mirror import SessionMirror
-from rain.common.limits import SERVER_AWAY_S, STALLED_S
+from rain.common.limits import SERVER_AWAY_S, SERVER_RETURN_S, STALLED_S
 
 if TYPE_CHECKING:
     from rain.client.core.core import ClientCore
+_AGAIN = "what runs goes on meanwhile, and when it is back all goes on where it was"
+_ABSENCES = {
+    "": ("has not been heard for", "its host cannot be reached, or the network between stands still"),
+    "silent": ("has not answered for", f"it is being started again, or its process stands still; {_AGAIN}"),
+    "refused": ("has not been running for", f"it is being started again, or was ended; {_AGAIN}"),
+}
+"""What was found where the server listened -> what users are told of it."""
 
 
 def tell(core: ClientCore, mirror: SessionMirror, *, server: str | None = None, away: str | None = None) -> None:
@@ -27,13 +34,12 @@ def tell(core: ClientCore, mirror: SessionMirror, *, server: str | None = None, 
     mirror.poke()
 
 
-def server_is_away(core: ClientCore, seconds: float) -> None:
+def server_is_away(core: ClientCore, seconds: float, absence: str) -> None:
     """The server was not heard for so long; sessions are told after `STALLED_S`."""
     if seconds > STALLED_S:
-        text = (
-            f"the server at {core.address} has not been heard for {STALLED_S:g} s; it is waited for up to "
-            f"SERVER_AWAY_S ({SERVER_AWAY_S:g} s), and then its sessions are lost"
-        )
+        found, why = _ABSENCES[absence]
+        limit = f"SERVER_RETURN_S ({SERVER_RETURN_S:g} s)" if absence else f"SERVER_AWAY_S ({SERVER_AWAY_S:g} s)"
+        text = f"the server at {core.address} {found} {STALLED_S:g} s: {why}. It is waited for up to {limit}"
         for mirror in list(core.sessions.values()):
             tell(core, mirror, away=text)
 

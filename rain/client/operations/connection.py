@@ -287,11 +287,11 @@ class Connection:
         """A message could not be encoded, and was not sent."""
         self.step(ev.Unsendable(message, str(error)))
 
-    def tick(self) -> None:
-        """Called by the link now and then."""
+    def tick(self, absence: str) -> None:
+        """Called by the link now and then, with what it met last where the server listened, if that is away."""
         if self.core.away_since is not None and self.cluster_ended():
             self.gone("the server is gone")
-        self.step(ev.Tick())
+        self.step(ev.Tick(absence))
 
 
 def _tell(waiting: Waiting) -> None:

@@ -218,5 +218,9 @@ class RemoteObject:
         # What the server holds is had by the way by which it is reached, whatever it listens at.
         own = address in (link.address, link.welcome.data)
         there = link.address if own else address
-        with closing(await open_data(there, link.credentials, pinned=own)) as connection:
-            return await get(connection, self._data.spec.id)
+
+        async def ask() -> Any:
+            with closing(await open_data(there, link.credentials, pinned=own)) as connection:
+                return await get(connection, self._data.spec.id)
+
+        return await (link.through_outages(ask) if own else ask())

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rain.common.errors import RainException
 from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
@@ -19,11 +19,13 @@ from rain.common.protocol.messages import Goodbye, Hello, ServerToClient, Welcom
 from rain.host.descriptors import opened
 from rain.host.machine import host_id
 from rain.net.auth import Credentials
+from rain.net.transfer.outages import through_outages
 from rain.net.transport import converse
 
 _BACKLOG_WAIT_S = 0.005
 _TICK_S = 0.25
 _JOIN_S = 5.0
+T = TypeVar("T")
 
 
 class Link(Protocol):
@@ -38,6 +40,9 @@ class Link(Protocol):
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine in the link's loop."""
+
+    async def through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, which needs the server; done again if it fails while the server is away."""
 
     def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
         """Run blocking work in a thread of the loop's pool."""
@@ -64,8 +69,8 @@ class Owner(Protocol):
     def unsendable(self, message: Any, error: Exception) -> None:
         """A message could not be encoded, and was not sent."""
 
-    def tick(self) -> None:
-        """Called now and then."""
+    def tick(self, absence: str) -> None:
+        """Called now and then. `absence`: as in `rain.net.conversation.Conversation`."""
 
 
 class ServerLink:
@@ -134,7 +139,7 @@ class ServerLink:
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
-        self._owner.tick()
+        self._owner.tick(self._conversation.absence)
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -170,6 +175,10 @@ class ServerLink:
     def call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine in the loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def through_outages(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, which needs the server; done again if it fails while the server is away."""
+        return await through_outages(self._conversation, work)
 
     def in_thread(self, work: Callable[[], Any]) -> Future[Any]:
         """Run blocking work in a thread of the loop's pool."""

@@ -23,7 +23,7 @@ def upload(connection: Connection, values: list[Value]) -> Operation[None]:
         if room is not None and room.folder():
             yield connection.link.in_thread(functools.partial(value.put_down, room))
         else:
-            yield connection.link.call(put(connection, value))
+            yield connection.link.call(connection.link.through_outages(functools.partial(put, connection, value)))
 
 
 async def put(connection: Connection, value: Value) -> None:

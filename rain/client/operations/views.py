@@ -52,8 +52,11 @@ def view(session: Session, id: ID, what: str, asked: bytes = b"", path: str | No
 
 
 async def _ask(link: Link, request: DataView) -> bytes:
-    with closing(await open_data(link.address, link.credentials, pinned=True)) as connection:
-        return await get_view(connection, request)
+    async def ask() -> bytes:
+        with closing(await open_data(link.address, link.credentials, pinned=True)) as connection:
+            return await get_view(connection, request)
+
+    return await link.through_outages(ask)
 
 
 def preview(session: Session, id: ID) -> Operation[Preview]:

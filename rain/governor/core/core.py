@@ -37,6 +37,7 @@ from rain.governor.core.events import (
     ObjectMoved,
     OutputsRead,
     OverMemory,
+    ServerBehind,
     ServerGone,
     ServerSaid,
     TasksProgressed,
@@ -86,6 +87,7 @@ class GovernorCore:
         self._handlers: dict[type, _Handler] = {
             ServerSaid: self._server_said,
             ServerGone: _server_gone,
+            ServerBehind: _server_behind,
             LeaveAsked: departure.leave_asked,
             FetchDone: objects.fetch_done,
             FetchFailed: tasks.fetch_failed,
@@ -180,6 +182,11 @@ class GovernorCore:
 def _server_gone(state: State, event: ServerGone, now: float) -> None:
     sessions.server_gone(state, event, now)
     departure.server_gone(state)
+    state.server_behind = False
+
+
+def _server_behind(state: State, event: ServerBehind, now: float) -> None:
+    state.server_behind = event.behind
 
 
 def _tick(state: State, event: Tick, now: float) -> None:

@@ -61,7 +61,7 @@ class _Blocked:
 
 def dispatch(state: State, now: float) -> None:
     """Give ready tasks to executors, most urgent first."""
-    if state.hungry:
+    if state.hungry and not state.server_behind:
         heads: list[tuple[list[float], int, Group]] = []
         for group in list(state.hungry):
             entry = _head_of(group)

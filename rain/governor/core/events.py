@@ -38,6 +38,13 @@ class ServerGone(Event):
     """The conversation is over: kill everything, forget everything. The shell then registers anew, with nothing."""
 
 
+class ServerBehind(Event):
+    """So much waits for the server to take it that nothing further is to be started (or that is over): a server that is
+    away is waited for with what is here, in bounded memory."""
+
+    behind: bool
+
+
 class FetchDone(Event):
     """The store holds the object now. `transfer` is missing if its bytes came along."""
 
@@ -186,7 +193,7 @@ class TurnEnded(Event):
 
 
 AnyEvent: TypeAlias = (
-    ServerSaid | ServerGone | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
+    ServerSaid | ServerGone | ServerBehind | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
     | ExecutorExited | TasksProgressed
     | ModuleWanted | CompanionReady | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
     | Tick | TurnEnded

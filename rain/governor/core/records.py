@@ -466,6 +466,8 @@ class State:
         Groups that (may) have ready tasks.
     held : dict of Task to (TaskResult, float)
         How tasks of `Phase.HELD` ended, and until when that waits.
+    server_behind : bool
+        Whether so much waits for the server that nothing is started.
     idle : dict of int to Executor
         Idle executors of all groups, longest idle first.
     fetching : dict of ID to Fetching
@@ -509,6 +511,7 @@ class State:
         "recalls",
         "resources",
         "runs",
+        "server_behind",
         "session_ends",
         "sessions",
         "started",
@@ -532,6 +535,7 @@ class State:
         self.idle: dict[int, Executor] = {}
         self.held: dict[Task, tuple[TaskResult, float]] = {}
         self.hungry: dict[Group, None] = {}
+        self.server_behind = False
         self.fetching: dict[ID, Fetching] = {}
         self.wanted: list[tuple[list[float], int, Object]] = []
         self.modules: dict[tuple[int, str], list[int]] = {}

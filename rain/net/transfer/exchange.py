@@ -26,11 +26,14 @@ class TransferError(RainException):
     ----------
     missing : bool
         Whether it just does not have it.
+    answered : bool
+        Whether the peer said so itself, so that it is there.
     """
 
-    def __init__(self, message: str, missing: bool = False) -> None:
+    def __init__(self, message: str, missing: bool = False, answered: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+        self.answered = answered
 
 
 async def in_thread(function: Callable[[*Arguments], T], *args: *Arguments) -> T:
@@ -98,7 +101,7 @@ async def receive_all(
         if isinstance(answer, DataEnd):
             break
         if isinstance(answer, DataError):
-            raise TransferError(answer.message, answer.missing)
+            raise TransferError(answer.message, answer.missing, answered=True)
         if not isinstance(answer, memoryview):
             raise ProtocolError(f"{connection.address} sent something else in the middle of an object")
         total += len(answer)

@@ -44,7 +44,9 @@ async def get_pieces(
         await send(connection, request)
         header = await timely(connection, connection.receive())
         if isinstance(header, DataError):
-            raise NotInside(header.message) if header.not_inside else TransferError(header.message, header.missing)
+            if header.not_inside:
+                raise NotInside(header.message)
+            raise TransferError(header.message, header.missing, answered=True)
         if not isinstance(header, DataHeader):
             raise ProtocolError(f"{connection.address} answered a request for data with something else")
         await in_thread(begin, header)

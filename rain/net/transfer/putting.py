@@ -62,13 +62,14 @@ async def put_pieces(
                 await timely(connection, connection.send_payload(view[start : start + CHUNK_BYTES]))
         await send(connection, DataEnd(digest.intdigest()))
     except ConnectionError as error:
-        raise TransferError(await _refusal(connection) or str(error)) from None
+        refusal = await _refusal(connection)
+        raise TransferError(refusal or str(error), answered=bool(refusal)) from None
     try:
         answer = await timely(connection, connection.receive())
     except ConnectionError as error:
         raise TransferError(str(error)) from None
     if isinstance(answer, DataError):
-        raise TransferError(answer.message)
+        raise TransferError(answer.message, answered=True)
     if not isinstance(answer, DataEnd) or answer.checksum != digest.intdigest():
         raise TransferError("the server received something else than what was sent")
     return answer.checksum

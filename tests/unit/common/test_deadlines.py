@@ -11,6 +11,7 @@ def test_each_grace_is_longer_than_the_silence_that_the_peer_allows_itself() -> 
     DEADLINES.check()
     DEADLINES.scaled(0.1).check()
     assert DEADLINES.interruption_s >= 60
+    assert DEADLINES.server_return_s > 90
     assert DEADLINES.client_grace_s > DEADLINES.server_away_s > DEADLINES.interruption_s
 
 
@@ -25,6 +26,7 @@ def test_each_grace_is_longer_than_the_silence_that_the_peer_allows_itself() -> 
         {"server_away_s": 65.0},
         {"client_grace_s": 5.0},
         {"client_grace_s": 75.0},
+        {"server_return_s": 90.0},
         {"interruption_s": 70.0},
         {"client_silent_s": 60.0},
         {"handshake_s": 10.0},

@@ -78,9 +78,15 @@ def test_a_wait_that_begins_later_says_it_too_and_again_the_next_time(link: Fake
             session.wait_all(timeout=0.01)
 
 
-def test_a_server_that_is_away_is_waited_for_aloud(
-    link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("absence", "text"),
+    [
+        ("", r"has not been heard for 8 s: its host cannot be reached, .*waited for up to SERVER_AWAY_S \(75 s\)"),
+        ("silent", r"has not answered for 8 s: it is being started again, or .*SERVER_RETURN_S \(300 s\)"),
+        ("refused", r"has not been running for 8 s: it is being started again, .*all goes on where it was"),
+    ],
+)
+def test_a_server_that_is_away_is_waited_for_aloud(link: FakeLink, session: Session, absence: str, text: str) -> None:
     core = link.client._connection.core
     tasks.Concat([blob("a")])
     session.submit()
@@ -90,11 +96,8 @@ def test_a_server_that_is_away_is_waited_for_aloud(
         session.wait_all(timeout=0.01)
     assert core.away_since is not None
     core.away_since -= STALLED_S + 1
-    link.happens(ev.Tick())
-    with (
-        pytest.warns(RainWarning, match=r"has not been heard for 8 s; .*SERVER_AWAY_S \(75 s\)"),
-        pytest.raises(TimeoutError),
-    ):
+    link.happens(ev.Tick(absence))
+    with pytest.warns(RainWarning, match=text), pytest.raises(TimeoutError):
         session.wait_all(timeout=0.01)
     link.happens(ev.Back())
     link.happens(ev.Tick())

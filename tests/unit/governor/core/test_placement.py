@@ -183,3 +183,23 @@ def test_idle_executors_are_few():
         rig.results(executor, n)
     killed = [effect.executor_id for effect in rig.effects if isinstance(effect, fx.KillExecutor)]
     assert killed == [1, 2, 3, 4, 5]
+
+
+# -- a server that takes nothing ------------------------------------------------------------------
+
+
+def test_nothing_is_started_while_much_waits_for_the_server():
+    rig = Rig(cpus=4)
+    rig.assign(rig.task(1))
+    assert queued(rig) == {1: 1}
+    rig.step(ev.ServerBehind(True))
+    rig.assign(rig.task(2), rig.task(3))
+    assert queued(rig) == {}
+    assert "> finished 1/1" in rig.results(1, 1)  # what ran is told
+    assert queued(rig) == {}
+    rig.step(ev.ServerBehind(False))
+    assert sum(queued(rig).values()) == 2
+    rig.step(ev.ServerBehind(True))
+    rig.step(ev.ServerGone())
+    rig.assign(rig.task(4))
+    assert sum(queued(rig).values()) == 1, "another server is not behind"
