@@ -36,6 +36,11 @@ class ServerOfPools:
     def _asked(self, operation: Operation[T]) -> T:
         return block(self._connection.drive(operation), SERVER_ANSWER_S)
 
+    def lost(self) -> str:
+        """Why the server is lost for good, or another one now; empty as long as it is there, or is looked for."""
+        why = self._connection.core.over_because
+        return "" if why == "closed" else why
+
     def offer(self, pool: Pool, offer: Offer | None) -> None:
         """Say what a pool offers now, with what the others do."""
         with self._lock:  # what is said last is what is so last

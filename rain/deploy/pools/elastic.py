@@ -20,14 +20,18 @@ _RUNS = (PlaceState.STARTING, PlaceState.UP)
 
 
 class PoolServer(Protocol):
-    """The server for which a pool brings governors. Each method waits for the server's answer; none is called while
-    the pool's lock is held.
+    """The server for which a pool brings governors. Each method but `lost` waits for the server's answer; those are not
+    called while the pool's lock is held.
 
     Raises
     ------
     RainException, TimeoutError
-        All methods, if it does not answer or refuses.
+        All methods but `lost`, if it does not answer or refuses.
     """
+
+    def lost(self) -> str:
+        """Why it is lost for good, or another one now; empty as long as it is there, or is looked for."""
+        ...
 
     def offer(self, pool: Pool, offer: Offer | None) -> None:
         """Say what a pool of the client offers now; None: nothing any more."""
@@ -93,7 +97,33 @@ class Elastic:
         self._offered: Offer | None = None
         self._draining: dict[int, float] = {}  # numbers of places, and when the engine is to end them
         self._failed: set[int] = set()
+        self._has_lost = False
         self.trouble = ""
+
+    @property
+    def lost(self) -> str:
+        """Why there is no server any more for which places could be asked for, in words; empty as long as there is."""
+        why = "" if self._pool.closed else self._server.lost()
+        if not why:
+            return ""
+        return (
+            f"its server is lost: {why}. No more places are asked for, those that wait are given up, and governors "
+            "end; close it, and open another one with a new client"
+        )
+
+    @property
+    def spent(self) -> str:
+        """That its core-hours are used up, and by which pools, in words; empty if they are not."""
+        pool, rules = self._pool, self.rules
+        if rules is None or pool.used_before_core_s + pool.used_core_s < rules.core_s:
+            return ""
+        earlier = (
+            f", {pool.used_before_core_s / 3600:.2f} of them by earlier pools called {pool.name!r}; "
+            "a pool with another name= has a count of its own"
+            if pool.used_before_core_s
+            else ""
+        )
+        return f"its {rules.core_s / 3600:g} core-hours are used up{earlier}"
 
     @property
     def rules(self) -> Rules | None:
@@ -137,6 +167,8 @@ class Elastic:
         """All that is due now; called without the pool's lock."""
         if self._pool.closed:
             self._draining.clear()
+        elif self._server.lost():
+            self._lose()
         self._drain()
         if self._scaling is not None and not self._pool.closed:
             self._adapt(self._scaling)
@@ -148,19 +180,45 @@ class Elastic:
             except (RainException, TimeoutError):
                 pass  # said again at the next turn; a server that is lost has nothing that waits
 
+    def _lose(self) -> None:
+        """The server is lost. Places that wait would come to nothing; governors end by themselves, or the engine ends
+        them."""
+        self._scaling = None
+        ends_at = time.monotonic() + LEAVE_ASKED_S + ENGINE_END_S
+        for place in self._pool.places if not self._has_lost else ():
+            if place.state is PlaceState.UP:
+                self._draining.setdefault(place.number, ends_at)
+        try:
+            self._pool.give_up_waiting()
+            self.trouble = ""
+        except RainException as error:  # tried again at the next turn
+            self.trouble = str(error)
+        self._has_lost = True
+
+    def _ask_to_leave(self, places: list[Place]) -> None:
+        """Let the governors of these leave; those that cannot be told are ended by the engine."""
+        now = time.monotonic()
+        self._draining.update((place.number, now + LEAVE_ASKED_S + ENGINE_END_S) for place in places)
+        try:
+            self._server.drain([place.governor for place in places], LEAVE_ASKED_S)
+        except RainException:  # one is not here, or there is no server
+            if len(places) == 1:
+                self._draining[places[0].number] = now
+                return
+            for place in places:
+                self._ask_to_leave([place])
+        except TimeoutError:
+            self._draining.update((place.number, now) for place in places)
+
     def _drain(self) -> None:
+        due = [place for place in self._pool.places if self._draining.get(place.number) == 0.0]
+        if asked := [place for place in due if place.state is not PlaceState.ENDED]:
+            self._ask_to_leave(asked)
         for place in self._pool.places:
-            until = self._draining.get(place.number)
-            if until is None:
+            if place.number not in self._draining:
                 continue
             if place.state is PlaceState.ENDED:
                 del self._draining[place.number]
-            elif not until:
-                self._draining[place.number] = time.monotonic() + LEAVE_ASKED_S + ENGINE_END_S
-                try:
-                    self._server.drain([place.governor], LEAVE_ASKED_S)
-                except (RainException, TimeoutError):  # it is not here, or there is no server: the engine tells it
-                    self._draining[place.number] = time.monotonic()
             if self._draining.get(place.number, math.inf) <= time.monotonic():
                 try:
                     self._pool.end_jobs([place])
@@ -218,8 +276,8 @@ class Elastic:
         pause = scaling.paused_s(time.monotonic())
         if pause:
             return f"none can be had now: {self.trouble}"
-        if pool.used_before_core_s + pool.used_core_s >= scaling.rules.core_s:
-            return f"none is asked for, because its {scaling.rules.core_s / 3600:g} core-hours are used up"
+        if self.spent:
+            return f"none is asked for, because {self.spent}"
         if up >= scaling.rules.maximum:
             return f"all {up} places that it may have are up"
         return self.trouble or f"none asked for beside the {up} that are up"

@@ -15,10 +15,11 @@ import math
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rain.common.errors import RainException
+from rain.common.errors import RainException, RainWarning
 from rain.common.jupyter import display_hooks
 from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACE_COMES_S, PLACES_MAX
 from rain.common.protocol.messages import Offer
@@ -52,6 +53,8 @@ class Pool:
         Number of places that those have left behind: an elastic pool has so many fewer.
     on_closed : callable
         Called at the end of `close`, also of a repeated one.
+    name : str
+        Of the pools whose core-hours are counted together: the engine's, unless the user gave one.
     id : str
         By which ``rain pool`` names it; empty as long as it has no record on disk.
 
@@ -72,6 +75,7 @@ class Pool:
         self._elastic = None if server is None else Elastic(self, server)
         self.used_before_core_s = 0.0
         self.left_before = 0
+        self.name = supplier.name
         self.id = ""
         self.on_closed: Callable[[], None] = lambda: None
         self._pid = os.getpid()
@@ -94,7 +98,8 @@ class Pool:
         for place in self.places:
             counts[place.state.value] = counts.get(place.state.value, 0) + 1
         told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no places"
-        return f"<Pool on {self.engine}: {told}{'; closed' if self._closed else ''}>"
+        state = "; closed" if self._closed else "; its server is lost" if self._lost else ""
+        return f"<Pool on {self.engine}: {told}{state}>"
 
     def _ipython_display_(self) -> None:
         display_hooks.show("pools", [self])
@@ -147,7 +152,13 @@ class Pool:
     def trouble(self) -> str:
         """Why the engine does not tell what became of the places, or an elastic pool cannot do as it should; empty as
         long as there is nothing."""
-        return self._trouble or ("" if self._elastic is None else self._elastic.trouble)
+        elastic = self._elastic
+        return self._trouble or ("" if elastic is None else elastic.lost or elastic.trouble or elastic.spent)
+
+    @property
+    def _lost(self) -> str:
+        """Why there is no server any more for which places could be asked for; empty as long as there is."""
+        return "" if self._elastic is None else self._elastic.lost
 
     @property
     def rules(self) -> Rules | None:
@@ -192,8 +203,8 @@ class Pool:
             raise RainException(f"the number of places on {self.engine} is from 0 to {limit}{most}, not {count!r}")
         self._look_if_stale()
         with self._change:
-            if self._closed:
-                raise RainException(f"{self!r} cannot be scaled")
+            if self._closed or self._lost:
+                raise RainException(f"{self!r} cannot be scaled{self._lost and f': {self._lost}'}")
             if self._elastic is not None:
                 self._elastic.stop()
             self._give_up(to_leave(self._places, count))
@@ -247,10 +258,12 @@ class Pool:
         rules = rules_of(self.engine, self.most, minimum, maximum, idle, core_hours)
         rules = rules._replace(maximum=max(rules.minimum, rules.maximum - self.left_before))
         with self._change:
-            if self._closed or self._elastic is None:
-                raise RainException(f"{self!r} cannot adapt")
+            if self._closed or self._elastic is None or self._lost:
+                raise RainException(f"{self!r} cannot adapt{self._lost and f': {self._lost}'}")
             self._elastic.adapt(rules)
             self._tell()
+        if self._elastic.spent:
+            warnings.warn(f"{self!r} asks for no places: {self._elastic.spent}", RainWarning, stacklevel=2)
 
     def change(self, more: int, fewer: Iterable[int], unless: Callable[[], bool]) -> None:
         """Ask for `more` places and give up those numbered `fewer`; nothing if the pool is closed or `unless` holds.
@@ -262,12 +275,25 @@ class Pool:
         """
         numbers = set(fewer)
         with self._change:
-            if self._closed or unless() or not (more or numbers):
+            if self._closed or self._lost or unless() or not (more or numbers):
                 return
             try:
                 self._give_up([place for place in self._places if place.number in numbers and wanted(place)])
                 self._submit(min(more, self.most - sum(map(wanted, self._places))))
             finally:
+                self._tell()
+
+    def give_up_waiting(self) -> None:
+        """Give up the places whose governors are not up.
+
+        Raises
+        ------
+        RainException
+            If the engine refuses; its words are in the text.
+        """
+        with self._change:
+            if waiting := [place for place in self._places if is_coming(place)]:
+                self._give_up(waiting, at_once=True)
                 self._tell()
 
     def end_jobs(self, places: Sequence[Place]) -> None:
@@ -317,6 +343,8 @@ class Pool:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._change:
             while sum(place.state is PlaceState.UP for place in self._places) < count:
+                if self._lost:
+                    raise RainException(f"{count} places cannot come up: {self._lost}")
                 if sum(map(wanted, self._places)) < count:
                     raise RainException(f"{count} places cannot come up: {self._story()}")
                 if self._trouble and time.monotonic() - self._told_at > ENGINE_SILENT_S:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rain.common.errors import RainException
+from rain.common.errors import RainException, RainWarning
 from rain.common.protocol.messages import Capacity, Demand, Need, Offer
 from rain.deploy.pools import elastic
 from rain.deploy.pools.places import PlaceState
@@ -26,7 +26,11 @@ class Server:
         self.governors: list[Capacity] = []
         self.drained: list[str] = []
         self.error: Exception | None = None
+        self.lost_because = ""
         self.asked = threading.Semaphore(0)
+
+    def lost(self) -> str:
+        return self.lost_because
 
     def offer(self, pool: Pool, offer: Offer | None) -> None:
         self.offers.append(offer)
@@ -121,6 +125,79 @@ def test_a_governor_that_cannot_be_asked_to_leave_is_ended_by_the_engine(
     assert server.drained == ["g1"]
 
 
+def test_one_that_cannot_be_asked_keeps_no_other_from_being_asked(
+    pool: Pool, engine: StandIn, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.scale(3)
+    for number in (1, 2, 3):
+        engine.runs(number, f"g{number}")
+    until(lambda: all(place.state is PlaceState.UP for place in pool.places))
+    asked: list[list[str]] = []
+
+    def drain(governors: list[str], within_s: float) -> None:
+        asked.append(governors)
+        if "g2" in governors:
+            raise RainException("there is no governor g2")
+
+    monkeypatch.setattr(server, "drain", drain)
+    pool.scale(0)
+    until(lambda: engine.given_up == ["job-2"])
+    assert sorted(map(len, asked)) == [1, 1, 1, 3]
+
+
+@pytest.mark.parametrize("adapts", [False, True])
+def test_a_pool_whose_server_is_lost_asks_for_nothing_more_and_says_so(
+    pool: Pool, engine: StandIn, server: Server, adapts: bool
+) -> None:
+    server.waiting = 9
+    pool.adapt(2, 3) if adapts else pool.scale(3)
+    until(lambda: len(pool.places) == 3)
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    server.lost_because = "it was started anew"
+    server.error = RainException("the server is lost: it was started anew")
+    assert "; its server is lost>" in repr(pool)
+    assert "its server is lost: it was started anew. No more places are asked for" in pool.trouble
+    with pytest.raises(RainException, match=r"cannot be scaled: its server is lost.*open another one with a"):
+        pool.scale(5)
+    with pytest.raises(RainException, match="cannot adapt: its server is lost"):
+        pool.adapt(0, 5)
+    with pytest.raises(RainException, match="2 places cannot come up: its server is lost"):
+        pool.wait(2)
+    until(lambda: sorted(engine.given_up) == ["job-2", "job-3"])  # they would come to nothing
+    engine.ends(2, "CANCELLED")
+    until(lambda: pool.places[1].state is PlaceState.ENDED)
+    assert len(pool.places) == 3
+    assert pool.places[0].state is PlaceState.UP, "its governor may finish what it runs"
+    pool.close()
+    assert "job-1" in engine.given_up
+
+
+def test_governors_that_outlive_a_lost_server_are_ended_by_the_engine(
+    pool: Pool, engine: StandIn, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastic, "LEAVE_ASKED_S", 0.0)
+    monkeypatch.setattr(elastic, "ENGINE_END_S", 0.01)
+    pool.scale(1)
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    server.lost_because = "it was started anew"
+    until(lambda: engine.given_up == ["job-1"])
+
+
+def test_core_hours_that_earlier_pools_have_used_up_are_told_at_once(
+    pool: Pool, engine: StandIn, server: Server
+) -> None:
+    pool.used_before_core_s = 2 * 3600.0
+    pool.name = "night"
+    server.waiting = 3
+    with pytest.warns(RainWarning, match=r"its 1.5 core-hours are used up, 2.00 of them by earlier pools .* 'night'"):
+        pool.adapt(0, 3, core_hours=1.5)
+    assert "a pool with another name= has a count of its own" in pool.trouble
+    until(lambda: "none is asked for, because its 1.5 core-hours are used up" in _last(server).told)
+    assert pool.places == []
+
+
 def test_one_that_does_not_leave_in_time_is_ended_by_the_engine(
     pool: Pool, engine: StandIn, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,14 +246,6 @@ def test_a_server_that_does_not_answer_changes_nothing(pool: Pool, engine: Stand
     server.error = None
     server.waiting = 9
     until(lambda: len(pool.places) == 3)
-
-
-def test_core_hours_of_earlier_runs_count(pool: Pool, engine: StandIn, server: Server) -> None:
-    server.waiting = 5
-    pool.used_before_core_s = 3601.0
-    pool.adapt(1, 3, core_hours=1)
-    until(lambda: "its 1 core-hours are used up" in _last(server).told)
-    assert pool.places == []
 
 
 @pytest.mark.parametrize(

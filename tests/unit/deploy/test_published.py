@@ -46,6 +46,9 @@ class _Server:
     def close_pool(self, credentials: Credentials) -> None:
         self.closed.append(credentials.pool)
 
+    def lost(self) -> str:
+        return ""
+
     def offer(self, pool: Pool, offer: Offer | None) -> None:
         pass
 

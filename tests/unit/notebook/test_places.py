@@ -236,12 +236,27 @@ def test_a_session_without_a_client_has_no_pools(browser: Any) -> None:
 class Server:
     """Waits for nothing, and drains nobody."""
 
+    lost_because = ""
+
+    def lost(self) -> str:
+        return self.lost_because
+
     def offer(self, pool: Pool, offer: Any) -> None: ...
 
     def demand(self) -> Demand:
         return Demand(0, [], [])
 
     def drain(self, governors: list[str], within_s: float) -> None: ...
+
+
+def test_a_pool_whose_server_is_lost_says_so(engine: StandIn) -> None:
+    server = Server()
+    with Pool(engine, server) as pool:
+        server.lost_because = "it was started anew"
+        (shown,) = pools_of([pool], lambda _: "p1", {}, NOW).pools
+        assert shown.trouble.startswith("its server is lost: it was started anew. No more places are asked for")
+        assert "its server is lost: it was started anew" in (pool._repr_html_() or "")
+        assert repr(pool) == "<Pool on slurm: no places; its server is lost>"
 
 
 def test_an_elastic_pool_says_by_which_rules_it_goes(engine: StandIn) -> None:

@@ -36,7 +36,7 @@ def publish(pool: Pool, name: str, server: str, remove: Callable[[], None]) -> P
     RainException
         If the record cannot be written.
     """
-    called = name or pool.engine
+    called = pool.name = name or pool.engine
     pool.used_before_core_s = records.used_core_s(called)
     pool.left_before = _left_behind(called)
     record = records.new_record(called, pool.engine, server)
