@@ -145,6 +145,14 @@ def watch(observer: Observer) -> None:
             install()
 
 
+def slot_of(cls: type, attribute: str) -> MemberDescriptorType:
+    """The plain slot of an attribute, watched or not: what sets it changes no state, but makes a record as it was."""
+    found = next(base.__dict__[attribute] for base in cls.__mro__ if attribute in base.__dict__)
+    slot = found.fget.__self__ if isinstance(found, property) else found  # type: ignore[union-attr]
+    assert isinstance(slot, MemberDescriptorType), f"{cls.__name__}.{attribute} is no slot"
+    return slot
+
+
 def _declare(install: Callable[[], None]) -> None:
     _declared.append(install)
     if _observer is not None:
@@ -205,7 +213,7 @@ def _watched_slot(cls: type, slot: Any, table: StateTable[Any]) -> property:
     return property(get, change)
 
 
-class _WatchedDict(dict[Any, Any]):
+class WatchedDict(dict[Any, Any]):
     """In the place of a dict whose values are states."""
 
     __slots__ = ("_state_of", "_table")
@@ -247,6 +255,6 @@ def _watch_dict(cls: type, attribute: str, table: StateTable[Any], state_of: Cal
     assert isinstance(slot, MemberDescriptorType), f"{cls.__name__}.{attribute} is no slot"
 
     def put(record: Any, value: dict[Any, Any]) -> None:
-        slot.__set__(record, _WatchedDict(value, table, state_of))
+        slot.__set__(record, WatchedDict(value, table, state_of))
 
     setattr(cls, attribute, property(slot.__get__, put))

@@ -66,7 +66,7 @@ _RANK_MAX = (1 << 40) - 1
 
 Assignment: TypeAlias = tuple[Task, Governor]
 Entry: TypeAlias = tuple[int, Task]
-Head: TypeAlias = "tuple[int, int, _Queue]"
+Head: TypeAlias = "tuple[int, int, Queue]"
 Pool: TypeAlias = list[tuple[bool, float, int, Governor]]
 
 
@@ -77,7 +77,7 @@ def urgency(task: Task) -> int:
     return (((-priority << 40) + _RANK_MAX - task.rank) << 40) + task.order
 
 
-class _Queue:
+class Queue:
     """The ready tasks that ask for the same.
 
     Attributes
@@ -102,8 +102,8 @@ class LocalityPolicy(SchedulingPolicy):
     __slots__ = ("_active", "_frontier", "_parked", "_pools", "_queues", "_reserved", "_view")
 
     def __init__(self) -> None:
-        self._queues: dict[ResourceRequest, _Queue] = {}
-        self._active: dict[_Queue, None] = {}  # those that are not empty
+        self._queues: dict[ResourceRequest, Queue] = {}
+        self._active: dict[Queue, None] = {}  # those that are not empty
         self._parked: dict[Governor, list[Entry]] = {}
         # Heaps of ready tasks that had better wait for a governor, because it holds their inputs.
         self._frontier: dict[Governor, deque[Task]] = {}  # tasks assigned there whose consumers could follow them
@@ -117,7 +117,7 @@ class LocalityPolicy(SchedulingPolicy):
         request = task.request
         queue = self._queues.get(request)
         if queue is None:
-            queue = self._queues[request] = _Queue(request)
+            queue = self._queues[request] = Queue(request)
         if not queue.heap:
             self._active[queue] = None
         heapq.heappush(queue.heap, (urgency(task), task))
@@ -165,7 +165,7 @@ class LocalityPolicy(SchedulingPolicy):
 
     def _from_queues(self, now: float) -> Iterator[Assignment]:
         heads = self._heads()
-        blocked: list[tuple[int, _Queue]] = []
+        blocked: list[tuple[int, Queue]] = []
         self._reserved.clear()
         while heads:
             key, index, queue = heads[0]
@@ -265,7 +265,7 @@ class LocalityPolicy(SchedulingPolicy):
         names = {name for name, units in held[1].needs if units}
         return any(units and name in names for name, units in request.needs)
 
-    def _reserve(self, queue: _Queue, key: int, now: float) -> None:
+    def _reserve(self, queue: Queue, key: int, now: float) -> None:
         since, request = queue.blocked_since, queue.request
         if since is None or now - since < RESERVE_AFTER_S:
             return
