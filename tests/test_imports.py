@@ -24,6 +24,7 @@ PURE = (
     "rain.server.environments",
     "rain.server.graph",
     "rain.server.journal.format",
+    "rain.server.journal.images",
     "rain.server.records",
     "rain.server.recovery.machine",
     "rain.server.recovery.records",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
 import re
 import stat
 from collections.abc import Iterator
+from typing import NoReturn
 
 from rain.common.errors import ResourceError
 from rain.processes.private_folders import check_private, made_dir
@@ -20,18 +22,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_locks: set[int] = set()
-"""Locks of this process; children that it forks give them up, so that none outlives it."""
-
-
-def _in_child() -> None:
-    for lock in _locks:
-        with contextlib.suppress(OSError):
-            os.close(lock)
-    _locks.clear()
-
-
-os.register_at_fork(after_in_child=_in_child)
+_locked: set[tuple[int, int]] = set()
+"""Folders (device, inode) that this process has. The kernel's locks are between processes: they end with the process
+that took one, whatever its children still have open, and would not keep it from taking the same one twice."""
 
 
 def segment_name(number: int) -> str:
@@ -76,32 +69,38 @@ class Folder:
                 raise
 
     def _take_lock(self) -> None:
+        status = os.fstat(self._fd)
+        key = status.st_dev, status.st_ino
+        if key in _locked:
+            self._in_use(f"process {os.getpid()} on {platform.node()}, this one")
         try:
             lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._fd)
         except OSError as error:
             raise ResourceError(f"cannot lock the journal's folder {self.path}: {error.strerror}") from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             holder = os.pread(lock, 400, 0).decode("utf-8", "replace").strip() or "another process"
             os.close(lock)
-            raise JournalInUse(
-                f"the journal in {self.path} is in use by {holder}: a folder serves one server at a time. Stop that "
-                "one, or name another folder"
-            ) from None
-        except OSError as error:
-            os.close(lock)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                self._in_use(holder)
             raise ResourceError(f"cannot lock the journal's folder {self.path}: {error.strerror}") from None
-        _locks.add(lock)
-        self._lock = lock
+        _locked.add(key)
+        self._lock, self._key = lock, key
         with contextlib.suppress(OSError):  # on a full disk the lock holds without the name
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
 
+    def _in_use(self, holder: str) -> NoReturn:
+        raise JournalInUse(
+            f"the journal in {self.path} is in use by {holder}: a folder serves one server at a time. Stop that one, "
+            "or name another folder"
+        )
+
     def close(self) -> None:
         """Give the folder up."""
         if self._lock is not None:
-            _locks.discard(self._lock)
+            _locked.discard(self._key)
             os.close(self._lock)
             self._lock = None
         os.close(self._fd)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
+
+import msgspec
 
 from rain.common import location, spec, task_configs
 from rain.common.ids import ID
-from rain.common.protocol import messages as m
+from rain.common.protocol import messages
 from rain.common.state_tables import WatchedDict
 from rain.common.states import DataObjectState, TaskState
 from rain.server import states
-from rain.server.core.lifecycle.submit import Cut
+from rain.server.core.attach import NO_CALL_SITE
+from rain.server.core.lifecycle.submit import NO_IDS, NO_INPUTS, NO_PARTS, NO_USER, Cut
 from rain.server.core.state import State
 from rain.server.environments import Environments
 from rain.server.graph import Graph
-from rain.server.journal.images.types import Conversion
+from rain.server.journal.images.types import Codec, Conversion
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
 from rain.server.records.gang import Gang
@@ -26,6 +30,13 @@ from rain.server.records.session import Session
 from rain.server.records.task import Task
 from rain.server.scheduling.locality import LocalityPolicy, Queue
 from rain.server.scheduling.view import ClusterView
+
+
+def structs_of(module: ModuleType) -> list[type[msgspec.Struct]]:
+    """The Structs that a module defines."""
+    found = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    return [one for one in found if one.__module__ == module.__name__]
+
 
 CLASSES: tuple[type, ...] = (
     ID,
@@ -56,28 +67,11 @@ CLASSES: tuple[type, ...] = (
     ClusterView,
     LocalityPolicy,
     Queue,
-    location.Inline,
-    location.LocalFile,
-    location.Replica,
-    location.Replicas,
-    location.Upload,
-    spec.ObjectInfo,
-    spec.ObjectSpec,
-    spec.TaskError,
-    spec.TaskInfo,
-    spec.TaskOptions,
-    spec.TaskSpec,
-    spec.TaskSpecInput,
-    spec.Transfer,
+    *structs_of(location),
+    *structs_of(spec),
+    *(part for part in structs_of(messages) if issubclass(part, messages.Part)),
+    messages.GetOutput,
     task_configs.UserModule,
-    m.Constant,
-    m.GetOutput,
-    m.Had,
-    m.Node,
-    m.Offer,
-    m.SessionEnv,
-    m.TaskOutput,
-    m.TaskProgress,
 )
 
 LEFT_OUT: dict[type, frozenset[str]] = {State: frozenset({"make_policy"})}
@@ -100,9 +94,32 @@ def _error(text: str | None) -> Exception | None:
     return None if text is None else RuntimeError(text)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _config(config: Any) -> Any:
+    return [NO_PARTS if part == [] else part for part in config] if isinstance(config, list) else config
+
+
+def _user(user: dict[str, Any]) -> dict[str, Any]:
+    return user or NO_USER
+
+
 CONVERTED: dict[tuple[type, str], Conversion] = {
+    # A million tasks share what is empty, as they do when they are submitted.
+    (spec.TaskSpec, "config"): Conversion(_as_it_is, _config),
+    (spec.TaskSpec, "user"): Conversion(_as_it_is, _user),
+    (spec.ObjectSpec, "user"): Conversion(_as_it_is, _user),
     (Session, "counts"): Conversion(_counts_alone, _counts_by_id),
     (State, "policy_error"): Conversion(_error_text, _error),
 }
 
+CONSTANTS = (NO_INPUTS, NO_IDS, NO_CALL_SITE)
+
 ALIKE: dict[type, type[Any]] = {WatchedDict: dict}
+
+
+def codec(*more: type) -> Codec:
+    """What writes and reads images of a `State`; `more`: classes of what stands beside it."""
+    return Codec((*CLASSES, *more), LEFT_OUT, CONVERTED, ALIKE, CONSTANTS)

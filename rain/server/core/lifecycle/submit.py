@@ -41,10 +41,10 @@ REQUESTS_MAX = 10_000
 RETRIES_MAX = 1_000_000
 PRIORITY_MAX = 1 << 30
 BUILTIN = "builtin"
-_NO_INPUTS: list[TaskSpecInput] = []
-_NO_IDS: list[ID] = []
-_NO_USER: dict[str, Any] = {}
-_NO_PARTS: list[Any] = []
+NO_INPUTS: list[TaskSpecInput] = []
+NO_IDS: list[ID] = []
+NO_USER: dict[str, Any] = {}
+NO_PARTS: list[Any] = []
 # Empty containers of specs are shared; a submitted spec is not changed.
 
 
@@ -206,7 +206,7 @@ def check_objects(cut: Cut, specs: list[ObjectSpec], constants: list[Constant]) 
             spec.content_type = strings.setdefault(spec.content_type, spec.content_type)
         spec.data_type = strings.setdefault(spec.data_type, spec.data_type)
         if not spec.user:
-            spec.user = _NO_USER
+            spec.user = NO_USER
         objects[number] = Object(spec, session)
     for constant in constants:
         id = constant.id
@@ -268,7 +268,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
             shared.append(TaskSpecInput(obj.id, label if label is None else strings.setdefault(label, label)))
         spec.inputs = shared
     else:
-        spec.inputs = _NO_INPUTS
+        spec.inputs = NO_INPUTS
     if spec.function is not None:
         obj = _input(cut, spec.function, id)
         if not obj.constant:
@@ -282,7 +282,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
     if spec.name is not None:
         spec.name = strings.setdefault(spec.name, spec.name)
     if not spec.user:
-        spec.user = _NO_USER
+        spec.user = NO_USER
     if spec.options is not None:
         _check_options(id, spec.options)
         if spec.options.nodes > 1 and spec.task_type != EXECUTE and not spec.task_type.startswith(PYTHON):
@@ -295,7 +295,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
         else:
             cut.options = spec.options
     if type(spec.config) is list:
-        spec.config = [_NO_PARTS if part == [] else part for part in spec.config]
+        spec.config = [NO_PARTS if part == [] else part for part in spec.config]
     foreign = None if executor in ("py", BUILTIN) else executor
     request = _request(session, spec, foreign)
     task = Task(spec, session, request, _estimate(request, spec), inputs)
@@ -312,7 +312,7 @@ def _check_task(cut: Cut, spec: TaskSpec) -> None:
         task.outputs = tuple(outputs)
         spec.outputs = [obj.id for obj in outputs]
     else:
-        spec.outputs = _NO_IDS
+        spec.outputs = NO_IDS
     cut.tasks[number] = task
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import struct
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, NoReturn
 
@@ -18,31 +19,43 @@ PREFIX = struct.Struct("<I")
 TRAILER = struct.Struct("<Q8s")
 MAGIC = b"RainImg1"
 
-CONSTANT, PLAIN, BIG, SAME, REFERENCES, MIXED, NATIVE = range(7)
+CONSTANT, PLAIN, BIG, SAME, RANGE, REFERENCES, MIXED, NATIVE, SHARED = range(9)
 """How a column is written: one number or None for all; numbers and None; ints of more than 64 bits among them; one
-reference for all; references to one table; to several; as msgpack has it."""
+reference for all; rows of one table that follow each other; any rows of one table; of several; as msgpack has it; so,
+and which of these values it is, where some are the same object."""
 
 BATCH_ROWS = 8192
 _NUMBERS = frozenset({int, bool, float, type(None)})
+_CONTAINERS = frozenset({list, dict})
 _EXACT = frozenset({int, bool, type(None)})
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 
 
 class _Table:
-    """The objects of a type that were met."""
+    """The objects of a type that were met: the rows that they have, by identity or value, and which are to be written.
 
-    __slots__ = ("alive", "code", "memo", "met", "pending", "type", "written")
+    Batches that wait are each of one column, so that what is in them is mostly alike.
+    """
+
+    __slots__ = ("alive", "code", "memo", "met", "pending", "type")
 
     def __init__(self, code: int, kind: Type) -> None:
         self.code = code
         self.type = kind
         self.memo: dict[Any, int] = {(None if kind.by_value else id(None)): 0}
-        self.met = 1  # row 0 is None
-        self.written = 1
-        self.pending: Column = []
+        self.memo.update(zip(map(id, kind.constants), count(1), strict=False))
+        self.met = 1 + len(kind.constants)  # row 0 is None
+        self.pending: deque[Column] = deque()
         self.alive: list[Column] = []
         if isinstance(kind, Members):
             self.memo.update(zip(map(id, kind.kind.__members__.values()), count(1), strict=False))
+
+    def next_batch(self) -> Column:
+        batch = self.pending.popleft()
+        if len(batch) > BATCH_ROWS:
+            self.pending.appendleft(batch[BATCH_ROWS:])
+            batch = batch[:BATCH_ROWS]
+        return batch
 
 
 class _Dump:
@@ -60,11 +73,14 @@ class _Dump:
             table = next((one for one in self._tables.values() if one.pending), None)
             if table is None:
                 break
-            batch, table.pending = table.pending[:BATCH_ROWS], table.pending[BATCH_ROWS:]
+            batch = table.next_batch()
             self._emit(table, batch, self._columns(table.type, batch))
             yield from self._drain()
         yield from self._drain()
-        types = [(table.type.name, table.type.fields, table.met - 1) for table in self._tables.values()]
+        types = [
+            (table.type.name, table.type.fields, len(table.type.constants), table.met)
+            for table in self._tables.values()
+        ]
         trailer = self._encode((VERSION, types, root))
         yield trailer + TRAILER.pack(len(trailer), MAGIC)
 
@@ -72,15 +88,18 @@ class _Dump:
         out, self._out = self._out, []
         yield from out
 
-    def _columns(self, kind: Type, values: Column) -> list[Any]:
+    def _columns(self, kind: Type, values: Column) -> list[tuple[Any, ...]]:
         return [
-            (NATIVE, column) if number in kind.native else self._column(column)
+            _native(column) if number in kind.native else self._column(column)
             for number, column in enumerate(kind.split(values))
         ]
 
-    def _emit(self, table: _Table, values: Column, columns: list[Any]) -> None:
+    def _emit(self, table: _Table, values: Column, columns: list[tuple[Any, ...]]) -> None:
         try:
-            piece = self._encode((table.code, len(values), columns))
+            try:
+                piece = self._encode((table.code, len(values), columns))
+            except OverflowError:
+                piece = self._encode((table.code, len(values), list(map(_shortened, columns))))
         except (TypeError, OverflowError, ValueError, RecursionError) as error:
             raise ImageError(f"the image cannot hold a value of a {table.type.name}: {error}") from None
         self._out.append(PREFIX.pack(len(piece)) + piece)
@@ -90,27 +109,19 @@ class _Dump:
         if kinds <= _NUMBERS:
             return _numbers(values, kinds)
         kinds.discard(type(None))
-        if len(kinds) == 1:
-            code, rows = self._references(kinds.pop(), values)
-            if rows.count(rows[0]) == len(rows):
-                return SAME, code, rows[0], len(rows)
-            return REFERENCES, code, rows
+        if len(kinds) == 1 or len({self._codec.types.get(kind) for kind in kinds}) == 1:
+            return _rows(*self._references(kinds.pop(), values))
         return self._mixed(values, kinds)
 
     def _mixed(self, values: Column, kinds: set[type]) -> tuple[Any, ...]:
-        # By the order in which the types are met, not by that of a set.
-        ordered = [kind for kind in dict.fromkeys(map(type, values)) if kind in kinds]
+        met = list(map(type, values))
         codes: dict[type, int] = {type(None): -1}
         rows: dict[type, Iterator[Any]] = {type(None): iter(lambda: None, 0)}
-        for kind in ordered:
-            chosen = [value for value in values if type(value) is kind]
-            if kind in _NUMBERS:
-                codes[kind] = -1
-                rows[kind] = iter(_shortened(chosen) if kind is int else chosen)
-            else:
-                codes[kind], numbers = self._references(kind, chosen)
+        for kind in dict.fromkeys(met):  # in their order here, not in that of a set
+            if kind in kinds:
+                chosen = [value for value in values if type(value) is kind]
+                codes[kind], numbers = (-1, chosen) if kind in _NUMBERS else self._references(kind, chosen)
                 rows[kind] = iter(numbers)
-        met = list(map(type, values))
         return MIXED, [codes[kind] for kind in met], [next(rows[kind]) for kind in met]
 
     def _table(self, kind: type) -> _Table:
@@ -129,7 +140,7 @@ class _Dump:
         where = path_to(self._codec, self._root, kind)
         raise ImageError(f"{where} is a {kind.__module__}.{kind.__qualname__}, which no image may hold")
 
-    def _references(self, kind: type, values: Column) -> tuple[int, list[int]]:
+    def _references(self, kind: type, values: Column) -> tuple[int, Sequence[int]]:
         """The rows of objects of one type (and None) in its table, where those that are new are put."""
         table = self._table(kind)
         memo = table.memo
@@ -138,47 +149,74 @@ class _Dump:
             return table.code, list(map(memo.__getitem__, keys))
         except KeyError:
             pass
+        fresh = dict(zip(keys, values, strict=True))
+        _drop(fresh, memo)
+        items = list(fresh.values())
         if table.type.filled:
-            fresh = _fresh(memo, keys, values)
-            table.pending += fresh.values()
+            table.pending.append(items)
         else:
-            while True:
-                fresh = _fresh(memo, keys, values)
-                columns = self._columns(table.type, list(fresh.values()))
-                if not fresh.keys() & memo.keys():
-                    break  # else some of them stand in others of them too, and have a row now
-            if fresh:
-                self._emit(table, list(fresh.values()), columns)
+            columns = self._columns(table.type, items)
+            if _drop(fresh, memo):  # some of them stand in others of them too, and were written
+                items = list(fresh.values())
+                columns = self._columns(table.type, items)
+            if items:
+                self._emit(table, items, columns)
         if not table.type.by_value:
-            table.alive.append(list(fresh.values()))  # so that their ids stay theirs
-        memo.update(zip(fresh, count(table.met), strict=False))
-        table.met += len(fresh)
-        return table.code, list(map(memo.__getitem__, keys))
+            table.alive.append(items)  # so that their ids stay theirs
+        rows = range(table.met, table.met + len(items))
+        memo.update(zip(fresh, rows, strict=True))
+        table.met += len(items)
+        return table.code, rows if len(items) == len(values) else list(map(memo.__getitem__, keys))
 
 
-def _fresh(memo: dict[Any, int], keys: Column, values: Column) -> dict[Any, Any]:
-    fresh = dict(zip(keys, values, strict=True))
-    for key in fresh.keys() & memo.keys():
+def _drop(fresh: dict[Any, Any], memo: dict[Any, int]) -> bool:
+    """Take out of `fresh` what has a row; whether there was any."""
+    met = fresh.keys() & memo.keys()
+    for key in met:
         del fresh[key]
-    return fresh
+    return bool(met)
 
 
-def _shortened(values: Column) -> Column:
-    """These numbers, with text in the place of ints that msgpack does not have."""
-    ints = [value for value in values if type(value) is int]
-    if min(ints) >= _INT_MIN and max(ints) <= _INT_MAX:
-        return values
-    return [hex(value) if type(value) is int and not _INT_MIN <= value <= _INT_MAX else value for value in values]
+def _native(values: Column) -> tuple[Any, ...]:
+    if type(values[0] if values else None) in _CONTAINERS:
+        distinct = dict(zip(map(id, values), values, strict=True))
+        if len(distinct) < len(values):
+            places = dict(zip(distinct, count()))
+            return SHARED, list(distinct.values()), [places[id(value)] for value in values]
+    return NATIVE, values
+
+
+def _rows(code: int, rows: Sequence[int]) -> tuple[Any, ...]:
+    first, last, size = rows[0], rows[-1], len(rows)
+    if last - first == size - 1 and (type(rows) is range or rows == list(range(first, last + 1))):
+        return RANGE, code, first, size
+    if first == last and rows.count(first) == size:
+        return SAME, code, first, size
+    return REFERENCES, code, rows
 
 
 def _numbers(values: Column, kinds: set[type]) -> tuple[Any, ...]:
-    if int in kinds:
-        short = _shortened(values)
-        if short is not values:
-            return BIG, short
-    if len(kinds) == 1 and kinds <= _EXACT and values.count(values[0]) == len(values):
-        return CONSTANT, values[0], len(values)
+    if len(kinds) == 1 and kinds <= _EXACT:
+        first = values[0]
+        if first == values[-1] and values.count(first) == len(values):
+            return CONSTANT, first, len(values)
     return PLAIN, values
+
+
+def _shortened(column: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A column with text in the place of ints that msgpack does not have."""
+    way, *rest = column
+    if way == PLAIN:
+        return BIG, [_short(value) for value in rest[0]]
+    if way == CONSTANT:
+        return BIG, [_short(rest[0])] * rest[1]
+    if way == MIXED:
+        return MIXED, rest[0], [_short(value) for value in rest[1]]
+    return column
+
+
+def _short(value: Any) -> Any:
+    return hex(value) if type(value) is int and not _INT_MIN <= value <= _INT_MAX else value
 
 
 def pieces(codec: Codec, root: object) -> Iterator[bytes]:

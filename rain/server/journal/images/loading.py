@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 from typing import Any
 
 import msgspec
@@ -15,8 +16,10 @@ from rain.server.journal.images.dumping import (
     NATIVE,
     PLAIN,
     PREFIX,
+    RANGE,
     REFERENCES,
     SAME,
+    SHARED,
     TRAILER,
     VERSION,
 )
@@ -34,9 +37,9 @@ class _Load:
         version, types, self._root = self._decode(self._view[self._end : -TRAILER.size])
         if version != VERSION:
             raise ImageError(f"the image is of version {version}; this version of Rain reads version {VERSION}")
-        self._types = [_known(codec, name, tuple(fields)) for name, fields, _ in types]
-        self._tables = [_table(kind, rows) for kind, (_, _, rows) in zip(self._types, types, strict=True)]
-        self._filled = [1] * len(types)
+        self._types = [_known(codec, name, tuple(fields), constants) for name, fields, constants, _ in types]
+        self._tables = [_table(kind, met) for kind, (*_, met) in zip(self._types, types, strict=True)]
+        self._filled = [1 + len(kind.constants) for kind in self._types]
 
     def root(self) -> Any:
         at = 0
@@ -60,8 +63,12 @@ class _Load:
             return list(map(self._tables[column[1]].__getitem__, column[2]))
         if way in (PLAIN, NATIVE):
             return column[1]  # type: ignore[no-any-return]
+        if way == RANGE:
+            return self._tables[column[1]][column[2] : column[2] + column[3]]
         if way == SAME:
             return [self._tables[column[1]][column[2]]] * column[3]
+        if way == SHARED:
+            return list(map(column[1].__getitem__, column[2]))
         if way == CONSTANT:
             return [column[1]] * column[2]
         if way == BIG:
@@ -74,10 +81,12 @@ class _Load:
         ]
 
 
-def _known(codec: Codec, name: str, fields: tuple[str, ...]) -> Type:
+def _known(codec: Codec, name: str, fields: tuple[str, ...], constants: int) -> Type:
     kind = codec.named.get(name)
     if kind is None:
         raise ImageError(f"the image has objects of the class {name}, which this version of Rain does not have")
+    if constants != len(kind.constants):
+        raise ImageError(f"{name} has {len(kind.constants)} constants in this version of Rain, and had {constants}")
     if kind.fields != fields:
         raise ImageError(
             f"a {name} has {', '.join(fields)} in the image, and {', '.join(kind.fields)} in this version of Rain"
@@ -85,10 +94,11 @@ def _known(codec: Codec, name: str, fields: tuple[str, ...]) -> Type:
     return kind
 
 
-def _table(kind: Type, rows: int) -> Column:
+def _table(kind: Type, met: int) -> Column:
     if isinstance(kind, Members):
         return [None, *kind.kind.__members__.values()]
-    return [None, *kind.new(rows)] if kind.filled else [None]
+    table = [None, *kind.constants]
+    return [*table, *kind.new(met - len(table))] if kind.filled else table
 
 
 def load(codec: Codec, data: bytes) -> Any:
@@ -108,7 +118,15 @@ def load(codec: Codec, data: bytes) -> Any:
     gc.disable()  # nothing of it is garbage
     try:
         return _Load(codec, data).root()
-    except (msgspec.MsgspecError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
+    except (
+        msgspec.MsgspecError,
+        struct.error,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         raise ImageError(f"the image cannot be read: {type(error).__name__}: {error}") from error
     finally:
         if collecting:

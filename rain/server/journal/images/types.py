@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import inspect
 from collections import deque
@@ -56,6 +57,8 @@ class Type:
         Whether objects are made empty and filled later.
     by_value : bool
         Whether equal ones become one.
+    constants : list
+        Objects that are not written, but are this process's own also after an image was read.
     """
 
     fields: tuple[str, ...] = ()
@@ -65,6 +68,7 @@ class Type:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.constants: list[Any] = []
 
     def split(self, values: Column) -> list[Column]:
         """The columns of these objects."""
@@ -271,24 +275,30 @@ class NamedTuples(Type):
 class Structs(Type):
     """A msgspec Struct. What it declares as `Any` came as msgpack, and is written so."""
 
-    def __init__(self, kind: type[msgspec.Struct]) -> None:
+    def __init__(self, kind: type[msgspec.Struct], converted: Mapping[str, Conversion]) -> None:
         super().__init__(kind.__name__)
         self.fields = kind.__struct_fields__
         hints = get_type_hints(kind)
         self.native = frozenset(
-            number for number, field in enumerate(self.fields) if hints.get(field) in (Any, dict[str, Any], list[Any])
+            number for number, field in enumerate(self.fields) if hints.get(field) in (Any, dict[str, Any])
         )
         self._kind = kind
         self._getters = [attrgetter(field) for field in self.fields]
         named = [one.kind is one.KEYWORD_ONLY for one in inspect.signature(kind).parameters.values()]
         self._by_name = any(named)
+        self._converted = {self.fields.index(name): conversion for name, conversion in converted.items()}
 
     def split(self, values: Column) -> list[Column]:
-        return [list(map(getter, values)) for getter in self._getters]
+        columns = [list(map(getter, values)) for getter in self._getters]
+        for number, conversion in self._converted.items():
+            columns[number] = list(map(conversion.there, columns[number]))
+        return columns
 
     def make(self, count: int, columns: list[Column]) -> Iterable[Any]:
         if not columns:
             return [self._kind() for _ in range(count)]
+        for number, conversion in self._converted.items():
+            columns[number] = list(map(conversion.back, columns[number]))
         if self._by_name:
             fields = self.fields
             return [self._kind(**dict(zip(fields, row, strict=True))) for row in zip(*columns, strict=True)]
@@ -391,6 +401,9 @@ class Codec:
         Attributes in whose place something else is written.
     alike : dict of type to type, optional
         Types that are written as another one, which they become.
+    constants : iterable, optional
+        Objects of modules that others refer to, in an order that stays: they are not written, and are the modules' own
+        again afterwards.
     """
 
     def __init__(
@@ -399,8 +412,9 @@ class Codec:
         left_out: Mapping[type, Collection[str]] | None = None,
         converted: Mapping[tuple[type, str], Conversion] | None = None,
         alike: Mapping[type, type] | None = None,
+        constants: Iterable[Any] = (),
     ) -> None:
-        self.types = dict(BUILT_IN)
+        self.types = {kind: copy.copy(one) for kind, one in BUILT_IN.items()}
         for kind in classes:
             ways = {name: way for (owner, name), way in (converted or {}).items() if owner is kind}
             self.types[kind] = _type_of(kind, (left_out or {}).get(kind, ()), ways)
@@ -409,13 +423,16 @@ class Codec:
             raise TypeError("two classes of an image have the same name")
         for kind, other in (alike or {}).items():
             self.types[kind] = self.types[other]
+        for constant in constants:
+            one = self.types[type(constant)]
+            one.constants = [*one.constants, constant]
 
 
 def _type_of(kind: type, left_out: Collection[str], converted: Mapping[str, Conversion]) -> Type:
     if issubclass(kind, enum.Enum):
         return Members(kind)
     if issubclass(kind, msgspec.Struct):
-        return Structs(kind)
+        return Structs(kind, converted)
     if issubclass(kind, tuple):
         return NamedTuples(kind)
     return Records(kind, left_out, converted)
