@@ -100,7 +100,11 @@ LAZY = {
             "uvloop",
         },
         "rain.executor.context": {"rain.executor.gangs.launching"},
-        "rain.executor.loop": {"rain.executor.gangs.companion", "rain.executor.gangs.launching"},
+        "rain.executor.loop": {
+            "rain.executor.gangs.companion",
+            "rain.executor.gangs.launching",
+            "rain.executor.views.own",
+        },
         "rain.executor.progress": {"rain.executor.views.preview"},
         "rain.executor.python.tasks": {"asyncio"},
         "rain.host.machine": {"hashlib", "uuid"},

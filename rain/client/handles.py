@@ -42,8 +42,6 @@ class Inside:
         Called once the session has ended, in the thread that ends it.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
-    previews : bool
-        Whether executors are asked for previews.
     """
 
     __slots__ = (
@@ -53,7 +51,6 @@ class Inside:
         "echo",
         "encoder",
         "mirror",
-        "previews",
         "renewals",
         "surroundings",
     )
@@ -69,7 +66,6 @@ class Inside:
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
         self.renewals: dict[int, tuple[Handle, ...]] = {}
-        self.previews = True
 
 
 class Handle:

@@ -58,14 +58,15 @@ class SessionContents(Holder):
 
     @property
     def previews(self) -> bool:
-        """Whether views of a result show its value: what an executor, where the data lie, makes of it when it is first
-        looked at. No task makes one, so that they cost tasks nothing, however many and tiny these are. With False
-        nothing is loaded for a look; may be set at any time."""
-        return self._inside.previews
+        """Whether views of a result show its value: what an executor makes of it, where the data lie. That is the one
+        that made the result, once it has nothing to do, in sessions of few tasks and of tasks that take long; for all
+        others another one, when the result is first looked at. No task waits for a preview. With False nothing is
+        loaded for a look; may be set at any time, and holds for tasks that are submitted later."""
+        return self._inside.surroundings.previews
 
     @previews.setter
     def previews(self, wanted: bool) -> None:
-        self._inside.previews = bool(wanted)
+        self._inside.surroundings.previews = bool(wanted)
 
     @property
     def active(self) -> bool:

@@ -265,6 +265,26 @@ PREVIEW_BYTES_MAX = 8 * KIB
 """Largest preview of a result."""
 PREVIEW_S = 10.0
 """How long the executor that makes a preview may take, imports and loading the value included; then it is ended."""
+PREVIEWED_TASKS_MAX = 200
+"""Tasks of a session up to which a governor has previews of all kept results made by the executors that made these."""
+PREVIEWED_TASK_S = 0.5
+"""... beyond that of tasks that took so long: a preview costs less than a hundredth of that."""
+PREVIEW_REST_S = 0.05
+"""How long an executor has had nothing to do before it makes previews of its results."""
+PREVIEW_YIELD_S = 0.005
+"""How long such a preview may take while a task waits for the executor; then it is given up."""
+PREVIEW_OWN_S = 0.1
+"""How long it may take in any case."""
+PREVIEW_SLOW_S = 0.2
+"""An executor that has not come back from a preview after this long gets no task before it has."""
+PREVIEW_LATE_S = 2.0
+"""... and is ended after this long."""
+PREVIEWS_GIVEN_UP_MAX = 3
+"""Previews of one function's results that may be given up before its results get none unasked."""
+PREVIEW_LOADED_BYTES_MAX = 256 * KIB
+"""What has to be read of a value, mapped arrays apart, for such a preview."""
+PREVIEWS_DUE_MAX = 64
+"""Results of which an executor owes previews; of more the last ones."""
 PREVIEWS_BYTES_MAX = 16 * MIB
 """Previews that a governor keeps; the longest unused are made again when they are asked for."""
 VIEW_S = 600.0

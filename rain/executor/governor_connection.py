@@ -28,6 +28,7 @@ from rain.common.protocol.messages import (
     Interrupt,
     ModuleFound,
     NodeReady,
+    OwnPreview,
     Progressed,
     Recall,
     Recalled,
@@ -37,6 +38,7 @@ from rain.common.protocol.messages import (
     TaskProgress,
     TaskResult,
     WantModule,
+    WantPreview,
 )
 from rain.common.task_configs import UserModule
 
@@ -83,6 +85,8 @@ class GovernorConnection:
         self.arrived = False
         """Whether tasks have come since this was set to False."""
         self._asked: dict[str, _Answer] = {}
+        self.preview: ExecutorInput | None = None
+        """The object of which a preview is wanted."""
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -126,6 +130,8 @@ class GovernorConnection:
                     self._send_messages([Recalled(self._give_back(message.numbers))])
                 elif isinstance(message, Interrupt):
                     self._on_interrupt(message.number)
+                elif isinstance(message, WantPreview):
+                    self.preview = message.value
                 elif isinstance(message, ModuleFound):
                     answer = self._asked.pop(message.name, None)
                     if answer is not None:
@@ -184,6 +190,21 @@ class GovernorConnection:
     def tell(self, progress: TaskProgress) -> None:
         """Say how far the running task is; not in the main thread, which a signal may stop half way."""
         self._send_messages([Progressed([progress])])
+
+    def take_preview(self) -> ExecutorInput | None:
+        """What a preview is wanted of, once."""
+        value, self.preview = self.preview, None
+        return value
+
+    def tell_preview(self, preview: OwnPreview) -> None:
+        """Answer `WantPreview`."""
+        self._send_messages([preview])
+
+    def is_wanted(self) -> bool:
+        """Whether tasks wait, or anything else has come that is not read."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(self._waiting or poll.poll(0))
 
     def tell_ready(self, ready: NodeReady) -> None:
         """Say that the companion that runs here is up."""

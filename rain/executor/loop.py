@@ -28,7 +28,7 @@ import msgspec
 from rain.common.ids import ID
 from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
 from rain.common.protocol.encoding import encode
-from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, TaskResult
+from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OwnPreview, TaskResult
 from rain.common.spec import DEFAULT_OPTIONS, TaskError, TaskInfo
 from rain.common.task_configs import COMPANION, EXECUTE, PYTHON, VIEW
 from rain.executor.governor_connection import GovernorConnection
@@ -96,11 +96,16 @@ class Executor:
             task = connection.next()
             if task is None:
                 self._rest()
+                if connection.preview is not None:
+                    self._make_preview()
+                    continue
                 connection.receive()
                 self._responder.begin()
                 continue
             if connection.arrived:
                 connection.arrived = False
+                if connection.preview is not None and (value := connection.take_preview()) is not None:
+                    connection.tell_preview(OwnPreview(value.spec.id, put_off=True))
                 if not self._python.arrived():
                     connection.give_up(task)
                     continue
@@ -124,6 +129,20 @@ class Executor:
         signal.signal(signal.SIGINT, self._on_sigint)
         os.register_at_fork(after_in_child=self._in_forked_child)
         self._responder.start()
+
+    def _make_preview(self) -> None:
+        """Make the preview that is wanted, while no task waits."""
+        value = self._connection.take_preview()
+        if value is None:
+            return
+        from rain.executor.views.own import own_preview
+
+        made = own_preview(value, self._connection.is_wanted)
+        if self._forked:  # a process that the value's code forked came out of it
+            os._exit(0)
+        self._stdio.take()  # what it printed is no task's
+        self._directory.leave()
+        self._connection.tell_preview(made)
 
     def _rest(self) -> None:
         """Nothing waits: send what is held, and clear up."""

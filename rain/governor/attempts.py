@@ -17,6 +17,7 @@ from rain.common.protocol.messages import (
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
+    OwnPreview,
     Results,
     TaskOutput,
     TaskResult,
@@ -90,6 +91,7 @@ class Attempts:
             module_wanted=lambda executor_id, name: step(ev.ModuleWanted(executor_id, name)),
             progressed=lambda executor_id, tasks: step(ev.TasksProgressed(executor_id, tasks)),
             companion_ready=lambda executor_id, ready: step(ev.CompanionReady(executor_id, ready)),
+            previewed=lambda executor_id, made: step(ev.PreviewMade(executor_id, made)),
         )
         python = PythonExecutors(events, work_dir)
         python.warm()  # its interpreter starts while the governor connects
@@ -109,6 +111,7 @@ class Attempts:
             do.InterruptExecutor: self._interrupt_executor,
             do.KillExecutor: self._kill_executor,
             do.GiveModule: self._give_module,
+            do.MakePreview: self._make_preview,
             do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self.builtins.run,
             do.CancelBuiltin: lambda effect: self.builtins.cancel(effect.number),
@@ -120,6 +123,7 @@ class Attempts:
             do.StartExecutor: self._not_started,
             do.RunOnExecutor: self._not_run,
             do.RecallFromExecutor: lambda effect, why: ev.ExecutorRecalled(effect.executor_id, []),
+            do.MakePreview: lambda effect, why: ev.PreviewMade(effect.executor_id, OwnPreview(effect.known.spec.id)),
             do.ReadOutputs: lambda effect, why: ev.OutputsRead(effect.request, []),
             do.RunBuiltin: self.builtins.failed,
         }
@@ -177,6 +181,9 @@ class Attempts:
 
     def _give_module(self, effect: do.GiveModule) -> None:
         self.pools.of(effect.executor_id).give(effect.executor_id, effect.found)
+
+    def _make_preview(self, effect: do.MakePreview) -> None:
+        self.pools.of(effect.executor_id).preview(effect.executor_id, self._input(effect.known, None))
 
     def _not_started(self, effect: do.StartExecutor, why: str) -> ev.AnyEvent | None:
         pool = self.pools.of(effect.executor_id)

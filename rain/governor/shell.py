@@ -195,6 +195,7 @@ class Governor:
             do.PutInStore: self._put_in_store,
             do.DropFromStore: self._drop_from_store,
             do.EndSessionStore: self._end_session_store,
+            do.KeepPreview: lambda effect: self._viewing.keep(effect.id, effect.data),
         }
         self._instead: dict[type, Callable[[Any, str], ev.AnyEvent | None]] = {
             do.Fetch: lambda effect, why: ev.FetchFailed(effect.data.spec.id, why),
@@ -203,6 +204,7 @@ class Governor:
                 (do.CancelFetch, do.DropFromStore, do.EndSessionStore, do.KillExecutor, do.CancelBuiltin),
                 lambda effect, why: self._handlers[type(effect)](effect),  # twice does no harm, and not at all does
             ),
+            do.KeepPreview: lambda effect, why: None,  # it is made when it is looked at
             do.ToServer: lambda effect, why: self._start_anew(f"a message to the server was not sent: {why}"),
         }
         self._fetches: dict[ID, asyncio.Task[None]] = {}
@@ -239,7 +241,7 @@ class Governor:
             options.work_dir,
             memory_bytes_max=options.store_bytes_max,
             on_moved=lambda id, file: self._step(ev.ObjectMoved(id, file)),
-            on_lost=lambda id, reason: self._step(ev.ObjectLost(id, reason)),
+            on_lost=self._object_lost,
         )
         self._attempts = Attempts(
             self.governor_id,
@@ -526,6 +528,10 @@ class Governor:
             self._store.put_bytes(effect.spec.id, effect.location, is_dir=effect.spec.data_type == "dir")
         except (RainException, OSError) as error:
             self._turns.step_later(ev.ObjectLost(effect.spec.id, str(error)))
+
+    def _object_lost(self, id: ID, reason: str) -> None:
+        self._viewing.drop([id])  # what is made anew may be another value
+        self._step(ev.ObjectLost(id, reason))
 
     def _drop_from_store(self, effect: do.DropFromStore) -> None:
         self._store.drop(effect.ids)

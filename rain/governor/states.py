@@ -211,3 +211,4 @@ class End(enum.Enum):
     ROOM = "room"  # idle too long, or in the way
     START = "start"  # it does not come up
     SESSION = "session"
+    PREVIEW = "preview"  # it does not come back from one

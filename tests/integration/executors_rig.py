@@ -20,6 +20,7 @@ from rain.common.protocol.messages import (
     ExecutorSetup,
     ExecutorTask,
     ModuleFound,
+    OwnPreview,
     Results,
     SessionEnv,
     TaskProgress,
@@ -61,8 +62,14 @@ class Rig:
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
         self._changes = Changes()
+        self.previews: dict[ID, OwnPreview] = {}
         events = PoolEvents(
-            self._on_results, self._on_recalled, self._on_exited, self._on_module_wanted, self._on_progressed
+            self._on_results,
+            self._on_recalled,
+            self._on_exited,
+            self._on_module_wanted,
+            self._on_progressed,
+            previewed=self._on_previewed,
         )
         self.executors = PythonExecutors(events, str(folder))
         self._numbers: dict[int, int] = {}
@@ -86,6 +93,10 @@ class Rig:
 
     def _on_progressed(self, executor_id: int, tasks: list[TaskProgress]) -> None:
         self.progress += tasks
+        self._changes.tell()
+
+    def _on_previewed(self, executor_id: int, made: OwnPreview) -> None:
+        self.previews[made.id] = made
         self._changes.tell()
 
     def _on_module_wanted(self, executor_id: int, name: str) -> None:
@@ -164,6 +175,13 @@ class Rig:
         result = await self.run(function, *args, encode="pickle", **options)
         assert result.error is None, result.error.message
         return decode_value(result.outputs[0].location.data, "pickle")
+
+    async def preview(self, value: ExecutorInput, executor_id: int = 1) -> OwnPreview:
+        """What the executor makes as the preview of one of its results."""
+        self.previews.pop(value.spec.id, None)
+        self.executors.preview(executor_id, value)
+        made: OwnPreview = await self.until(lambda: self.previews.get(value.spec.id))
+        return made
 
     async def running(self, number: int, executor_id: int = 1) -> None:
         """Wait until the executor is on task `number`."""

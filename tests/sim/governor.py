@@ -39,6 +39,7 @@ class PaperExecutor:
         self.dead = False
         self.run = 0
         self.results: list[TaskResult] = []
+        self.preview: ID | None = None
 
 
 class SimGovernor:
@@ -49,6 +50,7 @@ class SimGovernor:
         self.host = host
         self.resources = resources
         self.random: Random = world.random
+        self.previews = Random(f"{world.seed} {host}")  # dice of their own
         self.alive = True
         self.store: dict[ID, tuple[bytes, LocalFile | None]] = {}
         self.executors: dict[int, PaperExecutor] = {}
@@ -71,6 +73,8 @@ class SimGovernor:
             do.RecallFromExecutor: self._recall,
             do.InterruptExecutor: self._interrupt,
             do.KillExecutor: self._kill,
+            do.MakePreview: self._make_preview,
+            do.KeepPreview: self._keep_preview,
             do.ReadOutputs: self._read_outputs,
             do.RunBuiltin: self._run_builtin,
             do.CancelBuiltin: lambda effect: None,
@@ -257,6 +261,8 @@ class SimGovernor:
     def _next(self, id: int, executor: PaperExecutor) -> None:
         if not executor.up or executor.dead or executor.running is not None or not executor.queue:
             return
+        if executor.preview is not None:
+            return
         executor.running = executor.queue.pop(0)
         executor.run += 1
         item = executor.running[0]
@@ -323,7 +329,8 @@ class SimGovernor:
                 file = self._file(output, size, checksum)
                 outputs.append(OutputResult(output, ObjectInfo(size=size), file))
             else:
-                outputs.append(OutputResult(output, ObjectInfo(size=len(value)), Inline(value, checksum)))
+                about = ObjectInfo(size=len(value), content_type="pickle", encoded=True)
+                outputs.append(OutputResult(output, about, Inline(value, checksum)))
             self.world.produced[output] = value
         return TaskResult(spec.id, assignment.attempt, info, outputs)
 
@@ -334,6 +341,34 @@ class SimGovernor:
                 self.world.produced[output.id],
                 location if isinstance(location, LocalFile) else None,
             )
+
+    def _make_preview(self, effect: do.MakePreview) -> None:
+        executor, id = self.executors[effect.executor_id], effect.known.spec.id
+        assert executor.running is None, "a preview is made while a task runs"
+        assert not executor.queue, "a preview is made while a task waits"
+        assert id in self.store
+        executor.preview = id
+        seconds = self.previews.choice([0.0002, 0.003, 0.05, None])  # None: a repr that does not return
+        if seconds is not None:
+            self.world.clock.after(seconds, self._preview_made, effect.executor_id, executor)
+
+    def _preview_made(self, number: int, executor: PaperExecutor) -> None:
+        if executor.dead or executor.preview is None:
+            return
+        id, executor.preview = executor.preview, None
+        how = self.previews.random()
+        if how < 0.1:
+            self._exit(number, executor, "was killed by signal SIGSEGV")
+            return
+        answer = m.OwnPreview(id) if how < 0.2 else m.OwnPreview(id, b"", how < 0.3, bool(executor.queue))
+        if how >= 0.3 and not executor.queue:
+            answer.data = self.store.get(id, (b"gone", None))[0]
+        self.step(ev.PreviewMade(number, answer))
+        self._next(number, executor)
+
+    def _keep_preview(self, effect: do.KeepPreview) -> None:
+        self.world.previews_kept += 1
+        assert effect.data == self.store[effect.id][0], "the preview of another value"
 
     def _recall(self, effect: do.RecallFromExecutor) -> None:
         self.world.clock.after(

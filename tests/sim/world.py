@@ -105,6 +105,7 @@ class World:
         self.deaths = 0
         self.departures = 0
         self.objects_lost = 0
+        self.previews_kept = 0
         self.cuts = 0 if calm else 1  # fetches that fail may lead to things being made again
         self.long_cut = False
         self.produced: dict[ID, bytes] = {}

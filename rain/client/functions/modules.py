@@ -205,11 +205,18 @@ def closure(names: Iterable[str]) -> dict[str, Found]:
 
 
 class Surroundings:
-    """What the server was told of this process for one session: its paths, and the sources of its modules."""
+    """What the server was told of this process for one session: its paths, and the sources of its modules.
+
+    Attributes
+    ----------
+    previews : bool
+        Whether executors make previews of results.
+    """
 
     def __init__(self) -> None:
+        self.previews = True
         self._lock = threading.Lock()
-        self._paths: tuple[list[Any], str] | None = None
+        self._paths: tuple[list[Any], str, bool] | None = None
         self._moved = False  # whether names may mean other files than when the modules were sent
         self._needed: set[str] = set()
         self._given: list[UserModule] = []
@@ -218,9 +225,9 @@ class Surroundings:
     def environment(self) -> SessionEnv | None:
         """The environment as it is now; None if it is as it was sent."""
         here = folder() or (self._paths[1] if self._paths is not None else "/")
-        if self._paths is not None and self._paths[0] == sys.path and self._paths[1] == here:
+        if self._paths is not None and self._paths == (sys.path, here, self.previews):
             return None
-        self._paths = (list(sys.path), here)
+        self._paths = (list(sys.path), here, self.previews)
         self._moved = True
         return SessionEnv(
             host_id(),
@@ -228,6 +235,7 @@ class Surroundings:
             ".".join(map(str, sys.version_info[:3])),
             [entry if isinstance(entry, str) else os.fspath(entry) for entry in self._paths[0]],
             here,
+            self.previews,
         )
 
     def need(self, names: Iterable[str]) -> None:

@@ -40,7 +40,7 @@ def view(session: Session, id: ID, what: str, asked: bytes = b"", path: str | No
     """
     connection = inside(session).connection
     connection.check(inside(session).mirror)
-    if what == PREVIEW and not inside(session).previews:
+    if what == PREVIEW and not inside(session).surroundings.previews:
         raise RainException("previews are off in this session (session.previews is False)")
     request = DataView(id, what, asked, None if path is None else os.fsencode(path))
     future = connection.link.call(_ask(connection.link, request))

@@ -126,13 +126,14 @@ class TaskProgress(Part):
 
 class SessionEnv(Part):
     """Where a session's client lives: executors on its host use its interpreter, `sys.path` and folder. What these are
-    at a submit holds for its tasks."""
+    at a submit holds for its tasks, as does whether executors make previews of their results."""
 
     host_id: str
     python: str
     version: str
     sys_path: list[str]
     cwd: str
+    previews: bool = True
 
 
 class Constant(Part):
@@ -184,7 +185,7 @@ class TaskAssignment(Part):
 
     `inputs` are ids in the order of `spec.inputs` (then `spec.function`); their `ObjectData` came in the same or an
     earlier `Assign`, or they are outputs of tasks assigned to the same governor (work ahead). `rank` orders ready
-    tasks: smaller starts first.
+    tasks: smaller starts first. `kept`: which of the outputs the client keeps, by their place in `outputs`.
     """
 
     spec: TaskSpec
@@ -192,6 +193,7 @@ class TaskAssignment(Part):
     outputs: list[ObjectSpec]
     rank: list[float] = []
     nodes: list[Node] = []  # of a task on several governors, the first of which is this one
+    kept: list[int] = []
 
 
 class Listed(Part):
@@ -1034,6 +1036,12 @@ class RunTasks(Message):
     tasks: list[ExecutorTask]
 
 
+class WantPreview(Message):
+    """Make the preview of an object that this executor made. Answered by `OwnPreview`, unless the executor exits."""
+
+    value: ExecutorInput
+
+
 class Recall(Message):
     """Give back what has not started. Answered by `Recalled`."""
 
@@ -1055,6 +1063,16 @@ class Results(Message):
 
     results: list[TaskResult]
     stale: bool = False
+
+
+class OwnPreview(Message):
+    """The answer to `WantPreview`: an encoded `rain.common.protocol.previews.Preview`, or nothing. `given_up`: it took
+    too long. `put_off`: it was not begun, as a task waits."""
+
+    id: ID
+    data: bytes = b""
+    given_up: bool = False
+    put_off: bool = False
 
 
 class Fork(Message):
@@ -1109,8 +1127,8 @@ ServerToGovernor: TypeAlias = (
     | ReadOutput | ModuleFound
 )  # fmt: skip
 DataMessage: TypeAlias = DataGet | DataList | DataView | DataPut | DataHeader | DataEnd | DataError
-GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | Recall | Interrupt | ModuleFound
-ExecutorToGovernor: TypeAlias = Recalled | Results | WantModule | Progressed | NodeReady
+GovernorToExecutor: TypeAlias = ExecutorSetup | TaskInputs | RunTasks | WantPreview | Recall | Interrupt | ModuleFound
+ExecutorToGovernor: TypeAlias = Recalled | Results | OwnPreview | WantModule | Progressed | NodeReady
 GovernorToZygote: TypeAlias = Fork | Kill
 ZygoteToGovernor: TypeAlias = Ready | Forked | Exited
 Opening: TypeAlias = Hello | Welcome | Refused

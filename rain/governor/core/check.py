@@ -38,6 +38,7 @@ def check(state: State) -> None:
     assert len(state.builtins) <= BUILTINS_MAX
     assert all(task.phase is _HELD for task in state.held)
     assert not state.runs, "tasks for executors are sent in the step that chose them"
+    assert all(state.executors.get(executor.id) is executor for executor in state.previews_due)
     for executor in state.executors.values():
         _check_executor(state, executor)
     for session_id, session in state.sessions.items():
@@ -58,6 +59,7 @@ def _check_executor(state: State, executor: Executor) -> None:
     session, group, queue, where = executor.session, executor.group, executor.queue, executor.state
     number = executor.id
     assert session.executors.get(number) is executor
+    assert executor.preview is None or executor in state.previews_due
     killed, idle, busy = where is _KILLED, where is _IDLE, where is _BUSY
     assert (number in state.idle) == idle
     assert (executor.end is None) == (idle or busy)

@@ -18,7 +18,7 @@ from rain.common.protocol.messages import (
     ReadOutput,
     TakeBack,
 )
-from rain.governor.core import commands, departure, dispatch, executor_lifecycle, objects, sessions, tasks
+from rain.governor.core import commands, departure, dispatch, executor_lifecycle, objects, previews, sessions, tasks
 from rain.governor.core.check import check
 from rain.governor.core.effects import AnyEffect
 from rain.governor.core.events import (
@@ -37,6 +37,7 @@ from rain.governor.core.events import (
     ObjectMoved,
     OutputsRead,
     OverMemory,
+    PreviewMade,
     ServerBehind,
     ServerGone,
     ServerSaid,
@@ -101,6 +102,7 @@ class GovernorCore:
             OverMemory: executor_lifecycle.over_memory,
             ModuleWanted: commands.module_wanted,
             CompanionReady: commands.companion_ready,
+            PreviewMade: previews.made,
             TasksProgressed: commands.tasks_progressed,
             OutputsRead: commands.outputs_read,
             Tick: _tick,
@@ -193,6 +195,7 @@ def _tick(state: State, event: Tick, now: float) -> None:
     if state.held:
         departure.tell_held(state, now)
     executor_lifecycle.check_deadlines(state, now)
+    previews.ask(state, now)
     dispatch.end_idle_executors(state, now)
     departure.check_time(state, now)
 

@@ -14,10 +14,12 @@ or an executor could be had that has nothing to do, what is queued is recalled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
 
 from rain.common.limits import EXECUTOR_IDLE_S, PREFETCH_S, PREFETCH_TASKS_MAX
+from rain.governor.core import previews
 from rain.governor.core.effects import (
     ExecutorItem,
     Known,
@@ -129,7 +131,9 @@ def _place(
 def _widen(state: State, group: Group, task: Task, now: float) -> bool:
     """Run the task in an executor that has nothing to do, or in a new one."""
     resources, request = state.resources, group.request
-    for executor in reversed(group.idle.values()):
+    for executor in _best_first(group):
+        if not previews.may_run(executor, task, now):
+            continue
         allocation = resources.acquire(request, executor.devices)
         if allocation is not None:
             del group.idle[executor.id]
@@ -153,6 +157,14 @@ def _widen(state: State, group: Group, task: Task, now: float) -> bool:
     executor.head_at = now
     _enqueue(state, executor, task)
     return True
+
+
+def _best_first(group: Group) -> Iterable[Executor]:
+    """The idle executors of a group, last used first; those that make a preview come last."""
+    idle = reversed(group.idle.values())
+    if len(group.idle) > 1 and any(executor.preview is not None for executor in group.idle.values()):
+        return sorted(idle, key=lambda executor: executor.preview is not None)
+    return idle
 
 
 def _start(state: State, group: Group, allocation: Allocation, now: float) -> Executor:

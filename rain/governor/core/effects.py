@@ -148,6 +148,21 @@ class KillExecutor(Effect):
     executor_id: int
 
 
+class MakePreview(Effect):
+    """Have an idle executor make the preview of an object that it made. Answered by one `PreviewMade`, unless the
+    executor exits first."""
+
+    executor_id: int
+    known: Known
+
+
+class KeepPreview(Effect):
+    """Keep a preview beside its object, and drop it with that."""
+
+    id: ID
+    data: bytes
+
+
 class OutputItem(msgspec.Struct, gc=False):
     """A task of which the output is asked for: the task numbered `number` of an executor, behind what is known."""
 
@@ -190,5 +205,5 @@ class CancelBuiltin(Effect):
 AnyEffect: TypeAlias = (
     ToServer | Leave | Fetch | CancelFetch | PutInStore | DropFromStore | EndSessionStore | StartExecutor
     | RunOnExecutor | RecallFromExecutor | InterruptExecutor | KillExecutor | GiveModule | ReadOutputs | RunBuiltin
-    | CancelBuiltin
+    | CancelBuiltin | MakePreview | KeepPreview
 )  # fmt: skip

@@ -9,6 +9,7 @@ The shell turns IO into these and nothing else reaches the core. Rules that the 
 * each `StartExecutor` is answered by exactly one `ExecutorExited`, when the whole process group is gone; all results
   that the executor sent come before it. An executor that could not be started is reported in the same way;
 * each `ReadOutputs` is answered by exactly one `OutputsRead`;
+* each `MakePreview` is answered by exactly one `PreviewMade`, or the executor exits before;
 * each `RunBuiltin` is answered by exactly one `BuiltinEnded`, also after `CancelBuiltin`.
 """
 
@@ -20,7 +21,7 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
-from rain.common.protocol.messages import NodeReady, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
+from rain.common.protocol.messages import NodeReady, OwnPreview, ServerToGovernor, TaskOutput, TaskProgress, TaskResult
 from rain.common.spec import ProcessEnd, Transfer
 
 
@@ -140,6 +141,13 @@ class CompanionReady(Event):
     ready: NodeReady
 
 
+class PreviewMade(Event):
+    """The answer to one `MakePreview`."""
+
+    executor_id: int
+    made: OwnPreview
+
+
 class OutputsRead(Event):
     """The answer to one `ReadOutputs`: what tasks that still ran had written."""
 
@@ -194,7 +202,7 @@ class TurnEnded(Event):
 
 AnyEvent: TypeAlias = (
     ServerSaid | ServerGone | ServerBehind | FetchDone | FetchFailed | ExecutorResults | ExecutorRecalled | ExecutorSeen
-    | ExecutorExited | TasksProgressed
+    | ExecutorExited | TasksProgressed | PreviewMade
     | ModuleWanted | CompanionReady | OutputsRead | BuiltinEnded | ObjectMoved | ObjectLost | OverMemory | LeaveAsked
     | Tick | TurnEnded
 )  # fmt: skip

@@ -15,6 +15,7 @@ from rain.common.ids import ID
 from rain.common.limits import CANCEL_GRACE_S, EXECUTOR_START_S
 from rain.common.protocol.messages import Damage, TaskOutput, TaskResult
 from rain.common.spec import TaskError, TaskInfo
+from rain.governor.core import previews
 from rain.governor.core.effects import CancelBuiltin, InterruptExecutor, KillExecutor
 from rain.governor.core.events import (
     BuiltinEnded,
@@ -70,6 +71,8 @@ def executor_results(state: State, event: ExecutorResults, now: float) -> None:
             _damaged(state, task, result, result.damage)
         elif result.error is None:
             finish(state, task, result)
+            if task.assignment.kept:
+                previews.note(state, executor, task, result)
         else:
             finish_unless_leaving(state, task, result, result.error.signal, now)
     if results:
@@ -348,6 +351,7 @@ def executor_exited(state: State, event: ExecutorExited, now: float) -> None:
     state.idle.pop(executor.id, None)
     state.recalls.pop(executor, None)
     session.executors.pop(executor.id, None)
+    previews.executor_gone(state, executor, wanted=killed and executor.end is not End.PREVIEW)
     if session.ending:
         close_if_done(state, session.id)
         return
@@ -462,7 +466,13 @@ def builtin_ended(state: State, event: BuiltinEnded, now: float) -> None:
 def check_deadlines(state: State, now: float) -> None:
     """Grace periods, timeouts and starts that took too long."""
     for executor in list(state.executors.values()):
-        if executor.state is ExecutorState.KILLED or not executor.queue:
+        if executor.state is ExecutorState.KILLED:
+            continue
+        if previews.is_late(executor, now):
+            _retire(state, executor, End.PREVIEW)
+            kill(state, executor)
+            continue
+        if not executor.queue:
             continue
         if executor.state is ExecutorState.INTERRUPTED and executor.kill_at <= now:
             kill(state, executor)

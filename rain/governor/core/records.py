@@ -6,7 +6,7 @@ Only the modules of this package write these; `rain.governor.core.check` says ho
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from rain.common.ids import ID
 from rain.common.location import LocalFile
@@ -14,6 +14,7 @@ from rain.common.protocol.messages import ObjectData, SessionEnv, TaskAssignment
 from rain.common.spec import Transfer
 from rain.common.state_tables import states
 from rain.governor.core.effects import AnyEffect, ExecutorItem, Known
+from rain.governor.estimates import Estimate
 from rain.governor.resources import Allocation, ResourceRequest, Resources
 from rain.governor.states import (
     EXECUTORS,
@@ -49,26 +50,6 @@ EnvKey = tuple[tuple[str, str], ...]
 GroupKey = tuple[str, ResourceRequest, EnvKey, bool, int]
 
 
-class Estimate:
-    """Exponential average of what one function costs, seconds; negative while nothing is known."""
-
-    __slots__ = ("count", "seconds")
-
-    def __init__(self) -> None:
-        self.seconds = -1.0
-        self.count = 0
-
-    def add(self, seconds: float) -> None:
-        """Take a measurement. Down faster than up: the first call of a function imports and compiles."""
-        if self.count > 1:
-            self.seconds += (seconds - self.seconds) * (0.5 if seconds < self.seconds else 0.2)
-        elif self.count == 1:
-            self.seconds = min(self.seconds, seconds)
-        else:
-            self.seconds = seconds
-        self.count += 1
-
-
 @states(state=SESSIONS)
 class Session:
     """One session as far as it has come to this governor."""
@@ -84,11 +65,13 @@ class Session:
         "objects",
         "state",
         "tasks",
+        "tasks_seen",
     )
 
     def __init__(self, id: int) -> None:
         self.id = id
         self.state = SessionState.OPEN
+        self.tasks_seen = 0
         self.envs: dict[int, SessionEnv] = {}
         self.tasks: dict[ID, Task] = {}
         self.objects: dict[ID, Object] = {}
@@ -321,6 +304,15 @@ class Group:
         return group
 
 
+class DuePreview(NamedTuple):
+    """A preview that an executor owes, or is making: of an object as it was made then."""
+
+    object: Object
+    known: Known
+    estimate: Estimate
+    task_s: float
+
+
 @states(state=EXECUTORS)
 class Executor:
     """One executor process.
@@ -352,6 +344,10 @@ class Executor:
         Cancelled attempts to be answered when it is gone.
     over_bytes, over_written_bytes : int
         What it used, and what of that were pages of its inputs, for `End.MEMORY`.
+    previews_due : list of DuePreview
+        What it will be asked for, the newest last.
+    preview : DuePreview or None
+        What it was asked for and has not answered, `preview_since` then.
     """
 
     __slots__ = (
@@ -369,6 +365,9 @@ class Executor:
         "number",
         "over_bytes",
         "over_written_bytes",
+        "preview",
+        "preview_since",
+        "previews_due",
         "queue",
         "recalls",
         "seen",
@@ -401,6 +400,9 @@ class Executor:
         self.kill_at = 0.0
         self.stops: list[tuple[ID, int]] = []
         self.over_bytes = self.over_written_bytes = 0
+        self.previews_due: list[DuePreview] = []
+        self.preview: DuePreview | None = None
+        self.preview_since = 0.0
 
     @property
     def head(self) -> Task | None:
@@ -474,6 +476,8 @@ class State:
         Fetches that are not answered.
     wanted : list
         Heap of (rank, arrival, object): objects to be fetched.
+    previews_due : dict of Executor to None
+        Executors that owe previews, or are making one.
     runs, recalls : dict
         What executors will be sent at the end of the turn.
     modules : dict of (int, str) to list of int
@@ -507,6 +511,7 @@ class State:
         "moved",
         "not_copied",
         "out",
+        "previews_due",
         "progressed",
         "recalls",
         "resources",
@@ -543,6 +548,7 @@ class State:
         self.executor_ids = 0
         self.builtin_numbers = 0
         self.out: list[AnyEffect] = []
+        self.previews_due: dict[Executor, None] = {}
         self.runs: dict[Executor, list[ExecutorItem]] = {}
         self.recalls: dict[Executor, list[int]] = {}
         self.clear_batches()

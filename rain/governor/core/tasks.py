@@ -14,7 +14,6 @@ from rain.governor.core.records import (
     BUILTIN,
     PROGRAM,
     PY,
-    Estimate,
     Group,
     GroupKey,
     Object,
@@ -23,6 +22,7 @@ from rain.governor.core.records import (
     TakeBackRequest,
     Task,
 )
+from rain.governor.estimates import Estimate
 from rain.governor.resources import describe
 from rain.governor.states import IN_STORE, NOT_STARTED, Fate, FetchState, Phase, Presence, Stage
 
@@ -44,6 +44,7 @@ def add(state: State, session: Session, assignment: TaskAssignment) -> None:
     state.arrivals += 1
     task = Task(assignment, session, group, _estimate_of(session, spec), state.arrivals)
     session.tasks[spec.id] = task
+    session.tasks_seen += 1
     for entry in spec.inputs:
         _use(state, task, entry.id)
     if spec.function is not None:

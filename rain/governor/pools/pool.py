@@ -12,10 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 from rain.common.ids import ID
 from rain.common.protocol.messages import (
+    ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
     ModuleFound,
     NodeReady,
+    OwnPreview,
     Results,
     SessionEnv,
     TaskProgress,
@@ -43,6 +45,8 @@ class PoolEvents(NamedTuple):
         ``(executor_id, list of TaskProgress)``: what running tasks say of themselves.
     companion_ready : callable
         ``(executor_id, NodeReady)``: a companion of a task on several governors is up.
+    previewed : callable
+        ``(executor_id, OwnPreview)``: the answer to one `ExecutorPool.preview`.
     """
 
     results: Callable[[int, Results], Any]
@@ -51,6 +55,7 @@ class PoolEvents(NamedTuple):
     module_wanted: Callable[[int, str], Any]
     progressed: Callable[[int, list[TaskProgress]], Any]
     companion_ready: Callable[[int, NodeReady], Any] = lambda executor_id, ready: None
+    previewed: Callable[[int, OwnPreview], Any] = lambda executor_id, made: None
 
 
 class ExecutorPool(Protocol):
@@ -89,6 +94,10 @@ class ExecutorPool(Protocol):
 
     def give(self, executor_id: int, found: ModuleFound) -> None:
         """Answer an executor that wanted a module."""
+
+    def preview(self, executor_id: int, value: ExecutorInput) -> None:
+        """Have an executor that has nothing to do make the preview of an object that it made; answered by
+        `PoolEvents.previewed`, unless the executor exits first. Asked of executors of the type `py` only."""
 
     def drop(self, ids: Iterable[ID]) -> None:
         """These objects are no longer needed: executors that keep them may let go of them."""

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.protocol.messages import ExecutorSetup, ModuleFound, SessionEnv
+from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ModuleFound, SessionEnv
 from rain.common.spec import ProcessEnd
 from rain.governor.core.events import ExecutorExited
 from rain.governor.pools.ended_logs import EndedLogs
@@ -133,6 +133,9 @@ class ProcessPool(Generic[E_]):
 
     def give(self, executor_id: int, found: ModuleFound) -> None:
         """As `ExecutorPool.give`."""
+
+    def preview(self, executor_id: int, value: ExecutorInput) -> None:
+        """As `ExecutorPool.preview`."""
 
     def drop(self, ids: Iterable[ID]) -> None:
         """As `ExecutorPool.drop`."""

@@ -43,6 +43,7 @@ from rain.common.protocol.messages import (
     Interrupt,
     ModuleFound,
     NodeReady,
+    OwnPreview,
     Progressed,
     Recall,
     Recalled,
@@ -50,6 +51,7 @@ from rain.common.protocol.messages import (
     RunTasks,
     SessionEnv,
     TaskInputs,
+    WantPreview,
 )
 from rain.governor.core.records import PY
 from rain.governor.pools.executor_socket import ExecutorSocket
@@ -180,6 +182,10 @@ class PythonExecutors(ProcessPool[_Executor]):
         """As `ExecutorPool.give`."""
         self._say(executor_id, found)
 
+    def preview(self, executor_id: int, value: ExecutorInput) -> None:
+        """As `ExecutorPool.preview`."""
+        self._say(executor_id, WantPreview(value))
+
     def interrupt(self, executor_id: int, number: int = 0) -> None:
         """As `ExecutorPool.interrupt`."""
         self._say(executor_id, Interrupt(number))
@@ -210,7 +216,7 @@ class PythonExecutors(ProcessPool[_Executor]):
 
     # -- sending and receiving -----------------------------------------------------------------------
 
-    def _say(self, executor_id: int, message: Recall | Interrupt | ModuleFound) -> None:
+    def _say(self, executor_id: int, message: Recall | Interrupt | ModuleFound | WantPreview) -> None:
         executor = self._executors.get(executor_id)
         if executor is not None:
             self._post(executor, [message])
@@ -280,6 +286,8 @@ class PythonExecutors(ProcessPool[_Executor]):
                         self._events.progressed(executor.id, message.tasks)
                     elif isinstance(message, NodeReady):
                         self._events.companion_ready(executor.id, message)
+                    elif isinstance(message, OwnPreview):
+                        self._events.previewed(executor.id, message)
                     else:
                         self._events.module_wanted(executor.id, message.name)
         except (ProtocolError, msgspec.MsgspecError) as error:

@@ -278,6 +278,11 @@ class Viewing:
 
     # -- ends -----------------------------------------------------------------------------------
 
+    def keep(self, id: ID, preview: bytes) -> None:
+        """The executor that made an object has made its preview."""
+        if id in self._store:
+            self._previews.keep(id, preview)
+
     def drop(self, ids: Iterable[ID]) -> None:
         """These objects are dropped, and their previews with them."""
         self._previews.drop(ids)

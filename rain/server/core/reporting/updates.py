@@ -36,6 +36,8 @@ from rain.server.states import ANNOUNCED, OBJ_FINISHED, STALE, ClientState
 
 BATCH_ITEMS_MAX = 20_000
 _NO_NODES: list[Node] = []
+_NONE_KEPT: list[int] = []
+_FIRST_KEPT = [0]
 
 
 def flush_updates(state: State) -> list[tuple[Session, Exception]]:
@@ -242,6 +244,7 @@ def assign(state: State, governor: Governor, tasks: list[Task], nodes: Sequence[
                 [obj.spec for obj in task.outputs],
                 [priority, -task.rank, task.order],
                 list(nodes) if nodes else _NO_NODES,
+                _kept(task.outputs),
             )
         )
         size += ITEM_BYTES + spec_bytes(spec)
@@ -250,3 +253,10 @@ def assign(state: State, governor: Governor, tasks: list[Task], nodes: Sequence[
             sent, objects, size = [], [], 0
     if sent:
         state.to_governor(governor, Assign(sent, objects))
+
+
+def _kept(outputs: Sequence[Object]) -> list[int]:
+    """Which of the outputs are kept, by their place."""
+    if len(outputs) == 1:
+        return _FIRST_KEPT if outputs[0].kept else _NONE_KEPT
+    return [number for number, obj in enumerate(outputs) if obj.kept]

@@ -53,6 +53,7 @@ class Play:
             (self.repeat_an_assignment, 2),
             (self.newer_attempt, 2),
             (self.tell_again_of_an_object, 2),
+            (self.preview_ends, 6),
             (self.crash, 3),
             (self.killed_one_exits, 8),
             (self.builtin_ends, 8),
@@ -169,6 +170,12 @@ class Play:
             self.world.step(ev.ExecutorSeen(id, self.world.executors[id].begin()))
             if self.chance.random() < 0.05:
                 self.world.step(ev.OverMemory(id, 10**9))
+
+    def preview_ends(self) -> None:
+        making = [id for id in self._living() if self.world.executors[id].preview is not None]
+        if making:
+            answers = [m.OwnPreview(ID(0, 0), b"seen"), m.OwnPreview(ID(0, 0)), m.OwnPreview(ID(0, 0), given_up=True)]
+            self.world.preview_ends(self.chance.choice(making), self.chance.choice(answers))
 
     def crash(self) -> None:
         living = self._living()

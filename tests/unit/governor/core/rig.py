@@ -172,6 +172,10 @@ def describe(effect: fx.AnyEffect) -> list[str]:
             return [f"kill e{executor_id}"]
         case fx.GiveModule(executor_id, found):
             return [f"give e{executor_id} {found.name}"]
+        case fx.MakePreview(executor_id, known):
+            return [f"preview e{executor_id}: {known.spec.id}"]
+        case fx.KeepPreview(id, data):
+            return [f"keep preview {id} {data.decode()}"]
         case fx.RunBuiltin(number, assignment):
             return [f"builtin b{number}: {assignment.spec.id}"]
         case fx.CancelBuiltin(number):

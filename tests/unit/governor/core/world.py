@@ -31,10 +31,14 @@ class PaperExecutor:
         self.functions: set[ID] = set()
         self.killed = False
         self.running = 0  # the shared word
+        self.made: set[ID] = set()
+        self.preview: ID | None = None  # the one it makes, which keeps it from all else
 
     def begin(self) -> int:
-        """Go on to the next task, if none runs."""
-        if self.running not in self.queue:
+        """Go on to the next task, if none runs and no preview is made; 0 while it is on none."""
+        if self.preview is not None:
+            self.running = 0
+        elif self.running not in self.queue:
             self.running = next(iter(self.queue), 0)
         return self.running
 
@@ -131,6 +135,19 @@ class World:
         executor = self.executors[effect.executor_id]
         assert not executor.killed
         executor.killed = True
+
+    def _do_MakePreview(self, effect: fx.MakePreview) -> None:
+        executor, id = self.executors[effect.executor_id], effect.known.spec.id
+        assert not executor.killed
+        assert not executor.queue, "a task waits, and a preview is made"
+        assert executor.preview is None
+        assert id in self.store
+        assert id in executor.made
+        executor.preview = id
+
+    def _do_KeepPreview(self, effect: fx.KeepPreview) -> None:
+        assert effect.id in self.store
+        assert effect.data == b"seen"
 
     def _do_RunBuiltin(self, effect: fx.RunBuiltin) -> None:
         assert effect.number not in self.builtins
@@ -288,7 +305,8 @@ class World:
             options=options,
             function=function,
         )
-        self.give(m.TaskAssignment(spec, 1, [ObjectSpec(output)], [rank]), objects)
+        kept = [0] if rank else []
+        self.give(m.TaskAssignment(spec, 1, [ObjectSpec(output)], [rank], kept=kept), objects)
 
     def give(self, assignment: m.TaskAssignment, objects: list[m.ObjectData]) -> None:
         """Assign, also again."""
@@ -302,7 +320,7 @@ class World:
         """Assign a newer attempt of a task whose older one is not answered, and never will be."""
         old = self.open.pop(attempt)
         self.superseded.add(attempt)
-        new = m.TaskAssignment(old.spec, old.attempt + 1, old.outputs, old.rank)
+        new = m.TaskAssignment(old.spec, old.attempt + 1, old.outputs, old.rank, kept=old.kept)
         self.give(new, [])
 
     def cancel(self, attempts: list[Attempt]) -> None:
@@ -358,7 +376,8 @@ class World:
 
     def result_of(self, assignment: m.TaskAssignment, error: TaskError | None = None) -> m.TaskResult:
         """What an attempt gives."""
-        outputs = [] if error else [m.OutputResult(o.id, ObjectInfo(size=1), Inline(b"x")) for o in assignment.outputs]
+        info = ObjectInfo(size=1, content_type="pickle", encoded=True)
+        outputs = [] if error else [m.OutputResult(o.id, info, Inline(b"x")) for o in assignment.outputs]
         self.executed[(assignment.spec.id, assignment.attempt)] += 1
         return m.TaskResult(assignment.spec.id, assignment.attempt, TaskInfo(duration=1e-4), outputs, error)
 
@@ -370,20 +389,30 @@ class World:
     def executor_reports(self, executor_id: int, count: int, error: TaskError | None, stale: bool) -> None:
         """Run some tasks of the queue and report them."""
         executor = self.executors[executor_id]
+        self.preview_ends(executor_id, m.OwnPreview(ID(0, 0), put_off=True))
         results = []
         for _ in range(min(count, len(executor.queue))):
             item = executor.queue.pop(executor.begin())
             results.append(self.adopt(self.result_of(item.assignment, error)))
+            executor.made.update(output.id for output in results[-1].outputs)
         self.step(ev.ExecutorResults(executor_id, results, stale))
 
     def executor_answers(self, executor_id: int) -> None:
         """Answer the oldest recall."""
         executor = self.executors[executor_id]
+        self.preview_ends(executor_id, m.OwnPreview(ID(0, 0), given_up=True))
         running = executor.begin()
         given = [n for n in executor.recalls.pop(0) if n in executor.queue and n != running]
         for number in given:
             del executor.queue[number]
         self.step(ev.ExecutorRecalled(executor_id, given))
+
+    def preview_ends(self, executor_id: int, answer: m.OwnPreview) -> None:
+        """It is made, given up, or put off, if one is being made."""
+        executor = self.executors[executor_id]
+        if executor.preview is not None:
+            answer.id, executor.preview = executor.preview, None
+            self.step(ev.PreviewMade(executor_id, answer))
 
     def executor_exits(self, executor_id: int) -> None:
         """It dies, by itself or because it was killed."""
@@ -438,6 +467,9 @@ class World:
                 return True
             if executor.queue:
                 self.executor_reports(executor_id, 3, None, stale=False)
+                return True
+            if executor.preview is not None:
+                self.preview_ends(executor_id, m.OwnPreview(ID(0, 0), b"seen"))
                 return True
         for number in self.builtins:
             self.builtin_ends(number, None)
