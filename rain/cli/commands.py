@@ -41,6 +41,20 @@ app = typer.Typer(
 app.add_typer(pools.app)
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
+HostsOption = Annotated[
+    str | None, typer.Option(metavar="LIST", help="one governor, started over ssh, on each: node1,me@node2:2222")
+]
+JournalOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER|none",
+        help="where the server records what it must not forget, so that it comes back after its death "
+        "(default: a folder that is the same for the same port)",
+    ),
+]
+DurableOption = Annotated[
+    bool, typer.Option("--durable", help="what the server acknowledged is on the disk, for a loss of power")
+]
 SshOption = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="for ssh -o; may be repeated")]
 TokenFile = Annotated[str | None, typer.Option("--token-file", metavar="FILE", help="holds the server's token")]
 
@@ -91,9 +105,7 @@ def start(
     local_governors: Annotated[
         str | None, typer.Option(metavar="LIST", help='governors here by their cpus: "[4,4,2]"; "[]" for none')
     ] = None,
-    hosts: Annotated[
-        str | None, typer.Option(metavar="LIST", help="one governor, started over ssh, on each: node1,me@node2:2222")
-    ] = None,
+    hosts: HostsOption = None,
     governor_host_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="one governor, started over ssh, on each host in FILE")
     ] = None,
@@ -126,6 +138,8 @@ def start(
     connect_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="of ssh")] = HOST_CONNECT_S,
     every_host: Annotated[bool, typer.Option("--every-host", help="fail unless all hosts can be had")] = False,
     reserve: Annotated[bool, typer.Option("-S", help="keep one cpu of this host free for the server")] = False,
+    journal: JournalOption = "",
+    durable: DurableOption = False,
 ) -> None:
     """Start a server and governors, and leave them running."""
     from rain.deploy.hosts.ssh import Ssh
@@ -148,6 +162,8 @@ def start(
         python=remote_python,
         every=every_host,
         reserve=reserve,
+        journal=journal,
+        durable=durable,
     )
     _choose_governors(options, local_governors, hosts, governor_host_file, autoconf, on)
     started = start_cluster(options)

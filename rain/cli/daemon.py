@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rain import __version__
 from rain.common.errors import RainException
@@ -43,6 +43,7 @@ from rain.processes.logs import open_log
 from rain.processes.memory_folders import chosen_memory, store_memory
 from rain.processes.scratch import GOVERNOR, Scratch, name_others
 
+_ADDRESS = "PORT, HOST or HOST:PORT; the default host is loopback, port 0 picks a free one"
 _TOKEN_BYTES_MAX = 1000
 _PR_SET_NAME = 15
 
@@ -56,20 +57,33 @@ class _Misuse(RainException):
     pass
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="rain", description="Rain's daemons.")
-    parser.add_argument("--version", action="version", version=f"rain {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    address = "PORT, HOST or HOST:PORT; the default host is loopback, port 0 picks a free one"
-
-    server = commands.add_parser("server", help="run a server in the foreground")
-    server.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: 7210)")
-    server.add_argument("--http-listen", metavar="ADDR", default="", help=f"{address} (default port: 7222)")
+def _add_server(commands: Any) -> argparse.ArgumentParser:
+    server: argparse.ArgumentParser = commands.add_parser("server", help="run a server in the foreground")
+    server.add_argument("--listen", metavar="ADDR", default="", help=f"{_ADDRESS} (default port: 7210)")
+    server.add_argument("--http-listen", metavar="ADDR", default="", help=f"{_ADDRESS} (default port: 7222)")
 
     server.add_argument(
         "--policy", metavar="NAME", default="", help="scheduling policy: an entry point, or package.module:Class"
     )
 
+    server.add_argument(
+        "--journal",
+        metavar="FOLDER|none",
+        default="none",
+        help="folder in which the server records what it must not forget, so that it comes back with everything when "
+        "it is started there again after its death (default: none; `rain start` and Client.local keep one)",
+    )
+    server.add_argument(
+        "--durable", action="store_true", help="what is acknowledged is on the disk, and survives a loss of power"
+    )
+    return server
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="rain", description="Rain's daemons.")
+    parser.add_argument("--version", action="version", version=f"rain {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    server = _add_server(commands)
     governor = commands.add_parser("governor", help="run a governor in the foreground")
     governor.add_argument("server", metavar="SERVER[:PORT][,…]", help="the server's address; several are tried in turn")
     governor.add_argument("--cpus", metavar="N|-N|detect", default="detect", help="how many; -N is all but N")
@@ -79,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         default="detect",
         help='which, as CUDA_VISIBLE_DEVICES names them: "0,1"; "" for none',
     )
-    governor.add_argument("--listen", metavar="ADDR", default="", help=f"{address} (default port: a free one)")
+    governor.add_argument("--listen", metavar="ADDR", default="", help=f"{_ADDRESS} (default port: a free one)")
     governor.add_argument("--advertise", metavar="HOST", default="", help="the address that peers are told")
     governor.add_argument(
         "--walltime",
@@ -251,8 +265,18 @@ def _serve(options: argparse.Namespace) -> None:
             constants_bytes_max=chosen_memory(options.store_memory),
             policy=options.policy,
             guarded=options.lifeline is not None,
+            journal=_journal(options),
+            durable=options.durable,
         )
     )
+
+
+def _journal(options: argparse.Namespace) -> str:
+    if options.journal in ("", "none"):
+        if options.durable:
+            raise _Misuse("--durable needs a journal: --journal FOLDER")
+        return ""
+    return str(os.path.abspath(options.journal))
 
 
 def _deadlines(options: argparse.Namespace) -> Deadlines:

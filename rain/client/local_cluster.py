@@ -55,6 +55,9 @@ class LocalCluster:
         The address at which the server listens; beyond loopback all connections are encrypted.
     start : bool
         Whether it is started, and ready when made; else `start` and `wait` do that.
+    journal : bool
+        Whether the server keeps a journal, in a folder of the cluster, so that it comes back with everything when it is
+        started again after its death.
     policy : str
         The server's scheduling policy: the name of an entry point of the group ``rain.scheduling_policies``, or
         ``package.module:Class``. Empty: Rain's own.
@@ -90,6 +93,7 @@ class LocalCluster:
         memory: int | str | None = None,
         workdir: str | os.PathLike[str] | None = None,
         policy: str = "",
+        journal: bool = True,
         host: str = "127.0.0.1",
         start: bool = True,
     ) -> None:
@@ -102,6 +106,7 @@ class LocalCluster:
         self._host = host
         self._memory = _memory_shares(memory, governors)
         self._policy = policy
+        self._journal = journal
         try:
             scratch = Scratch(os.path.abspath(workdir or tempfile.gettempdir()), LOCAL)
         except OSError as error:
@@ -171,6 +176,7 @@ class LocalCluster:
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
         arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
         arguments += ["--policy", self._policy] if self._policy else []
+        arguments += ["--journal", os.path.join(self.folder, "journal")] if self._journal else []
         log = os.path.join(self.folder, "server.log")
         return Program("server", arguments, log, restart=True, vital=True, told=True, keep=sockets)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,12 +31,16 @@ from rain.host.process_table import is_alive, start_time
 from rain.net.auth import Credentials
 from rain.net.transport import listen
 from rain.processes import connection_files, own_credentials, private_folders
+from rain.processes.connection_files import KEYS
 from rain.processes.launching import LIFELINE, RAIN, READY, UNDER_GUARDIAN, Launch, Program, tail_of
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
 from rain.processes.scratch import Scratch
 
 _HOSTS_S = HOST_START_S + 2 * HOST_CONNECT_S
 """What keeps in touch with other hosts says before that it is ready: each host has a limit of its own."""
+
+
+_PORT_FREE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -72,6 +77,10 @@ class StartOptions:
         Whether one host whose governor cannot be started fails the whole start.
     reserve : bool
         Keep one cpu of this machine free for the server.
+    journal : str
+        The folder of the server's journal; ``none``: none; empty: one that is the same for the same port.
+    durable : bool
+        Whether what the server acknowledged also survives a loss of power.
     """
 
     cpus: list[str] = field(default_factory=list)
@@ -90,6 +99,8 @@ class StartOptions:
     python: str = ""
     every: bool = False
     reserve: bool = False
+    journal: str = ""
+    durable: bool = False
 
 
 class Failed(NamedTuple):
@@ -181,12 +192,21 @@ def _governors(options: StartOptions) -> tuple[list[str], list[Target]]:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return listen(host, port)
-    except RainException as error:
-        known = [file for _, file in connection_files.find_all() if port and parse_address(file.address)[1] == port]
-        hint = f" (a Rain server of yours is there: `rain stop {port}` ends it)" if known else ""
-        raise RainException(f"{error}{hint}") from None
+    """A socket that listens there; a server of this user that has just died may hold the port a moment longer."""
+    until = time.monotonic() + _PORT_FREE_S
+    while True:
+        try:
+            return listen(host, port)
+        except RainException as error:
+            known = [file for _, file in connection_files.find_all() if port and parse_address(file.address)[1] == port]
+            if not known or time.monotonic() > until or any(is_alive(one.guardian or one.pid) for one in known):
+                raise _taken(error, port, bool(known)) from None
+            time.sleep(0.05)
+
+
+def _taken(error: RainException, port: int, known: bool) -> RainException:
+    hint = f" (a Rain server of yours is there: `rain stop {port}` ends it)" if known else ""
+    return RainException(f"{error}{hint}")
 
 
 def _start(
@@ -221,13 +241,16 @@ def _start_in(
     scratch: Scratch | None,
 ) -> Started:
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
-    credentials = own_credentials.server_credentials(parse_address(address)[0])
     path = connection_files.default_path(address)
+    journal = _journal(options, path, logdir)
+    keys = os.path.join(journal, KEYS) if journal else ""
+    returns = os.path.lexists(keys)
+    credentials = own_credentials.server_credentials(parse_address(address)[0], keys)
     file = connection_files.describe_server(
-        address, credentials, http=http, logdir=logdir, folder=private_folders.here()
+        address, credentials, http=http, logdir=logdir, folder=private_folders.here(), journal=journal
     )
     command = [*_prefix(options), *RAIN]
-    programs = [_server(path, logdir, command, sockets, options, memory)]
+    programs = [_server(path, logdir, command, sockets, options, memory, journal)]
     here = store_memory() // max(1, len(cpus)) if memory is None else memory
     dealt = gpus.shares(gpus.visible_gpus().names, len(cpus))
     for number, (count, names) in enumerate(zip(cpus, dealt, strict=True)):
@@ -260,7 +283,7 @@ def _start_in(
         connection_files.write(file, path)
     except BaseException:
         if launch is not None:
-            launch.stop()
+            launch.stop(for_good=not returns)
         path.unlink(missing_ok=True)
         raise
     launch.release()
@@ -272,6 +295,19 @@ def _prefix(options: StartOptions) -> list[str]:
         return shlex.split(options.runprefix)
     except ValueError as error:
         raise RainException(f"--runprefix {options.runprefix!r} is no command: {error}") from None
+
+
+def _journal(options: StartOptions, path: Path, logdir: str) -> str:
+    """The folder of the server's journal; empty for none."""
+    if options.journal == "none":
+        if options.durable:
+            raise RainException("--durable needs a journal, and --journal none says that there is to be none")
+        return ""
+    if options.journal:
+        return os.path.abspath(options.journal)
+    if parse_address(options.listen)[1]:
+        return str(private_folders.journal_folder(path.stem, options.durable))
+    return os.path.join(logdir, f"journal-{path.stem}")  # no other start gets this port on purpose
 
 
 def _common(options: StartOptions, memory: int | None) -> list[str]:
@@ -287,6 +323,7 @@ def _server(
     sockets: Sequence[socket.socket],
     options: StartOptions,
     memory: int | None,
+    journal: str,
 ) -> Program:
     descriptors = [bound.fileno() for bound in sockets]
     arguments = ["server", "--listen", f"fd:{descriptors[0]}", "--http-listen", f"fd:{descriptors[1]}"]
@@ -296,6 +333,8 @@ def _server(
     arguments += ["--store-memory", str(constants_memory() if memory is None else min(memory, constants_memory()))]
     if options.policy:
         arguments += ["--policy", options.policy]
+    if journal:
+        arguments += ["--journal", journal, *(["--durable"] if options.durable else [])]
     log = f"{logdir}/server.log"
     return Program("server", arguments, log, command, restart=True, vital=True, told=True, keep=descriptors)
 

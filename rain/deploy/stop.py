@@ -12,6 +12,7 @@ from rain.host.process_table import is_alive, start_time
 from rain.processes import connection_files, private_folders
 from rain.processes.launching import stop_guardian
 from rain.processes.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left
+from rain.server.journal.files import remove_journal
 
 Known = tuple[Path, connection_files.ConnectionFile]
 
@@ -94,6 +95,8 @@ def stop(server: Known) -> str:
     path.unlink(missing_ok=True)
     private_folders.tidy()
     if not ended:
+        if file.journal:
+            remove_journal(file.journal, connection_files.KEYS)
         _remove_left(file)
         raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
     return file.address

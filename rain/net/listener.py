@@ -354,6 +354,11 @@ class Listener:
         known._bounded = False
         return known
 
+    def replayed(self) -> None:
+        """All that was said before is said: the peers of conversations that were restored are waited for."""
+        for conversation in list(self._conversations.values()):
+            conversation.replayed()
+
     def release(self) -> None:
         """Let leave what was held back, if it may by now."""
         for conversation in list(self._conversations.values()):
@@ -380,6 +385,14 @@ class Listener:
         link.close()
 
     # -- the end --------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """As `close`, but peers are told nothing: they wait for the next server."""
+        for conversation in list(self._conversations.values()):
+            conversation.flush()
+            conversation._end("closed")
+            conversation._drop_link()
+        self.close()
 
     def close(self, reason: str = "") -> None:
         """Stop listening and end all conversations and data connections; `on_gone` is not called. Idempotent."""

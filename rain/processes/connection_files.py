@@ -29,6 +29,8 @@ from rain.net.auth import KEY_BYTES, Certificate, Credentials
 from rain.processes.private_folders import check_private, runtime_dir
 
 _FILE_BYTES_MAX = 64 * KIB
+KEYS = "connection.json"
+"""In a journal's folder: a copy of the server's connection file, whose keys the next server takes over."""
 
 
 class ConnectionFile(msgspec.Struct, kw_only=True):
@@ -55,6 +57,8 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     logdir : str
     folder : str
         From which `rain start` was called.
+    journal : str
+        The folder of the server's journal if `rain start` started the server; empty: there is none.
     """
 
     version: str
@@ -69,6 +73,7 @@ class ConnectionFile(msgspec.Struct, kw_only=True):
     fingerprint: str = ""
     logdir: str = ""
     folder: str = ""
+    journal: str = ""
 
     def __repr__(self) -> str:
         return f"<ConnectionFile of {self.address}>"
@@ -139,6 +144,17 @@ def write(file: ConnectionFile, path: str | os.PathLike[str] | None = None) -> P
     except OSError as error:
         raise ResourceError(f"cannot write the connection file {target}: {error.strerror}") from None
     return target
+
+
+def write_copy(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a connection file to `target`, a file that no other user can read.
+
+    Raises
+    ------
+    ResourceError
+        If it cannot be written.
+    """
+    write(read(path), target)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -286,7 +302,7 @@ class Published:
         with contextlib.suppress(RainException):
             before = read(path) if path else file
             file.guardian, file.guardian_start = before.guardian, before.guardian_start
-            file.folder = before.folder
+            file.folder, file.journal = before.folder, before.journal
         self.path = write(file, path or None)
 
     def remove(self) -> None:

@@ -403,7 +403,7 @@ class Guardian:
                     break
         for process in self._processes:
             process.folders.died()
-            process.folders.remove()
+            process.folders.remove(self._folder or "")
         # After giving up its owner reads the logs, and removes them.
         if self._folder is not None and not self._gave_up:
             from rain.objects.dirtree import remove_tree

@@ -69,15 +69,16 @@ class Folders:
         """For the command line of the next process."""
         return json.dumps({"tell": self.tell, "left": list(self._left)})
 
-    def remove(self) -> bool:
-        """Remove what was left and not taken over; whether all of it is gone."""
+    def remove(self, within: str = "") -> bool:
+        """Remove what was left and not taken over, also what is needed by something in the folder `within`; whether all
+        of it is gone."""
         if not self._left:
             return True
         from rain.processes.scratch import remove_left
 
         # Those inside of others first, which then need not be looked for.
         for path in sorted(self._left, key=len, reverse=True):
-            if remove_left(path):
+            if remove_left(path, within):
                 del self._left[path]
         return not self._left
 

@@ -248,8 +248,12 @@ class Launch:
         # The guardian outlives this process, which will not wait for it.
         self._process.returncode = 0
 
-    def stop(self, grace_s: float = 12.0) -> None:
-        """End all and wait for it; idempotent."""
+    def stop(self, grace_s: float = 12.0, *, for_good: bool = True) -> None:
+        """End all and wait for it; idempotent. If not `for_good` the guardian is killed, so that a server keeps its
+        journal, as after a death."""
+        if not for_good and self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
         if self._hold >= 0:
             os.close(self._hold)
             self._hold = -1

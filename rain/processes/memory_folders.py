@@ -46,14 +46,18 @@ def chosen_memory(option: str) -> int | None:
     return None
 
 
-def fast_folder(memory_files: str, prefix: str, bytes_max: int) -> tuple[Scratch | None, int]:
+def fast_folder(
+    memory_files: str, prefix: str, bytes_max: int, *, taken: Scratch | None = None, needed_by: str = ""
+) -> tuple[Scratch | None, int]:
     """A private folder in the memory file system `memory_files`, and how much may be in it; None where there is no
-    room, or `bytes_max` is 0."""
+    room, or `bytes_max` is 0. `taken` is one that was there before, which is used in any case."""
     try:
         room = shutil.disk_usage(memory_files).free * _ROOM_SHARE
+        if taken is not None:
+            return taken, int(max(0, min(room, bytes_max)))
         if room < FAST_BYTES_MIN or bytes_max <= 0:
             return None, 0
-        return Scratch(memory_files, prefix), int(min(room, bytes_max))
+        return Scratch(memory_files, prefix, needed_by=needed_by), int(min(room, bytes_max))
     except OSError as error:
         log.info("no memory files in %s: %s", memory_files, error)
         return None, 0

@@ -94,6 +94,21 @@ def private_logs() -> Scratch:
         raise ResourceError(f"cannot make a folder under {parent}: {error.strerror}") from None
 
 
+def journal_folder(name: str, durable: bool) -> Path:
+    """Where the journal of the server with the connection file `name` lies, unless its user says otherwise; not made.
+
+    In the folder for temporary files; one that is to survive a loss of power in that for the user's state
+    (``$XDG_STATE_HOME``, or ``~/.local/state``).
+    """
+    if durable:
+        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "rain"
+    else:
+        base = Path(tempfile.gettempdir(), f"rain-journals-{os.geteuid()}")
+        if os.path.lexists(base):
+            check_private(str(base), "folder of journals", 0o700)
+    return made_dir(base) / f"journal-{name}"
+
+
 def made_dir(path: str | os.PathLike[str]) -> Path:
     """A folder that the user named, made with its parents if it does not exist (0700).
 

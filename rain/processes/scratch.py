@@ -12,6 +12,10 @@ The process that removes what a dead owner left (`remove_left`) learns of each f
 (`rain.processes.guardian`) or a keeper (`rain.processes.keeper`). A process that is started anew gets the folders of
 the one before it, and takes over those of its own kinds. What is left then goes when the next folder of its kind is
 made (`clean`).
+
+A folder may be needed by what outlives its owner: a server's journal names files in it. Then the mark names that, and
+as long as it is there the folder is only taken over, with all that is in it, by a process that names the same
+(`Scratch.needed`), or removed by a guardian that removes both.
 """
 
 from __future__ import annotations
@@ -66,6 +70,8 @@ class Scratch:
         Of the folder's name; tells the kind.
     kept_s : float
         For how many seconds a folder of this kind stays when its owner was killed (logs, which tell why).
+    needed_by : str
+        What keeps it from being removed as long as it exists, though its owner is dead.
 
     Attributes
     ----------
@@ -77,15 +83,33 @@ class Scratch:
         If the folder cannot be made.
     """
 
-    def __init__(self, parent: str, prefix: str, *, kept_s: float = 0.0) -> None:
+    def __init__(self, parent: str, prefix: str, *, kept_s: float = 0.0, needed_by: str = "") -> None:
         found = _inherited(parent, prefix)
         clean(parent, prefix, kept_s)
         if found is None:
-            self.path, self._lock = _make(parent, prefix)
+            self.path, self._lock = _make(parent, prefix, needed_by)
         else:
             self.path, self._lock = found
             _empty(self.path)
-            _write_mark(self.path, self._lock, os.getpid())
+            _write_mark(self.path, self._lock, os.getpid(), needed_by)
+        self._own(kept_s)
+
+    @classmethod
+    def needed(cls, path: str, needed_by: str) -> Scratch | None:
+        """Take over the folder at `path`, with all that is in it, from an owner that is dead; None if it is not there,
+        or not one that `needed_by` needs."""
+        folder = _seize(path, needed_by)
+        if folder is None:
+            return None
+        scratch = cls.__new__(cls)
+        scratch.path, scratch._lock = path, folder
+        _write_mark(path, folder, os.getpid(), needed_by)
+        if path in _left:
+            _left.remove(path)
+        scratch._own(0.0)
+        return scratch
+
+    def _own(self, kept_s: float) -> None:
         self._reported = kept_s == 0.0
         if self._reported:
             _report("+", self.path)
@@ -143,14 +167,14 @@ def _report(what: str, path: str) -> None:
             log.warning("no keeper learns of the folder %s: %s", path, error.strerror)
 
 
-def _make(parent: str, prefix: str) -> tuple[str, int]:
+def _make(parent: str, prefix: str, needed_by: str = "") -> tuple[str, int]:
     """A new folder, locked before it is marked."""
     path = tempfile.mkdtemp(prefix=prefix, dir=parent)
     lock = -1
     try:
         lock = os.open(path, _FOLDER_FLAGS)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _write_mark(path, lock, os.getpid())
+        _write_mark(path, lock, os.getpid(), needed_by)
     except BaseException:
         if lock >= 0:
             os.close(lock)
@@ -176,10 +200,11 @@ def _line(path: str) -> str:
         return ""
 
 
-def _write_mark(path: str, folder: int, pid: int) -> None:
+def _write_mark(path: str, folder: int, pid: int, needed_by: str = "") -> None:
     machine, boot = _machine()
     values = {"name": os.path.basename(path), "inode": os.fstat(folder).st_ino, "uid": os.geteuid()}
     values |= {"pid": pid, "started": start_time(pid), "machine": machine, "boot": boot}
+    values |= {"needed_by": needed_by} if needed_by else {}
     part = f"{MARK}.{os.getpid()}"
     mark = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
@@ -207,14 +232,20 @@ def _read_mark(folder: int) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _is_left(path: str, folder: int) -> bool:
-    """Whether the mark in the folder at `path` proves that Rain made it for this user, and that its owner is dead."""
+def _is_left(path: str, folder: int, needed_by: str = "", within: str = "") -> bool:
+    """Whether the mark in the folder at `path` proves that Rain made it for this user, and that its owner is dead; and
+    nothing needs it, unless that is `needed_by`, or is in the folder `within`."""
     seen = os.fstat(folder)
     mark = _read_mark(folder)
     if mark is None or seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o077:
         return False
     if (mark.get("name"), mark.get("inode"), mark.get("uid")) != (os.path.basename(path), seen.st_ino, seen.st_uid):
         return False
+    needs = mark.get("needed_by")
+    if needed_by or isinstance(needs, str):
+        passed = needs == needed_by or (bool(within) and str(needs).startswith(within + os.sep))
+        if not passed and (needed_by or os.path.lexists(str(needs))):
+            return False
     machine, boot = _machine()
     if mark.get("boot") != boot or not boot:
         return bool(machine) and mark.get("machine") == machine  # this machine was started anew since
@@ -222,7 +253,7 @@ def _is_left(path: str, folder: int) -> bool:
     return isinstance(pid, int) and (not is_alive(pid) or start_time(pid) != started)
 
 
-def _seize(path: str) -> int | None:
+def _seize(path: str, needed_by: str = "", within: str = "") -> int | None:
     """A locked descriptor of the folder at `path`, if Rain provably made it and no process uses it; else None."""
     if not re.fullmatch(rf".*-{_RANDOM}", os.path.basename(path), re.DOTALL):
         return None
@@ -231,10 +262,10 @@ def _seize(path: str) -> int | None:
     except OSError:
         return None
     try:
-        if _is_left(path, folder):
+        if _is_left(path, folder, needed_by, within):
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Once more: until it was locked, another process could remove it or take it over.
-            if _is_left(path, folder) and os.path.samestat(os.lstat(path), os.fstat(folder)):
+            if _is_left(path, folder, needed_by, within) and os.path.samestat(os.lstat(path), os.fstat(folder)):
                 return folder
     except OSError:
         pass
@@ -275,9 +306,10 @@ def clean(parent: str, prefix: str, kept_s: float = 0.0) -> None:
             os.close(folder)
 
 
-def remove_left(path: str) -> bool:
-    """Remove one folder if Rain provably made it and no process uses it; whether it is gone now."""
-    folder = _seize(path)
+def remove_left(path: str, within: str = "") -> bool:
+    """Remove one folder if Rain provably made it and no process uses it, nor needs it what is not in the folder
+    `within`; whether it is gone now."""
+    folder = _seize(path, within=within)
     if folder is not None:
         try:
             _remove(path)

@@ -161,6 +161,13 @@ class EventLog:
         File of the SQLite database; created if it is not there, continued if it is.
     bytes_max : int
         How many bytes of events it keeps.
+    commit : callable
+        Called before events are written: writes down what they follow from. While it returns False they wait.
+
+    Attributes
+    ----------
+    next : int
+        Number of the next event.
 
     Raises
     ------
@@ -168,7 +175,7 @@ class EventLog:
         If the file cannot be opened as a database.
     """
 
-    def __init__(self, path: str, bytes_max: int = EVENTS_BYTES_MAX) -> None:
+    def __init__(self, path: str, bytes_max: int = EVENTS_BYTES_MAX, commit: Callable[[], bool] = lambda: True) -> None:
         self.path = path
         self._bytes_max = bytes_max
         self._decode = msgspec.msgpack.Decoder(list[EventRecord]).decode
@@ -186,23 +193,36 @@ class EventLog:
             ).fetchone()
         except (sqlite3.Error, OSError) as error:
             raise RainException(f"the event log {path} cannot be opened: {error}") from None
-        self._next = (last or 0) + 1
+        self.next = (last or 0) + 1
+        self._written = self.next
+        self._commit = commit
         self._gathered: list[EventRecord] = []
         self._to_write: queue.SimpleQueue[list[EventRecord] | threading.Event | None] = queue.SimpleQueue()
         self.error: str | None = None
         self._thread = threading.Thread(target=self._write_all, name="rain-events", daemon=True)
         self._thread.start()
 
-    def add(self, type: str, session: int | None, item: int | None, values: dict[str, Any]) -> None:
-        """Append one event; it has the present time."""
-        self._gathered.append(EventRecord(self._next, time.time(), type, session, item, values))
-        self._next += 1
+    def rewind(self, number: int) -> None:
+        """The events from `number` on come again; those that are in the log already are not added twice."""
+        self.push()
+        self.next = number
+
+    def add(
+        self, type: str, session: int | None, item: int | None, values: dict[str, Any], at: float | None = None
+    ) -> None:
+        """Append one event; it has the present time, or that of `at`."""
+        number = self.next
+        self.next += 1
+        if number < self._written:
+            return
+        self._gathered.append(EventRecord(number, time.time() if at is None else at, type, session, item, values))
         if len(self._gathered) >= BATCH_EVENTS_MAX:
             self.push()
 
     def push(self) -> None:
         """Hand what is gathered to the writing thread."""
-        if self._gathered:
+        if self._gathered and self._commit():
+            self._written = self._gathered[-1].id + 1
             self._to_write.put(self._gathered)
             self._gathered = []
 

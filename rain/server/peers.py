@@ -27,6 +27,7 @@ from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.recovery.machine import FAILURES_MAX, Machine
 from rain.server.recovery.recorder import Recorder
 from rain.server.recovery.records import (
+    Acknowledged,
     Came,
     Claim,
     Followed,
@@ -53,7 +54,6 @@ class Peers:
     credentials : Credentials
         Get the keys of pools.
     events : EventLog
-    constants : ConstantFiles
     recorder : Recorder
     on_fatal : callable
         Called with an error that stays.
@@ -61,14 +61,18 @@ class Peers:
     Attributes
     ----------
     machine : Machine
+    recorder : Recorder
+    constants : ConstantFiles
+        To be set before anything comes.
     """
+
+    constants: ConstantFiles
 
     def __init__(
         self,
         core: ServerCore,
         credentials: Credentials,
         events: EventLog,
-        constants: ConstantFiles,
         recorder: Recorder,
         on_fatal: Callable[[Exception], None],
     ) -> None:
@@ -76,8 +80,7 @@ class Peers:
         self._loop = asyncio.get_running_loop()
         self._credentials = credentials
         self._events = events
-        self._constants = constants
-        self._recorder = recorder
+        self.recorder = recorder
         self._on_fatal = on_fatal
         self._conversations: dict[int, Conversation] = {}
         self._senders: dict[int, Sender] = {}
@@ -87,7 +90,7 @@ class Peers:
             do.AllowPool: self._allow_pool,
             do.ForbidPool: self._forbid_pool,
             do.InternalError: lambda effect: self.failed(effect.about, effect.error),
-            do.DiscardUpload: lambda effect: recorder.after_commit(constants.discard, effect.names),
+            do.DiscardUpload: lambda effect: recorder.after_commit(self.constants.discard, effect.names),
             do.Happened: self._happened,
         }
 
@@ -97,16 +100,37 @@ class Peers:
         """A peer opened a conversation."""
         number = self.machine.opened + 1
         self.join(number, conversation)
-        self._take(Opened(self._recorder.now(), number, conversation.pool, conversation.address, hello))
+        self._take(Opened(self.recorder.now(), number, conversation.pool, conversation.address, hello))
 
     def join(self, number: int, conversation: Conversation) -> None:
         """Listen to a conversation, and speak through it."""
         conversation.on_messages = lambda messages: self._came(number, conversation, messages)
         conversation.on_gone = lambda reason: self._gone(number, reason)
+        conversation.on_acknowledged = lambda received: self._acknowledged(number, received)
         self._conversations[number] = conversation
         self._senders[number] = Sender(
             conversation, lambda message, error: self._unsendable(number, conversation, message, error)
         )
+
+    def restore(self, number: int, conversation: Conversation) -> None:
+        """As `join`, for a conversation in which it is said again what was said before: nothing waits."""
+        self.join(number, conversation)
+        self._senders[number].patient = False
+
+    def conversation(self, number: int) -> Conversation | None:
+        """A conversation that is not over."""
+        return self._conversations.get(number)
+
+    def leave(self, number: int) -> Conversation | None:
+        """Forget a conversation, and give it if it was there."""
+        self._senders.pop(number, None)
+        return self._conversations.pop(number, None)
+
+    def resume(self) -> None:
+        """All that was said before is said again: senders wait for their peers from now on, and a turn is due."""
+        for sender in self._senders.values():
+            sender.patient = True
+        self._turn_soon()
 
     def uploaded(self, conversation: str, name: str) -> None:
         """A client brought a file over a data connection.
@@ -118,14 +142,14 @@ class Peers:
         """
         for number, known in self._conversations.items():
             if known.name == conversation and self.machine.is_client(number):
-                self._record(Uploaded(self._recorder.now(), number, name))
+                self.record(Uploaded(self.recorder.now(), number, name))
                 return
-        self._constants.abandon([name])
+        self.constants.abandon([name])
         raise RainException("the client that sent this constant is gone")
 
     def tick(self) -> None:
         """Time went by."""
-        self._take(Ticked(self._recorder.now()))
+        self._take(Ticked(self.recorder.now()))
 
     def tell_governors(self, message: Any) -> None:
         """Send a message to all governors."""
@@ -139,7 +163,7 @@ class Peers:
             for index, message in enumerate(messages)
             if isinstance(message, Submit | Retry) and message.constants and self.machine.is_client(number)
         ]
-        self._take(Came(self._recorder.now(), number, conversation.packets, claims), messages)
+        self._take(Came(self.recorder.now(), number, conversation.packets, claims), messages)
 
     def _claim(self, index: int, constants: list[Any]) -> Claim:
         """Take over what was uploaded. The core refuses the request if anything is wrong, of which this may be one
@@ -149,7 +173,7 @@ class Peers:
             file: LocalFile | None = None
             if isinstance(constant.location, Upload) and not claim.trouble:
                 try:
-                    file = self._constants.claim(constant.id, constant.location)
+                    file = self.constants.claim(constant.id, constant.location)
                 except Exception as error:
                     if not isinstance(error, RainException):
                         log.exception("constant %s cannot be taken over", constant.id)
@@ -158,20 +182,23 @@ class Peers:
         return claim
 
     def _gone(self, number: int, reason: str) -> None:
-        if self._conversations.pop(number, None) is None:
+        if self.leave(number) is None:
             return
-        del self._senders[number]
         name = self.machine.names.get(number)
         if name and not self.machine.is_client(number):
             log.warning("governor %s is lost: %s", name, reason)
-        self._take(Gone(self._recorder.now(), number, reason))
+        self._take(Gone(self.recorder.now(), number, reason))
 
-    def _record(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
-        self._recorder.add(record)
+    def _acknowledged(self, number: int, received: int) -> None:
+        self.recorder.add(Acknowledged(self.recorder.now(), number, received))
+
+    def record(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
+        """Let something happen, in this turn of the loop."""
+        self.recorder.add(record)
         self.machine.apply(record, messages)
 
     def _take(self, record: Record, messages: list[Any] | tuple[()] = ()) -> None:
-        self._record(record, messages)
+        self.record(record, messages)
         self._turn_soon()
 
     # -- turns ----------------------------------------------------------------------------------
@@ -184,13 +211,13 @@ class Peers:
     @guarded("turn_failed")
     def _turn_ended(self) -> None:
         self._turn_due = False
-        peers, now = self.machine.peers, self._recorder.now()
+        peers, now = self.machine.peers, self.recorder.now()
         for name, was_behind in self.machine.behind.items():
             number = peers[name]
             behind = self._conversations[number].backlog_bytes > UPDATES_BACKLOG_BYTES_MAX
             if behind is not was_behind:
-                self._record(Paced(now, number, behind))
-        self._record(TurnEnded(now))
+                self.record(Paced(now, number, behind))
+        self.record(TurnEnded(now))
         self._failures = 0
 
     def turn_failed(self, error: Exception, *_: Any) -> None:
@@ -222,17 +249,16 @@ class Peers:
         request = getattr(message, "request", None)
         if isinstance(message, Assign) and message.tasks:
             task = message.tasks[0]
-            self.later(ev.AssignmentFailed(name, task.spec.id, task.attempt, why), 0)
+            self.machine.hands.later(ev.AssignmentFailed(name, task.spec.id, task.attempt, why), 0)
         elif request is not None and not isinstance(message, Failed | ReadOutput):
             # In the place of the message: what was sent when does not depend on how much waited.
             conversation.send(Failed(request, "rain", why))
         else:
-            self.part(number, why)
+            self.machine.hands.part(number, why)
 
     def close(self, conversation: int, reason: str) -> None:
-        closed = self._conversations.pop(conversation, None)
+        closed = self.leave(conversation)
         if closed is not None:
-            del self._senders[conversation]
             log.warning("the conversation with %s is closed: %s", closed.address, reason)
             closed.close(reason)
 
@@ -252,7 +278,7 @@ class Peers:
 
     @guarded("turn_failed")
     def _follow(self, event: FollowUp, tries: int) -> None:
-        self._take(Followed(self._recorder.now(), event, tries))
+        self._take(Followed(self.recorder.now(), event, tries))
 
     def failed(self, what: str, error: Exception) -> None:
         log.error("%s failed", what, exc_info=error)

@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
 from rain.net.transport import Listener, listen
-from rain.processes.connection_files import Published
+from rain.processes.connection_files import KEYS, Published, write_copy
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
 from rain.processes.own_credentials import server_credentials
 from rain.processes.scratch import MEMORY_FILES, name_others
@@ -45,9 +46,14 @@ from rain.server.core import ServerCore
 from rain.server.data_service import DataService
 from rain.server.event_log import EventLog
 from rain.server.http import Http
+from rain.server.journal.files import remove_journal
+from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
 from rain.server.policy_loading import choose_policy
+from rain.server.recovery.fingerprint import fingerprint
 from rain.server.recovery.recorder import Recorder
+from rain.server.recovery.records import Begun
+from rain.server.restoring import Replay
 from rain.server.uploads import constant_files
 
 log = logging.getLogger("rain.server")
@@ -80,6 +86,10 @@ class ServerOptions:
         Whether a guardian starts it again if it ends.
     policy : str
         The scheduling policy, as `rain.server.policy_loading.choose_policy` takes it; empty: Rain's own.
+    journal : str
+        The folder of the journal, from which a server comes back after its death; empty: none is kept.
+    durable : bool
+        Whether what is acknowledged is also on the disk, so that it survives a loss of power.
     """
 
     host: str = LOOPBACK
@@ -94,6 +104,8 @@ class ServerOptions:
     constants_bytes_max: int | None = None
     policy: str = ""
     guarded: bool = False
+    journal: str = ""
+    durable: bool = False
 
 
 async def serve(options: ServerOptions, stop: asyncio.Event) -> None:
@@ -133,6 +145,8 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._host_id = host_id()
         self._stays_away = not options.guarded
+        self._asked = False  # to stop
+        self._returned_at = 0.0
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._pushed_s = 0.0
         self._sweep: asyncio.Future[None] | None = None
@@ -142,23 +156,25 @@ class Server:
     # -- life -----------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Listen, and tell where.
+        """Listen, be again what the server before was that kept the journal, and tell where.
 
         Raises
         ------
         RainException
-            If a port is taken, a folder cannot be written, or the scheduling policy cannot be used.
+            If a port is taken, a folder cannot be written, the scheduling policy cannot be used, or the journal cannot
+            be read.
         """
         options = self.options
         policy = choose_policy(options.policy)
-        self._credentials = server_credentials(options.host, options.connection_file)
+        if options.journal:
+            self._recorder.journal = Journal(options.journal, fingerprint(policy.name), options.durable)
+        self._credentials = server_credentials(options.host, self._keys())
         try:
             self._log_dir = options.log_dir or tempfile.mkdtemp(prefix="rain-server-")
             os.makedirs(self._log_dir, mode=0o700, exist_ok=True)
-            self._scratches, self._constants = constant_files(options.work_dir, options.constants_bytes_max)
         except OSError as error:
             raise ResourceError(f"the server cannot make its folders: {error}") from None
-        self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"))
+        self._log = EventLog(os.path.join(self._log_dir, "events.sqlite"), commit=self._recorder.commit)
         self._listener = Listener(
             options.host,
             options.port,
@@ -168,6 +184,7 @@ class Server:
             {"client": ClientToServer, "governor": GovernorToServer},
             self._welcome,
             options.deadlines,
+            self._recorder.commit,
         )
         self.address = self._listener.address
         bearers = {http_bearer(self._credentials.key(role)) for role in ("client", "http")}
@@ -177,13 +194,16 @@ class Server:
         self._core = ServerCore(
             self.address, self._host_id, self._http.address, __version__, self._log_dir, policy.make, policy.name
         )
-        self._peers = Peers(self._core, self._credentials, self._log, self._constants, self._recorder, self._fatal)
+        self._peers = Peers(self._core, self._credentials, self._log, self._recorder, self._fatal)
+        self._come_back()
         self._data = DataService(
             self._core, self.address, self._credentials, self._constants, self._recorder, self._peers.uploaded
         )
         self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )
+        if self._recorder.journal is not None:
+            write_copy(self._published.path, os.path.join(self._recorder.journal.path, KEYS))
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
             write_ready_file(options.ready_file)
@@ -192,11 +212,59 @@ class Server:
             log.info("the certificate's SHA-256 fingerprint is %s", fingerprint_text(certificate.fingerprint))
         name_others((tempfile.gettempdir(), MEMORY_FILES))
 
+    def _keys(self) -> str:
+        """The connection file whose keys are taken over, if it is there: what knew the server before comes back."""
+        if self._recorder.journal is not None and not self._recorder.journal.empty:
+            kept = os.path.join(self._recorder.journal.path, KEYS)
+            if os.path.lexists(kept):
+                return kept
+        return self.options.connection_file
+
+    def _come_back(self) -> None:
+        """Take the folders for constants; with a journal, first be what the server before was."""
+        options, journal, listener = self.options, self._recorder.journal, self._listener
+        assert listener is not None
+        replay = Replay(self._peers, listener, self._log, self.address)
+        same_code, began = True, time.monotonic()
+        if journal is not None:
+            same_code = journal.same_code
+            replay.run(journal)
+            self._recorder.begin(self._peers.machine.now)
+        try:
+            self._scratches, self._constants = constant_files(
+                journal.path if journal is not None and options.durable else options.work_dir,
+                options.constants_bytes_max,
+                durable=options.durable,
+                before=replay.folders,
+                needed_by="" if journal is None else journal.path,
+            )
+        except OSError as error:
+            raise ResourceError(f"the server cannot make its folders: {error}") from None
+        self._peers.constants = self._constants
+        if journal is None:
+            return
+        if replay.count:
+            self._constants.discard(replay.discarded)
+            self._constants.take_over(replay.uploads())
+            self._returned_at = time.monotonic()
+            log.info(
+                "came back with %d sessions: %d records in %.2f s%s",
+                len(self._core.state.graph.sessions), replay.count, self._returned_at - began,
+                "" if same_code else "; they were written by another version: what ran is run again",
+            )  # fmt: skip
+        now, folders = self._recorder.now(), [scratch.path for scratch in self._scratches]
+        self._peers.record(Begun(now, time.time(), self._log.next, self.address, folders))
+        listener.replayed()
+        replay.finish(same_code)
+        if not self._recorder.commit():
+            raise ResourceError(f"the journal cannot be written: {self._recorder.full}")
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; an error that stays ends the server rather than leave it half alive."""
         stopped = self._loop.create_task(stop.wait())
         ends: set[asyncio.Future[Any]] = {stopped, self._timer, self._broken}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._asked = stop.is_set()
         stopped.cancel()
         for end in (self._broken, self._timer):
             if end.done():
@@ -212,23 +280,34 @@ class Server:
         self._stays_away = True
 
     def close(self) -> None:
-        """Tell all peers, close everything, remove what is on disk but the logs; idempotent."""
+        """Close everything. A server that does not come back tells all peers, and removes what is on disk but the
+        logs; one that does leaves them waiting, and what the next one needs. Idempotent."""
         if hasattr(self, "_timer"):
             self._timer.cancel()
+        journal = self._recorder.journal
+        for_good = self._stays_away and self._asked
+        returns = journal is not None and not for_good
         if (self._stays_away or lifeline_is_lost()) and hasattr(self, "_peers"):
             self._peers.tell_governors(Dismiss(SERVER_STOPPED))
         if self._listener is not None:
-            self._listener.close(self._farewell())
+            if returns and not lifeline_is_lost():
+                self._listener.leave()
+            else:
+                self._listener.close(self._farewell())
         if hasattr(self, "_http"):
             self._http.close()
         if hasattr(self, "_published"):
             self._published.remove()
         if hasattr(self, "_log"):
             self._log.close()
-        if hasattr(self, "_constants"):
+        if hasattr(self, "_constants") and not returns:
             self._constants.close()
             for scratch in self._scratches:
                 scratch.close()
+        if journal is not None:
+            journal.close()
+            if for_good:
+                remove_journal(journal.path, KEYS)
         if hasattr(self, "_log_dir") and not self.options.log_dir:
             shutil.rmtree(self._log_dir, ignore_errors=True)
 
@@ -261,7 +340,11 @@ class Server:
     @guarded("_tick_failed")
     def _ticked(self) -> None:
         self._peers.tick()
-        self._recorder.commit()
+        if self._recorder.commit() and self._listener is not None:
+            self._listener.release()
+        if self._returned_at and time.monotonic() - self._returned_at > self.options.deadlines.client_grace_s:
+            self._returned_at = 0.0
+            self._constants.drop_unknown()
         self._pushed_s += TICK_S
         if self._pushed_s >= EVENTS_EVERY_S:
             self._pushed_s = 0.0

@@ -7,6 +7,9 @@ was never claimed goes with its client (`sweep`, `abandon`) or the server.
 
 Files are in memory while there is room. Clients on this host know how much that is (`Welcome.incoming_max`) and write
 to disk beyond it, or when the memory file system is full; a mark tells all of them when what was claimed is too much.
+
+A server that was started anew takes the folders of the one before over (`take_over`). What had been claimed there, and
+not been written into the journal, is claimed once more when the client repeats its submit.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rain.common.errors import RainException
 from rain.common.ids import ID
@@ -40,6 +43,8 @@ class ConstantFiles:
         Another one, on disk, for what is too much for `folder`; empty: nothing is.
     bytes_max : int
         How much that is.
+    durable : bool
+        Whether what is claimed is on the disk, so that it survives a loss of power.
 
     Attributes
     ----------
@@ -53,18 +58,45 @@ class ConstantFiles:
         If a folder cannot be made.
     """
 
-    def __init__(self, folder: str, disk: str = "", bytes_max: int = 1 << 62) -> None:
+    def __init__(self, folder: str, disk: str = "", bytes_max: int = 1 << 62, durable: bool = False) -> None:
         self.folder = folder
         self.disk = disk
         self.bytes_max = bytes_max
+        self._durable = durable
         self.incoming = os.path.join(folder, "incoming")
         self.incoming_disk = os.path.join(disk, "incoming") if disk else ""
         self._sizes: dict[str, int] = {}  # of claimed files in memory
         self._bytes = 0
+        self._unknown: dict[str, tuple[str, int]] = {}  # by name: files found that nothing names, and their inodes
         self._mark = FullMark(self.incoming)
         for top in filter(None, (folder, disk)):
             for path in (os.path.join(top, "incoming"), os.path.join(top, "constants")):
                 os.makedirs(path, mode=0o700, exist_ok=True)
+
+    def take_over(self, names: set[str]) -> None:
+        """Count what the server before this one had claimed, of which `names` are the uploads that are needed."""
+        needed = {os.path.basename(name) for name in names}
+        for top in self._tops:
+            for part in ("constants", "incoming"):
+                with os.scandir(os.path.join(top, part)) as entries:
+                    for entry in entries:
+                        if not entry.is_file(follow_symlinks=False) or not _NAME.fullmatch(entry.name):
+                            continue
+                        if entry.name not in needed:
+                            self._unknown[entry.name] = (entry.path, entry.inode())
+                        elif part == "constants" and top == self.folder:
+                            self._sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+        self._count(sum(self._sizes.values()))
+
+    def drop_unknown(self) -> None:
+        """Remove what was found and not claimed since."""
+        unknown, self._unknown = self._unknown, {}
+        for path, inode in unknown.values():
+            try:
+                if os.lstat(path).st_ino == inode:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
 
     def sink(self, name: str) -> Sink:
         """Takes an upload called `name` that is sent to the server.
@@ -95,8 +127,13 @@ class ConstantFiles:
             path, top = os.path.join(self.incoming_disk, name), self.disk
         name = os.path.basename(name)
         kept = os.path.join(top, "constants", name)
+        if not os.path.lexists(path) and name in self._unknown:  # the server before had claimed it
+            path = kept = self._unknown[name][0]
+            top = os.path.dirname(os.path.dirname(kept))
+        self._unknown.pop(name, None)
         try:
-            os.rename(path, kept)
+            if path != kept:
+                os.rename(path, kept)
             found = os.lstat(kept)
         except OSError as error:
             raise RainException(f"the bytes of constant {id} did not arrive: {error.strerror or error}") from None
@@ -105,6 +142,9 @@ class ConstantFiles:
             raise RainException(
                 f"constant {id} was announced with {upload.size} bytes and arrived with {found.st_size}"
             )
+        if self._durable:
+            _sync(kept)
+            _sync(os.path.dirname(kept))
         os.chmod(kept, 0o400)
         if top == self.folder:
             self._sizes[name] = found.st_size
@@ -147,6 +187,14 @@ class ConstantFiles:
             remove_tree(top)
 
 
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _unlink(path: str) -> None:
     try:
         os.unlink(path)
@@ -154,17 +202,24 @@ def _unlink(path: str) -> None:
         pass
 
 
-def constant_files(work_dir: str, allowed_bytes: int | None) -> tuple[list[Scratch], ConstantFiles]:
+def constant_files(
+    work_dir: str, allowed_bytes: int | None, *, before: Sequence[str] = (), needed_by: str = "", durable: bool = False
+) -> tuple[list[Scratch], ConstantFiles]:
     """The folders of large constants: in memory if there is a file system in it, so that clients and governors on this
-    host map what they are sent, and on disk."""
+    host map what they are sent, and on disk. Those `before` are taken over, with what is in them, if they are
+    `needed_by` the same as this server. What is `durable` is on disk alone."""
     allowed = constants_memory() if allowed_bytes is None else allowed_bytes
-    fast, bytes_max = fast_folder(MEMORY_FILES, CONSTANTS, allowed)
+    allowed = 0 if durable else allowed
+    taken = [scratch for path in before if (scratch := Scratch.needed(path, needed_by)) is not None]
+    taken_fast = next((one for one in taken if os.path.dirname(one.path) == MEMORY_FILES), None)
+    taken_disk = next((one for one in taken if one is not taken_fast), None)
+    fast, bytes_max = fast_folder(MEMORY_FILES, CONSTANTS, allowed, taken=taken_fast, needed_by=needed_by)
     try:
-        disk = Scratch(work_dir or tempfile.gettempdir(), CONSTANTS)
+        disk = taken_disk or Scratch(work_dir or tempfile.gettempdir(), CONSTANTS, needed_by=needed_by)
     except OSError:
         if fast is not None:
             fast.close()
         raise
     if fast is None:
-        return [disk], ConstantFiles(disk.path)
+        return [disk], ConstantFiles(disk.path, durable=durable)
     return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max)

@@ -363,6 +363,7 @@ NOT_GUARDED = {
         "self._admit(connection, format_address(address[0], address[1]))": "catches everything itself",
         "self._data(DataConnection(link))": "catches everything itself",
         "self._serving.discard": "of a set",
+        "self._secure": "awaited in `_secured`",
     },
     "rain.processes.serving": {"stop.set": "of an event"},
     "rain.net.transfer.giving": {"view": "its error is the answer"},

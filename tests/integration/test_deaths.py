@@ -103,9 +103,9 @@ def test_the_death_of_the_guardian_says_what_died_and_what_to_do(marked: Marked)
     assert not Path(folder[1]).exists()
 
 
-def test_a_server_that_cannot_be_kept_running_says_so(marked: Marked) -> None:
-    """Five deaths in a row; the first costs the session, and says that it was a death."""
-    client = Client.local(governors=0)
+def test_a_server_without_a_journal_forgets_its_sessions_and_it_is_said_why(marked: Marked) -> None:
+    """Without a journal a death costs the session, and it is said that it was one."""
+    client = Client.local(governors=0, journal=False)
     session = client.new_session("doomed", default=True)
     task = tasks.Sleep(blob("a"), 600)
     session.submit()

@@ -37,6 +37,16 @@ def image_name(number: int) -> str:
     return f"{number:08}.image"
 
 
+def remove_journal(path: str, *others: str) -> None:
+    """Remove what a journal has in the folder at `path`, the files called `others`, and the folder if nothing else is
+    in it."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path):
+            if _NAME.fullmatch(name) or name == _LOCK or name in others:
+                os.unlink(os.path.join(path, name))
+        os.rmdir(path)
+
+
 class Folder:
     """The folder of a journal, made if it does not exist.
 

@@ -132,7 +132,7 @@ class Machine:
             do.DropGovernor: self._drop_governor,
         }
         for kind in (do.AllowPool, do.ForbidPool, do.InternalError, do.DiscardUpload, do.Happened):
-            self.effects[kind] = hands.perform
+            self.effects[kind] = self._perform
 
     def apply(self, record: Record, messages: Sequence[Any] = ()) -> None:
         """Let happen what a record says.
@@ -258,6 +258,9 @@ class Machine:
                 handlers[type(effect)](effect)
             except Exception as error:
                 self._effect_failed(effect, error)
+
+    def _perform(self, effect: do.Effect) -> None:
+        self.hands.perform(effect)
 
     def _to_client(self, effect: do.ToClient) -> None:
         conversation = self.peers.get(effect.client_id)

@@ -17,18 +17,20 @@ class Recorder:
     ----------
     journal : Journal or None
         None: nothing is recorded, and nothing waits.
-    begins_at : float
-        What `now` is at this moment: the last time of the records before, so that it never goes back.
 
     Attributes
     ----------
     journal : Journal or None
     """
 
-    def __init__(self, journal: Journal | None = None, begins_at: float | None = None) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
         self.journal = journal
-        self._ahead_s = 0.0 if begins_at is None else begins_at - time.monotonic()
+        self._ahead_s = 0.0
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def begin(self, now: float) -> None:
+        """Let time go on from `now`, the last time that was recorded: it never goes back."""
+        self._ahead_s = now - time.monotonic()
 
     def now(self) -> float:
         """Seconds, for the next record."""

@@ -1,0 +1,201 @@
+"""How a server becomes the one that died: the records of its journal are applied again, to the code that made them.
+
+Conversations are there again without a connection, so that what is said in them is gathered and numbered as it was;
+their peers, which dial again, say how many messages they have had and get the rest. What the dead server did to the
+world is not done twice: rows of the event log that are there stay as they are, and files are discarded at the end.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from typing import Any
+
+from rain.common.errors import ProtocolError, RainException
+from rain.common.location import Upload
+from rain.net.transport import Listener
+from rain.server.core import effects as do
+from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.journal.journal import Journal
+from rain.server.peers import Peers
+from rain.server.recovery.records import (
+    Acknowledged,
+    Begun,
+    Came,
+    Followed,
+    FollowUp,
+    Gone,
+    Opened,
+    Record,
+    decode_record,
+)
+
+log = logging.getLogger("rain.server")
+
+
+class Replay:
+    """The hands of a machine that is told again what the one before it was told.
+
+    Parameters
+    ----------
+    peers : Peers
+    listener : Listener
+    events : EventLog
+    address : str
+        Of the listener: that of the server before.
+
+    Attributes
+    ----------
+    count : int
+        Of records.
+    folders : list of str
+        Where the files of large constants are; empty: there was no server before.
+    discarded : list of str
+        Uploads whose files are to be discarded.
+    """
+
+    def __init__(self, peers: Peers, listener: Listener, events: EventLog, address: str) -> None:
+        self._peers = peers
+        self._listener = listener
+        self._events = events
+        self._address = address
+        self._machine = peers.machine
+        self._epoch = 0.0
+        self._followed: list[tuple[FollowUp, int]] = []
+        self._parted: dict[int, str] = {}
+        self.count = 0
+        self.folders: list[str] = []
+        self.discarded: list[str] = []
+
+    def run(self, journal: Journal) -> None:
+        """Apply all records of a journal.
+
+        Raises
+        ------
+        RainException
+            If the journal is damaged, or another server's.
+        """
+        collects = gc.isenabled()
+        gc.disable()  # what is made here stays
+        self._machine.hands = self
+        try:
+            for kind, payload in journal.records():
+                self._apply(decode_record(kind, payload))
+                self.count += 1
+        finally:
+            self._machine.hands = self._peers
+            gc.freeze()
+            if collects:
+                gc.enable()
+
+    def finish(self, same_code: bool) -> None:
+        """From now on it is life.
+
+        Parameters
+        ----------
+        same_code : bool
+            Whether what was decided is what the dead server decided. If not, no conversation goes on: governors start
+            anew, clients that wait are told that their sessions are over.
+        """
+        peers = self._peers
+        peers.resume()
+        if not same_code:
+            for number in list(self._machine.names):
+                peers.part(number, "the server was started anew in another version")
+            return
+        for number, reason in self._parted.items():
+            peers.part(number, reason)
+        for event, tries in self._followed:
+            peers.later(event, tries)
+
+    def uploads(self) -> set[str]:
+        """Names of the uploads whose files are needed."""
+        machine = self._machine
+        graph = machine.core.state.graph
+        names = {name for uploads in machine.uploads.values() for name in uploads}
+        for session in graph.sessions.values():
+            names.update(session.uploads.values())
+        for client in graph.clients.values():
+            for cut in client.gathering.values():
+                names.update(one.location.name for one in cut.constants if isinstance(one.location, Upload))
+        return names
+
+    def _apply(self, record: Record) -> None:
+        messages: list[Any] = []
+        kind = type(record)
+        try:
+            if isinstance(record, Came):
+                conversation: Any = self._peers.conversation(record.conversation)
+                if conversation is not None:
+                    messages = conversation.replay(record.packets)
+            elif isinstance(record, Begun):
+                self._begun(record)
+            elif isinstance(record, Opened):
+                self._open(record)
+            elif isinstance(record, Gone):
+                self._parted.pop(record.conversation, None)
+                self._forget(record.conversation)
+            elif isinstance(record, Acknowledged):
+                conversation = self._peers.conversation(record.conversation)
+                if conversation is not None:
+                    conversation.replay_acknowledged(record.received)
+            elif isinstance(record, Followed):
+                pending = (record.event, record.tries)
+                if pending in self._followed:
+                    self._followed.remove(pending)
+            self._machine.apply(record, messages)
+        except ProtocolError as error:  # as in life, where the end of the conversation follows
+            log.info("while records were applied again: %s", error)
+        except RainException:
+            raise
+        except Exception as error:
+            log.exception("a record %s raised an error when it was applied again: %s", kind.__name__, error)
+
+    def _begun(self, record: Begun) -> None:
+        if record.address != self._address:
+            raise RainException(
+                f"the journal is that of a server at {record.address}, and this one listens at {self._address}: start "
+                f"it with --listen {record.address}, or with another --journal"
+            )
+        self._epoch = record.wall - record.now
+        self._events.rewind(record.events)
+        self.folders = record.folders
+
+    def _open(self, record: Opened) -> None:
+        conversation = self._listener.restore(record.hello, record.pool, record.address)
+        self._peers.restore(record.conversation, conversation)
+
+    def _forget(self, number: int) -> None:
+        conversation: Any = self._peers.leave(number)
+        if conversation is not None:
+            conversation.forget()
+
+    # -- what the machine wants done ------------------------------------------------------------
+
+    def send(self, conversation: int, message: Any) -> None:
+        self._peers.send(conversation, message)
+
+    def close(self, conversation: int, reason: str) -> None:
+        self._forget(conversation)
+
+    def part(self, conversation: int, reason: str) -> None:
+        self._parted[conversation] = reason
+
+    def later(self, event: FollowUp, tries: int) -> None:
+        self._followed.append((event, tries))
+
+    def failed(self, what: str, error: Exception) -> None:
+        log.info("%s failed again as it had before: %s: %s", what, type(error).__name__, error)
+
+    def fatal(self, error: Exception) -> None:
+        self._peers.fatal(error)
+
+    def perform(self, effect: do.Effect) -> None:
+        if isinstance(effect, do.Happened):
+            if effect.type in EVENT_TYPES:
+                at = self._epoch + self._machine.now
+                self._events.add(effect.type, effect.session, effect.id, effect.values, at)
+        elif isinstance(effect, do.DiscardUpload):
+            self.discarded += effect.names
+        elif isinstance(effect, do.AllowPool | do.ForbidPool):
+            self._peers.perform(effect)

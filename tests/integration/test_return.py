@@ -1,0 +1,311 @@
+"""A server that is killed is started again and goes on: nothing that finished runs again, what runs goes on, who waits
+waits on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rain import Client, RainException, blob, remote, tasks
+from rain.deploy.start import Started, StartOptions, start
+from rain.host.process_table import is_alive
+from rain.processes import connection_files
+from rain.processes.launching import stop_guardian
+from tests.support.processes import Marked
+from tests.support.waiting import GUARD_S, until
+
+
+@remote(auto_encode="pickle")
+def counted(ctx: Any, folder: str, number: int, seconds: float = 0.0) -> Any:
+    """Leaves a file for each execution."""
+    import os
+    import time
+
+    open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    time.sleep(seconds)
+    return number * number
+
+
+@remote(auto_encode="pickle")
+def added(ctx: Any, folder: str, number: int, *values: Any) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    return sum(value.load() for value in values) % 1000003
+
+
+@remote(auto_encode="pickle")
+def patient(ctx: Any, folder: str) -> Any:
+    """Runs until it is told to end; its process and the number of its attempt."""
+    import os
+    import time
+
+    open(f"{folder}/patient.{os.getpid()}.0", "w").close()
+    while not os.path.exists(f"{folder}/go"):
+        time.sleep(0.02)
+    return os.getpid()
+
+
+def executions(folder: Path) -> Counter[str]:
+    """How often each task ran."""
+    return Counter(name.split(".")[0] for name in os.listdir(folder) if "." in name)
+
+
+def kill(server: int) -> None:
+    os.kill(server, signal.SIGKILL)
+
+
+def server_of(client: Client) -> int:
+    return connection_files.read(client._cluster.connection_file).pid  # type: ignore[union-attr]
+
+
+def back(client: Client, before: int) -> float:
+    """Seconds until another server than `before` answers."""
+    begin = time.monotonic()
+    until(lambda: client.sessions() is not None and server_of(client) != before, "the server is back")
+    return time.monotonic() - begin
+
+
+class Waiting(threading.Thread):
+    """Calls something that blocks, and keeps what came of it."""
+
+    def __init__(self, call: Any) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self.error: BaseException | None = None
+        self.value: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.value = self._call()
+        except BaseException as error:
+            self.error = error
+
+    def result(self) -> Any:
+        self.join(GUARD_S)
+        assert not self.is_alive(), "it still waits"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def run_with_kills(folder: Path, tasks_count: int, kills: int, seed: int) -> list[float]:
+    """Tasks that depend on each other, killed servers, and all that is promised; seconds until each answered again."""
+    rnd = random.Random(seed)
+    came_back = []
+    with Client.local(cpus=2) as client:
+        session, kept = client.new_session("ordinary"), client.new_session("kept", persistent=True)
+        with session.bind_only():
+            long = patient(str(folder))
+            long.output.keep()
+            session.submit()
+        with kept.bind_only():
+            other = counted(str(folder), 10**6)
+            other.output.keep()
+            kept.submit()
+        other.wait()
+        until(lambda: executions(folder)["patient"] == 1, "it runs")
+        with session.bind_only():
+            tasks: list[Any] = []
+            values: list[int] = []
+            for number in range(tasks_count):
+                inputs = rnd.sample(range(max(0, number - 20), number), min(number, rnd.randrange(3)))
+                if inputs:
+                    tasks.append(added(str(folder), number, *(tasks[i].output for i in inputs)))
+                    values.append(sum(values[i] for i in inputs) % 1000003)
+                else:
+                    tasks.append(counted(str(folder), number))
+                    values.append(number * number)
+                tasks[-1].output.keep()
+            session.submit()
+        waits = Waiting(lambda: [task.wait() for task in tasks])
+        fetches = Waiting(lambda: long.output.fetch().load())
+        for number in range(kills):
+            share = (number + rnd.random()) / (kills + 1)
+            until(lambda share=share: sum(executions(folder).values()) > share * tasks_count, "some ran")
+            finished = [task for task in tasks if task.state.value == "finished"]
+            seen = executions(folder)
+            server = server_of(client)
+            kill(server)
+            came_back.append(back(client, server))
+            assert all(task.state.value == "finished" for task in finished)
+            assert all(seen[name] == 1 for name in seen)
+        waits.result()
+        ran = executions(folder)
+        assert {name: count for name, count in ran.items() if count != 1} == {}
+        assert len(ran) == tasks_count + 2
+        assert [task.output.fetch().load() for task in tasks] == values
+        (pid,) = [int(name.split(".")[1]) for name in os.listdir(folder) if name.startswith("patient")]
+        assert is_alive(pid)
+        (folder / "go").touch()
+        assert fetches.result() == pid, "it went on in the same process"
+        assert other.output.fetch().load() == 10**12
+        assert {found.name for found in client.sessions()} == {"kept", "ordinary"}
+    return came_back
+
+
+def test_a_server_killed_in_the_middle_comes_back_with_everything(marked: Marked, tmp_path: Path) -> None:
+    """All results are right, nothing runs twice, a task that runs goes on in its process, waits and fetches go on."""
+    (came_back,) = run_with_kills(tmp_path, 150, 1, 1)
+    assert came_back < 20, "far more than it takes"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(50))
+def test_killed_at_random_points_of_2000_tasks(marked: Marked, tmp_path: Path, seed: int) -> None:
+    for seconds in run_with_kills(tmp_path, 2000, 2, seed):
+        print(f"back after {seconds:.2f} s")
+
+
+def test_a_submit_in_flight_is_taken_exactly_once(marked: Marked, tmp_path: Path) -> None:
+    """The server is stopped when the submit leaves, and killed before it could answer."""
+    with Client.local(cpus=1) as client, client.new_session("flight") as session:
+        first = counted(str(tmp_path), 0)
+        session.submit()
+        first.wait()
+        server = server_of(client)
+        os.kill(server, signal.SIGSTOP)
+        task = counted(str(tmp_path), 1)
+        task.output.keep()
+        submits = Waiting(session.submit)
+        until(lambda: submits.is_alive(), "it waits for the answer")
+        kill(server)
+        submits.result()
+        task.wait()
+        assert task.output.fetch().load() == 1
+        assert executions(tmp_path) == {"0": 1, "1": 1}
+
+
+def test_killed_while_it_comes_back(marked: Marked, tmp_path: Path) -> None:
+    """What was to come back is killed as soon as it is there, three times."""
+    with Client.local(cpus=1) as client, client.new_session("again") as session:
+        tasks = [counted(str(tmp_path), number, 0.01) for number in range(40)]
+        for task in tasks:
+            task.output.keep()
+        session.submit()
+        tasks[3].wait()
+        known = {server_of(client)}
+        kill(server_of(client))
+        for _ in range(3):
+            until(lambda: {one.pid for one in marked.named("rain-server")} - known, "another one is started")
+            (next_one,) = {one.pid for one in marked.named("rain-server")} - known
+            known.add(next_one)
+            kill(next_one)
+        for number, task in enumerate(tasks):
+            task.wait()
+            assert task.output.fetch().load() == number * number
+        assert set(executions(tmp_path).values()) == {1}
+
+
+def test_large_constants_are_where_they_were(marked: Marked, tmp_path: Path) -> None:
+    """Their files stay, also of those that no task has used yet."""
+    with Client.local(cpus=1) as client, client.new_session("constants") as session:
+        large = blob(os.urandom(3_000_000), label="large")
+        large.keep()
+        session.submit()
+        server = server_of(client)
+        kill(server)
+        back(client, server)
+        joined = tasks.Concat([large, blob(b"tail")])
+        joined.output.keep()
+        session.submit()
+        joined.wait()
+        assert joined.output.fetch().get_bytes() == large.fetch().get_bytes() + b"tail"
+
+
+# -- what `rain start` left running -------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """One that no connection is given by chance while nobody listens there."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(20_000, 32_000)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartOptions:
+    for name in ("run", "tmp", "work"):
+        (tmp_path / name).mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    return StartOptions(
+        cpus=["1"], listen=f"127.0.0.1:{free_port()}", http_listen="127.0.0.1:0", journal=str(tmp_path / "journal")
+    )
+
+
+@contextlib.contextmanager
+def running(options: StartOptions) -> Iterator[Started]:
+    found = start(options)
+    try:
+        yield found
+    finally:
+        file = connection_files.read(found.file)
+        stop_guardian(file.guardian, file.guardian_start)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(file.guardian, 0)
+
+
+def test_after_guardian_and_server_died_rain_start_brings_all_back(
+    marked: Marked, options: StartOptions, tmp_path: Path
+) -> None:
+    """Sessions of a client that waits and of one that is gone; what ran at the governors that died runs again."""
+    work = tmp_path / "work"
+    first = start(options)
+    file = connection_files.read(first.file)
+    with Client(first.address) as client:
+        session = client.new_session("left", persistent=True)
+        with session.bind_only():
+            done = counted(str(work), 3)
+            done.output.keep()
+            session.submit()
+            done.wait()
+            ran = patient(str(work))
+            ran.output.keep()
+            session.submit()
+        until(lambda: executions(work)["patient"] == 1, "it runs")
+        fetches = Waiting(lambda: ran.output.fetch().load())
+        os.kill(file.guardian, signal.SIGSTOP)
+        kill(file.pid)
+        kill(file.guardian)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(file.guardian, 0)
+        until(lambda: not is_alive(file.pid), "the server has ended")
+        with running(options) as second:
+            assert second.address == first.address
+            (work / "go").touch()
+            assert fetches.result()
+            assert done.output.fetch().load() == 9
+            assert executions(work)["3"] == 1, "what had finished is not run again"
+            session.close()
+        assert not (tmp_path / "journal").exists(), "one that was stopped comes back no more"
+
+
+def test_a_journal_of_another_address_is_refused(marked: Marked, options: StartOptions, tmp_path: Path) -> None:
+    first = start(options)
+    file = connection_files.read(first.file)
+    os.kill(file.guardian, signal.SIGSTOP)
+    kill(file.pid)
+    kill(file.guardian)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(file.guardian, 0)
+    until(lambda: not is_alive(file.pid), "the server has ended")
+    options.listen = f"127.0.0.1:{free_port()}"
+    with pytest.raises(RainException, match=f"the journal is that of a server at {first.address}"):
+        start(options)
+    assert (tmp_path / "journal").exists(), "it stays as it was"
