@@ -15,7 +15,6 @@ from rain.common.limits import SMAPS_BYTES_MAX
 from rain.common.protocol.messages import (
     Damage,
     ExecutorInput,
-    ExecutorSetup,
     ExecutorTask,
     OwnPreview,
     Results,
@@ -30,6 +29,7 @@ from rain.governor.pools.builtin_threads import Builtins
 from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.governor.pools.pool import PoolEvents, Pools
 from rain.governor.pools.python_executors import PythonExecutors
+from rain.governor.pools.setups import if_here, setup_of
 from rain.governor.results import failed, failure
 from rain.governor.store import Store
 from rain.host.gpus import VARIABLE as GPUS_VARIABLE
@@ -146,25 +146,14 @@ class Attempts:
     # -- executors ------------------------------------------------------------------------------
 
     def _start_executor(self, effect: do.StartExecutor) -> None:
-        here = effect.session_env
-        if here is not None and here.host_id != self._host_id:
-            here = None
+        here = if_here(effect.session_env, self._host_id)
         env = dict(effect.env)
         if "gpus" in effect.devices:
             names = self._gpus or [str(number) for number in range(max(effect.devices["gpus"]) + 1)]
             env[GPUS_VARIABLE] = ",".join(names[number] for number in effect.devices["gpus"])
-        setup = ExecutorSetup(
-            executor_id=effect.executor_id,
-            session_id=effect.session_id,
-            governor_id=self._governor_id,
-            work_dir=os.path.join(self._work_dir, f"executor-{effect.executor_id}"),
-            store_dir=self._store.incoming,
-            spill_dir=self._store.incoming_disk,
-            store_bytes_max=self._store.incoming_bytes_max,
-            sys_path=here.sys_path if here else None,
-            cwd=here.cwd if here else None,
-            env=env,
-            resources=effect.resources,
+        folder = os.path.join(self._work_dir, f"executor-{effect.executor_id}")
+        setup = setup_of(
+            effect.executor_id, effect.session_id, self._governor_id, folder, self._store, here, env, effect.resources
         )
         self.pools.start(effect.executor_id, effect.kind, setup, here)
         if effect.resources.get("mem"):

@@ -31,7 +31,6 @@ from rain.common.location import Inline, Stored, file_on
 from rain.common.protocol.messages import (
     DataView,
     ExecutorInput,
-    ExecutorSetup,
     ExecutorTask,
     ModuleFound,
     Results,
@@ -44,6 +43,7 @@ from rain.governor.core.events import ExecutorExited
 from rain.governor.core.records import PY
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.pools.python_executors import PythonExecutors
+from rain.governor.pools.setups import if_here, setup_of
 from rain.governor.views.previews import Previews
 from rain.host.gpus import VARIABLE as GPUS_VARIABLE
 
@@ -215,21 +215,10 @@ class Viewing:
             self._pool = PythonExecutors(events, self._work_dir)
         self._executor_ids += 1
         viewer = self._viewers[self._executor_ids] = _Viewer(self._executor_ids, key)
-        env = request.env
-        here = env if env is not None and env.host_id == self._host_id else None
-        setup = ExecutorSetup(
-            executor_id=viewer.id,
-            session_id=key[0],
-            governor_id=self._governor_id,
-            work_dir=os.path.join(self._work_dir, f"viewer-{viewer.id}"),
-            store_dir=self._store.incoming,
-            spill_dir=self._store.incoming_disk,
-            store_bytes_max=self._store.incoming_bytes_max,
-            sys_path=here.sys_path if here else None,
-            cwd=here.cwd if here else None,
-            env={GPUS_VARIABLE: "", "MPLBACKEND": "agg"},
-            resources={"cpus": 1.0},
-        )
+        here = if_here(request.env, self._host_id)
+        folder = os.path.join(self._work_dir, f"viewer-{viewer.id}")
+        env = {GPUS_VARIABLE: "", "MPLBACKEND": "agg"}
+        setup = setup_of(viewer.id, key[0], self._governor_id, folder, self._store, here, env, {"cpus": 1.0})
         self._pool.start(viewer.id, PY, setup, here)
         return viewer
 
