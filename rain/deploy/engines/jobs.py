@@ -6,6 +6,7 @@ the user may read. No token is in an argument, in the environment, or in what th
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -81,12 +82,13 @@ class JobSupplier(FolderSupplier):
         script = folder.write(f"place-{first}.sh", system.script(self._order, name, lines, str(log), elements))
         try:
             printed = commands.output_of(system.submit(self._order, str(script)), self.name)
+            return system.submitted(printed, elements)
         except BaseException as error:
-            # The command was ended in the middle, and what it has submitted all the same would be no place's.
+            # The command was ended in the middle, or its answer is not understood: what it has submitted all the same
+            # would be no place's.
             if not isinstance(error, commands.Refused):
                 self._forget(name)
             raise
-        return system.submitted(printed, elements)
 
     def _lines(self, first: int, elements: int) -> str:
         """What a job does, for the shell."""
@@ -117,7 +119,8 @@ class JobSupplier(FolderSupplier):
             shown.update((job, shown[job]._replace(reason=reason)) for job in waits)
         for job in [job for job, found in shown.items() if system.lingers(found)]:
             shown[job] = shown[job]._replace(word=f"{shown[job].word}: {self._asked_why(job)}")
-            self.give_up([job])
+            with contextlib.suppress(RainException):  # it has ended for us, and stands in the list as long as it may
+                self.give_up([job])
         return shown
 
     def _why(self, job: str) -> str:

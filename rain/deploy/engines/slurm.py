@@ -69,6 +69,8 @@ class Slurm:
     def shown(self, output: str) -> dict[str, Job]:
         jobs = {}
         for line in output.splitlines():
+            if not line.strip() or line.startswith("CLUSTER: "):  # SLURM_CLUSTERS names several
+                continue
             parts = [part.strip() for part in line.split("|", 4)]
             if len(parts) != len(_COLUMNS):
                 raise RainException(f"squeue printed a line that is no job, {line!r}, where -o {_FORMAT} was asked for")

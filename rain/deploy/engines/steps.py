@@ -80,6 +80,7 @@ class StepSupplier(FolderSupplier):
         leave = shlex.quote(str(folder.path / _leave(number)))
         line = _PLACE.format(governor=shlex.join(words), made=shlex.quote(made), leave=leave)
         script = folder.write(f"place-{number}.sh", line)
+        folder.write(_stay(number), "")
         command = ["/bin/sh", str(script)]
         if not is_own_address(host):
             command = self._engine.step(host, self._hosts[host], shlex.join(command))
@@ -104,7 +105,13 @@ class StepSupplier(FolderSupplier):
 
     def give_up(self, jobs: Sequence[str]) -> None:
         for job in jobs:
-            self._folder.write(_leave(self._steps[job][1]), "")
+            number = self._steps[job][1]
+            self._folder.rename(_stay(number), _leave(number))
+
+
+def _stay(number: int) -> str:
+    """A file that becomes `_leave`, which a full disk allows where it allows no new one."""
+    return f"place-{number}.stay"
 
 
 def _leave(number: int) -> str:

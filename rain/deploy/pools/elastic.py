@@ -161,12 +161,18 @@ class Elastic:
         numbers = self._draining.copy()
         return [place for place in self._pool.places if place.number in numbers and place.state is not PlaceState.ENDED]
 
+    def have_ended(self, places: list[Place]) -> None:
+        """The engine was asked to end these."""
+        for place in places:
+            self._draining.pop(place.number, None)
+
     # -- a turn ---------------------------------------------------------------------------------
 
     def turn(self) -> None:
         """All that is due now; called without the pool's lock."""
-        if self._pool.closed:
-            self._draining.clear()
+        if self._pool.closed:  # what the engine refused to end is tried again
+            now = time.monotonic()
+            self._draining.update((number, now) for number in self._draining.copy())
         elif self._server.lost():
             self._lose()
         self._drain()

@@ -88,6 +88,20 @@ class PoolFolder:
             why = no_room(error, str(self.token)) or f"{self.token} cannot be written: {error.strerror}"
             raise ResourceError(f"governors cannot be given their token: {why}") from None
 
+    def rename(self, name: str, to: str) -> None:
+        """Give a file in the folder another name, which also a full disk allows; done already is fine.
+
+        Raises
+        ------
+        ResourceError
+            If that is impossible.
+        """
+        try:
+            (self.path / name).rename(self.path / to)
+        except OSError as error:
+            if not (self.path / to).exists():
+                raise ResourceError(f"{self.path / name} cannot be renamed to {to}: {error.strerror}") from None
+
     def id_file(self, number: int) -> Path:
         """The file that the governor of place `number` makes when it has registered, with its id."""
         return self.path / f"place-{number}.id"
@@ -99,7 +113,7 @@ class PoolFolder:
     def governor(self, number: int) -> str:
         """The id of the governor that has registered from place `number`; empty if none has."""
         try:
-            return self.id_file(number).read_text().strip()
+            return self.id_file(number).read_text(errors="replace").strip()
         except OSError:
             return ""
 

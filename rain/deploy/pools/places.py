@@ -125,7 +125,7 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> No
     ----------
     place : Place
     jobs : mapping of str to Job
-        By id; a job that is missing there has ended, and been forgotten.
+        By id; a job that is missing there twice in turn has ended, and been forgotten.
     governor : str
         The id of its governor; empty as long as none has registered.
     now : float
@@ -135,8 +135,9 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> No
     if place.state is PlaceState.ENDED:
         return
     if job is None or job.state is JobState.ENDED:
-        if job is None and place.state is PlaceState.ASKED and not place.missed:
-            place.missed = True  # a list may be older than what was submitted; the next is not
+        if job is None and not place.missed:
+            # One list may be older than what was submitted, or lack something; two in turn do not.
+            place.missed = True
             return
         place.governor = governor or place.governor
         _become(place, PlaceState.ENDED)
@@ -180,7 +181,7 @@ def settled(places: Iterable[Place], now: float) -> bool:
     """
     for place in places:
         ends = place.ends_at is not None and place.ends_at - now < ENGINE_IDLE_LOOK_S
-        if place.state is not PlaceState.ENDED and (place.state is not PlaceState.UP or ends):
+        if place.state is not PlaceState.ENDED and (place.state is not PlaceState.UP or ends or place.missed):
             return False
     return True
 

@@ -388,6 +388,8 @@ class Pool:
                 self._tell()
                 going = [place for place in self._places if wanted(place) and given_up(place)]
                 self._give_up([*going, *leaving], at_once=True)
+                if self._elastic is not None:
+                    self._elastic.have_ended(leaving)
                 self._tell()
 
     def _tell(self) -> None:
@@ -490,8 +492,10 @@ class Pool:
                 self._looked_at = time.monotonic()
 
     def _look_at(self, jobs: Sequence[str]) -> None:
+        asked = set(jobs)
         try:
             shown = self._supplier.show(jobs)
+            there = {place.number: self._supplier.governor(place.number) for place in self.places if place.job in asked}
         except Exception as error:  # whatever an engine said: the thread goes on, and `wait` tells it
             self._trouble = str(error) if isinstance(error, RainException) else f"{type(error).__name__}: {error}"
             with self._change:
@@ -499,8 +503,6 @@ class Pool:
             return
         before = (self._trouble, *map(_shown, self.places))
         self._trouble, self._told_at = "", time.monotonic()
-        asked = set(jobs)
-        there = {place.number: self._supplier.governor(place.number) for place in self.places if place.job in asked}
         with self._change:
             for place in self._places:
                 if place.number in there:

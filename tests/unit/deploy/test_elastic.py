@@ -198,6 +198,23 @@ def test_core_hours_that_earlier_pools_have_used_up_are_told_at_once(
     assert pool.places == []
 
 
+def test_what_was_leaving_when_a_close_was_refused_is_ended_by_the_next(
+    pool: Pool, engine: StandIn, server: Server
+) -> None:
+    pool.scale(1)
+    engine.runs(1, "g1")
+    until(lambda: pool.places[0].state is PlaceState.UP)
+    pool.scale(0)
+    until(lambda: server.drained == ["g1"])
+    engine.refuses = "scancel: error: no"
+    with pytest.raises(RainException, match="scancel: error: no"):
+        pool.close()
+    until(lambda: pool.trouble == "scancel: error: no")  # it tries by itself
+    engine.refuses = ""
+    pool.close()
+    assert engine.given_up == ["job-1"]
+
+
 def test_one_that_does_not_leave_in_time_is_ended_by_the_engine(
     pool: Pool, engine: StandIn, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

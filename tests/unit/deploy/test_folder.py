@@ -16,9 +16,12 @@ from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.slurm import Slurm
 from rain.deploy.engines.steps import StepSupplier
 from rain.deploy.pools.folder import PoolFolder
+from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool
 from rain.deploy.pools.supplier import Supplier
+from tests.support.commands import write_command
 from tests.support.slurm_stand_in import SlurmStandIn
+from tests.support.waiting import until
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, number: int, name: str) -> None:
@@ -66,6 +69,26 @@ def test_a_pool_without_a_folder_is_not_made(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RainException, match=r"token.*make room there"):
         PoolFolder("the-token", tmp_path / "shared")
     assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_steps_are_told_to_leave_also_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_command(tmp_path / "pbsdsh", '#!/bin/sh\nshift 3\nexec "$@"\n')
+    write_command(
+        tmp_path / "python", "#!/bin/sh\ntrap 'echo told; exit 0' TERM\necho there\nwhile :; do sleep 0.05; done\n"
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(StepSupplier, "look_s", 0.05)
+    folder = PoolFolder("the-token", tmp_path / "shared")
+    supplier = StepSupplier(Pbs(), {"a.invalid": 0}, "10.0.0.1:7210", folder, str(tmp_path / "python"))
+    with Pool(supplier) as pool:
+        pool.scale(1)
+        until(lambda: supplier.printed(1) == "there")
+        with monkeypatch.context() as patched:
+            refuse(patched, errno.ENOSPC, "")
+            pool.scale(0)
+        until(lambda: pool.places[0].state is PlaceState.ENDED)
+        assert pool.places[0].reason == "exit status 0"
+        assert supplier.printed(1) == "there\ntold"
 
 
 def test_jobs_end_also_where_the_token_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

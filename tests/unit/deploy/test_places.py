@@ -27,9 +27,11 @@ def after(*looks: tuple[Job | None, str]) -> Place:
         ([(RUNS, "h:1")], S.UP), ([(CANCELLED, "")], S.ENDED), ([(WAITS, ""), (RUNS, "")], S.STARTING),
         ([(WAITS, ""), (RUNS, "h:1")], S.UP), ([(WAITS, ""), (CANCELLED, "")], S.ENDED),
         ([(RUNS, ""), (RUNS, "h:1")], S.UP), ([(RUNS, ""), (WAITS, "")], S.PENDING),
-        ([(RUNS, ""), (None, "")], S.ENDED), ([(RUNS, "h:1"), (WAITS, "")], S.PENDING),
+        ([(RUNS, ""), (None, ""), (None, "")], S.ENDED), ([(RUNS, "h:1"), (WAITS, "")], S.PENDING),
         ([(RUNS, "h:1"), (RUNS, "")], S.UP), ([(RUNS, "h:1"), (CANCELLED, "h:1")], S.ENDED),
-        ([(RUNS, "h:1"), (None, ""), (RUNS, "h:1")], S.ENDED),
+        ([(RUNS, "h:1"), (None, ""), (None, ""), (RUNS, "h:1")], S.ENDED),
+        ([(RUNS, "h:1"), (None, "")], S.UP), ([(RUNS, "h:1"), (None, ""), (RUNS, "h:1"), (None, "")], S.UP),
+        ([(WAITS, ""), (None, "")], S.PENDING),
     ],
 )  # fmt: skip
 def test_looks(looks: list[tuple[Job | None, str]], state: PlaceState) -> None:
@@ -40,8 +42,8 @@ def test_what_is_told() -> None:
     assert repr(after((WAITS, ""))) == "<Place 1: pending, job 7 (Resources; expected at 2026-11-27T20:00:00)>"
     assert repr(after((WAITS, ""), (RUNS, "h:1"))) == "<Place 1: up, job 7>"
     assert repr(after((RUNS, ""), (CANCELLED, ""))) == "<Place 1: ended, job 7 (CANCELLED)>"
-    assert after((RUNS, "h:1"), (None, "")).governor == "h:1"
-    assert after((RUNS, ""), (None, "")).governor == ""
+    assert after((RUNS, "h:1"), (None, ""), (None, "")).governor == "h:1"
+    assert after((RUNS, ""), (None, ""), (None, "")).governor == ""
 
 
 @pytest.mark.parametrize("looks", [[], [(WAITS, "")], [(RUNS, "")], [(RUNS, "h:1")]])
@@ -88,3 +90,4 @@ def test_a_place_whose_time_is_nearly_over_is_about_to_go() -> None:
     assert not settled([there], there.ends_at - 10)
     assert settled([after((RUNS, "h:1")), after((CANCELLED, ""))], 0.0)
     assert not settled([after((WAITS, ""))], 0.0)
+    assert not settled([after((RUNS, "h:1"), (None, "h:1"))], 0.0), "whether it was forgotten is soon known"
