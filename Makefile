@@ -30,9 +30,9 @@ test-engines: $(VENV)/.test  ## tests on a real Slurm, on hosts over ssh and in 
 	@sh tools/debian.sh engines
 	@sh tools/engines.sh $(PYTEST) --engines -m engines --durations 5 $(ARGS)
 
-test-jupyters: $(VENV)/.test debian  ## saved notebooks in versions of JupyterLab and Notebook, in environments of their own (2 GB, a quarter of an hour)
+test-jupyters: $(VENV)/.test debian  ## notebooks in versions of JupyterLab and Notebook, in marimo and Voilà, in environments of their own (3 GB, a quarter of an hour)
 	@$(PYTHON_IN) tools/jupyters.py
-	$(PYTEST) --jupyters -m jupyters -v tests/browser/test_jupyters.py $(ARGS)
+	$(PYTEST) --jupyters -m jupyters -v tests/browser/test_jupyters.py tests/browser/test_pages.py $(ARGS)
 
 lint: $(VENV)/.test  ## ruff, mypy and the import rules
 	@$(PYTHON_IN) tools/lint.py

@@ -38,7 +38,7 @@ settings.load_profile("any machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the tests that take minutes")
     parser.addoption("--engines", action="store_true", help="also run the tests on real batch systems")
-    parser.addoption("--jupyters", action="store_true", help="also run the tests in versions of Jupyter")
+    parser.addoption("--jupyters", action="store_true", help="also run the tests in versions of Jupyter, marimo, Voilà")
     parser.addoption("--ray", action="store_true", help="also run the tests on a real Ray cluster")
     parser.addoption("--arrows", action="store_true", help="name the arrows of states that these tests do not take")
 

@@ -1,9 +1,11 @@
-"""Makes the environments of ``make test-jupyters``: servers of several versions, a kernel in an environment of its own.
+"""Makes the environments of ``make test-jupyters``: servers of several versions, a kernel in an environment of its own,
+and other programs that show notebooks.
 
 Usage: ``python tools/jupyters.py`` in an environment with Rain's tests. Below ``<environment>/jupyters`` it makes
 
 * ``kernel``: Rain from a wheel of this clone with its extra ``notebook``, as ``pip install`` gives it to users;
 * one for each version of JupyterLab, with the Notebook that is built of it: neither Rain nor ipywidgets are in it;
+* ``marimo`` and ``voila``: these, and Rain from the same wheel;
 * ``front-ends``: what a server must have so that ipywidgets and anywidget are live, found by ``JUPYTER_PATH``.
 
 What is there and was made for the same requirements stays, but the wheel, which is made anew.
@@ -25,23 +27,24 @@ SERVERS = {
     "4.5": ("jupyterlab==4.5.*", "notebook==7.5.*"),
     "4.6": ("jupyterlab==4.6.*", "notebook==7.6.*"),
 }
+OTHERS = {"marimo": ("marimo==0.25.2",), "voila": ("voila==0.5.13",)}
 FRONT_ENDS = ("jupyterlab_widgets==3.0.*", "anywidget==0.9.18")
 """An anywidget that is older than the kernel's."""
 
 
 def main() -> int:
-    for name, requirements in SERVERS.items():
+    for name, requirements in {**SERVERS, **OTHERS, "kernel": ()}.items():
         _environment(name, requirements)
-    _environment("kernel", ())
     with tempfile.TemporaryDirectory() as copy:  # setuptools leaves folders in what it builds from
         for file in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / file, copy)
         shutil.copytree(ROOT / "rain", Path(copy, "rain"), ignore=shutil.ignore_patterns("__pycache__"))
         _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", copy, copy)
         (wheel,) = Path(copy).glob("*.whl")
-        python = str(FOLDER / "kernel" / "bin" / "python")
-        _pip(python, "install", f"{wheel}[notebook]")
-        _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel))
+        for name in ("kernel", *OTHERS):
+            python = str(FOLDER / name / "bin" / "python")
+            _pip(python, "install", f"{wheel}[notebook]")
+            _pip(python, "install", "--no-deps", "--force-reinstall", str(wheel))
     front_ends = FOLDER / "front-ends"
     if _is_new(front_ends, FRONT_ENDS):
         _pip(sys.executable, "install", "--no-deps", "--ignore-installed", "--prefix", str(front_ends), *FRONT_ENDS)

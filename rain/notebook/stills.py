@@ -29,7 +29,9 @@ _DARK = "calc(var(--jp-shadow-base-lightness,0)/36)"
 """0 where Jupyter's theme is light, or unknown; 0.9 where it is dark (JupyterLab 4 and Notebook 7 have 32 there)."""
 _THEMED = f"max-width:100%;filter:invert({_DARK}) hue-rotate(calc({_DARK}*202.5deg))"
 """Of our own pictures: in a dark page light becomes dark, and colours keep their hue."""
-_LEFT = "text-align:left"
+_CELL = "padding:0.25em 0.6em"
+"""Some pages have no room between cells (marimo's, by the style sheet that it resets all with)."""
+_LEFT = f"text-align:left;{_CELL}"
 """Jupyter's tables are for numbers."""
 _PLAIN = "white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace);font-size:85%;margin:0"
 
@@ -195,9 +197,10 @@ def _table(page: TablePage) -> str:
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    first = "".join(f"<th>{_text(cut(name, CELL_CHARS_MAX))}</th>" for name in head)
+    first = "".join(f'<th style="{_CELL}">{_text(cut(name, CELL_CHARS_MAX))}</th>' for name in head)
     body = "".join(
-        "<tr>" + "".join(f"<td>{_text(cut(value, CELL_CHARS_MAX))}</td>" for value in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f'<td style="{_CELL}">{_text(cut(value, CELL_CHARS_MAX))}</td>' for value in row) + "</tr>"
+        for row in rows
     )
     return f"<table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
 

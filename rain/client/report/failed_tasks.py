@@ -20,3 +20,7 @@ class FailedTasks(list["Task"]):
     def _ipython_display_(self) -> None:
         if self:
             raise NotImplementedError  # IPython then shows this list as any other
+
+    def _display_(self) -> list[Task] | str:
+        """What marimo shows in its place."""
+        return list(self) or ""

@@ -113,7 +113,7 @@ def test_what_is_saved_shows_the_value():
     ]
     page, pieces = first_page(found.instance)
     html = stills.instance("title", page, pieces, "text")
-    assert "<td>&lt;b&gt;</td>" in html
+    assert ">&lt;b&gt;</td>" in html
     picture, _ = look(Preview(type="Figure", picture=Picture(b"PNG", 3, 4)))
     page, pieces = first_page(picture.instance)
     assert 'src="data:image/png;base64,UE5H"' in stills.instance("<title>", page, pieces, "text")
