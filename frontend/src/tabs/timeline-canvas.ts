@@ -4,6 +4,7 @@ import type { Bar, Look, QueuePoint } from "../protocol.js";
 import { barEnd, HEAD_PX, type Line, lineAt, longestQueue } from "./lanes.js";
 import { inkOf } from "./palette.js";
 import { type Span, tickStep, ticks, tickText, xOf } from "./time.js";
+import { HEADS, headOf, NOW, waitingFor, wordsOf } from "./timeline-words.js";
 
 const AXIS_PX = 24;
 const QUEUE_PX = 30;
@@ -11,7 +12,6 @@ const TICK_EVERY_PX = 110;
 const PAD_PX = 3; // between lanes
 const TEXT_MIN_PX = 42;
 const CORNER_PX = 3;
-const HEADS = { shared: "tasks that ask for less than a cpu", transfers: "inputs that came" };
 const FROM_STATE = ["failed", "cancelled"]; // these have the colours of their state, others those of their function
 
 // The height of what stands above the lanes and is not scrolled.
@@ -118,7 +118,7 @@ function grid(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void 
 }
 
 function head(pen: CanvasRenderingContext2D, inks: Colours, name: string, top: number): void {
-  text(pen, inks, name || "governor not known", top, HEAD_PX, "600");
+  text(pen, inks, headOf(name), top, HEAD_PX, "600");
 }
 
 // Words on a ground of their own, so that lines of the grid do not cross them.
@@ -156,7 +156,7 @@ function queue(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void
   });
   pen.fillStyle = inks.grid;
   pen.fillRect(0, AXIS_PX + QUEUE_PX - 1, width, 1);
-  if (most) text(pen, inks, `waiting for room: up to ${most}`, AXIS_PX + 2, 20, "");
+  if (most) text(pen, inks, waitingFor(most), AXIS_PX + 2, 20, "");
 }
 
 // The name of the governor whose lanes are at the top, when its own line is scrolled away.
@@ -231,12 +231,6 @@ function label(
   pen.restore();
 }
 
-function wordsOf(bar: Bar): string {
-  const [, , state, , name, number, , , , told] = bar;
-  if (number > 1) return `${number} ${state === "moved" ? "inputs" : "tasks"}`;
-  return told ? `${name}: ${told}` : (state === "failed" ? "✗ " : "") + name;
-}
-
 function axis(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): void {
   pen.fillStyle = inks.ground;
   pen.fillRect(0, 0, scene.width, AXIS_PX);
@@ -262,10 +256,10 @@ function nowLine(pen: CanvasRenderingContext2D, scene: Scene, inks: Colours): vo
   pen.fillStyle = inks.accent;
   pen.fillRect(x, AXIS_PX - 4, 1.5, scene.height);
   pen.font = `600 11px ${inks.font}`;
-  const wide = pen.measureText("now").width;
+  const wide = pen.measureText(NOW).width;
   const left = Math.min(x - wide / 2, scene.width - wide - 4);
   pen.fillStyle = inks.ground;
   pen.fillRect(left - 4, 2, wide + 8, AXIS_PX - 6);
   pen.fillStyle = inks.accent;
-  pen.fillText("now", left, AXIS_PX / 2 - 1);
+  pen.fillText(NOW, left, AXIS_PX / 2 - 1);
 }

@@ -8,10 +8,11 @@ import { Refresher } from "../components/refresher.js";
 import type { Bar, Timeline } from "../protocol.js";
 import type { TabHost } from "../session/tabs.js";
 import type { Change, SessionStore } from "../store.js";
-import { barAt, height, type Line, lineAt, lines, uses } from "./lanes.js";
+import { barAt, height, type Line, lineAt, lines } from "./lanes.js";
 import { inkOf } from "./palette.js";
 import { paint, topPx } from "./timeline-canvas.js";
 import { around, pan, type Span, timeOf, zoom } from "./time.js";
+import { type Told, titleOf, toldOf } from "./timeline-words.js";
 
 const PAUSE_MS = 500;
 const TICK_MS = 250; // running bars grow by themselves
@@ -239,20 +240,10 @@ class TimelineTab implements ImperativeTab {
   private tell(): void {
     const { data } = this;
     if (!data) return;
-    const span = this.span();
-    const found = uses(data.lanes, span.begin, span.end, this.now());
-    const tasks = found.reduce((sum, use) => sum + use.tasks, 0);
-    setAttribute(
-      this.scroll,
-      "aria-label",
-      `Timeline of ${seconds(span.end - span.begin)}: ${many(tasks, "task")} on ${many(data.lanes.length, "cpu")} of ${many(found.length, "governor")}`,
-    );
-    replace(
-      this.summary,
-      ...found.map((use) =>
-        h("li", {}, `${this.nameOf(use.governor)}: ${many(use.slots, "cpu")}, ${many(use.tasks, "task")}, ${Math.round(use.busy * 100)} % busy`),
-      ),
-    );
+    const [span, now, { ticking }] = [this.span(), this.now(), this.store.summary];
+    setAttribute(this.scroll, "aria-label", titleOf(data, span, now));
+    const told = toldOf(data, span, now, ticking, (governor) => this.nameOf(governor), (state) => this.store.look(state));
+    replace(this.summary, ...told.map(item));
   }
 
   // -- pointer and keyboard ----------------------------------------------------------------------
@@ -412,3 +403,6 @@ class TimelineTab implements ImperativeTab {
   }
 }
 
+function item({ words, parts }: Told): HTMLElement {
+  return h("li", {}, words, parts.length > 0 && h("ul", {}, ...parts.map(item)));
+}
