@@ -202,7 +202,7 @@ class Thread:
             return
         for value in waiting.values:
             if not value.name:
-                self.client.world.server.upload(self.client.host, value, self.client.large.pop(value))
+                self.client.world.server.upload(self.client, value, self.client.large.pop(value))
         self.go_on()
 
     def _paused(self, waiting: Pause) -> None:
@@ -443,7 +443,7 @@ class SimClient:
     def _constant(self, session: SimSession, id: ID, data: bytes, ephemeral: bool = False) -> ObjectRecord:
         value = Value(data, len(data))
         if self.random.random() < 0.3:
-            self.world.server.upload(self.host, value, id)
+            self.world.server.upload(self, value, id)
         elif self.random.random() < 0.1:
             value.size = value.content_size = INLINE_BYTES_MAX + 1  # so that it must be brought there
             self.large[value] = id

@@ -48,7 +48,7 @@ class Faults:
             client = random.choice(self.world.clients)
             self.world.clock.after(random.random() * 3, client.break_off, random.choice([0.5, 3.0]))
         if random.random() < 0.2:
-            client = random.choice(self.world.clients).host
+            client = random.choice(self.world.clients)
             self.world.clock.after(random.random() * 2, self.world.server.pace, client, True)
             self.world.clock.after(2 + random.random() * 3, self.world.server.pace, client, False)
 
@@ -75,7 +75,7 @@ class Faults:
     def _drain(self) -> None:
         """A governor leaves: by a signal, or because a client asked for it; at times that is hurried afterwards."""
         governor = self._some_governor()
-        if governor is None or governor.host not in self.world.server.machine.peers:
+        if governor is None or governor.host not in self.world.server.process.machine.peers:
             return
         self._part(governor, self.random.choice([0.0, 0.3, 2.0, 20.0]))
         if self.random.random() < 0.2:
@@ -92,21 +92,21 @@ class Faults:
     def _drain_and_kill(self) -> None:
         """It is killed in the middle of that."""
         governor = self._some_governor()
-        if governor is not None and governor.host in self.world.server.machine.peers:
+        if governor is not None and governor.host in self.world.server.process.machine.peers:
             self._part(governor, 20.0)
             self.world.clock.after(self.random.random(), self._kill_this, governor)
 
     def _terminate(self) -> None:
         """A batch system ends its job: all processes at once."""
         governor = self._some_governor()
-        if governor is not None and governor.host in self.world.server.machine.peers:
+        if governor is not None and governor.host in self.world.server.process.machine.peers:
             self.world.departures += 1
             self.world.cuts += 1
             governor.terminate_all(0.5 * self.random.random())
 
     def _drain_all(self) -> None:
         for governor in [
-            one for one in self.world.governors if one.alive and one.host in self.world.server.machine.peers
+            one for one in self.world.governors if one.alive and one.host in self.world.server.process.machine.peers
         ]:
             self._part(governor, self.random.choice([1.0, 20.0]))
 
@@ -120,11 +120,11 @@ class Faults:
 
     def _farewell(self, side: PeerSide) -> None:
         server = self.world.server
-        if server.alive and side.conversation in server.machine.governor_of:
+        if server.alive and side.conversation in server.process.governors:
             server.lose(side.conversation, "it has left")
 
     def _late(self) -> None:
-        if len(self.world.server.machine.governor_of) < len(self.world.governors):
+        if len(self.world.server.process.governors) < len(self.world.governors):
             return  # clients expect the first ones, and it would be taken for one of them
         self.world.ever.append({"cpus": 2.0})
         self.world.new_governor(f"g9{self.random.randint(0, 999)}:1", {"cpus": 2.0})

@@ -150,7 +150,7 @@ class PeerSide(Side):
 
     def _put(self, packet: bytes) -> None:
         conversation = self.conversation
-        arrive = partial(conversation.server.arrived, conversation.server.machine, conversation)
+        arrive = partial(conversation.server.arrived, conversation.server.process, conversation)
         conversation.network.transmit(self.host, SERVER, packet, arrive)
 
     def deliver(self, packet: bytes) -> None:
@@ -170,12 +170,18 @@ class ServerSide(Side):
         super().__init__(conversation, SERVER, conversation.incoming)
         self.heard_at = conversation.network.clock.now
         self.gathered: list[Any] = []
+        self.packets: list[bytes] = []  # those that came since something new did
 
-    def gather(self) -> None:
+    def pack(self) -> None:
         """Put what was gathered into one packet, which nobody is sent yet."""
         if self.gathered:
             self.channel.send(self.gathered)
             self.gathered = []
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        gathered, self.gathered = self.gathered, []
+        self.send(gathered)
 
     def _put(self, packet: bytes) -> None:
         peer = self.conversation.peer

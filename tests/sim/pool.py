@@ -70,7 +70,7 @@ class SimPool:
             for need in demand.needs
         )
         # Clients expect the first governors, and it would be taken for one of them.
-        if waits and self.brought < self.left and len(world.server.machine.governor_of) >= len(world.governors):
+        if waits and self.brought < self.left and len(world.server.process.governors) >= len(world.governors):
             self.brought += 1
             world.ever.append(self.resources)
             world.new_governor(f"p{self.brought}:1", self.resources)

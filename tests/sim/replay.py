@@ -14,24 +14,20 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
-from rain.server.core import ServerCore
 from tests.sim.world import World
 
 
 def trace(world: World, wanted: str) -> None:
     """Print what goes in and out of the server's core."""
-    step = ServerCore.step
 
-    def traced(core: ServerCore, event: Any, now: float) -> list[Any]:
+    def traced(event: Any, effects: list[Any]) -> None:
         if wanted in repr(event):
-            print(f"{now:9.4f} > {event!r}")
-        effects = step(core, event, now)
+            print(f"{world.clock.now:9.4f} > {event!r}")
         for effect in effects:
             if type(effect).__name__ != "Happened" and wanted in repr(effect):
                 print(f"            {effect!r}")
-        return effects
 
-    world.server.step_core = traced
+    world.server.traced = traced
 
 
 def main() -> int:

@@ -24,10 +24,9 @@ from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.core.demand import offered
 from rain.server.policy_loading import ChosenPolicy
-from tests.sim import records as rec
-from tests.sim.machine import Machine
-from tests.sim.network import Conversation, PeerSide
-from tests.sim.sameness import Sameness
+from rain.server.recovery import records as rec
+from tests.sim.network import SERVER, Conversation, PeerSide
+from tests.sim.process import Process
 
 if TYPE_CHECKING:
     from tests.sim.client import SimClient
@@ -52,32 +51,38 @@ class SimServer:
         self.mortal = self.random.random() < 1 / 3
         self.uploads: dict[str, bytes] = {}
         self.files = 0
+        self.rows: dict[int, tuple[Any, ...]] = {}
         self.steps = 0
-        self.step_core: Callable[[ServerCore, ev.Event, float], list[do.Effect]] = ServerCore.step
+        self.traced: Callable[[ev.Event, list[do.Effect]], None] | None = None
         self.turn_due = False
         self.quick_loss: dict[str, float] = {}
-        self.behind: dict[str, bool] = {}
+        self.behind: dict[SimClient, bool] = {}
         self.conversations: list[Conversation] = []
-        self.journal: list[rec.Record] = []
+        self.journal: list[tuple[int, bytes]] = []
         self.committed = 0
         self.outputs: list[Callable[[], None]] = []
         self.doom = ""
-        self.away_s = 0.0
+        self.away_s = self.away_all_s = 0.0
         self.returned_at = -SETTLES_S
         self.alive = True
-        self.machine = Machine(self)
-        self.machine.living = True
+        self.process = Process(self)
+        self.process.living = True
         self._live()
 
     @property
     def core(self) -> ServerCore:
         """The present process's, or the last one's."""
-        return self.machine.core
+        return self.process.machine.core
 
     @property
     def steady(self) -> bool:
         """Whether it is there, and has been for a while."""
         return self.alive and self.world.clock.now >= self.returned_at + SETTLES_S
+
+    @property
+    def now(self) -> float:
+        """The time that its records tell: while it is away that stands still."""
+        return self.world.clock.now - self.away_all_s
 
     def when_up(self, call: Callable[..., None], *args: Any) -> None:
         """Do something now, or when there is a server again."""
@@ -88,53 +93,56 @@ class SimServer:
 
     # -- what happens ---------------------------------------------------------------------------
 
-    def record(self, record: rec.Record, messages: list[Any] | None = None) -> None:
+    def record(self, record: rec.Record, messages: list[Any] | tuple[()] = ()) -> None:
         """Something happens."""
-        self.journal.append(record)
-        self.machine.apply(record, messages)
+        self._take(record, messages)
         if not self.mortal or self.random.random() < 0.3:
             self.commit()
         if not self.turn_due:
             self.turn_due = True
-            self.world.clock.after(self.world.turn_delay(), self._turn_ended, self.machine)
+            self.world.clock.after(self.world.turn_delay(), self._turn_ended, self.process)
 
-    def _turn_ended(self, machine: Machine) -> None:
-        if self._is_past(machine):
+    def _take(self, record: rec.Record, messages: list[Any] | tuple[()] = ()) -> None:
+        self.journal.append((rec.KINDS[type(record)], rec.encode_record(record)))
+        self.process.apply(record, messages)
+        self.process.pack()
+
+    def _turn_ended(self, process: Process) -> None:
+        if self._is_past(process):
             return
         self.turn_due = False
-        record = rec.TurnEnded(self.world.clock.now)
-        self.journal.append(record)
-        machine.apply(record)
+        self._take(rec.TurnEnded(self.now))
         self.commit()
 
-    def _tick(self, machine: Machine) -> None:
-        if self._is_past(machine):
+    def _tick(self, process: Process) -> None:
+        if self._is_past(process):
             return
         now = self.world.clock.now
-        self.record(rec.Tick(now))
-        for conversation, name in list(machine.governor_of.items()):
-            side = machine.sides.get(conversation)
+        self.record(rec.Ticked(self.now))
+        for conversation, name in process.governors.items():
+            side = process.side_of(conversation)
             limit = self.quick_loss.get(name, GOVERNOR_LOST_S)
             if side is not None and now - side.heard_at > limit and self.alive:
                 self.lose(conversation, "silence")
-        self.world.clock.after(1.0, self._tick, machine)
+        self.world.clock.after(1.0, self._tick, process)
 
     def _live(self) -> None:
         self.turn_due = False
-        self.world.clock.after(1.0, self._tick, self.machine)
+        self.world.clock.after(1.0, self._tick, self.process)
 
-    def _is_past(self, machine: Machine) -> bool:
-        return machine is not self.machine or not self.alive
+    def _is_past(self, process: Process) -> bool:
+        return process is not self.process or not self.alive
 
     def lose(self, conversation: Conversation, reason: str) -> None:
         """Give a peer up."""
-        self.record(rec.Gone(self.world.clock.now, conversation.number, reason))
+        self.record(rec.Gone(self.now, self.process.numbers[conversation], reason))
 
-    def pace(self, client: str, behind: bool) -> None:
+    def pace(self, client: SimClient, behind: bool) -> None:
         """A client falls behind, or has caught up."""
         self.behind[client] = behind
-        if self.alive:
-            self.record(rec.Pace(self.world.clock.now, client, behind))
+        number = self.process.numbers.get(client.side.conversation)
+        if self.alive and number is not None:
+            self.record(rec.Paced(self.now, number, behind))
 
     # -- conversations --------------------------------------------------------------------------
 
@@ -152,41 +160,51 @@ class SimServer:
         return conversation.peer
 
     def _open(self, conversation: Conversation) -> None:
-        self.record(rec.Opened(self.world.clock.now, conversation.number))
+        hello = m.Hello("client" if conversation.client else "governor", str(conversation.number))
+        number = self.process.machine.opened + 1
+        self.record(rec.Opened(self.now, number, 0, conversation.peer.host, hello))
         self.put(partial(setattr, conversation, "welcomed", True))
 
-    def arrived(self, machine: Machine, conversation: Conversation, packet: bytes) -> None:
-        """A packet arrives at the process that `machine` was."""
-        if self._is_past(machine):
+    def arrived(self, process: Process, conversation: Conversation, packet: bytes) -> None:
+        """A packet arrives at a process."""
+        if self._is_past(process):
             return
-        side = machine.sides.get(conversation)
+        side = process.side_of(conversation)
         if side is None and not conversation.welcomed:
             self._open(conversation)
-            side = machine.sides[conversation]
+            side = process.side_of(conversation)
         elif side is None:
             self.commit()  # that it was given up may not be written
             if self.alive:
                 conversation.refused()
             return
-        if not self.alive:
+        if not self.alive or side is None:
             return
         side.heard_at = self.world.clock.now
         messages = side.channel.receive(packet)
         if side.channel.ack_wanted:
             side.set_timer()
         if packet[1] != 0:  # not a bare acknowledgement
+            side.packets.append(packet)
+        if messages:
+            packets, side.packets = side.packets, []
             claims = self._claim(messages)
-            self.record(rec.Packet(self.world.clock.now, conversation.number, packet, claims), messages)
+            number = process.numbers[conversation]
+            self.record(rec.Came(self.now, number, packets, claims), messages)
 
-    def _claim(self, messages: list[Any]) -> list[LocalFile]:
-        found = []
-        for message in messages:
-            for constant in message.constants if isinstance(message, m.Submit | m.Retry) else ():
-                upload = constant.location
-                if isinstance(upload, Upload):
-                    self.files += 1
-                    found.append(LocalFile(upload.name, self.files, upload.size, 0, upload.checksum))
-        return found
+    def _claim(self, messages: list[Any]) -> list[rec.Claim]:
+        claims = []
+        for index, message in enumerate(messages):
+            if isinstance(message, m.Submit | m.Retry) and message.constants:
+                files = [self._claimed(constant.location) for constant in message.constants]
+                claims.append(rec.Claim(index, "", files))
+        return claims
+
+    def _claimed(self, upload: Any) -> LocalFile | None:
+        if not isinstance(upload, Upload):
+            return None
+        self.files += 1
+        return LocalFile(upload.name, self.files, upload.size, 0, upload.checksum)
 
     # -- what leaves ----------------------------------------------------------------------------
 
@@ -194,13 +212,9 @@ class SimServer:
         """Do that when the records that led to it are written."""
         self.outputs.append(output)
 
-    def discard(self, names: list[str], machine: Machine) -> None:
+    def discard(self, names: list[str]) -> None:
         """Remove files of constants."""
-        if machine.living:
-            self.put(partial(self._remove, names))
-        elif machine.returning:
-            for name in names:
-                self.uploads.pop(name, None)
+        self.put(partial(self._remove, names))
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
@@ -225,11 +239,16 @@ class SimServer:
         if doom:
             self._die()
 
-    def upload(self, client: str, value: Value, id: ID) -> None:
+    def write_row(self, number: int, row: tuple[Any, ...]) -> None:
+        """Write a row of the event log."""
+        assert number not in self.rows, f"row {number} was written: {self.rows[number]}"
+        self.rows[number] = row
+
+    def upload(self, client: SimClient, value: Value, id: ID) -> None:
         """Bring a constant to the server's host."""
         assert value.data is not None
         value.name = f"upload-{id}"
-        if client in self.machine.peers:
+        if client.side.conversation in self.process.numbers:
             self.uploads[value.name] = value.data
 
     # -- death and return -----------------------------------------------------------------------
@@ -252,36 +271,42 @@ class SimServer:
     def _die(self) -> None:
         self.doom = ""
         self.alive = False
-        lived = self.machine
-        self._judge_replay(lived)
+        self._judge_replay(self.process)
         del self.journal[self.committed :]
         self.outputs.clear()
-        for side in lived.sides.values():
+        for side in self.process.sides.values():
             side.close()
         self.world.clock.after(self.away_s, self._return)
 
     def _return(self) -> None:
         if self.random.random() < 0.2:  # it is killed in the middle of its return
-            self._replay(self.random.randint(0, self.committed), returning=True)
-        self.machine = self._replay(self.committed, returning=True)
+            self._replayed(self.random.randint(0, self.committed))
+        process = self._replayed(self.committed, self.random.randint(0, self.committed))
+        for name in process.discarded:
+            self.uploads.pop(name, None)
+        for number, row in enumerate(process.rows):
+            assert self.rows.setdefault(number, row) == row, f"row {number} was another one"
+        assert len(self.rows) == len(process.rows), "rows were written of what was never recorded"
+        self.process = process
         check(self.core)
-        self.machine.living = True
+        process.living = True
         self.alive = True
         self.returned_at = self.world.clock.now
-        for conversation, side in self.machine.sides.items():
+        self.away_all_s = self.world.clock.now - process.machine.now
+        for side in process.sides.values():
             side.set_timer()
-            self.world.clock.after(self.random.random(), self._redialled, self.machine, conversation)
+            self.world.clock.after(self.random.random(), self._redialled, process, side.conversation)
         self._live()
-        self.record(rec.Tick(self.world.clock.now))
+        self.record(rec.Ticked(self.now))
         for client, behind in self.behind.items():
-            self.record(rec.Pace(self.world.clock.now, client, behind))
+            self.pace(client, behind)
 
-    def _redialled(self, machine: Machine, conversation: Conversation) -> None:
+    def _redialled(self, process: Process, conversation: Conversation) -> None:
         """A peer is connected again: each side tells what it has had."""
-        side, peer = machine.sides.get(conversation), conversation.peer
-        if self._is_past(machine) or side is None or not peer.open:
+        side, peer = process.side_of(conversation), conversation.peer
+        if self._is_past(process) or side is None or not peer.open:
             return
-        if self.world.network.reachable(peer.host, "server:1"):
+        if self.world.network.reachable(peer.host, SERVER):
             self.commit()
             if self.alive:
                 side.heard_at = self.world.clock.now
@@ -289,20 +314,29 @@ class SimServer:
                 peer.resume(side.channel.received)
                 self.commit()
 
-    def _replay(self, count: int, returning: bool = False) -> Machine:
-        machine = Machine(self)
-        machine.returning = returning
-        machine.replay(self.journal[:count])
-        return machine
+    def _replayed(self, count: int, snapshot: int = 0) -> Process:
+        """The process that so many records make; `snapshot`: at which of them the state goes through an image."""
+        process = Process(self)
+        process.replay(self.journal[:snapshot])
+        if snapshot:
+            process.take_image(process.image())
+        process.replay(self.journal[snapshot:count])
+        return process
 
     # -- what is judged -------------------------------------------------------------------------
 
     def judge_step(self, event: ev.Event, effects: list[do.Effect]) -> None:
         """The core has made a step."""
         self.steps += 1
+        if self.traced is not None:
+            self.traced(event, effects)
         quiet = not effects and type(event) in QUIET
         if self.world.checks and (not quiet or self.world.quiet_steps):
             check(self.core)
+        if type(event) is ev.GovernorGone:
+            if not self.core.state.graph.lost_on_purpose:
+                self.world.losses += 1  # of those that leave on purpose nothing may be charged
+            self.quick_loss.pop(event.governor_id, None)
         for effect in effects:
             if type(effect) is do.ToGovernor and type(effect.message) is m.Dismiss:
                 self._judge_dismissal(effect.governor_id)
@@ -311,16 +345,9 @@ class SimServer:
                 own = task is not None and effect.values["error"].startswith(f"Task {task.title} asks for")
                 assert not own or not offered(self.core.state, task.request), f"{task} could wait for a place"
 
-    def judge_loss(self, name: str) -> None:
-        """A governor is given up."""
-        if self.core.state.graph.governors[name].leaving is None:
-            self.world.losses += 1  # of those that leave on purpose nothing may be charged
-        self.quick_loss.pop(name, None)
-
-    def _judge_replay(self, lived: Machine) -> None:
+    def _judge_replay(self, lived: Process) -> None:
         """All that this process has become follows from its records."""
-        replayed = self._replay(len(self.journal))
-        Sameness().compare(lived, replayed)
+        lived.compare(self._replayed(len(self.journal)))
 
     def _judge_dismissal(self, name: str) -> None:
         """A governor is let go: nothing that is needed may be there alone, unless nobody could have taken it."""

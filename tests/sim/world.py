@@ -150,7 +150,7 @@ class World:
         server = self.server
         server.drop_what_was_not_submitted()
         assert not server.uploads, f"uploads are left: {server.uploads}"
-        assert server.machine.pools.keys() == server.core.state.pools.keys(), "keys of pools are left"
+        assert server.process.pools.keys() == server.core.state.pools.keys(), "keys of pools are left"
         return self.network.digest.hexdigest()
 
     @property
@@ -167,7 +167,7 @@ class World:
     def steady(self) -> bool:
         """Whether faults are over and the server knows which governors there are."""
         known = {governor.side.conversation for governor in self.governors if governor.side is not None}
-        return self.healed and self.server.steady and known == set(self.server.machine.governor_of)
+        return self.healed and self.server.steady and known == set(self.server.process.governors)
 
     def _all_closed(self) -> bool:
         closed = [client.wrap_up() for client in self.clients]

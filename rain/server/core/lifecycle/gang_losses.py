@@ -11,6 +11,7 @@ from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.recovery import crashed
 from rain.server.core.lifecycle.settle import back, fail, withdraw
 from rain.server.core.state import State
+from rain.server.records.gang import Gang
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.states import RUNNING
@@ -25,7 +26,7 @@ def member_ended(state: State, governor: Governor, id: ID, attempt: int, error: 
     gang = graph.unhost(governor, id, attempt)
     task = graph.task(id)
     if task is not None and graph.gangs.get(task) is gang:
-        _attempt_lost(state, task, error)
+        _attempt_lost(state, task, gang, error)
     return True
 
 
@@ -38,18 +39,21 @@ def governor_lost(state: State, governor: Governor, reason: str) -> None:
         if task is None or graph.gangs.get(task) is not gang:
             continue
         text = f"Task {task.title} was running on {task.nodes} governors, of which {governor.id} was lost ({reason})"
-        _attempt_lost(state, task, None if governor.leaving is not None else TaskError("crash", text))
+        _attempt_lost(state, task, gang, None if governor.leaving is not None else TaskError("crash", text))
 
 
-def _attempt_lost(state: State, task: Task, error: TaskError | None) -> None:
-    """End what is left of the attempt; the task goes again. `error` is charged, if it was running."""
+def _attempt_lost(state: State, task: Task, gang: Gang, error: TaskError | None) -> None:
+    """End what is left of the attempt; the task goes again. `error` is charged, if it was running.
+
+    One that may run once does not: where its first governor has it, it may run although that was not heard of yet.
+    """
     first, was_running = task.governor, task.state is RUNNING
     assert first is not None
     withdraw(state, task)
     state.schedule_due = True
     if task.session.over or not task.unsettled:
         return
-    if task.runs_once and was_running:
+    if task.runs_once and gang.sent:
         why = "" if error is None else f": {error.message}"
         text = f'A governor of task {task.title} was lost{why}, and the task may not run a second time (rerun="never")'
         fail(state, task, TaskError("lost", text))

@@ -191,6 +191,21 @@ def test_a_companion_that_dies_is_a_crash_and_a_task_that_runs_once_fails() -> N
     assert "it was killed by SIGKILL" in rig.error(task).message
 
 
+def test_one_that_runs_once_does_not_go_again_when_its_first_governor_has_it() -> None:
+    """It may run there, although that was not heard of yet; while companions come up it has not begun."""
+    for companions in (1, 2):
+        rig = _rig("g1", "g2", "g3", "g4", "g5", "g6")
+        task = _gang(rig, 3, rerun="never")
+        members = [name for name, what in _given(rig, task).items() if what == "companion"]
+        _ready(rig, task, *members[:companions])
+        rig.says(members[0], m.Finished([m.TaskResult(task.id, 1, TaskInfo(), [], TaskError("crash", "it died"))]))
+        rig.turn()
+        if companions == 2:
+            assert rig.error(task).kind == "lost"
+        else:
+            assert task.id in [id for id, attempt in rig.given if attempt == 2]
+
+
 @pytest.mark.parametrize("when", ["waiting", "companions", "running"])
 def test_it_is_cancelled_whole(when: str) -> None:
     rig = _rig("g1", "g2")
