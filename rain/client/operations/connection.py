@@ -69,6 +69,8 @@ class Connection:
         Adds to a reason what is known of the server's death.
     cluster_ended : callable
         Whether the private cluster that the server belongs to is gone for good.
+    governors_counted : callable
+        Called in the link's thread when the number of governors has changed.
     """
 
     link: Link
@@ -83,6 +85,7 @@ class Connection:
         self.libraries = LibraryComparison()
         self.told_fate: Callable[[str], str] = str
         self.cluster_ended: Callable[[], bool] = bool
+        self.governors_counted: Callable[[], None] = lambda: None
 
     def bind(self, link: Link) -> None:
         """Take the link: from now on the server can be asked."""
@@ -268,7 +271,10 @@ class Connection:
 
     def arrived(self, messages: list[Any]) -> None:
         """Messages from the server."""
+        before = self.core.governor_count
         self.step(ev.Said(messages))
+        if self.core.governor_count != before:
+            self.governors_counted()
 
     def gone(self, reason: str) -> None:
         """The server is gone for good."""

@@ -50,6 +50,7 @@ class Pools:
         self._watchers: list[Callable[[], None]] = []
         self._connection = connection
         self._server = ServerOfPools(connection)
+        connection.governors_counted = self._governors_counted
 
     def all(self) -> PoolList:
         """Those that are not closed with the client."""
@@ -63,6 +64,10 @@ class Pools:
     def _tell(self) -> None:
         for changed in list(self._watchers):
             changed()
+
+    def _governors_counted(self) -> None:
+        for pool in self.all():
+            pool.governors_counted()
 
     def open(
         self,

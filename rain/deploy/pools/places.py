@@ -32,7 +32,7 @@ PLACES = StateTable(
         (None, _S.ASKED): "its job was submitted",
         (_S.ASKED, _S.PENDING): "the engine lists it as waiting",
         (_S.ASKED, _S.STARTING): "its job began before it was seen waiting",
-        (_S.ASKED, _S.UP): "its governor was quicker than our look at the list",
+        (_S.ASKED, _S.UP): "its governor registered before our first look at the list",
         (_S.ASKED, _S.ENDED): "its job has ended before it was seen running",
         (_S.ASKED, _S.LEAVING): "it is not wanted any more",
         (_S.PENDING, _S.STARTING): "its job began",
@@ -80,6 +80,8 @@ class Place:
         Its last lines, if it ended before its governor was up.
     cause : str
         What they mean, in one sentence; empty if nothing in them is known.
+    early : bool
+        Whether its governor has said that it is there, and the engine has told nothing since.
     missed : bool
         Whether the engine's list lacked it at our last look.
     """
@@ -87,6 +89,7 @@ class Place:
     __slots__ = (
         "asked_at",
         "cause",
+        "early",
         "ends_at",
         "given_up",
         "governor",
@@ -111,6 +114,7 @@ class Place:
         self.ends_at: float | None = None
         self.printed = ""
         self.cause = ""
+        self.early = False
         self.missed = False
 
     def __repr__(self) -> str:
@@ -134,6 +138,9 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> No
     job = jobs.get(place.job)
     if place.state is PlaceState.ENDED:
         return
+    early, place.early = place.early, False
+    if early and job is not None and job.state is JobState.PENDING:
+        return  # this list is older than its governor's word; the next is not
     if job is None or job.state is JobState.ENDED:
         if job is None and not place.missed:
             # One list may be older than what was submitted, or lack something; two in turn do not.
@@ -155,6 +162,12 @@ def look(place: Place, jobs: Mapping[str, Job], governor: str, now: float) -> No
     place.reason = ""
     place.governor = governor or place.governor
     _become(place, PlaceState.UP if governor else PlaceState.STARTING)
+
+
+def registered(place: Place, governor: str) -> None:
+    """The governor of a place that was about to come is there, by its own word; the engine's list is not waited for."""
+    place.governor, place.reason, place.starts_at, place.early = governor, "", "", True
+    _become(place, PlaceState.UP)
 
 
 def _end(before: float | None, job: Job, now: float) -> float | None:

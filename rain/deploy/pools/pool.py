@@ -25,7 +25,7 @@ from rain.common.limits import ENGINE_END_S, ENGINE_SILENT_S, PLACE_COMES_S, PLA
 from rain.common.protocol.messages import Offer
 from rain.deploy.pools.accounting import CoreSeconds
 from rain.deploy.pools.elastic import Elastic, PoolServer, rules_of
-from rain.deploy.pools.places import Place, PlaceState, is_coming, look, settled, to_leave, wanted
+from rain.deploy.pools.places import Place, PlaceState, is_coming, look, registered, settled, to_leave, wanted
 from rain.deploy.pools.scaling import Rules
 from rain.deploy.pools.supplier import AsksAhead, Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
@@ -33,6 +33,8 @@ from rain.processes.elsewhere.causes import cause_of
 
 _COMING_MAX = 10
 """Of how many places it is looked, between looks at the engine, whether their governors have registered."""
+_HURRY_S = 0.01
+"""How often, while one is known to have."""
 
 
 class Pool:
@@ -82,7 +84,7 @@ class Pool:
         self._numbers = itertools.count(1)  # also of jobs that were refused, whose files may be there
         self._places: list[Place] = []
         self._trouble = ""
-        self._come: set[int] = set()  # places whose governors were seen before the engine told anything
+        self._hurry_until = 0.0
         self._watchers: list[Callable[[], None]] = []
         self._told_at = time.monotonic()
         self._core_seconds = CoreSeconds(supplier.resources.get("cpus", 1.0))
@@ -458,15 +460,38 @@ class Pool:
             left = self._pause_s()
             due = None if left is None else time.monotonic() + left
             while due is None or time.monotonic() < due:
-                coming = [place.number for place in self._places if is_coming(place) and place.number not in self._come]
-                rest = [] if due is None else [max(0.0, due - time.monotonic())]
-                if self._change.wait(min([*rest, *([PLACE_COMES_S] if coming else [])], default=None)):
+                # One that was put back into the queue has a governor, and its file says nothing until it runs again.
+                coming = [place for place in self._places if is_coming(place) and not place.governor]
+                limits = [] if due is None else [max(0.0, due - time.monotonic())]
+                if coming:
+                    limits.append(_HURRY_S if time.monotonic() < self._hurry_until else PLACE_COMES_S)
+                if self._change.wait(min(limits, default=None)):
                     return
-                come = set(filter(self._supplier.governor, coming[:_COMING_MAX]))
-                if come:
-                    self._come |= come
-                    self._looked_at = -math.inf
+                if self._note_come(coming[:_COMING_MAX]):
                     return
+
+    def _note_come(self, coming: Sequence[Place]) -> bool:
+        come = False
+        for place in coming:
+            if governor := self._supplier.governor(place.number):
+                registered(place, governor)
+                come = True
+        if come:
+            self._looked_at = -math.inf  # when its time is over is the engine's to tell
+            self._tell()
+        return come
+
+    def governors_counted(self) -> None:
+        """The server has another number of governors. One may be a place's, which says in a moment that it is there.
+
+        In any thread; returns at once.
+        """
+        self._hurry_until = time.monotonic() + PLACE_COMES_S
+        if self._change.acquire(blocking=False):  # else it waits for the engine, and looks by itself
+            try:
+                self._change.notify_all()
+            finally:
+                self._change.release()
 
     def _pause_s(self) -> float | None:
         """How long the thread may wait unless something changes; None: for any time."""

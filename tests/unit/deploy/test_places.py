@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rain.deploy.pools.places import Place, PlaceState, look, settled, to_leave, wanted
+from rain.deploy.pools.places import Place, PlaceState, look, registered, settled, to_leave, wanted
 from rain.deploy.pools.supplier import Job, JobState
 
 WAITS = Job(JobState.PENDING, "PENDING", "Resources", "2026-11-27T20:00:00")
@@ -56,6 +56,16 @@ def test_a_place_that_leaves_stays_so_until_it_has_ended(looks: list[tuple[Job |
     assert place.state is S.LEAVING
     look(place, {"7": CANCELLED}, "h:1", 0.0)
     assert place.state is S.ENDED
+
+
+def test_a_governor_s_own_word_is_enough_and_an_older_list_does_not_undo_it() -> None:
+    place = after()
+    registered(place, "h:1")
+    assert (place.state, place.governor) == (S.UP, "h:1")
+    look(place, {"7": WAITS}, "h:1", 0.0)
+    assert place.state is S.UP
+    look(place, {"7": WAITS}, "h:1", 0.0)
+    assert place.state is S.PENDING, "its job was put back into the queue"
 
 
 def test_what_waits_is_given_up_first_then_the_youngest() -> None:

@@ -75,6 +75,7 @@ def test_places_come_and_go(pool: Pool, batch: SlurmStandIn) -> None:
     up(pool, batch, 1, 2)
     pool.wait(2)
     for place in pool.places:
+        until(lambda place=place: place.ends_at is not None, "what the engine tells of it")
         assert place.ends_at is not None
         assert 3500 < place.ends_at - time.time() <= 3600
     assert repr(pool) == "<Pool on slurm: 2 up>"
@@ -369,7 +370,25 @@ def test_a_governor_that_registers_is_seen_before_the_engine_is_asked_again() ->
     pool.scale(1)
     until(lambda: supplier.looks, "the first look")
     [place] = pool.places
-    supplier.jobs[place.job] = Job(JobState.RUNNING, "RUNNING")
+    supplier.silent = "no controller"
     supplier.governors[place.number] = "h:1"
+    pool.wait(1)
+    assert (place.governor, place.reason) == ("h:1", "")
+    supplier.silent = ""
+    supplier.jobs[place.job] = Job(JobState.RUNNING, "RUNNING", left_s=100.0)
+    pool.scale(1)
+    until(lambda: place.ends_at is not None, "what the engine tells of it")
+    pool.close()
+
+
+def test_a_server_that_counts_another_governor_is_word_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PLACE_COMES_S", 3600)
+    supplier = StandIn()
+    supplier.look_s = supplier.idle_look_s = 3600
+    pool = Pool(supplier)
+    pool.scale(1)
+    until(lambda: supplier.looks, "the first look")
+    supplier.runs(1, "h:1")
+    pool.governors_counted()
     pool.wait(1)
     pool.close()
