@@ -20,9 +20,10 @@ from rain.cli.misuse import Misuse
 from rain.cli.pools import split_verbatim
 from rain.cli.printing import count, table
 from rain.common.errors import RainException
+from rain.common.formatting import duration_text
 from rain.common.limits import HOST_CONNECT_S, LEAVE_ASKED_S
 from rain.common.protocol.address import format_address, http_url, is_loopback, is_wildcard, parse_address
-from rain.common.protocol.messages import ServerInfo
+from rain.common.protocol.messages import ServerInfo, SessionSummary
 from rain.deploy.engines import ENGINES, engine_of
 
 if TYPE_CHECKING:
@@ -444,11 +445,17 @@ def sessions(address: Server = None, token_file: TokenFile = None) -> None:
             str(session.session_id),
             session.name,
             ", ".join(f"{count} {state}" for state, count in session.tasks.items() if count) or "no tasks",
-            "persistent" if session.persistent else "",
+            _waits(session),
         ]
         for session in info.sessions
     ]
     table(["session", "name", "tasks", ""], rows, "no sessions")
+
+
+def _waits(session: SessionSummary) -> str:
+    if session.waits_s is not None:
+        return f"waits {duration_text(session.waits_s)} more for its client: client.attach({session.session_id})"
+    return "persistent" if session.persistent else ""
 
 
 @app.command()

@@ -395,13 +395,13 @@ class Client:
     sessions_async = awaitable(sessions)
 
     @blocking
-    def attach(self, session: int | str, timeout: float | None = None) -> Operation[Session]:
-        """A persistent session of an earlier client (or of this one), with its tasks, objects and names.
+    def attach(self, session: int | str | None = None, timeout: float | None = None) -> Operation[Session]:
+        """A session of an earlier client (or of this one) that is persistent or waits, with its tasks and objects.
 
         Parameters
         ----------
-        session : int or str
-            Its number, or its name.
+        session : int or str, optional
+            Its number, or its name; the only one that waits for a client if not given.
         timeout : float, optional
             Seconds.
 

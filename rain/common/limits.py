@@ -52,6 +52,9 @@ SERVER_RETURN_S = 300.0
 """How long clients and governors wait for a server of which they saw that it does not run: its machine refuses
 connections, or accepts them and no process answers. It cannot have given them up meanwhile, and everything goes on when
 it is started again."""
+CLIENT_RETURN_S = 600.0
+"""How long sessions wait for another client after theirs was given up without a goodbye: its connection was lost, or it
+was a notebook's kernel, which may have been started anew."""
 CLIENT_GRACE_S = 90.0
 """How long a client that went without a goodbye may come back before its sessions end. Where the server sees that the
 client's process has ended (on the same machine), they end at once."""
@@ -90,6 +93,7 @@ class Deadlines(NamedTuple):
     server_away_s: float = SERVER_AWAY_S
     server_return_s: float = SERVER_RETURN_S
     client_grace_s: float = CLIENT_GRACE_S
+    client_return_s: float = CLIENT_RETURN_S
     client_silent_s: float = CLIENT_SILENT_S
     governor_lost_s: float = GOVERNOR_LOST_S
     governor_reconnect_s: float = GOVERNOR_RECONNECT_S

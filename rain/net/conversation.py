@@ -387,6 +387,11 @@ class Conversation:
         self.on_gone(reason)
 
     @property
+    def deadlines(self) -> Deadlines:
+        """How long the sides wait for each other."""
+        return self._deadlines
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes that were sent and are not yet acknowledged. A sender of much should wait when this grows."""
         return self._outbox_bytes + self._channel.kept_bytes

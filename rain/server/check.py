@@ -211,6 +211,8 @@ def _check_session(graph: Graph, session: Session) -> None:
     assert session.state is not SessionState.CLOSED, session
     assert session.state is not SessionState.CLOSING or session.governors, f"{session} should be gone"
     assert over or (session.client is None) == (session.state is DETACHED), session
+    waits = session.state is DETACHED and not session.persistent
+    assert waits == (session.waits_until is not None) or over, session
 
 
 def _check_task(graph: Graph, task: Task, state: TaskState) -> None:

@@ -18,6 +18,7 @@ from rain.common.location import LocalFile, Upload
 from rain.common.protocol.messages import Assign, Failed, Hello, ReadOutput, Retry, Submit
 from rain.net.auth import Credentials, pool_key, pool_role
 from rain.net.guarded import guarded
+from rain.net.peer_identity import has_ended
 from rain.net.sending import Sender
 from rain.net.transport import Conversation
 from rain.server.core import ServerCore
@@ -182,12 +183,21 @@ class Peers:
         return claim
 
     def _gone(self, number: int, reason: str) -> None:
-        if self.leave(number) is None:
+        conversation = self.leave(number)
+        if conversation is None:
             return
         name = self.machine.names.get(number)
         if name and not self.machine.is_client(number):
             log.warning("governor %s is lost: %s", name, reason)
-        self._take(Gone(self.recorder.now(), number, reason))
+        self._take(Gone(self.recorder.now(), number, reason, self._waits_s(conversation)))
+
+    def _waits_s(self, conversation: Conversation) -> float:
+        """How long the sessions of a client that is gone wait for another."""
+        hello = conversation.peer
+        if hello.role != "client" or conversation.ended != "unreachable":
+            return 0.0
+        comes_back = hello.kernel or not has_ended(hello.process)
+        return conversation.deadlines.client_return_s if comes_back else 0.0
 
     def _acknowledged(self, number: int, received: int) -> None:
         self.recorder.add(Acknowledged(self.recorder.now(), number, received))

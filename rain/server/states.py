@@ -59,7 +59,7 @@ class SessionState(enum.Enum):
     """How far a session has come."""
 
     OPEN = "open"  # a client has it
-    DETACHED = "detached"  # persistent, and waits for a client
+    DETACHED = "detached"  # it waits for a client
     STOPPED = "stopped"  # ended by itself: its client may only close it
     CLOSING = "closing"  # governors have not yet confirmed that nothing of it is left
     CLOSED = "closed"  # gone
@@ -169,11 +169,11 @@ SESSIONS = StateTable(
     "A session, as the server sees it",
     {
         (None, _S.OPEN): "a client opened it",
-        (_S.OPEN, _S.DETACHED): "its client went, and it is persistent",
+        (_S.OPEN, _S.DETACHED): "its client went, and it is persistent, or the client may come back",
         (_S.DETACHED, _S.OPEN): "a client attached to it",
         (_S.OPEN, _S.STOPPED): 'a task failed under `on_failure="stop"`, or an error of the server met it',
         (_S.OPEN, _S.CLOSING): "its client closed it, or went",
-        (_S.DETACHED, _S.CLOSING): "it would be stopped, and has no client that could close it",
+        (_S.DETACHED, _S.CLOSING): "it would be stopped, and has no client that could close it; or none came in time",
         (_S.STOPPED, _S.CLOSING): "its client closed it, or went",
         (_S.CLOSING, _S.CLOSED): "all governors confirmed",
     },

@@ -15,6 +15,7 @@ import pytest
 
 import rain
 from rain import Client, RainException, RainWarning, Session, TaskCancelled, TaskException, TaskState, blob, remote
+from rain.common.limits import CLIENT_RETURN_S
 from tests.integration.cells import Shell
 from tests.support.waiting import GUARD_S, until
 
@@ -26,6 +27,8 @@ from rain import *
 from IPython.core.interactiveshell import InteractiveShell
 
 shell = InteractiveShell.instance(colors="nocolor")
+if {kernel}:
+    shell.kernel = object()
 client = shell.user_ns["client"] = Client({address!r}, connection_file={file!r})
 session = shell.user_ns["session"] = client.new_session("long", persistent={persistent}, default=True)
 shell.user_ns["folder"] = {folder!r}
@@ -72,7 +75,7 @@ CELLS = [
 class Life:
     """A client process with a session, that can be killed."""
 
-    def __init__(self, client: Client, folder: Path, persistent: bool) -> None:
+    def __init__(self, client: Client, folder: Path, persistent: bool, kernel: bool = False) -> None:
         self.folder = folder
         script = FIRST.format(
             address=client.address,
@@ -80,6 +83,7 @@ class Life:
             folder=str(folder),
             cells=CELLS,
             persistent=persistent,
+            kernel=kernel,
         )
         env = {**os.environ, "PYTHONPATH": ROOT, "IPYTHONDIR": str(folder / "ipython")}
         self.process = subprocess.Popen([sys.executable, "-c", script], env=env, stdout=subprocess.DEVNULL)
@@ -168,6 +172,29 @@ def test_a_session_that_is_not_persistent_ends_with_its_client(client: Client, t
     until(lambda: not [one for one in client.sessions() if one.name == "long"], "the session ends", 15)
     (governor,) = client.get_server_info()["governors"]
     assert governor["tasks"] == governor["objects"] == []
+
+
+def test_the_session_of_a_kernel_that_died_waits_for_the_next_one(client: Client, tmp_path: Path) -> None:
+    life = Life(client, tmp_path, False, kernel=True)
+    life.kill()
+    until(lambda: [one for one in client.sessions() if one.name == "long" and one.waits_s is not None], "it waits", 15)
+    (summary,) = client.sessions()
+    assert summary.waits_s is not None
+    assert 500 < summary.waits_s <= CLIENT_RETURN_S
+    assert (summary.client, summary.tasks["running"]) == (None, 1)
+    with pytest.warns(RainWarning, match="2 more finished tasks, which are not listed: of a session that is not"):
+        session = client.attach()
+    with session.bind_only():
+        assert not session.persistent
+        assert session.session_id == summary.session_id
+        (tmp_path / "gate").touch()
+        assert session.find("after").output.fetch(timeout=GUARD_S).load() == 14
+        with pytest.raises(TaskException, match="no such key"):
+            session.find("bad").wait(timeout=GUARD_S)
+        assert client.attach(session.session_id) is session
+    assert [one.waits_s for one in client.sessions()] == [None]
+    session.close()
+    assert client.sessions() == []
 
 
 @remote(auto_encode="json")

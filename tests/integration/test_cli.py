@@ -357,7 +357,7 @@ def test_a_report_of_another_clients_session(shell):
             (shell.folder / "mine.txt").write_text("mine")
             assert "is no report of Rain" in shell.fails("report", "busy", address, "-o", "mine.txt")
         text = shell.fails("report", "busy", address)
-        assert text.startswith("rain report: there is no persistent session 'busy'. `rain sessions` lists")
+        assert text.startswith("rain report: there is no persistent session 'busy', and none that waits for its client")
         assert "A closed session has nothing left" in text
 
 

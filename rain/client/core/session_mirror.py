@@ -119,6 +119,8 @@ class SessionMirror:
     stale : int
         How many tasks are stale (`rain.client.core.operations.reruns`).
     stall : Stall
+    attached : bool
+        Whether it was an earlier client's: what that kept has no handles, and stays.
     next_number : callable
         Numbers for new tasks and objects.
     handle : any
@@ -126,9 +128,9 @@ class SessionMirror:
     """
 
     __slots__ = (
-        "adopted", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates", "handle",
-        "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals", "session_id",
-        "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
+        "adopted", "attached", "broken", "dropped", "ended", "failed", "feeds", "finished", "functions", "gates",
+        "handle", "idle_gates", "name", "next_number", "on_failure", "pending", "persistent", "records", "refusals",
+        "session_id", "speaking", "stale", "stall", "submitted", "unfinished", "untold", "wave",
     )  # fmt: skip
 
     def __init__(
@@ -150,6 +152,7 @@ class SessionMirror:
         self.ended: End | None = None
         self.refusals: dict[int, str] = {}
         self.adopted = False
+        self.attached = False
         self.dropped: deque[ObjectRecord] = deque()
         self.functions: dict[bytes, ObjectRecord] = {}
         self.speaking: dict[int, TaskRecord] = {}

@@ -80,10 +80,10 @@ def give_up(core: ClientCore, opening: Opening) -> None:
         ask_in_pieces(core, [CloseSession(0, mirror.session_id)])
 
 
-def attach(core: ClientCore, wanted: int | str) -> Operation[tuple[SessionMirror, int]]:
-    """Attach a persistent session; gives it, and how many finished tasks the server no longer knows."""
+def attach(core: ClientCore, wanted: int | str | None) -> Operation[tuple[SessionMirror, int]]:
+    """Attach a session; gives it, and how many finished tasks the server no longer knows."""
     for mirror in core.sessions.values():
-        if mirror.ended is None and mirror.persistent and wanted == mirror.session_id:
+        if mirror.ended is None and (mirror.persistent or mirror.attached) and wanted == mirror.session_id:
             return mirror, 0
     reply: Attached = yield ask(core, Attach(0, wanted))
     return core.sessions[reply.session_id], reply.released
@@ -107,7 +107,8 @@ def attached(core: ClientCore, pieces: list[Attached]) -> None:
 
 def _mirrored(pieces: list[Attached]) -> SessionMirror:
     first = pieces[0]
-    mirror = SessionMirror(first.session_id, first.name, first.on_failure, True)
+    mirror = SessionMirror(first.session_id, first.name, first.on_failure, first.persistent)
+    mirror.attached = True
     restore(mirror, pieces)
     return mirror
 

@@ -25,3 +25,9 @@ def notebook_name() -> str:
     if not isinstance(path, str) or not path.endswith(_SUFFIX):
         return ""
     return os.path.basename(path)[-_CHARS_MAX:]
+
+
+def in_kernel() -> bool:
+    """Whether this process is a notebook's kernel."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None

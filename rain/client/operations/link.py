@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from rain.client.functions.notebook_name import in_kernel
 from rain.common.errors import RainException
 from rain.common.limits import BACKLOG_BYTES_MAX, DEADLINES
 from rain.common.protocol.messages import Goodbye, Hello, ServerToClient, Welcome
@@ -125,7 +126,7 @@ class ServerLink:
                 self._conversation = await converse(
                     self.address,
                     self.credentials,
-                    Hello("client", "", host_id=host_id()),
+                    Hello("client", "", host_id=host_id(), kernel=in_kernel()),
                     ServerToClient,
                     owner.arrived,
                     owner.gone,

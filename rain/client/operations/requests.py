@@ -60,17 +60,19 @@ def session_list(connection: Connection) -> Operation[list[SessionSummary]]:
     return info.sessions
 
 
-def attach(connection: Connection, made: Made, wanted: int | str) -> Operation[Session]:
-    """Go on with a persistent session."""
-    if isinstance(wanted, bool) or not isinstance(wanted, int | str):
+def attach(connection: Connection, made: Made, wanted: int | str | None) -> Operation[Session]:
+    """Go on with a session that is persistent or waits for a client."""
+    if isinstance(wanted, bool) or not isinstance(wanted, int | str | None):
         raise RainException(f"attach() takes a session's number or name, not {wanted!r}")
     mirror, released = yield from connection.drive(sessions.attach(connection.core, wanted))
     session: Session = mirror.handle if mirror.handle is not None else made(mirror, Surroundings())
     if released:
-        warn(
-            f"{session!r} has {released} more finished tasks, which are not listed: the server keeps "
-            f"about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks whose results nothing needs"
+        keeps = (
+            f"the server keeps about HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) bytes of tasks whose results nothing needs"
+            if mirror.persistent
+            else "of a session that is not persistent the server keeps results, and no finished tasks"
         )
+        warn(f"{session!r} has {released} more finished tasks, which are not listed: {keeps}")
     return session
 
 

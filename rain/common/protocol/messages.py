@@ -223,6 +223,7 @@ class SessionSummary(Part):
     persistent: bool
     tasks: dict[str, int]
     client: str | None = None
+    waits_s: float | None = None  # of one that is not persistent and has lost its client: how long it still waits
 
 
 class GovernorSummary(Part):
@@ -312,6 +313,7 @@ class Hello(Message):
     protocol: int = PROTOCOL_VERSION
     resume: bool = False
     process: str = ""  # `rain.net.peer_identity.own_identity`: a server on the same machine sees when it has ended
+    kernel: bool = False  # it is a notebook's kernel, which may be started anew and want its sessions back
 
 
 class Welcome(Message):
@@ -470,13 +472,14 @@ class GetServerInfo(Message):
 
 
 class Attach(Message):
-    """Take over a persistent session. Answered by `Attached`.
+    """Take over a session that is persistent or waits for a client (None: the only one that waits). Answered by
+    `Attached`.
 
     With `look` it stays whose it is: the client may then ask for its tasks'
     output and its objects' places (`GetOutput`, `Explain`, `Locate`), is told of no changes, and cannot change it."""
 
     request: int
-    session: int | str
+    session: int | str | None
     look: bool = False
 
 
@@ -652,6 +655,7 @@ class Attached(Message):
     last_number: int = 0
     released: int = 0
     look: bool = False
+    persistent: bool = True
 
 
 class GovernorCount(Message):

@@ -1,9 +1,10 @@
-"""`Attach`: a persistent session becomes another client's, or is only shown to it; it is sent all that is known."""
+"""`Attach`: a session that outlived its client, or may, becomes another one's or is shown to it; it is told all."""
 
 from __future__ import annotations
 
 from rain.common.limits import BATCH_BYTES_TARGET
 from rain.common.protocol.messages import Attach, Attached, ObjectUpdate, SessionStopped
+from rain.common.states import TaskState
 from rain.server.core.modules import client_left
 from rain.server.core.reporting.progress import tell_all
 from rain.server.core.reporting.updates import release, update_bytes
@@ -11,26 +12,27 @@ from rain.server.core.sizes import ITEM_BYTES, info_bytes, rough_bytes, spec_byt
 from rain.server.core.state import State, task_update
 from rain.server.records.client import Client
 from rain.server.records.session import RELEASED_TASK, Session
-from rain.server.states import EPHEMERAL, FUNCTION, OPEN
+from rain.server.states import DETACHED, EPHEMERAL, FUNCTION, OPEN
 
 NO_CALL_SITE = ("", "")
+LISTED_MAX = 20
+"""Sessions that an error names."""
 
 
 def attach(state: State, client: Client, message: Attach) -> None:
     """Answer `Attach`: the session is this client's from now on, or is only shown to it."""
     wanted, look = message.session, message.look
-    found = [
+    there = [
         session
         for session in state.graph.sessions.values()
-        if session.persistent and not session.over and wanted in (session.id, session.name)
+        if (session.persistent or session.state is DETACHED) and not session.over
     ]
+    if wanted is None:
+        found = [session for session in there if session.client is None]
+    else:
+        found = [session for session in there if wanted in (session.id, session.name)]
     if len(found) != 1:
-        if found:
-            ids = ", ".join(str(session.id) for session in found)
-            text = f"several persistent sessions are named {wanted!r}; attach by id: {ids}"
-        else:
-            text = f"there is no persistent session {wanted!r}"
-        state.refuse(client.id, message.request, text, "session")
+        state.refuse(client.id, message.request, _not_one(wanted, found), "session")
         return
     session = found[0]
     if look:
@@ -45,9 +47,28 @@ def attach(state: State, client: Client, message: Attach) -> None:
         state.to_client(session.client.id, SessionStopped(session.id, reason))
     session.client = client
     session.state = OPEN
+    session.waits_until = None
+    state.unclaimed.pop(session, None)
     session.stuck_since, session.stalled = None, ""
     client.sessions[session.id] = session
     _send_all(state, client, session, message.request)
+
+
+def _not_one(wanted: int | str | None, found: list[Session]) -> str:
+    """Why it is not known which session is meant."""
+    if not found:
+        if wanted is None:
+            return "no session waits for a client"
+        return f"there is no persistent session {wanted!r}, and none that waits for its client"
+    listed = ", ".join(f"{session.id} {session.name!r} ({_tasks(session)})" for session in found[:LISTED_MAX])
+    more = f", … ({len(found)} in all)" if len(found) > LISTED_MAX else ""
+    which = "wait for a client" if wanted is None else f"that can be attached are named {wanted!r}"
+    return f"several sessions {which}; attach one by its number: {listed}{more}"
+
+
+def _tasks(session: Session) -> str:
+    counts = {state.value: session.counts[id(state)] for state in TaskState}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no tasks"
 
 
 def _send_all(state: State, client: Client, session: Session, request: int, look: bool = False) -> None:
@@ -56,6 +77,7 @@ def _send_all(state: State, client: Client, session: Session, request: int, look
     def piece() -> Attached:
         empty = Attached(request, session.id, session.name, [], [], [], [], [], True, [], [], [])
         empty.on_failure, empty.last_number, empty.look = session.on_failure, session.last_number, look
+        empty.persistent = session.persistent
         return empty
 
     current, size = piece(), 0

@@ -181,7 +181,7 @@ class ServerCore:
     def _client_gone(self, event: ev.ClientGone) -> None:
         client = self.state.graph.clients.get(event.client_id)
         if client is not None:
-            sessions.client_gone(self.state, client)
+            sessions.client_gone(self.state, client, event.waits_s)
             output.client_gone(self.state, client)
 
     def _client_pace(self, event: ev.ClientPace) -> None:
@@ -297,6 +297,7 @@ class ServerCore:
 
     def _tick(self, event: ev.Tick) -> None:
         recovery.wake_delayed(self.state)
+        sessions.end_unclaimed(self.state)
         stalled.look(self.state)
         # Reservations and infeasible tasks are judged by time.
         self.state.schedule_due = True

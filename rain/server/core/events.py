@@ -28,9 +28,11 @@ class ClientJoined(msgspec.Struct, gc=False):
 
 
 class ClientGone(msgspec.Struct, gc=False, tag=True):
-    """A client's conversation is over: its sessions end, but for persistent ones."""
+    """A client's conversation is over: its sessions end, but for persistent ones. `waits_s`: for so many seconds the
+    others wait for another client, which may be the same user's."""
 
     client_id: str
+    waits_s: float = 0.0
 
 
 class ClientPace(msgspec.Struct, gc=False, tag=True):

@@ -106,7 +106,7 @@ def server_info(state: State, request: int, version: str, address: str, http: st
         address,
         http,
         [governor_summary(governor) for governor in graph.governors.values()],
-        [session_summary(session) for session in graph.sessions.values()],
+        [session_summary(state, session) for session in graph.sessions.values()],
     )
 
 
@@ -115,7 +115,7 @@ def get_server_info(state: State, client: Client, message: GetServerInfo) -> Non
     if message.brief:
         graph = state.graph
         governors = [governor_brief(governor) for governor in graph.governors.values()]
-        sessions = [session_summary(session) for session in graph.sessions.values()]
+        sessions = [session_summary(state, session) for session in graph.sessions.values()]
         state.to_client(
             client.id,
             ServerBrief(message.request, state.version, state.address, state.http, governors, sessions),
@@ -152,13 +152,14 @@ def _leaves(governor: Governor) -> str:
     return "" if governor.leaving is None else governor.leaving.reason
 
 
-def session_summary(session: Session) -> SessionSummary:
+def session_summary(state: State, session: Session) -> SessionSummary:
     """One line about a session."""
     counts = {state.value: session.counts[id(state)] for state in TaskState}
     counts |= {FAILED.value: counts[FAILED.value] - session.not_run, NOT_RUN: session.not_run}
     counts = {shown: count for shown, count in counts.items() if count}
     client = None if session.client is None else session.client.id
-    return SessionSummary(session.id, session.name, session.persistent, counts, client)
+    waits_s = None if session.waits_until is None else max(0.0, session.waits_until - state.now)
+    return SessionSummary(session.id, session.name, session.persistent, counts, client, waits_s)
 
 
 def places_of_view(state: State, id: ID) -> tuple[ObjectData, SessionEnv, list[str]] | None:

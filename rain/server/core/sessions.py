@@ -38,10 +38,10 @@ def client_joined(state: State, client_id: str) -> None:
     libraries.tell_all(state, client_id)
 
 
-def client_gone(state: State, client: Client) -> None:
-    """A client is gone: its sessions end, persistent ones wait for another."""
+def client_gone(state: State, client: Client, waits_s: float = 0.0) -> None:
+    """A client is gone: its sessions end, after so many seconds; persistent ones wait for another client."""
     release(state, client)
-    leave_sessions(state, client)
+    leave_sessions(state, client, waits_s)
     client.state = ClientState.GONE
     del state.graph.clients[client.id]
     state.expect_no_more(client.id)
@@ -59,16 +59,26 @@ def _forget_pieces(state: State, client: Client, session_id: int) -> None:
         discard_uploads(state, cut.constants)
 
 
-def leave_sessions(state: State, client: Client) -> None:
+def leave_sessions(state: State, client: Client, waits_s: float = 0.0) -> None:
     """End a client's sessions, or detach it from those that live on."""
     for session in list(client.sessions.values()):
-        if session.persistent and not session.over:
+        if (session.persistent or waits_s) and not session.over:
+            if not session.persistent:
+                session.waits_until = state.now + waits_s
+                state.unclaimed[session] = None
             session.client = None
             session.state = DETACHED
             client_left(state, session)
             del client.sessions[session.id]
         else:
             end_session(state, session)
+
+
+def end_unclaimed(state: State) -> None:
+    """End the sessions for which no client has come in time."""
+    for session in [session for session in state.unclaimed if (session.waits_until or 0.0) <= state.now]:
+        del state.unclaimed[session]
+        end_session(state, session)
 
 
 def new_session(state: State, client: Client, message: NewSession) -> None:
@@ -162,6 +172,7 @@ def _wind_up(state: State, session: Session) -> None:
         for governor in obj.governors:
             del governor.objects[obj]
         obj.governors = ()
+    state.unclaimed.pop(session, None)
     if session.client is not None:
         _forget_pieces(state, session.client, session.id)
     if session.uploads:

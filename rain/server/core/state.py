@@ -67,6 +67,8 @@ class State:
         Whether that is not known of any request, because a governor was lost.
     stops : dict of Session to Task
         Sessions to be stopped at the end of the step, and the failure that does it.
+    unclaimed : dict of Session to None
+        Sessions that are not persistent, have lost their clients and wait for others.
     stale_results : int
         Results dropped because a newer attempt, or none, was expected.
     """
@@ -101,6 +103,7 @@ class State:
         "stops",
         "task_updates",
         "unchecked",
+        "unclaimed",
         "version",
         "view",
     )
@@ -145,6 +148,7 @@ class State:
         self.readings_made = 0
         self.schedule_due = False
         self.stops: dict[Session, Task] = {}
+        self.unclaimed: dict[Session, None] = {}
         self.stale_results = 0
 
     # -- effects --------------------------------------------------------------------------------

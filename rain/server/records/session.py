@@ -64,6 +64,8 @@ class Session:
         Requests (client, number) to close it, which are answered when it is closed.
     end_reason : str
         Why it ended by itself; empty if it did not.
+    waits_until : float or None
+        Of one that is not persistent and has lost its client: when it ends unless another one attaches to it.
     stuck_since : float or None
         Since when nothing of it can run.
     stalled : str
@@ -104,6 +106,7 @@ class Session:
         "stuck_since",
         "tasks",
         "uploads",
+        "waits_until",
     )
 
     def __init__(
@@ -140,6 +143,7 @@ class Session:
         self.state = OPEN
         self.close_requests: list[tuple[str, int]] = []
         self.end_reason = ""
+        self.waits_until: float | None = None
         self.stuck_since: float | None = None
         self.stalled = ""
 

@@ -213,17 +213,17 @@ class Machine:
 
     def _gone(self, record: Gone) -> None:
         if record.conversation in self.uploads:
-            self._client_gone(record.conversation)
+            self._client_gone(record.conversation, record.waits_s)
         else:
             self._governor_gone(record.conversation, record.reason)
 
-    def _client_gone(self, conversation: int) -> None:
+    def _client_gone(self, conversation: int, waits_s: float) -> None:
         uploads = self.uploads.pop(conversation)
         if uploads:
             self.hands.perform(do.DiscardUpload(list(uploads)))
         name = self.names.pop(conversation)
         del self.peers[name], self.behind[name]
-        self._step(ev.ClientGone(name))
+        self._step(ev.ClientGone(name, waits_s))
 
     def _governor_gone(self, conversation: int, reason: str) -> None:
         name = self.names.pop(conversation, None)

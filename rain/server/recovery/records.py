@@ -85,11 +85,12 @@ class Came(msgspec.Struct, array_like=True):
 
 
 class Gone(msgspec.Struct, array_like=True):
-    """A conversation is over."""
+    """A conversation is over; `waits_s` as of `rain.server.core.events.ClientGone`."""
 
     now: float
     conversation: int
     reason: str
+    waits_s: float = 0.0
 
 
 class Paced(msgspec.Struct, array_like=True, gc=False):

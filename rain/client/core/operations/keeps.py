@@ -97,7 +97,8 @@ def release(core: ClientCore, mirror: SessionMirror) -> None:
     ids = []
     while dropped:
         record = dropped.popleft()
-        if mirror.persistent or not record.kept or (record.handle is not None and record.handle() is not None):
+        stays = mirror.persistent or mirror.attached
+        if stays or not record.kept or (record.handle is not None and record.handle() is not None):
             continue
         record.kept = False
         mirror.note([record])

@@ -13,7 +13,7 @@ from rain.common.spec import ObjectSpec
 from rain.server.core import events as ev
 from rain.server.core import objects
 from rain.server.core.lifecycle import submit
-from tests.unit.server.rig import Rig
+from tests.unit.server.rig import ENV, Rig
 
 
 def attached(rig: Rig) -> list[m.Attached]:
@@ -161,3 +161,95 @@ def test_a_session_that_is_stopped_while_no_client_has_it_leaves_nothing() -> No
     assert [message.session_id for message in rig.told("g1", m.EndSession)] == [rig.session]
     rig.says("g1", m.SessionEnded(rig.session))
     assert not rig.core.state.graph.sessions
+
+
+# -- sessions whose client may come back -----------------------------------------------------------
+
+
+def _gone(rig: Rig, waits_s: float = 600.0) -> None:
+    rig.step(ev.ClientGone(rig.client, waits_s))
+    rig.step(ev.ClientJoined("d"))
+
+
+def test_a_session_waits_for_its_client_and_goes_on_meanwhile() -> None:
+    rig = Rig()
+    rig.governor()
+    task = rig.task()
+    rig.submit(task, keep=task.outputs)
+    rig.turn()
+    rig.start(task)
+    _gone(rig)
+    rig.now += 100.0
+    summary = rig.ask(m.GetServerInfo, client="d").sessions[0]
+    assert (summary.client, summary.waits_s, summary.persistent) == (None, 500.0, False)
+    rig.finish(task)
+    told = rig.ask(m.Attach, rig.session, client="d")
+    assert (told.persistent, told.keep) == (False, task.outputs)
+    assert [(update.id, update.state.value) for update in told.object_states] == [(task.outputs[0], "finished")]
+    rig.now += 1000.0
+    rig.step(ev.Tick())
+    summary = rig.ask(m.GetServerInfo, client="d").sessions[0]
+    assert (summary.client, summary.waits_s) == ("d", None)
+
+
+def test_a_session_that_no_client_wants_ends_in_time() -> None:
+    rig = Rig()
+    rig.governor()
+    task = rig.task()
+    rig.submit(task)
+    rig.turn()
+    _gone(rig)
+    rig.now += 599.0
+    rig.step(ev.Tick())
+    assert len(rig.ask(m.GetServerInfo, client="d").sessions) == 1
+    rig.now += 1.0
+    rig.step(ev.Tick())
+    rig.turn()
+    rig.says("g1", m.SessionEnded(rig.session))
+    assert rig.ask(m.GetServerInfo, client="d").sessions == []
+    assert not rig.core.state.unclaimed
+
+
+def test_a_client_that_left_leaves_nothing_that_waits() -> None:
+    rig = Rig()
+    rig.step(ev.ClientSaid(rig.client, m.Goodbye()))
+    _gone(rig)
+    assert rig.ask(m.GetServerInfo, client="d").sessions == []
+
+
+def test_an_attached_session_ends_with_its_new_client() -> None:
+    rig = Rig()
+    _gone(rig)
+    rig.ask(m.Attach, None, client="d")
+    rig.step(ev.ClientGone("d"))
+    rig.step(ev.ClientJoined("e"))
+    assert rig.ask(m.GetServerInfo, client="e").sessions == []
+
+
+def test_the_only_one_that_waits_needs_no_name() -> None:
+    rig = Rig()
+    rig.step(ev.ClientJoined("d"))
+    failed = rig.ask(m.Attach, None, client="d")
+    assert failed.message == "no session waits for a client"
+    failed = rig.ask(m.Attach, "test", client="d")
+    assert failed.message == "there is no persistent session 'test', and none that waits for its client"
+    rig.ask(m.NewSession, "other", "continue", False, ENV)
+    _gone(rig)
+    failed = rig.ask(m.Attach, None, client="d")
+    assert failed.message == (
+        "several sessions wait for a client; attach one by its number: 1 'test' (no tasks), 2 'other' (no tasks)"
+    )
+
+
+def test_a_stop_of_a_session_that_waits_closes_it() -> None:
+    rig = Rig(on_failure="stop")
+    rig.governor()
+    task = rig.task()
+    rig.submit(task)
+    rig.turn()
+    _gone(rig)
+    rig.fail(task)
+    rig.turn()
+    rig.says("g1", m.SessionEnded(rig.session))
+    assert rig.ask(m.GetServerInfo, client="d").sessions == []
+    assert not rig.core.state.unclaimed

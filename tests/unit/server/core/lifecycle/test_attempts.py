@@ -423,7 +423,7 @@ def test_an_ambiguous_name_lists_the_ids() -> None:
     rig = Rig(persistent=True)
     env = rig.core.state.graph.sessions[rig.session].environments.get(0)
     rig.ask(m.NewSession, "test", "continue", True, env)
-    assert "1, 2" in rig.ask(m.Attach, "test").message
+    assert "1 'test' (no tasks), 2 'test' (no tasks)" in rig.ask(m.Attach, "test").message
 
 
 def test_sessions_are_their_clients_own() -> None:
