@@ -71,8 +71,8 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: more than there are cpus, because many tests wait for other processes."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Of ``-n auto``: more than there are cpus, because many tests wait for other processes, or for a timer."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(wrapper=True)

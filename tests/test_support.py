@@ -58,7 +58,8 @@ class Named:
         (1, ["browser"]),
         (2, ["browser", "test_lint.py"]),
         (3, ["browser", "test_lint.py", "integration"]),
-        (5, ["browser", "test_lint.py", "integration", "unit", "unit"]),
+        (4, ["browser", "test_lint.py", "integration", "sim"]),
+        (6, ["browser", "test_lint.py", "integration", "sim", "unit", "unit"]),
     ],
 )
 def test_each_worker_begins_with_a_lot(workers: int, begin: list[str]) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import Protocol, TypeVar
 
-LOTS = (("browser",), ("test_lint.py", "test_public_names.py", "test_imports.py", "notebooks", "sim"), ("integration",))
+LOTS = (
+    ("browser",),
+    ("test_lint.py", "test_public_names.py", "test_imports.py", "notebooks"),
+    ("integration",),
+    ("sim",),
+)
 """Folders and files in `tests` that take longest. Those of one lot stay together: they share what is slow to start."""
 
 _PLACES = {name: (number, place) for number, names in enumerate(LOTS) for place, name in enumerate(names)}
@@ -27,13 +32,13 @@ def dealt(items: list[T], workers: int) -> list[T]:
     With ``--dist worksteal`` each worker gets a slice of the list. It runs that from its beginning, while others that
     have nothing left take from its end. So a slice begins with a lot, and what anyone can do fills it up.
     """
-    lots: list[list[tuple[int, T]]] = [[] for _ in range(workers)]
+    lots: list[list[tuple[tuple[int, int], T]]] = [[] for _ in range(workers)]
     others: list[T] = []
     for item in items:
         top = re.split("/|::", item.nodeid.removeprefix("tests/"), maxsplit=1)[0]
         if top in _PLACES:
-            number, place = _PLACES[top]
-            lots[number % workers].append((place, item))
+            place = _PLACES[top]
+            lots[place[0] % workers].append((place, item))
         else:
             others.append(item)
     found: list[T] = []
