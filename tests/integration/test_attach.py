@@ -209,7 +209,7 @@ def test_a_large_session_comes_in_pieces(client: Client) -> None:
         made = [nothing(n, name=f"t{n}", user_spec={"text": "x" * 500}) for n in range(5000)]
         made[7].keep_outputs()
         session.submit()
-        session.wait_all(timeout=60)
+        session.wait_all(timeout=GUARD_S)
     first.close()
     again = client.attach("large")
     assert len(again.tasks) == 5000

@@ -10,7 +10,7 @@ import pytest
 
 from rain import Client, RainException, remote
 from tests.support.processes import Marked
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 def test_the_server_in_figures(marked: Marked, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_the_server_in_figures(marked: Marked, tmp_path: Path) -> None:
         session.submit()
 
         def governor() -> dict[str, Any]:
-            (one,) = client._brief_info(timeout=20)["governors"]
+            (one,) = client._brief_info(timeout=GUARD_S)["governors"]
             return one
 
         until(lambda: governor()["load"].get("cpus_used") == 1 and "own_cpus" in governor()["load"], "the task's cpu")
@@ -52,7 +52,7 @@ def test_the_server_in_figures(marked: Marked, tmp_path: Path) -> None:
         answers: list[Any] = []
         asking = threading.Thread(target=lambda: answers.append(client._brief_info()))
         asking.start()
-        asking.join(20)
+        asking.join(GUARD_S)
         assert answers
         (tmp_path / "gate").touch()
         session.wait_all()

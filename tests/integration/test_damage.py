@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rain import Client, Input, InputDir, OutputDir, Program, TaskException, blob, remote, tasks
+from tests.support.waiting import GUARD_S
 
 SIZE = 300_000
 
@@ -135,7 +136,7 @@ def test_a_damaged_input_is_made_again(
         task = user(obj)
         task.keep_outputs()
         session.submit()
-        found = task.output.fetch(timeout=60)
+        found = task.output.fetch(timeout=GUARD_S)
         assert int(found.get_bytes()) == expected
         assert times(mark) == 2
 
@@ -152,7 +153,7 @@ def run_as_user(folder: Path, **env: str) -> dict[str, list[Any]]:
         if subprocess.run([*prefix, "true"], capture_output=True).returncode:
             pytest.skip("no user namespace can be made here, so root cannot play an ordinary user")
         command = [*prefix, *command]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, timeout=GUARD_S)
     assert done.returncode == 0, done.stderr
     return {name: rest for name, *rest in map(json.loads, done.stdout.splitlines())}
 

@@ -35,7 +35,7 @@ from rain.objects.content_types.codecs import decode_value
 from rain.objects.files import checksum, local_file
 from tests.integration.executors_rig import Obj, Rig, blob, with_rig
 from tests.support.commands import write_command
-from tests.support.waiting import until_async
+from tests.support.waiting import GUARD_S, until_async
 
 # Functions of this module are pickled by value: executors need not import it.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -997,7 +997,7 @@ def test_nothing_is_left_when_the_governor_dies(tmp_path: Path) -> None:
         "import asyncio, os, pathlib, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.integration.executors_rig import Rig\n"
-        "from tests.support.waiting import until_async\n"
+        "from tests.support.waiting import GUARD_S, until_async\n"
         "def spin(ctx):\n"
         "    while True: pass\n"
         "async def main():\n"
@@ -1012,7 +1012,7 @@ def test_nothing_is_left_when_the_governor_dies(tmp_path: Path) -> None:
         "    os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )
-    ended = subprocess.run([sys.executable, script, tmp_path], stdout=subprocess.PIPE, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, script, tmp_path], stdout=subprocess.PIPE, timeout=GUARD_S, check=False)
     pids = [int(word) for word in ended.stdout.split()]
     assert len(pids) == 2
 

@@ -15,7 +15,7 @@ import pytest
 
 from rain import Client, RainException, SessionException, TaskException, blob, remote, tasks
 from tests.support.processes import Marked
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 @remote(auto_load=True, auto_encode="json")
@@ -202,7 +202,7 @@ def test_the_only_governor_of_a_private_cluster_is_started_again(marked: Marked,
         until(lambda: pids_in(mark), "the task runs")
         kill(governors(marked)[0])
         gate.touch()
-        assert task.output.fetch(timeout=60).load() == 7
+        assert task.output.fetch(timeout=GUARD_S).load() == 7
         assert task.info.attempts == 2
 
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from rain import Client, Program, RainException, Session, TaskException, blob, remote, tasks
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 RUN_ON = f"{sys.executable} -P -m rain run-on"
 
@@ -88,7 +88,7 @@ def test_two_of_them_and_small_tasks_wait_for_each_other_without_end(session: Se
     for made in (*gangs, *others):
         made.keep_outputs()
     session.submit()
-    session.wait_all(timeout=120)
+    session.wait_all(timeout=GUARD_S)
     assert {gang.state.value for gang in gangs} == {"finished"}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from rain import Client, Session, Task, TaskCancelled, TaskException, TaskState, blob, remote, tasks
 from tests.support.processes import Marked
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 @remote(auto_load=True, auto_encode="json")
@@ -46,7 +46,7 @@ def run_with_a_kill(marked: Marked, folder: Path, seed: int, count: int) -> None
         until(lambda: log.stat().st_size >= 5 * moment or session_is_done(session), "the run gets there", 60)
         victim = rnd.choice(marked.named("rain-governor"))
         victim.send_signal(signal.SIGKILL)
-        session.wait_all(timeout=90)
+        session.wait_all(timeout=GUARD_S)
         assert [task.output.fetch().load() for task in made[::7]] == expected[::7]
         times = [0] * count
         for line in log.read_text().split():
@@ -85,7 +85,7 @@ def cancel_at_random(client: Client, seed: int, count: int) -> None:
             size = rnd.randint(1, 20)
             session.cancel(victims[:size])
             del victims[:size]
-        failed = session.wait_all(raise_on_failure=False, timeout=60)
+        failed = session.wait_all(raise_on_failure=False, timeout=GUARD_S)
         for task in session.tasks:
             assert task.state in (TaskState.FINISHED, TaskState.CANCELLED, TaskState.FAILED), task
         for task in failed:

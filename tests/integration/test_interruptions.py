@@ -27,7 +27,7 @@ from rain.net.peer_identity import has_ended, is_known, is_stopped, own_identity
 from rain.net.transfer import TransferError
 from rain.net.transfer.outages import through_outages
 from tests.integration.test_transport import Peer, Server, Word, in_loop, open_client
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 TENTH = 0.1
 
@@ -507,7 +507,7 @@ def _server_pauses(folder: Path, factor: float, seconds: float, monkeypatch: pyt
         session.submit()
         until(mark.exists, "tasks run")
         _pause(server, seconds)
-        assert [task.output.fetch(timeout=60).load() for task in made] == [1] * 4
+        assert [task.output.fetch(timeout=GUARD_S).load() for task in made] == [1] * 4
         assert [task.info.attempts for task in made] == [1] * 4, "nothing was done again"
 
 
@@ -575,7 +575,7 @@ def test_half_open_and_away_for_a_minute_at_full_length(how: str) -> None:
         _talk(client, peer, range(10))
         await asyncio.sleep(DEADLINES.interruption_s)
         wire.new = "answer"
-        await asyncio.wait_for(_all_arrived(client, peer, 10), 30)
+        await asyncio.wait_for(_all_arrived(client, peer, 10), GUARD_S)
         client.conversation.close()
         server.listener.close()
         await wire.close()

@@ -13,6 +13,7 @@ import pytest
 
 from rain import Client, InputDir, Output, Session, blob, remote, tasks
 from tests.support.processes import Marked
+from tests.support.waiting import GUARD_S
 
 MIB = 1 << 20
 
@@ -84,9 +85,9 @@ def every_way(session: Session, folder: Path, size: int) -> None:
     session.submit()
     stored.wait(timeout=300)
     assert digest(folder / "stored") == expected
-    assert kept[1].fetch(timeout=60).load() == size
-    assert kept[2].fetch(timeout=60).get_str().split()[0] == str(size)
-    instance = kept[0].fetch(timeout=60)
+    assert kept[1].fetch(timeout=GUARD_S).load() == size
+    assert kept[2].fetch(timeout=GUARD_S).get_str().split()[0] == str(size)
+    instance = kept[0].fetch(timeout=GUARD_S)
     assert instance.size == size
     instance.write(folder / "written")
     assert digest(folder / "written") == expected
@@ -132,8 +133,8 @@ def test_small_inputs_that_are_larger_than_a_frame_together(count: int) -> None:
         merged = merge(*[part() for _ in range(count)])
         merged.output.keep()
         session.submit()
-        merged.wait(timeout=120)
+        merged.wait(timeout=GUARD_S)
         assert merged.output.fetch().load() == count * 60_000
         after = part()
         session.submit()
-        after.wait(timeout=60)
+        after.wait(timeout=GUARD_S)

@@ -634,7 +634,7 @@ def test_what_fits_nowhere(client: Client, session: Session) -> None:
 def test_many_small_tasks(session: Session) -> None:
     made = add.map(range(2000), range(2000))
     total = add(*made)
-    assert session.run(total, timeout=60) == 2 * sum(range(2000))
+    assert session.run(total, timeout=GUARD_S) == 2 * sum(range(2000))
     assert session.wait_all() == []
 
 
@@ -642,7 +642,7 @@ def test_chains(session: Session) -> None:
     task = add(0)
     for _ in range(200):
         task = add(task, 1)
-    assert session.run(task, timeout=60) == 200
+    assert session.run(task, timeout=GUARD_S) == 200
 
 
 def test_large_arguments_go_with_their_task(client):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rain import Client, RainException, RainWarning, pickled, remote
+from tests.support.waiting import GUARD_S
 
 
 @remote(auto_load=True, auto_encode="pickle")
@@ -65,6 +66,8 @@ def test_a_small_memory_file_system_will_do(tmp_path: Path) -> None:
     usable = [way for way in ways if not subprocess.run([*way, "true"], capture_output=True, check=False).returncode]
     if not usable:
         pytest.skip("a small file system cannot be mounted here: no mount namespace can be made")
-    done = subprocess.run([*usable[0], "sh", "-c", inside], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [*usable[0], "sh", "-c", inside], capture_output=True, text=True, check=False, timeout=GUARD_S
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[2.0, 6.0] 10000000.0\n"

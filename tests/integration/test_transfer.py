@@ -36,6 +36,7 @@ from rain.objects.files import local_file
 from rain.objects.held import Held
 from rain.objects.readers import NotInside
 from rain.objects.sink import NEVER_INLINE, Sink
+from tests.support.waiting import GUARD_S
 
 ONE = ID(1, 1)
 HERE, THERE = "this host", "another host"
@@ -73,7 +74,7 @@ class Peer:
 
     async def __aexit__(self, *error):
         self.connection.close()
-        await asyncio.wait_for(self._serving, 10)
+        await asyncio.wait_for(self._serving, GUARD_S)
 
     async def _serve(self):
         try:
@@ -92,7 +93,7 @@ class Peer:
 
 
 def run(main):
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, GUARD_S))
 
 
 def held_file(path, data, checksum=True):
@@ -216,7 +217,7 @@ class Liar:
         return self.connection
 
     async def __aexit__(self, *error):
-        await asyncio.wait_for(self._task, 10)
+        await asyncio.wait_for(self._task, GUARD_S)
         self.connection.close()
         self.other.close()
 

@@ -16,6 +16,7 @@ from rain.server.bounded_policy import BoundedPolicy, PolicyTooSlow
 from rain.server.policy_loading import choose_policy
 from tests.plugins.conftest import Install
 from tests.sim.world import World
+from tests.support.waiting import GUARD_S
 
 FIFO = "[rain.scheduling_policies]\nfifo = rain_fifo:Fifo\n"
 POLICY = """
@@ -94,7 +95,7 @@ def test_a_task_that_it_gives_wrongly_fails_and_says_so(
         task = double(blob(1, encode="json"))
         session.submit()
         with pytest.raises(TaskException, match=expected):
-            task.wait(timeout=30)
+            task.wait(timeout=GUARD_S)
 
 
 def test_sessions_end_and_say_so_when_it_raises(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +106,7 @@ def test_sessions_end_and_say_so_when_it_raises(install: Install, monkeypatch: p
             task = double(blob(1, encode="json"))
         session.submit()
         with pytest.raises(SessionException, match=r'policy "bad" of the server does not work.*ZeroDivisionError'):
-            task.wait(timeout=30)
+            task.wait(timeout=GUARD_S)
         client.new_session("the server goes on").close()
 
 
@@ -150,7 +151,7 @@ def test_a_policy_that_does_not_end_does_not_hang_the_server(install: Install, m
             r'policy "bad" of the server does not work.*PolicyTooSlow: assignments was interrupted.*rain_bad.*line \d+'
         )
         with pytest.raises(SessionException, match=text):
-            task.wait(timeout=60)
+            task.wait(timeout=GUARD_S)
         client.new_session("the server goes on").close()
 
 

@@ -67,7 +67,7 @@ from rain.common.protocol.messages import (
     Updated,
 )
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSpec, TaskSpecInput
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 from tests.unit.client.fake import FakeLink
 
 
@@ -238,7 +238,7 @@ def test_waiting_returns_when_all_are_finished(link: FakeLink, session: Session)
     one, two = same(1), same(2)
     session.submit()
     thread = later(lambda: link.finish(one), lambda: link.finish(two))
-    session.wait([one, two.output], timeout=20)
+    session.wait([one, two.output], timeout=GUARD_S)
     thread.join()
     assert one.state is TaskState.FINISHED
     session.wait([])
@@ -269,7 +269,7 @@ def test_wait_some(link: FakeLink, session: Session) -> None:
     one, two = same(1), same(2)
     session.submit()
     thread = later(lambda: link.finish(two))
-    assert session.wait_some([one, two, two.output], timeout=20) == ([two], [two.output])
+    assert session.wait_some([one, two, two.output], timeout=GUARD_S) == ([two], [two.output])
     thread.join()
     assert session.wait_some([]) == ([], [])
 
@@ -329,7 +329,7 @@ def test_ctrl_c_interrupts_and_leaves_the_session_usable(link: FakeLink, session
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        task.wait(timeout=20)
+        task.wait(timeout=GUARD_S)
     assert not session._inside.mirror.gates
     link.finish(task)
     task.wait()
@@ -427,15 +427,15 @@ def test_one_failure_ends_waiting_at_once(link: FakeLink, session: Session) -> N
     session.submit()
     thread = later(lambda: link.fail(bad))
     with pytest.raises(TaskException):
-        session.wait_all(timeout=20)
+        session.wait_all(timeout=GUARD_S)
     with pytest.raises(TaskException):
-        session.wait([slow, bad], timeout=20)
+        session.wait([slow, bad], timeout=GUARD_S)
     thread.join()
     assert session.active
     with pytest.raises(TimeoutError):
         session.wait_all(raise_on_failure=False, timeout=0.01)
     thread = later(lambda: link.finish(slow))
-    assert session.wait_all(raise_on_failure=False, timeout=20) == [bad]
+    assert session.wait_all(raise_on_failure=False, timeout=GUARD_S) == [bad]
     thread.join()
     session.update([bad, slow])
     session.unkeep(bad.output)
@@ -473,12 +473,12 @@ def test_a_failure_that_was_told_is_not_told_again(link: FakeLink, session: Sess
     link.fail(after, TaskError("dependency", "its input failed", cause=second.id))  # of what was told
     thread = later(lambda: link.fail(third))
     with pytest.raises(TaskException) as caught:  # nobody was told of this one
-        session.wait_all(timeout=20)
+        session.wait_all(timeout=GUARD_S)
     assert caught.value.task is third
     thread.join()
     thread = later(lambda: link.finish(good))
     with pytest.warns(RainWarning, match=r"^4 tasks of session 'test' .*retry\(\).*forget\(\).*") as told:
-        assert session.wait_all(timeout=20) == [first, second, after, third]
+        assert session.wait_all(timeout=GUARD_S) == [first, second, after, third]
     assert [warning.filename for warning in told] == [__file__]
     thread.join()
     with pytest.raises(TaskException):  # single items raise each time
@@ -580,7 +580,7 @@ def test_a_session_that_stops_at_the_first_failure(link: FakeLink) -> None:
         session.submit()
         thread = later(lambda: link.stop(session, task))
         with pytest.raises(TaskException, match="'bad'"):
-            session.wait_all(timeout=20)
+            session.wait_all(timeout=GUARD_S)
         thread.join()
         accesses: list[Callable[[], Any]] = [
             lambda: other.wait(),
@@ -612,7 +612,7 @@ def test_fetch(link: FakeLink, session: Session) -> None:
     task.keep_outputs()
     session.submit()
     thread = later(lambda: link.finish(task, b"value"))
-    instance = task.output.fetch(timeout=20)
+    instance = task.output.fetch(timeout=GUARD_S)
     thread.join()
     assert (instance.get_bytes(), instance.size) == (b"value", 5)
     assert [item.get_bytes() for item in task.fetch_outputs()] == [b"value"]
@@ -655,7 +655,7 @@ def test_keeping_later(link: FakeLink, session: Session) -> None:
         task.output.fetch(timeout=0)
     data = ObjectData(task.output.spec, ObjectInfo(size=1), Inline(b"x"))
     link.reactions[Locate] = lambda request: link.say(Located(request, [data]))
-    assert task.output.fetch(timeout=20).get_bytes() == b"x"
+    assert task.output.fetch(timeout=GUARD_S).get_bytes() == b"x"
 
 
 def test_keeping_what_is_gone(link: FakeLink, session: Session) -> None:
@@ -777,17 +777,17 @@ def test_run(link: FakeLink, session: Session) -> None:
 
     one, two = same(1), Task([], ["a", "b"], task_type="x/y")
     link.reactions[Submit] = lambda request: finished(request, (one, b"1"), (two, b"2", b"3"))
-    assert session.run(one, two, blob("4"), timeout=20) == [b"1", [b"2", b"3"], "4"]
+    assert session.run(one, two, blob("4"), timeout=GUARD_S) == [b"1", [b"2", b"3"], "4"]
     assert session.run(one) == b"1"
     none = Task([], 0, task_type="x/y")
     link.reactions[Submit] = lambda request: finished(request, (none,))
-    assert session.run(none, timeout=20) is None
+    assert session.run(none, timeout=GUARD_S) is None
 
 
 def test_run_tells_why_a_submit_was_refused(link: FakeLink, session: Session) -> None:
     link.refusals[Submit] = "too much"
     with pytest.raises(RainException, match="too much"):
-        session.run(same(1), timeout=20)
+        session.run(same(1), timeout=GUARD_S)
 
 
 # -- other requests -------------------------------------------------------------------------------
@@ -798,7 +798,7 @@ def test_update_is_folded_in_order(link: FakeLink, session: Session) -> None:
     session.submit()
     state = TaskUpdate(task.id, TaskState.RUNNING, TaskInfo(governor="g:1", attempts=1))
     link.reactions[Update] = lambda request: link.say(Updated(request, [state], []))
-    task.update(timeout=20)
+    task.update(timeout=GUARD_S)
     assert task.state is TaskState.RUNNING
     assert task.info is not None
     assert task.info.governor == "g:1"
@@ -811,9 +811,9 @@ def test_output_and_explanation(link: FakeLink, session: Session) -> None:
     session.submit()
     written = TaskOutput(task.id, 1, "ä".encode(), b"\xff")
     link.reactions[GetOutput] = lambda request: link.say(Output(request, [written]))
-    assert task.stdout(timeout=20) == "ä"
+    assert task.stdout(timeout=GUARD_S) == "ä"
     link.reactions[Explain] = lambda request: link.say(Info(request, {"text": "it waits"}))
-    assert task.explain(timeout=20) == "it waits"
+    assert task.explain(timeout=GUARD_S) == "it waits"
 
 
 def test_retry(link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -840,7 +840,7 @@ def test_retry(link: FakeLink, session: Session, monkeypatch: pytest.MonkeyPatch
         link.answer(Update, lambda request: Updated(request, states, []))
 
     thread = later(server)
-    session.retry([bad], timeout=20)
+    session.retry([bad], timeout=GUARD_S)
     thread.join()
     (message,) = link.of(Retry)
     assert message.tasks == [bad.id]
@@ -917,11 +917,11 @@ def test_attach(link: FakeLink) -> None:
         link.say(SessionUpdate(7, [TaskUpdate(ID(7, 3), TaskState.FINISHED, TaskInfo())], finished))
 
     link.reactions[Attach] = attached
-    session = link.client.attach("long", timeout=20)
+    session = link.client.attach("long", timeout=GUARD_S)
     assert (session.session_id, session.name, session.persistent) == (7, "long", True)
     task = session.find("job")
     assert isinstance(task, Task)
-    task.wait(timeout=20)
+    task.wait(timeout=GUARD_S)
     assert task.output.fetch().get_bytes() == b"x"
     assert [obj.label for obj in session.objects] == ["const", "out0"]
     assert task.inputs["x"].state is DataObjectState.FINISHED
@@ -944,7 +944,7 @@ def test_closing(link: FakeLink, session: Session) -> None:
     def wait() -> None:
         started.set()
         try:
-            task.wait(timeout=20)
+            task.wait(timeout=GUARD_S)
         except BaseException as error:
             seen.append(error)
 
@@ -967,7 +967,7 @@ def test_a_lost_server(link: FakeLink, session: Session) -> None:
     session.submit()
     thread = later(lambda: link.happens(ev.Gone("it was away for 10 s")))
     with pytest.raises((SessionException, RainException), match="10 s"):
-        task.wait(timeout=20)
+        task.wait(timeout=GUARD_S)
     thread.join()
     with pytest.raises(SessionException, match="lost"):
         session.submit()
@@ -980,7 +980,7 @@ def test_a_lost_server(link: FakeLink, session: Session) -> None:
 def test_requests_end_with_the_server(link: FakeLink) -> None:
     link.reactions[NewSession] = lambda request: link.happens(ev.Gone("away"))
     with pytest.raises(RainException, match="away"):
-        link.client.new_session(timeout=20)
+        link.client.new_session(timeout=GUARD_S)
 
 
 def test_a_closed_client(link: FakeLink) -> None:
@@ -1027,7 +1027,7 @@ def test_governors(link: FakeLink) -> None:
         link.say(GovernorCount(2))
 
     threading.Thread(target=join).start()
-    client.wait_for_governors(2, timeout=20)
+    client.wait_for_governors(2, timeout=GUARD_S)
     info = client.get_server_info()
     assert info["governors"][0]["governor_id"] == "g0:1"
     assert client.sessions() == []

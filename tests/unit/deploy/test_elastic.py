@@ -14,7 +14,7 @@ from rain.deploy.pools import elastic
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool
 from tests.support.supplier import StandIn
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 class Server:
@@ -237,7 +237,7 @@ def test_refusals_are_told_in_the_offer_and_nothing_is_hammered(pool: Pool, engi
     pool.adapt(0, 3)
     until(lambda: "QOSMaxSubmitJobPerUserLimit" in _last(server).told)
     for _ in range(5):
-        assert server.asked.acquire(timeout=10)
+        assert server.asked.acquire(timeout=GUARD_S)
     assert len(asked) == 1
 
 

@@ -17,7 +17,7 @@ from rain.deploy.pools.choice import supply_of
 from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 JobState = enum.IntEnum(
     "JobState", ["UNKNOWN", "PENDING", "RUNNING", "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "HELD"]
@@ -88,11 +88,11 @@ def test_blocks_come_and_go(pool: Pool, provider: CloudProvider, tmp_path: Path)
     assert log == f"10.0.0.1:7210 --token-file {folder}/token --token-comes --id-file {folder}/place-1.id --cpus 4\n"
     (folder / "place-1.id").write_text("h:1\n")
     provider.states[1] = JobState.RUNNING
-    pool.wait(1, timeout=60)
+    pool.wait(1, timeout=GUARD_S)
     provider.states[2] = JobState.FAILED
     (folder / "place-2.log").write_text("no module named rain\n")
     with pytest.raises(RainException, match=r"(?s)ended, job 2 .FAILED.*no module named rain"):
-        pool.wait(2, timeout=60)
+        pool.wait(2, timeout=GUARD_S)
     pool.scale(0)
     until(lambda: pool.places[0].state is PlaceState.ENDED)
     assert provider.states[1] is JobState.CANCELLED

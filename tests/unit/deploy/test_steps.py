@@ -17,7 +17,7 @@ from rain.deploy.pools.places import PlaceState
 from rain.deploy.pools.pool import Pool, pool_of
 from rain.net.auth import Credentials
 from tests.support.commands import write_command
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 # It gets: -P -m rain governor SERVER --token-file FILE --token-comes --id-file FILE
 _RAIN = """#!/bin/sh
@@ -53,7 +53,7 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
 
 def test_each_host_of_the_job_has_one_place(pool: Pool, tmp_path: Path) -> None:
     pool.scale(2)
-    pool.wait(2, timeout=60)
+    pool.wait(2, timeout=GUARD_S)
     assert [place.governor for place in pool.places] == ["node0:1", "node1:1"]
     with pytest.raises(RainException, match="the number of places on allocation is from 0 to 2, not 3"):
         pool.scale(3)
@@ -61,7 +61,7 @@ def test_each_host_of_the_job_has_one_place(pool: Pool, tmp_path: Path) -> None:
     until(lambda: pool.places[1].state is PlaceState.ENDED)
     assert pool.places[1].reason == "exit status 0"
     pool.scale(2)
-    pool.wait(2, timeout=60)
+    pool.wait(2, timeout=GUARD_S)
     assert pool.places[2].governor == "node1:1"
     token = next(tmp_path.glob("shared/*/token"))
     assert token.stat().st_mode & 0o777 == 0o600
@@ -72,7 +72,7 @@ def test_what_a_step_printed_is_told(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     pool.scale(1)
     with pytest.raises(RainException, match=r"(?s)exit status 1.*Rain is not installed.*No module named rain"):
-        pool.wait(1, timeout=60)
+        pool.wait(1, timeout=GUARD_S)
 
 
 def test_commands() -> None:

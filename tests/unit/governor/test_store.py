@@ -20,6 +20,7 @@ from rain.objects.files import StaleFile, inline, local_file
 from rain.objects.lent_inputs import damaged
 from rain.objects.readers import FileReader
 from rain.objects.sink import FullMark, Sink
+from tests.support.waiting import GUARD_S
 
 
 class Rig:
@@ -269,7 +270,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
 
     def slow(*args):
         copying.set()
-        assert go_on.wait(10)
+        assert go_on.wait(GUARD_S)
         return real(*args)
 
     def write():
@@ -280,7 +281,7 @@ def test_while_memory_is_over_its_limit_writers_go_to_disk(rig, store, monkeypat
     rig.add(1, bytes(3 * MIB))
     assert write().startswith(store.incoming)
     rig.add(2, bytes(3 * MIB))
-    assert copying.wait(10)
+    assert copying.wait(GUARD_S)
     assert write().startswith(store.incoming_disk)
     go_on.set()
     store.wait_spilled()
@@ -348,13 +349,13 @@ def test_dropped_while_it_is_spilled(rig, store, monkeypatch):
 
     def slow(*args):
         copying.set()
-        assert go_on.wait(10)
+        assert go_on.wait(GUARD_S)
         return real(*args)
 
     monkeypatch.setattr(spiller, "copy_checked", slow)
     rig.add(1, bytes(3 * MIB))
     rig.add(2, bytes(3 * MIB))
-    assert copying.wait(10)
+    assert copying.wait(GUARD_S)
     store.drop([ID(1, 1)])
     go_on.set()
     store.wait_spilled()

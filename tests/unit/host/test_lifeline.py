@@ -10,6 +10,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.host import lifeline
+from tests.support.waiting import GUARD_S
 
 
 def test_a_lifeline_ends_with_its_holder():
@@ -25,7 +26,7 @@ def test_a_lifeline_ends_with_its_holder():
     assert not ended.is_set()
     os.kill(holder, signal.SIGKILL)
     os.waitpid(holder, 0)
-    assert ended.wait(10)
+    assert ended.wait(GUARD_S)
     os.close(read)
 
 

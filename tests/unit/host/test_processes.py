@@ -13,6 +13,7 @@ from rain.common.errors import RainException
 from rain.host import process_table, signals, starting
 from rain.host.deaths import describe_exit
 from rain.processes.guardian import describe_status
+from tests.support.waiting import GUARD_S
 
 
 def test_a_tree_is_killed_with_what_left_its_group(tmp_path):
@@ -32,7 +33,7 @@ time.sleep(1000)
     handles = [os.pidfd_open(int(pid)) for pid in said.split()]
     signals.kill_tree(top.pid)
     assert all(select.select([handle], [], [], 10)[0] for handle in handles)
-    assert top.wait(10) == -signal.SIGKILL
+    assert top.wait(GUARD_S) == -signal.SIGKILL
     for descriptor in (read, write, *handles):
         os.close(descriptor)
 

@@ -9,6 +9,8 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
+from tests.support.waiting import GUARD_S
+
 
 class Browser:
     """The other side of one widget's comm: asks, and gets answers and news."""
@@ -27,7 +29,7 @@ class Browser:
         self._count += 1
         self.say({"type": type, "request": self._count, **parameters})
         while True:
-            message = self.messages.get(timeout=30)
+            message = self.messages.get(timeout=GUARD_S)
             if message["type"] == "push":
                 self.news.append(message)
             elif message["request"] == self._count:
@@ -47,7 +49,7 @@ class Browser:
             for message in self.news:
                 if wanted(message["data"]):
                     return message["data"]
-            message = self.messages.get(timeout=30)
+            message = self.messages.get(timeout=GUARD_S)
             if message["type"] == "push":
                 self.news.append(message)
 

@@ -16,6 +16,7 @@ from rain.client.core import sessions
 from rain.notebook import displays
 from rain.notebook.protocol.requests import GetCard, Picture
 from rain.notebook.widget_base import LiveWidget, Pump
+from tests.support.waiting import GUARD_S
 
 
 class Follower:
@@ -37,7 +38,7 @@ def test_trouble_with_one_widget_does_not_stop_the_others(caplog: pytest.LogCapt
     with caplog.at_level(logging.CRITICAL, "rain"):
         for follower in (bad, good):
             pump.wake(weakref.WeakMethod(follower.advance))
-            assert follower.advanced.wait(20)
+            assert follower.advanced.wait(GUARD_S)
 
 
 @pytest.fixture
@@ -101,17 +102,17 @@ def test_whoever_tells_of_the_end_is_not_held_up(displayed: list[Any], monkeypat
     frozen = threading.Event()
 
     def slowly() -> None:
-        assert go.wait(20)
+        assert go.wait(GUARD_S)
         freeze()
         frozen.set()
 
     monkeypatch.setattr(found, "freeze", slowly)
     link = threading.Thread(target=lambda: end(session, "stopped", "a task failed"))
     link.start()
-    link.join(20)
+    link.join(GUARD_S)
     assert not link.is_alive()
     go.set()
-    assert frozen.wait(20)
+    assert frozen.wait(GUARD_S)
     assert displayed[-1][2] == STILL
 
 

@@ -19,6 +19,7 @@ from rain.notebook.protocol.layout import Box
 from rain.notebook.protocol.requests import GetCard
 from rain.notebook.widget import SessionWidget
 from rain.notebook.widget_base import LiveWidget
+from tests.support.waiting import GUARD_S
 from tests.unit.client.fake import FakeLink
 
 
@@ -224,14 +225,14 @@ def test_too_many_requests_at_once_are_refused(browser: Any) -> None:
     class Slow(LiveWidget):
         def __init__(self) -> None:
             super().__init__("session")
-            self._handlers[GetCard] = lambda _: release.wait(30) and None
+            self._handlers[GetCard] = lambda _: release.wait(GUARD_S) and None
 
     page = browser(Slow())
     for number in range(1000, 1000 + widget_base.REQUESTS_MAX):
         page.say({"type": "card", "request": number})
     assert "REQUESTS_MAX" in page.refused("card")
     release.set()
-    answers = [page.messages.get(timeout=30) for _ in range(widget_base.REQUESTS_MAX)]
+    answers = [page.messages.get(timeout=GUARD_S) for _ in range(widget_base.REQUESTS_MAX)]
     assert all(answer["data"] == {} for answer in answers)
 
 

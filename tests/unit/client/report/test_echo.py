@@ -13,7 +13,7 @@ from rain.common.limits import ECHO_BYTES_PER_S, OUTPUT_TASKS_MAX
 from rain.common.protocol.messages import Failed, GetOutput, Output, SessionUpdate, TaskOutput, TaskUpdate
 from rain.common.spec import TaskInfo
 from rain.common.states import TaskState
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 from tests.unit.client.fake import FakeLink
 
 
@@ -197,7 +197,7 @@ def test_a_server_that_does_not_answer_holds_nobody_up(
     talk.link.held.add(GetOutput)
     task = some_task(session)
     talk.link.finish(task)
-    session.wait_all(timeout=20)
+    session.wait_all(timeout=GUARD_S)
 
 
 def test_closing_shows_the_rest_and_ends_the_thread(link: FakeLink, talk: Talk) -> None:
@@ -209,7 +209,7 @@ def test_closing_shows_the_rest_and_ends_the_thread(link: FakeLink, talk: Talk) 
         pump = session._inside.echo
         assert pump is not None
     assert talk.text(task) == "a line\nso far"
-    pump._thread.join(20)
+    pump._thread.join(GUARD_S)
     assert not pump._thread.is_alive()
     session.echo = False  # no error: it is over anyway
     with pytest.raises(SessionException):

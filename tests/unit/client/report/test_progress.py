@@ -10,7 +10,7 @@ import tqdm.auto
 
 from rain import Session, TaskException, TaskState, blob, tasks
 from rain.common.spec import TaskError
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 from tests.unit.client.fake import FakeLink
 
 
@@ -66,7 +66,7 @@ def test_it_counts_what_ended_and_how(session: Session, link: FakeLink) -> None:
     link.fail(made[2], state=TaskState.CANCELLED)
     link.finish(made[3])
     link.fail(made[4], TaskError("dependency", "because of another", cause=made[1].id))
-    thread.join(20)
+    thread.join(GUARD_S)
     assert found == [[made[1], made[2], made[4]]]
     bar = Bar.made
     assert (bar.total, bar.n, bar.postfix, bar.open) == (5, 5, {"failed": 1, "not run": 1, "cancelled": 1}, False)
@@ -89,7 +89,7 @@ def test_it_counts_what_this_wait_is_about(session: Session, link: FakeLink) -> 
     assert bar.total == 3, "one of them is over already, but no wait was about it"
     link.fail(made[1])
     link.finish(before[3])
-    thread.join(20)
+    thread.join(GUARD_S)
     assert (bar.total, bar.n, bar.postfix) == (3, 3, {"failed": 1})
     Bar.made = None
     assert session.wait_all(False, progress=True) == [before[0], made[1]]

@@ -13,7 +13,7 @@ from rain.client.core import events as ev
 from rain.client.core import stalls
 from rain.common.limits import STALLED_S
 from rain.common.protocol.messages import SessionUpdate
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 from tests.unit.client.fake import FakeLink
 
 TEXT = "1 task of session 1 'test' cannot go on: no governor is here"
@@ -54,7 +54,7 @@ def test_a_wait_says_once_that_nothing_can_run(link: FakeLink, session: Session,
     link.say(SessionUpdate(session.session_id, [], [], TEXT))
     until(lambda: session._inside.mirror.stall.said and session._inside.mirror.gates, "it has said it, and waits on")
     link.finish(task)
-    thread.join(20)
+    thread.join(GUARD_S)
     (warning,) = found
     assert warning.category is RainWarning
     assert str(warning.message).startswith(TEXT)

@@ -16,7 +16,7 @@ from rain.host.process_table import is_alive
 from rain.net.auth import Credentials
 from rain.net.sealing import sealed
 from tests.support.processes import Marked
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 
 def begun(held: HeldGovernor, client: Client) -> None:
@@ -29,7 +29,7 @@ def test_it_registers_leaves_and_is_known_to_have_left() -> None:
         held = HeldGovernor()
         assert held.state() == (False, "", "", "")
         begun(held, client)
-        client.wait_for_governors(1, timeout=60)
+        client.wait_for_governors(1, timeout=GUARD_S)
         until(lambda: re.fullmatch(r"127.0.0.1:\d+", held.state().governor), "it says who it is")
         assert not held.is_over
         held.end(within_s=60)
@@ -55,7 +55,7 @@ def test_it_ends_with_the_process_that_holds_it(marked: Marked) -> None:
             assert holder.stdin is not None
             holder.stdin.write(token + "\n")
             holder.stdin.flush()
-            client.wait_for_governors(1, timeout=60)
+            client.wait_for_governors(1, timeout=GUARD_S)
             [governor] = marked.named("rain-governor")
             holder.kill()
         until(lambda: not is_alive(governor.pid), "it ended with its holder")

@@ -16,7 +16,7 @@ from rain.common.errors import RainException
 from rain.deploy import start
 from rain.deploy.hosts.guarded import Became, Plan, Planned, _told, _write, read_became, write_plan
 from rain.deploy.hosts.link import LinkState
-from tests.support.waiting import until
+from tests.support.waiting import GUARD_S, until
 
 _MAIN = """
 import sys
@@ -49,7 +49,7 @@ def _running(tmp_path: Path, ssh: str) -> Iterator[str]:
         until(ready.exists)
         yield plan
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(GUARD_S) == 0
     finally:
         process.kill()
         process.wait()

@@ -25,6 +25,7 @@ from rain.governor.pools.builtin_tasks import run_builtin
 from rain.governor.store import Store
 from rain.objects.files import inline
 from rain.objects.held import Held
+from tests.support.waiting import GUARD_S
 
 BIG = bytes(range(256)) * (INLINE_BYTES_MAX // 256 + 1)
 
@@ -210,9 +211,9 @@ def test_cancelled_sleep(bench: Bench) -> None:
     blob = bench.blob(b"")
     thread = threading.Thread(target=lambda: results.append(bench.run(task_configs.SLEEP, [1000], blob)))
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(GUARD_S)
     bench.cancelled.set()
-    thread.join(10)
+    thread.join(GUARD_S)
     assert results[0].error.kind == "cancelled"
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.support.waiting import GUARD_S
+
 _RELAY = """
 import socket, sys
 from rain.processes.elsewhere import holding
@@ -41,7 +43,7 @@ sys.exit(holding.main(["0123456789ab", "governor", "h:1"], "none:none"))
 
 def _relay(tmp_path: object, given: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-c", _RELAY, str(tmp_path)], input=given, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", _RELAY, str(tmp_path)], input=given, capture_output=True, timeout=GUARD_S, check=False
     )
 
 
