@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rain import __version__
-from rain.cli import pools
+from rain.cli import journal, pools
 from rain.cli.kubernetes import k8s
 from rain.cli.misuse import Misuse
 from rain.cli.pools import split_verbatim
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 
 app.add_typer(pools.app)
+app.add_typer(journal.app, name="journal")
 
 Server = Annotated[str | None, typer.Argument(metavar="[ADDR]", help="PORT, HOST or HOST:PORT; default: the one here")]
 HostsOption = Annotated[

@@ -18,8 +18,10 @@ from rain.server.journal.format import JournalError, JournalInUse
 
 _NAME = re.compile(r"([0-9]{8,})\.(journal|image|image\.part)")
 _LOCK = "lock"
+_COPY_BYTES = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _locked: set[tuple[int, int]] = set()
@@ -175,6 +177,32 @@ class Folder:
     def rename(self, old: str, new: str) -> None:
         """Rename a file."""
         os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def make(self, name: str) -> None:
+        """Make a folder in this one."""
+        os.mkdir(name, 0o700, dir_fd=self._fd)
+
+    def copy(self, name: str, folder: str) -> None:
+        """Copy a file into a folder that was made in this one."""
+        with self.reading(name) as source:
+            copy = os.open(f"{folder}/{name}", _NEW, 0o600, dir_fd=self._fd)
+            try:
+                while data := os.read(source, _COPY_BYTES):
+                    view = memoryview(data)
+                    while view:
+                        view = view[os.write(copy, view) :]
+                os.fsync(copy)
+            finally:
+                os.close(copy)
+
+    def truncate(self, name: str, size: int) -> None:
+        """Cut a file."""
+        file = os.open(name, _WRITE, dir_fd=self._fd)
+        try:
+            os.ftruncate(file, size)
+            os.fsync(file)
+        finally:
+            os.close(file)
 
     def sync(self) -> None:
         """Bring names that were made or changed to the disk."""

@@ -41,6 +41,22 @@ class Record(NamedTuple):
     offset: int
 
 
+def head_of(file: int, path: str, number: int) -> tuple[Head, int] | Bad:
+    """The head of a file, and where it ends.
+
+    Raises
+    ------
+    JournalUnreadable
+        If the file is of another format.
+    JournalDamaged
+        If it is the head of another file.
+    """
+    found = decode_head(os.pread(file, HEAD_BYTES_MAX, 0), path)
+    if not isinstance(found, Bad) and found[0].number != number:
+        raise JournalDamaged(path, 0, f"its head says that its number is {found[0].number}")
+    return found
+
+
 class Segment:
     """One segment of a journal that is read.
 
@@ -69,7 +85,7 @@ class Segment:
         self._at = 0
         with folder.reading(self._name) as file:
             self.size = os.fstat(file).st_size
-            found = decode_head(os.pread(file, HEAD_BYTES_MAX, 0), self.path)
+            found = head_of(file, self.path, number)
         self.end = self.size
         self.commits = 0
         self._begin = 0
@@ -79,8 +95,6 @@ class Segment:
         else:
             self.head, self._begin = found
             self.commits = self.head.commits
-            if self.head.number != number:
-                raise JournalDamaged(self.path, 0, f"its head says that it is segment {self.head.number}")
 
     def ends_at(self, following: Head) -> None:
         """The head of the next segment says where this one ended."""
@@ -197,10 +211,11 @@ class Contents:
         ]
         self.heads: list[Head] = []
         if self.image_number is not None:
-            with folder.reading(image_name(self.image_number)) as file:
-                found = decode_head(os.pread(file, HEAD_BYTES_MAX, 0), folder.where(image_name(self.image_number)))
+            name = image_name(self.image_number)
+            with folder.reading(name) as file:
+                found = head_of(file, folder.where(name), self.image_number)
             if isinstance(found, Bad):
-                raise JournalDamaged(folder.where(image_name(self.image_number)), 0, found.why)
+                raise JournalDamaged(folder.where(name), 0, found.why)
             self._image_begin = found[1]
             self.heads.append(found[0])
         for expected, number in enumerate(counted, first):
@@ -271,12 +286,16 @@ class Contents:
             If a record is of a kind that the reader does not know.
         """
         for segment in self.segments:
-            for record in segment.records():
-                if record.kind == COMMIT:
-                    continue
-                if not 0 < record.kind <= KIND_MAX or (self._kinds is not None and record.kind not in self._kinds):
-                    raise JournalUnreadable(
-                        f"{segment.path} has at byte {record.offset} a record of kind {record.kind}, which this "
-                        f"version of Rain does not know; Rain {segment.head.rain if segment.head else '?'} wrote it"
-                    )
-                yield record
+            yield from self.records_of(segment)
+
+    def records_of(self, segment: Segment) -> Iterator[Record]:
+        """Those of one segment."""
+        for record in segment.records():
+            if record.kind == COMMIT:
+                continue
+            if not 0 < record.kind <= KIND_MAX or (self._kinds is not None and record.kind not in self._kinds):
+                raise JournalUnreadable(
+                    f"{segment.path} has at byte {record.offset} a record of kind {record.kind}, which this "
+                    f"version of Rain does not know; Rain {segment.head.rain if segment.head else '?'} wrote it"
+                )
+            yield record
