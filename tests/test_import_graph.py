@@ -45,6 +45,7 @@ LAZY = {
             "rain.processes.elsewhere.holding",
             "rain.processes.guardian",
         },
+        "rain.cli.journal": {"rain.server.journal.checking", "rain.server.recovery.records"},
         "rain.cli.pools": {
             "rain.deploy.pools.adding",
             "rain.deploy.pools.on_disk.orphans",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from rain.cli.printing import count, printable, table
@@ -69,8 +71,6 @@ def show(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many records, from the end; 0: all")] = 20,
 ) -> None:
     """List what was recorded: when (seconds), of which conversation, and which messages."""
-    from collections import deque
-
     from rain.server.journal.checking import records
     from rain.server.recovery.records import decode_record
 
@@ -96,8 +96,6 @@ def _told(record: Any) -> list[str]:
 
 def _messages(packets: list[bytes]) -> dict[str, int]:
     """What kinds of messages are in packets of a conversation, and how many of each."""
-    import msgspec
-
     found: dict[str, int] = {}
     for packet in packets:
         for message in msgspec.msgpack.decode(packet)[-1]:

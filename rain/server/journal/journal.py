@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -132,6 +134,9 @@ class Journal:
             self._commits = segment.commits
         for name in contents.leftover:
             self._folder.remove(name)
+        if contents.segments:  # its writer may have been killed, and had taken room ahead
+            with contextlib.suppress(OSError):
+                self._folder.truncate(segment_name(contents.segments[-1].number), contents.segments[-1].size)
         self._contents = None
 
     # -- what is recorded -----------------------------------------------------------------------------
@@ -146,7 +151,16 @@ class Journal:
     def commit(self) -> bool:
         """Write what was gathered; False: there is no room, or the disk fails, and it is to be tried again."""
         segment = self._segment
-        return segment is None or not segment.gathered or segment.commit()
+        if segment is None or not segment.gathered or segment.commit():
+            return True
+        if segment.error != errno.EFBIG or not segment.size:
+            return False
+        # The file may not become larger (RLIMIT_FSIZE, or the file system's limit): another one may.
+        records = segment.take_gathered()
+        self._next_segment(segment).close()
+        for kind, payload in records:
+            self.add(kind, payload)
+        return self._segment is None or self._segment.commit()
 
     @property
     def full(self) -> str:
@@ -171,7 +185,8 @@ class Journal:
     def close(self) -> None:
         """Write what was gathered, and give the folder up."""
         if self._segment is not None:
-            self.commit()
+            if self.commit():
+                self._segment.end()
             self._segment.close()
         self._folder.close()
 
@@ -191,14 +206,19 @@ class Journal:
             raise AssertionError("a journal is read to its end before it is written")
         old = self._segment
         if old is not None and old.size:
-            self._tail_bytes += old.size
-            self._previous_bytes, self._commits = old.size, old.commits
-            old.end()
-            self._segment = None
+            self._next_segment(old)
         else:
             old = None  # nothing was recorded since it was begun
         segment = self._segment or self._begin()
         return Snapshot(self, self._folder, Head(segment.number, __version__, self._fingerprint), old)
+
+    def _next_segment(self, old: SegmentWriter) -> SegmentWriter:
+        """The present segment has ended; what is added next begins another one."""
+        self._tail_bytes += old.size
+        self._previous_bytes, self._commits = old.size, old.commits
+        old.end()
+        self._segment = None
+        return old
 
     def _has_image(self, number: int) -> None:
         """An image is there: what came before counts no more."""

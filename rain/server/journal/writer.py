@@ -22,9 +22,11 @@ from rain.server.journal.format import (
     CHECKSUM,
     KIND_MAX,
     RECORD,
+    Bad,
     Head,
     encode_commit,
     encode_head,
+    find_record,
     seed_of,
     xxh3_64,
 )
@@ -97,6 +99,8 @@ class SegmentWriter:
         Whether there are records that are not written.
     full : str
         Why nothing new should be taken on; empty: there is room.
+    error : int
+        Number of the error for which the last commit failed, or 0.
     """
 
     def __init__(self, folder: Folder, head: Head, durable: bool) -> None:
@@ -110,6 +114,7 @@ class SegmentWriter:
         self._look_at = 0
         self._reserve = 0
         self._retry_at = 0.0
+        self.error = 0
         self.number = head.number
         self.path = folder.where(segment_name(head.number))
         self.size = 0
@@ -152,7 +157,7 @@ class SegmentWriter:
         buffer.clear()
         self.gathered = False
         if self._retry_at:
-            self._retry_at = 0.0
+            self._retry_at, self.error = 0.0, 0
             log.warning("%s is written again", self.path)
         return True
 
@@ -222,12 +227,26 @@ class SegmentWriter:
             f"the server's journal cannot be written ({error.strerror}): {self._folder.path}, "
             f"{size_text(_free(self._file)) if self._file is not None else 'nothing'} free"
         )
+        self.error = error.errno or errno.EIO
         self._retry_at = time.monotonic() + JOURNAL_RETRY_S
 
     def sync(self) -> None:
         """Bring all of it to the disk."""
         if self._file is not None:
             os.fsync(self._file)
+
+    def take_gathered(self) -> list[tuple[int, bytes]]:
+        """The records that are not written, which then are not gathered here any more."""
+        records, at = [], 0
+        data = bytes(self._buffer)
+        while not isinstance(found := find_record(data, at), Bad):
+            if found.kind <= KIND_MAX:
+                records.append((found.kind, data[found.begin : found.end]))
+            at = found.end + CHECKSUM.size
+        self.commits -= self.gathered
+        self._buffer.clear()
+        self.gathered = False
+        return records
 
     def end(self) -> None:
         """Nothing more is written: give back the room that was taken ahead."""
