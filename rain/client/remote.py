@@ -268,7 +268,15 @@ class Remote(HoldsFunction):
 
 
 @typing.overload
-def remote(outputs: Callable[..., Any], /) -> Remote: ...
+def remote(
+    outputs: Callable[..., Any],
+    inputs: Mapping[str, InputBase] | Sequence[InputBase] = (),
+    auto_load: bool = False,
+    auto_encode: str | None = None,
+    name: str | None = None,
+    cpus: float = 1,
+    **options: Any,
+) -> Remote: ...
 @typing.overload
 def remote(
     outputs: int | str | OutputBase | Iterable[str | OutputBase] | None = None,
@@ -288,7 +296,8 @@ def remote(
     cpus: float = 1,
     **options: Any,
 ) -> Any:
-    """Decorator that makes a function a `Remote`, whose calls become tasks. Also works bare.
+    """Decorator that makes a function a `Remote`, whose calls become tasks. Also works bare, and as
+    ``remote(function, cpus=2)``.
 
     Parameters
     ----------
@@ -326,7 +335,7 @@ def remote(
     6
     """
     if callable(outputs) and not isinstance(outputs, OutputBase | type):
-        return Remote(outputs)
+        return Remote(outputs, None, inputs, auto_load, auto_encode, name, cpus, **options)
 
     def decorate(function: Callable[..., Any]) -> Remote:
         return Remote(function, outputs, inputs, auto_load, auto_encode, name, cpus, **options)

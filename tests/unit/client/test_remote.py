@@ -474,3 +474,18 @@ def test_objects_made_elsewhere(detached: Session) -> None:
         same(strange)
     assert isinstance(DataObject("x"), DataObject)
     assert ID(1, 2) == (1, 2)
+
+
+def test_options_beside_a_function_hold(session: Session) -> None:
+    """`remote(function, auto_encode="pickle")`: they were dropped without a word."""
+
+    def made(ctx: Any, part: Any) -> Any:
+        return part
+
+    task = remote(made, auto_encode="pickle", name="mine", cpus=3, retries=2)(1)
+    assert task.output.content_type == "pickle"
+    assert (task.name, task.spec.resources) == ("mine", {"cpus": 3})
+    assert task.spec.options is not None
+    assert task.spec.options.retries == 2
+    with pytest.raises(TypeError, match="colour"):
+        remote(made, colour=2)
