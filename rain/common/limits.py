@@ -278,7 +278,9 @@ PREVIEW_REST_S = 0.05
 PREVIEW_YIELD_S = 0.005
 """How long such a preview may take while a task waits for the executor; then it is given up."""
 PREVIEW_OWN_S = 0.1
-"""How long it may take in any case."""
+"""How much processor time it may take in any case."""
+PREVIEW_WAIT_S = 1.0
+"""... and how long by the clock, for what waits in it and for what a busy machine does meanwhile."""
 PREVIEW_SLOW_S = 0.2
 """An executor that has not come back from a preview after this long gets no task before it has."""
 PREVIEW_LATE_S = 2.0

@@ -595,9 +595,26 @@ NOT_MET = {
 }
 """What the work does not lead to."""
 
+PREVIEWS = ["governor event PreviewMade", "governor effect MakePreview", "governor effect KeepPreview"]
+"""What follows when there is no work."""
+
+
+@pytest.mark.parametrize("name", PREVIEWS)
+def test_an_error_about_a_preview(cluster: Cluster, name: str) -> None:
+    cluster.plant(name)
+    with cluster.client() as client, client.new_session("preview") as session:
+        client.wait_for_governors(1, timeout=GUARD_S)
+        task = square(3)
+        task.output.keep()
+        session.submit()
+        task.wait(timeout=GUARD_S)
+        cluster.do(until_async(lambda: cluster.raised))
+        assert task.output.fetch().load() == 9
+    cluster.check()
+
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", [name for name in INSIDE if name not in NOT_MET])
+@pytest.mark.parametrize("name", [name for name in INSIDE if name not in {*NOT_MET, *PREVIEWS}])
 def test_an_error_inside(cluster: Cluster, name: str) -> None:
     cluster.plant(name)
     cluster.work(foreign_too=True)

@@ -348,7 +348,7 @@ class SimGovernor:
         assert not executor.queue, "a preview is made while a task waits"
         assert id in self.store
         executor.preview = id
-        seconds = self.previews.choice([0.0002, 0.003, 0.05, None])  # None: a repr that does not return
+        seconds = self.previews.choice([0.0002, 0.003, 0.05, None, None])  # None: a repr that does not return
         if seconds is not None:
             self.world.clock.after(seconds, self._preview_made, effect.executor_id, executor)
 

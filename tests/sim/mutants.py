@@ -166,6 +166,18 @@ MUTANTS = [
         "        state.not_copied[obj.id] = event.reason\n",
     ),
     _governor("what is in use is dropped", "objects", "        elif obj.uses:\n            obj.drop = True\n", ""),
+    _governor(
+        "an executor stays in a preview for ever",
+        "previews",
+        "now - executor.preview_since > PREVIEW_LATE_S",
+        "now - executor.preview_since > 1e9",
+    ),
+    _governor(
+        "executors that run something make previews",
+        "previews",
+        "rests = executor.state is ExecutorState.IDLE and",
+        "rests =",
+    ),
     _client(
         "a wait does not look again",
         "operations.waits",

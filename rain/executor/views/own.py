@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from rain.common.limits import PREVIEW_LOADED_BYTES_MAX, PREVIEW_OWN_S, PREVIEW_YIELD_S
+from rain.common.limits import PREVIEW_LOADED_BYTES_MAX, PREVIEW_OWN_S, PREVIEW_WAIT_S, PREVIEW_YIELD_S
 from rain.common.protocol.messages import ExecutorInput, OwnPreview
 from rain.executor.python.inputs import reader_of_input
 from rain.executor.views.preview import preview
@@ -69,7 +69,7 @@ class _Watch:
         self._on = False
 
     def __enter__(self) -> None:
-        self._began = time.monotonic()
+        self._began, self._used = time.monotonic(), time.thread_time()
         self._handler = signal.signal(signal.SIGALRM, self._look)
         self._on = True
         self._timer = signal.setitimer(signal.ITIMER_REAL, PREVIEW_YIELD_S, PREVIEW_YIELD_S)
@@ -89,7 +89,8 @@ class _Watch:
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - self._began), 1e-6), interval)
 
     def _look(self, _number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - self._began < PREVIEW_OWN_S and not self._is_wanted():
+        used, took = time.thread_time() - self._used, time.monotonic() - self._began
+        if used < PREVIEW_OWN_S and took < PREVIEW_WAIT_S and not self._is_wanted():
             return
         while frame is not None:
             if frame.f_code.co_filename == _IMPORTS:

@@ -9,6 +9,9 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PREVIEWS_BYTES_MAX
 
+_ENTRY_BYTES = 200
+"""What one takes beside its bytes."""
+
 
 class Previews:
     """The previews of a governor's objects, and why some have none.
@@ -45,7 +48,7 @@ class Previews:
         """Keep a preview, or (text) why there is none; the longest unused go when there are too many."""
         self.drop([id])
         self._kept[id] = preview
-        self._bytes += len(preview)
+        self._bytes += len(preview) + _ENTRY_BYTES
         while self._bytes > PREVIEWS_BYTES_MAX:
             self.drop([next(iter(self._kept))])
 
@@ -53,7 +56,9 @@ class Previews:
         """These objects are gone."""
         if self._kept:
             for id in ids:
-                self._bytes -= len(self._kept.pop(id, b""))
+                found = self._kept.pop(id, None)
+                if found is not None:
+                    self._bytes -= len(found) + _ENTRY_BYTES
 
     def drop_session(self, session_id: int) -> None:
         """All objects of a session are gone."""
