@@ -90,7 +90,7 @@ def test_a_client_asks_for_hosts_and_gives_them_back(slurm: SlurmCluster, tmp_pa
     assert re.search(
         r"waits: 4 places are not up within 1 s: <Place \d: pending, job \d \((Resources|Priority)", output
     )
-    broken = r"(?s)broken: 1 places cannot come up.*no Python /nowhere/python there.*/nowhere/python: No such file"
+    broken = r"(?s)broken: 1 places cannot come up.*no Python /nowhere/python there.*/nowhere/python: not found"
     assert re.search(broken, output), output
     assert "refused: sbatch" in output
     assert "invalid partition" in output

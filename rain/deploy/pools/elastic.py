@@ -107,8 +107,8 @@ class Elastic:
         if not why:
             return ""
         return (
-            f"its server is lost: {why}. No more places are asked for, those that wait are given up, and governors "
-            "end; close it, and open another one with a new client"
+            "its server is lost: no more places are asked for, those that wait are given up, and governors end. Close "
+            f"it, and open another pool with a new client. {why}"
         )
 
     @property

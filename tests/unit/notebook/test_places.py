@@ -254,8 +254,8 @@ def test_a_pool_whose_server_is_lost_says_so(engine: StandIn) -> None:
     with Pool(engine, server) as pool:
         server.lost_because = "it was started anew"
         (shown,) = pools_of([pool], lambda _: "p1", {}, NOW).pools
-        assert shown.trouble.startswith("its server is lost: it was started anew. No more places are asked for")
-        assert "its server is lost: it was started anew" in (pool._repr_html_() or "")
+        assert shown.trouble.startswith("its server is lost: no more places are asked for")
+        assert "with a new client. it was started anew" in (pool._repr_html_() or "")
         assert repr(pool) == "<Pool on slurm: no places; its server is lost>"
 
 
