@@ -357,6 +357,8 @@ LAUNCH_CONNECT_S = 30.0
 """How long the first governor of a task on several may take to reach another of them."""
 LAUNCH_OUTPUT_S = 1.0
 """How long after the end of a program there what it has left running may still add to its output."""
+LAUNCH_LINE_BYTES_MAX = 64 * KIB
+"""A line of its output that is longer may have another node's in its midst."""
 LAUNCH_BYTES_MAX = 16 * MIB
 """A command line, or a piece of output, between them."""
 PLACES_MAX = 1_000

@@ -180,7 +180,7 @@ class HeldGovernor:
                 self._drop_lifeline(process)
                 if not self._over.wait(FRAMEWORK_END_S):
                     kill_tree(process.pid)
-                    self._over.wait()
+                    self._over.wait(FRAMEWORK_END_S)  # what the kernel cannot end just now must not hold the worker
             self._heard()
             self._drop_lifeline(process)
             ready, self._ready = self._ready, -1

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rain.common.errors import RainException
+from rain.common.limits import LAUNCH_LINE_BYTES_MAX
 from rain.common.protocol.address import parse_address
 from rain.common.protocol.messages import Node
 from rain.executor.gangs import wire
@@ -251,7 +252,10 @@ def check_args(args: Sequence[str]) -> list[str]:
 
 
 class Lines:
-    """Writes what several programs write to this process's stdout and stderr, by whole lines."""
+    """Writes what several programs write to this process's stdout and stderr, by whole lines.
+
+    A line longer than LAUNCH_LINE_BYTES_MAX is written in pieces.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -263,6 +267,8 @@ class Lines:
         def write(kind: bytes, data: bytes) -> None:
             with self._lock:
                 whole, newline, rest = (self._rest.pop((rank, kind), b"") + data).rpartition(b"\n")
+                if len(rest) > LAUNCH_LINE_BYTES_MAX:
+                    whole, newline, rest = whole + newline + rest, b"", b""
                 self._rest[rank, kind] = rest
                 _write(kind, whole + newline)
 

@@ -189,13 +189,14 @@ def test_a_companion_that_is_lost_before_it_was_told_anything(node: Node, monkey
 def test_a_process_left_running_that_holds_the_output_keeps_nothing_up(node: Node, remote: bool, left: str) -> None:
     """Neither one that is silent, nor one that never stops to write."""
     wrote: list[tuple[bytes, bytes]] = []
-    command = ["sh", "-c", f"setsid {left} & echo $!"]
+    command = ["sh", "-c", f"setsid {left} 2>/dev/null & echo $! >&2"]
     there = node if remote else HERE
     status = launching.run_on(there, 0, command, {}, lambda *piece: wrote.append(piece), launching.Ending())
-    pid = int(wrote[0][1].split(b"\n")[0])
+    told = b"".join(data for kind, data in wrote if kind == wire.ERR)
+    pid = int(told.split(b"\n")[0])
     try:
         assert status == 0
-        assert b"LAUNCH_OUTPUT_S" in b"".join(data for kind, data in wrote if kind == wire.ERR)
+        assert b"LAUNCH_OUTPUT_S" in told
         assert is_alive(pid) or left == "yes"  # which is told that nobody reads any more
     finally:
         signal_all([pid], signal.SIGKILL)
@@ -206,3 +207,14 @@ def test_a_companion_that_cannot_listen_says_so() -> None:
     setup = SimpleNamespace(governor_id="192.0.2.1:7211")  # of no interface
     with pytest.raises(RainException, match=r"cannot listen at 192\.0\.2\.1: "):
         companion.run_companion(task, setup, lambda ready: None)  # type: ignore[arg-type]
+
+
+def test_a_line_that_never_ends_is_not_kept_in_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = launching.Lines()
+    write = lines.writer(0)
+    for _ in range(5):
+        write(wire.OUT, b"x" * 40_000)
+        assert sum(map(len, lines._rest.values())) <= launching.LAUNCH_LINE_BYTES_MAX
+    write(wire.OUT, b"y\nz")
+    lines.end()
+    assert capfd.readouterr().out == "x" * 200_000 + "y\nz\n"
