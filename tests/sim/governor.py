@@ -15,6 +15,7 @@ from rain.common.task_configs import COMPANION
 from rain.governor.core import GovernorCore
 from rain.governor.core import effects as do
 from rain.governor.core import events as ev
+from rain.governor.states import Stage
 from tests.sim import plan
 from tests.sim.network import PeerSide
 
@@ -25,6 +26,11 @@ TICK_S = 0.1
 PING_S = 2.5
 QUIET = (ev.Tick, ev.TurnEnded)
 """Events that mostly lead to nothing."""
+
+
+def is_quiet(core: GovernorCore, event: ev.AnyEvent, effects: list[Any]) -> bool:
+    """Whether a step left all records as they were: nothing came of it, and a departure cannot have gone on."""
+    return not effects and type(event) in QUIET and core._state.departure.stage is Stage.STAYING
 
 
 class PaperExecutor:
@@ -143,8 +149,7 @@ class SimGovernor:
         world = self.world
         with world.armed:
             effects = self.core.step(event, world.clock.now)
-        quiet = not effects and type(event) in QUIET
-        if world.checks and (not quiet or world.quiet_steps):
+        if world.checks and (world.quiet_steps or not is_quiet(self.core, event, effects)):
             self.core.check()
         for effect in effects:
             self._do[type(effect)](effect)
