@@ -56,7 +56,7 @@ def faults(seed: int, kill: Sequence[str], pause: Sequence[str], every_s: float,
     --------
     >>> from itertools import islice
     >>> [fault.kind for fault in islice(faults(7, ["server", "executor"], [], 5.0, 0.0), 4)]
-    ['executor', 'server', 'executor', 'server']
+    ['server', 'server', 'server', 'executor']
     """
     random = Random(seed)
     choices = [(kind, False) for kind in kill] + [(kind, True) for kind in pause]
