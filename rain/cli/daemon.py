@@ -73,6 +73,7 @@ def _add_server(commands: Any) -> argparse.ArgumentParser:
         help="folder in which the server records what it must not forget, so that it comes back with everything when "
         "it is started there again after its death (default: none; `rain start` and Client.local keep one)",
     )
+    server.add_argument("--private", action="store_true", help=argparse.SUPPRESS)
     server.add_argument(
         "--durable", action="store_true", help="what is acknowledged is on the disk, and survives a loss of power"
     )
@@ -266,6 +267,7 @@ def _serve(options: argparse.Namespace) -> None:
             policy=options.policy,
             guarded=options.lifeline is not None,
             journal=_journal(options),
+            private=options.private,
             durable=options.durable,
         )
     )

@@ -176,7 +176,7 @@ class LocalCluster:
         arguments += ["--logdir", self.folder, "--connection-file", self.connection_file, *UNDER_GUARDIAN]
         arguments += ["--workdir", self.folder, "--store-memory", str(self._memory[0])]
         arguments += ["--policy", self._policy] if self._policy else []
-        arguments += ["--journal", os.path.join(self.folder, "journal")] if self._journal else []
+        arguments += ["--private", "--journal", os.path.join(self.folder, "journal")] if self._journal else []
         log = os.path.join(self.folder, "server.log")
         return Program("server", arguments, log, restart=True, vital=True, told=True, keep=sockets)
 

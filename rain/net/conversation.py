@@ -386,6 +386,17 @@ class Conversation:
         self._drop_link()
         self.on_gone(reason)
 
+    def packet_of(self, messages: Messages) -> bytes:
+        """A packet like those of `packets`, as if the peer had sent these messages in their place."""
+        channel = self._channel
+        return encode((channel.received + 1 - len(messages), channel.acked, messages))
+
+    def memory(self) -> tuple[int, int, int, list[tuple[int, bytes]]]:
+        """What was said, for an image of this process that is made in a child of it, where there are no connections."""
+        self._link, self._bounded = None, False
+        self.flush()
+        return self._channel.memory()
+
     @property
     def deadlines(self) -> Deadlines:
         """How long the sides wait for each other."""

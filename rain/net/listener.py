@@ -94,6 +94,10 @@ class _Accepted(Conversation):
             messages += self._channel.receive(packet)
         return messages
 
+    def remember(self, memory: tuple[int, int, int, list[tuple[int, bytes]]]) -> None:
+        """Be where the conversation was of which this is the `memory`."""
+        self._channel.remember(memory)
+
     def replay_acknowledged(self, received: int) -> None:
         """The peer told the server before how many messages it has had."""
         self.flush()

@@ -63,6 +63,11 @@ class Sender:
         else:
             self._send_now(message)
 
+    def send_waiting(self) -> None:
+        """Send all that waits, however much the peer has not acknowledged."""
+        while self._waiting:
+            self._send_now(self._waiting.popleft())
+
     def _send_now(self, message: Any) -> None:
         try:
             self.conversation.send(message)

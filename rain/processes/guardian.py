@@ -67,8 +67,9 @@ _PAUSE_MAX_S = 60.0
 _REMOVE_AGAIN_S = 0.5
 _TAKE_OVER_S = 60.0
 """After a process died, how long the folders that it left wait for the process that is started for it."""
-_SETTLED_S = 30.0
-"""A process that was ready for this long did not fail to start."""
+_SETTLED_S = 3.0
+"""A process that was ready for this long did not fail to start. A server comes back with its sessions, so one that is
+killed every few seconds is worth being started again; one that dies of what it comes back with does so at once."""
 
 
 class Guardian:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 from rain.common.errors import RainException
 from rain.common.limits import UPDATES_BACKLOG_BYTES_MAX
 from rain.common.location import LocalFile, Upload
-from rain.common.protocol.messages import Assign, Failed, Hello, ReadOutput, Retry, Submit
+from rain.common.protocol.messages import Assign, Failed, Hello, NewSession, ReadOutput, Retry, Submit
 from rain.net.auth import Credentials, pool_key, pool_role
 from rain.net.guarded import guarded
 from rain.net.peer_identity import has_ended
@@ -25,6 +26,7 @@ from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
 from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.recovery.images import Image, Kept
 from rain.server.recovery.machine import FAILURES_MAX, Machine
 from rain.server.recovery.recorder import Recorder
 from rain.server.recovery.records import (
@@ -40,6 +42,8 @@ from rain.server.recovery.records import (
     Ticked,
     TurnEnded,
     Uploaded,
+    names_of_uploads,
+    without_work,
 )
 from rain.server.uploads import ConstantFiles
 
@@ -85,7 +89,9 @@ class Peers:
         self._on_fatal = on_fatal
         self._conversations: dict[int, Conversation] = {}
         self._senders: dict[int, Sender] = {}
+        self._salts: dict[int, bytes] = {}  # of pools
         self._turn_due = False
+        self._soon = 0  # what is to become a record in the next turn of the loop
         self._failures = 0  # of turns and ticks, in a row
         self._performs: dict[type, Callable[[Any], None]] = {
             do.AllowPool: self._allow_pool,
@@ -133,6 +139,24 @@ class Peers:
             sender.patient = True
         self._turn_soon()
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that happened is recorded, and its turn is over."""
+        return not self._turn_due and not self._soon
+
+    def image(self, events: int, address: str, folders: list[str]) -> Image:
+        """All of the server as one object; only in a child, which shall do nothing else afterwards."""
+        hands = self.machine.hands = _ChildsHands()
+        kept = []
+        for number, conversation in self._conversations.items():
+            self._senders[number].send_waiting()
+            memory = conversation.memory()
+            kept.append(Kept(number, conversation.pool, conversation.address, conversation.peer, memory))
+        return Image(
+            self.machine.core.state, self.machine.memory(), kept, self._salts, events,
+            time.time() - self.recorder.now(), address, folders, hands.followed,
+        )  # fmt: skip
+
     def uploaded(self, conversation: str, name: str) -> None:
         """A client brought a file over a data connection.
 
@@ -159,12 +183,28 @@ class Peers:
                 self.send(number, message)
 
     def _came(self, number: int, conversation: Conversation, messages: list[Any]) -> None:
-        claims = [
-            self._claim(index, message.constants)
-            for index, message in enumerate(messages)
-            if isinstance(message, Submit | Retry) and message.constants and self.machine.is_client(number)
-        ]
-        self._take(Came(self.recorder.now(), number, conversation.packets, claims), messages)
+        packets, client, full = conversation.packets, self.machine.is_client(number), self.recorder.full
+        if full and client and any(isinstance(message, Submit | Retry | NewSession) for message in messages):
+            messages, claims = self._refused(messages, full)
+            packets = [conversation.packet_of(messages)]  # of what is refused little has to be recorded
+        else:
+            claims = [
+                self._claim(index, message.constants)
+                for index, message in enumerate(messages)
+                if client and isinstance(message, Submit | Retry) and message.constants
+            ]
+        self._take(Came(self.recorder.now(), number, packets, claims), messages)
+
+    def _refused(self, messages: list[Any], why: str) -> tuple[list[Any], list[Claim]]:
+        """Nothing new is taken on: there is no room to record it."""
+        claims = []
+        for index, message in enumerate(messages):
+            if isinstance(message, Submit | Retry | NewSession):
+                claims.append(Claim(index, why, []))
+                names = names_of_uploads(message)
+                if names:
+                    self.recorder.after_commit(self.constants.discard, names)
+        return [without_work(message) for message in messages], claims
 
     def _claim(self, index: int, constants: list[Any]) -> Claim:
         """Take over what was uploaded. The core refuses the request if anything is wrong, of which this may be one
@@ -273,21 +313,25 @@ class Peers:
             closed.close(reason)
 
     def part(self, conversation: int, reason: str) -> None:
+        self._soon += 1
         self._loop.call_soon(self._part, conversation, reason)
 
     @guarded("_callback_failed")
     def _part(self, number: int, why: str) -> None:
         """End the conversation with a peer."""
+        self._soon -= 1
         conversation = self._conversations.get(number)
         if conversation is not None:
             conversation.close(why)
             self._gone(number, why)
 
     def later(self, event: FollowUp, tries: int) -> None:
+        self._soon += 1
         self._loop.call_soon(self._follow, event, tries)
 
     @guarded("turn_failed")
     def _follow(self, event: FollowUp, tries: int) -> None:
+        self._soon -= 1
         self._take(Followed(self.recorder.now(), event, tries))
 
     def failed(self, what: str, error: Exception) -> None:
@@ -301,11 +345,35 @@ class Peers:
 
     def _allow_pool(self, effect: do.AllowPool) -> None:
         credentials = self._credentials
+        self._salts[effect.pool] = effect.salt
         credentials.keys[pool_role(effect.pool)] = pool_key(credentials.key("governor"), effect.salt)
 
     def _forbid_pool(self, effect: do.ForbidPool) -> None:
+        del self._salts[effect.pool]
         del self._credentials.keys[pool_role(effect.pool)]
 
     def _happened(self, effect: do.Happened) -> None:
         if effect.type in EVENT_TYPES:
             self._events.add(effect.type, effect.session, effect.id, effect.values)
+
+
+class _ChildsHands:
+    """In the child that writes an image: what a message that cannot be sent leads to is due when the image is read."""
+
+    def __init__(self) -> None:
+        self.followed: list[tuple[FollowUp, int]] = []
+
+    def send(self, conversation: int, message: Any) -> None: ...
+
+    def close(self, conversation: int, reason: str) -> None: ...
+
+    def part(self, conversation: int, reason: str) -> None: ...
+
+    def perform(self, effect: do.Effect) -> None: ...
+
+    def later(self, event: FollowUp, tries: int) -> None:
+        self.followed.append((event, tries))
+
+    def failed(self, what: str, error: Exception) -> None: ...
+
+    def fatal(self, error: Exception) -> None: ...

@@ -15,9 +15,11 @@ from rain.common.errors import ProtocolError, RainException
 from rain.common.location import Upload
 from rain.net.transport import Listener
 from rain.server.core import effects as do
+from rain.server.core.lifecycle.placing import queued_tasks
 from rain.server.event_log import EVENT_TYPES, EventLog
 from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
+from rain.server.recovery.images import Image, load_image
 from rain.server.recovery.records import (
     Acknowledged,
     Begun,
@@ -79,6 +81,11 @@ class Replay:
         gc.disable()  # what is made here stays
         self._machine.hands = self
         try:
+            image = journal.image()
+            if image is not None:
+                self._load(load_image(image))
+                self.count += 1
+                del image
             for kind, payload in journal.records():
                 self._apply(decode_record(kind, payload))
                 self.count += 1
@@ -119,6 +126,29 @@ class Replay:
             for cut in client.gathering.values():
                 names.update(one.location.name for one in cut.constants if isinstance(one.location, Upload))
         return names
+
+    def _load(self, image: Image) -> None:
+        machine, state = self._machine, image.state
+        before = machine.core.state
+        if state.policy is None:  # one that is not Rain's own
+            state.policy = before.policy
+            for session in state.graph.sessions.values():
+                for task in queued_tasks(session):
+                    state.tell_policy(state.policy.task_ready, task)
+            state.schedule_due = True
+        state.make_policy, state.policy_name = before.make_policy, before.policy_name
+        state.http, state.version, state.log_dir = before.http, before.version, before.log_dir
+        machine.core.state = state
+        machine.remember(image.machine)
+        for kept in image.conversations:
+            conversation = self._listener.restore(kept.hello, kept.pool, kept.address)
+            conversation.remember(kept.channel)
+            self._peers.restore(kept.number, conversation)
+        for pool, salt in image.salts.items():
+            self._peers.perform(do.AllowPool(pool, salt))
+        self._followed = list(image.followed)
+        now = machine.now
+        self._begun(Begun(now, image.wall + now, image.events, image.address, image.folders))
 
     def _apply(self, record: Record) -> None:
         messages: list[Any] = []

@@ -51,8 +51,10 @@ from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
 from rain.server.policy_loading import choose_policy
 from rain.server.recovery.fingerprint import fingerprint
+from rain.server.recovery.images import image_pieces
 from rain.server.recovery.recorder import Recorder
 from rain.server.recovery.records import Begun
+from rain.server.recovery.snapshots import Snapshots
 from rain.server.restoring import Replay
 from rain.server.uploads import constant_files
 
@@ -88,6 +90,8 @@ class ServerOptions:
         The scheduling policy, as `rain.server.policy_loading.choose_policy` takes it; empty: Rain's own.
     journal : str
         The folder of the journal, from which a server comes back after its death; empty: none is kept.
+    private : bool
+        Whether no server comes after this one when its guardian has ended.
     durable : bool
         Whether what is acknowledged is also on the disk, so that it survives a loss of power.
     """
@@ -105,6 +109,7 @@ class ServerOptions:
     policy: str = ""
     guarded: bool = False
     journal: str = ""
+    private: bool = False
     durable: bool = False
 
 
@@ -147,6 +152,7 @@ class Server:
         self._stays_away = not options.guarded
         self._asked = False  # to stop
         self._returned_at = 0.0
+        self._snapshots: Snapshots | None = None
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._pushed_s = 0.0
         self._sweep: asyncio.Future[None] | None = None
@@ -254,6 +260,11 @@ class Server:
             )  # fmt: skip
         now, folders = self._recorder.now(), [scratch.path for scratch in self._scratches]
         self._peers.record(Begun(now, time.time(), self._log.next, self.address, folders))
+        self._snapshots = Snapshots(
+            journal, lambda: image_pieces(self._peers.image(self._log.next, self.address, folders))
+        )
+        if replay.count:
+            self._snapshots.returned()
         listener.replayed()
         replay.finish(same_code)
         if not self._recorder.commit():
@@ -285,7 +296,7 @@ class Server:
         if hasattr(self, "_timer"):
             self._timer.cancel()
         journal = self._recorder.journal
-        for_good = self._stays_away and self._asked
+        for_good = (self._stays_away and self._asked) or (self.options.private and lifeline_is_lost())
         returns = journal is not None and not for_good
         if (self._stays_away or lifeline_is_lost()) and hasattr(self, "_peers"):
             self._peers.tell_governors(Dismiss(SERVER_STOPPED))
@@ -304,6 +315,8 @@ class Server:
             self._constants.close()
             for scratch in self._scratches:
                 scratch.close()
+        if self._snapshots is not None:
+            self._snapshots.close()
         if journal is not None:
             journal.close()
             if for_good:
@@ -342,6 +355,7 @@ class Server:
         self._peers.tick()
         if self._recorder.commit() and self._listener is not None:
             self._listener.release()
+            self._loop.call_soon(self._make_image)
         if self._returned_at and time.monotonic() - self._returned_at > self.options.deadlines.client_grace_s:
             self._returned_at = 0.0
             self._constants.drop_unknown()
@@ -351,6 +365,15 @@ class Server:
             self._log.push()
             if self._sweep is None or self._sweep.done():
                 self._sweep = self._loop.run_in_executor(None, self._sweep_constants)
+
+    @guarded("_made_none")
+    def _make_image(self) -> None:
+        """Behind the turn of a tick, when all that happened is recorded."""
+        if self._snapshots is not None and self._peers.settled:
+            self._snapshots.make_if_due()
+
+    def _made_none(self, error: Exception) -> None:
+        """The next tick tries again."""
 
     def _tick_failed(self, error: Exception) -> None:
         self._peers.turn_failed(error)

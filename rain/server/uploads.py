@@ -67,7 +67,7 @@ class ConstantFiles:
         self.incoming_disk = os.path.join(disk, "incoming") if disk else ""
         self._sizes: dict[str, int] = {}  # of claimed files in memory
         self._bytes = 0
-        self._unknown: dict[str, tuple[str, int]] = {}  # by name: files found that nothing names, and their inodes
+        self._unknown: dict[str, tuple[str, int, int]] = {}  # by name: files that nothing names, what they are
         self._mark = FullMark(self.incoming)
         for top in filter(None, (folder, disk)):
             for path in (os.path.join(top, "incoming"), os.path.join(top, "constants")):
@@ -83,7 +83,8 @@ class ConstantFiles:
                         if not entry.is_file(follow_symlinks=False) or not _NAME.fullmatch(entry.name):
                             continue
                         if entry.name not in needed:
-                            self._unknown[entry.name] = (entry.path, entry.inode())
+                            seen = entry.stat(follow_symlinks=False)
+                            self._unknown[entry.name] = (entry.path, seen.st_ino, seen.st_mtime_ns)
                         elif part == "constants" and top == self.folder:
                             self._sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
         self._count(sum(self._sizes.values()))
@@ -91,9 +92,10 @@ class ConstantFiles:
     def drop_unknown(self) -> None:
         """Remove what was found and not claimed since."""
         unknown, self._unknown = self._unknown, {}
-        for path, inode in unknown.values():
+        for path, inode, mtime_ns in unknown.values():
             try:
-                if os.lstat(path).st_ino == inode:
+                seen = os.lstat(path)
+                if (seen.st_ino, seen.st_mtime_ns) == (inode, mtime_ns):
                     os.unlink(path)
             except FileNotFoundError:
                 pass

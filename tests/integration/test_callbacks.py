@@ -113,7 +113,9 @@ class Cluster:
     async def _main(self) -> None:
         self.stop = asyncio.Event()
         (self.folder / "work").mkdir()
-        self.server = Server(ServerOptions(port=0, http_port=0, connection_file=self.file))
+        self.server = Server(
+            ServerOptions(port=0, http_port=0, connection_file=self.file, journal=str(self.folder / "journal"))
+        )
         await self.server.open()
         address = self.server.address
         credentials = credentials_for(address, "governor", connection_file=self.file)
@@ -516,6 +518,8 @@ SELDOM: dict[str, Callable[[Cluster], Any]] = {
     "rain.net.listener.Listener._accept_again": lambda c: c.loop.call_soon(c.server._listener._accept_again),
     "rain.net.sending.Sender._pump": clog,
     "rain.net.transport._Connected._tell_back": lambda c: c.loop.call_soon(c.governor._conversation._tell_back),
+    "rain.server.shell.Server._make_image": lambda c: c.loop.call_soon(c.server._make_image),
+    "rain.server.recovery.snapshots.Snapshots._child_ended": lambda c: c.loop.call_soon(c.server._snapshots.make),
     "rain.server.peers.Peers._part": lambda c: c.loop.call_soon(c.server._peers._part, governor_number(c), "parted"),
 }
 """What leads to a callback that a usual work does not meet."""

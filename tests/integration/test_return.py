@@ -25,6 +25,9 @@ from rain.processes.launching import stop_guardian
 from tests.support.processes import Marked
 from tests.support.waiting import GUARD_S, until
 
+# On a loaded machine it takes long enough that clients say that they wait.
+pytestmark = pytest.mark.filterwarnings("ignore:the server at .* has not answered")
+
 
 @remote(auto_encode="pickle")
 def counted(ctx: Any, folder: str, number: int, seconds: float = 0.0) -> Any:
@@ -224,6 +227,37 @@ def test_large_constants_are_where_they_were(marked: Marked, tmp_path: Path) -> 
         session.submit()
         joined.wait()
         assert joined.output.fetch().get_bytes() == large.fetch().get_bytes() + b"tail"
+
+
+def test_from_an_image_it_comes_back_the_same(marked: Marked, tmp_path: Path) -> None:
+    """The first return makes one, of finished tasks and of one that runs; the second begins with it."""
+    with Client.local(cpus=2) as client, client.new_session("image") as session:
+        long = patient(str(tmp_path))
+        long.output.keep()
+        texts = [blob(os.urandom(40_000), label=f"text {number}") for number in range(12)]
+        joined = [tasks.Concat(texts[: number + 2]) for number in range(10)]
+        for task in joined:
+            task.output.keep()
+        session.submit()
+        joined[-1].wait()
+        until(lambda: executions(tmp_path)["patient"] == 1, "it runs")
+        journal = Path(client._cluster.folder, "journal")  # type: ignore[union-attr]
+        kill(server_of(client))
+        until(lambda: list(journal.glob("*.image")), "an image is there")
+        until(lambda: len(list(journal.glob("*.journal"))) == 1, "what came before it is removed")
+        late = counted(str(tmp_path), 7)
+        late.output.keep()
+        session.submit()
+        late.wait()
+        before = server_of(client)
+        kill(before)
+        back(client, before)
+        (tmp_path / "go").touch()
+        (pid,) = [int(name.split(".")[1]) for name in os.listdir(tmp_path) if name.startswith("patient")]
+        assert long.output.fetch().load() == pid
+        assert late.output.fetch().load() == 49
+        assert [task.output.fetch().size for task in joined] == [40_000 * (number + 2) for number in range(10)]
+        assert executions(tmp_path) == {"patient": 1, "7": 1}
 
 
 # -- what `rain start` left running -------------------------------------------------------------------

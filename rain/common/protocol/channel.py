@@ -151,6 +151,16 @@ class Channel(Generic[M]):
         self._since_ack = 0
         return encode((0, self.received, ()))
 
+    def memory(self) -> tuple[int, int, int, list[tuple[int, bytes]]]:
+        """All that was said and had, for `remember`."""
+        return self._sent, self.acked, self.received, list(self._kept)
+
+    def remember(self, memory: tuple[int, int, int, list[tuple[int, bytes]]]) -> None:
+        """Be where the channel was of which this is the `memory`."""
+        self._sent, self.acked, self.received, kept = memory
+        self._kept = deque(kept)
+        self._kept_bytes = sum(len(packet) for _, packet in kept)
+
     def unacknowledged(self) -> list[bytes]:
         """The packets that the peer may not have had, oldest first."""
         return [packet for _, packet in self._kept]

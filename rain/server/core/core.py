@@ -199,6 +199,8 @@ class ServerCore:
         handler = _SESSION_REQUESTS.get(kind)
         if handler is not None:
             self._session_request(client, message, handler, event.trouble)
+        elif event.trouble and isinstance(message, m.NewSession):
+            state.refuse(client.id, message.request, event.trouble)
         elif kind is m.Goodbye:
             sessions.leave_sessions(state, client)
         else:

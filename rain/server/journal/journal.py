@@ -267,8 +267,8 @@ class Snapshot:
             os.close(file)
         return size
 
-    def done(self) -> None:
-        """The image was written: what came before it is removed.
+    def done(self) -> int:
+        """The image was written: what came before it is removed; returns its bytes.
 
         Raises
         ------
@@ -279,6 +279,7 @@ class Snapshot:
         self._folder.sync()
         self._journal._has_image(self._head.number)
         self._end()
+        return os.stat(os.path.join(self._journal.path, self._name)).st_size
 
     def failed(self) -> None:
         """It was not: the records before it still count."""

@@ -158,6 +158,30 @@ class Machine:
         """Whether a conversation is one with a client."""
         return conversation in self.uploads
 
+    def memory(self) -> dict[str, Any]:
+        """All that it knows beside the core's state, for `remember`."""
+        return {
+            "now": self.now,
+            "opened": self.opened,
+            "clients": self._client_count,
+            "names": self.names,
+            "peers": self.peers,
+            "behind": self.behind,
+            "uploads": self.uploads,
+            "pools": self._pools,
+        }
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Be where the machine was of which this is the `memory`."""
+        self.now = memory["now"]
+        self.opened = memory["opened"]
+        self._client_count = memory["clients"]
+        self.names = memory["names"]
+        self.peers = memory["peers"]
+        self.behind = memory["behind"]
+        self.uploads = memory["uploads"]
+        self._pools = memory["pools"]
+
     # -- peers ----------------------------------------------------------------------------------
 
     def _nothing(self, record: Record) -> None:

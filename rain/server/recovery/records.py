@@ -177,12 +177,21 @@ def put_claims(messages: Sequence[Any], claims: Sequence[Claim]) -> dict[int, st
     """Put the files of claims into the messages that named them; what is wrong, by the index of the message."""
     troubles: dict[int, str] = {}
     for claim in claims:
-        for constant, file in zip(messages[claim.index].constants, claim.files, strict=True):
+        for constant, file in zip(getattr(messages[claim.index], "constants", ()), claim.files, strict=True):
             if isinstance(constant.location, Upload):
                 constant.location.file = file
         if claim.trouble:
             troubles[claim.index] = claim.trouble
     return troubles
+
+
+def without_work(message: Any) -> Any:
+    """What is left of a message that asks for new work when it is refused: all that its answer needs."""
+    if isinstance(message, Submit):
+        return Submit(message.request, message.session_id, [], [], [], [], message.more)
+    if isinstance(message, Retry):
+        return Retry(message.request, message.session_id, [])
+    return message
 
 
 def names_of_uploads(message: Any) -> list[str]:

@@ -1,0 +1,119 @@
+"""The whole of a server as one object, for an image in its journal: the state of its core, and what stands around it.
+
+An image is made in a forked child, where all stands still while the server goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rain.common.protocol.messages import Hello
+from rain.server.core import events as ev
+from rain.server.core.state import State
+from rain.server.journal.images.dumping import pieces
+from rain.server.journal.images.loading import load
+from rain.server.journal.state_classes import codec
+from rain.server.recovery.records import FollowUp
+from rain.server.scheduling.locality import LocalityPolicy
+
+
+class Kept:
+    """A conversation.
+
+    Attributes
+    ----------
+    number, pool, address, hello
+        See `rain.server.recovery.records.Opened`.
+    channel : tuple
+        Of what was said in it: `rain.common.protocol.channel.Channel.memory`.
+    """
+
+    __slots__ = ("address", "channel", "hello", "number", "pool")
+
+    def __init__(self, number: int, pool: int, address: str, hello: Hello, channel: tuple[Any, ...]) -> None:
+        self.number = number
+        self.pool = pool
+        self.address = address
+        self.hello = hello
+        self.channel = channel
+
+
+class Image:
+    """A server.
+
+    Attributes
+    ----------
+    state : State
+        Of its core. A scheduling policy that is not Rain's own is left out.
+    machine : dict
+        `rain.server.recovery.machine.Machine.memory`.
+    conversations : list of Kept
+    salts : dict of int to bytes
+        By pool: what makes its key.
+    events : int
+        Number of the next event of the log.
+    wall : float
+        Seconds since the epoch when `now` was 0.
+    address : str
+        Of its listener.
+    folders : list of str
+        Of large constants.
+    followed : list of (event, int)
+        `Followed` that are due.
+    """
+
+    __slots__ = ("address", "conversations", "events", "folders", "followed", "machine", "salts", "state", "wall")
+
+    def __init__(
+        self,
+        state: State,
+        machine: dict[str, Any],
+        conversations: list[Kept],
+        salts: dict[int, bytes],
+        events: int,
+        wall: float,
+        address: str,
+        folders: list[str],
+        followed: list[tuple[FollowUp, int]],
+    ) -> None:
+        self.state = state
+        self.machine = machine
+        self.conversations = conversations
+        self.salts = salts
+        self.events = events
+        self.wall = wall
+        self.address = address
+        self.folders = folders
+        self.followed = followed
+
+
+_FOLLOW_UPS = (
+    ev.AssignmentFailed, ev.SessionBroken, ev.ClientGone, ev.GovernorGone, ev.ClientPace, ev.Tick, ev.TurnEnded,
+)  # fmt: skip
+
+
+def image_pieces(image: Image) -> Iterator[bytes]:
+    """The bytes of an image; its state is of no use afterwards.
+
+    Raises
+    ------
+    ImageError
+    """
+    state: Any = image.state
+    if type(state.policy) is not LocalityPolicy:
+        state.policy = None
+    return pieces(codec(Image, Kept, Hello, *_FOLLOW_UPS), image)
+
+
+def load_image(data: bytes) -> Image:
+    """The server of an image.
+
+    Raises
+    ------
+    ImageError
+        If this version cannot read it.
+    """
+    image = load(codec(Image, Kept, Hello, *_FOLLOW_UPS), data)
+    assert isinstance(image, Image)
+    return image

@@ -1,0 +1,157 @@
+"""Images of the server in its journal: when one is due, and the forked child that writes it.
+
+The child stands where the server stood when the journal's next segment began; it encodes what it sees, writes it, and
+ends. So the server goes on meanwhile. Should the server die, the child dies with it, and before anything else it closes
+its copies of connections, so that peers notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import signal
+import stat
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from rain.common.limits import MIB
+from rain.net.guarded import guarded
+from rain.server.journal.format import JournalFull
+from rain.server.journal.journal import Journal, Snapshot
+
+log = logging.getLogger("rain.server")
+
+TAIL_BYTES_MIN = 64 * MIB
+"""Of records before an image is made; more if the last image was larger than half of that."""
+RETURNED_BYTES_MIN = MIB // 4
+"""As much is worth an image when a server has come back, so that it comes back faster the next time."""
+WORK_S = 3.0
+"""Of this process's own processor time before an image is made, as that is about what it takes to apply the records
+again; more if the last image took longer than half of that."""
+AGAIN_S = 60.0
+"""After an image that could not be made."""
+_PR_SET_PDEATHSIG = 1
+
+
+class Snapshots:
+    """Makes images of a server.
+
+    Parameters
+    ----------
+    journal : Journal
+    pieces : callable
+        Called in the child: gives the bytes of the image.
+    """
+
+    def __init__(self, journal: Journal, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self._journal = journal
+        self._pieces = pieces
+        self._loop = asyncio.get_running_loop()
+        self._due_bytes = TAIL_BYTES_MIN
+        self._due_s = WORK_S
+        self._worked_s = time.process_time()
+        self._not_before = 0.0
+        self._snapshot: Snapshot | None = None
+        self._child = (-1, -1)  # pid, handle
+        self._began = 0.0
+
+    def returned(self) -> None:
+        """The server has come back: one is due if there was much to do."""
+        self._due_bytes = RETURNED_BYTES_MIN
+
+    def make_if_due(self) -> None:
+        """Begin an image if one is due; nothing may be half done, and what was gathered is written."""
+        if self._snapshot is not None or time.monotonic() < self._not_before:
+            return
+        tail, worked_s = self._journal.tail_bytes, time.process_time() - self._worked_s
+        if tail > self._due_bytes or (worked_s > self._due_s and tail > RETURNED_BYTES_MIN):
+            self.make()
+
+    def make(self) -> None:
+        """Begin an image."""
+        self._not_before = time.monotonic() + AGAIN_S
+        self._began = time.monotonic()
+        try:
+            snapshot = self._journal.begin_segment()
+        except JournalFull as error:
+            log.warning("no image of the server can be made: %s", error)
+            return
+        worked_s = time.process_time()
+        gc.freeze()  # so that no collection in the child touches, and thereby copies, what is shared
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of threads: the child only computes, writes and ends
+                pid = os.fork()
+        except OSError as error:
+            snapshot.failed()
+            log.warning("no image of the server can be made: %s", error.strerror)
+            return
+        if pid == 0:
+            self._be_child(snapshot)
+        self._snapshot, self._worked_s = snapshot, worked_s
+        handle = os.pidfd_open(pid)
+        self._child = (pid, handle)
+        self._loop.add_reader(handle, self._child_ended)
+
+    def _be_child(self, snapshot: Snapshot) -> NoReturn:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            gc.disable()
+            _close_sockets()
+            os.nice(10)
+            status = 0 if snapshot.write(self._pieces()) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    @guarded("_child_lost")
+    def _child_ended(self) -> None:
+        pid, handle = self._child
+        self._loop.remove_reader(handle)
+        os.close(handle)
+        _, status = os.waitpid(pid, 0)
+        snapshot, self._snapshot = self._snapshot, None
+        assert snapshot is not None
+        if status:
+            snapshot.failed()
+            log.error("the image of the server could not be written (status %d), the journal goes on without", status)
+            return
+        size, took_s = snapshot.done(), time.monotonic() - self._began
+        self._due_bytes, self._due_s = max(TAIL_BYTES_MIN, 2 * size), max(WORK_S, 2 * took_s)
+        self._not_before = 0.0
+        log.info("an image of the server was written: %d bytes in %.1f s", size, took_s)
+
+    def _child_lost(self, error: Exception) -> None:
+        """The records before the image count still; another one is tried later."""
+        self._snapshot = None
+
+    def close(self) -> None:
+        """End a child that still writes; its image counts for nothing."""
+        if self._snapshot is not None:
+            pid, handle = self._child
+            self._loop.remove_reader(handle)
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
+            os.waitpid(pid, 0)
+            self._snapshot.failed()
+            self._snapshot = None
+
+
+def _close_sockets() -> None:
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                os.close(int(name))
+        except OSError:
+            continue

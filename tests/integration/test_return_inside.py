@@ -1,0 +1,150 @@
+"""Servers in this process that die and come back: a full disk, another version of the code, a journal in use."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rain import Client, RainException, SessionException, blob
+from rain.common.errors import ResourceError
+from rain.common.protocol.address import parse_address
+from rain.server import shell
+from rain.server.recovery.recorder import Recorder
+from rain.server.shell import Server, ServerOptions
+from tests.support.waiting import GUARD_S, until
+
+
+class Place:
+    """Where one server after the other runs, on a loop in a thread; they have a journal, a port and keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = str(folder / "connection.json")
+        self.options = ServerOptions(
+            port=0,
+            http_port=0,
+            log_dir=str(folder / "logs"),
+            connection_file=self.file,
+            journal=str(folder / "journal"),
+            guarded=True,
+        )
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.server: Server | None = None
+
+    def do(self, call: Callable[[], Any]) -> Any:
+        async def done() -> Any:
+            value = call()
+            return await value if asyncio.iscoroutine(value) else value
+
+        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(GUARD_S)
+
+    def start(self) -> None:
+        def begin() -> Any:
+            self.server = Server(self.options)
+            return self.server.open()
+
+        self.do(begin)
+        assert self.server is not None
+        self.options.port = parse_address(self.server.address)[1]
+
+    def die(self) -> None:
+        """What is not in the journal is lost, and peers are told nothing."""
+        assert self.server is not None
+        self.do(self.server.close)
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.do(self.server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path)
+    yield found
+    found.close()
+
+
+def connected(place: Place) -> Client:
+    assert place.server is not None
+    return Client(place.server.address, connection_file=place.file)
+
+
+def test_a_full_disk_refuses_new_work_and_loses_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.start()
+    with connected(place) as client, client.new_session("full") as session:
+        first = blob(b"first" * 1000)
+        first.keep()
+        session.submit()
+        full = f"the disk of the server's journal {place.options.journal} is full: 12 bytes are free"
+        with monkeypatch.context() as patch:
+            patch.setattr(Recorder, "full", full)
+            second = blob(b"second" * 100_000)
+            second.keep()
+            with pytest.raises(RainException, match="12 bytes are free"):
+                session.submit()
+            with pytest.raises(RainException, match="12 bytes are free"):
+                client.new_session("another")
+            assert first.fetch().get_bytes() == b"first" * 1000, "what is there is served"
+        place.die()
+        size = sum(path.stat().st_size for path in Path(place.options.journal).glob("*.journal"))
+        place.start()
+        assert size < 200 << 20
+        third = blob(b"third")
+        third.keep()
+        session.submit()
+        assert first.fetch().get_bytes() == b"first" * 1000
+        assert third.fetch().get_bytes() == b"third"
+        assert [found.name for found in client.sessions()] == ["full"]
+
+
+def test_another_version_brings_sessions_back_and_lets_peers_begin_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.start()
+    with connected(place) as client, connected(place) as other:
+        session = client.new_session("ordinary")
+        with session.bind_only():
+            blob(b"x").keep()
+            session.submit()
+        kept = client.new_session("kept", persistent=True)
+        with kept.bind_only():
+            value = blob(b"value", label="value")
+            value.keep()
+            kept.submit()
+        place.die()
+        monkeypatch.setattr(shell, "fingerprint", lambda policy: "another version")
+        place.start()
+        until(lambda: not session.active, "it is told that it is over")
+        with pytest.raises(SessionException):
+            session.submit()
+        until(lambda: not kept.active, "this client's part in it is over too")
+        other.close()
+    with connected(place) as client:
+        assert [found.name for found in client.sessions()] == ["kept"]
+
+
+def test_a_second_server_at_the_same_journal_is_refused(place: Place, tmp_path: Path) -> None:
+    place.start()
+    other = Place(tmp_path)
+    with pytest.raises(RainException, match="journal"):
+        other.start()
+    other.server = None
+    other.close()
+    with connected(place) as client:
+        assert client.sessions() == []
+
+
+def test_a_server_that_cannot_write_its_journal_does_not_start(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorder, "commit", lambda self: False)
+    with pytest.raises(ResourceError, match="journal cannot be written"):
+        place.start()
