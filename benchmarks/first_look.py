@@ -19,7 +19,7 @@ from typing import Any
 
 from rain import Client, Session, remote
 
-REST_S = 0.5
+REST_S = 2.0
 
 
 def text(ctx: Any) -> Any:
