@@ -10,6 +10,7 @@ import typer
 
 from rain.cli.misuse import Misuse
 from rain.cli.printing import count, table
+from rain.common.errors import RainException
 
 if TYPE_CHECKING:
     from rain.deploy.pools.on_disk.records import PoolRecord
@@ -103,12 +104,21 @@ def drain(
 
 
 @app.command()
-def remove(pool: Name) -> None:
+def remove(
+    pool: Name,
+    ended: Annotated[
+        bool,
+        typer.Option("--ended", help="its process has ended, on another host: its jobs are ended from here"),
+    ] = False,
+) -> None:
     """Give up all places of a pool, and the pool; also of one whose process has ended."""
     from rain.deploy.pools.on_disk import orphans, records, requests
 
     record = records.record_called(pool)
-    if records.is_held(record) is False:
+    held = records.is_held(record)
+    if ended and held:
+        raise RainException(f"the process {record.pid} here holds pool {record.id}: remove it without --ended")
+    if ended or held is False:
         orphans.end(record)
     else:
         requests.ask(record, requests.Request(action="remove"))

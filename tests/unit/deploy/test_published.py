@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from rain.cli.pools import list_ as list_pools
+from rain.cli.pools import remove as remove_pool
 from rain.client.operations.connection import Connection
 from rain.client.places.pools import Pools
 from rain.common.errors import RainException, RainWarning
@@ -269,3 +270,22 @@ def test_a_folder_that_others_may_read_is_refused(pools: Pools, tmp_path: Path) 
     os.chmod(folder, 0o755)
     with pytest.raises(RainException, match="folder of pools"):
         opened(pools, 1)
+
+
+def test_a_pool_of_a_host_that_is_gone_can_be_removed(slurm: SlurmStandIn, pools: Pools, capfd: Any) -> None:
+    record = records.new_record("slurm", "slurm", SERVER)
+    record.host = "login7.invalid"
+    record.places = [records.PlaceRecord(number=1, job="1", state="up")]
+    records.write(record)
+    slurm.say("1|RUNNING|None|N/A")
+    requests.opened(record)
+    with pytest.raises(RainException, match=f"if its process has ended there, `rain pool remove --ended {record.id}`"):
+        requests.ask(record, Request(action="remove"), timeout=0.1)
+    remove_pool(record.id, ended=True)
+    assert capfd.readouterr().out == f"pool {record.id} is removed\n"
+    assert slurm.jobs() == ["1 CANCELLED"]
+    assert records.record_called(record.id).ended
+    (slurm.folder / "count").write_text("1\n")
+    pool = opened(pools, 1, "here")
+    with pytest.raises(RainException, match="remove it without --ended"):
+        remove_pool(pool.id, ended=True)

@@ -77,7 +77,10 @@ def ask(record: PoolRecord, request: Request, timeout: float = POOL_REQUEST_S) -
                     f"the process that held pool {record.id} has ended; `rain pool remove {record.id}` ends its jobs"
                 )
             if time.monotonic() > deadline:
-                raise RainException(f"pool {record.id} on {record.host} has not answered within {timeout:g} s")
+                raise RainException(
+                    f"pool {record.id} on {record.host} has not answered within {timeout:g} s; if its process has "
+                    f"ended there, `rain pool remove --ended {record.id}` ends its jobs from here"
+                )
             time.sleep(0.1)
         try:
             found = _read(answer, Answer)
