@@ -60,5 +60,5 @@ def test_cells_are_run_in_order() -> None:
         assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), path.name
 
 
-def test_there_are_ten() -> None:
-    assert sorted(int(path.stem.split("_")[0]) for path in NOTEBOOKS) == list(range(1, 11))
+def test_there_are_eleven() -> None:
+    assert sorted(int(path.stem.split("_")[0]) for path in NOTEBOOKS) == list(range(1, 12))
