@@ -96,6 +96,7 @@ LAZY = {
         "rain.cli.daemon": {
             "asyncio",
             "rain.cli.server_query",
+            "rain.common.protocol.messages",
             "rain.governor.shell",
             "rain.server.shell",
             "uvloop",
@@ -108,6 +109,7 @@ LAZY = {
         },
         "rain.executor.progress": {"rain.executor.views.preview"},
         "rain.executor.python.tasks": {"asyncio"},
+        "rain.governor.config": {"tomllib"},
         "rain.host.machine": {"hashlib", "uuid"},
         "rain.net.auth": {
             "cryptography",

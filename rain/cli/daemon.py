@@ -24,11 +24,11 @@ from rain import __version__
 from rain.common.errors import RainException
 from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX, Deadlines
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
-from rain.common.protocol.messages import SERVER_STOPPED
 from rain.governor.config import read_config
+from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.surroundings.environment import drop_engine_variables
 from rain.governor.surroundings.here import found_here
-from rain.governor.surroundings.leaving import known_end, parse_duration
+from rain.governor.surroundings.leaving import End, known_end, parse_duration, slurm_time_left
 from rain.host.descriptors import raise_limit
 from rain.host.gpus import parse as parse_gpus
 from rain.host.gpus import visible_gpus
@@ -290,12 +290,9 @@ def _govern(options: argparse.Namespace) -> int:
     """Returns the exit status: a guardian does not start anew what ends with 0."""
     if options.drain:
         return _drain(options)
+    # What takes long to import is imported when the zygote has been started.
     guarded = options.lifeline is not None
-    with ThreadPoolExecutor(1) as beside:
-        asked = beside.submit(known_end, options.walltime, {} if guarded else dict(os.environ), time.time())
-        from rain.governor import shell  # takes longer than Slurm's answer
-
-        end = asked.result()
+    environment = dict(os.environ)
     leave_s = parse_duration(options.leave_within or f"{LEAVE_S:g}")
     servers = [format_address(*parse_address(address)) for address in options.server.split(",")]
     cpus = parse_cpus(options.cpus)
@@ -304,10 +301,8 @@ def _govern(options: argparse.Namespace) -> int:
     store_bytes_max = chosen_memory(options.store_memory)
     if store_bytes_max is None:
         store_bytes_max = store_memory()
-    known = found_here(end)
     parent, _ = scratch_folder()
-    drop_engine_variables(os.environ, config.pass_environment)  # all that they tell is known by now
-    credentials = _credentials(options, servers)
+    drop_engine_variables(os.environ, config.pass_environment)  # all that they tell is in `environment`
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
     if options.workdir:
         parent = str(private_folders.made_dir(options.workdir))
@@ -318,35 +313,58 @@ def _govern(options: argparse.Namespace) -> int:
     except OSError as error:
         raise RainException(f"cannot make a work folder in {parent}: {error.strerror}") from None
     try:
-        left = shell.run(
-            shell.GovernorOptions(
-                ",".join(servers),
-                credentials,
-                cpus,
-                scratch.path,
-                listen=options.listen,
-                advertise=options.advertise,
-                config=config,
-                ready_file=options.ready_file,
-                id_file=options.id_file,
-                deadlines=_deadlines(options),
-                store_bytes_max=store_bytes_max,
-                end=end,
-                leave_s=leave_s,
-                here="; ".join(f"{found.what} {found.amount} ({found.source})" for found in known),
-                gpus=gpus,
+        zygote = ZygoteProcess(sys.executable, scratch.path)  # the first, as its interpreter starts beside all else
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                asked = beside.submit(_known_end, options.walltime, {} if guarded else environment)
+                from rain.governor import shell  # takes longer than Slurm's answer
+
+                end = asked.result()
+            left = shell.run(
+                shell.GovernorOptions(
+                    ",".join(servers),
+                    _credentials(options, servers),
+                    cpus,
+                    scratch.path,
+                    listen=options.listen,
+                    advertise=options.advertise,
+                    config=config,
+                    ready_file=options.ready_file,
+                    id_file=options.id_file,
+                    deadlines=_deadlines(options),
+                    store_bytes_max=store_bytes_max,
+                    end=end,
+                    leave_s=leave_s,
+                    here="; ".join(f"{one.what} {one.amount} ({one.source})" for one in found_here(end, environment)),
+                    gpus=gpus,
+                    zygote=zygote,
+                )
             )
-        )
-    except shell.ServerGone as error:
-        write_ready_file(options.left_file, f"server: {error}")
+        finally:
+            zygote.end()
+    except RainException as error:
+        _tell_server_gone(options.left_file, error)
         raise
     finally:
         scratch.close()
+    from rain.common.protocol.messages import SERVER_STOPPED
+
     by = "server" if left.reason == SERVER_STOPPED else "governor"
     write_ready_file(options.left_file, f"{by}: {left.reason}")
     if not left.by_signal:
         return 0
     return LEFT_STATUS if guarded or options.token_file == "-" else options.leave_status
+
+
+def _tell_server_gone(left_file: str, error: RainException) -> None:
+    from rain.governor.shell import ServerGone
+
+    if isinstance(error, ServerGone):
+        write_ready_file(left_file, f"server: {error}")
+
+
+def _known_end(walltime: str, environment: dict[str, str]) -> End | None:
+    return known_end(walltime, environment, time.time(), lambda job: slurm_time_left(job, environment))
 
 
 def _gpus(text: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from rain.governor.pools.foreign_executors import ForeignExecutors
 from rain.governor.pools.pool import PoolEvents, Pools
 from rain.governor.pools.python_executors import PythonExecutors
 from rain.governor.pools.setups import if_here, setup_of
+from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.results import failed, failure
 from rain.governor.store import Store
 from rain.host.gpus import VARIABLE as GPUS_VARIABLE
@@ -54,6 +55,8 @@ class Attempts:
         The command of each type of foreign executors.
     gpus : sequence of str
         Names of GPUs by device number; empty where the host does not tell them.
+    zygote : ZygoteProcess or None
+        One of this interpreter that was started before.
     step, step_later : callable
         Called with an event for the core; `step_later` from inside of an effect.
 
@@ -73,6 +76,7 @@ class Attempts:
         store: Store,
         commands: Mapping[str, Sequence[str]],
         gpus: Sequence[str],
+        zygote: ZygoteProcess | None,
         step: Callable[[ev.AnyEvent], None],
         step_later: Callable[[ev.AnyEvent], None],
     ) -> None:
@@ -93,7 +97,7 @@ class Attempts:
             companion_ready=lambda executor_id, ready: step(ev.CompanionReady(executor_id, ready)),
             previewed=lambda executor_id, made: step(ev.PreviewMade(executor_id, made)),
         )
-        python = PythonExecutors(events, work_dir)
+        python = PythonExecutors(events, work_dir, zygote)
         python.warm()  # its interpreter starts while the governor connects
         foreign = ForeignExecutors(commands, events, work_dir)
         self.pools = Pools({PY: python, PROGRAM: python, **dict.fromkeys(commands, foreign)})

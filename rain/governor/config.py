@@ -6,7 +6,6 @@ import math
 import os
 import shlex
 import shutil
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +42,8 @@ def read_config(path: str | None) -> GovernorConfig:
     config = GovernorConfig()
     if path is None:
         return config
+    import tomllib  # few governors are given a file, and this takes as long as much else of their start
+
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)

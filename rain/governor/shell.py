@@ -47,6 +47,7 @@ from rain.governor.core import effects as do
 from rain.governor.core import events as ev
 from rain.governor.fetch import fetch
 from rain.governor.finding import find_server, own_address_towards
+from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.results import failed
 from rain.governor.store import Held, Store
 from rain.governor.surroundings.host_load import HostLoad
@@ -105,6 +106,8 @@ class GovernorOptions:
         What this process has of its host and what says so, for the log.
     gpus : tuple of str
         GPUs that tasks get, as ``CUDA_VISIBLE_DEVICES`` names them.
+    zygote : ZygoteProcess or None
+        The process from which executors are forked, if it was started before; it is the governor's to end.
     """
 
     server: str
@@ -122,6 +125,7 @@ class GovernorOptions:
     leave_s: float = LEAVE_S
     here: str = ""
     gpus: tuple[str, ...] = ()
+    zygote: ZygoteProcess | None = None
 
 
 class Left(NamedTuple):
@@ -250,6 +254,7 @@ class Governor:
             self._store,
             options.config.executors,
             options.gpus,
+            options.zygote,
             step=lambda event: self._step(event),
             step_later=lambda event: self._turns.step_later(event),
         )

@@ -28,7 +28,7 @@ from rain.common.protocol.messages import Damage, ExecutorInput
 from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.task_configs import EXECUTE, ExecuteConfig, FunctionPayload, SourceText, UserModule
 from rain.governor.pools import python_executors as executors_module
-from rain.governor.pools import zygotes
+from rain.governor.pools.zygotes import process as zygote_process
 from rain.host import starting
 from rain.host.thread_limits import THREAD_VARIABLES
 from rain.objects.content_types.codecs import decode_value
@@ -947,7 +947,7 @@ async def test_an_interpreter_that_cannot_be_listened_to_is_ended(rig: Rig, monk
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(zygotes, "spawn", spawn)
+    monkeypatch.setattr(zygote_process, "spawn", spawn)
     monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
     before = set(os.listdir("/proc/self/fd"))
     rig.start(1)

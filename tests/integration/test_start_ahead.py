@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,12 @@ def test_of_jobs_that_are_refused_no_server_is_started(
         Client.on("slurm", timeout=100)
     assert not _tokens(tmp_path)
     assert not marked.processes()
+
+
+def test_a_governor_that_cannot_begin_leaves_no_zygote(tmp_path: Path, marked: Marked) -> None:
+    words = ["governor", "127.0.0.1:9", "--token-file", str(tmp_path / "none"), "--workdir", str(tmp_path / "work")]
+    done = subprocess.run([sys.executable, "-P", "-m", "rain", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "none cannot be read" in done.stderr
+    until(lambda: not marked.processes(), "all of its processes are gone")
+    assert not list((tmp_path / "work").iterdir())

@@ -57,7 +57,8 @@ from rain.governor.core.records import PY
 from rain.governor.pools.executor_socket import ExecutorSocket
 from rain.governor.pools.pool import PoolEvents
 from rain.governor.pools.process_pool import NO_TAILS, ExecutorProcess, ProcessPool
-from rain.governor.pools.zygotes import Zygote
+from rain.governor.pools.zygotes.process import ZygoteProcess
+from rain.governor.pools.zygotes.zygote import Zygote
 from rain.governor.results import failed
 from rain.net.guarded import guarded
 
@@ -105,13 +106,13 @@ class PythonExecutors(ProcessPool[_Executor]):
         began.
     work_dir : str
         As of `ProcessPool`; also the current directory of the processes that executors are forked from.
-    python : str or None
-        The interpreter of executors that ask for none; None: the governor's.
+    started : ZygoteProcess or None
+        A zygote of the governor's own interpreter that was started before.
     """
 
-    def __init__(self, events: PoolEvents, work_dir: str = "", python: str | None = None) -> None:
+    def __init__(self, events: PoolEvents, work_dir: str = "", started: ZygoteProcess | None = None) -> None:
         super().__init__(events, work_dir)
-        self._python = python or sys.executable
+        self._started = started
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._words_file = os.memfd_create("rain-words", os.MFD_CLOEXEC)
         os.ftruncate(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
@@ -304,13 +305,15 @@ class PythonExecutors(ProcessPool[_Executor]):
     # -- birth and death -----------------------------------------------------------------------------
 
     def _zygote(self, python: str | None) -> Zygote:
-        python = python or self._python
+        python = python or sys.executable
         # One interpreter may have several names in the folder of its virtual environment.
         key = (os.path.dirname(os.path.abspath(python)), os.path.realpath(python))
         zygote = self._zygotes.get(key)
         if zygote is None:
+            started, self._started = (self._started, None) if python == sys.executable else (None, self._started)
+            started = started or ZygoteProcess(python, self._work_dir)
             zygote = self._zygotes[key] = Zygote(
-                python, self._work_dir, self._loop, self._on_zygote, self._on_zygote_gone, self._ended
+                started, self._loop, self._on_zygote, self._on_zygote_gone, self._ended
             )
         return zygote
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rain.common.errors import RainException
 from rain.common.limits import LEAVE_NOTICE_S, LEAVE_S
 from rain.host.lifeline import lifeline_is_lost
 from rain.host.process_table import oldest_with
 from rain.host.signals import signal_name
+
+if TYPE_CHECKING:
+    import asyncio
 
 NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
 """Batch systems send these some time before they end a job, if asked to (``sbatch --signal``, ``qsub -notify``)."""
@@ -66,7 +68,7 @@ def parse_duration(text: str) -> float:
     return float(seconds + 86400 * int(found[1] or 0))
 
 
-def slurm_time_left(job: str) -> float | None:
+def slurm_time_left(job: str, environment: Mapping[str, str] | None = None) -> float | None:
     """Seconds that Slurm leaves a job, by ``squeue``; None if there is no limit, or Slurm does not answer."""
     try:
         asked = subprocess.run(
@@ -75,6 +77,7 @@ def slurm_time_left(job: str) -> float | None:
             text=True,
             timeout=_SQUEUE_S,
             stdin=subprocess.DEVNULL,
+            env=environment,
         )
         return parse_duration(asked.stdout.splitlines()[0]) if asked.returncode == 0 else None
     except (OSError, subprocess.SubprocessError, IndexError, RainException):  # UNLIMITED, NOT_SET, INVALID among them

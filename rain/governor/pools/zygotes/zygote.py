@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -14,15 +13,12 @@ import msgspec
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.messages import Exited, Fork, Forked, Kill, Ready, ZygoteToGovernor
 from rain.governor.pools.ended_logs import NAMES, EndedLogs
+from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.stdio_tails import read_tails
-from rain.host.descriptors import original_limit
 from rain.host.signals import kill_tree
-from rain.host.starting import or_ended, spawn
 from rain.net.guarded import guarded
 
 _PACKET_BYTES = 4096
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from rain.executor.zygote import main; main()"
 _ERROR_CHARS_MAX = 4096
 _END_S = 3.0
 
@@ -34,10 +30,8 @@ class Zygote:
 
     Parameters
     ----------
-    python : str
-        The interpreter.
-    folder : str
-        Its current directory.
+    started : ZygoteProcess
+        Its process, which is this zygote's from now on.
     on_message : callable
         Called with each `Forked` and `Exited`.
     on_gone : callable
@@ -45,50 +39,30 @@ class Zygote:
         executors (``"could not be started: …"``).
     ended : EndedLogs or None
         Where what it wrote is kept if it ends before it could fork anything.
-
-    Raises
-    ------
-    RainException
-        If the interpreter cannot be started.
     """
 
     def __init__(
         self,
-        python: str,
-        folder: str,
+        started: ZygoteProcess,
         loop: asyncio.AbstractEventLoop,
         on_message: Callable[[Forked | Exited], None],
         on_gone: Callable[[Zygote, str], None],
         ended: EndedLogs | None = None,
     ) -> None:
-        self.python = python
-        self._folder = folder
+        self.python = started.python
         self.ready = False
         self._loop = loop
         self._on_message = on_message
         self._on_gone = on_gone
         self._ended = ended
         self._outbox: deque[tuple[bytes, Sequence[int]]] = deque()
-        self._outputs = [os.memfd_create(f"zygote-{name}", os.MFD_CLOEXEC) for name in NAMES]
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
+        self._started = started
+        self._outputs, self._socket, self._process = started.outputs, started.socket, started.process
         try:
-            self._process = self._spawn(theirs.fileno())
-            with or_ended(self._process):
-                loop.add_reader(self._socket.fileno(), self._readable)
+            loop.add_reader(self._socket.fileno(), self._readable)
         except BaseException:
-            self._socket.close()
-            self._close_outputs()
+            started.end()
             raise
-        finally:
-            theirs.close()
-
-    def _spawn(self, end: int) -> subprocess.Popen[bytes]:
-        stdout, stderr = self._outputs
-        with open(stdout, "wb", closefd=False) as out, open(stderr, "wb", closefd=False) as errors:
-            # -P: neither the current folder nor PYTHONPATH's habit of it may stand in front of the libraries.
-            command = [self.python, "-P", "-c", _CODE, _ROOT, str(original_limit()), str(end)]
-            return spawn(command, folder=self._folder, stdout=out, stderr=errors, keep=[end])
 
     @property
     def pid(self) -> int:
@@ -173,16 +147,11 @@ class Zygote:
     def _forget(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
-        self._socket.close()
-        self._close_outputs()
+        self._started.let_go()
         for _, fds in self._outbox:
             for fd in fds:
                 os.close(fd)
         self._outbox.clear()
-
-    def _close_outputs(self) -> None:
-        for fd in self._outputs:
-            os.close(fd)
 
     async def close(self) -> None:
         """End the zygote and all its executors; returns when they are gone."""

@@ -1,0 +1,1 @@
+"""The processes from which executors of one Python interpreter are forked."""
