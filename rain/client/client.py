@@ -129,7 +129,8 @@ class Client:
             How many.
         **options
             Further ones of `rain.client.local_cluster.LocalCluster`: `memory` that objects and constants may take
-            before they go to disk, `workdir`, the folder on disk, and `policy`, the server's scheduling policy.
+            before they go to disk, `workdir`, the folder on disk, `policy`, the server's scheduling policy, and
+            `journal`: False for a server that forgets everything when it dies.
 
         Returns
         -------

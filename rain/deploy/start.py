@@ -35,6 +35,7 @@ from rain.processes.connection_files import KEYS
 from rain.processes.launching import LIFELINE, RAIN, READY, UNDER_GUARDIAN, Launch, Program, tail_of
 from rain.processes.memory_folders import chosen_memory, constants_memory, store_memory
 from rain.processes.scratch import Scratch
+from rain.server.journal.files import has_journal
 
 _HOSTS_S = HOST_START_S + 2 * HOST_CONNECT_S
 """What keeps in touch with other hosts says before that it is ready: each host has a limit of its own."""
@@ -243,9 +244,9 @@ def _start_in(
     address, http = (format_address(*bound.getsockname()[:2]) for bound in sockets)
     path = connection_files.default_path(address)
     journal = _journal(options, path, logdir)
-    keys = os.path.join(journal, KEYS) if journal else ""
-    returns = os.path.lexists(keys)
-    credentials = own_credentials.server_credentials(parse_address(address)[0], keys)
+    returns = bool(journal) and has_journal(journal)
+    kept = next((file for file in (os.path.join(journal, KEYS), str(path)) if returns and os.path.lexists(file)), None)
+    credentials = own_credentials.server_credentials(parse_address(address)[0], kept)
     file = connection_files.describe_server(
         address, credentials, http=http, logdir=logdir, folder=private_folders.here(), journal=journal
     )

@@ -30,7 +30,7 @@ from rain.processes.private_folders import check_private, runtime_dir
 
 _FILE_BYTES_MAX = 64 * KIB
 KEYS = "connection.json"
-"""In a journal's folder: a copy of the server's connection file, whose keys the next server takes over."""
+"""In the folder of a journal that survives a loss of power: a copy of the server's connection file, which may not."""
 
 
 class ConnectionFile(msgspec.Struct, kw_only=True):

@@ -20,7 +20,7 @@ from typing import Any
 from rain import __version__
 from rain.common.errors import ResourceError
 from rain.common.limits import DEADLINES, Deadlines
-from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, is_loopback
+from rain.common.protocol.address import HTTP_PORT, LOOPBACK, SERVER_PORT, format_address, is_loopback
 from rain.common.protocol.messages import (
     SERVER_STOPPED,
     ClientToServer,
@@ -37,7 +37,7 @@ from rain.net.auth import http_bearer
 from rain.net.guarded import guarded
 from rain.net.https import fingerprint_text
 from rain.net.transport import Listener, listen
-from rain.processes.connection_files import KEYS, Published, write_copy
+from rain.processes.connection_files import KEYS, Published, default_path, write_copy
 from rain.processes.fate import GUARDIAN, GUARDIAN_LOG
 from rain.processes.own_credentials import server_credentials
 from rain.processes.scratch import MEMORY_FILES, name_others
@@ -208,7 +208,7 @@ class Server:
         self._published = Published(
             self.address, self._http.address, self._credentials, options.connection_file, self._log_dir
         )
-        if self._recorder.journal is not None:
+        if self._recorder.journal is not None and options.durable:
             write_copy(self._published.path, os.path.join(self._recorder.journal.path, KEYS))
         self._timer = self._loop.create_task(self._tick())
         if options.ready_file:
@@ -224,6 +224,8 @@ class Server:
             kept = os.path.join(self._recorder.journal.path, KEYS)
             if os.path.lexists(kept):
                 return kept
+            if not self.options.connection_file and self.options.port:
+                return str(default_path(format_address(self.options.host, self.options.port)))
         return self.options.connection_file
 
     def _come_back(self) -> None:
@@ -307,7 +309,7 @@ class Server:
                 self._listener.close(self._farewell())
         if hasattr(self, "_http"):
             self._http.close()
-        if hasattr(self, "_published"):
+        if hasattr(self, "_published") and not returns:
             self._published.remove()
         if hasattr(self, "_log"):
             self._log.close()

@@ -192,6 +192,21 @@ def test_a_submit_in_flight_is_taken_exactly_once(marked: Marked, tmp_path: Path
         assert executions(tmp_path) == {"0": 1, "1": 1}
 
 
+def test_a_server_that_is_ended_below_its_guardian_comes_back_too(marked: Marked, tmp_path: Path) -> None:
+    """SIGTERM for it alone: its peers are told nothing, as another one is started in its place."""
+    with Client.local(cpus=1) as client, client.new_session("ended") as session:
+        long = patient(str(tmp_path))
+        long.output.keep()
+        session.submit()
+        until(lambda: executions(tmp_path)["patient"] == 1, "it runs")
+        before = server_of(client)
+        os.kill(before, signal.SIGTERM)
+        back(client, before)
+        (tmp_path / "go").touch()
+        assert long.output.fetch().load()
+        assert executions(tmp_path) == {"patient": 1}
+
+
 def test_killed_while_it_comes_back(marked: Marked, tmp_path: Path) -> None:
     """What was to come back is killed as soon as it is there, three times."""
     with Client.local(cpus=1) as client, client.new_session("again") as session:
@@ -328,6 +343,35 @@ def test_after_guardian_and_server_died_rain_start_brings_all_back(
             assert executions(work)["3"] == 1, "what had finished is not run again"
             session.close()
         assert not (tmp_path / "journal").exists(), "one that was stopped comes back no more"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(20))
+def test_guardian_and_server_died_20_times(marked: Marked, options: StartOptions, tmp_path: Path, number: int) -> None:
+    test_after_guardian_and_server_died_rain_start_brings_all_back(marked, options, tmp_path)
+
+
+def test_a_journal_outlives_the_guardian_alone(marked: Marked, options: StartOptions, tmp_path: Path) -> None:
+    """The server ends with its guardian and tells its clients; what is persistent is there when it is started again."""
+    first = start(options)
+    file = connection_files.read(first.file)
+    with Client(first.address) as client:
+        session = client.new_session("kept", persistent=True)
+        with session.bind_only():
+            done = counted(str(tmp_path / "work"), 3)
+            done.output.keep()
+            session.submit()
+            done.wait()
+        kill(file.guardian)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(file.guardian, 0)
+        until(lambda: not session.active, "it is told")
+    until(lambda: not is_alive(file.pid), "the server has ended")
+    with running(options) as second, Client(second.address) as client:
+        session = client.attach("kept")
+        (found,) = session.tasks
+        assert found.output.fetch().load() == 9
+        assert executions(tmp_path / "work") == {"3": 1}
 
 
 def test_a_journal_of_another_address_is_refused(marked: Marked, options: StartOptions, tmp_path: Path) -> None:

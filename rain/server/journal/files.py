@@ -39,6 +39,14 @@ def image_name(number: int) -> str:
     return f"{number:08}.image"
 
 
+def has_journal(path: str) -> bool:
+    """Whether a server has kept a journal in the folder at `path`."""
+    try:
+        return any(_NAME.fullmatch(name) for name in os.listdir(path))
+    except OSError:
+        return False
+
+
 def remove_journal(path: str, *others: str) -> None:
     """Remove what a journal has in the folder at `path`, the files called `others`, and the folder if nothing else is
     in it."""
