@@ -31,6 +31,8 @@ from rain.deploy.pools.supplier import AsksAhead, Supplier, SuppliesMany, Supply
 from rain.net.auth import Credentials
 from rain.processes.elsewhere.causes import cause_of
 
+_AGAIN_S = 1.0
+"""Between two lists of an engine that are compared: one that is asked again at once may not have been made anew."""
 _COMING_MAX = 10
 """Of how many places it is looked, between looks at the engine, whether their governors have registered."""
 _HURRY_S = 0.01
@@ -506,7 +508,12 @@ class Pool:
 
     def _look_if_stale(self) -> None:
         """What is decided now is not decided by a look of half a minute ago."""
-        if time.monotonic() - self._looked_at > self._supplier.look_s and not self._closed:
+        if self._closed:
+            return
+        if time.monotonic() - self._looked_at > self._supplier.look_s:
+            self._look()
+        if any(place.missed and wanted(place) and place.state is not PlaceState.ASKED for place in self.places):
+            time.sleep(min(_AGAIN_S, self._supplier.look_s))  # the next list decides whether it has ended
             self._look()
 
     def _look(self) -> None:

@@ -392,3 +392,21 @@ def test_a_server_that_counts_another_governor_is_word_enough(monkeypatch: pytes
     pool.governors_counted()
     pool.wait(1)
     pool.close()
+
+
+def test_what_an_engine_has_forgotten_does_not_count_when_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_AGAIN_S", 0.0)
+    engine = StandIn()
+    with Pool(engine) as pool:
+        pool.scale(2)
+        for number in (1, 2):
+            engine.runs(number, f"g{number}")
+        until(lambda: states(pool) == ["up", "up"])
+        engine.look_s = engine.idle_look_s = 1000.0
+        pool._looked_at = -1e9
+        del engine.jobs["job-1"]
+        pool.scale(4)
+        assert states(pool)[0] == "ended"
+        assert len(pool.places) == 5
+        engine.look_s = engine.idle_look_s = 0.02
+    pool._thread.join()
