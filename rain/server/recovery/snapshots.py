@@ -108,7 +108,6 @@ class Snapshots:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             gc.disable()
             _close_sockets()
-            os.nice(10)
             status = 0 if snapshot.write(self._pieces()) else 1
         except BaseException:
             traceback.print_exc()
