@@ -134,6 +134,9 @@ def _check_gangs(graph: Graph) -> None:
             assert held is not None and held[0] is gang and held[1] is task.request, (task, member, "holds nothing")
             hosted -= 1
     assert not hosted, "governors hold resources for tasks that have left"
+    for task in graph.backfilled:
+        assert task.governor is not None and task.nodes == 1, (task, "fills a gap and is nowhere")
+    assert (graph.reserved_for is None) == (not graph.reserved), (graph.reserved_for, "reserves nothing")
     for task in graph.waiting_gangs:
         assert task.placement is QUEUED and task.nodes > 1 and task not in graph.gangs, task
 

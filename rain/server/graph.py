@@ -58,7 +58,12 @@ class Graph:
     waiting_gangs : dict of Task to float
         Ready tasks for several governors that have none, and since when.
     reserved : dict of Governor to None
-        Those that are kept free for the next of them.
+        Those that are kept free for `reserved_for`, the next of them.
+    reserved_until : float
+        It cannot start before, as far as is known: what has ended by then may run there. Monotonic seconds; it was
+        found out at `reserved_looked_at`.
+    backfilled : dict of Task to None
+        Tasks that were given to a governor that was kept free, and are still there.
     lost_name, lost_reason : str
         The governor that was lost last, and why.
     lost_on_purpose : bool
@@ -68,6 +73,7 @@ class Graph:
     """
 
     __slots__ = (
+        "backfilled",
         "clients",
         "expected",
         "gangs",
@@ -79,6 +85,9 @@ class Graph:
         "lost_reason",
         "orders",
         "reserved",
+        "reserved_for",
+        "reserved_looked_at",
+        "reserved_until",
         "sessions",
         "version",
         "waiting_gangs",
@@ -92,6 +101,9 @@ class Graph:
         self.gangs: dict[Task, Gang] = {}
         self.waiting_gangs: dict[Task, float] = {}
         self.reserved: dict[Governor, None] = {}
+        self.reserved_for: Task | None = None
+        self.reserved_until = self.reserved_looked_at = 0.0
+        self.backfilled: dict[Task, None] = {}
         self.version = 0
         self.expected = 0
         self.lost_at: float | None = None
@@ -221,6 +233,8 @@ class Graph:
     def _leave(self, task: Task, governor: Governor) -> None:
         if self.gangs and (gang := self.gangs.pop(task, None)) is not None:
             self._disband(gang)
+        if self.backfilled:
+            self.backfilled.pop(task, None)
         del governor.assigned[task]
         task.estimate.assigned -= 1
         task.governor = None

@@ -67,6 +67,8 @@ class DurationEstimate:
     ----------
     us : int
         Microseconds.
+    least_us, most_us : int
+        Of all that were measured with these resources; 0 if none was.
     count : int
         How many were measured.
     transfer_us : int
@@ -77,10 +79,11 @@ class DurationEstimate:
         On how many governors each of them runs at once.
     """
 
-    __slots__ = ("assigned", "count", "nodes", "queued", "transfer_us", "us")
+    __slots__ = ("assigned", "count", "least_us", "most_us", "nodes", "queued", "transfer_us", "us")
 
     def __init__(self, known: DurationEstimate | None = None) -> None:
         self.us: int = UNKNOWN_DURATION_US if known is None else known.us
+        self.least_us = self.most_us = 0
         self.count: int = 0 if known is None else min(known.count, 1)
         self.transfer_us: int = 0 if known is None else known.transfer_us
         self.nodes = 1
@@ -91,6 +94,10 @@ class DurationEstimate:
         """Take a measurement."""
         measured = int(min(max(seconds, 0.0), 1e6) * 1e6) + OVERHEAD_US
         self.count += 1
+        if measured > self.most_us:
+            self.most_us = measured
+        if measured < self.least_us or not self.least_us:
+            self.least_us = measured
         # The average follows changes; the first measurements count fully.
         self.us += (measured - self.us) // min(self.count, 8)
         if transfer or self.transfer_us:

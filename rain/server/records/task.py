@@ -32,6 +32,8 @@ class Task:
         Counts tasks as they were submitted.
     attempt : int
         Number of the present or last assignment, 0 before the first.
+    began_at : float
+        When it was last told to be running, in the server's monotonic seconds.
     load : int
         What it adds to its governor's `work` (microseconds of one cpu).
     governor : Governor or None
@@ -46,6 +48,7 @@ class Task:
 
     __slots__ = (
         "attempt",
+        "began_at",
         "error",
         "estimate",
         "governor",
@@ -86,6 +89,7 @@ class Task:
         self.rank = 1
         self.order = 0
         self.attempt = 0
+        self.began_at = 0.0
         self.governor: Governor | None = None
         self.placement = UNPLACED
         self.retention = FIRST_RUN

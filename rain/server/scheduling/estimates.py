@@ -97,10 +97,12 @@ def holders_of(heavy: list[Object]) -> dict[Governor, None]:
     return found
 
 
-def fullness(governor: Governor, request: ResourceRequest) -> float:
-    """How much of what a task asks for is asked for already: the greatest share, 1 where all is."""
-    total, demand = governor.total, governor.demand
-    return max((demand[name] / total[name] for name, units in request.needs if units), default=0.0)
+def fullness(governor: Governor, request: ResourceRequest, filled: dict[str, int] | None = None) -> float:
+    """How much of what a task asks for is asked for already: the greatest share, but for `filled`."""
+    total, demand, less = governor.total, governor.demand, filled or {}
+    return max(
+        ((demand[name] - less.get(name, 0)) / total[name] for name, units in request.needs if units), default=0.0
+    )
 
 
 def may_follow(task: Task, governor: Governor) -> bool:

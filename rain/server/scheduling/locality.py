@@ -24,6 +24,9 @@ ahead is asked back.
 **No starvation.** A task that found no room for `RESERVE_AFTER_S` while others did reserves the governor that is
 nearest to holding it: less urgent tasks that compete for the same resources are not put there until it has started.
 
+**Gaps.** A governor that is kept free for a task on several gets what ends before that can start, most urgent first; of
+each heap the first `GAP_LOOK` entries are looked at, as many behind the first may be shorter.
+
 A pass costs the number of tasks that it places, times a logarithm, plus a bounded amount per governor and per request.
 """
 
@@ -31,7 +34,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 from rain.server.records.governor import Governor
@@ -59,6 +63,7 @@ QUEUES_PER_PASS = 64
 """Queues looked at in one pass; with more of them, each has its turn."""
 FOLLOWERS_PER_TASK = 64
 PARKED_LOOK = 8
+GAP_LOOK = 32
 STEAL_US = 20_000
 """Surplus per cpu under which nothing is asked back: it would be done before the answer came."""
 RESERVE_AFTER_S = 1.0
@@ -139,7 +144,8 @@ class LocalityPolicy(SchedulingPolicy):
     def assignments(self, view: ClusterView, now: float) -> Iterator[Assignment]:
         """Parked tasks first, then the queues, then tasks that follow those to where their inputs are made."""
         governors = view.governors()
-        if not governors:
+        kept = view.kept_free()
+        if not governors and not kept:
             return
         self._view = view
         self._pools.clear()
@@ -152,6 +158,18 @@ class LocalityPolicy(SchedulingPolicy):
             for governor in governors:
                 if governor in self._frontier:
                     yield from self._followers(governor)
+        if kept:
+            yield from self._into_gaps(kept, now)
+
+    def _into_gaps(self, kept: Collection[Governor], now: float) -> Iterator[Assignment]:
+        heads = [entry for queue in islice(self._active, QUEUES_PER_PASS) for entry in queue.heap[:GAP_LOOK]]
+        heads.sort(key=lambda entry: entry[0])
+        for _, task in heads:
+            if task.placement is QUEUED:
+                for governor in kept:
+                    if self._view.fits_gap(governor, task, now):
+                        yield task, governor  # its entry is skipped when it comes to the top
+                        break
 
     def _leads(self, task: Task, governor: Governor) -> None:
         """Note a task that was assigned if others could follow it."""

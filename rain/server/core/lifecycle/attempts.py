@@ -80,6 +80,7 @@ def started(state: State, governor: Governor, message: Started) -> None:
             continue
         if task.state is READY or task.state is WAITING:
             task.info = TaskInfo(governor=governor.id, attempts=attempt, earlier=earlier.of(task))
+            task.began_at = state.now
             state.set_task(task, RUNNING)
             state.happened("TaskStarted", id[0], id[1], {"governor": governor.id, "attempt": attempt})
 

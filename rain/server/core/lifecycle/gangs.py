@@ -12,8 +12,10 @@ a part of what it needs while it waits for the rest, and two gangs cannot wait f
 first when all companions have said that they are up (`NodeReady`): it starts with all of its hosts or not at all.
 
 **No starvation.** A gang that has waited for `GANG_RESERVE_S` reserves the N governors that will probably be free
-first: the policy gives them nothing until it is placed. Only the most urgent gang reserves, so that the rest of the
-cluster works on; gangs behind it go where there is room beside that.
+first: the policy gives them nothing until it is placed, but what has ended before the gang can start at the earliest
+(`rain.server.scheduling.gaps`). Only the most urgent gang reserves, so that the rest of the cluster works on; gangs
+behind it go where there is room beside that. What fills gaps does not make a governor less near to being free: else
+another one would be reserved instead, over and over.
 
 What becomes of an attempt that loses one of its governors is in `gang_losses`. `Graph` sets members free whenever the
 task leaves its first governor, whatever the reason.
@@ -31,8 +33,11 @@ from rain.server.records.gang import Gang
 from rain.server.records.governor import Governor
 from rain.server.records.task import Task
 from rain.server.scheduling.estimates import Room, backlog, fullness, heavy_inputs, room, transfer_us
+from rain.server.scheduling.gaps import earliest_start, filled_units
 
 GANG_RESERVE_S = 1.0
+GAP_LOOK_S = 0.1
+"""How often it is found out until when gaps last."""
 PLACED_LOOK = 64
 """Waiting gangs that are looked at in one turn."""
 
@@ -41,6 +46,7 @@ def place(state: State) -> None:
     """Place what can be placed of the waiting gangs, the most urgent first; the first that cannot reserves."""
     graph = state.graph
     graph.reserved.clear()
+    before, graph.reserved_for = graph.reserved_for, None
     waiting = sorted(graph.waiting_gangs, key=_urgency)[:PLACED_LOOK]
     for task in waiting:
         chosen = _with_room(state, task)
@@ -48,7 +54,7 @@ def place(state: State) -> None:
             del graph.waiting_gangs[task]
             _assign(state, task, chosen)
         elif not graph.reserved and state.now - graph.waiting_gangs[task] >= GANG_RESERVE_S:
-            _reserve(state, task)
+            _reserve(state, task, before)
 
 
 def _urgency(task: Task) -> tuple[int, int]:
@@ -71,11 +77,20 @@ def _with_room(state: State, task: Task) -> list[Governor] | None:
     return able[: task.nodes]
 
 
-def _reserve(state: State, task: Task) -> None:
-    able = [governor for governor in state.graph.staying() if governor.holds(task.request)]
-    if len(able) >= task.nodes:
-        able.sort(key=lambda governor: (backlog(governor), fullness(governor, task.request), governor.order))
-        state.graph.reserved.update(dict.fromkeys(able[: task.nodes]))
+def _reserve(state: State, task: Task, before: Task | None) -> None:
+    graph, request = state.graph, task.request
+    able = [governor for governor in graph.staying() if governor.holds(request)]
+    if len(able) < task.nodes:
+        return
+    filled = filled_units(graph)
+    able.sort(
+        key=lambda governor: (backlog(governor), fullness(governor, request, filled.get(governor)), governor.order)
+    )
+    graph.reserved.update(dict.fromkeys(able[: task.nodes]))
+    graph.reserved_for = task
+    if task is not before or state.now - graph.reserved_looked_at >= GAP_LOOK_S:
+        graph.reserved_looked_at = state.now
+        graph.reserved_until = earliest_start(graph, task, able, state.now)
 
 
 def _assign(state: State, task: Task, governors: list[Governor]) -> None:

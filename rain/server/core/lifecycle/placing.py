@@ -38,6 +38,7 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
     given: dict[Governor, list[Task]] = {}
     if graph.waiting_gangs or graph.reserved:
         gangs.place(state)
+    reserved = graph.reserved
     wrong: dict[Task, str] = {}
     if state.policy_error is not None:
         _policy_failed(state, state.policy_error)
@@ -59,6 +60,8 @@ def schedule(state: State) -> dict[Governor, list[Task]]:
                     wrong[task] = error
                     continue
             graph.assign(task, governor)
+            if reserved and governor in reserved:
+                graph.backfilled[task] = None
             tasks = given.get(governor)
             if tasks is None:
                 given[governor] = [task]

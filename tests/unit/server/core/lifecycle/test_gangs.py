@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rain.common.ids import ID
 from rain.common.protocol import messages as m
 from rain.common.spec import TaskError, TaskInfo, TaskSpec
 from rain.common.task_configs import COMPANION
@@ -287,3 +288,128 @@ def test_one_that_has_not_begun_lets_go_of_its_governors_when_an_input_is_lost()
             rig.says(name, m.Stopped(order.tasks))
     rig.turn()
     assert len(_running(rig, maker)) == 2, "what makes the input again has them"
+
+
+# -- gaps of governors that are kept free ------------------------------------------------------------
+
+
+def _measured(rig: Rig, *seconds: float) -> ID:
+    """A function that took so long."""
+    function = rig.constant()
+    for each in seconds:
+        task = rig.task(function=function)
+        rig.submit(task)
+        rig.turn()
+        rig.finish(task, seconds=each)
+    rig.turn()
+    return function
+
+
+def _waits_behind(rig: Rig, long: ID) -> tuple[TaskSpec, TaskSpec]:
+    """A task on two governors that waits for a long one on the first, and has reserved both; the long one."""
+    blocking = rig.task(function=long)
+    rig.submit(blocking)
+    rig.turn()
+    rig.start(blocking)
+    assert rig.assigned() == {"g1": [blocking.id], "g2": []}
+    gang = _gang(rig, 2)
+    rig.now += GANG_RESERVE_S + 1
+    rig.step(ev.Tick())
+    rig.turn()
+    assert len(rig.core.state.graph.reserved) == 2
+    assert _given(rig, gang) == {}
+    return gang, blocking
+
+
+def _where(rig: Rig, task: TaskSpec) -> list[str]:
+    return [name for name, ids in rig.assigned().items() if task.id in ids]
+
+
+def test_what_ends_before_it_can_start_fills_the_gap() -> None:
+    rig = _rig("g1", "g2")
+    long, short, other = _measured(rig, 100.0, 110.0), _measured(rig, 10.0, 20.0), _measured(rig, 90.0, 95.0)
+    gang, blocking = _waits_behind(rig, long)
+    too_long, unknown = rig.task(function=other), rig.task(function=rig.constant())
+    fits, limited = rig.task(function=short), rig.task(function=rig.constant(), timeout=60.0)
+    rig.submit(too_long, unknown, fits, limited)
+    rig.turn()
+    assert [_where(rig, task) for task in (too_long, unknown, fits, limited)] == [[], [], ["g2"], []]
+    rig.start(fits)
+    rig.now += 10.0
+    rig.finish(fits, seconds=10.0)
+    rig.turn()
+    assert _where(rig, limited) == ["g2"], "it has surely ended in time"
+    rig.start(limited)
+    rig.now += 60.0
+    rig.finish(limited, seconds=60.0)
+    rig.now += 5.0
+    again = rig.task(function=short)
+    rig.submit(again)
+    rig.turn()
+    assert _where(rig, again) == [], "the long one may end in 23 s, and a short one has taken 20 s: too near"
+    rig.finish(blocking, seconds=75.0)
+    rig.turn()
+    assert len(_given(rig, gang)) == 1
+
+
+def test_a_gap_is_no_longer_than_another_governor_makes_it() -> None:
+    """Whichever two are free first begin it, also such as are not kept free now."""
+    rig = _rig("g1", "g2", "g3")
+    long, middle, short = _measured(rig, 100.0, 110.0), _measured(rig, 12.0, 12.0), _measured(rig, 10.0, 10.0)
+    busy = rig.task(function=middle)
+    rig.submit(busy)
+    rig.turn()
+    rig.start(busy)
+    second = rig.task(function=long)
+    rig.submit(second)
+    rig.turn()
+    rig.start(second)
+    _gang(rig, 2)
+    rig.now += GANG_RESERVE_S + 1
+    rig.step(ev.Tick())
+    task = rig.task(function=short)
+    rig.submit(task)
+    rig.turn()
+    assert _where(rig, task) == [], "in 10 s the middle one is done"
+
+
+def test_what_fills_a_gap_makes_no_gap_longer() -> None:
+    rig = _rig("g1", "g2")
+    long, short = _measured(rig, 100.0, 100.0), _measured(rig, 40.0, 40.0)
+    _, blocking = _waits_behind(rig, long)
+    first = rig.task(function=short)
+    rig.submit(first)
+    rig.turn()
+    assert _where(rig, first) == ["g2"]
+    rig.start(first)
+    until = rig.core.state.graph.reserved_until
+    rig.now += 5.0
+    rig.finish(blocking, seconds=7.0)
+    more = rig.task(function=short)
+    rig.submit(more)
+    rig.turn()
+    assert rig.core.state.graph.reserved_until < until
+    assert _where(rig, more) == [], "the first is all that it waits for"
+    rig.now += 35.0
+    rig.finish(first)
+    rig.turn()
+    assert len(rig.core.state.graph.gangs) == 1
+
+
+def test_several_cpus_a_governor() -> None:
+    rig = _rig("g1", "g2", cpus=4.0)
+    long, short = _measured(rig, 100.0, 100.0), _measured(rig, 10.0, 10.0)
+    tasks = [rig.task(function=long) for _ in range(4)]
+    rig.submit(*tasks)
+    rig.turn()
+    for task in tasks:
+        rig.start(task)
+    gang = rig.task(nodes=2, resources={"cpus": 4.0})
+    rig.submit(gang)
+    rig.now += GANG_RESERVE_S + 1
+    rig.step(ev.Tick())
+    rig.turn()
+    fill = [rig.task(function=short) for _ in range(9)]
+    rig.submit(*fill)
+    rig.turn()
+    assert sum(bool(_where(rig, task)) for task in fill) == 4, "all that is free beside the four, and nothing ahead"
