@@ -74,6 +74,18 @@ def test_places_are_shown_while_they_come(started: Kernel) -> None:
     assert shown.result == "True"
 
 
+def test_places_that_come_and_go_with_the_work(started: Kernel) -> None:
+    shown = started.good(
+        COMES + "%rain_connect --on slurm --minimum=1 --maximum 3 --idle 5m --core-hours 7 --time 2:00:00"
+    )
+    assert "; 1 of 1 places on slurm up, from 1 to 3 of them as work asks for; new session" in shown.text()
+    shown = started.good("pool = rain.get_active_session().client.pools[0]\nprint(tuple(pool.rules), asked['time'])")
+    assert shown.text() == "(1, 3, 300.0, 25200.0) 2:00:00\n"
+    shown = started.good(COMES + "%rain_connect --on slurm --maximum 3")
+    assert "; 0 of 0 places on slurm up, from 0 to 3 of them as work asks for; new session" in shown.text()
+    started.good("import rain.notebook.magics as magics\nmagics.disconnect()")
+
+
 def test_a_program_that_runs_the_notebook_gets_what_was_last(started: Kernel) -> None:
     line = "%rain_connect --on=slurm --nodes 1\nmagics = __import__('rain.notebook.magics').notebook.magics"
     shown = started.run(COMES + line, allow_stdin=False)
@@ -112,6 +124,9 @@ def test_an_interrupt_leaves_nothing(started: Kernel, marked: Marked) -> None:
         ("--on slrm", "no places can be had from 'slrm'"),
         ("--on slurm --node 4", "places of 'slurm' have no option 'node': do you mean nodes?"),
         ("--on slurm --nodes four", "--nodes is a number, not 'four'"),
+        ("--on slurm --minimum 3 --maximum 2", "the minimum of places on slurm, 3, is more than the maximum, 2"),
+        ("--on slurm --idle soon", "idle"),
+        ("--on slurm --core-hours 0", "core_hours is a positive number, not 0.0"),
         ("--on slurm host:7210", "'host:7210' is too much"),
         ("--on slurm --local 2", "places of 'slurm' have no option 'local'"),
         ("--nodes 4", "unrecognized arguments: --nodes"),

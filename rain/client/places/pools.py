@@ -165,6 +165,10 @@ def client_on(
     host: str = "",
     wait: int = 1,
     timeout: float | None = None,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    idle: float | str | None = None,
+    core_hours: float | None = None,
     shown: Callable[[Pool], AbstractContextManager[None]] = lines,
     **options: Any,
 ) -> Client:
@@ -174,22 +178,26 @@ def client_on(
     ----------
     kind : type
         Of the client.
-    engine, nodes, host, wait, timeout, **options
+    engine, nodes, host, wait, timeout, minimum, maximum, idle, core_hours, **options
         As of `Client.on`.
     shown : callable
         Shows the pool while its places are waited for.
     """
     from rain.deploy.pools.choice import address_towards, all_places, asks_ahead, named, supply_of
+    from rain.deploy.pools.elastic import check_rules
 
+    told = {"minimum": minimum, "maximum": maximum, "idle": idle, "core_hours": core_hours}
+    elastic: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    name, _ = named(engine, options)
     supply_of(engine, **options)  # refused, if at all, before anything is started
+    check_rules(name, elastic)
     if nodes is None:
-        nodes = all_places(engine, options) or 1
+        nodes = (minimum or 0) if elastic else all_places(engine, options) or 1
     here = host or address_towards(engine, options) or own_address()
     cluster = LocalCluster(governors=0, host=here, start=False)
     client = kind._unconnected(cluster.address, cluster)
     pools = client._pools
     try:
-        name, _ = named(engine, options)
         sys.stderr.write(f"Rain's server listens on {client.address}, encrypted, for places of {name}\n")
         if asks_ahead(engine):
             pool = pools.open_ahead(engine, **options)
@@ -204,6 +212,8 @@ def client_on(
             with shown(pool):
                 pool.scale(nodes)
                 pool.wait(min(wait, nodes), timeout)
+        if elastic:
+            pool.adapt(**elastic)
     except BaseException as error:
         try:
             client.close()

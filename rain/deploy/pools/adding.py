@@ -8,23 +8,24 @@ from collections.abc import Sequence
 from rain.common.errors import RainException
 from rain.common.limits import POOL_REQUEST_S
 from rain.deploy.pools.choice import supply_of
+from rain.deploy.pools.elastic import check_rules
 from rain.deploy.pools.on_disk import records
 from rain.deploy.pools.on_disk.records import PoolRecord
-from rain.deploy.pools.words import parse_places
+from rain.deploy.pools.words import ELASTIC_OPTIONS, parse_places
 from rain.deploy.start import known_server
 from rain.host.process_table import descendants
 from rain.processes import private_folders
 from rain.processes.launching import LIFELINE, READY, Launch, Program
 
-POOL_OPTIONS = {
-    "nodes": "int", "name": "str", "minimum": "int", "maximum": "int", "idle": "str", "core_hours": "float",
-}  # fmt: skip
+POOL_OPTIONS = {"nodes": "int", "name": "str", **ELASTIC_OPTIONS}
 """What a command line may say of a pool beside the options of its engine, and types."""
 
 
 def check_pool(engine: str, words: Sequence[str]) -> None:
     """Raise RainException if a command line about a pool has no meaning; see `add_pool`."""
-    supply_of(engine, **parse_places(engine, words, POOL_OPTIONS).options)
+    asked = parse_places(engine, words, POOL_OPTIONS)
+    supply_of(engine, **asked.options)
+    check_rules(engine, {name: asked.others[name] for name in ELASTIC_OPTIONS if name in asked.others})
 
 
 def add_pool(server: str | None, engine: str, words: Sequence[str]) -> PoolRecord:

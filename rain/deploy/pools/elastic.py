@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rain.common.errors import RainException
-from rain.common.limits import DEMAND_LOOK_S, ENGINE_END_S, LEAVE_ASKED_S
+from rain.common.limits import DEMAND_LOOK_S, ENGINE_END_S, LEAVE_ASKED_S, PLACES_MAX
 from rain.common.protocol.messages import Demand, Offer
 from rain.deploy.pools.places import Place, PlaceState, wanted
 from rain.deploy.pools.scaling import Rules, Scaling, Seen
@@ -44,6 +45,12 @@ class PoolServer(Protocol):
     def drain(self, governors: list[str], within_s: float) -> None:
         """Let these governors leave."""
         ...
+
+
+def check_rules(engine: str, elastic: Mapping[str, Any]) -> None:
+    """Raise RainException if arguments of `Pool.adapt` have no meaning, before there is a pool."""
+    told: dict[str, Any] = {"minimum": 0, "maximum": None, "idle": 0.0, "core_hours": None, **elastic}
+    rules_of(engine, PLACES_MAX, **told)
 
 
 def rules_of(

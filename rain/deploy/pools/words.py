@@ -9,6 +9,8 @@ from rain.common.errors import RainException
 from rain.deploy.pools.choice import no_such_option, options_of
 
 _VERBATIM = "arguments"
+ELASTIC_OPTIONS = {"minimum": "int", "maximum": "int", "idle": "str", "core_hours": "float"}
+"""What makes a pool elastic (`Pool.adapt`), and types."""
 
 
 class Asked(NamedTuple):

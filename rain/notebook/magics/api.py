@@ -15,6 +15,7 @@ from rain.client.report.progress import with_bar
 from rain.client.task import Task
 from rain.common.errors import RainException
 from rain.common.jupyter import display_hooks
+from rain.deploy.pools.words import ELASTIC_OPTIONS
 from rain.notebook.jupyter_quirks import current_shell
 from rain.notebook.magics.table import governors_text, tasks_text
 from rain.objects.data_instance import DataInstance
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.25
 """Only longer waits show a progress bar."""
-ON = {"nodes": "int", "wait": "int", "timeout": "float", "host": "str", "session": "str"}
+ON = {"nodes": "int", "wait": "int", "timeout": "float", "host": "str", "session": "str", **ELASTIC_OPTIONS}
 """Options of ``%rain_connect --on`` that are not the engine's, and their types."""
 _opened: Client | None = None  # what `connect` opened last
 
@@ -128,9 +129,12 @@ def _client_on(engine: str, options: dict[str, Any]) -> tuple[Client, str]:
     from rain.notebook.places.progress import shown
 
     client = client_on(Client, engine, shown=shown, **options)
-    places = client.pools[0].places
-    up = sum(place.state.value == "up" for place in places)
-    return client, f"Started a server at {client.address}; {up} of {len(places)} places on {engine} up"
+    pool = client.pools[0]
+    up = sum(place.state.value == "up" for place in pool.places)
+    text = f"{up} of {len(pool.places)} places on {engine} up"
+    if pool.rules is not None:
+        text += f", from {pool.rules.minimum} to {pool.rules.maximum} of them as work asks for"
+    return client, f"Started a server at {client.address}; {text}"
 
 
 def _has_own_server() -> bool:
