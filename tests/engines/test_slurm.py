@@ -82,6 +82,19 @@ def test_a_governor_leaves_before_its_time_is_over(served: SlurmCluster, tmp_pat
     assert not served.processes("rain"), subprocess.list2cmdline(served.processes("rain"))
 
 
+@pytest.mark.soak
+def test_a_place_leaves_before_its_time_is_over(slurm: SlurmCluster, home: Path) -> None:
+    """What runs there is handed back, what only it holds moves, and its job does not end as TIMEOUT."""
+    output = slurm.python(SCRIPTS / "walltime.py", str(home))
+    assert "runs 2\n" in output, output
+    assert "ended ended" in output, output
+    assert "kept 20 MiB, made in attempt 1\n" in output, output
+    assert "governors 1\n" in output, output
+    until(lambda: slurm.idle() == 3, "all hosts free again")
+    assert set(slurm.jobs().values()) == {"COMPLETED"}
+    assert not slurm.processes("rain")
+
+
 def test_a_client_asks_for_hosts_and_gives_them_back(slurm: SlurmCluster, tmp_path: Path) -> None:
     output = slurm.python(SCRIPTS / "on_slurm.py")
     assert f"Rain's server listens on {LOGIN}:" in output

@@ -47,8 +47,6 @@ class BatchSystem(Protocol):
         The variable with the number of an element of an array, from 1, in its job.
     index_in_path : str
         What stands for that number in the path of a log.
-    tells_end : bool
-        Whether jobs are told when their time is over.
     gone : str
         A pattern of what its commands say of jobs that have ended already, and of those that they were right to name.
     """
@@ -61,9 +59,6 @@ class BatchSystem(Protocol):
 
     @property
     def index_in_path(self) -> str: ...
-
-    @property
-    def tells_end(self) -> bool: ...
 
     @property
     def gone(self) -> str: ...

@@ -96,7 +96,7 @@ class JobSupplier(FolderSupplier):
         before, after = map(shlex.quote, str(made).rsplit("0", 1))
         place = f"$(({first - 1} + {self._system.index}))" if elements > 1 else str(first)
         words = [*self._governor_words(), "--cpus", str(self._order.cpus)]
-        if self._order.time_s and not self._system.tells_end:
+        if self._order.time_s:
             words += ["--walltime", str(self._order.time_s)]
         line = f"{shlex.join([*self._command, *words])} --id-file {before}$place{after}"
         # A job that was put back into the queue begins anew: what its first run has left says nothing of the second.

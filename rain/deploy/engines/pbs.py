@@ -26,7 +26,6 @@ class Pbs:
     step_reads = False
     index = "PBS_ARRAY_INDEX"
     index_in_path = "^array_index^"
-    tells_end = False
     gone = r"q\w+: (Unknown Job Id|(\S+ )?Job has finished|Request invalid for state of job).*"
 
     def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:

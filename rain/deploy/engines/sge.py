@@ -25,7 +25,6 @@ class GridEngine:
     step_reads = True
     index = "SGE_TASK_ID"
     index_in_path = "$TASK_ID"
-    tells_end = False
     gone = r"denied: job \S+ does not exist|\S+ has (deleted|registered the) job.*|denied: \S+ \"\S+\" does not exist"
 
     def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:

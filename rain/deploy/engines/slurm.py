@@ -32,7 +32,6 @@ class Slurm:
     step_reads = True
     index = "SLURM_ARRAY_TASK_ID"
     index_in_path = "%a"
-    tells_end = True
     gone = r"scancel: error: .*(Invalid job id specified|already completing or completed)"
 
     def hosts(self, environment: Mapping[str, str]) -> dict[str, int]:

@@ -95,7 +95,8 @@ def known_end(
     Parameters
     ----------
     walltime : str
-        How long it may run from now on, as `parse_duration` takes it; empty: what the batch system says.
+        How long it may run from now on, as `parse_duration` takes it; empty: what the batch system says. Of both the
+        sooner counts: a pool says what it asked for, since not each node can ask its batch system.
     environment : mapping of str to str
     now : float
         Seconds since the epoch.
@@ -114,8 +115,15 @@ def known_end(
     >>> known_end("", {"SLURM_JOB_END_TIME": "1700000000"}, now=1699999000.0)
     End(at=1700000000.0, source='SLURM_JOB_END_TIME')
     """
-    if walltime:
-        return End(now + parse_duration(walltime), f"--walltime {walltime}")
+    told = _told_end(environment, now, time_left)
+    if not walltime:
+        return told
+    asked = End(now + parse_duration(walltime), f"--walltime {walltime}")
+    return asked if told is None or asked.at < told.at else told
+
+
+def _told_end(environment: Mapping[str, str], now: float, time_left: Callable[[str], float | None]) -> End | None:
+    """When the batch system says that the time is over."""
     slurm = environment.get("SLURM_JOB_END_TIME", "")
     if slurm.isdecimal() and int(slurm) > now:
         return End(float(slurm), "SLURM_JOB_END_TIME")

@@ -39,9 +39,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
-def test_the_option_counts_more_than_the_batch_system() -> None:
+def test_of_the_option_and_the_batch_system_the_sooner_counts() -> None:
     environment = {"SLURM_JOB_END_TIME": "5000", "PBS_WALLTIME": "10", "PBS_JOBID": "1"}
     assert known_end("60", environment, 1000.0) == End(1060.0, "--walltime 60")
+    assert known_end("2h", environment, 1000.0) == End(5000.0, "SLURM_JOB_END_TIME")
     assert known_end("", environment, 1000.0) == End(5000.0, "SLURM_JOB_END_TIME")
     assert known_end("", {"SLURM_JOB_END_TIME": "Unknown"}, 1000.0) is None
     assert known_end("", {}, 1000.0) is None
