@@ -173,6 +173,7 @@ def clients() -> None:
             pool.give_up([place.number for place in pool.places[1:]])
             pool.watch(lambda: print(pool.trouble))()
         assert_type(Client.on("slurm", nodes=2, cpus=4, timeout=60.0), Client)
+        assert_type(Client.on("slurm", minimum=0, maximum=5, idle="5m", core_hours=10.0), Client)
         assert_type(Client.on(object(), wait=2), Client)
         assert_type(Client.on(["n1", "me@n2:22"], key="~/.ssh/id", wait=2), Client)
         print([(summary.session_id, summary.name) for summary in client.sessions()])
