@@ -23,6 +23,7 @@ LAZY = {
             "rain.deploy.pools.choice",
             "rain.deploy.pools.pool",
             "rain.deploy.pools.on_disk.published",
+            "rain.deploy.pools.elastic",
         },
         "rain.client.task": {"rain.capsule.writer"},
         "rain.client.report.session_views": {"rain.notebook.report.writer"},
@@ -101,7 +102,7 @@ LAZY = {
             "rain.server.shell",
             "uvloop",
         },
-        "rain.executor.context": {"rain.executor.gangs.launching"},
+        "rain.executor.context": {"rain.executor.gangs.launchers", "rain.executor.gangs.launching"},
         "rain.executor.loop": {
             "rain.executor.gangs.companion",
             "rain.executor.gangs.launching",

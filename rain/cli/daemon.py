@@ -26,7 +26,7 @@ from rain.common.limits import DEADLINES, LEAVE_ASKED_S, LEAVE_S, LOG_BYTES_MAX,
 from rain.common.protocol.address import HTTP_PORT, format_address, parse_address
 from rain.governor.config import read_config
 from rain.governor.pools.zygotes.process import ZygoteProcess
-from rain.governor.surroundings.environment import drop_engine_variables
+from rain.governor.surroundings.environment import drop_engine_variables, tell_job
 from rain.governor.surroundings.here import found_here
 from rain.governor.surroundings.leaving import End, known_end, parse_duration, slurm_time_left
 from rain.host.descriptors import raise_limit
@@ -302,6 +302,7 @@ def _govern(options: argparse.Namespace) -> int:
     if store_bytes_max is None:
         store_bytes_max = store_memory()
     parent, _ = scratch_folder()
+    tell_job(os.environ)
     drop_engine_variables(os.environ, config.pass_environment)  # all that they tell is in `environment`
     _log_to(_log_folder(options), "governor", options.lifeline is not None)
     if options.workdir:

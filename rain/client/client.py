@@ -161,10 +161,6 @@ class Client:
         host: str = "",
         wait: int = 1,
         timeout: float | None = None,
-        minimum: int | None = None,
-        maximum: int | None = None,
-        idle: float | str | None = None,
-        core_hours: float | None = None,
         **options: Any,
     ) -> Client:
         """A client with a private server here, and governors on an engine: in jobs of a batch system, for instance.
@@ -176,18 +172,15 @@ class Client:
         engine : str, sequence of str, or object
             ``"slurm"``, ``"ray"``…; hosts, as ``["node1", "me@node2:2222"]``; or the client or cluster of Dask.
         nodes : int, optional
-            How many places: jobs of one host each. Without it one, or `minimum`; of hosts that are named, or workers of
-            Dask, all.
+            How many places: jobs of one host each. Without it one, or the minimum; of named hosts or Dask workers all.
         host : str
             This machine's address for the hosts. Empty: that of its name, or of the route to the first named host.
         wait : int
             For how many places to wait, of those that are asked for at once.
         timeout : float, optional
             Seconds to wait for them.
-        minimum, maximum, idle, core_hours : optional
-            With one of them the pool is elastic once these are up: see `Pool.adapt`.
         **options
-            As of `pool`.
+            As of `pool`, ``minimum``, ``maximum``, ``idle`` and ``core_hours`` among them.
 
         Returns
         -------
@@ -205,10 +198,8 @@ class Client:
         ::
 
             client = Client.on("slurm", nodes=4, cpus=16, time="2:00:00", partition="main")
-            client = Client.on("slurm", minimum=0, maximum=50, idle="5m", gpus=1)    # as work asks for them
         """
-        elastic: dict[str, Any] = {"minimum": minimum, "maximum": maximum, "idle": idle, "core_hours": core_hours}
-        return client_on(cls, engine, nodes, host=host, wait=wait, timeout=timeout, **elastic, **options)
+        return client_on(cls, engine, nodes, host=host, wait=wait, timeout=timeout, **options)
 
     def pool(
         self,

@@ -27,6 +27,9 @@ COMPANION = "rain/companion"
 """What the members of a gang run, all but the first: it holds the resources, and starts programs that the first asks
 for. No task of a user's can have this type."""
 
+SLURM_JOB, SLURM_NODE = "RAIN_SLURM_JOB_ID", "RAIN_SLURM_NODE"
+"""By these variables tasks know the job of Slurm in which their governor runs; the job's own are kept from them."""
+
 VIEW = "rain/view"
 """What a governor has an executor do for `DataView`; no task of a user's can have this type."""
 

@@ -123,7 +123,7 @@ class Context:
         if self._teller is not None:
             self._teller.progress(self.spec.id, *amounts, text)
 
-    def launch(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def launch(self, args: Sequence[str], env: Mapping[str, str] | None = None, launcher: str = "rain") -> None:
         """Run a program once on each of the task's governors, and return when all have ended.
 
         What they write is the task's output, by whole lines. Each has ``RAIN_NODE_RANK`` (0 is this governor) and
@@ -135,11 +135,15 @@ class Context:
             The program and its arguments.
         env : mapping of str to str, optional
             Further environment variables.
+        launcher : str
+            ``"rain"``: by Rain itself. ``"srun"``: as a step of the job of Slurm in which all governors are
+            (``Client.on("allocation")``), so that Slurm binds and counts it, and it has Slurm's PMI.
 
         Raises
         ------
         RainException
-            If the task has no ``nodes=``, a program fails (its node and status are in the text), or a governor is lost.
+            If the task has no ``nodes=``, the governors are in no common job (``"srun"``), a program fails (its node
+            and status are in the text), or a governor is lost.
 
         Examples
         --------
@@ -150,9 +154,10 @@ class Context:
                 first = ctx.nodes[0].governor.split(":")[0]
                 ctx.launch(["torchrun", "--nnodes=4", f"--master-addr={first}", "train.py"])
         """
-        from rain.executor.gangs.launching import check_args, launch_all
+        from rain.executor.gangs.launchers import launch_all
+        from rain.executor.gangs.launching import check_args
 
-        launch_all(self.nodes, check_args(args), dict(env or {}))
+        launch_all(self.nodes, check_args(args), dict(env or {}), launcher)
 
     def show(self, value: Any, title: str | None = None) -> None:
         """Show a value while the task runs: a thumbnail in its node of the graph, and its preview in its details.

@@ -84,6 +84,7 @@ def split(ctx: Context, numbers: list[int], folder: DataInstance) -> dict[str, A
     if ctx.nodes:
         assert_type(ctx.nodes[0].governor, str)
         ctx.launch(["./solve", "--all"], env={"SEED": "1"})
+        ctx.launch(["./solve"], launcher="srun")
     ctx.cache.setdefault("model", ctx.function)
     assert_type(ctx.debug_text(), str)
     assert_type(ctx.blob("text", content_type="text"), DataInstance)

@@ -18,7 +18,6 @@ from rain.common.protocol.address import parse_address
 from rain.common.protocol.messages import Node
 from rain.executor.gangs import wire
 from rain.executor.gangs.started import Started
-from rain.host.signals import signal_name
 
 HOSTFILE, NODES_FILE, RANK, COUNT = "RAIN_HOSTFILE", "RAIN_NODES_FILE", "RAIN_NODE_RANK", "RAIN_NODES"
 _FAILED_TO_START = 127
@@ -286,29 +285,3 @@ def _write(kind: bytes, data: bytes) -> None:
     descriptor = 2 if kind == wire.ERR else 1
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def launch_all(nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str]) -> None:
-    """`launch`, with all output in that of this process.
-
-    Raises
-    ------
-    RainException
-        If a program fails or a node is lost, or there are none.
-    """
-    if not nodes:
-        raise RainException(
-            "this task runs on one governor: give it nodes=, the number of governors that it needs at once"
-        )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    lines = Lines()
-    try:
-        statuses, first = launch(nodes, args, env, lines.writer)
-    finally:
-        lines.end()
-    if first is not None:
-        status = statuses[first]
-        how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
-        others = "; those on the other nodes were ended for that" if len(nodes) > 1 else ""
-        raise RainException(f"{args[0]} on node {first} ({nodes[first].governor}) {how}{others}")

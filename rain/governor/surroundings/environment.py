@@ -9,6 +9,8 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, MutableMapping
 
+from rain.common.task_configs import SLURM_JOB, SLURM_NODE
+
 OF_ENGINES = (
     "SLURM_*",
     "SLURMD_*",
@@ -33,6 +35,22 @@ OF_ENGINES = (
 )
 STAY = ("SLURM_CONF",)
 """These say where an engine is, not what this job is: ``sbatch`` and ``squeue`` in a task need them."""
+
+
+def tell_job(environment: MutableMapping[str, str]) -> None:
+    """Set the variables by which tasks know the job of Slurm that this is, if it is one.
+
+    Examples
+    --------
+    >>> variables = {"SLURM_JOB_ID": "17", "SLURMD_NODENAME": "n2"}
+    >>> tell_job(variables)
+    >>> variables[SLURM_JOB], variables[SLURM_NODE]
+    ('17', 'n2')
+    """
+    for name, told in ((SLURM_JOB, "SLURM_JOB_ID"), (SLURM_NODE, "SLURMD_NODENAME")):
+        environment.pop(name, None)  # of a task that has started this governor
+        if told in environment:
+            environment[name] = environment[told]
 
 
 def drop_engine_variables(environment: MutableMapping[str, str], asked: Iterable[str] = ()) -> list[str]:

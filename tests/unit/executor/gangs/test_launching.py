@@ -14,7 +14,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.common.protocol.messages import Node
-from rain.executor.gangs import companion, launching, started, wire
+from rain.executor.gangs import companion, launchers, launching, started, wire
 from rain.host.process_table import is_alive
 from rain.host.signals import signal_all
 from rain.net.auth import Certificate
@@ -146,7 +146,7 @@ def test_the_node_is_named_whose_program_was_killed_first(node: Node, dies: int)
     command = ["sh", "-c", f"if [ $RAIN_NODE_RANK = {dies} ]; then kill -KILL $$; fi; sleep 1000"]
     name = [HERE, node][dies].governor
     with pytest.raises(RainException, match=rf"sh on node {dies} \({name}\) was killed by SIGKILL; those on the other"):
-        launching.launch_all([HERE, node], command, {})
+        launchers.launch_all([HERE, node], command, {})
 
 
 def test_the_first_cause_is_told_and_not_what_follows_from_it(node: Node) -> None:
