@@ -109,7 +109,7 @@ class _Dump:
         if kinds <= _NUMBERS:
             return _numbers(values, kinds)
         kinds.discard(type(None))
-        if len(kinds) == 1 or len({self._codec.types.get(kind) for kind in kinds}) == 1:
+        if len(kinds) == 1 or len({self._codec.types.get(kind, kind) for kind in kinds}) == 1:
             return _rows(*self._references(kinds.pop(), values))
         return self._mixed(values, kinds)
 
