@@ -198,11 +198,15 @@ class Thread:
             self.wake(waiting)
 
     def _uploaded(self, waiting: Upload) -> None:
+        server = self.client.world.server
         if self.waiting is not waiting:
             return
         for value in waiting.values:
             if not value.name:
-                self.client.world.server.upload(self.client, value, self.client.large.pop(value))
+                if not server.alive:  # the real client tries again when the server is back
+                    server.when_up(self._uploaded, waiting)
+                    return
+                server.upload(self.client, value, self.client.large.pop(value), sent=True)
         self.go_on()
 
     def _paused(self, waiting: Pause) -> None:

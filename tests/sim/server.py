@@ -244,12 +244,17 @@ class SimServer:
         assert number not in self.rows, f"row {number} was written: {self.rows[number]}"
         self.rows[number] = row
 
-    def upload(self, client: SimClient, value: Value, id: ID) -> None:
-        """Bring a constant to the server's host."""
+    def upload(self, client: SimClient, value: Value, id: ID, sent: bool = False) -> None:
+        """Bring a constant to the server's host: `sent` over a data connection, else into a folder there."""
         assert value.data is not None
+        number = self.process.numbers.get(client.side.conversation)
         value.name = f"upload-{id}"
-        if client.side.conversation in self.process.numbers:
-            self.uploads[value.name] = value.data
+        if number is None:
+            return
+        self.uploads[value.name] = value.data
+        if sent:
+            self.record(rec.Uploaded(self.now, number, value.name))
+            self.commit(surely=True)  # it is answered
 
     # -- death and return -----------------------------------------------------------------------
 
@@ -259,6 +264,20 @@ class SimServer:
             how = self.random.choice(["now", "torn", "torn", "sending"])
             away_s = self.random.choice([0.01, 0.1, 0.5, 2.0, 12.0])
             self.world.clock.after(self.random.random() * 4, self.die, how, away_s)
+            self.world.clock.after(self.random.random() * 4, self._bring_in_vain)
+        if self.mortal and self.random.random() < 0.3:  # while sessions are closed, and their files removed
+            how = self.random.choice(["torn", "sending"])
+            self.world.clock.after(5.0 + 2 * self.random.random(), self.die, how, self.random.choice([0.01, 0.5]))
+
+    def _bring_in_vain(self) -> None:
+        """A client brings what it never submits."""
+        client = self.random.choice(self.world.clients)
+        number = self.process.numbers.get(client.side.conversation)
+        if self.alive and number is not None:
+            self.files += 1
+            self.uploads[f"in-vain-{self.files}"] = b""
+            self.record(rec.Uploaded(self.now, number, f"in-vain-{self.files}"))
+            self.commit(surely=True)
 
     def die(self, how: str, away_s: float) -> None:
         """End with the next commit: ``"torn"`` while the records are written, ``"sending"`` while what waits for that
@@ -287,8 +306,14 @@ class SimServer:
         for number, row in enumerate(process.rows):
             assert self.rows.setdefault(number, row) == row, f"row {number} was another one"
         assert len(self.rows) == len(process.rows), "rows were written of what was never recorded"
+        sent = {name for names in process.machine.uploads.values() for name in names}
+        for name in [name for name in self.uploads if name.startswith("in-vain") and name not in sent]:
+            del self.uploads[name]  # it came, and that was not written
         self.process = process
         check(self.core)
+        for session in self.core.state.graph.sessions.values():
+            gone = [name for name in session.uploads.values() if name not in self.uploads]
+            assert not gone, f"files were removed that are needed: {gone}"
         process.living = True
         self.alive = True
         self.returned_at = self.world.clock.now
@@ -361,6 +386,9 @@ class SimServer:
 
     def drop_what_was_not_submitted(self) -> None:
         """What clients had brought and did not submit goes with them; the real shell does that."""
+        for names in self.process.machine.uploads.values():
+            for name in names:
+                self.uploads.pop(name, None)
         for client in self.world.clients:
             for session in client.sessions:
                 for id in session.graph.objects:

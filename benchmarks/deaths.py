@@ -1,0 +1,300 @@
+"""How often a run survives the death of its server, as it is promised: N of N, and how soon the server is back.
+
+    python benchmarks/deaths.py [--ways killed,by-hand,stopped-5] [--runs 10] [--tasks 2000] [--seed 1]
+
+Each run makes tasks that depend on each other, and one that runs until it is told to end; at a random point of it
+something happens to the server. It is right if all values are right, no task ran twice but those that a governor took
+with it, and the task that ran ended in the process in which it began. The ways:
+
+* ``killed``: SIGKILL, twice; the guardian starts it again;
+* ``by-hand``: `rain start`; the guardian, the server and the governors are killed, and started by hand on the same
+  folder;
+* ``stopped-S``: SIGSTOP for S seconds;
+* ``reset``, ``half-open``, ``one-byte``, ``blackholed``: as ``killed``, with a client that reaches the server through a
+  proxy: which resets its connections, leaves them open on one side, passes one byte at a time, or swallows all for 8 s.
+
+Prints a line for each way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rain import Client, remote
+from rain.deploy.start import StartOptions, start
+from rain.host.process_table import is_alive
+from rain.processes import connection_files
+from rain.processes.launching import stop_guardian
+
+PROXIED = ("reset", "half-open", "one-byte", "blackholed")
+BLACK_S = 8.0
+GUARD_S = 600.0
+
+
+@remote(auto_encode="pickle")
+def added(ctx: Any, folder: str, number: int, *values: Any) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/{number}.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    return (number * number + sum(value.load() for value in values)) % 1000003
+
+
+@remote(auto_encode="pickle")
+def patient(ctx: Any, folder: str) -> Any:
+    import os
+    import time
+
+    open(f"{folder}/patient.{os.getpid()}.{time.monotonic_ns()}", "w").close()
+    while not os.path.exists(f"{folder}/go"):
+        time.sleep(0.02)
+    return os.getpid()
+
+
+def executions(folder: str) -> Counter[str]:
+    """How often each task ran."""
+    return Counter(name.split(".")[0] for name in os.listdir(folder) if "." in name)
+
+
+def until(condition: Any, what: str) -> None:
+    """Wait for something."""
+    deadline = time.monotonic() + GUARD_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {GUARD_S:g} s")
+        time.sleep(0.005)
+
+
+class Proxy:
+    """Stands between a client and its server, and breaks what it carries."""
+
+    def __init__(self, target: str, way: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target, self._way = (host, int(port)), way
+        self._black = False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append((client, server))
+            threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
+
+    def _carry(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while True:
+                for source in select.select([client, server], [], [], 1.0)[0]:
+                    data = source.recv(1 if self._way == "one-byte" else 65536)
+                    if self._black:
+                        continue
+                    if not data:
+                        raise OSError
+                    (server if source is client else client).sendall(data)
+        for end in (client, server):
+            with contextlib.suppress(OSError):
+                end.close()
+
+    def break_(self) -> None:
+        """Do what the way says."""
+        if self._way == "blackholed":
+            self._black = True
+            threading.Timer(BLACK_S, self._heal).start()
+            return
+        for client, server in self._pairs:
+            with contextlib.suppress(OSError):
+                if self._way == "reset":
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    client.shutdown(socket.SHUT_RD)
+                elif self._way == "half-open":  # the server sees the end, the client hears nothing
+                    server.shutdown(socket.SHUT_RDWR)
+
+    def _heal(self) -> None:
+        self._black = False
+        for pair in self._pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        self._socket.close()
+
+
+class Cluster:
+    """A server that is watched by a guardian, with governors, and a way to end it."""
+
+    def __init__(self, folder: str) -> None:
+        self.options = StartOptions(
+            cpus=["1", "1"], listen=f"127.0.0.1:{_free_port()}", http_listen="127.0.0.1:0", journal=f"{folder}/journal"
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again on the same folder."""
+        self.started = start(self.options)
+        self.address = self.started.address
+
+    @property
+    def file(self) -> Any:
+        """What its connection file says."""
+        return connection_files.read(self.started.file)
+
+    def kill_all(self) -> None:
+        """The guardian and the server: the governors end with them."""
+        file = self.file
+        os.kill(file.guardian, signal.SIGSTOP)
+        os.kill(file.pid, signal.SIGKILL)
+        os.kill(file.guardian, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(file.guardian, 0)
+        until(lambda: not is_alive(file.pid), "the server has ended")
+
+    def close(self) -> None:
+        """End it."""
+        file = self.file
+        stop_guardian(file.guardian, file.guardian_start)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(file.guardian, 0)
+
+
+def _free_port() -> int:
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(20_000, 32_000)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def happens(way: str, cluster: Cluster, proxy: Proxy | None, client: Client) -> Iterator[float]:
+    """Let it happen; seconds until the server answers again."""
+    before = cluster.file.pid
+    if way.startswith("stopped-"):
+        os.kill(before, signal.SIGSTOP)
+        time.sleep(float(way.partition("-")[2]))
+        began = time.monotonic()
+        os.kill(before, signal.SIGCONT)
+        client.sessions()
+    elif way == "by-hand":
+        cluster.kill_all()
+        began = time.monotonic()
+        cluster.start()
+        client.sessions()
+    else:
+        if proxy is not None:
+            proxy.break_()
+        began = time.monotonic()
+        os.kill(before, signal.SIGKILL)
+        until(lambda: client.sessions() is not None and cluster.file.pid != before, "the server is back")
+    yield time.monotonic() - began
+
+
+def run(way: str, tasks_count: int, seed: int) -> list[float]:
+    """One run; how long the server took to answer again.
+
+    Raises
+    ------
+    AssertionError
+        If anything is not as promised.
+    """
+    dice = random.Random(seed)
+    folder = tempfile.mkdtemp(prefix="rain-deaths-")
+    cluster = Cluster(folder)
+    os.mkdir(work := f"{folder}/work")
+    proxy = Proxy(cluster.address, way) if way in PROXIED else None
+    came_back: list[float] = []
+    try:
+        with _client(cluster, proxy) as client, client.new_session("deaths") as session:
+            long = patient(work)
+            long.output.keep()
+            session.submit()
+            until(lambda: executions(work)["patient"] == 1, "it runs")
+            made: list[Any] = []
+            values: list[int] = []
+            for number in range(tasks_count):
+                inputs = dice.sample(range(max(0, number - 20), number), min(number, dice.randrange(3)))
+                made.append(added(work, number, *(made[i].output for i in inputs)))
+                values.append((number * number + sum(values[i] for i in inputs)) % 1000003)
+                made[-1].output.keep()
+            session.submit()
+            deaths = 1 if way == "by-hand" or way.startswith("stopped-") else 2
+            for number in range(deaths):
+                share = (number + dice.random()) / (deaths + 1)
+                until(lambda share=share: sum(executions(work).values()) > share * tasks_count, "some ran")
+                came_back += happens(way, cluster, proxy, client)
+            for task in made:
+                task.wait()
+            twice = {name: count for name, count in executions(work).items() if count != 1}
+            Path(work, "go").touch()
+            pid = long.output.fetch().load()
+            assert [task.output.fetch().load() for task in made] == values, "a value is wrong"
+            if way != "by-hand":  # there the governors died too, and what they held is made again
+                assert not twice, f"ran twice: {twice}"
+                assert os.path.basename(next(Path(work).glob("patient.*"))).split(".")[1] == str(pid), "it began anew"
+    finally:
+        if proxy is not None:
+            proxy.close()
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return came_back
+
+
+def _client(cluster: Cluster, proxy: Proxy | None) -> Client:
+    if proxy is None:
+        return Client(cluster.address)
+    return Client(proxy.address, token=cluster.file.credentials.token("client"))
+
+
+def main() -> int:
+    """Parse arguments and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--ways", default="killed,by-hand,stopped-5")
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--tasks", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    bad = 0
+    for way in options.ways.split(","):
+        right, took = 0, []
+        for seed in range(options.seed, options.seed + options.runs):
+            try:
+                took += run(way, options.tasks, seed)
+                right += 1
+            except Exception as error:
+                print(f"{way}, seed {seed}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        bad += options.runs - right
+        took.sort()
+        back = f"; back after {took[len(took) // 2]:.2f} s, at most {took[-1]:.2f} s" if took else ""
+        today = datetime.datetime.now(datetime.UTC).date()
+        print(f"{way}: {right} of {options.runs} runs of {options.tasks} tasks{back} ({today})", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
