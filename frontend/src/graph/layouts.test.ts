@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DotLayout, Geometry, Topology } from "../protocol.js";
 import type { Change, SessionStore } from "../store.js";
-import { Layouts } from "./layouts.js";
+import { Engine, Layouts } from "./layouts.js";
 
 const EMPTY: DotLayout = { bb: "0,0,0,0", objects: [], edges: [] };
 const GEOMETRY: Geometry = { width: 0, height: 0, nodes: {}, arcs: [], frames: {} };
@@ -61,4 +61,55 @@ test("a layout that fails is told, and the next topology is tried", async () => 
   await turn();
   assert.equal(layouts.trouble, null);
   assert.equal(layouts.layout?.topology.number, 2);
+});
+
+// Workers that answer at once, counted.
+function workers(): { count: number } {
+  const made = { count: 0 };
+  class Answering {
+    onmessage: ((event: { data: { id: number; layout: DotLayout } }) => void) | null = null;
+    constructor() {
+      made.count++;
+    }
+    postMessage({ id }: { id: number }) {
+      queueMicrotask(() => this.onmessage?.({ data: { id, layout: EMPTY } }));
+    }
+    terminate() {}
+  }
+  Object.assign(globalThis, { Worker: Answering });
+  return made;
+}
+
+const program = async () => new DataView(new ArrayBuffer(1));
+
+test("a kernel that goes before it has sent the program holds up no other view", async ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const made = workers();
+  const engine = new Engine();
+  engine.warm(() => new Promise(() => undefined));
+  let asked = 0;
+  const layout = engine.layout("digraph {}", () => {
+    asked++;
+    return program();
+  });
+  await turn();
+  assert.equal(asked, 0);
+  mock.timers.tick(3000);
+  assert.deepEqual(await layout, EMPTY);
+  assert.deepEqual([asked, made.count], [1, 1]);
+});
+
+test("one program is enough for all views, and a failure is told to the view that asked", async ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const made = workers();
+  const engine = new Engine();
+  await assert.rejects(engine.layout("digraph {}", () => Promise.reject(new Error("no such file"))), /no such file/);
+  let asked = 0;
+  const ask = () => {
+    asked++;
+    return program();
+  };
+  engine.warm(ask);
+  assert.deepEqual(await Promise.all([engine.layout("digraph {}", ask), engine.layout("digraph {}", () => program())]), [EMPTY, EMPTY]);
+  assert.deepEqual([asked, made.count], [1, 1]);
 });

@@ -20,16 +20,19 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 type Ask = (name: string) => Promise<DataView>;
 
+// A kernel that is asked for the program and goes meanwhile never answers: after so long another view's is asked too.
+const PATIENCE_MS = 3000;
+
 export class Engine {
-  private worker: Promise<Worker> | null = null;
+  private worker: Worker | null = null;
   private readonly queue: Job[] = [];
   private running: Job | null = null;
   private number = 0;
+  private readonly asked = new Map<Ask, Promise<DataView>>();
 
   // Starts the worker while there is nothing to lay out yet.
   warm(ask: Ask): void {
-    this.worker ??= this.start(ask);
-    this.worker.catch(() => (this.worker = null));
+    this.started(ask).catch(() => undefined);
   }
 
   layout(dot: string, ask: Ask): Promise<DotLayout> {
@@ -44,10 +47,10 @@ export class Engine {
     const job = (this.running = this.queue.shift() ?? null);
     if (!job) return;
     try {
-      const worker = await (this.worker ??= this.start(ask));
+      const worker = await this.started(ask);
       job.resolve(await this.run(worker, job));
     } catch (error) {
-      this.worker?.then((worker) => worker.terminate()).catch(() => undefined);
+      this.worker?.terminate();
       this.worker = null;
       job.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -66,15 +69,39 @@ export class Engine {
     });
   }
 
-  private async start(ask: Ask): Promise<Worker> {
-    const bytes = await ask("graphviz.js");
-    const url = URL.createObjectURL(new Blob([bytes as DataView<ArrayBuffer>], { type: "text/javascript" }));
-    try {
-      return new Worker(url);
-    } finally {
-      // The worker fetches its script after this turn.
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  private async started(ask: Ask): Promise<Worker> {
+    while (!this.worker) {
+      const bytes = await this.program(ask);
+      this.worker ??= worker(bytes);
+      this.asked.clear();
     }
+    return this.worker;
+  }
+
+  // The program, from whichever kernel has it first.
+  private async program(ask: Ask): Promise<DataView> {
+    const others = [...this.asked.values()];
+    if (others.length && !this.asked.has(ask)) {
+      const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), PATIENCE_MS));
+      const bytes = await Promise.race([Promise.any(others), late]).catch(() => null);
+      if (bytes) return bytes;
+    }
+    if (!this.asked.has(ask)) {
+      const answer = ask("graphviz.js");
+      this.asked.set(ask, answer);
+      answer.catch(() => this.asked.delete(ask));
+    }
+    return Promise.any(this.asked.values()).catch((error: AggregateError) => Promise.reject(error.errors[0]));
+  }
+}
+
+function worker(bytes: DataView): Worker {
+  const url = URL.createObjectURL(new Blob([bytes as DataView<ArrayBuffer>], { type: "text/javascript" }));
+  try {
+    return new Worker(url);
+  } finally {
+    // The worker fetches its script after this turn.
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }
 }
 
