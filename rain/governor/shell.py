@@ -296,6 +296,7 @@ class Governor:
         self._sender.send(
             Register(self.governor_id, self._host_id, self.resources, kinds, hello.python, platform.node())
         )
+        self._conversation.flush()  # before it is told that this governor is ready
         self._loop.run_in_executor(None, installed_versions).add_done_callback(self._tell_libraries)
 
     def _tell_libraries(self, reading: asyncio.Future[dict[str, str]]) -> None:

@@ -37,6 +37,8 @@ QUIET = (ev.Tick, ev.TurnEnded)
 """Events that often lead to nothing. Of the steps in which they do one in a hundred changes a record of the server
 all the same (a task is put off); the check of the next step sees that."""
 UP_AGAIN_S = 0.25
+MORTAL = 1 / 6
+"""Share of histories in which the server dies: each death is judged by two replays of all that was recorded."""
 SETTLES_S = 3.0
 """After a return all is said again that was on its way."""
 
@@ -48,7 +50,7 @@ class SimServer:
         self.world = world
         self.policy = policy
         self.random = Random(world.seed + 2_000_003)  # so that histories without deaths are what they were
-        self.mortal = self.random.random() < 1 / 3
+        self.mortal = self.random.random() < MORTAL
         self.uploads: dict[str, bytes] = {}
         self.files = 0
         self.rows: dict[int, tuple[Any, ...]] = {}

@@ -929,7 +929,7 @@ def test_attach(link: FakeLink) -> None:
         assert same(task.output).id.id > 4
     assert link.client.attach(7) is session
     with pytest.raises(RainException, match="number or name"):
-        link.client.attach(None)  # type: ignore[arg-type]
+        link.client.attach(2.5)  # type: ignore[arg-type]
 
 
 # -- the end --------------------------------------------------------------------------------------
