@@ -62,7 +62,7 @@ def test_the_first_that_fails_ends_all(session: Session) -> None:
 
     with pytest.raises(TaskException, match=r"/bin/sh on node 1 \(.*\) ended with status 3"):
         session.run(fails())
-    assert not _sleeping()
+    until(lambda: not _sleeping())
 
 
 def test_a_cancelled_task_leaves_nothing(session: Session) -> None:

@@ -17,6 +17,10 @@ _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 """What YAML 1.1, which most readers of it know, takes for something else than a text."""
 
 
+KEY_CHARS_MAX = 1024
+"""A longer key needs a mark before it (https://yaml.org/spec/1.2.2/, section 7.4.2)."""
+
+
 def yaml_of(value: Any) -> str:
     """`value` as a YAML document.
 
@@ -48,7 +52,12 @@ def _lines(value: Any) -> Iterator[str]:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"a key is a text, not {key!r}")
-            yield from _item(f"{_text(key)}:", item)
+            text = _text(key)
+            if len(text) <= KEY_CHARS_MAX:
+                yield from _item(f"{text}:", item)
+            else:
+                yield f"? {text}"
+                yield from _item(":", item)
     elif _is_list(value) and value:
         for item in value:
             first = True

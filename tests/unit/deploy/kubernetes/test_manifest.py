@@ -112,6 +112,14 @@ def test_what_is_written_as_yaml_is_read_as_it_was(value: Any) -> None:
     assert yaml.load(yaml_of(value), Loader=yaml.SafeLoader) == value
 
 
+@pytest.mark.parametrize("length", [1022, 1023, 1024, 1025, 5000])
+def test_long_keys_are_read_as_they_were(length: int) -> None:
+    for char in "a ":
+        key = char * length
+        value = {key: 1, "other": [{key: {key: [2]}}, {key: None}]}
+        assert yaml.load(yaml_of(value), Loader=yaml.SafeLoader) == value
+
+
 def test_a_value_that_yaml_has_not_is_refused() -> None:
     with pytest.raises(TypeError, match="cannot be written as YAML"):
         yaml_of({"a": {1}})
