@@ -14,6 +14,7 @@ from rain.chaos import targets
 from rain.chaos.comparing import Outcome
 from rain.chaos.plan import Fault
 from rain.common.errors import RainException
+from rain.host.process_table import state
 
 END_S = 10.0
 """How long a script that is ended has for it."""
@@ -114,7 +115,7 @@ def _wait(script: subprocess.Popen[bytes], until_s: float, began: float) -> bool
 
 def _strike(fault: Fault, below: int, tell: Callable[[str], None]) -> int:
     """Carry a fault out; the process that it met, or 0."""
-    there = [pid for pid in targets.found(below, fault.kind) if not targets.is_stopped(pid)]
+    there = [pid for pid in targets.found(below, fault.kind) if state(pid) != "T"]
     if not there:
         tell(f"{fault.at_s:8.2f} s  no {fault.kind} is there")
         return 0

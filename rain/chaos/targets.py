@@ -25,15 +25,6 @@ def send(pid: int, number: int) -> bool:
     return False
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether a process was stopped by a signal."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"T"
-    except (OSError, IndexError):
-        return False
-
-
 def wake(pids: list[int]) -> None:
     """Let stopped processes go on."""
     for pid in pids:

@@ -60,11 +60,11 @@ def quote_output(name: str, data: bytes) -> str:
     return f"Content of {name} (last {len(tail)} bytes):\n" + tail.decode("utf-8", "replace").rstrip("\n")
 
 
-def shorten(text: str) -> str:
-    """`text`, without its middle if it is over `ERROR_TEXT_CHARS_MAX` characters."""
-    if len(text) <= ERROR_TEXT_CHARS_MAX:
+def shorten(text: str, chars_max: int = ERROR_TEXT_CHARS_MAX) -> str:
+    """`text`, without its middle if it is over so many characters."""
+    if len(text) <= chars_max:
         return text
-    half = ERROR_TEXT_CHARS_MAX // 2
+    half = chars_max // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters are left out …\n{text[-half:]}"
 
 

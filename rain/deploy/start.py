@@ -285,7 +285,8 @@ def _start_in(
     except BaseException:
         if launch is not None:
             launch.stop(for_good=not returns)
-        path.unlink(missing_ok=True)
+        if not returns:  # else its keys are those of the clients that still wait
+            path.unlink(missing_ok=True)
         raise
     launch.release()
     return Started(address, http, path, len(cpus) + len(remote) - len(failed), logdir, failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from rain.host.process_table import is_alive, start_time
 from rain.processes import connection_files, private_folders
 from rain.processes.launching import stop_guardian
 from rain.processes.scratch import CONSTANTS, GOVERNOR, MEMORY_FILES, STORE, clean, remove_left
-from rain.server.journal.files import remove_journal
+from rain.server.journal.files import Folder, remove_journal
 
 Known = tuple[Path, connection_files.ConnectionFile]
 
@@ -96,10 +97,17 @@ def stop(server: Known) -> str:
     private_folders.tidy()
     if not ended:
         if file.journal:
-            remove_journal(file.journal, connection_files.KEYS)
+            _remove_journal(file.journal)
         _remove_left(file)
         raise RainException(f"the server at {file.address} was gone already; its connection file is removed")
     return file.address
+
+
+def _remove_journal(path: str) -> None:
+    """Remove a journal, unless another server goes on with it."""
+    with contextlib.suppress(RainException):
+        Folder(path).close()
+        remove_journal(path, connection_files.KEYS)
 
 
 def _remove_left(file: connection_files.ConnectionFile) -> None:

@@ -391,9 +391,12 @@ class Conversation:
         channel = self._channel
         return encode((channel.received + 1 - len(messages), channel.acked, messages))
 
-    def memory(self) -> tuple[int, int, int, list[tuple[int, bytes]]]:
-        """What was said, for an image of this process that is made in a child of it, where there are no connections."""
+    def detach(self) -> None:
+        """Send nothing any more: in a child of this process, where there are no connections."""
         self._link, self._bounded = None, False
+
+    def memory(self) -> tuple[int, int, int, list[tuple[int, bytes]]]:
+        """What was said, for an image of this process; see `detach`."""
         self.flush()
         return self._channel.memory()
 

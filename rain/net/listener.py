@@ -322,8 +322,10 @@ class Listener:
                 link.abort()
                 known._give_up("broken", f"an internal error, see the log: {type(error).__name__}: {error}")
                 return
-        if not self.commit():  # what the peer is told now must not be forgotten; it dials again
+        if not self.commit():  # what the peer is told now must not be forgotten; it dials again, or is given up
             link.abort()
+            if new and not known.ended:
+                known._wait("the server's journal could not be written")
             return
         welcome.received = known._channel.received
         link.send(welcome)

@@ -100,5 +100,8 @@ class DataService:
             await connection.send(DataError(str(error)))
             connection.close()
             return
-        self._recorder.commit()
+        if not self._recorder.commit():
+            await connection.send(DataError(f"the server cannot note the upload: {self._recorder.full}"))
+            connection.close()
+            return
         await connection.send(DataEnd(checksum))

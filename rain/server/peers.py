@@ -131,7 +131,10 @@ class Peers:
     def leave(self, number: int) -> Conversation | None:
         """Forget a conversation, and give it if it was there."""
         self._senders.pop(number, None)
-        return self._conversations.pop(number, None)
+        conversation = self._conversations.pop(number, None)
+        if conversation is not None:  # the circle would hold it for ever where the collector has frozen it
+            conversation.on_messages = conversation.on_gone = _nothing
+        return conversation
 
     def resume(self) -> None:
         """All that was said before is said again: senders wait for their peers from now on, and a turn is due."""
@@ -147,8 +150,11 @@ class Peers:
     def image(self, events: int, address: str, folders: list[str]) -> Image:
         """All of the server as one object; only in a child, which shall do nothing else afterwards."""
         hands = self.machine.hands = _ChildsHands()
+        self.recorder.detach()
+        for conversation in self._conversations.values():
+            conversation.detach()
         kept = []
-        for number, conversation in self._conversations.items():
+        for number, conversation in list(self._conversations.items()):
             self._senders[number].send_waiting()
             memory = conversation.memory()
             kept.append(Kept(number, conversation.pool, conversation.address, conversation.peer, memory))
@@ -355,6 +361,10 @@ class Peers:
     def _happened(self, effect: do.Happened) -> None:
         if effect.type in EVENT_TYPES:
             self._events.add(effect.type, effect.session, effect.id, effect.values)
+
+
+def _nothing(_: Any) -> None:
+    pass
 
 
 class _ChildsHands:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rain.common.errors import ProtocolError, RainException
@@ -52,6 +54,8 @@ class Replay:
         Of records.
     folders : list of str
         Where the files of large constants are; empty: there was no server before.
+    faithful : bool
+        Whether channels took all that those of the server before had taken.
     discarded : list of str
         Uploads whose files are to be discarded.
     """
@@ -66,6 +70,7 @@ class Replay:
         self._followed: list[tuple[FollowUp, int]] = []
         self._parted: dict[int, str] = {}
         self.count = 0
+        self.faithful = True
         self.folders: list[str] = []
         self.discarded: list[str] = []
 
@@ -157,7 +162,8 @@ class Replay:
             if isinstance(record, Came):
                 conversation: Any = self._peers.conversation(record.conversation)
                 if conversation is not None:
-                    messages = conversation.replay(record.packets)
+                    with self._heard():
+                        messages = conversation.replay(record.packets)
             elif isinstance(record, Begun):
                 self._begun(record)
             elif isinstance(record, Opened):
@@ -168,7 +174,8 @@ class Replay:
             elif isinstance(record, Acknowledged):
                 conversation = self._peers.conversation(record.conversation)
                 if conversation is not None:
-                    conversation.replay_acknowledged(record.received)
+                    with self._heard():
+                        conversation.replay_acknowledged(record.received)
             elif isinstance(record, Followed):
                 pending = (record.event, record.tries)
                 if pending in self._followed:
@@ -180,6 +187,15 @@ class Replay:
             raise
         except Exception as error:
             log.exception("a record %s raised an error when it was applied again: %s", kind.__name__, error)
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """What a channel took in life it takes again, unless this is not what was lived."""
+        try:
+            yield
+        except ProtocolError as error:
+            self.faithful = False
+            log.error("while records were applied again: %s", error)
 
     def _begun(self, record: Begun) -> None:
         if record.address != self._address:

@@ -56,6 +56,7 @@ from rain.server.recovery.recorder import Recorder
 from rain.server.recovery.records import Begun
 from rain.server.recovery.snapshots import Snapshots
 from rain.server.restoring import Replay
+from rain.server.scheduling.policy import DEFAULT_POLICY
 from rain.server.uploads import constant_files
 
 log = logging.getLogger("rain.server")
@@ -235,8 +236,9 @@ class Server:
         replay = Replay(self._peers, listener, self._log, self.address)
         same_code, began = True, time.monotonic()
         if journal is not None:
-            same_code = journal.same_code
             replay.run(journal)
+            # What another policy decides need not follow from records alone: its code, its order, its limit of time.
+            same_code = journal.same_code and replay.faithful and self._core.state.policy_name == DEFAULT_POLICY
             self._recorder.begin(self._peers.machine.now)
         try:
             self._scratches, self._constants = constant_files(
@@ -258,7 +260,7 @@ class Server:
             log.info(
                 "came back with %d sessions: %d records in %.2f s%s",
                 len(self._core.state.graph.sessions), replay.count, self._returned_at - began,
-                "" if same_code else "; they were written by another version: what ran is run again",
+                "" if same_code else "; what was decided may differ (another version or policy): what ran is run again",
             )  # fmt: skip
         now, folders = self._recorder.now(), [scratch.path for scratch in self._scratches]
         self._peers.record(Begun(now, time.time(), self._log.next, self.address, folders))
@@ -266,7 +268,7 @@ class Server:
             journal, lambda: image_pieces(self._peers.image(self._log.next, self.address, folders))
         )
         if replay.count:
-            self._snapshots.returned()
+            self._snapshots.returned(same_code)
         listener.replayed()
         replay.finish(same_code)
         if not self._recorder.commit():
@@ -320,9 +322,9 @@ class Server:
         if self._snapshots is not None:
             self._snapshots.close()
         if journal is not None:
-            journal.close()
-            if for_good:
+            if for_good:  # while its lock is held
                 remove_journal(journal.path, KEYS)
+            journal.close()
         if hasattr(self, "_log_dir") and not self.options.log_dir:
             shutil.rmtree(self._log_dir, ignore_errors=True)
 

@@ -224,4 +224,4 @@ def constant_files(
         raise
     if fast is None:
         return [disk], ConstantFiles(disk.path, durable=durable)
-    return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max)
+    return [fast, disk], ConstantFiles(fast.path, disk.path, bytes_max, durable=durable)

@@ -150,6 +150,27 @@ def test_a_governor_of_a_private_cluster_is_killed_and_recovers(lab: Lab, gate: 
         assert notebook.problems == []
 
 
+def test_a_view_goes_on_over_the_death_of_the_server(lab: Lab, gate: Path) -> None:
+    kill = "from rain.chaos.targets import found\nos.kill(found(os.getpid(), 'server')[0], 9)"
+    cells = [
+        CONNECT,
+        f"task = waits({str(gate)!r}, name='long'); task.keep_outputs(); session.submit()",
+        "session",
+        kill,
+        "print(task.output.fetch().get_bytes(), task.info.attempts, session)",
+    ]
+    with lab.open(cells) as notebook:
+        show(notebook, 0, 1, 2)
+        expect(node(notebook, "long")).to_have_attribute("data-s", "running")
+        notebook.run(3)
+        gate.touch()
+        expect(node(notebook, "long")).to_have_attribute("data-s", "finished")
+        notebook.run(4)
+        notebook.wait_text(4, "b'done' 1 <Session 1 'shown' open, 1/1 tasks finished>")
+        shot(notebook.page, "server")
+        assert notebook.problems == []
+
+
 TABLE = """
 import io
 import pyarrow as pa, pyarrow.parquet as pq

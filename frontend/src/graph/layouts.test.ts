@@ -113,3 +113,15 @@ test("one program is enough for all views, and a failure is told to the view tha
   assert.deepEqual(await Promise.all([engine.layout("digraph {}", ask), engine.layout("digraph {}", () => program())]), [EMPTY, EMPTY]);
   assert.deepEqual([asked, made.count], [1, 1]);
 });
+
+test("nor does one that was to draw a graph when it went", async ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const made = workers();
+  const engine = new Engine();
+  const first = engine.layout("digraph {}", () => new Promise(() => undefined));
+  const second = engine.layout("digraph {}", program);
+  await turn();
+  mock.timers.tick(3000);
+  assert.deepEqual(await Promise.all([first, second]), [EMPTY, EMPTY]);
+  assert.equal(made.count, 1);
+});

@@ -29,6 +29,8 @@ export class Engine {
   private running: Job | null = null;
   private number = 0;
   private readonly asked = new Map<Ask, Promise<DataView>>();
+  private made: (worker: Worker) => void = () => undefined;
+  private ready = this.awaited();
 
   // Starts the worker while there is nothing to lay out yet.
   warm(ask: Ask): void {
@@ -38,6 +40,7 @@ export class Engine {
   layout(dot: string, ask: Ask): Promise<DotLayout> {
     return new Promise((resolve, reject) => {
       this.queue.push({ id: ++this.number, dot, resolve, reject });
+      if (this.running) this.warm(ask); // what runs may wait for a kernel that has gone
       void this.next(ask);
     });
   }
@@ -51,6 +54,7 @@ export class Engine {
       job.resolve(await this.run(worker, job));
     } catch (error) {
       this.worker?.terminate();
+      if (this.worker) this.ready = this.awaited();
       this.worker = null;
       job.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -69,11 +73,20 @@ export class Engine {
     });
   }
 
+  private awaited(): Promise<Worker> {
+    return new Promise((resolve) => (this.made = resolve));
+  }
+
   private async started(ask: Ask): Promise<Worker> {
-    while (!this.worker) {
-      const bytes = await this.program(ask);
-      this.worker ??= worker(bytes);
+    if (this.worker) return this.worker;
+    return Promise.race([this.ready, this.program(ask).then((bytes) => this.make(bytes))]);
+  }
+
+  private make(bytes: DataView): Worker {
+    if (!this.worker) {
+      this.worker = worker(bytes);
       this.asked.clear();
+      this.made(this.worker);
     }
     return this.worker;
   }

@@ -72,9 +72,11 @@ def attempts_of(record: TaskRecord) -> list[Attempt]:
         return []
     if not info.attempts or info.governor is None:
         return list(info.earlier)
+    if any(one.number == info.attempts for one in info.earlier):
+        return list(info.earlier)  # that attempt is over, and no other has begun
     kind, reason, end = ("", "", None) if error is None else (error.kind, error.message, error.end)
     last = Attempt(info.attempts, info.governor, info.host, kind, reason, info.start_time, info.duration, end)
-    return [*(one for one in info.earlier if one.number < last.number), last]
+    return [*info.earlier, last]
 
 
 def _told(record: TaskRecord) -> list[str]:

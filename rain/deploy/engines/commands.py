@@ -20,7 +20,11 @@ _FILTERS = ("SQUEUE_", "SCANCEL_")
 
 
 class Refused(RainException):
-    """A command is not there, or has said no; it has done nothing."""
+    """A command has said no, or is not there."""
+
+
+class NotStarted(Refused):
+    """A command is not there, or cannot be started: it has done nothing."""
 
 
 def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
@@ -37,14 +41,14 @@ def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
     Raises
     ------
     Refused
-        If it is not here or fails.
+        If it is not here (`NotStarted`) or fails.
     RainException
         If it does not answer within ENGINE_COMMAND_S.
     """
     try:
         status, printed, complaint = _run(words)
     except FileNotFoundError:
-        raise Refused(
+        raise NotStarted(
             f"there is no command {words[0]} on this machine: {engine} is used where its commands are, "
             "on a login node for instance"
         ) from None
@@ -52,7 +56,7 @@ def output_of(words: Sequence[str], engine: str, harmless: str = "") -> str:
         raise RainException(f"{words[0]} has not answered within {ENGINE_COMMAND_S:g} s") from None
     except (OSError, ValueError) as error:  # also a word with a NUL in it
         why = error.strerror if isinstance(error, OSError) else error
-        raise Refused(f"{words[0]} cannot be started: {why}") from None
+        raise NotStarted(f"{words[0]} cannot be started: {why}") from None
     if status:
         said = complaint.strip() or printed.strip()
         if harmless and said and all(re.fullmatch(harmless, line.strip()) for line in said.splitlines()):
@@ -83,6 +87,8 @@ def engine_environment() -> dict[str, str]:
     """
     environment = clean_environment()
     drop_engine_variables(environment, _STAY)
+    if "SBATCH_CLUSTERS" in environment:  # sbatch alone heeds it, and jobs have to be looked for where they are
+        environment.setdefault("SLURM_CLUSTERS", environment.pop("SBATCH_CLUSTERS"))
     for name in [name for name in environment if name.startswith(_FILTERS)]:
         del environment[name]
     environment.pop(GPUS_VARIABLE, None)

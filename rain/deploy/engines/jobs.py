@@ -84,9 +84,9 @@ class JobSupplier(FolderSupplier):
             printed = commands.output_of(system.submit(self._order, str(script)), self.name)
             return system.submitted(printed, elements)
         except BaseException as error:
-            # The command was ended in the middle, or its answer is not understood: what it has submitted all the same
-            # would be no place's.
-            if not isinstance(error, commands.Refused):
+            # The command was ended in the middle, its answer is not understood, or it failed after the batch system had
+            # taken the job (a "socket timed out" of Slurm): what it has submitted would be no place's.
+            if not isinstance(error, commands.NotStarted):
                 self._forget(name)
             raise
 

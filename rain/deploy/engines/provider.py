@@ -28,6 +28,9 @@ _STATES = {
 _SUBMITTING = threading.Lock()
 T = TypeVar("T")
 
+PROVIDER = "parsl's "
+"""How the names of all providers begin."""
+
 
 def is_provider(engine: object) -> bool:
     """Whether an object has the methods of a provider of parsl."""
@@ -119,7 +122,7 @@ def _job(status: Any) -> Job:
 
 def name_of(provider: Any) -> str:
     """What users call a provider."""
-    return f"parsl's {type(provider).__name__}"
+    return f"{PROVIDER}{type(provider).__name__}"
 
 
 def blocks_of(*, provider: Any = None, folder: str | os.PathLike[str] | None = None, python: str = "") -> Supply:

@@ -55,6 +55,12 @@ class Slurm:
         return job_script("#SBATCH", [[option] for option in options], lines)
 
     def submit(self, order: Order, path: str) -> list[str]:
+        for argument in order.arguments:
+            if argument.startswith(("-M", "--cluster")):
+                raise RainException(
+                    f"{argument}: squeue and scancel would not look there; name the cluster by the variable "
+                    "SLURM_CLUSTERS, which all of Slurm's commands heed"
+                )
         return ["sbatch", *order.arguments, path]
 
     def submitted(self, output: str, elements: int) -> list[str]:

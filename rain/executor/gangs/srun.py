@@ -6,6 +6,7 @@ So the program is a step of the job: Slurm counts what it uses, binds it, and gi
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -18,6 +19,7 @@ from rain.common.protocol.messages import Node
 from rain.common.task_configs import SLURM_JOB, SLURM_NODE
 from rain.executor.gangs import wire
 from rain.executor.gangs.launching import Ending, Launched, Write, host_of, launch, run_on
+from rain.executor.gangs.tether import KEY
 
 SETTLE_S = 1.0
 _TOLD_BYTES_MAX = 64
@@ -48,7 +50,7 @@ def srun(nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str], wri
     hostfile = os.path.join(folder, "srun-hosts")
     with open(hostfile, "w") as file:
         file.writelines(f"{host}\n" for host in hosts)
-    with _Tethers(host_of(nodes[0])) as tethers:
+    with _Tethers(host_of(nodes[0]), len(nodes)) as tethers:
         inside = [sys.executable, "-P", "-m", "rain.executor.gangs.tether", tethers.address, os.getcwd(), *args]
         words = [
             "srun", f"--jobid={job}", "--overlap", f"--nodes={len(set(hosts))}", f"--ntasks={len(hosts)}",
@@ -57,7 +59,8 @@ def srun(nodes: Sequence[Node], args: Sequence[str], env: Mapping[str, str], wri
         ]  # fmt: skip
         end = Ending()
         try:
-            status = run_on(nodes[0], 0, [*words, *inside], {**env, "SLURM_HOSTFILE": hostfile}, write, end)
+            own = {"SLURM_HOSTFILE": hostfile, KEY: tethers.key}
+            status = run_on(nodes[0], 0, [*words, *inside], {**env, **own}, write, end)
             tethers.settle()
         except BaseException as error:  # an interrupt: srun is killed, and the end of the tethers ends the rest
             end.now(error)
@@ -107,13 +110,17 @@ class _Tethers:
     ----------
     address : str
         ``host:port`` to which they connect.
+    key : str
+        By which what they say is theirs; they get it in their environment.
     statuses : dict of int to int
         Of those that have ended, by rank.
     first : int or None
         The rank of the first that failed.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, count: int) -> None:
+        self.key = secrets.token_hex(16)
+        self._ranks = range(count)
         self._listener = socket.create_server((host, 0))
         self.address = format_address(*self._listener.getsockname()[:2])
         self.statuses: dict[int, int] = {}
@@ -152,8 +159,11 @@ class _Tethers:
         try:
             while b"\n" not in told and len(told) < _TOLD_BYTES_MAX and (piece := link.recv(_TOLD_BYTES_MAX)):
                 told += piece
-            rank, status = map(int, told.split())
+            key, *numbers = told.decode("ascii").split()
+            rank, status = map(int, numbers)
         except (OSError, ValueError):  # it ended without a word, or is no tether
+            return
+        if rank not in self._ranks or not secrets.compare_digest(key, self.key):
             return
         self.statuses[rank] = status
         if status and self.first is None:

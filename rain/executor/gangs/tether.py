@@ -21,6 +21,7 @@ from rain.executor.gangs.launching import COUNT, RANK
 from rain.host.process_table import family
 from rain.host.signals import signal_all
 
+KEY = "RAIN_TETHER_KEY"
 _FAILED_TO_START = 127
 
 
@@ -33,7 +34,7 @@ def main(words: Sequence[str]) -> int:
         Its exit status, or 128 and the number of the signal that killed it.
     """
     address, folder, *args = words
-    rank = os.environ["SLURM_PROCID"]
+    rank, key = os.environ["SLURM_PROCID"], os.environ.pop(KEY)
     os.environ |= {RANK: rank, COUNT: os.environ["SLURM_NTASKS"]}
     link = socket.create_connection(parse_address(address))
     made = "" if os.path.isdir(folder) else tempfile.mkdtemp(prefix="rain-step-")
@@ -48,7 +49,7 @@ def main(words: Sequence[str]) -> int:
         else:
             threading.Thread(target=_watch, args=(link, program.pid), daemon=True).start()
             status = program.wait()
-        link.sendall(f"{rank} {status}\n".encode())
+        link.sendall(f"{key} {rank} {status}\n".encode())
     except OSError:  # the executor is gone
         status = -signal.SIGKILL
     finally:

@@ -275,10 +275,12 @@ class Snapshot:
         OSError
             If it cannot be given its name; then nothing was removed.
         """
-        self._folder.rename(self._name + ".part", self._name)
-        self._folder.sync()
-        self._journal._has_image(self._head.number)
-        self._end()
+        try:
+            self._folder.rename(self._name + ".part", self._name)
+            self._folder.sync()
+            self._journal._has_image(self._head.number)
+        finally:
+            self._end()
         return os.stat(os.path.join(self._journal.path, self._name)).st_size
 
     def failed(self) -> None:

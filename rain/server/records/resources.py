@@ -69,8 +69,10 @@ class DurationEstimate:
         Microseconds.
     least_us, most_us : int
         Of all that were measured with these resources; 0 if none was.
+    measured : int
+        How many these are.
     count : int
-        How many were measured.
+        How many the average is of: also one that is known of tasks of the same code with other resources.
     transfer_us : int
         Microseconds that the transfer of their inputs took.
     queued, assigned : int
@@ -79,11 +81,11 @@ class DurationEstimate:
         On how many governors each of them runs at once.
     """
 
-    __slots__ = ("assigned", "count", "least_us", "most_us", "nodes", "queued", "transfer_us", "us")
+    __slots__ = ("assigned", "count", "least_us", "measured", "most_us", "nodes", "queued", "transfer_us", "us")
 
     def __init__(self, known: DurationEstimate | None = None) -> None:
         self.us: int = UNKNOWN_DURATION_US if known is None else known.us
-        self.least_us = self.most_us = 0
+        self.least_us = self.most_us = self.measured = 0
         self.count: int = 0 if known is None else min(known.count, 1)
         self.transfer_us: int = 0 if known is None else known.transfer_us
         self.nodes = 1
@@ -94,6 +96,7 @@ class DurationEstimate:
         """Take a measurement."""
         measured = int(min(max(seconds, 0.0), 1e6) * 1e6) + OVERHEAD_US
         self.count += 1
+        self.measured += 1
         if measured > self.most_us:
             self.most_us = measured
         if measured < self.least_us or not self.least_us:

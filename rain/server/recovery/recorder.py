@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from rain.server.journal.journal import Journal
 from rain.server.recovery.records import KINDS, Record, encode_record
+
+log = logging.getLogger("rain.server")
 
 
 class Recorder:
@@ -48,8 +51,15 @@ class Recorder:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for action, arguments in waiting:
-                action(*arguments)
+                try:
+                    action(*arguments)
+                except Exception:  # what is written counts, and others wait for it
+                    log.exception("what waited for the journal raised an error")
         return True
+
+    def detach(self) -> None:
+        """In a child that writes an image: nothing is written and nothing is done any more."""
+        self.journal, self._waiting = None, []
 
     def after_commit(self, action: Callable[..., None], *arguments: Any) -> None:
         """Do something in the world that cannot be taken back, once all that was gathered is written."""

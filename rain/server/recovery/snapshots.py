@@ -61,9 +61,9 @@ class Snapshots:
         self._child = (-1, -1)  # pid, handle
         self._began = 0.0
 
-    def returned(self) -> None:
-        """The server has come back: one is due if there was much to do."""
-        self._due_bytes = RETURNED_BYTES_MIN
+    def returned(self, same_code: bool) -> None:
+        """The server has come back: one is due if there was much to do, or records were written by another version."""
+        self._due_bytes = RETURNED_BYTES_MIN if same_code else 0
 
     def make_if_due(self) -> None:
         """Begin an image if one is due; nothing may be half done, and what was gathered is written."""
@@ -94,8 +94,15 @@ class Snapshots:
             return
         if pid == 0:
             self._be_child(snapshot)
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError as error:  # out of descriptors
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            snapshot.failed()
+            log.warning("no image of the server can be made: %s", error.strerror)
+            return
         self._snapshot, self._worked_s = snapshot, worked_s
-        handle = os.pidfd_open(pid)
         self._child = (pid, handle)
         self._loop.add_reader(handle, self._child_ended)
 

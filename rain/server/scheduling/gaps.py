@@ -92,7 +92,7 @@ def longest_s(task: Task) -> float | None:
     options, estimate = task.spec.options, task.estimate
     limit = None if options is None else options.timeout
     known = None
-    if estimate.most_us and estimate.count >= MEASURED_LEAST:
+    if estimate.measured >= MEASURED_LEAST:
         known = (estimate.most_us * MARGIN + estimate.transfer_us) / 1e6
     if known is None or (limit is not None and limit < known):
         known = limit

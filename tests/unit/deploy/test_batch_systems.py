@@ -9,6 +9,7 @@ import pytest
 
 from rain.common.errors import RainException
 from rain.deploy.engines.batch import BatchSystem, Order
+from rain.deploy.engines.commands import engine_environment
 from rain.deploy.engines.pbs import Pbs
 from rain.deploy.engines.sge import GridEngine
 from rain.deploy.engines.slurm import Slurm
@@ -241,3 +242,12 @@ def test_hosts_of_a_job_of_grid_engine(tmp_path) -> None:
         SGE.hosts({})
     with pytest.raises(RainException, match="cannot be read"):
         SGE.hosts({"PE_HOSTFILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("argument", ["-Mc2", "--clusters=c2", "--cluster=c2"])
+def test_jobs_go_to_the_cluster_in_which_they_are_looked_for(argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RainException, match="name the cluster by the variable SLURM_CLUSTERS"):
+        Slurm().submit(Order(1, arguments=(argument,)), "/script")
+    monkeypatch.setenv("SBATCH_CLUSTERS", "c2")
+    monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
+    assert engine_environment()["SLURM_CLUSTERS"] == "c2"

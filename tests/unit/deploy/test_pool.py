@@ -324,7 +324,7 @@ def test_what_an_interrupted_command_has_submitted_is_cancelled(pool: Pool, batc
     (batch.folder / "refused").write_text("no\n")
     with pytest.raises(RainException, match="no"):
         pool.scale(1)
-    assert not (batch.folder / "cancelled").exists()
+    assert (batch.folder / "cancelled").read_text() == f"--name={name[1][:-1]}2 --user={os.getuid()}\n"
 
 
 def test_a_job_that_was_forgotten_before_it_was_seen_has_ended(pool: Pool, batch: SlurmStandIn) -> None:

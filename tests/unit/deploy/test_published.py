@@ -289,3 +289,16 @@ def test_a_pool_of_a_host_that_is_gone_can_be_removed(slurm: SlurmStandIn, pools
     pool = opened(pools, 1, "here")
     with pytest.raises(RainException, match="remove it without --ended"):
         remove_pool(pool.id, ended=True)
+
+
+def test_blocks_of_a_providers_pool_are_named_before_it_is_forgotten(slurm: SlurmStandIn) -> None:
+    record = records.PoolRecord(
+        id="lsf-1", name="lsf", engine="parsl's LSFProvider", server="h:1", host="h", pid=1, started="1",
+        places=[records.PlaceRecord(number=1, job="17", state="pending", told="", governor="")],
+    )  # fmt: skip
+    records.write(record)
+    assert "`rain pool remove lsf-1` names them" in orphans.settle(record)
+    assert not record.ended
+    with pytest.raises(RainException, match=r"cannot be asked without its object: 17$"):
+        orphans.end(record)
+    assert record.ended

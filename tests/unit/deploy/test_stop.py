@@ -12,6 +12,8 @@ from rain.deploy.stop import WhichServer, find, meant, stop, to_stop
 from rain.host.process_table import start_time
 from rain.net.auth import Credentials
 from rain.processes import connection_files
+from rain.server.journal.files import has_journal
+from rain.server.journal.journal import Journal
 from tests.unit.deploy.test_known_server import dead_pid
 
 
@@ -74,3 +76,21 @@ def test_servers_that_were_started_alone_are_none_of_these() -> None:
         to_stop()
     with pytest.raises(RainException, match=f"kill {os.getpid()}"):
         find("7001")
+
+
+def test_a_journal_that_another_server_goes_on_with_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    journal = Journal(folder, fingerprint="own")
+    list(journal.records())
+    journal.add(1, b"kept")
+    assert journal.commit()
+    file = connection_files.describe_server("127.0.0.1:7001", Credentials.generate(), pid=1, journal=str(folder))
+    file.guardian, file.guardian_start = dead_pid(), "1"
+    known = connection_files.write(file), file
+    with pytest.raises(RainException, match="was gone already"):
+        stop(known)
+    assert has_journal(str(folder))
+    journal.close()
+    with pytest.raises(RainException, match="was gone already"):
+        stop(known)
+    assert not folder.exists()

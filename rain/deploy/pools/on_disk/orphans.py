@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rain.common.errors import RainException
 from rain.deploy.engines.commands import output_of
+from rain.deploy.engines.provider import PROVIDER
 from rain.deploy.pools.choice import BATCH_SYSTEMS
 from rain.deploy.pools.on_disk import records
 from rain.deploy.pools.on_disk.records import PlaceRecord, PoolRecord
@@ -14,13 +15,18 @@ from rain.objects.dirtree import remove_tree
 def seen(record: PoolRecord) -> list[PlaceRecord]:
     """The places of a pool whose process has ended, whose jobs are still there.
 
-    Of engines other than batch systems none are: what runs there ends with the process that started it.
+    Of Dask, Ray and ssh none are: what runs there ends with the process that started it.
 
     Raises
     ------
     RainException
         If the engine does not tell.
     """
+    if record.engine.startswith(PROVIDER) and record.places:
+        raise RainException(
+            f"{record.engine} cannot be asked without its object, and jobs may still wait: `rain pool remove "
+            f"{record.id}` names them and forgets the pool"
+        )
     system = BATCH_SYSTEMS.get(record.engine)
     if system is None or not record.places:
         return []
@@ -65,6 +71,14 @@ def end(record: PoolRecord) -> None:
     RainException
         If the engine refuses, with its words in the text, or what became of the jobs cannot be told or written down.
     """
+    if record.engine.startswith(PROVIDER) and record.places:
+        jobs = " ".join(place.job for place in record.places)
+        record.places, record.wanted, record.closed, record.ended = [], 0, True, True
+        records.write(record)
+        raise RainException(
+            f"pool {record.id} is forgotten; what still waits of it has to be ended by the engine's own command, since "
+            f"{record.engine} cannot be asked without its object: {jobs}"
+        )
     trouble = settle(record)
     system = BATCH_SYSTEMS.get(record.engine)
     if record.places and system is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rain.common.formatting import shorten
 from rain.common.spec import ATTEMPTS_TOLD_MAX, REASON_CHARS_MAX, Attempt, TaskError
 from rain.server.records.task import Task
 
@@ -20,22 +21,15 @@ def note(task: Task, error: TaskError, host: str) -> None:
         What the host of the governor calls itself that had it.
     """
     info = task.info
-    if info is None or info.governor is None:
-        return
+    if info is None or info.governor is None or info.attempts != task.attempt:
+        return  # it is not known to have begun
     ended = task.session.earlier.setdefault(task.id[1], [])
     if len(ended) == ATTEMPTS_TOLD_MAX:
         del ended[0]
-    reason, start, duration = _shortened(error.message), info.start_time, info.duration
+    reason, start, duration = shorten(error.message, REASON_CHARS_MAX), info.start_time, info.duration
     ended.append(Attempt(info.attempts, info.governor, host, error.kind, reason, start, duration, error.end))
 
 
 def of(task: Task) -> list[Attempt]:
     """What was kept of a task's attempts."""
     return list(task.session.earlier.get(task.id[1], ()))
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= REASON_CHARS_MAX:
-        return text
-    half = REASON_CHARS_MAX // 2
-    return f"{text[:half]}\n[…]\n{text[-half:]}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from rain.common.formatting import shorten
 from rain.common.ids import ID
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.state_styles import NOT_RUN, shown_task
@@ -84,7 +85,7 @@ def cancel(state: State, tasks: Iterable[Task]) -> None:
 
 def _spread(state: State, cause: Task, to: TaskState, error: TaskError, kind: str, verb: str) -> None:
     _settle(state, cause, to, error)
-    text, short = error.message, _shortened(error.message)
+    text, short = error.message, shorten(error.message, 2 * QUOTED_CHARS_MAX)
     count = 0
     stack = [cause]
     while stack:
@@ -114,7 +115,7 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
     if task.info is None:
         task.info = TaskInfo(error=error.message, attempts=attempts, earlier=earlier.of(task))
     else:
-        task.info = msgspec.structs.replace(task.info, error=error.message)
+        task.info = msgspec.structs.replace(task.info, error=error.message, earlier=earlier.of(task))
     leave_queue(state, task)
     if task.retention is RECOMPUTING:
         task.retention = FIRST_RUN
@@ -131,12 +132,6 @@ def _settle(state: State, task: Task, to: TaskState, error: TaskError) -> None:
         obj.remove_consumer(task)
         if obj.state is OBJ_UNFINISHED and not wanted(obj):
             not_needed(state, obj)
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= 2 * QUOTED_CHARS_MAX:
-        return text
-    return f"{text[:QUOTED_CHARS_MAX]}\n[…]\n{text[-QUOTED_CHARS_MAX:]}"
 
 
 def dependency_error(task: Task, cause: Task) -> tuple[TaskState, TaskError]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from rain.common.errors import RainException
+from rain.common.protocol.address import parse_address
 from rain.common.protocol.messages import Node
 from rain.common.task_configs import SLURM_JOB, SLURM_NODE
 from rain.executor.gangs import launchers, launching, srun, wire
@@ -123,3 +125,15 @@ def test_the_end_of_the_task_ends_what_a_killed_srun_has_left(nodes: list[Node],
     running.join()
     until(lambda: not is_alive(int(program.read_text())), "it was killed")
     assert "srun ended with status -9" in str(errors[0])
+
+
+def test_what_is_no_program_of_the_step_is_not_heard() -> None:
+    with srun._Tethers("127.0.0.1", 2) as tethers:
+        for said in ("0 1", f"{'0' * 32} 0 1", f"{tethers.key} 99 1", f"{tethers.key} -1 1"):
+            with socket.create_connection(parse_address(tethers.address)) as link:
+                link.sendall(f"{said}\n".encode())
+        with socket.create_connection(parse_address(tethers.address)) as link:
+            link.sendall(f"{tethers.key} 1 3\n".encode())
+        until(lambda: len(tethers._links) == 5)
+        tethers.settle()
+        assert (tethers.statuses, tethers.first) == ({1: 3}, 1)

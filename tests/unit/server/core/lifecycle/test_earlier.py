@@ -112,4 +112,35 @@ def test_few_are_kept_and_little_of_each() -> None:
     rig.finish(task)
     earlier = info(rig, task).earlier
     assert [one.number for one in earlier] == list(range(3, ATTEMPTS_TOLD_MAX + 3))
-    assert all(len(one.reason) < REASON_CHARS_MAX + 10 for one in earlier)
+    assert all(len(one.reason) < REASON_CHARS_MAX + 50 for one in earlier)
+
+
+def test_what_comes_between_two_attempts_hides_none() -> None:
+    rig = Rig()
+    rig.governor("g1")
+    task = rig.task()
+    rig.submit(task)
+    rig.turn()
+    rig.start(task)
+    dies(rig, task, text="SIGSEGV")
+    rig.ask(m.Cancel, rig.session, [task.id])
+    told = info(rig, task)
+    assert (told.error, [(one.number, one.kind, one.reason) for one in told.earlier]) == (
+        rig.error(task).message,
+        [(1, "crash", "SIGSEGV")],
+    )
+
+
+def test_an_attempt_that_is_not_known_to_have_begun_is_not_told_as_the_one_before() -> None:
+    rig = Rig()
+    rig.governor("g1")
+    task = rig.task()
+    rig.submit(task, keep=task.outputs)
+    dies(rig, task)
+    rig.turn()
+    rig.says("g1", m.Draining("SIGTERM", 30.0, False))
+    rig.says("g1", m.Stopped([(task.id, 2)], []))
+    rig.governor("g2")
+    rig.turn()
+    rig.finish(task)
+    assert [(one.number, one.kind) for one in info(rig, task).earlier] == [(1, "crash")]
