@@ -1,0 +1,175 @@
+"""Processor time a task, of client, server, governor and executors apart: W1 by a loop of calls, and by `map`.
+
+    python benchmarks/costs.py [loop] [map] [--n 20000] [--runs 7] [--unkept] [--base PATH] [--threads]
+
+starts a cluster of two cpus for each round, warms it, runs the workload once and prints medians of the rounds, in
+microseconds a task. With `--base` the checkout there (`git worktree add --detach PATH COMMIT`) runs in turn with this
+one, each round both, and the ratios of the pairs follow: so the load of the machine is in both.
+
+Theory of operation
+-------------------
+Processor time is what `/proc/PID/task/*/schedstat` counts, in nanoseconds, of each process and each of its threads,
+from before the first call until `wait_all` has returned; `client` is the process with the user's script, with its
+phases beside it (the thread that takes in messages is in all of them). Outputs are kept, so that all results come to
+the client, unless `--unkept`. `others` are zygotes and the guardian. Wall time is printed beside it and says little on
+a machine that has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+HERE = Path(__file__).resolve().parent
+ROLES = {"rain-server": "server", "rain-governor": "governor", "rain-executor": "executors"}
+HOW = ("loop", "map")
+WARM = 3000
+
+
+def spent_ns(pid: int) -> list[int]:
+    """Processor time of a process, by thread; the first is its main thread."""
+    spent = []
+    for thread in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
+        try:
+            spent.append(int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return spent
+
+
+def spent_by_role() -> dict[str, list[int]]:
+    """Processor time of all processes of this client, by role and thread."""
+    roles: dict[str, list[int]] = {"client": spent_ns(os.getpid())}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            role = ROLES.get(process.name(), "others")
+            threads = spent_ns(process.pid)
+        except (psutil.Error, FileNotFoundError):
+            continue
+        known = roles.setdefault(role, [])
+        known += [0] * (len(threads) - len(known))
+        for index, spent in enumerate(threads):
+            known[index] += spent
+    return roles
+
+
+def one_round(how: str, n: int, kept: bool) -> dict[str, Any]:
+    """Start a cluster, run the workload once."""
+    import rain_bodies
+
+    from rain import Client, Remote
+
+    with Client.local(cpus=2) as client:
+        session = client.new_session("costs", default=True)
+        noop = Remote(rain_bodies.noop, auto_load=True, auto_encode="pickle")
+        for _ in range(2):
+            warm = noop.map(range(WARM))
+            for task in warm:
+                task.keep_outputs()
+            session.submit()
+            session.wait_all()
+            del warm, task
+        before = spent_by_role()
+        marks = [time.process_time()]
+        began = time.perf_counter()
+        made = noop.map(range(n)) if how == "map" else [noop(i) for i in range(n)]
+        marks.append(time.process_time())
+        if kept:
+            session.keep(made)
+        marks.append(time.process_time())
+        session.submit()
+        marks.append(time.process_time())
+        submitted = time.perf_counter()
+        session.wait_all()
+        ended = time.perf_counter()
+        marks.append(time.process_time())
+        after = spent_by_role()
+        threads = {
+            role: [
+                round((spent - (before.get(role, []) + [0] * 99)[index]) / 1e3 / n, 3)
+                for index, spent in enumerate(after[role])
+            ]
+            for role in after
+        }
+    phases = ("building", "keeping", "submitting", "waiting")
+    return {
+        "us": {role: sum(spent) for role, spent in threads.items()},
+        "client_us": {name: (marks[i + 1] - marks[i]) * 1e6 / n for i, name in enumerate(phases)},
+        "wall_us": {"all": (ended - began) * 1e6 / n, "waiting": (ended - submitted) * 1e6 / n},
+        "threads_us": threads,
+    }
+
+
+def run_in(checkout: Path, how: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One round by the Rain of `checkout`, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).resolve()), how, "--n", str(options.n), "--one-round"]
+    path = os.pathsep.join([str(checkout), str(HERE)])
+    done = subprocess.run(
+        command + ["--unkept"] * options.unkept,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+    )
+    if done.returncode:
+        raise SystemExit(f"a round of {checkout} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def flat(found: dict[str, Any]) -> dict[str, float]:
+    """The figures of one round in the order in which they are printed."""
+    figures = {role: found["us"].get(role, 0.0) for role in ("server", "governor", "executors", "client")}
+    figures.update({f"client {name}": value for name, value in found["client_us"].items()})
+    figures["others"] = found["us"].get("others", 0.0)
+    figures["all processes"] = sum(found["us"].values())
+    figures["wall"] = found["wall_us"]["all"]
+    figures["wall waiting"] = found["wall_us"]["waiting"]
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("how", nargs="*", choices=[*HOW, []], default=[])
+    parser.add_argument("--n", type=int, default=20_000, help="tasks")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--unkept", action="store_true", help="results do not come to the client")
+    parser.add_argument("--base", type=Path, help="another checkout, which runs in turn")
+    parser.add_argument("--threads", action="store_true", help="also by thread, the main one first")
+    parser.add_argument("--one-round", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one_round:
+        print(json.dumps(one_round(options.how[0], options.n, not options.unkept)))
+        return
+    checkouts = {"now": HERE.parent} | ({"base": options.base.resolve()} if options.base else {})
+    for how in options.how or HOW:
+        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in checkouts}
+        for _ in range(options.runs):
+            for name, checkout in checkouts.items():
+                rounds[name].append(run_in(checkout, how, options))
+        print(f"\n{how}: µs a task, medians of {options.runs} rounds of {options.n} tasks")
+        figures = {name: [flat(found) for found in found_all] for name, found_all in rounds.items()}
+        for line in figures["now"][0]:
+            now = [one[line] for one in figures["now"]]
+            text = f"{line:20} {statistics.median(now):8.2f}"
+            if options.base:
+                base = [one[line] for one in figures["base"]]
+                ratio = statistics.median(a / b if b else 0.0 for a, b in zip(now, base, strict=True))
+                text += f"   base {statistics.median(base):8.2f}   ratio {ratio:5.2f}"
+            print(text, flush=True)
+        if options.threads:
+            for name, found_all in rounds.items():
+                print(name, "by thread:", json.dumps(found_all[-1]["threads_us"]))
+
+
+if __name__ == "__main__":
+    main()
