@@ -12,7 +12,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 # -- wire -----------------------------------------------------------------------------------------
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 FRAME_BYTES_MAX = 64 * MIB
 """Largest frame that a peer may send; a longer length prefix closes the connection."""
 BATCH_BYTES_TARGET = 1 * MIB

@@ -303,8 +303,8 @@ class Peers:
             return
         why = f"a {type(message).__name__} message cannot be sent: {error}"
         request = getattr(message, "request", None)
-        if isinstance(message, Assign) and message.tasks:
-            task = message.tasks[0]
+        if isinstance(message, Assign) and (tasks := message.tasks or message.families):
+            task = tasks[0]
             self.machine.hands.later(ev.AssignmentFailed(name, task.spec.id, task.attempt, why), 0)
         elif request is not None and not isinstance(message, Failed | ReadOutput):
             # In the place of the message: what was sent when does not depend on how much waited.

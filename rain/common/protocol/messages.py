@@ -15,6 +15,12 @@ Executors speak over a socket pair that their governor made: plain lists of mess
 All messages are batches: what happens to many tasks is one message with a list. Bytes of objects up to
 `INLINE_BYTES_MAX` are fields (msgpack copies them with one memcpy); anything larger never is inside a message.
 
+A **family** is a run of Python tasks that differ by their pickled arguments only: the same function, inputs, resources,
+options, outputs. Member i of a family whose first task has number n and k outputs is task ``n + i * (k + 1)``, its
+outputs are the k numbers behind it. What is sent of a family are consecutive members: what they share once, as the
+first of them has it, and a column for each thing that differs (`rain.common.protocol.families` takes them apart again).
+Columns of numbers are `bytes` (`rain.common.protocol.columns`).
+
 Every Struct is encoded as an array, so a field may only be added at the end, with a default; a change of meaning
 raises `PROTOCOL_VERSION`.
 """
@@ -87,6 +93,32 @@ class TaskResult(Part):
     stderr: bytes = b""
     written: tuple[int, int] = (0, 0)  # bytes in all, to stdout and to stderr: more than the tails may hold
     damage: Damage | None = None
+
+
+class OutputColumn(Part):
+    """One output of consecutive members of a family, with all their bytes: `data`, and their `checksums` (xxh3-64, a
+    column of unsigned numbers). `info` is what the objects share; without a size."""
+
+    info: ObjectInfo
+    data: list[bytes]
+    checksums: bytes
+
+
+class FamilyResults(Part):
+    """How the attempts of consecutive members of a family ended that did so plainly: they finished, wrote nothing,
+    noted nothing (`TaskInfo.debug`, `user`), fetched no input, and all they made is inline and no input passed through.
+    All others come as `TaskResult`.
+
+    `first` is the first of these members, `stride` the distance of their numbers, `attempt` that of each of them.
+    `start_times` and `durations` are columns of floats, `outputs` has a column for each output.
+    """
+
+    first: ID
+    stride: int
+    attempt: int
+    start_times: bytes
+    durations: bytes
+    outputs: list[OutputColumn]
 
 
 class TaskOutput(Part):
@@ -168,6 +200,50 @@ class ObjectUpdate(Part):
     location: Location | None = None
 
 
+class ObjectColumn(Part):
+    """News of one output of consecutive members of a family: all have this state and this `info`, but for their sizes
+    (a column of unsigned numbers). `data` and `checksums` as of `OutputColumn`, if the client keeps them."""
+
+    state: DataObjectState
+    info: ObjectInfo
+    sizes: bytes
+    data: list[bytes] = []
+    checksums: bytes = b""
+
+
+class FamilyUpdate(Part):
+    """News of `count` consecutive members of a family, for their client: all are in this state. Of finished ones
+    `start_times` and `durations` are columns of floats, and `outputs` has news of each of their outputs; `governor`
+    and `attempts` as of `TaskInfo`. Of other states nothing else is told."""
+
+    first: ID
+    stride: int
+    count: int
+    state: TaskState
+    governor: str | None = None
+    attempts: int = 0
+    start_times: bytes = b""
+    durations: bytes = b""
+    outputs: list[ObjectColumn] = []
+
+
+class Family(Part):
+    """New tasks that are a family, all members of it or some consecutive ones.
+
+    `spec` and `outputs` are those of the first member; the config in `spec` has empty arguments in the place of which
+    each member has its own, one of `args`. `kept`: which of the outputs the client keeps, of all members, by their
+    place. `after`: how many of the submit's `tasks` in the same piece come before it, in the order of making. `made` is
+    as of `Submit`: nothing, a number for all members, or one for each.
+    """
+
+    spec: TaskSpec
+    outputs: list[ObjectSpec]
+    args: list[bytes]
+    kept: list[int] = []
+    after: int = 0
+    made: list[int] = []
+
+
 class Node(Part):
     """A governor of a task on several of them, with the cpus that the task has there. `address`, `fingerprint` and
     `key`: how its companion is reached (TLS with that certificate, and the proof of that key); empty for the first."""
@@ -193,6 +269,19 @@ class TaskAssignment(Part):
     outputs: list[ObjectSpec]
     rank: list[float] = []
     nodes: list[Node] = []  # of a task on several governors, the first of which is this one
+    kept: list[int] = []
+
+
+class FamilyAssignment(Part):
+    """Consecutive members of a family, for a governor: each is to it what a `TaskAssignment` is. `spec`, `outputs`,
+    `args` and `kept` are as of `Family`, `attempt` is that of all, `rank` that of the first; the last number of it is
+    one more for each of the following."""
+
+    spec: TaskSpec
+    attempt: int
+    outputs: list[ObjectSpec]
+    args: list[bytes]
+    rank: list[float] = []
     kept: list[int] = []
 
 
@@ -359,7 +448,8 @@ class Submit(Message):
     too large for one frame comes in pieces, all but the last with `more`; a task's objects come with it or before.
     Of persistent sessions `made` says for each task of the piece where its user made it: a number in `sites`, which are
     pairs of a line and the frames as text. `env` comes when the client's paths have changed, `modules` are what its
-    tasks' arguments need on other hosts and the server does not hold yet (or in another version)."""
+    tasks' arguments need on other hosts and the server does not hold yet (or in another version). `families` are
+    further tasks, with their outputs, which are not in `objects`."""
 
     request: int
     session_id: int
@@ -372,6 +462,7 @@ class Submit(Message):
     made: list[int] = []
     env: SessionEnv | None = None
     modules: list[UserModule] = []
+    families: list[Family] = []
 
 
 class Keep(Message):
@@ -556,12 +647,14 @@ class SessionOpened(Message):
 
 class SessionUpdate(Message):
     """What changed in a session since the last one; a task's objects precede the task. `stalled` says why nothing of
-    the session can go on, empty that something can again; None: as before."""
+    the session can go on, empty that something can again; None: as before. What `families` tell of members of families
+    is older than what `tasks` and `objects` tell of them."""
 
     session_id: int
     tasks: list[TaskUpdate]
     objects: list[ObjectUpdate]
     stalled: str | None = None
+    families: list[FamilyUpdate] = []
 
 
 class SessionStopped(Message):
@@ -701,6 +794,7 @@ class Finished(Message):
     """Attempts that ended by themselves."""
 
     results: list[TaskResult]
+    families: list[FamilyResults] = []
 
 
 class Stopped(Message):
@@ -818,10 +912,12 @@ class OpenSession(Message):
 
 
 class Assign(Message):
-    """Tasks to be run, most urgent first, and what is needed to have their inputs (each object once per governor)."""
+    """Tasks to be run, most urgent first, and what is needed to have their inputs (each object once per governor).
+    `families` are further tasks, which may make inputs of those in `tasks`."""
 
     tasks: list[TaskAssignment]
     objects: list[ObjectData]
+    families: list[FamilyAssignment] = []
 
 
 class TakeBack(Message):
@@ -1010,6 +1106,19 @@ class ExecutorTask(Part):
     nodes: list[Node] = []
 
 
+class ExecutorFamily(Part):
+    """Consecutive members of a family for an executor: each is to it what an `ExecutorTask` is. `number` is that of the
+    first, the others have the numbers that follow. `spec`, `outputs` and `args` are as of `Family`."""
+
+    number: int
+    attempt: int
+    spec: TaskSpec
+    inputs: list[ExecutorInput]
+    outputs: list[ObjectSpec]
+    args: list[bytes]
+    function: ExecutorInput | None = None
+
+
 class ExecutorSetup(Message):
     """First message to a forked executor. `cwd` is where the client is: an empty entry of `sys_path` stands for it."""
 
@@ -1035,9 +1144,10 @@ class TaskInputs(Message):
 
 
 class RunTasks(Message):
-    """Run these in order."""
+    """Run these in the order of their numbers."""
 
     tasks: list[ExecutorTask]
+    families: list[ExecutorFamily] = []
 
 
 class WantPreview(Message):
@@ -1067,6 +1177,7 @@ class Results(Message):
 
     results: list[TaskResult]
     stale: bool = False
+    families: list[FamilyResults] = []
 
 
 class OwnPreview(Message):

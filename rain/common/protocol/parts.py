@@ -1,8 +1,8 @@
 """Messages that are too large for a frame, in parts that say the same.
 
 Most messages are lists of things that happened or are to be done; two of them, one after the other, say what one with
-both lists says. A message that is one answer to one question is not such a list: the code that makes it sees to its
-size.
+both lists says, and so is what is told of members of a family. A message that is one answer to one question is not
+such a list: the code that makes it sees to its size.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 
 from rain.common.protocol import messages as m
+from rain.common.protocol.families import halves_of
 
 _LISTS: dict[type, tuple[str, ...]] = {
-    m.Assign: ("objects", "tasks"),
+    m.Assign: ("objects", "families", "tasks"),
     m.CancelTasks: ("tasks",),
     m.CopyObjects: ("objects",),
     m.DropObjects: ("objects",),
     m.Dropped: ("objects",),
     m.Fetched: ("objects",),
-    m.Finished: ("results",),
+    m.Finished: ("results", "families"),
     m.GaveBack: ("tasks",),
     m.InputsMissing: ("tasks",),
     m.LibrariesThere: ("governors",),
@@ -28,7 +29,7 @@ _LISTS: dict[type, tuple[str, ...]] = {
     m.NotCopied: ("objects",),
     m.ObjectsLost: ("objects",),
     m.Progressed: ("tasks",),
-    m.SessionUpdate: ("objects", "tasks"),
+    m.SessionUpdate: ("families", "objects", "tasks"),
     m.Started: ("tasks",),
     m.Stopped: ("tasks",),
 }
@@ -50,10 +51,14 @@ def halves(message: Any) -> tuple[Any, Any] | None:
         return None
     name, part = filled[0]
     middle = len(part) if len(filled) > 1 else len(part) // 2
-    if not middle:
+    if middle:
+        before, behind = part[:middle], part[middle:]
+    elif name == "families" and (cut := halves_of(part[0])) is not None:
+        before, behind = [cut[0]], [cut[1]]
+    else:
         return None
     first: dict[str, list[Any]] = {other: [] for other, _ in filled[1:]}
     return (
-        msgspec.structs.replace(message, **{name: part[:middle]}, **first),
-        msgspec.structs.replace(message, **{name: part[middle:]}),
+        msgspec.structs.replace(message, **{name: before}, **first),
+        msgspec.structs.replace(message, **{name: behind}),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
+from rain.common.protocol.families import results
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
 from rain.server.core.events import AssignmentFailed
@@ -145,7 +146,10 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
     graph = state.graph
     sessions = graph.sessions
     state.schedule_due = True
-    for result in message.results:
+    ended = message.results
+    if message.families:
+        ended = [*ended, *(result for family in message.families for result in results(family))]
+    for result in ended:
         session_id, number = result.id
         session = sessions.get(session_id)
         if session is None or session.over:
@@ -183,12 +187,12 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
         else:
             _failed(state, task, governor, error, result.outputs)
     if governor.leaving is not None:
-        _note_made(state, governor.leaving, message)
+        _note_made(state, governor.leaving, ended)
 
 
-def _note_made(state: State, leaving: Leaving, message: Finished) -> None:
+def _note_made(state: State, leaving: Leaving, ended: list[TaskResult]) -> None:
     """What was made on a governor that leaves may have to be copied."""
-    for result in message.results:
+    for result in ended:
         for output in result.outputs:
             obj = state.graph.object(output.id)
             if obj is not None and obj not in leaving.under_way:

@@ -13,6 +13,7 @@ from typing import Any
 from rain.common.ids import ID
 from rain.common.limits import SESSION_TASKS_MAX, TASK_NODES_MAX
 from rain.common.location import Upload
+from rain.common.protocol.families import is_sound, member_outputs, member_spec
 from rain.common.protocol.messages import Constant, Done, SessionEnv, Submit
 from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.task_configs import EXECUTE, PYTHON, UserModule
@@ -101,10 +102,13 @@ def submit(state: State, client: Client, session: Session, message: Submit, trou
     if cut.refusal is None:
         try:
             check_objects(cut, message.objects, message.constants)
-            for spec in message.tasks:
+            tasks = message.tasks
+            if message.families:
+                tasks = _with_members(cut, message)
+            for spec in tasks:
                 _check_task(cut, spec)
             cut.keep += message.keep
-            if message.made and session.persistent:
+            if session.persistent:
                 _note_call_sites(cut, message)
             if not message.more:
                 keep = [_kept(cut, id) for id in cut.keep]
@@ -123,16 +127,44 @@ def submit(state: State, client: Client, session: Session, message: Submit, trou
         _take(state, cut, keep)
 
 
+def _with_members(cut: Cut, message: Submit) -> list[TaskSpec]:
+    """The tasks of a submit, with those that are members of families; their outputs are taken into the cut."""
+    tasks: list[TaskSpec] = []
+    done = 0
+    for family in sorted(message.families, key=lambda family: family.after):
+        if not is_sound(family):
+            raise Refused(f"the family of task {family.spec.id} is not one: its numbers, outputs or config are wrong")
+        _check_count(cut, len(cut.tasks) + len(tasks) + len(family.args))
+        tasks += message.tasks[done : family.after]
+        done = max(done, family.after)
+        for place, args in enumerate(family.args):
+            spec = member_spec(family.spec, place, args)
+            check_objects(cut, member_outputs(family.outputs, place), [])
+            cut.keep += [spec.outputs[kept] for kept in family.kept]
+            tasks.append(spec)
+    return tasks + message.tasks[done:]
+
+
 def _note_call_sites(cut: Cut, message: Submit) -> None:
     """Remember where tasks were made."""
-    known = cut.session.call_sites
     for spec, number in zip(message.tasks, message.made, strict=False):
-        if 0 <= number < len(message.sites):
-            site = message.sites[number]
-            if len(site[0]) + len(site[1]) <= CALL_SITE_CHARS_MAX:
-                if len(known) < CALL_SITES_MAX:
-                    known.setdefault(site, site)
-                cut.made[spec.id[1]] = known.get(site, site)
+        _note_call_site(cut, spec.id[1], message.sites, number)
+    for family in message.families:
+        made = family.made
+        task, stride = family.spec.id[1], len(family.outputs) + 1
+        for place in range(len(family.args) if made else 0):
+            number = made[place if len(made) == len(family.args) else 0]
+            _note_call_site(cut, task + place * stride, message.sites, number)
+
+
+def _note_call_site(cut: Cut, task: int, sites: list[tuple[str, str]], number: int) -> None:
+    known = cut.session.call_sites
+    if 0 <= number < len(sites):
+        site = sites[number]
+        if len(site[0]) + len(site[1]) <= CALL_SITE_CHARS_MAX:
+            if len(known) < CALL_SITES_MAX:
+                known.setdefault(site, site)
+            cut.made[task] = known.get(site, site)
 
 
 def _take(state: State, cut: Cut, keep: list[Object]) -> None:
@@ -403,7 +435,11 @@ def _check_whole(cut: Cut) -> None:
     for obj in cut.objects.values():
         if obj.producer is None and not obj.constant:
             raise Refused(f"object {obj.title} is neither a constant nor the output of a task")
-    if len(cut.session.tasks) + len(cut.tasks) > SESSION_TASKS_MAX:
+    _check_count(cut, len(cut.tasks))
+
+
+def _check_count(cut: Cut, tasks: int) -> None:
+    if len(cut.session.tasks) + tasks > SESSION_TASKS_MAX:
         raise Refused(f"the session would have more than SESSION_TASKS_MAX ({SESSION_TASKS_MAX}) tasks")
 
 

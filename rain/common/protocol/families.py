@@ -1,0 +1,213 @@
+"""Members of families: their numbers and specs, parts of a family, and what its columns say of each member alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rain.common.ids import ID
+from rain.common.location import Inline
+from rain.common.protocol.columns import counts_of, floats_of
+from rain.common.protocol.messages import (
+    Family,
+    FamilyAssignment,
+    FamilyResults,
+    FamilyUpdate,
+    OutputColumn,
+    OutputResult,
+    TaskAssignment,
+    TaskResult,
+)
+from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec
+
+
+def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
+    """The spec of a member.
+
+    Parameters
+    ----------
+    spec : TaskSpec
+        Of the first member.
+    place : int
+        The member's, from 0.
+    args : bytes
+        Its pickled arguments.
+
+    Examples
+    --------
+    >>> first = TaskSpec(ID(1, 10), "py/", [b"", False], outputs=[ID(1, 11)])
+    >>> second = member_spec(first, 1, b"two")
+    >>> second.id, second.outputs, second.config
+    (1/12, [1/13], [b'two', False])
+    """
+    session_id, number = spec.id
+    count = len(spec.outputs)
+    number += place * (count + 1)
+    outputs = [ID(session_id, number + 1)] if count == 1 else [ID(session_id, number + 1 + i) for i in range(count)]
+    return TaskSpec(
+        ID(session_id, number),
+        spec.task_type,
+        with_args(spec.config, args),
+        spec.inputs,
+        outputs,
+        spec.resources,
+        spec.name,
+        spec.user,
+        spec.function,
+        spec.options,
+        spec.environment,
+    )
+
+
+def with_args(config: Any, args: bytes) -> Any:
+    """A Python task's config, as it was made or as it came over the wire, with other arguments."""
+    if isinstance(config, list):
+        return [args, *config[1:]]
+    return msgspec.structs.replace(config, args=args)
+
+
+def member_outputs(outputs: list[ObjectSpec], place: int) -> list[ObjectSpec]:
+    """The specs of a member's outputs; `outputs` are those of the first member."""
+    step = place * (len(outputs) + 1)
+    return [
+        ObjectSpec(
+            ID(spec.id[0], spec.id[1] + step), spec.label, spec.content_type, spec.data_type, spec.size_hint, spec.user
+        )
+        for spec in outputs
+    ]
+
+
+def is_sound(family: Family | FamilyAssignment) -> bool:
+    """Whether numbers, outputs and config are those of a family."""
+    spec, count = family.spec, len(family.outputs)
+    session_id, number = spec.id
+    expected = [(session_id, number + 1 + i) for i in range(count)]
+    config = spec.config
+    args = config[0] if isinstance(config, list) and config else getattr(config, "args", None)
+    return (
+        bool(family.args)
+        and spec.outputs == expected
+        and [output.id for output in family.outputs] == expected
+        and args == b""
+        and spec.task_type.startswith("py/")
+        and all(0 <= place < count for place in family.kept)
+    )
+
+
+def assignments(family: FamilyAssignment) -> list[TaskAssignment]:
+    """An assignment for each of the members."""
+    found = []
+    for place, args in enumerate(family.args):
+        rank = [*family.rank[:-1], family.rank[-1] + place] if family.rank else []
+        outputs = member_outputs(family.outputs, place)
+        found.append(
+            TaskAssignment(member_spec(family.spec, place, args), family.attempt, outputs, rank, [], family.kept)
+        )
+    return found
+
+
+def results(family: FamilyResults) -> list[TaskResult]:
+    """A result for each of the members.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not of one length.
+    """
+    session_id, number = family.first
+    columns = [_inline(column) for column in family.outputs]
+    found = []
+    for start_time, duration in zip(floats_of(family.start_times), floats_of(family.durations), strict=True):
+        found.append(TaskResult(ID(session_id, number), family.attempt, TaskInfo(None, start_time, duration)))
+        number += family.stride
+    for place, (column, locations) in enumerate(zip(family.outputs, columns, strict=True)):
+        for result, location in zip(found, locations, strict=True):
+            id = ID(session_id, result.id[1] + 1 + place)
+            info = msgspec.structs.replace(column.info, size=location.size)
+            if place == 0:
+                result.outputs = [OutputResult(id, info, location)]
+            else:
+                result.outputs.append(OutputResult(id, info, location))
+    return found
+
+
+def _inline(column: OutputColumn) -> list[Inline]:
+    return [Inline(data, checksum) for data, checksum in zip(column.data, counts_of(column.checksums), strict=True)]
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+def halves_of(part: Any) -> tuple[Any, Any] | None:
+    """The first and the other half of what is told of consecutive members; None if it is of one."""
+    if isinstance(part, FamilyAssignment):
+        return _halves_of_assignment(part)
+    if isinstance(part, FamilyResults):
+        return _halves_of_results(part)
+    assert isinstance(part, FamilyUpdate)
+    return _halves_of_update(part)
+
+
+def _halves_of_assignment(part: FamilyAssignment) -> tuple[FamilyAssignment, FamilyAssignment] | None:
+    middle = len(part.args) // 2
+    if not middle:
+        return None
+    replace = msgspec.structs.replace
+    rank = [*part.rank[:-1], part.rank[-1] + middle] if part.rank else []
+    spec = member_spec(part.spec, middle, b"")
+    outputs = member_outputs(part.outputs, middle)
+    return replace(part, args=part.args[:middle]), replace(
+        part, spec=spec, outputs=outputs, args=part.args[middle:], rank=rank
+    )
+
+
+def _halves_of_results(part: FamilyResults) -> tuple[FamilyResults, FamilyResults] | None:
+    middle = len(part.durations) // 16
+    if not middle:
+        return None
+    replace, cut = msgspec.structs.replace, 8 * middle
+    first, second = [], []
+    for column in part.outputs:
+        data, checksums = column.data, column.checksums
+        first.append(replace(column, data=data[:middle], checksums=checksums[:cut]))
+        second.append(replace(column, data=data[middle:], checksums=checksums[cut:]))
+    times, durations = part.start_times, part.durations
+    return (
+        replace(part, start_times=times[:cut], durations=durations[:cut], outputs=first),
+        replace(
+            part,
+            first=_further(part.first, middle * part.stride),
+            start_times=times[cut:],
+            durations=durations[cut:],
+            outputs=second,
+        ),
+    )
+
+
+def _halves_of_update(part: FamilyUpdate) -> tuple[FamilyUpdate, FamilyUpdate] | None:
+    middle = part.count // 2
+    if not middle:
+        return None
+    replace, cut = msgspec.structs.replace, 8 * middle
+    first, second = [], []
+    for column in part.outputs:
+        data, checksums, sizes = column.data, column.checksums, column.sizes
+        first.append(replace(column, sizes=sizes[:cut], data=data[:middle], checksums=checksums[:cut]))
+        second.append(replace(column, sizes=sizes[cut:], data=data[middle:], checksums=checksums[cut:]))
+    times, durations = part.start_times, part.durations
+    return (
+        replace(part, count=middle, start_times=times[:cut], durations=durations[:cut], outputs=first),
+        replace(
+            part,
+            first=_further(part.first, middle * part.stride),
+            count=part.count - middle,
+            start_times=times[cut:],
+            durations=durations[cut:],
+            outputs=second,
+        ),
+    )
+
+
+def _further(id: ID, step: int) -> ID:
+    return ID(id[0], id[1] + step)
