@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from rain.server.core.lifecycle.submit import NO_IDS, NO_INPUTS, NO_PARTS, NO_US
 from rain.server.core.state import State
 from rain.server.environments import Environments
 from rain.server.graph import Graph
+from rain.server.journal.images.fitting import Migration
 from rain.server.journal.images.types import Codec, Conversion
 from rain.server.records.client import Client, Reading
 from rain.server.records.data_object import Object
@@ -78,12 +80,12 @@ LEFT_OUT: dict[type, frozenset[str]] = {State: frozenset({"make_policy"})}
 """Functions: a server that reads an image has its own."""
 
 
-def _counts_alone(counts: dict[int, int]) -> tuple[int, ...]:
-    return tuple(counts[id(state)] for state in TaskState)
+def _counts_by_name(counts: dict[int, int]) -> tuple[tuple[str, int], ...]:
+    return tuple((state.name, counts[id(state)]) for state in TaskState)
 
 
-def _counts_by_id(counts: tuple[int, ...]) -> dict[int, int]:
-    return dict(zip(map(id, TaskState), counts, strict=True))
+def _counts_by_id(counts: tuple[tuple[str, int], ...]) -> dict[int, int]:
+    return {id(state): 0 for state in TaskState} | {id(TaskState[name]): count for name, count in counts}
 
 
 def _error_text(error: Exception | None) -> str | None:
@@ -111,7 +113,7 @@ CONVERTED: dict[tuple[type, str], Conversion] = {
     (spec.TaskSpec, "config"): Conversion(_as_it_is, _config),
     (spec.TaskSpec, "user"): Conversion(_as_it_is, _user),
     (spec.ObjectSpec, "user"): Conversion(_as_it_is, _user),
-    (Session, "counts"): Conversion(_counts_alone, _counts_by_id),
+    (Session, "counts"): Conversion(_counts_by_name, _counts_by_id),
     (State, "policy_error"): Conversion(_error_text, _error),
 }
 
@@ -120,6 +122,14 @@ CONSTANTS = (NO_INPUTS, NO_IDS, NO_CALL_SITE)
 ALIKE: dict[type, type[Any]] = {WatchedDict: dict}
 
 
+ADDED: dict[tuple[type, str], Callable[[], Any]] = {}
+"""Attributes of classes with ``__slots__`` that a version added, and what gives them a value in a server that goes on
+from an image of the version before."""
+
+MIGRATIONS: tuple[Migration, ...] = ()
+"""What becomes of attributes that a version took away or changed, in the order of versions."""
+
+
 def codec(*more: type) -> Codec:
     """What writes and reads images of a `State`; `more`: classes of what stands beside it."""
-    return Codec((*CLASSES, *more), LEFT_OUT, CONVERTED, ALIKE, CONSTANTS)
+    return Codec((*CLASSES, *more), LEFT_OUT, CONVERTED, ALIKE, CONSTANTS, ADDED, MIGRATIONS)

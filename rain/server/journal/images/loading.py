@@ -23,6 +23,7 @@ from rain.server.journal.images.dumping import (
     TRAILER,
     VERSION,
 )
+from rain.server.journal.images.fitting import Fit, fit
 from rain.server.journal.images.types import Codec, Column, ImageError, Members, Type
 
 
@@ -37,9 +38,14 @@ class _Load:
         version, types, self._root = self._decode(self._view[self._end : -TRAILER.size])
         if version != VERSION:
             raise ImageError(f"the image is of version {version}; this version of Rain reads version {VERSION}")
-        self._types = [_known(codec, name, tuple(fields), constants) for name, fields, constants, _ in types]
-        self._tables = [_table(kind, met) for kind, (*_, met) in zip(self._types, types, strict=True)]
-        self._filled = [1 + len(kind.constants) for kind in self._types]
+        self._types = [_known(codec, name, constants) for name, _, constants, _ in types]
+        self._tables = []
+        self._fits: list[Fit | None] = []
+        for kind, (_, fields, constants, met) in zip(self._types, types, strict=True):
+            self._tables.append(_table(kind, fields, constants, met))
+            enum = isinstance(kind, Members)
+            self._fits.append(None if enum else fit(kind, tuple(fields), codec.migrations))
+        self._filled = [1 + constants for *_, constants, _ in types]
 
     def root(self) -> Any:
         at = 0
@@ -49,6 +55,9 @@ class _Load:
             code, rows, columns = self._decode(self._view[begin:at])
             kind, table = self._types[code], self._tables[code]
             values = [self._column(column) for column in columns]
+            fits = self._fits[code]
+            if fits is not None:
+                values = fits(rows, values)
             if kind.filled:
                 first = self._filled[code]
                 self._filled[code] += rows
@@ -81,23 +90,23 @@ class _Load:
         ]
 
 
-def _known(codec: Codec, name: str, fields: tuple[str, ...], constants: int) -> Type:
+def _known(codec: Codec, name: str, constants: int) -> Type:
     kind = codec.named.get(name)
     if kind is None:
         raise ImageError(f"the image has objects of the class {name}, which this version of Rain does not have")
-    if constants != len(kind.constants):
+    if constants > len(kind.constants):
         raise ImageError(f"{name} has {len(kind.constants)} constants in this version of Rain, and had {constants}")
-    if kind.fields != fields:
-        raise ImageError(
-            f"a {name} has {', '.join(fields)} in the image, and {', '.join(kind.fields)} in this version of Rain"
-        )
     return kind
 
 
-def _table(kind: Type, met: int) -> Column:
+def _table(kind: Type, fields: tuple[str, ...], constants: int, met: int) -> Column:
     if isinstance(kind, Members):
-        return [None, *kind.kind.__members__.values()]
-    table = [None, *kind.constants]
+        members = kind.kind.__members__
+        unknown = [name for name in fields if name not in members]
+        if unknown:
+            raise ImageError(f"a {kind.name} can be {', '.join(unknown)} in the image, and not in this version of Rain")
+        return [None, *(members[name] for name in fields)]
+    table = [None, *kind.constants[:constants]]
     return [*table, *kind.new(met - len(table))] if kind.filled else table
 
 
@@ -112,7 +121,7 @@ def load(codec: Codec, data: bytes) -> Any:
     Raises
     ------
     ImageError
-        If it is not an image, or another version's, whose classes are not as here.
+        If it is not an image, or another version's, whose classes do not become those of here.
     """
     collecting = gc.isenabled()
     gc.disable()  # nothing of it is garbage

@@ -70,6 +70,10 @@ class Type:
         self.name = name
         self.constants: list[Any] = []
 
+    def default(self, field: str) -> Callable[[], Any] | None:
+        """What gives a field its value in objects of an image that lacks it; None: nothing does."""
+        return None
+
     def split(self, values: Column) -> list[Column]:
         """The columns of these objects."""
         raise NotImplementedError
@@ -263,7 +267,11 @@ class NamedTuples(Type):
     def __init__(self, kind: type[Any]) -> None:
         super().__init__(kind.__name__)
         self.fields = kind._fields
+        self._defaults: dict[str, Any] = kind._field_defaults
         self._make = partial(tuple.__new__, kind)
+
+    def default(self, field: str) -> Callable[[], Any] | None:
+        return _giving(self._defaults[field]) if field in self._defaults else None
 
     def split(self, values: Column) -> list[Column]:
         return [list(column) for column in zip(*values, strict=True)]
@@ -288,6 +296,13 @@ class Structs(Type):
         self._by_name = any(named)
         self._converted = {self.fields.index(name): conversion for name, conversion in converted.items()}
 
+    def default(self, field: str) -> Callable[[], Any] | None:
+        (found,) = (one for one in msgspec.structs.fields(self._kind) if one.name == field)
+        if found.default_factory is not msgspec.NODEFAULT:
+            made: Callable[[], Any] = found.default_factory
+            return made
+        return _giving(found.default) if found.default is not msgspec.NODEFAULT else None
+
     def split(self, values: Column) -> list[Column]:
         columns = [list(map(getter, values)) for getter in self._getters]
         for number, conversion in self._converted.items():
@@ -310,15 +325,22 @@ class Records(Type):
 
     filled = True
 
-    def __init__(self, kind: type, left_out: Collection[str], converted: Mapping[str, Conversion]) -> None:
+    def __init__(
+        self,
+        kind: type,
+        left_out: Collection[str],
+        converted: Mapping[str, Conversion],
+        added: Mapping[str, Callable[[], Any]],
+    ) -> None:
         super().__init__(kind.__name__)
+        self._added = added
         slots = [
             name
             for base in kind.__mro__
             for name in base.__dict__.get("__slots__", ())
             if name not in ("__weakref__", "__dict__")
         ]
-        unknown = (set(left_out) | set(converted)) - set(slots)
+        unknown = (set(left_out) | set(converted) | set(added)) - set(slots)
         if unknown or (not slots and kind.__dictoffset__):
             raise TypeError(f"{kind.__name__} has no slots {', '.join(unknown) or 'at all'}")
         self.fields = tuple(sorted(set(slots) - set(left_out)))
@@ -328,6 +350,12 @@ class Records(Type):
         self._getters = [attrgetter(name) for name in self.fields]
         self._converted = {self.fields.index(name): conversion for name, conversion in converted.items()}
         self._open = bool(kind.__dictoffset__)
+
+    def default(self, field: str) -> Callable[[], Any] | None:
+        if field in self._added:
+            return self._added[field]
+        found = inspect.signature(self._kind).parameters.get(field)
+        return _giving(found.default) if found is not None and type(found.default) in _PLAIN else None
 
     def split(self, values: Column) -> list[Column]:
         columns: list[Column] = []
@@ -361,6 +389,14 @@ class Records(Type):
                         slot.__set__(value, item)
             else:
                 exhaust(map(slot.__set__, values, column))
+
+
+def _giving(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+"""What objects may have in common."""
 
 
 def _sorted(items: Any) -> list[Any]:
@@ -404,6 +440,11 @@ class Codec:
     constants : iterable, optional
         Objects of modules that others refer to, in an order that stays: they are not written, and are the modules' own
         again afterwards.
+    added : dict of (type, str) to callable, optional
+        Attributes that images of earlier versions lack, and what gives them a value. Fields with a default, also one
+        of ``__init__`` that is text, a number or None, need none.
+    migrations : iterable of Migration, optional
+        What becomes of attributes of earlier versions, in the order in which they came to be.
     """
 
     def __init__(
@@ -413,11 +454,15 @@ class Codec:
         converted: Mapping[tuple[type, str], Conversion] | None = None,
         alike: Mapping[type, type] | None = None,
         constants: Iterable[Any] = (),
+        added: Mapping[tuple[type, str], Callable[[], Any]] | None = None,
+        migrations: Iterable[Any] = (),
     ) -> None:
+        self.migrations = tuple(migrations)
         self.types = {kind: copy.copy(one) for kind, one in BUILT_IN.items()}
         for kind in classes:
             ways = {name: way for (owner, name), way in (converted or {}).items() if owner is kind}
-            self.types[kind] = _type_of(kind, (left_out or {}).get(kind, ()), ways)
+            given = {name: value for (owner, name), value in (added or {}).items() if owner is kind}
+            self.types[kind] = _type_of(kind, (left_out or {}).get(kind, ()), ways, given)
         self.named = {one.name: one for one in self.types.values()}
         if len(self.named) < len(self.types):
             raise TypeError("two classes of an image have the same name")
@@ -428,11 +473,16 @@ class Codec:
             one.constants = [*one.constants, constant]
 
 
-def _type_of(kind: type, left_out: Collection[str], converted: Mapping[str, Conversion]) -> Type:
+def _type_of(
+    kind: type,
+    left_out: Collection[str],
+    converted: Mapping[str, Conversion],
+    added: Mapping[str, Callable[[], Any]],
+) -> Type:
     if issubclass(kind, enum.Enum):
         return Members(kind)
     if issubclass(kind, msgspec.Struct):
         return Structs(kind, converted)
     if issubclass(kind, tuple):
         return NamedTuples(kind)
-    return Records(kind, left_out, converted)
+    return Records(kind, left_out, converted, added)
