@@ -107,7 +107,7 @@ class OutputColumn(Part):
 class FamilyResults(Part):
     """How the attempts of consecutive members of a family ended that did so plainly: they finished, wrote nothing,
     noted nothing (`TaskInfo.debug`, `user`), fetched no input, and all they made is inline and no input passed through.
-    All others come as `TaskResult`.
+    All others come as `TaskResult`. The governor holds none of these outputs: who needs one is sent its bytes.
 
     `first` is the first of these members, `stride` the distance of their numbers, `attempt` that of each of them.
     `start_times` and `durations` are columns of floats, `outputs` has a column for each output.

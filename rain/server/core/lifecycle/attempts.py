@@ -146,10 +146,11 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
     graph = state.graph
     sessions = graph.sessions
     state.schedule_due = True
+    told = len(message.results)
     ended = message.results
     if message.families:
         ended = [*ended, *(result for family in message.families for result in results(family))]
-    for result in ended:
+    for place, result in enumerate(ended):
         session_id, number = result.id
         session = sessions.get(session_id)
         if session is None or session.over:
@@ -160,7 +161,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
                 state, governor, result.id, result.attempt, result.error or TaskError("crash", "its companion ended")
             ):
                 continue
-            _stale(state, governor, result)
+            _stale(state, governor, result, place < told)
             continue
         graph.unassign(task)
         info = result.info
@@ -183,23 +184,23 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
             error = TaskError("rain", text)
         task.info = info
         if error is None:
-            _commit(state, task, governor, result)
+            _commit(state, task, governor, result, place < told)
         else:
             _failed(state, task, governor, error, result.outputs)
     if governor.leaving is not None:
-        _note_made(state, governor.leaving, ended)
+        _note_made(state, governor.leaving, message)
 
 
-def _note_made(state: State, leaving: Leaving, ended: list[TaskResult]) -> None:
-    """What was made on a governor that leaves may have to be copied."""
-    for result in ended:
+def _note_made(state: State, leaving: Leaving, message: Finished) -> None:
+    """What was made on a governor that leaves, and is held there, may have to be copied."""
+    for result in message.results:
         for output in result.outputs:
             obj = state.graph.object(output.id)
             if obj is not None and obj not in leaving.under_way:
                 leaving.left[obj] = None
 
 
-def _commit(state: State, task: Task, governor: Governor, result: TaskResult) -> None:
+def _commit(state: State, task: Task, governor: Governor, result: TaskResult, held: bool) -> None:
     task.error = None
     state.set_task(task, FINISHED)
     info = result.info
@@ -210,15 +211,19 @@ def _commit(state: State, task: Task, governor: Governor, result: TaskResult) ->
         {"state": "finished", "governor": governor.id, "start_time": info.start_time, "duration": info.duration},
     )
     for obj, output in zip(task.outputs, result.outputs, strict=True):
-        _made(state, obj, output, governor)
+        _made(state, obj, output, governor, held)
     retain_or_release(state, task)
     release_inputs(state, task)
 
 
-def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -> None:
-    """An output is there: it becomes the object, unless the object is there already or is not wanted."""
+def _made(state: State, obj: Object, output: OutputResult, governor: Governor, held: bool) -> None:
+    """An output is there: it becomes the object, unless the object is there already or is not wanted.
+
+    `held`: the governor has it too, and not only this server.
+    """
     if obj.state is not OBJ_UNFINISHED:
-        _made_twice(state, obj, output, governor)
+        if held:
+            _made_twice(state, obj, output, governor)
         return
     info = output.info
     location, size = output.location, info.size
@@ -230,25 +235,27 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor) -
     id = obj.id
     state.happened("DataObjectFinished", id[0], id[1], {"size": size, "governor": governor.id})
     if obj.kept or obj.needs:
-        _locate(state, obj, location, governor)
+        _locate(state, obj, location, governor, held)
         if obj.consumers is not None:
             wake(state, obj)
     else:
         # Freed at once: the governor learns it with the next batch.
         if obj.governors:
-            state.graph.add_replica(governor, obj, HELD)
+            if held:
+                state.graph.add_replica(governor, obj, HELD)
             drop_replicas(state, obj)
-        else:
+        elif held:
             _drop_at(governor, obj.id)
         state.set_object(obj, OBJ_REMOVED)
 
 
-def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, governor: Governor) -> None:
-    """An object's bytes are at `governor`; few of them are here too."""
+def _locate(state: State, obj: Object, location: Inline | LocalFile | SameAs, governor: Governor, held: bool) -> None:
+    """An object's bytes are at `governor`, if it holds them; few of them are here too."""
     obj.location = location if type(location) is Inline else None
     if not isinstance(location, SameAs):  # which governors replace by what they hold
         obj.checksum = location.checksum
-    state.graph.add_replica(governor, obj, location if type(location) is LocalFile else HELD)
+    if held:
+        state.graph.add_replica(governor, obj, location if type(location) is LocalFile else HELD)
 
 
 def _drop_at(governor: Governor, id: ID) -> None:
@@ -267,7 +274,7 @@ def _made_twice(state: State, obj: Object, output: OutputResult, governor: Gover
         _drop_at(governor, obj.id)
 
 
-def _stale(state: State, governor: Governor, result: TaskResult) -> None:
+def _stale(state: State, governor: Governor, result: TaskResult, held: bool) -> None:
     """A result that is not expected: what it left on the governor is dropped, unless it is the present replica."""
     graph = state.graph
     task = graph.task(result.id)
@@ -279,8 +286,8 @@ def _stale(state: State, governor: Governor, result: TaskResult) -> None:
         attempt_ended(state, governor.id, result.id, result.attempt)
     else:
         state.stale_results += 1
-    if task is not None and task.governor is governor:
-        return  # a newer attempt makes the same outputs there
+    if not held or (task is not None and task.governor is governor):
+        return  # nothing was left, or a newer attempt makes the same outputs there
     for output in result.outputs:
         obj = graph.object(output.id)
         if obj is None or obj not in governor.objects:
@@ -323,7 +330,7 @@ def _keep_refused(state: State, task: Task, governor: Governor, error: TaskError
         obj.info = output.info
         obj.info.error = error.message
         obj.size = output.info.size or 0
-        _locate(state, obj, output.location, governor)
+        _locate(state, obj, output.location, governor, True)
 
 
 def _matches(names: tuple[str, ...], classes: list[str]) -> bool:

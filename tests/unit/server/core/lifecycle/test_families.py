@@ -128,3 +128,28 @@ def test_persistent_sessions_know_where_members_were_made() -> None:
     made = rig.core.state.graph.sessions[rig.session].made
     assert [made[id[1]][0] for id in members(one)] == ["line 1", "line 1"]
     assert [made[id[1]][0] for id in members(other)] == ["line 2", "line 1"]
+
+
+def test_governors_hold_nothing_of_what_families_told() -> None:
+    rig = Rig()
+    rig.governor("g:1", cpus=4.0)
+    made = family(rig, 2, rig.constant(), kept=[])
+    behind = rig.task(made.outputs[0].id)
+    assert isinstance(submit(rig, made, tasks=(behind,)), m.Done)
+    rig.turn()
+    assert rig.core.state.graph.task(behind.id).governor is not None, "it was given ahead of its input"
+    assert rig.told("g:1", m.Assign)
+    rig.says("g:1", m.Finished([], [results(made, 0, 2)]))
+    rig.turn()
+    governor = rig.core.state.graph.governors["g:1"]
+    assert [obj.id for obj in governor.objects] == [made.spec.function, made.outputs[0].id]
+    sent = [data for assign in rig.told("g:1", m.Assign) for data in assign.objects]
+    assert [(data.spec.id, data.location) for data in sent] == [(made.outputs[0].id, Inline(b"v0", 9))]
+    assert not rig.told("g:1", m.DropObjects)
+    rig.says("g:1", m.Finished([], [results(made, 0, 2)]))  # once more: it is stale
+    rig.turn()
+    assert rig.core.state.stale_results == 2
+    assert not rig.told("g:1", m.DropObjects)
+    rig.finish(behind)
+    rig.turn()
+    assert rig.told("g:1", m.DropObjects) == [m.DropObjects([behind.outputs[0], made.outputs[0].id])]
