@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from rain.client.io_spec import Output as Output
     from rain.client.io_spec import OutputBase as OutputBase
     from rain.client.io_spec import OutputDir as OutputDir
+    from rain.client.plain.function import PlainFunction as PlainFunction
+    from rain.client.plain.function import task as task
     from rain.client.program import Program as Program
     from rain.client.remote import Remote as Remote
     from rain.client.remote import remote as remote
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from rain.common.states import DataType as DataType
     from rain.common.states import TaskState as TaskState
     from rain.executor.context import Context as Context
+    from rain.executor.context import current_task as current_task
     from rain.objects.data_instance import DataInstance as DataInstance
 else:
     __getattr__, __dir__, __all__ = offered(__name__)

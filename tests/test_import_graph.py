@@ -109,7 +109,7 @@ LAZY = {
             "rain.executor.views.own",
         },
         "rain.executor.progress": {"rain.executor.views.preview"},
-        "rain.executor.python.tasks": {"asyncio"},
+        "rain.executor.python.later": {"asyncio"},
         "rain.governor.config": {"tomllib"},
         "rain.host.machine": {"hashlib", "uuid"},
         "rain.net.auth": {

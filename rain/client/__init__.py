@@ -1,10 +1,12 @@
 """The client: declare tasks and data objects, submit them, wait for them, fetch results.
 
-Its names are loaded when they are first used, but `remote`: that is the name of a module too, which would hide it.
+Its names are loaded when they are first used, but `remote` and `task`: those are names of modules too, which would hide
+them.
 """
 
 from __future__ import annotations
 
+from rain.client.plain.function import task as task
 from rain.client.remote import Remote as Remote
 from rain.client.remote import remote as remote
 from rain.lazy_names import offered
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from rain.client.io_spec import Output as Output
     from rain.client.io_spec import OutputBase as OutputBase
     from rain.client.io_spec import OutputDir as OutputDir
+    from rain.client.plain.function import PlainFunction as PlainFunction
     from rain.client.program import Program as Program
     from rain.client.session import Session as Session
     from rain.client.task import Task as Task
@@ -40,4 +43,4 @@ if TYPE_CHECKING:
     from rain.objects.data_instance import DataInstance as DataInstance
 else:
     __getattr__, __dir__, __all__ = offered(__name__)
-    __all__ += ["Remote", "remote"]
+    __all__ += ["Remote", "remote", "task"]

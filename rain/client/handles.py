@@ -40,6 +40,8 @@ class Inside:
         Open ``with session:`` blocks.
     at_end : list of callable
         Called once the session has ended, in the thread that ends it.
+    plain : dict of int to (callable, PlainFunction)
+        What `Session.call` called, by the callable's `id`.
     renewals : dict of int to tuple of Handle
         Tasks that were made in the place of stale ones, by number, and their outputs: what holds these.
     """
@@ -51,6 +53,7 @@ class Inside:
         "echo",
         "encoder",
         "mirror",
+        "plain",
         "renewals",
         "surroundings",
     )
@@ -65,6 +68,7 @@ class Inside:
         self.echo: Echo | None = None
         self.closing_blocks = 0
         self.at_end: list[Callable[[], None]] = []
+        self.plain: dict[int, tuple[Any, Any]] = {}
         self.renewals: dict[int, tuple[Handle, ...]] = {}
 
 

@@ -115,8 +115,8 @@ class SessionContents(Holder):
         RainException
             If there is none, or several; the text lists their ids.
         """
-        tasks = [task for task in self.tasks if task.name == name]
-        found: list[Any] = tasks or [obj for obj in self.objects if obj.label == name] or self._with_id(name)
+        named: list[Any] = [task for task in self.tasks if task.name == name]
+        found = named or [obj for obj in self.objects if obj.label == name] or self._with_id(name)
         if len(found) == 1:
             only: Task | DataObject = found[0]
             return only

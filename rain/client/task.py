@@ -14,10 +14,11 @@ from rain.client.core.records import TaskRecord
 from rain.client.data import DataObject
 from rain.client.functions import call_sites
 from rain.client.functions.pickling import collect
-from rain.client.handles import Handle, as_object, handle_of, inside, record_of, several
+from rain.client.handles import as_object, handle_of, inside, record_of, several
 from rain.client.io_spec import OutputBase
 from rain.client.operations import session_operations
 from rain.client.operations.twins import DONE, awaitable, blocking, operation_of
+from rain.client.plain.task_part import R, TaskValue
 from rain.client.report.failures import attempts_of
 from rain.client.report.refused import fetch_refused
 from rain.common.errors import RainException
@@ -45,7 +46,7 @@ class FrozenTaskInfo(TaskInfo, frozen=True):  # type: ignore[misc]
     """Info of a task, which is the governor's and the executor's to set."""
 
 
-class Task(Handle, of=TaskRecord):
+class Task(TaskValue[R], of=TaskRecord):
     """A task of a session.
 
     Parameters
@@ -407,7 +408,7 @@ class Task(Handle, of=TaskRecord):
 
     wait_async = awaitable(wait)
 
-    def __await__(self) -> Generator[Any, Any, Task]:
+    def __await__(self) -> Generator[Any, Any, Task[R]]:
         yield from self.wait_async().__await__()
         return self
 

@@ -72,6 +72,9 @@ class PyConfig(Config):
     stand_ins : list of (ID, ID) as ([session, id], [session, id])
         Objects that are named in the pickles of arguments and function, and the inputs that stand for them: of a task
         that was run again because those before it were.
+    plain : bool
+        Whether the function is called without the context, and its result is any value: stored as it is if it is text
+        or bytes, else pickled, where `encode` says nothing.
     """
 
     args: bytes
@@ -81,6 +84,7 @@ class PyConfig(Config):
     sources: list[SourceText] = []
     read_only: list[tuple[int, int]] = []
     stand_ins: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    plain: bool = False
 
 
 class UserModule(Config):
@@ -107,7 +111,8 @@ class FunctionPayload(Config):
     Attributes
     ----------
     code : bytes
-        cloudpickle of the plain function (called as ``function(context, *args, **kwargs)``); data objects inside are
+        cloudpickle of the function (called as ``function(context, *args, **kwargs)``, without the context if the task's
+        `PyConfig.plain`); data objects inside are
         `rain.objects.pickling.placeholders.placeholder` calls and are inputs of each task that uses the function.
     name : str
         Qualified name, for messages.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rain.common.errors import RainException
@@ -298,6 +300,60 @@ class Context:
         str
         """
         return "\n".join(self._debug)
+
+
+class _Running:
+    """The context of the task that this executor runs; a task's own threads see it too."""
+
+    __slots__ = ("context",)
+
+    def __init__(self) -> None:
+        self.context: Context | None = None
+
+
+executor_task = _Running()
+_local: ContextVar[Context | None] = ContextVar("rain_local_task", default=None)
+
+
+@contextmanager
+def running(context: Context) -> Iterator[None]:
+    """While this is open, a function is called here with that context, beside whatever else this process does."""
+    token = _local.set(context)
+    try:
+        yield
+    finally:
+        _local.reset(token)
+
+
+def current_task() -> Context:
+    """The context of the task that is running here, for functions that have it as no argument.
+
+    Returns
+    -------
+    Context
+
+    Raises
+    ------
+    RainException
+        If no task runs here.
+
+    Examples
+    --------
+    ::
+
+        @rain.task
+        def train(epochs):
+            for epoch in range(epochs):
+                ...
+                rain.current_task().progress(epoch + 1, epochs)
+    """
+    context = executor_task.context or _local.get()
+    if context is None:
+        raise RainException(
+            "no task runs here: current_task() is for functions that are called by a task; to try one without, "
+            "call fn.local(...), which gives it a context of its own"
+        )
+    return context
 
 
 def _check_label(label: str | None) -> None:

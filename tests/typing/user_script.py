@@ -6,6 +6,7 @@ It is not run: what it does would take long. `tests/test_public_names.py` sees t
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -29,6 +30,7 @@ from rain import (
     Output,
     OutputBase,
     OutputDir,
+    PlainFunction,
     Program,
     ProtocolError,
     RainException,
@@ -42,10 +44,12 @@ from rain import (
     TaskException,
     TaskState,
     blob,
+    current_task,
     directory,
     get_active_session,
     pickled,
     remote,
+    task,
     tasks,
 )
 from rain.client.session import get_active_session as also_active_session
@@ -105,6 +109,39 @@ def calls(numbers: DataObject, folder: DataObject) -> None:
     plain: dict[str, Any] = split.local([1, 2], folder)
     again: dict[str, Any] = split.function(None, **plain)
     assert again
+
+
+# -- plain functions -------------------------------------------------------------------------------
+
+
+@task
+def halved(number: int, by: int = 2) -> float:
+    assert_type(current_task(), Context)
+    return number / by
+
+
+@task(cpus=2, retries=1, encode="json")
+def listed(numbers: list[float]) -> list[float]:
+    return numbers
+
+
+class Model:
+    @task
+    def fit(self, data: list[float]) -> str:
+        return f"{data}"
+
+
+def plain(session: Session) -> None:
+    assert_type(halved(3), Task[float])
+    assert_type(halved(3, by=4).result(timeout=1), float)
+    assert_type(listed([halved(1), 2]).result(), list[float])
+    assert_type(halved.options(name="half")(1), Task[float])
+    assert_type(halved.map([1, 2], by=3), list[Task[float]])
+    assert_type(halved.local(3), float)
+    assert_type(halved.function, Callable[..., Any])
+    assert_type(session.call(len, "abc").result(), int)
+    assert_type(session.call(halved.function, 1).exception(), BaseException | None)
+    assert_type(PlainFunction(len, cpus=0)("abc").result(), int)
 
 
 # -- values and programs ---------------------------------------------------------------------------
@@ -236,6 +273,8 @@ async def sessions_async(client: Client) -> None:
         print((await client.sessions_async())[0].name)
         await client.wait_for_governors_async(1)
         await client.drain_governors_async("127.0.0.1:7211", timeout=5.0)
+        assert_type(await halved(1).result_async(timeout=1), float)
+        assert_type(await halved(1).exception_async(), BaseException | None)
         await client.update_async(task)
         await session.submit_async()
         await session.keep_async(task)

@@ -38,10 +38,11 @@ def call(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     loads: Sequence[tuple[bool, bool]],
+    plain: bool = False,
 ) -> Any:
-    """`function` with a context of its own; `loads` says which arguments arrive as loaded values, and whether these may
-    be written."""
-    from rain.executor.context import Context
+    """`function` with a context of its own, which a `plain` one does not get as an argument; `loads` says which
+    arguments arrive as loaded values, and whether these may be written."""
+    from rain.executor.context import Context, running
     from rain.executor.staging import Staging
 
     flags = iter(loads)
@@ -53,7 +54,8 @@ def call(
     spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
     staging = Staging(setup, f"call-{os.urandom(6).hex()}")
     context = Context(bare, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
-    result = bare(context, *given, **named)
+    with running(context):
+        result = bare(*given, **named) if plain else bare(context, *given, **named)
     if context.info.error is not None:
         raise RainException(f"{name}: {context.info.error}")
     return result

@@ -16,14 +16,14 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Parameters:
-    """The parameters of a remote function after its context.
+    """The parameters of a function: of a remote one those after its context.
 
     Attributes
     ----------
     owner : str
         The function's name, for errors.
     signature : inspect.Signature
-        The signature without the context.
+        The signature without the context; anything, if a plain function (of C) does not tell its own.
     named : frozenset of str
         The parameters other than ``*args`` and ``**kwargs``.
     fixed : int
@@ -42,28 +42,29 @@ class Parameters:
     """
 
     __slots__ = (
-        "_count_max", "_count_min", "_names", "_var_keyword", "_whole", "auto_load", "fixed", "inputs", "named",
-        "owner", "signature", "var_positional",
+        "_count_max", "_count_min", "_lead", "_names", "_var_keyword", "_whole", "auto_load", "fixed", "inputs",
+        "named", "owner", "signature", "var_positional",
     )  # fmt: skip
 
-    def __init__(self, function: Any, owner: str, annotations: dict[str, Any], inputs: Any, auto_load: bool) -> None:
+    def __init__(
+        self,
+        function: Any,
+        owner: str,
+        annotations: dict[str, Any],
+        inputs: Any,
+        auto_load: bool,
+        with_context: bool = True,
+    ) -> None:
         self.owner = owner
         self.auto_load = auto_load
-        self._read_signature(function)
+        self._lead = (None,) if with_context else ()
+        self._read(_signature_with_context(function, owner) if with_context else _plain_signature(function))
         self.inputs = self._declared(annotations, inputs)
 
-    def _read_signature(self, function: Any) -> None:
-        try:
-            signature = signature_of(function)
-        except (TypeError, ValueError) as error:
-            raise RainException(f"the signature of {function!r} cannot be read: {error}") from None
+    def _read(self, signature: inspect.Signature) -> None:
         parameters = list(signature.parameters.values())
-        if not parameters or parameters[0].kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
-            raise RainException(
-                f"the first parameter of remote function {self.owner} must be the context: def {self.owner}(ctx, ...)"
-            )
         self._whole = signature
-        if parameters[0].kind in _POSITIONAL:
+        if self._lead and parameters[0].kind in _POSITIONAL:
             parameters = parameters[1:]
         self.signature = signature.replace(parameters=parameters)
         self._names = [parameter.name for parameter in parameters]
@@ -115,12 +116,12 @@ class Parameters:
             If the arguments do not fit the signature.
         """
         try:
-            bound = self._whole.bind(None, *args, **kwargs)
+            bound = self._whole.bind(*self._lead, *args, **kwargs)
         except TypeError as error:
             wrong = TypeError(f"{self.owner}(): {error}")
             shorten(wrong)
             raise wrong from None
-        return bound.args[1:], bound.kwargs
+        return bound.args[len(self._lead) :], bound.kwargs
 
     def with_names(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Arguments with the names of their parameters."""
@@ -146,3 +147,24 @@ class Parameters:
         """Whether the function may change what it loads of this argument."""
         config = self.declared(name)
         return config is None or config.writable
+
+
+def _signature_with_context(function: Any, owner: str) -> inspect.Signature:
+    try:
+        signature = signature_of(function)
+    except (TypeError, ValueError) as error:
+        raise RainException(f"the signature of {function!r} cannot be read: {error}") from None
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters[0].kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
+        raise RainException(
+            f"the first parameter of remote function {owner} must be the context: def {owner}(ctx, ...); "
+            "functions without one are tasks by @rain.task"
+        )
+    return signature
+
+
+def _plain_signature(function: Any) -> inspect.Signature:
+    try:
+        return signature_of(function)
+    except (TypeError, ValueError):  # written in C
+        return inspect.signature(lambda *args, **kwargs: None)

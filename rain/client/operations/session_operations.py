@@ -133,19 +133,34 @@ def run(session: Session, items: Sequence[Item]) -> Operation[Any]:
     Items that are not submitted yet are kept at once, before the operation begins: of several calls that are gathered,
     the first one submits the items of all, and results that are not kept may be gone before the other calls begin.
     """
+    listed = _kept_if_new(session, items)
+    return _run(session, listed)
+
+
+def ended(session: Session, items: Sequence[Item]) -> Operation[None]:
+    """`run` without the values: returns when all items are finished, or one has failed."""
+    return _ended(session, _kept_if_new(session, items))
+
+
+def _kept_if_new(session: Session, items: Sequence[Item]) -> list[Handle]:
     listed = items_of(session, items)
     for item in listed:
         for record in map(record_of, held(item)):
             record.kept = record.kept or record.state is None
-    return _run(session, listed)
+    return listed
+
+
+def _ended(session: Session, items: list[Handle]) -> Operation[None]:
+    core, mirror = connected(session)
+    yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
+    yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
 
 
 def _run(session: Session, items: list[Handle]) -> Operation[Any]:
     core, mirror = connected(session)
     objects = [obj for item in items for obj in held(item)]
     yield from _drive(session, keeps.keep(core, mirror, [record_of(obj) for obj in objects]))
-    yield from _drive(session, submits.send(core, mirror, inside(session).encoder), whole=True)
-    yield from _drive(session, waits.wait(mirror, [record_of(item) for item in items]))
+    yield from _ended(session, items)
     values = iter([_loaded(one) for one in (yield from _fetched(session, objects))])
     results = []
     for item in items:

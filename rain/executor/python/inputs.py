@@ -33,6 +33,7 @@ class InputValues:
         "_inside",
         "_load",
         "_not_writable",
+        "_plain",
         "_read_only",
         "_stand_ins",
         "_types",
@@ -44,6 +45,7 @@ class InputValues:
         self._inputs = inputs
         self._not_writable = {ID(*pair) for pair in config.read_only}
         self._read_only = read_only
+        self._plain = config.plain
         self._load = config.load if isinstance(config.load, bool) else {ID(*pair) for pair in config.load}
         self._stand_ins = {ID(*named): ID(*stands) for named, stands in config.stand_ins}
         self._types = {ID(session_id, number): name for session_id, number, name in config.types}
@@ -70,7 +72,7 @@ class InputValues:
                 if value.spec.data_type == "dir" and not self._read_only.guards(value.path):
                     self._inside[id] = value.path, file_identities(value.path)
             instance = DataInstance(reader_of_input(value), self._spec(value), value.info)
-            self._values[id] = _loaded(instance, value.spec.id not in self._not_writable) if loaded else instance
+            self._values[id] = self._loaded(instance) if loaded else instance
         return self._values[id]
 
     def changed_inside(self) -> dict[ID, str]:
@@ -80,6 +82,11 @@ class InputValues:
             for id, (path, identities) in self._inside.items()
             if not os.path.islink(path) and file_identities(path) != identities
         }
+
+    def _loaded(self, instance: DataInstance) -> Any:
+        if self._plain and instance.content_type is None:
+            return instance.get_bytes()
+        return _loaded(instance, instance.spec is None or instance.spec.id not in self._not_writable)
 
     def _spec(self, value: ExecutorInput) -> ObjectSpec:
         """The object's spec, with the content type that the task declares of it where it has none."""

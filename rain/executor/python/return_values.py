@@ -7,6 +7,7 @@ from typing import Any
 
 from rain.common.attributes import check_user
 from rain.common.errors import RainException
+from rain.common.formatting import is_unicode
 from rain.common.ids import ID
 from rain.common.labeled_list import LabeledList
 from rain.common.location import SameAs, Stored
@@ -49,9 +50,11 @@ class ReturnValues:
     inputs : mapping of ID to ExecutorInput
         The task's inputs: one that is returned passes through without a copy.
     staging : Staging
+    plain : bool
+        Whether any value is taken where nothing is declared.
     """
 
-    __slots__ = ("_encode", "_inputs", "_name", "_outputs", "_staging")
+    __slots__ = ("_encode", "_inputs", "_name", "_outputs", "_plain", "_staging")
 
     def __init__(
         self,
@@ -60,12 +63,14 @@ class ReturnValues:
         encode: Sequence[str | None],
         inputs: Mapping[ID, ExecutorInput],
         staging: Staging,
+        plain: bool = False,
     ) -> None:
         self._name = name
         self._outputs = outputs
         self._encode = encode or [None] * len(outputs)
         self._inputs = inputs
         self._staging = staging
+        self._plain = plain
 
     def take(self, value: Any) -> list[OutputResult]:
         """The outputs, in order.
@@ -181,6 +186,8 @@ class ReturnValues:
             output = self._stored(stored, spec, encode)
             output.info.encoded = True
             return output
+        if self._plain:
+            return self._any(value, spec)
         if isinstance(value, str):
             return self._text(value, spec)
         if isinstance(value, bytes | bytearray | memoryview):
@@ -191,6 +198,24 @@ class ReturnValues:
             "without encode= it must be bytes, str or a DataInstance (from ctx.blob, ctx.pickled, ctx.stage_file, or "
             'an input); for other values declare for instance Output(encode="pickle"), or auto_encode="pickle"',
         )
+
+    def _any(self, value: Any, spec: ObjectSpec) -> OutputResult:
+        """A value of which nothing is declared, so that it comes back as it is."""
+        kind = type(value)
+        if kind is bytes:
+            return self._stored(self._staging.store_bytes(value), spec, None)
+        if kind is str and is_unicode(value):
+            return self._stored(self._staging.store_bytes(value.encode()), spec, "text")
+        try:
+            stored, content_type = self._staging.store(value, "pickle"), "pickle"
+        except RainException:  # functions, and classes of a notebook or script
+            try:
+                stored, content_type = self._staging.store(value, "cloudpickle"), "cloudpickle"
+            except RainException as error:
+                raise RainException(f"what {self._name} returned cannot be stored: {error}") from error
+        output = self._stored(stored, spec, content_type)
+        output.info.encoded = True
+        return output
 
     def _text(self, value: str, spec: ObjectSpec) -> OutputResult:
         declared = spec.content_type

@@ -6,7 +6,6 @@ import gc
 import pickle
 import time
 from collections.abc import Callable
-from types import CoroutineType
 from typing import Any
 
 import msgspec
@@ -19,10 +18,11 @@ from rain.common.location import Inline
 from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
 from rain.common.spec import TaskError, TaskInfo
 from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
-from rain.executor.context import Context
+from rain.executor.context import Context, executor_task
 from rain.executor.progress import Teller
 from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
+from rain.executor.python.later import LATER, run_to_end
 from rain.executor.python.modules import Ask, Modules
 from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.readonly import ReadOnly
@@ -158,15 +158,15 @@ class PythonTasks:
         context = Context(function.call, spec, seen, self._cache, staging, lent, self._teller, task.nodes)
         if self._teller is not None:
             self._teller.begin(task)
+        executor_task.context = context
         begin = time.perf_counter()
         try:
-            value = function.call(context, *args, **kwargs)
-            if type(value) is CoroutineType:
-                import asyncio
-
-                value = asyncio.run(value)
+            value = function.call(*args, **kwargs) if config.plain else function.call(context, *args, **kwargs)
+            if type(value) in LATER:
+                value = run_to_end(value, config.plain)
         finally:
             info.duration = time.perf_counter() - begin
+            executor_task.context = None
             if self._teller is not None:
                 self._teller.end()
             info.debug = context.debug_text()
@@ -174,7 +174,7 @@ class PythonTasks:
             info.user = _checked_user(seen.user)
         if seen.error is not None:
             raise _Misuse(str(seen.error))
-        return ReturnValues(function.name, task.outputs, config.encode, inputs, staging).take(value)
+        return ReturnValues(function.name, task.outputs, config.encode, inputs, staging, config.plain).take(value)
 
     def arrived(self) -> bool:
         """New tasks are here; False if they must not run in this executor, because the user's code has changed."""

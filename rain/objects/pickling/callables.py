@@ -165,7 +165,7 @@ def _parameter(value: Any) -> Any:
 def reduced_exception(error: BaseException) -> Any:
     """As exceptions are pickled, but without a call of a constructor that may want other arguments than `args`."""
     kind = type(error)
-    builtin = _builtin_base(kind)
+    builtin = builtin_base(kind)
     if (
         kind is builtin
         or kind.__reduce__ is not builtin.__reduce__
@@ -177,14 +177,15 @@ def reduced_exception(error: BaseException) -> Any:
     return (make_exception, (kind, parts[1]), *parts[2:]) if parts[0] is kind else NotImplemented
 
 
-def _builtin_base(kind: type[BaseException]) -> type[BaseException]:
+def builtin_base(kind: type[BaseException]) -> Any:
+    """The class of the interpreter's that `kind` is made of."""
     return next(base for base in kind.__mro__ if base.__module__ == "builtins")
 
 
 def make_exception(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseException:
     """An exception as its builtin base would make it of these arguments."""
-    builtin = _builtin_base(kind)
-    made = builtin.__new__(kind, *arguments)
+    builtin = builtin_base(kind)
+    made: BaseException = builtin.__new__(kind, *arguments)
     builtin.__init__(made, *arguments)
     return made
 
