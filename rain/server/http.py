@@ -26,7 +26,8 @@ from rain.common.protocol.address import format_address, is_loopback
 from rain.common.protocol.encoding import encode_json
 from rain.common.protocol.messages import ServerInfo
 from rain.net.auth import Certificate
-from rain.server.event_log import EventLog, Query, as_json
+from rain.server.event_log.event_log import EventLog
+from rain.server.event_log.queries import Query, as_json
 
 COOKIE = "rain_login"
 BODY_BYTES_MAX = 1 * MIB
@@ -207,8 +208,12 @@ class _Events(_Base):
             log.flush()
             return encode_json([as_json(record) for record in log.query(query)])
 
-        body = await asyncio.get_running_loop().run_in_executor(None, answer)
         self.set_header("Content-Type", "application/json")
+        try:
+            body = await asyncio.get_running_loop().run_in_executor(None, answer)
+        except RainException as error:
+            self.set_status(500)
+            body = encode_json({"error": str(error)})
         self.finish(body)
 
 

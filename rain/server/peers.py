@@ -25,7 +25,7 @@ from rain.net.transport import Conversation
 from rain.server.core import ServerCore
 from rain.server.core import effects as do
 from rain.server.core import events as ev
-from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.event_log.event_log import EventLog
 from rain.server.recovery.images import Image, Kept
 from rain.server.recovery.machine import FAILURES_MAX, Machine
 from rain.server.recovery.recorder import Recorder
@@ -98,7 +98,7 @@ class Peers:
             do.ForbidPool: self._forbid_pool,
             do.InternalError: lambda effect: self.failed(effect.about, effect.error),
             do.DiscardUpload: lambda effect: recorder.after_commit(self.constants.discard, effect.names),
-            do.Happened: self._happened,
+            **dict.fromkeys(do.LOGGED, self._happened),
         }
 
     # -- what comes -----------------------------------------------------------------------------
@@ -358,9 +358,8 @@ class Peers:
         del self._salts[effect.pool]
         del self._credentials.keys[pool_role(effect.pool)]
 
-    def _happened(self, effect: do.Happened) -> None:
-        if effect.type in EVENT_TYPES:
-            self._events.add(effect.type, effect.session, effect.id, effect.values)
+    def _happened(self, effect: do.Logged) -> None:
+        self._events.add(effect)
 
 
 def _nothing(_: Any) -> None:

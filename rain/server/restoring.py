@@ -18,7 +18,7 @@ from rain.common.location import Upload
 from rain.net.transport import Listener
 from rain.server.core import effects as do
 from rain.server.core.lifecycle.placing import queued_tasks
-from rain.server.event_log import EVENT_TYPES, EventLog
+from rain.server.event_log.event_log import EventLog
 from rain.server.journal.journal import Journal
 from rain.server.peers import Peers
 from rain.server.recovery.images import Image, load_image
@@ -237,10 +237,8 @@ class Replay:
         self._peers.fatal(error)
 
     def perform(self, effect: do.Effect) -> None:
-        if isinstance(effect, do.Happened):
-            if effect.type in EVENT_TYPES:
-                at = self._epoch + self._machine.now
-                self._events.add(effect.type, effect.session, effect.id, effect.values, at)
+        if isinstance(effect, do.Logged):
+            self._events.add(effect, self._epoch + self._machine.now)
         elif isinstance(effect, do.DiscardUpload):
             self.discarded += effect.names
         elif isinstance(effect, do.AllowPool | do.ForbidPool):

@@ -44,7 +44,7 @@ from rain.processes.scratch import MEMORY_FILES, name_others
 from rain.processes.serving import run_until_asked
 from rain.server.core import ServerCore
 from rain.server.data_service import DataService
-from rain.server.event_log import EventLog
+from rain.server.event_log.event_log import EventLog
 from rain.server.http import Http
 from rain.server.journal.files import remove_journal
 from rain.server.journal.journal import Journal

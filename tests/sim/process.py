@@ -195,7 +195,8 @@ class Process:
             del self.pools[effect.pool]
         elif type(effect) is do.InternalError:
             raise effect.error
-        elif type(effect) is do.Happened:
-            self.rows.append((effect.type, effect.session, effect.id))
-            if self.living:
-                server.put(partial(server.write_row, len(self.rows) - 1, self.rows[-1]))
+        elif isinstance(effect, do.Logged):
+            for one in effect.each():
+                self.rows.append((one.type, one.session, one.id))
+                if self.living:
+                    server.put(partial(server.write_row, len(self.rows) - 1, self.rows[-1]))

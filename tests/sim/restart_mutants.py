@@ -72,14 +72,14 @@ RESTART_MUTANTS = [
     _sim(
         "rows of the event log are written before their records",
         "process",
-        "                server.put(partial(server.write_row, len(self.rows) - 1, self.rows[-1]))\n",
-        "                server.write_row(len(self.rows) - 1, self.rows[-1])\n",
+        "                    server.put(partial(server.write_row, len(self.rows) - 1, self.rows[-1]))\n",
+        "                    server.write_row(len(self.rows) - 1, self.rows[-1])\n",
     ),
     _sim(
         "rows of the event log are counted anew",
         "process",
-        "            self.rows.append((effect.type, effect.session, effect.id))\n",
-        "            self.rows += [(effect.type, effect.session, effect.id)] * self.living\n",
+        "                self.rows.append((one.type, one.session, one.id))\n",
+        "                self.rows += [(one.type, one.session, one.id)] * self.living\n",
     ),
     _sim(
         "what a dead server was to discard stays",

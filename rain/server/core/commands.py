@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.protocol.messages import Cancel, Done, ExpectGovernors, Keep, Unkeep
+from rain.server.core.effects import ObjectsUnkept
 from rain.server.core.lifecycle.settle import cancel
 from rain.server.core.lifecycle.submit import can_be_kept
 from rain.server.core.objects import not_needed
@@ -47,13 +48,16 @@ def keep(state: State, client: Client, session: Session, message: Keep) -> None:
 
 def unkeep(state: State, client: Client, session: Session, message: Unkeep) -> None:
     """Answer `Unkeep`; what is not kept is no error."""
+    unkept = ObjectsUnkept(session.id, [])
     for id in message.objects:
         obj = state.graph.object(id) if id[0] == session.id else None
         if obj is not None and obj.kept:
             obj.kept = False
-            state.happened("ClientUnkeep", id[0], id[1])
+            unkept.objects.append(id[1])
             if not obj.needs or obj.consumers is None:
                 not_needed(state, obj)
+    if unkept.objects:
+        state.out.append(unkept)
     state.to_client(client.id, Done(message.request))
 
 

@@ -5,6 +5,7 @@ The shell carries effects out in order. A message to a peer that has gone is dro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import msgspec
@@ -59,15 +60,96 @@ class DiscardUpload(msgspec.Struct):
     names: list[str]
 
 
-class Happened(msgspec.Struct, gc=False):
-    """For the event log. `session` and `id` are numbers where the event is about a session or one of its items."""
+class Logged(msgspec.Struct, array_like=True, tag=True, tag_field="kind", gc=False):
+    """Base of what is for the event log, which keeps it in this form: a field may only be added at the end, with a
+    default."""
+
+    @property
+    def count(self) -> int:
+        """How many events it is."""
+        raise NotImplementedError
+
+    def each(self) -> Iterator[Happened]:
+        """The events one by one."""
+        raise NotImplementedError
+
+
+class Happened(Logged):
+    """One event. `session` and `id` are numbers where the event is about a session or one of its items."""
 
     type: str
     session: int | None
     id: int | None
     values: dict[str, Any]
 
+    @property
+    def count(self) -> int:
+        return 1
+
+    def each(self) -> Iterator[Happened]:
+        yield self
+
+
+class TasksStarted(Logged):
+    """Attempts that were seen running on a governor: session, number and attempt of each task."""
+
+    governor: str
+    tasks: list[tuple[int, int, int]]
+
+    @property
+    def count(self) -> int:
+        return len(self.tasks)
+
+    def each(self) -> Iterator[Happened]:
+        for session, number, attempt in self.tasks:
+            yield started(self.governor, session, number, attempt)
+
+
+class TasksFinished(Logged):
+    """Attempts on a governor that were good, and what they made: of each task session, number, attempt, whether it is
+    also news that it has started, its time of start and its duration, and numbers and sizes of its objects."""
+
+    governor: str
+    tasks: list[tuple[int, int, int, bool, float | None, float | None, list[tuple[int, int | None]]]]
+
+    @property
+    def count(self) -> int:
+        return len(self.tasks) + sum([task[3] + len(task[6]) for task in self.tasks])
+
+    def each(self) -> Iterator[Happened]:
+        governor = self.governor
+        for session, number, attempt, starts, start_time, duration, objects in self.tasks:
+            if starts:
+                yield started(governor, session, number, attempt)
+            values = {"state": "finished", "governor": governor, "start_time": start_time, "duration": duration}
+            yield Happened("TaskFinished", session, number, values)
+            for id, size in objects:
+                yield Happened("DataObjectFinished", session, id, {"size": size, "governor": governor})
+
+
+class ObjectsUnkept(Logged):
+    """Objects of a session that its client keeps no longer, by number."""
+
+    session: int
+    objects: list[int]
+
+    @property
+    def count(self) -> int:
+        return len(self.objects)
+
+    def each(self) -> Iterator[Happened]:
+        for number in self.objects:
+            yield Happened("ClientUnkeep", self.session, number, {})
+
+
+def started(governor: str, session: int, number: int, attempt: int) -> Happened:
+    """The event that an attempt of a task has started on a governor."""
+    return Happened("TaskStarted", session, number, {"governor": governor, "attempt": attempt})
+
+
+LOGGED: tuple[type[Logged], ...] = (Happened, TasksStarted, TasksFinished, ObjectsUnkept)
+"""All that is for the event log."""
 
 Effect: TypeAlias = (
-    ToClient | ToGovernor | DropGovernor | AllowPool | ForbidPool | InternalError | DiscardUpload | Happened
+    ToClient | ToGovernor | DropGovernor | AllowPool | ForbidPool | InternalError | DiscardUpload | Logged
 )

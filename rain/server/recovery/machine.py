@@ -50,7 +50,7 @@ class Hands(Protocol):
         """End a conversation soon; `Gone` is to follow."""
 
     def perform(self, effect: do.Effect) -> None:
-        """Carry out what is no message: `AllowPool`, `ForbidPool`, `InternalError`, `DiscardUpload`, `Happened`."""
+        """Carry out what is no message: `AllowPool`, `ForbidPool`, `InternalError`, `DiscardUpload`, `Logged`."""
 
     def later(self, event: FollowUp, tries: int) -> None:
         """Come back with `Followed` soon."""
@@ -131,7 +131,8 @@ class Machine:
             do.ToGovernor: self._to_governor,
             do.DropGovernor: self._drop_governor,
         }
-        for kind in (do.AllowPool, do.ForbidPool, do.InternalError, do.DiscardUpload, do.Happened):
+        performed: tuple[type, ...] = (do.AllowPool, do.ForbidPool, do.InternalError, do.DiscardUpload, *do.LOGGED)
+        for kind in performed:
             self.effects[kind] = self._perform
 
     def apply(self, record: Record, messages: Sequence[Any] = ()) -> None:

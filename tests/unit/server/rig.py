@@ -59,8 +59,8 @@ class Rig:
                 if isinstance(effect.message, m.Assign):
                     for task in effect.message.tasks:
                         self.given[(task.spec.id, task.attempt)] = (effect.governor_id, task)
-            elif isinstance(effect, do.Happened):
-                self.happened.append(effect)
+            elif isinstance(effect, do.Logged):
+                self.happened += effect.each()
             elif isinstance(effect, do.DiscardUpload):
                 self.discarded.extend(effect.names)
             elif isinstance(effect, do.InternalError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import msgspec
 import pytest
 
 from rain.common.errors import RainException
-from rain.server.event_log import BATCH_EVENTS_MAX, Comparison, EventLog, Query, TypeFilter, as_json
+from rain.common.protocol.encoding import encode
+from rain.server.core.effects import Happened, ObjectsUnkept, TasksFinished, TasksStarted
+from rain.server.event_log.batches import EventRecord
+from rain.server.event_log.event_log import BATCH_EVENTS_MAX, EventLog
+from rain.server.event_log.queries import EVENT_TYPES, Comparison, Query, TypeFilter, as_json
 
 
 @pytest.fixture
@@ -27,10 +32,10 @@ def ids(log: EventLog, query: Query) -> list[int]:
 
 
 def fill(log: EventLog) -> None:
-    log.add("SessionNew", 1, None, {"name": "one"})
-    log.add("TaskFinished", 1, 7, {})
-    log.add("SessionNew", 2, None, {"name": "two"})
-    log.add("GovernorNew", None, None, {"governor": "127.0.0.1:1"})
+    log.add(Happened("SessionNew", 1, None, {"name": "one"}))
+    log.add(Happened("TaskFinished", 1, 7, {}))
+    log.add(Happened("SessionNew", 2, None, {"name": "two"}))
+    log.add(Happened("GovernorNew", None, None, {"governor": "127.0.0.1:1"}))
 
 
 def test_an_empty_query_gives_everything_in_order(log: EventLog) -> None:
@@ -75,20 +80,20 @@ def test_the_log_goes_on_where_it_ended(tmp_path: Path) -> None:
     fill(first)
     first.close()
     second = EventLog(path)
-    second.add("SessionClosed", 1, None, {})
+    second.add(Happened("SessionClosed", 1, None, {}))
     assert ids(second, Query(session=1)) == [1, 2, 5]
     second.close()
 
 
 def test_many_events_are_written_in_batches(log: EventLog) -> None:
     for number in range(2 * BATCH_EVENTS_MAX + 5):
-        log.add("TaskFinished", 1, number, {})
+        log.add(Happened("TaskFinished", 1, number, {}))
     assert len(ids(log, Query())) == 2 * BATCH_EVENTS_MAX + 5
     assert len(ids(log, Query(id=Comparison(BATCH_EVENTS_MAX, ">")))) == BATCH_EVENTS_MAX + 5
 
 
 def test_the_form_of_the_answer(log: EventLog) -> None:
-    log.add("SessionNew", 3, None, {"name": "x"})
+    log.add(Happened("SessionNew", 3, None, {"name": "x"}))
     log.push()
     log.flush()
     (record,) = log.query(msgspec.json.decode(b'{"session": 3}', type=Query))
@@ -106,14 +111,14 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 def test_the_log_is_bounded_and_keeps_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    log = EventLog(str(path), bytes_max=100_000)
+    log = EventLog(str(path), bytes_max=600_000)
     sizes = []
     for round in range(8):
         for number in range(BATCH_EVENTS_MAX):
-            log.add("TaskFinished", 1, number, {"round": round})
+            log.add(Happened("TaskFinished", 1, number, {"round": round}))
         log.flush()
         sizes.append(path.stat().st_size)
-    assert max(sizes) < 200_000
+    assert max(sizes) < 1_200_000
     found = ids(log, Query())
     assert found[-1] == 8 * BATCH_EVENTS_MAX
     assert found == list(range(found[0], found[-1] + 1))
@@ -125,14 +130,103 @@ def test_the_log_of_an_older_version_shrinks(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     old = EventLog(str(path))
     for number in range(10 * BATCH_EVENTS_MAX):
-        old.add("TaskFinished", 1, number, {})
+        old.add(Happened("TaskFinished", 1, number, {}))
     old.close()
     before = path.stat().st_size
     log = EventLog(str(path), bytes_max=50_000)
-    log.add("SessionNew", 1, None, {})
+    log.add(Happened("SessionNew", 1, None, {}))
     assert ids(log, Query())[-1] == 10 * BATCH_EVENTS_MAX + 1
     log.close()
     assert path.stat().st_size < before / 2
+
+
+def test_events_of_many_tasks_are_told_one_by_one(log: EventLog) -> None:
+    log.add(TasksStarted("g:1", [(1, 2, 1)]), at=5.0)
+    finished = [
+        (1, 2, 1, False, 4.0, 0.5, [(3, 60)]),
+        (1, 4, 2, True, None, None, [(5, None), (6, 7)]),
+    ]
+    log.add(TasksFinished("g:1", finished), at=6.0)
+    log.add(ObjectsUnkept(1, [3, 5]), at=7.0)
+    log.push()
+    log.flush()
+    shown = [as_json(record) for record in log.query(Query())]
+    assert [event["id"] for event in shown] == list(range(1, 10))
+    assert [event["time"] for event in shown] == [5.0] + 6 * [6.0] + 2 * [7.0]
+    assert [event["event"] for event in shown] == [
+        {"type": "TaskStarted", "session": 1, "id": 2, "governor": "g:1", "attempt": 1},
+        {
+            "type": "TaskFinished", "session": 1, "id": 2, "state": "finished", "governor": "g:1", "start_time": 4.0,
+            "duration": 0.5,
+        },
+        {"type": "DataObjectFinished", "session": 1, "id": 3, "size": 60, "governor": "g:1"},
+        {"type": "TaskStarted", "session": 1, "id": 4, "governor": "g:1", "attempt": 2},
+        {
+            "type": "TaskFinished", "session": 1, "id": 4, "state": "finished", "governor": "g:1", "start_time": None,
+            "duration": None,
+        },
+        {"type": "DataObjectFinished", "session": 1, "id": 5, "size": None, "governor": "g:1"},
+        {"type": "DataObjectFinished", "session": 1, "id": 6, "size": 7, "governor": "g:1"},
+        {"type": "ClientUnkeep", "session": 1, "id": 3},
+        {"type": "ClientUnkeep", "session": 1, "id": 5},
+    ]  # fmt: skip
+    assert {event["event"]["type"] for event in shown} <= EVENT_TYPES
+    assert ids(log, Query(event_types=[TypeFilter("TaskFinished")], id=Comparison(3, ">="))) == [5]
+
+
+def test_events_that_come_again_are_not_added_twice(log: EventLog) -> None:
+    fill(log)
+    log.add(ObjectsUnkept(1, [3, 5]))
+    log.push()
+    log.rewind(4)
+    log.add(Happened("GovernorNew", None, None, {"governor": "127.0.0.1:1"}))
+    log.add(ObjectsUnkept(1, [3, 5]))
+    log.add(ObjectsUnkept(1, [7]))
+    assert ids(log, Query()) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def old_log(path: Path) -> None:
+    """A log as it was written before batches had a mark."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE batches (first_id INTEGER PRIMARY KEY, last_id INTEGER, records BLOB)")
+        records = [
+            EventRecord(1, 3.0, "SessionNew", 1, None, {"name": "one"}),
+            EventRecord(2, 4.0, "TaskFinished", 1, 7, {"state": "finished"}),
+        ]
+        database.execute("INSERT INTO batches VALUES (?, ?, ?)", (1, 2, encode(records)))
+    database.close()
+
+
+def test_an_older_version_s_log_is_read_and_continued(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    old_log(path)
+    log = EventLog(str(path))
+    log.add(TasksStarted("g:1", [(2, 9, 1)]))
+    assert ids(log, Query()) == [1, 2, 3]
+    (first, *_) = log.query(Query(limit=1))
+    assert as_json(first) == {"id": 1, "time": 3.0, "event": {"type": "SessionNew", "session": 1, "name": "one"}}
+    log.close()
+
+
+def test_a_newer_version_s_log_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    old_log(path)
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version=99")
+    database.close()
+    with pytest.raises(RainException, match=r"written by a newer version of Rain, in format 99"):
+        EventLog(str(path))
+
+
+def test_a_damaged_batch_is_named(log: EventLog) -> None:
+    fill(log)
+    log.push()
+    log.flush()
+    with sqlite3.connect(log.path) as database:
+        database.execute("UPDATE batches SET records = substr(records, 1, 20)")
+    database.close()
+    with pytest.raises(RainException, match=r"cannot be read from event 1 on"):
+        list(log.query(Query()))
 
 
 def test_the_log_is_private(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from rain.common.protocol.messages import GovernorSummary, ServerInfo, SessionSu
 from rain.net.auth import Certificate
 from rain.net.https import pinned_context
 from rain.net.transport import listen
-from rain.server.event_log import EventLog
+from rain.server.core.effects import Happened
+from rain.server.event_log.event_log import EventLog
 from rain.server.http import Http
 
 BEARER = "b" * 64
@@ -129,7 +130,7 @@ def test_a_login_code_works_once_and_its_cookie_only_reads(tmp_path: Path) -> No
 
 def test_events(tmp_path: Path) -> None:
     async def check(http: Http, ask: Any) -> None:
-        http.log.add("SessionNew", 1, None, {"name": "s"})
+        http.log.add(Happened("SessionNew", 1, None, {"name": "s"}))
         query = {"event_types": [{"value": "SessionNew", "mode": "="}]}
         answer = await ask("/events", "POST", Authorization=f"Bearer {BEARER}", body=json.dumps(query))
         (event,) = json.loads(answer.body)

@@ -15,7 +15,9 @@ from rain.common.location import Upload
 from rain.common.protocol.messages import NewSession, Retry, SessionEnv, Submit
 from rain.processes import scratch
 from rain.processes.scratch import CONSTANTS, Scratch, clean, remove_left
-from rain.server.event_log import EventLog, Query
+from rain.server.core.effects import Happened
+from rain.server.event_log.event_log import EventLog
+from rain.server.event_log.queries import Query
 from rain.server.journal.files import remove_journal
 from rain.server.recovery import records as r
 from rain.server.uploads import ConstantFiles
@@ -63,12 +65,12 @@ def test_events_that_come_again_are_rows_once(tmp_path: Path) -> None:
     path = str(tmp_path / "events.sqlite")
     log = EventLog(path)
     for number in range(3):
-        log.add("TaskStarted", 1, number, {})
+        log.add(Happened("TaskStarted", 1, number, {}))
     log.close()
     log = EventLog(path)
     log.rewind(2)
     for number in range(1, 5):
-        log.add("TaskStarted", 1, number, {}, at=100.0)
+        log.add(Happened("TaskStarted", 1, number, {}), at=100.0)
     assert log.next == 6
     log.push()
     log.flush()
@@ -82,7 +84,7 @@ def test_events_that_come_again_are_rows_once(tmp_path: Path) -> None:
 def test_events_wait_for_the_commit(tmp_path: Path) -> None:
     room = [False]
     log = EventLog(str(tmp_path / "events.sqlite"), commit=lambda: room[0])
-    log.add("TaskStarted", 1, 1, {})
+    log.add(Happened("TaskStarted", 1, 1, {}))
     log.push()
     log.flush()
     assert list(log.query(Query())) == []

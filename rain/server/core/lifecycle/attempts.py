@@ -7,6 +7,8 @@ from rain.common.location import Inline, LocalFile, Replica, Replicas, SameAs
 from rain.common.protocol.families import results
 from rain.common.protocol.messages import Finished, GaveBack, ObjectData, OutputResult, Started, Stopped, TaskResult
 from rain.common.spec import ObjectInfo, TaskError, TaskInfo
+from rain.server.core.effects import TasksFinished, TasksStarted
+from rain.server.core.effects import started as started_event
 from rain.server.core.events import AssignmentFailed
 from rain.server.core.lifecycle import earlier
 from rain.server.core.lifecycle.gang_losses import member_ended
@@ -75,6 +77,7 @@ def replicas(state: State, obj: Object) -> Replicas:
 def started(state: State, governor: Governor, message: Started) -> None:
     """Attempts were seen running."""
     graph = state.graph
+    seen = TasksStarted(governor.id, [])
     for id, attempt in message.tasks:
         task = graph.task(id)
         if task is None or task.governor is not governor or task.attempt != attempt or task.session.over:
@@ -83,7 +86,9 @@ def started(state: State, governor: Governor, message: Started) -> None:
             task.info = TaskInfo(governor=governor.id, attempts=attempt, earlier=earlier.of(task))
             task.began_at = state.now
             state.set_task(task, RUNNING)
-            state.happened("TaskStarted", id[0], id[1], {"governor": governor.id, "attempt": attempt})
+            seen.tasks.append((id[0], id[1], attempt))
+    if seen.tasks:
+        state.out.append(seen)
 
 
 def assignment_failed(state: State, event: AssignmentFailed) -> None:
@@ -150,6 +155,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
     ended = message.results
     if message.families:
         ended = [*ended, *(result for family in message.families for result in results(family))]
+    good = TasksFinished(governor.id, [])
     for place, result in enumerate(ended):
         session_id, number = result.id
         session = sessions.get(session_id)
@@ -173,8 +179,7 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
             task.estimate.add(info.duration, info.transfer)
         if result.stdout or result.stderr or number in session.outputs:
             keep_output(session, number, result)
-        if task.state is not RUNNING:
-            state.happened("TaskStarted", session_id, number, {"governor": governor.id, "attempt": result.attempt})
+        starts = task.state is not RUNNING
         error = result.error
         if error is None and len(result.outputs) != len(task.outputs):
             text = (
@@ -184,9 +189,15 @@ def finished(state: State, governor: Governor, message: Finished) -> None:
             error = TaskError("rain", text)
         task.info = info
         if error is None:
-            _commit(state, task, governor, result, place < told)
+            made: list[tuple[int, int | None]] = []
+            good.tasks.append((session_id, number, result.attempt, starts, info.start_time, info.duration, made))
+            _commit(state, task, governor, result, place < told, made)
         else:
+            if starts:
+                state.out.append(started_event(governor.id, session_id, number, result.attempt))
             _failed(state, task, governor, error, result.outputs)
+    if good.tasks:
+        state.out.append(good)
     if governor.leaving is not None:
         _note_made(state, governor.leaving, message)
 
@@ -200,26 +211,33 @@ def _note_made(state: State, leaving: Leaving, message: Finished) -> None:
                 leaving.left[obj] = None
 
 
-def _commit(state: State, task: Task, governor: Governor, result: TaskResult, held: bool) -> None:
+def _commit(
+    state: State,
+    task: Task,
+    governor: Governor,
+    result: TaskResult,
+    held: bool,
+    made: list[tuple[int, int | None]],
+) -> None:
     task.error = None
     state.set_task(task, FINISHED)
-    info = result.info
-    state.happened(
-        "TaskFinished",
-        task.id[0],
-        task.id[1],
-        {"state": "finished", "governor": governor.id, "start_time": info.start_time, "duration": info.duration},
-    )
     for obj, output in zip(task.outputs, result.outputs, strict=True):
-        _made(state, obj, output, governor, held)
+        _made(state, obj, output, governor, held, made)
     retain_or_release(state, task)
     release_inputs(state, task)
 
 
-def _made(state: State, obj: Object, output: OutputResult, governor: Governor, held: bool) -> None:
+def _made(
+    state: State,
+    obj: Object,
+    output: OutputResult,
+    governor: Governor,
+    held: bool,
+    made: list[tuple[int, int | None]],
+) -> None:
     """An output is there: it becomes the object, unless the object is there already or is not wanted.
 
-    `held`: the governor has it too, and not only this server.
+    `held`: the governor has it too, and not only this server. `made` takes its number and size, for the event log.
     """
     if obj.state is not OBJ_UNFINISHED:
         if held:
@@ -232,8 +250,7 @@ def _made(state: State, obj: Object, output: OutputResult, governor: Governor, h
     obj.info = info
     obj.size = size or 0
     state.set_object(obj, OBJ_FINISHED)
-    id = obj.id
-    state.happened("DataObjectFinished", id[0], id[1], {"size": size, "governor": governor.id})
+    made.append((obj.id[1], size))
     if obj.kept or obj.needs:
         _locate(state, obj, location, governor, held)
         if obj.consumers is not None:

@@ -12,7 +12,9 @@ from rain.common.spec import ObjectInfo, ObjectSpec, TaskError, TaskInfo, TaskSp
 from rain.common.states import TaskState
 from rain.executor.loop import encoded
 from rain.governor.pools.cbor1 import calls, frames
-from rain.server.event_log import EventLog, Query
+from rain.server.core.effects import Happened
+from rain.server.event_log.event_log import EventLog
+from rain.server.event_log.queries import Query
 
 BAD = "caf\udce9 \ud800"
 GOOD = "caf\\udce9 \\ud800"
@@ -64,8 +66,8 @@ def test_calls_of_foreign_executors() -> None:
 
 def test_events(tmp_path) -> None:  # type: ignore[no-untyped-def]
     log = EventLog(str(tmp_path / "events.sqlite"))
-    log.add("ClientInvalidRequest", None, None, {"message": BAD})
-    log.add("ClientInvalidRequest", None, None, {"message": "plain"})
+    log.add(Happened("ClientInvalidRequest", None, None, {"message": BAD}))
+    log.add(Happened("ClientInvalidRequest", None, None, {"message": "plain"}))
     log.push()
     log.flush()
     assert [record.values["message"] for record in log.query(Query())] == [GOOD, "plain"]

@@ -1,8 +1,8 @@
-"""The event log: what happened, in SQLite, for users and scripts to query while the server runs and after.
+"""The file of the event log: an SQLite database, to which one thread writes.
 
-Events are gathered in memory and written by one thread, a row per batch, so that an event costs an append to a list.
-The log is a view: nothing is ever restored from it. It keeps the newest `EVENTS_BYTES_MAX` bytes of events. Other users
-may not read it.
+Events are gathered as the core tells of them, so that those of a task cost an append to a list, and written a row per
+batch. The log is a view: nothing is ever restored from it. It keeps the newest `EVENTS_BYTES_MAX` bytes of events.
+Other users may not read it.
 """
 
 from __future__ import annotations
@@ -13,135 +13,19 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import msgspec
 
 from rain.common.errors import RainException
 from rain.common.limits import EVENTS_BYTES_MAX, MIB
-from rain.common.protocol.encoding import encode
 from rain.processes.logs import open_log
+from rain.server.core.effects import Logged
+from rain.server.event_log.batches import FORMAT, Entry, EventRecord, batch_of, events_of
+from rain.server.event_log.queries import Query
 
-EVENT_TYPES = frozenset(
-    {
-        "GovernorNew",
-        "GovernorDraining",
-        "GovernorRemoved",
-        "ClientNew",
-        "ClientRemoved",
-        "SessionNew",
-        "SessionClosed",
-        "ClientSubmit",
-        "ClientUnkeep",
-        "TaskStarted",
-        "TaskFinished",
-        "DataObjectFinished",
-        "Monitoring",
-        "ClientInvalidRequest",
-    }
-)
-"""The types that are in the log, as `POST /events` names them."""
-
-BATCH_EVENTS_MAX = 1000
+BATCH_EVENTS_MAX = 4000
 FLUSH_S = 10.0
 _JOURNAL_BYTES_MAX = 4 * MIB
-
-
-class EventRecord(msgspec.Struct, array_like=True, gc=False):
-    """One event. `session` and `item` are numbers where the event is about them."""
-
-    id: int
-    time: float
-    type: str
-    session: int | None
-    item: int | None
-    values: dict[str, Any]
-
-
-class TypeFilter(msgspec.Struct):
-    """One alternative of a query's ``event_types``."""
-
-    value: str
-    mode: str = "="
-
-
-class Comparison(msgspec.Struct):
-    """A condition on a number."""
-
-    value: int
-    mode: str = "="
-
-
-_COMPARE: dict[str, Callable[[int, int], bool]] = {
-    "=": int.__eq__,
-    "<": int.__lt__,
-    ">": int.__gt__,
-    "<=": int.__le__,
-    ">=": int.__ge__,
-    "!=": int.__ne__,
-}
-
-
-class Query(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /events`. Several `event_types` are alternatives; absent fields do not restrict."""
-
-    event_types: list[TypeFilter] | None = None
-    session: int | Comparison | None = None
-    id: int | Comparison | None = None
-    limit: int | None = None
-
-    def matcher(self) -> Callable[[EventRecord], bool]:
-        """A predicate for records.
-
-        Raises
-        ------
-        RainException
-            If a type or a mode is unknown.
-        """
-        types: set[str] | None = None
-        if self.event_types is not None:
-            types = set()
-            for wanted in self.event_types:
-                if wanted.value not in EVENT_TYPES:
-                    raise RainException(
-                        f"unknown event type {wanted.value!r}; there are {', '.join(sorted(EVENT_TYPES))}"
-                    )
-                if wanted.mode not in ("=", "!="):
-                    raise RainException(f"unknown mode {wanted.mode!r} of an event type; there are '=' and '!='")
-                types |= {wanted.value} if wanted.mode == "=" else EVENT_TYPES - {wanted.value}
-        session, number = _condition(self.session), _condition(self.id)
-
-        def matches(record: EventRecord) -> bool:
-            return (
-                (types is None or record.type in types)
-                and (session is None or (record.session is not None and session(record.session)))
-                and (number is None or number(record.id))
-            )
-
-        return matches
-
-
-def _condition(wanted: int | Comparison | None) -> Callable[[int], bool] | None:
-    if wanted is None:
-        return None
-    if isinstance(wanted, int):
-        wanted = Comparison(wanted)
-    compare = _COMPARE.get(wanted.mode)
-    if compare is None:
-        raise RainException(f"unknown mode {wanted.mode!r}; there are {' '.join(_COMPARE)}")
-    value = wanted.value
-    return lambda number: compare(number, value)
-
-
-def as_json(record: EventRecord) -> dict[str, Any]:
-    """The record in the form that `POST /events` answers."""
-    event: dict[str, Any] = {"type": record.type}
-    if record.session is not None:
-        event["session"] = record.session
-    if record.item is not None:
-        event["id"] = record.item
-    event.update(record.values)
-    return {"id": record.id, "time": record.time, "event": event}
 
 
 def _make_private(path: str) -> None:
@@ -178,13 +62,15 @@ class EventLog:
     def __init__(self, path: str, bytes_max: int = EVENTS_BYTES_MAX, commit: Callable[[], bool] = lambda: True) -> None:
         self.path = path
         self._bytes_max = bytes_max
-        self._decode = msgspec.msgpack.Decoder(list[EventRecord]).decode
         try:
             _make_private(path)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(f"PRAGMA journal_size_limit={_JOURNAL_BYTES_MAX}")
             self._database.execute("PRAGMA synchronous=OFF")
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version <= FORMAT:
+                self._database.execute(f"PRAGMA user_version={FORMAT}")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS batches (first_id INTEGER PRIMARY KEY, last_id INTEGER, records BLOB)"
             )
@@ -193,11 +79,18 @@ class EventLog:
             ).fetchone()
         except (sqlite3.Error, OSError) as error:
             raise RainException(f"the event log {path} cannot be opened: {error}") from None
+        if version > FORMAT:
+            self._database.close()
+            raise RainException(
+                f"the event log {path} was written by a newer version of Rain, in format {version}, and this one knows "
+                f"formats up to {FORMAT}: move the file away, or choose another folder for logs"
+            )
         self.next = (last or 0) + 1
         self._written = self.next
         self._commit = commit
-        self._gathered: list[EventRecord] = []
-        self._to_write: queue.SimpleQueue[list[EventRecord] | threading.Event | None] = queue.SimpleQueue()
+        self._gathered: list[Entry] = []
+        self._count = 0  # of the events that are gathered
+        self._to_write: queue.SimpleQueue[tuple[int, list[Entry]] | threading.Event | None] = queue.SimpleQueue()
         self.error: str | None = None
         self._thread = threading.Thread(target=self._write_all, name="rain-events", daemon=True)
         self._thread.start()
@@ -207,24 +100,24 @@ class EventLog:
         self.push()
         self.next = number
 
-    def add(
-        self, type: str, session: int | None, item: int | None, values: dict[str, Any], at: float | None = None
-    ) -> None:
-        """Append one event; it has the present time, or that of `at`."""
-        number = self.next
-        self.next += 1
-        if number < self._written:
+    def add(self, what: Logged, at: float | None = None) -> None:
+        """Append events; they have the present time, or that of `at`."""
+        first, count = self.next, what.count
+        self.next += count
+        if first < self._written:
             return
-        self._gathered.append(EventRecord(number, time.time() if at is None else at, type, session, item, values))
-        if len(self._gathered) >= BATCH_EVENTS_MAX:
+        self._gathered.append(Entry(first, time.time() if at is None else at, what))  # type: ignore[arg-type]
+        self._count += count
+        if self._count >= BATCH_EVENTS_MAX:
             self.push()
 
     def push(self) -> None:
         """Hand what is gathered to the writing thread."""
         if self._gathered and self._commit():
-            self._written = self._gathered[-1].id + 1
-            self._to_write.put(self._gathered)
-            self._gathered = []
+            last = self._gathered[-1]
+            self._written = last.first + last.what.count
+            self._to_write.put((self._written - 1, self._gathered))
+            self._gathered, self._count = [], 0
 
     def flush(self) -> None:
         """Wait until all that was added can be queried (for a thread; never on the loop)."""
@@ -246,9 +139,10 @@ class EventLog:
                 batch.set()
                 continue
             try:
-                records = encode(batch)
+                last, entries = batch
+                records = batch_of(entries)
                 self._make_room(len(records))
-                self._database.execute("INSERT INTO batches VALUES (?, ?, ?)", (batch[0].id, batch[-1].id, records))
+                self._database.execute("INSERT INTO batches VALUES (?, ?, ?)", (entries[0].first, last, records))
                 self._bytes += len(records)
                 self.error = None
             except Exception as error:
@@ -279,18 +173,22 @@ class EventLog:
         Raises
         ------
         RainException
-            If the query names an unknown type or mode.
+            If the query names an unknown type or mode, or the file holds what this version cannot read.
         """
         matches = query.matcher()
         left = query.limit if query.limit is not None else -1
         reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        begun = 0
         try:
-            for (records,) in reader.execute("SELECT records FROM batches ORDER BY first_id"):
-                for record in self._decode(records):
+            for first, records in reader.execute("SELECT first_id, records FROM batches ORDER BY first_id"):
+                begun = first
+                for record in events_of(records):
                     if left == 0:
                         return
                     if matches(record):
                         left -= 1
                         yield record
+        except msgspec.MsgspecError as error:
+            raise RainException(f"the event log {self.path} cannot be read from event {begun} on: {error}") from None
         finally:
             reader.close()
