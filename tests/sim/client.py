@@ -9,6 +9,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rain.client.core import effects as do
 from rain.client.core import events as ev
 from rain.client.core import sessions
@@ -50,9 +52,15 @@ class SimEncoder:
         pieces = encode(0, mirror.session_id, cut, mirror.persistent)
         whole = pieces[0]
         _add_checksums([constant for piece in pieces for constant in piece.constants], cut)
+        for piece in pieces:
+            gather(piece, set(whole.keep), self._random)
         if self._random.random() < 0.3 and not mirror.persistent:
             half = len(whole.tasks) // 2
             first = m.Submit(0, whole.session_id, whole.tasks[:half], whole.objects, whole.constants, [], True)
+            first.families = [family for family in whole.families if family.after <= half]
+            whole.families = [family for family in whole.families if family.after > half]
+            for family in whole.families:
+                family.after -= half
             whole.tasks, whole.objects, whole.constants = whole.tasks[half:], [], []
             pieces.insert(0, first)
         return pieces
@@ -69,6 +77,52 @@ class SimEncoder:
 
     def describe(self, record: TaskRecord) -> str:
         return "the plan"
+
+
+def gather(piece: m.Submit, kept: set[ID], random: Random) -> None:
+    """Make families of runs of equal tasks, now and then of less than there is."""
+    runs: list[list[TaskSpec]] = []
+    for spec in piece.tasks:
+        equal = bool(runs) and _follows(runs[-1][-1], spec, kept)
+        if equal and random.random() < 0.9:
+            runs[-1].append(spec)
+        else:
+            runs.append([spec])
+    objects = {spec.id: spec for spec in piece.objects}
+    tasks: list[TaskSpec] = []
+    for run in runs:
+        first = run[0]
+        if not _is_member(first):
+            tasks += run
+            continue
+        args = [spec.config[0] for spec in run]
+        places = [place for place, id in enumerate(first.outputs) if id in kept]
+        template = msgspec.structs.replace(first, config=[b"", *first.config[1:]])
+        outputs = [objects[id] for id in first.outputs]
+        piece.families.append(m.Family(template, outputs, args, places, len(tasks)))
+        gone = {id for spec in run for id in spec.outputs}
+        piece.objects = [spec for spec in piece.objects if spec.id not in gone]
+        piece.keep = [id for id in piece.keep if id not in gone]
+    piece.tasks = tasks
+
+
+def _follows(before: TaskSpec, spec: TaskSpec, kept: set[ID]) -> bool:
+    """Whether a task may be the next member of the family."""
+    alike = all(
+        getattr(before, name) == getattr(spec, name)
+        for name in ("task_type", "inputs", "resources", "name", "user", "function", "options")
+    )
+    return (
+        alike
+        and _is_member(before)
+        and _is_member(spec)
+        and spec.id.id == before.id.id + 1 + len(before.outputs)
+        and [id in kept for id in before.outputs] == [id in kept for id in spec.outputs]
+    )
+
+
+def _is_member(spec: TaskSpec) -> bool:
+    return bool(spec.config) and isinstance(spec.config[0], bytes)
 
 
 def _add_checksums(constants: list[m.Constant], records: Sequence[Record]) -> None:

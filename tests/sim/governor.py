@@ -275,7 +275,7 @@ class SimGovernor:
             self.world.clock.after(0.001 + 0.05 * self.random.random(), self._companion_up, id, executor, executor.run)
             return
         self.world.executed(item.assignment, self.host)
-        seconds = item.assignment.spec.config[3] / 1000 * (0.5 + self.random.random())
+        seconds = plan.script_of(item.assignment.spec.config)[3] / 1000 * (0.5 + self.random.random())
         self.world.clock.after(seconds, self._done, id, executor, executor.run)
         if self.random.random() < 0.3:
             self.step(ev.ExecutorSeen(id, item.number))
@@ -319,7 +319,7 @@ class SimGovernor:
         """The result of a run; None for a crash."""
         spec = assignment.spec
         behaviour, times = self.world.behaviour(spec.id)
-        info = TaskInfo(start_time=self.world.clock.now, duration=spec.config[3] / 1000)
+        info = TaskInfo(start_time=self.world.clock.now, duration=plan.script_of(spec.config)[3] / 1000)
         runs = self.world.executions[spec.id]
         if behaviour in (plan.CRASH, plan.POISON) and runs <= times:
             return None
@@ -329,7 +329,7 @@ class SimGovernor:
         outputs = []
         for output, value in zip(spec.outputs, plan.outputs_of(spec, values), strict=True):
             checksum = plan.checksum(value)
-            size = spec.config[2]
+            size = plan.script_of(spec.config)[2]
             if size:
                 file = self._file(output, size, checksum)
                 outputs.append(OutputResult(output, ObjectInfo(size=size), file))
@@ -450,7 +450,7 @@ class SimGovernor:
         spec = effect.assignment.spec
         self.world.executed(effect.assignment, self.host)
         values = [self.store[wanted.id][0] for wanted in spec.inputs]
-        self.world.clock.after(spec.config[3] / 1000, self._builtin_done, effect, values)
+        self.world.clock.after(plan.script_of(spec.config)[3] / 1000, self._builtin_done, effect, values)
 
     def _builtin_done(self, effect: do.RunBuiltin, values: list[bytes]) -> None:
         if self.alive:

@@ -1,8 +1,9 @@
 """What a seed asks for: graphs whose tasks say how they behave, what each should give, and what goes wrong when.
 
 A task's config is ``[behaviour, salt, bytes, milliseconds]``: outputs are said to be files of so many bytes, with 0
-they are small. Values are short digests of the config and the inputs' values, so that the serial run that `Graph` makes
-while it grows knows what each object must be, wherever and however often it is made.
+they are small. Members of families have that as their pickled arguments (`script_of`). Values are short digests of the
+config and the inputs' values, so that the serial run that `Graph` makes while it grows knows what each object must be,
+wherever and however often it is made.
 """
 
 from __future__ import annotations
@@ -37,9 +38,17 @@ def checksum(value: Any) -> int:
     return int.from_bytes(bytes(value[:7]), "little")
 
 
+def script_of(config: Any) -> list[Any]:
+    """How a task behaves: behaviour, salt, bytes, milliseconds."""
+    script: list[Any] = config
+    if isinstance(config[0], bytes):
+        script = msgspec.msgpack.decode(config[0])
+    return script
+
+
 def outputs_of(spec: TaskSpec, inputs: list[bytes]) -> list[bytes]:
     """The values of a task's outputs, as any honest executor computes them."""
-    behaviour, salt = spec.config[0], spec.config[1]
+    behaviour, salt = script_of(spec.config)[:2]
     if behaviour == PASS and inputs:
         return [inputs[0] for _ in spec.outputs]
     base = digest(salt.encode(), *inputs)
@@ -53,6 +62,7 @@ class Graph:
         self.session_id = session_id
         self.first = first or []
         self.gangs = Random(session_id + len(self.first))  # so that histories without gangs are what they were
+        self.families = Random(session_id + 1_000_003)  # dice of their own
         self.random = random
         self.next = 0
         self.tasks: dict[ID, TaskSpec] = {}
@@ -98,7 +108,14 @@ class Graph:
         made: list[ID] = []
         keep: list[ID] = []
         style = random.choice(["random", "chain", "wide", "tree"])
+        place, members = -1, 0
+        if self.families.random() < 0.4:
+            members = self.families.choice([2, 3, 4, 8])
+            count = max(2, count - members)
+            place = self.families.randrange(count)
         for number in range(count):
+            if number == place:
+                self._family(members, usable, resources, tasks, objects, made, keep)
             inputs = self._inputs(style, number, usable, made)
             spec, outputs = self._task(inputs, random.choice(resources))
             tasks.append(spec)
@@ -170,14 +187,63 @@ class Graph:
             function=function,
             options=options,
         )
-        self.tasks[id] = spec
-        self.behaves[id] = (behaviour, times)
+        self._note(spec, outputs, behaviour, times)
+        return spec, outputs
+
+    def _family(
+        self,
+        members: int,
+        usable: list[ID],
+        resources: list[dict[str, float]],
+        tasks: list[TaskSpec],
+        objects: list[ObjectSpec],
+        made: list[ID],
+        keep: list[ID],
+    ) -> None:
+        """Some tasks that differ by their arguments only."""
+        dice = self.families
+        outputs = dice.choice([1, 1, 1, 1, 2, 0])
+        pool = [id for id in usable if id not in self.producer or dice.random() < 0.2]
+        inputs = [TaskSpecInput(dice.choice(pool), f"in{i}") for i in range(dice.choice([0, 0, 1, 2])) if pool]
+        options = None
+        if dice.random() < 0.4:
+            never = "never" if dice.random() < 0.3 else ""
+            options = TaskOptions(retries=dice.choice([0, 1, 2]), rerun=never, priority=dice.choice([0, 1, -1]))
+        asked, function = dice.choice(resources), dice.choice(self.functions)
+        kept = [place for place in range(outputs) if dice.random() < 0.5]
+        size = dice.choice([0, 0, 0, MB])
+        for _ in range(members):
+            id = self._id()
+            ids = [self._id() for _ in range(outputs)]
+            roll = dice.random()
+            behaviour, times = OK, 0
+            if roll < 0.04:
+                behaviour = FAIL
+            elif roll < 0.10:
+                behaviour, times = FLAKY, dice.randint(1, 2)
+            elif roll < 0.14:
+                behaviour, times = CRASH, dice.randint(1, 2)
+            script = [behaviour, str(id), size, dice.choice([0.1, 0.1, 1.0, 10.0, 200.0])]
+            config = [msgspec.msgpack.encode(script), [], []]
+            spec = TaskSpec(id, "py/", config, list(inputs), ids, dict(asked), "member", {}, function, options)
+            specs = [ObjectSpec(output, label=f"out{i}") for i, output in enumerate(ids)]
+            tasks.append(spec)
+            objects.extend(specs)
+            made.extend(ids)
+            for i in kept:
+                keep.append(ids[i])
+                self.kept[ids[i]] = None
+            self._note(spec, specs, behaviour, times)
+
+    def _note(self, spec: TaskSpec, outputs: list[ObjectSpec], behaviour: str, times: int) -> None:
+        """Take a new task into the books, with what its outputs must be."""
+        self.tasks[spec.id] = spec
+        self.behaves[spec.id] = (behaviour, times)
         for output in outputs:
             self.objects[output.id] = output
-            self.producer[output.id] = id
-        for output, value in zip(outputs, outputs_of(spec, [self.values[i] for i in inputs]), strict=True):
+            self.producer[output.id] = spec.id
+        for output, value in zip(outputs, outputs_of(spec, [self.values[i.id] for i in spec.inputs]), strict=True):
             self.values[output.id] = value
-        return spec, outputs
 
     def needs(self, id: ID) -> list[ID]:
         """The tasks whose outputs a task has as inputs."""
