@@ -15,8 +15,9 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.location import Inline, LocalFile, SameAs
 from rain.common.protocol.messages import ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskAssignment
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo
+from rain.common.spec import ObjectInfo, ObjectSpec
 from rain.common.task_configs import PYTHON, PyConfig, decode_function, read_config
+from rain.executor.python.attempt import Attempt
 from rain.executor.python.exception_report import traceback_text
 from rain.executor.python.tasks import PythonTasks
 from rain.executor.staging import Staging
@@ -76,7 +77,9 @@ def _python(description: Description, folder: str, work: str, store: str) -> lis
         inputs.append(ExecutorInput(item.spec, item.info, item.label, local_file(path, item.info.size)))
     task = ExecutorTask(1, 1, spec, inputs, description.outputs)
     runner = PythonTasks(setup, came, protect=False)
-    return runner.attempt(task, TaskInfo(governor="local", attempts=1), Staging(setup, "capsule"))
+    outputs = runner.attempt(Attempt(task, "local"), Staging(setup, "capsule"))
+    assert isinstance(outputs, list)
+    return outputs
 
 
 def _show_cells(function: bytes, config: PyConfig) -> None:

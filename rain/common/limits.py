@@ -253,6 +253,13 @@ PREFETCH_TASKS_MAX = 64
 RESULT_HOLD_S = 0.002
 """How long an executor may hold finished results to send several at once."""
 
+EXECUTORS_MAX = 8192
+"""Executors of one governor that may be alive at a time."""
+WORDS_BYTES = 8 * EXECUTORS_MAX
+"""The beginning of the memory that a governor shares with its executors: a word for each, the number of its task."""
+LEDGER_BYTES = 256 * KIB
+"""What follows for each: the ledger of results that it holds (`rain.common.protocol.ledger`)."""
+
 # -- memory -----------------------------------------------------------------------------------------
 STORE_MEMORY_SHARE = 0.4
 """Of the memory that a process may count on (its control group's limit, or the machine's): what governors together keep

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from rain.common.errors import RainException
 from rain.common.limits import DEBUG_BYTES_MAX
@@ -17,6 +17,19 @@ from rain.executor.staging import Staging
 from rain.objects.content_types.registry import check_content_type
 from rain.objects.content_types.text import text_encoding
 from rain.objects.data_instance import DataInstance
+
+
+class Attempted(Protocol):
+    """What a context knows of the attempt that it belongs to."""
+
+    @property
+    def spec(self) -> TaskSpec: ...
+
+    @property
+    def nodes(self) -> Sequence[Node]: ...
+
+    @property
+    def info(self) -> TaskInfo: ...
 
 
 class Context:
@@ -46,29 +59,38 @@ class Context:
             return ctx.blob(table.describe().to_csv())
     """
 
-    __slots__ = ("_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function", "info", "nodes", "spec")
+    __slots__ = ("_attempt", "_debug", "_debug_bytes", "_lent", "_staging", "_teller", "cache", "function")
 
     def __init__(
         self,
         function: Callable[..., Any],
-        spec: TaskSpec,
-        info: TaskInfo,
+        attempt: Attempted,
         cache: dict[Any, Any],
         staging: Staging,
         lent: Sequence[str] = (),
         teller: Teller | None = None,
-        nodes: Sequence[Node] = (),
     ) -> None:
+        # Most tasks look at little of this: what they do not ask for is not made.
         self.function = function
-        self.spec = spec
-        self.info = info
         self.cache = cache
-        self.nodes = list(nodes)
+        self._attempt = attempt
         self._staging = staging
         self._lent = lent
         self._teller = teller
-        self._debug: list[str] = []
+        self._debug: list[str] | None = None
         self._debug_bytes = 0
+
+    @property
+    def spec(self) -> TaskSpec:
+        return self._attempt.spec
+
+    @property
+    def info(self) -> TaskInfo:
+        return self._attempt.info
+
+    @property
+    def nodes(self) -> list[Node]:
+        return list(self._attempt.nodes)
 
     def debug(self, fmt: Any, *args: Any, **kwargs: Any) -> None:
         """Add a line to ``task.info.debug``.
@@ -88,6 +110,8 @@ class Context:
         self._debug_bytes += len(line) + 1
         if self._debug_bytes > DEBUG_BYTES_MAX:
             line = line[: DEBUG_BYTES_MAX - self._debug_bytes] + f" … (DEBUG_BYTES_MAX is {DEBUG_BYTES_MAX})"
+        if self._debug is None:
+            self._debug = []
         self._debug.append(line)
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
@@ -123,7 +147,7 @@ class Context:
         amounts = checked_amount(done, "done"), checked_amount(total, "total")
         text = checked_note(note, "ctx.progress: note")
         if self._teller is not None:
-            self._teller.progress(self.spec.id, *amounts, text)
+            self._teller.progress(self._attempt.spec.id, *amounts, text)
 
     def launch(self, args: Sequence[str], env: Mapping[str, str] | None = None, launcher: str = "rain") -> None:
         """Run a program once on each of the task's governors, and return when all have ended.
@@ -190,7 +214,7 @@ class Context:
         """
         text = checked_note(title, "ctx.show: title")
         if self._teller is not None:
-            self._teller.show(self.spec.id, value, text)
+            self._teller.show(self._attempt.spec.id, value, text)
 
     def blob(
         self, value: Any, label: str | None = None, content_type: str | None = None, encode: str | None = None
@@ -299,7 +323,7 @@ class Context:
         -------
         str
         """
-        return "\n".join(self._debug)
+        return "\n".join(self._debug or ())
 
 
 class _Running:

@@ -12,20 +12,24 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NoReturn, cast
 
 import msgspec
 
-from rain.common.limits import BATCH_BYTES_TARGET, KIB, MODULE_WAIT_S
+from rain.common.limits import KIB, MODULE_WAIT_S
 from rain.common.protocol.encoding import encode
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
+from rain.common.protocol.ledger import Ledger
 from rain.common.protocol.messages import (
+    ExecutorFamily,
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
     GovernorToExecutor,
     Interrupt,
+    MemberResult,
     ModuleFound,
     NodeReady,
     OwnPreview,
@@ -36,13 +40,15 @@ from rain.common.protocol.messages import (
     RunTasks,
     TaskInputs,
     TaskProgress,
-    TaskResult,
     WantModule,
     WantPreview,
 )
 from rain.common.task_configs import UserModule
+from rain.executor.held_results import HeldResults
+from rain.executor.python.members import Member, Members
 
 _decode = msgspec.msgpack.Decoder(list[GovernorToExecutor]).decode
+_number = itemgetter(0)
 _RECEIVE_BYTES = 64 * KIB
 _ASK_POLL_S = 0.05
 
@@ -64,20 +70,21 @@ class GovernorConnection:
         Blocking.
     on_interrupt : callable
         Called with an `Interrupt`'s number, in the thread that received it.
+    ledger : Ledger or None
+        Where results are written down while they are held.
     """
 
-    def __init__(self, end: socket.socket, on_interrupt: Callable[[int], None]) -> None:
+    def __init__(self, end: socket.socket, on_interrupt: Callable[[int], None], ledger: Ledger | None = None) -> None:
         self._socket = end
         self._on_interrupt = on_interrupt
         self._frames = FrameDecoder()
         self._reading = threading.Lock()
         self._sending = threading.Lock()
         self._state = threading.Lock()  # of what follows; held for moments only
-        self._waiting: dict[int, ExecutorTask] = {}
+        self._waiting: dict[int, ExecutorTask | Members] = {}
         self._inputs: dict[int, list[ExecutorInput]] = {}
         """First inputs of tasks that are still to come, by number."""
-        self._held: list[msgspec.Raw] = []
-        self._held_bytes = 0
+        self._held = HeldResults(ledger)
         self._stale = False
         self.setup: ExecutorSetup | None = None
         self.functions: dict[Any, ExecutorInput] = {}
@@ -93,11 +100,17 @@ class GovernorConnection:
 
     # -- incoming -----------------------------------------------------------------------------------
 
-    def next(self) -> ExecutorTask | None:
+    def next(self) -> ExecutorTask | Member | None:
         """Take the task that is to be run next; None if none waits."""
         with self._state:
-            for number in self._waiting:
-                return self._waiting.pop(number)
+            for number, item in self._waiting.items():
+                if type(item) is Members:
+                    member = item.take()
+                    if item.place == item.stop:
+                        del self._waiting[number]
+                    return member
+                del self._waiting[number]
+                return cast(ExecutorTask, item)
         return None
 
     def receive(self) -> None:
@@ -123,7 +136,7 @@ class GovernorConnection:
         for header, _payload in self._frames.feed(data):
             for message in _decode(header):
                 if isinstance(message, RunTasks):
-                    self._queue(message.tasks)
+                    self._queue([*message.tasks, *message.families] if message.families else message.tasks)
                 elif isinstance(message, TaskInputs):
                     self._inputs.setdefault(message.number, []).extend(message.inputs)
                 elif isinstance(message, Recall):
@@ -140,23 +153,38 @@ class GovernorConnection:
                 else:
                     self.setup = message
 
-    def _queue(self, tasks: Sequence[ExecutorTask]) -> None:
+    def _queue(self, tasks: Sequence[ExecutorTask | ExecutorFamily]) -> None:
         for task in tasks:
             function = task.function
             if function is not None:
                 self.functions[function.spec.id] = function
             if self._inputs and (first := self._inputs.pop(task.number, None)) is not None:
                 task.inputs = first + task.inputs
+        items = [(task.number, _waiting(task)) for task in tasks]
+        items.sort(key=_number)  # which they are, unless there are families among others
         with self._state:
             if not self._stale:
-                self._waiting.update((task.number, task) for task in tasks)
+                self._waiting.update(items)
                 self.arrived = True
                 return
-        self._send_messages([Recalled([task.number for task in tasks])])
+        self._send_messages([Recalled(_numbers(dict(items)))])
 
     def _give_back(self, numbers: Sequence[int]) -> list[int]:
         with self._state:
-            return [number for number in numbers if self._waiting.pop(number, None) is not None]
+            given = [number for number in numbers if type(self._waiting.get(number)) is ExecutorTask]
+            for number in given:
+                del self._waiting[number]
+            if len(given) < len(numbers):
+                wanted = set(numbers)
+                left: dict[int, ExecutorTask | Members] = {}
+                for number, item in self._waiting.items():
+                    if type(item) is Members and (gone := wanted.intersection(item.numbers())):
+                        given += gone
+                        left.update((rest.numbers()[0], rest) for rest in item.without(gone))
+                    else:
+                        left[number] = item
+                self._waiting = left
+            return given
 
     def ask(self, name: str) -> UserModule | None:
         """Ask the governor for a module of the client's; may be called by any thread of user code.
@@ -215,9 +243,12 @@ class GovernorConnection:
     def hold(self, result: msgspec.Raw) -> bool:
         """Keep an encoded `TaskResult` to be sent with others; True if they are so large by now that they should go."""
         with self._state:
-            self._held.append(result)
-            self._held_bytes += len(memoryview(result))
-            return self._held_bytes > BATCH_BYTES_TARGET
+            return self._held.add(result)
+
+    def hold_member(self, member: Member, result: MemberResult) -> bool:
+        """Keep the result of a member of a family; as `hold`."""
+        with self._state:
+            return self._held.add_member(member, result)
 
     def holds(self) -> bool:
         """Whether results are held."""
@@ -229,15 +260,17 @@ class GovernorConnection:
             return
         with self._sending:
             with self._state:
-                held, self._held, self._held_bytes = self._held, [], 0
-            if held:
-                self._send([Results(cast(list[TaskResult], held))])
+                messages = self._held.take()
+            if messages:
+                self._send(messages)
+                with self._state:
+                    self._held.sent()
 
-    def give_up(self, task: ExecutorTask) -> None:
+    def give_up(self, task: ExecutorTask | Member) -> None:
         """This executor must be replaced: give back `task` and all that waits, and accept nothing more."""
         with self._state:
             self._stale = True
-            numbers = [task.number, *self._waiting]
+            numbers = [task.number, *_numbers(self._waiting)]
             self._waiting.clear()
         self.flush()
         self._send_messages([Results([], stale=True), Recalled(numbers)])
@@ -255,6 +288,21 @@ class GovernorConnection:
     def abandon(self) -> None:
         """In a process that user code forked: this is not its connection."""
         self._socket.close()
+
+
+def _waiting(task: ExecutorTask | ExecutorFamily) -> ExecutorTask | Members:
+    return Members(task, 0, len(task.args)) if isinstance(task, ExecutorFamily) else task
+
+
+def _numbers(waiting: Mapping[int, ExecutorTask | Members]) -> list[int]:
+    """The numbers of all that waits."""
+    found: list[int] = []
+    for number, item in waiting.items():
+        if isinstance(item, Members):
+            found += item.numbers()
+        else:
+            found.append(number)
+    return found
 
 
 def die() -> NoReturn:

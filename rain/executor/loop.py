@@ -21,14 +21,15 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import msgspec
 
 from rain.common.ids import ID
-from rain.common.limits import MIB, RESULT_BYTES_MAX, RESULT_HOLD_S
+from rain.common.limits import LEDGER_BYTES, MIB, RESULT_BYTES_MAX, RESULT_HOLD_S, WORDS_BYTES
 from rain.common.protocol.encoding import encode
-from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, OwnPreview, TaskResult
+from rain.common.protocol.ledger import Ledger
+from rain.common.protocol.messages import ExecutorSetup, ExecutorTask, MemberResult, OwnPreview, TaskResult
 from rain.common.spec import DEFAULT_OPTIONS, TaskError, TaskInfo
 from rain.common.task_configs import COMPANION, EXECUTE, PYTHON, VIEW
 from rain.executor.governor_connection import GovernorConnection
@@ -36,6 +37,7 @@ from rain.executor.programs.program import run_program
 from rain.executor.progress import Teller
 from rain.executor.progress_bars import BarFinder
 from rain.executor.python.exception_report import describe
+from rain.executor.python.members import Member, as_task_result
 from rain.executor.python.modules import prepare_path
 from rain.executor.python.tasks import Interrupted, PythonTasks, Stale
 from rain.executor.readonly import enter_own_mounts
@@ -78,8 +80,8 @@ class Executor:
     """One executor process; see the module's text."""
 
     def __init__(self, end: socket.socket, words: int, slot: int) -> None:
-        self._connection = GovernorConnection(end, self._interrupt)
-        self._words = memoryview(mmap.mmap(words, 0)).cast("Q")
+        self._connection = GovernorConnection(end, self._interrupt, _ledger(words, slot))
+        self._words = memoryview(mmap.mmap(words, WORDS_BYTES)).cast("Q")
         os.close(words)
         self._slot = slot
         self._interrupting = 0  # number of the task that a SIGINT on its way is meant for
@@ -156,10 +158,10 @@ class Executor:
 
     # -- one task ------------------------------------------------------------------------------------
 
-    def _run(self, task: ExecutorTask) -> None:
+    def _run(self, task: ExecutorTask | Member) -> None:
         connection = self._connection
         begin = time.perf_counter()
-        function = task.spec.function
+        function = task.family.spec.function if type(task) is Member else task.spec.function
         expected = self._seconds.get(function, RESULT_HOLD_S)
         if connection.holds() and begin - self._held_since + expected >= RESULT_HOLD_S:
             connection.flush()
@@ -177,21 +179,31 @@ class Executor:
         if self._forked:
             # A process that the task forked came out of the user's function: the task's result is not its to tell.
             os._exit(0)
-        self._take_streams(result)
+        stdout, stderr = self._stdio.take()
         if not connection.holds():
             self._held_since = end
+        if isinstance(result, MemberResult):
+            if not stdout and not stderr:
+                if connection.hold_member(cast(Member, task), result):
+                    connection.flush()
+                return
+            result = as_task_result(cast(Member, task), result)
+        self._add_streams(result, stdout, stderr)
         if connection.hold(encoded(result)):
             connection.flush()
 
-    def _attempt(self, task: ExecutorTask) -> TaskResult:
+    def _attempt(self, task: ExecutorTask | Member) -> TaskResult | MemberResult:
         responder = self._responder
         try:
             self._directory.enter()
             responder.number = task.number
             try:
-                spoiled = before(task, self._setup.governor_id)
-                if spoiled is not None:
-                    return spoiled
+                if task.inputs or task.function is not None:
+                    spoiled = before(task, self._setup.governor_id)
+                    if spoiled is not None:
+                        return spoiled
+                if isinstance(task, Member):
+                    return self._python.run(task)
                 kind = task.spec.task_type
                 if task.nodes:
                     return self._on_several(task)
@@ -219,7 +231,7 @@ class Executor:
         except BaseException as error:
             return self._failed(task, describe(error, {}, "rain"))
 
-    def _on_several(self, task: ExecutorTask) -> TaskResult:
+    def _on_several(self, task: ExecutorTask) -> TaskResult | MemberResult:
         """The first of the governors on which a task runs at once."""
         from rain.executor.gangs.launching import GangFiles
 
@@ -241,13 +253,12 @@ class Executor:
                 else:
                     os.environ[name] = value
 
-    def _failed(self, task: ExecutorTask, error: TaskError) -> TaskResult:
+    def _failed(self, task: ExecutorTask | Member, error: TaskError) -> TaskResult:
         info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)
         return TaskResult(task.spec.id, task.attempt, info, [], error)
 
-    def _take_streams(self, result: TaskResult) -> None:
+    def _add_streams(self, result: TaskResult, stdout: bytes, stderr: bytes) -> None:
         """Put what was written into the result, unless the task's own account of it is there."""
-        stdout, stderr = self._stdio.take()
         if stdout or stderr:
             (out, err), (own_out, own_err) = self._stdio.written, result.written
             result.written = (own_out if result.stdout else out, own_err if result.stderr else err)
@@ -275,6 +286,14 @@ class Executor:
         self._forked = True
         self._connection.abandon()
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ledger(words: int, slot: int) -> Ledger | None:
+    """The ledger of the executor with this slot, behind the words; None if there was no room for it."""
+    begin = WORDS_BYTES + slot * LEDGER_BYTES
+    if os.fstat(words).st_size < begin + LEDGER_BYTES:
+        return None
+    return Ledger(memoryview(mmap.mmap(words, LEDGER_BYTES, offset=begin)))
 
 
 def set_environment(setup: ExecutorSetup) -> None:

@@ -19,6 +19,7 @@ from rain.common.errors import RainException
 from rain.common.ids import ID
 from rain.common.limits import PROGRESS_EVERY_S, PROGRESS_NOTE_CHARS_MAX, SHOW_SHARE
 from rain.common.protocol.messages import ExecutorTask, TaskProgress
+from rain.executor.python.members import Member
 
 
 class Teller:
@@ -33,13 +34,13 @@ class Teller:
     def __init__(self, send: Callable[[TaskProgress], None] = lambda told: None) -> None:
         self._send = send
         self._pid = os.getpid()
-        self._task: ExecutorTask | None = None
+        self._task: ExecutorTask | Member | None = None
         self._told: TaskProgress | None = None
         self._due = False
         self._sent_at = 0.0
         self._rest_until = 0.0
 
-    def begin(self, task: ExecutorTask) -> None:
+    def begin(self, task: ExecutorTask | Member) -> None:
         """A task begins, and has said nothing yet."""
         self._told = None
         self._task = task

@@ -45,13 +45,27 @@ class Staging:
     ----------
     setup : ExecutorSetup
     prefix : str
-        What their names begin with; unique to the attempt on this governor.
+        What their names begin with; unique to the attempt on this governor. Until something is staged it may be
+        changed: most tasks stage nothing, and what they did not use is the next one's.
     """
 
-    __slots__ = ("_intake",)
+    __slots__ = ("_made", "_setup", "prefix")
 
     def __init__(self, setup: ExecutorSetup, prefix: str) -> None:
-        self._intake = Intake(Folders.of(setup), prefix)
+        self._setup = setup
+        self._made: Intake | None = None
+        self.prefix = prefix
+
+    @property
+    def used(self) -> bool:
+        """Whether anything may have been staged."""
+        return self._made is not None
+
+    @property
+    def _intake(self) -> Intake:
+        if self._made is None:
+            self._made = Intake(Folders.of(self._setup), self.prefix)
+        return self._made
 
     def store(self, value: Any, content_type: str | None) -> Stored:
         """`value` encoded: as bytes if they are few, else as a file.
@@ -154,11 +168,13 @@ class Staging:
 
     def take_back(self) -> None:
         """No value became an output after all: values that are not given once more will be discarded."""
-        self._intake.take_back()
+        if self._made is not None:
+            self._made.take_back()
 
     def discard(self, everything: bool) -> None:
         """Remove the files that became no output; with `everything` the others too, because the attempt failed."""
-        self._intake.discard(everything)
+        if self._made is not None:
+            self._made.discard(everything)
 
 
 def _inside(path: str, kind: str) -> str:

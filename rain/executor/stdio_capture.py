@@ -34,6 +34,7 @@ class StdioCapture:
     def __init__(self) -> None:
         # Duplicates share the position with 1 and 2, whatever a task makes of those numbers.
         self._files = {fd: os.dup(fd) for fd in (STDOUT, STDERR)}
+        self._both = self._files[STDOUT], self._files[STDERR]
         self._stdout = _text_stream(STDOUT)
         self._stderr = _text_stream(STDERR)
         sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[misc]
@@ -61,11 +62,15 @@ class StdioCapture:
         if sys.stdout is not self._stdout or sys.stderr is not self._stderr:
             self._restore()
         try:
-            for flush in self._flush_python:
-                flush()
+            out, err = self._flush_python
+            out()
+            err()
         except (ValueError, OSError):
             self._restore()
         self._flush_c(None)
+        stdout, stderr = self._both
+        if not os.lseek(stdout, 0, os.SEEK_CUR) and not os.lseek(stderr, 0, os.SEEK_CUR):  # as mostly
+            return b"", b""
         return self._take(STDOUT), self._take(STDERR)
 
     def _take(self, number: int) -> bytes:

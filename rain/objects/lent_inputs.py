@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorTask, TaskResult
-from rain.common.spec import TaskError, TaskInfo
+from rain.common.protocol.messages import Damage, ExecutorInput, TaskResult
+from rain.common.spec import TaskError, TaskInfo, TaskSpec
 
 
 class LentFile(NamedTuple):
@@ -69,7 +69,23 @@ def _problem(value: ExecutorInput) -> str:
     return "was changed in the store of its governor (inode, size or time differ)"
 
 
-def before(task: ExecutorTask, governor_id: str) -> TaskResult | None:
+class Lent(Protocol):
+    """What is asked of an attempt: as of `ExecutorTask`."""
+
+    @property
+    def spec(self) -> TaskSpec: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def inputs(self) -> list[ExecutorInput]: ...
+
+    @property
+    def function(self) -> ExecutorInput | None: ...
+
+
+def before(task: Lent, governor_id: str) -> TaskResult | None:
     """The result of an attempt that cannot start because of its inputs; None if it can."""
     inputs = task.inputs if task.function is None else [*task.inputs, task.function]
     found = damaged(inputs)

@@ -8,17 +8,20 @@ import inspect
 import os
 import pickle
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rain.client.functions.pickling import dumps
 from rain.common.ids import ID
 from rain.common.location import Inline
+from rain.common.protocol.families import results
 from rain.common.protocol.messages import (
+    ExecutorFamily,
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
+    MemberResult,
     ModuleFound,
     OwnPreview,
     Results,
@@ -61,6 +64,7 @@ class Rig:
         self.progress: list[TaskProgress] = []
         self.recalled: list[tuple[int, list[int]]] = []
         self.exited: dict[int, tuple[str, int, bytes, bytes]] = {}
+        self.members: list[MemberResult] = []  # which executors that died had not told
         self._changes = Changes()
         self.previews: dict[ID, OwnPreview] = {}
         events = PoolEvents(
@@ -70,6 +74,7 @@ class Rig:
             self._on_module_wanted,
             self._on_progressed,
             previewed=self._on_previewed,
+            member_ended=self._on_member_ended,
         )
         self.executors = PythonExecutors(events, str(folder))
         self._numbers: dict[int, int] = {}
@@ -79,8 +84,12 @@ class Rig:
 
     def _on_results(self, executor_id: int, message: Results) -> None:
         self.batches.append((executor_id, message))
-        for result in message.results:
+        for result in [*message.results, *(one for part in message.families for one in results(part))]:
             self.results[executor_id, result.id.id] = result
+        self._changes.tell()
+
+    def _on_member_ended(self, executor_id: int, result: MemberResult) -> None:
+        self.members.append(result)
         self._changes.tell()
 
     def _on_recalled(self, executor_id: int, numbers: list[int]) -> None:
@@ -159,6 +168,17 @@ class Rig:
         )
         self._numbers[executor_id] = self._numbers.get(executor_id, 0) + 1
         return ExecutorTask(self._numbers[executor_id], 1, spec, list(inputs), specs, came)
+
+    def family(self, function: Callable[..., Any], arguments: Sequence[Any], **options: Any) -> ExecutorFamily:
+        """The same task for each of `arguments`."""
+        executor_id = options.get("executor_id", 1)
+        task = self.task(function, encode="pickle", **options)
+        stride = len(task.outputs) + 1
+        self._id += stride * len(arguments)
+        self._numbers[executor_id] += len(arguments) - 1
+        task.spec.config.args = b""
+        args = [pickle.dumps(((argument,), {})) for argument in arguments]
+        return ExecutorFamily(task.number, 1, task.spec, task.inputs, task.outputs, args, task.function)
 
     async def result(self, task: ExecutorTask, executor_id: int = 1) -> TaskResult:
         """The task's result, when it is there."""

@@ -8,7 +8,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rain.client.data import DataObject, value_of
 from rain.client.functions.pickling import collecting, dumps, generators_ran, is_plain
@@ -16,7 +16,7 @@ from rain.client.handles import Handle, as_object, record_of
 from rain.client.operations.fetch import constant_instance
 from rain.common.errors import RainException
 from rain.common.ids import ID
-from rain.common.protocol.messages import ExecutorSetup
+from rain.common.protocol.messages import ExecutorSetup, Node
 from rain.common.spec import TaskInfo, TaskSpec
 from rain.common.states import DataType
 from rain.common.task_configs import PYTHON
@@ -24,6 +24,14 @@ from rain.objects.data_instance import DataInstance
 from rain.objects.pickling.placeholders import resolving
 
 _cache: dict[Any, Any] = {}
+
+
+class _Attempt(NamedTuple):
+    """What the context of a local call tells of it."""
+
+    spec: TaskSpec
+    info: TaskInfo
+    nodes: Sequence[Node] = ()
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,7 +61,7 @@ def call(
     setup = ExecutorSetup(0, 0, "local", folder, folder, folder, sys.maxsize, None, os.getcwd(), {}, {"cpus": 1})
     spec = TaskSpec(ID(0, 0), PYTHON, name=name, resources={"cpus": 1})
     staging = Staging(setup, f"call-{os.urandom(6).hex()}")
-    context = Context(bare, spec, TaskInfo(governor="local", attempts=1), _cache, staging)
+    context = Context(bare, _Attempt(spec, TaskInfo(governor="local", attempts=1)), _cache, staging)
     with running(context):
         result = bare(*given, **named) if plain else bare(context, *given, **named)
     if context.info.error is not None:

@@ -121,6 +121,18 @@ class FamilyResults(Part):
     outputs: list[OutputColumn]
 
 
+class MemberResult(Part):
+    """How an attempt of a member of a family ended plainly (see `FamilyResults`), as its executor writes it down; by
+    the number that it has there. There are `data`, a checksum and an info without size for each output."""
+
+    number: int
+    start_time: float
+    duration: float
+    data: list[bytes]
+    checksums: list[int]
+    infos: list[ObjectInfo]
+
+
 class TaskOutput(Part):
     """What an attempt wrote: pieces of stdout and stderr up to their present ends, and how many bytes precede each.
 

@@ -6,7 +6,7 @@ import gc
 import pickle
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -15,20 +15,33 @@ from rain.common.errors import RainException
 from rain.common.formatting import shorten
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.messages import Damage, ExecutorInput, ExecutorSetup, ExecutorTask, OutputResult, TaskResult
-from rain.common.spec import TaskError, TaskInfo
-from rain.common.task_configs import FunctionPayload, PyConfig, decode_function, read_config
+from rain.common.protocol.messages import (
+    Damage,
+    ExecutorFamily,
+    ExecutorInput,
+    ExecutorSetup,
+    ExecutorTask,
+    MemberResult,
+    OutputResult,
+    TaskResult,
+)
+from rain.common.spec import TaskError
+from rain.common.task_configs import FunctionPayload, decode_function
 from rain.executor.context import Context, executor_task
 from rain.executor.progress import Teller
+from rain.executor.python.attempt import Attempt, Call, Misuse
 from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.later import LATER, run_to_end
+from rain.executor.python.members import Member
 from rain.executor.python.modules import Ask, Modules
 from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.readonly import ReadOnly
 from rain.executor.staging import Staging
 from rain.objects import memory
+from rain.objects.files import checksum
 from rain.objects.lent_inputs import damaged, spoil
+from rain.objects.pickling.buffers import small_pickle
 from rain.objects.pickling.placeholders import resolving
 
 _CHAIN_MAX = 10
@@ -87,7 +100,10 @@ class PythonTasks:
         self._cache: dict[Any, Any] = {}
         self._read_only = ReadOnly()
         self._read_only.needed &= protect
-        self._values: InputValues | None = None  # of the task that runs
+        self._running: Call | None = None
+        self._values: InputValues | None = None  # of the task that runs, once it asks for one
+        self._family: tuple[ExecutorFamily, Call] | None = None  # of the member that ran last
+        self._staging = Staging(setup, "")
         self._lingering: Any = None  # arguments of the task that ran last
         self._own_bytes = 0  # of memory.own_bytes, what outlives its task
         # Installed once and for good, in the main thread's context: cheaper than for each task.
@@ -95,86 +111,138 @@ class PythonTasks:
         self._resolving.__enter__()
 
     def _resolve(self, id: ID) -> Any:
-        if self._values is None:
-            raise RainException(f"data object {id} is used outside of a task")
-        return self._values.value(id)
+        return self._inputs_of(self._running, id).value(id)
 
-    def run(self, task: ExecutorTask) -> TaskResult:
+    def _inputs_of(self, call: Call | None, id: ID | None = None) -> InputValues:
+        if self._values is None:
+            if call is None:
+                raise RainException(f"data object {id} is used outside of a task")
+            self._values = InputValues(call.inputs, call.config, self._read_only)
+        return self._values
+
+    def run(self, task: ExecutorTask | Member) -> TaskResult | MemberResult:
         """Run one task. Whatever its code does becomes part of the result.
+
+        Returns
+        -------
+        TaskResult or MemberResult
+            The latter of a member of a family that has ended plainly.
 
         Raises
         ------
         Stale
             Instead of running it.
         """
-        info = TaskInfo(governor=self._setup.governor_id, attempts=task.attempt)
-        staging = Staging(self._setup, f"py-{self._setup.executor_id}-{task.number}")
-        result = TaskResult(task.spec.id, task.attempt, info)
+        staging = self._staging
+        if staging.used:
+            staging = self._staging = Staging(self._setup, "")
+        staging.prefix = f"py-{self._setup.executor_id}-{task.number}"
+        attempt = Attempt(task, self._setup.governor_id)
+        outputs: list[OutputResult] | MemberResult = []
+        error = None
         try:
-            result.outputs = self.attempt(task, info, staging)
+            outputs = self.attempt(attempt, staging)
         except Stale:
             raise
         except Interrupted:
-            result.error = TaskError("cancelled", "the task was interrupted")
+            error = TaskError("cancelled", "the task was interrupted")
         except ReturnRefused as refusal:
-            result.outputs = refusal.outputs
-            result.error = TaskError("refused" if refusal.outputs else "rain", shorten(str(refusal)))
-        except _Misuse as misuse:
-            result.error = TaskError("rain", shorten(str(misuse)))
-        except BaseException as error:
-            _explain_read_only(error)
-            result.error = describe(error, self._modules.shown)
+            outputs = refusal.outputs
+            error = TaskError("refused" if refusal.outputs else "rain", shorten(str(refusal)))
+        except Misuse as misuse:
+            error = TaskError("rain", shorten(str(misuse)))
+        except BaseException as raised:
+            _explain_read_only(raised)
+            error = describe(raised, self._modules.shown)
         finally:
+            self._running = None
             values, self._values = self._values, None
-        self._check_inputs(task, values, result)
+        found = self._damaged(task, values) if task.inputs or values is not None else {}
+        if type(outputs) is MemberResult:
+            if not found:
+                return outputs
+            outputs = []
+        result = TaskResult(
+            attempt.spec.id, task.attempt, attempt.final_info(), cast("list[OutputResult]", outputs), error
+        )
+        if found:
+            self._spoil(task, found, result)
         staging.discard(everything=not result.outputs)
         return result
 
-    def _check_inputs(self, task: ExecutorTask, values: InputValues | None, result: TaskResult) -> None:
-        """See that the inputs still are what they were when the attempt began."""
+    def _damaged(self, task: ExecutorTask | Member, values: InputValues | None) -> dict[ID, str]:
+        """The inputs that are not what they were when the attempt began, and what is wrong with them."""
         found = damaged(task.inputs)
         if values is not None:
             found |= values.changed_inside()
-        if found:
-            guarded = [value.spec.id for value in task.inputs if value.path and self._read_only.guards(value.path)]
-            damage = Damage(list(found), ran=True, suspect=not set(guarded).issuperset(found))
-            spoil(result, task.inputs, found, damage)
+        return found
 
-    def attempt(self, task: ExecutorTask, info: TaskInfo, staging: Staging) -> list[OutputResult]:
-        """Call the task's function, fill `info`, take what it returns; whatever it raises is raised."""
-        spec = task.spec
-        config = _checked(task)
-        inputs = {value.spec.id: value for value in task.inputs}
-        values = InputValues(inputs, config, self._read_only)
-        info.start_time = time.time()
-        self._values = values
+    def _spoil(self, task: ExecutorTask | Member, found: dict[ID, str], result: TaskResult) -> None:
+        guarded = [value.spec.id for value in task.inputs if value.path and self._read_only.guards(value.path)]
+        damage = Damage(list(found), ran=True, suspect=not set(guarded).issuperset(found))
+        spoil(result, task.inputs, found, damage)
+
+    def attempt(self, attempt: Attempt, staging: Staging) -> list[OutputResult] | MemberResult:
+        """Call the task's function, take what it returns; whatever it raises is raised.
+
+        Returns
+        -------
+        list of OutputResult, or MemberResult
+            The latter of a member of a family that has ended plainly.
+        """
+        task = attempt.task
+        self._running = call = self._call_of(task)
+        attempt.start_time = time.time()
         memory.why_read_only = ""
-        function = self._function(task, values)
-        self._modules.register(config.sources)
-        args, kwargs = self._lingering = _unpickled_arguments(config.args, function.name)
-        # What the task makes may be, or hold, links to its inputs.
-        lent = [value.path for value in task.inputs if value.path is not None]
-        seen = TaskInfo(start_time=info.start_time, governor=info.governor, attempts=task.attempt)
-        context = Context(function.call, spec, seen, self._cache, staging, lent, self._teller, task.nodes)
+        function = self._function(call)
+        args, kwargs = self._lingering = _unpickled_arguments(
+            task.args if type(task) is Member else call.config.args, function.name
+        )
+        context = Context(function.call, attempt, self._cache, staging, call.lent, self._teller)
         if self._teller is not None:
             self._teller.begin(task)
         executor_task.context = context
         begin = time.perf_counter()
         try:
-            value = function.call(*args, **kwargs) if config.plain else function.call(context, *args, **kwargs)
+            value = function.call(*args, **kwargs) if call.config.plain else function.call(context, *args, **kwargs)
             if type(value) in LATER:
-                value = run_to_end(value, config.plain)
+                value = run_to_end(value, call.config.plain)
         finally:
-            info.duration = time.perf_counter() - begin
+            attempt.duration = time.perf_counter() - begin
             executor_task.context = None
             if self._teller is not None:
                 self._teller.end()
-            info.debug = context.debug_text()
-        if seen.user:
-            info.user = _checked_user(seen.user)
-        if seen.error is not None:
-            raise _Misuse(str(seen.error))
-        return ReturnValues(function.name, task.outputs, config.encode, inputs, staging, config.plain).take(value)
+            attempt.debug = context.debug_text()
+        told = attempt.told
+        if told is not None:
+            if told.user:
+                attempt.user = _checked_user(told.user)
+            if told.error is not None:
+                raise Misuse(str(told.error))
+        plain = type(task) is Member and not (attempt.debug or attempt.user)
+        if plain and call.infos and not staging.used:
+            data = small_pickle(value)
+            if data is not None:
+                return attempt.plain([data], [checksum(data)], call.infos)
+        config = call.config
+        outputs = ReturnValues(function.name, task.outputs, config.encode, call.inputs, staging, config.plain).take(
+            value
+        )
+        if plain and all(type(output.location) is Inline for output in outputs):
+            return attempt.plain_of(outputs)
+        return outputs
+
+    def _call_of(self, task: ExecutorTask | Member) -> Call:
+        """What the attempt has in common with those of equal calls."""
+        if type(task) is not Member:
+            call = Call(task.spec, task.inputs, task.outputs)
+        elif self._family is not None and self._family[0] is task.family:
+            return self._family[1]
+        else:
+            call = Call(task.family.spec, task.inputs, task.family.outputs)
+            self._family = task.family, call
+        self._modules.register(call.config.sources)
+        return call
 
     def arrived(self) -> bool:
         """New tasks are here; False if they must not run in this executor, because the user's code has changed."""
@@ -192,25 +260,28 @@ class PythonTasks:
             gc.collect()  # they may be part of a cycle, as tracebacks are
         self._own_bytes = memory.own_bytes()
 
-    def _function(self, task: ExecutorTask, values: InputValues) -> _Function:
+    def _function(self, call: Call) -> _Function:
         """The task's function, unpickled at its first use."""
-        id = task.spec.function
+        id = call.function
         if id is None:
-            raise _Misuse(f"Python task {task.spec.id} has no function")
+            raise Misuse(f"Python task {call.id} has no function")
         function = self._functions.get(id)
-        if function is not None and all(values.is_as(*used) for used in function.resolved.items()):
-            return function
+        if function is not None:
+            resolved = function.resolved
+            if not resolved or all(self._inputs_of(call).is_as(*used) for used in resolved.items()):
+                return function
         payload = self._payload(id)
         if not self._modules.prepare(payload):
             raise Stale
         try:
-            call = pickle.loads(payload.code)
+            code = pickle.loads(payload.code)
         except RainException:
             raise
         except Exception as error:
             _note(error, f"The function {payload.name} could not be unpickled in the executor.")
             raise
-        function = self._functions[id] = _Function(call, payload.name, dict(values.used))
+        used = {} if self._values is None else dict(self._values.used)
+        function = self._functions[id] = _Function(code, payload.name, used)
         if not function.resolved:
             del self._came[id]  # it will not be unpickled again
         return function
@@ -218,10 +289,10 @@ class PythonTasks:
     def _payload(self, id: ID) -> FunctionPayload:
         came = self._came.get(id)
         if came is None:
-            raise _Misuse(f"the function (object {id}) did not come to the executor")
+            raise Misuse(f"the function (object {id}) did not come to the executor")
         location = came.location
         if location is None:
-            raise _Misuse(f"the function (object {id}) came without its bytes")
+            raise Misuse(f"the function (object {id}) came without its bytes")
         if isinstance(location, Inline):
             data = location.data
         else:
@@ -230,21 +301,7 @@ class PythonTasks:
         try:
             return decode_function(data)
         except msgspec.MsgspecError as error:
-            raise _Misuse(f"the function (object {id}) cannot be read: {error}") from None
-
-
-class _Misuse(RainException):
-    """What is wrong is the task, not code of the user: the text is all there is to tell."""
-
-
-def _checked(task: ExecutorTask) -> PyConfig:
-    try:
-        config = read_config(task.spec.config, PyConfig)
-    except RainException as error:
-        raise _Misuse(str(error)) from None
-    if config.encode and len(config.encode) != len(task.outputs):
-        raise _Misuse(f"the task's config encodes {len(config.encode)} outputs, but it has {len(task.outputs)}")
-    return config
+            raise Misuse(f"the function (object {id}) cannot be read: {error}") from None
 
 
 def _unpickled_arguments(data: bytes, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -291,4 +348,4 @@ def _checked_user(user: Any) -> dict[str, Any]:
     try:
         return check_user(user, "ctx.info.user")
     except RainException as error:
-        raise _Misuse(str(error)) from None
+        raise Misuse(str(error)) from None

@@ -33,6 +33,7 @@ from rain.common.ids import ID
 from rain.common.limits import CBOR_LOG_BYTES_MAX, EXECUTOR_START_S
 from rain.common.protocol.messages import (
     Damage,
+    ExecutorFamily,
     ExecutorSetup,
     ExecutorTask,
     OutputResult,
@@ -132,8 +133,8 @@ class ForeignExecutors(ProcessPool[_Executor]):
 
     # -- what the governor asks for ------------------------------------------------------------------
 
-    def run(self, executor_id: int, tasks: Sequence[ExecutorTask]) -> None:
-        """As `ExecutorPool.run`."""
+    def run(self, executor_id: int, tasks: Sequence[ExecutorTask], families: Sequence[ExecutorFamily] = ()) -> None:
+        """As `ExecutorPool.run`; there are no families of its tasks."""
         executor = self._executors.get(executor_id)
         if executor is not None:
             executor.queue.extend(tasks)

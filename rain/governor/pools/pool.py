@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 from rain.common.ids import ID
 from rain.common.protocol.messages import (
+    ExecutorFamily,
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
+    MemberResult,
     ModuleFound,
     NodeReady,
     OwnPreview,
@@ -32,6 +34,8 @@ class PoolEvents(NamedTuple):
     ----------
     results : callable
         ``(executor_id, Results)``.
+    member_ended : callable
+        ``(executor_id, MemberResult)``: of an executor that has died, what it had not told yet of a member of a family.
     recalled : callable
         ``(executor_id, numbers)``: the answer to one `ExecutorPool.recall`; an executor with outdated code also gives
         back what it was not asked for.
@@ -56,6 +60,7 @@ class PoolEvents(NamedTuple):
     progressed: Callable[[int, list[TaskProgress]], Any]
     companion_ready: Callable[[int, NodeReady], Any] = lambda executor_id, ready: None
     previewed: Callable[[int, OwnPreview], Any] = lambda executor_id, made: None
+    member_ended: Callable[[int, MemberResult], Any] = lambda executor_id, result: None
 
 
 class ExecutorPool(Protocol):
@@ -79,9 +84,9 @@ class ExecutorPool(Protocol):
             Where the session's client lives, if that is this host.
         """
 
-    def run(self, executor_id: int, tasks: Sequence[ExecutorTask]) -> None:
-        """Queue tasks behind those that the executor has; each is answered by a result or a recall, or the executor
-        exits."""
+    def run(self, executor_id: int, tasks: Sequence[ExecutorTask], families: Sequence[ExecutorFamily] = ()) -> None:
+        """Queue tasks and members of families, by their numbers, behind those that the executor has; each is answered
+        by a result or a recall, or the executor exits. Members of families are Python tasks."""
 
     def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
         """Take back tasks that have not started; answered by `PoolEvents.recalled`, unless the executor exits first."""

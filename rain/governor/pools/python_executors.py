@@ -7,11 +7,12 @@ governor
 
 * a socket pair, over which frames with lists of messages go. It exists before the fork, so tasks may be given at once;
 * two memory files, its stdout and stderr. The governor holds them too, and has their tails whatever kills the executor;
-* one 64-bit word in a mapping common to all executors: the number of the task that it is on.
+* one 64-bit word in a mapping common to all executors: the number of the task that it is on;
+* behind the words, in the same file, its ledger of results that it holds (`rain.common.protocol.ledger`).
 
 An executor has exited when its zygote says so, which it does when nothing that descends from the executor is left.
-What it sent before its death is still in the socket and is taken first. Everything happens in callbacks on the
-governor's loop; nothing blocks.
+What it sent before its death is still in the socket and is taken first, then what its ledger says. Everything happens
+in callbacks on the governor's loop; nothing blocks.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ from typing import Any, cast
 import msgspec
 
 from rain.common.errors import ProtocolError, ResourceError
-from rain.common.limits import BATCH_BYTES_TARGET, MIB
+from rain.common.limits import BATCH_BYTES_TARGET, EXECUTORS_MAX, LEDGER_BYTES, MIB, WORDS_BYTES
+from rain.common.protocol import ledger
 from rain.common.protocol.encoding import encode
+from rain.common.protocol.families import member_outputs, member_spec
 from rain.common.protocol.framing import FrameDecoder, encode_prefix
 from rain.common.protocol.messages import (
+    ExecutorFamily,
     ExecutorInput,
     ExecutorSetup,
     ExecutorTask,
@@ -51,6 +55,7 @@ from rain.common.protocol.messages import (
     RunTasks,
     SessionEnv,
     TaskInputs,
+    TaskResult,
     WantPreview,
 )
 from rain.governor.core.records import PY
@@ -61,12 +66,10 @@ from rain.governor.pools.zygotes.process import ZygoteProcess
 from rain.governor.pools.zygotes.zygote import Zygote
 from rain.governor.results import failed
 from rain.net.guarded import guarded
+from rain.processes.logs import give_back
 
 log = logging.getLogger("rain.governor.pools.python_executors")
 
-EXECUTORS_MAX = 8192
-"""Executors that may be alive at a time: the number of shared words."""
-_WORD_BYTES = 8
 _SOCKET_BYTES = 1 * MIB
 _EXIT_GRACE_S = 1.0
 
@@ -115,8 +118,8 @@ class PythonExecutors(ProcessPool[_Executor]):
         self._started = started
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._words_file = os.memfd_create("rain-words", os.MFD_CLOEXEC)
-        os.ftruncate(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
-        self._mapping = mmap.mmap(self._words_file, EXECUTORS_MAX * _WORD_BYTES)
+        os.ftruncate(self._words_file, WORDS_BYTES)
+        self._mapping = mmap.mmap(self._words_file, WORDS_BYTES)
         self._words = memoryview(self._mapping).cast("Q")
         self._free_slots = list(range(EXECUTORS_MAX - 1, -1, -1))
 
@@ -148,9 +151,21 @@ class PythonExecutors(ProcessPool[_Executor]):
                 on_error=lambda error: self._broke(error, executor),
             )
             self._words[executor.slot] = 0
+            self._make_ledger(executor.slot)
             self._executors[executor_id] = executor
             zygote.fork(executor_id, executor.slot, [theirs.fileno(), *executor.files, self._words_file])
         self._post(executor, [setup])
+
+    def _make_ledger(self, slot: int) -> None:
+        """See to it that the slot has a ledger, and that it is empty. One without loses what it holds."""
+        begin = WORDS_BYTES + slot * LEDGER_BYTES
+        try:
+            if os.fstat(self._words_file).st_size < begin + LEDGER_BYTES:
+                os.ftruncate(self._words_file, begin + LEDGER_BYTES)
+            else:
+                os.pwrite(self._words_file, bytes(8), begin)
+        except OSError as error:  # for instance a limit of files' sizes
+            log.warning("there is no room for what executor number %d holds: %s", slot, error)
 
     def _not_started(self, executor_id: int, reason: str) -> None:
         executor = self._executors.get(executor_id)
@@ -166,14 +181,17 @@ class PythonExecutors(ProcessPool[_Executor]):
     def _tell_again(self, error: Exception, executor_id: int, reason: str) -> None:
         self._tell_exited(executor_id, reason, 0, NO_TAILS)  # of one that is known no more: does nothing
 
-    def run(self, executor_id: int, tasks: Sequence[ExecutorTask]) -> None:
+    def run(self, executor_id: int, tasks: Sequence[ExecutorTask], families: Sequence[ExecutorFamily] = ()) -> None:
         """As `ExecutorPool.run`."""
         executor = self._executors.get(executor_id)
         if executor is None:
             return
-        if not executor.first and tasks:
-            executor.first = tasks[0].number
-        self._post_tasks(executor, list(tasks))
+        if not executor.first and (tasks or families):
+            executor.first = min([task.number for task in tasks] + [family.number for family in families])
+        if families:
+            self._post_families(executor, list(tasks), list(families))
+        else:
+            self._post_tasks(executor, list(tasks))
 
     def recall(self, executor_id: int, numbers: Sequence[int]) -> None:
         """As `ExecutorPool.recall`."""
@@ -245,6 +263,25 @@ class PythonExecutors(ProcessPool[_Executor]):
         except Exception as error:
             self._loop.call_soon(self._unsent, executor, tasks[0], error)
 
+    def _post_families(self, executor: _Executor, tasks: list[ExecutorTask], families: list[ExecutorFamily]) -> None:
+        """Post tasks and members of families; what a frame cannot hold in pieces, in the order of their numbers."""
+        try:
+            self._post(executor, [RunTasks(tasks, families)])
+            return
+        except Exception:  # nothing of it was posted
+            pass
+        pieces: list[ExecutorTask | ExecutorFamily] = sorted([*tasks, *families], key=lambda task: task.number)
+        for piece in pieces:
+            if isinstance(piece, ExecutorTask):
+                self._post_tasks(executor, [piece])
+            elif len(piece.args) > 1 and len(pieces) == 1:
+                for half in _halves(piece):
+                    self._post_families(executor, [], [half])
+            elif len(piece.args) > 1:
+                self._post_families(executor, [], [piece])
+            else:
+                self._post_tasks(executor, [_as_task(piece)])
+
     @guarded("_broke")
     def _unsent(self, executor: _Executor, task: ExecutorTask, error: Exception) -> None:
         log.error("task %s cannot be sent to its executor", task.spec.id, exc_info=error)
@@ -297,6 +334,19 @@ class PythonExecutors(ProcessPool[_Executor]):
             self._end(
                 executor, f"it sent what cannot be read ({error}; did the task write into a descriptor of Rain's?)"
             )
+
+    def _take_held(self, executor: _Executor) -> None:
+        """Results that it had not sent; of those that it had sent all the same there is nothing left to be told."""
+        begin = WORDS_BYTES + executor.slot * LEDGER_BYTES
+        size = min(int.from_bytes(os.pread(self._words_file, 8, begin), sys.byteorder) + 8, LEDGER_BYTES)
+        if size > 8:
+            held = list(ledger.read(os.pread(self._words_file, size, begin)))
+            give_back(self._words_file, begin, begin + LEDGER_BYTES)
+            for result in held:
+                if isinstance(result, TaskResult):
+                    self._events.results(executor.id, Results([result]))
+                else:
+                    self._events.member_ended(executor.id, result)
 
     def _kill(self, executor: _Executor, why: str) -> None:
         executor.killed = executor.killed or why
@@ -360,6 +410,7 @@ class PythonExecutors(ProcessPool[_Executor]):
         try:
             for data in executor.socket.rest():
                 self._take(executor, data)
+            self._take_held(executor)
             tails = executor.tails()
         except Exception as error:
             log.exception("executor %d cannot be read to its end", executor.id)
@@ -381,6 +432,29 @@ class PythonExecutors(ProcessPool[_Executor]):
 
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _as_task(family: ExecutorFamily) -> ExecutorTask:
+    """The one member of a family, as an ordinary task."""
+    spec = member_spec(family.spec, 0, family.args[0])
+    return ExecutorTask(family.number, family.attempt, spec, family.inputs, family.outputs, family.function)
+
+
+def _halves(family: ExecutorFamily) -> tuple[ExecutorFamily, ExecutorFamily]:
+    """The first and the other half of its members."""
+    middle = len(family.args) // 2
+    spec, outputs = member_spec(family.spec, middle, b""), member_outputs(family.outputs, middle)
+    return (
+        msgspec.structs.replace(family, args=family.args[:middle]),
+        msgspec.structs.replace(
+            family,
+            number=family.number + middle,
+            spec=spec,
+            outputs=outputs,
+            args=family.args[middle:],
+            function=None,
+        ),
+    )
 
 
 def _in_pieces(task: ExecutorTask) -> list[bytes]:

@@ -203,6 +203,15 @@ class _Writer:
         self.write = write
 
 
+def small_pickle(value: Any) -> bytes | None:
+    """What `dump` writes of a value that is seen at a glance to have no large buffers and nothing of its own to say how
+    it is pickled; None for any other."""
+    kind = type(value)
+    if kind in _PLAIN or ((kind is str or kind is bytes) and len(value) < LARGE_BYTES):
+        return pickle.dumps(value)
+    return None
+
+
 def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *, cloud: bool = False) -> None:
     """Pickle `value` in pieces.
 
@@ -217,8 +226,9 @@ def dump(value: Any, write: Callable[[Any], Any], restart: Callable[[], Any], *,
         Whether to use cloudpickle, for functions and local classes.
     """
     if not cloud:
-        if type(value) in _PLAIN or (type(value) in (str, bytes) and len(value) < LARGE_BYTES):
-            write(pickle.dumps(value))
+        small = small_pickle(value)
+        if small is not None:
+            write(small)
             return
         try:
             _PlainPickler(_PlainSink(write)).dump(value)
