@@ -18,7 +18,8 @@ LAZY = {
     "an executor's code, for `Remote.local` only": {
         "rain.client.functions.local_call": {"rain.executor.context", "rain.executor.staging"},
     },
-    "above the client; for `Task.capsule`, `Session.report` and `Client.pool` only": {
+    "above the client; for `Task.capsule`, `Session.report`, `Client.executor` and `Client.pool` only": {
+        "rain.client.operations.executors": {"rain.interfaces.executor"},
         "rain.client.places.pools": {
             "rain.deploy.pools.choice",
             "rain.deploy.pools.pool",

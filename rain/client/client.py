@@ -15,6 +15,7 @@ from rain.client.handles import inside
 from rain.client.local_cluster import LocalCluster
 from rain.client.operations import requests
 from rain.client.operations.connection import Connection
+from rain.client.operations.executors import Executors
 from rain.client.operations.link import Link, ServerLink
 from rain.client.operations.operation import Operation, block, check_timeout
 from rain.client.operations.session_operations import Item
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
-class Client:
+class Client(Executors):
     """A connection to a server.
 
     Parameters
@@ -135,7 +136,6 @@ class Client:
         Returns
         -------
         Client
-            It owns the cluster: `close` ends both.
 
         Raises
         ------

@@ -211,6 +211,10 @@ DEBUG_BYTES_MAX = 64 * KIB
 SMAPS_BYTES_MAX = 32 * GIB
 """Of a process that uses more than this it is not looked up where its memory lies: that takes its time."""
 PICKLED_ARGUMENT_WARN_BYTES = 256 * KIB
+SHARED_ARRAY_BYTES_MIN = 256 * KIB
+"""Arrays of at least this size among the arguments of an executor's or joblib's calls are sent once for all of them."""
+RESULT_LOADERS_MAX = 4
+"""Threads of an executor that read results from other hosts."""
 RESULT_BYTES_MAX = 16 * MIB
 """How a task ended, as it travels: its info, the tails of what it wrote, and the outputs that travel with it."""
 ERROR_TEXT_CHARS_MAX = 64 * KIB

@@ -6,7 +6,7 @@ It is not run: what it does would take long. `tests/test_public_names.py` sees t
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -63,6 +63,7 @@ from rain.common.content_type import (
     merge_content_types,
     text_encoding,
 )
+from rain.interfaces.executor import RainFuture
 from rain.notebook import load_ipython_extension, unload_ipython_extension, widget_of
 
 assert_type(rain.__version__, str)
@@ -198,6 +199,9 @@ def clients() -> None:
         assert_type(client.get_server_info(timeout=1), dict[str, Any])
         client.wait_for_governors(1, 10.0)
         client.drain_governors(["127.0.0.1:7211"], within=60)
+        with client.executor(cpus=2, retries=1) as executor:
+            assert_type(executor.submit(pow, 2, 5), RainFuture)
+            assert_type(executor.map(pow, [2], [5], chunksize=10, buffersize=2, timeout=5.0), Iterator[Any])
         with client.pool("slurm", 2, cpus=4, time="1:00:00") as pool:
             pool.scale(3)
             pool.wait(1, timeout=60.0)

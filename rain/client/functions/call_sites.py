@@ -18,7 +18,9 @@ from rain.client.core.records import ToldSite
 from rain.client.functions.notebook_name import notebook_name
 from rain.common.errors import RainWarning
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_CLIENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PACKAGE = (_CLIENT + os.sep, os.path.join(os.path.dirname(_CLIENT), "interfaces") + os.sep)
+"""What users call: the client, and the interfaces of other libraries to it."""
 _FRAMES_MAX = 3
 
 Site = tuple[Any, ...]

@@ -124,6 +124,10 @@ class Source:
             payload = self._payloads[elsewhere] = self._pickled(elsewhere)
         return payload
 
+    def forget(self) -> None:
+        """Let the payloads go, which refer to this: else both stay until garbage is collected."""
+        self._payloads.clear()
+
     def _pickled(self, elsewhere: bool) -> Payload:
         examined = examine(self.function)
         bare = self.bare()

@@ -155,7 +155,11 @@ def _pickler_class() -> Any:
         reduced_code = cloudpickle.Pickler.dispatch_table[CodeType]
 
         class Pickler(settling(cloudpickle.Pickler)):  # type: ignore[misc]
+            instead: Callable[[Any], Any] | None = None
+
             def reducer_override(self, obj: Any) -> Any:
+                if self.instead is not None and (other := self.instead(obj)) is not NotImplemented:
+                    return other
                 kind = type(obj)
                 if kind in RUN_AT_CALL:
                     return iter, (_run(obj),)
@@ -187,10 +191,15 @@ def _with_file(code: CodeType, reduced: tuple[Any, tuple[Any, ...]]) -> tuple[An
     return make, (*parts[:place], "".join(code.co_filename), *parts[place + 1 :])
 
 
-def dumps(value: Any) -> bytes:
-    """`value` pickled by cloudpickle; generators are run and become iterators."""
+def dumps(value: Any, instead: Callable[[Any], Any] | None = None) -> bytes:
+    """`value` pickled by cloudpickle; generators are run and become iterators.
+
+    `instead` is asked first how an object is to be pickled, and gives what ``__reduce__`` would, or NotImplemented.
+    """
     file = io.BytesIO()
-    _pickler_class()(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    pickler = _pickler_class()(file, protocol=pickle.HIGHEST_PROTOCOL)
+    pickler.instead = instead
+    pickler.dump(value)
     return file.getvalue()
 
 
