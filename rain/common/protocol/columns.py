@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterable
 
+_FLOAT, _COUNT = struct.Struct("<d"), struct.Struct("<Q")
 _SWAPPED = sys.byteorder != "little"
 
 
@@ -31,6 +33,28 @@ def floats_of(column: bytes) -> array[float]:
     return _numbers("d", column)
 
 
+def float_at(column: bytes, place: int) -> float:
+    """One number of a column of floats.
+
+    Raises
+    ------
+    ValueError
+        If the column has no such place.
+    """
+    return float(_at(_FLOAT, column, place))
+
+
+def count_at(column: bytes, place: int) -> int:
+    """One number of a column that `counts` made.
+
+    Raises
+    ------
+    ValueError
+        If the column has no such place.
+    """
+    return int(_at(_COUNT, column, place))
+
+
 def counts(values: Iterable[int]) -> bytes:
     """A column of numbers from 0 to 2⁶⁴ - 1: sizes, checksums.
 
@@ -51,6 +75,14 @@ def counts_of(column: bytes) -> array[int]:
         If it is not one.
     """
     return _numbers("Q", column)
+
+
+def _at(kind: struct.Struct, column: bytes, place: int) -> float | int:
+    try:
+        (number,) = kind.unpack_from(column, 8 * place)
+    except struct.error as error:
+        raise ValueError(str(error)) from None
+    return number  # type: ignore[no-any-return]
 
 
 def _bytes(numbers: array[float] | array[int]) -> bytes:

@@ -8,18 +8,22 @@ import msgspec
 
 from rain.common.ids import ID
 from rain.common.location import Inline
-from rain.common.protocol.columns import counts_of, floats_of
+from rain.common.protocol.columns import count_at, counts_of, float_at, floats_of
 from rain.common.protocol.messages import (
     Family,
     FamilyAssignment,
     FamilyResults,
     FamilyUpdate,
+    ObjectColumn,
+    ObjectUpdate,
     OutputColumn,
     OutputResult,
     TaskAssignment,
     TaskResult,
+    TaskUpdate,
 )
-from rain.common.spec import ObjectSpec, TaskInfo, TaskSpec
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskSpec
+from rain.common.states import TaskState
 
 
 def member_spec(spec: TaskSpec, place: int, args: bytes) -> TaskSpec:
@@ -134,6 +138,39 @@ def results(family: FamilyResults) -> list[TaskResult]:
 
 def _inline(column: OutputColumn) -> list[Inline]:
     return [Inline(data, checksum) for data, checksum in zip(column.data, counts_of(column.checksums), strict=True)]
+
+
+def updates(family: FamilyUpdate) -> tuple[list[TaskUpdate], list[ObjectUpdate]]:
+    """News of each of the members and of their outputs.
+
+    Raises
+    ------
+    ValueError
+        If the columns are shorter than there are members.
+    """
+    session_id, number = family.first
+    tasks, objects = [], []
+    for place in range(family.count):
+        tasks.append(TaskUpdate(ID(session_id, number), family.state, task_info(family, place)))
+        for output, column in enumerate(family.outputs):
+            info, location = object_news(column, place)
+            objects.append(ObjectUpdate(ID(session_id, number + 1 + output), column.state, info, location))
+        number += family.stride
+    return tasks, objects
+
+
+def task_info(family: FamilyUpdate, place: int) -> TaskInfo | None:
+    """What an update says of the attempt of a member; None if nothing."""
+    if family.state is not TaskState.FINISHED:
+        return None
+    start_time, duration = float_at(family.start_times, place), float_at(family.durations, place)
+    return TaskInfo(None, start_time, duration, family.governor, attempts=family.attempts)
+
+
+def object_news(column: ObjectColumn, place: int) -> tuple[ObjectInfo, Inline | None]:
+    """What an update says of an output of a member: its info, and its bytes if they came."""
+    info = msgspec.structs.replace(column.info, size=count_at(column.sizes, place))
+    return info, Inline(column.data[place], count_at(column.checksums, place)) if column.data else None
 
 
 # -- parts ----------------------------------------------------------------------------------------

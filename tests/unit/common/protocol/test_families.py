@@ -11,9 +11,9 @@ from rain.common.ids import ID
 from rain.common.location import Inline
 from rain.common.protocol import messages as m
 from rain.common.protocol.columns import counts, counts_of, floats, floats_of
-from rain.common.protocol.families import assignments, is_sound, member_outputs, member_spec, results
+from rain.common.protocol.families import assignments, is_sound, member_outputs, member_spec, results, updates
 from rain.common.protocol.parts import halves
-from rain.common.spec import ObjectInfo, ObjectSpec, TaskOptions, TaskSpec, TaskSpecInput
+from rain.common.spec import ObjectInfo, ObjectSpec, TaskInfo, TaskOptions, TaskSpec, TaskSpecInput
 from rain.common.states import DataObjectState, TaskState
 from rain.common.task_configs import PyConfig
 
@@ -161,3 +161,25 @@ def test_parts_of_an_update_say_the_same() -> None:
     assert [data for part in columns for data in part.data] == column.data
     assert b"".join(part.sizes for part in columns) == column.sizes
     assert b"".join(part.checksums for part in columns) == column.checksums
+
+
+def test_news_of_members_one_by_one() -> None:
+    column = m.ObjectColumn(
+        DataObjectState.FINISHED, ObjectInfo(encoded=True), counts([3, 4]), [b"abc", b"abcd"], counts([7, 1 << 63])
+    )
+    family = m.FamilyUpdate(
+        ID(1, 10), 2, 2, TaskState.FINISHED, "g:1", 3, floats([5.0, 6.0]), floats([0.5, 0.25]), [column]
+    )
+    tasks, objects = updates(family)
+    assert tasks == [
+        m.TaskUpdate(ID(1, 10), TaskState.FINISHED, TaskInfo(None, 5.0, 0.5, "g:1", attempts=3)),
+        m.TaskUpdate(ID(1, 12), TaskState.FINISHED, TaskInfo(None, 6.0, 0.25, "g:1", attempts=3)),
+    ]
+    assert objects == [
+        m.ObjectUpdate(ID(1, 11), DataObjectState.FINISHED, ObjectInfo(size=3, encoded=True), Inline(b"abc", 7)),
+        m.ObjectUpdate(ID(1, 13), DataObjectState.FINISHED, ObjectInfo(size=4, encoded=True), Inline(b"abcd", 1 << 63)),
+    ]
+    running = m.FamilyUpdate(ID(1, 10), 2, 1, TaskState.RUNNING)
+    assert updates(running) == ([m.TaskUpdate(ID(1, 10), TaskState.RUNNING)], [])
+    with pytest.raises(ValueError, match="unpack_from"):
+        updates(msgspec.structs.replace(family, durations=b""))
