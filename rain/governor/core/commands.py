@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rain.common.ids import ID
 from rain.common.limits import PREVIEW_BYTES_MAX, PROGRESS_NOTE_CHARS_MAX
+from rain.common.protocol.families import assignments
 from rain.common.protocol.messages import (
     Assign,
     CancelTasks,
@@ -29,7 +30,10 @@ def assign(state: State, message: Assign, now: float) -> None:
         session = open_session(state, data.spec.id.session_id)
         if not session.ending:
             learn(state, session, data)
-    for assignment in message.tasks:
+    tasks = message.tasks
+    if message.families:
+        tasks = [*(task for family in message.families for task in assignments(family)), *tasks]
+    for assignment in tasks:
         id = assignment.spec.id
         session = open_session(state, id.session_id)
         if session.ending:
