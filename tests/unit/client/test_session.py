@@ -36,6 +36,8 @@ from rain.common.errors import RainWarning
 from rain.common.ids import ID
 from rain.common.limits import INLINE_BYTES_MAX
 from rain.common.location import Inline
+from rain.common.protocol.encoding import encode
+from rain.common.protocol.families import member_spec
 from rain.common.protocol.messages import (
     Attach,
     Attached,
@@ -119,7 +121,38 @@ def test_a_large_submit_comes_in_pieces(link: FakeLink, session: Session) -> Non
     assert len(pieces) > 2
     assert [piece.more for piece in pieces] == [True] * (len(pieces) - 1) + [False]
     assert len({piece.request for piece in pieces}) == 1
-    assert [spec.id for piece in pieces for spec in piece.tasks] == [task.id for task in made]
+    assert [spec.id for piece in pieces for spec in specs_of(piece)] == [task.id for task in made]
+
+
+def specs_of(sent: Submit) -> list[TaskSpec]:
+    """All tasks of a submit, in the order of making."""
+    specs = list(sent.tasks)
+    for family in reversed(sent.families):
+        specs[family.after : family.after] = [
+            member_spec(family.spec, place, args) for place, args in enumerate(family.args)
+        ]
+    return specs
+
+
+def test_equal_calls_are_sent_as_families(link: FakeLink, session: Session) -> None:
+    made = [same(number) for number in range(3)]
+    made += [same("alone", name="other"), same("again")]
+    kept = [same(number) for number in range(2)]
+    for task in kept:
+        task.keep_outputs()
+    made += [*kept, same(blob(b"x")), same(7), same(8)]
+    specs = [task.spec for task in made]
+    session.submit()
+    (sent,) = link.of(Submit)
+    assert [len(family.args) for family in sent.families] == [3, 2, 2]
+    assert [family.kept for family in sent.families] == [[], [0], []]
+    assert [family.outputs[0].id for family in sent.families] == [made[i].output.id for i in (0, 5, 8)]
+    assert [family.after for family in sent.families] == [0, 2, 3]
+    assert encode(specs_of(sent)) == encode(specs)
+    outputs = {spec.id for spec in sent.objects}
+    assert made[3].output.id in outputs
+    assert made[0].output.id not in outputs
+    assert sent.keep == []
 
 
 def test_large_constants_are_left_as_files(tmp_path: Path) -> None:
