@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from rain.common.spec import TaskInfo, TaskSpec
 from rain.common.states import DataType
 from rain.common.task_configs import PYTHON
 from rain.objects.data_instance import DataInstance
+from rain.objects.pickling.own_classes import loads
 from rain.objects.pickling.placeholders import resolving
 
 _cache: dict[Any, Any] = {}
@@ -99,4 +99,4 @@ def _resolved(value: Any, load: bool, writable: bool = True) -> Any:
         return value
     objects = {obj.id: obj for obj in found}
     with resolving(lambda id: _instance(objects[id], load, writable)):
-        return pickle.loads(data)
+        return loads(data)

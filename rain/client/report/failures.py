@@ -6,7 +6,6 @@ what can be done next. The text of a task that failed because of another task ho
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING
 
 from rain.client.functions import call_sites
@@ -17,6 +16,7 @@ from rain.client.report.user_names import name_in_use
 from rain.common.errors import RainException, SessionException, TaskCancelled, TaskException
 from rain.common.spec import Attempt
 from rain.common.states import TaskState
+from rain.objects.pickling.own_classes import loads
 
 if TYPE_CHECKING:
     from rain.client.core.records import TaskRecord
@@ -203,7 +203,7 @@ def original(error: TaskError | None) -> BaseException | None:
     if error is None or error.exception is None:
         return None
     try:
-        rebuilt = pickle.loads(error.exception)
+        rebuilt = loads(error.exception)
     except BaseException:  # a class that is not importable here, a __reduce__ that does not fit, one that calls exit()
         return None
     return rebuilt if isinstance(rebuilt, BaseException) else None

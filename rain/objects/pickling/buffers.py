@@ -28,6 +28,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rain.objects.pickling.own_classes import loads
 from rain.objects.pickling.reduce import Reducer, Reduction, reducer
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def load(data: Buffer) -> Any:
     view = memoryview(data)
     entries = _read_index(view)
     if not entries:
-        return pickle.loads(view)
+        return loads(view)
     skeleton = bytearray()
     position = 0
     for start, payload, length, kind, is_view in entries:
@@ -315,7 +316,7 @@ def load(data: Buffer) -> Any:
             skeleton += _READONLY_BUFFER
         position = payload + length
     skeleton += view[position : _FOOTER.unpack_from(view, len(view) - _FOOTER.size)[0]]
-    return pickle.loads(skeleton, buffers=_payloads(view, entries))
+    return loads(skeleton, buffers=_payloads(view, entries))
 
 
 def _payloads(view: memoryview, entries: list[tuple[int, int, int, bytes, int]]) -> Iterator[Any]:
