@@ -16,6 +16,7 @@ from rain.client.functions.function_snapshot import HoldsFunction
 from rain.client.functions.local_call import call
 from rain.client.functions.parameters import Parameters
 from rain.client.functions.results import Results
+from rain.client.functions.returned import check_returned
 from rain.client.handles import record_of
 from rain.client.io_spec import InputBase, OutputBase
 from rain.client.task import Task
@@ -85,6 +86,7 @@ class Remote(HoldsFunction):
         self._parameters = Parameters(function, self._label, annotations, inputs, load)
         self.__signature__ = self._parameters.signature
         self._auto_encode = check_content_type(auto_encode)
+        self._is_new = True
         declared = outputs if outputs is not None else outputs_of(annotations.get("return"))
         self._results = Results(f"remote function {self._label}", declared, self._auto_encode)
         if "cpus" not in (options.get("resources") or ()) or cpus != 1:
@@ -158,6 +160,9 @@ class Remote(HoldsFunction):
         made, encode = self._results.outputs, self._results.encode
         if output is not None or outputs is not None:
             made, encode = self._results.merged(output, outputs)
+        if self._is_new and not encode:
+            check_returned(self.function, self._label, made)
+            self._is_new = False
         session = options.session or get_active_session()
         session._check_open()
         payload = self._source.payload(session)

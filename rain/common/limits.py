@@ -215,6 +215,8 @@ SHARED_ARRAY_BYTES_MIN = 256 * KIB
 """Arrays of at least this size among the arguments of an executor's or joblib's calls are sent once for all of them."""
 RESULT_LOADERS_MAX = 4
 """Threads of an executor that read results from other hosts."""
+JSON_CHECKED_BYTES_MAX = 4 * MIB
+"""Up to this much JSON is read back when it is written, to tell what changes."""
 RESULT_BYTES_MAX = 16 * MIB
 """How a task ended, as it travels: its info, the tails of what it wrote, and the outputs that travel with it."""
 ERROR_TEXT_CHARS_MAX = 64 * KIB

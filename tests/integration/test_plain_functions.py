@@ -201,3 +201,19 @@ def test_functions_that_were_corrected_are_retried(client: Client) -> None:
         fails.__code__ = (lambda x: x + 1).__code__
         session.retry()
         assert made.result() == 1
+
+
+def test_a_context_or_input_that_was_taken_for_a_value_is_named(session: Session) -> None:
+    added = rain.remote(auto_encode="json")(lambda first, second=1: first + second)
+    with pytest.raises(TaskException, match=r"(?s)'Context' and 'int'.*is its context: write def f\(ctx.*@rain\.task"):
+        session.run(added())
+    with pytest.raises(TaskException, match=r"(?s)'DataInstance' and 'int'.*auto_load=True.*@rain\.task"):
+        session.run(rain.remote(auto_encode="json")(lambda ctx, x: x + 1)(blob("1")))
+
+
+def test_json_that_changes_a_value_is_told_by_the_task(session: Session) -> None:
+    paired = rain.remote(auto_encode="json")(lambda ctx: {"a": (1, 2)})()
+    assert session.run(paired) == {"a": [1, 2]}
+    assert "RainWarning: as JSON this value changes: value['a'] is a tuple" in paired.stderr()
+    with pytest.raises(TaskException, match="which are one key in JSON"):
+        session.run(rain.remote(auto_encode="json")(lambda ctx: {1: "a", "1": "b"})())

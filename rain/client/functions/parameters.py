@@ -118,10 +118,23 @@ class Parameters:
         try:
             bound = self._whole.bind(*self._lead, *args, **kwargs)
         except TypeError as error:
-            wrong = TypeError(f"{self.owner}(): {error}")
+            wrong = TypeError(f"{self.owner}(): {error}{self._no_context()}")
             shorten(wrong)
             raise wrong from None
         return bound.args[len(self._lead) :], bound.kwargs
+
+    def _no_context(self) -> str:
+        """What to say if the first parameter seems to be meant for a value."""
+        first = next(iter(self._whole.parameters.values()), None) if self._lead else None
+        if first is None or first.kind not in _POSITIONAL:
+            return ""
+        told = f"{first.name} {first.annotation if first.annotation is not first.empty else ''}".lower()
+        if first.name.startswith("_") or first.name == "c" or any(word in told for word in ("ctx", "context")):
+            return ""
+        return (
+            f"; a remote function's first parameter, here {first.name!r}, is its context: write "
+            f"def {self.owner}(ctx, {first.name}, …), or use @rain.task, whose functions have none"
+        )
 
     def with_names(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """Arguments with the names of their parameters."""

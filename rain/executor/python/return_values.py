@@ -196,7 +196,8 @@ class ReturnValues:
             value,
             spec,
             "without encode= it must be bytes, str or a DataInstance (from ctx.blob, ctx.pickled, ctx.stage_file, or "
-            'an input); for other values declare for instance Output(encode="pickle"), or auto_encode="pickle"',
+            'an input); for other values declare for instance Output(encode="pickle"), or auto_encode="pickle", or use '
+            "@rain.task, whose functions return any value",
         )
 
     def _any(self, value: Any, spec: ObjectSpec) -> OutputResult:

@@ -34,6 +34,7 @@ from rain.executor.python.exception_report import describe
 from rain.executor.python.inputs import InputValues, Used
 from rain.executor.python.later import LATER, run_to_end
 from rain.executor.python.members import Member
+from rain.executor.python.misuse import explain_misuse
 from rain.executor.python.modules import Ask, Modules
 from rain.executor.python.return_values import ReturnRefused, ReturnValues
 from rain.executor.readonly import ReadOnly
@@ -153,6 +154,7 @@ class PythonTasks:
             error = TaskError("rain", shorten(str(misuse)))
         except BaseException as raised:
             _explain_read_only(raised)
+            explain_misuse(raised, self._running is not None and self._running.config.plain)
             error = describe(raised, self._modules.shown)
         finally:
             self._running = None

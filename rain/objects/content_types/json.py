@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rain.objects.content_types.content_type import ContentType
+from rain.objects.content_types.json_changes import tell
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -20,7 +21,9 @@ class Json(ContentType):
     holds_text = True
 
     def encode(self, value: Any, name: str) -> list[Buffer]:
-        return [json.dumps(value).encode()]
+        data = json.dumps(value)
+        tell(value, data)
+        return [data.encode()]
 
     def decode(self, data: Buffer, name: str) -> Any:
         return json.loads(bytes(data))

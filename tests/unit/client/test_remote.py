@@ -163,7 +163,7 @@ def test_objects_in_attributes_closures_globals_and_defaults(detached: Session) 
     a, b, c = blob("a"), blob("b"), blob("c")
     assert list(same(Holder(a)).inputs) == [a]
 
-    @remote()
+    @remote(auto_encode="pickle")
     def closure(ctx: Any, x: Any = b) -> Any:
         return c, x
 
@@ -200,14 +200,14 @@ def test_tasks_with_several_outputs_cannot_be_arguments(detached: Session) -> No
 def test_outputs(detached: Session) -> None:
     assert remote(outputs=2)(lambda ctx: 1)().outputs.labels == ["out0", "out1"]
     assert remote(outputs=0)(lambda ctx: 1)().outputs.labels == []
-    assert remote(outputs="a")(lambda ctx: 1)().outputs.labels == ["a"]
+    assert remote(outputs="a")(lambda ctx: b"")().outputs.labels == ["a"]
     declared = remote(outputs=["a", Output("b", encode="json"), OutputDir("c")])(lambda ctx: 1)
     task = declared()
     assert [output.content_type for output in task.outputs] == [None, "json", "dir"]
     assert config(task).encode == [None, "json", None]
     given = declared(outputs=["x", None, None])
     assert given.outputs.labels == ["x", "b", "c"]
-    assert remote(lambda ctx: 1)(output=Output(content_type="json")).output.content_type == "json"
+    assert remote(lambda ctx: "1")(output=Output(content_type="json")).output.content_type == "json"
     for wrong in (-1, 10**12, True, 1.5, ["a", "a"], [7], {"a", "b"}, {"a": Output(content_type="json")}):
         with pytest.raises(RainException):
             remote(outputs=wrong)(lambda ctx: 1)
@@ -230,7 +230,7 @@ def test_auto_encode(detached: Session) -> None:
 
 def test_return_annotations(detached: Session) -> None:
     def one(ctx: Any) -> Output("x", encode="json"):  # type: ignore[valid-type]
-        return 1
+        return "1"
 
     def several(ctx: Any) -> (Output("a"), Output("b")):  # type: ignore[syntax]
         return 1, 2
@@ -240,8 +240,8 @@ def test_return_annotations(detached: Session) -> None:
 
     labels.__annotations__["return"] = ["a", Output("b")]
 
-    def other(ctx: Any) -> int:
-        return 1
+    def other(ctx: Any) -> str:
+        return "1"
 
     assert remote(one)().outputs.labels == ["x"]
     assert remote(several)().outputs.labels == ["a", "b"]
@@ -309,7 +309,7 @@ def test_what_is_no_remote_function() -> None:
 def test_a_function_is_sent_once(detached: Session) -> None:
     first, second = same(1), same(2)
     assert first.spec.function == second.spec.function
-    other = remote(lambda ctx: 1)()
+    other = remote(lambda ctx: b"1")()
     assert other.spec.function != first.spec.function
     hidden = [record for record in detached._inside.mirror.records.values() if getattr(record, "hidden", False)]
     assert len(hidden) == 2
